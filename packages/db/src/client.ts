@@ -1,0 +1,35 @@
+import { PrismaPg } from '@prisma/adapter-pg'
+import { PrismaClient } from './generated/client.ts'
+
+export interface DatabaseClientOptions {
+  url: string
+  /** Shown in pg_stat_activity, so that an operator can tell who holds a connection. */
+  applicationName: string
+  /** Connections at most. Default 10. */
+  poolSize?: number
+  /** A statement that runs longer is cancelled by the server. Default 30,000 ms. */
+  statementTimeoutMs?: number
+  /**
+   * Called when an idle connection breaks (a restart, a managed database that cuts idle sessions). The
+   * pool replaces the connection by itself; this is for the log.
+   */
+  onPoolError: (error: Error) => void
+}
+
+/** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
+export function createDatabaseClient(options: DatabaseClientOptions): PrismaClient {
+  const adapter = new PrismaPg(
+    {
+      connectionString: options.url,
+      application_name: options.applicationName,
+      max: options.poolSize ?? 10,
+      // node-postgres waits for ever by default, and a request with it.
+      connectionTimeoutMillis: 5_000,
+      idleTimeoutMillis: 30_000,
+      statement_timeout: options.statementTimeoutMs ?? 30_000,
+      keepAlive: true,
+    },
+    { onPoolError: options.onPoolError, onConnectionError: options.onPoolError },
+  )
+  return new PrismaClient({ adapter })
+}

@@ -1,0 +1,3 @@
+export { createDatabaseClient, type DatabaseClientOptions } from './client.ts'
+export { migrate } from './migrate.ts'
+export * from './generated/client.ts'

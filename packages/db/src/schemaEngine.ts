@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
+import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
+
+// A global of Node's that its types leave to the DOM library.
+declare const WebAssembly: {
+  instantiate(wasm: Uint8Array, imports: object): Promise<{ instance: { exports: object } }>
+}
+
+export type SchemaEngine = bindings.SchemaEngine
+
+let instantiated: Promise<void> | undefined
+
+/**
+ * Prisma's own schema engine, from its WebAssembly build: the same code that `prisma migrate` runs, over
+ * the same driver as the client. The native engine would have to be downloaded at the first command.
+ */
+export async function openSchemaEngine(url: string): Promise<SchemaEngine> {
+  instantiated ??= instantiate()
+  await instantiated
+  const adapter = bindMigrationAwareSqlAdapterFactory(new AtomicScripts({ connectionString: url }))
+  return bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+}
+
+/**
+ * Sends a migration as one query. PrismaPg cuts scripts at every semicolon, also inside a quoted body,
+ * and sends the pieces one by one; as one query PostgreSQL parses them itself and runs them in one
+ * implicit transaction, so that a process killed half-way leaves nothing behind.
+ */
+class AtomicScripts extends PrismaPg {
+  override async connect() {
+    const connection = await super.connect()
+    connection.executeScript = async (script) => {
+      await connection.underlyingDriver().query(script)
+    }
+    return connection
+  }
+}
+
+async function instantiate(): Promise<void> {
+  const require = createRequire(import.meta.url)
+  const entry = require.resolve('@prisma/schema-engine-wasm/schema_engine_bg')
+  const wasm = await readFile(entry.replace(/\.js$/, '.wasm'))
+  const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': bindings })
+  bindings.__wbg_set_wasm(instance.exports)
+  ;(instance.exports as { __wbindgen_start(): void }).__wbindgen_start()
+}
