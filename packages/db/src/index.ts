@@ -1,3 +1,16 @@
 export { createDatabaseClient, type DatabaseClientOptions } from './client.ts'
+export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
+export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
+export { databaseProblem } from './databaseProblem.ts'
+export {
+  commonVariables,
+  databaseRequiredInProduction,
+  EnvironmentError,
+  integerVariable,
+  readEnvironment,
+  switchVariable,
+} from './environment.ts'
+export { listJobRuns, parseJobRunCursor, type JobRunCursor, type JobRunPage, type ListJobRunsOptions } from './jobRuns.ts'
 export { migrate } from './migrate.ts'
+export { hashPassword, verifyPassword } from './passwords.ts'
 export * from './generated/client.ts'

@@ -1,0 +1,60 @@
+import {
+  commonVariables,
+  databaseRequiredInProduction,
+  integerVariable,
+  readEnvironment,
+  switchVariable,
+} from '@roundsman/db'
+import { jobs as catalogue } from '@roundsman/jobs'
+import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
+import { z } from 'zod'
+
+export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
+
+const scheduled = (catalogue as readonly Job[]).filter(isScheduled)
+
+const variables = {
+  ...commonVariables,
+  /** Set by a supervisor that holds this process's standard input open for as long as it lives. */
+  ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
+  HOST: z.string().optional(),
+  WORKER_PORT: integerVariable({ min: 0, max: 65_535, default: 3001 }),
+  JOBS_ENABLED: switchVariable({ default: true }),
+  WORKER_CONCURRENCY: integerVariable({ min: 1, max: 1_000, default: 10 }),
+  DRAIN_TIMEOUT_MS: integerVariable({ min: 0, max: 3_600_000, default: 25_000, unit: 'ms' }),
+  I18N_CACHE_MAX_AGE_DAYS: integerVariable({ min: 1, max: 3_650, default: 30, unit: 'days' }),
+  ...Object.fromEntries(
+    scheduled.map(({ name, schedule }) => [cronVariable(name), cronExpression(schedule.cron, schedule.timeZone)]),
+  ),
+}
+
+/**
+ * The worker's variables, and the catalogue as they adjust it: each scheduled job has a cron variable,
+ * CLEANUP_PREVIEW_SESSIONS_CRON for cleanupPreviewSessions.
+ * @throws EnvironmentError naming every variable that needs attention
+ */
+export function readWorkerEnvironment(source: NodeJS.ProcessEnv) {
+  const env = readEnvironment(variables, source, { requiredInProduction: databaseRequiredInProduction })
+  const { NODE_ENV, HOST = NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1' } = env
+  return { ...env, HOST, jobs: applyCronVariables(catalogue, env) }
+}
+
+function applyCronVariables<const Jobs extends readonly Job[]>(jobs: Jobs, env: Record<string, unknown>): Jobs {
+  const apply = (job: Job) =>
+    isScheduled(job) ? reschedule(job, env[cronVariable(job.name)] as string) : job
+  return jobs.map(apply) as readonly Job[] as Jobs
+}
+
+function cronVariable(jobName: string): string {
+  return `${jobName.replaceAll(/[A-Z]+(?![a-z])|[A-Z]/g, (capitals) => `_${capitals}`).toUpperCase()}_CRON`
+}
+
+function cronExpression(defaultCron: string, timeZone: string) {
+  return z
+    .string()
+    .default(defaultCron)
+    .superRefine((cron, context) => {
+      const problem = cronProblem(cron, timeZone)
+      if (problem) context.addIssue(`${problem}; set one such as "*/15 * * * *", or leave it out for "${defaultCron}"`)
+    })
+}

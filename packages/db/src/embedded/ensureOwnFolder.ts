@@ -1,0 +1,24 @@
+import { chmod, lstat, mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/**
+ * Makes a folder for programs and clusters outside of the project, enterable by all. One that is there
+ * already is trusted only if nobody else can write to it: below /tmp anybody could have put it there.
+ */
+export async function ensureOwnFolder(folder: string): Promise<void> {
+  const parent = dirname(folder)
+  if (parent.endsWith('/roundsman')) await ensureOwnFolder(parent)
+  try {
+    await mkdir(folder, { mode: 0o755 })
+    // mkdir's mode is cut by the umask.
+    await chmod(folder, 0o755)
+    return
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  if (process.getuid === undefined) return
+  const found = await lstat(folder)
+  if (!found.isDirectory() || found.uid !== process.getuid() || (found.mode & 0o022) !== 0) {
+    throw new Error(`${folder} exists already and others can write to it`)
+  }
+}

@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { access, link, readFile, readlink, rename, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
+
+/**
+ * What `postmaster.pid` says, checked against the processes of this machine.
+ * - `absent`: no server.
+ * - `dead`: left by a server that is gone (a crash, a power loss, a container that was restarted).
+ * - `unclear`: empty or cut off: being written at this moment, or by a machine that lost power.
+ * - `busy`: starting, recovering or stopping.
+ */
+export type Postmaster =
+  | { state: 'absent' }
+  | { state: 'dead'; content: string }
+  | { state: 'unclear'; content: string }
+  | { state: 'busy' | 'ready'; port: number; pid: number }
+
+/** Lines of postmaster.pid: 1 pid, 2 data directory, 3 start, 4 port, …, 8 status (absent at first). */
+export async function readPostmaster(data: string): Promise<Postmaster> {
+  const content = await readFileIfPresent(join(data, 'postmaster.pid'))
+  if (content === undefined) return { state: 'absent' }
+  const lines = content.split('\n')
+  // PostgreSQL notes a negative pid for a server in single-user mode.
+  const pid = Math.abs(Number.parseInt(lines[0] ?? '', 10))
+  const port = Number.parseInt(lines[3] ?? '', 10)
+  if (!(pid > 0) || !(port > 0)) return { state: 'unclear', content }
+  if (!(await isPostmaster(pid, data, port))) return { state: 'dead', content }
+  const status = lines[7]?.trim() ?? ''
+  return { state: status === 'ready' ? 'ready' : 'busy', port, pid }
+}
+
+/**
+ * Takes away a postmaster.pid that was found to be a left-over. PostgreSQL does so itself only when no
+ * process has that pid; after the restart of a container some other process often has. The file is moved
+ * and looked at again before it is deleted: another starter may have replaced it in between.
+ */
+export async function removeStalePostmasterFile(data: string, content: string): Promise<void> {
+  const file = join(data, 'postmaster.pid')
+  const moved = `${file}.stale-${process.pid}-${randomBytes(4).toString('hex')}`
+  try {
+    await rename(file, moved)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  if ((await readFileIfPresent(moved)) !== content) {
+    await link(moved, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+  await rm(moved, { force: true })
+}
+
+/** Whether this process is the server of this data directory. */
+export async function isPostmaster(pid: number, data: string, port: number): Promise<boolean> {
+  if (await exists('/proc/self')) {
+    try {
+      // PostgreSQL's working directory is its data directory. A zombie has none.
+      return (await readlink(`/proc/${pid}/cwd`)) === data
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EACCES') return false
+    }
+    // Root in a container without CAP_SYS_PTRACE may not look there; the command line is open to all.
+    const commandLine = (await readFileIfPresent(`/proc/${pid}/cmdline`)) ?? ''
+    const words = commandLine.split('\0')
+    return basename(words[0] ?? '') === 'postgres' && words.includes(String(port))
+  }
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  if (process.platform === 'win32') return true
+  const { stdout } = await promisify(execFile)('ps', ['-p', String(pid), '-o', 'command=']).catch(
+    () => ({ stdout: '' }),
+  )
+  return stdout.includes('postgres') && stdout.includes(String(port))
+}
+
+async function readFileIfPresent(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    throw error
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,122 @@
+import { open, readFile, rename, stat } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { canReach } from './canReach.ts'
+import type { Cluster } from './openCluster.ts'
+import { prepareBinaries } from './prepareBinaries.ts'
+import { runProgram } from './runProgram.ts'
+
+const LARGEST_LOG_BYTES = 10_000_000
+
+export interface StartServerOptions {
+  /** Server settings of this start, as in postgresql.conf; plain words only. */
+  settings: Record<string, string>
+  /** Use the port of the last start if there was one. */
+  keepPort: boolean
+  onProgress: (message: string) => void
+  signal: AbortSignal | undefined
+}
+
+/**
+ * Starts the server of a cluster. `unlucky` means that trying again can help: another starter was faster,
+ * the port was taken in between, or processes of a killed server are still going away. Throws otherwise.
+ */
+export async function startServer(
+  cluster: Cluster,
+  options: StartServerOptions,
+): Promise<'started' | 'unlucky'> {
+  const { account, fallbackFolders, home } = cluster
+  const { onProgress, signal } = options
+  const { pgCtl } = await prepareBinaries({ account, fallbackFolders, onProgress })
+  if (!(await canReach(account, home))) {
+    throw new Error(
+      `PostgreSQL runs as "${account?.name}", which cannot enter ${home} any more. Give it that ` +
+        'permission on the folders above, or set DATABASE_URL to a server of your own.',
+    )
+  }
+  const log = join(home, 'postgres.log')
+  const logStart = await prepareLog(log)
+  const port = (options.keepPort ? await readLastPort(cluster) : undefined) ?? (await findFreePort())
+  // pg_ctl hands these to a shell, hence plain words, and paths that are relative to the working directory.
+  const words = [`-p ${port}`, ...Object.entries(options.settings).map(toSwitch)]
+  const { exitCode, output } = await runProgram(
+    pgCtl,
+    ['start', '-w', '-s', '-t', '30', '-D', 'data', '-l', 'postgres.log', '-o', words.join(' ')],
+    { account, cwd: home, signal },
+  )
+  if (exitCode === 0) return 'started'
+  const logged = await readFrom(log, logStart)
+  if (UNLUCKY.test(logged) || UNLUCKY.test(output)) return 'unlucky'
+  throw new Error(
+    `PostgreSQL in ${home} did not start (pg_ctl, exit code ${exitCode}): ${output}\n` +
+      `The end of ${log}:\n${logged.trim().split('\n').slice(-20).join('\n')}\n` +
+      'Repair what it names, move the folder away to begin with an empty database, or set DATABASE_URL.',
+  )
+}
+
+const UNLUCKY = new RegExp(
+  [
+    'Address already in use',
+    'could not create any TCP/IP sockets',
+    'lock file "postmaster\\.pid" (?:already exists|is empty)',
+    'bogus data in lock file',
+    'the PID file "[^"]+" is empty',
+    'invalid data in PID file',
+    'pre-existing shared memory block',
+    'server did not start in time',
+    // It was up, and its first holder has left already.
+    'received (?:fast|smart|immediate) shutdown request',
+  ].join('|'),
+)
+
+function toSwitch([name, value]: [string, string]): string {
+  if (!/^[a-z_.]+$/.test(name) || !/^[\w.]+$/.test(value)) {
+    throw new Error(`The PostgreSQL setting ${name} = ${value} is not made of plain words`)
+  }
+  return `-c ${name}=${value}`
+}
+
+/** A URL that somebody noted stays right over restarts, and a lease can be renewed under its URL. */
+async function readLastPort(cluster: Cluster): Promise<number | undefined> {
+  const text = await readFile(join(cluster.data, 'postmaster.opts'), 'utf8').catch(() => '')
+  const port = /"-p" "(\d+)"/.exec(text)?.[1]
+  return port === undefined ? undefined : Number(port)
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Returns where the next line will begin. */
+async function prepareLog(log: string): Promise<number> {
+  const size = (await stat(log).catch(() => undefined))?.size ?? 0
+  if (size < LARGEST_LOG_BYTES) return size
+  await rename(log, `${log}.old`).catch(() => undefined)
+  return 0
+}
+
+async function readFrom(file: string, start: number): Promise<string> {
+  try {
+    const handle = await open(file, 'r')
+    try {
+      const { size } = await handle.stat()
+      const from = Math.max(start, size - 20_000)
+      const { buffer, bytesRead } = await handle.read({
+        buffer: Buffer.alloc(Math.max(0, size - from)),
+        position: from,
+      })
+      return buffer.toString('utf8', 0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,105 @@
+import { isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+
+const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
+
+/** One sentence a problem, each naming its variable and the remedy. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`The environment needs attention:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+export interface EnvironmentOptions {
+  /** Variables that production cannot do without, and the remedy for each. */
+  requiredInProduction?: Record<string, string>
+}
+
+/**
+ * Reads the variables of one process and reports every problem of theirs together. A variable that is
+ * set but empty counts as not set, as in a `.env` file with nothing behind the equals sign.
+ * @throws EnvironmentError
+ */
+export function readEnvironment<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  source: NodeJS.ProcessEnv,
+  { requiredInProduction = {} }: EnvironmentOptions = {},
+): z.output<z.ZodObject<Shape>> {
+  const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''))
+  const missing = Object.entries(requiredInProduction)
+    .filter(([name]) => present.NODE_ENV === 'production' && present[name] === undefined)
+    .map(([name, remedy]) => `${name}: is not set, and production needs it; ${remedy}`)
+  const parsed = z.object(shape).safeParse(present)
+  const invalid = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  if (parsed.success && missing.length === 0) return parsed.data
+  throw new EnvironmentError([...missing, ...invalid])
+}
+
+/** A whole number within bounds, with a default. */
+export function integerVariable(options: { min: number; max: number; default: number; unit?: string }) {
+  const unit = options.unit ? ` ${options.unit}` : ''
+  const remedy = `set a whole number from ${options.min} to ${options.max}, or leave it out for ${options.default}${unit}`
+  return z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined) return options.default
+      const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+      if (value >= options.min && value <= options.max) return value
+      context.addIssue(`${JSON.stringify(text)} is out of range or not a number; ${remedy}`)
+      return z.NEVER
+    })
+}
+
+/** `true`, `false`, `1` or `0`; anything else is refused, since a misread switch would be noticed late. */
+export function switchVariable(options: { default: boolean }) {
+  return z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined) return options.default
+      if (text === 'true' || text === '1') return true
+      if (text === 'false' || text === '0') return false
+      context.addIssue(`${JSON.stringify(text)} is neither true nor false; set true or false (1 and 0 do as well)`)
+      return z.NEVER
+    })
+}
+
+/** What every process needs to know: where its database is, and how talkative to be. */
+export const commonVariables = {
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'], 'set development, test or production, or leave it out')
+    .default('development'),
+  /** PostgreSQL 15 or newer. When it is not set, the embedded one in DATA_DIR is used; not in production. */
+  DATABASE_URL: z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || isPostgresUrl(text), {
+      // The value is not repeated: it may hold a password.
+      error: 'is not a PostgreSQL URL; set postgresql://user:password@host:5432/database, or leave it out for the embedded one',
+    }),
+  /** Embedded database and development secret. Relative to the workspace. */
+  DATA_DIR: z
+    .string()
+    .default('.data')
+    .transform((path) => (isAbsolute(path) ? path : join(WORKSPACE_ROOT, path))),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'set fatal, error, warn, info, debug, trace or silent, or leave it out for info',
+    )
+    .default('info'),
+}
+
+/** Production brings its own database: an embedded one would be lost with the machine. */
+export const databaseRequiredInProduction = {
+  DATABASE_URL: 'set postgresql://user:password@host:5432/database',
+}
+
+function isPostgresUrl(text: string): boolean {
+  return /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? '')
+}

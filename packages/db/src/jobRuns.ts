@@ -1,0 +1,106 @@
+import {
+  Prisma,
+  type JobRun,
+  type JobRunStatus,
+  type JobTrigger,
+  type PrismaClient,
+} from './generated/client.ts'
+
+export interface ListJobRunsOptions {
+  /** Runs at most; positive. */
+  limit: number
+  /** Only runs that come after this one, that is older ones. From `parseJobRunCursor`. */
+  cursor?: JobRunCursor | undefined
+  name?: string | undefined
+  status?: JobRunStatus | undefined
+  trigger?: JobTrigger | undefined
+  /** Started at this instant or later. */
+  from?: Date | undefined
+  /** Started before this instant. */
+  to?: Date | undefined
+}
+
+export interface JobRunPage {
+  runs: JobRun[]
+  /** For the next page; opaque. Null when there is nothing more. */
+  nextCursor: string | null
+}
+
+/** The last run of a page. */
+export interface JobRunCursor {
+  startedAt: Date
+  id: string
+}
+
+/** PostgreSQL knows no year 0. */
+const CURSOR =
+  /^((?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
+
+/**
+ * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while somebody
+ * reads neither shift a page nor slow a late one down.
+ */
+export async function listJobRuns(
+  prisma: Pick<PrismaClient, '$queryRaw'>,
+  options: ListJobRunsOptions,
+): Promise<JobRunPage> {
+  // One row more than asked for tells whether there is a next page.
+  const rows = await prisma.$queryRaw<JobRun[]>(jobRunsQuery(options))
+  const runs = rows.slice(0, options.limit)
+  const last = runs.at(-1)
+  return { runs, nextCursor: last && rows.length > runs.length ? formatCursor(last) : null }
+}
+
+/** Undefined when the text is not one of our cursors. */
+export function parseJobRunCursor(text: string): JobRunCursor | undefined {
+  const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
+  if (!match) return undefined
+  const [, instant = '', id = ''] = match
+  const startedAt = new Date(instant)
+  const cursor = { startedAt, id }
+  // Decoding base64 forgives what it does not know; one cursor has one spelling.
+  return !Number.isNaN(startedAt.getTime()) && formatCursor(cursor) === text ? cursor : undefined
+}
+
+/** What `listJobRuns` sends; apart, so that its plan can be looked at. */
+export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
+  const { limit, cursor, name, status, trigger, from, to } = options
+  // Instants are sent as text with their offset: the driver would send a Date without one, and the
+  // session's time zone would be taken for it.
+  const conditions = [
+    // A row comparison is what lets the index begin at the cursor; the same with OR would read up to it.
+    cursor &&
+      Prisma.sql`("startedAt", "id") < (${cursor.startedAt.toISOString()}::timestamptz, ${cursor.id}::uuid)`,
+    from && Prisma.sql`"startedAt" >= ${from.toISOString()}::timestamptz`,
+    to && Prisma.sql`"startedAt" < ${to.toISOString()}::timestamptz`,
+    name !== undefined && Prisma.sql`"name" = ${name}`,
+    status && hasStatus(status),
+    trigger && Prisma.sql`"trigger" = ${trigger}::"JobTrigger"`,
+  ].filter((condition) => condition instanceof Prisma.Sql)
+  const where =
+    conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
+  return Prisma.sql`
+    select "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details",
+      "dryRun", "actor", "reason", "queueJobId", "workerId", "exclusiveKey", "createdAt"
+    from "JobRun" ${where}
+    order by "startedAt" desc, "id" desc
+    limit ${limit + 1}`
+}
+
+/** As literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
+function hasStatus(status: JobRunStatus): Prisma.Sql {
+  switch (status) {
+    case 'running':
+      return Prisma.sql`"status" = 'running'`
+    case 'success':
+      return Prisma.sql`"status" = 'success'`
+    case 'failed':
+      return Prisma.sql`"status" = 'failed'`
+    default:
+      return status satisfies never
+  }
+}
+
+function formatCursor({ startedAt, id }: JobRunCursor): string {
+  return Buffer.from(`${startedAt.toISOString()}/${id}`).toString('base64url')
+}

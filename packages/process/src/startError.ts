@@ -1,0 +1,32 @@
+/** Why a process cannot start, in a line that names the variable and the remedy; no stack is wanted. */
+export class StartError extends Error {
+  override readonly name: string = 'StartError'
+}
+
+/**
+ * Why a port cannot be listened on, or null when the error is of another kind.
+ * `variable` is the one that names the port, such as PORT.
+ */
+export function explainListenError(
+  error: unknown,
+  { variable, port, host }: { variable: string; port: number; host: string },
+): StartError | null {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return new StartError(
+        `${variable}: ${port} is taken by another process; stop that one, or set ${variable} to another number, such as ${variable}=${port + 1}`,
+      )
+    case 'EACCES':
+      return new StartError(
+        `${variable}: this account may not listen on ${port}; set ${variable} to a number above 1023`,
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new StartError(
+        `HOST: ${host} is not an address of this machine; set 127.0.0.1 or 0.0.0.0, or leave it out`,
+      )
+    default:
+      return null
+  }
+}

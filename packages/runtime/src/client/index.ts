@@ -1,0 +1,1 @@
+export { createJobsClient, type JobsClient } from './createJobsClient.ts'

@@ -1,0 +1,159 @@
+import { Cron } from 'croner'
+import { z } from 'zod'
+
+/**
+ * Words, used in no other sense:
+ *   job      what can be run: a name, a payload, policies
+ *   run      one execution of it, recorded as a JobRun
+ *   attempt  the how-many-eth delivery of the same piece of work a run is
+ *   tick     an instant that a schedule names; its outcome stands in the tick ledger
+ */
+export interface Job<Name extends string = string, Payload = unknown> {
+  readonly name: Name
+  readonly description: string
+  readonly payload: z.ZodType<Payload>
+  readonly schedule: Schedule | null
+  readonly timeoutMs: number
+  readonly retry: RetryPolicy
+  readonly concurrency: number | null
+  /** At most one run at a time, over all processes. */
+  readonly isExclusive: boolean
+}
+
+export interface Schedule {
+  /** Five fields, or six with seconds in front. */
+  readonly cron: string
+  /** IANA name. */
+  readonly timeZone: string
+  readonly missed: MissedPolicy
+  readonly catchUpMs: number
+  readonly overlap: OverlapPolicy
+}
+
+export type ScheduledJob = Job & { readonly schedule: Schedule }
+
+export type MissedPolicy = (typeof MISSED_POLICIES)[number]
+export const MISSED_POLICIES = ['once', 'all', 'skip'] as const
+
+export type OverlapPolicy = (typeof OVERLAP_POLICIES)[number]
+export const OVERLAP_POLICIES = ['skip', 'queue', 'allow'] as const
+
+export interface RetryPolicy {
+  /** Attempts after the first. */
+  readonly limit: number
+  /** Before the first retry; doubled at each further one, with jitter. */
+  readonly delayMs: number
+  readonly maxDelayMs: number
+}
+
+export interface ScheduleOptions {
+  cron: string
+  /** Default `UTC`. */
+  timeZone?: string
+  /**
+   * What becomes of ticks that nobody was there to see. `once` (default): one run makes up for all of
+   * them. `all`: each gets its run. `skip`: none does.
+   */
+  missed?: MissedPolicy
+  /** Ticks missed longer ago are not made up for. Default one day. */
+  catchUpMs?: number
+  /**
+   * What becomes of a tick while an earlier run has not ended. `skip` (default): nothing. `queue`: it
+   * waits for its turn. `allow`: both run.
+   */
+  overlap?: OverlapPolicy
+}
+
+export interface JobOptions<Name extends string, Payload> {
+  /** A camelCase identifier; also the name of its queue, and of its cron variable in capitals. */
+  name: Name
+  /** One sentence for people: lists and the console show it. */
+  description: string
+  /** Default: an empty object. */
+  payload?: z.ZodType<Payload>
+  /** Default: none; the job runs when it is enqueued. */
+  schedule?: ScheduleOptions
+  /** A run that takes longer is aborted and ends as failed with code `timeout`. Default 15 minutes. */
+  timeoutMs?: number
+  /** Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. */
+  retry?: Partial<RetryPolicy>
+  /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
+  concurrency?: number
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * Defines a job, without its handler: producers import definitions and stay light.
+ * @throws TypeError naming the job and what is wrong with it
+ */
+export function defineJob<const Name extends string, Payload = Record<string, never>>(
+  options: JobOptions<Name, Payload>,
+): Job<Name, Payload> {
+  if (!/^[a-z][A-Za-z0-9]{0,99}$/.test(options.name)) {
+    throw new TypeError(`Job "${options.name}": a name is a camelCase identifier of at most 100 characters`)
+  }
+  const schedule = options.schedule ? resolveSchedule(options.name, options.schedule) : null
+  return {
+    name: options.name,
+    description: options.description,
+    payload: options.payload ?? (z.strictObject({}) as unknown as z.ZodType<Payload>),
+    schedule,
+    timeoutMs: positive(options.name, 'timeoutMs', options.timeoutMs ?? 15 * 60_000),
+    retry: { limit: 2, delayMs: 5_000, maxDelayMs: 5 * 60_000, ...options.retry },
+    concurrency: options.concurrency ? positive(options.name, 'concurrency', options.concurrency) : null,
+    isExclusive: schedule !== null && schedule.overlap !== 'allow',
+  }
+}
+
+/**
+ * The same job on another schedule, for an operator's override.
+ * @throws TypeError when the expression or the zone is not valid, or the job has no schedule
+ */
+export function reschedule<J extends Job>(job: J, cron: string): J {
+  if (job.schedule === null) throw new TypeError(`Job "${job.name}": it has no schedule to change`)
+  return { ...job, schedule: resolveSchedule(job.name, { ...job.schedule, cron }) }
+}
+
+export function isScheduled(job: Job): job is ScheduledJob {
+  return job.schedule !== null
+}
+
+function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
+  const { cron, timeZone = 'UTC', missed = 'once', catchUpMs = DAY_MS, overlap = 'skip' } = options
+  const problem = cronProblem(cron, timeZone)
+  if (problem) throw new TypeError(`Job "${name}": ${problem}`)
+  if (missed === 'all' && overlap === 'skip') {
+    throw new TypeError(
+      `Job "${name}": missed: 'all' wants a run for each tick and overlap: 'skip' refuses them; set overlap to 'queue' or 'allow'`,
+    )
+  }
+  return { cron, timeZone, missed, catchUpMs: positive(name, 'catchUpMs', catchUpMs), overlap }
+}
+
+/** Why an expression can't be used, in words, or null when it can. */
+export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone })
+  } catch {
+    return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
+  }
+  const fields = cron.trim().split(/\s+/).length
+  if (fields !== 5 && fields !== 6 && !cron.startsWith('@')) {
+    return `"${cron}" is not a cron expression: it has ${fields} fields instead of 5, or 6 with seconds`
+  }
+  try {
+    // Also refuses expressions that are well-formed and never due, such as the 31st of February.
+    if (new Cron(cron, { timezone: timeZone, paused: true }).nextRun() === null) {
+      return `"${cron}" is never due`
+    }
+  } catch (error) {
+    return `"${cron}" is not a cron expression: ${(error as Error).message.replace(/^CronPattern: /, '')}`
+  }
+  return null
+}
+
+function positive(name: string, option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new TypeError(`Job "${name}": ${option} must be a positive whole number, not ${value}`)
+}

@@ -1,0 +1,67 @@
+import type { Logger } from 'pino'
+import type { Job } from './defineJob.ts'
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue }
+
+/** What a run says of itself in JobRun.details: counts and facts, never payloads or secrets. */
+export type Details = { [key: string]: JsonValue }
+
+/** Numbers that add up over the batches of a run. */
+export type Counts = { [key: string]: number }
+
+export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
+export type JobTrigger = (typeof JOB_TRIGGERS)[number]
+
+/** The least that a Prisma client offers; any client whose schema has jobs.prisma will do. */
+export interface JobsPrismaClient {
+  $transaction(
+    // biome-ignore lint: the transaction's type is the product's own, inferred by TransactionOf.
+    work: (tx: any) => Promise<any>,
+    options?: { maxWait?: number; timeout?: number },
+  ): Promise<any>
+}
+
+/** The transaction that a client hands to `$transaction(async (tx) => …)`. */
+export type TransactionOf<Client> = Client extends {
+  $transaction(work: (tx: infer Tx) => Promise<unknown>, ...rest: never[]): unknown
+}
+  ? Tx
+  : never
+
+export interface RunInfo {
+  readonly id: string
+  readonly name: string
+  readonly trigger: JobTrigger
+  /** 1 at the first delivery. */
+  readonly attempt: number
+  /** The instant that the schedule named, when a schedule started the run. */
+  readonly scheduledFor: Date | null
+  readonly dryRun: boolean
+}
+
+export interface RunContext<Payload, Tx> {
+  readonly run: RunInfo
+  readonly payload: Payload
+  /** Aborted by time-out, cancellation, drain, and loss of the run. Hand it to every await that takes one. */
+  readonly signal: AbortSignal
+  /** Carries name, runId and attempt. */
+  readonly log: Logger
+  now(): Date
+  /**
+   * Does a bounded piece of work in one transaction together with its counts: they are added to the
+   * run's details, `batches` is counted, and all of it commits only while the run is still this
+   * worker's. In a dry run it is rolled back at the end.
+   * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
+   */
+  batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
+}
+
+/** What a handler returns is merged into the run's details. */
+export type Handler<Payload, Tx> = (context: RunContext<Payload, Tx>) => Promise<Details | void>
+
+/** One handler for every job of a catalogue: a missing one is a type error. */
+export type HandlersFor<Jobs extends readonly Job[], Tx> = {
+  readonly [J in Jobs[number] as J['name']]: Handler<PayloadOf<J>, Tx>
+}
+
+export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never

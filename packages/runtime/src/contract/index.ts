@@ -1,0 +1,32 @@
+export {
+  cronProblem,
+  defineJob,
+  isScheduled,
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  reschedule,
+  type Job,
+  type JobOptions,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type RetryPolicy,
+  type Schedule,
+  type ScheduledJob,
+  type ScheduleOptions,
+} from './defineJob.ts'
+export {
+  JOB_TRIGGERS,
+  type Counts,
+  type Details,
+  type Handler,
+  type HandlersFor,
+  type JobsPrismaClient,
+  type JobTrigger,
+  type JsonValue,
+  type PayloadOf,
+  type RunContext,
+  type RunInfo,
+  type TransactionOf,
+} from './handler.ts'
+export { JobError, type JobErrorOptions } from './jobError.ts'
+export { nextTick, nextTicks } from './nextTicks.ts'

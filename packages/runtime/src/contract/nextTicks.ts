@@ -1,0 +1,19 @@
+import { Cron } from 'croner'
+import type { Schedule } from './defineJob.ts'
+
+/** The first instant after `after` at which the schedule is due, or null when it never is again. */
+export function nextTick(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Date | null {
+  return calendar(schedule).nextRun(after)
+}
+
+/** Every instant after `after` at which the schedule is due, without an end unless the schedule has one. */
+export function* nextTicks(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Generator<Date> {
+  const cron = calendar(schedule)
+  for (let tick = cron.nextRun(after); tick !== null; tick = cron.nextRun(tick)) yield tick
+}
+
+// croner, because node-cron's own calendar skips the hour that a zone jumps over in spring and loses ticks
+// in the hour that it repeats in autumn.
+function calendar({ cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>): Cron {
+  return new Cron(cron, { timezone: timeZone, paused: true })
+}

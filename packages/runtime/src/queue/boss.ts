@@ -1,0 +1,35 @@
+import { PgBoss, type Db } from 'pg-boss'
+import type { JobTrigger } from '../contract/index.ts'
+import type { Connection } from './database.ts'
+
+/*
+ * This folder is the only one that knows pg-boss, and the only one where its words are translated: its
+ * queue is our job, its job is one piece of work, its retryCount + 1 is our attempt.
+ */
+
+/** What travels with a payload, for the run that it will become. */
+export interface Envelope {
+  payload: unknown
+  trigger: JobTrigger
+  scheduledFor?: string
+  dryRun?: boolean
+  actor?: string
+  reason?: string
+}
+
+/** pg-boss on a connection of ours, without a schedule of its own. */
+export function openBoss(db: Db, { migrate = false, supervise = false } = {}): PgBoss {
+  return new PgBoss({
+    db,
+    migrate,
+    supervise,
+    // Its cron starts an every-minute job up to 42 s late; the scheduler's ledger decides here.
+    schedule: false,
+    registerInstance: false,
+    useListenNotify: db.listen !== undefined,
+  })
+}
+
+export function asDb(connection: Connection): Db {
+  return { executeSql: (text, values) => connection.query(text, values) }
+}

@@ -1,0 +1,72 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+
+/** Runs a statement and returns its rows. Both a pool and a transaction are one. */
+export interface Connection {
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: Row[] }>
+}
+
+export interface Database extends Connection {
+  transaction<Result>(work: (tx: Connection) => Promise<Result>): Promise<Result>
+  close(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  url: string
+  applicationName: string
+  /** Connections at most. Default 10. */
+  poolSize?: number
+  log: Logger
+}
+
+/**
+ * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
+ * straight to the driver, because they run once per batch of jobs and carry arrays.
+ */
+export function openDatabase({ url, applicationName, poolSize = 10, log }: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max: poolSize,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 30_000,
+    // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
+    idle_in_transaction_session_timeout: 60_000,
+    keepAlive: true,
+  })
+  // Idle connections are cut by restarts and by managed databases; the pool opens others.
+  pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'))
+
+  return {
+    query: (text, values) => pool.query(text, values as unknown[]),
+    transaction: (work) => runTransaction(pool, work),
+    close: () => pool.end(),
+  }
+}
+
+async function runTransaction<Result>(
+  pool: pg.Pool,
+  work: (tx: Connection) => Promise<Result>,
+): Promise<Result> {
+  const client = await pool.connect()
+  // A checked-out client reports a lost connection here as well as in the query that is in flight.
+  let broken: Error | undefined
+  const onError = (error: Error) => (broken = error)
+  client.on('error', onError)
+  try {
+    await client.query('begin')
+    const result = await work({ query: (text, values) => client.query(text, values as unknown[]) })
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch((reason: Error) => (broken ??= reason))
+    throw error
+  } finally {
+    client.off('error', onError)
+    client.release(broken)
+  }
+}

@@ -1,0 +1,173 @@
+import type { Db, Job as QueueJob, PgBoss } from 'pg-boss'
+import type { Logger } from 'pino'
+import type { Job } from '../contract/index.ts'
+import { asDb, openBoss, type Envelope } from './boss.ts'
+import type { Connection, Database } from './database.ts'
+import type { Session } from './session.ts'
+
+/** A piece of work that this worker has taken from the queue. */
+export interface Delivery {
+  queueJobId: string
+  name: string
+  attempt: number
+  envelope: Envelope
+}
+
+export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
+
+/**
+ * What follows an attempt that failed.
+ *   retry      another one after the job's back-off, unless this was the last
+ *   redeliver  another one at once, and it does not count against the limit: not the job's fault
+ *   giveUp     nothing: another attempt can't help
+ */
+export type AfterFailure = 'retry' | 'redeliver' | 'giveUp'
+
+export interface Queue {
+  start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
+  stop(): Promise<void>
+  /** Enqueues in the caller's transaction, under an id of the caller's. */
+  send(tx: Connection, name: string, envelope: Envelope, options: { id: string }): Promise<void>
+  /** Takes up to `limit` pieces of work in the caller's transaction: rolled back, they were never taken. */
+  take(tx: Connection, name: string, limit: number): Promise<Delivery[]>
+  /** All of one job. */
+  complete(tx: Connection, deliveries: readonly DeliveryRef[]): Promise<void>
+  /** Ends an attempt that did not succeed. Nothing happens when the work has been given out again since. */
+  fail(
+    tx: Connection,
+    delivery: DeliveryRef,
+    error: { code: string; message: string },
+    next: AfterFailure,
+  ): Promise<void>
+  /** Of these jobs, those with work that waits, is to be retried, or runs. */
+  unfinished(tx: Connection, names: readonly string[]): Promise<Set<string>>
+  /** Of these jobs, those with work that could be taken now. Delayed work and retries send no notification. */
+  ready(names: readonly string[]): Promise<string[]>
+}
+
+export interface QueueOptions {
+  database: Database
+  session: Session
+  log: Logger
+  /** Whether this process looks after the queue's tables: expiry, retention. */
+  supervise: boolean
+}
+
+export function createQueue({ database, session, log, supervise }: QueueOptions): Queue {
+  let onWork: (name: string | null) => void = () => undefined
+  const listening: Db = {
+    ...asDb(database),
+    async listen(channel, onNotification, onReconnect) {
+      await session.listen(
+        channel,
+        (name) => {
+          onNotification(name)
+          onWork(name)
+        },
+        () => {
+          onReconnect()
+          onWork(null)
+        },
+      )
+      return { close: async () => undefined }
+    },
+  }
+  const boss = openBoss(listening, { supervise })
+  boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+  boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
+
+  return {
+    async start(jobs, callback) {
+      await boss.start()
+      await declareQueues(boss, jobs)
+      onWork = callback
+    },
+    async stop() {
+      onWork = () => undefined
+      await boss.stop({ graceful: false, close: false })
+    },
+    async send(tx, name, envelope, { id }) {
+      await boss.send(name, envelope, { id, db: asDb(tx) })
+    },
+    async take(tx, name, limit) {
+      const jobs = await boss.fetch<Envelope>(name, { batchSize: limit, db: asDb(tx) })
+      return jobs.map(toDelivery)
+    },
+    async complete(tx, deliveries) {
+      const [first] = deliveries
+      if (first) await boss.complete(first.name, deliveries.map(toAttempt), null, { db: asDb(tx) })
+    },
+    async fail(tx, delivery, error, next) {
+      const attempt = toAttempt(delivery)
+      const adjust = async (assignment: string, state: string) =>
+        tx.query(
+          `update pgboss.job set ${assignment} where name = $1 and id = $2 and retry_count = $3 and state = '${state}'`,
+          [delivery.name, attempt.id, attempt.retryCount],
+        )
+      // pg-boss decides by the limit alone, so the limit is what has to say it.
+      if (next === 'giveUp') await adjust('retry_limit = retry_count', 'active')
+      if (next === 'redeliver') await adjust('retry_limit = greatest(retry_limit, retry_count + 1)', 'active')
+      await boss.fail(delivery.name, [attempt], error, { db: asDb(tx) })
+      if (next === 'redeliver') await adjust('start_after = now()', 'retry')
+    },
+    async unfinished(tx, names) {
+      const { rows } = await tx.query<{ name: string }>(
+        `select distinct name from pgboss.job where name = any($1) and state in ('created', 'retry', 'active')`,
+        [names],
+      )
+      return new Set(rows.map(({ name }) => name))
+    },
+    async ready(names) {
+      const { rows } = await database.query<{ name: string }>(
+        `select n.name from unnest($1::text[]) n(name) where exists (
+           select from pgboss.job j
+           where j.name = n.name and j.state < 'active' and not j.blocked and j.start_after <= now()
+         )`,
+        [names],
+      )
+      return rows.map(({ name }) => name)
+    },
+  }
+}
+
+/** Creates or upgrades pg-boss's schema, and the queues of these jobs. */
+export async function installQueue(database: Database, jobs: readonly Job[]): Promise<void> {
+  const boss = openBoss(asDb(database), { migrate: true })
+  boss.on('error', () => undefined)
+  await boss.start()
+  try {
+    await declareQueues(boss, jobs)
+  } finally {
+    await boss.stop({ graceful: false, close: false })
+  }
+}
+
+async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
+  const existing = new Set((await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name))
+  for (const job of jobs) {
+    const options = {
+      notify: true,
+      retryLimit: job.retry.limit,
+      retryDelay: Math.max(1, Math.round(job.retry.delayMs / 1000)),
+      retryBackoff: true,
+      retryDelayMax: Math.max(1, Math.round(job.retry.maxDelayMs / 1000)),
+      // The last resort: runs are bounded by their own time-out, and lost workers are noticed in seconds.
+      expireInSeconds: Math.min(86_400, Math.ceil(job.timeoutMs / 1000) + 120),
+    }
+    if (existing.has(job.name)) await boss.updateQueue(job.name, options)
+    else await boss.createQueue(job.name, options)
+  }
+}
+
+function toDelivery(job: QueueJob<Envelope>): Delivery {
+  return {
+    queueJobId: job.id,
+    name: job.name,
+    attempt: job.retryCount + 1,
+    envelope: job.data,
+  }
+}
+
+function toAttempt({ queueJobId, attempt }: DeliveryRef): { id: string; retryCount: number } {
+  return { id: queueJobId, retryCount: attempt - 1 }
+}

@@ -1,0 +1,195 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { Logger } from 'pino'
+import {
+  isScheduled,
+  JobError,
+  type HandlersFor,
+  type Job,
+  type JobsPrismaClient,
+  type TransactionOf,
+} from '../contract/index.ts'
+import { openDatabase } from '../queue/database.ts'
+import { createLane, type Claim, type Lane } from './lane.ts'
+import { DRAINED, performRun } from './performRun.ts'
+import { createQueue } from '../queue/queue.ts'
+import { rescueLostRuns } from './rescue.ts'
+import { createScheduler, type Clock } from './scheduler.ts'
+import { createSession } from '../queue/session.ts'
+import { createSettler } from './settler.ts'
+
+export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
+  /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
+  databaseUrl: string
+  /** Hands its transactions to the handlers; whoever made it closes it. */
+  prisma: Client
+  jobs: Jobs
+  handlers: HandlersFor<Jobs, TransactionOf<Client>>
+  log: Logger
+  /** Runs at once for each job that sets no limit of its own. Default 10. */
+  concurrency?: number
+  /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
+  drainTimeoutMs?: number
+  /** Default: the system's time. */
+  now?: () => Date
+  /** Default: node-cron, every second. */
+  clock?: Clock
+}
+
+export interface Worker {
+  readonly id: string
+  start(): Promise<void>
+  /** Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once. */
+  stop(options?: { drainTimeoutMs?: number }): Promise<void>
+  /** Whether it holds the connection by which the others know that it lives. */
+  isReady(): boolean
+}
+
+/** How often a worker looks for lost runs and for work that sent no notification. */
+const ROUND_MS = 1_000
+/** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
+const RESCUE_GRACE_MS = 2_000
+/** What settling may take after the last handler has ended. */
+const SETTLE_TIMEOUT_MS = 5_000
+
+export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
+  options: WorkerOptions<Jobs, Client>,
+): Worker {
+  const { databaseUrl, prisma, jobs, handlers, log, concurrency = 10, now = () => new Date() } = options
+  const id = createWorkerId()
+  const database = openDatabase({ url: databaseUrl, applicationName: `roundsman ${id} engine`, log })
+  const session = createSession({ url: databaseUrl, workerId: id, log, now })
+  const queue = createQueue({ database, session, log, supervise: true })
+  const settler = createSettler({ database, queue, workerId: id, log })
+  const scheduler = createScheduler({
+    jobs: jobs.filter(isScheduled),
+    database,
+    queue,
+    workerId: id,
+    log,
+    now,
+    ...(options.clock && { clock: options.clock }),
+  })
+  const abort = new AbortController()
+  const running = new Set<Promise<void>>()
+  const lanes = new Map<string, Lane>()
+  for (const job of jobs) {
+    lanes.set(
+      job.name,
+      createLane({
+        job,
+        concurrency: job.concurrency ?? concurrency,
+        database,
+        queue,
+        workerId: id,
+        log,
+        now,
+        execute: (claim) => track(running, execute(job, claim)),
+      }),
+    )
+  }
+  let rounds: NodeJS.Timeout | undefined
+  let round: Promise<void> = Promise.resolve()
+  let stopping: Promise<void> | null = null
+
+  async function execute(job: Job, { run, delivery }: Claim): Promise<void> {
+    await performRun({
+      run,
+      delivery,
+      job,
+      handler: handlers[job.name as keyof typeof handlers] as never,
+      payload: delivery.envelope.payload,
+      prisma,
+      settler,
+      workerId: id,
+      log,
+      now,
+      signal: abort.signal,
+    })
+  }
+
+  async function makeRound(): Promise<void> {
+    const since = session.connectedSince()
+    if (since === null) return
+    try {
+      if (now().getTime() - since.getTime() >= RESCUE_GRACE_MS) {
+        for (const { name } of await rescueLostRuns({ database, queue, workerId: id, log, now })) {
+          lanes.get(name)?.wake()
+        }
+      }
+      for (const name of await queue.ready([...lanes.keys()])) lanes.get(name)?.wake()
+    } catch (error) {
+      log.warn({ err: error }, 'round failed, trying again')
+    }
+  }
+
+  function scheduleRound(): void {
+    rounds = setTimeout(() => {
+      round = makeRound().finally(() => {
+        if (!stopping) scheduleRound()
+      })
+    }, ROUND_MS)
+  }
+
+  async function drain(drainTimeoutMs: number): Promise<void> {
+    clearTimeout(rounds)
+    await Promise.all([scheduler.stop(), round, ...[...lanes.values()].map((lane) => lane.stop())])
+    if (!(await settlesWithin(running, drainTimeoutMs))) {
+      log.warn({ runs: running.size }, 'drain timed out, aborting what runs')
+      abortRuns()
+      await settlesWithin(running, SETTLE_TIMEOUT_MS * 2)
+    }
+    await queue.stop()
+    // Last: with the session goes the lock that says that this worker lives.
+    await session.stop()
+    await database.close()
+  }
+
+  function abortRuns(): void {
+    abort.abort(new JobError(DRAINED, 'The worker is shutting down; the work is given back'))
+  }
+
+  return {
+    id,
+    async start() {
+      await session.start()
+      await queue.start(jobs, (name) => {
+        if (name === null) for (const lane of lanes.values()) lane.wake()
+        else lanes.get(name)?.wake()
+      })
+      await scheduler.start()
+      for (const lane of lanes.values()) lane.start()
+      scheduleRound()
+      log.info(
+        { workerId: id, jobs: jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule })) },
+        'Jobs scheduler enabled',
+      )
+    },
+    stop({ drainTimeoutMs = options.drainTimeoutMs ?? 25_000 } = {}) {
+      if (stopping) abortRuns()
+      stopping ??= drain(drainTimeoutMs)
+      return stopping
+    },
+    isReady: () => session.connectedSince() !== null && stopping === null,
+  }
+}
+
+/** Who executes a run, for people and for the lock: host, process, and something no restart repeats. */
+export function createWorkerId(): string {
+  return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+}
+
+function track(running: Set<Promise<void>>, work: Promise<void>): Promise<void> {
+  running.add(work)
+  return work.finally(() => running.delete(work))
+}
+
+async function settlesWithin(running: Set<Promise<void>>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const timedOut = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
+  const settled = Promise.allSettled(running).then(() => true)
+  const result = await Promise.race([settled, timedOut])
+  clearTimeout(timer)
+  return result
+}
+

@@ -1,0 +1,169 @@
+import type { Logger } from 'pino'
+import {
+  JobError,
+  type Counts,
+  type Details,
+  type Handler,
+  type Job,
+  type JobsPrismaClient,
+  type RunInfo,
+} from '../contract/index.ts'
+import { describeError, describePayloadError, type ErrorDescription } from './describeError.ts'
+import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
+
+export interface ExecuteOptions {
+  run: RunInfo
+  job: Job
+  handler: Handler<never, never>
+  /** As it came from the queue or the command line; validated here. */
+  payload: unknown
+  prisma: JobsPrismaClient
+  workerId: string
+  log: Logger
+  now: () => Date
+  /** Aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
+  signal: AbortSignal
+}
+
+export type RunResult =
+  | { status: 'success'; details: Details }
+  | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
+
+/** How long an aborted handler may take to notice, before the run ends without it. */
+const ABORT_GRACE_MS = 5_000
+
+const BATCH_TIMEOUT_MS = 60_000
+
+/** Runs one handler to its end. Every way in which it can end is a result; it never throws. */
+export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
+  const { run, job, handler, prisma, signal: outside } = options
+  const parsed = job.payload.safeParse(options.payload ?? {})
+  if (!parsed.success) {
+    const message = describePayloadError(parsed.error)
+    return { status: 'failed', error: { code: 'payload_invalid', message }, retryable: false, details: {} }
+  }
+
+  const timeout = new AbortController()
+  const timer = setTimeout(
+    () => timeout.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
+    job.timeoutMs,
+  )
+  const signal = AbortSignal.any([outside, timeout.signal])
+
+  const call = (transaction: TransactionRunner) =>
+    untilAborted(
+      signal,
+      (handler as Handler<unknown, unknown>)({
+        run,
+        payload: parsed.data,
+        signal,
+        log: options.log,
+        now: options.now,
+        batch: (work) => {
+          signal.throwIfAborted()
+          return transaction(work as never) as never
+        },
+      }),
+    )
+
+  // What a dry run has counted; a real one counts in its row, batch by batch.
+  const rehearsed: Counts = {}
+  try {
+    const details = run.dryRun
+      ? await rehearse(prisma, job.timeoutMs, call, rehearsed)
+      : await call((work) => commitBatch(options, work))
+    return { status: 'success', details: { ...rehearsed, ...details } }
+  } catch (error) {
+    return {
+      status: 'failed',
+      error: describeError(error, options.payload),
+      retryable: !(error instanceof JobError) || error.retryable,
+      details: rehearsed,
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+type TransactionRunner = (work: (tx: unknown) => Promise<Counts>) => Promise<Counts>
+
+async function commitBatch(
+  { prisma, run, workerId }: ExecuteOptions,
+  work: (tx: unknown) => Promise<Counts>,
+): Promise<Counts> {
+  return await prisma.$transaction(
+    async (tx: { $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]> }) => {
+      const counts = await work(tx)
+      const owned = await tx.$queryRawUnsafe(
+        ADD_COUNTS_SQL,
+        run.id,
+        workerId,
+        JSON.stringify(countBatch(counts)),
+      )
+      if (owned.length === 0) {
+        throw new JobError('run_lost', 'The run was taken over by another worker; the batch is rolled back')
+      }
+      return counts
+    },
+    { maxWait: 10_000, timeout: BATCH_TIMEOUT_MS },
+  )
+}
+
+class RehearsalOver extends Error {
+  readonly details: Details | void
+  constructor(details: Details | void) {
+    super('rolled back: dry run')
+    this.details = details
+  }
+}
+
+/** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
+async function rehearse(
+  prisma: JobsPrismaClient,
+  timeoutMs: number,
+  call: (transaction: TransactionRunner) => Promise<Details | void>,
+  total: Counts,
+): Promise<Details | void> {
+  try {
+    await prisma.$transaction(
+      async (tx: unknown) => {
+        const details = await call(async (work) => {
+          const counts = await work(tx)
+          for (const [key, count] of Object.entries(countBatch(counts))) {
+            total[key] = (total[key] ?? 0) + count
+          }
+          return counts
+        })
+        throw new RehearsalOver(details)
+      },
+      { maxWait: 10_000, timeout: timeoutMs },
+    )
+  } catch (error) {
+    if (error instanceof RehearsalOver) return error.details
+    throw error
+  }
+}
+
+/**
+ * The handler's own end; or, once the signal is aborted and the handler has had its chance to notice,
+ * the reason. A handler that goes on regardless can commit no further batch: its run has ended.
+ */
+async function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined
+  let onAbort: () => void = () => undefined
+  const givenUp = new Promise<never>((_, reject) => {
+    onAbort = () => (timer = setTimeout(() => reject(signal.reason), ABORT_GRACE_MS))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([work, givenUp])
+  } catch (error) {
+    // A handler that stops because it was told to usually throws something of its own.
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+    work.catch(() => undefined)
+  }
+}

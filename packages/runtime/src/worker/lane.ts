@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import type { Job } from '../contract/index.ts'
+import type { Database } from '../queue/database.ts'
+import type { Delivery, Queue } from '../queue/queue.ts'
+import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
+
+/** A piece of work with the run that has been recorded for it. */
+export interface Claim {
+  run: NewRun
+  delivery: Delivery
+}
+
+/** One job's way through a worker: takes its work while there is room, and waits for more. */
+export interface Lane {
+  start(): void
+  /** There may be work to take. */
+  wake(): void
+  /** Takes nothing more; resolves once the claim that is under way has been handed on. */
+  stop(): Promise<void>
+}
+
+export interface LaneOptions {
+  job: Job
+  concurrency: number
+  database: Database
+  queue: Queue
+  workerId: string
+  log: Logger
+  now: () => Date
+  /** Carries one claim to its end; the lane counts it as running until then. */
+  execute: (claim: Claim) => Promise<void>
+}
+
+const MAX_CLAIM = 250
+const RETRY_MAX_MS = 5_000
+
+export function createLane(options: LaneOptions): Lane {
+  const { job, database, queue, workerId, log, now, execute } = options
+  const concurrency = job.isExclusive ? 1 : options.concurrency
+  let running = 0
+  let stopped = false
+  let loop: Promise<void> = Promise.resolve()
+  // A wake-up while a claim is under way is remembered: the claim may have looked too early.
+  let woken = true
+  let resume: () => void = () => undefined
+
+  async function run(): Promise<void> {
+    let failures = 0
+    while (!stopped) {
+      if (!woken || running >= concurrency) {
+        await new Promise<void>((resolve) => (resume = resolve))
+        continue
+      }
+      woken = false
+      try {
+        const limit = Math.min(concurrency - running, MAX_CLAIM)
+        const claims = await claim(limit)
+        failures = 0
+        for (const each of claims) begin(each)
+        // A full claim says that there is more.
+        if (claims.length === limit) woken = true
+      } catch (error) {
+        log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
+        woken = true
+        await delay(Math.min(50 * 2 ** failures++, RETRY_MAX_MS))
+      }
+    }
+  }
+
+  /**
+   * Takes work and records its runs in one transaction. Killed before the commit, nothing was taken;
+   * killed after it, there is a run by which the rescue finds it.
+   */
+  async function claim(limit: number): Promise<Claim[]> {
+    let claims: Claim[] = []
+    try {
+      await database.transaction(async (tx) => {
+        const deliveries = await queue.take(tx, job.name, limit)
+        if (deliveries.length === 0) return
+        claims = deliveries.map((delivery) => ({ delivery, run: newRun(delivery) }))
+        const recorded = await recordRuns(tx, workerId, claims.map(({ run: each }) => each))
+        if (recorded.size < claims.length) throw new AlreadyRunning()
+      })
+    } catch (error) {
+      // Rolled back, it was never taken. It is looked at again when the worker makes its next round.
+      if (error instanceof AlreadyRunning) return []
+      throw error
+    }
+    return claims
+  }
+
+  function newRun({ queueJobId, attempt, envelope }: Delivery): NewRun {
+    return {
+      id: uuid(),
+      name: job.name,
+      trigger: envelope.trigger,
+      attempt,
+      scheduledFor: envelope.scheduledFor === undefined ? null : new Date(envelope.scheduledFor),
+      startedAt: now(),
+      dryRun: envelope.dryRun ?? false,
+      actor: envelope.actor ?? null,
+      reason: envelope.reason ?? null,
+      queueJobId,
+      exclusiveKey: exclusiveKey(job, envelope.dryRun ?? false),
+    }
+  }
+
+  function begin(claimed: Claim): void {
+    running++
+    void execute(claimed).finally(() => {
+      running--
+      resume()
+    })
+  }
+
+  return {
+    start() {
+      loop = run()
+    },
+    wake() {
+      woken = true
+      resume()
+    },
+    async stop() {
+      stopped = true
+      resume()
+      await loop
+    },
+  }
+}
+
+/** Another run of an exclusive job is under way, in this process or in another. */
+class AlreadyRunning extends Error {}

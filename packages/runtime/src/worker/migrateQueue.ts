@@ -1,0 +1,22 @@
+import type { Logger } from 'pino'
+import type { Job } from '../contract/index.ts'
+import { openDatabase } from '../queue/database.ts'
+import { installQueue } from '../queue/queue.ts'
+
+/**
+ * Creates or upgrades the queue's own schema, and the queues of these jobs: a deploy step, beside the
+ * Prisma migrations. Workers and producers start without the right to change a schema.
+ */
+export async function migrateQueue(options: {
+  databaseUrl: string
+  jobs: readonly Job[]
+  log: Logger
+}): Promise<void> {
+  const { databaseUrl, jobs, log } = options
+  const database = openDatabase({ url: databaseUrl, applicationName: 'roundsman migrate', poolSize: 2, log })
+  try {
+    await installQueue(database, jobs)
+  } finally {
+    await database.close()
+  }
+}

@@ -1,0 +1,113 @@
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import type { Details, Handler, Job, JobsPrismaClient, TransactionOf } from '../contract/index.ts'
+import { createWorkerId } from './createWorker.ts'
+import { openDatabase } from '../queue/database.ts'
+import { performRun } from './performRun.ts'
+import { createQueue } from '../queue/queue.ts'
+import { rescueLostRuns } from './rescue.ts'
+import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
+import { createSession } from '../queue/session.ts'
+import { createSettler } from './settler.ts'
+
+export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
+  databaseUrl: string
+  prisma: Client
+  job: J
+  handler: Handler<never, TransactionOf<Client>>
+  /** Validated like one from the queue. Default: an empty object. */
+  payload?: unknown
+  dryRun?: boolean
+  /** Who asks for it. */
+  actor?: string
+  log: Logger
+  signal?: AbortSignal
+  now?: () => Date
+}
+
+export type RunOnceResult =
+  | { kind: 'ended'; run: FinishedRun }
+  /** The job allows one run at a time, and one is under way. */
+  | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
+  /** Another process took the run over, having found this one without its lock. */
+  | { kind: 'lost'; runId: string }
+
+export interface FinishedRun {
+  id: string
+  name: string
+  status: 'success' | 'failed'
+  trigger: 'cli'
+  dryRun: boolean
+  startedAt: Date
+  endedAt: Date
+  durationMs: number
+  details: Details | null
+}
+
+/**
+ * Runs one job here and now, by a person's explicit wish: recorded, fenced and rescued like any run, but
+ * without the queue, so that it needs no worker and is not delivered again if this process dies.
+ */
+export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
+  options: RunOnceOptions<J, Client>,
+): Promise<RunOnceResult> {
+  const { databaseUrl, job, log, now = () => new Date() } = options
+  const workerId = createWorkerId()
+  const database = openDatabase({ url: databaseUrl, applicationName: `roundsman ${workerId} once`, poolSize: 2, log })
+  const session = createSession({ url: databaseUrl, workerId, log, now })
+  const queue = createQueue({ database, session, log, supervise: false })
+  const run: NewRun = {
+    id: uuid(),
+    name: job.name,
+    trigger: 'cli',
+    attempt: 1,
+    scheduledFor: null,
+    startedAt: now(),
+    dryRun: options.dryRun ?? false,
+    actor: options.actor ?? null,
+    reason: null,
+    queueJobId: null,
+    exclusiveKey: exclusiveKey(job, options.dryRun ?? false),
+  }
+  try {
+    await session.start()
+    await queue.start([job], () => undefined)
+    // A run whose process has died would otherwise stand in the way until a worker starts.
+    await rescueLostRuns({ database, queue, workerId, log, now })
+    const recorded = await recordRuns(database, workerId, [run])
+    if (!recorded.has(run.id)) {
+      const { rows } = await database.query<{ id: string; workerId: string }>(
+        `select "id", "workerId" from "JobRun" where "exclusiveKey" = $1 and "status" = 'running'`,
+        [job.name],
+      )
+      return { kind: 'alreadyRunning', runId: rows[0]?.id ?? null, workerId: rows[0]?.workerId ?? null }
+    }
+    return await execute()
+  } finally {
+    await queue.stop()
+    await session.stop()
+    await database.close()
+  }
+
+  async function execute(): Promise<RunOnceResult> {
+    const { settlement, outcome } = await performRun({
+      run,
+      delivery: null,
+      job,
+      handler: options.handler as never,
+      payload: options.payload,
+      prisma: options.prisma,
+      settler: createSettler({ database, queue, workerId, log }),
+      workerId,
+      log,
+      now,
+      signal: options.signal ?? new AbortController().signal,
+    })
+    if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
+    const { id, name, dryRun, startedAt } = run
+    const { status, endedAt } = settlement
+    const durationMs = endedAt.getTime() - startedAt.getTime()
+    const { details } = outcome
+    return { kind: 'ended', run: { id, name, status, trigger: 'cli', dryRun, startedAt, endedAt, durationMs, details } }
+  }
+}

@@ -1,0 +1,113 @@
+import type { Counts, Details, Job, JobTrigger } from '../contract/index.ts'
+import type { Connection } from '../queue/database.ts'
+
+/** A run that is about to start. */
+export interface NewRun {
+  id: string
+  name: string
+  trigger: JobTrigger
+  attempt: number
+  scheduledFor: Date | null
+  startedAt: Date
+  dryRun: boolean
+  actor: string | null
+  reason: string | null
+  queueJobId: string | null
+  /** At most one running run may carry the same key. */
+  exclusiveKey: string | null
+}
+
+export interface RunEnd {
+  id: string
+  status: 'success' | 'failed'
+  endedAt: Date
+  /** Merged into what the run's batches have counted. */
+  details: Details | null
+}
+
+/**
+ * Records runs before their handlers start and returns the ids of those recorded; one is missing when
+ * another run with its exclusive key is under way.
+ */
+export async function recordRuns(
+  tx: Connection,
+  workerId: string,
+  runs: readonly NewRun[],
+): Promise<Set<string>> {
+  const column = <Key extends keyof NewRun>(key: Key) => runs.map((run) => run[key])
+  const { rows } = await tx.query<{ id: string }>(
+    `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor",
+                           "reason", "queueJobId", "exclusiveKey", "workerId")
+     select id, name, trigger::"JobTrigger", attempt, "scheduledFor", "startedAt", "dryRun", actor, reason,
+            "queueJobId", "exclusiveKey", $12
+     from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::bool[],
+                 $8::text[], $9::text[], $10::uuid[], $11::text[])
+       as run(id, name, trigger, attempt, "scheduledFor", "startedAt", "dryRun", actor, reason, "queueJobId",
+              "exclusiveKey")
+     on conflict ("exclusiveKey") where "status" = 'running' do nothing
+     returning "id"`,
+    [
+      column('id'),
+      column('name'),
+      column('trigger'),
+      column('attempt'),
+      column('scheduledFor'),
+      column('startedAt'),
+      column('dryRun'),
+      column('actor'),
+      column('reason'),
+      column('queueJobId'),
+      column('exclusiveKey'),
+      workerId,
+    ],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+/**
+ * Ends runs and returns the whole details of those ended. One that is missing was not this worker's any
+ * more: whoever took it over has ended it.
+ */
+export async function endRuns(
+  tx: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+): Promise<Map<string, Details | null>> {
+  const { rows } = await tx.query<{ id: string; details: Details | null }>(
+    `update "JobRun" run
+     set "status" = ended.status::"JobRunStatus",
+         "endedAt" = ended."endedAt",
+         "details" = nullif(coalesce(run."details", '{}') || coalesce(ended.details::jsonb, '{}'), '{}')
+     from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) as ended(id, status, "endedAt", details)
+     where run."id" = ended.id and run."status" = 'running' and run."workerId" = $1
+     returning run."id", run."details"`,
+    [
+      workerId,
+      ends.map(({ id }) => id),
+      ends.map(({ status }) => status),
+      ends.map(({ endedAt }) => endedAt),
+      ends.map(({ details }) => (details === null ? null : JSON.stringify(details))),
+    ],
+  )
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+/** A dry run changes nothing, so it may go on beside any other. */
+export function exclusiveKey(job: Job, dryRun: boolean): string | null {
+  return job.isExclusive && !dryRun ? job.name : null
+}
+
+/** For the transaction of a batch: adds its counts to its run. It takes no more than values and a text. */
+export const ADD_COUNTS_SQL = `
+  update "JobRun"
+  set "details" = coalesce("details", '{}') || (
+    select jsonb_object_agg(key, coalesce(("JobRun"."details" ->> key)::numeric, 0) + value::numeric)
+    from jsonb_each_text($3::jsonb)
+  )
+  where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
+  returning "id"`
+
+/** Counts of a batch as they are stored: a batch that changed nothing is not counted as one. */
+export function countBatch(counts: Counts): Counts {
+  return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }
+}

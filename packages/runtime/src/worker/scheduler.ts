@@ -1,0 +1,246 @@
+import cron from 'node-cron'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import { nextTick, type ScheduledJob } from '../contract/index.ts'
+import type { Connection, Database } from '../queue/database.ts'
+import { decideTicks, type TickDecision } from './decideTicks.ts'
+import { dueTicks, type DueTicks } from './dueTicks.ts'
+import type { Queue } from '../queue/queue.ts'
+
+export interface Scheduler {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Decides whatever is due by now. The clock calls it every second; tests call it themselves. */
+  wake(): Promise<void>
+}
+
+/** Calls back at every full second until it is stopped. */
+export type Clock = (onSecond: () => void) => { stop(): void }
+
+export interface SchedulerOptions {
+  jobs: readonly ScheduledJob[]
+  database: Database
+  queue: Pick<Queue, 'send' | 'unfinished'>
+  workerId: string
+  log: Logger
+  now: () => Date
+  clock?: Clock
+}
+
+/** What a worker knows of a schedule between two queries. */
+interface Plan {
+  job: ScheduledJob
+  /** As last seen in the database. */
+  cursor: Date
+  /** Null when the schedule is never due again, or another worker has a newer version of it. */
+  nextDue: Date | null
+}
+
+interface ScheduleRow {
+  [column: string]: unknown
+  name: string
+  cron: string
+  timeZone: string
+  cursor: Date
+  pausedAt: Date | null
+}
+
+/** node-cron is a clock here, and no more: it says that a second has passed, never what is due. */
+export const nodeCronClock: Clock = (onSecond) => {
+  // A late wake-up finds what was due all the same, so none is worth dropping, or a warning.
+  const task = cron.schedule('* * * * * *', onSecond, { suppressMissedWarning: true })
+  return { stop: () => void task.destroy() }
+}
+
+/**
+ * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number
+ * of workers may run one: advancing a schedule's cursor is a compare-and-set, and whoever wins decides.
+ * Nothing is kept in memory but each schedule's next due time, so that an idle second costs no query.
+ */
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  const { jobs, database, queue, workerId, log, now, clock = nodeCronClock } = options
+  const plans = new Map<string, Plan>()
+  let ticking: { stop(): void } | null = null
+  let round: Promise<void> | null = null
+
+  async function start(): Promise<void> {
+    await registerSchedules(database, jobs, now())
+    for (const job of jobs) plans.set(job.name, { job, cursor: now(), nextDue: null })
+    await refresh([...plans.keys()])
+    ticking = clock(() => void wake())
+  }
+
+  async function stop(): Promise<void> {
+    ticking?.stop()
+    ticking = null
+    await round
+  }
+
+  async function wake(): Promise<void> {
+    // A round that takes longer than a second is not joined by a second one: what became due meanwhile
+    // is still due when the next second wakes it.
+    round ??= decideDue()
+      .catch((error: unknown) => log.error({ err: error }, 'deciding due ticks failed, trying again'))
+      .finally(() => (round = null))
+    await round
+  }
+
+  async function decideDue(): Promise<void> {
+    const instant = now()
+    const due = [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
+    if (due.length === 0) return
+    const candidates = await Promise.all(
+      due.map(async (plan) => ({ plan, due: await dueTicks(plan.job.schedule, plan.cursor, instant) })),
+    )
+    const won = await database.transaction((tx) => claimTicks(tx, candidates, instant))
+    for (const { name, cursor } of won) advance(plans.get(name)!, cursor)
+    const lost = due.filter(({ job }) => !won.some(({ name }) => name === job.name))
+    if (lost.length > 0) await refresh(lost.map(({ job }) => job.name))
+  }
+
+  async function claimTicks(
+    tx: Connection,
+    candidates: { plan: Plan; due: DueTicks }[],
+    instant: Date,
+  ): Promise<{ name: string; cursor: Date }[]> {
+    const { rows } = await tx.query<ScheduleRow>(CLAIM_SQL, [
+      candidates.map(({ plan }) => plan.job.name),
+      candidates.map(({ plan }) => plan.cursor),
+      candidates.map(({ due }) => due.listed.at(-1)),
+      candidates.map(({ plan }) => plan.job.schedule.cron),
+      candidates.map(({ plan }) => plan.job.schedule.timeZone),
+    ])
+    const names = rows.map(({ name }) => name)
+    const unfinished = await unfinishedJobs(tx, queue, names)
+    const entries: LedgerEntry[] = []
+    for (const { name, pausedAt } of rows) {
+      const { plan, due } = candidates.find((candidate) => candidate.plan.job.name === name)!
+      const situation = { now: instant, isPaused: pausedAt !== null, isUnfinished: unfinished.has(name) }
+      for (const decision of decideTicks(plan.job.schedule, due, situation)) {
+        const queueJobId = decision.outcome === 'enqueued' ? uuid() : null
+        entries.push({ ...decision, name, queueJobId })
+      }
+    }
+    for (const { name, scheduledFor, queueJobId } of await writeLedger(tx, workerId, entries)) {
+      if (queueJobId === null) continue
+      const envelope = { payload: {}, trigger: 'schedule', scheduledFor: scheduledFor.toISOString() } as const
+      await queue.send(tx, name, envelope, { id: queueJobId })
+    }
+    return rows
+  }
+
+  async function refresh(names: string[]): Promise<void> {
+    const { rows } = await database.query<ScheduleRow>(
+      `select "name", "cron", "timeZone", "cursor" from "JobSchedule" where "name" = any($1)`,
+      [names],
+    )
+    for (const row of rows) {
+      const plan = plans.get(row.name)!
+      const { schedule } = plan.job
+      if (row.cron !== schedule.cron || row.timeZone !== schedule.timeZone) {
+        if (plan.nextDue !== null) log.warn({ name: row.name }, 'schedule was changed by a newer worker')
+        plan.nextDue = null
+      } else {
+        advance(plan, row.cursor)
+      }
+    }
+  }
+
+  function advance(plan: Plan, cursor: Date): void {
+    plan.cursor = cursor
+    plan.nextDue = nextTick(plan.job.schedule, cursor)
+  }
+
+  return { start, stop, wake }
+}
+
+/**
+ * A new or changed schedule starts from now; one that is as it was goes on where the ledger ends,
+ * however long nobody was there.
+ */
+async function registerSchedules(
+  database: Database,
+  jobs: readonly ScheduledJob[],
+  now: Date,
+): Promise<void> {
+  await database.query(
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+     select name, cron, "timeZone", $4::timestamptz, $4::timestamptz
+     from unnest($1::text[], $2::text[], $3::text[]) as job(name, cron, "timeZone")
+     on conflict ("name") do update
+       set "cron" = excluded."cron", "timeZone" = excluded."timeZone",
+           "cursor" = excluded."cursor", "updatedAt" = excluded."updatedAt"
+       where ("JobSchedule"."cron", "JobSchedule"."timeZone") is distinct from (excluded."cron", excluded."timeZone")`,
+    [
+      jobs.map(({ name }) => name),
+      jobs.map(({ schedule }) => schedule.cron),
+      jobs.map(({ schedule }) => schedule.timeZone),
+      now,
+    ],
+  )
+}
+
+/**
+ * Advances the cursors that still stand where this worker saw them. Rows that another worker is deciding
+ * right now are passed over rather than waited for: should it fail, they are due again a second later.
+ */
+const CLAIM_SQL = `
+  with claim as (
+    select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[])
+      as claim(name, seen, next, cron, "timeZone")
+  ), won as (
+    select schedule."name", claim.next
+    from "JobSchedule" schedule join claim on claim.name = schedule."name"
+    where schedule."cursor" = claim.seen and schedule."cron" = claim.cron
+      and schedule."timeZone" = claim."timeZone"
+    for update of schedule skip locked
+  )
+  update "JobSchedule" schedule set "cursor" = won.next
+  from won where schedule."name" = won."name"
+  returning schedule."name", schedule."cursor", schedule."pausedAt"`
+
+type LedgerEntry = TickDecision & { name: string; queueJobId: string | null }
+
+/**
+ * Writes what is not in the ledger yet and returns it. A tick that is there already (somebody set a
+ * cursor back) has had its outcome, and is neither decided nor sent again.
+ */
+async function writeLedger(
+  tx: Connection,
+  workerId: string,
+  entries: readonly LedgerEntry[],
+): Promise<Pick<LedgerEntry, 'name' | 'scheduledFor' | 'queueJobId'>[]> {
+  const { rows } = await tx.query<Pick<LedgerEntry, 'name' | 'scheduledFor' | 'queueJobId'>>(
+    `insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "queueJobId", "count", "through", "workerId")
+     select name, "scheduledFor", outcome::"TickOutcome", reason, "queueJobId", count, through, $8
+     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::int[], $7::timestamptz[])
+       as tick(name, "scheduledFor", outcome, reason, "queueJobId", count, through)
+     on conflict do nothing
+     returning "name", "scheduledFor", "queueJobId"`,
+    [
+      entries.map(({ name }) => name),
+      entries.map(({ scheduledFor }) => scheduledFor),
+      entries.map(({ outcome }) => outcome),
+      entries.map(({ reason }) => reason),
+      entries.map(({ queueJobId }) => queueJobId),
+      entries.map(({ count }) => count),
+      entries.map(({ through }) => through),
+      workerId,
+    ],
+  )
+  return rows
+}
+
+/** A run is under way (also one that did not come from the queue), or work for one waits. */
+async function unfinishedJobs(
+  tx: Connection,
+  queue: Pick<Queue, 'unfinished'>,
+  names: readonly string[],
+): Promise<Set<string>> {
+  const queued = await queue.unfinished(tx, names)
+  const { rows } = await tx.query<{ name: string }>(
+    `select distinct "name" from "JobRun" where "status" = 'running' and not "dryRun" and "name" = any($1)`,
+    [names],
+  )
+  return queued.union(new Set(rows.map(({ name }) => name)))
+}

@@ -1,0 +1,96 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Details } from '../contract/index.ts'
+import type { Connection, Database } from '../queue/database.ts'
+import type { ErrorDescription } from './describeError.ts'
+import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
+import { endRuns, type RunEnd } from './runs.ts'
+
+export interface Settlement extends RunEnd {
+  /** The queue's side of the run, or null for a run that did not come from the queue. */
+  delivery: DeliveryRef | null
+  failure: { error: ErrorDescription; next: AfterFailure } | null
+}
+
+export type SettleOutcome = { kind: 'settled'; details: Details | null } | { kind: 'lost' }
+
+export interface Settler {
+  /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
+  settle(settlement: Settlement): Promise<SettleOutcome>
+}
+
+interface Waiting {
+  settlement: Settlement
+  resolve: (outcome: SettleOutcome) => void
+}
+
+const MAX_GROUP = 500
+const RETRY_MAX_MS = 5_000
+
+/**
+ * Commits in groups: what has ended while one transaction was under way shares the next one. So a lone
+ * run is settled at once, and thousands cost few transactions.
+ */
+export function createSettler(options: {
+  database: Database
+  queue: Queue
+  workerId: string
+  log: Logger
+}): Settler {
+  const { database, queue, workerId, log } = options
+  const waiting: Waiting[] = []
+  let busy = false
+
+  async function work(): Promise<void> {
+    busy = true
+    while (waiting.length > 0) await settleGroup(waiting.splice(0, MAX_GROUP))
+    busy = false
+  }
+
+  async function settleGroup(group: Waiting[]): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        const details = await database.transaction((tx) => commit(tx, group.map(({ settlement }) => settlement)))
+        for (const { settlement, resolve } of group) {
+          const ended = details.get(settlement.id)
+          resolve(ended === undefined ? { kind: 'lost' } : { kind: 'settled', details: ended })
+        }
+        return
+      } catch (error) {
+        // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
+        // did go through, the runs are found ended and count as lost: nothing is settled twice.
+        log.warn({ err: error, runs: group.length }, 'settling failed, trying again')
+        await delay(Math.min(50 * 2 ** failures, RETRY_MAX_MS))
+      }
+    }
+  }
+
+  async function commit(tx: Connection, settlements: Settlement[]): Promise<Map<string, Details | null>> {
+    const ended = await endRuns(tx, workerId, settlements)
+    const completed = new Map<string, DeliveryRef[]>()
+    for (const { id, delivery, failure } of settlements) {
+      if (delivery === null || !ended.has(id)) continue
+      if (failure) {
+        await queue.fail(tx, delivery, failure.error, failure.next)
+      } else {
+        const sameJob = completed.get(delivery.name)
+        if (sameJob) sameJob.push(delivery)
+        else completed.set(delivery.name, [delivery])
+      }
+    }
+    for (const deliveries of completed.values()) await queue.complete(tx, deliveries)
+    return ended
+  }
+
+  return {
+    settle: (settlement) =>
+      new Promise((resolve) => {
+        waiting.push({ settlement, resolve })
+        // Runs that end in the same turn of the event loop share a transaction.
+        if (!busy) {
+          busy = true
+          setImmediate(() => void work())
+        }
+      }),
+  }
+}
