@@ -14,6 +14,7 @@ export {
   type ScheduledJob,
   type ScheduleOptions,
 } from './defineJob.ts'
+export { describePayloadError } from './describePayloadError.ts'
 export {
   JOB_TRIGGERS,
   type Counts,

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { JobError } from '../contract/index.ts'
 
 /** What is stored of an error, in JobRun.details.error. */
@@ -23,14 +22,6 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
     code: typeof code === 'string' && /^\w{1,64}$/.test(code) ? code : 'handler_failed',
     message: redact(typeof message === 'string' ? message : String(error), payload),
   }
-}
-
-/** Which part of a payload its schema refuses, and why; never the value. */
-export function describePayloadError(error: z.ZodError): string {
-  return error.issues
-    .slice(0, 10)
-    .map((issue) => `${issue.path.join('.') || 'payload'}: ${issue.message}`)
-    .join('; ')
 }
 
 function redact(message: string, payload: unknown): string {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import {
+  describePayloadError,
   JobError,
   type Counts,
   type Details,
@@ -8,7 +9,7 @@ import {
   type JobsPrismaClient,
   type RunInfo,
 } from '../contract/index.ts'
-import { describeError, describePayloadError, type ErrorDescription } from './describeError.ts'
+import { describeError, type ErrorDescription } from './describeError.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
 
 export interface ExecuteOptions {

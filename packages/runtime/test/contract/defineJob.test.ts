@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, reschedule } from '../../src/contract/index.ts'
+
+const options = { name: 'sweep', description: 'Sweeps.' } as const
+
+describe('defineJob', () => {
+  it('fills in what is not said', () => {
+    const job = defineJob({ ...options, schedule: { cron: '*/5 * * * *' } })
+
+    expect(job).toMatchObject({
+      timeoutMs: 900_000,
+      retry: { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
+      concurrency: null,
+      isExclusive: true,
+      schedule: { timeZone: 'UTC', missed: 'once', overlap: 'skip', catchUpMs: 86_400_000 },
+    })
+    expect(job.payload.safeParse({}).success).toBe(true)
+    expect(job.payload.safeParse({ surprise: 1 }).success).toBe(false)
+  })
+
+  it('lets runs overlap only where the schedule says so, or there is none', () => {
+    expect(defineJob(options).isExclusive).toBe(false)
+    expect(defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'allow' } }).isExclusive).toBe(false)
+    expect(defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'queue' } }).isExclusive).toBe(true)
+  })
+
+  it.each([
+    [{ name: 'has space' }, 'camelCase'],
+    [{ name: 'Upper' }, 'camelCase'],
+    [{ schedule: { cron: 'often' } }, '1 fields instead of 5'],
+    [{ schedule: { cron: '99 * * * *' } }, 'not a cron expression'],
+    [{ schedule: { cron: '0 0 31 2 *' } }, 'never due'],
+    [{ schedule: { cron: '* * * * *', timeZone: 'Mars/Olympus' } }, 'not an IANA time zone'],
+    [{ schedule: { cron: '* * * * *', missed: 'all' as const } }, "set overlap to 'queue' or 'allow'"],
+    [{ schedule: { cron: '* * * * *', catchUpMs: 0 } }, 'catchUpMs must be a positive whole number'],
+    [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
+    [{ concurrency: 1.5 }, 'concurrency must be a positive whole number'],
+  ])('refuses %j and says why, naming the job', (wrong, message) => {
+    const define = () => defineJob({ ...options, ...wrong })
+
+    expect(define).toThrow(message)
+    expect(define).toThrow(`Job "${'name' in wrong ? wrong.name : 'sweep'}"`)
+  })
+
+  it('accepts a cron expression with seconds', () => {
+    expect(defineJob({ ...options, schedule: { cron: '*/10 * * * * *' } }).schedule?.cron).toBe('*/10 * * * * *')
+  })
+})
+
+describe('reschedule', () => {
+  it('changes the expression and nothing else', () => {
+    const job = defineJob({ ...options, payload: z.object({}), schedule: { cron: '0 3 * * *', overlap: 'queue' } })
+
+    expect(reschedule(job, '0 4 * * *').schedule).toEqual({ ...job.schedule, cron: '0 4 * * *' })
+  })
+
+  it('refuses a job that has no schedule, and an expression that is none', () => {
+    expect(() => reschedule(defineJob(options), '0 4 * * *')).toThrow('no schedule')
+    expect(() => reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x')).toThrow('"x"')
+  })
+})

@@ -1,0 +1,286 @@
+import { fakeClock } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/contract/index.ts'
+import { createQueue, type Queue } from '../../src/queue/queue.ts'
+import type { Database } from '../../src/queue/database.ts'
+import { createSession, type Session } from '../../src/queue/session.ts'
+import { createScheduler, type Clock, type Scheduler } from '../../src/worker/scheduler.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
+  defineJob({ name, description: '', schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
+
+const START = '2026-05-01T12:00:30Z'
+const silent: Clock = () => ({ stop: () => undefined })
+
+let runtime: TestRuntime
+let session: Session
+let queue: Queue
+
+beforeAll(async () => {
+  const jobs = [job(), job({}, 'other')]
+  runtime = await openTestRuntime(jobs)
+  const { url, log, database } = runtime
+  session = createSession({ url, workerId: 'test', log, now: () => new Date() })
+  await session.start()
+  queue = createQueue({ database, session, log, supervise: false })
+  await queue.start(jobs, () => undefined)
+})
+
+afterAll(async () => {
+  await queue.stop()
+  await session.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+interface SchedulerSetup {
+  jobs?: ScheduledJob[]
+  workerId?: string
+  database?: Database
+  queue?: Pick<Queue, 'send' | 'unfinished'>
+}
+
+async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Promise<Scheduler> {
+  const { jobs = [job()], workerId = 'w1', database = runtime.database } = setup
+  const scheduler = createScheduler({
+    jobs,
+    database,
+    queue: setup.queue ?? queue,
+    workerId,
+    log: runtime.log,
+    now,
+    clock: silent,
+  })
+  await scheduler.start()
+  return scheduler
+}
+
+const ledger = async () =>
+  (
+    await runtime.rows<{ scheduledFor: Date; outcome: string }>(
+      'select "scheduledFor", "outcome" from "JobTick" order by "name", "scheduledFor"',
+    )
+  ).map(({ scheduledFor, outcome }) => `${scheduledFor.toISOString().slice(11, 19)} ${outcome}`)
+
+const enqueued = async () =>
+  (
+    await runtime.rows<{ at: string }>(`select data ->> 'scheduledFor' as at from pgboss.job order by 1`)
+  ).map(({ at }) => at.slice(11, 19))
+
+describe('scheduler', () => {
+  it('writes a due tick into the ledger and its work into the queue', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+
+    await scheduler.wake()
+    expect(await ledger()).toEqual([])
+
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 enqueued'])
+    expect(await enqueued()).toEqual(['12:01:00'])
+  })
+
+  it('the ledger names the work that the tick became', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+
+    const [row] = await runtime.rows(
+      'select tick."queueJobId" = job.id as same, tick."workerId" from "JobTick" tick, pgboss.job job',
+    )
+    expect(row).toEqual({ same: true, workerId: 'w1' })
+  })
+
+  it('several workers decide the same tick once', async () => {
+    const clock = fakeClock(START)
+    const workers = await Promise.all(
+      ['w1', 'w2', 'w3', 'w4'].map((workerId) => startScheduler(clock.now, { workerId })),
+    )
+    for (let minute = 1; minute <= 10; minute++) {
+      clock.advance(60_000)
+      await runtime.rows('delete from pgboss.job')
+      await Promise.all(workers.map((worker) => worker.wake()))
+      expect(await enqueued()).toHaveLength(1)
+    }
+
+    expect(await ledger()).toHaveLength(10)
+    expect(new Set(await ledger()).size).toBe(10)
+  })
+
+  it('a worker that lost a tick goes on with the next one', async () => {
+    const clock = fakeClock(START)
+    const first = await startScheduler(clock.now, { workerId: 'w1' })
+    const second = await startScheduler(clock.now, { workerId: 'w2' })
+    clock.set('2026-05-01T12:01:00Z')
+    await first.wake()
+    await second.wake()
+    await runtime.rows('delete from pgboss.job')
+    clock.set('2026-05-01T12:02:00Z')
+    await second.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 enqueued', '12:02:00 enqueued'])
+  })
+
+  it('ticks that nobody was there for are in the ledger, and one run makes up for them', async () => {
+    const clock = fakeClock(START)
+    await startScheduler(clock.now)
+    clock.set('2026-05-01T12:04:10Z')
+    const restarted = await startScheduler(clock.now, { workerId: 'w2' })
+    await restarted.wake()
+
+    expect(await ledger()).toEqual([
+      '12:01:00 coalesced',
+      '12:02:00 coalesced',
+      '12:03:00 coalesced',
+      '12:04:00 enqueued',
+    ])
+    expect(await enqueued()).toEqual(['12:04:00'])
+  })
+
+  it('a new schedule starts from now, and so does one that was changed', async () => {
+    const clock = fakeClock(START)
+    await startScheduler(clock.now)
+    clock.set('2026-05-01T18:00:10Z')
+    const changed = await startScheduler(clock.now, { jobs: [job({ cron: '*/5 * * * *' })] })
+    await changed.wake()
+    expect(await ledger()).toEqual([])
+
+    clock.set('2026-05-01T18:05:00Z')
+    await changed.wake()
+    expect(await ledger()).toEqual(['18:05:00 enqueued'])
+  })
+
+  it('a worker with an outdated schedule leaves the job to the newer one', async () => {
+    const clock = fakeClock(START)
+    const outdated = await startScheduler(clock.now)
+    await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })] })
+    clock.set('2026-05-01T12:01:00Z')
+    await outdated.wake()
+    clock.set('2026-05-01T12:02:00Z')
+    await outdated.wake()
+
+    expect(await ledger()).toEqual([])
+  })
+
+  it('skips a tick while an earlier run has not ended, whoever started it', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'sweep', 'cli', 'somebody')`,
+    )
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await runtime.rows('delete from "JobRun"')
+    clock.set('2026-05-01T12:02:00Z')
+    await scheduler.wake()
+    clock.set('2026-05-01T12:03:00Z')
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 enqueued', '12:03:00 skipped'])
+  })
+
+  it('records what was due while the schedule was paused', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    await runtime.rows('update "JobSchedule" set "pausedAt" = now()')
+    clock.set('2026-05-01T12:02:00Z')
+    await scheduler.wake()
+    await runtime.rows('update "JobSchedule" set "pausedAt" = null')
+    clock.set('2026-05-01T12:03:00Z')
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 skipped', '12:03:00 enqueued'])
+  })
+
+  it('writes neither ledger nor queue when sending fails, and makes up for it', async () => {
+    const clock = fakeClock(START)
+    let isBroken = true
+    const scheduler = await startScheduler(clock.now, {
+      queue: {
+        unfinished: queue.unfinished,
+        send: async (...args) => {
+          await queue.send(...args)
+          if (isBroken) throw new Error('connection lost')
+        },
+      },
+    })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    expect([await ledger(), await enqueued()]).toEqual([[], []])
+
+    isBroken = false
+    await scheduler.wake()
+    expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], ['12:01:00']])
+  })
+
+  it('sends no tick again when a cursor was set back', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await runtime.rows('delete from pgboss.job')
+    await runtime.rows(`update "JobSchedule" set "cursor" = '2026-05-01T12:00:30Z'`)
+    const second = await startScheduler(clock.now, { workerId: 'w2' })
+    await second.wake()
+
+    expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], []])
+  })
+
+  it('an idle second costs no query', async () => {
+    const clock = fakeClock(START)
+    let queries = 0
+    const counting: Database = {
+      ...runtime.database,
+      query: (...args) => (queries++, runtime.database.query(...args)) as never,
+      transaction: (work) => (queries++, runtime.database.transaction(work)),
+    }
+    const scheduler = await startScheduler(clock.now, { database: counting })
+    const atStart = queries
+    for (let second = 0; second < 29; second++) {
+      clock.advance(1_000)
+      await scheduler.wake()
+    }
+    expect(queries).toBe(atStart)
+
+    clock.advance(1_000)
+    await scheduler.wake()
+    expect(queries).toBeGreaterThan(atStart)
+  })
+
+  it('decides many jobs that are due at the same second in one transaction', async () => {
+    const clock = fakeClock(START)
+    let transactions = 0
+    const counting: Database = {
+      ...runtime.database,
+      transaction: (work) => (transactions++, runtime.database.transaction(work)),
+    }
+    const scheduler = await startScheduler(clock.now, { jobs: [job(), job({}, 'other')], database: counting })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+
+    expect(transactions).toBe(1)
+    expect(await ledger()).toEqual(['12:01:00 enqueued', '12:01:00 enqueued'])
+  })
+
+  it('is woken by node-cron every second', async () => {
+    let ticks = 0
+    const { nodeCronClock } = await import('../../src/worker/scheduler.ts')
+    await new Promise<void>((resolve) => {
+      const ticking = nodeCronClock(() => {
+        if (++ticks < 2) return
+        ticking.stop()
+        resolve()
+      })
+    })
+    expect(ticks).toBe(2)
+  })
+})
