@@ -21,16 +21,17 @@ export interface AcquireEmbeddedPostgresOptions {
   onProgress?: (message: string) => void
   signal?: AbortSignal
   /**
-   * Server settings like `{ fsync: 'off' }`, for tests. They hold if this call is the one that starts the
-   * server. Default: none, so that the database is as durable as one in production.
+   * Server settings like `{ fsync: 'off' }`, for tests. They hold if this call is the one that
+   * starts the server. Default: none, so that the database is as durable as one in production.
    */
   settings?: Record<string, string>
 }
 
 /**
- * A PostgreSQL server shared by all processes that name the same data folder. The first one makes the
- * cluster and starts the server, the last one to release it stops it, and one that was killed does not
- * count. A holder is a connection with a shared advisory lock; stopping takes the same lock exclusively.
+ * A PostgreSQL server shared by all processes that name the same data folder. The first one makes
+ * the cluster and starts the server, the last one to release it stops it, and one that was killed
+ * does not count. A holder is a connection with a shared advisory lock; stopping takes the same
+ * lock exclusively.
  */
 export async function acquireEmbeddedPostgres(
   options: AcquireEmbeddedPostgresOptions,

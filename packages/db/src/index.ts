@@ -12,5 +12,6 @@ export {
 } from './environment.ts'
 export { listJobRuns, parseJobRunCursor, type JobRunCursor, type JobRunPage, type ListJobRunsOptions } from './jobRuns.ts'
 export { migrate } from './migrate.ts'
+export { missingMigrations } from './missingMigrations.ts'
 export { hashPassword, verifyPassword } from './passwords.ts'
 export * from './generated/client.ts'

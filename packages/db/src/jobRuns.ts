@@ -37,8 +37,8 @@ const CURSOR =
   /^((?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
 /**
- * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while somebody
- * reads neither shift a page nor slow a late one down.
+ * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while
+ * somebody reads neither shift a page nor slow a late one down.
  */
 export async function listJobRuns(
   prisma: Pick<PrismaClient, '$queryRaw'>,
@@ -68,7 +68,8 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
   // Instants are sent as text with their offset: the driver would send a Date without one, and the
   // session's time zone would be taken for it.
   const conditions = [
-    // A row comparison is what lets the index begin at the cursor; the same with OR would read up to it.
+    // A row comparison is what lets the index begin at the cursor; the same with OR would read up
+    // to it.
     cursor &&
       Prisma.sql`("startedAt", "id") < (${cursor.startedAt.toISOString()}::timestamptz, ${cursor.id}::uuid)`,
     from && Prisma.sql`"startedAt" >= ${from.toISOString()}::timestamptz`,

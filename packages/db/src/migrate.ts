@@ -65,15 +65,23 @@ async function prepareHistory(lock: pg.Client): Promise<void> {
   )
 }
 
-async function readMigrations() {
+/** Oldest first. */
+export async function migrationNames(): Promise<string[]> {
   const entries = await readdir(MIGRATIONS_DIR, { withFileTypes: true })
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).toSorted()
+}
+
+async function readMigrations() {
+  const names = await migrationNames()
   const migrationDirectories = await Promise.all(
-    names.toSorted().map(async (path) => ({
+    names.map(async (path) => ({
       path,
       migrationFile: {
         path: 'migration.sql',
-        content: { tag: 'ok' as const, value: await readFile(join(MIGRATIONS_DIR, path, 'migration.sql'), 'utf8') },
+        content: {
+          tag: 'ok' as const,
+          value: await readFile(join(MIGRATIONS_DIR, path, 'migration.sql'), 'utf8'),
+        },
       },
     })),
   )

@@ -8,14 +8,17 @@ import {
 import { promisify } from 'node:util'
 
 /**
- * One of the settings of equal strength in OWASP's password storage cheat sheet. Of those, this one trades
- * memory for time: 16 MiB for each hash under way, so that some log-ins at once do not exhaust a small machine.
+ * One of the settings of equal strength in OWASP's password storage cheat sheet. Of those, this one
+ * trades memory for time: 16 MiB for each hash under way, so that some log-ins at once do not
+ * exhaust a small machine.
  */
 const PARAMETERS: Parameters = { ln: 14, r: 8, p: 5 }
 const SALT_BYTES = 16
 const HASH_BYTES = 32
 
-/** What a log-in with an unknown e-mail is compared with. No password is known to have this hash. */
+/**
+ * What a log-in with an unknown e-mail is compared with. No password is known to have this hash.
+ */
 const NOBODYS_HASH = formatHash(PARAMETERS, Buffer.alloc(SALT_BYTES), Buffer.alloc(HASH_BYTES))
 
 interface Parameters {
@@ -34,8 +37,9 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether the password is the one that was hashed. Without a hash (there is no such user) the answer is no
- * after the time that a wrong password takes, so that the time does not tell who has an account.
+ * Whether the password is the one that was hashed. Without a hash (there is no such user) the
+ * answer is no after the time that a wrong password takes, so that the time does not tell who has
+ * an account.
  * @throws Error if the hash is not a scrypt hash in PHC form
  */
 export async function verifyPassword(password: string, hash: string | undefined): Promise<boolean> {
@@ -51,7 +55,8 @@ function derive(
   length: number,
 ): Promise<Buffer> {
   const N = 2 ** ln
-  // Node's limit is 32 MiB unless told otherwise; scrypt needs 128 * r * (N + p) bytes and a little more.
+  // Node's limit is 32 MiB unless told otherwise; scrypt needs 128 * r * (N + p) bytes and a little
+  // more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
   // A person may type the same letters in another Unicode form on another keyboard.
   return deriveKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem })

@@ -20,7 +20,7 @@ let instantiated: Promise<void> | undefined
 export async function openSchemaEngine(url: string): Promise<SchemaEngine> {
   instantiated ??= instantiate()
   await instantiated
-  const adapter = bindMigrationAwareSqlAdapterFactory(new AtomicScripts({ connectionString: url }))
+  const adapter = bindMigrationAwareSqlAdapterFactory(new AtomicScripts({ connectionString: url, allowExitOnIdle: true }))
   return bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
 }
 
@@ -43,7 +43,18 @@ async function instantiate(): Promise<void> {
   const require = createRequire(import.meta.url)
   const entry = require.resolve('@prisma/schema-engine-wasm/schema_engine_bg')
   const wasm = await readFile(entry.replace(/\.js$/, '.wasm'))
-  const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': bindings })
+  const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': withoutHeldTimers(bindings) })
   bindings.__wbg_set_wasm(instance.exports)
   ;(instance.exports as { __wbindgen_start(): void }).__wbindgen_start()
+}
+
+/** The engine leaves timers of 10 s behind, which would keep a process that has nothing else to do alive. */
+function withoutHeldTimers(imports: object): object {
+  return Object.fromEntries(
+    Object.entries(imports).map(([name, implementation]) => {
+      if (!name.startsWith('__wbg_setTimeout_')) return [name, implementation]
+      const setTimer = implementation as (...args: unknown[]) => NodeJS.Timeout
+      return [name, (...args: unknown[]) => setTimer(...args).unref()]
+    }),
+  )
 }

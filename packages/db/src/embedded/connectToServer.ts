@@ -13,8 +13,9 @@ export interface Connection {
 }
 
 /**
- * A connection to the maintenance database, or undefined if the server does not take any just now: it is
- * starting, recovering, stopping or gone. Throws if the server is there and turns us away for good.
+ * A connection to the maintenance database, or undefined if the server does not take any just now:
+ * it is starting, recovering, stopping or gone. Throws if the server is there and turns us away for
+ * good.
  */
 export async function connectToServer(
   cluster: Cluster,
@@ -35,7 +36,8 @@ export async function connectToServer(
     connectionTimeoutMillis: 5_000,
     statement_timeout: 10_000,
   })
-  // A connection that breaks fails the query in flight; without a listener it would end the process too.
+  // A connection that breaks fails the query in flight; without a listener it would end the process
+  // too.
   client.on('error', () => undefined)
   const ended = new Promise<void>((resolve) => client.once('end', () => resolve()))
   try {
@@ -63,7 +65,10 @@ export async function readPassword(cluster: Cluster): Promise<string> {
   })
 }
 
-/** Whether the server went away (or is not there yet), in the words of PostgreSQL, Node and node-postgres. */
+/**
+ * Whether the server went away (or is not there yet), in the words of PostgreSQL, of Node and of
+ * the driver.
+ */
 export function isConnectionLoss(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string }
   if (code !== undefined && /^(?:08...|57P0[1-5]|53300)$/.test(code)) return true

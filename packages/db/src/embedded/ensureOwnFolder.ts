@@ -2,8 +2,9 @@ import { chmod, lstat, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Makes a folder for programs and clusters outside of the project, enterable by all. One that is there
- * already is trusted only if nobody else can write to it: below /tmp anybody could have put it there.
+ * Makes a folder for programs and clusters outside of the project, enterable by all. One that is
+ * there already is trusted only if nobody else can write to it: below /tmp anybody could have put
+ * it there.
  */
 export async function ensureOwnFolder(folder: string): Promise<void> {
   const parent = dirname(folder)

@@ -21,6 +21,15 @@ import { removeLeftovers } from './removeLeftovers.ts'
 import { resolveAccount, type Account } from './resolveAccount.ts'
 import { runProgram } from './runProgram.ts'
 
+const SETTINGS = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'max_connections=100',
+  'timezone=UTC',
+  'log_timezone=UTC',
+  'log_checkpoints=off',
+]
+
 export interface Cluster {
   /** Real path of the folder with `data/`, `password` and `postgres.log`. */
   home: string
@@ -41,8 +50,8 @@ export interface OpenClusterOptions {
 }
 
 /**
- * Finds the cluster of a data folder, or makes it. Of several makers one wins, through an atomic rename
- * (or symlink), and the others throw theirs away; a half-made cluster is never found.
+ * Finds the cluster of a data folder, or makes it. Of several makers one wins, through an atomic
+ * rename (or symlink), and the others throw theirs away; a half-made cluster is never found.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   const dataDir = resolve(options.dataDir)
@@ -60,7 +69,8 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   const lost = await readlink(name).catch(() => undefined)
   if (lost !== undefined) {
     options.onProgress(`${lost}, where ${name} leads, is gone: making a new database there`)
-    await mkdir(dirname(lost), { recursive: true })
+    if (fallbackFolders.includes(dirname(lost))) await ensureOwnFolder(dirname(lost))
+    else await mkdir(dirname(lost), { recursive: true })
     await makeCluster(lost, account, fallbackFolders, options)
   } else if (await canReach(account, dataDir)) {
     await makeCluster(name, account, fallbackFolders, options)
@@ -93,7 +103,8 @@ async function findCluster(name: string, fallbackFolders: string[]): Promise<Clu
     const account = await resolveAccount(owner)
     // A copy that root made belongs to root, which cannot run it.
     if (account !== undefined && owner.uid === 0) await chownAll(home, account)
-    if (process.getuid && account === undefined && owner.uid !== process.getuid()) throw foreign(name)
+    if (process.getuid && account === undefined && owner.uid !== process.getuid())
+      throw foreign(name)
     return { home, data, account, fallbackFolders }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -146,12 +157,7 @@ async function makeCluster(
         '--builtin-locale=C.UTF-8',
         '--no-instructions',
         ...(isThrowaway ? ['--no-sync'] : []),
-        ...['-c', 'listen_addresses=127.0.0.1'],
-        ...['-c', 'unix_socket_directories='],
-        ...['-c', 'max_connections=100'],
-        ...['-c', 'timezone=UTC'],
-        ...['-c', 'log_timezone=UTC'],
-        ...['-c', 'log_checkpoints=off'],
+        ...SETTINGS.flatMap((setting) => ['-c', setting]),
       ],
       { account, cwd: draft, signal },
     )

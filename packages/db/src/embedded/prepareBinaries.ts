@@ -13,14 +13,17 @@ export interface Binaries {
 
 export interface PrepareBinariesOptions {
   account: Account | undefined
-  /** Folders to copy the programs to when the account cannot run them where they are; best first. */
+  /**
+   * Folders to copy the programs to when the account cannot run them where they are; best first.
+   */
   fallbackFolders: string[]
   onProgress: (message: string) => void
 }
 
 /**
- * PostgreSQL's programs, from the npm package of this platform. If the account that runs PostgreSQL cannot
- * use them in node_modules (a clone below a home of mode 0700), they are copied once per version.
+ * PostgreSQL's programs, from the npm package of this platform. If the account that runs PostgreSQL
+ * cannot use them in node_modules (a clone below a home of mode 0700), they are copied once per
+ * version.
  */
 export async function prepareBinaries(options: PrepareBinariesOptions): Promise<Binaries> {
   const { account, fallbackFolders, onProgress } = options

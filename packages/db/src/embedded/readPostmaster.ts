@@ -17,7 +17,9 @@ export type Postmaster =
   | { state: 'unclear'; content: string }
   | { state: 'busy' | 'ready'; port: number; pid: number }
 
-/** Lines of postmaster.pid: 1 pid, 2 data directory, 3 start, 4 port, …, 8 status (absent at first). */
+/**
+ * Lines of postmaster.pid: 1 pid, 2 data directory, 3 start, 4 port, …, 8 status (absent at first).
+ */
 export async function readPostmaster(data: string): Promise<Postmaster> {
   const content = await readFileIfPresent(join(data, 'postmaster.pid'))
   if (content === undefined) return { state: 'absent' }
@@ -32,9 +34,10 @@ export async function readPostmaster(data: string): Promise<Postmaster> {
 }
 
 /**
- * Takes away a postmaster.pid that was found to be a left-over. PostgreSQL does so itself only when no
- * process has that pid; after the restart of a container some other process often has. The file is moved
- * and looked at again before it is deleted: another starter may have replaced it in between.
+ * Takes away a postmaster.pid that was found to be a left-over. PostgreSQL does so itself only when
+ * no process has that pid; after the restart of a container some other process often has. The file
+ * is moved and looked at again before it is deleted: another starter may have replaced it in
+ * between.
  */
 export async function removeStalePostmasterFile(data: string, content: string): Promise<void> {
   const file = join(data, 'postmaster.pid')
@@ -62,7 +65,8 @@ export async function isPostmaster(pid: number, data: string, port: number): Pro
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EACCES') return false
     }
-    // Root in a container without CAP_SYS_PTRACE may not look there; the command line is open to all.
+    // Root in a container without CAP_SYS_PTRACE may not look there; the command line is open to
+    // all.
     const commandLine = (await readFileIfPresent(`/proc/${pid}/cmdline`)) ?? ''
     const words = commandLine.split('\0')
     return basename(words[0] ?? '') === 'postgres' && words.includes(String(port))

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 /** Pids come again, so that a maker may seem alive for ever; none takes this long. */
 const LEFTOVER_AGE_MS = 10 * 60_000
 
-/** Removes the half-made folders `….init-<pid>-…` and `….copy-<pid>-…` of makers that were killed. */
+/**
+ * Removes the half-made folders `….init-<pid>-…` and `….copy-<pid>-…` of makers that were killed.
+ */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const entry of await readdir(folder).catch(() => [])) {
     const maker = /\.(?:init|copy)-(\d+)-[0-9a-f]{8}$/.exec(entry)?.[1]

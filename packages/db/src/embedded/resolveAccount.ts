@@ -7,8 +7,9 @@ export interface Account {
 }
 
 /**
- * PostgreSQL refuses to run as root. For root this names the account that runs it: the given owner of an
- * existing cluster, else `postgres`, else `nobody`. Any other user runs it as themselves: undefined.
+ * PostgreSQL refuses to run as root. For root this names the account that runs it: the given owner
+ * of an existing cluster, else `postgres`, else `nobody`. Any other user runs it as themselves:
+ * undefined.
  */
 export async function resolveAccount(owner?: {
   uid: number

@@ -17,8 +17,9 @@ export interface ProgramResult {
 }
 
 /**
- * Runs one of PostgreSQL's programs to its end. It is in a session of its own, so that Ctrl-C in the
- * terminal reaches us and not the program: we end it in our own order. Rejects if it cannot be started.
+ * Runs one of PostgreSQL's programs to its end. It is in a session of its own, so that Ctrl-C in
+ * the terminal reaches us and not the program: we end it in our own order. Rejects if it cannot be
+ * started.
  */
 export function runProgram(
   file: string,
@@ -45,7 +46,8 @@ export function runProgram(
     child.on('error', reject)
     child.on('close', (exitCode) => resolve({ exitCode, output: output.trim() }))
     child.on('exit', () => {
-      // On Windows the server inherits pg_ctl's pipes, so that they would stay open as long as it runs.
+      // On Windows the server inherits pg_ctl's pipes, so that they would stay open as long as it
+      // runs.
       setTimeout(() => {
         child.stdout.destroy()
         child.stderr.destroy()

@@ -18,8 +18,9 @@ export interface StartServerOptions {
 }
 
 /**
- * Starts the server of a cluster. `unlucky` means that trying again can help: another starter was faster,
- * the port was taken in between, or processes of a killed server are still going away. Throws otherwise.
+ * Starts the server of a cluster. `unlucky` means that trying again can help: another starter was
+ * faster, the port was taken in between, or processes of a killed server are still going away.
+ * Throws otherwise.
  */
 export async function startServer(
   cluster: Cluster,
@@ -36,8 +37,10 @@ export async function startServer(
   }
   const log = join(home, 'postgres.log')
   const logStart = await prepareLog(log)
-  const port = (options.keepPort ? await readLastPort(cluster) : undefined) ?? (await findFreePort())
-  // pg_ctl hands these to a shell, hence plain words, and paths that are relative to the working directory.
+  const port =
+    (options.keepPort ? await readLastPort(cluster) : undefined) ?? (await findFreePort())
+  // pg_ctl hands these to a shell, hence plain words, and paths that are relative to the working
+  // directory.
   const words = [`-p ${port}`, ...Object.entries(options.settings).map(toSwitch)]
   const { exitCode, output } = await runProgram(
     pgCtl,
@@ -76,7 +79,9 @@ function toSwitch([name, value]: [string, string]): string {
   return `-c ${name}=${value}`
 }
 
-/** A URL that somebody noted stays right over restarts, and a lease can be renewed under its URL. */
+/**
+ * A URL that somebody noted stays right over restarts, and a lease can be renewed under its URL.
+ */
 async function readLastPort(cluster: Cluster): Promise<number | undefined> {
   const text = await readFile(join(cluster.data, 'postmaster.opts'), 'utf8').catch(() => '')
   const port = /"-p" "(\d+)"/.exec(text)?.[1]

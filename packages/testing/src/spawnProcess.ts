@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { afterAll } from 'vitest'
+
+export interface SpawnProcessOptions {
+  args?: string[]
+  /** Added to the environment of the tests; undefined takes a variable away. */
+  env?: Record<string, string | undefined>
+  cwd?: string
+  /** For tests that run as root and need somebody else. */
+  uid?: number
+  gid?: number
+}
+
+export interface ProcessExit {
+  code: number | null
+  signal: NodeJS.Signals | null
+}
+
+export interface SpawnedProcess {
+  pid: number
+  /** All lines so far. */
+  stdout: string[]
+  stderr: string[]
+  /** Resolves when the process has ended and its output is complete. */
+  exited: Promise<ProcessExit>
+  /**
+   * The first line, of stdout or stderr, past or to come. Rejects if the process ends without it.
+   */
+  waitForLine(pattern: RegExp | string, options?: { timeoutMs?: number }): Promise<string>
+  /** Sends a signal (default SIGTERM) and waits for the end. */
+  kill(signal?: NodeJS.Signals): Promise<ProcessExit>
+}
+
+const running = new Set<SpawnedProcess>()
+
+afterAll(async () => {
+  await Promise.all([...running].map((child) => child.kill('SIGKILL')))
+})
+
+/**
+ * Runs a TypeScript file in a process of its own, from source, for tests that kill things. Whatever
+ * still runs at the end of the test file is killed.
+ */
+export function spawnProcess(file: string, options: SpawnProcessOptions = {}): SpawnedProcess {
+  const { args = [], cwd, uid, gid } = options
+  const child = spawn(process.execPath, ['--conditions=@roundsman/source', file, ...args], {
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+    env: makeEnvironment(options.env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const stdout: string[] = []
+  const stderr: string[] = []
+  const listeners = new Set<(line?: string) => void>()
+  const collect = (lines: string[]) => (line: string) => {
+    lines.push(line)
+    for (const listener of listeners) listener(line)
+  }
+  createInterface({ input: child.stdout }).on('line', collect(stdout))
+  createInterface({ input: child.stderr }).on('line', collect(stderr))
+  const exited = new Promise<ProcessExit>((resolve) => {
+    child.once('error', (error) => {
+      stderr.push(String(error))
+      resolve({ code: null, signal: null })
+    })
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+
+  const spawned: SpawnedProcess = {
+    pid: child.pid ?? 0,
+    stdout,
+    stderr,
+    exited,
+    waitForLine,
+    kill: (signal = 'SIGTERM') => {
+      child.kill(signal)
+      return exited
+    },
+  }
+  running.add(spawned)
+  void exited.then(() => {
+    running.delete(spawned)
+    for (const listener of listeners) listener()
+  })
+  return spawned
+
+  function waitForLine(
+    pattern: RegExp | string,
+    { timeoutMs = 15_000 }: { timeoutMs?: number } = {},
+  ): Promise<string> {
+    const matches = (line: string) =>
+      typeof pattern === 'string' ? line.includes(pattern) : new RegExp(pattern).test(line)
+    const seen = [...stdout, ...stderr].find(matches)
+    if (seen !== undefined) return Promise.resolve(seen)
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string) => {
+        settle()
+        const output = [...stdout, ...stderr].slice(-40).join('\n')
+        reject(
+          new Error(`${file} ${reason} without a line like ${pattern}. Its output:\n${output}`),
+        )
+      }
+      const listener = (line?: string) => {
+        if (line === undefined) return fail('ended')
+        if (!matches(line)) return
+        settle()
+        resolve(line)
+      }
+      const timer = setTimeout(() => fail(`ran for ${timeoutMs} ms`), timeoutMs)
+      const settle = () => {
+        clearTimeout(timer)
+        listeners.delete(listener)
+      }
+      listeners.add(listener)
+      if (!running.has(spawned)) fail('ended')
+    })
+  }
+}
+
+function makeEnvironment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { ...process.env, ...extra }
+  for (const name of Object.keys(environment)) {
+    // What belongs to the test runner must not change how the product behaves.
+    if (environment[name] === undefined || name.startsWith('VITEST')) delete environment[name]
+  }
+  return environment
+}

@@ -1,0 +1,35 @@
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import { closingLine } from './packages/testing/src/closingLine.ts'
+
+// Our packages are loaded from their sources: no build before the tests, and none that could be
+// stale.
+const conditions = ['@roundsman/source', 'module', 'node', 'development|production']
+
+export default defineConfig({
+  resolve: {
+    conditions,
+    alias: [
+      {
+        // The packages that the testing package is built on cannot name it as a dependency.
+        find: /^@roundsman\/testing$/,
+        replacement: join(import.meta.dirname, 'packages/testing/src/index.ts'),
+      },
+    ],
+  },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'apps/*/test/**/*.test.ts',
+      'scripts/test/**/*.test.ts',
+    ],
+    globalSetup: ['packages/testing/src/globalSetup.ts'],
+    passWithNoTests: false,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    maxWorkers: 2,
+    reporters: ['default', closingLine()],
+  },
+})
