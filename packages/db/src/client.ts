@@ -28,6 +28,9 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
       idleTimeoutMillis: 30_000,
       statement_timeout: options.statementTimeoutMs ?? 30_000,
       keepAlive: true,
+      // The adapter sends instants without an offset and drops the one it reads: in any other zone they
+      // would be hours off.
+      options: '-c timezone=UTC',
     },
     { onPoolError: options.onPoolError, onConnectionError: options.onPoolError },
   )

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { openSchemaEngine } from './schemaEngine.ts'
+import { withSchemaEngine } from './schemaEngine.ts'
 
 const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
 
@@ -24,16 +24,13 @@ export async function migrate(url: string): Promise<string[]> {
   try {
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     await prepareHistory(lock)
-    const engine = await openSchemaEngine(url)
-    try {
+    return await withSchemaEngine(url, async (engine) => {
       const { appliedMigrationNames } = await engine.applyMigrations({
         migrationsList: await readMigrations(),
         filters: { externalTables: [], externalEnums: [] },
       })
       return appliedMigrationNames
-    } finally {
-      engine.free()
-    }
+    })
   } finally {
     await lock.end()
   }

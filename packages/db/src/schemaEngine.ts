@@ -14,14 +14,25 @@ export type SchemaEngine = bindings.SchemaEngine
 let instantiated: Promise<void> | undefined
 
 /**
- * Prisma's own schema engine, from its WebAssembly build: the same code that `prisma migrate` runs, over
- * the same driver as the client. The native engine would have to be downloaded at the first command.
+ * Works with Prisma's own schema engine, from its WebAssembly build: the same code that `prisma migrate`
+ * runs, over the same driver as the client. The native engine would have to be downloaded at the first
+ * command.
  */
-export async function openSchemaEngine(url: string): Promise<SchemaEngine> {
+export async function withSchemaEngine<Result>(
+  url: string,
+  work: (engine: SchemaEngine) => Promise<Result>,
+): Promise<Result> {
   instantiated ??= instantiate()
   await instantiated
-  const adapter = bindMigrationAwareSqlAdapterFactory(new AtomicScripts({ connectionString: url, allowExitOnIdle: true }))
-  return bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+  const factory = new AtomicScripts({ connectionString: url })
+  const adapter = bindMigrationAwareSqlAdapterFactory(factory)
+  const engine = await bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+  try {
+    return await work(engine)
+  } finally {
+    engine.free()
+    await factory.close()
+  }
 }
 
 /**
@@ -30,12 +41,20 @@ export async function openSchemaEngine(url: string): Promise<SchemaEngine> {
  * implicit transaction, so that a process killed half-way leaves nothing behind.
  */
 class AtomicScripts extends PrismaPg {
+  readonly #connections: Awaited<ReturnType<PrismaPg['connect']>>[] = []
+
   override async connect() {
     const connection = await super.connect()
     connection.executeScript = async (script) => {
       await connection.underlyingDriver().query(script)
     }
+    this.#connections.push(connection)
     return connection
+  }
+
+  /** The engine never does, and holds an advisory lock of its own for as long as it is connected. */
+  async close(): Promise<void> {
+    await Promise.all(this.#connections.map((connection) => connection.dispose()))
   }
 }
 

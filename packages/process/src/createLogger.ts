@@ -2,18 +2,23 @@ import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'p
 import pretty from 'pino-pretty'
 
 export interface CreateLoggerOptions {
-  /** Which process speaks, in every line. */
+  /** Which process speaks; in every line. */
   app: string
   level: string
-  /** Further pino options: serializers, redaction. */
+  /** What the process knows better: serializers, redaction. */
   options?: LoggerOptions
-  /** Where lines go. Default: standard output, as JSON, or for reading when it is a terminal. */
+  /** Where JSON goes. Default: standard output, or coloured lines where that is a terminal. */
   destination?: DestinationStream
 }
 
-/** A pino logger. JSON is for machines; people at a terminal get coloured lines. */
+/** A pino logger: JSON for machines, coloured lines for a person at a terminal. */
 export function createLogger({ app, level, options, destination }: CreateLoggerOptions): Logger {
-  const out = destination ?? (process.stdout.isTTY ? pretty({ ignore: 'app,pid,hostname' }) : undefined)
-  const all = { level, base: { app }, ...options }
-  return out ? pino(all, out) : pino(all)
+  return pino({ level, base: { app }, ...options }, destination ?? standardOutput())
+}
+
+// Written at once: an asynchronous write that is in flight when the process exits can be lost, and the
+// last line tells how it ended.
+function standardOutput(): DestinationStream {
+  if (!process.stdout.isTTY) return pino.destination({ dest: 1, sync: true })
+  return pretty({ ignore: 'app,pid,hostname', sync: true })
 }

@@ -14,7 +14,7 @@ export function explainListenError(
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
       return new StartError(
-        `${variable}: ${port} is taken by another process; stop that one, or set ${variable} to another number, such as ${variable}=${port + 1}`,
+        `${variable}: ${port} is taken by another process; stop that one, or set ${variable} to another number, such as ${variable}=${port < 65_535 ? port + 1 : port - 1}`,
       )
     case 'EACCES':
       return new StartError(

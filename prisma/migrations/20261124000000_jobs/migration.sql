@@ -81,3 +81,6 @@ CREATE INDEX IF NOT EXISTS "JobRun_workerId_running_idx" ON "JobRun"("workerId")
 
 -- The runs that a person looks for.
 CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_failed_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "status" = 'failed';
+
+-- Runs that a person started are few among those that a schedule did.
+CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_manual_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" IN ('manual', 'cli');

@@ -1,0 +1,77 @@
+import helmet from '@fastify/helmet'
+import type { PrismaClient } from '@roundsman/db'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { randomUUID } from 'node:crypto'
+import { authentication } from './plugins/authentication.ts'
+import { documentation } from './plugins/documentation.ts'
+import { answerClientError, answerError, problems } from './plugins/problems.ts'
+import { authRoutes } from './routes/authRoutes.ts'
+import { healthRoutes } from './routes/healthRoutes.ts'
+import { jobRunRoutes } from './routes/jobRunRoutes.ts'
+import { previewSessionRoutes } from './routes/previewSessionRoutes.ts'
+import { publicPreviewRoutes } from './routes/publicPreviewRoutes.ts'
+import { translationRoutes } from './routes/translationRoutes.ts'
+
+export interface AppOptions {
+  prisma: PrismaClient
+  /** Signs the access tokens; at least 32 characters. */
+  jwtSecret: string
+  /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
+  logger?: FastifyBaseLogger
+  /** Default: the system's clock. */
+  now?: () => Date
+  /** How long `/health/ready` waits for the database. Default 2,000 ms. */
+  readinessTimeoutMs?: number
+}
+
+/** Longer than any token, locale or key that is looked up by its path. */
+const MAX_PARAM_LENGTH = 512
+const BODY_LIMIT_BYTES = 64 * 1024
+
+/**
+ * The application: every plugin and route, not listening yet. It neither reads nor ends the
+ * process.
+ */
+export function buildApp(options: AppOptions): FastifyInstance {
+  const { prisma, jwtSecret, logger, now = () => new Date(), readinessTimeoutMs = 2_000 } = options
+  const app = Fastify({
+    ...(logger && { loggerInstance: logger }),
+    // Unlike a counter, also unique in the log of many processes.
+    genReqId: () => randomUUID(),
+    bodyLimit: BODY_LIMIT_BYTES,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // A request on an open connection is served while the others drain, and its connection then
+    // closed.
+    return503OnClosing: false,
+    frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
+  })
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  // Nothing here reads text, and a parser for it would turn a 415 into a puzzling 400.
+  app.removeContentTypeParser('text/plain')
+
+  app.register(problems)
+  app.register(helmet, {
+    // The same as by default, but for upgrade-insecure-requests: it would break a start without
+    // TLS.
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+  })
+  app.register(documentation)
+  app.register(authentication, { prisma, jwtSecret, now })
+
+  app.register(async (scope) => {
+    // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
+    scope.addHook('onRequest', async (_request, reply) => {
+      reply.header('cache-control', 'no-store')
+    })
+    scope.register(authRoutes, { prisma })
+    scope.register(previewSessionRoutes, { prisma, now })
+    scope.register(publicPreviewRoutes, { prisma, now })
+    scope.register(translationRoutes, { prisma, now })
+    scope.register(jobRunRoutes, { prisma })
+    scope.register(healthRoutes, { prisma, readinessTimeoutMs })
+  })
+  return app
+}

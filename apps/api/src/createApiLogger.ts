@@ -1,0 +1,29 @@
+import { createLogger, type CreateLoggerOptions } from '@roundsman/process'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+
+/**
+ * A logger that shows of a request neither its address nor its headers: both may carry tokens.
+ */
+export function createApiLogger(options: Pick<CreateLoggerOptions, 'level' | 'destination'>): Logger {
+  return createLogger({
+    ...options,
+    app: 'api',
+    options: {
+      serializers: {
+        req: describeRequest,
+        res: (reply: FastifyReply) => ({ statusCode: reply.statusCode }),
+      },
+      redact: ['password', 'token', 'authorization', '*.password', '*.token', '*.authorization'],
+    },
+  })
+}
+
+function describeRequest(request: FastifyRequest) {
+  return {
+    method: request.method,
+    /** The pattern, such as /api/public/preview/:token. Nothing when no route was found. */
+    route: request.routeOptions?.url,
+    remoteAddress: request.ip,
+  }
+}

@@ -1,0 +1,41 @@
+import {
+  commonVariables,
+  databaseRequiredInProduction,
+  integerVariable,
+  readEnvironment,
+  switchVariable,
+} from '@roundsman/db'
+import { z } from 'zod'
+import { obtainJwtSecret } from './obtainJwtSecret.ts'
+
+const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
+
+const variables = {
+  ...commonVariables,
+  /** Where the API listens. 0 picks a free one. */
+  PORT: integerVariable({ min: 0, max: 65_535, default: 3_000 }),
+  /** Default: only this machine; in production, every interface. */
+  HOST: z.string().optional(),
+  /** Signs the access tokens. Default: made once, and kept in DATA_DIR; not in production. */
+  JWT_SECRET: z
+    .string()
+    // The value is not repeated, of course.
+    .min(32, `has fewer than 32 characters; ${MAKE_A_SECRET}`)
+    .optional(),
+  /** Set by a supervisor that holds our standard input open: when it ends, so do we. */
+  ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
+}
+
+export type ApiEnvironment = ReturnType<typeof readApiEnvironment>
+
+/** @throws EnvironmentError with every problem of the variables */
+export function readApiEnvironment(source: NodeJS.ProcessEnv = process.env) {
+  const env = readEnvironment(variables, source, {
+    requiredInProduction: { ...databaseRequiredInProduction, JWT_SECRET: MAKE_A_SECRET },
+  })
+  return {
+    ...env,
+    HOST: env.HOST ?? (env.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1'),
+    JWT_SECRET: env.JWT_SECRET ?? obtainJwtSecret(env.DATA_DIR),
+  }
+}

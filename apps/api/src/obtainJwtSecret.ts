@@ -1,0 +1,57 @@
+import { EnvironmentError } from '@roundsman/db'
+import { randomBytes } from 'node:crypto'
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/**
+ * The secret of this data folder, made by whoever asks first; only its owner can read it. Tokens
+ * survive a restart with it.
+ * @throws EnvironmentError
+ */
+export function obtainJwtSecret(dataDir: string): string {
+  const file = join(dataDir, 'jwt-secret')
+  const secret = read(file) ?? create(dataDir, file)
+  if (secret.length >= 32) return secret
+  throw new EnvironmentError([
+    `JWT_SECRET: is not set, and ${file} has fewer than 32 characters; delete that file, or set JWT_SECRET`,
+  ])
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw unusable(file, error)
+  }
+}
+
+/**
+ * Written aside and then linked: the name appears with the whole content, and for one of many
+ * starters.
+ */
+function create(dataDir: string, file: string): string {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`
+  try {
+    mkdirSync(dataDir, { recursive: true })
+    writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
+    linkSync(draft, file)
+  } catch (error) {
+    // Another starter was faster: its secret is ours too.
+    if (!hasCode(error, 'EEXIST')) throw unusable(file, error)
+  } finally {
+    rmSync(draft, { force: true })
+  }
+  return readFileSync(file, 'utf8').trim()
+}
+
+function unusable(file: string, error: unknown): EnvironmentError {
+  const { code } = error as NodeJS.ErrnoException
+  return new EnvironmentError([
+    `DATA_DIR: ${file} cannot be read or written (${code}); set DATA_DIR to a folder of yours, or set JWT_SECRET`,
+  ])
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException).code === code
+}

@@ -1,0 +1,90 @@
+import jwt from '@fastify/jwt'
+import type { PrismaClient, Role } from '@roundsman/db'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { z } from 'zod'
+import { Problem } from '../problem.ts'
+
+export interface AuthenticationOptions {
+  prisma: PrismaClient
+  jwtSecret: string
+  now: () => Date
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * A hook that lets a request pass only with a valid token of a user of that role or a higher
+     * one. As `onRequest` it comes before validation: who may not ask is not told what is wrong
+     * with the question.
+     */
+    requireRole(role: Role): onRequestAsyncHookHandler
+    issueToken(userId: string): string
+  }
+}
+
+/** Who may do more has the higher number. */
+const RANK = { staff: 1, admin: 2, owner: 3 } as const satisfies Record<Role, number>
+
+const ISSUER = 'roundsman'
+const tokenSchema = z.object({ sub: z.guid() })
+
+/**
+ * Access tokens: JWT, HS256 and nothing else, valid for 15 minutes. They name the user and no role;
+ * the role is read at each request, so that who is demoted or deleted is so at once.
+ */
+export const authentication = fastifyPlugin<AuthenticationOptions>(
+  async (app, { prisma, jwtSecret, now }) => {
+    await app.register(jwt, {
+      secret: jwtSecret,
+      sign: { algorithm: 'HS256', expiresIn: '15m', iss: ISSUER },
+      // Without a list, any HMAC would do, and without required claims a token without an end.
+      verify: {
+        algorithms: ['HS256'],
+        allowedIss: ISSUER,
+        requiredClaims: ['sub', 'iss', 'iat', 'exp'],
+      },
+    })
+
+    app.decorate('issueToken', (userId: string) => {
+      return app.jwt.sign({ sub: userId }, { clockTimestamp: now().getTime() })
+    })
+
+    app.decorate('requireRole', (role: Role): onRequestAsyncHookHandler => {
+      return async (request) => {
+        const userId = readUserId(readToken(request))
+        const user =
+          userId &&
+          (await prisma.user.findUnique({ where: { id: userId }, select: { role: true } }))
+        if (!user)
+          throw unauthorized(
+            'The access token is not valid (any more); log in again',
+            'invalid_token',
+          )
+        if (RANK[user.role] < RANK[role])
+          throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
+      }
+    })
+
+    function readUserId(token: string): string | undefined {
+      try {
+        return tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: now().getTime() })).sub
+      } catch {
+        // Expired, forged, of another issuer, not a token at all: the answer is the same.
+        return undefined
+      }
+    }
+  },
+)
+
+function readToken(request: FastifyRequest): string {
+  const token = /^Bearer +([\w.~+/=-]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  if (token === undefined) throw unauthorized('Send an access token as "Authorization: Bearer …"')
+  return token
+}
+
+/** RFC 6750: the header says how to authenticate, and the error only if a token was sent. */
+export function unauthorized(detail: string, error?: 'invalid_token'): Problem {
+  const challenge = 'Bearer realm="roundsman"' + (error === undefined ? '' : `, error="${error}"`)
+  return new Problem(401, { detail, headers: { 'www-authenticate': challenge } })
+}

@@ -1,0 +1,105 @@
+import {
+  acquireDatabase,
+  createDatabaseClient,
+  databaseProblem,
+  EnvironmentError,
+  type Database,
+} from '@roundsman/db'
+import { explainListenError, listenForStop, StartError } from '@roundsman/process'
+import type { FastifyInstance } from 'fastify'
+import { once } from 'node:events'
+import type { Logger } from 'pino'
+import { buildApp } from './app.ts'
+import { createApiLogger } from './createApiLogger.ts'
+import { readApiEnvironment, type ApiEnvironment } from './env.ts'
+
+/** How long requests under way may take once the process was asked to stop. */
+const DRAIN_TIMEOUT_MS = 10_000
+const SWEEP_INTERVAL_MS = 50
+
+process.exit(await runServer())
+
+/** The API process, from its environment to its exit code. */
+async function runServer(): Promise<number> {
+  try {
+    const env = readApiEnvironment()
+    const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
+    const logger = createApiLogger({ level: env.LOG_LEVEL })
+    await serve(env, logger, stop)
+    logger.info('API stopped')
+    return 0
+  } catch (error) {
+    if (!(error instanceof EnvironmentError || error instanceof StartError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
+
+/** Resolves once `stop` is aborted and everything that was opened is closed again. */
+async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Promise<void> {
+  const database = await openDatabase(env, logger)
+  try {
+    const problem = await databaseProblem(database.url)
+    if (problem !== null) throw new StartError(problem)
+    const prisma = createDatabaseClient({
+      url: database.url,
+      applicationName: 'roundsman api',
+      onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
+    })
+    try {
+      // The wish may have come while the database started.
+      if (!stop.aborted) {
+        await listen(buildApp({ prisma, jwtSecret: env.JWT_SECRET, logger }), env, logger, stop)
+      }
+    } finally {
+      await prisma.$disconnect()
+    }
+  } finally {
+    await database.release()
+  }
+}
+
+async function openDatabase(env: ApiEnvironment, logger: Logger): Promise<Database> {
+  try {
+    return await acquireDatabase(env, (progress) => logger.info({ progress }, 'embedded database'))
+  } catch (error) {
+    throw new StartError(
+      `DATA_DIR: the embedded database in ${env.DATA_DIR} did not start (${(error as Error).message}); ` +
+        'set DATA_DIR to another folder, or DATABASE_URL to a database of yours',
+      { cause: error },
+    )
+  }
+}
+
+async function listen(
+  app: FastifyInstance,
+  env: ApiEnvironment,
+  logger: Logger,
+  stop: AbortSignal,
+): Promise<void> {
+  try {
+    await app.listen({
+      port: env.PORT,
+      host: env.HOST,
+      listenTextResolver: (address) => `API listening at ${address}`,
+    })
+    if (!stop.aborted) await once(stop, 'abort')
+    logger.info({ reason: stop.reason }, 'API stopping')
+  } catch (error) {
+    const { PORT: port, HOST: host } = env
+    throw explainListenError(error, { variable: 'PORT', port, host }) ?? error
+  } finally {
+    await drain(app)
+  }
+}
+
+/** Until every request under way is answered, or its time is over. */
+async function drain(app: FastifyInstance): Promise<void> {
+  // A connection that was busy when the server closed stays open after its answer, waiting for
+  // more.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_INTERVAL_MS)
+  const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
+  await app.close()
+  clearInterval(sweep)
+  clearTimeout(timer)
+}

@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestApi, PASSWORD, type TestApi } from './createTestApi.ts'
+import { expectProblem } from './expectProblem.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+const login = { method: 'POST', url: '/api/auth/login' } as const
+
+describe('failures are problem documents', () => {
+  it('for an address that does not exist', async () => {
+    expectProblem(await api.app.inject('/nowhere'), 404)
+  })
+
+  it('for a method that an address does not have', async () => {
+    expectProblem(await api.app.inject({ method: 'DELETE', url: '/api/auth/login' }), 404)
+  })
+
+  it('for JSON that is none', async () => {
+    const headers = { 'content-type': 'application/json' }
+    for (const payload of ['{"email":', '{"__proto__":{}}', '']) {
+      expectProblem(await api.app.inject({ ...login, headers, payload }), 400)
+    }
+  })
+
+  it('for a body that is too large', async () => {
+    const payload = { email: 'a@example.com', password: 'x'.repeat(100_000) }
+    expectProblem(await api.app.inject({ ...login, payload }), 413)
+  })
+
+  it('for a body that is not JSON', async () => {
+    for (const contentType of ['text/plain', 'application/xml', 'nonsense']) {
+      const headers = { 'content-type': contentType }
+      expectProblem(await api.app.inject({ ...login, headers, payload: 'hello' }), 415)
+    }
+  })
+
+  it('for an address that is not properly encoded or has too long a part', async () => {
+    expectProblem(await api.app.inject('/api/public/preview/%E0%A4%A'), 400)
+    expectProblem(await api.app.inject(`/api/public/preview/${'x'.repeat(600)}`), 414)
+  })
+
+  it('for what is not even HTTP', async () => {
+    await api.app.listen({ port: 0 })
+    const { port } = api.app.server.address() as { port: number }
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write('NOT HTTP\r\n\r\n')
+    const answer = await text(socket)
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(answer).toContain('content-type: application/problem+json; charset=utf-8\r\n')
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 400 })
+  })
+
+  it('for an error of ours, which is logged with the id of the request and shown to nobody', async () => {
+    await api.prisma.$executeRaw`alter table "I18nCacheEntry" rename to "Elsewhere"`
+    try {
+      const response = await api.app.inject('/api/i18n/en/invoice.title')
+      expectProblem(response, 500)
+      expect(response.body).not.toMatch(/I18nCacheEntry|prisma|table/i)
+      expect(api.log).toContainEqual(
+        expect.objectContaining({
+          level: 50,
+          reqId: response.headers['x-request-id'],
+          err: expect.objectContaining({ stack: expect.stringContaining('I18nCacheEntry') }),
+        }),
+      )
+    } finally {
+      await api.prisma.$executeRaw`alter table "Elsewhere" rename to "I18nCacheEntry"`
+    }
+  })
+})
+
+it('logs requests by their route, and neither tokens nor passwords', async () => {
+  const created = await api.as('staff', {
+    method: 'POST',
+    url: '/api/preview-sessions',
+    payload: { label: 'Acme', ttlSeconds: 60 },
+  })
+  const previewToken: string = created.json().token
+  await api.app.inject(`/api/public/preview/${previewToken}`)
+  await api.app.inject(`/api/public/preview/${previewToken}/`)
+  await api.app.inject(`/api/public/preview/${previewToken}%E0%A4%A`)
+  await api.app.inject(`/api/public/preview/${previewToken.repeat(20)}`)
+  const payload = { email: 'staff@example.com', password: PASSWORD }
+  const accessToken: string = (await api.app.inject({ ...login, payload })).json().token
+  await api.app.inject({
+    ...login,
+    headers: { 'content-type': 'application/json' },
+    payload: `{"password":"${PASSWORD}`,
+  })
+  await api.app.inject({ ...login, payload: { ...payload, email: PASSWORD } })
+  await api.app.inject({ url: `/?x=${accessToken}`, headers: { authorization: accessToken } })
+
+  const lines = JSON.stringify(api.log)
+  expect(lines).toContain('"route":"/api/public/preview/:token"')
+  expect(lines).not.toContain(previewToken)
+  expect(lines).not.toContain(accessToken)
+  expect(lines).not.toContain(PASSWORD)
+})
+
+it('sets security headers, and lets a start without TLS work', async () => {
+  const { headers } = await api.app.inject('/health/live')
+  expect(headers['x-content-type-options']).toBe('nosniff')
+  expect(headers['content-security-policy']).toContain("script-src 'self'")
+  expect(headers['content-security-policy']).not.toContain('upgrade-insecure-requests')
+})
+
+describe('documentation', () => {
+  it('describes every route with its answers, problems included', async () => {
+    const { paths, components } = (await api.app.inject('/docs/json')).json()
+    const described = Object.entries<Record<string, { responses: object }>>(paths).flatMap(
+      ([path, methods]) =>
+        Object.entries(methods).map(
+          ([method, { responses }]) =>
+            `${method.toUpperCase()} ${path}: ${Object.keys(responses).join(' ')}`,
+        ),
+    )
+    expect(described.toSorted()).toEqual([
+      'GET /api/i18n/{locale}/{key}: 200 400 404 500',
+      'GET /api/jobs/runs: 200 400 401 403 500',
+      'GET /api/public/preview/{token}: 200 404 410 500',
+      'GET /health/live: 200 500',
+      'GET /health/ready: 200 500 503',
+      'POST /api/auth/login: 200 400 401 413 415 500',
+      'POST /api/preview-sessions/{id}/revoke: 200 400 401 403 404 500',
+      'POST /api/preview-sessions: 201 400 401 403 413 415 500',
+    ])
+    expect(paths['/api/jobs/runs'].get.responses['403'].content).toEqual({
+      'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
+    })
+    expect(components.schemas.Problem.required).toEqual(['type', 'title', 'status', 'detail'])
+  })
+
+  it('can be browsed', async () => {
+    const page = await api.app.inject('/docs')
+    expect(page.headers['content-type']).toContain('text/html')
+    expect(page.body).toContain('swagger-ui')
+    // The policy allows no inline script, so the page must not need one.
+    expect(page.body).not.toMatch(/<script>/)
+  })
+})

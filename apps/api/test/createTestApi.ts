@@ -1,0 +1,70 @@
+import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
+import { createTestDatabase, fakeClock, type FakeClock } from '@roundsman/testing'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { buildApp } from '../src/app.ts'
+import { createApiLogger } from '../src/createApiLogger.ts'
+
+export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
+export const PASSWORD = 'correct horse battery staple'
+
+export interface TestApi {
+  app: FastifyInstance
+  prisma: PrismaClient
+  databaseUrl: string
+  clock: FakeClock
+  /** The lines that were logged. */
+  log: Record<string, unknown>[]
+  userIds: Record<Role, string>
+  /** A request as a user of that role. */
+  as(role: Role, request: InjectOptions): Promise<LightMyRequestResponse>
+  close(): Promise<void>
+}
+
+/** The real application on a database of its own, with a user of each role. */
+export async function createTestApi(): Promise<TestApi> {
+  const database = await createTestDatabase()
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'roundsman api tests',
+    onPoolError: () => undefined,
+  })
+  const clock = fakeClock('2026-11-24T09:00:00.000Z')
+  const log: Record<string, unknown>[] = []
+  const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
+  const logger = createApiLogger({ level: 'debug', destination })
+  const app = buildApp({ prisma, jwtSecret: JWT_SECRET, logger, now: clock.now })
+  await app.ready()
+
+  const passwordHash = await hashPassword(PASSWORD)
+  const create = async (role: Role) => {
+    const email = `${role}@example.com`
+    return (await prisma.user.create({ data: { email, role, passwordHash } })).id
+  }
+  const userIds = {
+    owner: await create('owner'),
+    admin: await create('admin'),
+    staff: await create('staff'),
+  }
+
+  return {
+    app,
+    prisma,
+    databaseUrl: database.url,
+    clock,
+    log,
+    userIds,
+    as: (role, request) =>
+      app.inject({
+        ...request,
+        headers: {
+          ...request.headers,
+          authorization: `Bearer ${app.issueToken(userIds[role])}`,
+        },
+      }),
+    close: async () => {
+      await app.close()
+      await prisma.$disconnect()
+      await database.drop()
+    },
+  }
+}

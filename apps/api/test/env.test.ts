@@ -1,0 +1,88 @@
+import { EnvironmentError } from '@roundsman/db'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { readApiEnvironment } from '../src/env.ts'
+
+const SECRET = 'x'.repeat(32)
+
+function problemsOf(source: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readApiEnvironment(source)
+  } catch (error) {
+    if (error instanceof EnvironmentError) return error.problems
+    throw error
+  }
+  return []
+}
+
+it('needs nothing: it listens on 127.0.0.1:3000 and makes its own secret', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-env-'))
+  onTestFinished(() => rmSync(dataDir, { recursive: true }))
+  const env = readApiEnvironment({ DATA_DIR: dataDir })
+  expect(env).toMatchObject({
+    NODE_ENV: 'development',
+    PORT: 3000,
+    HOST: '127.0.0.1',
+    ROUNDSMAN_SUPERVISED: false,
+  })
+  expect(env.JWT_SECRET).toBe(readApiEnvironment({ DATA_DIR: dataDir }).JWT_SECRET)
+})
+
+it('listens everywhere in production, unless told otherwise', () => {
+  const production = {
+    NODE_ENV: 'production',
+    DATABASE_URL: 'postgresql://localhost/x',
+    JWT_SECRET: SECRET,
+  }
+  expect(readApiEnvironment(production).HOST).toBe('0.0.0.0')
+  expect(readApiEnvironment({ ...production, HOST: '::1' }).HOST).toBe('::1')
+})
+
+it('makes no secret where one is given', () => {
+  const env = readApiEnvironment({ DATA_DIR: '/dev/null/nowhere', JWT_SECRET: SECRET })
+  expect(env.JWT_SECRET).toBe(SECRET)
+})
+
+it('tells all problems together, each with its variable', () => {
+  const problems = problemsOf({
+    NODE_ENV: 'production',
+    PORT: '65536',
+    LOG_LEVEL: 'loud',
+    ROUNDSMAN_SUPERVISED: 'yes',
+  })
+  expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual([
+    'DATABASE_URL',
+    'JWT_SECRET',
+    'LOG_LEVEL',
+    'PORT',
+    'ROUNDSMAN_SUPERVISED',
+  ])
+  expect(problems.join('\n')).toContain('node -p "crypto.randomBytes(32).toString(\'base64url\')"')
+})
+
+describe('refuses a secret', () => {
+  it('of fewer than 32 characters, without repeating it', () => {
+    const problems = problemsOf({ JWT_SECRET: 'hunter2' })
+    expect(problems).toEqual([expect.stringMatching(/^JWT_SECRET: .*32 characters/)])
+    expect(problems[0]).not.toContain('hunter2')
+  })
+
+  it('that is left out in production, and makes none', () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-env-'))
+    onTestFinished(() => rmSync(dataDir, { recursive: true }))
+    const source = { NODE_ENV: 'production', DATABASE_URL: 'postgresql://localhost/x' }
+    const problems = problemsOf({ ...source, DATA_DIR: dataDir })
+    expect(problems).toEqual([expect.stringMatching(/^JWT_SECRET: is not set/)])
+    expect(readdirSync(dataDir)).toEqual([])
+  })
+})
+
+for (const port of ['-1', '65536', '3000.5', 'http', '0x10', ' 3000']) {
+  it(`refuses the port ${JSON.stringify(port)}`, () => {
+    expect(problemsOf({ PORT: port, JWT_SECRET: SECRET })).toEqual([
+      expect.stringMatching(/^PORT: /),
+    ])
+  })
+}

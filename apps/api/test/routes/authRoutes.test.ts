@@ -1,0 +1,97 @@
+import { verifyPassword } from '@roundsman/db'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
+import { expectInvalid, expectProblem } from '../expectProblem.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+function logIn(payload: object) {
+  return api.app.inject({ method: 'POST', url: '/api/auth/login', payload })
+}
+
+it('gives a token that works, and says who it is', async () => {
+  const response = await logIn({ email: 'admin@example.com', password: PASSWORD })
+  expect(response.statusCode).toBe(200)
+  expect(response.headers['cache-control']).toBe('no-store')
+  const { token, user } = response.json()
+  expect(user).toEqual({ id: api.userIds.admin, email: 'admin@example.com', role: 'admin' })
+  const headers = { authorization: `Bearer ${token}` }
+  expect((await api.app.inject({ url: '/api/jobs/runs', headers })).statusCode).toBe(200)
+})
+
+it('puts the user and the times into the token, and nothing else', async () => {
+  const response = await logIn({ email: 'owner@example.com', password: PASSWORD })
+  const [header, payload] = (response.json().token as string)
+    .split('.')
+    .map((part) => Buffer.from(part, 'base64url').toString())
+  const iat = api.clock.now().getTime() / 1_000
+  expect(JSON.parse(header ?? '')).toEqual({ alg: 'HS256', typ: 'JWT' })
+  expect(JSON.parse(payload ?? '')).toEqual({
+    sub: api.userIds.owner,
+    iss: 'roundsman',
+    iat,
+    exp: iat + 900,
+  })
+})
+
+it('takes an e-mail in any case', async () => {
+  const response = await logIn({ email: 'STAFF@Example.com', password: PASSWORD })
+  expect(response.json().user.email).toBe('staff@example.com')
+})
+
+it('answers a wrong password and an unknown e-mail alike', async () => {
+  const wrong = await logIn({ email: 'owner@example.com', password: `${PASSWORD}!` })
+  const unknown = await logIn({ email: 'nobody@example.com', password: PASSWORD })
+  expectProblem(wrong, 401)
+  expect(unknown.body).toBe(wrong.body)
+  expect(wrong.headers['www-authenticate']).toBe('Bearer realm="roundsman"')
+})
+
+it('takes as long for an unknown e-mail as for a wrong password', async () => {
+  const wrong = await fastestOf(() => logIn({ email: 'owner@example.com', password: 'wrong' }))
+  const unknown = await fastestOf(() => logIn({ email: 'nobody@example.com', password: 'wrong' }))
+  const floor = await fastestOf(() => api.app.inject('/api/i18n/en/invoice.title'))
+  // A hash takes a hundred milliseconds, everything else a few: one that was left out would show.
+  expect(unknown).toBeGreaterThan(wrong / 2)
+  expect(unknown).toBeGreaterThan(floor * 2)
+})
+
+describe('refuses with the place that is wrong', () => {
+  const good = { email: 'owner@example.com', password: PASSWORD }
+  const cases: [name: string, payload: object, paths: string[]][] = [
+    ['nothing', {}, ['body.email', 'body.password']],
+    ['a list', [], ['body']],
+    ['no e-mail', { ...good, email: 'owner' }, ['body.email']],
+    ['a number', { ...good, email: 7 }, ['body.email']],
+    ['a NUL', { ...good, email: 'owner@example.com\0' }, ['body.email']],
+    ['a long e-mail', { ...good, email: `${'x'.repeat(250)}@example.com` }, ['body.email']],
+    ['an empty password', { ...good, password: '' }, ['body.password']],
+    ['a long password', { ...good, password: 'x'.repeat(201) }, ['body.password']],
+    ['more than it takes', { ...good, role: 'owner' }, ['body.role']],
+  ]
+  for (const [name, payload, paths] of cases) {
+    it(name, async () => expectInvalid(await logIn(payload), paths))
+  }
+})
+
+it('stores nothing from which the password can be read', async () => {
+  const { passwordHash } = await api.prisma.user.findUniqueOrThrow({
+    where: { id: api.userIds.owner },
+  })
+  expect(passwordHash).toMatch(/^\$scrypt\$/)
+  expect(await verifyPassword(PASSWORD, passwordHash)).toBe(true)
+})
+
+async function fastestOf(work: () => Promise<unknown>): Promise<number> {
+  const durations: number[] = []
+  for (let i = 0; i < 3; i += 1) {
+    const start = performance.now()
+    await work()
+    durations.push(performance.now() - start)
+  }
+  return Math.min(...durations)
+}

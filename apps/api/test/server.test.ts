@@ -1,0 +1,198 @@
+import { createDatabaseClient, hashPassword } from '@roundsman/db'
+import { createTestDatabase, spawnProcess, waitFor, type TestDatabase } from '@roundsman/testing'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+
+const SERVER = join(import.meta.dirname, '../src/server.ts')
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+/** The variables of a server that starts; a test adds its own. */
+function environment(extra: Record<string, string | undefined> = {}) {
+  return {
+    NODE_ENV: undefined,
+    HOST: undefined,
+    LOG_LEVEL: undefined,
+    ROUNDSMAN_SUPERVISED: undefined,
+    PORT: '0',
+    DATABASE_URL: database.url,
+    JWT_SECRET: 'a secret for tests, of thirty-two or more characters',
+    ...extra,
+  }
+}
+
+async function start(extra: Record<string, string | undefined> = {}) {
+  const server = spawnProcess(SERVER, { env: environment(extra) })
+  const line = await server.waitForLine('API listening at ')
+  const url = /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? ''
+  return { server, url, port: Number(new URL(url).port) }
+}
+
+/** A connection in the middle of a request, which a server that drains has to wait for. */
+async function beginRequest(port: number) {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'connect')
+  socket.write(
+    'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
+  )
+  return socket
+}
+
+describe('stops', () => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    it(`at ${signal}, with exit code 0 and its connections to the database closed`, async () => {
+      const { server, url } = await start()
+      expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+      expect(await server.kill(signal)).toEqual({ code: 0, signal: null })
+      expect(server.stdout.at(-1)).toContain('"msg":"API stopped"')
+      expect(server.stderr).toEqual([])
+      await expect(fetch(`${url}/health/live`)).rejects.toThrow('fetch failed')
+    })
+  }
+
+  it('after it has answered what was under way', async () => {
+    const prisma = createDatabaseClient({
+      url: database.url,
+      applicationName: 'tests',
+      onPoolError: () => undefined,
+    })
+    const passwordHash = await hashPassword('roundsman-demo')
+    await prisma.user.create({ data: { email: 'owner@example.com', role: 'owner', passwordHash } })
+    await prisma.$disconnect()
+
+    const { server, url } = await start()
+    // Hashing the password takes a while; the signal comes in the middle of it.
+    const answer = fetch(`${url}/api/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email: 'owner@example.com', password: 'roundsman-demo' }),
+    })
+    await server.waitForLine('"msg":"incoming request"')
+    const signalledAt = performance.now()
+    const exit = server.kill()
+    expect((await answer).status).toBe(200)
+    expect(await exit).toEqual({ code: 0, signal: null })
+    // The client keeps its connection open for more; that must not be waited for.
+    expect(performance.now() - signalledAt).toBeLessThan(5_000)
+  })
+
+  it('once when a terminal and a supervisor both pass on one Ctrl-C', async () => {
+    const { server } = await start()
+    process.kill(server.pid, 'SIGINT')
+    expect(await server.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  })
+
+  it('at once, with exit code 1, when somebody asks again', async () => {
+    const { server, port } = await start()
+    await beginRequest(port)
+    await server.waitForLine('"msg":"incoming request"')
+    process.kill(server.pid, 'SIGTERM')
+    await server.waitForLine('"msg":"API stopping"')
+    let exit: unknown
+    void server.exited.then((result) => (exit = result))
+    const signalledAt = performance.now()
+    await waitFor(() => {
+      if (exit === undefined) process.kill(server.pid, 'SIGTERM')
+      return exit
+    })
+    expect(exit).toEqual({ code: 1, signal: null })
+    // Well before the time that requests under way are given.
+    expect(performance.now() - signalledAt).toBeLessThan(5_000)
+  })
+
+  it('when its supervisor is gone, and only if it has one', async () => {
+    const { port } = await start()
+    const supervised = spawn(process.execPath, ['--conditions=@roundsman/source', SERVER], {
+      env: { ...process.env, ...environment({ ROUNDSMAN_SUPERVISED: '1' }) },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void supervised.kill('SIGKILL'))
+    const exit = once(supervised, 'exit')
+    for await (const line of createInterface({ input: supervised.stdout })) {
+      if (line.includes('API listening at')) supervised.stdin.end()
+    }
+    expect(await exit).toEqual([0, null])
+    // The other one was started with its standard input at its end.
+    expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(200)
+  })
+
+  it('together with the embedded database that it started', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-api-'))
+    // As root, PostgreSQL runs under another account.
+    chmodSync(dataDir, 0o755)
+    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
+    const { server, url } = await start({ DATABASE_URL: undefined, DATA_DIR: dataDir })
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+    const pidFile = join(dataDir, 'postgres/data/postmaster.pid')
+    expect(existsSync(pidFile)).toBe(true)
+    expect(await server.kill()).toEqual({ code: 0, signal: null })
+    expect(existsSync(pidFile)).toBe(false)
+  })
+})
+
+describe('says in one line what keeps it from starting, and exits with 1', () => {
+  async function failure(extra: Record<string, string | undefined>): Promise<string[]> {
+    const server = spawnProcess(SERVER, { env: environment(extra) })
+    expect(await server.exited).toEqual({ code: 1, signal: null })
+    return server.stderr
+  }
+
+  it('a taken port', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    onTestFinished(() => void other.close())
+    const { port } = other.address() as AddressInfo
+    expect(await failure({ PORT: String(port) })).toEqual([
+      `PORT: ${port} is taken by another process; stop that one, or set PORT to another number, such as PORT=${port + 1}`,
+    ])
+  })
+
+  it('an address of another machine', async () => {
+    expect(await failure({ HOST: '192.0.2.1' })).toEqual([
+      expect.stringMatching(/^HOST: 192\.0\.2\.1 /),
+    ])
+  })
+
+  it('an unreachable database, without its password', async () => {
+    const lines = await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^DATABASE_URL: nothing listens at 127\.0\.0\.1:1; start the database/,
+      ),
+    ])
+    expect(lines.join('')).not.toContain('hunter2')
+  })
+
+  it('a database that does not exist', async () => {
+    const url = new URL(database.url)
+    url.pathname = '/no_such_database'
+    const lines = await failure({ DATABASE_URL: url.href })
+    expect(lines).toEqual([expect.stringMatching(/^DATABASE_URL: .*no_such_database/)])
+  })
+
+  it('every wrong variable at once', async () => {
+    const lines = await failure({
+      NODE_ENV: 'production',
+      PORT: 'http',
+      DATABASE_URL: 'mysql://localhost/shop',
+      JWT_SECRET: 'short',
+    })
+    expect(lines).toEqual([
+      'The environment needs attention:',
+      expect.stringContaining('DATABASE_URL: '),
+      expect.stringContaining('PORT: '),
+      expect.stringContaining('JWT_SECRET: '),
+    ])
+  })
+})

@@ -1,0 +1,51 @@
+import { createServer, type AddressInfo } from 'node:net'
+import { createTestDatabase } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
+import { databaseProblem } from '../src/index.ts'
+
+const withChanges = async (change: (url: URL) => void) => {
+  const database = await createTestDatabase({ migrated: false })
+  try {
+    const url = new URL(database.url)
+    change(url)
+    return await databaseProblem(url.href)
+  } finally {
+    await database.drop()
+  }
+}
+
+describe('databaseProblem', () => {
+  it('is null for a database that can be used', async () => {
+    expect(await withChanges(() => undefined)).toBeNull()
+  })
+
+  it('says that a database does not exist', async () => {
+    expect(await withChanges((url) => (url.pathname = '/nowhere'))).toContain('there is no database "nowhere"')
+  })
+
+  it('says that a password is refused, without repeating it', async () => {
+    const problem = await withChanges((url) => {
+      url.username = 'nobody-here'
+      url.password = 'letmein-secret'
+    })
+    expect(problem).toMatch(/^DATABASE_URL: .* refuses this user or password/)
+    expect(problem).not.toContain('letmein-secret')
+  })
+
+  it('says that nothing listens, and what to do', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+    await new Promise((resolve) => server.close(resolve))
+
+    expect(await databaseProblem(`postgresql://me:secret@127.0.0.1:${port}/x`)).toBe(
+      `DATABASE_URL: nothing listens at 127.0.0.1:${port}; start the database, correct the address, or leave it out for the embedded one`,
+    )
+  })
+
+  it('says that a host is not known', async () => {
+    expect(await databaseProblem('postgresql://me@no-such-host.invalid/x')).toContain(
+      'the host no-such-host.invalid is not known',
+    )
+  })
+})

@@ -1,0 +1,84 @@
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { migrate, missingMigrations } from '../src/index.ts'
+
+let database: TestDatabase
+let client: pg.Client
+
+beforeEach(async () => {
+  database = await createTestDatabase({ migrated: false })
+  client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+})
+
+afterEach(async () => {
+  await client.end()
+  await database.drop()
+})
+
+const history = async () =>
+  (await client.query('select migration_name from _prisma_migrations where finished_at is not null')).rows.length
+
+describe('migrate', () => {
+  it('applies everything once, and then finds nothing to do', async () => {
+    const all = await missingMigrations(database.url)
+    expect(all.length).toBeGreaterThan(0)
+
+    expect(await migrate(database.url)).toEqual(all)
+    expect(await migrate(database.url)).toEqual([])
+    expect(await missingMigrations(database.url)).toEqual([])
+  })
+
+  it('of several starters at the same instant one migrates, and none fails', async () => {
+    const results = await Promise.all([1, 2, 3, 4].map(() => migrate(database.url)))
+
+    expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
+    expect(await history()).toBe(results.flat().length)
+  })
+
+  it('copes with tables that are there already', async () => {
+    await migrate(database.url)
+    await client.query('drop table _prisma_migrations')
+
+    expect((await migrate(database.url)).length).toBeGreaterThan(0)
+    expect(await missingMigrations(database.url)).toEqual([])
+  })
+
+  it('goes on where a process died in the middle of a migration', async () => {
+    await migrate(database.url)
+    const [first] = await missingMigrationsAfter('update _prisma_migrations set finished_at = null')
+
+    expect(await migrate(database.url)).toContain(first)
+    expect(await missingMigrations(database.url)).toEqual([])
+  })
+
+  it('leaves nothing of a migration that fails, and applies it when the reason is gone', async () => {
+    await client.query('create view "User" as select 1 as id')
+    await expect(migrate(database.url)).rejects.toThrow()
+    const { rows } = await client.query(`select to_regclass('"PreviewSession"') is null as absent`)
+    expect(rows[0].absent).toBe(true)
+
+    await client.query('drop view "User"')
+    await migrate(database.url)
+    expect(await missingMigrations(database.url)).toEqual([])
+  })
+
+  it('keeps a run from being both running and ended', async () => {
+    await migrate(database.url)
+    const insert = (status: string, endedAt: string) =>
+      client.query(
+        `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
+         values (gen_random_uuid(), 'x', 'cli', 'w', '${status}', ${endedAt})`,
+      )
+
+    await expect(insert('running', 'now()')).rejects.toThrow('JobRun_ended_check')
+    await expect(insert('failed', 'null')).rejects.toThrow('JobRun_ended_check')
+    await expect(insert('failed', 'now()')).resolves.toBeDefined()
+  })
+
+  async function missingMigrationsAfter(statement: string): Promise<string[]> {
+    await client.query(statement)
+    return missingMigrations(database.url)
+  }
+})
