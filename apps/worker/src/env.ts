@@ -8,6 +8,7 @@ import {
 import { jobs as catalogue } from '@roundsman/jobs'
 import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
 import { z } from 'zod'
+import { cronVariable } from './cronVariable.ts'
 
 export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
 
@@ -24,7 +25,10 @@ const variables = {
   DRAIN_TIMEOUT_MS: integerVariable({ min: 0, max: 3_600_000, default: 25_000, unit: 'ms' }),
   I18N_CACHE_MAX_AGE_DAYS: integerVariable({ min: 1, max: 3_650, default: 30, unit: 'days' }),
   ...Object.fromEntries(
-    scheduled.map(({ name, schedule }) => [cronVariable(name), cronExpression(schedule.cron, schedule.timeZone)]),
+    scheduled.map(({ name, schedule }) => [
+      cronVariable(name),
+      cronExpression(schedule.cron, schedule.timeZone),
+    ]),
   ),
 }
 
@@ -33,20 +37,21 @@ const variables = {
  * CLEANUP_PREVIEW_SESSIONS_CRON for cleanupPreviewSessions.
  * @throws EnvironmentError naming every variable that needs attention
  */
-export function readWorkerEnvironment(source: NodeJS.ProcessEnv) {
-  const env = readEnvironment(variables, source, { requiredInProduction: databaseRequiredInProduction })
+export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
+  const env = readEnvironment(variables, source, {
+    requiredInProduction: databaseRequiredInProduction,
+  })
   const { NODE_ENV, HOST = NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1' } = env
   return { ...env, HOST, jobs: applyCronVariables(catalogue, env) }
 }
 
-function applyCronVariables<const Jobs extends readonly Job[]>(jobs: Jobs, env: Record<string, unknown>): Jobs {
+function applyCronVariables<const Jobs extends readonly Job[]>(
+  jobs: Jobs,
+  env: Record<string, unknown>,
+): Jobs {
   const apply = (job: Job) =>
     isScheduled(job) ? reschedule(job, env[cronVariable(job.name)] as string) : job
   return jobs.map(apply) as readonly Job[] as Jobs
-}
-
-function cronVariable(jobName: string): string {
-  return `${jobName.replaceAll(/[A-Z]+(?![a-z])|[A-Z]/g, (capitals) => `_${capitals}`).toUpperCase()}_CRON`
 }
 
 function cronExpression(defaultCron: string, timeZone: string) {
@@ -55,6 +60,9 @@ function cronExpression(defaultCron: string, timeZone: string) {
     .default(defaultCron)
     .superRefine((cron, context) => {
       const problem = cronProblem(cron, timeZone)
-      if (problem) context.addIssue(`${problem}; set one such as "*/15 * * * *", or leave it out for "${defaultCron}"`)
+      if (problem)
+        context.addIssue(
+          `${problem}; set one such as "*/15 * * * *", or leave it out for "${defaultCron}"`,
+        )
     })
 }

@@ -1,24 +1,28 @@
-import { acquireDatabase, createDatabaseClient, databaseProblem, EnvironmentError } from '@roundsman/db'
+import { createDatabaseClient, EnvironmentError, type Database } from '@roundsman/db'
 import { createLogger, explainListenError, listenForStop, StartError } from '@roundsman/process'
 import { createWorker } from '@roundsman/runtime/worker'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { disconnect } from './disconnect.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
+import { explainQueueError } from './explainQueueError.ts'
 import { buildHealth } from './health.ts'
 import { createHandlers } from './jobs/index.ts'
+import { openMigratedDatabase } from './openMigratedDatabase.ts'
 
 process.exit(await run())
 
 /** The worker process, from its environment to its exit code. */
 async function run(): Promise<number> {
   try {
-    const env = readWorkerEnvironment(process.env)
+    const env = readWorkerEnvironment()
     const log = createLogger({ app: 'worker', level: env.LOG_LEVEL })
     const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
     await work(env, log, stop)
     log.info('worker stopped')
     return 0
   } catch (error) {
-    if (!(error instanceof EnvironmentError || error instanceof StartError)) throw error
+    if (!(error instanceof EnvironmentError)) throw error
     process.stderr.write(`${error.message}\n`)
     return 1
   }
@@ -26,57 +30,95 @@ async function run(): Promise<number> {
 
 /** Resolves once `stop` is aborted and everything that was opened is closed again. */
 async function work(env: WorkerEnvironment, log: Logger, stop: AbortSignal): Promise<void> {
-  const database = await acquireDatabase(env, (progress) => log.info({ progress }, 'embedded database'))
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'roundsman worker',
-    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
-  })
+  let isReady = () => false
+  const health = buildHealth({ isReady: () => isReady() })
   try {
-    const problem = await databaseProblem(database.url)
-    if (problem) throw new EnvironmentError([problem])
-    if (env.JOBS_ENABLED) {
-      const worker = createWorker({
-        databaseUrl: database.url,
-        prisma,
-        jobs: env.jobs,
-        handlers: createHandlers(env),
-        log,
-        concurrency: env.WORKER_CONCURRENCY,
-        drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
-      })
-      await serveHealth(env, worker.isReady, async () => {
-        await worker.start()
+    const database = await open(env, log, health)
+    try {
+      if (env.JOBS_ENABLED) {
+        await runJobs({ env, log, stop, databaseUrl: database.url }, (ready) => (isReady = ready))
+      } else {
+        isReady = () => true
+        log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
         await aborted(stop)
-        log.info({ reason: stop.reason }, 'worker draining')
-        await worker.stop()
-      })
-    } else {
-      log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
-      await serveHealth(env, () => true, () => aborted(stop))
+      }
+    } finally {
+      await database.release()
     }
   } finally {
-    await prisma.$disconnect()
-    await database.release()
+    await health.close()
   }
 }
 
-async function serveHealth(
+/**
+ * Everything that the environment can be wrong about, tried before any work is done: whoever starts the
+ * worker learns of all of it at once.
+ */
+async function open(
   env: WorkerEnvironment,
-  isReady: () => boolean,
-  work: () => Promise<void>,
-): Promise<void> {
-  const health = buildHealth({ isReady })
+  log: Logger,
+  health: FastifyInstance,
+): Promise<Database> {
+  const [listening, opened] = await Promise.allSettled([
+    listen(health, env, log),
+    openMigratedDatabase(env, log),
+  ])
+  if (listening.status === 'fulfilled' && opened.status === 'fulfilled') return opened.value
+  if (opened.status === 'fulfilled') await opened.value.release()
+  throw new EnvironmentError(
+    [listening, opened].flatMap((result) =>
+      result.status === 'rejected' ? problemsOf(result.reason) : [],
+    ),
+  )
+}
+
+async function listen(health: FastifyInstance, env: WorkerEnvironment, log: Logger): Promise<void> {
   const { WORKER_PORT: port, HOST: host } = env
   try {
-    await health.listen({ port, host })
+    const url = await health.listen({ port, host })
+    // Port 0 is any that is free; this is where the one that was taken is told.
+    log.info({ url }, 'worker health listening')
   } catch (error) {
     throw explainListenError(error, { variable: 'WORKER_PORT', port, host }) ?? error
   }
+}
+
+function problemsOf(error: unknown): readonly string[] {
+  if (error instanceof EnvironmentError) return error.problems
+  if (error instanceof StartError) return [error.message]
+  throw error
+}
+
+/** Schedules and executes until `stop` is aborted, then drains. */
+async function runJobs(
+  options: { env: WorkerEnvironment; log: Logger; stop: AbortSignal; databaseUrl: string },
+  onReady: (isReady: () => boolean) => void,
+): Promise<void> {
+  const { env, log, stop, databaseUrl } = options
+  const prisma = createDatabaseClient({
+    url: databaseUrl,
+    applicationName: 'roundsman worker',
+    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  const worker = createWorker({
+    databaseUrl,
+    prisma,
+    jobs: env.jobs,
+    handlers: createHandlers(env),
+    log,
+    concurrency: env.WORKER_CONCURRENCY,
+    drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
+  })
   try {
-    await work()
+    await worker.start()
+    onReady(worker.isReady)
+    await aborted(stop)
+    log.info({ reason: stop.reason }, 'worker draining')
+    await worker.stop()
+  } catch (error) {
+    throw explainQueueError(error) ?? error
   } finally {
-    await health.close()
+    await disconnect(prisma)
   }
 }
 

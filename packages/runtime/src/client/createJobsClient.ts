@@ -2,7 +2,7 @@ import { fromPrisma, type PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import { describePayloadError, JobError, type Job, type PayloadOf } from '../contract/index.ts'
-import { asDb, openBoss, type Envelope } from '../queue/boss.ts'
+import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
 
 export interface JobsClientOptions {
@@ -29,7 +29,7 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   return {
     async start() {
-      await boss.start()
+      await startBoss(boss)
     },
     async stop() {
       await boss.stop({ graceful: false, close: false })

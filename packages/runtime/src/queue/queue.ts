@@ -1,7 +1,7 @@
 import type { Db, Job as QueueJob, PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
 import type { Job } from '../contract/index.ts'
-import { asDb, openBoss, type Envelope } from './boss.ts'
+import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 import type { Session } from './session.ts'
 
@@ -78,7 +78,7 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
 
   return {
     async start(jobs, callback) {
-      await boss.start()
+      await startBoss(boss)
       await declareQueues(boss, jobs)
       onWork = callback
     },
@@ -134,7 +134,7 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
 export async function installQueue(database: Database, jobs: readonly Job[]): Promise<void> {
   const boss = openBoss(asDb(database), { migrate: true })
   boss.on('error', () => undefined)
-  await boss.start()
+  await startBoss(boss)
   try {
     await declareQueues(boss, jobs)
   } finally {

@@ -1,0 +1,5 @@
+/** The variable that overrides a job's schedule: CLEANUP_I18N_CACHE_CRON for cleanupI18nCache. */
+export function cronVariable(jobName: string): string {
+  const separated = jobName.replaceAll(/[A-Z]+(?![a-z])|[A-Z]/g, (capitals) => `_${capitals}`)
+  return `${separated.toUpperCase()}_CRON`
+}

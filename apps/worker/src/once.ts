@@ -1,0 +1,165 @@
+import { userInfo } from 'node:os'
+import { parseArgs } from 'node:util'
+import { createDatabaseClient, EnvironmentError } from '@roundsman/db'
+import { createLogger, listenForStop } from '@roundsman/process'
+import { describePayloadError, JobError, type Job } from '@roundsman/runtime/contract'
+import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
+import { pino } from 'pino'
+import { disconnect } from './disconnect.ts'
+import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
+import { explainQueueError } from './explainQueueError.ts'
+import { createHandlers } from './jobs/index.ts'
+import { openMigratedDatabase } from './openMigratedDatabase.ts'
+
+/** Contract of `pnpm worker:once`, for scripts and for schedulers of other makes. */
+const EXIT = { success: 0, failed: 1, usage: 2, alreadyRunning: 3 } as const
+
+const USAGE = `Usage: pnpm worker:once <job> [--dry-run] [--payload JSON] [--json]
+
+  --dry-run       roll everything back; the run is recorded as a dry run
+  --payload JSON  what the job is given; default {}
+  --json          print the run as JSON
+
+Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running already`
+
+class UsageError extends Error {}
+
+interface Request {
+  job: Job
+  payload: unknown
+  isDryRun: boolean
+  asJson: boolean
+}
+
+process.exit(await main())
+
+async function main(): Promise<number> {
+  try {
+    const env = readWorkerEnvironment()
+    const request = readArguments(process.argv.slice(2), env.jobs)
+    return report(request, await perform(request, env))
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`${error.message}\n\n${USAGE}\n`)
+      return EXIT.usage
+    }
+    if (error instanceof EnvironmentError) {
+      process.stderr.write(`${error.message}\n`)
+      return EXIT.failed
+    }
+    throw error
+  }
+}
+
+function readArguments(args: string[], jobs: readonly Job[]): Request {
+  const { values, positionals } = parse(args)
+  const list = jobs.map(({ name, description }) => `  ${name.padEnd(24)}${description}`).join('\n')
+  const [name, ...rest] = positionals
+  if (name === undefined) throw new UsageError(`Which job? These are known:\n${list}`)
+  if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
+  const job = jobs.find((candidate) => candidate.name === name)
+  if (!job) throw new UsageError(`There is no job "${name}". These are known:\n${list}`)
+  const payload = readPayload(values.payload, job)
+  return { job, payload, isDryRun: values['dry-run'] ?? false, asJson: values.json ?? false }
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        'dry-run': { type: 'boolean' },
+        payload: { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function readPayload(text: string | undefined, job: Job): unknown {
+  let payload: unknown = {}
+  try {
+    if (text !== undefined) payload = JSON.parse(text)
+  } catch (error) {
+    throw new UsageError(`--payload is not JSON: ${(error as Error).message}`)
+  }
+  const parsed = job.payload.safeParse(payload)
+  if (parsed.success) return payload
+  throw new UsageError(`--payload does not fit ${job.name}: ${describePayloadError(parsed.error)}`)
+}
+
+async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnceResult> {
+  // Standard output is for the result.
+  const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: pino.destination(2) })
+  const database = await openMigratedDatabase(env, log)
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'roundsman once',
+    poolSize: 2,
+    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  const stop = new AbortController()
+  const wish = listenForStop({ isSupervised: false })
+  wish.addEventListener('abort', () => {
+    stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
+  })
+  try {
+    const handlers = createHandlers(env)
+    return await runOnce({
+      databaseUrl: database.url,
+      prisma,
+      job: request.job,
+      handler: handlers[request.job.name as keyof typeof handlers],
+      payload: request.payload,
+      dryRun: request.isDryRun,
+      actor: currentUser(),
+      log,
+      signal: stop.signal,
+    })
+  } catch (error) {
+    throw explainQueueError(error) ?? error
+  } finally {
+    await disconnect(prisma)
+    await database.release()
+  }
+}
+
+/** Who asks for the run. In a container the account may be a number without a name. */
+function currentUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
+}
+
+function report({ job, asJson }: Request, result: RunOnceResult): number {
+  if (asJson)
+    process.stdout.write(`${JSON.stringify(result.kind === 'ended' ? result.run : result)}\n`)
+  switch (result.kind) {
+    case 'ended': {
+      const { status, id, durationMs, dryRun, details } = result.run
+      if (!asJson) {
+        const what = dryRun ? `${status} (dry run, rolled back)` : status
+        process.stdout.write(`${job.name}: ${what} in ${durationMs} ms\n`)
+        process.stdout.write(`  run      ${id}\n  details  ${JSON.stringify(details)}\n`)
+      }
+      return status === 'success' ? EXIT.success : EXIT.failed
+    }
+    case 'alreadyRunning':
+      if (!asJson) {
+        process.stdout.write(`${job.name}: not started, it is running already\n`)
+        process.stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
+      }
+      return EXIT.alreadyRunning
+    case 'lost':
+      if (!asJson)
+        process.stdout.write(`${job.name}: lost, another worker ended run ${result.runId}\n`)
+      return EXIT.failed
+    default:
+      return result satisfies never
+  }
+}

@@ -1,0 +1,41 @@
+import {
+  acquireDatabase,
+  databaseProblem,
+  EnvironmentError,
+  migrate,
+  missingMigrations,
+  type Database,
+} from '@roundsman/db'
+import { migrateQueue } from '@roundsman/runtime/worker'
+import type { Logger } from 'pino'
+import type { WorkerEnvironment } from './env.ts'
+
+/**
+ * A database that the worker can work on. The embedded one is this installation's own and is migrated on
+ * the way; on any other, migrations are a deploy step, and what is missing is said.
+ * @throws EnvironmentError
+ */
+export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger): Promise<Database> {
+  const database = await acquireDatabase(env, (progress) =>
+    log.info({ progress }, 'embedded database'),
+  )
+  try {
+    const problem = await databaseProblem(database.url)
+    if (problem) throw new EnvironmentError([problem])
+    if (database.isEmbedded) {
+      await migrate(database.url)
+      await migrateQueue({ databaseUrl: database.url, jobs: env.jobs, log })
+    } else {
+      const missing = await missingMigrations(database.url)
+      if (missing.length > 0) {
+        throw new EnvironmentError([
+          `DATABASE_URL: the database lacks ${missing.join(', ')}; apply them with pnpm db:migrate`,
+        ])
+      }
+    }
+    return database
+  } catch (error) {
+    await database.release()
+    throw error
+  }
+}

@@ -1,0 +1,15 @@
+import { createJobsClient } from '@roundsman/runtime/client'
+import type { Job } from '@roundsman/runtime/contract'
+import { pino } from 'pino'
+import type { WorkerDatabase } from './openWorkerDatabase.ts'
+
+/** Puts work for a job without a payload into the queue, as the API would. Returns its id. */
+export async function enqueue({ url, prisma }: WorkerDatabase, job: Job): Promise<string> {
+  const client = createJobsClient({ databaseUrl: url, log: pino({ level: 'silent' }) })
+  await client.start()
+  try {
+    return await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+  } finally {
+    await client.stop()
+  }
+}

@@ -1,0 +1,82 @@
+import type { PrismaClient } from '@roundsman/db'
+import { cleanupI18nCache as job } from '@roundsman/jobs'
+import { describe, expect, it } from 'vitest'
+import { cleanupI18nCache, removeQuery } from '../../src/jobs/cleanupI18nCache.ts'
+import { describeCleanup, NOW } from './describeCleanup.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const CUTOFF = new Date(NOW.getTime() - 30 * DAY_MS)
+
+describe('cleanupI18nCache', () => {
+  const { run, expectRuns, prisma } = describeCleanup({
+    job,
+    handler: cleanupI18nCache({ maxAgeDays: 30 }),
+    table: 'I18nCacheEntry',
+    numberColumn: 'key',
+    insertDue: (client, count) => insert(client, new Date(CUTOFF.getTime() - HOUR_MS), count),
+    // Young enough to stay due for nobody within the life of a test, in whatever time zone.
+    insertOthers: (client, count) =>
+      insert(client, new Date(CUTOFF.getTime() + HOUR_MS), count, 'de'),
+    countDue: (client) => client.i18nCacheEntry.count({ where: { locale: 'en' } }),
+    counts: (cleaned) => ({ cleaned }),
+    facts: { cutoff: CUTOFF.toISOString() },
+    plans: [{ query: removeQuery(CUTOFF), index: 'I18nCacheEntry_createdAt_idx' }],
+  })
+
+  /** Inserts entries by what they were created before (or, if negative, after) the cut-off; returns those left. */
+  async function leftAfterRun(...agesMs: number[]): Promise<string[]> {
+    await prisma().i18nCacheEntry.createMany({
+      data: agesMs.map((ageMs) => ({
+        locale: 'en',
+        key: String(ageMs),
+        value: 'text',
+        createdAt: new Date(CUTOFF.getTime() - ageMs),
+      })),
+    })
+    await run()
+    const left = await prisma().i18nCacheEntry.findMany({ orderBy: { createdAt: 'asc' } })
+    return left.map(({ key }) => key)
+  }
+
+  it('removes what is older than the cut-off, and says where that was', async () => {
+    expect(await leftAfterRun(1, DAY_MS, 365 * DAY_MS)).toEqual([])
+    await expectRuns({ details: { cleaned: 3, batches: 1, cutoff: CUTOFF.toISOString() } })
+  })
+
+  it('leaves alone what was created exactly at the cut-off, and after', async () => {
+    expect(await leftAfterRun(1, 0, -1, -30 * DAY_MS)).toEqual(['0', '-1', String(-30 * DAY_MS)])
+    await expectRuns({ details: { cleaned: 1, batches: 1, cutoff: CUTOFF.toISOString() } })
+  })
+
+  it('keeps entries for as many days as it is told', async () => {
+    const ages = [0.5, 1.5, 6.5, 7.5].map((days) => new Date(NOW.getTime() - days * DAY_MS))
+    await prisma().i18nCacheEntry.createMany({
+      data: ages.map((createdAt, index) => ({
+        locale: 'en',
+        key: `${index}`,
+        value: '',
+        createdAt,
+      })),
+    })
+
+    await run({ handler: cleanupI18nCache({ maxAgeDays: 7 }) })
+    expect(await prisma().i18nCacheEntry.count()).toBe(3)
+    await run({ handler: cleanupI18nCache({ maxAgeDays: 1 }) })
+    expect(await prisma().i18nCacheEntry.count()).toBe(1)
+  })
+})
+
+/** Entries with the keys 1, 2, 3 and so on, each created a millisecond after the one before. */
+async function insert(
+  prisma: PrismaClient,
+  from: Date,
+  count: number,
+  locale = 'en',
+): Promise<void> {
+  await prisma.$executeRaw`
+    insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
+    select gen_random_uuid(), ${locale}, number::text, 'text',
+           ${from.toISOString()}::timestamptz + number * interval '1 millisecond'
+    from generate_series(1, ${count}::int) number`
+}

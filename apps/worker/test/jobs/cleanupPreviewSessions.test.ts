@@ -1,0 +1,119 @@
+import type { PrismaClient } from '@roundsman/db'
+import { cleanupPreviewSessions as job } from '@roundsman/jobs'
+import { describe, expect, it } from 'vitest'
+import {
+  cleanupPreviewSessions,
+  dueByRevocation,
+  dueByTime,
+  expireQuery,
+} from '../../src/jobs/cleanupPreviewSessions.ts'
+import { describeCleanup, NOW } from './describeCleanup.ts'
+
+const HOUR_MS = 3_600_000
+
+describe('cleanupPreviewSessions', () => {
+  const { run, expectRuns, prisma } = describeCleanup({
+    job,
+    handler: cleanupPreviewSessions,
+    table: 'PreviewSession',
+    numberColumn: 'label',
+    insertDue: (client, count) => insert(client, new Date(NOW.getTime() - HOUR_MS), count),
+    insertOthers: (client, count) => insert(client, new Date(NOW.getTime() + HOUR_MS), count),
+    countDue: (client) =>
+      client.previewSession.count({ where: { status: 'active', expiresAt: { lt: NOW } } }),
+    counts: (cleaned) => ({ cleaned, expired: cleaned, revoked: 0 }),
+    facts: {},
+    plans: [
+      { query: expireQuery(dueByTime(NOW), 1_000), index: 'PreviewSession_expiresAt_due_idx' },
+      { query: expireQuery(dueByRevocation, 1_000), index: 'PreviewSession_revoked_due_idx' },
+    ],
+  })
+
+  /** Inserts one session and returns its status after the next run. */
+  async function statusAfterRun(session: {
+    expiresInMs: number
+    revoked?: boolean
+    status?: 'active' | 'expired'
+  }): Promise<string> {
+    const { expiresInMs, revoked = false, status = 'active' } = session
+    const { id } = await prisma().previewSession.create({
+      data: {
+        tokenHash: 'hash',
+        label: 'one',
+        expiresAt: new Date(NOW.getTime() + expiresInMs),
+        revoked,
+        status,
+      },
+    })
+    await run()
+    return (await prisma().previewSession.findUniqueOrThrow({ where: { id } })).status
+  }
+
+  it('counts by reason: two past their time, one revoked', async () => {
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 2)
+    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 1, { revoked: true })
+
+    await run()
+
+    const statuses = await prisma().previewSession.groupBy({ by: ['status'], _count: true })
+    expect(statuses).toEqual([{ status: 'expired', _count: 3 }])
+    await expectRuns({ details: { cleaned: 3, expired: 2, revoked: 1, batches: 1 } })
+  })
+
+  it('fills up a batch of those past their time with revoked ones, and cleans all of both', async () => {
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_700)
+    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 800, { revoked: true })
+
+    await run()
+
+    expect(await prisma().previewSession.count({ where: { status: 'active' } })).toBe(0)
+    await expectRuns({ details: { cleaned: 2_500, expired: 1_700, revoked: 800, batches: 3 } })
+  })
+
+  it('counts a session that is both past its time and revoked once, as revoked', async () => {
+    expect(await statusAfterRun({ expiresInMs: -1, revoked: true })).toBe('expired')
+    await expectRuns({ details: { cleaned: 1, expired: 0, revoked: 1, batches: 1 } })
+  })
+
+  it('marks one that expired a millisecond ago', async () => {
+    expect(await statusAfterRun({ expiresInMs: -1 })).toBe('expired')
+    await expectRuns({ details: { cleaned: 1, expired: 1, revoked: 0, batches: 1 } })
+  })
+
+  it('leaves one alone that expires at this very instant', async () => {
+    expect(await statusAfterRun({ expiresInMs: 0 })).toBe('active')
+    await expectRuns({ details: { cleaned: 0, expired: 0, revoked: 0, batches: 0 } })
+  })
+
+  it('leaves one alone that has time left', async () => {
+    expect(await statusAfterRun({ expiresInMs: 1 })).toBe('active')
+  })
+
+  it('does not count one again that was marked before', async () => {
+    await statusAfterRun({ expiresInMs: -1, revoked: true, status: 'expired' })
+    await expectRuns({ details: { cleaned: 0, expired: 0, revoked: 0, batches: 0 } })
+  })
+
+  it('changes nothing of a session but its status', async () => {
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1)
+    const before = await prisma().previewSession.findFirst()
+
+    await run()
+
+    expect(await prisma().previewSession.findFirst()).toEqual({ ...before, status: 'expired' })
+  })
+})
+
+/** Sessions labelled 1, 2, 3 and so on, each of which expires a millisecond after the one before. */
+async function insert(
+  prisma: PrismaClient,
+  from: Date,
+  count: number,
+  { revoked = false } = {},
+): Promise<void> {
+  await prisma.$executeRaw`
+    insert into "PreviewSession" ("id", "tokenHash", "label", "revoked", "expiresAt")
+    select gen_random_uuid(), gen_random_uuid()::text, number::text, ${revoked},
+           ${from.toISOString()}::timestamptz + number * interval '1 millisecond'
+    from generate_series(1, ${count}::int) number`
+}

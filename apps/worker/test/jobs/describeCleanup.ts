@@ -1,0 +1,344 @@
+import { join } from 'node:path'
+import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
+import { JobError, type Job } from '@roundsman/runtime/contract'
+import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
+import { fakeClock, spawnProcess, waitFor } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import type { Handler } from '../../src/jobs/handler.ts'
+import { enqueue } from '../enqueue.ts'
+import { holdRow } from '../holdRow.ts'
+import { holdTransaction } from '../holdTransaction.ts'
+import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+
+/** A clean-up and what there is to know of it in order to break it. */
+export interface Cleanup<J extends Job> {
+  job: J
+  handler: Handler<J>
+  table: 'PreviewSession' | 'I18nCacheEntry'
+  /** The column in which `insertDue` numbers its rows. */
+  numberColumn: 'label' | 'key'
+  /** Inserts rows that are due at NOW, numbered from 1 in the order in which they are cleaned. */
+  insertDue(prisma: PrismaClient, count: number): Promise<unknown>
+  /** Inserts rows that will be due much later. */
+  insertOthers(prisma: PrismaClient, count: number): Promise<unknown>
+  /** How many rows are left that `insertDue` has inserted. */
+  countDue(prisma: PrismaClient): Promise<number>
+  /** What a run of that many rows has counted, apart from its batches. */
+  counts(cleaned: number): object
+  /** What a run that succeeds says beyond its counts. */
+  facts: object
+  /** What the batches send, and the index by which each should find its rows. */
+  plans: { query: Prisma.Sql; index: string }[]
+}
+
+/** Not far from the present: child processes have no other clock. */
+export const NOW = new Date()
+const ONCE = join(import.meta.dirname, '../../src/once.ts')
+
+const WORKER_LOST = { code: 'worker_lost', message: expect.any(String) }
+const CANCELLED = { code: 'cancelled', message: 'No longer wanted' }
+const cancellation = new JobError(CANCELLED.code, CANCELLED.message, { retryable: false })
+
+const log = pino({ level: 'silent' })
+const clock = fakeClock(NOW.toISOString())
+
+/** What holds for every clean-up, however it is interrupted. Returns what its own tests need. */
+export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
+  const { job, handler, table, numberColumn } = cleanup
+  let database: WorkerDatabase
+  let prisma: PrismaClient
+
+  beforeAll(async () => {
+    database = await openWorkerDatabase()
+    prisma = database.prisma
+  })
+  afterAll(() => database.close())
+  beforeEach(
+    () => prisma.$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobRun", pgboss.job`,
+  )
+
+  const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>
+    runOnce({ databaseUrl: database.url, prisma, job, handler, log, now: clock.now, ...options })
+  const ofSuccess = (cleaned: number, batches: number) => ({
+    status: 'success',
+    details: { ...cleanup.counts(cleaned), batches, ...cleanup.facts },
+  })
+  const ofFailure = (cleaned: number, batches: number, error: object) => ({
+    status: 'failed',
+    details: { ...cleanup.counts(cleaned), batches, error },
+  })
+  const runs = () => prisma.jobRun.findMany({ orderBy: { id: 'asc' } })
+  /** Exactly these runs, with exactly these details. */
+  const expectRuns = async (...expected: object[]) =>
+    expect(await runs()).toEqual(expected.map((each) => expect.objectContaining(each)))
+  const holdNumber = (number: number) =>
+    holdRow(prisma, table, `old."${numberColumn}" = '${number}'`)
+
+  const spawnOnce = () =>
+    spawnProcess(ONCE, { args: [job.name], env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' } })
+  /** Whether nobody is changing the table any more. */
+  const isQuiet = async () => {
+    const writers = await prisma.$queryRaw<unknown[]>`
+      select from pg_locks where relation = ${`"${table}"`}::regclass and mode = 'RowExclusiveLock'`
+    return writers.length === 0
+  }
+
+  /** Once PostgreSQL has noticed that the process before is gone. */
+  async function runAgain(): Promise<void> {
+    const result = await waitFor(async () => {
+      const next = await run()
+      return next.kind === 'ended' && next
+    })
+    expect(result).toMatchObject({ run: { status: 'success' } })
+  }
+
+  /** A worker in this process, on the queue, with retries that follow at once. */
+  async function startWorker() {
+    const impatient = { ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }
+    const worker = createWorker({
+      databaseUrl: database.url,
+      prisma,
+      jobs: [impatient],
+      handlers: { [job.name]: handler } as never,
+      log,
+    })
+    await worker.start()
+    onTestFinished(() => worker.stop())
+  }
+
+  describe('in any case', () => {
+    it('finds nothing to do in an empty table, and records a run that says so', async () => {
+      const result = await run()
+
+      expect(result).toMatchObject({ kind: 'ended', run: { status: 'success' } })
+      await expectRuns({ ...ofSuccess(0, 0), dryRun: false, trigger: 'cli', attempt: 1 })
+    })
+
+    it('cleans nothing the second time, and still records a run', async () => {
+      await cleanup.insertDue(prisma, 3)
+
+      await run()
+      await run()
+
+      await expectRuns(ofSuccess(3, 1), ofSuccess(0, 0))
+    })
+
+    it('cleans more rows than a batch holds, and counts rows and batches', async () => {
+      await cleanup.insertDue(prisma, 2_500)
+      await cleanup.insertOthers(prisma, 10)
+
+      await run()
+
+      await expectRuns(ofSuccess(2_500, 3))
+      expect(await cleanup.countDue(prisma)).toBe(0)
+    })
+
+    it('counts a full batch, and no empty one after it', async () => {
+      await cleanup.insertDue(prisma, 1_000)
+
+      await run()
+
+      await expectRuns(ofSuccess(1_000, 1))
+    })
+
+    it('passes over a row that somebody holds locked, and cleans it the next time', async () => {
+      await cleanup.insertDue(prisma, 5)
+      const release = await holdTransaction(prisma, (tx) =>
+        tx.$queryRawUnsafe(`select 1 from "${table}" where "${numberColumn}" = '2' for update`),
+      )
+
+      await run()
+      expect(await cleanup.countDue(prisma)).toBe(1)
+      await release()
+      await run()
+
+      expect(await cleanup.countDue(prisma)).toBe(0)
+      await expectRuns(ofSuccess(4, 1), ofSuccess(1, 1))
+    })
+
+    it('counts in a dry run what a real one would change, changes nothing, and is recorded as dry', async () => {
+      await cleanup.insertDue(prisma, 1_500)
+
+      await run({ dryRun: true })
+      expect(await cleanup.countDue(prisma)).toBe(1_500)
+      await run()
+
+      await expectRuns(
+        { ...ofSuccess(1_500, 2), dryRun: true },
+        { ...ofSuccess(1_500, 2), dryRun: false },
+      )
+    })
+
+    it('does not depend on the time zone of the database', async () => {
+      const elsewhere = await openWorkerDatabase()
+      onTestFinished(() => elsewhere.close())
+      const name = new URL(elsewhere.url).pathname.slice(1)
+      await elsewhere.prisma.$executeRawUnsafe(
+        `alter database "${name}" set timezone = 'Pacific/Kiritimati'`,
+      )
+      // The zone holds for new connections.
+      const client = createDatabaseClient({
+        url: elsewhere.url,
+        applicationName: 'tests',
+        onPoolError: () => undefined,
+      })
+      onTestFinished(() => client.$disconnect())
+      await cleanup.insertDue(client, 3)
+      await cleanup.insertOthers(client, 3)
+
+      const result = await run({ databaseUrl: elsewhere.url, prisma: client })
+
+      expect(result).toMatchObject({ run: { details: cleanup.counts(3) } })
+      expect(await cleanup.countDue(client)).toBe(0)
+    })
+  })
+
+  describe('interrupted', () => {
+    it('aborted after a batch: fails with the counts of that batch, and the next run does the rest', async () => {
+      await cleanup.insertDue(prisma, 2_500)
+      const stop = new AbortController()
+      const abortAfterABatch: Handler<J> = (context) =>
+        handler({
+          ...context,
+          batch: async (work) => {
+            const counts = await context.batch(work)
+            stop.abort(cancellation)
+            return counts
+          },
+        })
+
+      await run({ handler: abortAfterABatch, signal: stop.signal })
+      expect(await cleanup.countDue(prisma)).toBe(1_500)
+      await run()
+
+      await expectRuns(ofFailure(1_000, 1, CANCELLED), ofSuccess(1_500, 2))
+    })
+
+    it('aborted in a batch that hangs: ends without that batch, which is rolled back', async () => {
+      await cleanup.insertDue(prisma, 2_500)
+      const held = await holdNumber(1_500)
+      const stop = new AbortController()
+      const running = run({ signal: stop.signal })
+      await held.reached()
+
+      stop.abort(cancellation)
+      expect(await running).toMatchObject({ kind: 'ended', run: { status: 'failed' } })
+      await held.release()
+      await waitFor(isQuiet)
+
+      expect(await cleanup.countDue(prisma)).toBe(1_500)
+      await expectRuns(ofFailure(1_000, 1, CANCELLED))
+    })
+
+    it('two at once: the second is refused and told which one is under way', async () => {
+      await cleanup.insertDue(prisma, 3)
+      const held = await holdNumber(2)
+      const first = run()
+      await held.reached()
+
+      const second = await run()
+      await held.release()
+
+      const { run: ended } = (await first) as { run: { id: string } }
+      expect(second).toMatchObject({ kind: 'alreadyRunning', runId: ended.id })
+      await expectRuns({ ...ofSuccess(3, 1), id: ended.id })
+    })
+
+    it('killed in a batch: the next run ends it as failed with exact counts, and does the rest', async () => {
+      await cleanup.insertDue(prisma, 2_500)
+      const held = await holdNumber(1_500)
+      const killed = spawnOnce()
+      await held.reached()
+
+      await killed.kill('SIGKILL')
+      await held.release()
+      await runAgain()
+
+      expect(await cleanup.countDue(prisma)).toBe(0)
+      await expectRuns(ofFailure(1_000, 1, WORKER_LOST), ofSuccess(1_500, 2))
+    })
+
+    it('killed at whatever moment: the counts of all runs add up to the rows changed', async () => {
+      await cleanup.insertDue(prisma, 30_000)
+      // Not one of them can come to its end.
+      const held = await holdNumber(29_500)
+      for (const progress of [1_000, 8_000, 15_000]) {
+        const doomed = spawnOnce()
+        await waitFor(async () => 30_000 - (await cleanup.countDue(prisma)) >= progress, {
+          intervalMs: 1,
+        })
+        await doomed.kill('SIGKILL')
+      }
+      await held.release()
+      await runAgain()
+
+      const all = await runs()
+      const killed = all.slice(0, 3)
+      expect(killed).toEqual(
+        Array(3).fill(
+          expect.objectContaining({
+            status: 'failed',
+            details: expect.objectContaining({ error: WORKER_LOST }),
+          }),
+        ),
+      )
+      expect(sumOf(killed, 'cleaned')).toBe(sumOf(killed, 'batches') * 1_000)
+      expect(sumOf(all, 'cleaned')).toBe(30_000)
+      expect(all.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed', 'success'])
+    })
+
+    it('refused by the database: is retried where it stopped, and given up after the last attempt', async () => {
+      await cleanup.insertDue(prisma, 2_500)
+      await prisma.$executeRawUnsafe(`
+        create function refuse_row() returns trigger language plpgsql as $$
+        begin raise exception 'this row stays'; end $$`)
+      onTestFinished(async () => {
+        await prisma.$executeRawUnsafe('drop function refuse_row cascade')
+      })
+      await prisma.$executeRawUnsafe(`
+        create trigger refuse_row before update or delete on "${table}"
+        for each row when (old."${numberColumn}" = '1500') execute function refuse_row()`)
+      await startWorker()
+
+      const id = await enqueue(database, job)
+      await waitFor(async () => {
+        const [work] = await prisma.$queryRaw<{ state: string }[]>`
+          select state::text from pgboss.job where id = ${id}::uuid`
+        return work?.state === 'failed'
+      })
+
+      const error = { code: expect.any(String), message: expect.stringContaining('this row stays') }
+      await expectRuns(
+        { ...ofFailure(1_000, 1, error), attempt: 1, trigger: 'queue', queueJobId: id },
+        { status: 'failed', details: { error }, attempt: 2, trigger: 'queue', queueJobId: id },
+      )
+      expect(await cleanup.countDue(prisma)).toBe(1_500)
+    })
+  })
+
+  it('finds the little that is due in a big table by an index of its own', async () => {
+    await cleanup.insertOthers(prisma, 50_000)
+    await cleanup.insertDue(prisma, 50)
+    await prisma.$executeRawUnsafe(`analyze "${table}"`)
+
+    for (const { query, index } of cleanup.plans) {
+      const lines = await prisma.$queryRaw<{ 'QUERY PLAN': string }[]>(
+        Prisma.sql`explain (analyze, costs off, timing off) ${query}`,
+      )
+      const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
+      expect(plan).toContain(index)
+      expect(plan).not.toContain('Seq Scan')
+      // Read to be passed over: the index holds, or is entered at, more than what is due.
+      expect(plan).not.toContain('Rows Removed by Filter')
+    }
+  })
+
+  return { run, expectRuns, prisma: () => prisma }
+}
+
+/** Adds a count up over runs. */
+function sumOf(runs: { details: unknown }[], count: string): number {
+  const counts = runs.map(({ details }) => (details as Record<string, number>)[count] ?? 0)
+  return counts.reduce((sum, each) => sum + each, 0)
+}

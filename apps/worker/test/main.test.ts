@@ -1,0 +1,377 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
+import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { enqueue } from './enqueue.ts'
+import { holdRow } from './holdRow.ts'
+import { insertSessions } from './insertSessions.ts'
+import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { MAIN, startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+
+const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
+
+const databases: WorkerDatabase[] = []
+let database: WorkerDatabase
+beforeEach(async () => {
+  database = await openWorkerDatabase()
+  databases.push(database)
+})
+// Not after each test: what a test has to undo at its end is undone later than that.
+afterAll(() => Promise.all(databases.map((each) => each.close())))
+
+const runs = () => database.prisma.jobRun.findMany({ orderBy: { id: 'asc' } })
+
+async function queueState(id: string): Promise<string | undefined> {
+  const [work] = await database.prisma.$queryRaw<{ state: string }[]>`
+    select state::text from pgboss.job where id = ${id}::uuid`
+  return work?.state
+}
+
+/** Connections to the database, but for those of the test itself. */
+async function connections(): Promise<string[]> {
+  const rows = await database.prisma.$queryRaw<{ name: string }[]>`
+    select application_name as name from pg_stat_activity
+    where datname = current_database() and application_name <> 'tests'`
+  return rows.map(({ name }) => name)
+}
+
+describe('at work', () => {
+  it('runs what is due, and logs the start and the end of each run', async () => {
+    await insertSessions(database.prisma, { expired: 2, revoked: 1, active: 4 })
+    const worker = await startWorkerProcess(database, EVERY_SECOND)
+
+    const enabled = await worker.waitForMessage('Jobs scheduler enabled')
+    const started = await worker.waitForMessage('job run started')
+    const finished = await worker.waitForMessage('job run finished')
+
+    expect(enabled).toMatchObject({
+      jobs: [
+        { name: 'cleanupPreviewSessions', cron: '* * * * * *', timeZone: 'UTC' },
+        { name: 'cleanupI18nCache' },
+      ],
+    })
+    const run = { name: 'cleanupPreviewSessions', runId: started['runId'], attempt: 1 }
+    const scheduledFor = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/)
+    expect(started).toMatchObject({ ...run, trigger: 'schedule', scheduledFor })
+    expect(finished).toMatchObject({
+      ...run,
+      status: 'success',
+      durationMs: expect.any(Number),
+      details: { cleaned: 3, expired: 2, revoked: 1, batches: 1 },
+    })
+    expect(await runs()).toContainEqual(
+      expect.objectContaining({
+        id: started['runId'],
+        trigger: 'schedule',
+        status: 'success',
+        scheduledFor: new Date(started['scheduledFor'] as string),
+        details: finished['details'],
+      }),
+    )
+  })
+
+  it('runs what is enqueued, with the age that the environment gives', async () => {
+    const createdAt = new Date(Date.now() - 5 * 86_400_000)
+    const entry = { locale: 'en', key: 'hello', value: 'Hello' }
+    await database.prisma.i18nCacheEntry.create({ data: { ...entry, createdAt } })
+    const id = await enqueue(database, cleanupI18nCache)
+    const worker = await startWorkerProcess(database, { I18N_CACHE_MAX_AGE_DAYS: '4' })
+
+    expect(await worker.waitForMessage('job run finished')).toMatchObject({
+      name: 'cleanupI18nCache',
+      details: { cleaned: 1, batches: 1 },
+    })
+    expect(await queueState(id)).toBe('completed')
+    expect(await runs()).toMatchObject([{ trigger: 'queue', queueJobId: id, scheduledFor: null }])
+  })
+
+  it('says that it is live and ready', async () => {
+    const worker = await startWorkerProcess(database)
+    expect(await worker.status('/health/live')).toBe(200)
+
+    await worker.waitForMessage('Jobs scheduler enabled')
+
+    await waitFor(async () => (await worker.status('/health/ready')) === 200)
+  })
+
+  it('is not ready while its database is away, and works again when that is back', async () => {
+    const worker = await startWorkerProcess(database)
+    await worker.waitForMessage('Jobs scheduler enabled')
+    // A database is not closed from within.
+    const elsewhere = await openWorkerDatabase()
+    databases.push(elsewhere)
+    const name = new URL(database.url).pathname.slice(1)
+    const open = (isOpen: boolean) =>
+      elsewhere.prisma.$executeRawUnsafe(`alter database "${name}" allow_connections ${isOpen}`)
+
+    await open(false)
+    await elsewhere.prisma.$queryRaw`
+      select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`
+    await waitFor(async () => (await worker.status('/health/ready')) === 503)
+    expect(await worker.status('/health/live')).toBe(200)
+    await open(true)
+    await waitFor(async () => (await worker.status('/health/ready')) === 200)
+
+    await enqueue(database, cleanupPreviewSessions)
+    expect(await worker.waitForMessage('job run finished')).toMatchObject({ status: 'success' })
+  })
+
+  it('one of two workers decides and runs each tick', async () => {
+    const workers = await Promise.all([
+      startWorkerProcess(database, EVERY_SECOND),
+      startWorkerProcess(database, EVERY_SECOND),
+    ])
+    await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
+    const seen = await database.prisma.jobTick.count()
+    await waitFor(async () => (await database.prisma.jobTick.count()) >= seen + 5)
+    const exits = await Promise.all(workers.map((worker) => worker.kill()))
+
+    expect(exits).toEqual(workers.map(() => ({ code: 0, signal: null })))
+    const ticks = await database.prisma.jobTick.findMany({ orderBy: { scheduledFor: 'asc' } })
+    const instants = ticks.map(({ scheduledFor }) => scheduledFor.getTime())
+    const [first = 0] = instants
+    // None is missing and, by the primary key, none is there twice.
+    expect(instants).toEqual(instants.map((_, index) => first + index * 1_000))
+    const enqueued = ticks.filter(({ outcome }) => outcome === 'enqueued')
+    const recorded = await runs()
+    // The last one may have been enqueued when nobody took work any more.
+    const waiting = new Set<string>()
+    for (const { queueJobId } of enqueued) {
+      if ((await queueState(queueJobId!)) === 'created') waiting.add(queueJobId!)
+    }
+    expect(waiting.size).toBeLessThanOrEqual(1)
+    const done = enqueued.filter(({ queueJobId }) => !waiting.has(queueJobId!))
+    expect(recorded).toHaveLength(done.length)
+    expect(new Set(recorded.map(({ queueJobId }) => queueJobId))).toEqual(
+      new Set(done.map(({ queueJobId }) => queueJobId)),
+    )
+    expect(new Set(recorded.map(({ scheduledFor }) => scheduledFor?.getTime())).size).toBe(
+      recorded.length,
+    )
+    expect(recorded.every(({ status, attempt }) => status === 'success' && attempt === 1)).toBe(
+      true,
+    )
+    const logged = workers.flatMap((worker) => worker.messages('job run started'))
+    expect(logged).toHaveLength(recorded.length)
+    expect(new Set(logged.map(({ runId }) => runId))).toEqual(new Set(recorded.map(({ id }) => id)))
+  })
+
+  it('another worker does the rest, within seconds, when one is killed in a run', async () => {
+    await insertSessions(database.prisma, { expired: 2_500 })
+    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '1500'`)
+    const doomed = await startWorkerProcess(database)
+    await doomed.waitForMessage('Jobs scheduler enabled')
+    await enqueue(database, cleanupPreviewSessions)
+    await held.reached()
+    const heir = await startWorkerProcess(database)
+    await heir.waitForMessage('Jobs scheduler enabled')
+
+    const killedAt = performance.now()
+    await doomed.kill('SIGKILL')
+    await held.release()
+    const finished = await heir.waitForMessage('job run finished')
+
+    expect(performance.now() - killedAt).toBeLessThan(8_000)
+    expect(finished).toMatchObject({ attempt: 2, status: 'success', details: { cleaned: 1_500 } })
+    expect(await runs()).toMatchObject([
+      { attempt: 1, status: 'failed', details: { cleaned: 1_000, error: { code: 'worker_lost' } } },
+      { attempt: 2, status: 'success', details: { cleaned: 1_500, batches: 2 } },
+    ])
+    expect(await database.prisma.previewSession.count({ where: { status: 'active' } })).toBe(0)
+  })
+})
+
+describe('with JOBS_ENABLED=false', () => {
+  it('stays up and ready, schedules nothing and executes nothing', async () => {
+    const id = await enqueue(database, cleanupPreviewSessions)
+    const worker = await startWorkerProcess(database, { ...EVERY_SECOND, JOBS_ENABLED: 'false' })
+
+    expect(await worker.waitForMessage('Jobs scheduler disabled')).toMatchObject({
+      reason: 'JOBS_ENABLED=false',
+    })
+    await waitFor(async () => (await worker.status('/health/ready')) === 200)
+    // Without a connection it can neither take work nor decide a tick, now or later.
+    await waitFor(async () => (await connections()).length === 0)
+    expect(await worker.status('/health/live')).toBe(200)
+    expect(await worker.kill()).toEqual({ code: 0, signal: null })
+
+    expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler enabled')
+    expect(await queueState(id)).toBe('created')
+    expect(await database.prisma.jobTick.count()).toBe(0)
+    expect(await database.prisma.jobSchedule.count()).toBe(0)
+    expect(await runs()).toEqual([])
+    // It was there to be taken.
+    const enabled = await startWorkerProcess(database)
+    await enabled.waitForMessage('job run finished')
+    expect(await queueState(id)).toBe('completed')
+  })
+})
+
+describe('told to stop', () => {
+  it('takes no new work, finishes the run that is under way, and exits with 0', async () => {
+    await insertSessions(database.prisma, { expired: 3 })
+    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
+    const worker = await startWorkerProcess(database)
+    await worker.waitForMessage('Jobs scheduler enabled')
+    await enqueue(database, cleanupPreviewSessions)
+    await held.reached()
+
+    const exit = worker.kill('SIGTERM')
+    expect(await worker.waitForMessage('worker draining')).toMatchObject({ reason: 'SIGTERM' })
+    const late = await enqueue(database, cleanupI18nCache)
+    expect(await worker.status('/health/ready')).toBe(503)
+    expect(await worker.status('/health/live')).toBe(200)
+    expect(await runs()).toMatchObject([{ status: 'running' }])
+    await held.release()
+
+    expect(await exit).toEqual({ code: 0, signal: null })
+    expect(worker.messages('job run finished')).toMatchObject([{ status: 'success' }])
+    expect(worker.stdout.at(-1)).toContain('"msg":"worker stopped"')
+    expect(worker.stderr).toEqual([])
+    expect(await runs()).toMatchObject([
+      { status: 'success', details: { cleaned: 3, expired: 3, revoked: 0, batches: 1 } },
+    ])
+    expect(await queueState(late)).toBe('created')
+    await waitFor(async () => (await connections()).length === 0)
+  })
+
+  it('gives back in time what hangs, and exits with 0', async () => {
+    await insertSessions(database.prisma, { expired: 3 })
+    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
+    const worker = await startWorkerProcess(database, { DRAIN_TIMEOUT_MS: '100' })
+    await worker.waitForMessage('Jobs scheduler enabled')
+    const id = await enqueue(database, cleanupPreviewSessions)
+    await held.reached()
+
+    const toldAt = performance.now()
+    expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+
+    // An aborted handler gets five seconds to notice; the statement that hangs would take thirty.
+    expect(performance.now() - toldAt).toBeLessThan(12_000)
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'drained' } } },
+    ])
+    expect(await queueState(id)).toBe('retry')
+    await held.release()
+    await waitFor(async () => (await connections()).length === 0)
+    expect(await database.prisma.previewSession.count({ where: { status: 'active' } })).toBe(3)
+  })
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'by %s while it is idle, exits with 0',
+    async (signal) => {
+      const worker = await startWorkerProcess(database)
+      await worker.waitForMessage('Jobs scheduler enabled')
+
+      expect(await worker.kill(signal)).toEqual({ code: 0, signal: null })
+      expect(worker.stderr).toEqual([])
+      await expect(fetch(`${worker.url}/health/live`)).rejects.toThrow('fetch failed')
+    },
+  )
+
+  it('exits with 0 when its supervisor is gone, and only if it has one', async () => {
+    const alone = await startWorkerProcess(database)
+    await alone.waitForMessage('Jobs scheduler enabled')
+    const supervised = spawn(process.execPath, ['--conditions=@roundsman/source', MAIN], {
+      env: {
+        ...process.env,
+        ...workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1' }),
+      },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void supervised.kill('SIGKILL'))
+    const exit = once(supervised, 'exit')
+
+    const messages: string[] = []
+    for await (const line of createInterface({ input: supervised.stdout })) {
+      const { msg } = JSON.parse(line) as { msg: string }
+      messages.push(msg)
+      if (msg === 'Jobs scheduler enabled') supervised.stdin.end()
+    }
+
+    expect(await exit).toEqual([0, null])
+    expect(messages.slice(-2)).toEqual(['worker draining', 'worker stopped'])
+    // The other one was started with its standard input at its end.
+    expect(await alone.status('/health/live')).toBe(200)
+  })
+})
+
+describe('says what keeps it from starting, without a stack, and exits with 1', () => {
+  async function failure(
+    extra: Record<string, string | undefined>,
+    { url } = database as { url: string },
+  ): Promise<string[]> {
+    const worker = spawnProcess(MAIN, { env: workerEnvironment({ url }, extra) })
+    expect(await worker.exited).toEqual({ code: 1, signal: null })
+    expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler')
+    const [heading, ...problems] = worker.stderr
+    expect(heading).toBe('The environment needs attention:')
+    return problems
+  }
+
+  async function takePort(): Promise<number> {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    onTestFinished(() => void other.close())
+    return (other.address() as AddressInfo).port
+  }
+
+  it('every wrong variable at once', async () => {
+    const problems = await failure({
+      NODE_ENV: 'production',
+      DATABASE_URL: undefined,
+      JOBS_ENABLED: 'maybe',
+      WORKER_PORT: 'http',
+      CLEANUP_I18N_CACHE_CRON: 'never',
+    })
+
+    expect(new Set(problems.map((problem) => /^ {2}- (\w+): /.exec(problem)?.[1]))).toEqual(
+      new Set(['CLEANUP_I18N_CACHE_CRON', 'DATABASE_URL', 'JOBS_ENABLED', 'WORKER_PORT']),
+    )
+  })
+
+  it('a taken port', async () => {
+    const port = await takePort()
+
+    expect(await failure({ WORKER_PORT: String(port) })).toEqual([
+      `  - WORKER_PORT: ${port} is taken by another process; stop that one, or set WORKER_PORT to another number, such as WORKER_PORT=${port + 1}`,
+    ])
+  })
+
+  it('an unreachable database, without its password', async () => {
+    expect(await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })).toEqual([
+      '  - DATABASE_URL: nothing listens at 127.0.0.1:1; start the database, correct the address, or leave it out for the embedded one',
+    ])
+  })
+
+  it('a taken port and an unreachable database, both', async () => {
+    const DATABASE_URL = 'postgresql://me:hunter2@127.0.0.1:1/shop'
+    const port = await takePort()
+
+    expect(await failure({ DATABASE_URL, WORKER_PORT: String(port) })).toEqual([
+      expect.stringContaining(`WORKER_PORT: ${port} is taken`),
+      expect.stringContaining('DATABASE_URL: nothing listens'),
+    ])
+  })
+
+  it('a database that is not migrated', async () => {
+    const empty = await createTestDatabase({ migrated: false })
+    onTestFinished(() => empty.drop())
+
+    expect(await failure({}, empty)).toEqual([
+      expect.stringMatching(/^ {2}- DATABASE_URL: the database lacks \d+_jobs, .*pnpm db:migrate$/),
+    ])
+  })
+
+  it("a database that lacks the queue's tables", async () => {
+    const withoutQueue = await createTestDatabase()
+    onTestFinished(() => withoutQueue.drop())
+
+    expect(await failure({}, withoutQueue)).toEqual([
+      expect.stringMatching(/^ {2}- DATABASE_URL: .*queue.*pnpm db:migrate$/),
+    ])
+  })
+})

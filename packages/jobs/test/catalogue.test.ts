@@ -1,0 +1,53 @@
+import { cronProblem, isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
+import { describe, expect, it } from 'vitest'
+import * as exports from '../src/index.ts'
+
+const { jobs, ...definitions } = exports
+const catalogue: readonly Job[] = jobs
+const scheduled = catalogue.filter(isScheduled)
+
+describe('the catalogue', () => {
+  it('lists every job that is defined, once', () => {
+    const defined = Object.values(definitions).map(({ name }) => name)
+
+    expect(catalogue.map(({ name }) => name).toSorted()).toEqual(defined.toSorted())
+    expect(new Set(defined).size).toBe(defined.length)
+  })
+
+  it('names each job like the constant that defines it', () => {
+    for (const [constant, { name }] of Object.entries(definitions)) expect(name).toBe(constant)
+  })
+
+  it('has no two jobs whose cron variables would be the same', () => {
+    // The variable's name is the job's, in capitals.
+    const names = catalogue.map(({ name }) => name.toUpperCase())
+
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  it.each(catalogue)('tells people what $name does, in a sentence', ({ description }) => {
+    expect(description).toMatch(/^[A-Z].{10,}\.$/)
+  })
+
+  it.each(scheduled)('schedules $name validly, in UTC, at least once a month', ({ schedule }) => {
+    expect(cronProblem(schedule.cron, schedule.timeZone)).toBeNull()
+    expect(schedule.timeZone).toBe('UTC')
+    const from = new Date()
+    const month = 31 * 86_400_000
+    expect(nextTick(schedule, from)?.getTime()).toBeLessThanOrEqual(from.getTime() + month)
+  })
+
+  it.each(scheduled)(
+    'accepts an empty payload for $name: a schedule has no other',
+    ({ payload }) => {
+      expect(payload.safeParse({}).success).toBe(true)
+    },
+  )
+
+  it('cleans preview sessions every quarter of an hour and the i18n cache daily, one run at a time', () => {
+    expect(scheduled).toMatchObject([
+      { name: 'cleanupPreviewSessions', schedule: { cron: '*/15 * * * *' }, isExclusive: true },
+      { name: 'cleanupI18nCache', schedule: { cron: '0 3 * * *' }, isExclusive: true },
+    ])
+  })
+})
