@@ -18,6 +18,8 @@ export default defineConfig({
     ],
   },
   ssr: { resolve: { conditions } },
+  // The global setup is loaded in an environment of its own; without this it would run what was built last.
+  environments: { __vitest__: { resolve: { conditions } } },
   test: {
     include: [
       'packages/*/test/**/*.test.ts',

@@ -6,8 +6,16 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
 const cli = createRequire(import.meta.url).resolve('prisma/build/index.js')
-const { status } = spawnSync(process.execPath, [cli, 'generate', '--schema', join(root, 'prisma/schema')], {
-  stdio: ['ignore', 'inherit', 'inherit'],
-  env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' },
-})
+const { status } = spawnSync(
+  process.execPath,
+  [cli, 'generate', '--schema', join(root, 'prisma/schema')],
+  {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: {
+      ...process.env,
+      PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+      PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    },
+  },
+)
 process.exit(status ?? 1)

@@ -5,7 +5,9 @@ import type { Logger } from 'pino'
 /**
  * A logger that shows of a request neither its address nor its headers: both may carry tokens.
  */
-export function createApiLogger(options: Pick<CreateLoggerOptions, 'level' | 'destination'>): Logger {
+export function createApiLogger(
+  options: Pick<CreateLoggerOptions, 'level' | 'destination'>,
+): Logger {
   return createLogger({
     ...options,
     app: 'api',

@@ -4,7 +4,7 @@ import {
   integerVariable,
   readEnvironment,
   switchVariable,
-} from '@roundsman/db'
+} from '@roundsman/process'
 import { z } from 'zod'
 import { obtainJwtSecret } from './obtainJwtSecret.ts'
 

@@ -2,10 +2,9 @@ import {
   acquireDatabase,
   createDatabaseClient,
   databaseProblem,
-  EnvironmentError,
   type Database,
 } from '@roundsman/db'
-import { explainListenError, listenForStop, StartError } from '@roundsman/process'
+import { EnvironmentError, explainListenError, listenForStop, StartError } from '@roundsman/process'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'

@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@roundsman/db'
+import { EnvironmentError } from '@roundsman/process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,13 +52,11 @@ it('tells all problems together, each with its variable', () => {
     LOG_LEVEL: 'loud',
     ROUNDSMAN_SUPERVISED: 'yes',
   })
-  expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual([
-    'DATABASE_URL',
-    'JWT_SECRET',
-    'LOG_LEVEL',
-    'PORT',
-    'ROUNDSMAN_SUPERVISED',
-  ])
+  expect(
+    problems
+      .map((problem) => problem.split(':')[0])
+      .toSorted((a, b) => String(a).localeCompare(String(b))),
+  ).toEqual(['DATABASE_URL', 'JWT_SECRET', 'LOG_LEVEL', 'PORT', 'ROUNDSMAN_SUPERVISED'])
   expect(problems.join('\n')).toContain('node -p "crypto.randomBytes(32).toString(\'base64url\')"')
 })
 

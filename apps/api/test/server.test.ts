@@ -167,9 +167,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   it('an unreachable database, without its password', async () => {
     const lines = await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })
     expect(lines).toEqual([
-      expect.stringMatching(
-        /^DATABASE_URL: nothing listens at 127\.0\.0\.1:1; start the database/,
-      ),
+      expect.stringMatching(/^DATABASE_URL: nothing listens at 127\.0\.0\.1:1; start the database/),
     ])
     expect(lines.join('')).not.toContain('hunter2')
   })

@@ -4,7 +4,7 @@ import {
   integerVariable,
   readEnvironment,
   switchVariable,
-} from '@roundsman/db'
+} from '@roundsman/process'
 import { jobs as catalogue } from '@roundsman/jobs'
 import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
 import { z } from 'zod'

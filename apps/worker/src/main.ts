@@ -1,5 +1,11 @@
-import { createDatabaseClient, EnvironmentError, type Database } from '@roundsman/db'
-import { createLogger, explainListenError, listenForStop, StartError } from '@roundsman/process'
+import { createDatabaseClient, type Database } from '@roundsman/db'
+import {
+  createLogger,
+  EnvironmentError,
+  explainListenError,
+  listenForStop,
+  StartError,
+} from '@roundsman/process'
 import { createWorker } from '@roundsman/runtime/worker'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'

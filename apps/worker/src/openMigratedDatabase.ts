@@ -1,11 +1,11 @@
 import {
   acquireDatabase,
   databaseProblem,
-  EnvironmentError,
   migrate,
   missingMigrations,
   type Database,
 } from '@roundsman/db'
+import { EnvironmentError } from '@roundsman/process'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'

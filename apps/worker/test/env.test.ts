@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { EnvironmentError } from '@roundsman/db'
+import { EnvironmentError } from '@roundsman/process'
 import { jobs } from '@roundsman/jobs'
 import { isScheduled, type Job } from '@roundsman/runtime/contract'
 import { describe, expect, it } from 'vitest'

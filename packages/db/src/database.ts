@@ -23,6 +23,9 @@ export async function acquireDatabase(
   if (env.DATABASE_URL !== undefined) {
     return { url: env.DATABASE_URL, isEmbedded: false, release: async () => undefined }
   }
-  const server = await acquireEmbeddedPostgres({ dataDir: env.DATA_DIR, ...(onProgress && { onProgress }) })
+  const server = await acquireEmbeddedPostgres({
+    dataDir: env.DATA_DIR,
+    ...(onProgress && { onProgress }),
+  })
   return { url: server.url, isEmbedded: true, release: server.release }
 }

@@ -14,7 +14,7 @@ export async function databaseProblem(url: string): Promise<string | null> {
     const { rows } = await client.query<{ version: number }>(
       `select current_setting('server_version_num')::int / 10000 as version`,
     )
-    const version = rows[0]!.version
+    const version = rows[0]?.version ?? 0
     if (version >= OLDEST_VERSION) return null
     return `DATABASE_URL: the server is PostgreSQL ${version}; use ${OLDEST_VERSION} or newer`
   } catch (error) {

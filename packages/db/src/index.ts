@@ -3,14 +3,12 @@ export { acquireDatabase, type Database, type DatabaseEnvironment } from './data
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { databaseProblem } from './databaseProblem.ts'
 export {
-  commonVariables,
-  databaseRequiredInProduction,
-  EnvironmentError,
-  integerVariable,
-  readEnvironment,
-  switchVariable,
-} from './environment.ts'
-export { listJobRuns, parseJobRunCursor, type JobRunCursor, type JobRunPage, type ListJobRunsOptions } from './jobRuns.ts'
+  listJobRuns,
+  parseJobRunCursor,
+  type JobRunCursor,
+  type JobRunPage,
+  type ListJobRunsOptions,
+} from './jobRuns.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'
 export { hashPassword, verifyPassword } from './passwords.ts'

@@ -13,7 +13,7 @@ export async function missingMigrations(url: string): Promise<string[]> {
     const applied = new Set(rows.map((row) => row.migration_name))
     return (await migrationNames()).filter((name) => !applied.has(name))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === UNDEFINED_TABLE) return migrationNames()
+    if ((error as NodeJS.ErrnoException).code === UNDEFINED_TABLE) return await migrationNames()
     throw error
   } finally {
     await client.end()

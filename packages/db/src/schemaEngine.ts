@@ -26,7 +26,11 @@ export async function withSchemaEngine<Result>(
   await instantiated
   const factory = new AtomicScripts({ connectionString: url })
   const adapter = bindMigrationAwareSqlAdapterFactory(factory)
-  const engine = await bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+  const engine = await bindings.SchemaEngine.new(
+    { datamodels: undefined },
+    () => undefined,
+    adapter,
+  )
   try {
     return await work(engine)
   } finally {
@@ -62,7 +66,9 @@ async function instantiate(): Promise<void> {
   const require = createRequire(import.meta.url)
   const entry = require.resolve('@prisma/schema-engine-wasm/schema_engine_bg')
   const wasm = await readFile(entry.replace(/\.js$/, '.wasm'))
-  const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': withoutHeldTimers(bindings) })
+  const { instance } = await WebAssembly.instantiate(wasm, {
+    './schema_engine_bg.js': withoutHeldTimers(bindings),
+  })
   bindings.__wbg_set_wasm(instance.exports)
   ;(instance.exports as { __wbindgen_start(): void }).__wbindgen_start()
 }

@@ -10,7 +10,9 @@ beforeAll(async () => {
   database = await createTestDatabase()
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
-  await client.query(`alter database "${new URL(database.url).pathname.slice(1)}" set timezone = 'Asia/Tokyo'`)
+  await client.query(
+    `alter database "${new URL(database.url).pathname.slice(1)}" set timezone = 'Asia/Tokyo'`,
+  )
   await client.end()
   prisma = createDatabaseClient({
     url: database.url,
@@ -34,13 +36,15 @@ describe('createDatabaseClient', () => {
       select (extract(epoch from "createdAt") * 1000)::float8 as ms from "I18nCacheEntry"`
     expect(stored?.ms).toBe(createdAt.getTime())
     expect((await prisma.i18nCacheEntry.findFirstOrThrow()).createdAt).toEqual(createdAt)
-    expect(await prisma.$queryRaw`select "createdAt" from "I18nCacheEntry" where "createdAt" = ${createdAt}`).toEqual([
-      { createdAt },
-    ])
+    expect(
+      await prisma.$queryRaw`select "createdAt" from "I18nCacheEntry" where "createdAt" = ${createdAt}`,
+    ).toEqual([{ createdAt }])
   })
 
   it('says who it is and cancels a statement that takes too long', async () => {
-    const [row] = await prisma.$queryRaw<{ name: string }[]>`select current_setting('application_name') as name`
+    const [row] = await prisma.$queryRaw<
+      { name: string }[]
+    >`select current_setting('application_name') as name`
     expect(row?.name).toBe('test')
     await expect(prisma.$queryRaw`select pg_sleep(5)::text`).rejects.toThrow(/statement timeout/)
   })

@@ -20,7 +20,9 @@ describe('databaseProblem', () => {
   })
 
   it('says that a database does not exist', async () => {
-    expect(await withChanges((url) => (url.pathname = '/nowhere'))).toContain('there is no database "nowhere"')
+    expect(await withChanges((url) => (url.pathname = '/nowhere'))).toContain(
+      'there is no database "nowhere"',
+    )
   })
 
   it('says that a password is refused, without repeating it', async () => {

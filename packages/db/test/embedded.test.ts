@@ -157,7 +157,7 @@ describe('one server for all', () => {
   test('an aborted start leaves no server', async () => {
     const abort = new AbortController()
     const onProgress = () => abort.abort(new Error('enough'))
-    await expect(acquire({ dataDir, signal: abort.signal, onProgress })).rejects.toThrow()
+    await expect(acquire({ dataDir, signal: abort.signal, onProgress })).rejects.toThrow('enough')
     expect(await readdir(dataDir)).toEqual([])
   })
 })

@@ -18,7 +18,11 @@ afterEach(async () => {
 })
 
 const history = async () =>
-  (await client.query('select migration_name from _prisma_migrations where finished_at is not null')).rows.length
+  (
+    await client.query(
+      'select migration_name from _prisma_migrations where finished_at is not null',
+    )
+  ).rows.length
 
 describe('migrate', () => {
   it('applies everything once, and then finds nothing to do', async () => {
@@ -55,7 +59,7 @@ describe('migrate', () => {
 
   it('leaves nothing of a migration that fails, and applies it when the reason is gone', async () => {
     await client.query('create view "User" as select 1 as id')
-    await expect(migrate(database.url)).rejects.toThrow()
+    await expect(migrate(database.url)).rejects.toThrow('"User"')
     const { rows } = await client.query(`select to_regclass('"PreviewSession"') is null as absent`)
     expect(rows[0].absent).toBe(true)
 

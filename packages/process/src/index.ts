@@ -1,3 +1,12 @@
 export { createLogger, type CreateLoggerOptions } from './createLogger.ts'
+export {
+  commonVariables,
+  databaseRequiredInProduction,
+  EnvironmentError,
+  integerVariable,
+  readEnvironment,
+  switchVariable,
+  type EnvironmentOptions,
+} from './environment.ts'
 export { listenForStop } from './listenForStop.ts'
 export { explainListenError, StartError } from './startError.ts'

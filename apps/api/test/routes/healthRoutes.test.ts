@@ -46,7 +46,10 @@ it('does not wait long for a database that does not answer, nor asks it again fo
   const sockets: Socket[] = []
   const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
-  const app = open(`postgresql://user@127.0.0.1:${(silent.address() as AddressInfo).port}/silent`, 200)
+  const app = open(
+    `postgresql://user@127.0.0.1:${(silent.address() as AddressInfo).port}/silent`,
+    200,
+  )
   // Before the client is closed, which would wait for them.
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy()

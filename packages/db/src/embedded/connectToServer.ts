@@ -56,9 +56,9 @@ export async function connectToServer(
 
 export async function readPassword(cluster: Cluster): Promise<string> {
   const file = join(cluster.home, 'password')
-  return readFile(file, 'utf8').catch((cause: Error) => {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
     throw new Error(
-      `The password of the database in ${cluster.home} cannot be read (${cause.message}). Move that ` +
+      `The password of the database in ${cluster.home} cannot be read (${(cause as Error).message}). Move that ` +
         'folder away to begin with an empty database, or set DATABASE_URL to a server of your own.',
       { cause },
     )

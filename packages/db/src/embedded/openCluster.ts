@@ -55,8 +55,9 @@ export interface OpenClusterOptions {
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   const dataDir = resolve(options.dataDir)
-  await mkdir(dataDir, { recursive: true }).catch((cause: Error) => {
-    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${cause.message}`, { cause })
+  await mkdir(dataDir, { recursive: true }).catch((cause: unknown) => {
+    const { message } = cause as Error
+    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${message}`, { cause })
   })
   const name = join(dataDir, 'postgres')
   const fallbackFolders = await listFallbackFolders(dataDir)
@@ -84,9 +85,9 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
     // Not simply `postgres`: if DATA_DIR was deleted, its old database must not come back.
     const home = join(folder, `postgres-${randomBytes(4).toString('hex')}`)
     await makeCluster(home, account, fallbackFolders, options)
-    await symlink(home, name).catch(async (error: NodeJS.ErrnoException) => {
+    await symlink(home, name).catch(async (error: unknown) => {
       await rm(home, { recursive: true, force: true })
-      if (error.code !== 'EEXIST') throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     })
   }
   const made = await findCluster(name, fallbackFolders)

@@ -121,9 +121,10 @@ async function copyFolder(from: string, to: string): Promise<void> {
       filter: (source) => !source.endsWith('.a'),
     })
     await openToAll(temporary)
-    await rename(temporary, to).catch(async (error: NodeJS.ErrnoException) => {
+    await rename(temporary, to).catch((error: unknown) => {
       // Another process was faster; its copy is as good as ours.
-      if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(error.code ?? '')) throw error
+      if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? ''))
+        throw error
     })
   } finally {
     await rm(temporary, { recursive: true, force: true })

@@ -49,8 +49,8 @@ export async function removeStalePostmasterFile(data: string, content: string): 
     throw error
   }
   if ((await readFileIfPresent(moved)) !== content) {
-    await link(moved, file).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
+    await link(moved, file).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     })
   }
   await rm(moved, { force: true })

@@ -8,10 +8,7 @@ if (rounds === undefined) {
   const postgres = await acquireEmbeddedPostgres({ dataDir, onProgress })
   console.log(`url ${postgres.url}`)
   console.log(`directory ${postgres.directory}`)
-  process.once('SIGTERM', async () => {
-    await postgres.release()
-    console.log('released')
-  })
+  process.once('SIGTERM', () => void postgres.release().then(() => console.log('released')))
 } else {
   const { default: pg } = await import('pg')
   for (let round = 0; round < Number(rounds); round += 1) {

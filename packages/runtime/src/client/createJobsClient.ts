@@ -24,7 +24,12 @@ export interface JobsClient {
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
 export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsClient {
   // For what pg-boss reads of its own: which queues there are. Work is sent on the caller's connection.
-  const database = openDatabase({ url: databaseUrl, applicationName: 'roundsman client', poolSize: 1, log })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman client',
+    poolSize: 1,
+    log,
+  })
   const boss = openBoss(asDb(database))
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   return {
@@ -38,7 +43,9 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
     async enqueue(tx, job, payload) {
       const parsed = job.payload.safeParse(payload)
       if (!parsed.success) {
-        throw new JobError('payload_invalid', describePayloadError(parsed.error), { retryable: false })
+        throw new JobError('payload_invalid', describePayloadError(parsed.error), {
+          retryable: false,
+        })
       }
       const id = uuid()
       const envelope: Envelope = { payload, trigger: 'queue' }

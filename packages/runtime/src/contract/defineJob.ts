@@ -91,7 +91,9 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
   options: JobOptions<Name, Payload>,
 ): Job<Name, Payload> {
   if (!/^[a-z][A-Za-z0-9]{0,99}$/.test(options.name)) {
-    throw new TypeError(`Job "${options.name}": a name is a camelCase identifier of at most 100 characters`)
+    throw new TypeError(
+      `Job "${options.name}": a name is a camelCase identifier of at most 100 characters`,
+    )
   }
   const schedule = options.schedule ? resolveSchedule(options.name, options.schedule) : null
   return {
@@ -101,7 +103,9 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     schedule,
     timeoutMs: positive(options.name, 'timeoutMs', options.timeoutMs ?? 15 * 60_000),
     retry: { limit: 2, delayMs: 5_000, maxDelayMs: 5 * 60_000, ...options.retry },
-    concurrency: options.concurrency ? positive(options.name, 'concurrency', options.concurrency) : null,
+    concurrency: options.concurrency
+      ? positive(options.name, 'concurrency', options.concurrency)
+      : null,
     isExclusive: schedule !== null && schedule.overlap !== 'allow',
   }
 }
@@ -133,11 +137,7 @@ function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
 
 /** Why an expression can't be used, in words, or null when it can. */
 export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone })
-  } catch {
-    return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
-  }
+  if (!isTimeZone(timeZone)) return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
   const fields = cron.trim().split(/\s+/).length
   if (fields !== 5 && fields !== 6 && !cron.startsWith('@')) {
     return `"${cron}" is not a cron expression: it has ${fields} fields instead of 5, or 6 with seconds`
@@ -151,6 +151,14 @@ export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
     return `"${cron}" is not a cron expression: ${(error as Error).message.replace(/^CronPattern: /, '')}`
   }
   return null
+}
+
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
 }
 
 function positive(name: string, option: string, value: number): number {

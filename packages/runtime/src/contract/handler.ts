@@ -1,7 +1,13 @@
 import type { Logger } from 'pino'
 import type { Job } from './defineJob.ts'
 
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue }
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue }
 
 /** What a run says of itself in JobRun.details: counts and facts, never payloads or secrets. */
 export type Details = { [key: string]: JsonValue }
@@ -15,10 +21,10 @@ export type JobTrigger = (typeof JOB_TRIGGERS)[number]
 /** The least that a Prisma client offers; any client whose schema has jobs.prisma will do. */
 export interface JobsPrismaClient {
   $transaction(
-    // biome-ignore lint: the transaction's type is the product's own, inferred by TransactionOf.
-    work: (tx: any) => Promise<any>,
+    // oxlint-disable-next-line typescript/no-explicit-any -- the transaction's type is the product's own
+    work: (tx: any) => Promise<unknown>,
     options?: { maxWait?: number; timeout?: number },
-  ): Promise<any>
+  ): Promise<unknown>
 }
 
 /** The transaction that a client hands to `$transaction(async (tx) => …)`. */

@@ -7,7 +7,10 @@ export function nextTick(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: D
 }
 
 /** Every instant after `after` at which the schedule is due, without an end unless the schedule has one. */
-export function* nextTicks(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Generator<Date> {
+export function* nextTicks(
+  schedule: Pick<Schedule, 'cron' | 'timeZone'>,
+  after: Date,
+): Generator<Date> {
   const cron = calendar(schedule)
   for (let tick = cron.nextRun(after); tick !== null; tick = cron.nextRun(tick)) yield tick
 }

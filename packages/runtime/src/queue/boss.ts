@@ -45,9 +45,13 @@ export async function startBoss(boss: PgBoss): Promise<void> {
     await boss.start()
   } catch (error) {
     // pg-boss tells these by their text alone.
-    if (!(error instanceof Error && /is not installed$|requires migrations$/.test(error.message))) throw error
-    throw new QueueSchemaError("The queue's tables are missing in this database, or are those of another version", {
-      cause: error,
-    })
+    if (!(error instanceof Error && /is not installed$|requires migrations$/.test(error.message)))
+      throw error
+    throw new QueueSchemaError(
+      "The queue's tables are missing in this database, or are those of another version",
+      {
+        cause: error,
+      },
+    )
   }
 }

@@ -26,7 +26,12 @@ export interface DatabaseOptions {
  * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
  * straight to the driver, because they run once per batch of jobs and carry arrays.
  */
-export function openDatabase({ url, applicationName, poolSize = 10, log }: DatabaseOptions): Database {
+export function openDatabase({
+  url,
+  applicationName,
+  poolSize = 10,
+  log,
+}: DatabaseOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -63,7 +68,7 @@ async function runTransaction<Result>(
     await client.query('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((reason: Error) => (broken ??= reason))
+    await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
     throw error
   } finally {
     client.off('error', onError)

@@ -106,7 +106,8 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
         )
       // pg-boss decides by the limit alone, so the limit is what has to say it.
       if (next === 'giveUp') await adjust('retry_limit = retry_count', 'active')
-      if (next === 'redeliver') await adjust('retry_limit = greatest(retry_limit, retry_count + 1)', 'active')
+      if (next === 'redeliver')
+        await adjust('retry_limit = greatest(retry_limit, retry_count + 1)', 'active')
       await boss.fail(delivery.name, [attempt], error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
     },
@@ -143,7 +144,9 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
 }
 
 async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
-  const existing = new Set((await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name))
+  const existing = new Set(
+    (await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name),
+  )
   for (const job of jobs) {
     const options = {
       notify: true,

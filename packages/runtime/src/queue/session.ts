@@ -7,7 +7,11 @@ export interface Session {
   /** Null while the connection is down, and with it the lock that says that this worker lives. */
   connectedSince(): Date | null
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
-  listen(channel: string, onNotification: (payload: string) => void, onReconnect: () => void): Promise<void>
+  listen(
+    channel: string,
+    onNotification: (payload: string) => void,
+    onReconnect: () => void,
+  ): Promise<void>
 }
 
 export interface SessionOptions {
@@ -18,7 +22,7 @@ export interface SessionOptions {
 }
 
 /** How PostgreSQL keys the lock that a living worker holds. `$1` is the worker's id. */
-export const LIVENESS_KEY_SQL = 'hashtextextended($1, 0)'
+const LIVENESS_KEY_SQL = 'hashtextextended($1, 0)'
 
 const HEARTBEAT_MS = 5_000
 const RECONNECT_MAX_MS = 5_000
@@ -62,7 +66,8 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
     try {
       await next.connect()
       await next.query(`select pg_advisory_lock(${LIVENESS_KEY_SQL})`, [workerId])
-      for (const { channel } of subscriptions) await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+      for (const { channel } of subscriptions)
+        await next.query(`listen ${pg.escapeIdentifier(channel)}`)
     } catch (error) {
       await discard(next)
       throw error
@@ -86,32 +91,33 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
   }
 
   function scheduleReconnect(): void {
-    timer = setTimeout(
-      async () => {
-        try {
-          await connect()
-        } catch (error) {
-          log.warn({ err: error }, 'reconnecting the session failed')
-          if (!stopped) scheduleReconnect()
-          return
-        }
-        if (stopped) return
-        log.info('session restored')
-        for (const subscription of subscriptions) subscription.onReconnect()
-      },
-      Math.min(100 * 2 ** failures++, RECONNECT_MAX_MS),
-    )
+    timer = setTimeout(() => void reconnect(), Math.min(100 * 2 ** failures++, RECONNECT_MAX_MS))
+  }
+
+  async function reconnect(): Promise<void> {
+    try {
+      await connect()
+    } catch (error) {
+      log.warn({ err: error }, 'reconnecting the session failed')
+      if (!stopped) scheduleReconnect()
+      return
+    }
+    if (stopped) return
+    log.info('session restored')
+    for (const subscription of subscriptions) subscription.onReconnect()
   }
 
   function scheduleHeartbeat(current: pg.Client): void {
-    timer = setTimeout(async () => {
-      try {
-        await current.query('select 1')
-      } catch (error) {
-        return lose(current, error as Error)
-      }
+    timer = setTimeout(() => void beat(current), HEARTBEAT_MS)
+  }
+
+  async function beat(current: pg.Client): Promise<void> {
+    try {
+      await current.query('select 1')
       if (client === current) scheduleHeartbeat(current)
-    }, HEARTBEAT_MS)
+    } catch (error) {
+      lose(current, error as Error)
+    }
   }
 
   return {

@@ -55,9 +55,21 @@ const SETTLE_TIMEOUT_MS = 5_000
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { databaseUrl, prisma, jobs, handlers, log, concurrency = 10, now = () => new Date() } = options
+  const {
+    databaseUrl,
+    prisma,
+    jobs,
+    handlers,
+    log,
+    concurrency = 10,
+    now = () => new Date(),
+  } = options
   const id = createWorkerId()
-  const database = openDatabase({ url: databaseUrl, applicationName: `roundsman ${id} engine`, log })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: `roundsman ${id} engine`,
+    log,
+  })
   const session = createSession({ url: databaseUrl, workerId: id, log, now })
   const queue = createQueue({ database, session, log, supervise: true })
   const settler = createSettler({ database, queue, workerId: id, log })
@@ -161,7 +173,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       for (const lane of lanes.values()) lane.start()
       scheduleRound()
       log.info(
-        { workerId: id, jobs: jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule })) },
+        {
+          workerId: id,
+          jobs: jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule })),
+        },
         'Jobs scheduler enabled',
       )
     },
@@ -186,10 +201,11 @@ function track(running: Set<Promise<void>>, work: Promise<void>): Promise<void> 
 
 async function settlesWithin(running: Set<Promise<void>>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
-  const timedOut = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
+  const timedOut = new Promise<false>(
+    (resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)),
+  )
   const settled = Promise.allSettled(running).then(() => true)
   const result = await Promise.race([settled, timedOut])
   clearTimeout(timer)
   return result
 }
-

@@ -25,7 +25,11 @@ export interface TickSituation {
 const ON_TIME_MS = 10_000
 
 /** What becomes of each due tick, by the job's policies. Pure; every tick is in exactly one row. */
-export function decideTicks(schedule: Schedule, due: DueTicks, situation: TickSituation): TickDecision[] {
+export function decideTicks(
+  schedule: Schedule,
+  due: DueTicks,
+  situation: TickSituation,
+): TickDecision[] {
   const { now, isPaused, isUnfinished } = situation
   const decide = (tick: Date, outcome: TickOutcome, reason: string | null): TickDecision => ({
     scheduledFor: tick,

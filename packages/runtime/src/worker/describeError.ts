@@ -25,10 +25,10 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
 }
 
 function redact(message: string, payload: unknown): string {
+  // Prisma quotes the whole call, arguments included, and puts the reason in the last paragraph.
   let text = message
-    // Prisma quotes the whole call, arguments included, and puts the reason in the last paragraph.
-    .split(/\n\n/)
-    .at(-1)!
+    .slice(message.lastIndexOf('\n\n') + 1)
+    .trim()
     .replaceAll(/(\w+:\/\/)[^\s/@]+@/g, '$1[redacted]@')
     .replaceAll(/\b(Bearer|Basic)\s+\S+/gi, '$1 [redacted]')
   for (const value of textsIn(payload).toSorted((a, b) => b.length - a.length)) {

@@ -18,8 +18,8 @@ export async function dueTicks(schedule: Schedule, cursor: Date, now: Date): Pro
   for (const tick of nextTicks(schedule, cursor)) {
     if (tick > now) break
     listed.push(tick)
-    if (listed.length > MAX_LISTED) {
-      const oldest = listed.shift()!
+    const oldest = listed.length > MAX_LISTED ? listed.shift() : undefined
+    if (oldest) {
       earlier = { count: (earlier?.count ?? 0) + 1, from: earlier?.from ?? oldest, through: oldest }
     }
     // A schedule by the second that was down for a week has 600,000 ticks to count.

@@ -41,7 +41,12 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   const parsed = job.payload.safeParse(options.payload ?? {})
   if (!parsed.success) {
     const message = describePayloadError(parsed.error)
-    return { status: 'failed', error: { code: 'payload_invalid', message }, retryable: false, details: {} }
+    return {
+      status: 'failed',
+      error: { code: 'payload_invalid', message },
+      retryable: false,
+      details: {},
+    }
   }
 
   const timeout = new AbortController()
@@ -62,7 +67,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
         now: options.now,
         batch: (work) => {
           signal.throwIfAborted()
-          return transaction(work as never) as never
+          return transaction(work) as never
         },
       }),
     )
@@ -88,26 +93,29 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
 
 type TransactionRunner = (work: (tx: unknown) => Promise<Counts>) => Promise<Counts>
 
+interface RawTransaction {
+  $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]>
+}
+
 async function commitBatch(
   { prisma, run, workerId }: ExecuteOptions,
   work: (tx: unknown) => Promise<Counts>,
 ): Promise<Counts> {
-  return await prisma.$transaction(
-    async (tx: { $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]> }) => {
-      const counts = await work(tx)
-      const owned = await tx.$queryRawUnsafe(
-        ADD_COUNTS_SQL,
-        run.id,
-        workerId,
-        JSON.stringify(countBatch(counts)),
+  let counts: Counts = {}
+  await prisma.$transaction(
+    async (tx: RawTransaction) => {
+      counts = await work(tx)
+      const added = JSON.stringify(countBatch(counts))
+      const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added)
+      if (owned.length > 0) return
+      throw new JobError(
+        'run_lost',
+        'The run was taken over by another worker; the batch is rolled back',
       )
-      if (owned.length === 0) {
-        throw new JobError('run_lost', 'The run was taken over by another worker; the batch is rolled back')
-      }
-      return counts
     },
     { maxWait: 10_000, timeout: BATCH_TIMEOUT_MS },
   )
+  return counts
 }
 
 class RehearsalOver extends Error {

@@ -80,7 +80,11 @@ export function createLane(options: LaneOptions): Lane {
         const deliveries = await queue.take(tx, job.name, limit)
         if (deliveries.length === 0) return
         claims = deliveries.map((delivery) => ({ delivery, run: newRun(delivery) }))
-        const recorded = await recordRuns(tx, workerId, claims.map(({ run: each }) => each))
+        const recorded = await recordRuns(
+          tx,
+          workerId,
+          claims.map(({ run: each }) => each),
+        )
         if (recorded.size < claims.length) throw new AlreadyRunning()
       })
     } catch (error) {

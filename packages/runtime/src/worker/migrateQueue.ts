@@ -13,7 +13,12 @@ export async function migrateQueue(options: {
   log: Logger
 }): Promise<void> {
   const { databaseUrl, jobs, log } = options
-  const database = openDatabase({ url: databaseUrl, applicationName: 'roundsman migrate', poolSize: 2, log })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman migrate',
+    poolSize: 2,
+    log,
+  })
   try {
     await installQueue(database, jobs)
   } finally {

@@ -40,7 +40,10 @@ export async function performRun(options: PerformOptions): Promise<Performance> 
   } else {
     const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
     const level = settlement.failure ? 'error' : 'info'
-    log[level]({ status: settlement.status, durationMs, details: outcome.details }, 'job run finished')
+    log[level](
+      { status: settlement.status, durationMs, details: outcome.details },
+      'job run finished',
+    )
   }
   return { settlement, outcome }
 }
@@ -54,10 +57,20 @@ function toSettlement(
   const ended = { id: run.id, status: result.status, endedAt, delivery }
   if (result.status === 'success') return { ...ended, details: result.details, failure: null }
   const { error, details } = result
-  return { ...ended, details: { ...details, error }, failure: { error, next: afterFailure(result) } }
+  return {
+    ...ended,
+    details: { ...details, error },
+    failure: { error, next: afterFailure(result) },
+  }
 }
 
-function afterFailure({ error, retryable }: { error: { code: string }; retryable: boolean }): AfterFailure {
+function afterFailure({
+  error,
+  retryable,
+}: {
+  error: { code: string }
+  retryable: boolean
+}): AfterFailure {
   if (error.code === DRAINED) return 'redeliver'
   return retryable ? 'retry' : 'giveUp'
 }

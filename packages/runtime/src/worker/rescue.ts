@@ -40,14 +40,19 @@ export async function rescueLostRuns(options: {
   now: () => Date
 }): Promise<LostRun[]> {
   const { database, queue, workerId, log, now } = options
-  const { rows } = await database.query<LostRun & { [column: string]: unknown }>(LOST_RUNS_SQL, [workerId])
+  const { rows } = await database.query<LostRun & { [column: string]: unknown }>(LOST_RUNS_SQL, [
+    workerId,
+  ])
   const rescued: LostRun[] = []
   for (const run of rows) {
     const won = await database.transaction((tx) => endLostRun(tx, queue, run, now()))
     // Another worker was faster, or the run has ended after all.
     if (!won) continue
     rescued.push(run)
-    log.warn({ name: run.name, runId: run.id, attempt: run.attempt, lostWorkerId: run.workerId }, 'job run rescued')
+    log.warn(
+      { name: run.name, runId: run.id, attempt: run.attempt, lostWorkerId: run.workerId },
+      'job run rescued',
+    )
   }
   return rescued
 }
@@ -58,7 +63,10 @@ async function endLostRun(
   run: LostRun,
   endedAt: Date,
 ): Promise<boolean> {
-  const error = { code: 'worker_lost', message: `Worker ${run.workerId} died while it executed this run` }
+  const error = {
+    code: 'worker_lost',
+    message: `Worker ${run.workerId} died while it executed this run`,
+  }
   const { rows } = await tx.query(
     `update "JobRun" set "status" = 'failed', "endedAt" = $2, "details" = coalesce("details", '{}') || $3::jsonb
      where "id" = $1 and "status" = 'running' returning "id"`,
@@ -69,7 +77,12 @@ async function endLostRun(
   const next = run.attempt < MAX_LOST_ATTEMPTS ? 'redeliver' : 'giveUp'
   // Fenced to the attempt: if the queue has given the work out again, that attempt is left alone.
   if (run.queueJobId !== null) {
-    await queue.fail(tx, { queueJobId: run.queueJobId, name: run.name, attempt: run.attempt }, error, next)
+    await queue.fail(
+      tx,
+      { queueJobId: run.queueJobId, name: run.name, attempt: run.attempt },
+      error,
+      next,
+    )
   }
   return true
 }

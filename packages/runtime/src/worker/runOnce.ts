@@ -53,7 +53,12 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
 ): Promise<RunOnceResult> {
   const { databaseUrl, job, log, now = () => new Date() } = options
   const workerId = createWorkerId()
-  const database = openDatabase({ url: databaseUrl, applicationName: `roundsman ${workerId} once`, poolSize: 2, log })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: `roundsman ${workerId} once`,
+    poolSize: 2,
+    log,
+  })
   const session = createSession({ url: databaseUrl, workerId, log, now })
   const queue = createQueue({ database, session, log, supervise: false })
   const run: NewRun = {
@@ -80,7 +85,11 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
         `select "id", "workerId" from "JobRun" where "exclusiveKey" = $1 and "status" = 'running'`,
         [job.name],
       )
-      return { kind: 'alreadyRunning', runId: rows[0]?.id ?? null, workerId: rows[0]?.workerId ?? null }
+      return {
+        kind: 'alreadyRunning',
+        runId: rows[0]?.id ?? null,
+        workerId: rows[0]?.workerId ?? null,
+      }
     }
     return await execute()
   } finally {
@@ -94,7 +103,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       run,
       delivery: null,
       job,
-      handler: options.handler as never,
+      handler: options.handler,
       payload: options.payload,
       prisma: options.prisma,
       settler: createSettler({ database, queue, workerId, log }),
@@ -108,6 +117,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     const { status, endedAt } = settlement
     const durationMs = endedAt.getTime() - startedAt.getTime()
     const { details } = outcome
-    return { kind: 'ended', run: { id, name, status, trigger: 'cli', dryRun, startedAt, endedAt, durationMs, details } }
+    return {
+      kind: 'ended',
+      run: { id, name, status, trigger: 'cli', dryRun, startedAt, endedAt, durationMs, details },
+    }
   }
 }

@@ -66,7 +66,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function start(): Promise<void> {
     await registerSchedules(database, jobs, now())
     for (const job of jobs) plans.set(job.name, { job, cursor: now(), nextDue: null })
-    await refresh([...plans.keys()])
+    await refresh([...plans.values()])
     ticking = clock(() => void wake())
   }
 
@@ -80,7 +80,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     // A round that takes longer than a second is not joined by a second one: what became due meanwhile
     // is still due when the next second wakes it.
     round ??= decideDue()
-      .catch((error: unknown) => log.error({ err: error }, 'deciding due ticks failed, trying again'))
+      .catch((error: unknown) =>
+        log.error({ err: error }, 'deciding due ticks failed, trying again'),
+      )
       .finally(() => (round = null))
     await round
   }
@@ -90,19 +92,26 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const due = [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
     if (due.length === 0) return
     const candidates = await Promise.all(
-      due.map(async (plan) => ({ plan, due: await dueTicks(plan.job.schedule, plan.cursor, instant) })),
+      due.map(async (plan) => ({
+        plan,
+        due: await dueTicks(plan.job.schedule, plan.cursor, instant),
+      })),
     )
     const won = await database.transaction((tx) => claimTicks(tx, candidates, instant))
-    for (const { name, cursor } of won) advance(plans.get(name)!, cursor)
-    const lost = due.filter(({ job }) => !won.some(({ name }) => name === job.name))
-    if (lost.length > 0) await refresh(lost.map(({ job }) => job.name))
+    const lost: Plan[] = []
+    for (const plan of due) {
+      const cursor = won.get(plan.job.name)
+      if (cursor) advance(plan, cursor)
+      else lost.push(plan)
+    }
+    if (lost.length > 0) await refresh(lost)
   }
 
   async function claimTicks(
     tx: Connection,
     candidates: { plan: Plan; due: DueTicks }[],
     instant: Date,
-  ): Promise<{ name: string; cursor: Date }[]> {
+  ): Promise<Map<string, Date>> {
     const { rows } = await tx.query<ScheduleRow>(CLAIM_SQL, [
       candidates.map(({ plan }) => plan.job.name),
       candidates.map(({ plan }) => plan.cursor),
@@ -110,38 +119,49 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       candidates.map(({ plan }) => plan.job.schedule.cron),
       candidates.map(({ plan }) => plan.job.schedule.timeZone),
     ])
-    const names = rows.map(({ name }) => name)
-    const unfinished = await unfinishedJobs(tx, queue, names)
+    const won = new Map(rows.map((row) => [row.name, row]))
+    const unfinished = await unfinishedJobs(tx, queue, [...won.keys()])
     const entries: LedgerEntry[] = []
-    for (const { name, pausedAt } of rows) {
-      const { plan, due } = candidates.find((candidate) => candidate.plan.job.name === name)!
-      const situation = { now: instant, isPaused: pausedAt !== null, isUnfinished: unfinished.has(name) }
-      for (const decision of decideTicks(plan.job.schedule, due, situation)) {
+    for (const { plan, due } of candidates) {
+      const { name, schedule } = plan.job
+      const row = won.get(name)
+      if (!row) continue
+      const situation = {
+        now: instant,
+        isPaused: row.pausedAt !== null,
+        isUnfinished: unfinished.has(name),
+      }
+      for (const decision of decideTicks(schedule, due, situation)) {
         const queueJobId = decision.outcome === 'enqueued' ? uuid() : null
         entries.push({ ...decision, name, queueJobId })
       }
     }
     for (const { name, scheduledFor, queueJobId } of await writeLedger(tx, workerId, entries)) {
       if (queueJobId === null) continue
-      const envelope = { payload: {}, trigger: 'schedule', scheduledFor: scheduledFor.toISOString() } as const
+      const envelope = {
+        payload: {},
+        trigger: 'schedule',
+        scheduledFor: scheduledFor.toISOString(),
+      } as const
       await queue.send(tx, name, envelope, { id: queueJobId })
     }
-    return rows
+    return new Map(rows.map(({ name, cursor }) => [name, cursor]))
   }
 
-  async function refresh(names: string[]): Promise<void> {
+  async function refresh(stale: readonly Plan[]): Promise<void> {
     const { rows } = await database.query<ScheduleRow>(
       `select "name", "cron", "timeZone", "cursor" from "JobSchedule" where "name" = any($1)`,
-      [names],
+      [stale.map(({ job }) => job.name)],
     )
-    for (const row of rows) {
-      const plan = plans.get(row.name)!
-      const { schedule } = plan.job
-      if (row.cron !== schedule.cron || row.timeZone !== schedule.timeZone) {
-        if (plan.nextDue !== null) log.warn({ name: row.name }, 'schedule was changed by a newer worker')
-        plan.nextDue = null
-      } else {
+    const stored = new Map(rows.map((row) => [row.name, row]))
+    for (const plan of stale) {
+      const { name, schedule } = plan.job
+      const row = stored.get(name)
+      if (row?.cron === schedule.cron && row.timeZone === schedule.timeZone) {
         advance(plan, row.cursor)
+      } else {
+        if (plan.nextDue !== null) log.warn({ name }, 'schedule was changed by a newer worker')
+        plan.nextDue = null
       }
     }
   }

@@ -50,7 +50,12 @@ export function createSettler(options: {
   async function settleGroup(group: Waiting[]): Promise<void> {
     for (let failures = 0; ; failures++) {
       try {
-        const details = await database.transaction((tx) => commit(tx, group.map(({ settlement }) => settlement)))
+        const details = await database.transaction((tx) =>
+          commit(
+            tx,
+            group.map(({ settlement }) => settlement),
+          ),
+        )
         for (const { settlement, resolve } of group) {
           const ended = details.get(settlement.id)
           resolve(ended === undefined ? { kind: 'lost' } : { kind: 'settled', details: ended })
@@ -65,7 +70,10 @@ export function createSettler(options: {
     }
   }
 
-  async function commit(tx: Connection, settlements: Settlement[]): Promise<Map<string, Details | null>> {
+  async function commit(
+    tx: Connection,
+    settlements: Settlement[],
+  ): Promise<Map<string, Details | null>> {
     const ended = await endRuns(tx, workerId, settlements)
     const completed = new Map<string, DeliveryRef[]>()
     for (const { id, delivery, failure } of settlements) {

@@ -21,8 +21,12 @@ describe('defineJob', () => {
 
   it('lets runs overlap only where the schedule says so, or there is none', () => {
     expect(defineJob(options).isExclusive).toBe(false)
-    expect(defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'allow' } }).isExclusive).toBe(false)
-    expect(defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'queue' } }).isExclusive).toBe(true)
+    expect(
+      defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'allow' } }).isExclusive,
+    ).toBe(false)
+    expect(
+      defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'queue' } }).isExclusive,
+    ).toBe(true)
   })
 
   it.each([
@@ -32,8 +36,14 @@ describe('defineJob', () => {
     [{ schedule: { cron: '99 * * * *' } }, 'not a cron expression'],
     [{ schedule: { cron: '0 0 31 2 *' } }, 'never due'],
     [{ schedule: { cron: '* * * * *', timeZone: 'Mars/Olympus' } }, 'not an IANA time zone'],
-    [{ schedule: { cron: '* * * * *', missed: 'all' as const } }, "set overlap to 'queue' or 'allow'"],
-    [{ schedule: { cron: '* * * * *', catchUpMs: 0 } }, 'catchUpMs must be a positive whole number'],
+    [
+      { schedule: { cron: '* * * * *', missed: 'all' as const } },
+      "set overlap to 'queue' or 'allow'",
+    ],
+    [
+      { schedule: { cron: '* * * * *', catchUpMs: 0 } },
+      'catchUpMs must be a positive whole number',
+    ],
     [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
     [{ concurrency: 1.5 }, 'concurrency must be a positive whole number'],
   ])('refuses %j and says why, naming the job', (wrong, message) => {
@@ -44,19 +54,27 @@ describe('defineJob', () => {
   })
 
   it('accepts a cron expression with seconds', () => {
-    expect(defineJob({ ...options, schedule: { cron: '*/10 * * * * *' } }).schedule?.cron).toBe('*/10 * * * * *')
+    expect(defineJob({ ...options, schedule: { cron: '*/10 * * * * *' } }).schedule?.cron).toBe(
+      '*/10 * * * * *',
+    )
   })
 })
 
 describe('reschedule', () => {
   it('changes the expression and nothing else', () => {
-    const job = defineJob({ ...options, payload: z.object({}), schedule: { cron: '0 3 * * *', overlap: 'queue' } })
+    const job = defineJob({
+      ...options,
+      payload: z.object({}),
+      schedule: { cron: '0 3 * * *', overlap: 'queue' },
+    })
 
     expect(reschedule(job, '0 4 * * *').schedule).toEqual({ ...job.schedule, cron: '0 4 * * *' })
   })
 
   it('refuses a job that has no schedule, and an expression that is none', () => {
     expect(() => reschedule(defineJob(options), '0 4 * * *')).toThrow('no schedule')
-    expect(() => reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x')).toThrow('"x"')
+    expect(() =>
+      reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x'),
+    ).toThrow('"x"')
   })
 })

@@ -13,25 +13,25 @@ const between = (cron: string, timeZone: string, from: string, to: string) => {
 
 describe('nextTick', () => {
   it('is after the instant, never at it', () => {
-    const at = (iso: string) => nextTick({ cron: '0 3 * * *', timeZone: 'UTC' }, new Date(iso))?.toISOString()
+    const at = (iso: string) =>
+      nextTick({ cron: '0 3 * * *', timeZone: 'UTC' }, new Date(iso))?.toISOString()
 
     expect(at('2026-05-01T02:59:59Z')).toBe('2026-05-01T03:00:00.000Z')
     expect(at('2026-05-01T03:00:00Z')).toBe('2026-05-02T03:00:00.000Z')
   })
 
   it('finds the leap day', () => {
-    expect(nextTick({ cron: '0 0 29 2 *', timeZone: 'UTC' }, new Date('2026-01-01'))?.toISOString()).toBe(
-      '2028-02-29T00:00:00.000Z',
-    )
+    expect(
+      nextTick({ cron: '0 0 29 2 *', timeZone: 'UTC' }, new Date('2026-01-01'))?.toISOString(),
+    ).toBe('2028-02-29T00:00:00.000Z')
   })
 })
 
 describe('daylight saving time', () => {
   it('runs a tick that falls into the spring gap once, at the end of the gap', () => {
-    expect(between('30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00Z', '2026-03-30T12:00Z')).toEqual([
-      '2026-03-29T01:00:00.000Z',
-      '2026-03-30T00:30:00.000Z',
-    ])
+    expect(
+      between('30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00Z', '2026-03-30T12:00Z'),
+    ).toEqual(['2026-03-29T01:00:00.000Z', '2026-03-30T00:30:00.000Z'])
   })
 
   it('loses no quarter of an hour when the autumn hour is repeated', () => {
@@ -42,7 +42,9 @@ describe('daylight saving time', () => {
   })
 
   it('runs a daily tick of the repeated hour once', () => {
-    expect(between('30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00Z', '2026-10-26T00:00Z')).toHaveLength(1)
+    expect(
+      between('30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00Z', '2026-10-26T00:00Z'),
+    ).toHaveLength(1)
   })
 
   it.each(['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kolkata'])(

@@ -1,8 +1,14 @@
+import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
-import { defineJob, JobError, type RunContext } from '../../src/contract/index.ts'
+import {
+  defineJob,
+  JobError,
+  type RunContext,
+  type TransactionOf,
+} from '../../src/contract/index.ts'
 import { createWorker, type Worker } from '../../src/worker/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -20,8 +26,9 @@ const single = defineJob({
 })
 const jobs = [echo, brief, single] as const
 
-type Echo = RunContext<{ text: string; n: number }, never>
-type Empty = RunContext<Record<string, never>, never>
+type Transaction = TransactionOf<PrismaClient>
+type Echo = RunContext<{ text: string; n: number }, Transaction>
+type Empty = RunContext<Record<string, never>, Transaction>
 
 interface Run {
   id: string
@@ -68,13 +75,16 @@ interface Handlers {
 
 const nothing = async () => undefined
 
-async function startWorker(handlers: Handlers, options: { concurrency?: number } = {}): Promise<Worker> {
+async function startWorker(
+  handlers: Handlers,
+  options: { concurrency?: number } = {},
+): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
     databaseUrl: url,
     prisma,
     jobs,
-    handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers } as never,
+    handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers },
     log,
     clock: () => ({ stop: () => undefined }),
     ...options,
@@ -85,7 +95,9 @@ async function startWorker(handlers: Handlers, options: { concurrency?: number }
 
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
 const queueStates = async () =>
-  (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(({ state }) => state)
+  (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
+    ({ state }) => state,
+  )
 const send = (text: string, n = 0) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, echo, { text, n }))
 
@@ -95,9 +107,17 @@ describe('createWorker', () => {
     worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
     const queueJobId = await send('hello')
 
-    const [run] = await waitFor(async () => (await runs()).filter(({ endedAt }) => endedAt).length && runs())
+    const [run] = await waitFor(
+      async () => (await runs()).filter(({ endedAt }) => endedAt).length && runs(),
+    )
     expect(seen).toEqual(['hello'])
-    expect(run).toMatchObject({ name: 'echo', status: 'success', attempt: 1, queueJobId, workerId: worker.id })
+    expect(run).toMatchObject({
+      name: 'echo',
+      status: 'success',
+      attempt: 1,
+      queueJobId,
+      workerId: worker.id,
+    })
     expect(await queueStates()).toEqual(['completed'])
   })
 
@@ -136,7 +156,9 @@ describe('createWorker', () => {
     })
     await send('hello')
 
-    const [first, second] = await waitFor(async () => (await runs()).filter((r) => r.endedAt).length === 2 && runs())
+    const [first, second] = await waitFor(
+      async () => (await runs()).filter((r) => r.endedAt).length === 2 && runs(),
+    )
     expect(first).toMatchObject({
       status: 'failed',
       attempt: 1,
@@ -158,7 +180,8 @@ describe('createWorker', () => {
 
   it('an error that says so is not tried again', async () => {
     worker = await startWorker({
-      echo: () => Promise.reject(new JobError('gone', 'There is no such thing', { retryable: false })),
+      echo: () =>
+        Promise.reject(new JobError('gone', 'There is no such thing', { retryable: false })),
     })
     await send('hello')
 
@@ -187,7 +210,11 @@ describe('createWorker', () => {
   it('texts of the payload and credentials are taken out of what a handler threw', async () => {
     worker = await startWorker({
       echo: ({ payload }) =>
-        Promise.reject(new Error(`cannot mail ${payload.text} by smtp://me:letmein@mail.test with Bearer abc.def`)),
+        Promise.reject(
+          new Error(
+            `cannot mail ${payload.text} by smtp://me:letmein@mail.test with Bearer abc.def`,
+          ),
+        ),
     })
     await send('jane@customer.test')
 
@@ -270,9 +297,12 @@ describe('createWorker', () => {
     }
     worker = await startWorker(handlers)
     const other = await startWorker(handlers)
-    for (let n = 0; n < 4; n++) await runtime.prisma.$transaction((tx) => client.enqueue(tx, single, {}))
+    for (let n = 0; n < 4; n++)
+      await runtime.prisma.$transaction((tx) => client.enqueue(tx, single, {}))
 
-    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'), { timeoutMs: 15_000 })
+    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'), {
+      timeoutMs: 15_000,
+    })
     await other.stop()
     expect(most).toBe(1)
     expect((await runs()).map(({ status }) => status)).toEqual(Array(4).fill('success'))
@@ -280,7 +310,10 @@ describe('createWorker', () => {
 
   it('stop lets running work finish and takes no more', async () => {
     let finish: () => void = () => undefined
-    worker = await startWorker({ echo: () => new Promise<void>((resolve) => (finish = resolve)) }, { concurrency: 1 })
+    worker = await startWorker(
+      { echo: () => new Promise<void>((resolve) => (finish = resolve)) },
+      { concurrency: 1 },
+    )
     await send('first')
     await waitFor(async () => (await runs()).length)
     await send('second')
@@ -302,8 +335,12 @@ describe('createWorker', () => {
     await waitFor(async () => (await runs()).length)
     await worker.stop({ drainTimeoutMs: 50 })
 
-    expect(await runs()).toMatchObject([{ status: 'failed', details: { error: { code: 'drained' } } }])
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'drained' } } },
+    ])
     expect(await queueStates()).toEqual(['retry'])
+    // Not after the back-off of a failure.
+    expect(await runtime.rows('select from pgboss.job where start_after > now()')).toHaveLength(0)
 
     worker = await startWorker({})
     await waitFor(async () => (await queueStates())[0] === 'completed', { timeoutMs: 3_000 })
@@ -316,7 +353,9 @@ describe('createWorker', () => {
   it('logs the start and the end of a run with the fields that people search for', async () => {
     worker = await startWorker({})
     await send('hello')
-    const finished = await waitFor(() => runtime.lines.find(({ msg }) => msg === 'job run finished'))
+    const finished = await waitFor(() =>
+      runtime.lines.find(({ msg }) => msg === 'job run finished'),
+    )
     const started = runtime.lines.find(({ msg }) => msg === 'job run started')
     const [run] = await runs()
 

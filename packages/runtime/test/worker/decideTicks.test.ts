@@ -7,12 +7,18 @@ const NOW = new Date('2026-05-01T12:00:00.500Z')
 const DAY = 86_400_000
 
 const schedule = (options: Partial<ScheduleOptions> = {}) =>
-  defineJob({ name: 'sweep', description: '', schedule: { cron: '0 * * * *', ...options } }).schedule!
+  defineJob({ name: 'sweep', description: '', schedule: { cron: '0 * * * *', ...options } })
+    .schedule!
 
 async function decide(options: Partial<ScheduleOptions>, cursor: string, situation = {}) {
   const resolved = schedule(options)
   const due = await dueTicks(resolved, new Date(cursor), NOW)
-  return decideTicks(resolved, due, { now: NOW, isPaused: false, isUnfinished: false, ...situation })
+  return decideTicks(resolved, due, {
+    now: NOW,
+    isPaused: false,
+    isUnfinished: false,
+    ...situation,
+  })
 }
 
 const outcomes = (rows: { outcome: string; scheduledFor: Date }[]) =>
@@ -39,17 +45,24 @@ describe('decideTicks', () => {
   it('once: ticks beyond the catch-up window are missed', async () => {
     const rows = await decide({ catchUpMs: 90 * 60_000 }, '2026-05-01T08:30:00Z')
 
-    expect(outcomes(rows)).toEqual(['09:00 missed', '10:00 missed', '11:00 coalesced', '12:00 enqueued'])
-  })
-
-  it('once: a single tick beyond the window is not made up for', async () => {
-    expect(outcomes(await decide({ cron: '0 3 * * *', catchUpMs: 60_000 }, '2026-05-01T00:00:00Z'))).toEqual([
-      '03:00 missed',
+    expect(outcomes(rows)).toEqual([
+      '09:00 missed',
+      '10:00 missed',
+      '11:00 coalesced',
+      '12:00 enqueued',
     ])
   })
 
+  it('once: a single tick beyond the window is not made up for', async () => {
+    expect(
+      outcomes(await decide({ cron: '0 3 * * *', catchUpMs: 60_000 }, '2026-05-01T00:00:00Z')),
+    ).toEqual(['03:00 missed'])
+  })
+
   it('all: each tick within the window gets its run', async () => {
-    const rows = await decide({ missed: 'all', overlap: 'queue' }, '2026-05-01T09:30:00Z', { isUnfinished: true })
+    const rows = await decide({ missed: 'all', overlap: 'queue' }, '2026-05-01T09:30:00Z', {
+      isUnfinished: true,
+    })
 
     expect(outcomes(rows)).toEqual(['10:00 enqueued', '11:00 enqueued', '12:00 enqueued'])
   })
@@ -68,16 +81,21 @@ describe('decideTicks', () => {
     expect(row).toMatchObject({ outcome: 'skipped', reason: 'an earlier run had not ended' })
   })
 
-  it.each(['queue', 'allow'] as const)('overlap %s: a tick during an earlier run is enqueued', async (overlap) => {
-    expect(outcomes(await decide({ overlap }, '2026-05-01T11:00:00Z', { isUnfinished: true }))).toEqual([
-      '12:00 enqueued',
-    ])
-  })
+  it.each(['queue', 'allow'] as const)(
+    'overlap %s: a tick during an earlier run is enqueued',
+    async (overlap) => {
+      expect(
+        outcomes(await decide({ overlap }, '2026-05-01T11:00:00Z', { isUnfinished: true })),
+      ).toEqual(['12:00 enqueued'])
+    },
+  )
 
   it('paused: every due tick is skipped', async () => {
     const rows = await decide({}, '2026-05-01T09:30:00Z', { isPaused: true })
 
-    expect(rows.map(({ outcome, reason }) => `${outcome} ${reason}`)).toEqual(Array(3).fill('skipped paused'))
+    expect(rows.map(({ outcome, reason }) => `${outcome} ${reason}`)).toEqual(
+      Array(3).fill('skipped paused'),
+    )
   })
 
   it('lists the newest ticks one by one and says how many came before, from when to when', async () => {

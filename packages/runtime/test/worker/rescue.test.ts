@@ -47,12 +47,22 @@ afterEach(async () => {
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
 const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
 const effectsOf = async (runId: string) =>
-  (await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [runId]))[0]!.n
+  (
+    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
+      runId,
+    ])
+  )[0]!.n
 const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
 
 async function startWorker(): Promise<Worker> {
   const { url, prisma, log } = runtime
-  const started = createWorker({ databaseUrl: url, prisma, jobs: [drip], handlers: { drip: dripHandler }, log })
+  const started = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [drip],
+    handlers: { drip: dripHandler },
+    log,
+  })
   await started.start()
   return started
 }
@@ -66,9 +76,15 @@ describe('a worker that is SIGKILLed in the middle of a run', () => {
     worker = await startWorker()
     await victim.kill('SIGKILL')
 
-    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), { timeoutMs: 20_000 })
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
     const [lost, second] = await runs()
-    expect(lost).toMatchObject({ status: 'failed', attempt: 1, details: { error: { code: 'worker_lost' } } })
+    expect(lost).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      details: { error: { code: 'worker_lost' } },
+    })
     expect(lost!.workerId).toContain(`:${victim.pid}:`)
     expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
     expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
@@ -84,7 +100,9 @@ describe('a worker that is SIGKILLed in the middle of a run', () => {
     await victim.kill('SIGKILL')
     worker = await startWorker()
 
-    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), { timeoutMs: 20_000 })
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
     expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
       ['failed', 1],
       ['success', 2],
@@ -99,7 +117,9 @@ describe('a worker that lives', () => {
     worker = await startWorker()
     await enqueue()
 
-    await waitFor(async () => (await runs()).some(({ status }) => status !== 'running'), { timeoutMs: 20_000 })
+    await waitFor(async () => (await runs()).some(({ status }) => status !== 'running'), {
+      timeoutMs: 20_000,
+    })
     expect(await runs()).toMatchObject([{ status: 'success', details: { effects: EFFECTS } }])
     await other.kill()
   })
@@ -115,7 +135,9 @@ describe('a worker that lives', () => {
       [error],
     )
 
-    await waitFor(() => runtime.lines.some(({ msg }) => msg === 'job run lost: another worker has ended it'))
+    await waitFor(() =>
+      runtime.lines.some(({ msg }) => msg === 'job run lost: another worker has ended it'),
+    )
     expect(await effectsOf(run!.id)).toBe(ended!.details!.effects)
     expect(await runs()).toMatchObject([{ status: 'failed', details: ended!.details }])
   })
@@ -154,7 +176,11 @@ describe('runOnce', () => {
     await waitFor(isUnderWay)
     const [run] = await runs()
 
-    expect(await once()).toEqual({ kind: 'alreadyRunning', runId: run!.id, workerId: run!.workerId })
+    expect(await once()).toEqual({
+      kind: 'alreadyRunning',
+      runId: run!.id,
+      workerId: run!.workerId,
+    })
     await other.exited
     expect(await runs()).toMatchObject([{ status: 'success' }])
   })
@@ -164,10 +190,12 @@ describe('runOnce', () => {
     await waitFor(isUnderWay)
     await victim.kill('SIGKILL')
 
-    expect(await waitFor(async () => {
-      const result = await once()
-      return result.kind === 'ended' && result
-    })).toMatchObject({ run: { status: 'success' } })
+    expect(
+      await waitFor(async () => {
+        const result = await once()
+        return result.kind === 'ended' && result
+      }),
+    ).toMatchObject({ run: { status: 'success' } })
     const [lost] = await runs()
     expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
     expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))

@@ -69,7 +69,9 @@ const ledger = async () =>
 
 const enqueued = async () =>
   (
-    await runtime.rows<{ at: string }>(`select data ->> 'scheduledFor' as at from pgboss.job order by 1`)
+    await runtime.rows<{ at: string }>(
+      `select data ->> 'scheduledFor' as at from pgboss.job order by 1`,
+    )
   ).map(({ at }) => at.slice(11, 19))
 
 describe('scheduler', () => {
@@ -235,6 +237,20 @@ describe('scheduler', () => {
     expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], []])
   })
 
+  it('a worker whose clock is behind never moves a schedule back', async () => {
+    const slow = fakeClock(START)
+    const fast = fakeClock(START)
+    const behind = await startScheduler(slow.now, { workerId: 'behind' })
+    const ahead = await startScheduler(fast.now, { workerId: 'ahead' })
+    fast.set('2026-05-01T12:03:00Z')
+    await ahead.wake()
+    slow.set('2026-05-01T12:01:00Z')
+    await behind.wake()
+
+    const [row] = await runtime.rows<{ cursor: Date }>('select "cursor" from "JobSchedule"')
+    expect(row?.cursor.toISOString()).toBe('2026-05-01T12:03:00.000Z')
+  })
+
   it('an idle second costs no query', async () => {
     const clock = fakeClock(START)
     let queries = 0
@@ -263,7 +279,10 @@ describe('scheduler', () => {
       ...runtime.database,
       transaction: (work) => (transactions++, runtime.database.transaction(work)),
     }
-    const scheduler = await startScheduler(clock.now, { jobs: [job(), job({}, 'other')], database: counting })
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      database: counting,
+    })
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
 

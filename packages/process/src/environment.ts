@@ -9,7 +9,9 @@ export class EnvironmentError extends Error {
   readonly problems: readonly string[]
 
   constructor(problems: readonly string[]) {
-    super(`The environment needs attention:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    super(
+      `The environment needs attention:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    )
     this.problems = problems
   }
 }
@@ -34,13 +36,20 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
     .filter(([name]) => present.NODE_ENV === 'production' && present[name] === undefined)
     .map(([name, remedy]) => `${name}: is not set, and production needs it; ${remedy}`)
   const parsed = z.object(shape).safeParse(present)
-  const invalid = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  const invalid = (parsed.error?.issues ?? []).map(
+    (issue) => `${issue.path.join('.')}: ${issue.message}`,
+  )
   if (parsed.success && missing.length === 0) return parsed.data
   throw new EnvironmentError([...missing, ...invalid])
 }
 
 /** A whole number within bounds, with a default. */
-export function integerVariable(options: { min: number; max: number; default: number; unit?: string }) {
+export function integerVariable(options: {
+  min: number
+  max: number
+  default: number
+  unit?: string
+}) {
   const unit = options.unit ? ` ${options.unit}` : ''
   const remedy = `set a whole number from ${options.min} to ${options.max}, or leave it out for ${options.default}${unit}`
   return z
@@ -64,7 +73,9 @@ export function switchVariable(options: { default: boolean }) {
       if (text === undefined) return options.default
       if (text === 'true' || text === '1') return true
       if (text === 'false' || text === '0') return false
-      context.addIssue(`${JSON.stringify(text)} is neither true nor false; set true or false (1 and 0 do as well)`)
+      context.addIssue(
+        `${JSON.stringify(text)} is neither true nor false; set true or false (1 and 0 do as well)`,
+      )
       return z.NEVER
     })
 }
@@ -72,7 +83,10 @@ export function switchVariable(options: { default: boolean }) {
 /** What every process needs to know: where its database is, and how talkative to be. */
 export const commonVariables = {
   NODE_ENV: z
-    .enum(['development', 'test', 'production'], 'set development, test or production, or leave it out')
+    .enum(
+      ['development', 'test', 'production'],
+      'set development, test or production, or leave it out',
+    )
     .default('development'),
   /** PostgreSQL 15 or newer. When it is not set, the embedded one in DATA_DIR is used; not in production. */
   DATABASE_URL: z
@@ -80,7 +94,8 @@ export const commonVariables = {
     .optional()
     .refine((text) => text === undefined || isPostgresUrl(text), {
       // The value is not repeated: it may hold a password.
-      error: 'is not a PostgreSQL URL; set postgresql://user:password@host:5432/database, or leave it out for the embedded one',
+      error:
+        'is not a PostgreSQL URL; set postgresql://user:password@host:5432/database, or leave it out for the embedded one',
     }),
   /** Embedded database and development secret. Relative to the workspace. */
   DATA_DIR: z

@@ -1,0 +1,82 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/contract/index.ts'
+import { createQueue, type Queue } from '../../src/queue/queue.ts'
+import { createSession, type Session } from '../../src/queue/session.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const echo = defineJob({ name: 'echo', description: '' })
+
+let runtime: TestRuntime
+let session: Session
+let queue: Queue
+let woken: (string | null)[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([echo])
+})
+
+afterAll(() => runtime.close())
+
+beforeEach(async () => {
+  const { url, log, database } = runtime
+  woken = []
+  session = createSession({ url, workerId: 'w1', log, now: () => new Date() })
+  await session.start()
+  queue = createQueue({ database, session, log, supervise: false })
+  await queue.start([echo], (name) => woken.push(name))
+})
+
+afterEach(async () => {
+  await queue.stop()
+  await session.stop()
+})
+
+const send = () =>
+  runtime.database.transaction((tx) =>
+    queue.send(tx, 'echo', { payload: {}, trigger: 'queue' }, { id: crypto.randomUUID() }),
+  )
+const sessions = () =>
+  runtime.rows<{ pid: number; locks: number }>(
+    `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
+     from pg_stat_activity activity where application_name = 'roundsman w1' and datname = current_database()`,
+  )
+
+describe('createSession', () => {
+  it('hears of work the moment it is committed', async () => {
+    await send()
+    await waitFor(() => woken.includes('echo'))
+  })
+
+  it('hears nothing of work that was rolled back', async () => {
+    const refused = runtime.database.transaction(async (tx) => {
+      await queue.send(tx, 'echo', { payload: {}, trigger: 'queue' }, { id: crypto.randomUUID() })
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+    await send()
+
+    await waitFor(() => woken.length)
+    expect(woken).toEqual(['echo'])
+  })
+
+  it('holds the lock that says that the worker lives, for as long as it lives', async () => {
+    expect(await sessions()).toMatchObject([{ locks: 1 }])
+    await session.stop()
+    await waitFor(async () => (await sessions()).length === 0)
+  })
+
+  it('comes back when its connection is cut: with its lock, listening, and looking for what it missed', async () => {
+    const before = await sessions()
+    await runtime.rows('select pg_terminate_backend($1)', [before[0]?.pid])
+    await waitFor(() => session.connectedSince() === null)
+    await waitFor(() => woken.includes(null))
+    const [after] = await sessions()
+
+    expect(after?.pid).not.toBe(before[0]?.pid)
+    expect(after?.locks).toBe(1)
+    woken.length = 0
+    await send()
+    await waitFor(() => woken.includes('echo'))
+  })
+})

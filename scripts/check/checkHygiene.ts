@@ -1,0 +1,46 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { listFiles } from './listFiles.ts'
+
+const MAX_BYTES = 1_500_000
+
+/** A folder of one machine, at the start of a word: `./home/x` and `/api/work/x` are none. */
+const MACHINE_PATH =
+  /(?<![\w.~$})\]/\\-])(?:\/(?:home|Users)\/[\w.-]+|\/root\/|\/work\b(?!-)|[A-Za-z]:\\Users\\)/
+/** oxlint knows `it.only` and its like; this is the same thing said with an option or at run time. */
+const LEFT_OUT = /\b(?:only|skip|todo)\s*:\s*true\b|\b(?:ctx|context|task)\.skip\(/
+/** A rule that is off for a line needs a reason behind two dashes. */
+const SILENCED = /\b(?:oxlint|eslint)-disable(?!.* -- \S)/
+
+/** What should not be in a commit, whatever the file is. */
+export async function checkHygiene(root: string): Promise<readonly string[]> {
+  const files = await listFiles(root)
+  const problems = await Promise.all(files.map((path) => checkFile(root, path)))
+  return problems.flat()
+}
+
+async function checkFile(root: string, path: string): Promise<string[]> {
+  const { size } = await stat(join(root, path))
+  if (size > MAX_BYTES) return [`${path}: has ${size} bytes, more than ${MAX_BYTES}`]
+  const text = await readFile(join(root, path), 'utf8')
+  if (text.includes('\0')) return []
+  return text.split('\n').flatMap((line, index) => {
+    const where = `${path}:${index + 1}`
+    const machinePath = MACHINE_PATH.exec(line)
+    return [
+      ...(machinePath ? [`${where}: names a folder of one machine, ${machinePath[0]}`] : []),
+      ...(isTest(path) && LEFT_OUT.test(line) ? [`${where}: leaves a test out`] : []),
+      ...(isCode(path) && SILENCED.test(line)
+        ? [`${where}: silences the linter without a reason; write it behind ' -- '`]
+        : []),
+    ]
+  })
+}
+
+function isTest(path: string): boolean {
+  return /\.test\.[cm]?[jt]sx?$/.test(path)
+}
+
+function isCode(path: string): boolean {
+  return /\.[cm]?[jt]sx?$/.test(path)
+}

@@ -1,0 +1,39 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface Manifest {
+  name?: string
+  dependencies?: Record<string, string>
+  devDependencies?: Record<string, string>
+  optionalDependencies?: Record<string, string>
+  peerDependencies?: Record<string, string>
+}
+
+export interface Workspace {
+  /** Relative to the root, for example `packages/db`. */
+  folder: string
+  /** The last part of the folder, for example `db`. */
+  room: string
+  manifest: Manifest
+}
+
+/** The packages and apps, by folder. A folder without a package.json is none. */
+export async function listWorkspaces(root: string): Promise<Workspace[]> {
+  const groups = await Promise.all(
+    ['packages', 'apps'].map(async (group) => {
+      const rooms = await readdir(join(root, group)).catch((): string[] => [])
+      return Promise.all(rooms.toSorted().map((room) => readWorkspace(root, group, room)))
+    }),
+  )
+  return groups.flat().filter((workspace) => workspace !== undefined)
+}
+
+async function readWorkspace(
+  root: string,
+  group: string,
+  room: string,
+): Promise<Workspace | undefined> {
+  const folder = `${group}/${room}`
+  const text = await readFile(join(root, folder, 'package.json'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : { folder, room, manifest: JSON.parse(text) as Manifest }
+}

@@ -1,0 +1,35 @@
+// Checks everything that needs no running program: `pnpm check`. One line a check, then what failed and why.
+import { join } from 'node:path'
+import { generateWhenStale } from '../generateWhenStale.ts'
+import { checkBoundaries } from './checkBoundaries.ts'
+import { checkHygiene } from './checkHygiene.ts'
+import { checkLint } from './checkLint.ts'
+import { checkTypes } from './checkTypes.ts'
+import { runChecks } from './runChecks.ts'
+import { runTool } from './runTool.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+const ok = await runChecks({
+  // Types, lint and unused code are about a program that the generated client is part of.
+  prepare: {
+    name: 'generated client',
+    run: async () => {
+      await generateWhenStale()
+      return []
+    },
+  },
+  checks: [
+    { name: 'format', run: () => runTool(root, 'oxfmt', ['--check']) },
+    { name: 'lint', run: () => checkLint(root) },
+    { name: 'types', run: () => checkTypes(root) },
+    { name: 'unused code', run: () => runTool(root, 'knip', ['--no-config-hints']) },
+    // What is imported by its name without being a dependency works on this machine, and not on the next.
+    { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
+    { name: 'boundaries', run: () => checkBoundaries(root) },
+    { name: 'hygiene', run: () => checkHygiene(root) },
+  ],
+  write: (text) => process.stdout.write(text),
+})
+// The exit code, not exit(): what was written to a pipe has yet to get through.
+process.exitCode = ok ? 0 : 1

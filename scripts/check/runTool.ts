@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process'
+import { delimiter, join } from 'node:path'
+
+/** The tools are this workspace's, also when they look at another tree. */
+const PROGRAMS = join(import.meta.dirname, '../../node_modules/.bin')
+const TIMEOUT_MS = 300_000
+
+export interface ToolResult {
+  exitCode: number | null
+  output: string
+}
+
+/** Runs a tool. Its whole output is the one problem, if it ends with anything but 0. */
+export async function runTool(
+  root: string,
+  program: string,
+  args: readonly string[],
+): Promise<readonly string[]> {
+  const { exitCode, output } = await captureTool(root, program, args)
+  return exitCode === 0 ? [] : [output || `${program} ended with ${exitCode} and wrote nothing`]
+}
+
+/** Runs a tool, and resolves to what it wrote, however it ended. */
+export function captureTool(
+  root: string,
+  program: string,
+  args: readonly string[],
+): Promise<ToolResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: root,
+      env: {
+        ...process.env,
+        PATH: [PROGRAMS, process.env['PATH']].join(delimiter),
+        NO_COLOR: '1',
+        TURBO_TELEMETRY_DISABLED: '1',
+        TURBO_NO_UPDATE_NOTIFIER: '1',
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: TIMEOUT_MS,
+      shell: process.platform === 'win32',
+    })
+    let output = ''
+    const append = (chunk: string) => {
+      output += chunk
+    }
+    child.stdout.setEncoding('utf8').on('data', append)
+    child.stderr.setEncoding('utf8').on('data', append)
+    child.on('error', reject)
+    child.on('close', (exitCode) => resolve({ exitCode, output: output.trim() }))
+  })
+}

@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const WORKSPACE_ROOT = join(import.meta.dirname, '..')
+const GENERATED = join(WORKSPACE_ROOT, 'packages/db/src/generated/client.ts')
+const GENERATOR = join(WORKSPACE_ROOT, 'packages/db/generate.mjs')
+/** Names Prisma's version, which the generated code depends on. */
+const MANIFEST = join(WORKSPACE_ROOT, 'packages/db/package.json')
+const SCHEMA_DIR = join(WORKSPACE_ROOT, 'prisma/schema')
+
+export interface GenerateOptions {
+  signal?: AbortSignal
+  /** Wraps the work if there is any, for who wants to say that it takes a while. */
+  around?: (work: () => Promise<void>) => Promise<void>
+}
+
+/**
+ * Generates the Prisma client unless it is newer than everything it is made from. turbo would find the
+ * same out by content, but takes longer to do so than most commands take to run.
+ */
+export async function generateWhenStale(options: GenerateOptions = {}): Promise<void> {
+  const { signal, around = (work) => work() } = options
+  const schemaFiles = (await readdir(SCHEMA_DIR)).map((name) => join(SCHEMA_DIR, name))
+  const sources = await Promise.all([GENERATOR, MANIFEST, ...schemaFiles].map(modifiedAt))
+  if ((await modifiedAt(GENERATED)) > Math.max(...sources)) return
+  await around(() => generate(signal))
+}
+
+async function generate(signal?: AbortSignal): Promise<void> {
+  try {
+    await promisify(execFile)(process.execPath, [GENERATOR], signal ? { signal } : {})
+  } catch (error) {
+    signal?.throwIfAborted()
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string }
+    const output = `${stdout ?? ''}${stderr ?? ''}`.trim()
+    throw new Error(`The Prisma client could not be generated:\n${output}`, { cause: error })
+  }
+}
+
+async function modifiedAt(path: string): Promise<number> {
+  const stats = await stat(path).catch(() => undefined)
+  return stats?.mtimeMs ?? 0
+}

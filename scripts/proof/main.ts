@@ -1,0 +1,346 @@
+// Does what the request for this step wants proved, on a stack of its own, and writes down what came of it.
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createDatabaseClient, acquireEmbeddedPostgres } from '../../packages/db/src/index.ts'
+import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
+import { openStack, type Stack } from './openStack.ts'
+import { createReport, type Report } from './report.ts'
+
+const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
+const REPORT = 'reports/step10-proof.md'
+const SCHEDULE = { CLEANUP_PREVIEW_SESSIONS_CRON: '*/5 * * * * *' }
+
+process.exit(await main())
+
+async function main(): Promise<number> {
+  const startedAt = new Date()
+  const changes = {
+    status: git('status', '--short'),
+    files: git('ls-files'),
+    commit: git('rev-parse', '--short', 'HEAD'),
+  }
+  let stack: Stack | undefined
+  const secrets: string[] = []
+  const report = createReport((text) =>
+    secrets
+      .reduce((redacted, secret) => redacted.replaceAll(secret, '…'), text)
+      .replaceAll(stack?.dataDir ?? '\0', '$DATA_DIR')
+      .replaceAll(WORKSPACE_ROOT, '.'),
+  )
+  try {
+    await report.section('The stack starts', async () => {
+      stack = await openStack(SCHEDULE)
+      report.add({ command: 'npx -y pnpm@12 start', output: startOutput(stack) })
+      const box = startOutput(stack)
+      report.expect('start says that jobs are enabled', /Jobs +enabled/.test(box), box)
+    })
+    if (stack) await prove(stack, report, secrets)
+  } finally {
+    const exitCode = await stack?.close()
+    await report.section('The stack stops', async () => {
+      report.expect('SIGTERM ends it with exit code 0', exitCode === 0, exitCode)
+    })
+  }
+  await report.section('What changed', async () => {
+    report.add({ command: 'git status --short', output: changes.status || '(clean)' })
+    report.add({ command: 'git ls-files', output: changes.files })
+  })
+  const heading = renderHeading(startedAt, changes.commit, report.failures())
+  await writeFile(join(WORKSPACE_ROOT, REPORT), report.render(heading))
+  process.stdout.write(`\nWritten to ${REPORT}\n`)
+  for (const failure of report.failures()) process.stderr.write(`FAILED: ${failure}\n`)
+  return report.failures().length === 0 ? 0 : 1
+}
+
+async function prove(stack: Stack, report: Report, secrets: string[]): Promise<void> {
+  const call = createCaller(stack, report)
+  const database = await acquireEmbeddedPostgres({ dataDir: stack.dataDir })
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'proof',
+    onPoolError: () => undefined,
+  })
+  const tokens = { owner: '', admin: '', staff: '' }
+  try {
+    await report.section('Log-in', async () => {
+      for (const role of ['owner', 'admin', 'staff'] as const) {
+        const credentials = { email: `${role}@example.com`, password: DEMO_PASSWORD }
+        const { status, body } = await call('POST', '/api/auth/login', {
+          json: credentials,
+          show: false,
+        })
+        tokens[role] = String(body['token'])
+        secrets.push(tokens[role])
+        report.expect(`${role} logs in`, status === 200, status)
+      }
+    })
+
+    await report.section('The scheduler runs jobs', async () => {
+      const finished = await stackLine(
+        stack,
+        (line) => line.includes('job run finished') && line.includes('cleanupPreviewSessions'),
+      )
+      const { runId } = JSON.parse(finished.slice(finished.indexOf('{'))) as { runId: string }
+      const lines = stack.lines.filter(
+        (line) => line.includes('Jobs scheduler enabled') || line.includes(runId),
+      )
+      report.add({
+        text: `Log lines of the worker, with ${describeSchedule()}:`,
+        output: lines.map((line) => line.slice(line.indexOf('{'))).join('\n'),
+      })
+      report.expect(
+        '`Jobs scheduler enabled` is logged',
+        lines.some((line) => line.includes('Jobs scheduler enabled')),
+        lines,
+      )
+      report.expect(
+        'start and end of a run are logged',
+        lines.filter((line) => line.includes('job run')).length === 2,
+        lines,
+      )
+    })
+
+    await report.section('Preview clean-up', async () => {
+      const created = await call('POST', '/api/preview-sessions', {
+        token: tokens.staff,
+        json: { label: 'spring catalogue', ttlSeconds: 2 },
+      })
+      secrets.push(String(created.body['token']))
+      const path = `/api/public/preview/${String(created.body['token'])}`
+      const valid = await call('GET', path)
+      report.expect(
+        'a fresh preview is valid',
+        valid.status === 200 && valid.body['valid'] === true,
+        valid,
+      )
+
+      const revoked = await call('POST', '/api/preview-sessions', {
+        token: tokens.staff,
+        json: { label: 'withdrawn', ttlSeconds: 3_600 },
+        show: false,
+      })
+      secrets.push(String(revoked.body['token']))
+      await call('POST', `/api/preview-sessions/${String(revoked.body['id'])}/revoke`, {
+        token: tokens.staff,
+      })
+      await call('POST', '/api/preview-sessions', {
+        token: tokens.staff,
+        json: { label: 'imported, past its time', expiresAt: '2020-01-01T00:00:00Z' },
+      }).then(({ body }) => secrets.push(String(body['token'])))
+
+      const ids = [created.body['id'], revoked.body['id']] as string[]
+      await eventually(async () => {
+        const rows = await prisma.previewSession.findMany({ where: { id: { in: ids } } })
+        return rows.every(({ status }) => status === 'expired')
+      })
+      const cleaned = await runsThatCleaned(prisma)
+      report.add({
+        text: 'A tick later, the runs that cleaned:',
+        output: JSON.stringify(cleaned, null, 2),
+      })
+      const rows = await prisma.previewSession.findMany({
+        where: { id: { in: ids } },
+        select: { label: true, status: true, revoked: true },
+      })
+      report.add({ text: 'The rows in the database:', output: JSON.stringify(rows, null, 2) })
+      const rejected = await call('GET', path)
+      report.expect(
+        'the validate endpoint rejects it now',
+        rejected.status === 410 && rejected.body['reason'] === 'expired',
+        rejected,
+      )
+
+      await call('POST', '/api/preview-sessions', {
+        token: tokens.staff,
+        json: { label: 'for the manual run', expiresAt: '2020-01-01T00:00:00Z' },
+        show: false,
+      }).then(({ body }) => secrets.push(String(body['token'])))
+      runOnce(stack, report, ['cleanupPreviewSessions'])
+      const again = runOnce(stack, report, ['cleanupPreviewSessions', '--json'])
+      const details = (JSON.parse(again.stdout) as { details: { cleaned: number } }).details
+      report.expect(
+        'a second run cleans nothing and is recorded all the same',
+        details.cleaned === 0,
+        details,
+      )
+    })
+
+    await report.section('i18n cache clean-up', async () => {
+      const createdAt = new Date(Date.now() - 31 * 86_400_000)
+      const entry = { locale: 'de', key: 'proof.old', value: 'alt', createdAt }
+      await prisma.i18nCacheEntry.create({ data: entry })
+      report.add({ text: 'An entry that is 31 days old:', output: JSON.stringify(entry, null, 2) })
+      const before = await call('GET', '/api/i18n/de/proof.old')
+      report.expect(
+        'it is served from the cache',
+        before.status === 200 && before.cache === 'hit',
+        before,
+      )
+      const { stdout } = runOnce(stack, report, ['cleanupI18nCache', '--json'])
+      const { details } = JSON.parse(stdout) as { details: { cleaned: number } }
+      report.expect('the run counts it', details.cleaned >= 1, details)
+      const count = await prisma.i18nCacheEntry.count({ where: { key: 'proof.old' } })
+      report.expect('the entry is gone', count === 0, count)
+      const after = await call('GET', '/api/i18n/de/proof.old')
+      report.expect('it is not served any more', after.status === 404, after)
+    })
+
+    await report.section('GET /api/jobs/runs', async () => {
+      const admin = await call('GET', '/api/jobs/runs?limit=3', { token: tokens.admin })
+      const runs = admin.body['runs'] as unknown[]
+      report.expect('an admin gets rows', admin.status === 200 && runs.length === 3, admin.status)
+      const staff = await call('GET', '/api/jobs/runs?limit=3', { token: tokens.staff })
+      report.expect('staff gets 403', staff.status === 403, staff)
+      const nobody = await call('GET', '/api/jobs/runs?limit=3')
+      report.expect('nobody gets 401', nobody.status === 401, nobody)
+    })
+
+    await report.section('scripts/verify.sh', async () => {
+      const { status, stdout } = run('bash', ['scripts/verify.sh'], {
+        ...stack.env,
+        BASE_URL: stack.baseUrl,
+      })
+      report.add({ command: 'bash scripts/verify.sh', output: stdout })
+      report.expect('it passes', status === 0, status)
+    })
+  } finally {
+    await prisma.$disconnect()
+    await database.release()
+  }
+}
+
+interface CallOptions {
+  token?: string
+  json?: unknown
+  /** Whether the report shows it. Default true. */
+  show?: boolean
+}
+
+interface Answer {
+  status: number
+  /** The x-cache header. */
+  cache: string | null
+  body: Record<string, unknown>
+}
+
+/** Calls the API and shows the call as the curl command that does the same. */
+function createCaller(stack: Stack, report: Report) {
+  return async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
+    const { token, json, show = true } = options
+    const response = await fetch(`${stack.baseUrl}${path}`, {
+      method,
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(json !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(json !== undefined && { body: JSON.stringify(json) }),
+    })
+    const body = (await response.json()) as Record<string, unknown>
+    const cache = response.headers.get('x-cache')
+    const command = [
+      `curl -i${method === 'GET' ? '' : ` -X ${method}`}`,
+      token && `-H 'Authorization: Bearer ${token}'`,
+      json !== undefined && `--json '${JSON.stringify(json)}'`,
+      `$BASE_URL${path}`,
+    ].filter(Boolean)
+    const head = `HTTP ${response.status}${cache ? `\nx-cache: ${cache}` : ''}`
+    if (show)
+      report.add({
+        command: command.join(' '),
+        output: `${head}\n${JSON.stringify(body, null, 2)}`,
+      })
+    return { status: response.status, cache, body }
+  }
+}
+
+function runOnce(stack: Stack, report: Report, args: string[]) {
+  // What `pnpm worker:once` runs, without pnpm, which need not be on this process's PATH.
+  const result = run(process.execPath, ['scripts/source.ts', 'apps/worker/src/once.ts', ...args], {
+    ...stack.env,
+    LOG_LEVEL: 'warn',
+  })
+  const command = `pnpm worker:once ${args.join(' ')}`
+  report.add({
+    command: `${command}; echo "exit code $?"`,
+    output: `${result.stdout}exit code ${result.status}`,
+  })
+  report.expect(`\`${command}\` exits with 0`, result.status === 0, result.stderr)
+  return result
+}
+
+function run(command: string, args: string[], env: NodeJS.ProcessEnv) {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: WORKSPACE_ROOT,
+    env,
+    encoding: 'utf8',
+    timeout: 120_000,
+  })
+  return { status, stdout, stderr }
+}
+
+async function runsThatCleaned(prisma: ReturnType<typeof createDatabaseClient>) {
+  const runs = await prisma.jobRun.findMany({
+    where: { name: 'cleanupPreviewSessions', trigger: 'schedule' },
+    orderBy: { startedAt: 'desc' },
+    take: 20,
+    select: {
+      name: true,
+      status: true,
+      trigger: true,
+      scheduledFor: true,
+      startedAt: true,
+      endedAt: true,
+      details: true,
+    },
+  })
+  return runs.filter(({ details }) => ((details as { cleaned?: number } | null)?.cleaned ?? 0) > 0)
+}
+
+async function stackLine(stack: Stack, matches: (line: string) => boolean): Promise<string> {
+  let found: string | undefined
+  await eventually(async () => (found = stack.lines.find(matches)) !== undefined)
+  return found ?? ''
+}
+
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error('It did not happen within 30 s')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+function startOutput(stack: Stack): string {
+  return stack.lines.slice(0, stack.lines.findIndex((line) => line.startsWith('╰')) + 1).join('\n')
+}
+
+function describeSchedule(): string {
+  return Object.entries(SCHEDULE)
+    .map(([name, value]) => `\`${name}='${value}'\``)
+    .join(', ')
+}
+
+function git(...args: string[]): string {
+  return spawnSync('git', args, { cwd: WORKSPACE_ROOT, encoding: 'utf8' }).stdout
+}
+
+function renderHeading(startedAt: Date, commit: string, failures: string[]): string {
+  const verdict =
+    failures.length === 0
+      ? 'Everything held.'
+      : `**${failures.length} of the steps failed**: ${failures.join('; ')}.`
+  return `# Step 10: proof
+
+Written by \`pnpm proof\`, which starts a stack of its own on an empty data folder and does each of these
+for real. Tokens are shortened to \`…\`; \`$BASE_URL\` is where the API listened.
+
+${verdict}
+
+| | |
+|---|---|
+| Started | ${startedAt.toISOString()} |
+| Commit | ${commit.trim()} |
+| Node | ${process.version} |
+`
+}

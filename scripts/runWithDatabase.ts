@@ -1,0 +1,32 @@
+import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
+import { acquireDatabase, databaseProblem } from '../packages/db/src/index.ts'
+import { EnvironmentError, listenForStop } from '../packages/process/src/index.ts'
+import type { Job } from '../packages/runtime/src/contract/index.ts'
+
+/**
+ * Runs a command that needs the database and prints the sentence that it returns. The command ends in its
+ * own time also when it is asked to stop: else the embedded database would be left running.
+ * Resolves to the exit code.
+ */
+export async function runWithDatabase(
+  command: (context: { url: string; jobs: readonly Job[] }) => Promise<string>,
+): Promise<number> {
+  try {
+    const env = readWorkerEnvironment(process.env)
+    listenForStop({ isSupervised: false })
+    const database = await acquireDatabase(env, (message) => process.stderr.write(`${message}\n`))
+    try {
+      const problem = await databaseProblem(database.url)
+      if (problem !== null) throw new EnvironmentError([problem])
+      const message = await command({ url: database.url, jobs: env.jobs })
+      process.stdout.write(`${message}\n`)
+      return 0
+    } finally {
+      await database.release()
+    }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    process.stderr.write(`${error instanceof EnvironmentError ? error.message : error.stack}\n`)
+    return 1
+  }
+}

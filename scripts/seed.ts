@@ -1,0 +1,23 @@
+import { runWithDatabase } from './runWithDatabase.ts'
+import { migrateDatabase } from './migrate/migrateDatabase.ts'
+import { DEMO_PASSWORD, seedDemoData } from './seed/seedDemoData.ts'
+
+process.exit(await main())
+
+async function main(): Promise<number> {
+  // Everybody knows the demo accounts' password.
+  const { NODE_ENV, REPLIT_DEPLOYMENT } = process.env
+  if (NODE_ENV === 'production' || REPLIT_DEPLOYMENT === '1') {
+    const variable = NODE_ENV === 'production' ? 'NODE_ENV=production' : 'REPLIT_DEPLOYMENT=1'
+    process.stderr.write(
+      `Demo accounts are never made in production (${variable}). Unset it where this is not production.\n`,
+    )
+    return 1
+  }
+  return runWithDatabase(async ({ url, jobs }) => {
+    await migrateDatabase({ url, jobs })
+    const { isNew, demoUsers } = await seedDemoData(url)
+    if (!isNew) return 'There are users already: no demo data added.'
+    return `Demo data added; log in as ${demoUsers.map(({ email }) => email).join(', ')}, password ${DEMO_PASSWORD}.`
+  })
+}

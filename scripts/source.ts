@@ -1,0 +1,24 @@
+// Runs a TypeScript entry from source: generates the Prisma client when its schema changed, then becomes
+// the entry, so that signals, exit code and terminal are the entry's own.
+import { spawnSync } from 'node:child_process'
+import { generateWhenStale } from './generateWhenStale.ts'
+
+const [entry, ...args] = process.argv.slice(2)
+if (entry === undefined) {
+  process.stderr.write('Usage: node scripts/source.ts <entry.ts> [arguments]\n')
+  process.exit(2)
+}
+
+try {
+  await generateWhenStale()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
+}
+
+const command = ['--conditions=@roundsman/source', entry, ...args]
+if (process.platform === 'win32') {
+  // Windows cannot replace a process by another.
+  process.exit(spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1)
+}
+process.execve?.(process.execPath, [process.execPath, ...command], process.env)

@@ -1,0 +1,49 @@
+// Starts everything that the product consists of, and ends with it.
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
+import { generateWhenStale } from '../generateWhenStale.ts'
+import { resolveFromSource } from '../resolveFromSource.ts'
+import { createProgress } from './createProgress.ts'
+import { createStopRequest, INTERRUPTED, StopRequested } from './createStopRequest.ts'
+
+// Whoever read our output may have gone, which is no reason to leave processes behind.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
+// It is in vain where the folder cannot be written to, and that is all.
+enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/compile'))
+
+process.exit(await main())
+
+async function main(): Promise<number> {
+  const stopRequest = createStopRequest()
+  const progress = createProgress(process.stdout)
+  try {
+    await generateWhenStale({
+      signal: stopRequest.signal,
+      around: (work) => progress.step('Generating the Prisma client', work),
+    })
+    // What follows imports the generated client.
+    resolveFromSource()
+    const { start } = await import('./start.ts')
+    const exitCode = await start({ isDev: process.argv.includes('--dev'), progress, stopRequest })
+    return stopRequest.isImpatient() ? INTERRUPTED : exitCode
+  } catch (error) {
+    if (stopRequest.signal.aborted && isGivenUp(error)) {
+      return stopRequest.isImpatient() ? INTERRUPTED : 0
+    }
+    process.stderr.write(`${describe(error)}\n`)
+    return 1
+  }
+}
+
+/** Node's own functions reject with an AbortError that has our reason as its cause. */
+function isGivenUp(error: unknown): boolean {
+  return error instanceof StopRequested || (error instanceof Error && error.name === 'AbortError')
+}
+
+/** What was foreseen explains itself; for anything else the place matters. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const isForeseen = error.name === 'Error' || error.name === 'EnvironmentError'
+  return isForeseen ? error.message : (error.stack ?? error.message)
+}

@@ -1,0 +1,30 @@
+import { readApiEnvironment } from '../../apps/api/src/env.ts'
+import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
+import { EnvironmentError } from '../../packages/process/src/index.ts'
+
+export type StackEnvironment = ReturnType<typeof readStackEnvironment>
+
+/**
+ * The environments of both apps, and what they say of the stack as a whole.
+ * @throws EnvironmentError with the problems of both, each once
+ */
+export function readStackEnvironment(source: NodeJS.ProcessEnv) {
+  const api = attempt(() => readApiEnvironment(source))
+  const worker = attempt(() => readWorkerEnvironment(source))
+  if ('problems' in api || 'problems' in worker) {
+    const problems = [api, worker].flatMap((one) => ('problems' in one ? one.problems : []))
+    throw new EnvironmentError([...new Set(problems)])
+  }
+  // A published Replit app is production, whether or not it says so in the usual way.
+  const isProduction = api.value.NODE_ENV === 'production' || source['REPLIT_DEPLOYMENT'] === '1'
+  return { api: api.value, worker: worker.value, isProduction }
+}
+
+function attempt<Value>(read: () => Value): { value: Value } | { problems: readonly string[] } {
+  try {
+    return { value: read() }
+  } catch (error) {
+    if (error instanceof EnvironmentError) return { problems: error.problems }
+    throw error
+  }
+}

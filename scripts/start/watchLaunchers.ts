@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { promisify } from 'node:util'
+
+const LAUNCHERS = new Set(['npx', 'npm', 'npx-cli.js', 'npm-cli.js', 'pnpm', 'pnpx', 'pn', 'pnx'])
+const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'ash', 'busybox'])
+
+interface ProcessInfo {
+  pid: number
+  parentPid: number
+  words: string[]
+}
+
+export interface WatchLaunchersOptions {
+  /** Default 500 ms. */
+  intervalMs?: number
+}
+
+/**
+ * Calls back when one of the npx, pnpm and shells between them that started this process has ended.
+ *
+ * `npx pnpm start` is npx, a shell, pnpm, a shell, node. npx hands SIGTERM to its shell, which dies of it
+ * and tells nobody, so that pnpm and node would go on for ever; and a SIGKILL tells nobody in any case.
+ * What a death changes for sure is the parent of the next one in line. Started without them, as a
+ * service is, there is nobody to watch.
+ */
+export function watchLaunchers(
+  onEnd: (name: string) => void,
+  { intervalMs = 500 }: WatchLaunchersOptions = {},
+): void {
+  if (process.platform === 'win32') return
+  const began = findLaunchers()
+  const poll = async () => {
+    const launchers = await began
+    if (launchers.length === 0) return
+    let pid = process.pid
+    for (const launcher of launchers) {
+      const parentPid = pid === process.pid ? process.ppid : (await readProcess(pid))?.parentPid
+      if (parentPid !== launcher.pid) return onEnd(nameOf(launcher))
+      pid = launcher.pid
+    }
+    setTimeout(() => void poll(), intervalMs).unref()
+  }
+  void poll()
+}
+
+/** From our parent upwards, ending with a launcher: a shell above it is the user's own. */
+async function findLaunchers(): Promise<ProcessInfo[]> {
+  const chain: ProcessInfo[] = []
+  let length = 0
+  for (let pid = process.ppid; pid > 1;) {
+    const found = await readProcess(pid)
+    if (found === undefined) break
+    const name = nameOf(found)
+    if (!LAUNCHERS.has(name) && !SHELLS.has(name)) break
+    chain.push(found)
+    if (LAUNCHERS.has(name)) length = chain.length
+    pid = found.parentPid
+  }
+  return chain.slice(0, length)
+}
+
+/** npm calls itself `npm exec …`; before it does so, it is node with npx-cli.js as its first argument. */
+function nameOf({ words }: ProcessInfo): string {
+  const [program = '', ...args] = words
+  const name = basename(program)
+  return name === 'node' ? basename(args.find((arg) => !arg.startsWith('-')) ?? '') : name
+}
+
+async function readProcess(pid: number): Promise<ProcessInfo | undefined> {
+  return process.platform === 'linux' ? readFromProc(pid) : readFromPs(pid)
+}
+
+async function readFromProc(pid: number): Promise<ProcessInfo | undefined> {
+  try {
+    const [stat, commandLine] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+    ])
+    // The name in brackets may hold anything; what follows the last bracket is state and parent.
+    const parentPid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    const args = commandLine.split('\0').filter((arg) => arg !== '')
+    // A process that renamed itself has one string instead.
+    return { pid, parentPid, words: args.length === 1 ? (args[0] ?? '').split(' ') : args }
+  } catch {
+    return undefined
+  }
+}
+
+async function readFromPs(pid: number): Promise<ProcessInfo | undefined> {
+  try {
+    const args = ['-o', 'ppid=,args=', '-p', String(pid)]
+    const { stdout } = await promisify(execFile)('ps', args)
+    const [parent, ...words] = stdout.trim().split(/\s+/)
+    return { pid, parentPid: Number(parent), words }
+  } catch {
+    return undefined
+  }
+}

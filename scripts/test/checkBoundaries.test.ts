@@ -1,0 +1,217 @@
+import { describe, expect, test } from 'vitest'
+import { checkBoundaries } from '../check/checkBoundaries.ts'
+import { writeTree } from './writeTree.ts'
+
+/** The problems of a tree with this one file, or these. */
+async function problemsOf(files: Readonly<Record<string, string>>): Promise<readonly string[]> {
+  return checkBoundaries(await writeTree(files))
+}
+
+const allowed = [
+  ['packages/jobs/src/a.ts', '@roundsman/runtime/contract'],
+  ['packages/testing/src/a.ts', '@roundsman/db'],
+  ['apps/api/src/a.ts', '@roundsman/db'],
+  ['apps/api/src/a.ts', '@roundsman/process'],
+  ['apps/api/src/a.ts', '@roundsman/jobs'],
+  ['apps/api/src/a.ts', '@roundsman/runtime/client'],
+  ['apps/api/src/a.ts', '@roundsman/runtime/contract'],
+  ['apps/worker/src/a.ts', '@roundsman/db'],
+  ['apps/worker/src/a.ts', '@roundsman/process'],
+  ['apps/worker/src/a.ts', '@roundsman/jobs'],
+  ['apps/worker/src/a.ts', '@roundsman/runtime/worker'],
+  ['apps/worker/src/a.ts', '@roundsman/runtime/contract'],
+  ['apps/worker/test/a.test.ts', '@roundsman/testing'],
+  ['packages/runtime/test/a.test.ts', '@roundsman/db'],
+  ['packages/runtime/test/a.test.ts', '@roundsman/runtime/worker'],
+  ['packages/runtime/test/worker/a.test.ts', '../../src/worker/scheduler.ts'],
+  ['packages/runtime/src/queue/a.ts', 'pg-boss'],
+  ['packages/runtime/src/worker/a.ts', 'node-cron'],
+  ['packages/runtime/src/worker/a.ts', '../queue/queue.ts'],
+  ['packages/runtime/src/client/a.ts', '../queue/queue.ts'],
+  ['apps/api/src/routes/a.ts', '../app.ts'],
+  ['apps/api/src/a.ts', '../package.json'],
+  ['apps/api/src/a.ts', 'fastify'],
+  ['scripts/seed/a.ts', '../../packages/db/src/index.ts'],
+  ['scripts/start/a.ts', '../../apps/worker/src/env.ts'],
+  ['vitest.config.ts', './packages/testing/src/closingLine.ts'],
+] as const
+
+test.each(allowed)('%s may import %s', async (path, specifier) => {
+  expect(await problemsOf({ [path]: `import { a } from '${specifier}'\n` })).toEqual([])
+})
+
+const forbidden = [
+  // db, runtime and process know nothing of ours.
+  ['packages/db/src/a.ts', '@roundsman/runtime/contract'],
+  ['packages/db/src/a.ts', '@roundsman/process'],
+  ['packages/db/src/a.ts', '@roundsman/jobs'],
+  ['packages/db/src/a.ts', '@roundsman/testing'],
+  ['packages/runtime/src/worker/a.ts', '@roundsman/db'],
+  ['packages/runtime/src/worker/a.ts', '@roundsman/process'],
+  ['packages/runtime/src/worker/a.ts', '@roundsman/jobs'],
+  ['packages/runtime/src/worker/a.ts', '@roundsman/testing'],
+  ['packages/process/src/a.ts', '@roundsman/db'],
+  ['packages/process/src/a.ts', '@roundsman/runtime/contract'],
+  // The catalogue knows the contract only.
+  ['packages/jobs/src/a.ts', '@roundsman/runtime/client'],
+  ['packages/jobs/src/a.ts', '@roundsman/runtime/worker'],
+  ['packages/jobs/src/a.ts', '@roundsman/db'],
+  ['packages/testing/src/a.ts', '@roundsman/runtime/worker'],
+  ['packages/testing/src/a.ts', '@roundsman/process'],
+  // The API schedules nothing and executes nothing; the worker enqueues in the name of nobody.
+  ['apps/api/src/a.ts', '@roundsman/runtime/worker'],
+  ['apps/api/src/a.ts', '@roundsman/runtime'],
+  ['apps/api/src/a.ts', '@roundsman/runtime/queue'],
+  ['apps/api/src/a.ts', '@roundsman/testing'],
+  ['apps/worker/src/a.ts', '@roundsman/runtime/client'],
+  ['apps/worker/src/a.ts', '@roundsman/testing'],
+  ['apps/console/src/a.ts', '@roundsman/db'],
+  // An app imports no app.
+  ['apps/api/src/a.ts', '@roundsman/worker'],
+  ['apps/worker/src/a.ts', '@roundsman/api'],
+  ['apps/console/src/a.ts', '@roundsman/api'],
+  ['apps/api/test/a.test.ts', '@roundsman/worker'],
+  // Tests get a little more, and not everything.
+  ['packages/db/test/a.test.ts', '@roundsman/runtime/worker'],
+  ['packages/runtime/test/a.test.ts', '@roundsman/jobs'],
+  ['packages/process/test/a.test.ts', '@roundsman/api'],
+  // Past the exports of a package.
+  ['apps/api/src/a.ts', '@roundsman/db/src/client.ts'],
+  ['apps/api/src/a.ts', '../../../packages/db/src/client.ts'],
+  ['apps/api/src/deep/a.ts', '../../../../packages/runtime/src/worker/index.ts'],
+  ['apps/api/src/a.ts', '../../worker/src/main.ts'],
+  ['packages/db/src/a.ts', '../../runtime/src/queue/boss.ts'],
+  ['packages/db/test/a.test.ts', '../../testing/src/index.ts'],
+  ['apps/worker/src/a.ts', '../../../scripts/seed/seedDemoData.ts'],
+  ['apps/worker/src/a.ts', '../../..'],
+  ['apps/api/src/a.ts', '#worker'],
+  ['apps/api/src/a.ts', 'file:///somewhere/main.ts'],
+  // The engine's engines.
+  ['apps/worker/src/a.ts', 'pg-boss'],
+  ['apps/worker/test/a.test.ts', 'pg-boss'],
+  ['scripts/proof/a.ts', 'pg-boss'],
+  ['packages/db/src/a.ts', 'pg-boss/dist/index.js'],
+  ['apps/worker/src/a.ts', 'node-cron'],
+  ['packages/runtime/src/contract/a.ts', 'node-cron'],
+  ['packages/runtime/src/queue/a.ts', 'node-cron'],
+  // Within the engine.
+  ['packages/runtime/src/contract/a.ts', '../client/index.ts'],
+  ['packages/runtime/src/contract/a.ts', '../worker/index.ts'],
+  ['packages/runtime/src/contract/a.ts', '../queue/queue.ts'],
+  ['packages/runtime/src/contract/a.ts', '@roundsman/runtime/worker'],
+  ['packages/runtime/src/client/a.ts', '../worker/runs.ts'],
+  ['packages/runtime/src/client/a.ts', '../worker'],
+  ['packages/runtime/src/client/a.ts', '@roundsman/runtime/worker'],
+  ['packages/runtime/src/client/a.ts', '../detour.ts'],
+  ['packages/runtime/src/queue/a.ts', '../worker/runs.ts'],
+] as const
+
+test.each(forbidden)('%s may not import %s', async (path, specifier) => {
+  const problems = await problemsOf({ [path]: `\nimport { a } from '${specifier}'\n` })
+  expect(problems).toEqual([expect.stringMatching(`^${path}:2: `)])
+})
+
+describe('whatever the kind of import', () => {
+  const name = '@roundsman/runtime/worker'
+  const path = '../../../packages/runtime/src/worker/index.ts'
+  const kinds = (specifier: string) => [
+    `import '${specifier}'`,
+    `import worker from '${specifier}'`,
+    `import * as worker from '${specifier}'`,
+    `import type { Worker } from '${specifier}'`,
+    `import { type Worker } from '${specifier}'`,
+    `export * from '${specifier}'`,
+    `export { createWorker } from '${specifier}'`,
+    `export type { Worker } from '${specifier}'`,
+    `type Worker = import('${specifier}').Worker`,
+    `let worker: typeof import('${specifier}')`,
+    `const { createWorker } = await import('${specifier}')`,
+    `const start = async () => (await import('${specifier}')).createWorker()`,
+    `const worker = import(\`${specifier}\`)`,
+    `const worker = import(\`${specifier}\${suffix}\`)`,
+    `const worker = require('${specifier}')`,
+    `const worker = require.resolve('${specifier}')`,
+    `import worker = require('${specifier}')`,
+    `const load = createRequire(import.meta.url); load('${specifier}')`,
+    `const load = module.createRequire(import.meta.url); load.resolve('${specifier}')`,
+    `createRequire(import.meta.url)('${specifier}')`,
+    `const url = import.meta.resolve('${specifier}')`,
+    `export { a } from\n  // A comment in between.\n  "${specifier}"`,
+  ]
+
+  test.each([...kinds(name), ...kinds(path)])('the API may not: %s', async (text) => {
+    expect(await problemsOf({ 'apps/api/src/a.ts': text })).toHaveLength(1)
+  })
+
+  test.each(['mts', 'cts', 'tsx', 'js', 'mjs', 'jsx'])('in a .%s file', async (extension) => {
+    const files = { [`apps/api/src/a.${extension}`]: `import { createWorker } from '${name}'` }
+    expect(await problemsOf(files)).toHaveLength(1)
+  })
+
+  test('what only looks like an import is none', async () => {
+    const text = [
+      `// import { createWorker } from '${name}'`,
+      `const example = "import { createWorker } from '${name}'"`,
+      `const pattern = /require\\('pg-boss'\\)/`,
+      `const resolved = path.resolve('../../worker')`,
+    ].join('\n')
+    expect(await problemsOf({ 'apps/api/src/a.ts': text })).toEqual([])
+  })
+})
+
+test('the console takes types of the API, and nothing else', async () => {
+  const console = (text: string) => problemsOf({ 'apps/console/src/a.ts': text })
+  expect(await console(`import type { Run } from '@roundsman/api'`)).toEqual([])
+  expect(await console(`type Run = import('@roundsman/api').Run`)).toEqual([])
+  // The import itself stays, and runs the module.
+  expect(await console(`import { type Run } from '@roundsman/api'`)).toHaveLength(1)
+})
+
+test('a computed import is refused unless its file is listed', async () => {
+  const text = 'export const load = (name: string) => import(name)'
+  expect(await problemsOf({ 'apps/api/src/a.ts': text })).toEqual([
+    expect.stringContaining('apps/api/src/a.ts:1: imports by a computed name'),
+  ])
+  expect(await problemsOf({ 'packages/db/src/embedded/prepareBinaries.ts': text })).toEqual([])
+})
+
+test('a file that does not parse is a problem, not a file without imports', async () => {
+  expect(await problemsOf({ 'apps/api/src/a.ts': 'import {' })).toEqual([
+    expect.stringContaining('apps/api/src/a.ts: does not parse'),
+  ])
+})
+
+test('a new room is refused until the table has a row for it', async () => {
+  const manifest = JSON.stringify({ name: '@roundsman/billing' })
+  const files = { 'packages/billing/package.json': manifest, 'packages/billing/src/a.ts': '' }
+  expect(await problemsOf(files)).toEqual([
+    expect.stringContaining('packages/billing has no row in MAY_IMPORT'),
+  ])
+})
+
+describe('a package.json', () => {
+  const problemsOfApi = (manifest: object) =>
+    problemsOf({
+      'apps/api/package.json': JSON.stringify({ name: '@roundsman/api', ...manifest }),
+    })
+
+  test('may name what the room may import', async () => {
+    const dependencies = { '@roundsman/runtime': 'workspace:*', fastify: '5.12.8' }
+    const devDependencies = { '@roundsman/testing': 'workspace:*' }
+    expect(await problemsOfApi({ dependencies, devDependencies })).toEqual([])
+  })
+
+  test.each([
+    ['an app', { dependencies: { '@roundsman/worker': 'workspace:*' } }],
+    ['what is for tests', { dependencies: { '@roundsman/testing': 'workspace:*' } }],
+    ['an app, for tests', { devDependencies: { '@roundsman/worker': 'workspace:*' } }],
+    ['an app, as a peer', { peerDependencies: { '@roundsman/worker': 'workspace:*' } }],
+    ['one of ours by an alias', { dependencies: { engine: 'workspace:@roundsman/worker@*' } }],
+    ['one of ours by its folder', { dependencies: { engine: 'link:../worker' } }],
+    ['the queue', { dependencies: { 'pg-boss': '12.38.0' } }],
+    ['the clock', { optionalDependencies: { 'node-cron': '4.6.0' } }],
+    ['itself by another name', { name: '@roundsman/backend' }],
+  ])('may not name %s', async (_what, manifest) => {
+    expect(await problemsOfApi(manifest)).toHaveLength(1)
+  })
+})

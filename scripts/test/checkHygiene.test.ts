@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { checkHygiene } from '../check/checkHygiene.ts'
+import { writeTree } from './writeTree.ts'
+
+/** Put together here, so that this file has none of what it looks for. */
+const path = (...parts: string[]) => ['', ...parts].join('/')
+const silence = (rest: string) =>
+  ['// oxlint', 'disable', `next-line no-console${rest}\n`].join('-')
+const leavingOut = (how: string) => [how, 'true'].join(': ')
+
+const problemsOf = async (files: Record<string, string>) => checkHygiene(await writeTree(files))
+
+test.each([
+  `see ${path('home', 'somebody', 'notes.md')}`,
+  `cd ${path('root', 'project')}`,
+  `"${path('work', 'main')}"`,
+  `(${path('Users', 'somebody')})`,
+  ['C:', 'Users', 'somebody'].join('\\'),
+])('a path of one machine: %s', async (text) => {
+  expect(await problemsOf({ 'docs/a.md': `\n${text}\n` })).toEqual([
+    expect.stringContaining('docs/a.md:2: names a folder of one machine'),
+  ])
+})
+
+test.each([
+  'packages/runtime/src/worker/index.ts',
+  'https://example.com/work/home/x',
+  './home/x, ../work/x, $HOME/work/x',
+  path('workers', 'x'),
+  path('usr', 'lib'),
+])('no path of one machine: %s', async (text) => {
+  expect(await problemsOf({ 'docs/a.md': text })).toEqual([])
+})
+
+test('a file that is too large, and none that is ignored', async () => {
+  const large = 'x'.repeat(1_500_001)
+  const files = { 'reports/a.txt': large, 'b.log': large, '.gitignore': '*.log\n' }
+  expect(await problemsOf(files)).toEqual([expect.stringContaining('reports/a.txt: has 1500001')])
+})
+
+test('a test that is left out by an option', async () => {
+  const text = `test('a', { ${leavingOut('skip')} }, run)\ntest('b', { ${leavingOut('only')} }, run)\n`
+  expect(await problemsOf({ 'scripts/test/a.test.ts': text })).toHaveLength(2)
+  expect(await problemsOf({ 'scripts/a.ts': text })).toEqual([])
+})
+
+test('a linter that is silenced without a reason', async () => {
+  expect(await problemsOf({ 'scripts/a.ts': silence('') })).toHaveLength(1)
+  expect(await problemsOf({ 'scripts/a.ts': silence(' -- prints for people') })).toEqual([])
+})

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { checkLint } from '../check/checkLint.ts'
+import { writeTree } from './writeTree.ts'
+
+const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
+const CONFIGURATION = ['.oxlintrc.json', '.gitignore', 'tsconfig.base.json', 'tsconfig.tests.json']
+
+const clean = 'export function double(value: number): number {\n  return value * 2\n}\n'
+
+/** A tree under this workspace's configuration. */
+async function problemsOf(files: Record<string, string>): Promise<readonly string[]> {
+  const configuration = await Promise.all(
+    CONFIGURATION.map(async (path) => [path, await readFile(join(WORKSPACE_ROOT, path), 'utf8')]),
+  )
+  return checkLint(
+    await writeTree({
+      ...(Object.fromEntries(configuration) as Record<string, string>),
+      'tsconfig.json': '{ "files": [], "references": [{ "path": "tsconfig.tests.json" }] }',
+      // The compiler's options ask for these types.
+      'node_modules/@types/node/index.d.ts':
+        'declare const process: { env: Record<string, string> }\ndeclare const console: { log(text: string): void }\n',
+      'packages/db/tsconfig.json': '{ "extends": "../../tsconfig.base.json", "include": ["src"] }',
+      'packages/db/src/double.ts': clean,
+      'packages/db/src/save.ts': 'export async function save(): Promise<void> {}\n',
+      ...files,
+    }),
+  )
+}
+
+test('finds nothing in clean code, and looks at it', async () => {
+  expect(await problemsOf({ 'node_modules/any/index.js': 'var a = 1\n' })).toEqual([])
+})
+
+test.each([
+  ['no-floating-promises', `import { save } from './save.ts'\nsave()\n`],
+  ['no-explicit-any', 'export const a: any = 1\n'],
+  ['no-default-export', 'export default function a() {}\n'],
+  ['no-console', `export const a = () => console.log('a')\n`],
+  ['no-restricted-properties', 'export const a = process.env.A\n'],
+  ['no-restricted-properties', 'export const { env } = process\n'],
+  ['no-restricted-imports', `import { env } from 'node:process'\nexport const a = env.A\n`],
+  ['consistent-type-imports', `import { A } from './double.ts'\nexport const a = (b: A) => b\n`],
+  ['no-debugger', 'debugger\n'],
+  ['no-unused-vars', 'const a = 1\n'],
+  ['Unused oxlint-disable', `// oxlint-disable-next-line no-console -- why\n${clean}`],
+])('%s', async (rule, text) => {
+  const [problem, ...others] = await problemsOf({ 'packages/db/src/a.ts': text })
+  expect(problem).toContain(rule)
+  expect(others).toEqual([])
+})
+
+test('knows the types in tests, which belong to no package', async () => {
+  const text = `import { save } from '../src/save.ts'\nexport const a = () => {\n  save()\n}\n`
+  const [problem] = await problemsOf({ 'packages/db/test/a.ts': text })
+  expect(problem).toContain('no-floating-promises')
+})
+
+test.each(['it.only', 'it.skip', 'describe.skip', 'it.concurrent.only'])('%s', async (name) => {
+  const text = `import { describe, expect, it } from 'vitest'\ndescribe('a', () => it('b', () => expect(1).toBe(1)))\n${name}('c', () => expect(1).toBe(1))\n`
+  const [problem] = await problemsOf({ 'packages/db/test/a.test.ts': text })
+  expect(problem).toMatch(/no-focused-tests|no-disabled-tests/)
+})
+
+test('a linter that looks at what is not ours, or not at what is, has not passed', async () => {
+  const unignored = { 'node_modules/any/index.js': clean, '.gitignore': '' }
+  expect(await problemsOf(unignored)).toEqual([
+    expect.stringMatching(/^Linted, but not ours: .*node_modules\/any\/index.js$/),
+  ])
+  expect(await problemsOf({ 'reports/a.ts': clean })).toEqual([
+    'Ours, but not linted: reports/a.ts',
+  ])
+})

@@ -1,0 +1,68 @@
+import { utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { postgresPid, stillRunning } from './processes.ts'
+import {
+  makePlace,
+  processesOf,
+  runVerify,
+  spawnStart,
+  untilReady,
+  WORKSPACE_ROOT,
+  type StackPlace,
+} from './stack.ts'
+
+let place: StackPlace
+
+beforeAll(async () => {
+  place = await makePlace()
+})
+
+afterAll(async () => {
+  await place.remove()
+})
+
+test(
+  'reloads the process whose code changed, and that one only',
+  { timeout: 120_000 },
+  async () => {
+    const start = spawnStart(place, {}, ['--dev'])
+    await untilReady(start)
+    expect(start.stdout.join('\n')).not.toContain('Building')
+    expect(start.stdout.join('\n')).toContain('Reloads at each change.')
+
+    await touch('apps/api/src/server.ts')
+    await waitFor(() => count(start, 'API listening') === 2, { timeoutMs: 30_000 })
+    await touch('apps/worker/src/main.ts')
+    await waitFor(() => count(start, 'Jobs scheduler enabled') === 2, { timeoutMs: 30_000 })
+    // The earlier ones ended first, and the other process was left alone.
+    expect(count(start, 'API stopped')).toBe(1)
+    expect(count(start, 'worker stopped')).toBe(1)
+    expect(count(start, 'API listening')).toBe(2)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+
+    const pids = await processesOf(start, place)
+    expect(await start.kill()).toEqual({ code: 0, signal: null })
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  },
+)
+
+test('leaves no watcher behind when it is killed', { timeout: 120_000 }, async () => {
+  const start = spawnStart(place, {}, ['--dev'])
+  await untilReady(start)
+  const pids = await processesOf(start, place)
+  await start.kill('SIGKILL')
+  await waitFor(async () => (await stillRunning(pids)).length === 0, { timeoutMs: 30_000 })
+  expect(await postgresPid(place.dataDir)).toBeUndefined()
+})
+
+async function touch(file: string): Promise<void> {
+  const now = new Date()
+  await utimes(join(WORKSPACE_ROOT, file), now, now)
+}
+
+function count({ stdout }: SpawnedProcess, text: string): number {
+  return stdout.filter((line) => line.includes(text)).length
+}

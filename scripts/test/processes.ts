@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+
+interface Row {
+  pid: number
+  parentPid: number
+  state: string
+}
+
+/** The processes that this one started, and those that they started. */
+export async function listDescendants(pid: number): Promise<number[]> {
+  const rows = await listProcesses()
+  const found = [pid]
+  for (const parent of found) {
+    found.push(...rows.filter((row) => row.parentPid === parent).map((row) => row.pid))
+  }
+  return found.slice(1)
+}
+
+/** Those that have not ended. One that nobody has asked about since it ended (a zombie) has. */
+export async function stillRunning(pids: number[]): Promise<number[]> {
+  const rows = await listProcesses()
+  return pids.filter((pid) => rows.some((row) => row.pid === pid && !row.state.startsWith('Z')))
+}
+
+/** The embedded server's pid, or nothing when there is no lock file. */
+export async function postgresPid(dataDir: string): Promise<number | undefined> {
+  const file = `${dataDir}/postgres/data/postmaster.pid`
+  const text = await readFile(file, 'utf8').catch(() => '')
+  return text === '' ? undefined : Number(text.split('\n')[0])
+}
+
+async function listProcesses(): Promise<Row[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat='])
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [pid, parentPid, state = ''] = line.trim().split(/\s+/)
+      return { pid: Number(pid), parentPid: Number(parentPid), state }
+    })
+}

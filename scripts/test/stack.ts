@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
+import { listDescendants, postgresPid } from './processes.ts'
+
+export const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
+
+export interface StackPlace {
+  dataDir: string
+  port: number
+  workerPort: number
+  /** With a space in its path, for whoever builds command lines. */
+  remove(): Promise<void>
+}
+
+export async function makePlace(): Promise<StackPlace> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman start-')))
+  // mkdtemp keeps others out, and as root PostgreSQL runs under another account.
+  await chmod(folder, 0o755)
+  return {
+    dataDir: join(folder, 'data'),
+    port: await freePort(),
+    workerPort: await freePort(),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** `pnpm start` without pnpm, in a place of its own. */
+export function spawnStart(
+  place: StackPlace,
+  env: Record<string, string | undefined> = {},
+  args: string[] = [],
+): SpawnedProcess {
+  return spawnProcess(join(WORKSPACE_ROOT, 'scripts/start/main.ts'), {
+    args,
+    cwd: WORKSPACE_ROOT,
+    env: { ...placeEnvironment(place), ...env },
+  })
+}
+
+function placeEnvironment(place: StackPlace): Record<string, string | undefined> {
+  return {
+    DATA_DIR: place.dataDir,
+    PORT: String(place.port),
+    WORKER_PORT: String(place.workerPort),
+    DATABASE_URL: undefined,
+    HOST: undefined,
+    JOBS_ENABLED: undefined,
+    JWT_SECRET: undefined,
+    LOG_LEVEL: undefined,
+    NODE_ENV: undefined,
+    REPLIT_DEPLOYMENT: undefined,
+  }
+}
+
+/** Waits for the box. */
+export async function untilReady(start: SpawnedProcess): Promise<void> {
+  await start.waitForLine('Ctrl-C stops everything', { timeoutMs: 90_000 })
+}
+
+/** Everything that runs for a start, PostgreSQL included. */
+export async function processesOf(start: SpawnedProcess, place: StackPlace): Promise<number[]> {
+  const postgres = await postgresPid(place.dataDir)
+  return [...(await listDescendants(start.pid)), ...(postgres === undefined ? [] : [postgres])]
+}
+
+export interface VerifyResult {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+export function runVerify(env: NodeJS.ProcessEnv): Promise<VerifyResult> {
+  const script = join(WORKSPACE_ROOT, 'scripts/verify.sh')
+  return new Promise((resolve) => {
+    execFile(
+      '/bin/bash',
+      [script],
+      { env: { PATH: process.env['PATH'], ...env } },
+      (error, stdout, stderr) => {
+        resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
+      },
+    )
+  })
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -1,0 +1,291 @@
+import { once } from 'node:events'
+import { access, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { createTestDatabase, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { listDescendants, postgresPid, stillRunning } from './processes.ts'
+import {
+  makePlace,
+  processesOf,
+  runVerify,
+  spawnStart,
+  untilReady,
+  type StackPlace,
+} from './stack.ts'
+
+const START_TIMEOUT_MS = 150_000
+
+let place: StackPlace
+
+beforeAll(async () => {
+  place = await makePlace()
+})
+
+afterAll(async () => {
+  await place.remove()
+})
+
+describe('start', { timeout: START_TIMEOUT_MS }, () => {
+  test('prints one box, passes verify.sh, and SIGTERM leaves nothing', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const output = start.stdout.join('\n')
+    expect(output).toMatch(/Building… +\d+\.\d s/)
+    expect(output.match(/╭─ Roundsman/g)).toHaveLength(1)
+    expect(output).toContain(`http://127.0.0.1:${place.port}/docs`)
+    expect(output).toContain(`http://127.0.0.1:${place.workerPort}/health/ready`)
+    expect(output).toMatch(/owner@example\.com +owner/)
+    expect(output).toContain('roundsman-demo')
+    expect(output).toMatch(/Jobs +enabled/)
+    expect(output).toMatch(/cleanupPreviewSessions +.*\d\d:\d\d, in \d+ (s|min)/)
+    expect(output).toMatch(/cleanupI18nCache +.*\d\d:\d\d, in \d/)
+    // No colours and no cursor movements where nobody sees them.
+    expect(output).not.toContain('\u001b')
+
+    const verify = await runVerify({ PORT: String(place.port) })
+    expect(verify.stdout).not.toContain('FAIL')
+    expect(verify.code).toBe(0)
+
+    const pids = await processesOf(start, place)
+    expect(pids.length).toBeGreaterThanOrEqual(3)
+    expect(await start.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+    expect(start.stdout.join('\n')).toContain('[worker] ')
+    expect(start.stdout.filter((line) => line.includes('draining'))).toHaveLength(1)
+  })
+
+  test('a second start finds what the first one stored, and SIGINT leaves nothing', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const { token } = await createPreview(await logIn('owner@example.com'))
+    const pids = await processesOf(start, place)
+    expect(await start.kill('SIGINT')).toEqual({ code: 0, signal: null })
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+
+    const again = spawnStart(place)
+    await untilReady(again)
+    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
+    await again.kill()
+  })
+
+  test('after SIGKILL everything ends by itself, and a start in that moment works', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const pids = await processesOf(start, place)
+    await start.kill('SIGKILL')
+
+    const again = spawnStart(place)
+    await untilReady(again)
+    const postgres = await postgresPid(place.dataDir)
+    await waitFor(async () => (await stillRunning(pids)).every((pid) => pid === postgres), {
+      message: 'The end of the API and the worker of the killed start',
+    })
+
+    const pidsAgain = await processesOf(again, place)
+    await again.kill('SIGKILL')
+    await waitFor(async () => (await stillRunning(pidsAgain)).length === 0, {
+      timeoutMs: 30_000,
+      message: 'The end of all that the killed start ran',
+    })
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  })
+
+  test('a start beside a running one names the ports and harms nothing', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const second = spawnStart(place)
+    expect(await second.exited).toEqual({ code: 1, signal: null })
+    expect(second.stderr.join('\n')).toMatch(
+      /PORT: port \d+ is taken .*PORT=\d+ npx -y pnpm@12 start/,
+    )
+    expect(second.stderr.join('\n')).toMatch(/WORKER_PORT: port \d+ is taken/)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    await start.kill()
+  })
+
+  test('of two starts in the same moment one gets there, the other names the ports', async () => {
+    const starts = [spawnStart(place), spawnStart(place)]
+    const [loser, winner] = await Promise.race(
+      [starts, starts.toReversed()].map(async ([one, other]) => {
+        await one!.exited
+        return [one!, other!] as const
+      }),
+    )
+    expect(await loser.exited).toEqual({ code: 1, signal: null })
+    expect(loser.stderr.join('\n')).toMatch(/ PORT: port \d+ is taken/)
+    expect(loser.stderr.join('\n')).toMatch(/ WORKER_PORT: port \d+ is taken/)
+    expect(loser.stdout.join('\n')).not.toContain('Ctrl-C stops everything')
+    await untilReady(winner)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    expect(await winner.kill()).toEqual({ code: 0, signal: null })
+  })
+
+  test('a process that dies while it starts is named, with its last lines', async () => {
+    const saboteur = `${place.dataDir}/saboteur.cjs`
+    await writeFile(
+      saboteur,
+      `if (process.argv[1].includes('worker')) { console.log('no wish to work'); process.exit(5) }`,
+    )
+    const start = spawnStart(place, { NODE_OPTIONS: `--require "${saboteur}"` })
+    expect(await start.exited).toEqual({ code: 1, signal: null })
+    expect(start.stderr).toEqual([
+      'The worker ended (exit code 5) while it started.',
+      'Its last lines:',
+      '  no wish to work',
+    ])
+    expect(start.stdout.join('\n')).not.toContain('Ctrl-C stops everything')
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  })
+
+  test('when the worker dies, the API is stopped and start says so', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const pids = await processesOf(start, place)
+    process.kill(workerPid(start), 'SIGKILL')
+    expect(await start.exited).toEqual({ code: 1, signal: null })
+    expect(start.stderr.join('\n')).toContain('The worker ended (SIGKILL): stopping everything.')
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  })
+
+  test('a second wish to stop does not wait for what is under way', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const pids = await processesOf(start, place)
+    // A request that never ends: the API would wait for it for ten seconds.
+    const socket = connect(place.port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write(
+      'POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{',
+    )
+    await waitFor(async () => (await fetch(`${api()}/health/live`)).ok)
+    const startedAt = performance.now()
+    process.kill(start.pid, 'SIGTERM')
+    await start.waitForLine('Stopping…')
+    let exit: { code: number | null } | undefined
+    void start.exited.then((ended) => {
+      exit = ended
+    })
+    await waitFor(
+      () => {
+        if (!exit) process.kill(start.pid, 'SIGINT')
+        return exit
+      },
+      { intervalMs: 100 },
+    )
+    expect(exit).toEqual({ code: 130, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(8_000)
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+    socket.destroy()
+  })
+
+  test('uses the database that DATABASE_URL names, adds no demo data in production', async () => {
+    const database = await createTestDatabase({ migrated: false })
+    const start = spawnStart(place, {
+      DATABASE_URL: database.url,
+      REPLIT_DEPLOYMENT: '1',
+      JOBS_ENABLED: 'false',
+    })
+    await untilReady(start)
+    const output = start.stdout.join('\n')
+    const { host, pathname, username, password } = new URL(database.url)
+    expect(output).toContain(`${host}${pathname.slice(0, 20)}`)
+    expect(output).toMatch(/Jobs +disabled: JOBS_ENABLED is false/)
+    expect(output).not.toContain('cleanupI18nCache  ')
+    expect(output).not.toContain('owner@example.com')
+    expect(output).not.toContain(`${username}:${password}`)
+    expect(await start.kill()).toEqual({ code: 0, signal: null })
+    await database.drop()
+  })
+})
+
+describe('what keeps it from starting', { timeout: START_TIMEOUT_MS }, () => {
+  test('every wrong variable of both apps is reported, each once, and nothing is started', async () => {
+    const fresh = await makePlace()
+    const start = spawnStart(fresh, {
+      PORT: 'http',
+      WORKER_PORT: '99999',
+      JOBS_ENABLED: 'perhaps',
+      LOG_LEVEL: 'loud',
+      CLEANUP_I18N_CACHE_CRON: 'daily',
+      DATABASE_URL: 'mysql://somebody:hush@localhost/x',
+    })
+    expect((await start.exited).code).toBe(1)
+    const problems = start.stderr.filter((line) => line.startsWith('  - '))
+    expect(problems.map((line) => line.slice(4, line.indexOf(':'))).toSorted()).toEqual([
+      'CLEANUP_I18N_CACHE_CRON',
+      'DATABASE_URL',
+      'JOBS_ENABLED',
+      'LOG_LEVEL',
+      'PORT',
+      'WORKER_PORT',
+    ])
+    expect([...start.stdout, ...start.stderr].join('\n')).not.toContain('hush')
+    await expect(access(`${fresh.dataDir}/postgres`)).rejects.toThrow('ENOENT')
+    await fresh.remove()
+  })
+
+  test.each([
+    { what: 'nobody listens', path: '@127.0.0.1:1/x', says: 'nothing listens at 127.0.0.1:1' },
+    {
+      what: 'the host is unknown',
+      path: '@nowhere.invalid/x',
+      says: 'nowhere.invalid is not known',
+    },
+  ])('an unreachable DATABASE_URL: $what', async ({ path, says }) => {
+    const start = spawnStart(place, { DATABASE_URL: `postgresql://somebody:hush${path}` })
+    expect((await start.exited).code).toBe(1)
+    expect(start.stderr.join('\n')).toContain('DATABASE_URL: ')
+    expect(start.stderr.join('\n')).toContain(says)
+    expect([...start.stdout, ...start.stderr].join('\n')).not.toContain('hush')
+    expect(await listDescendants(start.pid)).toEqual([])
+  })
+
+  test('a DATABASE_URL whose database does not exist', async () => {
+    const database = await createTestDatabase()
+    await database.drop()
+    const start = spawnStart(place, { DATABASE_URL: database.url })
+    expect((await start.exited).code).toBe(1)
+    expect(start.stderr.join('\n')).toMatch(/DATABASE_URL: there is no database "roundsman_test_/)
+  })
+})
+
+function api(): string {
+  return `http://127.0.0.1:${place.port}`
+}
+
+async function logIn(email: string): Promise<string> {
+  const { token } = await post('/api/auth/login', { email, password: 'roundsman-demo' })
+  return token as string
+}
+
+async function createPreview(bearer: string): Promise<{ token: string }> {
+  const body = { label: 'kept', ttlSeconds: 3_600 }
+  return (await post('/api/preview-sessions', body, bearer)) as { token: string }
+}
+
+async function post(
+  path: string,
+  body: unknown,
+  bearer?: string,
+): Promise<Record<string, unknown>> {
+  const response = await fetch(api() + path, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(bearer && { authorization: `Bearer ${bearer}` }),
+    },
+    body: JSON.stringify(body),
+  })
+  return (await response.json()) as Record<string, unknown>
+}
+
+/** The worker's id names its process: host, pid, something random. */
+function workerPid(start: SpawnedProcess): number {
+  const line = start.stdout.find((text) => text.includes('"workerId"')) ?? ''
+  return Number(/"workerId":"[^"]*?:(\d+):[^":]*"/.exec(line)?.[1])
+}

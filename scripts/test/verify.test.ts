@@ -1,0 +1,188 @@
+import {
+  createServer,
+  request,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildApp } from '../../apps/api/src/app.ts'
+import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
+import { createLogger } from '../../packages/process/src/index.ts'
+import { seedDemoData } from '../seed/seedDemoData.ts'
+import { freePort, runVerify } from './stack.ts'
+
+let database: TestDatabase
+let prisma: PrismaClient
+let app: ReturnType<typeof buildApp>
+let apiUrl: string
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await seedDemoData(database.url)
+  prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'verify test',
+    onPoolError: () => undefined,
+  })
+  app = buildApp({
+    prisma,
+    jwtSecret: 'a secret of a test, long enough to be one',
+    logger: createLogger({ app: 'api', level: 'silent' }),
+  })
+  apiUrl = await app.listen({ port: 0, host: '127.0.0.1' })
+})
+
+afterAll(async () => {
+  await app.close()
+  await prisma.$disconnect()
+  await database.drop()
+})
+
+test('passes against the API, again and again', async () => {
+  const first = await runVerify({ BASE_URL: apiUrl })
+  expect(first.stdout).not.toContain('FAIL')
+  expect(first.stdout).toMatch(/first look-up of .*x-cache: miss/)
+  expect(first.stdout).toMatch(/\n\d+ checks of .*: \d+ passed, 0 failed\n$/)
+  expect(first.code).toBe(0)
+
+  const second = await runVerify({ BASE_URL: `${apiUrl}/` })
+  expect(second.code).toBe(0)
+})
+
+test('passes when every translation is cached, and says that nothing missed', async () => {
+  const locales = ['en', 'de', 'fr']
+  const { default: catalogue } = await import('../../apps/api/src/translations/en.json', {
+    with: { type: 'json' },
+  })
+  await prisma.i18nCacheEntry.createMany({
+    data: locales.flatMap((locale) =>
+      Object.entries(catalogue).map(([key, value]) => ({ locale, key, value })),
+    ),
+    skipDuplicates: true,
+  })
+  const { code, stdout } = await runVerify({ BASE_URL: apiUrl })
+  expect(stdout).toContain('all 39 translations were cached already')
+  expect(code).toBe(0)
+})
+
+test.each<{
+  what: string
+  fails: RegExp
+  when: (message: IncomingMessage) => boolean
+  answer: [number, string]
+}>([
+  {
+    what: 'staff may read the job runs',
+    fails: /FAIL {2}job runs: staff may not .*expected 403, got 200/,
+    when: (message) => message.headers['x-real-status'] === '403',
+    answer: [200, '{"runs":[]}'],
+  },
+  {
+    what: 'a revoked preview stays valid',
+    fails: /FAIL {2}preview: the revoked one is rejected .*expected 410 revoked, got 200/,
+    when: (message) =>
+      String(message.headers['x-real-body']).includes('"revoked"') &&
+      message.url!.includes('/public/'),
+    answer: [200, '{"valid":true}'],
+  },
+  {
+    what: 'readiness fails',
+    fails: /FAIL {2}health: the API is ready .*expected 200, got 503: .*down/,
+    when: (message) => message.url === '/health/ready',
+    answer: [503, '{"detail":"down"}'],
+  },
+  {
+    what: 'a limit of 0 is taken',
+    fails: /FAIL {2}job runs: a limit of 0 is refused .*expected 400, got 200/,
+    when: (message) => message.url!.includes('limit=0'),
+    answer: [200, '{"runs":[]}'],
+  },
+])('fails, and only there, when $what', async ({ fails, when, answer }) => {
+  const proxy = await listen(distort(when, answer))
+  const { code, stdout } = await runVerify({ BASE_URL: urlOf(proxy) })
+  expect(stdout).toMatch(fails)
+  expect(stdout.match(/^FAIL/gm)).toHaveLength(1)
+  expect(stdout).toMatch(/, 1 failed\n$/)
+  expect(code).toBe(1)
+  proxy.close()
+})
+
+test('fails everywhere against a server that says yes to everything', async () => {
+  const server = await listen((_message, response) => response.end('{}'))
+  const { code, stdout } = await runVerify({ BASE_URL: urlOf(server) })
+  expect(stdout).toMatch(/FAIL {2}log-in: owner@example\.com/)
+  expect(stdout).toMatch(/FAIL {2}job runs: a forged token is rejected .*expected 401, got 200/)
+  expect(code).toBe(1)
+  server.close()
+})
+
+test('wrong passwords fail the log-ins and what depends on them', async () => {
+  const { code, stdout } = await runVerify({ BASE_URL: apiUrl, PASSWORD: 'a"b\\c' })
+  expect(stdout.match(/^FAIL {2}log-in: /gm)).toHaveLength(3)
+  expect(stdout).toContain('expected 200 owner and a token, got 401')
+  expect(code).toBe(1)
+})
+
+test('says that nothing listens', async () => {
+  const port = await freePort()
+  const { code, stdout, stderr } = await runVerify({ PORT: String(port) })
+  expect(stderr).toContain(`Nothing answers at http://127.0.0.1:${port}`)
+  expect(stderr).toContain('npx -y pnpm@12 start')
+  expect(stdout).toBe('')
+  expect(code).toBe(2)
+})
+
+test('gives up on a server that does not answer', async () => {
+  const server = await listen(() => undefined)
+  const { code, stderr } = await runVerify({ BASE_URL: urlOf(server), TIMEOUT: '1' })
+  expect(stderr).toContain('Nothing answers')
+  expect(code).toBe(2)
+  server.closeAllConnections()
+  server.close()
+})
+
+test('says that curl is missing', async () => {
+  const empty = await mkdtemp(join(tmpdir(), 'roundsman-verify-'))
+  await symlink('/bin/bash', join(empty, 'bash'))
+  const { code, stderr } = await runVerify({ BASE_URL: apiUrl, PATH: empty })
+  expect(stderr).toContain('curl is missing')
+  expect(code).toBe(2)
+  await rm(empty, { recursive: true })
+})
+
+/** Hands every request on to the API, and replaces the answers that `when` picks. */
+function distort(when: (message: IncomingMessage) => boolean, [status, text]: [number, string]) {
+  const answer = async (message: IncomingMessage, real: IncomingMessage, out: ServerResponse) => {
+    const body = (await real.toArray()).join('')
+    message.headers['x-real-status'] = String(real.statusCode)
+    message.headers['x-real-body'] = body
+    if (when(message)) out.writeHead(status, { 'content-type': 'application/json' }).end(text)
+    else out.writeHead(real.statusCode ?? 500, real.headers).end(body)
+  }
+  return (message: IncomingMessage, out: ServerResponse) => {
+    const { method, headers, url } = message
+    const forwarded = request(apiUrl + url, { method, headers }, (real) => {
+      void answer(message, real, out)
+    })
+    message.pipe(forwarded)
+  }
+}
+
+function listen(
+  handle: (message: IncomingMessage, response: ServerResponse) => void,
+): Promise<Server> {
+  const server = createServer(handle)
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server))
+  })
+}
+
+function urlOf(server: Server): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
