@@ -45,7 +45,8 @@ const sessions = () =>
 describe('createSession', () => {
   it('hears of work the moment it is committed', async () => {
     await send()
-    await waitFor(() => woken.includes('echo'))
+    await waitFor(() => woken.length)
+    expect(woken).toEqual(['echo'])
   })
 
   it('hears nothing of work that was rolled back', async () => {
