@@ -26,15 +26,15 @@ export async function withSchemaEngine<Result>(
   await instantiated
   const factory = new AtomicScripts({ connectionString: url })
   const adapter = bindMigrationAwareSqlAdapterFactory(factory)
-  const engine = await bindings.SchemaEngine.new(
-    { datamodels: undefined },
-    () => undefined,
-    adapter,
-  )
+  let engine: SchemaEngine | undefined
   try {
+    engine = await bindings.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
     return await work(engine)
+  } catch (error) {
+    // The engine says only that something outside of it failed; PostgreSQL said what.
+    throw factory.scriptError ?? error
   } finally {
-    engine.free()
+    engine?.free()
     await factory.close()
   }
 }
@@ -45,12 +45,19 @@ export async function withSchemaEngine<Result>(
  * implicit transaction, so that a process killed half-way leaves nothing behind.
  */
 class AtomicScripts extends PrismaPg {
+  /** Why a script failed, when one has. */
+  scriptError: unknown
   readonly #connections: Awaited<ReturnType<PrismaPg['connect']>>[] = []
 
   override async connect() {
     const connection = await super.connect()
     connection.executeScript = async (script) => {
-      await connection.underlyingDriver().query(script)
+      try {
+        await connection.underlyingDriver().query(script)
+      } catch (error) {
+        this.scriptError = error
+        throw error
+      }
     }
     this.#connections.push(connection)
     return connection

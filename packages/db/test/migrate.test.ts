@@ -59,7 +59,7 @@ describe('migrate', () => {
 
   it('leaves nothing of a migration that fails, and applies it when the reason is gone', async () => {
     await client.query('create view "User" as select 1 as id')
-    await expect(migrate(database.url)).rejects.toThrow('"User"')
+    await expect(migrate(database.url)).rejects.toThrow('on relation "User"')
     const { rows } = await client.query(`select to_regclass('"PreviewSession"') is null as absent`)
     expect(rows[0].absent).toBe(true)
 
