@@ -1,1 +1,7 @@
-export { createJobsClient, type JobsClient } from './createJobsClient.ts'
+export { cancelRun, pauseJob, resumeJob, type Request } from './controlJobs.ts'
+export {
+  createJobsClient,
+  type ApproveOutcome,
+  type JobsClient,
+  type JobsClientOptions,
+} from './createJobsClient.ts'

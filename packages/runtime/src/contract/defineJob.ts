@@ -16,6 +16,7 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly timeoutMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
+  readonly guard: Guard | null
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
 }
@@ -28,6 +29,13 @@ export interface Schedule {
   readonly missed: MissedPolicy
   readonly catchUpMs: number
   readonly overlap: OverlapPolicy
+}
+
+/** How much one run may change before somebody has to approve it. */
+export interface Guard {
+  readonly maxRows?: number
+  /** Of the rows there are, from 0 to 1. */
+  readonly maxShare?: number
 }
 
 export type ScheduledJob = Job & { readonly schedule: Schedule }
@@ -79,6 +87,12 @@ export interface JobOptions<Name extends string, Payload> {
   retry?: Partial<RetryPolicy>
   /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
   concurrency?: number
+  /**
+   * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as
+   * failed with code `guard_blocked`, until somebody approves it. Its handler has to ask `ctx.guard`.
+   * Default: none.
+   */
+  guard?: Guard
 }
 
 const DAY_MS = 86_400_000
@@ -106,6 +120,7 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     concurrency: options.concurrency
       ? positive(options.name, 'concurrency', options.concurrency)
       : null,
+    guard: options.guard ? checkGuard(options.name, options.guard) : null,
     isExclusive: schedule !== null && schedule.overlap !== 'allow',
   }
 }
@@ -151,6 +166,20 @@ export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
     return `"${cron}" is not a cron expression: ${(error as Error).message.replace(/^CronPattern: /, '')}`
   }
   return null
+}
+
+function checkGuard(name: string, guard: Guard): Guard {
+  const { maxRows, maxShare } = guard
+  if (maxRows === undefined && maxShare === undefined) {
+    throw new TypeError(`Job "${name}": a guard needs maxRows or maxShare`)
+  }
+  if (maxRows !== undefined) positive(name, 'guard.maxRows', maxRows)
+  if (maxShare !== undefined && !(maxShare > 0 && maxShare <= 1)) {
+    throw new TypeError(
+      `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${maxShare}`,
+    )
+  }
+  return guard
 }
 
 function isTimeZone(text: string): boolean {

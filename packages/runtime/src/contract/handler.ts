@@ -60,6 +60,21 @@ export interface RunContext<Payload, Tx> {
    * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
    */
   batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
+  /**
+   * To be asked before the first change, by a job that has a guard; without one it counts nothing. In a
+   * dry run it never blocks, and what it counted is in the details.
+   * @throws JobError `guard_blocked` when more is due than the guard allows
+   */
+  guard(count: GuardCount<Tx>): Promise<void>
+  /** How far the run is. Kept at most once a second, so it may be called as often as is convenient. */
+  progress(done: number, total?: number): void
+}
+
+export interface GuardCount<Tx> {
+  /** How many rows there are; an estimate will do. Asked only when the guard has a maxShare. */
+  total: (tx: Tx) => Promise<number>
+  /** How many rows are due, counting no further than `limit`. */
+  due: (tx: Tx, limit: number) => Promise<number>
 }
 
 /** What a handler returns is merged into the run's details. */

@@ -1,7 +1,11 @@
+import type { Details } from './handler.ts'
+
 export interface JobErrorOptions {
   cause?: unknown
   /** Whether another attempt can help. Default true. */
   retryable?: boolean
+  /** Facts about it that belong into the run's details beside the error. */
+  details?: Details
 }
 
 /**
@@ -12,10 +16,16 @@ export class JobError extends Error {
   override readonly name = 'JobError'
   readonly code: string
   readonly retryable: boolean
+  readonly details: Details
 
-  constructor(code: string, message: string, { cause, retryable = true }: JobErrorOptions = {}) {
+  constructor(
+    code: string,
+    message: string,
+    { cause, retryable = true, details = {} }: JobErrorOptions = {},
+  ) {
     super(message, { cause })
     this.code = code
     this.retryable = retryable
+    this.details = details
   }
 }

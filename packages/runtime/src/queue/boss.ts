@@ -15,6 +15,8 @@ export interface Envelope {
   dryRun?: boolean
   actor?: string
   reason?: string
+  /** How many rows the run may change whatever its guard says: somebody has approved it. */
+  approvedRows?: number
 }
 
 /** pg-boss on a connection of ours, without a schedule of its own. */

@@ -10,6 +10,7 @@ import {
   type TransactionOf,
 } from '../contract/index.ts'
 import { openDatabase } from '../queue/database.ts'
+import { createCancellations } from './createCancellations.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import { DRAINED, performRun } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
@@ -82,6 +83,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     now,
     ...(options.clock && { clock: options.clock }),
   })
+  const cancellations = createCancellations({ database, session, workerId: id })
   const abort = new AbortController()
   const running = new Set<Promise<void>>()
   const lanes = new Map<string, Lane>()
@@ -113,6 +115,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       payload: delivery.envelope.payload,
       prisma,
       settler,
+      cancellations,
+      database,
+      approvedRows: delivery.envelope.approvedRows ?? null,
       workerId: id,
       log,
       now,
@@ -129,6 +134,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
           lanes.get(name)?.wake()
         }
       }
+      await cancellations.check()
       for (const name of await queue.ready([...lanes.keys()])) lanes.get(name)?.wake()
     } catch (error) {
       log.warn({ err: error }, 'round failed, trying again')
@@ -169,6 +175,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         if (name === null) for (const lane of lanes.values()) lane.wake()
         else lanes.get(name)?.wake()
       })
+      await cancellations.start()
       await scheduler.start()
       for (const lane of lanes.values()) lane.start()
       scheduleRound()

@@ -9,6 +9,8 @@ import {
   type JobsPrismaClient,
   type RunInfo,
 } from '../contract/index.ts'
+import { checkGuard } from './checkGuard.ts'
+import { createProgress, type Progress } from './createProgress.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
 
@@ -24,6 +26,9 @@ export interface ExecuteOptions {
   now: () => Date
   /** Aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
   signal: AbortSignal
+  /** How many rows somebody has approved, or null. */
+  approvedRows: number | null
+  keepProgress: (progress: Progress) => Promise<void>
 }
 
 export type RunResult =
@@ -33,7 +38,7 @@ export type RunResult =
 /** How long an aborted handler may take to notice, before the run ends without it. */
 const ABORT_GRACE_MS = 5_000
 
-const BATCH_TIMEOUT_MS = 60_000
+const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 
 /** Runs one handler to its end. Every way in which it can end is a result; it never throws. */
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
@@ -56,7 +61,13 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   )
   const signal = AbortSignal.any([outside, timeout.signal])
 
-  const call = (transaction: TransactionRunner) =>
+  const progress = createProgress(options.keepProgress)
+  // What a dry run has counted; a real one counts in its row, batch by batch.
+  const rehearsed: Counts = {}
+  // What the guard found.
+  const facts: Details = {}
+
+  const call = (transactions: Transactions) =>
     untilAborted(
       signal,
       (handler as Handler<unknown, unknown>)({
@@ -67,31 +78,49 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
         now: options.now,
         batch: (work) => {
           signal.throwIfAborted()
-          return transaction(work) as never
+          return transactions.batch(work) as never
         },
+        guard: async (count) => {
+          const { guard } = job
+          if (guard === null) return
+          try {
+            await transactions.read(async (tx) => {
+              Object.assign(facts, await checkGuard(tx, guard, count, options.approvedRows))
+            })
+          } catch (error) {
+            if (!(run.dryRun && error instanceof JobError)) throw error
+            Object.assign(facts, error.details)
+          }
+        },
+        progress: (done, total) => progress.report({ done, total: total ?? null }),
       }),
     )
 
-  // What a dry run has counted; a real one counts in its row, batch by batch.
-  const rehearsed: Counts = {}
   try {
     const details = run.dryRun
       ? await rehearse(prisma, job.timeoutMs, call, rehearsed)
-      : await call((work) => commitBatch(options, work))
-    return { status: 'success', details: { ...rehearsed, ...details } }
+      : await call({
+          batch: (work) => commitBatch(options, work),
+          read: async (work) => void (await prisma.$transaction(work, TRANSACTION_OPTIONS)),
+        })
+    return { status: 'success', details: { ...rehearsed, ...facts, ...details } }
   } catch (error) {
     return {
       status: 'failed',
       error: describeError(error, options.payload),
       retryable: !(error instanceof JobError) || error.retryable,
-      details: rehearsed,
+      details: { ...rehearsed, ...facts, ...(error instanceof JobError && error.details) },
     }
   } finally {
     clearTimeout(timer)
+    progress.stop()
   }
 }
 
-type TransactionRunner = (work: (tx: unknown) => Promise<Counts>) => Promise<Counts>
+interface Transactions {
+  batch(work: (tx: unknown) => Promise<Counts>): Promise<Counts>
+  read(work: (tx: unknown) => Promise<void>): Promise<void>
+}
 
 interface RawTransaction {
   $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]>
@@ -102,19 +131,16 @@ async function commitBatch(
   work: (tx: unknown) => Promise<Counts>,
 ): Promise<Counts> {
   let counts: Counts = {}
-  await prisma.$transaction(
-    async (tx: RawTransaction) => {
-      counts = await work(tx)
-      const added = JSON.stringify(countBatch(counts))
-      const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added)
-      if (owned.length > 0) return
-      throw new JobError(
-        'run_lost',
-        'The run was taken over by another worker; the batch is rolled back',
-      )
-    },
-    { maxWait: 10_000, timeout: BATCH_TIMEOUT_MS },
-  )
+  await prisma.$transaction(async (tx: RawTransaction) => {
+    counts = await work(tx)
+    const added = JSON.stringify(countBatch(counts))
+    const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added)
+    if (owned.length > 0) return
+    throw new JobError(
+      'run_lost',
+      'The run was taken over by another worker; the batch is rolled back',
+    )
+  }, TRANSACTION_OPTIONS)
   return counts
 }
 
@@ -130,18 +156,21 @@ class RehearsalOver extends Error {
 async function rehearse(
   prisma: JobsPrismaClient,
   timeoutMs: number,
-  call: (transaction: TransactionRunner) => Promise<Details | void>,
+  call: (transactions: Transactions) => Promise<Details | void>,
   total: Counts,
 ): Promise<Details | void> {
   try {
     await prisma.$transaction(
       async (tx: unknown) => {
-        const details = await call(async (work) => {
-          const counts = await work(tx)
-          for (const [key, count] of Object.entries(countBatch(counts))) {
-            total[key] = (total[key] ?? 0) + count
-          }
-          return counts
+        const details = await call({
+          batch: async (work) => {
+            const counts = await work(tx)
+            for (const [key, count] of Object.entries(countBatch(counts))) {
+              total[key] = (total[key] ?? 0) + count
+            }
+            return counts
+          },
+          read: (work) => work(tx),
         })
         throw new RehearsalOver(details)
       },

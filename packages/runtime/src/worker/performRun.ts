@@ -1,8 +1,10 @@
 import type { Handler, Job, JobsPrismaClient } from '../contract/index.ts'
 import type { Logger } from 'pino'
+import type { Database } from '../queue/database.ts'
+import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
 import type { AfterFailure, DeliveryRef } from '../queue/queue.ts'
-import type { NewRun } from './runs.ts'
+import { keepProgress, type NewRun } from './runs.ts'
 import type { Settlement, SettleOutcome, Settler } from './settler.ts'
 
 export interface PerformOptions {
@@ -15,6 +17,10 @@ export interface PerformOptions {
   payload: unknown
   prisma: JobsPrismaClient
   settler: Settler
+  cancellations: Cancellations
+  database: Database
+  /** How many rows somebody has approved, or null. */
+  approvedRows: number | null
   workerId: string
   log: Logger
   now: () => Date
@@ -28,11 +34,18 @@ export interface Performance {
 
 /** A recorded run's way from its first log line to its last, whoever started it. */
 export async function performRun(options: PerformOptions): Promise<Performance> {
-  const { run, delivery, settler, now } = options
+  const { run, delivery, settler, cancellations, database, workerId, now } = options
   const log = options.log.child({ name: run.name, runId: run.id, attempt: run.attempt })
   log.info({ trigger: run.trigger, scheduledFor: run.scheduledFor ?? undefined }, 'job run started')
 
-  const settlement = toSettlement(run, delivery, await executeRun({ ...options, log }), now())
+  const result = await executeRun({
+    ...options,
+    log,
+    signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
+    keepProgress: (progress) => keepProgress(database, workerId, run.id, progress),
+  })
+  cancellations.forget(run.id)
+  const settlement = toSettlement(run, delivery, result, now())
   const outcome = await settler.settle(settlement)
 
   if (outcome.kind === 'lost') {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import type { Details, Handler, Job, JobsPrismaClient, TransactionOf } from '../contract/index.ts'
+import { createCancellations } from './createCancellations.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
 import { performRun } from './performRun.ts'
@@ -61,6 +62,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   })
   const session = createSession({ url: databaseUrl, workerId, log, now })
   const queue = createQueue({ database, session, log, supervise: false })
+  const cancellations = createCancellations({ database, session, workerId })
   const run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -77,6 +79,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   try {
     await session.start()
     await queue.start([job], () => undefined)
+    await cancellations.start()
     // A run whose process has died would otherwise stand in the way until a worker starts.
     await rescueLostRuns({ database, queue, workerId, log, now })
     const recorded = await recordRuns(database, workerId, [run])
@@ -107,6 +110,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       payload: options.payload,
       prisma: options.prisma,
       settler: createSettler({ database, queue, workerId, log }),
+      cancellations,
+      database,
+      approvedRows: null,
       workerId,
       log,
       now,

@@ -97,6 +97,20 @@ export function exclusiveKey(job: Job, dryRun: boolean): string | null {
   return job.isExclusive && !dryRun ? job.name : null
 }
 
+/** Keeps how far a run says it is, while it is still this worker's. */
+export async function keepProgress(
+  connection: Connection,
+  workerId: string,
+  runId: string,
+  progress: { done: number; total: number | null },
+): Promise<void> {
+  await connection.query(
+    `update "JobRun" set "progress" = $3::jsonb
+     where "id" = $1 and "workerId" = $2 and "status" = 'running'`,
+    [runId, workerId, JSON.stringify(progress)],
+  )
+}
+
 /** For the transaction of a batch: adds its counts to its run. It takes no more than values and a text. */
 export const ADD_COUNTS_SQL = `
   update "JobRun"

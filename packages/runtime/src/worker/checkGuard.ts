@@ -1,0 +1,30 @@
+import { JobError, type Details, type Guard, type GuardCount } from '../contract/index.ts'
+
+/** Counting on has no use: nobody approves what is not known to the row. */
+const COUNT_LIMIT = 10_000_000
+
+/**
+ * Counts what is due and says so, or refuses it. What somebody approved is allowed up to the number that
+ * was counted then.
+ * @throws JobError `guard_blocked`, with the numbers in its details
+ */
+export async function checkGuard<Tx>(
+  tx: Tx,
+  guard: Guard,
+  count: GuardCount<Tx>,
+  approvedRows: number | null,
+): Promise<{ guard: Details }> {
+  const total = guard.maxShare === undefined ? null : await count.total(tx)
+  const limits = [
+    guard.maxRows ?? Infinity,
+    total === null || guard.maxShare === undefined ? Infinity : Math.floor(total * guard.maxShare),
+  ]
+  const allowed = Math.max(Math.min(...limits), approvedRows ?? 0)
+  const due = await count.due(tx, COUNT_LIMIT)
+  const details = { guard: { due, allowed, ...(total !== null && { total }) } }
+  if (due <= allowed) return details
+  throw new JobError('guard_blocked', `${due} rows are due and at most ${allowed} may be changed`, {
+    retryable: false,
+    details,
+  })
+}

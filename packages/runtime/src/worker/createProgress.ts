@@ -1,0 +1,36 @@
+/** What is kept of a run's progress. */
+export interface Progress {
+  done: number
+  total: number | null
+}
+
+const INTERVAL_MS = 1_000
+
+/**
+ * Keeps the newest of many reports, at most one a second. A report that can't be kept is dropped: progress
+ * is for people, and the next one says more.
+ */
+export function createProgress(keep: (progress: Progress) => Promise<void>) {
+  let latest: Progress | null = null
+  let timer: NodeJS.Timeout | null = null
+
+  function flush(): void {
+    timer = null
+    if (latest === null) return
+    const progress = latest
+    latest = null
+    keep(progress).catch(() => undefined)
+    timer = setTimeout(flush, INTERVAL_MS)
+  }
+
+  return {
+    report(progress: Progress): void {
+      latest = progress
+      if (timer === null) flush()
+    },
+    stop(): void {
+      if (timer) clearTimeout(timer)
+      timer = null
+    },
+  }
+}
