@@ -24,6 +24,13 @@ const variables = {
   WORKER_CONCURRENCY: integerVariable({ min: 1, max: 1_000, default: 10 }),
   DRAIN_TIMEOUT_MS: integerVariable({ min: 0, max: 3_600_000, default: 25_000, unit: 'ms' }),
   I18N_CACHE_MAX_AGE_DAYS: integerVariable({ min: 1, max: 3_650, default: 30, unit: 'days' }),
+  JOB_RUN_RETENTION_DAYS: integerVariable({ min: 1, max: 3_650, default: 30, unit: 'days' }),
+  JOB_RUN_FAILED_RETENTION_DAYS: integerVariable({
+    min: 1,
+    max: 3_650,
+    default: 90,
+    unit: 'days',
+  }),
   ...Object.fromEntries(
     scheduled.map(({ name, schedule }) => [
       cronVariable(name),

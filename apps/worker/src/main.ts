@@ -18,13 +18,25 @@ import { openMigratedDatabase } from './openMigratedDatabase.ts'
 
 process.exit(await run())
 
+interface Context {
+  env: WorkerEnvironment
+  log: Logger
+  stop: AbortSignal
+  /** Aborted when somebody does not want to wait for the drain. */
+  impatience: AbortSignal
+}
+
 /** The worker process, from its environment to its exit code. */
 async function run(): Promise<number> {
   try {
     const env = readWorkerEnvironment()
     const log = createLogger({ app: 'worker', level: env.LOG_LEVEL })
-    const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
-    await work(env, log, stop)
+    const impatience = new AbortController()
+    const stop = listenForStop({
+      isSupervised: env.ROUNDSMAN_SUPERVISED,
+      onImpatience: () => impatience.abort(),
+    })
+    await work({ env, log, stop, impatience: impatience.signal })
     log.info('worker stopped')
     return 0
   } catch (error) {
@@ -35,14 +47,15 @@ async function run(): Promise<number> {
 }
 
 /** Resolves once `stop` is aborted and everything that was opened is closed again. */
-async function work(env: WorkerEnvironment, log: Logger, stop: AbortSignal): Promise<void> {
+async function work(context: Context): Promise<void> {
+  const { env, log, stop } = context
   let isReady = () => false
   const health = buildHealth({ isReady: () => isReady() })
   try {
     const database = await open(env, log, health)
     try {
       if (env.JOBS_ENABLED) {
-        await runJobs({ env, log, stop, databaseUrl: database.url }, (ready) => (isReady = ready))
+        await runJobs(context, database.url, (ready) => (isReady = ready))
       } else {
         isReady = () => true
         log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
@@ -97,10 +110,10 @@ function problemsOf(error: unknown): readonly string[] {
 
 /** Schedules and executes until `stop` is aborted, then drains. */
 async function runJobs(
-  options: { env: WorkerEnvironment; log: Logger; stop: AbortSignal; databaseUrl: string },
+  { env, log, stop, impatience }: Context,
+  databaseUrl: string,
   onReady: (isReady: () => boolean) => void,
 ): Promise<void> {
-  const { env, log, stop, databaseUrl } = options
   const prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'roundsman worker',
@@ -120,6 +133,8 @@ async function runJobs(
     onReady(worker.isReady)
     await aborted(stop)
     log.info({ reason: stop.reason }, 'worker draining')
+    // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.
+    void aborted(impatience).then(() => worker.stop())
     await worker.stop()
   } catch (error) {
     throw explainQueueError(error) ?? error

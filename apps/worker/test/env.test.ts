@@ -37,6 +37,9 @@ describe('without any variable', () => {
       I18N_CACHE_MAX_AGE_DAYS: 30,
       CLEANUP_PREVIEW_SESSIONS_CRON: '*/15 * * * *',
       CLEANUP_I18N_CACHE_CRON: '0 3 * * *',
+      JOB_RUN_RETENTION_DAYS: 30,
+      JOB_RUN_FAILED_RETENTION_DAYS: 90,
+      PRUNE_JOB_RUNS_CRON: '30 3 * * *',
       jobs,
     })
   })
@@ -78,6 +81,7 @@ it('tells all problems together, each with its variable, what is wrong and the r
     WORKER_CONCURRENCY: '0',
     DRAIN_TIMEOUT_MS: '25s',
     I18N_CACHE_MAX_AGE_DAYS: '-1',
+    JOB_RUN_RETENTION_DAYS: '0',
     CLEANUP_PREVIEW_SESSIONS_CRON: 'often',
     CLEANUP_I18N_CACHE_CRON: '0 0 31 2 *',
   })
@@ -93,6 +97,7 @@ it('tells all problems together, each with its variable, what is wrong and the r
     expect.stringMatching(/^DRAIN_TIMEOUT_MS: "25s" .*set a whole number from 0 to 3600000/),
     expect.stringMatching(/^I18N_CACHE_MAX_AGE_DAYS: "-1" .*set a whole number from 1 to 3650/),
     expect.stringMatching(/^JOBS_ENABLED: "yes" .*set true or false/),
+    expect.stringMatching(/^JOB_RUN_RETENTION_DAYS: "0" .*set a whole number from 1 to 3650/),
     expect.stringMatching(/^LOG_LEVEL: set fatal, error, warn, info/),
     expect.stringMatching(/^NODE_ENV: set development, test or production/),
     expect.stringMatching(/^ROUNDSMAN_SUPERVISED: "maybe" .*set true or false/),
@@ -132,12 +137,13 @@ describe('cron variables', () => {
   })
 
   it('change one schedule and nothing else', () => {
-    const [sessions, cache] = jobs
+    const [sessions, cache, prune] = jobs
     const changed = readWorkerEnvironment({ CLEANUP_I18N_CACHE_CRON: '0 4 * * *' }).jobs
 
     expect(changed).toEqual([
       sessions,
       { ...cache, schedule: { ...cache.schedule, cron: '0 4 * * *' } },
+      prune,
     ])
     expect(cache.schedule?.cron).toBe('0 3 * * *')
   })

@@ -44,10 +44,11 @@ describe('the catalogue', () => {
     },
   )
 
-  it('cleans preview sessions every quarter of an hour and the i18n cache daily, one run at a time', () => {
+  it('cleans preview sessions every quarter of an hour the i18n cache and old runs daily, one run at a time', () => {
     expect(scheduled).toMatchObject([
       { name: 'cleanupPreviewSessions', schedule: { cron: '*/15 * * * *' }, isExclusive: true },
       { name: 'cleanupI18nCache', schedule: { cron: '0 3 * * *' }, isExclusive: true },
+      { name: 'pruneJobRuns', schedule: { cron: '30 3 * * *' }, isExclusive: true },
     ])
   })
 })

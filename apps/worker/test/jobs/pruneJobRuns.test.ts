@@ -1,0 +1,119 @@
+import { pruneJobRuns as job } from '@roundsman/jobs'
+import { runOnce } from '@roundsman/runtime/worker'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { pruneJobRuns } from '../../src/jobs/pruneJobRuns.ts'
+import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+
+const NOW = new Date('2026-05-01T12:00:00Z')
+const DAY_MS = 86_400_000
+const daysOld = (days: number) => new Date(NOW.getTime() - days * DAY_MS)
+
+let database: WorkerDatabase
+
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+})
+afterAll(() => database.close())
+beforeEach(async () => {
+  await database.prisma.jobRun.deleteMany()
+  await database.prisma.jobTick.deleteMany()
+})
+
+async function run(options: { dryRun?: boolean } = {}) {
+  const result = await runOnce({
+    databaseUrl: database.url,
+    prisma: database.prisma,
+    job,
+    handler: pruneJobRuns({ days: 30, failedDays: 90 }),
+    now: () => NOW,
+    log: pino({ level: 'silent' }),
+    ...options,
+  })
+  if (result.kind !== 'ended') throw new Error(result.kind)
+  return result.run
+}
+
+async function insertRuns(status: 'success' | 'failed' | 'running', days: number[]): Promise<void> {
+  await database.prisma.jobRun.createMany({
+    data: days.map((each) => ({
+      name: `${status} ${each}`,
+      trigger: 'cli' as const,
+      workerId: 'somebody',
+      status,
+      startedAt: daysOld(each),
+      endedAt: status === 'running' ? null : daysOld(each),
+    })),
+  })
+}
+
+async function insertTicks(days: number[]): Promise<void> {
+  await database.prisma.jobTick.createMany({
+    data: days.map((each) => ({
+      name: 'sweep',
+      scheduledFor: daysOld(each),
+      outcome: 'enqueued' as const,
+      workerId: 'somebody',
+    })),
+  })
+}
+
+const left = async () =>
+  (await database.prisma.jobRun.findMany({ where: { name: { not: job.name } } }))
+    .map(({ name }) => name)
+    .toSorted((a, b) => a.localeCompare(b))
+
+describe('pruneJobRuns', () => {
+  it('removes what is older than it is kept, failed runs later than others, and counts each', async () => {
+    await insertRuns('success', [29, 30, 31, 400])
+    await insertRuns('failed', [31, 90, 91])
+    await insertTicks([30, 31, 32])
+
+    expect(await run()).toMatchObject({
+      status: 'success',
+      details: { succeeded: 2, failed: 1, ticks: 2, cutoff: daysOld(30).toISOString() },
+    })
+    expect(await left()).toEqual(['failed 31', 'failed 90', 'success 29', 'success 30'])
+    expect(await database.prisma.jobTick.count()).toBe(1)
+  })
+
+  it('never removes a run that has not ended', async () => {
+    const { prisma } = database
+    await prisma.jobRun.create({
+      data: {
+        name: 'old and alive',
+        trigger: 'cli',
+        workerId: 'somebody',
+        startedAt: daysOld(400),
+        // Not to be rescued as lost, which would end it.
+        status: 'running',
+      },
+    })
+    await prisma.$executeRaw`select pg_advisory_lock(hashtextextended('somebody', 0))::text`
+    await run()
+
+    expect(await prisma.jobRun.count({ where: { name: 'old and alive' } })).toBe(1)
+  })
+
+  it('finds nothing the second time, and still records a run', async () => {
+    await insertRuns('success', [31])
+    await run()
+
+    expect(await run()).toMatchObject({
+      details: { succeeded: 0, failed: 0, ticks: 0, batches: 0 },
+    })
+    expect(await database.prisma.jobRun.count({ where: { name: job.name } })).toBe(2)
+  })
+
+  it('goes on batch by batch, and a dry run changes nothing', async () => {
+    await database.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+      select gen_random_uuid(), 'old', 'success', 'cli', 'somebody', ${daysOld(31)}, ${daysOld(31)}
+      from generate_series(1, 2500)`
+
+    expect(await run({ dryRun: true })).toMatchObject({ details: { succeeded: 2_500 } })
+    expect(await left()).toHaveLength(2_500)
+    expect(await run()).toMatchObject({ details: { succeeded: 2_500, batches: 3 } })
+    expect(await left()).toEqual([])
+  })
+})
