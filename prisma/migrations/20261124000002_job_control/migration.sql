@@ -8,3 +8,16 @@ ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "approvedAt" TIMESTAMPTZ(3);
 ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "approvedBy" TEXT;
 
 CREATE INDEX IF NOT EXISTS "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
+
+DO $$ BEGIN
+  CREATE TYPE "WorkerLiveness" AS ENUM ('lock', 'heartbeat');
+EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+
+CREATE TABLE IF NOT EXISTS "JobWorker" (
+    "id" TEXT NOT NULL,
+    "liveness" "WorkerLiveness" NOT NULL,
+    "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "heartbeatAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+    CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
+);

@@ -1,10 +1,11 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import type { Connection } from './database.ts'
 
 export interface Session {
   start(): Promise<void>
   stop(): Promise<void>
-  /** Null while the connection is down, and with it the lock that says that this worker lives. */
+  /** Null while nobody could tell that this worker lives. */
   connectedSince(): Date | null
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
@@ -16,16 +17,22 @@ export interface Session {
 
 export interface SessionOptions {
   url: string
+  /** For what needs no session. */
+  database: Connection
   workerId: string
   log: Logger
   now: () => Date
 }
 
-/** How PostgreSQL keys the lock that a living worker holds. `$1` is the worker's id. */
-const LIVENESS_KEY_SQL = 'hashtextextended($1, 0)'
-
+/** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
+export const HEARTBEAT_TIMEOUT_MS = 30_000
 const HEARTBEAT_MS = 5_000
 const RECONNECT_MAX_MS = 5_000
+/** How long a notification may take that tells whether sessions work here. */
+const PROBE_MS = 2_000
+
+/** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
+const LOCK_SQL = 'select pg_advisory_lock(hashtextextended($1, 0))'
 
 interface Subscription {
   channel: string
@@ -34,11 +41,16 @@ interface Subscription {
 }
 
 /**
- * The one connection that a worker keeps for as long as it lives. It holds the advisory lock named after
- * the worker, which PostgreSQL lets go the moment the process dies, however it dies; and it listens, so
- * that work starts when it arrives. A process that is busy or blocked keeps it.
+ * How others know that a worker lives: one connection that it keeps for as long as it does. It holds the
+ * advisory lock named after the worker, which PostgreSQL lets go the moment the process dies, however it
+ * dies; a process that is busy or blocked keeps it. The connection also listens, so that work starts when
+ * it arrives.
+ *
+ * Behind a transaction pooler a connection is not a session. There, the worker beats instead, work is
+ * found by looking once a second, and a worker whose event loop is blocked for HEARTBEAT_TIMEOUT_MS is
+ * taken for dead.
  */
-export function createSession({ url, workerId, log, now }: SessionOptions): Session {
+export function createSession({ url, database, workerId, log, now }: SessionOptions): Session {
   const subscriptions: Subscription[] = []
   let client: pg.Client | null = null
   let connectedSince: Date | null = null
@@ -46,7 +58,18 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
   let timer: NodeJS.Timeout | undefined
   let failures = 0
 
-  async function connect(): Promise<void> {
+  async function start(): Promise<void> {
+    if (await connect({ probe: true })) return register('lock')
+    log.warn(
+      `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
+    )
+    await register('heartbeat')
+    connectedSince = now()
+    scheduleBeat()
+  }
+
+  /** False when there was a connection, but no session behind it. */
+  async function connect({ probe = false } = {}): Promise<boolean> {
     const next = new pg.Client({
       connectionString: url,
       application_name: `roundsman ${workerId}`,
@@ -65,18 +88,27 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
     })
     try {
       await next.connect()
-      await next.query(`select pg_advisory_lock(${LIVENESS_KEY_SQL})`, [workerId])
-      for (const { channel } of subscriptions)
+      if (probe && !(await isSession(next, database))) {
+        await discard(next)
+        return false
+      }
+      await next.query(LOCK_SQL, [workerId])
+      for (const { channel } of subscriptions) {
         await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+      }
     } catch (error) {
       await discard(next)
       throw error
     }
-    if (stopped) return discard(next)
+    if (stopped) {
+      await discard(next)
+      return true
+    }
     client = next
     connectedSince = now()
     failures = 0
-    scheduleHeartbeat(next)
+    scheduleBeat()
+    return true
   }
 
   function lose(lost: pg.Client, error: Error): void {
@@ -107,27 +139,45 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
     for (const subscription of subscriptions) subscription.onReconnect()
   }
 
-  function scheduleHeartbeat(current: pg.Client): void {
-    timer = setTimeout(() => void beat(current), HEARTBEAT_MS)
+  async function register(liveness: 'lock' | 'heartbeat'): Promise<void> {
+    await database.query(`delete from "JobWorker" where "heartbeatAt" < now() - interval '1 day'`)
+    await database.query(
+      `insert into "JobWorker" ("id", "liveness") values ($1, $2::"WorkerLiveness")`,
+      [workerId, liveness],
+    )
   }
 
-  async function beat(current: pg.Client): Promise<void> {
+  function scheduleBeat(): void {
+    timer = setTimeout(() => void beat(client), HEARTBEAT_MS)
+  }
+
+  /** On the session where there is one, since it also tells whether the connection still works. */
+  async function beat(current: pg.Client | null): Promise<void> {
     try {
-      await current.query('select 1')
-      if (client === current) scheduleHeartbeat(current)
+      await (current ?? database).query(
+        'update "JobWorker" set "heartbeatAt" = now() where "id" = $1',
+        [workerId],
+      )
+      if (current === null) connectedSince ??= now()
     } catch (error) {
-      lose(current, error as Error)
+      if (current) return lose(current, error as Error)
+      connectedSince = null
+      log.warn({ err: error }, 'heartbeat failed, trying again')
     }
+    if (client === current && !stopped) scheduleBeat()
   }
 
   return {
-    start: connect,
+    start,
     async stop() {
       stopped = true
       clearTimeout(timer)
       const open = client
       client = null
       connectedSince = null
+      await database
+        .query('delete from "JobWorker" where "id" = $1', [workerId])
+        .catch((error: unknown) => log.warn({ err: error }, 'the worker could not be signed off'))
       if (open) await discard(open)
     },
     connectedSince: () => connectedSince,
@@ -135,6 +185,30 @@ export function createSession({ url, workerId, log, now }: SessionOptions): Sess
       subscriptions.push({ channel, onNotification, onReconnect })
       await client?.query(`listen ${pg.escapeIdentifier(channel)}`)
     },
+  }
+}
+
+/**
+ * Whether what is set on a connection stays with it: asked by listening on it and notifying from another.
+ * Behind a transaction pooler the listening happens on a connection that is somebody else's a moment later.
+ */
+async function isSession(client: pg.Client, database: Connection): Promise<boolean> {
+  const channel = `roundsman_probe_${crypto.randomUUID().replaceAll('-', '')}`
+  let timer: NodeJS.Timeout | undefined
+  let onNotification: (message: pg.Notification) => void = () => undefined
+  try {
+    await client.query(`listen ${channel}`)
+    const heard = new Promise<boolean>((resolve) => {
+      onNotification = (message) => message.channel === channel && resolve(true)
+      client.on('notification', onNotification)
+      timer = setTimeout(() => resolve(false), PROBE_MS)
+    })
+    await database.query(`select pg_notify($1, '')`, [channel])
+    return await heard
+  } finally {
+    clearTimeout(timer)
+    client.off('notification', onNotification)
+    await client.query(`unlisten ${channel}`).catch(() => undefined)
   }
 }
 

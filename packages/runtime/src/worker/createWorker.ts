@@ -71,7 +71,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     applicationName: `roundsman ${id} engine`,
     log,
   })
-  const session = createSession({ url: databaseUrl, workerId: id, log, now })
+  const session = createSession({ url: databaseUrl, database, workerId: id, log, now })
   const queue = createQueue({ database, session, log, supervise: true })
   const settler = createSettler({ database, queue, workerId: id, log })
   const scheduler = createScheduler({

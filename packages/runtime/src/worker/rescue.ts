@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Details } from '../contract/index.ts'
 import type { Connection, Database } from '../queue/database.ts'
 import type { Queue } from '../queue/queue.ts'
+import { HEARTBEAT_TIMEOUT_MS } from '../queue/session.ts'
 
 export interface LostRun {
   id: string
@@ -20,15 +21,20 @@ const MAX_LOST_ATTEMPTS = 25
  */
 const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId"
-  from "JobRun" run, hashtextextended(run."workerId", 0) as key
+  from "JobRun" run
+    left join "JobWorker" worker on worker."id" = run."workerId",
+    hashtextextended(run."workerId", 0) as key
   where run."status" = 'running' and run."workerId" <> $1
-    and not exists (
-      select from pg_locks lock
-      where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
-        and lock.database = (select oid from pg_database where datname = current_database())
-        and lock.classid::bigint = (key >> 32) & 4294967295
-        and lock.objid::bigint = key & 4294967295
-    )
+    and case when worker."liveness" = 'heartbeat'
+      then worker."heartbeatAt" < now() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'
+      else not exists (
+        select from pg_locks lock
+        where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
+          and lock.database = (select oid from pg_database where datname = current_database())
+          and lock.classid::bigint = (key >> 32) & 4294967295
+          and lock.objid::bigint = key & 4294967295
+      )
+    end
   limit ${MAX_RESCUES}`
 
 /** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */

@@ -60,7 +60,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     poolSize: 2,
     log,
   })
-  const session = createSession({ url: databaseUrl, workerId, log, now })
+  const session = createSession({ url: databaseUrl, database, workerId, log, now })
   const queue = createQueue({ database, session, log, supervise: false })
   const cancellations = createCancellations({ database, session, workerId })
   const run: NewRun = {

@@ -21,7 +21,7 @@ afterAll(() => runtime.close())
 beforeEach(async () => {
   const { url, log, database } = runtime
   woken = []
-  session = createSession({ url, workerId: 'w1', log, now: () => new Date() })
+  session = createSession({ url, database, workerId: 'w1', log, now: () => new Date() })
   await session.start()
   queue = createQueue({ database, session, log, supervise: false })
   await queue.start([echo], (name) => woken.push(name))

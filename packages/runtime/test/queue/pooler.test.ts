@@ -1,0 +1,75 @@
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import { createWorker } from '../../src/worker/index.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../worker/fixtures/drip.ts'
+import { startPooler } from './startPooler.ts'
+
+const WORKER = new URL('../worker/fixtures/workerProcess.ts', import.meta.url).pathname
+
+let runtime: TestRuntime
+let client: JobsClient
+let pooler: Awaited<ReturnType<typeof startPooler>>
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([drip])
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  pooler = await startPooler(runtime.url)
+})
+
+afterAll(async () => {
+  await client.stop()
+  pooler.close()
+  await runtime.close()
+})
+
+interface Run {
+  status: string
+  attempt: number
+  workerId: string
+  details: { effects?: number; error?: { code: string } } | null
+}
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt"')
+
+describe('behind a transaction pooler', () => {
+  it('a worker says so, works, is left alone while its heart beats, and is rescued when it does not', async () => {
+    const victim = spawnProcess(WORKER, { args: [pooler.url] })
+    expect(await victim.waitForLine('beating every')).toContain('transaction pooler')
+    await victim.waitForLine('Jobs scheduler enabled')
+    expect(await runtime.rows('select "liveness" from "JobWorker"')).toEqual([
+      { liveness: 'heartbeat' },
+    ])
+
+    // Without notifications, work is found by looking.
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
+    await waitFor(async () => (await runs())[0]?.details?.effects)
+    const { url, prisma, log } = runtime
+    const worker = createWorker({
+      databaseUrl: url,
+      prisma,
+      jobs: [drip],
+      handlers: { drip: dripHandler },
+      log,
+    })
+    await worker.start()
+    await victim.kill('SIGKILL')
+    // Its heart has stopped; what makes it dead is that it was long ago.
+    expect(await runs()).toMatchObject([{ status: 'running' }])
+    await runtime.rows(
+      `update "JobWorker" set "heartbeatAt" = now() - interval '31 s' where "liveness" = 'heartbeat'`,
+    )
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    const [lost, second] = await runs()
+    expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
+    expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
+    expect((lost?.details?.effects ?? 0) + (second?.details?.effects ?? 0)).toBe(EFFECTS)
+    await worker.stop()
+  })
+})
