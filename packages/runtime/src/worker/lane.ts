@@ -33,7 +33,7 @@ export interface LaneOptions {
   execute: (claim: Claim) => Promise<void>
 }
 
-const MAX_CLAIM = 250
+const MAX_CLAIM = 500
 const RETRY_MAX_MS = 5_000
 
 export function createLane(options: LaneOptions): Lane {
