@@ -43,7 +43,7 @@ export function pruneJobRuns({ days, failedDays }: RetentionOptions): Handler<ty
   }
 }
 
-export function removeRunsQuery(status: 'success' | 'failed', cutoff: Date): Prisma.Sql {
+function removeRunsQuery(status: 'success' | 'failed', cutoff: Date): Prisma.Sql {
   // The status as a literal: PostgreSQL uses a partial index only if it sees the value when it plans.
   const ended = status === 'success' ? Prisma.sql`'success'` : Prisma.sql`'failed'`
   return Prisma.sql`
@@ -55,7 +55,7 @@ export function removeRunsQuery(status: 'success' | 'failed', cutoff: Date): Pri
     ))`
 }
 
-export function removeTicksQuery(cutoff: Date): Prisma.Sql {
+function removeTicksQuery(cutoff: Date): Prisma.Sql {
   return Prisma.sql`
     delete from "JobTick"
     where ctid = any(array(

@@ -20,7 +20,7 @@ export async function takeApproval(
   actor: string,
 ): Promise<Approval> {
   // Locked: of two people who approve at once, the second finds it approved.
-  const rows = (await tx.$queryRawUnsafe(
+  const rows = await tx.$queryRawUnsafe<BlockedRun[]>(
     `select run."name",
             run."status" = 'failed' and run."details" #>> '{error,code}' = 'guard_blocked' as "isBlocked",
             run."approvedAt" is not null as "isApproved",
@@ -30,7 +30,7 @@ export async function takeApproval(
              where job.name = run."name" and job.id = run."queueJobId") as "payload"
      from "JobRun" run where run."id" = $1::uuid for update of run`,
     runId,
-  )) as BlockedRun[]
+  )
   const [run] = rows
   if (!run) return { kind: 'notFound' }
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }

@@ -16,7 +16,8 @@ export function* nextTicks(
 }
 
 // croner, because node-cron's own calendar skips the hour that a zone jumps over in spring and loses ticks
-// in the hour that it repeats in autumn.
+// in the hour that it repeats in autumn. Its default rule would take only a single time of day for one that has
+// to happen on every day: `30 2,14 * * *` would have no 02:30 run on the spring day and two of them in autumn.
 function calendar({ cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>): Cron {
-  return new Cron(cron, { timezone: timeZone, paused: true })
+  return new Cron(cron, { timezone: timeZone, paused: true, fixedTimeRule: 'no-wildcard' })
 }

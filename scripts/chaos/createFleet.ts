@@ -1,0 +1,356 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { WORKERS, type Disturbance, type DisturbanceKind } from './createPlan.ts'
+import type { Random } from './createRandom.ts'
+import type { Server } from './openServer.ts'
+import { startWorker, type WorkerExit, type WorkerHandle } from './startWorker.ts'
+
+export interface Kill {
+  workerId: string
+  /** By this machine's clock, which is PostgreSQL's as well. */
+  at: number
+  /**
+   * Another worker had been up for long enough to rescue and stayed undisturbed for long enough to do it, and
+   * PostgreSQL was there.
+   */
+  hasRescuer: boolean
+}
+
+export interface GracefulStop {
+  workerId: string
+  exit: WorkerExit
+  at: number
+  /** Nothing else happened to it or to PostgreSQL while it drained. */
+  isUndisturbed: boolean
+}
+
+export interface Fleet {
+  /** Resolves when all workers are ready. */
+  start(): Promise<void>
+  /** Resolves when it is over; false when no worker was in a state to have it done to. */
+  perform(disturbance: Disturbance): Promise<boolean>
+  /** Ends every disturbance that lasts; resolves when all workers are ready. */
+  heal(): Promise<void>
+  /** SIGTERM to all. */
+  stop(): Promise<void>
+  /** Leaves no process behind. */
+  destroy(): Promise<void>
+  /** Once stopped. */
+  history(): FleetHistory
+}
+
+export interface FleetHistory {
+  kills: Kill[]
+  gracefulStops: GracefulStop[]
+  /** Workers that ended by themselves, and PostgreSQL was there: there is no good reason for one. */
+  crashes: { workerId: string; exit: WorkerExit; lastLines: string[] }[]
+  /** Workers that could not start, since PostgreSQL was away. */
+  startFailures: number
+  started: number
+  /** By message of the worker's log. */
+  warnings: Map<string, number>
+}
+
+export interface FleetOptions {
+  server: Server
+  database: string
+  random: Random
+  sweepBatch: number
+  sweepPauseMs: number
+  onEvent: (event: string) => void
+}
+
+/** One worker after the other in the same place. */
+interface Slot {
+  index: number
+  worker: WorkerHandle | null
+  /** What is being done to it, other than a change of its clock. */
+  affliction: DisturbanceKind | null
+}
+
+/** From when to when something was the case, or until now. */
+interface Span {
+  slot: number | null
+  from: number
+  to: number
+}
+
+const DRAIN_TIMEOUT_MS = 1_000
+/** The worker's own limits for settling and closing come on top of its drain time-out. */
+const STOP_PATIENCE_MS = 60_000
+const CALM_PATIENCE_MS = 20_000
+const READY_PATIENCE_MS = 60_000
+const RESTART_DELAY_MS = 200
+/** After it has connected a worker rescues nothing for 2 s, and then once a second. */
+const RESCUER_AGE_MS = 3_500
+const LOG_LINES = 30
+
+/** Three places for workers. One that ends, however it does, is replaced at once, as a supervisor would. */
+export function createFleet(options: FleetOptions): Fleet {
+  const { server, database, random, sweepBatch, onEvent } = options
+  const slots: Slot[] = Array.from({ length: WORKERS }, (_, index) => ({
+    index,
+    worker: null,
+    affliction: null,
+  }))
+  const alive = new Set<WorkerHandle>()
+  const leaving = new Set<WorkerHandle>()
+  const kills: { slot: number; workerId: string | null; at: number }[] = []
+  const lives: (Span & { slot: number })[] = []
+  const troubles: Span[] = []
+  const history: FleetHistory = {
+    kills: [],
+    gracefulStops: [],
+    crashes: [],
+    startFailures: 0,
+    started: 0,
+    warnings: new Map(),
+  }
+  const healing = new AbortController()
+  let { sweepPauseMs } = options
+  let isStopping = false
+
+  async function spawn(slot: Slot): Promise<void> {
+    const startedAt = Date.now()
+    const lastLines: string[] = []
+    const worker = await startWorker({
+      server,
+      database,
+      settings: {
+        seed: random.integer(0, 2 ** 31),
+        sweepBatch,
+        sweepPauseMs,
+        drainTimeoutMs: DRAIN_TIMEOUT_MS,
+      },
+      onLog(line) {
+        lastLines.push(line)
+        if (lastLines.length > LOG_LINES) lastLines.shift()
+        const message = messageOf(line)
+        if (message !== null) count(history.warnings, message)
+        onEvent(`log ${slot.index} ${line}`)
+      },
+    })
+    slot.worker = worker
+    history.started++
+    alive.add(worker)
+    const life = { slot: slot.index, from: Infinity, to: Infinity }
+    lives.push(life)
+    void worker.ready.then((isReady) => {
+      if (isReady) life.from = Date.now()
+      onEvent(`${isReady ? 'ready' : 'not ready'} ${slot.index} ${worker.id()}`)
+    })
+    void worker.exited.then(async (exit) => {
+      life.to = Date.now()
+      alive.delete(worker)
+      // Of a half-open connection PostgreSQL is not to know until it heals.
+      if (slot.affliction !== 'halfOpen') worker.proxy.close()
+      const isExpected = leaving.has(worker)
+      if (!isExpected) {
+        onEvent(`ended ${slot.index} ${JSON.stringify(exit)}`)
+        const isPostgresToBlame = troubles.some((span) => span.slot === null && span.to > startedAt)
+        if (worker.isReady() || !isPostgresToBlame) {
+          history.crashes.push({ workerId: worker.id() ?? '?', exit, lastLines })
+        } else {
+          history.startFailures++
+          await pause(RESTART_DELAY_MS)
+        }
+      }
+      if (!isStopping) await spawn(slot)
+    })
+  }
+
+  async function perform(disturbance: Disturbance): Promise<boolean> {
+    onEvent(JSON.stringify(disturbance))
+    switch (disturbance.kind) {
+      case 'restart': {
+        const { mode, downMs } = disturbance
+        await during(null, () => server.restart(mode, downMs))
+        return true
+      }
+      case 'kill': {
+        const slot = await findSlot(disturbance.slot, ({ worker }) => worker?.hasExited() === false)
+        if (!slot?.worker) return false
+        leaving.add(slot.worker)
+        kills.push({ slot: slot.index, workerId: slot.worker.id(), at: Date.now() })
+        slot.worker.signal('SIGKILL')
+        return true
+      }
+      case 'clock': {
+        const slot = await findSlot(disturbance.slot, isCalm)
+        const worker = slot?.worker
+        if (!worker) return false
+        worker.send({ clockOffsetMs: disturbance.offsetMs })
+        await lasting(disturbance.durationMs)
+        worker.send({ clockOffsetMs: 0 })
+        return true
+      }
+      case 'terminate':
+      case 'freeze':
+      case 'cut':
+      case 'halfOpen': {
+        const slot = await findSlot(disturbance.slot, isCalm)
+        if (!slot?.worker) return false
+        slot.affliction = disturbance.kind
+        try {
+          await during(slot.index, () =>
+            afflict(slot.index, slot.worker as WorkerHandle, disturbance),
+          )
+        } finally {
+          slot.affliction = null
+        }
+        return true
+      }
+      default:
+        return disturbance satisfies never
+    }
+  }
+
+  async function afflict(
+    index: number,
+    worker: WorkerHandle,
+    disturbance: Extract<Disturbance, { kind: 'terminate' | 'freeze' | 'cut' | 'halfOpen' }>,
+  ): Promise<void> {
+    switch (disturbance.kind) {
+      case 'terminate':
+        await terminate(index, worker)
+        return
+      case 'cut':
+        worker.proxy.cut()
+        return
+      case 'freeze':
+        worker.signal('SIGSTOP')
+        if (disturbance.isCut) worker.proxy.cut()
+        await lasting(disturbance.durationMs)
+        worker.signal('SIGCONT')
+        return
+      case 'halfOpen':
+        worker.proxy.goHalfOpen()
+        await lasting(disturbance.durationMs)
+        if (worker.hasExited()) worker.proxy.close()
+        else worker.proxy.heal()
+        return
+      default:
+        disturbance satisfies never
+    }
+  }
+
+  async function terminate(index: number, worker: WorkerHandle): Promise<void> {
+    const at = Date.now()
+    leaving.add(worker)
+    worker.signal('SIGTERM')
+    const patience = setTimeout(() => worker.signal('SIGKILL'), STOP_PATIENCE_MS)
+    const exit = await worker.exited
+    clearTimeout(patience)
+    const isKilled = kills.some((kill) => kill.workerId === worker.id())
+    onEvent(`terminated ${index} ${JSON.stringify(exit)} after ${Date.now() - at} ms`)
+    if (isKilled) return
+    const isUndisturbed = !troubles.some((span) => span.slot === null && span.to > at)
+    history.gracefulStops.push({ workerId: worker.id() ?? '?', exit, at, isUndisturbed })
+  }
+
+  /** The given one if it will do, else the next that does; there may be none for a while. */
+  async function findSlot(first: number, matches: (slot: Slot) => boolean): Promise<Slot | null> {
+    const deadline = Date.now() + CALM_PATIENCE_MS
+    while (Date.now() < deadline && !healing.signal.aborted) {
+      for (let step = 0; step < WORKERS; step++) {
+        const slot = slots[(first + step) % WORKERS]
+        if (slot && matches(slot)) return slot
+      }
+      await pause(20)
+    }
+    return null
+  }
+
+  async function during(slot: number | null, work: () => Promise<void>): Promise<void> {
+    const span: Span = { slot, from: Date.now(), to: Infinity }
+    troubles.push(span)
+    try {
+      await work()
+    } finally {
+      span.to = Date.now()
+    }
+  }
+
+  /** A while, or until everything is healed. */
+  async function lasting(durationMs: number): Promise<void> {
+    await pause(durationMs, undefined, { signal: healing.signal }).catch(() => undefined)
+  }
+
+  async function untilReady(): Promise<void> {
+    const deadline = Date.now() + READY_PATIENCE_MS
+    while (!slots.every(isCalm)) {
+      if (Date.now() > deadline) throw new Error('The workers did not become ready')
+      await pause(20)
+    }
+  }
+
+  function hasRescuer({ slot, at }: { slot: number; at: number }): boolean {
+    const [from, to] = [at - RESCUER_AGE_MS, at + RESCUER_AGE_MS]
+    const isTroubled = (index: number) =>
+      troubles.some(
+        (span) => (span.slot === null || span.slot === index) && span.from < to && span.to > from,
+      )
+    return (
+      !isTroubled(slot) &&
+      lives.some(
+        (life) =>
+          life.slot !== slot && life.from <= from && life.to >= to && !isTroubled(life.slot),
+      )
+    )
+  }
+
+  return {
+    async start() {
+      await Promise.all(slots.map(spawn))
+      await untilReady()
+    },
+    perform,
+    async heal() {
+      healing.abort()
+      sweepPauseMs = 0
+      for (const worker of alive) worker.send({ sweepPauseMs: 0, clockOffsetMs: 0 })
+      await untilReady()
+      for (const worker of alive) worker.send({ sweepPauseMs: 0, clockOffsetMs: 0 })
+    },
+    async stop() {
+      isStopping = true
+      await Promise.all(slots.map(async ({ index, worker }) => worker && terminate(index, worker)))
+    },
+    async destroy() {
+      isStopping = true
+      healing.abort()
+      // One that is being started right now is among them a moment later.
+      while (alive.size > 0) {
+        const workers = [...alive]
+        for (const worker of workers) {
+          leaving.add(worker)
+          worker.signal('SIGKILL')
+        }
+        await Promise.all(workers.map(({ exited }) => exited))
+        await pause(0)
+      }
+    },
+    history: () => ({
+      ...history,
+      kills: kills.flatMap(({ slot, workerId, at }) =>
+        workerId === null ? [] : [{ workerId, at, hasRescuer: hasRescuer({ slot, at }) }],
+      ),
+    }),
+  }
+}
+
+function isCalm({ worker, affliction }: Slot): boolean {
+  return worker !== null && worker.isReady() && !worker.hasExited() && affliction === null
+}
+
+/** Null for a line that is no log, such as those of a stack trace. */
+function messageOf(line: string): string | null {
+  try {
+    return (JSON.parse(line) as { msg: string }).msg
+  } catch {
+    return null
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}

@@ -1,0 +1,147 @@
+import type { Random } from './createRandom.ts'
+import type { StopMode } from './openServer.ts'
+
+/** What is done to the workers and to PostgreSQL, and when. */
+export type Disturbance = { atMs: number } & (
+  | { kind: 'kill'; slot: number }
+  /** SIGTERM: it drains and ends by itself. */
+  | { kind: 'terminate'; slot: number }
+  /** SIGSTOP and SIGCONT. Cut off in between, it is taken for dead and comes back. */
+  | { kind: 'freeze'; slot: number; durationMs: number; isCut: boolean }
+  | { kind: 'cut'; slot: number }
+  | { kind: 'halfOpen'; slot: number; durationMs: number }
+  | { kind: 'clock'; slot: number; offsetMs: number; durationMs: number }
+  | { kind: 'restart'; mode: StopMode; downMs: number }
+)
+
+export type DisturbanceKind = Disturbance['kind']
+
+export const WORKERS = 3
+
+/** How many of each other kind there are to one kill. At least one of each. */
+const SHARES = {
+  terminate: 0.1,
+  freeze: 0.1,
+  cut: 0.08,
+  halfOpen: 0.04,
+  clock: 0.06,
+  restart: 0.05,
+} satisfies Partial<Record<DisturbanceKind, number>>
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+/** A long one outlasts the time in which a worker notices that nobody answers. */
+const HALF_OPEN_MS = { short: [500, 4_000], long: [12_000, 20_000] } as const
+
+/** Of the time, at its beginning: kills one by one, so that each shows how long its rescue takes. */
+const CALM_SHARE = 0.2
+/** Long enough for the killed worker's successor to be one that rescues, at the next kill. */
+const CALM_GAP_MS = 6_000
+
+/** All of it is drawn before the first of it happens: what a run is made of depends on the seed alone. */
+export function createPlan(
+  random: Random,
+  { kills, durationMs }: { kills: number; durationMs: number },
+): Disturbance[] {
+  const calmKills = Math.min(kills, Math.floor((durationMs * CALM_SHARE) / CALM_GAP_MS))
+  const calmMs = calmKills * CALM_GAP_MS
+  const stormMs = durationMs - calmMs
+  const instants = [
+    ...Array.from(
+      { length: calmKills },
+      (_, index) => (index + 0.6 + random.next() * 0.2) * CALM_GAP_MS,
+    ),
+    ...drawInstants(random, kills - calmKills, stormMs).map((atMs) => calmMs + atMs),
+  ]
+  const plan: Disturbance[] = instants.map((atMs) => ({
+    atMs: Math.round(atMs),
+    kind: 'kill',
+    slot: drawSlot(random),
+  }))
+  for (const [kind, share] of Object.entries(SHARES)) {
+    const count = Math.max(
+      kind === 'restart' || kind === 'freeze' ? 2 : 1,
+      Math.round(kills * share),
+    )
+    for (let index = 0; index < count; index++) {
+      const disturbance = draw(random, kind as keyof typeof SHARES, index, stormMs)
+      plan.push({ ...disturbance, atMs: calmMs + disturbance.atMs })
+    }
+  }
+  return plan
+    .map((disturbance) => endInTime(disturbance, durationMs))
+    .toSorted((one, other) => one.atMs - other.atMs)
+}
+
+/** Nothing lasts beyond the plan. */
+function endInTime(disturbance: Disturbance, planMs: number): Disturbance {
+  if (!('durationMs' in disturbance)) return disturbance
+  return {
+    ...disturbance,
+    durationMs: Math.min(disturbance.durationMs, planMs - disturbance.atMs),
+  }
+}
+
+function draw(
+  random: Random,
+  kind: keyof typeof SHARES,
+  index: number,
+  stormMs: number,
+): Disturbance {
+  const atMs = Math.round(random.next() * stormMs)
+  const slot = drawSlot(random)
+  const isOdd = index % 2 === 1
+  switch (kind) {
+    case 'terminate':
+    case 'cut':
+      return { kind, atMs, slot }
+    case 'freeze':
+      return { kind, atMs, slot, durationMs: random.integer(100, 5_000), isCut: isOdd }
+    case 'halfOpen': {
+      const [from, to] = isOdd ? HALF_OPEN_MS.long : HALF_OPEN_MS.short
+      return { kind, atMs, slot, durationMs: random.integer(from, to) }
+    }
+    case 'clock':
+      return drawClock(random, slot, stormMs)
+    case 'restart':
+      return {
+        kind,
+        atMs,
+        mode: isOdd ? 'immediate' : 'fast',
+        downMs: random.chance(0.5) ? 0 : random.integer(0, 3_000),
+      }
+    default:
+      return kind satisfies never
+  }
+}
+
+/**
+ * A worker whose clock is an hour ahead decides the ticks of that hour, so that none is left to decide: it
+ * comes when the run is nearly over, a minute ahead in its last third.
+ */
+function drawClock(random: Random, slot: number, stormMs: number): Disturbance {
+  const offsetMs = random.pick([-HOUR_MS, -MINUTE_MS, MINUTE_MS, HOUR_MS])
+  const from = offsetMs === HOUR_MS ? 0.95 : offsetMs === MINUTE_MS ? 0.65 : 0
+  return {
+    kind: 'clock',
+    atMs: Math.round(stormMs * (from + random.next() * (1 - from))),
+    slot,
+    offsetMs,
+    durationMs: random.integer(1_000, 15_000),
+  }
+}
+
+/** Gaps of two kinds, so that kills come in bursts, and workers have a little peace in between. */
+function drawInstants(random: Random, count: number, durationMs: number): number[] {
+  const gaps = Array.from({ length: count }, () => random.next() * (random.chance(0.6) ? 0.3 : 2))
+  const total = gaps.reduce((sum, gap) => sum + gap, 0)
+  let sum = 0
+  return gaps.map((gap) => {
+    sum += gap
+    return Math.round((sum / total) * durationMs)
+  })
+}
+
+function drawSlot(random: Random): number {
+  return random.integer(0, WORKERS - 1)
+}

@@ -1,0 +1,31 @@
+export interface Random {
+  /** At least 0, less than 1. */
+  next(): number
+  /** Both ends included. */
+  integer(from: number, to: number): number
+  pick<Value>(values: readonly [Value, ...Value[]]): Value
+  chance(probability: number): boolean
+  /** A generator of its own, so that what one part draws does not depend on when another part does. */
+  fork(): Random
+}
+
+/** Mulberry32: small, fast, and the same everywhere, so that a seed names a run. */
+export function createRandom(seed: number): Random {
+  let state = seed >>> 0
+
+  function next(): number {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+
+  const integer = (from: number, to: number) => from + Math.floor(next() * (to - from + 1))
+  return {
+    next,
+    integer,
+    pick: ([first, ...rest]) => [first, ...rest][integer(0, rest.length)] ?? first,
+    chance: (probability) => next() < probability,
+    fork: () => createRandom(Math.floor(next() * 0x1_0000_0000)),
+  }
+}
