@@ -84,6 +84,7 @@ test('keeps lines back until it may print, whole ones, and the last ones for a r
     worker: `setTimeout(() => say('between'), 50); wait()`,
   })
   await waitFor(() => supervisor.lastLines('api').includes('done'))
+  await waitFor(() => supervisor.lastLines('worker').includes('between'))
   expect(output()).toBe('')
   expect(supervisor.lastLines('api')).toHaveLength(20)
   expect(supervisor.lastLines('api').at(-2)).toBe('line 29')

@@ -101,14 +101,12 @@ describe('stops', () => {
     await server.waitForLine('"msg":"API stopping"')
     let exit: unknown
     void server.exited.then((result) => (exit = result))
-    const signalledAt = performance.now()
     await waitFor(() => {
       if (exit === undefined) process.kill(server.pid, 'SIGTERM')
       return exit
     })
+    // 0 would mean that it has waited for the request under way.
     expect(exit).toEqual({ code: 1, signal: null })
-    // Well before the time that requests under way are given.
-    expect(performance.now() - signalledAt).toBeLessThan(5_000)
   })
 
   it('when its supervisor is gone, and only if it has one', async () => {

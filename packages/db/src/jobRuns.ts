@@ -82,7 +82,8 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
     conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
   return Prisma.sql`
     select "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details",
-      "dryRun", "actor", "reason", "queueJobId", "workerId", "exclusiveKey", "createdAt"
+      "dryRun", "actor", "reason", "queueJobId", "workerId", "exclusiveKey", "progress",
+      "cancelRequestedAt", "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt"
     from "JobRun" ${where}
     order by "startedAt" desc, "id" desc
     limit ${limit + 1}`

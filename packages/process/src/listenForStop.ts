@@ -19,9 +19,8 @@ export function listenForStop({ isSupervised, onImpatience }: ListenForStopOptio
   let lastWishAt: number | undefined
   let wishes = 0
   const onSignal = (signal: NodeJS.Signals) => {
-    const isSameWish = lastWishAt !== undefined && performance.now() - lastWishAt < SAME_WISH_MS
+    if (lastWishAt !== undefined && performance.now() - lastWishAt < SAME_WISH_MS) return
     lastWishAt = performance.now()
-    if (isSameWish) return
     wishes += 1
     if (wishes === 1) stop.abort(signal)
     else if (wishes === 2 && onImpatience) onImpatience()
