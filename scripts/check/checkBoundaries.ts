@@ -23,6 +23,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Beside what their room may import, and the room itself. The client is how a test plays a producer. */
 const TESTS_MAY_IMPORT = ['testing', 'db', 'runtime/client']
 
+/** The same for one room: the API's tests need the queue's tables, and creating them is the worker's to do. */
+const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  api: ['runtime/worker'],
+}
+
 /**
  * Within a room, by folder of its src: the API takes the client, and must not get a scheduler along with it,
  * by no detour either.
@@ -122,7 +127,12 @@ function checkPath(place: Place, specifier: string): string | undefined {
 function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): string | undefined {
   if (room === place.room || room.startsWith(`${place.room}/`)) return checkPart(place, room)
   const may = [
-    ...new Set([...(MAY_IMPORT[place.room] ?? []), ...(place.isTest ? TESTS_MAY_IMPORT : [])]),
+    ...new Set([
+      ...(MAY_IMPORT[place.room] ?? []),
+      ...(place.isTest
+        ? [...TESTS_MAY_IMPORT, ...(TESTS_OF_ROOM_MAY_IMPORT[place.room] ?? [])]
+        : []),
+    ]),
   ]
   if (may.includes(room) || (isTypeOnly && may.includes(`${room} (types)`))) return undefined
   const who = place.isTest ? `a test of ${place.room}` : place.room

@@ -20,6 +20,7 @@ const allowed = [
   ['apps/worker/src/a.ts', '@roundsman/jobs'],
   ['apps/worker/src/a.ts', '@roundsman/runtime/worker'],
   ['apps/worker/src/a.ts', '@roundsman/runtime/contract'],
+  ['apps/api/test/a.test.ts', '@roundsman/runtime/worker'],
   ['apps/worker/test/a.test.ts', '@roundsman/testing'],
   ['packages/runtime/test/a.test.ts', '@roundsman/db'],
   ['packages/runtime/test/a.test.ts', '@roundsman/runtime/worker'],

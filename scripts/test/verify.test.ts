@@ -13,7 +13,9 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildApp } from '../../apps/api/src/app.ts'
 import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
+import { jobs } from '../../packages/jobs/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
+import { createJobsClient } from '../../packages/runtime/src/client/index.ts'
 import { seedDemoData } from '../seed/seedDemoData.ts'
 import { freePort, runVerify } from './stack.ts'
 
@@ -30,10 +32,14 @@ beforeAll(async () => {
     applicationName: 'verify test',
     onPoolError: () => undefined,
   })
+  const logger = createLogger({ app: 'api', level: 'silent' })
   app = buildApp({
     prisma,
+    // Nothing is enqueued here, so it need not be started.
+    jobsClient: createJobsClient({ databaseUrl: database.url, log: logger }),
+    jobs,
     jwtSecret: 'a secret of a test, long enough to be one',
-    logger: createLogger({ app: 'api', level: 'silent' }),
+    logger,
   })
   apiUrl = await app.listen({ port: 0, host: '127.0.0.1' })
 })

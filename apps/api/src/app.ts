@@ -1,5 +1,7 @@
 import helmet from '@fastify/helmet'
 import type { PrismaClient } from '@roundsman/db'
+import type { JobsClient } from '@roundsman/runtime/client'
+import type { Job } from '@roundsman/runtime/contract'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { randomUUID } from 'node:crypto'
@@ -8,6 +10,7 @@ import { documentation } from './plugins/documentation.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
 import { authRoutes } from './routes/authRoutes.ts'
 import { healthRoutes } from './routes/healthRoutes.ts'
+import { jobRoutes } from './routes/jobRoutes.ts'
 import { jobRunRoutes } from './routes/jobRunRoutes.ts'
 import { previewSessionRoutes } from './routes/previewSessionRoutes.ts'
 import { publicPreviewRoutes } from './routes/publicPreviewRoutes.ts'
@@ -15,6 +18,10 @@ import { translationRoutes } from './routes/translationRoutes.ts'
 
 export interface AppOptions {
   prisma: PrismaClient
+  /** Started. It puts into the queue what an admin asks for. */
+  jobsClient: JobsClient
+  /** The catalogue: what can be asked for. */
+  jobs: readonly Job[]
   /** Signs the access tokens; at least 32 characters. */
   jwtSecret: string
   /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
@@ -34,7 +41,8 @@ const BODY_LIMIT_BYTES = 64 * 1024
  * process.
  */
 export function buildApp(options: AppOptions): FastifyInstance {
-  const { prisma, jwtSecret, logger, now = () => new Date(), readinessTimeoutMs = 2_000 } = options
+  const { prisma, jobsClient, jobs, jwtSecret, logger } = options
+  const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     // Unlike a counter, also unique in the log of many processes.
@@ -70,7 +78,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(previewSessionRoutes, { prisma, now })
     scope.register(publicPreviewRoutes, { prisma, now })
     scope.register(translationRoutes, { prisma, now })
-    scope.register(jobRunRoutes, { prisma })
+    scope.register(jobRoutes, { prisma, jobsClient, jobs, now })
+    scope.register(jobRunRoutes, { prisma, jobsClient })
     scope.register(healthRoutes, { prisma, readinessTimeoutMs })
   })
   return app

@@ -4,6 +4,7 @@ import {
   databaseProblem,
   type Database,
 } from '@roundsman/db'
+import { jobs } from '@roundsman/jobs'
 import { EnvironmentError, explainListenError, listenForStop, StartError } from '@roundsman/process'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
@@ -11,6 +12,7 @@ import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createApiLogger } from './createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
+import { openJobsClient } from './openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
 const DRAIN_TIMEOUT_MS = 10_000
@@ -40,6 +42,8 @@ async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Pr
   try {
     const problem = await databaseProblem(database.url)
     if (problem !== null) throw new StartError(problem)
+    const jobsClient = await openJobsClient({ database, logger, stop })
+    if (!jobsClient) return
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'roundsman api',
@@ -48,9 +52,11 @@ async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Pr
     try {
       // The wish may have come while the database started.
       if (!stop.aborted) {
-        await listen(buildApp({ prisma, jwtSecret: env.JWT_SECRET, logger }), env, logger, stop)
+        const app = buildApp({ prisma, jobsClient, jobs, jwtSecret: env.JWT_SECRET, logger })
+        await listen(app, env, logger, stop)
       }
     } finally {
+      await jobsClient.stop()
       await prisma.$disconnect()
     }
   } finally {

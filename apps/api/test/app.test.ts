@@ -124,11 +124,19 @@ describe('documentation', () => {
     )
     expect(described.toSorted()).toEqual([
       'GET /api/i18n/{locale}/{key}: 200 400 404 500',
+      'GET /api/jobs/runs/{id}: 200 400 401 403 404 500',
       'GET /api/jobs/runs: 200 400 401 403 500',
+      'GET /api/jobs/{name}/ticks: 200 400 401 403 404 500',
+      'GET /api/jobs: 200 401 403 500',
       'GET /api/public/preview/{token}: 200 404 410 500',
       'GET /health/live: 200 500',
       'GET /health/ready: 200 500 503',
       'POST /api/auth/login: 200 400 401 413 415 500',
+      'POST /api/jobs/runs/{id}/approve: 202 400 401 403 404 409 413 415 500',
+      'POST /api/jobs/runs/{id}/cancel: 202 400 401 403 404 409 413 415 500',
+      'POST /api/jobs/{name}/pause: 200 400 401 403 404 409 413 415 500',
+      'POST /api/jobs/{name}/resume: 200 400 401 403 404 409 500',
+      'POST /api/jobs/{name}/run: 202 400 401 403 404 413 415 500',
       'POST /api/preview-sessions/{id}/revoke: 200 400 401 403 404 500',
       'POST /api/preview-sessions: 201 400 401 403 413 415 500',
     ])

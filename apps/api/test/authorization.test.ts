@@ -19,6 +19,51 @@ const routes: {
   answer: number
 }[] = [
   { request: { method: 'GET', url: '/api/jobs/runs' }, from: 'admin', answer: 200 },
+  { request: { method: 'GET', url: `/api/jobs/runs/${UNKNOWN_ID}` }, from: 'admin', answer: 404 },
+  { request: { method: 'GET', url: '/api/jobs' }, from: 'admin', answer: 200 },
+  {
+    request: { method: 'GET', url: '/api/jobs/cleanupI18nCache/ticks' },
+    from: 'admin',
+    answer: 200,
+  },
+  {
+    request: { method: 'POST', url: '/api/jobs/cleanupI18nCache/run', payload: { reason: 'why' } },
+    from: 'admin',
+    answer: 202,
+  },
+  {
+    request: {
+      method: 'POST',
+      url: '/api/jobs/cleanupI18nCache/pause',
+      payload: { reason: 'why' },
+    },
+    from: 'admin',
+    // No worker has started with it.
+    answer: 404,
+  },
+  {
+    request: { method: 'POST', url: '/api/jobs/cleanupI18nCache/resume' },
+    from: 'admin',
+    answer: 404,
+  },
+  {
+    request: {
+      method: 'POST',
+      url: `/api/jobs/runs/${UNKNOWN_ID}/cancel`,
+      payload: { reason: 'why' },
+    },
+    from: 'admin',
+    answer: 404,
+  },
+  {
+    request: {
+      method: 'POST',
+      url: `/api/jobs/runs/${UNKNOWN_ID}/approve`,
+      payload: { reason: 'why' },
+    },
+    from: 'admin',
+    answer: 404,
+  },
   {
     request: {
       method: 'POST',
@@ -116,42 +161,97 @@ for (const { request, from, answer } of routes) {
         expectProblem(await api.app.inject({ ...request, headers: { authorization } }), 401)
       }
     })
+
+    it('refuses a token after 15 minutes, and serves it just before', async () => {
+      const start = api.clock.now()
+      const token = api.app.issueToken(api.userIds.owner)
+      try {
+        api.clock.advance(15 * 60_000)
+        expect((await api.app.inject(withToken(request, token))).statusCode).toBe(answer)
+        api.clock.advance(1_000)
+        expectProblem(await api.app.inject(withToken(request, token)), 401)
+      } finally {
+        api.clock.set(start)
+      }
+    })
+
+    it('reads the role at each request: a token of somebody demoted or deleted stops working', async () => {
+      const user = await api.prisma.user.create({
+        data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
+      })
+      const token = api.app.issueToken(user.id)
+      const ask = () => api.app.inject(withToken(request, token))
+      expect((await ask()).statusCode).toBe(answer)
+
+      await api.prisma.user.update({ where: { id: user.id }, data: { role: 'staff' } })
+      expect((await ask()).statusCode).toBe(from === 'admin' ? 403 : answer)
+
+      await api.prisma.user.delete({ where: { id: user.id } })
+      expectProblem(await ask(), 401)
+    })
   })
 }
-
-it('refuses a token after 15 minutes, and serves it just before', async () => {
-  const request = { method: 'GET', url: '/api/jobs/runs' } as const
-  const start = api.clock.now()
-  const token = api.app.issueToken(api.userIds.owner)
-  try {
-    api.clock.advance(15 * 60_000)
-    expect((await api.app.inject(withToken(request, token))).statusCode).toBe(200)
-    api.clock.advance(1_000)
-    expectProblem(await api.app.inject(withToken(request, token)), 401)
-  } finally {
-    api.clock.set(start)
-  }
-})
-
-it('reads the role at each request: a token of somebody demoted or deleted stops working', async () => {
-  const request = { method: 'GET', url: '/api/jobs/runs' } as const
-  const user = await api.prisma.user.create({
-    data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
-  })
-  const ask = () => api.app.inject(withToken(request, token))
-  const token = api.app.issueToken(user.id)
-  expect((await ask()).statusCode).toBe(200)
-
-  await api.prisma.user.update({ where: { id: user.id }, data: { role: 'staff' } })
-  expectProblem(await ask(), 403)
-
-  await api.prisma.user.delete({ where: { id: user.id } })
-  expectProblem(await ask(), 401)
-})
 
 it('does not tell those who may not ask what is wrong with their question', async () => {
   const request = { method: 'GET', url: '/api/jobs/runs?limit=abc' } as const
   expectProblem(await api.app.inject(request), 401)
   expectProblem(await api.as('staff', request), 403)
   expectProblem(await api.as('admin', request), 400)
+})
+
+it('covers every route that is not for anybody', async () => {
+  const { paths } = (await api.app.inject('/docs/json')).json()
+  const guarded = Object.entries<Record<string, { security?: object[] }>>(paths).flatMap(
+    ([path, methods]) =>
+      Object.entries(methods)
+        .filter(([, { security }]) => security !== undefined)
+        .map(([method]) => `${method.toUpperCase()} ${path}`),
+  )
+  const covered = routes.map(({ request: { method, url } }) => {
+    const path = url.replace(UNKNOWN_ID, '{id}').replace('cleanupI18nCache', '{name}')
+    return `${method} ${path}`
+  })
+  expect(covered.toSorted()).toEqual(guarded.toSorted())
+})
+
+it('does nothing for those whom it refuses', async () => {
+  const { prisma } = api
+  await prisma.jobSchedule.create({
+    data: { name: 'cleanupI18nCache', cron: '0 3 * * *', timeZone: 'UTC', cursor: new Date() },
+  })
+  const [running, blocked] = await prisma.jobRun.createManyAndReturn({
+    data: [
+      { name: 'cleanupI18nCache', trigger: 'queue', workerId: 'worker' },
+      {
+        name: 'cleanupI18nCache',
+        trigger: 'queue',
+        workerId: 'worker',
+        status: 'failed',
+        endedAt: new Date(),
+        details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
+      },
+    ],
+  })
+  const state = async () => [
+    await prisma.jobSchedule.findMany(),
+    await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
+    await prisma.$queryRaw`select count(*)::int as count from pgboss.job`,
+  ]
+  const before = await state()
+  for (const path of [
+    'cleanupI18nCache/run',
+    'cleanupI18nCache/pause',
+    'cleanupI18nCache/resume',
+    `runs/${running!.id}/cancel`,
+    `runs/${blocked!.id}/approve`,
+  ]) {
+    const request = {
+      method: 'POST',
+      url: `/api/jobs/${path}`,
+      payload: { reason: 'why' },
+    } as const
+    expectProblem(await api.app.inject(request), 401)
+    expectProblem(await api.as('staff', request), 403)
+  }
+  expect(await state()).toEqual(before)
 })

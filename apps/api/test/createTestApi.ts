@@ -1,11 +1,29 @@
 import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
+import { jobs as catalogue } from '@roundsman/jobs'
+import { createJobsClient } from '@roundsman/runtime/client'
+import { defineJob, type Job } from '@roundsman/runtime/contract'
+import { migrateQueue } from '@roundsman/runtime/worker'
 import { createTestDatabase, fakeClock, type FakeClock } from '@roundsman/testing'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { buildApp } from '../src/app.ts'
 import { createApiLogger } from '../src/createApiLogger.ts'
+import { z } from 'zod'
 
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
 export const PASSWORD = 'correct horse battery staple'
+
+/** What the catalogue has none of: a job that runs on request only, and takes a payload. */
+const sendReport = defineJob({
+  name: 'sendReport',
+  description: 'Sends a report.',
+  payload: z.strictObject({
+    to: z.email(),
+    pages: z.array(z.int().positive()).optional(),
+    note: z.unknown().optional(),
+  }),
+})
+
+export const jobs: readonly Job[] = [...catalogue, sendReport]
 
 export interface TestApi {
   app: FastifyInstance
@@ -32,7 +50,11 @@ export async function createTestApi(): Promise<TestApi> {
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
   const logger = createApiLogger({ level: 'debug', destination })
-  const app = buildApp({ prisma, jwtSecret: JWT_SECRET, logger, now: clock.now })
+  await migrateQueue({ databaseUrl: database.url, jobs, log: logger })
+  const jobsClient = createJobsClient({ databaseUrl: database.url, log: logger })
+  await jobsClient.start()
+  const options = { prisma, jobsClient, jobs, jwtSecret: JWT_SECRET, logger, now: clock.now }
+  const app = buildApp(options)
   await app.ready()
 
   const passwordHash = await hashPassword(PASSWORD)
@@ -63,6 +85,7 @@ export async function createTestApi(): Promise<TestApi> {
       }),
     close: async () => {
       await app.close()
+      await jobsClient.stop()
       await prisma.$disconnect()
       await database.drop()
     },

@@ -1,4 +1,6 @@
-import { createDatabaseClient, hashPassword } from '@roundsman/db'
+import { acquireEmbeddedPostgres, createDatabaseClient, hashPassword, migrate } from '@roundsman/db'
+import { jobs } from '@roundsman/jobs'
+import { migrateQueue } from '@roundsman/runtime/worker'
 import { createTestDatabase, spawnProcess, waitFor, type TestDatabase } from '@roundsman/testing'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,13 +9,16 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 
+const log = pino({ level: 'silent' })
 const SERVER = join(import.meta.dirname, '../src/server.ts')
 
 let database: TestDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
+  await migrateQueue({ databaseUrl: database.url, jobs, log })
 })
 afterAll(() => database.drop())
 
@@ -124,17 +129,51 @@ describe('stops', () => {
     // The other one was started with its standard input at its end.
     expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(200)
   })
+})
 
-  it('together with the embedded database that it started', async () => {
+describe('on an empty embedded database', () => {
+  async function startAlone() {
     const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-api-'))
     // As root, PostgreSQL runs under another account.
     chmodSync(dataDir, 0o755)
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
-    const { server, url } = await start({ DATABASE_URL: undefined, DATA_DIR: dataDir })
-    expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+    const env = environment({ DATABASE_URL: undefined, DATA_DIR: dataDir })
+    const server = spawnProcess(SERVER, { env })
+    const line = await server.waitForLine('API waiting for the database to be migrated')
     const pidFile = join(dataDir, 'postgres/data/postmaster.pid')
     expect(existsSync(pidFile)).toBe(true)
+    return { server, dataDir, pidFile, waiting: JSON.parse(line) }
+  }
+
+  it('says what is missing and the remedy, and serves once that was applied', async () => {
+    const { server, dataDir, pidFile, waiting } = await startAlone()
+    expect(waiting).toMatchObject({
+      missing: expect.stringContaining('20261124000000_jobs'),
+      remedy: 'start the worker (pnpm start:worker), or run pnpm db:migrate',
+    })
+    const postgres = await acquireEmbeddedPostgres({ dataDir })
+    try {
+      await migrate(postgres.url)
+      await migrateQueue({ databaseUrl: postgres.url, jobs, log })
+    } finally {
+      await postgres.release()
+    }
+    const line = await server.waitForLine('API listening at ')
+    const url = /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? ''
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+    const announcements = server.stdout.filter((entry) => entry.includes('API waiting'))
+    expect(announcements).toHaveLength(1)
+
     expect(await server.kill()).toEqual({ code: 0, signal: null })
+    // Together with the database that it started.
+    expect(existsSync(pidFile)).toBe(false)
+  })
+
+  it('stops at once while it waits', async () => {
+    const { server, pidFile } = await startAlone()
+    expect(await server.kill()).toEqual({ code: 0, signal: null })
+    expect(server.stderr).toEqual([])
+    expect(server.stdout.join('')).not.toContain('API listening')
     expect(existsSync(pidFile)).toBe(false)
   })
 })
@@ -175,6 +214,24 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
     url.pathname = '/no_such_database'
     const lines = await failure({ DATABASE_URL: url.href })
     expect(lines).toEqual([expect.stringMatching(/^DATABASE_URL: .*no_such_database/)])
+  })
+
+  it('a database without the queue’s tables', async () => {
+    const unprepared = await createTestDatabase()
+    onTestFinished(() => unprepared.drop())
+    expect(await failure({ DATABASE_URL: unprepared.url })).toEqual([
+      expect.stringMatching(/^DATABASE_URL: .*queue's tables are missing.*pnpm db:migrate$/),
+    ])
+  })
+
+  it('a database without our tables, which it does not create', async () => {
+    const empty = await createTestDatabase({ migrated: false })
+    onTestFinished(() => empty.drop())
+    for (let i = 0; i < 2; i += 1) {
+      expect(await failure({ DATABASE_URL: empty.url })).toEqual([
+        expect.stringMatching(/^DATABASE_URL: the database lacks 2.*_jobs, .*pnpm db:migrate$/),
+      ])
+    }
   })
 
   it('every wrong variable at once', async () => {

@@ -11,11 +11,24 @@ export interface AuthenticationOptions {
   now: () => Date
 }
 
+export interface Caller {
+  id: string
+  email: string
+  role: Role
+}
+
 declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * Who asks, as the database knows them.
+     * @throws Error on a route without `requireRole`
+     */
+    readonly caller: Caller
+  }
   interface FastifyInstance {
     /**
      * A hook that lets a request pass only with a valid token of a user of that role or a higher
-     * one. As `onRequest` it comes before validation: who may not ask is not told what is wrong
+     * one, and puts that user on the request as `caller`. As `onRequest` it comes before validation: who may not ask is not told what is wrong
      * with the question.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
@@ -46,6 +59,16 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       },
     })
 
+    const callers = new WeakMap<FastifyRequest, Caller>()
+    app.decorateRequest('caller', {
+      getter() {
+        const caller = callers.get(this)
+        // A mistake of ours, and not to be taken for a request of nobody.
+        if (!caller) throw new Error('The route does not require a role, so nobody is known to ask')
+        return caller
+      },
+    })
+
     app.decorate('issueToken', (userId: string) => {
       return app.jwt.sign({ sub: userId }, { clockTimestamp: now().getTime() })
     })
@@ -55,7 +78,10 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
         const userId = readUserId(readToken(request))
         const user =
           userId &&
-          (await prisma.user.findUnique({ where: { id: userId }, select: { role: true } }))
+          (await prisma.user.findUnique({
+            where: { id: userId },
+            select: { id: true, email: true, role: true },
+          }))
         if (!user)
           throw unauthorized(
             'The access token is not valid (any more); log in again',
@@ -63,6 +89,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
           )
         if (RANK[user.role] < RANK[role])
           throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
+        callers.set(request, user)
       }
     })
 

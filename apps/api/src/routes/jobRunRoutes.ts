@@ -6,20 +6,18 @@ import {
   type JobRun,
   type PrismaClient,
 } from '@roundsman/db'
+import { cancelRun, type JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { instant } from '../instant.ts'
-import { problemResponses } from '../problem.ts'
+import { pageLimit } from '../pageLimit.ts'
+import { Problem, problemResponses } from '../problem.ts'
+import { requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
-
-const LIMIT_RULE = 'has to be a whole number from 1 to 200'
 
 const listQuery = z
   .strictObject({
-    limit: z
-      .preprocess(toWholeNumber, z.int(LIMIT_RULE).min(1, LIMIT_RULE).max(200, LIMIT_RULE))
-      .default(50)
-      .describe('Runs at most; 50 when left out'),
+    limit: pageLimit(50),
     cursor: z
       .string()
       .max(200)
@@ -42,6 +40,11 @@ const listQuery = z
     error: 'has to be later than from',
   })
 
+const progressSchema = z.object({
+  done: z.number(),
+  total: z.number().nullable().describe('Null when the run does not know'),
+})
+
 const runSchema = z.object({
   id: z.guid(),
   name: z.string(),
@@ -58,14 +61,42 @@ const runSchema = z.object({
   reason: z.string().nullable(),
   queueJobId: z.guid().nullable(),
   workerId: z.string(),
+  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
+  cancelRequestedAt: z.iso.datetime().nullable(),
+  cancelRequestedBy: z.string().nullable(),
+  approvedAt: z.iso
+    .datetime()
+    .nullable()
+    .describe('When a run that its guard blocked was approved'),
+  approvedBy: z.string().nullable(),
   createdAt: z.iso.datetime(),
 })
 
-/** Reads what the workers recorded. Nothing here starts, ends or records a run. */
-export const jobRunRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
-  app,
-  { prisma },
-) => {
+const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
+
+/** Far more than the queue delivers one piece of work. */
+const MAX_ATTEMPTS = 100
+
+const idParams = z.strictObject({ id: z.guid() })
+const reasonBody = z.strictObject({ reason: requestReason })
+
+const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
+
+/** How a run can be unfit to be approved. */
+const APPROVAL_REFUSALS = {
+  notBlocked: 'This run was not blocked by its guard, so there is nothing to approve',
+  alreadyApproved: 'This run is approved already',
+  tooLate:
+    'This run ended more than a day ago: what was counted then says little; request a new run',
+}
+
+/**
+ * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
+ */
+export const jobRunRoutes: FastifyPluginAsyncZod<{
+  prisma: PrismaClient
+  jobsClient: JobsClient
+}> = async (app, { prisma, jobsClient }) => {
   app.get(
     '/api/jobs/runs',
     {
@@ -92,6 +123,117 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = asy
       return { runs: runs.map(present), nextCursor }
     },
   )
+
+  app.get(
+    '/api/jobs/runs/:id',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Show a job run',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          200: runSchema.extend({
+            attempts: z
+              .array(attemptSchema)
+              .describe('The other runs of the same piece of work, in their order'),
+          }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      const run = await prisma.jobRun.findUnique({ where: { id } })
+      if (!run) throw unknownRun()
+      return { ...present(run), attempts: await findAttempts(run) }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/cancel',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Cancel a run under way',
+        description:
+          'Its handler hears of it within a second, and it ends as failed with code cancelled. Asking again changes nothing.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({ id: z.guid(), status: z.literal('requested') }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await prisma.$transaction((tx) =>
+        cancelRun(tx, id, { actor: caller.email, reason }),
+      )
+      switch (outcome) {
+        case 'requested':
+          log.info({ runId: id, userId: caller.id }, 'job run cancellation requested')
+          return reply.code(202).send({ id, status: outcome })
+        case 'notRunning':
+          throw new Problem(409, { detail: 'This run has ended: there is nothing left to cancel' })
+        case 'notFound':
+          throw unknownRun()
+        default:
+          return outcome satisfies never
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/approve',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Approve a run that its guard blocked',
+        description:
+          'Once, and within a day. Starts a run that may change as many rows as were counted, and no more.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({
+            queueJobId: z.guid().describe('The new run carries it'),
+            rows: z.int().describe('How many rows it may change'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await prisma.$transaction((tx) =>
+        jobsClient.approveRun(tx, id, { actor: caller.email, reason }),
+      )
+      if (outcome.kind === 'notFound') throw unknownRun()
+      if (outcome.kind !== 'approved') {
+        throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
+      }
+      const { queueJobId, rows } = outcome
+      log.info({ runId: id, queueJobId, rows, userId: caller.id }, 'job run approved')
+      return reply.code(202).send({ queueJobId, rows })
+    },
+  )
+
+  async function findAttempts({
+    id,
+    queueJobId,
+  }: JobRun): Promise<z.output<typeof attemptSchema>[]> {
+    if (queueJobId === null) return []
+    const attempts = await prisma.jobRun.findMany({
+      where: { queueJobId, id: { not: id } },
+      select: { id: true, attempt: true, status: true, startedAt: true },
+      orderBy: [{ attempt: 'asc' }, { startedAt: 'asc' }],
+      take: MAX_ATTEMPTS,
+    })
+    return attempts.map((run) => ({ ...run, startedAt: run.startedAt.toISOString() }))
+  }
 }
 
 function present(run: JobRun): z.output<typeof runSchema> {
@@ -101,11 +243,9 @@ function present(run: JobRun): z.output<typeof runSchema> {
     startedAt: run.startedAt.toISOString(),
     endedAt: run.endedAt?.toISOString() ?? null,
     durationMs: run.endedAt && run.endedAt.getTime() - run.startedAt.getTime(),
+    progress: progressSchema.safeParse(run.progress).data ?? null,
+    cancelRequestedAt: run.cancelRequestedAt?.toISOString() ?? null,
+    approvedAt: run.approvedAt?.toISOString() ?? null,
     createdAt: run.createdAt.toISOString(),
   }
-}
-
-/** Digits only: Number() would also take '', ' 5', '0x10' and '1e2'. */
-function toWholeNumber(text: unknown): unknown {
-  return typeof text === 'string' && /^\d{1,9}$/.test(text) ? Number(text) : text
 }

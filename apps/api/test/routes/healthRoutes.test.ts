@@ -1,7 +1,9 @@
 import { createDatabaseClient } from '@roundsman/db'
+import { createJobsClient } from '@roundsman/runtime/client'
 import { createTestDatabase } from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { JWT_SECRET } from '../createTestApi.ts'
@@ -13,9 +15,12 @@ function open(url: string, readinessTimeoutMs = 10_000) {
     applicationName: 'roundsman api tests',
     onPoolError: () => undefined,
   })
-  const app = buildApp({ prisma, jwtSecret: JWT_SECRET, readinessTimeoutMs })
+  // Not started: health does not ask the queue.
+  const jobsClient = createJobsClient({ databaseUrl: url, log: pino({ level: 'silent' }) })
+  const app = buildApp({ prisma, jobsClient, jobs: [], jwtSecret: JWT_SECRET, readinessTimeoutMs })
   onTestFinished(async () => {
     await app.close()
+    await jobsClient.stop()
     await prisma.$disconnect()
   })
   return app

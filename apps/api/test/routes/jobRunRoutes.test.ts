@@ -1,7 +1,9 @@
 import type { Prisma } from '@roundsman/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid } from '../expectProblem.ts'
+import { expectInvalid, expectProblem } from '../expectProblem.ts'
+import { listQueue } from '../listQueue.ts'
+import { withRefusedCommit } from '../withRefusedCommit.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -52,6 +54,11 @@ it('shows everything that was recorded of a run', async () => {
     reason: 'by hand',
     queueJobId: '01a20e26-367c-766a-a085-72e882269712',
     exclusiveKey: 'internal',
+    progress: { done: 3, total: null },
+    cancelRequestedAt: new Date('2026-11-24T12:00:00.100Z'),
+    cancelRequestedBy: 'admin@example.com',
+    approvedAt: new Date('2026-11-24T12:00:01.000Z'),
+    approvedBy: 'owner@example.com',
     createdAt: NOON,
   })
   const response = await list('')
@@ -73,6 +80,11 @@ it('shows everything that was recorded of a run', async () => {
         reason: 'by hand',
         queueJobId: '01a20e26-367c-766a-a085-72e882269712',
         workerId: 'worker-1',
+        progress: { done: 3, total: null },
+        cancelRequestedAt: '2026-11-24T12:00:00.100Z',
+        cancelRequestedBy: 'admin@example.com',
+        approvedAt: '2026-11-24T12:00:01.000Z',
+        approvedBy: 'owner@example.com',
         createdAt: '2026-11-24T12:00:00.000Z',
       },
     ],
@@ -172,6 +184,20 @@ it('filters by each field, and by several together', async () => {
   }
 })
 
+it('shows progress only in the form that a run reports it', async () => {
+  for (const [progress, shown] of [
+    [
+      { done: 0.5, total: 2 },
+      { done: 0.5, total: 2 },
+    ],
+    [{ percent: 3 }, null],
+    ['half', null],
+  ] as const) {
+    await seed({ progress })
+    expect((await list('')).json().runs[0].progress).toEqual(shown)
+  }
+})
+
 it('records nothing by being asked', async () => {
   await seed({})
   await listIds('')
@@ -215,4 +241,216 @@ describe('refuses with the place that is wrong', () => {
   for (const [query, paths] of cases) {
     it(query.slice(0, 80), async () => expectInvalid(await list(query), paths))
   }
+})
+
+const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
+const WORK = '01a20e26-367c-766a-a085-000000000001'
+
+const get = (id: string) => api.as('admin', { method: 'GET', url: `/api/jobs/runs/${id}` })
+const read = (id: string) => api.prisma.jobRun.findUniqueOrThrow({ where: { id } })
+
+function post(path: string, reason: string, role: 'admin' | 'owner' = 'admin') {
+  return api.as(role, { method: 'POST', url: `/api/jobs/runs/${path}`, payload: { reason } })
+}
+
+describe('GET /api/jobs/runs/:id', () => {
+  it('shows what the list shows of a run, and the other runs of the same piece of work', async () => {
+    const at = (seconds: number) => new Date(NOON.getTime() + seconds * 1_000)
+    const [third, first, second] = await seed(
+      { queueJobId: WORK, attempt: 3, startedAt: at(20), status: 'running' },
+      { queueJobId: WORK, attempt: 1, startedAt: at(0), status: 'failed' },
+      { queueJobId: WORK, attempt: 2, startedAt: at(10), status: 'failed' },
+      { queueJobId: UNKNOWN_ID },
+      { queueJobId: null },
+    )
+    const response = await get(second!)
+    expect(response.statusCode).toBe(200)
+    const { attempts, ...run } = response.json()
+    expect((await list('')).json().runs).toContainEqual(run)
+    expect(attempts).toEqual([
+      { id: first, attempt: 1, status: 'failed', startedAt: at(0).toISOString() },
+      { id: third, attempt: 3, status: 'running', startedAt: at(20).toISOString() },
+    ])
+    expect(response.headers['cache-control']).toBe('no-store')
+  })
+
+  it('shows a run that no queue delivered as the only one', async () => {
+    const [id] = await seed({ queueJobId: null, trigger: 'cli' }, { queueJobId: null })
+    expect((await get(id!)).json().attempts).toEqual([])
+  })
+
+  it('does not know a run that never was, nor what is not an id', async () => {
+    expectProblem(await get(UNKNOWN_ID), 404)
+    for (const id of ['1', 'x', `${UNKNOWN_ID}0`]) expectInvalid(await get(id), ['params.id'])
+  })
+})
+
+describe('POST /api/jobs/runs/:id/cancel', () => {
+  it('marks a run under way with who and why, and leaves its end to its worker', async () => {
+    const [id, other] = await seed({ status: 'running' }, { status: 'running' })
+    const response = await post(`${id}/cancel`, 'it locks too much', 'owner')
+    expect([response.statusCode, response.json()]).toEqual([202, { id, status: 'requested' }])
+    expect(await read(id!)).toMatchObject({
+      status: 'running',
+      endedAt: null,
+      cancelRequestedAt: expect.any(Date),
+      cancelRequestedBy: 'owner@example.com',
+      reason: 'it locks too much',
+    })
+    expect((await get(id!)).json()).toMatchObject({ cancelRequestedBy: 'owner@example.com' })
+    expect(await read(other!)).toMatchObject({ cancelRequestedAt: null, reason: null })
+  })
+
+  it('keeps who asked first, however many ask', async () => {
+    const [id] = await seed({ status: 'running' })
+    await post(`${id}/cancel`, 'first', 'owner')
+    const before = await read(id!)
+    expect((await post(`${id}/cancel`, 'second', 'admin')).statusCode).toBe(202)
+    expect(await read(id!)).toEqual(before)
+  })
+
+  it('conflicts with a run that has ended, and leaves it', async () => {
+    for (const status of ['success', 'failed'] as const) {
+      const [id] = await seed({ status })
+      const before = await read(id!)
+      expectProblem(await post(`${id}/cancel`, 'why'), 409)
+      expect(await read(id!)).toEqual(before)
+    }
+  })
+
+  it('does not know a run that never was, nor what is not an id', async () => {
+    expectProblem(await post(`${UNKNOWN_ID}/cancel`, 'why'), 404)
+    expectInvalid(await post('x/cancel', 'why'), ['params.id'])
+  })
+})
+
+describe('POST /api/jobs/runs/:id/approve', () => {
+  const HOUR_MS = 3_600_000
+
+  /** A run that its guard blocked, some hours ago by the database's clock. */
+  async function seedBlocked(hoursAgo = 1): Promise<string> {
+    await api.prisma.$executeRaw`truncate pgboss.job`
+    const [id] = await seed({
+      name: 'cleanupI18nCache',
+      status: 'failed',
+      endedAt: new Date(Date.now() - hoursAgo * HOUR_MS),
+      details: {
+        error: { code: 'guard_blocked', message: '500 rows are due' },
+        guard: { due: 500, allowed: 100, total: 1_000 },
+      },
+    })
+    return id!
+  }
+
+  async function expectNoEffect(id: string, approvedBy: string | null = null): Promise<void> {
+    expect(await listQueue(api.prisma)).toEqual([])
+    expect(await read(id)).toMatchObject({ approvedBy })
+  }
+
+  it('puts a run into the queue that may change what was counted, and says who let it', async () => {
+    const id = await seedBlocked()
+    const response = await post(`${id}/approve`, 'they left the company', 'owner')
+    expect(response.statusCode).toBe(202)
+    const { queueJobId, rows } = response.json()
+    expect(rows).toBe(500)
+    expect(await listQueue(api.prisma)).toEqual([
+      {
+        id: queueJobId,
+        name: 'cleanupI18nCache',
+        state: 'created',
+        data: {
+          payload: {},
+          trigger: 'manual',
+          actor: 'owner@example.com',
+          reason: 'they left the company',
+          approvedRows: 500,
+        },
+      },
+    ])
+    expect(await read(id)).toMatchObject({
+      status: 'failed',
+      approvedAt: expect.any(Date),
+      approvedBy: 'owner@example.com',
+    })
+    // The run that was let is a worker's to record.
+    expect(await api.prisma.jobRun.count()).toBe(1)
+  })
+
+  it('lets one of two admins who approve at once win, again and again', async () => {
+    for (let i = 0; i < 10; i += 1) {
+      const id = await seedBlocked()
+      const answers = await Promise.all([
+        post(`${id}/approve`, 'one', 'admin'),
+        post(`${id}/approve`, 'two', 'owner'),
+      ])
+      const winner = answers[0]?.statusCode === 202 ? 0 : 1
+      expect(answers[winner]?.statusCode).toBe(202)
+      const { detail } = expectProblem(answers[1 - winner]!, 409)
+      expect(detail).toContain('approved already')
+      const approvedBy = ['admin@example.com', 'owner@example.com'][winner]
+      expect(await read(id)).toMatchObject({ approvedBy })
+      expect(await listQueue(api.prisma)).toEqual([
+        expect.objectContaining({ data: expect.objectContaining({ actor: approvedBy }) }),
+      ])
+    }
+  })
+
+  it('conflicts with a run that was not blocked', async () => {
+    const blocked = { error: { code: 'guard_blocked', message: '' } }
+    for (const run of [
+      { status: 'running' },
+      { status: 'success', details: { guard: { due: 5 } } },
+      { status: 'failed', details: { error: { code: 'timeout', message: '' } } },
+      { status: 'failed' },
+      // Nothing to say how much was counted.
+      { status: 'failed', details: blocked },
+    ] as const) {
+      await api.prisma.$executeRaw`truncate pgboss.job`
+      const [id] = await seed(run)
+      const { detail } = expectProblem(await post(`${id}/approve`, 'why'), 409)
+      expect(detail).toContain('was not blocked')
+      await expectNoEffect(id!)
+    }
+  })
+
+  it('conflicts with one that was approved before', async () => {
+    const id = await seedBlocked()
+    await post(`${id}/approve`, 'first', 'owner')
+    await api.prisma.$executeRaw`truncate pgboss.job`
+    const { detail } = expectProblem(await post(`${id}/approve`, 'second', 'admin'), 409)
+    expect(detail).toContain('approved already')
+    await expectNoEffect(id, 'owner@example.com')
+  })
+
+  it('conflicts with one that ended more than a day ago, and not just before', async () => {
+    const late = await seedBlocked(24.1)
+    const { detail } = expectProblem(await post(`${late}/approve`, 'why'), 409)
+    expect(detail).toContain('more than a day ago')
+    await expectNoEffect(late)
+
+    expect((await post(`${await seedBlocked(23.9)}/approve`, 'why')).statusCode).toBe(202)
+  })
+
+  it('does not know a run that never was, nor what is not an id', async () => {
+    expectProblem(await post(`${UNKNOWN_ID}/approve`, 'why'), 404)
+    expectInvalid(await post('x/approve', 'why'), ['params.id'])
+  })
+
+  it('marks nothing when the run cannot be put into the queue', async () => {
+    const id = await seedBlocked()
+    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+      expectProblem(await post(`${id}/approve`, 'why'), 500)
+    })
+    await expectNoEffect(id)
+  })
+
+  it('puts nothing into the queue when the run cannot be marked', async () => {
+    const id = await seedBlocked()
+    await withRefusedCommit(api.prisma, 'update on "JobRun"', async () => {
+      expectProblem(await post(`${id}/approve`, 'why'), 500)
+    })
+    await expectNoEffect(id)
+    // It was the database's refusal, and nothing was left half done.
+    expect((await post(`${id}/approve`, 'why')).statusCode).toBe(202)
+  })
 })

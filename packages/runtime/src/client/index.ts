@@ -1,3 +1,4 @@
+export { QueueSchemaError } from '../queue/boss.ts'
 export { cancelRun, pauseJob, resumeJob, type Request } from './controlJobs.ts'
 export {
   createJobsClient,

@@ -1,0 +1,55 @@
+import { missingMigrations, type Database } from '@roundsman/db'
+import { StartError } from '@roundsman/process'
+import { createJobsClient, QueueSchemaError, type JobsClient } from '@roundsman/runtime/client'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Logger } from 'pino'
+
+const RETRY_INTERVAL_MS = 500
+
+export interface OpenJobsClientOptions {
+  database: Database
+  logger: Logger
+  stop: AbortSignal
+}
+
+/**
+ * A started client to the queue, which takes a database with all of our tables and the queue's. The API
+ * changes no schema. On a database of somebody's, what is missing is a deploy step that was left out, and
+ * ends the start; the embedded one is migrated by the worker of the same installation, which may be
+ * starting at this moment, so there it is waited for. Null when `stop` is aborted meanwhile.
+ * @throws StartError that names the remedy
+ */
+export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {
+  const { database, logger, stop } = options
+  let isAnnounced = false
+  while (!stop.aborted) {
+    const opened = await tryOpen(database.url, logger)
+    if (typeof opened !== 'string') return opened
+    if (!database.isEmbedded) {
+      throw new StartError(`DATABASE_URL: ${opened}; apply them with pnpm db:migrate`)
+    }
+    if (!isAnnounced) {
+      const remedy = 'start the worker (pnpm start:worker), or run pnpm db:migrate'
+      logger.warn({ missing: opened, remedy }, 'API waiting for the database to be migrated')
+      isAnnounced = true
+    }
+    await pause(RETRY_INTERVAL_MS, undefined, { signal: stop }).catch(() => undefined)
+  }
+  return null
+}
+
+/** The client, or what the database lacks. */
+async function tryOpen(databaseUrl: string, log: Logger): Promise<JobsClient | string> {
+  const missing = await missingMigrations(databaseUrl)
+  if (missing.length > 0) return `the database lacks ${missing.join(', ')}`
+  // A new one for each attempt: what failed to start is not for starting again.
+  const client = createJobsClient({ databaseUrl, log })
+  try {
+    await client.start()
+    return client
+  } catch (error) {
+    await client.stop()
+    if (error instanceof QueueSchemaError) return error.message
+    throw error
+  }
+}

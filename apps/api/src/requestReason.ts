@@ -1,0 +1,6 @@
+import { storableText } from './storableText.ts'
+
+/** Why a person wants something done to a job or a run; it is recorded beside who they are. */
+export const requestReason = storableText({ max: 500 })
+  .refine((text) => text === '' || text.trim() !== '', 'is blank')
+  .describe('Why; recorded beside who asks')

@@ -1,0 +1,14 @@
+import type { PrismaClient } from '@roundsman/db'
+
+export interface QueuedWork {
+  id: string
+  name: string
+  state: string
+  data: Record<string, unknown>
+}
+
+/** Everything that is in the queue, as the workers will find it. */
+export function listQueue(prisma: PrismaClient): Promise<QueuedWork[]> {
+  return prisma.$queryRaw`
+    select id::text, name, state::text, data from pgboss.job order by created_on, id`
+}
