@@ -1,13 +1,13 @@
 import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
 import { jobs as catalogue } from '@roundsman/jobs'
-import { createJobsClient } from '@roundsman/runtime/client'
+import { createJobsClient, type JobsClient } from '@roundsman/runtime/client'
 import { defineJob, type Job } from '@roundsman/runtime/contract'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import { createTestDatabase, fakeClock, type FakeClock } from '@roundsman/testing'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { z } from 'zod'
 import { buildApp } from '../src/app.ts'
 import { createApiLogger } from '../src/createApiLogger.ts'
-import { z } from 'zod'
 
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
 export const PASSWORD = 'correct horse battery staple'
@@ -28,6 +28,8 @@ export const jobs: readonly Job[] = [...catalogue, sendReport]
 export interface TestApi {
   app: FastifyInstance
   prisma: PrismaClient
+  /** Started, on the same database. */
+  jobsClient: JobsClient
   databaseUrl: string
   clock: FakeClock
   /** The lines that were logged. */
@@ -71,6 +73,7 @@ export async function createTestApi(): Promise<TestApi> {
   return {
     app,
     prisma,
+    jobsClient,
     databaseUrl: database.url,
     clock,
     log,

@@ -1,0 +1,81 @@
+import type { PrismaClient } from '@roundsman/db'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { buildApp } from '../src/app.ts'
+import { createTestApi, jobs, JWT_SECRET, type TestApi } from './createTestApi.ts'
+import { expectProblem } from './expectProblem.ts'
+import { listQueue } from './listQueue.ts'
+
+let api: TestApi
+let app: ReturnType<typeof buildApp>
+beforeAll(async () => {
+  api = await createTestApi()
+  const { jobsClient, clock } = api
+  const prisma = rollingBack(api.prisma)
+  app = buildApp({ prisma, jobsClient, jobs, jwtSecret: JWT_SECRET, now: clock.now })
+  await app.ready()
+})
+afterAll(async () => {
+  await app.close()
+  await api.close()
+})
+
+/** The same client, whose every transaction does its work and is then rolled back. */
+function rollingBack(prisma: PrismaClient): PrismaClient {
+  const transact = (work: (tx: unknown) => Promise<unknown>) =>
+    prisma.$transaction(async (tx) => {
+      await work(tx)
+      throw new Error('rolled back')
+    })
+  return new Proxy(prisma, {
+    get: (target, key) => (key === '$transaction' ? transact : Reflect.get(target, key)),
+  })
+}
+
+it('what is asked for of a job or a run is done if and only if its transaction commits', async () => {
+  const { prisma } = api
+  const schedule = { cron: '0 3 * * *', timeZone: 'UTC', cursor: new Date() }
+  await prisma.jobSchedule.createMany({
+    data: [
+      { ...schedule, name: 'cleanupI18nCache' },
+      { ...schedule, name: 'pruneJobRuns', pausedAt: new Date(), pausedBy: 'somebody' },
+    ],
+  })
+  const run = { name: 'cleanupI18nCache', trigger: 'queue', workerId: 'worker' } as const
+  const [running, blocked] = await prisma.jobRun.createManyAndReturn({
+    data: [
+      run,
+      {
+        ...run,
+        status: 'failed',
+        endedAt: new Date(),
+        details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
+      },
+    ],
+  })
+  const state = async () => ({
+    schedules: await prisma.jobSchedule.findMany({ orderBy: { name: 'asc' } }),
+    runs: await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
+    queue: await listQueue(prisma),
+  })
+  const paths = [
+    'cleanupI18nCache/run',
+    'cleanupI18nCache/pause',
+    'pruneJobRuns/resume',
+    `runs/${running!.id}/cancel`,
+    `runs/${blocked!.id}/approve`,
+  ]
+  for (const path of paths) {
+    const request = {
+      method: 'POST',
+      url: `/api/jobs/${path}`,
+      headers: { authorization: `Bearer ${api.app.issueToken(api.userIds.admin)}` },
+      payload: { reason: 'why' },
+    } as const
+    const before = await state()
+    expectProblem(await app.inject(request), 500)
+    expect({ path, ...(await state()) }).toEqual({ path, ...before })
+
+    expect((await api.app.inject(request)).statusCode).toBeLessThan(300)
+    expect({ path, ...(await state()) }).not.toEqual({ path, ...before })
+  }
+})
