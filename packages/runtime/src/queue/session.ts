@@ -27,7 +27,8 @@ export interface SessionOptions {
 /** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
 export const HEARTBEAT_TIMEOUT_MS = 30_000
 const HEARTBEAT_MS = 5_000
-const RECONNECT_MAX_MS = 5_000
+/** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
+const RECONNECT_MAX_MS = 500
 /** How long a notification may take that tells whether sessions work here. */
 const PROBE_MS = 2_000
 

@@ -23,12 +23,25 @@ export function createCancellations(options: {
 
   async function check(): Promise<void> {
     if (controllers.size === 0) return
-    const { rows } = await database.query<{ id: string; cancelRequestedBy: string | null }>(
-      `select "id", "cancelRequestedBy" from "JobRun"
-       where "status" = 'running' and "workerId" = $1 and "cancelRequestedAt" is not null`,
-      [workerId],
+    const asked = [...controllers.keys()]
+    const { rows } = await database.query<{
+      id: string
+      isCancelled: boolean
+      cancelRequestedBy: string | null
+    }>(
+      `select "id", "cancelRequestedAt" is not null as "isCancelled", "cancelRequestedBy" from "JobRun"
+       where "status" = 'running' and "workerId" = $1 and "id" = any($2)`,
+      [workerId, asked],
     )
-    for (const { id, cancelRequestedBy } of rows) {
+    const own = new Set(rows.map(({ id }) => id))
+    for (const id of asked) {
+      if (!own.has(id))
+        controllers
+          .get(id)
+          ?.abort(new JobError('run_lost', 'The run was taken over by another worker'))
+    }
+    for (const { id, isCancelled, cancelRequestedBy } of rows) {
+      if (!isCancelled) continue
       const by = cancelRequestedBy ?? 'somebody'
       const reason = new JobError('cancelled', `Cancelled by ${by}`, { retryable: false })
       controllers.get(id)?.abort(reason)

@@ -13,13 +13,14 @@ const INTERVAL_MS = 1_000
 export function createProgress(keep: (progress: Progress) => Promise<void>) {
   let latest: Progress | null = null
   let timer: NodeJS.Timeout | null = null
+  let keeping: Promise<void> = Promise.resolve()
 
   function flush(): void {
     timer = null
     if (latest === null) return
     const progress = latest
     latest = null
-    keep(progress).catch(() => undefined)
+    keeping = keep(progress).catch(() => undefined)
     timer = setTimeout(flush, INTERVAL_MS)
   }
 
@@ -28,9 +29,13 @@ export function createProgress(keep: (progress: Progress) => Promise<void>) {
       latest = progress
       if (timer === null) flush()
     },
-    stop(): void {
+    /** Keeps what was reported last: once the run has ended, nothing can be kept any more. */
+    async stop(): Promise<void> {
       if (timer) clearTimeout(timer)
-      timer = null
+      await keeping
+      flush()
+      await keeping
+      if (timer) clearTimeout(timer)
     },
   }
 }

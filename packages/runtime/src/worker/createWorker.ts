@@ -14,7 +14,7 @@ import { createCancellations } from './createCancellations.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import { DRAINED, performRun } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
-import { rescueLostRuns } from './rescue.ts'
+import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
@@ -48,8 +48,6 @@ export interface Worker {
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
-/** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
-const RESCUE_GRACE_MS = 2_000
 /** What settling may take after the last handler has ended. */
 const SETTLE_TIMEOUT_MS = 5_000
 

@@ -113,7 +113,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     }
   } finally {
     clearTimeout(timer)
-    progress.stop()
+    await progress.stop()
   }
 }
 

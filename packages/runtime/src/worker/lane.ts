@@ -90,9 +90,29 @@ export function createLane(options: LaneOptions): Lane {
     } catch (error) {
       // Rolled back, it was never taken. It is looked at again when the worker makes its next round.
       if (error instanceof AlreadyRunning) return []
+      if (claims.length > 0 && (await wasCommitted(claims))) return claims
       throw error
     }
     return claims
+  }
+
+  /**
+   * Whether a claim took hold whose commit was not answered. Its runs would be nobody's otherwise: this
+   * worker lives, so nobody else ends them.
+   */
+  async function wasCommitted(claims: readonly Claim[]): Promise<boolean> {
+    for (let failures = 0; !stopped; failures++) {
+      try {
+        const { rows } = await database.query(`select from "JobRun" where "id" = any($1)`, [
+          claims.map(({ run: { id } }) => id),
+        ])
+        return rows.length > 0
+      } catch {
+        await delay(Math.min(50 * 2 ** failures, RETRY_MAX_MS))
+      }
+    }
+    // The rescue finds them once this worker is gone.
+    return false
   }
 
   function newRun({ queueJobId, attempt, envelope }: Delivery): NewRun {

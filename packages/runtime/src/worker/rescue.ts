@@ -12,6 +12,8 @@ export interface LostRun {
   workerId: string
 }
 
+/** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
+export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 100
 const MAX_LOST_ATTEMPTS = 25
 
@@ -51,7 +53,13 @@ export async function rescueLostRuns(options: {
   ])
   const rescued: LostRun[] = []
   for (const run of rows) {
-    const won = await database.transaction((tx) => endLostRun(tx, queue, run, now()))
+    const won = await database
+      .transaction((tx) => endLostRun(tx, queue, run, now()))
+      .catch((error: unknown) => {
+        // One that can't be rescued now must not keep the others from it.
+        log.warn({ err: error, name: run.name, runId: run.id }, 'rescuing a job run failed')
+        return false
+      })
     // Another worker was faster, or the run has ended after all.
     if (!won) continue
     rescued.push(run)
@@ -75,7 +83,10 @@ async function endLostRun(
   }
   const { rows } = await tx.query(
     `update "JobRun" set "status" = 'failed', "endedAt" = $2, "details" = coalesce("details", '{}') || $3::jsonb
-     where "id" = $1 and "status" = 'running' returning "id"`,
+     where "id" = (
+       -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
+       select "id" from "JobRun" where "id" = $1 and "status" = 'running' for update skip locked
+     ) returning "id"`,
     [run.id, endedAt, JSON.stringify({ error } satisfies Details)],
   )
   if (rows.length === 0) return false

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import type { Details, Handler, Job, JobsPrismaClient, TransactionOf } from '../contract/index.ts'
@@ -6,7 +7,7 @@ import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
 import { performRun } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
-import { rescueLostRuns } from './rescue.ts'
+import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 import { createSession } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
@@ -80,9 +81,14 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await session.start()
     await queue.start([job], () => undefined)
     await cancellations.start()
-    // A run whose process has died would otherwise stand in the way until a worker starts.
-    await rescueLostRuns({ database, queue, workerId, log, now })
-    const recorded = await recordRuns(database, workerId, [run])
+    let recorded = await recordRuns(database, workerId, [run])
+    if (!recorded.has(run.id)) {
+      // A run whose process has died would otherwise stand in the way until a worker starts. Not at once:
+      // after a restart of PostgreSQL those who live have to come back first.
+      await delay(RESCUE_GRACE_MS)
+      await rescueLostRuns({ database, queue, workerId, log, now })
+      recorded = await recordRuns(database, workerId, [run])
+    }
     if (!recorded.has(run.id)) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
         `select "id", "workerId" from "JobRun" where "exclusiveKey" = $1 and "status" = 'running'`,
