@@ -10,11 +10,14 @@ it('tells when each scheduled job is due next, by the schedule that the environm
   expect(nextRuns(env, NOW)).toEqual([
     { name: 'cleanupPreviewSessions', nextRun: new Date('2026-05-01T12:15:00Z') },
     { name: 'cleanupI18nCache', nextRun: new Date('2026-05-01T18:30:00Z') },
+    { name: 'pruneJobRuns', nextRun: new Date('2026-05-02T03:30:00Z') },
   ])
 })
 
 it('tells that none is due while jobs are disabled', () => {
   const env = readWorkerEnvironment({ JOBS_ENABLED: 'false' })
 
-  expect(nextRuns(env, NOW).map(({ nextRun }) => nextRun)).toEqual([null, null])
+  const runs = nextRuns(env, NOW)
+  expect(runs.length).toBeGreaterThan(0)
+  expect(runs.every(({ nextRun }) => nextRun === null)).toBe(true)
 })
