@@ -45,6 +45,8 @@ export interface FleetHistory {
   crashes: { workerId: string; exit: WorkerExit; lastLines: string[] }[]
   /** Workers that could not start, since PostgreSQL was away. */
   startFailures: number
+  /** The other kills hit workers that were ready. */
+  killsWhileStarting: number
   started: number
   /** By message of the worker's log. */
   warnings: Map<string, number>
@@ -63,6 +65,8 @@ export interface FleetOptions {
 interface Slot {
   index: number
   worker: WorkerHandle | null
+  /** It has been sent its SIGKILL, and may not have ended yet. */
+  isKilled: boolean
   /** What is being done to it, other than a change of its clock. */
   affliction: DisturbanceKind | null
 }
@@ -90,6 +94,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const slots: Slot[] = Array.from({ length: WORKERS }, (_, index) => ({
     index,
     worker: null,
+    isKilled: false,
     affliction: null,
   }))
   const alive = new Set<WorkerHandle>()
@@ -102,6 +107,7 @@ export function createFleet(options: FleetOptions): Fleet {
     gracefulStops: [],
     crashes: [],
     startFailures: 0,
+    killsWhileStarting: 0,
     started: 0,
     warnings: new Map(),
   }
@@ -130,6 +136,7 @@ export function createFleet(options: FleetOptions): Fleet {
       },
     })
     slot.worker = worker
+    slot.isKilled = false
     history.started++
     alive.add(worker)
     const life = { slot: slot.index, from: Infinity, to: Infinity }
@@ -167,8 +174,12 @@ export function createFleet(options: FleetOptions): Fleet {
         return true
       }
       case 'kill': {
-        const slot = await findSlot(disturbance.slot, ({ worker }) => worker?.hasExited() === false)
+        const slot =
+          (disturbance.isReady && findSlotNow(disturbance.slot, isAtWork)) ||
+          (await findSlot(disturbance.slot, isAlive))
         if (!slot?.worker) return false
+        slot.isKilled = true
+        if (!slot.worker.isReady()) history.killsWhileStarting++
         leaving.add(slot.worker)
         kills.push({ slot: slot.index, workerId: slot.worker.id(), at: Date.now() })
         slot.worker.signal('SIGKILL')
@@ -251,13 +262,16 @@ export function createFleet(options: FleetOptions): Fleet {
   async function findSlot(first: number, matches: (slot: Slot) => boolean): Promise<Slot | null> {
     const deadline = Date.now() + CALM_PATIENCE_MS
     while (Date.now() < deadline && !healing.signal.aborted) {
-      for (let step = 0; step < WORKERS; step++) {
-        const slot = slots[(first + step) % WORKERS]
-        if (slot && matches(slot)) return slot
-      }
+      const slot = findSlotNow(first, matches)
+      if (slot) return slot
       await pause(20)
     }
     return null
+  }
+
+  function findSlotNow(first: number, matches: (slot: Slot) => boolean): Slot | null {
+    const order = slots.map((_, step) => slots[(first + step) % WORKERS])
+    return order.find((slot) => slot !== undefined && matches(slot)) ?? null
   }
 
   async function during(slot: number | null, work: () => Promise<void>): Promise<void> {
@@ -338,8 +352,16 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 }
 
-function isCalm({ worker, affliction }: Slot): boolean {
-  return worker !== null && worker.isReady() && !worker.hasExited() && affliction === null
+function isCalm(slot: Slot): boolean {
+  return isAtWork(slot) && slot.affliction === null
+}
+
+function isAtWork(slot: Slot): boolean {
+  return isAlive(slot) && slot.worker?.isReady() === true
+}
+
+function isAlive({ worker, isKilled }: Slot): boolean {
+  return worker?.hasExited() === false && !isKilled
 }
 
 /** Null for a line that is no log, such as those of a stack trace. */

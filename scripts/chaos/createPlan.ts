@@ -2,17 +2,19 @@ import type { Random } from './createRandom.ts'
 import type { StopMode } from './openServer.ts'
 
 /** What is done to the workers and to PostgreSQL, and when. */
-export type Disturbance = { atMs: number } & (
-  | { kind: 'kill'; slot: number }
-  /** SIGTERM: it drains and ends by itself. */
-  | { kind: 'terminate'; slot: number }
-  /** SIGSTOP and SIGCONT. Cut off in between, it is taken for dead and comes back. */
-  | { kind: 'freeze'; slot: number; durationMs: number; isCut: boolean }
-  | { kind: 'cut'; slot: number }
-  | { kind: 'halfOpen'; slot: number; durationMs: number }
-  | { kind: 'clock'; slot: number; offsetMs: number; durationMs: number }
-  | { kind: 'restart'; mode: StopMode; downMs: number }
-)
+export type Disturbance = { atMs: number } &
+  /** Of a worker that is ready, if there is one; or of one in whatever state, starting included. */
+  (
+    | { kind: 'kill'; slot: number; isReady: boolean }
+    /** SIGTERM: it drains and ends by itself. */
+    | { kind: 'terminate'; slot: number }
+    /** SIGSTOP and SIGCONT. Cut off in between, it is taken for dead and comes back. */
+    | { kind: 'freeze'; slot: number; durationMs: number; isCut: boolean }
+    | { kind: 'cut'; slot: number }
+    | { kind: 'halfOpen'; slot: number; durationMs: number }
+    | { kind: 'clock'; slot: number; offsetMs: number; durationMs: number }
+    | { kind: 'restart'; mode: StopMode; downMs: number }
+  )
 
 export type DisturbanceKind = Disturbance['kind']
 
@@ -33,31 +35,38 @@ const HOUR_MS = 3_600_000
 /** A long one outlasts the time in which a worker notices that nobody answers. */
 const HALF_OPEN_MS = { short: [500, 4_000], long: [12_000, 20_000] } as const
 
-/** Of the time, at its beginning: kills one by one, so that each shows how long its rescue takes. */
-const CALM_SHARE = 0.2
+/** Of the kills: those that may as well hit a process that is only starting. */
+const STARTING_SHARE = 0.1
+/**
+ * Of the time, at its beginning: one thing after the other, so that each kill shows how long its rescue takes,
+ * and a worker that is frozen and cut off is found dead before it comes back.
+ */
+const CALM_SHARE = 0.25
 /** Long enough for the killed worker's successor to be one that rescues, at the next kill. */
 const CALM_GAP_MS = 6_000
+const CALM_FREEZE_MS = 4_500
 
 /** All of it is drawn before the first of it happens: what a run is made of depends on the seed alone. */
 export function createPlan(
   random: Random,
   { kills, durationMs }: { kills: number; durationMs: number },
 ): Disturbance[] {
-  const calmKills = Math.min(kills, Math.floor((durationMs * CALM_SHARE) / CALM_GAP_MS))
-  const calmMs = calmKills * CALM_GAP_MS
+  const calm = drawCalm(
+    random,
+    Math.min(kills, Math.floor((durationMs * CALM_SHARE) / CALM_GAP_MS)),
+  )
+  const calmMs = calm.length * CALM_GAP_MS
   const stormMs = durationMs - calmMs
-  const instants = [
-    ...Array.from(
-      { length: calmKills },
-      (_, index) => (index + 0.6 + random.next() * 0.2) * CALM_GAP_MS,
-    ),
-    ...drawInstants(random, kills - calmKills, stormMs).map((atMs) => calmMs + atMs),
+  const calmKills = calm.filter(({ kind }) => kind === 'kill').length
+  const plan: Disturbance[] = [
+    ...calm,
+    ...drawInstants(random, kills - calmKills, stormMs).map((atMs) => ({
+      kind: 'kill' as const,
+      atMs: calmMs + atMs,
+      slot: drawSlot(random),
+      isReady: !random.chance(STARTING_SHARE),
+    })),
   ]
-  const plan: Disturbance[] = instants.map((atMs) => ({
-    atMs: Math.round(atMs),
-    kind: 'kill',
-    slot: drawSlot(random),
-  }))
   for (const [kind, share] of Object.entries(SHARES)) {
     const count = Math.max(
       kind === 'restart' || kind === 'freeze' ? 2 : 1,
@@ -80,6 +89,18 @@ function endInTime(disturbance: Disturbance, planMs: number): Disturbance {
     ...disturbance,
     durationMs: Math.min(disturbance.durationMs, planMs - disturbance.atMs),
   }
+}
+
+function drawCalm(random: Random, windows: number): Disturbance[] {
+  return Array.from({ length: windows }, (_, index) => {
+    const startMs = index * CALM_GAP_MS
+    const slot = drawSlot(random)
+    if (index % 3 === 1) {
+      return { kind: 'freeze', atMs: startMs, slot, durationMs: CALM_FREEZE_MS, isCut: true }
+    }
+    const atMs = startMs + Math.round((0.6 + random.next() * 0.2) * CALM_GAP_MS)
+    return { kind: 'kill', atMs, slot, isReady: true }
+  })
 }
 
 function draw(

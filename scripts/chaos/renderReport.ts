@@ -38,6 +38,8 @@ ${[...disturbances]
   .map(([kind, count]) => `| ${kind} | ${count} |`)
   .join('\n')}
 
+${fleet.killsWhileStarting} of the kills hit a process that was only starting, the others one that was at work.
+
 ${fleet.started} worker processes were started; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
 started again. ${result.takenOver} runs were taken over from workers that lived: cut off, frozen or half-open, they had
 been taken for dead, and could commit nothing more.

@@ -54,7 +54,7 @@ export interface ChaosResult {
 const SWEEP_BATCH = 1_000
 /** Of the time that is disturbed: the clean-up would be done before it is over, if it were left alone. */
 const SWEEP_SHARE = 0.7
-const DRAIN_PATIENCE_MS = 90_000
+const DRAIN_PATIENCE_MS = 180_000
 const WORKERS_THAT_SWEEP = 3
 
 /** Runs the suite once and leaves nothing behind, whatever becomes of it. */

@@ -32,7 +32,7 @@ describe('the suite in its short form', () => {
     const report = renderReport(result, new Date())
     expect(report).toContain('Every check passed.')
     expect(report).toContain('pnpm chaos --seed 5 ')
-  }, 150_000)
+  }, 260_000)
 
   it('ends by itself when it is stopped', async () => {
     const stop = new AbortController()

@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
 import { PrismaClient } from './generated/client.ts'
 
 export interface DatabaseClientOptions {
@@ -18,21 +19,26 @@ export interface DatabaseClientOptions {
 
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
 export function createDatabaseClient(options: DatabaseClientOptions): PrismaClient {
-  const adapter = new PrismaPg(
-    {
-      connectionString: options.url,
-      application_name: options.applicationName,
-      max: options.poolSize ?? 10,
-      // node-postgres waits for ever by default, and a request with it.
-      connectionTimeoutMillis: 5_000,
-      idleTimeoutMillis: 30_000,
-      statement_timeout: options.statementTimeoutMs ?? 30_000,
-      keepAlive: true,
-      // The adapter sends instants without an offset and drops the one it reads: in any other zone they
-      // would be hours off.
-      options: '-c timezone=UTC',
-    },
-    { onPoolError: options.onPoolError, onConnectionError: options.onPoolError },
-  )
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    max: options.poolSize ?? 10,
+    // node-postgres waits for ever by default, and a request with it.
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    keepAlive: true,
+    // The adapter sends instants without an offset and drops the one it reads: in any other zone they
+    // would be hours off.
+    options: '-c timezone=UTC',
+  })
+  // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
+  // hears ends the process. The query that meets the broken connection fails by itself.
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  const adapter = new PrismaPg(pool, {
+    onPoolError: options.onPoolError,
+    onConnectionError: options.onPoolError,
+    disposeExternalPool: true,
+  })
   return new PrismaClient({ adapter })
 }

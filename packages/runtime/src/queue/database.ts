@@ -44,7 +44,11 @@ export function openDatabase({
     keepAlive: true,
   })
   // Idle connections are cut by restarts and by managed databases; the pool opens others.
-  pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'))
+  // Its message alone: the error carries the client, and with it the key that cancels its statements.
+  pool.on('error', ({ message }) => log.warn({ reason: message }, 'idle database connection lost'))
+  // Between the pool's hand and ours nobody listens to a connection, and an error that nobody hears ends
+  // the process. The query that meets the broken connection fails by itself.
+  pool.on('connect', (client) => client.on('error', () => undefined))
 
   return {
     query: (text, values) => pool.query(text, values as unknown[]),

@@ -5,8 +5,8 @@ import type { Connection } from './database.ts'
 export interface Session {
   start(): Promise<void>
   stop(): Promise<void>
-  /** Null while nobody could tell that this worker lives. */
-  connectedSince(): Date | null
+  /** For how long others could tell that this worker lives, or null while they can't. */
+  connectedForMs(): number | null
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
     channel: string,
@@ -21,7 +21,6 @@ export interface SessionOptions {
   database: Connection
   workerId: string
   log: Logger
-  now: () => Date
 }
 
 /** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
@@ -51,10 +50,11 @@ interface Subscription {
  * found by looking once a second, and a worker whose event loop is blocked for HEARTBEAT_TIMEOUT_MS is
  * taken for dead.
  */
-export function createSession({ url, database, workerId, log, now }: SessionOptions): Session {
+export function createSession({ url, database, workerId, log }: SessionOptions): Session {
   const subscriptions: Subscription[] = []
   let client: pg.Client | null = null
-  let connectedSince: Date | null = null
+  // By the monotonic clock: the other one may jump.
+  let connectedSince: number | null = null
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let failures = 0
@@ -65,7 +65,7 @@ export function createSession({ url, database, workerId, log, now }: SessionOpti
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
     await register('heartbeat')
-    connectedSince = now()
+    connectedSince = performance.now()
     scheduleBeat()
   }
 
@@ -106,7 +106,7 @@ export function createSession({ url, database, workerId, log, now }: SessionOpti
       return true
     }
     client = next
-    connectedSince = now()
+    connectedSince = performance.now()
     failures = 0
     scheduleBeat()
     return true
@@ -159,7 +159,7 @@ export function createSession({ url, database, workerId, log, now }: SessionOpti
         'update "JobWorker" set "heartbeatAt" = now() where "id" = $1',
         [workerId],
       )
-      if (current === null) connectedSince ??= now()
+      if (current === null) connectedSince ??= performance.now()
     } catch (error) {
       if (current) return lose(current, error as Error)
       connectedSince = null
@@ -181,7 +181,7 @@ export function createSession({ url, database, workerId, log, now }: SessionOpti
         .catch((error: unknown) => log.warn({ err: error }, 'the worker could not be signed off'))
       if (open) await discard(open)
     },
-    connectedSince: () => connectedSince,
+    connectedForMs: () => (connectedSince === null ? null : performance.now() - connectedSince),
     async listen(channel, onNotification, onReconnect) {
       subscriptions.push({ channel, onNotification, onReconnect })
       await client?.query(`listen ${pg.escapeIdentifier(channel)}`)

@@ -69,7 +69,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     applicationName: `roundsman ${id} engine`,
     log,
   })
-  const session = createSession({ url: databaseUrl, database, workerId: id, log, now })
+  const session = createSession({ url: databaseUrl, database, workerId: id, log })
   const queue = createQueue({ database, session, log, supervise: true })
   const settler = createSettler({ database, queue, workerId: id, log })
   const scheduler = createScheduler({
@@ -124,10 +124,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   }
 
   async function makeRound(): Promise<void> {
-    const since = session.connectedSince()
-    if (since === null) return
+    const connectedForMs = session.connectedForMs()
+    if (connectedForMs === null) return
     try {
-      if (now().getTime() - since.getTime() >= RESCUE_GRACE_MS) {
+      if (connectedForMs >= RESCUE_GRACE_MS) {
         for (const { name } of await rescueLostRuns({ database, queue, workerId: id, log, now })) {
           lanes.get(name)?.wake()
         }
@@ -190,7 +190,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       stopping ??= drain(drainTimeoutMs)
       return stopping
     },
-    isReady: () => session.connectedSince() !== null && stopping === null,
+    isReady: () => session.connectedForMs() !== null && stopping === null,
   }
 }
 

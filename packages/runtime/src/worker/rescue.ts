@@ -48,11 +48,8 @@ export async function rescueLostRuns(options: {
   now: () => Date
 }): Promise<LostRun[]> {
   const { database, queue, workerId, log, now } = options
-  const { rows } = await database.query<LostRun & { [column: string]: unknown }>(LOST_RUNS_SQL, [
-    workerId,
-  ])
   const rescued: LostRun[] = []
-  for (const run of rows) {
+  for (const run of await findLostRuns(database, workerId)) {
     const won = await database
       .transaction((tx) => endLostRun(tx, queue, run, now()))
       .catch((error: unknown) => {
@@ -69,6 +66,14 @@ export async function rescueLostRuns(options: {
     )
   }
   return rescued
+}
+
+/** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
+export async function findLostRuns(database: Database, workerId: string): Promise<LostRun[]> {
+  const { rows } = await database.query<LostRun & { [column: string]: unknown }>(LOST_RUNS_SQL, [
+    workerId,
+  ])
+  return rows
 }
 
 async function endLostRun(

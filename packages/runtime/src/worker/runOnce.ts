@@ -7,7 +7,7 @@ import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
 import { performRun } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
-import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
+import { findLostRuns, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 import { createSession } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
@@ -61,7 +61,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     poolSize: 2,
     log,
   })
-  const session = createSession({ url: databaseUrl, database, workerId, log, now })
+  const session = createSession({ url: databaseUrl, database, workerId, log })
   const queue = createQueue({ database, session, log, supervise: false })
   const cancellations = createCancellations({ database, session, workerId })
   const run: NewRun = {
@@ -82,9 +82,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await queue.start([job], () => undefined)
     await cancellations.start()
     let recorded = await recordRuns(database, workerId, [run])
-    if (!recorded.has(run.id)) {
-      // A run whose process has died would otherwise stand in the way until a worker starts. Not at once:
-      // after a restart of PostgreSQL those who live have to come back first.
+    // A run whose process has died would otherwise stand in the way until a worker starts. It is ended after
+    // the grace: after a restart of PostgreSQL those who live have to come back first.
+    if (!recorded.has(run.id) && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
       await rescueLostRuns({ database, queue, workerId, log, now })
       recorded = await recordRuns(database, workerId, [run])
@@ -105,6 +105,10 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await queue.stop()
     await session.stop()
     await database.close()
+  }
+
+  async function isHeldByLostRun(): Promise<boolean> {
+    return (await findLostRuns(database, workerId)).some(({ name }) => name === job.name)
   }
 
   async function execute(): Promise<RunOnceResult> {

@@ -21,7 +21,7 @@ afterAll(() => runtime.close())
 beforeEach(async () => {
   const { url, log, database } = runtime
   woken = []
-  session = createSession({ url, database, workerId: 'w1', log, now: () => new Date() })
+  session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
   queue = createQueue({ database, session, log, supervise: false })
   await queue.start([echo], (name) => woken.push(name))
@@ -70,7 +70,7 @@ describe('createSession', () => {
   it('comes back when its connection is cut: with its lock, listening, and looking for what it missed', async () => {
     const before = await sessions()
     await runtime.rows('select pg_terminate_backend($1)', [before[0]?.pid])
-    await waitFor(() => session.connectedSince() === null)
+    await waitFor(() => session.connectedForMs() === null)
     await waitFor(() => woken.includes(null))
     const [after] = await sessions()
 

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { url, database, log } = runtime
   client = createJobsClient({ databaseUrl: url, log })
   await client.start()
-  session = createSession({ url, database, workerId: 'w1', log, now: () => new Date() })
+  session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
   queue = createQueue({ database, session, log, supervise: false })
   await queue.start([echo], () => lane?.wake())

@@ -24,7 +24,7 @@ beforeAll(async () => {
   const jobs = [job({ cron: '* * * * *' })]
   runtime = await openTestRuntime(jobs)
   const { url, log, database } = runtime
-  session = createSession({ url, database, workerId: 'test', log, now: () => new Date() })
+  session = createSession({ url, database, workerId: 'test', log })
   await session.start()
   queue = createQueue({ database, session, log, supervise: false })
   await queue.start(jobs, () => undefined)
