@@ -1,35 +1,38 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupI18nCache as job } from '@roundsman/jobs'
+import { JobError } from '@roundsman/runtime/contract'
+import { sweep } from '../sweep/sweep.ts'
+import type { SweepTarget } from '../sweep/sweepTarget.ts'
 import type { Handler } from './handler.ts'
 
-const BATCH_SIZE = 1_000
 const DAY_MS = 86_400_000
 
 export function cleanupI18nCache({ maxAgeDays }: { maxAgeDays: number }): Handler<typeof job> {
-  return async ({ batch, now }) => {
-    const cutoff = new Date(now().getTime() - maxAgeDays * DAY_MS)
-    const query = removeQuery(cutoff)
-    let cleaned: number
-    do {
-      ;({ cleaned } = await batch(async (tx) => ({ cleaned: await tx.$executeRaw(query) })))
-      // Until nothing is left, not until a batch is not full: an entry that was written again while the
-      // batch was picking it is missing from the batch, and says nothing of those after it.
-    } while (cleaned > 0)
-    return { cutoff: cutoff.toISOString() }
+  return async (context) => {
+    if (!(maxAgeDays > 0)) {
+      throw new JobError('cutoff_invalid', `Entries can't be kept for ${maxAgeDays} days`, {
+        retryable: false,
+      })
+    }
+    const cutoff = new Date(context.now().getTime() - maxAgeDays * DAY_MS)
+    const findings = await sweep(context, oldEntries(cutoff))
+    return { ...findings, cutoff: cutoff.toISOString() }
   }
 }
 
-/**
- * What a batch sends; apart, so that its plan can be looked at. Entries that somebody holds locked are
- * passed over; they are due again in the next run.
- */
-export function removeQuery(cutoff: Date): Prisma.Sql {
+export function oldEntries(cutoff: Date): SweepTarget {
   // As text with its offset: the driver would send a Date without one, and the session's time zone would
   // be taken for it.
-  return Prisma.sql`
-    delete from "I18nCacheEntry"
-    where ctid = any(array(
-      select ctid from "I18nCacheEntry" where "createdAt" < ${cutoff.toISOString()}::timestamptz
-      order by "createdAt" limit ${BATCH_SIZE} for update skip locked
-    ))`
+  const due = Prisma.sql`"createdAt" < ${cutoff.toISOString()}::timestamptz`
+  return {
+    table: 'I18nCacheEntry',
+    date: 'createdAt',
+    cutoff,
+    due,
+    finders: [{ where: due, key: 'createdAt', keyType: 'timestamptz' }],
+    nothing: { cleaned: 0 },
+    change: async (tx, where) => ({
+      cleaned: await tx.$executeRaw`delete from "I18nCacheEntry" where ${where}`,
+    }),
+  }
 }

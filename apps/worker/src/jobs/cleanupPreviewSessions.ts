@@ -1,54 +1,50 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupPreviewSessions as job } from '@roundsman/jobs'
+import { sweep } from '../sweep/sweep.ts'
+import type { SweepTarget } from '../sweep/sweepTarget.ts'
 import type { Handler, Transaction } from './handler.ts'
 
-const BATCH_SIZE = 1_000
-
 /**
- * Marks what is due, in batches. A session that is both past its time and revoked counts as revoked: that
- * is what somebody did to it.
+ * Marks what is due. A session that is both past its time and revoked counts as revoked: that is what
+ * somebody did to it.
  */
-export const cleanupPreviewSessions: Handler<typeof job> = async ({ batch, now }) => {
-  const cutoff = now()
-  let cleaned: number
-  do {
-    ;({ cleaned } = await batch((tx) => expireBatch(tx, cutoff)))
-    // Until nothing is left, not until a batch is not full: a session that a request changed while the
-    // batch was picking it is missing from the batch, and says nothing of those after it.
-  } while (cleaned > 0)
-}
+export const cleanupPreviewSessions: Handler<typeof job> = (context) =>
+  sweep(context, endedSessions(context.now()))
 
 type CleanupCounts = { cleaned: number; expired: number; revoked: number }
 
-async function expireBatch(tx: Transaction, cutoff: Date): Promise<CleanupCounts> {
-  const rows: { revoked: boolean }[] = []
-  for (const due of [dueByTime(cutoff), dueByRevocation]) {
-    const room = BATCH_SIZE - rows.length
-    if (room > 0) rows.push(...(await tx.$queryRaw<typeof rows>(expireQuery(due, room))))
-  }
-  const revoked = rows.filter((row) => row.revoked).length
-  return { cleaned: rows.length, expired: rows.length - revoked, revoked }
-}
-
-/** Of the sessions that are active; each reason has an index of its own, which holds only what is due. */
-export function dueByTime(cutoff: Date): Prisma.Sql {
+export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
   // As text with its offset: the driver would send a Date without one, and the session's time zone would
   // be taken for it.
-  return Prisma.sql`"expiresAt" < ${cutoff.toISOString()}::timestamptz order by "expiresAt"`
+  const isPast = Prisma.sql`"expiresAt" < ${cutoff.toISOString()}::timestamptz`
+  return {
+    table: 'PreviewSession',
+    date: 'expiresAt',
+    cutoff,
+    due: Prisma.sql`"status" = 'active' and (${isPast} or "revoked")`,
+    // Each reason has an index of its own, which holds only active sessions.
+    finders: [
+      {
+        where: Prisma.sql`"status" = 'active' and ${isPast}`,
+        key: 'expiresAt',
+        keyType: 'timestamptz',
+      },
+      { where: Prisma.sql`"status" = 'active' and "revoked"`, key: 'id', keyType: 'uuid' },
+    ],
+    nothing: { cleaned: 0, expired: 0, revoked: 0 },
+    change: expire,
+  }
 }
 
-export const dueByRevocation = Prisma.sql`"revoked" order by "id"`
-
-/**
- * What is sent for each reason; apart, so that its plan can be looked at. Sessions that a request holds
- * locked are passed over; they are due again in the next run.
- */
-export function expireQuery(due: Prisma.Sql, limit: number): Prisma.Sql {
-  return Prisma.sql`
-    update "PreviewSession" set "status" = 'expired'
-    where ctid = any(array(
-      select ctid from "PreviewSession" where "status" = 'active' and ${due}
-      limit ${limit} for update skip locked
-    ))
-    returning "revoked"`
+async function expire(tx: Transaction, where: Prisma.Sql): Promise<CleanupCounts> {
+  // Counted where they are: to send thousands of rows here only to count them takes longer than the update.
+  const [counts] = await tx.$queryRaw<CleanupCounts[]>`
+    with changed as (
+      update "PreviewSession" set "status" = 'expired' where ${where} returning "revoked"
+    )
+    select count(*)::int as "cleaned",
+           (count(*) filter (where not "revoked"))::int as "expired",
+           (count(*) filter (where "revoked"))::int as "revoked"
+    from changed`
+  return counts ?? { cleaned: 0, expired: 0, revoked: 0 }
 }

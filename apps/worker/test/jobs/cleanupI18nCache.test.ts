@@ -1,7 +1,7 @@
 import type { PrismaClient } from '@roundsman/db'
 import { cleanupI18nCache as job } from '@roundsman/jobs'
 import { describe, expect, it } from 'vitest'
-import { cleanupI18nCache, removeQuery } from '../../src/jobs/cleanupI18nCache.ts'
+import { cleanupI18nCache, oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
 import { describeCleanup, NOW } from './describeCleanup.ts'
 
 const HOUR_MS = 3_600_000
@@ -21,7 +21,8 @@ describe('cleanupI18nCache', () => {
     countDue: (client) => client.i18nCacheEntry.count({ where: { locale: 'en' } }),
     counts: (cleaned) => ({ cleaned }),
     facts: { cutoff: CUTOFF.toISOString() },
-    plans: [{ query: removeQuery(CUTOFF), index: 'I18nCacheEntry_createdAt_idx' }],
+    target: oldEntries(CUTOFF),
+    indexes: ['I18nCacheEntry_createdAt_idx'],
   })
 
   /** Inserts entries by what they were created before (or, if negative, after) the cut-off; returns those left. */
@@ -47,6 +48,18 @@ describe('cleanupI18nCache', () => {
   it('leaves alone what was created exactly at the cut-off, and after', async () => {
     expect(await leftAfterRun(1, 0, -1, -30 * DAY_MS)).toEqual(['0', '-1', String(-30 * DAY_MS)])
     await expectRuns({ details: { cleaned: 1, batches: 1, cutoff: CUTOFF.toISOString() } })
+  })
+
+  it.each([0, -1, Number.NaN])('refuses to keep entries for %d days', async (maxAgeDays) => {
+    await insert(prisma(), NOW, 3)
+
+    await run({ handler: cleanupI18nCache({ maxAgeDays }) })
+
+    expect(await prisma().i18nCacheEntry.count()).toBe(3)
+    await expectRuns({
+      status: 'failed',
+      details: { error: { code: 'cutoff_invalid', message: expect.any(String) } },
+    })
   })
 
   it('keeps entries for as many days as it is told', async () => {

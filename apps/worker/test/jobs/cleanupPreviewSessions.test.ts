@@ -1,12 +1,7 @@
 import type { PrismaClient } from '@roundsman/db'
 import { cleanupPreviewSessions as job } from '@roundsman/jobs'
 import { describe, expect, it } from 'vitest'
-import {
-  cleanupPreviewSessions,
-  dueByRevocation,
-  dueByTime,
-  expireQuery,
-} from '../../src/jobs/cleanupPreviewSessions.ts'
+import { cleanupPreviewSessions, endedSessions } from '../../src/jobs/cleanupPreviewSessions.ts'
 import { describeCleanup, NOW } from './describeCleanup.ts'
 
 const HOUR_MS = 3_600_000
@@ -23,10 +18,8 @@ describe('cleanupPreviewSessions', () => {
       client.previewSession.count({ where: { status: 'active', expiresAt: { lt: NOW } } }),
     counts: (cleaned) => ({ cleaned, expired: cleaned, revoked: 0 }),
     facts: {},
-    plans: [
-      { query: expireQuery(dueByTime(NOW), 1_000), index: 'PreviewSession_expiresAt_due_idx' },
-      { query: expireQuery(dueByRevocation, 1_000), index: 'PreviewSession_revoked_due_idx' },
-    ],
+    target: endedSessions(NOW),
+    indexes: ['PreviewSession_expiresAt_due_idx', 'PreviewSession_revoked_due_idx'],
   })
 
   /** Inserts one session and returns its status after the next run. */
@@ -61,13 +54,26 @@ describe('cleanupPreviewSessions', () => {
   })
 
   it('fills up a batch of those past their time with revoked ones, and cleans all of both', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_700)
-    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 800, { revoked: true })
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_200)
+    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 700, { revoked: true })
 
     await run()
 
     expect(await prisma().previewSession.count({ where: { status: 'active' } })).toBe(0)
-    await expectRuns({ details: { cleaned: 2_500, expired: 1_700, revoked: 800, batches: 3 } })
+    await expectRuns({ details: { cleaned: 1_900, expired: 1_200, revoked: 700, batches: 2 } })
+  })
+
+  it('counts by reason page by page as well', async () => {
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 9_000)
+    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 6_000, { revoked: true })
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_000, { revoked: true })
+
+    await run()
+
+    expect(await prisma().previewSession.count({ where: { status: 'active' } })).toBe(0)
+    await expectRuns({
+      details: { cleaned: 16_000, expired: 9_000, revoked: 7_000, batches: expect.any(Number) },
+    })
   })
 
   it('counts a session that is both past its time and revoked once, as revoked', async () => {

@@ -1,11 +1,14 @@
 import { join } from 'node:path'
 import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
-import { JobError, type Job } from '@roundsman/runtime/contract'
+import { JobError, type Counts, type Job } from '@roundsman/runtime/contract'
 import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
 import { fakeClock, spawnProcess, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Handler } from '../../src/jobs/handler.ts'
+import { chooseOrder, type ChosenOrder } from '../../src/sweep/chooseOrder.ts'
+import { findQuery } from '../../src/sweep/indexOrder.ts'
+import type { SweepTarget } from '../../src/sweep/sweepTarget.ts'
 import { enqueue } from '../enqueue.ts'
 import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'
@@ -28,8 +31,9 @@ export interface Cleanup<J extends Job> {
   counts(cleaned: number): object
   /** What a run that succeeds says beyond its counts. */
   facts: object
-  /** What the batches send, and the index by which each should find its rows. */
-  plans: { query: Prisma.Sql; index: string }[]
+  target: SweepTarget
+  /** The index by which each of the target's finders should find its rows. */
+  indexes: string[]
 }
 
 /** Not far from the present: child processes have no other clock. */
@@ -45,7 +49,7 @@ const clock = fakeClock(NOW.toISOString())
 
 /** What holds for every clean-up, however it is interrupted. Returns what its own tests need. */
 export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
-  const { job, handler, table, numberColumn } = cleanup
+  const { job, handler, table, target, numberColumn } = cleanup
   let database: WorkerDatabase
   let prisma: PrismaClient
 
@@ -60,7 +64,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
 
   const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>
     runOnce({ databaseUrl: database.url, prisma, job, handler, log, now: clock.now, ...options })
-  const ofSuccess = (cleaned: number, batches: number) => ({
+  const ofSuccess = (cleaned: number, batches: unknown) => ({
     status: 'success',
     details: { ...cleanup.counts(cleaned), batches, ...cleanup.facts },
   })
@@ -74,6 +78,43 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     expect(await runs()).toEqual(expected.map((each) => expect.objectContaining(each)))
   const holdNumber = (number: number) =>
     holdRow(prisma, table, `old."${numberColumn}" = '${number}'`)
+
+  /** Inserts rows that are due, so many that they are cleaned in the given order. */
+  async function insertDueFor(count: number, order: ChosenOrder['kind']): Promise<void> {
+    await cleanup.insertDue(prisma, count)
+    const chosen = await prisma.$transaction((tx) => chooseOrder(tx, target))
+    expect(chosen.kind).toBe(order)
+  }
+  /** What a dry run says of the rows that are due now. */
+  async function findings() {
+    const [found] = await prisma.$queryRaw<
+      { oldest: Date; newest: Date; ids: string[] }[]
+    >(Prisma.sql`
+      select min(${column(target.date)}) as "oldest", max(${column(target.date)}) as "newest",
+             array_agg("id"::text) as "ids"
+      from ${column(table)} where ${target.due}`)
+    const { oldest, newest, ids } = found!
+    const isSample = (sample: string[]) =>
+      new Set(sample).size === Math.min(10, ids.length) && sample.every((id) => ids.includes(id))
+    return {
+      oldest: oldest.toISOString(),
+      newest: newest.toISOString(),
+      sample: expect.toSatisfy(isSample),
+    }
+  }
+
+  /** Of 20,000 rows. There must be room at the front already, which a vacuum will find. */
+  async function moveLastToFront(client: PrismaClient): Promise<void> {
+    const number = `"${numberColumn}"`
+    await client.$executeRawUnsafe(`vacuum "${table}"`)
+    await client.$executeRawUnsafe(
+      `update "${table}" set ${number} = '-' || ${number} where ${number}::int > 19900`,
+    )
+    const [moved] = await client.$queryRawUnsafe<object[]>(
+      `select count(*)::int, (min(ctid)::text::point)[0]::int as page from "${table}" where ${number} like '-%'`,
+    )
+    expect(moved).toEqual({ count: 100, page: 0 })
+  }
 
   const spawnOnce = () =>
     spawnProcess(ONCE, { args: [job.name], env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' } })
@@ -125,12 +166,12 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     })
 
     it('cleans more rows than a batch holds, and counts rows and batches', async () => {
-      await cleanup.insertDue(prisma, 2_500)
+      await cleanup.insertDue(prisma, 1_900)
       await cleanup.insertOthers(prisma, 10)
 
       await run()
 
-      await expectRuns(ofSuccess(2_500, 3))
+      await expectRuns(ofSuccess(1_900, 2))
       expect(await cleanup.countDue(prisma)).toBe(0)
     })
 
@@ -142,32 +183,132 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await expectRuns(ofSuccess(1_000, 1))
     })
 
-    it('passes over a row that somebody holds locked, and cleans it the next time', async () => {
+    it.each([
+      { order: 'index', count: 5 },
+      { order: 'pages', count: 20_000 },
+    ] as const)(
+      'passes over rows that somebody holds locked, and cleans them the next time, by $order',
+      async ({ order, count }) => {
+        await insertDueFor(count, order)
+        const release = await holdTransaction(prisma, (tx) =>
+          tx.$queryRawUnsafe(
+            `select 1 from "${table}" where "${numberColumn}" in ('2', '${count - 1}') for update`,
+          ),
+        )
+
+        await run()
+        expect(await cleanup.countDue(prisma)).toBe(2)
+        await release()
+        await run()
+
+        expect(await cleanup.countDue(prisma)).toBe(0)
+        await expectRuns(ofSuccess(count - 2, expect.any(Number)), ofSuccess(2, 1))
+      },
+    )
+
+    it.each([
+      { order: 'index', count: 1_500 },
+      { order: 'pages', count: 20_000 },
+    ] as const)(
+      'counts in a dry run what a real one would change, changes nothing, and is recorded as dry, by $order',
+      async ({ order, count }) => {
+        await insertDueFor(count, order)
+        const found = await findings()
+
+        await run({ dryRun: true })
+        expect(await cleanup.countDue(prisma)).toBe(count)
+        await run()
+
+        const counted = ofSuccess(count, expect.any(Number))
+        await expectRuns(
+          { ...counted, details: { ...counted.details, ...found }, dryRun: true },
+          { ...counted, dryRun: false },
+        )
+      },
+    )
+
+    it('says in a dry run that nothing is due', async () => {
+      await cleanup.insertOthers(prisma, 3)
+
+      await run({ dryRun: true })
+
+      const { status, details } = ofSuccess(0, 0)
+      await expectRuns({ status, details: { ...details, oldest: null, newest: null, sample: [] } })
+    })
+
+    it('leaves out of a dry run what somebody holds locked', async () => {
       await cleanup.insertDue(prisma, 5)
-      const release = await holdTransaction(prisma, (tx) =>
-        tx.$queryRawUnsafe(`select 1 from "${table}" where "${numberColumn}" = '2' for update`),
+      await holdTransaction(prisma, (tx) =>
+        tx.$queryRawUnsafe(`select 1 from "${table}" where "${numberColumn}" = '1' for update`),
       )
 
-      await run()
-      expect(await cleanup.countDue(prisma)).toBe(1)
-      await release()
+      await run({ dryRun: true })
+
+      await expectRuns({ details: expect.objectContaining({ cleaned: 4, batches: 1 }) })
+    })
+
+    it('cleans all that is due in a big table page by page, and nothing else', async () => {
+      await cleanup.insertOthers(prisma, 5_000)
+      await insertDueFor(20_000, 'pages')
+
       await run()
 
       expect(await cleanup.countDue(prisma)).toBe(0)
-      await expectRuns(ofSuccess(4, 1), ofSuccess(1, 1))
+      await expectRuns(ofSuccess(20_000, expect.any(Number)))
     })
 
-    it('counts in a dry run what a real one would change, changes nothing, and is recorded as dry', async () => {
-      await cleanup.insertDue(prisma, 1_500)
+    it('goes page by page, and cleans in the end what was put behind it meanwhile', async () => {
+      // In a table of its own: how many dead rows those before have left, its statistics learn only later.
+      const elsewhere = await openWorkerDatabase()
+      onTestFinished(() => elsewhere.close())
+      const client = elsewhere.prisma
+      await cleanup.insertDue(client, 20_000)
+      const { kind } = await client.$transaction((tx) => chooseOrder(tx, target))
+      expect(kind).toBe('pages')
+      let batches = 0
+      const disturbed: Handler<J> = (context) =>
+        handler({
+          ...context,
+          batch: async (work) => {
+            const counts = await context.batch(work)
+            if (!isChange(counts)) return counts
+            batches += 1
+            if (batches === 2) await moveLastToFront(client)
+            return counts
+          },
+        })
 
-      await run({ dryRun: true })
-      expect(await cleanup.countDue(prisma)).toBe(1_500)
-      await run()
+      const result = await run({ databaseUrl: elsewhere.url, prisma: client, handler: disturbed })
 
-      await expectRuns(
-        { ...ofSuccess(1_500, 2), dryRun: true },
-        { ...ofSuccess(1_500, 2), dryRun: false },
-      )
+      expect(result).toMatchObject({ run: { details: cleanup.counts(20_000) } })
+      expect(await cleanup.countDue(client)).toBe(0)
+    })
+
+    it('refuses a cut-off that lies in the future by the clock of the database', async () => {
+      await cleanup.insertDue(prisma, 3)
+
+      await run({ now: () => new Date(NOW.getTime() + 400 * 86_400_000) })
+
+      expect(await cleanup.countDue(prisma)).toBe(3)
+      await expectRuns({
+        status: 'failed',
+        details: { error: { code: 'cutoff_invalid', message: expect.any(String) } },
+      })
+    })
+
+    it('changes nothing when its guard finds more due than it allows', async () => {
+      await cleanup.insertDue(prisma, 3)
+
+      await run({ job: { ...job, guard: { maxRows: 2 } } })
+
+      expect(await cleanup.countDue(prisma)).toBe(3)
+      await expectRuns({
+        status: 'failed',
+        details: {
+          guard: { due: 3, allowed: 2 },
+          error: { code: 'guard_blocked', message: expect.any(String) },
+        },
+      })
     })
 
     it('does not depend on the time zone of the database', async () => {
@@ -203,7 +344,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
           ...context,
           batch: async (work) => {
             const counts = await context.batch(work)
-            stop.abort(cancellation)
+            if (isChange(counts)) stop.abort(cancellation)
             return counts
           },
         })
@@ -259,34 +400,45 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await expectRuns(ofFailure(1_000, 1, WORKER_LOST), ofSuccess(1_500, 2))
     })
 
-    it('killed at whatever moment: the counts of all runs add up to the rows changed', async () => {
-      await cleanup.insertDue(prisma, 30_000)
-      // Not one of them can come to its end.
-      const held = await holdNumber(29_500)
-      for (const progress of [1_000, 8_000, 15_000]) {
-        const doomed = spawnOnce()
-        await waitFor(async () => 30_000 - (await cleanup.countDue(prisma)) >= progress, {
-          intervalMs: 1,
-        })
-        await doomed.kill('SIGKILL')
-      }
-      await held.release()
-      await runAgain()
+    it.each([
+      { order: 'index', count: 6_500, steps: [1_000, 500, 2_000] },
+      { order: 'pages', count: 30_000, steps: [1_000, 6_000, 3_000] },
+    ] as const)(
+      'killed at whatever moment: the counts of all runs add up to the rows changed, by $order',
+      async ({ order, count, steps }) => {
+        await insertDueFor(count, order)
+        // Not one of them can come to its end.
+        const held = await holdNumber(count - 100)
+        const left = () => cleanup.countDue(prisma)
+        for (const step of steps) {
+          const before = await left()
+          const doomed = spawnOnce()
+          await doomed.waitForLine('job run started')
+          // The one before it may have come as far as anyone can.
+          const stepped = waitFor(async () => before - (await left()) >= step, { intervalMs: 1 })
+          await Promise.race([stepped, held.reached()])
+          await doomed.kill('SIGKILL')
+        }
+        await held.release()
+        await waitFor(isQuiet)
+        const changed = count - (await left())
+        await runAgain()
 
-      const all = await runs()
-      const killed = all.slice(0, 3)
-      expect(killed).toEqual(
-        Array(3).fill(
-          expect.objectContaining({
-            status: 'failed',
-            details: expect.objectContaining({ error: WORKER_LOST }),
-          }),
-        ),
-      )
-      expect(sumOf(killed, 'cleaned')).toBe(sumOf(killed, 'batches') * 1_000)
-      expect(sumOf(all, 'cleaned')).toBe(30_000)
-      expect(all.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed', 'success'])
-    })
+        const all = await runs()
+        const killed = all.slice(0, 3)
+        expect(killed).toEqual(
+          Array(3).fill(
+            expect.objectContaining({
+              status: 'failed',
+              details: expect.objectContaining({ error: WORKER_LOST }),
+            }),
+          ),
+        )
+        expect(sumOf(killed, 'cleaned')).toBe(changed)
+        expect(sumOf(all, 'cleaned')).toBe(count)
+        expect(all.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed', 'success'])
+      },
+    )
 
     it('refused by the database: is retried where it stopped, and given up after the last attempt', async () => {
       await cleanup.insertDue(prisma, 2_500)
@@ -311,7 +463,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       const error = { code: expect.any(String), message: expect.stringContaining('this row stays') }
       await expectRuns(
         { ...ofFailure(1_000, 1, error), attempt: 1, trigger: 'queue', queueJobId: id },
-        { status: 'failed', details: { error }, attempt: 2, trigger: 'queue', queueJobId: id },
+        { ...ofFailure(0, 0, error), attempt: 2, trigger: 'queue', queueJobId: id },
       )
       expect(await cleanup.countDue(prisma)).toBe(1_500)
     })
@@ -322,12 +474,13 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     await cleanup.insertDue(prisma, 50)
     await prisma.$executeRawUnsafe(`analyze "${table}"`)
 
-    for (const { query, index } of cleanup.plans) {
+    for (const [nth, finder] of target.finders.entries()) {
+      const query = findQuery(table, finder, 50_000)
       const lines = await prisma.$queryRaw<{ 'QUERY PLAN': string }[]>(
         Prisma.sql`explain (analyze, costs off, timing off) ${query}`,
       )
       const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
-      expect(plan).toContain(index)
+      expect(plan).toContain(cleanup.indexes[nth])
       expect(plan).not.toContain('Seq Scan')
       // Read to be passed over: the index holds, or is entered at, more than what is due.
       expect(plan).not.toContain('Rows Removed by Filter')
@@ -337,8 +490,17 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   return { run, expectRuns, prisma: () => prisma }
 }
 
+/** Not every batch is: some only look. */
+function isChange(counts: Counts): boolean {
+  return counts['cleaned'] !== 0
+}
+
 /** Adds a count up over runs. */
 function sumOf(runs: { details: unknown }[], count: string): number {
   const counts = runs.map(({ details }) => (details as Record<string, number>)[count] ?? 0)
   return counts.reduce((sum, each) => sum + each, 0)
+}
+
+function column(name: string): Prisma.Sql {
+  return Prisma.raw(`"${name}"`)
 }

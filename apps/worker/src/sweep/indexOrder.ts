@@ -1,0 +1,93 @@
+import { Prisma } from '@roundsman/db'
+import type { Transaction } from '../jobs/handler.ts'
+import { quoted } from './quoted.ts'
+import type { SweepOrder } from './sweepOrder.ts'
+import type { DueFinder, SweepTarget } from './sweepTarget.ts'
+
+/** Places of rows that are kept at a time; some megabytes. */
+const MAX_LISTED = 50_000
+
+/**
+ * What the indexes say is due, listed in one go and then taken page by page: the rows of a page are
+ * changed together, and no batch walks over what those before it have left dead in the index.
+ *
+ * Rows that move away from where they were listed are due again in the next run.
+ */
+export function indexOrder(target: SweepTarget): SweepOrder {
+  const searches: Search[] = target.finders.map((finder) => ({ finder, after: null }))
+  let listed: string[] = []
+
+  return {
+    async next(tx, rows) {
+      if (listed.length === 0) {
+        if (searches.length === 0) return { kind: 'end' }
+        listed = await list(tx)
+        return { kind: 'looked' }
+      }
+      const places = `{${listed.splice(0, rows).join(',')}}`
+      // Asked again whether it is due: by now another row may stand in the place of one that is gone.
+      const where = Prisma.sql`ctid = any(${places}::text::tid[]) and ${target.due}`
+      return { kind: 'rows', where }
+    },
+    changed() {},
+  }
+
+  async function list(tx: Transaction): Promise<string[]> {
+    const places: string[] = []
+    while (searches[0] !== undefined && places.length < MAX_LISTED) {
+      const room = MAX_LISTED - places.length
+      const found = await find(tx, target.table, searches[0], room)
+      places.push(...found.places)
+      if (found.places.length < room) searches.shift()
+      else searches[0].after = found.last
+    }
+    return places
+  }
+}
+
+interface Search {
+  finder: DueFinder
+  /** Where the next list goes on. */
+  after: Position | null
+}
+
+interface Position {
+  key: string
+  place: string
+}
+
+async function find(
+  tx: Transaction,
+  table: string,
+  { finder, after }: Search,
+  limit: number,
+): Promise<{ places: string[]; last: Position | null }> {
+  const [found] = await tx.$queryRaw<{ places: string; key: string; place: string }[]>(
+    findQuery(table, finder, limit, after),
+  )
+  if (!found) return { places: [], last: null }
+  return { places: found.places.split(';'), last: { key: found.key, place: found.place } }
+}
+
+/** What lists rows; apart, so that its plan can be looked at. */
+export function findQuery(
+  table: string,
+  { where, key, keyType }: DueFinder,
+  limit: number,
+  after: Position | null = null,
+): Prisma.Sql {
+  const column = quoted(key)
+  const isAfter = after
+    ? Prisma.sql`and (${column}, ctid) > (${after.key}::text::${Prisma.raw(keyType)}, ${after.place}::text::tid)`
+    : Prisma.empty
+  // As one text, and as it is to be sent back: thousands of rows take the driver longer than the search.
+  return Prisma.sql`
+    with due as materialized (
+      select ctid as place, ${column} as key from ${quoted(table)}
+      where ${where} ${isAfter}
+      order by ${column}, ctid limit ${limit}
+    )
+    select (select string_agg('"' || place || '"', ';' order by place) from due) as "places",
+           last.key::text as "key", last.place::text as "place"
+    from (select key, place from due order by key desc, place desc limit 1) last`
+}

@@ -1,0 +1,129 @@
+import type { Prisma } from '@roundsman/db'
+import { JobError, type Details, type RunContext } from '@roundsman/runtime/contract'
+import type { Transaction } from '../jobs/handler.ts'
+import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
+import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
+import { createFindings } from './createFindings.ts'
+import { createPace } from './createPace.ts'
+import { indexOrder } from './indexOrder.ts'
+import { pageOrder } from './pageOrder.ts'
+import { quoted } from './quoted.ts'
+import type { NextRows, SweepOrder } from './sweepOrder.ts'
+import type { SweepCounts, SweepTarget } from './sweepTarget.ts'
+
+export type SweepContext = Pick<
+  RunContext<unknown, Transaction>,
+  'batch' | 'guard' | 'log' | 'now' | 'run' | 'signal'
+>
+
+/** Walking an index over more dead rows than this would take longer than any batch may. */
+const MAX_DEAD_FOR_LAST_LOOK = 50_000
+
+/** The clocks of machines disagree, but by less. */
+const CLOCK_TOLERANCE_MS = 60_000
+
+/**
+ * Cleans what is due, batch by batch, in the order that is fastest for how much that is: as the indexes
+ * list it, or, where much is due, page by page through the table, and then by the indexes what moved
+ * meanwhile. Rows that somebody holds locked are passed over; they are due again in the next run.
+ *
+ * Returns what there is to say in a dry run beyond the counts.
+ * @throws JobError `cutoff_invalid` when the cut-off is not in the past
+ */
+export async function sweep<C extends SweepCounts>(
+  { batch, guard, log, now, run, signal }: SweepContext,
+  target: SweepTarget<C>,
+): Promise<Details> {
+  refuseLaterThan(now(), target)
+  await guard({
+    total: (tx) => estimateRows(tx, target.table),
+    due: (tx, limit) => countDue(tx, target, limit),
+  })
+
+  const pace = createPace()
+  const findings = run.dryRun ? createFindings(target) : null
+  let chosen: ChosenOrder | null = null
+  let order: SweepOrder | null = null
+  let cleaned = 0
+
+  for (;;) {
+    signal.throwIfAborted()
+    if (!(await cleanNext())) return findings?.details() ?? {}
+  }
+
+  /** Whether there may be more. */
+  async function cleanNext(): Promise<boolean> {
+    let next: NextRows | null = null
+    // From the first lock to the last: only this makes anybody wait.
+    let lockedAtMs = 0
+    const change = async (work: (tx: Transaction, where: Prisma.Sql) => Promise<C>) => {
+      const counts = await batch(async (tx) => {
+        next ??= await nextRows(tx)
+        lockedAtMs = performance.now()
+        return next.kind === 'rows' ? work(tx, next.where) : target.nothing
+      })
+      if (next?.kind !== 'rows') return next?.kind !== 'end'
+      cleaned += counts.cleaned
+      order?.changed(counts.cleaned)
+      pace.took(counts.cleaned, performance.now() - lockedAtMs)
+      return true
+    }
+    if (findings !== null) return change(rehearse)
+    try {
+      return await change((tx, where) => target.change(tx, expectedUnlocked(where)))
+    } catch (error) {
+      if (next === null || !isLockTimeout(error)) throw error
+      return change((tx, where) => target.change(tx, unlockedRows(target, where)))
+    }
+  }
+
+  async function nextRows(tx: Transaction): Promise<NextRows> {
+    if (chosen === null || order === null) {
+      refuseLaterThan(await databaseNow(tx), target, CLOCK_TOLERANCE_MS)
+      chosen = await chooseOrder(tx, target)
+      order =
+        chosen.kind === 'index' ? indexOrder(target) : pageOrder({ target, signal, ...chosen })
+      log.debug({ order: chosen }, 'clean-up order chosen')
+    }
+    const next = await order.next(tx, pace.rows())
+    if (next.kind !== 'end' || chosen.kind === 'index') return next
+    // What this sweep has cleaned is dead in the index.
+    if (chosen.dead + cleaned > MAX_DEAD_FOR_LAST_LOOK) return next
+    chosen = { kind: 'index' }
+    order = indexOrder(target)
+    return order.next(tx, pace.rows())
+  }
+
+  /** One transaction for all: a failed statement would be its end, so no lock may be met. */
+  async function rehearse(tx: Transaction, where: Prisma.Sql): Promise<C> {
+    const rows = unlockedRows(target, where)
+    await findings?.add(tx, rows)
+    return target.change(tx, rows)
+  }
+}
+
+function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): void {
+  if (cutoff.getTime() <= now.getTime() + toleranceMs) return
+  throw new JobError('cutoff_invalid', `The cut-off ${cutoff.toISOString()} lies in the future`, {
+    retryable: false,
+  })
+}
+
+async function databaseNow(tx: Transaction): Promise<Date> {
+  const [row] = await tx.$queryRaw<{ now: Date }[]>`select clock_timestamp() as "now"`
+  return row?.now ?? new Date(0)
+}
+
+async function countDue(tx: Transaction, target: SweepTarget, limit: number): Promise<number> {
+  const [counted] = await tx.$queryRaw<{ count: number }[]>`
+    select count(*)::float8 as "count"
+    from (select from ${quoted(target.table)} where ${target.due} limit ${limit}) due`
+  return counted?.count ?? 0
+}
+
+/** The planner's guess, from the table's size now and how full its pages were last time somebody looked. */
+async function estimateRows(tx: Transaction, table: string): Promise<number> {
+  const [plan] = await tx.$queryRaw<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>`
+    explain (format json) select from ${quoted(table)}`
+  return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
+}

@@ -1,0 +1,17 @@
+import type { Prisma } from '@roundsman/db'
+import type { Transaction } from '../jobs/handler.ts'
+
+/** Cuts what is due into batches. */
+export interface SweepOrder {
+  /** What to change next, about so many rows. Called in the transaction that will change them. */
+  next(tx: Transaction, rows: number): Promise<NextRows>
+  /** How many rows the last condition has changed. */
+  changed(rows: number): void
+}
+
+export type NextRows =
+  /** A condition that they meet; all of them are due. */
+  | { kind: 'rows'; where: Prisma.Sql }
+  /** It took a while to look; ask again in another transaction, so that nobody's locks last as long. */
+  | { kind: 'looked' }
+  | { kind: 'end' }

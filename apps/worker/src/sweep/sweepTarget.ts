@@ -1,0 +1,30 @@
+import type { Prisma } from '@roundsman/db'
+import type { Counts } from '@roundsman/runtime/contract'
+import type { Transaction } from '../jobs/handler.ts'
+
+/** What a clean-up cleans, and how; in which order is the sweep's affair. */
+export interface SweepTarget<C extends SweepCounts = SweepCounts> {
+  /** Its rows have a uuid `id`. */
+  readonly table: string
+  /** The column whose oldest and newest value a dry run reports. */
+  readonly date: string
+  /** Nothing younger is due. Refused when it lies in the future. */
+  readonly cutoff: Date
+  /** Which rows are due. A row that was changed must not be due any more. */
+  readonly due: Prisma.Sql
+  /** Ways to find all due rows, each by an index of its own. A row may be found by more than one. */
+  readonly finders: readonly DueFinder[]
+  /** What a batch counts that changes nothing. */
+  readonly nothing: C
+  /** Changes the rows that meet the condition, all of which are due, and counts them. */
+  change(tx: Transaction, where: Prisma.Sql): Promise<C>
+}
+
+export interface DueFinder {
+  readonly where: Prisma.Sql
+  /** The index's column: the rows are listed in its order. */
+  readonly key: string
+  readonly keyType: 'timestamptz' | 'uuid'
+}
+
+export type SweepCounts = Counts & { cleaned: number }

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest'
+import { createPace } from '../../src/sweep/createPace.ts'
+
+describe('createPace', () => {
+  /** Full batches, each of which takes so long for a thousand rows. */
+  function after(batches: number, msPerThousand: number): number {
+    const pace = createPace()
+    for (let batch = 0; batch < batches; batch += 1) {
+      pace.took(pace.rows(), (pace.rows() / 1_000) * msPerThousand)
+    }
+    return pace.rows()
+  }
+
+  it('does not judge by the first batch', () => {
+    expect(after(1, 1)).toBe(1_000)
+    expect(after(1, 1_000)).toBe(1_000)
+  })
+
+  it('grows until a batch takes as long as it may', () => {
+    expect(after(2, 1)).toBe(4_000)
+    expect(after(20, 1)).toBe(18_000)
+  })
+
+  it('shrinks until a batch is short enough', () => {
+    expect(after(2, 100)).toBe(250)
+    expect(after(20, 100)).toBe(180)
+  })
+
+  it('stays within bounds, however quick or slow the database is', () => {
+    expect(after(50, 0)).toBe(50_000)
+    expect(after(50, 100_000)).toBe(100)
+  })
+
+  it('does not take a quick batch of few rows for a reason to grow, and a slow one for one to shrink', () => {
+    const pace = createPace()
+    pace.took(1_000, 10)
+    pace.took(10, 1)
+    expect(pace.rows()).toBe(1_000)
+    pace.took(10, 36)
+    expect(pace.rows()).toBe(500)
+  })
+})

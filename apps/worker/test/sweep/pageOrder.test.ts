@@ -1,0 +1,88 @@
+import type { PrismaClient } from '@roundsman/db'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
+import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
+import { pageOrder } from '../../src/sweep/pageOrder.ts'
+import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+
+const NOW = new Date()
+const target = oldEntries(NOW)
+const BATCH = 1_000
+
+describe('pageOrder', () => {
+  let database: WorkerDatabase
+  let prisma: PrismaClient
+
+  beforeAll(async () => {
+    database = await openWorkerDatabase()
+    prisma = database.prisma
+  })
+  afterAll(() => database.close())
+  beforeEach(() => prisma.$executeRaw`truncate "I18nCacheEntry"`)
+
+  const insert = (count: number, due: boolean) => prisma.$executeRaw`
+    insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
+    select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text',
+           ${NOW.toISOString()}::timestamptz + ${due ? '-1 hour' : '1 hour'}::text::interval
+    from generate_series(1, ${count}::int)`
+
+  /** Cleans everything; returns how many rows each batch had. */
+  async function sweepAll({ onBatch = async () => {} }: { onBatch?: () => Promise<unknown> } = {}) {
+    const chosen = await prisma.$transaction((tx) => chooseOrder(tx, target))
+    if (chosen.kind !== 'pages') throw new Error(`Not a case for pages: ${chosen.kind}`)
+    const order = pageOrder({ target, signal: new AbortController().signal, ...chosen })
+    const batches: number[] = []
+    for (;;) {
+      const counts = await prisma.$transaction(async (tx) => {
+        const next = await order.next(tx, BATCH)
+        return next.kind === 'rows' ? target.change(tx, next.where) : null
+      })
+      if (counts === null) return batches
+      order.changed(counts.cleaned)
+      batches.push(counts.cleaned)
+      await onBatch()
+    }
+  }
+  const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0)
+
+  it('cuts an evenly filled table into batches of about the size asked for', async () => {
+    await insert(30_000, true)
+
+    const batches = await sweepAll()
+
+    expect(sum(batches)).toBe(30_000)
+    expect(Math.max(...batches)).toBeLessThan(BATCH * 1.2)
+    expect(batches.length).toBeLessThan(40)
+  })
+
+  it('makes no batch too big where much follows little', async () => {
+    for (let repeat = 0; repeat < 3; repeat += 1) {
+      await insert(60_000, false)
+      await insert(10, true)
+      await insert(5_000, true)
+    }
+
+    const batches = await sweepAll()
+
+    expect(sum(batches)).toBe(15_030)
+    expect(Math.max(...batches)).toBeLessThan(BATCH * 1.2)
+  })
+
+  it('makes no batch of pages in which nothing is due', async () => {
+    await insert(100_000, false)
+    await insert(20_000, true)
+
+    expect(Math.min(...(await sweepAll()))).toBeGreaterThan(0)
+  })
+
+  it('goes on to what was put after the end meanwhile, once', async () => {
+    await insert(20_000, true)
+    let batches = 0
+    const onBatch = async () => {
+      batches += 1
+      if (batches === 2) await insert(5_000, true)
+    }
+
+    expect(sum(await sweepAll({ onBatch }))).toBe(25_000)
+  })
+})
