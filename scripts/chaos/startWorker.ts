@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { createProxy, type Proxy } from './createProxy.ts'
+import { createProxy, type Proxy } from '@roundsman/testing'
 import type { Server } from './openServer.ts'
 
 export interface WorkerSettings {

@@ -19,6 +19,7 @@ export interface DatabaseClientOptions {
 
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
 export function createDatabaseClient(options: DatabaseClientOptions): PrismaClient {
+  const statementTimeoutMs = options.statementTimeoutMs ?? 30_000
   const pool = new pg.Pool({
     connectionString: options.url,
     application_name: options.applicationName,
@@ -26,7 +27,11 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
     // node-postgres waits for ever by default, and a request with it.
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    statement_timeout: statementTimeoutMs,
+    // Where the server is out of reach, its own limit never comes back.
+    query_timeout: statementTimeoutMs + 5_000,
+    // A process that vanishes from the network inside a transaction must not keep its locks for hours.
+    idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
     // The adapter sends instants without an offset and drops the one it reads: in any other zone they
     // would be hours off.

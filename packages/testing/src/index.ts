@@ -1,3 +1,4 @@
+export { createProxy, type Proxy } from './createProxy.ts'
 export {
   createTestDatabase,
   type CreateTestDatabaseOptions,

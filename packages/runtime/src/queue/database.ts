@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   log: Logger
 }
 
+const STATEMENT_TIMEOUT_MS = 30_000
+
 /**
  * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
  * straight to the driver, because they run once per batch of jobs and carry arrays.
@@ -38,7 +40,9 @@ export function openDatabase({
     max: poolSize,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: 30_000,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    // Where the server is out of reach, its own limit never comes back.
+    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
     // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
@@ -72,10 +76,17 @@ async function runTransaction<Result>(
     await client.query('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
+    // A connection that does not answer would not answer to this either.
+    if (isUnanswered(error)) broken ??= error
+    else await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
     throw error
   } finally {
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+/** The driver tells it by its text alone. */
+function isUnanswered(error: unknown): error is Error {
+  return error instanceof Error && error.message === 'Query read timeout'
 }

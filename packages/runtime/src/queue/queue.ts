@@ -32,10 +32,13 @@ export interface Queue {
   take(tx: Connection, name: string, limit: number): Promise<Delivery[]>
   /** All of one job. */
   complete(tx: Connection, deliveries: readonly DeliveryRef[]): Promise<void>
-  /** Ends an attempt that did not succeed. Nothing happens when the work has been given out again since. */
+  /**
+   * Ends attempts of one job that did not succeed. Nothing happens to work that has been given out again
+   * since.
+   */
   fail(
     tx: Connection,
-    delivery: DeliveryRef,
+    deliveries: readonly DeliveryRef[],
     error: { code: string; message: string },
     next: AfterFailure,
   ): Promise<void>
@@ -97,18 +100,23 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
       const [first] = deliveries
       if (first) await boss.complete(first.name, deliveries.map(toAttempt), null, { db: asDb(tx) })
     },
-    async fail(tx, delivery, error, next) {
-      const attempt = toAttempt(delivery)
+    async fail(tx, deliveries, error, next) {
+      const [first] = deliveries
+      if (!first) return
+      const attempts = deliveries.map(toAttempt)
       const adjust = async (assignment: string, state: string) =>
         tx.query(
-          `update pgboss.job set ${assignment} where name = $1 and id = $2 and retry_count = $3 and state = '${state}'`,
-          [delivery.name, attempt.id, attempt.retryCount],
+          `update pgboss.job set ${assignment}
+           from unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
+           where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count
+             and job.state = '${state}'`,
+          [first.name, attempts.map(({ id }) => id), attempts.map(({ retryCount }) => retryCount)],
         )
       // pg-boss decides by the limit alone, so the limit is what has to say it.
-      if (next === 'giveUp') await adjust('retry_limit = retry_count', 'active')
+      if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
       if (next === 'redeliver')
-        await adjust('retry_limit = greatest(retry_limit, retry_count + 1)', 'active')
-      await boss.fail(delivery.name, [attempt], error, { db: asDb(tx) })
+        await adjust('retry_limit = greatest(job.retry_limit, job.retry_count + 1)', 'active')
+      await boss.fail(first.name, attempts, error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
     },
     async unfinished(tx, names) {

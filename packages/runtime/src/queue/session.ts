@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Connection } from './database.ts'
@@ -31,8 +32,37 @@ const RECONNECT_MAX_MS = 500
 /** How long a notification may take that tells whether sessions work here. */
 const PROBE_MS = 2_000
 
+/** How long a connection may take to end in good order. One that lost its other end never would. */
+const FAREWELL_MS = 1_000
+
 /** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
 const LOCK_SQL = 'select pg_advisory_lock(hashtextextended($1, 0))'
+
+/**
+ * For the server's end: a machine that vanished without a word is noticed after 15 s and not after the
+ * system's two hours, and until then it would hold the lock of a living worker.
+ */
+const KEEPALIVE_SQL = `
+  select set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
+         set_config('tcp_keepalives_count', '5', false)`
+
+/**
+ * Ends the connection that still holds the lock of a worker which has lost its end of it. `$2` is the
+ * connection that is to have the lock.
+ */
+const TAKE_OVER_SQL = `
+  select pg_terminate_backend(lock.pid)
+  from pg_locks lock, hashtextextended($1, 0) as key
+  where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1 and lock.pid <> $2
+    and lock.database = (select oid from pg_database where datname = current_database())
+    and lock.classid::bigint = (key >> 32) & 4294967295
+    and lock.objid::bigint = key & 4294967295`
+
+interface Link {
+  client: pg.Client
+  /** Ours to destroy when the other end answers no more. */
+  socket: Socket
+}
 
 interface Subscription {
   channel: string
@@ -52,7 +82,7 @@ interface Subscription {
  */
 export function createSession({ url, database, workerId, log }: SessionOptions): Session {
   const subscriptions: Subscription[] = []
-  let client: pg.Client | null = null
+  let link: Link | null = null
   // By the monotonic clock: the other one may jump.
   let connectedSince: number | null = null
   let stopped = false
@@ -71,31 +101,35 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
 
   /** False when there was a connection, but no session behind it. */
   async function connect({ probe = false } = {}): Promise<boolean> {
-    const next = new pg.Client({
+    const socket = new Socket()
+    const client = new pg.Client({
       connectionString: url,
       application_name: `roundsman ${workerId}`,
       connectionTimeoutMillis: 5_000,
       // The heartbeat's own limit: a half-open connection must not be waited for.
       query_timeout: 10_000,
       keepAlive: true,
+      stream: () => socket,
     })
+    const next: Link = { client, socket }
     // Later failures come through here; those of connect() and query() through their promises as well.
-    next.on('error', (error) => lose(next, error))
-    next.on('end', () => lose(next, new Error('the connection ended')))
-    next.on('notification', ({ channel, payload = '' }) => {
+    client.on('error', (error) => lose(next, error))
+    client.on('end', () => lose(next, new Error('the connection ended')))
+    client.on('notification', ({ channel, payload = '' }) => {
       for (const subscription of subscriptions) {
         if (subscription.channel === channel) subscription.onNotification(payload)
       }
     })
     try {
-      await next.connect()
-      if (probe && !(await isSession(next, database))) {
+      await client.connect()
+      if (probe && !(await isSession(client, database))) {
         await discard(next)
         return false
       }
-      await next.query(LOCK_SQL, [workerId])
+      await client.query(KEEPALIVE_SQL)
+      await takeLock(client)
       for (const { channel } of subscriptions) {
-        await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+        await client.query(`listen ${pg.escapeIdentifier(channel)}`)
       }
     } catch (error) {
       await discard(next)
@@ -105,16 +139,25 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
       await discard(next)
       return true
     }
-    client = next
+    link = next
     connectedSince = performance.now()
     failures = 0
     scheduleBeat()
     return true
   }
 
-  function lose(lost: pg.Client, error: Error): void {
-    if (client !== lost) return
-    client = null
+  /** In line for it before it is let go: nobody finds it free in between. */
+  async function takeLock(client: pg.Client): Promise<void> {
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as "pid"')
+    await Promise.all([
+      client.query(LOCK_SQL, [workerId]),
+      database.query(TAKE_OVER_SQL, [workerId, rows[0]?.pid]),
+    ])
+  }
+
+  function lose(lost: Link, error: Error): void {
+    if (link !== lost) return
+    link = null
     connectedSince = null
     clearTimeout(timer)
     void discard(lost)
@@ -149,13 +192,13 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
   }
 
   function scheduleBeat(): void {
-    timer = setTimeout(() => void beat(client), HEARTBEAT_MS)
+    timer = setTimeout(() => void beat(link), HEARTBEAT_MS)
   }
 
   /** On the session where there is one, since it also tells whether the connection still works. */
-  async function beat(current: pg.Client | null): Promise<void> {
+  async function beat(current: Link | null): Promise<void> {
     try {
-      await (current ?? database).query(
+      await (current?.client ?? database).query(
         'update "JobWorker" set "heartbeatAt" = now() where "id" = $1',
         [workerId],
       )
@@ -165,7 +208,7 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
       connectedSince = null
       log.warn({ err: error }, 'heartbeat failed, trying again')
     }
-    if (client === current && !stopped) scheduleBeat()
+    if (link === current && !stopped) scheduleBeat()
   }
 
   return {
@@ -173,8 +216,8 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     async stop() {
       stopped = true
       clearTimeout(timer)
-      const open = client
-      client = null
+      const open = link
+      link = null
       connectedSince = null
       await database
         .query('delete from "JobWorker" where "id" = $1', [workerId])
@@ -184,7 +227,7 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     connectedForMs: () => (connectedSince === null ? null : performance.now() - connectedSince),
     async listen(channel, onNotification, onReconnect) {
       subscriptions.push({ channel, onNotification, onReconnect })
-      await client?.query(`listen ${pg.escapeIdentifier(channel)}`)
+      await link?.client.query(`listen ${pg.escapeIdentifier(channel)}`)
     },
   }
 }
@@ -213,8 +256,10 @@ async function isSession(client: pg.Client, database: Connection): Promise<boole
   }
 }
 
-async function discard(client: pg.Client): Promise<void> {
+async function discard({ client, socket }: Link): Promise<void> {
   client.removeAllListeners()
   client.on('error', () => undefined)
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS)
   await client.end().catch(() => undefined)
+  clearTimeout(timer)
 }

@@ -4,7 +4,7 @@ import { v7 as uuid } from 'uuid'
 import type { Job } from '../contract/index.ts'
 import type { Database } from '../queue/database.ts'
 import type { Delivery, Queue } from '../queue/queue.ts'
-import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
+import { endEarlierAttempts, exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 
 /** A piece of work with the run that has been recorded for it. */
 export interface Claim {
@@ -80,11 +80,9 @@ export function createLane(options: LaneOptions): Lane {
         const deliveries = await queue.take(tx, job.name, limit)
         if (deliveries.length === 0) return
         claims = deliveries.map((delivery) => ({ delivery, run: newRun(delivery) }))
-        const recorded = await recordRuns(
-          tx,
-          workerId,
-          claims.map(({ run: each }) => each),
-        )
+        const runs = claims.map(({ run: each }) => each)
+        await endEarlierAttempts(tx, runs, now())
+        const recorded = await recordRuns(tx, workerId, runs)
         if (recorded.size < claims.length) throw new AlreadyRunning()
       })
     } catch (error) {

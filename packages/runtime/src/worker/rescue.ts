@@ -1,7 +1,7 @@
+import pg from 'pg'
 import type { Logger } from 'pino'
-import type { Details } from '../contract/index.ts'
 import type { Connection, Database } from '../queue/database.ts'
-import type { Queue } from '../queue/queue.ts'
+import type { AfterFailure, Queue } from '../queue/queue.ts'
 import { HEARTBEAT_TIMEOUT_MS } from '../queue/session.ts'
 
 export interface LostRun {
@@ -14,7 +14,7 @@ export interface LostRun {
 
 /** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
 export const RESCUE_GRACE_MS = 2_000
-const MAX_RESCUES = 100
+const MAX_RESCUES = 500
 const MAX_LOST_ATTEMPTS = 25
 
 /**
@@ -37,7 +37,23 @@ const LOST_RUNS_SQL = `
           and lock.objid::bigint = key & 4294967295
       )
     end
+  order by run."id"
   limit ${MAX_RESCUES}`
+
+const LOST = 'worker_lost'
+
+const END_LOST_RUNS_SQL = `
+  update "JobRun" run
+  set "status" = 'failed', "endedAt" = $2,
+      "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
+        'code', '${LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
+      ))
+  where run."id" in (
+    -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
+    select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
+    order by "id" for update skip locked
+  )
+  returning run."id"`
 
 /** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
 export async function rescueLostRuns(options: {
@@ -49,21 +65,21 @@ export async function rescueLostRuns(options: {
 }): Promise<LostRun[]> {
   const { database, queue, workerId, log, now } = options
   const rescued: LostRun[] = []
-  for (const run of await findLostRuns(database, workerId)) {
-    const won = await database
-      .transaction((tx) => endLostRun(tx, queue, run, now()))
-      .catch((error: unknown) => {
-        // One that can't be rescued now must not keep the others from it.
-        log.warn({ err: error, name: run.name, runId: run.id }, 'rescuing a job run failed')
-        return false
-      })
-    // Another worker was faster, or the run has ended after all.
-    if (!won) continue
-    rescued.push(run)
-    log.warn(
-      { name: run.name, runId: run.id, attempt: run.attempt, lostWorkerId: run.workerId },
-      'job run rescued',
-    )
+  const groups = [await findLostRuns(database, workerId)]
+  for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
+    const group = runs
+    try {
+      rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error
+      // One that can't be rescued must not keep the others from it.
+      const middle = Math.ceil(group.length / 2)
+      if (middle < group.length) groups.push(group.slice(middle), group.slice(0, middle))
+      else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
+    }
+  }
+  for (const { id, name, attempt, workerId: lostWorkerId } of rescued) {
+    log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')
   }
   return rescued
 }
@@ -76,35 +92,41 @@ export async function findLostRuns(database: Database, workerId: string): Promis
   return rows
 }
 
-async function endLostRun(
+/** Those that another worker did not end first. */
+async function endLostRuns(
   tx: Connection,
   queue: Pick<Queue, 'fail'>,
-  run: LostRun,
+  runs: readonly LostRun[],
   endedAt: Date,
-): Promise<boolean> {
-  const error = {
-    code: 'worker_lost',
-    message: `Worker ${run.workerId} died while it executed this run`,
+): Promise<LostRun[]> {
+  const { rows } = await tx.query<{ id: string }>(END_LOST_RUNS_SQL, [
+    runs.map(({ id }) => id),
+    endedAt,
+  ])
+  const ended = new Set(rows.map(({ id }) => id))
+  const won = runs.filter(({ id }) => ended.has(id))
+  for (const [name, ofJob] of Map.groupBy(won, (run) => run.name)) {
+    // A payload that kills its worker must not go round for ever.
+    const isWornOut = (run: LostRun) => run.attempt >= MAX_LOST_ATTEMPTS
+    await giveBack(
+      name,
+      ofJob.filter((run) => !isWornOut(run)),
+      'redeliver',
+    )
+    await giveBack(name, ofJob.filter(isWornOut), 'giveUp')
   }
-  const { rows } = await tx.query(
-    `update "JobRun" set "status" = 'failed', "endedAt" = $2, "details" = coalesce("details", '{}') || $3::jsonb
-     where "id" = (
-       -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
-       select "id" from "JobRun" where "id" = $1 and "status" = 'running' for update skip locked
-     ) returning "id"`,
-    [run.id, endedAt, JSON.stringify({ error } satisfies Details)],
-  )
-  if (rows.length === 0) return false
-  // A payload that kills its worker must not go round for ever.
-  const next = run.attempt < MAX_LOST_ATTEMPTS ? 'redeliver' : 'giveUp'
-  // Fenced to the attempt: if the queue has given the work out again, that attempt is left alone.
-  if (run.queueJobId !== null) {
+  return won
+
+  async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {
+    // Fenced to the attempt: if the queue has given the work out again, that attempt is left alone.
+    const deliveries = lost.flatMap(({ queueJobId, attempt }) =>
+      queueJobId === null ? [] : [{ queueJobId, name, attempt }],
+    )
     await queue.fail(
       tx,
-      { queueJobId: run.queueJobId, name: run.name, attempt: run.attempt },
-      error,
+      deliveries,
+      { code: LOST, message: 'The worker died that executed it' },
       next,
     )
   }
-  return true
 }

@@ -65,6 +65,36 @@ export async function recordRuns(
 }
 
 /**
+ * Ends the runs of earlier attempts at the same work that still count as running: the queue has given it out
+ * again because they exceeded every limit, so they must commit nothing more.
+ */
+export async function endEarlierAttempts(
+  tx: Connection,
+  runs: readonly NewRun[],
+  endedAt: Date,
+): Promise<void> {
+  const retried = runs.filter(({ attempt }) => attempt > 1)
+  if (retried.length === 0) return
+  const error = {
+    code: 'expired',
+    message: 'It was still running when its work was given out again',
+  }
+  await tx.query(
+    `update "JobRun" run
+     set "status" = 'failed', "endedAt" = $3, "details" = coalesce(run."details", '{}') || $4::jsonb
+     from unnest($1::uuid[], $2::int[]) as retried("queueJobId", attempt)
+     where run."queueJobId" = retried."queueJobId" and run."attempt" < retried.attempt
+       and run."status" = 'running'`,
+    [
+      retried.map(({ queueJobId }) => queueJobId),
+      retried.map(({ attempt }) => attempt),
+      endedAt,
+      JSON.stringify({ error } satisfies Details),
+    ],
+  )
+}
+
+/**
  * Ends runs and returns the whole details of those ended. One that is missing was not this worker's any
  * more: whoever took it over has ended it.
  */

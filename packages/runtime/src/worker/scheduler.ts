@@ -27,6 +27,9 @@ export interface SchedulerOptions {
   clock?: Clock
 }
 
+/** How much a worker's clock may be ahead of the database's: in good order they differ by milliseconds. */
+const MAX_CLOCK_LEAD_MS = 1_000
+
 /** What a worker knows of a schedule between two queries. */
 interface Plan {
   job: ScheduledJob
@@ -64,8 +67,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let round: Promise<void> | null = null
 
   async function start(): Promise<void> {
-    await registerSchedules(database, jobs, now())
-    for (const job of jobs) plans.set(job.name, { job, cursor: now(), nextDue: null })
+    const startedAt = await boundedNow()
+    await registerSchedules(database, jobs, startedAt)
+    for (const job of jobs) plans.set(job.name, { job, cursor: startedAt, nextDue: null })
     await refresh([...plans.values()])
     ticking = clock(() => void wake())
   }
@@ -88,8 +92,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   async function decideDue(): Promise<void> {
-    const instant = now()
-    const due = [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
+    if (duePlans(now()).length === 0) return
+    const instant = await boundedNow()
+    const due = duePlans(instant)
     if (due.length === 0) return
     const candidates = await Promise.all(
       due.map(async (plan) => ({
@@ -105,6 +110,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       else lost.push(plan)
     }
     if (lost.length > 0) await refresh(lost)
+  }
+
+  function duePlans(instant: Date): Plan[] {
+    return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
+  }
+
+  /** A worker whose clock is ahead must not decide for all of them what is not due yet. */
+  async function boundedNow(): Promise<Date> {
+    const { rows } = await database.query<{ latest: Date }>(
+      `select clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds' as "latest"`,
+    )
+    const [instant, latest] = [now(), rows[0]?.latest]
+    return latest !== undefined && latest < instant ? latest : instant
   }
 
   async function claimTicks(

@@ -79,7 +79,7 @@ export function createSettler(options: {
     for (const { id, delivery, failure } of settlements) {
       if (delivery === null || !ended.has(id)) continue
       if (failure) {
-        await queue.fail(tx, delivery, failure.error, failure.next)
+        await queue.fail(tx, [delivery], failure.error, failure.next)
       } else {
         const sameJob = completed.get(delivery.name)
         if (sameJob) sameJob.push(delivery)

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from '../../src/queue/database.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -14,6 +16,40 @@ afterAll(async () => {
   await database.close()
   await runtime.close()
 })
+
+const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
+
+/** What a server says when it is shut down: an error of class FATAL. */
+const FAREWELL = (() => {
+  const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection', '', ''].join('\0')
+  const body = Buffer.from(fields, 'latin1')
+  const head = Buffer.from('E\0\0\0\0', 'latin1')
+  head.writeUInt32BE(body.length + 4, 1)
+  return Buffer.concat([head, body])
+})()
+
+/** The server, as it is when it shuts down at the wrong moment: its farewell comes together with its greeting. */
+async function breakAfterGreeting(url: string): Promise<{ url: string; close(): void }> {
+  const address = new URL(url)
+  const target = { host: address.hostname, port: Number(address.port) }
+  const server = createServer((near) => {
+    const far = connect(target)
+    near.on('error', () => undefined).pipe(far)
+    far
+      .on('error', () => undefined)
+      .on('data', (chunk) => {
+        if (!chunk.subarray(-READY_FOR_QUERY.length).equals(READY_FOR_QUERY))
+          return near.write(chunk)
+        far.destroy()
+        return near.end(Buffer.concat([chunk, FAREWELL]))
+      })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  address.hostname = '127.0.0.1'
+  address.port = String((server.address() as AddressInfo).port)
+  return { url: address.href, close: () => void server.close() }
+}
 
 const cut = () =>
   runtime.rows(
@@ -42,5 +78,22 @@ describe('openDatabase', () => {
     expect(
       await database.transaction(async (tx) => (await tx.query('select 1')).rows),
     ).toHaveLength(1)
+  })
+
+  it('survives a connection that breaks before anybody has used it', async () => {
+    const server = await breakAfterGreeting(runtime.url)
+    const unlucky = openDatabase({
+      url: server.url,
+      applicationName: 'unlucky',
+      log: runtime.log,
+    })
+    try {
+      await expect(unlucky.transaction((tx) => tx.query('select 1'))).rejects.toThrow(
+        /terminat|connection/i,
+      )
+    } finally {
+      await unlucky.close()
+      server.close()
+    }
   })
 })

@@ -1,5 +1,5 @@
-import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createProxy, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/contract/index.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
@@ -36,10 +36,11 @@ const send = () =>
   runtime.database.transaction((tx) =>
     queue.send(tx, 'echo', { payload: {}, trigger: 'queue' }, { id: crypto.randomUUID() }),
   )
-const sessions = () =>
+const sessions = (workerId = 'w1') =>
   runtime.rows<{ pid: number; locks: number }>(
     `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
-     from pg_stat_activity activity where application_name = 'roundsman w1' and datname = current_database()`,
+     from pg_stat_activity activity where application_name = 'roundsman ' || $1 and datname = current_database()`,
+    [workerId],
   )
 
 describe('createSession', () => {
@@ -80,4 +81,35 @@ describe('createSession', () => {
     await send()
     await waitFor(() => woken.includes('echo'))
   })
+
+  it('counts how long others could tell that it lives by a clock that does not jump', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 })
+    try {
+      expect(session.connectedForMs()).toBeLessThan(3_600_000)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('takes its lock over from a connection whose other end the server still believes in', async () => {
+    const server = new URL(runtime.url)
+    const proxy = await createProxy(Number(server.port))
+    server.port = String(proxy.port)
+    const { database, log } = runtime
+    const far = createSession({ url: server.href, database, workerId: 'w2', log })
+    try {
+      await far.start()
+      const [before] = await sessions('w2')
+      proxy.forget()
+      await waitFor(() => far.connectedForMs() === null, { timeoutMs: 20_000 })
+      await waitFor(() => far.connectedForMs() !== null, { timeoutMs: 5_000 })
+
+      const after = await sessions('w2')
+      expect(after).toMatchObject([{ locks: 1 }])
+      expect(after[0]?.pid).not.toBe(before?.pid)
+    } finally {
+      await far.stop()
+      proxy.close()
+    }
+  }, 40_000)
 })

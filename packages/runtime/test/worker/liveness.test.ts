@@ -6,7 +6,7 @@ import { block, CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally } from './fixture
 import { spawnWorker, tallyQuestions } from './tallyRuntime.ts'
 
 // Longer than a session's heartbeat, its query time-out and many rounds of the other workers.
-const BLOCK_MS = 12_000
+const BLOCK_MS = 30_000
 const PATIENCE = { timeoutMs: 30_000 }
 
 let runtime: TestRuntime
@@ -49,7 +49,7 @@ async function startWorker(): Promise<SpawnedProcess> {
 describe('a worker whose event loop is blocked', () => {
   it(
     'is not taken for dead by two others, and ends its run itself',
-    { timeout: 60_000 },
+    { timeout: 90_000 },
     async () => {
       const blocked = await startWorker()
       await ask.enqueue({ n: 1, blockMs: BLOCK_MS }, block)
@@ -57,7 +57,7 @@ describe('a worker whose event loop is blocked', () => {
       await startWorkers(2)
 
       await waitFor(async () => (await ask.runs()).every(({ status }) => status !== 'running'), {
-        timeoutMs: 40_000,
+        timeoutMs: 60_000,
       })
       const runs = await ask.runs()
       expect(runs).toMatchObject([{ status: 'success', attempt: 1, details: { effects: 2 } }])
@@ -158,6 +158,27 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
     const last = (await ask.runs()).at(-1)
     expect(last).toMatchObject({ status: 'success', attempt: 3 })
     expect(ask.isRunBy(stopped)(last!)).toBe(true)
+  })
+})
+
+describe('a run whose work the queue has given out again', () => {
+  it('is ended, and can commit no further batch', { timeout: 60_000 }, async () => {
+    const worker = await startWorker()
+    await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
+    await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
+    // As the queue does once an attempt has exceeded its time and was not ended.
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)
+
+    await ask.openGate(1)
+    await worker.waitForLine('job run lost', PATIENCE)
+    expect(await ask.runs()).toMatchObject([
+      { status: 'failed', details: { effects: 1, error: { code: 'expired' } } },
+      { status: 'running', attempt: 2 },
+    ])
+    await ask.openGate(2)
+    await waitFor(async () => (await ask.queueStates())[0] === 'completed', PATIENCE)
+    expect(await ask.miscounted()).toEqual([])
   })
 })
 

@@ -1,7 +1,11 @@
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import { createQueue, type Delivery, type Queue } from '../../src/queue/queue.ts'
+import { createSession, type Session } from '../../src/queue/session.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker/index.ts'
+import { rescueLostRuns } from '../../src/worker/rescue.ts'
+import { recordRuns, type NewRun } from '../../src/worker/runs.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from './fixtures/drip.ts'
 
@@ -140,6 +144,86 @@ describe('a worker that lives', () => {
     )
     expect(await effectsOf(run!.id)).toBe(ended!.details!.effects)
     expect(await runs()).toMatchObject([{ status: 'failed', details: ended!.details }])
+  })
+})
+
+describe('rescueLostRuns', () => {
+  const LOST_RUNS = 600
+  let session: Session
+  let queue: Queue
+
+  beforeEach(async () => {
+    const { url, database, log } = runtime
+    session = createSession({ url, database, workerId: 'rescuer', log })
+    await session.start()
+    queue = createQueue({ database, session, log, supervise: false })
+    await queue.start([drip], () => undefined)
+    await runtime.prisma.$transaction(async (tx) => {
+      for (let n = 0; n < LOST_RUNS; n++) await client.enqueue(tx, drip, {})
+    })
+    await database.transaction(async (tx) => {
+      const taken = await queue.take(tx, 'drip', LOST_RUNS)
+      await recordRuns(tx, 'gone', taken.map(newRun))
+    })
+  })
+
+  afterEach(async () => {
+    await queue.stop()
+    await session.stop()
+  })
+
+  const newRun = ({ queueJobId, name, attempt }: Delivery): NewRun => ({
+    id: crypto.randomUUID(),
+    name,
+    trigger: 'queue',
+    attempt,
+    scheduledFor: null,
+    startedAt: new Date(),
+    dryRun: false,
+    actor: null,
+    reason: null,
+    queueJobId,
+    exclusiveKey: null,
+  })
+  const rescue = () =>
+    rescueLostRuns({
+      database: runtime.database,
+      queue,
+      workerId: 'rescuer',
+      log: runtime.log,
+      now: () => new Date(),
+    })
+  const states = () =>
+    runtime.rows<{ status: string; state: string; n: number }>(
+      `select run."status", job.state::text, count(*)::int n
+       from "JobRun" run join pgboss.job job on job.id = run."queueJobId"
+       group by 1, 2 order by 1`,
+    )
+
+  it('gives hundreds back at once, each by one of those that try', async () => {
+    const rescued = await Promise.all([rescue(), rescue(), rescue()])
+    rescued.push(await rescue())
+
+    expect(new Set(rescued.flat().map(({ id }) => id)).size).toBe(LOST_RUNS)
+    expect(rescued.flat()).toHaveLength(LOST_RUNS)
+    expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
+  })
+
+  it('leaves out one that the database refuses to end', async () => {
+    const [refused] = await runs()
+    await runtime.rows(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+      create trigger refuse before update on "JobRun" for each row
+      when (old."id" = '${refused!.id}') execute function refuse()`)
+    try {
+      while ((await rescue()).length > 0);
+      expect(await states()).toEqual([
+        { status: 'running', state: 'active', n: 1 },
+        { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
+      ])
+    } finally {
+      await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
+    }
   })
 })
 

@@ -1,4 +1,4 @@
-import { fakeClock } from '@roundsman/testing'
+import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/contract/index.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
@@ -231,10 +231,33 @@ describe('scheduler', () => {
     await scheduler.wake()
     await runtime.rows('delete from pgboss.job')
     await runtime.rows(`update "JobSchedule" set "cursor" = '2026-05-01T12:00:30Z'`)
-    const second = await startScheduler(clock.now, { workerId: 'w2' })
+    clock.set('2026-05-01T12:02:00Z')
+    const second = await startScheduler(clock.now, {
+      workerId: 'w2',
+      jobs: [job({ missed: 'all', overlap: 'allow' })],
+    })
     await second.wake()
 
-    expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], []])
+    expect([await ledger(), await enqueued()]).toEqual([
+      ['12:01:00 enqueued', '12:02:00 enqueued'],
+      ['12:02:00'],
+    ])
+  })
+
+  it('a worker whose clock is ahead of the database decides nothing that is not due there', async () => {
+    const clock = fakeClock(new Date().toISOString())
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
+    clock.advance(3_600_000)
+    await scheduler.wake()
+    await waitFor(async () => {
+      await scheduler.wake()
+      return (await ledger()).length > 0
+    })
+
+    const [latest] = await runtime.rows<{ isEarly: boolean }>(
+      `select max(coalesce("through", "scheduledFor")) > clock_timestamp() + interval '1 second' as "isEarly" from "JobTick"`,
+    )
+    expect(latest).toEqual({ isEarly: false })
   })
 
   it('a worker whose clock is behind never moves a schedule back', async () => {

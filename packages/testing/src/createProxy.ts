@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 
-/** The network between one worker and PostgreSQL. */
+/** The network between a client and PostgreSQL. */
 export interface Proxy {
   port: number
   /** Ends every connection, at both ends. Returns how many there were. */
@@ -11,6 +11,11 @@ export interface Proxy {
    * nor when the other end is gone. New connections are accepted and not answered.
    */
   goHalfOpen(): void
+  /**
+   * Nothing gets through any more on the connections that there are, and neither end is told; new ones get
+   * through, as after a fail-over of something in between.
+   */
+  forget(): void
   /** Connections get through again. Those that lost bytes are reset, as a router that forgot them does. */
   heal(): void
   close(): void
@@ -64,6 +69,14 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
     for (const socket of pair.sockets) socket.destroy()
   }
 
+  function forget(): void {
+    for (const pair of pairs) {
+      pair.isSwallowed = true
+      // What waits for room to be written would wait for ever.
+      for (const socket of pair.sockets) socket.resume()
+    }
+  }
+
   function heal(): void {
     isHalfOpen = false
     for (const pair of pairs) if (pair.isSwallowed) end(pair)
@@ -78,12 +91,9 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
     },
     goHalfOpen() {
       isHalfOpen = true
-      for (const pair of pairs) {
-        pair.isSwallowed = true
-        // What waits for room to be written would wait for ever.
-        for (const socket of pair.sockets) socket.resume()
-      }
+      forget()
     },
+    forget,
     heal,
     close() {
       heal()
