@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { createProxy, type Proxy } from '@roundsman/testing'
+import { createProxy, type Proxy } from '../../packages/testing/src/createProxy.ts'
 import type { Server } from './openServer.ts'
 
 export interface WorkerSettings {
