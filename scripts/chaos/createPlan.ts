@@ -136,18 +136,12 @@ function draw(
   }
 }
 
-/**
- * A worker whose clock is an hour ahead decides the ticks of that hour, so that none is left to decide: it
- * comes when the run is nearly over, a minute ahead in its last third.
- */
 function drawClock(random: Random, slot: number, stormMs: number): Disturbance {
-  const offsetMs = random.pick([-HOUR_MS, -MINUTE_MS, MINUTE_MS, HOUR_MS])
-  const from = offsetMs === HOUR_MS ? 0.95 : offsetMs === MINUTE_MS ? 0.65 : 0
   return {
     kind: 'clock',
-    atMs: Math.round(stormMs * (from + random.next() * (1 - from))),
+    atMs: Math.round(stormMs * random.next()),
     slot,
-    offsetMs,
+    offsetMs: random.pick([-HOUR_MS, -MINUTE_MS, MINUTE_MS, HOUR_MS]),
     durationMs: random.integer(1_000, 15_000),
   }
 }

@@ -1,11 +1,12 @@
-// Tries to break the guarantees: `pnpm chaos [--seed N] [--kills N] [--jobs N] [--rows N] [--seconds N]`.
+// Tries to break the guarantees: `pnpm chaos [--seed N]… [--kills N] [--jobs N] [--rows N] [--seconds N]`.
+// Several seeds are tried one after the other.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { renderReport, repeatCommand } from './renderReport.ts'
-import { runChaos, type ChaosOptions } from './runChaos.ts'
+import { hasFailed, renderReport, repeatCommand } from './renderReport.ts'
+import { runChaos, type ChaosOptions, type ChaosResult } from './runChaos.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/chaos.md'
@@ -18,15 +19,33 @@ process.exit(await main())
 async function main(): Promise<number> {
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { options, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
+  const results: ChaosResult[] = []
+  for (const options of parsed.runs) {
+    const result = await tryOne(options, { stop, trace: parsed.trace })
+    if (result === null) return 1
+    results.push(result)
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results))
+  }
+  print(`Written to ${REPORT}`)
+  const failed = results.filter(hasFailed)
+  for (const result of failed) process.stderr.write(`Repeat with: ${repeatCommand(result)}\n`)
+  return failed.length === 0 ? 0 : 1
+}
+
+/** Null when it came to no result. */
+async function tryOne(
+  options: ChaosOptions,
+  { stop, trace }: { stop: AbortController; trace: string | undefined },
+): Promise<ChaosResult | null> {
   const tooLong = () => stop.abort(new Error('It took too long'))
-  setTimeout(tooLong, options.seconds * 1_000 + PATIENCE_MS).unref()
-  const startedAt = new Date()
-  const elapsed = () => `${((Date.now() - startedAt.getTime()) / 1_000).toFixed(3).padStart(8)} s`
+  const timer = setTimeout(tooLong, options.seconds * 1_000 + PATIENCE_MS)
+  const startedAt = performance.now()
+  const elapsed = () =>
+    `${((performance.now() - startedAt) / 1_000).toFixed(3).padStart(8)} s`
   print(`Seed ${options.seed}`)
   try {
     const result = await runChaos(options, {
@@ -34,29 +53,26 @@ async function main(): Promise<number> {
       onProgress: (message) => print(`${elapsed()}  ${message}`),
       onEvent: (event) => trace && appendFileSync(trace, `${elapsed()}  ${event}\n`),
     })
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(result, startedAt))
     for (const { name, isPassed, figures } of result.checks) {
       print(`${isPassed ? 'PASS' : 'FAIL'}  ${name}: ${figures}`)
     }
-    print(`Written to ${REPORT}`)
-    const failed = result.checks.filter(({ isPassed }) => !isPassed)
-    for (const { name } of failed) process.stderr.write(`FAILED: ${name}\n`)
-    if (failed.length > 0) process.stderr.write(`Repeat with: ${repeatCommand(result)}\n`)
-    return failed.length === 0 ? 0 : 1
+    return result
   } catch (error) {
     const { message, stack } = error as Error
     process.stderr.write(`${stop.signal.aborted ? message : stack}\n`)
     if (!stop.signal.aborted) process.stderr.write(`Repeat with: ${repeatCommand({ options })}\n`)
-    return 1
+    return null
+  } finally {
+    clearTimeout(timer)
   }
 }
 
-function readArguments(): { options: ChaosOptions; trace: string | undefined } | null {
+function readArguments(): { runs: ChaosOptions[]; trace: string | undefined } | null {
   try {
     const type = 'string'
     const { values } = parseArgs({
       options: {
-        seed: { type },
+        seed: { type, multiple: true },
         kills: { type },
         jobs: { type },
         rows: { type },
@@ -65,19 +81,20 @@ function readArguments(): { options: ChaosOptions; trace: string | undefined } |
         trace: { type },
       },
     })
-    const number = (name: 'seed' | keyof typeof DEFAULTS, fallback: number) => {
-      const value = values[name] === undefined ? fallback : Number(values[name])
+    const number = (name: string, text: string | undefined, fallback: number) => {
+      const value = text === undefined ? fallback : Number(text)
       if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} is a whole number`)
       return value
     }
-    const options = {
-      seed: number('seed', randomInt(1, 1_000_000)),
-      kills: number('kills', DEFAULTS.kills),
-      jobs: number('jobs', DEFAULTS.jobs),
-      rows: number('rows', DEFAULTS.rows),
-      seconds: number('seconds', DEFAULTS.seconds),
+    const size = {
+      kills: number('kills', values.kills, DEFAULTS.kills),
+      jobs: number('jobs', values.jobs, DEFAULTS.jobs),
+      rows: number('rows', values.rows, DEFAULTS.rows),
+      seconds: number('seconds', values.seconds, DEFAULTS.seconds),
     }
-    return { options, trace: values.trace }
+    const seeds = values.seed ?? [String(randomInt(1, 1_000_000))]
+    const runs = seeds.map((seed) => ({ seed: number('seed', seed, 1), ...size }))
+    return { runs, trace: values.trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`)
     return null

@@ -1,35 +1,54 @@
 import type { Distribution, RescueTimes } from './measureRescue.ts'
 import type { ChaosResult } from './runChaos.ts'
 
-/** The run as a page for people: the same whatever machine it ran on, but for its figures. */
-export function renderReport(result: ChaosResult, ranAt: Date): string {
-  const { options, checks, disturbances, fleet, rescue } = result
-  const failed = checks.filter(({ isPassed }) => !isPassed)
-  const verdict =
-    failed.length === 0
-      ? 'Every check passed.'
-      : `**${failed.length} of ${checks.length} checks failed.** To repeat it: \`${repeatCommand(result)}\`.`
+/** The runs as a page for people: the same whatever machine they ran on, but for its figures. */
+export function renderReport(results: readonly ChaosResult[]): string {
+  const [first] = results
+  if (!first) throw new Error('There is nothing to report')
+  const { kills, jobs, rows } = first.options
   return `# Chaos
 
-Written by \`pnpm chaos\`: three worker processes on one PostgreSQL carry out ${options.jobs} queued jobs, four schedules by
-the second and a clean-up of ${options.rows} rows, while a driver kills, freezes, cuts off and misleads them.
+Written by \`pnpm chaos\`: three worker processes on one PostgreSQL carry out ${jobs} queued jobs, four schedules by
+the second and a clean-up of ${rows} rows, while a driver kills, freezes, cuts off and misleads them. What is done to them is
+drawn from the seed: \`--kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${first.options.seconds}\`.
 
-${verdict}
+| seed | ran | checks passed | kills | runs that lost their worker | redelivered after, p50 / p99 | taken over from the living |
+|---|---|---|---|---|---|---|
+${results.map(renderSummary).join('\n')}
 
-| | |
-|---|---|
-| Seed | ${options.seed} |
-| Ran | ${ranAt.toISOString()}, ${seconds(result.totalMs)} in all |
-| Parameters | --kills ${options.kills} --jobs ${options.jobs} --rows ${options.rows} --seconds ${options.seconds} |
-| Repeat | \`${repeatCommand(result)}\` |
+"Redelivered" is from SIGKILL to the start of the next attempt, by PostgreSQL's clock, where there was a worker to notice: one
+that had been up for 3.5 s before the kill and was neither killed nor disturbed for as long after it, with PostgreSQL up, since
+a worker that has just connected rescues nothing for 2 s. "Taken over" are runs of workers that lived, but were cut off,
+frozen or half-open: they could commit nothing more.
 
-## Checks
+A worker whose clock is ahead of PostgreSQL's decides no tick more than a second early, and one that is behind leaves them to
+the others.
+
+${results.map(renderRun).join('\n')}`
+}
+
+export function hasFailed({ checks }: ChaosResult): boolean {
+  return checks.some(({ isPassed }) => !isPassed)
+}
+
+function renderSummary(result: ChaosResult): string {
+  const { options, ranAt, checks, disturbances, rescue, takenOver } = result
+  const passed = checks.filter(({ isPassed }) => isPassed).length
+  const { count, p50Ms, p99Ms } = rescue.withRescuer.redelivered
+  const redelivered = count === 0 ? 'none' : `${p50Ms} ms / ${p99Ms} ms (${count} runs)`
+  return `| ${options.seed} | ${ranAt.toISOString().slice(0, 16)}Z | ${passed} of ${checks.length} | ${disturbances.get('SIGKILL') ?? 0} | ${rescue.all.ended.count} | ${redelivered} | ${takenOver} |`
+}
+
+function renderRun(result: ChaosResult): string {
+  const { options, checks, disturbances, fleet, rescue } = result
+  const verdict = hasFailed(result) ? '**Checks failed.**' : 'Every check passed.'
+  return `## Seed ${options.seed}
+
+${verdict} It took ${seconds(result.totalMs)} in all. To repeat it: \`${repeatCommand(result)}\`.
 
 | | guarantee | what holds | figures |
 |---|---|---|---|
 ${checks.map((check) => `| ${check.isPassed ? 'PASS' : '**FAIL**'} | ${check.guarantee} | ${check.name} | ${check.figures} |`).join('\n')}
-
-## Disturbances
 
 | what | how often |
 |---|---|
@@ -41,33 +60,16 @@ ${[...disturbances]
 ${fleet.killsWhileStarting} of the kills hit a process that was only starting, the others one that was at work.
 
 ${fleet.started} worker processes were started; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
-started again. ${result.takenOver} runs were taken over from workers that lived: cut off, frozen or half-open, they had
-been taken for dead, and could commit nothing more.
-
-## Rescue
-
-From SIGKILL, by PostgreSQL's clock.
+started again.
 
 | | runs | p50 | p99 | longest |
 |---|---|---|---|---|
 ${renderTimes('with a worker there to notice', rescue.withRescuer)}
 ${renderTimes('all kills', rescue.all)}
 
-"A worker there to notice" is one that had been up for 3.5 s before the kill and was neither killed nor disturbed for
-as long after it, with PostgreSQL up: a worker that has just connected rescues nothing for 2 s. "All kills" has also
-those in the middle of a restart of PostgreSQL, or of a half-open connection, which PostgreSQL does not know to be dead.
-
 After the last disturbance the workers took ${seconds(result.drainMs)} to finish.
 
-## What a jumping clock may do
-
-A worker whose clock is ahead decides ticks early, and one that is behind leaves them to the others. What is checked
-holds all the same: no tick is run twice, and none is missing up to the latest cursor. What is not promised is that a
-tick is decided at its instant by every clock but the deciding worker's own.
-
-## Warnings of the workers
-
-| message | lines |
+| warning of a worker | lines |
 |---|---|
 ${[...fleet.warnings]
   .toSorted(([, one], [, other]) => other - one)

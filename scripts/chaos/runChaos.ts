@@ -48,6 +48,7 @@ export interface ChaosResult {
   /** Runs that were ended though their worker lived, and went on elsewhere: cut off, frozen, or thought dead. */
   takenOver: number
   drainMs: number
+  ranAt: Date
   totalMs: number
 }
 
@@ -134,6 +135,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
       rescue: await measureRescue(database, history.kills),
       takenOver: await countTakenOver(database, history),
       drainMs,
+      ranAt: startAt,
       totalMs: performance.now() - startedAt,
     }
   } catch (error) {

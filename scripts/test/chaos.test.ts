@@ -29,7 +29,7 @@ describe('the suite in its short form', () => {
     const failed = result.checks.filter(({ isPassed }) => !isPassed)
     expect(failed, events.slice(-200).join('\n')).toEqual([])
     expect(result.disturbances.get('SIGKILL')).toBe(SHORT_FORM.kills)
-    const report = renderReport(result, new Date())
+    const report = renderReport([result])
     expect(report).toContain('Every check passed.')
     expect(report).toContain('pnpm chaos --seed 5 ')
   }, 260_000)
@@ -81,6 +81,7 @@ const GOOD = `
   insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "count", "through", "workerId") values
     ('tickSkip', '2030-01-01T00:00:01Z', 'enqueued', '${IDS.tick}', 1, null, 'w1'),
     ('tickSkip', '2030-01-01T00:00:02Z', 'missed', null, 2, '2030-01-01T00:00:03Z', 'w1');
+  update "JobTick" set "createdAt" = '2030-01-01T00:00:03Z';
   insert into pgboss.job (id, name, state) values
     ('${IDS.tick}', 'tickSkip', 'completed'),
     ('${IDS.effect}', 'effect', 'completed'),
@@ -160,6 +161,11 @@ const VIOLATIONS: Violation[] = [
     by: TICKS,
     sql: `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId")
           values ('tickSkip', '2030-01-01T00:00:02.5Z', 'skipped', 'w2')`,
+  },
+  {
+    what: 'a tick that was decided before its time',
+    by: TICKS,
+    sql: `update "JobTick" set "createdAt" = '2029-12-31T23:59:59Z' where "count" = 1`,
   },
   {
     what: 'a ledger that goes beyond its cursor',
