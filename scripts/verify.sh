@@ -6,14 +6,17 @@
 #   PASSWORD                                  of all three; default roundsman-demo
 #   OWNER_PASSWORD, ADMIN_PASSWORD, STAFF_PASSWORD   where they differ
 #   TIMEOUT                                   seconds for one request; default 10
+#   PATIENCE                                  seconds for what a worker does meanwhile; default 30
 #
-# It leaves three preview sessions behind, two of which the next clean-up closes.
+# It leaves three preview sessions behind, two of which the next clean-up closes, and an invoice with its PDF, which it
+# has mailed to verify@example.com.
 # Exit code: 0 all passed, 1 something failed, 2 nothing could be checked.
 set -u
 
 BASE_URL="${BASE_URL:-http://127.0.0.1:${PORT:-3000}}"
 BASE_URL="${BASE_URL%/}"
 TIMEOUT="${TIMEOUT:-10}"
+PATIENCE="${PATIENCE:-30}"
 PASSWORD="${PASSWORD:-roundsman-demo}"
 # A look-up of one that is not cached yet shows a miss; each run uses up one, the clean-up frees them.
 TRANSLATIONS='common.cancel common.save invoice.download invoice.overdue invoice.send invoice.title
@@ -40,6 +43,7 @@ main() {
   check_logins
   check_previews
   check_translations
+  check_invoices
   check_job_runs
 
   printf '\n%s checks of %s: %s passed, %s failed\n' "$((passed + failed))" "$BASE_URL" "$passed" "$failed"
@@ -133,6 +137,28 @@ check_translations() {
   expect_status 'i18n: an unknown key' 404
 }
 
+check_invoices() {
+  local id email invoice
+  invoice='{"customer":{"name":"Example GmbH","address":["1 Example Street"]},"currency":"EUR","locale":"de-DE",
+    "lines":[{"description":"verify.sh","quantity":"1.5","unitPriceMinor":9999,"taxRateBasisPoints":1900}]}'
+  request POST /api/invoices "$invoice" "$staff_token"
+  expect_status 'invoices: staff may issue one' 201
+  id="$(field id)"
+  request POST /api/invoices "$invoice"
+  expect_status 'invoices: nobody may without a token' 401
+  request GET "/api/invoices/${id:-none}/pdf" '' "$staff_token"
+  expect_status 'invoices: a PDF that was not asked for' 404
+  request POST "/api/invoices/${id:-none}/pdf" '' "$staff_token"
+  expect_status 'invoices: its PDF is asked for' 202
+  request_when_done GET "/api/invoices/${id:-none}/pdf" '' "$staff_token"
+  expect 'invoices: a worker renders it' '200 %PDF' "$status $(printf '%s' "$reply" | head -c 4)"
+  request POST "/api/invoices/${id:-none}/email" '{"to":"verify@example.com"}' "$staff_token"
+  expect_status 'invoices: it is to be mailed' 202
+  email="$(field messageId)"
+  request_when_done GET "/api/emails/${email:-none}" '' "$staff_token"
+  expect 'invoices: a worker mails it' '200 sent' "$status $(field status)"
+}
+
 check_job_runs() {
   local unsigned
   request GET '/api/jobs/runs?limit=50' '' "$admin_token"
@@ -207,6 +233,15 @@ request() {
     status=000
     reply="$(head -n 1 "$work/error")"
   fi
+}
+
+# The same again, once a second, while a worker has something to do and patience is not at its end.
+request_when_done() {
+  local left="$PATIENCE"
+  while request "$@"; [ "$left" -gt 0 ] && { [ "$status" = 202 ] || [[ "$reply" == *'"queued"'* ]]; }; do
+    left=$((left - 1))
+    sleep 1
+  done
 }
 
 run_curl() {

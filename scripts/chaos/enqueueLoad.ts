@@ -61,7 +61,9 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     try {
       await prisma.$transaction(
         async (tx) => {
-          for (let index = 0; index < size; index++) ids.push(await client.enqueue(tx, effect, {}))
+          for (let index = 0; index < size; index++) {
+            ids.push((await client.enqueue(tx, effect, {})).queueJobId)
+          }
           await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
           if (isRolledBack) throw new RolledBack()
         },

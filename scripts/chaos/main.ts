@@ -44,8 +44,7 @@ async function tryOne(
   const tooLong = () => stop.abort(new Error('It took too long'))
   const timer = setTimeout(tooLong, options.seconds * 1_000 + PATIENCE_MS)
   const startedAt = performance.now()
-  const elapsed = () =>
-    `${((performance.now() - startedAt) / 1_000).toFixed(3).padStart(8)} s`
+  const elapsed = () => `${((performance.now() - startedAt) / 1_000).toFixed(3).padStart(8)} s`
   print(`Seed ${options.seed}`)
   try {
     const result = await runChaos(options, {

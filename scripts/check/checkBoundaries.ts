@@ -11,13 +11,15 @@ import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: [],
+  billing: [],
   runtime: [],
   process: [],
   jobs: ['runtime/contract'],
   testing: ['db'],
-  api: ['db', 'process', 'jobs', 'runtime/client', 'runtime/contract'],
-  worker: ['db', 'process', 'jobs', 'runtime/worker', 'runtime/contract'],
+  api: ['db', 'billing', 'process', 'jobs', 'jobs/hooks', 'runtime/client', 'runtime/contract'],
+  worker: ['db', 'billing', 'process', 'jobs', 'jobs/hooks', 'runtime/worker', 'runtime/contract'],
   console: ['api (types)'],
+  bench: ['db', 'jobs', 'runtime/client', 'runtime/worker', 'runtime/contract'],
 }
 
 /** Beside what their room may import, and the room itself. The client is how a test plays a producer. */

@@ -4,11 +4,49 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createDatabaseClient, acquireEmbeddedPostgres } from '../../packages/db/src/index.ts'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
+import { drawPage } from './drawPage.ts'
 import { openStack, type Stack } from './openStack.ts'
 import { createReport, type Report } from './report.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/step10-proof.md'
+const INVOICE_PICTURE = 'invoice.png'
+const INVOICE = {
+  customer: {
+    name: 'Grünwald & Söhne GmbH',
+    address: ['Example Street 12', '10115 Berlin', 'Germany'],
+    taxId: 'DE000000000',
+  },
+  currency: 'EUR',
+  locale: 'de-DE',
+  lines: [
+    {
+      description: 'Beratung zur Einführung, je Stunde',
+      quantity: '7.5',
+      unitPriceMinor: 9_500,
+      taxRateBasisPoints: 1_900,
+    },
+    {
+      description: 'Handbuch, gedruckt',
+      quantity: '12',
+      unitPriceMinor: 2_490,
+      taxRateBasisPoints: 700,
+    },
+    {
+      description: 'Übersetzung der Oberfläche ins Arabische (العربية) und Japanische (日本語)',
+      quantity: '1',
+      unitPriceMinor: 128_000,
+      taxRateBasisPoints: 1_900,
+    },
+    {
+      description: 'Nachlass für Stammkunden',
+      quantity: '1',
+      unitPriceMinor: -10_000,
+      taxRateBasisPoints: 1_900,
+    },
+  ],
+  notes: 'Vielen Dank für Ihren Auftrag.',
+}
 const SCHEDULE = { CLEANUP_PREVIEW_SESSIONS_CRON: '*/5 * * * * *' }
 
 process.exit(await main())
@@ -184,6 +222,46 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
       report.expect('the entry is gone', count === 0, count)
       const after = await call('GET', '/api/i18n/de/proof.old')
       report.expect('it is not served any more', after.status === 404, after)
+    })
+
+    await report.section('An invoice, rendered and mailed', async () => {
+      const created = await call('POST', '/api/invoices', { token: tokens.staff, json: INVOICE })
+      report.expect('staff issues an invoice', created.status === 201, created)
+      const path = `/api/invoices/${String(created.body['id'])}`
+      const asked = await call('POST', `${path}/pdf`, { token: tokens.staff })
+      report.expect('its PDF is asked for, and not waited for', asked.status === 202, asked)
+      const mailed = await call('POST', `${path}/email`, {
+        token: tokens.staff,
+        json: { to: 'customer@example.com' },
+      })
+      report.expect('it is to be mailed, and waits for the PDF', mailed.status === 202, mailed)
+      const message = `/api/emails/${String(mailed.body['messageId'])}`
+      await eventually(async () => {
+        const { body } = await call('GET', message, { token: tokens.staff, show: false })
+        return body['status'] === 'sent'
+      })
+      const sent = await call('GET', message, { token: tokens.staff })
+      report.expect('the mail server has taken it', sent.body['status'] === 'sent', sent)
+      const response = await fetch(`${stack.baseUrl}${path}/pdf`, {
+        headers: { authorization: `Bearer ${tokens.staff}` },
+      })
+      const pdf = new Uint8Array(await response.arrayBuffer())
+      report.expect(
+        'the PDF is there',
+        response.headers.get('content-type') === 'application/pdf',
+        response.status,
+      )
+      await writeFile(join(WORKSPACE_ROOT, 'reports', INVOICE_PICTURE), await drawPage(pdf, 0))
+      report.add({ text: `Its first page:\n\n![Invoice](${INVOICE_PICTURE})` })
+      const runs = await call('GET', '/api/jobs/runs?trigger=queue&limit=2', {
+        token: tokens.admin,
+      })
+      report.add({ text: 'What is on record of it holds no name and no amount.' })
+      report.expect(
+        'both runs succeeded',
+        (runs.body['runs'] as { status: string }[]).every(({ status }) => status === 'success'),
+        runs,
+      )
     })
 
     await report.section('GET /api/jobs/runs', async () => {

@@ -31,6 +31,7 @@ export async function openStack(variables: Record<string, string>): Promise<Stac
     DATA_DIR: dataDir,
     PORT: String(port),
     WORKER_PORT: String(workerPort),
+    INBOX_PORT: '0',
     NODE_ENV: 'development',
   }
   const lines: string[] = []

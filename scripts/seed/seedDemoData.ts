@@ -4,7 +4,9 @@ import {
   hashPassword,
   type PrismaClient,
 } from '../../packages/db/src/index.ts'
+import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/findTranslation.ts'
+import { demoInvoices } from './demoInvoices.ts'
 
 export const DEMO_PASSWORD = 'roundsman-demo'
 
@@ -66,6 +68,9 @@ async function seed(prisma: PrismaClient): Promise<boolean> {
     await tx.user.createMany({ data: users })
     await tx.previewSession.createMany({ data: demoPreviewSessions(new Date()) })
     await tx.i18nCacheEntry.createMany({ data: demoTranslations(new Date()) })
+    for (const { invoice, createdAt } of demoInvoices(new Date())) {
+      await createInvoice(tx, invoice, createdAt)
+    }
     return true
   })
 }

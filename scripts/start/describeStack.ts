@@ -4,6 +4,8 @@ import type { Paint } from './createPaint.ts'
 export interface StackSummary {
   apiUrl: string
   workerUrl: string
+  /** Null where mail goes elsewhere. */
+  inboxUrl: string | null
   /** Empty where there are none, as in production. */
   demoUsers: { email: string; role: string }[]
   demoPassword: string
@@ -22,12 +24,15 @@ export function describeStack(summary: StackSummary, paint: Paint): string[] {
   const dim = (text: string) => paint('dim', text)
   const link = (text: string) => paint('underline', text)
   const row = (name: string, text: string) => `${bold(name.padEnd(11))}${text}`
-  const { apiUrl, workerUrl, jobsEnabled, database, now } = summary
+  const { apiUrl, workerUrl, inboxUrl, jobsEnabled, database, now } = summary
   return [
     '',
     row('API', link(apiUrl)),
     row('API docs', link(`${apiUrl}/docs`)),
     row('Worker', link(`${workerUrl}/health/ready`)),
+    ...(inboxUrl === null
+      ? []
+      : [row('Inbox', `${link(inboxUrl)} ${dim('all mail ends up here')}`)]),
     '',
     ...describeLogins(),
     row(

@@ -1,8 +1,10 @@
 import { createServer } from 'node:net'
 
 export interface WantedPort {
-  variable: 'PORT' | 'WORKER_PORT'
+  variable: 'PORT' | 'WORKER_PORT' | 'INBOX_PORT'
   port: number
+  /** Default: that of all. */
+  host?: string
 }
 
 export interface FindPortProblemsOptions {
@@ -21,10 +23,10 @@ export interface PortProblem {
 
 /** What keeps us from listening on these ports. */
 export async function findPortProblems(options: FindPortProblemsOptions): Promise<PortProblem[]> {
-  const { host, ports, command } = options
+  const { ports, command } = options
   const problems = new Map<string, PortProblem>()
   const seen = new Map<number, string>()
-  for (const { variable, port } of ports) {
+  for (const { variable, port, host = options.host } of ports) {
     const twin = seen.get(port)
     const code = twin === undefined ? await tryToListen(host, port) : 'TWIN'
     if (port !== 0) seen.set(port, variable)

@@ -1,23 +1,31 @@
 import { readApiEnvironment } from '../../apps/api/src/env.ts'
 import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
-import { EnvironmentError } from '../../packages/process/src/index.ts'
+import { EnvironmentError, readEnvironment } from '../../packages/process/src/index.ts'
+import { inboxVariables } from '../inbox/inboxVariables.ts'
 
 export type StackEnvironment = ReturnType<typeof readStackEnvironment>
 
 /**
- * The environments of both apps, and what they say of the stack as a whole.
- * @throws EnvironmentError with the problems of both, each once
+ * The environments of both apps and of the local inbox, and what they say of the stack as a whole.
+ * @throws EnvironmentError with the problems of all, each once
  */
 export function readStackEnvironment(source: NodeJS.ProcessEnv) {
   const api = attempt(() => readApiEnvironment(source))
   const worker = attempt(() => readWorkerEnvironment(source))
-  if ('problems' in api || 'problems' in worker) {
-    const problems = [api, worker].flatMap((one) => ('problems' in one ? one.problems : []))
+  const inbox = attempt(() => readEnvironment(inboxVariables, source))
+  if ('problems' in api || 'problems' in worker || 'problems' in inbox) {
+    const problems = [api, worker, inbox].flatMap((one) => ('problems' in one ? one.problems : []))
     throw new EnvironmentError([...new Set(problems)])
   }
   // A published Replit app is production, whether or not it says so in the usual way.
   const isProduction = api.value.NODE_ENV === 'production' || source['REPLIT_DEPLOYMENT'] === '1'
-  return { api: api.value, worker: worker.value, isProduction }
+  return {
+    api: api.value,
+    worker: worker.value,
+    isProduction,
+    /** Null where mail goes to a server of one's own, or waits for one: nothing real is to end in a local inbox. */
+    inbox: isProduction || worker.value.SMTP_URL !== undefined ? null : inbox.value,
+  }
 }
 
 function attempt<Value>(read: () => Value): { value: Value } | { problems: readonly string[] } {

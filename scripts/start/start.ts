@@ -15,13 +15,15 @@ import type { Progress } from './createProgress.ts'
 import { INTERRUPTED, type StopRequest } from './createStopRequest.ts'
 import { describeStack } from './describeStack.ts'
 import { drawBox } from './drawBox.ts'
-import { findPortProblems } from './findPortProblems.ts'
+import { findPortProblems, type WantedPort } from './findPortProblems.ts'
 import { readStackEnvironment, type StackEnvironment } from './readStackEnvironment.ts'
 import { superviseProcesses, type ProcessEnd, type Supervisor } from './superviseProcesses.ts'
 import { takeTurn } from './takeTurn.ts'
 import { waitUntilReady } from './waitUntilReady.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
+/** The inbox shows mail to everybody who reaches it. */
+const INBOX_HOST = '127.0.0.1'
 const READY_TIMEOUT_MS = 60_000
 /** For those who begin in the same moment, one after the other. */
 const TURN_TIMEOUT_MS = 3 * READY_TIMEOUT_MS
@@ -38,10 +40,16 @@ interface Stack extends StartOptions {
   host: string
   apiPort: number
   workerPort: number
+  inbox: InboxPorts | null
   database: OpenDatabase
   demoUsers: { email: string; role: string }[]
   /** How to start this again, for remedies. */
   command: string
+}
+
+interface InboxPorts {
+  webPort: number
+  smtpPort: number
 }
 
 interface OpenDatabase {
@@ -64,9 +72,14 @@ export async function start(options: StartOptions): Promise<number> {
   const host = env.api.HOST
   const apiPort = env.api.PORT || (await findFreePort(host))
   const workerPort = env.worker.WORKER_PORT || (await findFreePort(host))
+  const inbox = env.inbox && {
+    webPort: env.inbox.INBOX_PORT || (await findFreePort(INBOX_HOST)),
+    // Nobody but the worker, which is told, has to find it.
+    smtpPort: await findFreePort(INBOX_HOST),
+  }
   await awaitPorts({
     host,
-    ports: wantedPorts({ apiPort, workerPort }),
+    ports: wantedPorts({ apiPort, workerPort, inbox }),
     command,
     readyUrls: [apiPort, workerPort].map((port) => `${urlOf(host, port)}/health/ready`),
     drainTimeoutMs: env.worker.DRAIN_TIMEOUT_MS,
@@ -90,7 +103,8 @@ export async function start(options: StartOptions): Promise<number> {
     // Everybody knows the demo accounts' password.
     const demoUsers = env.isProduction ? [] : await addDemoData(database, progress)
     signal.throwIfAborted()
-    const stack = { ...options, env, host, apiPort, workerPort, database, demoUsers, command }
+    const ports = { apiPort, workerPort, inbox }
+    const stack = { ...options, env, host, ...ports, database, demoUsers, command }
     const supervisor = await takeTurn(
       { url: database.url, timeoutMs: TURN_TIMEOUT_MS, signal },
       async () => {
@@ -131,7 +145,7 @@ async function addDemoData(database: OpenDatabase, progress: Progress) {
   return demoUsers
 }
 
-function superviseStack({ isDev, env, apiPort, workerPort }: Stack): Supervisor {
+function superviseStack({ isDev, env, apiPort, workerPort, inbox }: Stack): Supervisor {
   const compileCache = getCompileCacheDir()
   const processEnv = {
     ...process.env,
@@ -146,7 +160,27 @@ function superviseStack({ isDev, env, apiPort, workerPort }: Stack): Supervisor 
   return superviseProcesses({
     processes: [
       { name: 'api', args: toArgs('api', 'server'), env: processEnv },
-      { name: 'worker', args: toArgs('worker', 'main'), env: processEnv },
+      {
+        name: 'worker',
+        args: toArgs('worker', 'main'),
+        env: {
+          ...processEnv,
+          ...(inbox && { SMTP_URL: `smtp://${INBOX_HOST}:${inbox.smtpPort}` }),
+        },
+      },
+      ...(inbox
+        ? [
+            {
+              name: 'inbox',
+              args: ['scripts/inbox/main.ts'],
+              env: {
+                ...processEnv,
+                INBOX_PORT: String(inbox.webPort),
+                INBOX_SMTP_PORT: String(inbox.smtpPort),
+              },
+            },
+          ]
+        : []),
     ],
     cwd: WORKSPACE_ROOT,
     drainTimeoutMs: env.worker.DRAIN_TIMEOUT_MS,
@@ -177,20 +211,22 @@ async function refuseTakenPorts(stack: Stack): Promise<void> {
 
 /** @throws Error that says what did not get there, with its last lines */
 async function becomeReady(stack: Stack, supervisor: Supervisor): Promise<void> {
-  const { host, apiPort, workerPort, progress, stopRequest } = stack
+  const { host, apiPort, workerPort, inbox, progress, stopRequest } = stack
   const giveUp = new AbortController()
   const readiness = waitUntilReady({
     checks: [
       { name: 'api', url: `${urlOf(host, apiPort)}/health/ready` },
       { name: 'worker', url: `${urlOf(host, workerPort)}/health/ready` },
+      ...(inbox ? [{ name: 'inbox', url: `${urlOf(INBOX_HOST, inbox.webPort)}/health` }] : []),
     ],
     timeoutMs: READY_TIMEOUT_MS,
     signal: AbortSignal.any([giveUp.signal, stopRequest.signal]),
   })
   // It is not awaited any more once a process has ended.
   readiness.catch(() => undefined)
-  const outcome = await progress.step('Starting API and worker', () =>
-    Promise.race([readiness, supervisor.firstEnd]),
+  const outcome = await progress.step(
+    inbox ? 'Starting API, worker and inbox' : 'Starting API and worker',
+    () => Promise.race([readiness, supervisor.firstEnd]),
   )
   if (!Array.isArray(outcome)) {
     giveUp.abort()
@@ -231,13 +267,14 @@ function quote(lines: string[]): string {
 }
 
 function describe(stack: Stack): string {
-  const { isDev, env, host, apiPort, workerPort, database, demoUsers } = stack
+  const { isDev, env, host, apiPort, workerPort, inbox, database, demoUsers } = stack
   const now = new Date()
   const paint = createPaint(process.stdout)
   const lines = describeStack(
     {
       apiUrl: urlOf(host, apiPort),
       workerUrl: urlOf(host, workerPort),
+      inboxUrl: inbox && urlOf(INBOX_HOST, inbox.webPort),
       demoUsers,
       demoPassword: DEMO_PASSWORD,
       jobsEnabled: env.worker.JOBS_ENABLED,
@@ -251,10 +288,15 @@ function describe(stack: Stack): string {
   return drawBox('Roundsman', lines, paint)
 }
 
-function wantedPorts({ apiPort, workerPort }: { apiPort: number; workerPort: number }) {
+function wantedPorts({
+  apiPort,
+  workerPort,
+  inbox,
+}: Pick<Stack, 'apiPort' | 'workerPort' | 'inbox'>): WantedPort[] {
   return [
-    { variable: 'PORT' as const, port: apiPort },
-    { variable: 'WORKER_PORT' as const, port: workerPort },
+    { variable: 'PORT', port: apiPort },
+    { variable: 'WORKER_PORT', port: workerPort },
+    ...(inbox ? [{ variable: 'INBOX_PORT' as const, port: inbox.webPort, host: INBOX_HOST }] : []),
   ]
 }
 

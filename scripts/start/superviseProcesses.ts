@@ -66,7 +66,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
     {
       logger,
       outputStream: gate.stream,
-      prefixColors: ['blue', 'magenta'],
+      prefixColors: ['blue', 'magenta', 'cyan'],
       controllers: [
         collectLines(),
         // The end of one is told in our own words, so this logger has nothing to say.

@@ -9,6 +9,7 @@ const now = new Date(2026, 5, 1, 12, 0, 10)
 const summary: StackSummary = {
   apiUrl: 'http://127.0.0.1:3000',
   workerUrl: 'http://127.0.0.1:3001',
+  inboxUrl: 'http://127.0.0.1:1080',
   demoUsers: [{ email: 'owner@example.com', role: 'owner' }],
   demoPassword: 'roundsman-demo',
   jobsEnabled: true,
@@ -44,6 +45,15 @@ test('says that jobs are disabled, and lists none', () => {
   const text = describeStack({ ...summary, jobsEnabled: false }, plain).join('\n')
   expect(text).toContain('disabled: JOBS_ENABLED is false')
   expect(text).not.toContain('tomorrow')
+})
+
+test('says where mail ends up, or nothing where it is sent', () => {
+  const inbox = (inboxUrl: string | null) =>
+    describeStack({ ...summary, inboxUrl }, plain).filter((line) => line.startsWith('Inbox'))
+  expect(inbox('http://127.0.0.1:1080')).toEqual([
+    'Inbox      http://127.0.0.1:1080 all mail ends up here',
+  ])
+  expect(inbox(null)).toEqual([])
 })
 
 test('shows no log-ins where there are none', () => {

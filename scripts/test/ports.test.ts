@@ -35,6 +35,18 @@ test('one port for both is refused', async () => {
   ])
 })
 
+test('a taken port of the inbox is named, on its own address', async () => {
+  const port = await occupy(200)
+  const problems = await findPortProblems({
+    host: '127.0.0.2',
+    ports: [{ variable: 'INBOX_PORT', port, host }],
+    command,
+  })
+  expect(problems.map(({ message }) => message)).toEqual([
+    expect.stringMatching(`^INBOX_PORT: port ${port} is taken .*INBOX_PORT=\\d+ ${command}`),
+  ])
+})
+
 test('an address of another machine is one problem, of HOST', async () => {
   const ports = wanted(await freePort(), await freePort())
   const problems = await findPortProblems({ host: '192.0.2.1', ports, command })

@@ -48,12 +48,24 @@ test('fills a database that knows nobody', async () => {
   const cutoff = new Date(now.getTime() - 30 * DAY_MS)
   expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: cutoff } } })).toBe(6)
   expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { gte: cutoff } } })).toBe(6)
+  const invoices = await prisma.invoice.findMany({
+    select: { locale: true, currency: true, grossMinor: true },
+    orderBy: { createdAt: 'asc' },
+  })
+  expect(invoices).toEqual([
+    { locale: 'en-GB', currency: 'EUR', grossMinor: 189_250n },
+    { locale: 'de-DE', currency: 'EUR', grossMinor: 148_084n },
+    { locale: 'ja-JP', currency: 'JPY', grossMinor: 214_200n },
+    { locale: 'ar-EG', currency: 'EGP', grossMinor: 1_163_940n },
+  ])
+  expect(await prisma.invoiceLine.count()).toBe(9)
 })
 
 test('a second time changes nothing, and brings back nothing that was removed', async () => {
   await seedDemoData(database.url)
   await prisma.i18nCacheEntry.deleteMany()
   await prisma.previewSession.deleteMany()
+  await prisma.invoice.deleteMany()
   await prisma.user.delete({ where: { email: 'staff@example.com' } })
   const before = await prisma.user.findMany({ orderBy: { id: 'asc' } })
 
@@ -63,6 +75,7 @@ test('a second time changes nothing, and brings back nothing that was removed', 
   expect(await prisma.user.findMany({ orderBy: { id: 'asc' } })).toEqual(before)
   expect(await prisma.i18nCacheEntry.count()).toBe(0)
   expect(await prisma.previewSession.count()).toBe(0)
+  expect(await prisma.invoice.count()).toBe(0)
 })
 
 test('leaves a database alone that has users of its own', async () => {
@@ -77,6 +90,7 @@ test('of two at once one adds the data', async () => {
   expect(results.filter(({ isNew }) => isNew)).toHaveLength(1)
   expect(await prisma.user.count()).toBe(3)
   expect(await prisma.previewSession.count()).toBe(4)
+  expect(await prisma.invoice.count()).toBe(4)
 })
 
 test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYMENT: '1' }])(

@@ -12,6 +12,7 @@ export interface StackPlace {
   dataDir: string
   port: number
   workerPort: number
+  inboxPort: number
   /** With a space in its path, for whoever builds command lines. */
   remove(): Promise<void>
 }
@@ -24,6 +25,7 @@ export async function makePlace(): Promise<StackPlace> {
     dataDir: join(folder, 'data'),
     port: await freePort(),
     workerPort: await freePort(),
+    inboxPort: await freePort(),
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -46,6 +48,8 @@ function placeEnvironment(place: StackPlace): Record<string, string | undefined>
     DATA_DIR: place.dataDir,
     PORT: String(place.port),
     WORKER_PORT: String(place.workerPort),
+    INBOX_PORT: String(place.inboxPort),
+    SMTP_URL: undefined,
     DATABASE_URL: undefined,
     HOST: undefined,
     JOBS_ENABLED: undefined,

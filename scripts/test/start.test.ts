@@ -34,6 +34,11 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(output.match(/╭─ Roundsman/g)).toHaveLength(1)
     expect(output).toContain(`http://127.0.0.1:${place.port}/docs`)
     expect(output).toContain(`http://127.0.0.1:${place.workerPort}/health/ready`)
+    expect(output).toContain(`Inbox      http://127.0.0.1:${place.inboxPort} `)
+    expect((await fetch(`http://127.0.0.1:${place.inboxPort}/health`)).status).toBe(200)
+    // The worker knows of it.
+    expect(output).toContain('"msg":"Jobs scheduler enabled"')
+    expect(output).not.toContain('no mail server is set')
     expect(output).toMatch(/owner@example\.com +owner/)
     expect(output).toContain('roundsman-demo')
     expect(output).toMatch(/Jobs +enabled/)
@@ -47,7 +52,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(verify.code).toBe(0)
 
     const pids = await processesOf(start, place)
-    expect(pids.length).toBeGreaterThanOrEqual(3)
+    expect(pids.length).toBeGreaterThanOrEqual(4)
     expect(await start.kill('SIGTERM')).toEqual({ code: 0, signal: null })
     expect(await stillRunning(pids)).toEqual([])
     expect(await postgresPid(place.dataDir)).toBeUndefined()
@@ -101,6 +106,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
       /PORT: port \d+ is taken .*PORT=\d+ npx -y pnpm@12 start/,
     )
     expect(second.stderr.join('\n')).toMatch(/WORKER_PORT: port \d+ is taken/)
+    expect(second.stderr.join('\n')).toMatch(/INBOX_PORT: port \d+ is taken/)
     expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
     await start.kill()
   })
@@ -183,6 +189,16 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     socket.destroy()
   })
 
+  test('runs no inbox beside a mail server that is named', async () => {
+    const start = spawnStart(place, { SMTP_URL: 'smtp://somebody:hush@127.0.0.1:1' })
+    await untilReady(start)
+    await expect(fetch(`http://127.0.0.1:${place.inboxPort}/health`)).rejects.toThrow(
+      'fetch failed',
+    )
+    expect(start.stdout.join('\n')).not.toMatch(/Inbox|no mail server is set|hush/)
+    expect(await start.kill()).toEqual({ code: 0, signal: null })
+  })
+
   test('uses the database that DATABASE_URL names, adds no demo data in production', async () => {
     const database = await createTestDatabase({ migrated: false })
     const start = spawnStart(place, {
@@ -197,6 +213,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(output).toMatch(/Jobs +disabled: JOBS_ENABLED is false/)
     expect(output).not.toContain('cleanupI18nCache  ')
     expect(output).not.toContain('owner@example.com')
+    expect(output).not.toContain('Inbox')
     expect(output).not.toContain(`${username}:${password}`)
     expect(await start.kill()).toEqual({ code: 0, signal: null })
     await database.drop()
@@ -209,6 +226,7 @@ describe('what keeps it from starting', { timeout: START_TIMEOUT_MS }, () => {
     const start = spawnStart(fresh, {
       PORT: 'http',
       WORKER_PORT: '99999',
+      INBOX_PORT: '-1',
       JOBS_ENABLED: 'perhaps',
       LOG_LEVEL: 'loud',
       CLEANUP_I18N_CACHE_CRON: 'daily',
@@ -219,6 +237,7 @@ describe('what keeps it from starting', { timeout: START_TIMEOUT_MS }, () => {
     expect(problems.map((line) => line.slice(4, line.indexOf(':'))).toSorted()).toEqual([
       'CLEANUP_I18N_CACHE_CRON',
       'DATABASE_URL',
+      'INBOX_PORT',
       'JOBS_ENABLED',
       'LOG_LEVEL',
       'PORT',

@@ -9,13 +9,26 @@ import type { AddressInfo } from 'node:net'
 import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import {
+  createSmtpServer,
+  createTestDatabase,
+  type SmtpServer,
+  type TestDatabase,
+} from '@roundsman/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildApp } from '../../apps/api/src/app.ts'
+import { createMailer } from '../../apps/worker/src/email/createMailer.ts'
+import {
+  createInvoiceRenderer,
+  type InvoiceRenderer,
+} from '../../apps/worker/src/invoicePdf/createInvoiceRenderer.ts'
+import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
+import { createHandlers } from '../../apps/worker/src/jobs/index.ts'
 import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
 import { jobs } from '../../packages/jobs/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { createJobsClient } from '../../packages/runtime/src/client/index.ts'
+import { createJobsClient, type JobsClient } from '../../packages/runtime/src/client/index.ts'
+import { createWorker, migrateQueue, type Worker } from '../../packages/runtime/src/worker/index.ts'
 import { seedDemoData } from '../seed/seedDemoData.ts'
 import { freePort, runVerify } from './stack.ts'
 
@@ -23,6 +36,10 @@ let database: TestDatabase
 let prisma: PrismaClient
 let app: ReturnType<typeof buildApp>
 let apiUrl: string
+let jobsClient: JobsClient
+let smtp: SmtpServer
+let renderer: InvoiceRenderer
+let worker: Worker
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -33,19 +50,37 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   const logger = createLogger({ app: 'api', level: 'silent' })
+  await migrateQueue({ databaseUrl: database.url, jobs, log: logger })
+  jobsClient = createJobsClient({ databaseUrl: database.url, log: logger })
+  await jobsClient.start()
   app = buildApp({
     prisma,
-    // Nothing is enqueued here, so it need not be started.
-    jobsClient: createJobsClient({ databaseUrl: database.url, log: logger }),
+    jobsClient,
     jobs,
     jwtSecret: 'a secret of a test, long enough to be one',
     logger,
   })
   apiUrl = await app.listen({ port: 0, host: '127.0.0.1' })
+  smtp = await createSmtpServer()
+  renderer = createInvoiceRenderer()
+  const env = readWorkerEnvironment({ SMTP_URL: smtp.url })
+  const mailer = createMailer({ smtpUrl: smtp.url, from: env.MAIL_FROM })
+  worker = createWorker({
+    databaseUrl: database.url,
+    prisma,
+    jobs,
+    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    log: logger,
+  })
+  await worker.start()
 })
 
 afterAll(async () => {
   await app.close()
+  await worker.stop({ drainTimeoutMs: 0 })
+  await renderer.close()
+  await smtp.close()
+  await jobsClient.stop()
   await prisma.$disconnect()
   await database.drop()
 })
@@ -165,9 +200,9 @@ test('says that curl is missing', async () => {
 /** Hands every request on to the API, and replaces the answers that `when` picks. */
 function distort(when: (message: IncomingMessage) => boolean, [status, text]: [number, string]) {
   const answer = async (message: IncomingMessage, real: IncomingMessage, out: ServerResponse) => {
-    const body = (await real.toArray()).join('')
+    const body = Buffer.concat(await real.toArray())
     message.headers['x-real-status'] = String(real.statusCode)
-    message.headers['x-real-body'] = body
+    message.headers['x-real-body'] = body.toString()
     if (when(message)) out.writeHead(status, { 'content-type': 'application/json' }).end(text)
     else out.writeHead(real.statusCode ?? 500, real.headers).end(body)
   }

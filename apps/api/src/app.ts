@@ -9,7 +9,11 @@ import { authentication } from './plugins/authentication.ts'
 import { documentation } from './plugins/documentation.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
 import { authRoutes } from './routes/authRoutes.ts'
+import { deadLetterRoutes } from './routes/deadLetterRoutes.ts'
+import { emailRoutes } from './routes/emailRoutes.ts'
 import { healthRoutes } from './routes/healthRoutes.ts'
+import { invoicePdfRoutes } from './routes/invoicePdfRoutes.ts'
+import { invoiceRoutes } from './routes/invoiceRoutes.ts'
 import { jobRoutes } from './routes/jobRoutes.ts'
 import { jobRunRoutes } from './routes/jobRunRoutes.ts'
 import { previewSessionRoutes } from './routes/previewSessionRoutes.ts'
@@ -28,6 +32,8 @@ export interface AppOptions {
   logger?: FastifyBaseLogger
   /** Default: the system's clock. */
   now?: () => Date
+  /** What stands behind the @ in the ids of messages. Default `roundsman.localhost`. */
+  mailDomain?: string | undefined
   /** How long `/health/ready` waits for the database. Default 2,000 ms. */
   readinessTimeoutMs?: number
 }
@@ -43,6 +49,7 @@ const BODY_LIMIT_BYTES = 64 * 1024
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
   const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
+  const { mailDomain = 'roundsman.localhost' } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     // Unlike a counter, also unique in the log of many processes.
@@ -75,11 +82,15 @@ export function buildApp(options: AppOptions): FastifyInstance {
       reply.header('cache-control', 'no-store')
     })
     scope.register(authRoutes, { prisma })
-    scope.register(previewSessionRoutes, { prisma, now })
+    scope.register(previewSessionRoutes, { prisma, jobsClient, now })
     scope.register(publicPreviewRoutes, { prisma, now })
     scope.register(translationRoutes, { prisma, now })
+    scope.register(invoiceRoutes, { prisma, jobsClient, now })
+    scope.register(invoicePdfRoutes, { prisma, jobsClient })
+    scope.register(emailRoutes, { prisma, jobsClient, now, mailDomain })
     scope.register(jobRoutes, { prisma, jobsClient, jobs, now })
     scope.register(jobRunRoutes, { prisma, jobsClient })
+    scope.register(deadLetterRoutes, { prisma, jobs })
     scope.register(healthRoutes, { prisma, readinessTimeoutMs })
   })
   return app

@@ -22,6 +22,14 @@ const variables = {
     // The value is not repeated, of course.
     .min(32, `has fewer than 32 characters; ${MAKE_A_SECRET}`)
     .optional(),
+  /** What stands behind the @ in the ids of messages that are sent. Default: that of the application. */
+  MAIL_DOMAIN: z
+    .string()
+    .max(253)
+    .regex(/^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i, {
+      error: 'has to be a domain, such as example.com',
+    })
+    .optional(),
   /** Set by a supervisor that holds our standard input open: when it ends, so do we. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
 }

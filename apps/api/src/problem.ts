@@ -24,6 +24,23 @@ export class Problem extends Error {
   }
 }
 
+/** What is wrong with a part of the request: where it is, such as `body.lines.3.quantity`, and what to do better. */
+export interface RequestError {
+  path: string
+  message: string
+}
+
+/** Enough to see what is wrong; a body of thousands of lines may have it wrong in each. */
+const MAX_ERRORS = 100
+
+/** The answer to a request that does not match its schema, or what goes beyond one. */
+export function invalidRequest(errors: readonly RequestError[]): Problem {
+  return new Problem(400, {
+    detail: 'The request does not match what this address takes',
+    extensions: { errors: errors.slice(0, MAX_ERRORS) },
+  })
+}
+
 export const problemSchema = z
   .object({
     type: z.string().describe('Always about:blank: the status says what kind of problem it is'),
@@ -33,7 +50,9 @@ export const problemSchema = z
     errors: z
       .array(z.object({ path: z.string(), message: z.string() }))
       .optional()
-      .describe('When the request does not match its schema: each mismatch and where it is'),
+      .describe(
+        'When the request does not match its schema: the first 100 mismatches and where they are',
+      ),
   })
   .meta({ id: 'Problem', description: 'Problem document (RFC 9457)' })
 

@@ -52,7 +52,8 @@ async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Pr
     try {
       // The wish may have come while the database started.
       if (!stop.aborted) {
-        const app = buildApp({ prisma, jobsClient, jobs, jwtSecret: env.JWT_SECRET, logger })
+        const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
+        const app = buildApp({ prisma, jobsClient, jobs, jwtSecret, mailDomain, logger })
         await listen(app, env, logger, stop)
       }
     } finally {

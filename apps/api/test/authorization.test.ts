@@ -1,8 +1,10 @@
+import { cleanupI18nCache } from '@roundsman/jobs'
 import { createHmac } from 'node:crypto'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, JWT_SECRET, type TestApi } from './createTestApi.ts'
 import { expectProblem } from './expectProblem.ts'
+import { listQueue } from './listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -11,6 +13,13 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
+
+const invoice = {
+  customer: { name: 'Example GmbH', address: [] },
+  currency: 'EUR',
+  locale: 'de-DE',
+  lines: [{ description: 'Work', quantity: 1, unitPriceMinor: 100, taxRateBasisPoints: 1900 }],
+}
 
 /** Each with its answer to those who may. */
 const routes: {
@@ -76,6 +85,62 @@ const routes: {
   {
     request: { method: 'POST', url: `/api/preview-sessions/${UNKNOWN_ID}/revoke` },
     from: 'staff',
+    answer: 404,
+  },
+  {
+    request: { method: 'POST', url: '/api/invoices', payload: invoice },
+    from: 'staff',
+    answer: 201,
+  },
+  { request: { method: 'GET', url: '/api/invoices' }, from: 'staff', answer: 200 },
+  { request: { method: 'GET', url: `/api/invoices/${UNKNOWN_ID}` }, from: 'staff', answer: 404 },
+  {
+    request: {
+      method: 'PUT',
+      url: `/api/invoices/${UNKNOWN_ID}`,
+      payload: { ...invoice, version: 1 },
+    },
+    from: 'staff',
+    answer: 404,
+  },
+  {
+    request: { method: 'POST', url: `/api/invoices/${UNKNOWN_ID}/pdf` },
+    from: 'staff',
+    answer: 404,
+  },
+  {
+    request: { method: 'GET', url: `/api/invoices/${UNKNOWN_ID}/pdf` },
+    from: 'staff',
+    answer: 404,
+  },
+  {
+    request: { method: 'POST', url: `/api/invoices/${UNKNOWN_ID}/email`, payload: {} },
+    from: 'staff',
+    answer: 404,
+  },
+  { request: { method: 'GET', url: `/api/emails/${UNKNOWN_ID}` }, from: 'staff', answer: 404 },
+  { request: { method: 'GET', url: '/api/jobs/dead-letters' }, from: 'admin', answer: 200 },
+  {
+    request: {
+      method: 'POST',
+      url: '/api/jobs/dead-letters/redrive',
+      payload: { name: 'cleanupI18nCache', reason: 'why' },
+    },
+    from: 'admin',
+    answer: 200,
+  },
+  {
+    request: {
+      method: 'POST',
+      url: `/api/jobs/dead-letters/${UNKNOWN_ID}/redrive`,
+      payload: { reason: 'why' },
+    },
+    from: 'admin',
+    answer: 404,
+  },
+  {
+    request: { method: 'DELETE', url: `/api/jobs/dead-letters/${UNKNOWN_ID}` },
+    from: 'admin',
     answer: 404,
   },
 ]
@@ -208,7 +273,10 @@ it('covers every route that is not for anybody', async () => {
         .map(([method]) => `${method.toUpperCase()} ${path}`),
   )
   const covered = routes.map(({ request: { method, url } }) => {
-    const path = url.replace(UNKNOWN_ID, '{id}').replace('cleanupI18nCache', '{name}')
+    const path = url
+      .replace(`dead-letters/${UNKNOWN_ID}`, 'dead-letters/{queueJobId}')
+      .replace(UNKNOWN_ID, '{id}')
+      .replace('cleanupI18nCache', '{name}')
     return `${method} ${path}`
   })
   expect(covered.toSorted()).toEqual(guarded.toSorted())
@@ -232,10 +300,17 @@ it('does nothing for those whom it refuses', async () => {
       },
     ],
   })
+  const queueJobId = await prisma.$transaction((tx) =>
+    api.jobsClient.requestRun(tx, cleanupI18nCache, { actor: 'owner', reason: 'why' }),
+  )
+  // As a dead letter.
+  await prisma.$executeRaw`
+    update pgboss.job set state = 'failed', completed_on = now(), data = data || '{"trigger":"queue"}'
+    where id = ${queueJobId}::uuid`
   const state = async () => [
     await prisma.jobSchedule.findMany(),
     await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
-    await prisma.$queryRaw`select count(*)::int as count from pgboss.job`,
+    await listQueue(prisma),
   ]
   const before = await state()
   for (const path of [
@@ -244,6 +319,7 @@ it('does nothing for those whom it refuses', async () => {
     'cleanupI18nCache/resume',
     `runs/${running!.id}/cancel`,
     `runs/${blocked!.id}/approve`,
+    `dead-letters/${queueJobId}/redrive`,
   ]) {
     const request = {
       method: 'POST',
@@ -253,5 +329,8 @@ it('does nothing for those whom it refuses', async () => {
     expectProblem(await api.app.inject(request), 401)
     expectProblem(await api.as('staff', request), 403)
   }
+  const discard = { method: 'DELETE', url: `/api/jobs/dead-letters/${queueJobId}` } as const
+  expectProblem(await api.app.inject(discard), 401)
+  expectProblem(await api.as('staff', discard), 403)
   expect(await state()).toEqual(before)
 })

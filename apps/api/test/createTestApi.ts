@@ -40,8 +40,14 @@ export interface TestApi {
   close(): Promise<void>
 }
 
+export interface TestApiOptions {
+  /** For which jobs there are queues, as if a worker that knows them had started. Default: for all. */
+  queuesFor?: readonly Job[]
+}
+
 /** The real application on a database of its own, with a user of each role. */
-export async function createTestApi(): Promise<TestApi> {
+export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const { queuesFor = jobs } = options
   const database = await createTestDatabase()
   const prisma = createDatabaseClient({
     url: database.url,
@@ -52,11 +58,18 @@ export async function createTestApi(): Promise<TestApi> {
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
   const logger = createApiLogger({ level: 'debug', destination })
-  await migrateQueue({ databaseUrl: database.url, jobs, log: logger })
+  await migrateQueue({ databaseUrl: database.url, jobs: queuesFor, log: logger })
   const jobsClient = createJobsClient({ databaseUrl: database.url, log: logger })
   await jobsClient.start()
-  const options = { prisma, jobsClient, jobs, jwtSecret: JWT_SECRET, logger, now: clock.now }
-  const app = buildApp(options)
+  const app = buildApp({
+    prisma,
+    jobsClient,
+    jobs,
+    jwtSecret: JWT_SECRET,
+    mailDomain: 'mail.example.com',
+    logger,
+    now: clock.now,
+  })
   await app.ready()
 
   const passwordHash = await hashPassword(PASSWORD)

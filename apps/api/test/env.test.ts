@@ -84,3 +84,28 @@ for (const port of ['-1', '65536', '3000.5', 'http', '0x10', ' 3000']) {
     ])
   })
 }
+
+it('takes a domain for the ids of messages, and leaves it to the application otherwise', () => {
+  const read = (MAIL_DOMAIN?: string) =>
+    readApiEnvironment({ JWT_SECRET: SECRET, ...(MAIL_DOMAIN !== undefined && { MAIL_DOMAIN }) })
+  expect(read().MAIL_DOMAIN).toBeUndefined()
+  for (const domain of ['example.com', 'mail-1.Example.com', 'localhost']) {
+    expect(read(domain).MAIL_DOMAIN).toBe(domain)
+  }
+})
+
+for (const domain of [
+  '-',
+  'a@example.com',
+  'example.com>',
+  'example.com.',
+  'a b',
+  'a\nb',
+  'é.com',
+]) {
+  it(`refuses the domain ${JSON.stringify(domain)}`, () => {
+    expect(problemsOf({ MAIL_DOMAIN: domain, JWT_SECRET: SECRET })).toEqual([
+      expect.stringMatching(/^MAIL_DOMAIN: /),
+    ])
+  })
+}

@@ -1,8 +1,10 @@
 import type { PrismaClient } from '@roundsman/db'
+import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from './createTestApi.ts'
 import { expectProblem } from './expectProblem.ts'
+import { createInvoice, invoiceBody, markRendered, setWork } from './invoices.ts'
 import { listQueue } from './listQueue.ts'
 
 let api: TestApi
@@ -77,5 +79,64 @@ it('what is asked for of a job or a run is done if and only if its transaction c
 
     expect((await api.app.inject(request)).statusCode).toBeLessThan(300)
     expect({ path, ...(await state()) }).not.toEqual({ path, ...before })
+  }
+})
+
+it('what is asked for of an invoice, an e-mail, a preview or a dead letter as well', async () => {
+  const { prisma } = api
+  const ask = (id: string) => api.as('staff', { method: 'POST', url: `/api/invoices/${id}/pdf` })
+  const waiting = await createInvoice(api)
+  const ready = await createInvoice(api)
+  const deadLetters: string[] = []
+  for (let i = 0; i < 3; i += 1) {
+    const { id } = await createInvoice(api)
+    const { jobId } = (await ask(id)).json()
+    await setWork(prisma, jobId, 'failed', { code: 'font_missing', message: '' })
+    deadLetters.push(jobId)
+  }
+  await ask(ready.id)
+  await markRendered(prisma, ready)
+
+  const state = async () => ({
+    sessions: await prisma.previewSession.findMany({ orderBy: { id: 'asc' } }),
+    invoices: await prisma.invoice.findMany({
+      include: { lines: { orderBy: { position: 'asc' } } },
+      orderBy: { id: 'asc' },
+    }),
+    pdfs: await prisma.invoicePdf.findMany({ orderBy: { id: 'asc' } }),
+    messages: await prisma.emailMessage.findMany({ orderBy: { id: 'asc' } }),
+    queue: await listQueue(prisma),
+  })
+  const requests: InjectOptions[] = [
+    { url: '/api/preview-sessions', payload: { label: 'Acme', ttlSeconds: 60 } },
+    { url: '/api/invoices', payload: invoiceBody() },
+    { url: `/api/invoices/${waiting.id}/pdf` },
+    { url: `/api/invoices/${waiting.id}/email`, payload: { to: 'a@example.com' } },
+    { url: `/api/invoices/${ready.id}/email`, payload: { to: 'a@example.com' } },
+    {
+      method: 'PUT',
+      url: `/api/invoices/${waiting.id}`,
+      payload: invoiceBody({ version: 1, notes: 'changed' }),
+    },
+    { url: `/api/jobs/dead-letters/${deadLetters[0]}/redrive`, payload: { reason: 'why' } },
+    {
+      url: '/api/jobs/dead-letters/redrive',
+      payload: { name: 'renderInvoicePdf', reason: 'why', queueJobIds: [deadLetters[1]] },
+    },
+    { method: 'DELETE', url: `/api/jobs/dead-letters/${deadLetters[2]}` },
+  ]
+  for (const request of requests) {
+    const authorized = {
+      method: 'POST',
+      ...request,
+      headers: { authorization: `Bearer ${api.app.issueToken(api.userIds.admin)}` },
+    } as const
+    const { url } = request
+    const before = await state()
+    expectProblem(await app.inject(authorized), 500)
+    expect({ url, ...(await state()) }).toEqual({ url, ...before })
+
+    expect((await api.app.inject(authorized)).statusCode).toBeLessThan(300)
+    expect({ url, ...(await state()) }).not.toEqual({ url, ...before })
   }
 })

@@ -5,10 +5,12 @@ import {
   readEnvironment,
   switchVariable,
 } from '@roundsman/process'
-import { jobs as catalogue } from '@roundsman/jobs'
+import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
 import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
 import { z } from 'zod'
 import { cronVariable } from './cronVariable.ts'
+import { mailVariables } from './mailVariables.ts'
+import { readSeller, sellerVariables } from './seller.ts'
 
 export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
 
@@ -31,6 +33,8 @@ const variables = {
     default: 90,
     unit: 'days',
   }),
+  ...sellerVariables,
+  ...mailVariables,
   ...Object.fromEntries(
     scheduled.map(({ name, schedule }) => [
       cronVariable(name),
@@ -41,7 +45,7 @@ const variables = {
 
 /**
  * The worker's variables, and the catalogue as they adjust it: each scheduled job has a cron variable,
- * CLEANUP_PREVIEW_SESSIONS_CRON for cleanupPreviewSessions.
+ * CLEANUP_PREVIEW_SESSIONS_CRON for cleanupPreviewSessions, and mail has its limit.
  * @throws EnvironmentError naming every variable that needs attention
  */
 export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
@@ -49,16 +53,21 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
     requiredInProduction: databaseRequiredInProduction,
   })
   const { NODE_ENV, HOST = NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1' } = env
-  return { ...env, HOST, jobs: applyCronVariables(catalogue, env) }
+  const seller = readSeller(env, NODE_ENV === 'production')
+  return { ...env, HOST, seller, jobs: adjustJobs(catalogue, env) }
 }
 
-function applyCronVariables<const Jobs extends readonly Job[]>(
+function adjustJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
-  env: Record<string, unknown>,
+  env: Record<string, unknown> & { SMTP_MAX_PER_SECOND: number },
 ): Jobs {
-  const apply = (job: Job) =>
-    isScheduled(job) ? reschedule(job, env[cronVariable(job.name)] as string) : job
-  return jobs.map(apply) as readonly Job[] as Jobs
+  const adjust = (job: Job): Job => {
+    if (job.name === dispatchEmail.name) {
+      return { ...job, rateLimit: { limit: env.SMTP_MAX_PER_SECOND, perMs: 1_000 } }
+    }
+    return isScheduled(job) ? reschedule(job, env[cronVariable(job.name)] as string) : job
+  }
+  return jobs.map(adjust) as readonly Job[] as Jobs
 }
 
 function cronExpression(defaultCron: string, timeZone: string) {

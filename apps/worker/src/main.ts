@@ -10,10 +10,13 @@ import { createWorker } from '@roundsman/runtime/worker'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'
+import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
 import { buildHealth } from './health.ts'
+import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
+import { jobsToLeave } from './jobsToLeave.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
 
 process.exit(await run())
@@ -119,11 +122,14 @@ async function runJobs(
     applicationName: 'roundsman worker',
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
   })
+  const renderer = createInvoiceRenderer()
+  const mailer = openMailer(env)
   const worker = createWorker({
     databaseUrl,
     prisma,
     jobs: env.jobs,
-    handlers: createHandlers(env),
+    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    leave: jobsToLeave(env, log),
     log,
     concurrency: env.WORKER_CONCURRENCY,
     drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
@@ -139,6 +145,8 @@ async function runJobs(
   } catch (error) {
     throw explainQueueError(error) ?? error
   } finally {
+    await renderer.close()
+    mailer?.close()
     await disconnect(prisma)
   }
 }

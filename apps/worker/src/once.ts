@@ -6,27 +6,33 @@ import { describePayloadError, JobError, type Job } from '@roundsman/runtime/con
 import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
 import { pino } from 'pino'
 import { disconnect } from './disconnect.ts'
+import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
+import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
 
 /** Contract of `pnpm worker:once`, for scripts and for schedulers of other makes. */
 const EXIT = { success: 0, failed: 1, usage: 2, alreadyRunning: 3 } as const
 
-const USAGE = `Usage: pnpm worker:once <job> [--dry-run] [--payload JSON] [--json]
+const USAGE = `Usage: pnpm worker:once <job> [--dry-run] [--payload JSON | --dead-letter ID] [--json]
 
-  --dry-run       roll everything back; the run is recorded as a dry run
-  --payload JSON  what the job is given; default {}
-  --json          print the run as JSON
+  --dry-run         roll everything back; the run is recorded as a dry run
+  --payload JSON    what the job is given; default {}
+  --dead-letter ID  work of this job that was given up: with its payload, as its next attempt
+  --json            print the run as JSON
 
 Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running already`
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 class UsageError extends Error {}
 
 interface Request {
   job: Job
   payload: unknown
+  deadLetter: string | undefined
   isDryRun: boolean
   asJson: boolean
 }
@@ -59,8 +65,17 @@ function readArguments(args: string[], jobs: readonly Job[]): Request {
   if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
   const job = jobs.find((candidate) => candidate.name === name)
   if (!job) throw new UsageError(`There is no job "${name}". These are known:\n${list}`)
-  const payload = readPayload(values.payload, job)
-  return { job, payload, isDryRun: values['dry-run'] ?? false, asJson: values.json ?? false }
+  const deadLetter = values['dead-letter']
+  const isDryRun = values['dry-run'] ?? false
+  if (deadLetter !== undefined) {
+    if (values.payload !== undefined) throw new UsageError('A dead letter has its own payload')
+    if (isDryRun) throw new UsageError("A dead letter's next attempt is a real one: no --dry-run")
+    if (!UUID.test(deadLetter))
+      throw new UsageError(`"${deadLetter}" is not the id of a dead letter`)
+  }
+  // What a dead letter carries is for its run to refuse.
+  const payload = deadLetter === undefined ? readPayload(values.payload, job) : undefined
+  return { job, payload, deadLetter, isDryRun, asJson: values.json ?? false }
 }
 
 function parse(args: string[]) {
@@ -71,6 +86,7 @@ function parse(args: string[]) {
       options: {
         'dry-run': { type: 'boolean' },
         payload: { type: 'string' },
+        'dead-letter': { type: 'string' },
         json: { type: 'boolean' },
       },
     })
@@ -106,14 +122,17 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
   wish.addEventListener('abort', () => {
     stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
   })
+  const renderer = createInvoiceRenderer()
+  const mailer = openMailer(env)
   try {
-    const handlers = createHandlers(env)
+    const handlers = createHandlers({ env, prisma, renderer, mailer })
     return await runOnce({
       databaseUrl: database.url,
       prisma,
       job: request.job,
       handler: handlers[request.job.name as keyof typeof handlers],
       payload: request.payload,
+      ...(request.deadLetter !== undefined && { deadLetter: request.deadLetter }),
       dryRun: request.isDryRun,
       actor: currentUser(),
       log,
@@ -122,6 +141,8 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
   } catch (error) {
     throw explainQueueError(error) ?? error
   } finally {
+    await renderer.close()
+    mailer?.close()
     await disconnect(prisma)
     await database.release()
   }
@@ -155,6 +176,9 @@ function report({ job, asJson }: Request, result: RunOnceResult): number {
         process.stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
       }
       return EXIT.alreadyRunning
+    case 'noDeadLetter':
+      process.stderr.write(`${job.name} has no dead letter ${result.queueJobId}\n`)
+      return EXIT.usage
     case 'lost':
       if (!asJson)
         process.stdout.write(`${job.name}: lost, another worker ended run ${result.runId}\n`)

@@ -8,7 +8,8 @@ export async function enqueue({ url, prisma }: WorkerDatabase, job: Job): Promis
   const client = createJobsClient({ databaseUrl: url, log: pino({ level: 'silent' }) })
   await client.start()
   try {
-    return await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+    return queueJobId
   } finally {
     await client.stop()
   }

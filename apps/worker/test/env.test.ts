@@ -27,6 +27,11 @@ describe('without any variable', () => {
       NODE_ENV: 'development',
       DATABASE_URL: undefined,
       DATA_DIR: join(WORKSPACE, '.data'),
+      seller: {
+        name: 'Example Company',
+        address: ['1 Example Street', 'EX1 1EX Example Town'],
+        email: 'billing@example.com',
+      },
       LOG_LEVEL: 'info',
       ROUNDSMAN_SUPERVISED: false,
       HOST: '127.0.0.1',
@@ -40,6 +45,8 @@ describe('without any variable', () => {
       JOB_RUN_RETENTION_DAYS: 30,
       JOB_RUN_FAILED_RETENTION_DAYS: 90,
       PRUNE_JOB_RUNS_CRON: '30 3 * * *',
+      MAIL_FROM: { name: '', address: 'no-reply@roundsman.localhost' },
+      SMTP_MAX_PER_SECOND: 10,
       jobs,
     })
   })
@@ -127,6 +134,75 @@ describe('JOBS_ENABLED', () => {
   )
 })
 
+describe('the issuer of invoices', () => {
+  it('is read with its lines', () => {
+    const { seller } = readWorkerEnvironment({
+      SELLER_NAME: 'Some Company',
+      SELLER_ADDRESS: '1 Some Street; 12345 Some Town;',
+      SELLER_TAX_ID: 'XX123',
+      SELLER_BANK_DETAILS: 'IBAN XX00 0000',
+    })
+    expect(seller).toEqual({
+      name: 'Some Company',
+      address: ['1 Some Street', '12345 Some Town'],
+      taxId: 'XX123',
+      bankDetails: ['IBAN XX00 0000'],
+    })
+  })
+
+  it('is nobody in production, unless it is named', () => {
+    const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://db.example/product' }
+    expect(readWorkerEnvironment(production).seller).toBeNull()
+  })
+})
+
+describe('mail', () => {
+  const rateLimitOf = (name: string, source: NodeJS.ProcessEnv) =>
+    readWorkerEnvironment(source).jobs.find((job) => job.name === name)?.rateLimit
+
+  it('has a server, a sender and a limit', () => {
+    const env = readWorkerEnvironment({
+      SMTP_URL: 'smtps://user:password@mail.example.com',
+      MAIL_FROM: 'Example <billing@example.com>',
+      SMTP_MAX_PER_SECOND: '3',
+    })
+
+    expect(env.SMTP_URL).toBe('smtps://user:password@mail.example.com')
+    expect(env.MAIL_FROM).toEqual({ name: 'Example', address: 'billing@example.com' })
+  })
+
+  it('is limited as the variable says, and nothing else is', () => {
+    expect(rateLimitOf('dispatchEmail', {})).toEqual({ limit: 10, perMs: 1_000 })
+    const source = { SMTP_MAX_PER_SECOND: '250' }
+    expect(rateLimitOf('dispatchEmail', source)).toEqual({ limit: 250, perMs: 1_000 })
+    expect(rateLimitOf('renderInvoicePdf', source)).toBeNull()
+  })
+
+  it.each(['mail.example.com', 'https://mail.example.com', 'smtp://u:hunter2@', 'smtp://h?pool=1'])(
+    'refuses the server %s without repeating it',
+    (text) => {
+      const problems = problemsOf({ SMTP_URL: text })
+
+      expect(problems).toEqual([
+        expect.stringMatching(/^SMTP_URL: is not a mail server's URL; set smtp:\/\/user:password@/),
+      ])
+      expect(problems.join('')).not.toContain('hunter2')
+    },
+  )
+
+  it.each(['0', '1001', 'many'])('refuses the limit %s', (text) => {
+    expect(problemsOf({ SMTP_MAX_PER_SECOND: text })).toEqual([
+      expect.stringMatching(/^SMTP_MAX_PER_SECOND: .*set a whole number from 1 to 1000/),
+    ])
+  })
+
+  it('refuses a sender that is not one', () => {
+    expect(problemsOf({ MAIL_FROM: 'Example' })).toEqual([
+      expect.stringMatching(/^MAIL_FROM: "Example" is not an e-mail address; set one such as/),
+    ])
+  })
+})
+
 describe('cron variables', () => {
   it.each((jobs as readonly Job[]).filter(isScheduled))('$name has one', ({ name }) => {
     expect(cronOf({ [cronVariable(name)]: '7 7 7 7 *' }, name)).toBe('7 7 7 7 *')
@@ -137,13 +213,13 @@ describe('cron variables', () => {
   })
 
   it('change one schedule and nothing else', () => {
-    const [sessions, cache, prune] = jobs
+    const [sessions, cache, ...others] = jobs
     const changed = readWorkerEnvironment({ CLEANUP_I18N_CACHE_CRON: '0 4 * * *' }).jobs
 
     expect(changed).toEqual([
       sessions,
       { ...cache, schedule: { ...cache.schedule, cron: '0 4 * * *' } },
-      prune,
+      ...others,
     ])
     expect(cache.schedule?.cron).toBe('0 3 * * *')
   })

@@ -17,7 +17,7 @@ const LOCK = 4_711
  */
 export async function holdRow(
   prisma: PrismaClient,
-  table: 'PreviewSession' | 'I18nCacheEntry',
+  table: 'PreviewSession' | 'I18nCacheEntry' | 'EmailMessage',
   condition: string,
 ): Promise<HeldRow> {
   await prisma.$executeRawUnsafe(`

@@ -12,6 +12,7 @@ import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../src/once.ts')
 const JOB = cleanupPreviewSessions.name
+const NOWHERE = '01a20e26-367c-766a-a085-72e882269712'
 
 let database: WorkerDatabase
 beforeAll(async () => {
@@ -249,14 +250,55 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
       [JOB, '--payload', 'null'],
       [expect.stringMatching(/^--payload does not fit /)],
     ],
+    [
+      'a dead letter and a payload',
+      [JOB, '--dead-letter', NOWHERE, '--payload', '{}'],
+      ['A dead letter has its own payload'],
+    ],
+    [
+      'a dead letter, dry',
+      [JOB, '--dead-letter', NOWHERE, '--dry-run'],
+      ["A dead letter's next attempt is a real one: no --dry-run"],
+    ],
+    [
+      'a dead letter that is no id',
+      [JOB, '--dead-letter', 'x'],
+      ['"x" is not the id of a dead letter'],
+    ],
   ])('%s', async (_, args, explanation) => {
     const { code, stdout, stderr } = await runOnce(['--json', ...args])
 
     expect(code).toBe(2)
     expect(stdout).toEqual([])
     expect(stderr.slice(0, explanation.length)).toEqual(explanation)
-    expect(stderr).toContain('Usage: pnpm worker:once <job> [--dry-run] [--payload JSON] [--json]')
+    expect(stderr).toContain(
+      'Usage: pnpm worker:once <job> [--dry-run] [--payload JSON | --dead-letter ID] [--json]',
+    )
     expect(stderr.join('\n')).not.toMatch(/^ +at /m)
+    expect(await runs()).toEqual([])
+  })
+})
+
+describe('a dead letter', () => {
+  it('gets its next attempt, with its own payload', async () => {
+    const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
+      insert into pgboss.job (name, data, state, retry_count, started_on, completed_on)
+      values (${JOB}, '{"payload": {}, "trigger": "queue"}', 'failed', 2, now(), now()) returning id::text`
+
+    const { code } = await runOnce([JOB, '--dead-letter', id])
+
+    expect(code).toBe(0)
+    expect(await runs()).toMatchObject([{ queueJobId: id, attempt: 4, status: 'success' }])
+    expect(
+      await database.prisma.$queryRaw`select state::text from pgboss.job where id = ${id}::uuid`,
+    ).toEqual([{ state: 'completed' }])
+  })
+
+  it('that is none exits with 2', async () => {
+    const { code, stderr } = await runOnce([JOB, '--dead-letter', NOWHERE])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${JOB} has no dead letter ${NOWHERE}`)
     expect(await runs()).toEqual([])
   })
 })

@@ -1,10 +1,19 @@
 export { createProxy, type Proxy } from './createProxy.ts'
 export {
+  createSmtpServer,
+  type CreateSmtpServerOptions,
+  type ReceivedMessage,
+  type SmtpMoment,
+  type SmtpReaction,
+  type SmtpServer,
+} from './createSmtpServer.ts'
+export {
   createTestDatabase,
   type CreateTestDatabaseOptions,
   type TestDatabase,
 } from './createTestDatabase.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
+export { localhostCertificate } from './localhostCertificate.ts'
 export {
   spawnProcess,
   type ProcessExit,

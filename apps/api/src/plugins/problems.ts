@@ -1,9 +1,10 @@
+import { QueueMissingError } from '@roundsman/runtime/client'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { Problem, problemDocument } from '../problem.ts'
+import { invalidRequest, Problem, problemDocument } from '../problem.ts'
 
 /** Every failure is answered with a problem document (RFC 9457), also where no route was found. */
 export const problems = fastifyPlugin(async (app) => {
@@ -64,6 +65,13 @@ const DETAILS: Record<string, string> = {
 function toProblem(error: FastifyError): Problem {
   if (error instanceof Problem) return error
   if (hasZodFastifySchemaValidationErrors(error)) return toValidationProblem(error)
+  // Not for a second attempt of the caller's to solve: somebody has to act, and this says how.
+  if (error instanceof QueueMissingError) {
+    return new Problem(503, {
+      detail:
+        'What this takes is not in the queue’s database yet: start a worker of this version once, which adds it',
+    })
+  }
   const status = error.statusCode ?? 500
   if (status >= 400 && status < 500) {
     return new Problem(status, {
@@ -96,10 +104,7 @@ function toValidationProblem(
       )
     },
   )
-  return new Problem(400, {
-    detail: 'The request does not match what this address takes',
-    extensions: { errors },
-  })
+  return invalidRequest(errors)
 }
 
 function send(reply: FastifyReply, { statusCode, message, headers, extensions }: Problem): void {

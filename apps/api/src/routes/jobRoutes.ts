@@ -142,7 +142,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         }),
         response: {
           202: z.object({ queueJobId: z.guid().describe('Its runs carry it') }),
-          ...problemResponses(400, 401, 403, 404, 413, 415),
+          ...problemResponses(400, 401, 403, 404, 413, 415, 503),
         },
       },
     },

@@ -203,7 +203,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
             queueJobId: z.guid().describe('The new run carries it'),
             rows: z.int().describe('How many rows it may change'),
           }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },
       },
     },

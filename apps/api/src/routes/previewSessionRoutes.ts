@@ -1,4 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
+import { emit } from '@roundsman/jobs/hooks'
+import type { JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
@@ -6,6 +8,7 @@ import { hashPreviewToken } from '../hashPreviewToken.ts'
 import { instant } from '../instant.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { storableText } from '../storableText.ts'
+import { transact } from '../transact.ts'
 
 const TOKEN_BYTES = 32
 const LONGEST_TTL_SECONDS = 30 * 24 * 60 * 60
@@ -23,8 +26,9 @@ const createBody = z
 /** Links under which a customer sees unpublished content for a while. */
 export const previewSessionRoutes: FastifyPluginAsyncZod<{
   prisma: PrismaClient
+  jobsClient: JobsClient
   now: () => Date
-}> = async (app, { prisma, now }) => {
+}> = async (app, { prisma, jobsClient, now }) => {
   app.post(
     '/api/preview-sessions',
     {
@@ -38,7 +42,7 @@ export const previewSessionRoutes: FastifyPluginAsyncZod<{
         body: createBody,
         response: {
           201: z.object({ id: z.guid(), token: z.string(), expiresAt: z.iso.datetime() }),
-          ...problemResponses(400, 401, 403, 413, 415),
+          ...problemResponses(400, 401, 403, 413, 415, 503),
         },
       },
     },
@@ -47,9 +51,13 @@ export const previewSessionRoutes: FastifyPluginAsyncZod<{
       const createdAt = now()
       const expiresAt =
         body.expiresAt ?? new Date(createdAt.getTime() + (body.ttlSeconds ?? 0) * 1_000)
-      const { id } = await prisma.previewSession.create({
-        data: { tokenHash: hashPreviewToken(token), label: body.label, expiresAt, createdAt },
-        select: { id: true },
+      const id = await transact(prisma, async (tx) => {
+        const created = await tx.previewSession.create({
+          data: { tokenHash: hashPreviewToken(token), label: body.label, expiresAt, createdAt },
+          select: { id: true },
+        })
+        await emit(tx, jobsClient.enqueue, 'previewCreated', { previewSessionId: created.id })
+        return created.id
       })
       return reply.code(201).send({ id, token, expiresAt: expiresAt.toISOString() })
     },

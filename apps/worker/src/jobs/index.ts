@@ -1,18 +1,37 @@
+import type { PrismaClient } from '@roundsman/db'
 import type { jobs } from '@roundsman/jobs'
 import type { HandlersFor } from '@roundsman/runtime/contract'
+import type { Mailer } from '../email/createMailer.ts'
 import type { WorkerEnvironment } from '../env.ts'
+import type { InvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
 import { cleanupI18nCache } from './cleanupI18nCache.ts'
 import { cleanupPreviewSessions } from './cleanupPreviewSessions.ts'
-import { pruneJobRuns } from './pruneJobRuns.ts'
+import { dispatchEmail } from './dispatchEmail.ts'
 import type { Transaction } from './handler.ts'
+import { pruneJobRuns } from './pruneJobRuns.ts'
+import { renderInvoicePdf } from './renderInvoicePdf.ts'
 
-/** A handler for every job of the catalogue: one that is missing is a type error here. */
-export function createHandlers(
+export interface HandlerDependencies {
   env: Pick<
     WorkerEnvironment,
-    'I18N_CACHE_MAX_AGE_DAYS' | 'JOB_RUN_RETENTION_DAYS' | 'JOB_RUN_FAILED_RETENTION_DAYS'
-  >,
-): HandlersFor<typeof jobs, Transaction> {
+    | 'I18N_CACHE_MAX_AGE_DAYS'
+    | 'JOB_RUN_RETENTION_DAYS'
+    | 'JOB_RUN_FAILED_RETENTION_DAYS'
+    | 'seller'
+  >
+  prisma: PrismaClient
+  renderer: Pick<InvoiceRenderer, 'render'>
+  /** Null when the environment names no mail server. */
+  mailer: Pick<Mailer, 'send'> | null
+}
+
+/** A handler for every job of the catalogue: one that is missing is a type error here. */
+export function createHandlers({
+  env,
+  prisma,
+  renderer,
+  mailer,
+}: HandlerDependencies): HandlersFor<typeof jobs, Transaction> {
   return {
     cleanupPreviewSessions,
     cleanupI18nCache: cleanupI18nCache({ maxAgeDays: env.I18N_CACHE_MAX_AGE_DAYS }),
@@ -20,5 +39,7 @@ export function createHandlers(
       days: env.JOB_RUN_RETENTION_DAYS,
       failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
     }),
+    renderInvoicePdf: renderInvoicePdf({ prisma, renderer, seller: env.seller }),
+    dispatchEmail: dispatchEmail({ prisma, mailer }),
   }
 }

@@ -1,9 +1,10 @@
 import { fromPrisma, type PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
-import { v7 as uuid } from 'uuid'
-import { describePayloadError, JobError, type Job, type PayloadOf } from '../contract/index.ts'
+import { z } from 'zod'
+import type { Enqueue, EnqueueResult, Job, WorkItem } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
+import { enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
 
@@ -12,18 +13,25 @@ export interface JobsClientOptions {
   log: Logger
 }
 
-/** All of it happens in the caller's transaction: if and only if that commits. */
+/**
+ * All of it happens in the caller's transaction: if and only if that commits.
+ *
+ * What puts work into the queue throws JobError `payload_invalid`, with zod's issues in its details, before
+ * anything is written, and QueueMissingError where no worker has ever known the job.
+ */
 export interface JobsClient {
   start(): Promise<void>
   stop(): Promise<void>
+  enqueue: Enqueue<PrismaTransactionLike>
+  /** Any number of pieces of work, with one statement. The results stand in the order of the items. */
+  enqueueMany<J extends Job>(
+    tx: PrismaTransactionLike,
+    job: J,
+    items: readonly WorkItem<J>[],
+  ): Promise<EnqueueResult[]>
   /**
-   * Enqueues a piece of work and returns its id.
-   * @throws JobError `payload_invalid`, before anything is written
-   */
-  enqueue<J extends Job>(tx: PrismaTransactionLike, job: J, payload: PayloadOf<J>): Promise<string>
-  /**
-   * Enqueues a run that a person wants, now or, where another one is under way, after it.
-   * @throws JobError `payload_invalid`, before anything is written
+   * Enqueues a run that a person wants, now or, where another one is under way, after it. Returns the
+   * work's id in the queue.
    */
   requestRun(
     tx: PrismaTransactionLike,
@@ -55,12 +63,22 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
 
   async function send(
     tx: PrismaTransactionLike,
-    name: string,
+    job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    const id = uuid()
-    await boss.send(name, envelope, { id, db: fromPrisma(tx) })
-    return id
+    return (await enqueueOne(boss, fromPrisma(tx), job, { envelope })).queueJobId
+  }
+
+  async function enqueueMany<J extends Job>(
+    tx: PrismaTransactionLike,
+    job: J,
+    items: readonly WorkItem<J>[],
+  ): Promise<EnqueueResult[]> {
+    const work = items.map(({ payload, options }) => ({
+      envelope: { payload, trigger: 'queue' as const },
+      options,
+    }))
+    return await enqueueWork(boss, fromPrisma(tx), job, work)
   }
 
   return {
@@ -71,26 +89,24 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
       await boss.stop({ graceful: false, close: false })
       await database.close()
     },
-    async enqueue(tx, job, payload) {
-      checkPayload(job, payload)
-      return await send(tx, job.name, { payload, trigger: 'queue' })
+    async enqueue(tx, job, payload, options = {}) {
+      const envelope: Envelope = { payload, trigger: 'queue' }
+      return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
     },
+    enqueueMany,
     async requestRun(tx, job, { actor, reason, dryRun = false, payload = {} }) {
-      checkPayload(job, payload)
-      return await send(tx, job.name, { payload, trigger: 'manual', actor, reason, dryRun })
+      return await send(tx, job, { payload, trigger: 'manual', actor, reason, dryRun })
     },
     async approveRun(tx, runId, { actor, reason }) {
       const approval: Approval = await takeApproval(tx, runId, actor)
       if (approval.kind !== 'taken') return approval
       const { name, payload, rows } = approval
       const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
-      return { kind: 'approved', queueJobId: await send(tx, name, envelope), rows }
+      return {
+        kind: 'approved',
+        queueJobId: await send(tx, { name, payload: z.unknown() }, envelope),
+        rows,
+      }
     },
   }
-}
-
-function checkPayload(job: Job, payload: unknown): void {
-  const parsed = job.payload.safeParse(payload)
-  if (parsed.success) return
-  throw new JobError('payload_invalid', describePayloadError(parsed.error), { retryable: false })
 }

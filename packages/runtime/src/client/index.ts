@@ -1,4 +1,5 @@
 export { QueueSchemaError } from '../queue/boss.ts'
+export { QueueMissingError } from '../queue/enqueueWork.ts'
 export { cancelRun, pauseJob, resumeJob, type Request } from './controlJobs.ts'
 export {
   createJobsClient,
@@ -6,3 +7,13 @@ export {
   type JobsClient,
   type JobsClientOptions,
 } from './createJobsClient.ts'
+export {
+  discardDeadLetter,
+  findDeadLetterName,
+  listDeadLetters,
+  redriveDeadLetters,
+  type DeadLetter,
+  type DeadLetterPosition,
+  type DeadLetterQuery,
+} from './deadLetters.ts'
+export { findManyWork, findWork, type WorkState } from './findWork.ts'

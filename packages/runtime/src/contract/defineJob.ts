@@ -16,6 +16,7 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly timeoutMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
+  readonly rateLimit: RateLimit | null
   readonly guard: Guard | null
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
@@ -29,6 +30,15 @@ export interface Schedule {
   readonly missed: MissedPolicy
   readonly catchUpMs: number
   readonly overlap: OverlapPolicy
+}
+
+/**
+ * At most so many starts in so much time, over all workers: evenly spaced, with at most a tenth of them at
+ * once. Every attempt counts.
+ */
+export interface RateLimit {
+  readonly limit: number
+  readonly perMs: number
 }
 
 /** How much one run may change before somebody has to approve it. */
@@ -87,6 +97,8 @@ export interface JobOptions<Name extends string, Payload> {
   retry?: Partial<RetryPolicy>
   /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
   concurrency?: number
+  /** How often it may start, for the sake of what it calls. Default: as often as there is work. */
+  rateLimit?: RateLimit
   /**
    * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as
    * failed with code `guard_blocked`, until somebody approves it. Its handler has to ask `ctx.guard`.
@@ -119,6 +131,12 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     retry: { limit: 2, delayMs: 5_000, maxDelayMs: 5 * 60_000, ...options.retry },
     concurrency: options.concurrency
       ? positive(options.name, 'concurrency', options.concurrency)
+      : null,
+    rateLimit: options.rateLimit
+      ? {
+          limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),
+          perMs: positive(options.name, 'rateLimit.perMs', options.rateLimit.perMs),
+        }
       : null,
     guard: options.guard ? checkGuard(options.name, options.guard) : null,
     isExclusive: schedule !== null && schedule.overlap !== 'allow',

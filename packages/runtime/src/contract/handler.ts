@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Job } from './defineJob.ts'
+import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 
 export type JsonValue =
   | string
@@ -66,6 +67,13 @@ export interface RunContext<Payload, Tx> {
    * @throws JobError `guard_blocked` when more is due than the guard allows
    */
   guard(count: GuardCount<Tx>): Promise<void>
+  /** Puts further work into the queue, in a transaction of this run: with its batch, or not at all. */
+  enqueue<J extends Job>(
+    tx: Tx,
+    job: J,
+    payload: PayloadOf<J>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>
   /** How far the run is. Kept at most once a second, so it may be called as often as is convenient. */
   progress(done: number, total?: number): void
 }

@@ -10,12 +10,14 @@ export {
   type JobOptions,
   type MissedPolicy,
   type OverlapPolicy,
+  type RateLimit,
   type RetryPolicy,
   type Schedule,
   type ScheduledJob,
   type ScheduleOptions,
 } from './defineJob.ts'
 export { describePayloadError } from './describePayloadError.ts'
+export type { Enqueue, EnqueueOptions, EnqueueResult, WorkItem } from './enqueue.ts'
 export {
   JOB_TRIGGERS,
   type Counts,

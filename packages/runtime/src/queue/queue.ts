@@ -1,8 +1,20 @@
-import type { Db, Job as QueueJob, PgBoss } from 'pg-boss'
+import {
+  fromPrisma,
+  type Db,
+  type Job as QueueJob,
+  type PgBoss,
+  type PrismaTransactionLike,
+} from 'pg-boss'
 import type { Logger } from 'pino'
-import type { Job } from '../contract/index.ts'
+import type { Enqueue, Job } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
+import {
+  DEAD_LETTER_INDEX_SQL,
+  KEEP_DEAD_LETTERS_SQL,
+  TAKE_DEAD_LETTER_SQL,
+} from './deadLetters.ts'
+import { enqueueOne } from './enqueueWork.ts'
 import type { Session } from './session.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -30,6 +42,10 @@ export interface Queue {
   send(tx: Connection, name: string, envelope: Envelope, options: { id: string }): Promise<void>
   /** Takes up to `limit` pieces of work in the caller's transaction: rolled back, they were never taken. */
   take(tx: Connection, name: string, limit: number): Promise<Delivery[]>
+  /** Takes one that was given up, for a single further attempt; null when there is none with this id. */
+  takeDeadLetter(tx: Connection, name: string, queueJobId: string): Promise<Delivery | null>
+  /** Enqueues in a handler's own transaction. */
+  enqueue: Enqueue<PrismaTransactionLike>
   /** All of one job. */
   complete(tx: Connection, deliveries: readonly DeliveryRef[]): Promise<void>
   /**
@@ -96,6 +112,14 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
       const jobs = await boss.fetch<Envelope>(name, { batchSize: limit, db: asDb(tx) })
       return jobs.map(toDelivery)
     },
+    async takeDeadLetter(tx, name, queueJobId) {
+      const { rows } = await tx.query<QueueJob<Envelope>>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
+      return rows[0] ? toDelivery(rows[0]) : null
+    },
+    async enqueue(tx, job, payload, options) {
+      const envelope: Envelope = { payload, trigger: 'queue' }
+      return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
+    },
     async complete(tx, deliveries) {
       const [first] = deliveries
       if (first) await boss.complete(first.name, deliveries.map(toAttempt), null, { db: asDb(tx) })
@@ -118,6 +142,7 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
         await adjust('retry_limit = greatest(job.retry_limit, job.retry_count + 1)', 'active')
       await boss.fail(first.name, attempts, error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
+      else await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
     },
     async unfinished(tx, names) {
       const { rows } = await tx.query<{ name: string }>(
@@ -145,6 +170,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
   boss.on('error', () => undefined)
   await startBoss(boss)
   try {
+    await database.query(DEAD_LETTER_INDEX_SQL)
     await declareQueues(boss, jobs)
   } finally {
     await boss.stop({ graceful: false, close: false })

@@ -31,6 +31,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
   concurrency?: number
   /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
   drainTimeoutMs?: number
+  /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
+  leave?: readonly string[]
   /** Default: the system's time. */
   now?: () => Date
   /** Default: node-cron, every second. */
@@ -86,6 +88,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const running = new Set<Promise<void>>()
   const lanes = new Map<string, Lane>()
   for (const job of jobs) {
+    if (options.leave?.includes(job.name)) continue
     lanes.set(
       job.name,
       createLane({
@@ -115,6 +118,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       settler,
       cancellations,
       database,
+      queue,
       approvedRows: delivery.envelope.approvedRows ?? null,
       workerId: id,
       log,

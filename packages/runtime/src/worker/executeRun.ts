@@ -1,9 +1,11 @@
+import type { PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import {
   describePayloadError,
   JobError,
   type Counts,
   type Details,
+  type Enqueue,
   type Handler,
   type Job,
   type JobsPrismaClient,
@@ -29,6 +31,7 @@ export interface ExecuteOptions {
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
   keepProgress: (progress: Progress) => Promise<void>
+  enqueue: Enqueue<PrismaTransactionLike>
 }
 
 export type RunResult =
@@ -92,6 +95,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
             Object.assign(facts, error.details)
           }
         },
+        enqueue: options.enqueue,
         progress: (done, total) => progress.report({ done, total: total ?? null }),
       }),
     )

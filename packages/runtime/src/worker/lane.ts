@@ -4,6 +4,7 @@ import { v7 as uuid } from 'uuid'
 import type { Job } from '../contract/index.ts'
 import type { Database } from '../queue/database.ts'
 import type { Delivery, Queue } from '../queue/queue.ts'
+import { chargeAllowance, readAllowance } from './throttle.ts'
 import { endEarlierAttempts, exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 
 /** A piece of work with the run that has been recorded for it. */
@@ -45,6 +46,7 @@ export function createLane(options: LaneOptions): Lane {
   // A wake-up while a claim is under way is remembered: the claim may have looked too early.
   let woken = true
   let resume: () => void = () => undefined
+  let alarm: NodeJS.Timeout | undefined
 
   async function run(): Promise<void> {
     let failures = 0
@@ -55,12 +57,10 @@ export function createLane(options: LaneOptions): Lane {
       }
       woken = false
       try {
-        const limit = Math.min(concurrency - running, MAX_CLAIM)
-        const claims = await claim(limit)
+        const { claims, mayBeMore } = await claim(Math.min(concurrency - running, MAX_CLAIM))
         failures = 0
         for (const each of claims) begin(each)
-        // A full claim says that there is more.
-        if (claims.length === limit) woken = true
+        if (mayBeMore) woken = true
       } catch (error) {
         log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
         woken = true
@@ -73,12 +73,21 @@ export function createLane(options: LaneOptions): Lane {
    * Takes work and records its runs in one transaction. Killed before the commit, nothing was taken;
    * killed after it, there is a run by which the rescue finds it.
    */
-  async function claim(limit: number): Promise<Claim[]> {
+  async function claim(room: number): Promise<{ claims: Claim[]; mayBeMore: boolean }> {
     let claims: Claim[] = []
+    let limit = room
     try {
       await database.transaction(async (tx) => {
+        if (job.rateLimit !== null) {
+          const { starts, freeInMs } = await readAllowance(tx, job.name, job.rateLimit)
+          if (starts === 0) return wakeIn(freeInMs)
+          limit = Math.min(room, starts)
+        }
         const deliveries = await queue.take(tx, job.name, limit)
         if (deliveries.length === 0) return
+        if (job.rateLimit !== null) {
+          await chargeAllowance(tx, job.name, job.rateLimit, deliveries.length)
+        }
         claims = deliveries.map((delivery) => ({ delivery, run: newRun(delivery) }))
         const runs = claims.map(({ run: each }) => each)
         await endEarlierAttempts(tx, runs, now())
@@ -87,11 +96,22 @@ export function createLane(options: LaneOptions): Lane {
       })
     } catch (error) {
       // Rolled back, it was never taken. It is looked at again when the worker makes its next round.
-      if (error instanceof AlreadyRunning) return []
-      if (claims.length > 0 && (await wasCommitted(claims))) return claims
-      throw error
+      if (error instanceof AlreadyRunning) return { claims: [], mayBeMore: false }
+      if (claims.length === 0 || !(await wasCommitted(claims))) throw error
     }
-    return claims
+    // A full claim says that there is more.
+    return { claims, mayBeMore: claims.length === limit }
+  }
+
+  /** Others may be faster then; whoever is sooner waits again. */
+  function wakeIn(delayMs: number): void {
+    clearTimeout(alarm)
+    alarm = setTimeout(wake, Math.ceil(delayMs))
+  }
+
+  function wake(): void {
+    woken = true
+    resume()
   }
 
   /**
@@ -141,12 +161,10 @@ export function createLane(options: LaneOptions): Lane {
     start() {
       loop = run()
     },
-    wake() {
-      woken = true
-      resume()
-    },
+    wake,
     async stop() {
       stopped = true
+      clearTimeout(alarm)
       resume()
       await loop
     },

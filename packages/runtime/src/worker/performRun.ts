@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Database } from '../queue/database.ts'
 import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
-import type { AfterFailure, DeliveryRef } from '../queue/queue.ts'
+import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import { keepProgress, type NewRun } from './runs.ts'
 import type { Settlement, SettleOutcome, Settler } from './settler.ts'
 
@@ -19,6 +19,7 @@ export interface PerformOptions {
   settler: Settler
   cancellations: Cancellations
   database: Database
+  queue: Pick<Queue, 'enqueue'>
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
   workerId: string
@@ -42,6 +43,7 @@ export async function performRun(options: PerformOptions): Promise<Performance> 
     ...options,
     log,
     signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
+    enqueue: options.queue.enqueue,
     keepProgress: (progress) => keepProgress(database, workerId, run.id, progress),
   })
   cancellations.forget(run.id)

@@ -6,7 +6,7 @@ import { createCancellations } from './createCancellations.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
 import { performRun } from './performRun.ts'
-import { createQueue } from '../queue/queue.ts'
+import { createQueue, type Delivery } from '../queue/queue.ts'
 import { findLostRuns, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 import { createSession } from '../queue/session.ts'
@@ -19,6 +19,8 @@ export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> 
   handler: Handler<never, TransactionOf<Client>>
   /** Validated like one from the queue. Default: an empty object. */
   payload?: unknown
+  /** Of work that was given up: it is this work's next attempt, with its payload, and settles it. */
+  deadLetter?: string
   dryRun?: boolean
   /** Who asks for it. */
   actor?: string
@@ -31,8 +33,13 @@ export type RunOnceResult =
   | { kind: 'ended'; run: FinishedRun }
   /** The job allows one run at a time, and one is under way. */
   | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
+  /** There is no dead letter of this job with the given id. */
+  | { kind: 'noDeadLetter'; queueJobId: string }
   /** Another process took the run over, having found this one without its lock. */
   | { kind: 'lost'; runId: string }
+
+/** Rolls back that the dead letter was taken. */
+class NotRecorded extends Error {}
 
 export interface FinishedRun {
   id: string
@@ -64,7 +71,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   const session = createSession({ url: databaseUrl, database, workerId, log })
   const queue = createQueue({ database, session, log, supervise: false })
   const cancellations = createCancellations({ database, session, workerId })
-  const run: NewRun = {
+  let delivery: Delivery | null = null
+  let run: NewRun = {
     id: uuid(),
     name: job.name,
     trigger: 'cli',
@@ -81,15 +89,18 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await session.start()
     await queue.start([job], () => undefined)
     await cancellations.start()
-    let recorded = await recordRuns(database, workerId, [run])
+    let isRecorded = await record()
+    if (options.deadLetter !== undefined && delivery === null) {
+      return { kind: 'noDeadLetter', queueJobId: options.deadLetter }
+    }
     // A run whose process has died would otherwise stand in the way until a worker starts. It is ended after
     // the grace: after a restart of PostgreSQL those who live have to come back first.
-    if (!recorded.has(run.id) && (await isHeldByLostRun())) {
+    if (!isRecorded && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
       await rescueLostRuns({ database, queue, workerId, log, now })
-      recorded = await recordRuns(database, workerId, [run])
+      isRecorded = await record()
     }
-    if (!recorded.has(run.id)) {
+    if (!isRecorded) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
         `select "id", "workerId" from "JobRun" where "exclusiveKey" = $1 and "status" = 'running'`,
         [job.name],
@@ -107,6 +118,24 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await database.close()
   }
 
+  async function record(): Promise<boolean> {
+    return await database
+      .transaction(async (tx) => {
+        if (options.deadLetter !== undefined) {
+          delivery = await queue.takeDeadLetter(tx, job.name, options.deadLetter)
+          if (delivery === null) return false
+          run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
+        }
+        if ((await recordRuns(tx, workerId, [run])).has(run.id)) return true
+        if (delivery !== null) throw new NotRecorded()
+        return false
+      })
+      .catch((error: unknown) => {
+        if (error instanceof NotRecorded) return false
+        throw error
+      })
+  }
+
   async function isHeldByLostRun(): Promise<boolean> {
     return (await findLostRuns(database, workerId)).some(({ name }) => name === job.name)
   }
@@ -114,14 +143,15 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   async function execute(): Promise<RunOnceResult> {
     const { settlement, outcome } = await performRun({
       run,
-      delivery: null,
+      delivery,
       job,
       handler: options.handler,
-      payload: options.payload,
+      payload: delivery === null ? options.payload : delivery.envelope.payload,
       prisma: options.prisma,
       settler: createSettler({ database, queue, workerId, log }),
       cancellations,
       database,
+      queue,
       approvedRows: null,
       workerId,
       log,

@@ -105,7 +105,7 @@ describe('createWorker', () => {
   it('runs what was enqueued, and records it', async () => {
     const seen: string[] = []
     worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
-    const queueJobId = await send('hello')
+    const { queueJobId } = await send('hello')
 
     const [run] = await waitFor(
       async () => (await runs()).filter(({ endedAt }) => endedAt).length && runs(),

@@ -185,11 +185,11 @@ describe('the tick ledger', () => {
   it('has the leap day, and no day in its place in other years', async () => {
     await liveThrough(
       { cron: '0 12 29 2 *', timeZone: 'America/New_York' },
-      '2027-02-20T00:00:00Z',
-      '2029-03-10T00:00:00Z',
+      '2023-02-20T00:00:00Z',
+      '2025-03-10T00:00:00Z',
       12 * HOUR_MS,
     )
-    expect((await ledger()).map((row) => row.slice(0, 16))).toEqual(['2028-02-29T17:00'])
+    expect((await ledger()).map((row) => row.slice(0, 16))).toEqual(['2024-02-29T17:00'])
   })
 
   it('has each tick once when nobody was there while the clocks changed', async () => {

@@ -1,0 +1,67 @@
+import type { Prisma, PrismaClient } from '@roundsman/db'
+import { readTogether } from '../transact.ts'
+import { findPdfState } from './invoicePdf.ts'
+
+export type FoundInvoicePdf =
+  | { kind: 'ready'; version: number; number: string; pdf: Buffer }
+  /** Ready, and the caller has it. */
+  | { kind: 'known'; version: number }
+  | { kind: 'waiting' | 'running'; retryAfterSeconds: number }
+  | { kind: 'failed'; errorCode: string }
+  /** Asked for in an earlier version, and not in this one. */
+  | { kind: 'outdated' }
+  | { kind: 'none' }
+  | { kind: 'notFound' }
+
+/** What there is of the PDF of an invoice's present version. */
+export async function findInvoicePdf(
+  prisma: PrismaClient,
+  invoiceId: string,
+  /** Asked before the PDF is read. */
+  { isKnown }: { isKnown: (version: number) => boolean },
+): Promise<FoundInvoicePdf> {
+  // In one snapshot: work that is done has left its PDF, and is never seen without.
+  return await readTogether(prisma, async (tx) => {
+    const invoice = await tx.invoice.findUnique({
+      where: { id: invoiceId },
+      select: { number: true, version: true },
+    })
+    if (!invoice) return { kind: 'notFound' }
+    const { number, version } = invoice
+    const state = await findPdfState(tx, { invoiceId, version })
+    switch (state.kind) {
+      case 'ready': {
+        if (isKnown(version)) return { kind: 'known', version }
+        const { pdf } = await tx.invoicePdf.findUniqueOrThrow({
+          where: { invoiceId_version: { invoiceId, version } },
+          select: { pdf: true },
+        })
+        return { kind: 'ready', version, number, pdf: Buffer.from(pdf ?? []) }
+      }
+      case 'waiting':
+        return {
+          kind: 'waiting',
+          retryAfterSeconds: await secondsUntil(tx, state.startAfter),
+        }
+      case 'running':
+        return { kind: 'running', retryAfterSeconds: 1 }
+      case 'failed':
+        return { kind: 'failed', errorCode: state.errorCode }
+      case 'none': {
+        const earlier = await tx.invoicePdf.count({
+          where: { invoiceId, version: { lt: version } },
+        })
+        return { kind: earlier > 0 ? 'outdated' : 'none' }
+      }
+      default:
+        return state satisfies never
+    }
+  })
+}
+
+/** At least one; by the database's clock, which has set the time. */
+async function secondsUntil(tx: Prisma.TransactionClient, instant: Date): Promise<number> {
+  const [row] = await tx.$queryRaw<{ seconds: number }[]>`
+    select greatest(1, ceil(extract(epoch from ${instant.toISOString()}::timestamptz - now())))::int as "seconds"`
+  return row?.seconds ?? 1
+}

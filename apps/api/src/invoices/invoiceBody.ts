@@ -1,0 +1,74 @@
+import { minorUnitDigits } from '@roundsman/billing'
+import { z } from 'zod'
+import { calendarDate } from '../calendarDate.ts'
+import { storableLine } from '../storableLine.ts'
+import { storableText } from '../storableText.ts'
+import { quantity } from './quantity.ts'
+
+const MAX_LINES = 5_000
+
+/** Room for as many lines as there may be, each with a long description. */
+export const INVOICE_BODY_LIMIT_BYTES = 4 * 1024 * 1024
+
+/** As much as a mail server takes. */
+export const emailAddress = z.email().max(254)
+
+const customerSchema = z.strictObject({
+  name: storableLine({ max: 200 }),
+  address: z
+    .array(storableLine({ max: 200 }))
+    .max(10)
+    .describe('One entry a line'),
+  email: emailAddress.nullish(),
+  taxId: storableLine({ max: 50 }).nullish(),
+})
+
+const lineSchema = z.strictObject({
+  description: storableText({ max: 500 }),
+  quantity,
+  unitPriceMinor: z.int().describe('In the minor unit of the currency; negative for a discount'),
+  taxRateBasisPoints: z.int().min(0).max(10_000).describe('Hundredths of a per cent'),
+})
+
+const TOO_MANY_LINES = `has more than ${MAX_LINES} lines`
+
+export const invoiceBody = z.strictObject({
+  number: storableLine({ max: 64 }).optional(),
+  customer: customerSchema,
+  currency: z
+    .string()
+    .refine((code) => minorUnitDigits(code) !== null, 'has to be a code of ISO 4217, such as EUR')
+    .describe('ISO 4217'),
+  locale: z
+    .string()
+    .max(64)
+    .transform((tag, context) => {
+      const locale = canonicalLocale(tag)
+      if (locale !== undefined) return locale
+      context.addIssue('has to be a language that is known here, such as en-GB (BCP 47)')
+      return z.NEVER
+    })
+    .describe('BCP 47: the language and the formats of the page'),
+  issuedOn: calendarDate.optional(),
+  dueOn: calendarDate.optional(),
+  notes: storableText({ max: 2_000 }).nullish(),
+  lines: z.preprocess((lines, context) => {
+    // Before each of them is looked at: a body has room for a million that are empty.
+    if (!Array.isArray(lines) || lines.length <= MAX_LINES) return lines
+    context.addIssue(TOO_MANY_LINES)
+    return z.NEVER
+  }, z.array(lineSchema).min(1).max(MAX_LINES)),
+})
+
+/** What a person says of an invoice, checked. */
+export type InvoiceBody = z.output<typeof invoiceBody>
+
+/** Undefined for what is not the tag of one language, or of one whose formats nobody knows here. */
+function canonicalLocale(tag: string): string | undefined {
+  try {
+    return Intl.NumberFormat.supportedLocalesOf(Intl.getCanonicalLocales(tag))[0]
+  } catch {
+    // A RangeError, which quotes what was sent.
+    return undefined
+  }
+}

@@ -1,0 +1,180 @@
+import { Prisma, type Invoice } from '@roundsman/db'
+import { addDays, formatDate, toDate } from '../calendarDate.ts'
+import { invalidRequest, Problem } from '../problem.ts'
+import type { InvoiceBody } from './invoiceBody.ts'
+import { totalInvoice, type UnpricedLines } from './totalInvoice.ts'
+
+/** How long a customer has who was told no date. */
+const DAYS_TO_PAY = 14
+
+type Transaction = Prisma.TransactionClient
+
+/**
+ * Writes a new invoice with its lines and returns its id. Without a number of its own it gets the next one
+ * of its kind, such as 2026-000123.
+ * @throws Problem 400 when its amounts or dates do not fit, 409 when its number is taken
+ */
+export async function createInvoice(
+  tx: Transaction,
+  body: InvoiceBody,
+  now: Date,
+): Promise<{ id: string; version: number }> {
+  const today = formatDate(now)
+  const { columns, lines } = toRows(body, { issuedOn: today })
+  const data = { ...columns, createdAt: now }
+  const created =
+    body.number === undefined
+      ? await insertWithNextNumber(tx, data, columns.issuedOn.getUTCFullYear())
+      : await insert(tx, { ...data, number: body.number })
+  if (!created) throw numberTaken()
+  await insertLines(tx, created.id, lines)
+  return created
+}
+
+/**
+ * Writes the next version of an invoice. What the body leaves out of number and dates stays as it is. Returns
+ * null when there is no such invoice.
+ * @throws Problem 400 when its amounts or dates do not fit, 409 when it was changed since, or its new number
+ * is taken
+ */
+export async function changeInvoice(
+  tx: Transaction,
+  id: string,
+  body: InvoiceBody & { version: number },
+): Promise<{ id: string; version: number } | null> {
+  const current = await lockInvoice(tx, id)
+  if (!current) return null
+  if (current.version !== body.version) {
+    throw new Problem(409, {
+      detail: `The invoice was changed since: its version is ${current.version}, not ${body.version}; read it again`,
+    })
+  }
+  const { columns, lines } = toRows(body, {
+    issuedOn: formatDate(current.issuedOn),
+    dueOn: formatDate(current.dueOn),
+  })
+  const version = current.version + 1
+  const number = body.number === undefined ? {} : { number: body.number }
+  try {
+    await tx.invoice.update({ where: { id }, data: { ...columns, ...number, version } })
+  } catch (error) {
+    if (isUniqueViolation(error)) throw numberTaken()
+    throw error
+  }
+  await tx.invoiceLine.deleteMany({ where: { invoiceId: id } })
+  await insertLines(tx, id, lines)
+  return { id, version }
+}
+
+/**
+ * Holds an invoice until the transaction ends. The worker that has rendered it takes the same lock before it
+ * looks who waits for the PDF: whoever holds it and finds no PDF can leave a wish that will be seen.
+ */
+export async function lockInvoice(tx: Transaction, id: string): Promise<LockedInvoice | null> {
+  const [invoice] = await tx.$queryRaw<LockedInvoice[]>`
+    select "version", "issuedOn", "dueOn", "customerEmail" from "Invoice"
+    where "id" = ${id}::uuid for update`
+  return invoice ?? null
+}
+
+type LockedInvoice = Pick<Invoice, 'version' | 'issuedOn' | 'dueOn' | 'customerEmail'>
+
+/**
+ * The numbers come from a sequence. Unlike the highest number so far under a lock, it lets nobody wait for
+ * somebody else's transaction, and can't be led astray by a number that somebody chose; its price is a gap
+ * where an invoice was not written after all. It runs on over the years.
+ */
+async function insertWithNextNumber(
+  tx: Transaction,
+  data: Omit<Prisma.InvoiceCreateManyInput, 'number'>,
+  year: number,
+): Promise<{ id: string; version: number }> {
+  while (true) {
+    const [next] = await tx.$queryRaw<{ value: string }[]>`
+      select lpad(value::text, greatest(6, length(value::text)), '0') as "value"
+      from nextval('"Invoice_number_seq"') value`
+    const number = `${year}-${next?.value}`
+    const created = await insert(tx, { ...data, number })
+    // Somebody has chosen this one. The sequence is past it now, whatever becomes of this transaction.
+    if (created) return created
+  }
+}
+
+/** Undefined when the number is taken; waits for whoever is about to take it. */
+async function insert(
+  tx: Transaction,
+  data: Prisma.InvoiceCreateManyInput,
+): Promise<{ id: string; version: number } | undefined> {
+  // Not a plain insert: its failure would end the transaction.
+  const [created] = await tx.invoice.createManyAndReturn({
+    data: [data],
+    skipDuplicates: true,
+    select: { id: true, version: true },
+  })
+  return created
+}
+
+interface LineRow {
+  position: number
+  description: string
+  quantityMilli: number
+  unitPriceMinor: number
+  taxRateBasisPoints: number
+  netMinor: number
+}
+
+/** One statement however many there are. */
+async function insertLines(tx: Transaction, invoiceId: string, lines: LineRow[]): Promise<void> {
+  await tx.$executeRaw`
+    insert into "InvoiceLine" ("id", "invoiceId", "position", "description", "quantityMilli",
+      "unitPriceMinor", "taxRateBasisPoints", "netMinor")
+    select gen_random_uuid(), ${invoiceId}::uuid, line.*
+    from jsonb_to_recordset(${JSON.stringify(lines)}::jsonb) as line(
+      "position" int, "description" text, "quantityMilli" int, "unitPriceMinor" bigint,
+      "taxRateBasisPoints" int, "netMinor" bigint)`
+}
+
+/** The dates are those for which the body names none. */
+function toRows(body: InvoiceBody, dates: { issuedOn: string; dueOn?: string }) {
+  const { customer, currency, locale, notes } = body
+  const issuedOn = body.issuedOn ?? dates.issuedOn
+  const dueOn = body.dueOn ?? dates.dueOn ?? addDays(issuedOn, DAYS_TO_PAY)
+  if (dueOn < issuedOn) {
+    const message = `has to be the day on which it is issued (${issuedOn}) or a later one`
+    throw invalidRequest([{ path: 'body.dueOn', message }])
+  }
+  const unpriced: UnpricedLines = body.lines.map(({ quantity, ...line }) => ({
+    ...line,
+    quantityMilli: quantity,
+  }))
+  const { lineNetsMinor, netMinor, taxMinor, grossMinor } = totalInvoice(unpriced)
+  return {
+    columns: {
+      currency,
+      locale,
+      notes: notes ?? null,
+      issuedOn: toDate(issuedOn),
+      dueOn: toDate(dueOn),
+      customerName: customer.name,
+      customerAddress: customer.address,
+      customerEmail: customer.email ?? null,
+      customerTaxId: customer.taxId ?? null,
+      netMinor,
+      taxMinor,
+      grossMinor,
+    },
+    lines: unpriced.map((line, index) => ({
+      ...line,
+      position: index + 1,
+      netMinor: lineNetsMinor[index] ?? 0,
+    })),
+  }
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002'
+}
+
+function numberTaken(): Problem {
+  return new Problem(409, { detail: 'There is an invoice with this number already' })
+}

@@ -1,0 +1,21 @@
+import { domainToASCII } from 'node:url'
+
+/** RFC 5321, 4.5.3.1.3: a path has 256 octets, two of which are its brackets. */
+const MAX_BYTES = 254
+/** Nothing that ends an address in a header or in a command, begins another, or can not be seen. */
+const PART = /^[^\s@<>()[\]\\,;:"\p{C}]+$/u
+
+/**
+ * Whether this is one address and nothing else. Names of every script are (RFC 6531); quoted local parts and
+ * numeric hosts, which nobody has, are not.
+ */
+export function isMailAddress(text: string): boolean {
+  const at = text.lastIndexOf('@')
+  const domain = text.slice(at + 1)
+  return (
+    Buffer.byteLength(text) <= MAX_BYTES &&
+    PART.test(text.slice(0, Math.max(at, 0))) &&
+    PART.test(domain) &&
+    domainToASCII(domain) !== ''
+  )
+}

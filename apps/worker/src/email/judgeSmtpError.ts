@@ -1,0 +1,59 @@
+import type { NodemailerError } from 'nodemailer'
+
+/** Why a message was not sent. Nothing in it comes from a server's text, which often quotes the address. */
+export type SmtpFailure =
+  /** For good: the same message would be refused again. */
+  | { kind: 'refused'; code: string; smtpStatus: string | null }
+  /** Another attempt can help. */
+  | { kind: 'unavailable'; reason: string; smtpStatus: string | null; smtpError: string | null }
+
+/** The commands that are about one message; whatever comes before them is about the server and us. */
+const OF_THE_MESSAGE = new Set(['MAIL FROM', 'RCPT TO', 'DATA'])
+
+/**
+ * 5xx all the same, but about the session: commands out of order (RFC 5321, 4.2.2), a host that takes no mail at
+ * all (RFC 7504), and a log-in that is wanted (RFC 4954). Somebody sets that right, and then the message passes.
+ */
+const OF_THE_SESSION = new Set([503, 521, 530, 534, 535, 538])
+
+/** What a failed attempt means for the message, by RFC 5321. */
+export function judgeSmtpError(error: NodemailerError): SmtpFailure {
+  const { code, command = '', responseCode, response = '' } = error
+  const smtpStatus = readStatus(response)
+  if (code === 'EENVELOPE' && responseCode === undefined) {
+    return { kind: 'refused', code: 'recipient_invalid', smtpStatus }
+  }
+  if (OF_THE_MESSAGE.has(command) && isPermanent(command, responseCode ?? 0)) {
+    return { kind: 'refused', code: 'smtp_refused', smtpStatus }
+  }
+  return {
+    kind: 'unavailable',
+    reason: explain(error),
+    smtpStatus,
+    smtpError: error.originalCode ?? code ?? error.name,
+  }
+}
+
+function isPermanent(command: string, responseCode: number): boolean {
+  if (responseCode < 500 || responseCode > 599 || OF_THE_SESSION.has(responseCode)) return false
+  // RFC 5321, 4.5.3.1.10: as an answer to RCPT this one is to be taken for 452, full for now.
+  return !(command === 'RCPT TO' && responseCode === 552)
+}
+
+function explain({ code, responseCode }: NodemailerError): string {
+  if (code === 'EAUTH' || code === 'ENOAUTH') return 'The mail server refuses the log-in'
+  if (code === 'ETLS') return 'No encrypted connection to the mail server came about'
+  if (code === 'ETIMEDOUT') return 'The mail server did not answer in time'
+  if (responseCode !== undefined && OF_THE_SESSION.has(responseCode)) {
+    return 'The mail server takes no mail from here as it is set up'
+  }
+  if (responseCode !== undefined) return 'The mail server takes no mail for now'
+  return 'The connection to the mail server failed'
+}
+
+/** `550 5.1.1`, or without the second part where the server gives none. */
+function readStatus(response: string): string | null {
+  const [, reply, enhanced] = /^(\d{3})(?:[ -](\d\.\d{1,3}\.\d{1,3})(?=\s|$))?/.exec(response) ?? []
+  if (reply === undefined) return null
+  return enhanced === undefined ? reply : `${reply} ${enhanced}`
+}

@@ -1,0 +1,199 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { constants, setPriority } from 'node:os'
+import { extname, join } from 'node:path'
+import { JobError } from '@roundsman/runtime/contract'
+import type { InvoiceDocument } from './invoiceDocument.ts'
+import type { RenderAnswer } from './renderProcess.ts'
+
+export interface InvoiceRenderer {
+  /**
+   * The invoice as PDF/A-2a. The same document gives the same bytes, with the same versions of Node and of the
+   * packages. Rejects with an AbortError when the signal aborts; a render that runs then is ended. Otherwise with
+   * a JobError: `invoice_invalid` for a locale, currency, date or amount that is none, `invoice_unprintable` if it
+   * cannot be set, and `invoice_renderer_lost`, the only one where another attempt can help, if the process died.
+   */
+  render(
+    document: InvoiceDocument,
+    signal: AbortSignal,
+  ): Promise<{ pdf: Uint8Array; pages: number }>
+  /** Ends what runs and refuses what waits. Resolves once no process is left. */
+  close(): Promise<void>
+}
+
+export interface InvoiceRendererOptions {
+  /** How many invoices are set at once, each in a process of its own. Default 1; started when first needed. */
+  processes?: number
+  /**
+   * A process that occupies more after a render is replaced by a new one before the next. Typst keeps part of what
+   * it allocates and gets slower with it. Default 400 MB, which one invoice of 2,000 lines exceeds, and 2,000
+   * ordinary ones do not.
+   */
+  maxMemoryBytes?: number
+  /** What runs in the process: its path. Default: renderProcess beside this file. */
+  entry?: string
+}
+
+/** From source a .ts file, which Node runs as it is, and a .js file in what is built. */
+const ENTRY = join(import.meta.dirname, `renderProcess${extname(import.meta.filename)}`)
+
+const DEFAULT_MAX_MEMORY_BYTES = 400_000_000
+
+interface Render {
+  document: InvoiceDocument
+  signal: AbortSignal
+  resolve(result: { pdf: Uint8Array; pages: number }): void
+  reject(error: unknown): void
+  onAbort(): void
+}
+
+interface Slot {
+  child: ChildProcess
+  /** What it renders now. */
+  render: Render | undefined
+}
+
+/**
+ * Sets invoices with Typst, in processes of their own. Setting thousands of lines takes seconds of computing, during
+ * which an event loop would stand still; and native code in a thread can neither be ended nor crash alone. Why Typst:
+ * docs/adr/0001-invoice-pdf.md.
+ */
+export function createInvoiceRenderer({
+  processes = 1,
+  maxMemoryBytes = DEFAULT_MAX_MEMORY_BYTES,
+  entry = ENTRY,
+}: InvoiceRendererOptions = {}): InvoiceRenderer {
+  const waiting: Render[] = []
+  const slots = new Set<Slot>()
+  const exits = new Set<Promise<unknown>>()
+  let isClosed = false
+
+  const proceed = () => {
+    while (waiting.length > 0) {
+      const slot = findIdle(slots) ?? (slots.size < processes ? start() : undefined)
+      const render = slot && waiting.shift()
+      if (!render) return
+      slot.render = render
+      // A process that cannot be reached has ended or will: its exit is what the render is told.
+      slot.child.send(render.document, () => undefined)
+    }
+  }
+
+  const start = (): Slot => {
+    // Without the host's own arguments: a debugger's port, a loader, a test runner's settings.
+    const child = fork(entry, [], {
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    letOthersGoFirst(child.pid)
+    const slot: Slot = { child, render: undefined }
+    slots.add(slot)
+    const exit = once(child, 'close').catch(() => undefined)
+    exits.add(exit)
+    void exit.then(() => exits.delete(exit))
+    child.on('message', (answer: RenderAnswer) => finish(slot, answer))
+    child.on('error', (error) => lose(slot, error))
+    child.on('exit', (code, signal) => lose(slot, new Error(`It ended with ${signal ?? code}`)))
+    return slot
+  }
+
+  const finish = (slot: Slot, answer: RenderAnswer) => {
+    const render = release(slot)
+    if (answer.memoryBytes > maxMemoryBytes) end(slot)
+    if (render && 'error' in answer) render.reject(refusal(answer))
+    else if (render && 'pdf' in answer) render.resolve({ pdf: answer.pdf, pages: answer.pages })
+    proceed()
+  }
+
+  const lose = (slot: Slot, cause: Error) => {
+    end(slot)
+    release(slot)?.reject(
+      new JobError('invoice_renderer_lost', 'The process that rendered the invoice died', {
+        cause,
+      }),
+    )
+    proceed()
+  }
+
+  const end = (slot: Slot) => {
+    slots.delete(slot)
+    // Native code looks at no signal that could be caught.
+    slot.child.kill('SIGKILL')
+  }
+
+  const abort = (render: Render) => {
+    const place = waiting.indexOf(render)
+    if (place >= 0) waiting.splice(place, 1)
+    for (const slot of slots) {
+      if (slot.render !== render) continue
+      release(slot)
+      end(slot)
+    }
+    render.reject(abortError(render.signal.reason))
+    proceed()
+  }
+
+  return {
+    render: (document, signal) =>
+      new Promise((resolve, reject) => {
+        if (isClosed) throw abortError(new Error('The renderer is closed'))
+        if (signal.aborted) throw abortError(signal.reason)
+        const render: Render = { document, signal, resolve, reject, onAbort: () => abort(render) }
+        signal.addEventListener('abort', render.onAbort, { once: true })
+        waiting.push(render)
+        proceed()
+      }),
+    close: async () => {
+      isClosed = true
+      const left = [...waiting.splice(0), ...Array.from(slots, release)]
+      for (const slot of slots) end(slot)
+      for (const render of left) {
+        render?.signal.removeEventListener('abort', render.onAbort)
+        render?.reject(abortError(new Error('The renderer was closed')))
+      }
+      await Promise.all(exits)
+    },
+  }
+}
+
+/** Whoever waits for a request does so now; whoever waits for a PDF has been told to come back. */
+function letOthersGoFirst(pid: number | undefined): void {
+  // One that could not be started says so by an event of its own.
+  if (pid === undefined) return
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // It has ended already, or the system does not let us.
+  }
+}
+
+function findIdle(slots: Set<Slot>): Slot | undefined {
+  for (const slot of slots) if (!slot.render) return slot
+  return undefined
+}
+
+/** Takes from a process what it renders, to settle it. */
+function release(slot: Slot): Render | undefined {
+  const { render } = slot
+  slot.render = undefined
+  render?.signal.removeEventListener('abort', render.onAbort)
+  return render
+}
+
+function refusal({ error, isInvalid }: { error: string; isInvalid: boolean }): JobError {
+  const cause = new Error(error)
+  return isInvalid
+    ? new JobError('invoice_invalid', 'The invoice has a value that is none', {
+        cause,
+        retryable: false,
+      })
+    : new JobError('invoice_unprintable', 'The invoice could not be set', {
+        cause,
+        retryable: false,
+      })
+}
+
+function abortError(cause: unknown): DOMException {
+  return new DOMException('The render was aborted', { name: 'AbortError', cause })
+}

@@ -1,0 +1,144 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Invoice, PrismaClient } from '@roundsman/db'
+import { dispatchEmail as job } from '@roundsman/jobs'
+import { JobError, type Details } from '@roundsman/runtime/contract'
+import { composeInvoiceEmail } from '../email/composeInvoiceEmail.ts'
+import type { Mailer } from '../email/createMailer.ts'
+import type { Handler, Transaction } from './handler.ts'
+
+export interface DispatchEmailDependencies {
+  prisma: PrismaClient
+  /** Null when the environment names no mail server. */
+  mailer: Pick<Mailer, 'send'> | null
+}
+
+const RECORD_MAX_DELAY_MS = 5_000
+
+/**
+ * Sends one message. No error and no detail says to whom or about what: they are kept, and shown to people
+ * who are not to know.
+ */
+export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<typeof job> {
+  const { prisma, mailer } = dependencies
+  return async ({ payload: { emailId }, run, batch, now, signal }) => {
+    if (mailer === null) throw new JobError('smtp_missing', 'SMTP_URL is not set')
+    const message = await prisma.emailMessage.findUnique({
+      where: { id: emailId },
+      include: { invoice: true },
+    })
+    if (!message) {
+      throw new JobError('email_missing', 'The message does not exist any more', {
+        retryable: false,
+      })
+    }
+    const { recipient, invoice, invoiceId, version, messageId } = message
+    // One that has failed comes here only because somebody gives it another chance.
+    if (message.status === 'sent') return { isAlreadySent: true }
+    // What the text says would not be what the attachment shows. A message that waits was moved to the new
+    // version by whoever changed the invoice, a moment ago; one that had failed was not.
+    if (invoice.version !== version) {
+      const text = 'The invoice has changed since the message was written'
+      if (message.status === 'queued') throw new JobError('invoice_changed', text)
+      return await giveUp('invoice_changed', text)
+    }
+    const stored = await prisma.invoicePdf.findUnique({
+      where: { invoiceId_version: { invoiceId, version } },
+      select: { pdf: true },
+    })
+    if (!stored?.pdf) return await putOff('pdf_missing', 'The PDF has not been rendered yet')
+    // What was sent can not be rolled back.
+    if (run.dryRun) return { isSendable: true }
+
+    const outcome = await mailer.send(
+      {
+        ...composeInvoiceEmail({ ...invoice, pdf: stored.pdf }),
+        to: { name: nameOf(recipient, invoice), address: recipient },
+        messageId,
+        date: now(),
+      },
+      signal,
+    )
+    switch (outcome.kind) {
+      case 'sent':
+        return await recordSent()
+      case 'refused': {
+        const { code, smtpStatus } = outcome
+        return await giveUp(code, 'The message is refused for good', smtpStatus)
+      }
+      case 'unavailable': {
+        const { reason, smtpStatus, smtpError } = outcome
+        return await putOff('smtp_unavailable', reason, smtpStatus, { smtpError })
+      }
+      default:
+        return outcome satisfies never
+    }
+
+    /**
+     * The server has it, whatever happens here. To forget that would send it twice, so a database that is away
+     * for a moment is waited for; and where this run is over or has been taken over, so that it may count no
+     * more, the fact is still one.
+     */
+    async function recordSent() {
+      // The version too: the message may have been moved to another one meanwhile.
+      const data = { status: 'sent', version, sentAt: now(), errorCode: null } as const
+      for (let failures = 0; ; failures++) {
+        try {
+          await batch(async (tx) => ({ sent: (await update(tx, data)).count }))
+          return {}
+        } catch (error) {
+          if (error instanceof JobError || signal.aborted) {
+            await update(prisma, data).catch(() => undefined)
+            throw error
+          }
+        }
+        const pauseMs = Math.min(100 * 2 ** failures, RECORD_MAX_DELAY_MS)
+        await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+      }
+    }
+
+    async function giveUp(code: string, text: string, smtpStatus: string | null = null) {
+      await markFailed(code, smtpStatus)
+      throw new JobError(code, text, { retryable: false, details: statusDetails(smtpStatus) })
+    }
+
+    async function putOff(
+      code: string,
+      text: string,
+      smtpStatus: string | null = null,
+      details: Details = {},
+    ) {
+      // Nobody comes back to it by himself.
+      if (run.attempt > job.retry.limit) await markFailed(code, smtpStatus)
+      throw new JobError(code, text, { details: { ...statusDetails(smtpStatus), ...details } })
+    }
+
+    async function markFailed(code: string, smtpStatus: string | null) {
+      const errorCode = smtpStatus === null ? code : `${code} ${smtpStatus}`
+      await batch(async (tx) => ({
+        failed: (await update(tx, { status: 'failed', errorCode })).count,
+      }))
+    }
+
+    function update(
+      tx: Pick<Transaction, 'emailMessage'>,
+      data: {
+        status: 'sent' | 'failed'
+        version?: number
+        sentAt?: Date
+        errorCode: string | null
+      },
+    ) {
+      // Another delivery of the same message may have been faster: sent stays sent.
+      return tx.emailMessage.updateMany({ where: { id: emailId, status: { not: 'sent' } }, data })
+    }
+  }
+}
+
+/** Somebody else may have wanted the invoice sent to them, who is not to be addressed by the customer's name. */
+function nameOf(recipient: string, { customerEmail, customerName }: Invoice): string {
+  return recipient === customerEmail ? customerName : ''
+}
+
+function statusDetails(smtpStatus: string | null): Details {
+  return smtpStatus === null ? {} : { smtpStatus }
+}

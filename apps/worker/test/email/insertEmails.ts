@@ -1,0 +1,85 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { PrismaClient } from '@roundsman/db'
+
+export interface InsertedEmail {
+  id: string
+  recipient: string
+  messageId: string
+  /** What a log may not tell. */
+  secrets: string[]
+  pdf: Buffer
+  invoiceId: string
+}
+
+export interface InsertEmailsOptions {
+  /** Without it the PDF is still to be rendered. Default true. */
+  isRendered?: boolean
+  recipient?: string
+  number?: string
+  locale?: string
+  customerName?: string
+}
+
+/** Messages of the outbox with their invoices and PDFs: no two of anything are the same. */
+export async function insertEmails(
+  prisma: PrismaClient,
+  count: number,
+  options: InsertEmailsOptions = {},
+): Promise<InsertedEmail[]> {
+  const emails: InsertedEmail[] = []
+  for (let index = 0; index < count; index++) emails.push(await insertEmail(prisma, options))
+  return emails
+}
+
+export async function insertEmail(
+  prisma: PrismaClient,
+  options: InsertEmailsOptions = {},
+): Promise<InsertedEmail> {
+  const token = randomUUID().slice(0, 8)
+  const {
+    isRendered = true,
+    recipient = `buyer-${token}@example.com`,
+    number = `INV-${token}`,
+    locale = 'en',
+    customerName = `Buyer ${token} & Søns`,
+  } = options
+  const grossMinor = 100_000_000n + BigInt(Number.parseInt(token, 16) % 100_000_000)
+  const pdf = makePdf(token)
+  const invoice = await prisma.invoice.create({
+    data: {
+      number,
+      locale,
+      currency: 'EUR',
+      issuedOn: new Date('2026-11-01'),
+      dueOn: new Date('2026-11-15'),
+      customerName,
+      customerAddress: [`${token} Market Street`],
+      customerEmail: recipient,
+      netMinor: grossMinor,
+      taxMinor: 0n,
+      grossMinor,
+      pdfs: {
+        create: {
+          version: 1,
+          queueJobId: randomUUID(),
+          ...(isRendered && { pdf: Uint8Array.from(pdf), pages: 1, renderedAt: new Date() }),
+        },
+      },
+    },
+  })
+  const messageId = `<${randomUUID()}@roundsman.localhost>`
+  const { id } = await prisma.emailMessage.create({
+    data: { kind: 'invoice', recipient, invoiceId: invoice.id, version: 1, messageId },
+  })
+  const amount = new Intl.NumberFormat('en').format(Number(grossMinor / 100n))
+  const secrets = [token, recipient, number, customerName, amount, String(grossMinor)]
+  return { id, recipient, messageId, secrets, pdf, invoiceId: invoice.id }
+}
+
+/** Every byte, and lines of dots and CRs, which are what a transport may change. */
+function makePdf(token: string): Buffer {
+  const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
+  const noise = createHash('sha512').update(token).digest()
+  const lines = Buffer.from('\r\n.\r\n..\n\r.\r\nFrom here\n')
+  return Buffer.concat([Buffer.from('%PDF-1.7\n'), every, lines, ...Array(40).fill(noise), lines])
+}

@@ -1,0 +1,54 @@
+import { createDatabaseClient } from '@roundsman/db'
+import { dispatchEmail } from '@roundsman/jobs'
+import { createWorker, type Worker } from '@roundsman/runtime/worker'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { createMailer, type MailerTimeouts } from '../../src/email/createMailer.ts'
+import { dispatchEmail as handle } from '../../src/jobs/dispatchEmail.ts'
+import type { WorkerDatabase } from '../openWorkerDatabase.ts'
+
+export interface MailWorker {
+  worker: Worker
+  /** Everything that it has logged, at every level. */
+  lines: string[]
+  stop(): Promise<void>
+}
+
+export interface StartMailWorkerOptions {
+  smtpUrl: string
+  timeouts?: Partial<MailerTimeouts>
+  /** Runs at once. Default 10. */
+  concurrency?: number
+}
+
+/** A worker in this process that does nothing but send mail, as fast as it can. */
+export async function startMailWorker(
+  { url }: Pick<WorkerDatabase, 'url'>,
+  { smtpUrl, timeouts = {}, concurrency = 10 }: StartMailWorkerOptions,
+): Promise<MailWorker> {
+  const lines: string[] = []
+  const log = pino({ level: 'trace' }, { write: (line) => void lines.push(line) })
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'mail worker',
+    onPoolError: () => undefined,
+  })
+  const from = { name: 'Example Company', address: 'billing@example.com' }
+  const mailer = createMailer({ smtpUrl, from, timeouts })
+  const worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [{ ...dispatchEmail, rateLimit: null }],
+    handlers: { dispatchEmail: handle({ prisma, mailer }) },
+    log,
+    concurrency,
+  })
+  const stop = async () => {
+    await worker.stop()
+    mailer.close()
+    await prisma.$disconnect()
+  }
+  onTestFinished(stop)
+  await worker.start()
+  return { worker, lines, stop }
+}

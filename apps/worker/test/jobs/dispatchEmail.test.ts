@@ -1,0 +1,752 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { dispatchEmail } from '@roundsman/jobs'
+import { listDeadLetters, redriveDeadLetters } from '@roundsman/runtime/client'
+import {
+  createSmtpServer,
+  localhostCertificate,
+  spawnProcess,
+  waitFor,
+  type CreateSmtpServerOptions,
+  type SmtpMoment,
+  type SmtpReaction,
+  type SmtpServer,
+} from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { enqueueEmails } from '../email/enqueueEmails.ts'
+import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
+import { startMailWorker } from '../email/startMailWorker.ts'
+import { holdRow } from '../holdRow.ts'
+import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import { startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
+
+const ONCE = join(import.meta.dirname, '../../src/once.ts')
+
+let database: WorkerDatabase
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+})
+afterAll(() => database.close())
+beforeEach(
+  () =>
+    database.prisma
+      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobThrottle", pgboss.job cascade`,
+)
+
+async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {
+  const server = await createSmtpServer(options)
+  onTestFinished(() => server.close())
+  return server
+}
+
+/** The next test is not to find it at work. */
+async function startProcess(variables: Record<string, string | undefined>) {
+  const started = await startWorkerProcess(database, variables)
+  onTestFinished(async () => {
+    await started.kill('SIGKILL')
+  })
+  return started
+}
+
+const runs = () =>
+  database.prisma.jobRun.findMany({ where: { name: dispatchEmail.name }, orderBy: { id: 'asc' } })
+
+const message = ({ id }: InsertedEmail) =>
+  database.prisma.emailMessage.findUniqueOrThrow({ where: { id } })
+
+const statuses = async () =>
+  (await database.prisma.emailMessage.findMany()).map(({ status }) => status)
+
+const allAre = (status: string) => async () => (await statuses()).every((each) => each === status)
+
+async function deadLetters() {
+  const { deadLetters: found } = await database.prisma.$transaction((tx) =>
+    listDeadLetters(tx, { limit: 100 }),
+  )
+  return found
+}
+
+const redrive = () =>
+  database.prisma.$transaction((tx) =>
+    redriveDeadLetters(tx, dispatchEmail, 'all', { actor: 'tests', reason: 'mended' }),
+  )
+
+interface WaitingWork {
+  state: string
+  attempts: number
+  /** From the failure to the next attempt. */
+  pauseMs: number
+}
+
+async function work(): Promise<WaitingWork[]> {
+  return await database.prisma.$queryRaw<WaitingWork[]>`
+    select job.state::text as "state", job.retry_count as "attempts",
+           (extract(epoch from job.start_after - run."endedAt") * 1000)::float8 as "pauseMs"
+    from pgboss.job job
+    left join lateral (
+      select "endedAt" from "JobRun" where "queueJobId" = job.id order by "id" desc limit 1
+    ) run on true
+    where job.name = ${dispatchEmail.name}`
+}
+
+/** Whoever waits for a further attempt waits no longer. */
+const hurry = () =>
+  database.prisma.$executeRaw`update pgboss.job set start_after = now() where state = 'retry'`
+
+const hurriedUntil = (condition: () => Promise<boolean>) =>
+  waitFor(
+    async () => {
+      await hurry()
+      return await condition()
+    },
+    { timeoutMs: 25_000, intervalMs: 100 },
+  )
+
+const runEnds = (count: number) =>
+  waitFor(async () => (await runs()).filter(({ status }) => status !== 'running').length >= count)
+
+describe('a server that takes everything', () => {
+  it('gets each of 200 messages once, with both bodies and the PDF byte for byte', async () => {
+    const server = await openServer()
+    const emails = await insertEmails(database.prisma, 200)
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, emails)
+
+    await waitFor(allAre('sent'), { timeoutMs: 25_000 })
+
+    expect(server.messages).toHaveLength(emails.length)
+    const byRecipient = new Map(server.messages.map((each) => [each.recipients.join(), each]))
+    for (const email of emails) {
+      const { mail, sender } = byRecipient.get(email.recipient)!
+      const [, , number = '', name = '', amount = ''] = email.secrets
+      expect(sender).toBe('billing@example.com')
+      expect(mail.messageId).toBe(email.messageId)
+      expect(mail.subject).toBe(`Invoice ${number}`)
+      expect(mail.to).toMatchObject({ value: [{ name, address: email.recipient }] })
+      expect(mail.text).toContain(`Dear ${name},`)
+      expect(mail.text).toContain(`Amount due: €${amount}.`)
+      expect(mail.text).toContain('Due date: November 15, 2026')
+      expect(mail.html).toContain(name.replace('&', '&amp;'))
+      expect(mail.html).toContain(amount)
+      expect(mail.attachments).toMatchObject([
+        { contentType: 'application/pdf', filename: `${number}.pdf` },
+      ])
+      expect(mail.attachments[0]!.content.equals(email.pdf)).toBe(true)
+    }
+    expect(await runs()).toHaveLength(emails.length)
+    // A run ends a moment after its message is marked.
+    await waitFor(async () => (await runs()).every(({ status }) => status === 'success'))
+    expect((await runs())[0]?.details).toEqual({ sent: 1, batches: 1 })
+    const rows = await database.prisma.emailMessage.findMany()
+    expect(rows.every(({ sentAt, errorCode }) => sentAt !== null && errorCode === null)).toBe(true)
+  })
+
+  it('gets nothing a second time', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await waitFor(allAre('sent'))
+    const { sentAt } = await message(email)
+    await runEnds(1)
+
+    await enqueueEmails(database, [email])
+    await runEnds(2)
+
+    expect((await runs())[1]).toMatchObject({ status: 'success', details: { isAlreadySent: true } })
+    expect(server.messages).toHaveLength(1)
+    expect((await message(email)).sentAt).toEqual(sentAt)
+  })
+
+  it('gets nothing in a dry run, which says that it could be sent', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    const once = spawnOnce(['--payload', payload(email), '--dry-run'], { SMTP_URL: server.url })
+
+    expect(await once.exited).toMatchObject({ code: 0 })
+
+    expect(await runs()).toMatchObject([{ dryRun: true, details: { isSendable: true } }])
+    expect(server.connections).toBe(0)
+    expect(await statuses()).toEqual(['queued'])
+  })
+})
+
+describe('a message that can not be sent yet', () => {
+  it('waits for its PDF', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma, { isRendered: false })
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await runEnds(1)
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'pdf_missing' } } },
+    ])
+    expect(await work()).toMatchObject([{ state: 'retry' }])
+
+    await database.prisma.invoicePdf.updateMany({ data: { pdf: Uint8Array.from(email.pdf) } })
+    await hurriedUntil(allAre('sent'))
+
+    expect(server.messages).toHaveLength(1)
+  })
+
+  it('waits for whoever has changed its invoice to move it to the new version', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    await database.prisma.invoice.updateMany({ data: { version: 2 } })
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await runEnds(1)
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'invoice_changed' } } },
+    ])
+
+    await database.prisma.invoicePdf.updateMany({ data: { version: 2 } })
+    await database.prisma.emailMessage.updateMany({ data: { version: 2 } })
+    await hurriedUntil(allAre('sent'))
+    expect(server.messages).toHaveLength(1)
+  })
+
+  it('is given up when it had failed, and its invoice has changed since', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    await database.prisma.emailMessage.updateMany({ data: { status: 'failed' } })
+    await database.prisma.invoice.updateMany({ data: { version: 2 } })
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+
+    await waitFor(async () => (await message(email)).errorCode !== null)
+
+    expect(await message(email)).toMatchObject({ status: 'failed', errorCode: 'invoice_changed' })
+    expect(server.connections).toBe(0)
+  })
+
+  it.each(['nobody', 'a@example.com, b@example.com', 'a@example.com\r\nBcc: b@example.com'])(
+    'is given up when its recipient is %j',
+    async (recipient) => {
+      const server = await openServer()
+      const email = await insertEmail(database.prisma, { recipient })
+      await startMailWorker(database, { smtpUrl: server.url })
+      await enqueueEmails(database, [email])
+
+      await waitFor(allAre('failed'))
+
+      expect(await message(email)).toMatchObject({ errorCode: 'recipient_invalid' })
+      expect(server.connections).toBe(0)
+    },
+  )
+
+  it('is a dead letter when it does not exist any more', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    await database.prisma.invoice.deleteMany()
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+
+    await waitFor(async () => (await deadLetters()).length === 1)
+
+    expect(await deadLetters()).toMatchObject([{ attempts: 1, error: { code: 'email_missing' } }])
+  })
+})
+
+describe('a refusal for good', () => {
+  it.each([
+    { stage: 'rcpt', code: 550, text: '5.1.1', status: '550 5.1.1' },
+    { stage: 'rcpt', code: 501, text: '', status: '501' },
+    { stage: 'mail', code: 553, text: '5.7.1', status: '553 5.7.1' },
+    { stage: 'data', code: 554, text: '5.6.0', status: '554 5.6.0' },
+    { stage: 'data', code: 552, text: '5.3.4', status: '552 5.3.4' },
+  ] as const)(
+    '$status at $stage is not tried again, and shows',
+    async ({ stage, code, text, status }) => {
+      const server = await openServer()
+      const email = await insertEmail(database.prisma)
+      server.react((moment) =>
+        refuseAt(stage, code, `${text} <${email.recipient}> is no more`)(moment),
+      )
+      const { lines } = await startMailWorker(database, { smtpUrl: server.url })
+      await enqueueEmails(database, [email])
+
+      await waitFor(async () => (await deadLetters()).length === 1)
+
+      expect(await message(email)).toMatchObject({
+        status: 'failed',
+        errorCode: `smtp_refused ${status}`,
+        sentAt: null,
+      })
+      expect(await runs()).toMatchObject([
+        {
+          status: 'failed',
+          attempt: 1,
+          details: { failed: 1, smtpStatus: status, error: { code: 'smtp_refused' } },
+        },
+      ])
+      expect(await deadLetters()).toMatchObject([{ attempts: 1, error: { code: 'smtp_refused' } }])
+      await expectNothingPersonal([email], lines)
+    },
+  )
+
+  it('is sent after all when somebody mends the server and redrives it', async () => {
+    const server = await openServer()
+    server.react(refuseAt('rcpt', 550, '5.7.1 Relaying denied'))
+    const email = await insertEmail(database.prisma)
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await waitFor(async () => (await deadLetters()).length === 1)
+
+    server.react()
+    expect(await redrive()).toBe(1)
+    await waitFor(allAre('sent'))
+
+    expect(await message(email)).toMatchObject({ errorCode: null, sentAt: expect.any(Date) })
+    expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([email.messageId])
+    await waitFor(async () => (await work())[0]?.state === 'completed')
+    expect(await deadLetters()).toEqual([])
+  })
+})
+
+describe('what may pass', () => {
+  const failures: {
+    what: string
+    react: (moment: SmtpMoment) => SmtpReaction | undefined
+    details: object
+  }[] = [
+    {
+      what: '421 instead of a greeting',
+      react: refuseAt('connect', 421, 'Busy'),
+      details: { smtpStatus: '421' },
+    },
+    {
+      what: '554 instead of a greeting',
+      react: refuseAt('connect', 554, 'No service'),
+      details: { smtpStatus: '554' },
+    },
+    {
+      what: '451 to MAIL',
+      react: refuseAt('mail', 451, '4.3.0 Later'),
+      details: { smtpStatus: '451 4.3.0' },
+    },
+    {
+      what: '530 to MAIL, a log-in',
+      react: refuseAt('mail', 530, '5.7.0 Who are you'),
+      details: { smtpStatus: '530 5.7.0' },
+    },
+    {
+      what: '450 to RCPT, a greylist',
+      react: refuseAt('rcpt', 450, '4.2.1 Later'),
+      details: { smtpStatus: '450 4.2.1' },
+    },
+    {
+      what: '552 to RCPT, a full mailbox',
+      react: refuseAt('rcpt', 552, '5.2.2 Full'),
+      details: { smtpStatus: '552 5.2.2' },
+    },
+    {
+      what: '503 to RCPT',
+      react: refuseAt('rcpt', 503, '5.5.1 Out of order'),
+      details: { smtpStatus: '503 5.5.1' },
+    },
+    {
+      what: '452 to DATA',
+      react: refuseAt('data', 452, '4.3.1 Disk full'),
+      details: { smtpStatus: '452 4.3.1' },
+    },
+    {
+      what: 'a connection that ends before the greeting',
+      react: at('connect', { kind: 'drop' }),
+      details: { smtpError: 'ECONNECTION' },
+    },
+    {
+      what: 'a connection that ends at RCPT',
+      react: at('rcpt', { kind: 'drop' }),
+      details: { smtpError: 'ECONNECTION' },
+    },
+    {
+      what: 'a connection that ends before the OK',
+      react: at('data', { kind: 'drop' }),
+      details: { smtpError: 'ECONNECTION' },
+    },
+    {
+      what: 'no greeting',
+      react: at('connect', { kind: 'hang' }),
+      details: { smtpError: 'ETIMEDOUT' },
+    },
+    {
+      what: 'no answer to the message',
+      react: at('data', { kind: 'hang' }),
+      details: { smtpError: 'ETIMEDOUT' },
+    },
+  ]
+
+  it.each(failures)('$what: the next attempt sends it', async ({ react, details }) => {
+    const server = await openServer()
+    server.react(react)
+    const email = await insertEmail(database.prisma)
+    const { lines } = await startMailWorker(database, {
+      smtpUrl: server.url,
+      timeouts: { connectMs: 1_000, answerMs: 1_000 },
+    })
+    await enqueueEmails(database, [email])
+    await runEnds(1)
+    server.react()
+
+    expect(await message(email)).toMatchObject({ status: 'queued', errorCode: null })
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { ...details, error: { code: 'smtp_unavailable' } } },
+    ])
+    await hurriedUntil(allAre('sent'))
+
+    expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([email.messageId])
+    await runEnds(2)
+    expect((await runs()).map(({ attempt, status }) => ({ attempt, status }))).toEqual([
+      { attempt: 1, status: 'failed' },
+      { attempt: 2, status: 'success' },
+    ])
+    await expectNothingPersonal([email], lines)
+  })
+
+  it('a server that is not there: each pause is longer, and when it is there the mail is sent', async () => {
+    const gone = await createSmtpServer()
+    await gone.close()
+    const email = await insertEmail(database.prisma)
+    await startMailWorker(database, { smtpUrl: gone.url })
+    await enqueueEmails(database, [email])
+
+    const pauses: number[] = []
+    for (const attempts of [1, 2, 3, 4, 5]) {
+      await runEnds(attempts)
+      const [waiting] = await waitFor(async () => {
+        const found = await work()
+        return found[0]?.state === 'retry' && found
+      })
+      pauses.push(waiting!.pauseMs)
+      if (attempts < 5) await hurry()
+    }
+    // 5 s doubled each time; pg-boss takes up to half of it off, so that not all come back at once.
+    expect(pauses[0]).toBeGreaterThan(2_000)
+    expect(pauses[4]).toBeGreaterThan(2 * pauses[0]!)
+    expect((await runs())[0]?.details).toMatchObject({ smtpError: 'ECONNREFUSED' })
+
+    const server = await openServer({ port: gone.port })
+    await hurriedUntil(allAre('sent'))
+    expect(server.messages).toHaveLength(1)
+  })
+
+  it('fails when the attempts are used up, and is sent when somebody redrives it', async () => {
+    const server = await openServer()
+    server.react(refuseAt('data', 451, '4.3.0 Later'))
+    const email = await insertEmail(database.prisma)
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await runEnds(1)
+    await database.prisma
+      .$executeRaw`update pgboss.job set retry_count = ${dispatchEmail.retry.limit - 1} where state = 'retry'`
+
+    await hurriedUntil(allAre('failed'))
+
+    expect(await message(email)).toMatchObject({ errorCode: 'smtp_unavailable 451 4.3.0' })
+    await waitFor(async () => (await deadLetters()).length === 1)
+    expect(await deadLetters()).toMatchObject([{ error: { code: 'smtp_unavailable' } }])
+    server.react()
+    await redrive()
+    await waitFor(allAre('sent'))
+    expect(server.messages).toHaveLength(1)
+  })
+
+  it.each([11, 29, 47])(
+    'chance %i: nothing is lost, and nothing acknowledged is sent again',
+    async (seed) => {
+      const server = await openServer()
+      const emails = await insertEmails(database.prisma, 60)
+      const plan = planTroubles(emails, seed)
+      server.react(plan.react)
+      const { lines } = await startMailWorker(database, {
+        smtpUrl: server.url,
+        timeouts: { connectMs: 5_000, answerMs: 5_000 },
+      })
+      await enqueueEmails(database, emails)
+
+      await hurriedUntil(async () => (await statuses()).every((status) => status !== 'queued'))
+
+      for (const email of emails) {
+        const arrived = server.messages.filter(
+          ({ recipients }) => recipients[0] === email.recipient,
+        )
+        const { status } = await message(email)
+        const { lostAcknowledgements, isRefused } = plan.of(email)
+        expect({
+          status,
+          acknowledged: arrived.filter(({ isAcknowledged }) => isAcknowledged).length,
+          others: arrived.filter(({ isAcknowledged }) => !isAcknowledged).length,
+        }).toEqual({
+          status: isRefused ? 'failed' : 'sent',
+          acknowledged: isRefused ? 0 : 1,
+          others: lostAcknowledgements,
+        })
+        expect(arrived.every(({ mail }) => mail.messageId === email.messageId)).toBe(true)
+        expect(arrived.every(({ mail }) => mail.attachments[0]?.content.equals(email.pdf))).toBe(
+          true,
+        )
+      }
+      await expectNothingPersonal(emails, lines)
+    },
+  )
+})
+
+describe('between the OK and the commit', () => {
+  it('a database that refuses for a moment is waited for, and nothing is sent again', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    const { prisma } = database
+    // A sequence counts on where a transaction is rolled back.
+    await prisma.$executeRaw`create sequence refusals`
+    await prisma.$executeRawUnsafe(`
+      create function refuse_thrice() returns trigger language plpgsql as $$
+      begin
+        if nextval('refusals') <= 3 then raise exception 'not now'; end if;
+        return new;
+      end $$`)
+    await prisma.$executeRawUnsafe(
+      'create trigger refuse_thrice before update on "EmailMessage" for each row execute function refuse_thrice()',
+    )
+    onTestFinished(async () => {
+      await prisma.$executeRawUnsafe('drop function refuse_thrice cascade')
+      await prisma.$executeRaw`drop sequence refusals`
+    })
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+
+    await waitFor(allAre('sent'))
+
+    await runEnds(1)
+    expect(await runs()).toMatchObject([{ status: 'success', details: { sent: 1, batches: 1 } }])
+    expect(server.messages).toHaveLength(1)
+  })
+
+  it('a worker that has lost its run meanwhile still tells that it was sent', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    server.react(at('data', { kind: 'accept', delayMs: 500 }))
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    // As another worker's rescue would.
+    await waitFor(async () => (await runs()).length === 1)
+    await database.prisma.jobRun.updateMany({ data: { status: 'failed', endedAt: new Date() } })
+
+    await waitFor(allAre('sent'))
+
+    expect(await runs()).toMatchObject([{ status: 'failed' }])
+    expect((await runs())[0]?.details).not.toMatchObject({ sent: 1 })
+  })
+
+  it('a SIGKILL costs one duplicate at most, with the same Message-ID', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    const mailed = { SMTP_URL: server.url }
+    const first = await startProcess(mailed)
+    const held = await holdRow(database.prisma, 'EmailMessage', 'true')
+    await enqueueEmails(database, [email])
+    await held.reached()
+    expect(server.messages).toMatchObject([{ isAcknowledged: true }])
+
+    await first.kill('SIGKILL')
+    await held.release()
+    await startProcess(mailed)
+    await waitFor(allAre('sent'))
+
+    expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([
+      email.messageId,
+      email.messageId,
+    ])
+    await runEnds(2)
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'worker_lost' } } },
+      { status: 'success', details: { sent: 1 } },
+    ])
+  })
+})
+
+it('a drain ends the connection to a server that does not answer, and gives the message back', async () => {
+  const server = await openServer()
+  const asked = Promise.withResolvers<void>()
+  server.react(({ stage }) => {
+    if (stage !== 'rcpt') return undefined
+    asked.resolve()
+    return { kind: 'hang' }
+  })
+  const email = await insertEmail(database.prisma)
+  const { worker } = await startMailWorker(database, { smtpUrl: server.url })
+  await enqueueEmails(database, [email])
+  await asked.promise
+
+  await worker.stop({ drainTimeoutMs: 0 })
+
+  expect(await runs()).toMatchObject([{ details: { error: { code: 'drained' } } }])
+  await waitFor(() => server.open === 0)
+  server.react()
+  await startMailWorker(database, { smtpUrl: server.url })
+  await waitFor(allAre('sent'))
+  expect(server.messages).toHaveLength(1)
+})
+
+it('two workers together send no more a second than they may', async () => {
+  const perSecond = 10
+  const server = await openServer()
+  const emails = await insertEmails(database.prisma, 60)
+  const variables = { SMTP_URL: server.url, SMTP_MAX_PER_SECOND: String(perSecond) }
+  const workers = await Promise.all([startProcess(variables), startProcess(variables)])
+  await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
+  await enqueueEmails(database, emails)
+
+  await waitFor(allAre('sent'), { timeoutMs: 25_000 })
+
+  const instants = server.messages.map(({ receivedAtMs }) => receivedAtMs).toSorted((a, b) => a - b)
+  const seconds = (instants.at(-1)! - instants[0]!) / 1_000
+  expect(instants).toHaveLength(emails.length)
+  // Exact is when they start; each takes as long as it takes, the first one the longest.
+  expect((emails.length - 1) / seconds).toBeLessThan(1.5 * perSecond)
+  const lines = workers.flatMap(({ stdout, stderr }) => [...stdout, ...stderr])
+  await expectNothingPersonal(emails, lines)
+})
+
+it.each(['implicit', 'starttls'] as const)(
+  'a worker logs in over TLS, %s, to a server whose certificate somebody vouches for',
+  async (tls) => {
+    const folder = await mkdtemp(join(tmpdir(), 'roundsman-mail-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const authority = join(folder, 'authority.pem')
+    await writeFile(authority, localhostCertificate.cert)
+    const server = await openServer({ tls, auth: { user: 'worker', pass: 'p@ss:wörd' } })
+    const email = await insertEmail(database.prisma)
+    const worker = await startProcess({
+      SMTP_URL: server.url.replace('//', '//worker:p%40ss%3Aw%C3%B6rd@'),
+      MAIL_FROM: 'Größe & Co <billing@example.com>',
+      NODE_EXTRA_CA_CERTS: authority,
+    })
+    await enqueueEmails(database, [email])
+
+    await waitFor(allAre('sent'))
+
+    expect(server.messages).toMatchObject([
+      { sender: 'billing@example.com', mail: { from: { value: [{ name: 'Größe & Co' }] } } },
+    ])
+    const lines = [...worker.stdout, ...worker.stderr]
+    expect(lines.join('\n')).not.toMatch(/p%40ss|p@ss/)
+  },
+)
+
+describe('without SMTP_URL', () => {
+  it('a worker leaves the mail alone, says what to do, and one that has a server sends it', async () => {
+    const email = await insertEmail(database.prisma)
+    await enqueueEmails(database, [email])
+    const without = await startProcess({ SMTP_URL: undefined })
+    expect(await without.waitForMessage('no mail server is set: mail waits')).toMatchObject({
+      level: 40,
+      remedy: 'set SMTP_URL',
+    })
+    await without.waitForMessage('Jobs scheduler enabled')
+    const server = await openServer()
+    const having = await startProcess({ SMTP_URL: server.url })
+
+    await waitFor(allAre('sent'))
+
+    expect(having.messages('no mail server is set: mail waits')).toEqual([])
+    expect(without.messages('job run started')).toEqual([])
+    expect(await statuses()).toEqual(['sent'])
+  })
+
+  it('worker:once fails, and tells what is missing', async () => {
+    const email = await insertEmail(database.prisma)
+    const once = spawnOnce(['--payload', payload(email), '--json'], { SMTP_URL: undefined })
+
+    expect(await once.exited).toMatchObject({ code: 1 })
+
+    expect(JSON.parse(once.stdout.join(''))).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'smtp_missing', message: 'SMTP_URL is not set' } },
+    })
+    expect(await statuses()).toEqual(['queued'])
+  })
+})
+
+function spawnOnce(args: string[], extra: Record<string, string | undefined>) {
+  return spawnProcess(ONCE, {
+    args: [dispatchEmail.name, ...args],
+    env: workerEnvironment(database, extra),
+  })
+}
+
+function payload({ id }: InsertedEmail): string {
+  return JSON.stringify({ emailId: id })
+}
+
+function at(stage: SmtpMoment['stage'], reaction: SmtpReaction) {
+  return (moment: SmtpMoment) => (moment.stage === stage ? reaction : undefined)
+}
+
+function refuseAt(stage: SmtpMoment['stage'], code: number, text: string) {
+  return ({ stage: current, recipient }: SmtpMoment): SmtpReaction | undefined =>
+    // Real ones quote the address.
+    current === stage ? { kind: 'refuse', code, text: `${text} <${recipient}>` } : undefined
+}
+
+/** Whether nobody who reads logs, runs or the queue learns of whom or what the messages were. */
+async function expectNothingPersonal(emails: InsertedEmail[], lines: string[]): Promise<void> {
+  const queued = await database.prisma.$queryRaw`
+    select job.data, job.output from pgboss.job job where job.name = ${dispatchEmail.name}`
+  const rows = await database.prisma.jobRun.findMany()
+  expect(lines.length).toBeGreaterThan(0)
+  expect(rows.length).toBeGreaterThan(0)
+  const told = [...lines, JSON.stringify(rows), JSON.stringify(queued)].join('\n')
+  for (const secret of emails.flatMap(({ secrets }) => secrets)) {
+    expect(told).not.toContain(secret)
+  }
+}
+
+/** Up to three troubles for a message, in an order that its seed decides; then it is taken, or refused for good. */
+function planTroubles(emails: InsertedEmail[], seed: number) {
+  const random = createRandom(seed)
+  const troubles: (() => [SmtpMoment['stage'], SmtpReaction])[] = [
+    () => ['rcpt', { kind: 'refuse', code: 450, text: '4.2.1 Later' }],
+    () => ['data', { kind: 'refuse', code: 451, text: '4.3.0 Later' }],
+    () => ['rcpt', { kind: 'refuse', code: 421, text: '4.3.2 Closing' }],
+    () => ['rcpt', { kind: 'drop' }],
+    () => ['data', { kind: 'drop' }],
+    () => ['data', { kind: 'keepAndDrop' }],
+    () => ['data', { kind: 'accept', delayMs: 1 + Math.floor(random() * 50) }],
+  ]
+  const plans = new Map(
+    emails.map(({ recipient }) => {
+      const queue = Array.from({ length: Math.floor(random() * 4) }, () =>
+        troubles[Math.floor(random() * troubles.length)]!(),
+      )
+      const accepted = queue.findIndex(([, { kind }]) => kind === 'accept')
+      const reached = accepted === -1 ? queue : queue.slice(0, accepted + 1)
+      const isRefused = accepted === -1 && random() < 0.15
+      if (isRefused) reached.push(['rcpt', { kind: 'refuse', code: 550, text: '5.1.1 Nobody' }])
+      const lostAcknowledgements = reached.filter(([, { kind }]) => kind === 'keepAndDrop').length
+      return [recipient, { queue: reached, lostAcknowledgements, isRefused }]
+    }),
+  )
+  return {
+    of: ({ recipient }: InsertedEmail) => plans.get(recipient)!,
+    react: ({ stage, recipient }: SmtpMoment): SmtpReaction | undefined => {
+      const queue = plans.get(recipient)?.queue
+      const [next] = queue ?? []
+      if (next?.[0] !== stage) return undefined
+      queue!.shift()
+      return next[1]
+    },
+  }
+}
+
+/** mulberry32 */
+function createRandom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,46 @@
+import type { Enqueue, EnqueueOptions, Job, PayloadOf } from '@roundsman/runtime/contract'
+import { dispatchEmail } from './dispatchEmail.ts'
+
+/** What happens in this product that work may follow from. Ids only: the work reads what it needs. */
+export interface DomainEvents {
+  invoiceIssued: { invoiceId: string; version: number }
+  /** `emailIds`: the messages that have waited for it. */
+  invoicePdfReady: { invoiceId: string; version: number; emailIds: readonly string[] }
+  previewCreated: { previewSessionId: string }
+}
+
+type Hooks = { readonly [Name in keyof DomainEvents]: readonly Hook<DomainEvents[Name]>[] }
+type Hook<Event> = (event: Event) => readonly Work[]
+
+/** Which work follows from which event. A hook that is added here needs no change where the event happens. */
+const HOOKS: Hooks = {
+  invoiceIssued: [],
+  invoicePdfReady: [
+    ({ emailIds }) =>
+      emailIds.map((emailId) => work(dispatchEmail, { emailId }, { uniqueKey: emailId })),
+  ],
+  previewCreated: [],
+}
+
+/** Enqueues what follows from an event, in the transaction that made it happen. */
+export async function emit<Tx, Name extends keyof DomainEvents>(
+  tx: Tx,
+  enqueue: Enqueue<Tx>,
+  name: Name,
+  event: DomainEvents[Name],
+): Promise<void> {
+  for (const hook of HOOKS[name]) {
+    for (const { job, payload, options } of hook(event)) await enqueue(tx, job, payload, options)
+  }
+}
+
+interface Work {
+  job: Job
+  payload: unknown
+  options: EnqueueOptions
+}
+
+/** Typed here, where the job is known. */
+function work<J extends Job>(job: J, payload: PayloadOf<J>, options: EnqueueOptions = {}): Work {
+  return { job, payload, options }
+}

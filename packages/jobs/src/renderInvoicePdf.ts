@@ -1,0 +1,11 @@
+import { defineJob } from '@roundsman/runtime/contract'
+import { z } from 'zod'
+
+export const renderInvoicePdf = defineJob({
+  name: 'renderInvoicePdf',
+  description: 'Renders one version of an invoice as a PDF.',
+  payload: z.strictObject({ invoiceId: z.guid(), version: z.int().positive() }),
+  timeoutMs: 2 * 60_000,
+  // It takes a thread of its own; more at once would only share the same processors.
+  concurrency: 2,
+})

@@ -1,0 +1,126 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import type { Job } from '../contract/index.ts'
+import { IS_DEAD_LETTER } from '../queue/deadLetters.ts'
+import type { Request } from './controlJobs.ts'
+
+/** Work that was given up: it is kept with its error until somebody redrives or discards it. */
+export interface DeadLetter {
+  /** Its runs carry it. */
+  queueJobId: string
+  name: string
+  /** How many there were. */
+  attempts: number
+  enqueuedAt: Date
+  failedAt: Date
+  error: { code: string; message: string }
+}
+
+export interface DeadLetterPosition {
+  /** With microseconds, as PostgreSQL writes it. */
+  failedAt: string
+  queueJobId: string
+}
+
+export interface DeadLetterQuery {
+  limit: number
+  name?: string | undefined
+  /** Those that failed before this one. */
+  after?: DeadLetterPosition | undefined
+}
+
+/** The latest first. */
+export async function listDeadLetters(
+  tx: PrismaTransactionLike,
+  { limit, name: job, after }: DeadLetterQuery,
+): Promise<{ deadLetters: DeadLetter[]; next: DeadLetterPosition | null }> {
+  const rows = await tx.$queryRawUnsafe<(DeadLetter & { position: string })[]>(
+    `select job.id::text as "queueJobId", job.name, job.retry_count + 1 as "attempts",
+            job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
+            jsonb_build_object(
+              -- What pg-boss itself has given up carries no code of ours.
+              'code', coalesce(job.output ->> 'code', 'expired'),
+              'message', coalesce(job.output ->> 'message', 'It was not settled in time')
+            ) as "error"
+     from pgboss.job job
+     where ${IS_DEAD_LETTER} and ($1::text is null or job.name = $1)
+       and ($2::timestamptz is null or (job.completed_on, job.id) < ($2::timestamptz, $3::uuid))
+     order by job.completed_on desc, job.id desc limit $4::int`,
+    job ?? null,
+    after?.failedAt ?? null,
+    after?.queueJobId ?? null,
+    limit + 1,
+  )
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return {
+    deadLetters: page.map(({ queueJobId, name, attempts, enqueuedAt, failedAt, error }) => ({
+      queueJobId,
+      name,
+      attempts,
+      enqueuedAt,
+      failedAt,
+      error,
+    })),
+    next: last ? { failedAt: last.position, queueJobId: last.queueJobId } : null,
+  }
+}
+
+/** Of which job a dead letter is; null when there is none with this id. */
+export async function findDeadLetterName(
+  tx: PrismaTransactionLike,
+  queueJobId: string,
+): Promise<string | null> {
+  const [found] = await tx.$queryRawUnsafe<{ name: string }[]>(
+    `select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`,
+    queueJobId,
+  )
+  return found?.name ?? null
+}
+
+/** So that one call ends soon, however many there are. */
+const MAX_REDRIVEN = 10_000
+
+/**
+ * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew, and returns
+ * how many there were: at most 10,000, the oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
+ */
+export async function redriveDeadLetters(
+  tx: PrismaTransactionLike,
+  job: Job,
+  which: readonly string[] | 'all',
+  { actor, reason }: Request,
+): Promise<number> {
+  const rows = await tx.$queryRawUnsafe<unknown[]>(
+    `update pgboss.job
+     set state = 'retry', start_after = now(), completed_on = null, output = null,
+         retry_limit = retry_count + 1 + $3::int,
+         data = data || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+         keep_until = now() + queue.retention_seconds * interval '1 second',
+         deletion_seconds = queue.deletion_seconds
+     from pgboss.queue queue
+     where queue.name = job.name and job.name = $1 and job.id = any(array(
+       select job.id from pgboss.job job
+       where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[]))
+       order by job.completed_on, job.id limit ${MAX_REDRIVEN} for update skip locked
+     ))
+     returning 1 as "redriven"`,
+    job.name,
+    which === 'all' ? null : which,
+    job.retry.limit,
+    actor,
+    reason,
+  )
+  return rows.length
+}
+
+/** Removes a dead letter for good. What its runs have recorded stays. */
+export async function discardDeadLetter(
+  tx: PrismaTransactionLike,
+  queueJobId: string,
+): Promise<'discarded' | 'notFound'> {
+  const rows = await tx.$queryRawUnsafe<unknown[]>(
+    `delete from pgboss.job where id = $1::uuid and ${IS_DEAD_LETTER} returning 1 as "discarded"`,
+    queueJobId,
+  )
+  return rows.length > 0 ? 'discarded' : 'notFound'
+}

@@ -1,0 +1,57 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import type { Job } from '../contract/index.ts'
+
+/** Where a piece of work stands. */
+export type WorkState =
+  /** Not started, or to be retried, at the earliest at `startAfter`. */
+  | { kind: 'waiting'; startAfter: Date }
+  | { kind: 'running' }
+  | { kind: 'completed' }
+  /** Given up; see dead letters. */
+  | { kind: 'failed'; errorCode: string }
+
+/** Null when the queue does not know it, or knows it no more: completed work is kept for a week. */
+export async function findWork(
+  tx: PrismaTransactionLike,
+  job: Pick<Job, 'name'>,
+  queueJobId: string,
+): Promise<WorkState | null> {
+  return (await findManyWork(tx, job, [queueJobId])).get(queueJobId) ?? null
+}
+
+/** The same of many, with one statement: what the queue does not know is not among them. */
+export async function findManyWork(
+  tx: PrismaTransactionLike,
+  job: Pick<Job, 'name'>,
+  queueJobIds: readonly string[],
+): Promise<Map<string, WorkState>> {
+  if (queueJobIds.length === 0) return new Map()
+  const rows = await tx.$queryRawUnsafe<QueueRow[]>(
+    `select id::text as "id", state::text as "state", start_after as "startAfter", output ->> 'code' as "errorCode"
+     from pgboss.job where name = $1 and id = any($2::uuid[])`,
+    job.name,
+    queueJobIds,
+  )
+  return new Map(rows.map((row) => [row.id, toWorkState(row)]))
+}
+
+interface QueueRow {
+  id: string
+  state: string
+  startAfter: Date
+  errorCode: string | null
+}
+
+function toWorkState({ state, startAfter, errorCode }: QueueRow): WorkState {
+  switch (state) {
+    case 'created':
+    case 'retry':
+      return { kind: 'waiting', startAfter }
+    case 'active':
+      return { kind: 'running' }
+    case 'completed':
+      return { kind: 'completed' }
+    default:
+      return { kind: 'failed', errorCode: errorCode ?? 'expired' }
+  }
+}

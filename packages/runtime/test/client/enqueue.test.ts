@@ -1,0 +1,286 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  createJobsClient,
+  findWork,
+  QueueMissingError,
+  type JobsClient,
+} from '../../src/client/index.ts'
+import { defineJob, type TransactionOf } from '../../src/contract/index.ts'
+import { createQueue, type Queue } from '../../src/queue/queue.ts'
+import { createSession, type Session } from '../../src/queue/session.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const letter = defineJob({
+  name: 'letter',
+  description: '',
+  payload: z.strictObject({ n: z.number(), to: z.string().max(20).optional() }),
+})
+const unknown = defineJob({ name: 'unknown', description: '' })
+
+let runtime: TestRuntime
+let client: JobsClient
+let session: Session
+let queue: Queue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([letter])
+  const { url, database, log } = runtime
+  client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+  queue = createQueue({ database, session, log, supervise: false })
+  await queue.start([letter], () => undefined)
+})
+
+afterAll(async () => {
+  await queue.stop()
+  await session.stop()
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('delete from pgboss.job'))
+
+const transaction = <Result>(
+  work: (tx: TransactionOf<TestRuntime['prisma']>) => Promise<Result>,
+): Promise<Result> => runtime.prisma.$transaction((tx) => work(tx))
+const take = (limit: number) =>
+  runtime.database.transaction((tx) => queue.take(tx, 'letter', limit))
+const numbers = async () =>
+  (
+    await runtime.rows<{ n: number }>(
+      `select (data -> 'payload' ->> 'n')::int as n from pgboss.job order by 1`,
+    )
+  ).map(({ n }) => n)
+
+describe('enqueue', () => {
+  it('leaves a job if and only if its transaction commits, under 50 at once', async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, n) =>
+        runtime.prisma.$transaction(
+          async (tx) => {
+            await client.enqueue(tx, letter, { n })
+            if (n % 2 === 1) throw new Error('changed my mind')
+          },
+          { maxWait: 20_000, timeout: 20_000 },
+        ),
+      ),
+    )
+
+    expect(outcomes.map(({ status }) => status)).toEqual(
+      Array.from({ length: 50 }, (_, n) => (n % 2 === 1 ? 'rejected' : 'fulfilled')),
+    )
+    expect(await numbers()).toEqual(Array.from({ length: 25 }, (_, n) => n * 2))
+  })
+
+  it('hands out what has a higher priority first', async () => {
+    for (const priority of [0, 5, -3, 9]) {
+      await transaction((tx) => client.enqueue(tx, letter, { n: priority }, { priority }))
+    }
+
+    const order: unknown[] = []
+    for (let n = 0; n < 4; n++) {
+      order.push(...(await take(1)).map(({ envelope }) => envelope.payload))
+    }
+    expect(order).toEqual([{ n: 9 }, { n: 5 }, { n: 0 }, { n: -3 }])
+  })
+
+  it('hands out nothing before its time', async () => {
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const { queueJobId } = await transaction((tx) =>
+      client.enqueue(tx, letter, { n: 1 }, { startAfter }),
+    )
+
+    expect(await take(1)).toEqual([])
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'waiting',
+      startAfter,
+    })
+  })
+
+  it('refuses a payload with all that is wrong with it, and writes nothing', async () => {
+    // @ts-expect-error: it does not compile either
+    const refused = client.enqueue(runtime.prisma, letter, { n: '1', extra: true })
+
+    await expect(refused).rejects.toMatchObject({
+      code: 'payload_invalid',
+      retryable: false,
+      details: { issues: [{ path: ['n'] }, { path: [], code: 'unrecognized_keys' }] },
+    })
+    expect(await numbers()).toEqual([])
+  })
+
+  it.each([
+    [{ priority: 1.5 }, 'priority must be a whole number of 32 bits, not 1.5'],
+    [{ startAfter: new Date(NaN) }, 'startAfter must be a valid date'],
+    [{ uniqueKey: '' }, 'uniqueKey must have 1 to 255 characters'],
+    [{ uniqueKey: 'a\0b' }, 'uniqueKey must have 1 to 255 characters'],
+  ])('refuses %j', async (options, problem) => {
+    await expect(client.enqueue(runtime.prisma, letter, { n: 1 }, options)).rejects.toThrow(problem)
+  })
+
+  it('says which queue is missing, and who makes it', async () => {
+    const refused = client.enqueue(runtime.prisma, unknown, {})
+
+    await expect(refused).rejects.toThrow(QueueMissingError)
+    await expect(refused).rejects.toThrow(/queue of unknown is missing .* a worker/)
+  })
+})
+
+describe('a unique key', () => {
+  const enqueue = (n: number, uniqueKey = 'k') =>
+    transaction((tx) => client.enqueue(tx, letter, { n }, { uniqueKey }))
+
+  it('keeps the second out while the first waits, runs, or is to be retried', async () => {
+    const first = await enqueue(1)
+    const { queueJobId } = first
+    expect(first.kind).toBe('enqueued')
+    expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', queueJobId })
+
+    const [delivery] = await take(1)
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'running' })
+    expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', queueJobId })
+
+    const error = { code: 'flaky', message: '' }
+    await runtime.database.transaction((tx) => queue.fail(tx, [delivery!], error, 'retry'))
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', queueJobId })
+    expect(await numbers()).toEqual([1])
+  })
+
+  it('frees up when the work is completed', async () => {
+    const { queueJobId } = await enqueue(1)
+    const deliveries = await take(1)
+    await runtime.database.transaction((tx) => queue.complete(tx, deliveries))
+
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'completed' })
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('frees up when the work is given up', async () => {
+    const { queueJobId } = await enqueue(1)
+    const deliveries = await take(1)
+    const error = { code: 'hopeless', message: '' }
+    await runtime.database.transaction((tx) => queue.fail(tx, deliveries, error, 'giveUp'))
+
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'failed',
+      errorCode: 'hopeless',
+    })
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('is free again when the transaction that held it is rolled back', async () => {
+    const refused = transaction(async (tx) => {
+      await client.enqueue(tx, letter, { n: 1 }, { uniqueKey: 'k' })
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('lets one of 50 at once in', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, n) =>
+        runtime.prisma.$transaction((tx) => client.enqueue(tx, letter, { n }, { uniqueKey: 'k' }), {
+          maxWait: 20_000,
+          timeout: 20_000,
+        }),
+      ),
+    )
+
+    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
+    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(await numbers()).toHaveLength(1)
+  })
+
+  it('of one job is not that of another, and no other key', async () => {
+    await enqueue(1)
+    expect(await enqueue(2, 'other')).toMatchObject({ kind: 'enqueued' })
+  })
+})
+
+describe('enqueueMany', () => {
+  it('enqueues thousands with one statement', async () => {
+    const statements: string[] = []
+    await runtime.prisma.$transaction(async (tx) => {
+      const counted = new Proxy(tx, {
+        get: (target, key, receiver) => {
+          if (key === '$queryRawUnsafe' || key === '$executeRawUnsafe') {
+            statements.push(key)
+          }
+          return Reflect.get(target, key, receiver) as unknown
+        },
+      })
+      const items = Array.from({ length: 5_000 }, (_, n) => ({ payload: { n } }))
+      const results = await client.enqueueMany(counted, letter, items)
+      expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(5_000)
+    })
+
+    expect(statements).toHaveLength(1)
+    expect(await numbers()).toEqual(Array.from({ length: 5_000 }, (_, n) => n))
+  })
+
+  it('enqueues all or, where one payload is wrong, none', async () => {
+    const refused = transaction((tx) =>
+      client.enqueueMany(tx, letter, [{ payload: { n: 1 } }, { payload: { n: 'two' } as never }]),
+    )
+
+    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
+    expect(await numbers()).toEqual([])
+  })
+
+  it('keeps to unique keys, those of its own items too, and answers in their order', async () => {
+    const before = await transaction((tx) =>
+      client.enqueue(tx, letter, { n: 0 }, { uniqueKey: 'a' }),
+    )
+    const results = await transaction((tx) =>
+      client.enqueueMany(
+        tx,
+        letter,
+        ['a', 'b', 'b', undefined].map((uniqueKey, index) => ({
+          payload: { n: index + 1 },
+          options: uniqueKey === undefined ? {} : { uniqueKey },
+        })),
+      ),
+    )
+
+    expect(results.map(({ kind }) => kind)).toEqual([
+      'alreadyQueued',
+      'enqueued',
+      'alreadyQueued',
+      'enqueued',
+    ])
+    expect(results[0]?.queueJobId).toBe(before.queueJobId)
+    expect(results[2]?.queueJobId).toBe(results[1]?.queueJobId)
+    expect(await numbers()).toEqual([0, 2, 4])
+  })
+
+  it('with the same keys in another order does not block itself', async () => {
+    const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`)
+    const enqueueAll = (order: string[]) =>
+      runtime.prisma.$transaction(
+        (tx) =>
+          client.enqueueMany(
+            tx,
+            letter,
+            order.map((uniqueKey, n) => ({ payload: { n }, options: { uniqueKey } })),
+          ),
+        { maxWait: 20_000, timeout: 20_000 },
+      )
+
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => enqueueAll(n % 2 ? keys : keys.toReversed())),
+    )
+    expect(results.flat().filter(({ kind }) => kind === 'enqueued')).toHaveLength(40)
+  })
+})
+
+describe('findWork', () => {
+  it('knows nothing of what was never there', async () => {
+    expect(await findWork(runtime.prisma, letter, crypto.randomUUID())).toBeNull()
+  })
+})
