@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   testing: ['db'],
   api: ['db', 'billing', 'process', 'jobs', 'jobs/hooks', 'runtime/client', 'runtime/contract'],
   worker: ['db', 'billing', 'process', 'jobs', 'jobs/hooks', 'runtime/worker', 'runtime/contract'],
-  console: ['api (types)'],
+  console: ['api/console (types)'],
   bench: ['db', 'jobs', 'runtime/client', 'runtime/worker', 'runtime/contract'],
 }
 

@@ -6,6 +6,7 @@ import { createDatabaseClient, acquireEmbeddedPostgres } from '../../packages/db
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
 import { drawPage } from './drawPage.ts'
 import { openStack, type Stack } from './openStack.ts'
+import { photographConsole } from './photographConsole.ts'
 import { createReport, type Report } from './report.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
@@ -272,6 +273,29 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
       report.expect('staff gets 403', staff.status === 403, staff)
       const nobody = await call('GET', '/api/jobs/runs?limit=3')
       report.expect('nobody gets 401', nobody.status === 401, nobody)
+    })
+
+    await report.section('The console', async () => {
+      const { body } = await call('GET', '/api/jobs/runs?name=renderInvoicePdf&limit=1', {
+        token: tokens.admin,
+        show: false,
+      })
+      const [rendered] = body['runs'] as { id: string }[]
+      const pictures = await photographConsole({
+        baseUrl: stack.baseUrl,
+        email: 'admin@example.com',
+        password: DEMO_PASSWORD,
+        runId: rendered?.id ?? '',
+        folder: join(WORKSPACE_ROOT, 'reports'),
+      })
+      for (const { title, file } of pictures) {
+        report.add({ text: `${title}:\n\n![${title}](${file})` })
+      }
+      report.expect('an admin sees every screen', pictures.length === 8, pictures)
+      const staff = await call('POST', '/api/console/session', {
+        json: { email: 'staff@example.com', password: DEMO_PASSWORD },
+      })
+      report.expect('staff is refused', staff.status === 403, staff)
     })
 
     await report.section('scripts/verify.sh', async () => {

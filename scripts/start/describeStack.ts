@@ -27,6 +27,7 @@ export function describeStack(summary: StackSummary, paint: Paint): string[] {
   const { apiUrl, workerUrl, inboxUrl, jobsEnabled, database, now } = summary
   return [
     '',
+    row('Console', `${link(`${apiUrl}/console`)} ${dim('for admins and owners')}`),
     row('API', link(apiUrl)),
     row('API docs', link(`${apiUrl}/docs`)),
     row('Worker', link(`${workerUrl}/health/ready`)),

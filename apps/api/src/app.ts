@@ -6,9 +6,16 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { randomUUID } from 'node:crypto'
 import { authentication } from './plugins/authentication.ts'
+import { consoleFiles } from './plugins/consoleFiles.ts'
 import { documentation } from './plugins/documentation.ts'
+import { sessions } from './plugins/sessions.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
+import { consoleRoutes } from './console/consoleRoutes.ts'
+import { consoleSessionRoutes } from './console/consoleSessionRoutes.ts'
+import { eventRoutes } from './console/eventRoutes.ts'
+import { runsCsvRoutes } from './console/runsCsvRoutes.ts'
 import { authRoutes } from './routes/authRoutes.ts'
+import type { Changes } from './console/createChanges.ts'
 import { deadLetterRoutes } from './routes/deadLetterRoutes.ts'
 import { emailRoutes } from './routes/emailRoutes.ts'
 import { healthRoutes } from './routes/healthRoutes.ts'
@@ -30,6 +37,10 @@ export interface AppOptions {
   jwtSecret: string
   /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
   logger?: FastifyBaseLogger
+  /** What the console's live pages are told of. Default: nothing. */
+  changes?: Changes
+  /** Where the console's build lies. Default: where `pnpm build` puts it. */
+  consoleDir?: string
   /** Default: the system's clock. */
   now?: () => Date
   /** What stands behind the @ in the ids of messages. Default `roundsman.localhost`. */
@@ -37,6 +48,8 @@ export interface AppOptions {
   /** How long `/health/ready` waits for the database. Default 2,000 ms. */
   readinessTimeoutMs?: number
 }
+
+const NO_CHANGES: Changes = { subscribe: () => () => undefined, close: async () => undefined }
 
 /** Longer than any token, locale or key that is looked up by its path. */
 const MAX_PARAM_LENGTH = 512
@@ -48,8 +61,8 @@ const BODY_LIMIT_BYTES = 64 * 1024
  */
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
-  const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
-  const { mailDomain = 'roundsman.localhost' } = options
+  const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
+  const { mailDomain = 'roundsman.localhost', consoleDir } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     // Unlike a counter, also unique in the log of many processes.
@@ -74,7 +87,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
   })
   app.register(documentation)
+  app.register(sessions, { jwtSecret })
   app.register(authentication, { prisma, jwtSecret, now })
+
+  app.register(consoleFiles, { ...(consoleDir !== undefined && { folder: consoleDir }) })
 
   app.register(async (scope) => {
     // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
@@ -90,6 +106,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(emailRoutes, { prisma, jobsClient, now, mailDomain })
     scope.register(jobRoutes, { prisma, jobsClient, jobs, now })
     scope.register(jobRunRoutes, { prisma, jobsClient })
+    scope.register(consoleSessionRoutes, { prisma })
+    scope.register(consoleRoutes, { prisma, jobs, now })
+    scope.register(runsCsvRoutes, { prisma })
+    scope.register(eventRoutes, { changes })
     scope.register(deadLetterRoutes, { prisma, jobs })
     scope.register(healthRoutes, { prisma, readinessTimeoutMs })
   })

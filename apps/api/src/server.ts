@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
+import { createChanges } from './console/createChanges.ts'
 import { createApiLogger } from './createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
 import { openJobsClient } from './openJobsClient.ts'
@@ -53,8 +54,13 @@ async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Pr
       // The wish may have come while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
-        const app = buildApp({ prisma, jobsClient, jobs, jwtSecret, mailDomain, logger })
-        await listen(app, env, logger, stop)
+        const changes = createChanges({ databaseUrl: database.url, log: logger })
+        try {
+          const app = buildApp({ prisma, jobsClient, jobs, jwtSecret, mailDomain, changes, logger })
+          await listen(app, env, logger, stop)
+        } finally {
+          await changes.close()
+        }
       }
     } finally {
       await jobsClient.stop()

@@ -120,6 +120,15 @@ const routes: {
   },
   { request: { method: 'GET', url: `/api/emails/${UNKNOWN_ID}` }, from: 'staff', answer: 404 },
   { request: { method: 'GET', url: '/api/jobs/dead-letters' }, from: 'admin', answer: 200 },
+  { request: { method: 'GET', url: '/api/jobs/runs.csv' }, from: 'admin', answer: 200 },
+  { request: { method: 'GET', url: '/api/console/overview' }, from: 'admin', answer: 200 },
+  { request: { method: 'GET', url: '/api/console/jobs' }, from: 'admin', answer: 200 },
+  {
+    request: { method: 'GET', url: '/api/console/jobs/cleanupI18nCache' },
+    from: 'admin',
+    answer: 200,
+  },
+  { request: { method: 'GET', url: '/api/console/queue' }, from: 'admin', answer: 200 },
   {
     request: {
       method: 'POST',
@@ -279,6 +288,8 @@ it('covers every route that is not for anybody', async () => {
       .replace('cleanupI18nCache', '{name}')
     return `${method} ${path}`
   })
+  // It never ends, so it has tests of its own.
+  covered.push('GET /api/jobs/events')
   expect(covered.toSorted()).toEqual(guarded.toSorted())
 })
 

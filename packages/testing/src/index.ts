@@ -15,6 +15,14 @@ export {
 export { fakeClock, type FakeClock } from './fakeClock.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export {
+  openBrowser,
+  type Browser,
+  type BrowserContext,
+  type Locator,
+  type Page,
+  type Request,
+} from './openBrowser.ts'
+export {
   spawnProcess,
   type ProcessExit,
   type SpawnedProcess,

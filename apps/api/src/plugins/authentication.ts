@@ -4,6 +4,7 @@ import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
 import { Problem } from '../problem.ts'
+import { readSessionToken, type BrowserSession } from './sessions.ts'
 
 export interface AuthenticationOptions {
   prisma: PrismaClient
@@ -33,6 +34,8 @@ declare module 'fastify' {
      */
     requireRole(role: Role): onRequestAsyncHookHandler
     issueToken(userId: string): string
+    /** For a browser: the same user, for longer, and good for nothing but a cookie. */
+    issueSession(userId: string): BrowserSession
   }
 }
 
@@ -40,7 +43,9 @@ declare module 'fastify' {
 const RANK = { staff: 1, admin: 2, owner: 3 } as const satisfies Record<Role, number>
 
 const ISSUER = 'roundsman'
-const tokenSchema = z.object({ sub: z.guid() })
+const SESSION_MS = 8 * 3_600_000
+/** `use` tells what a token is good for; an access token has none. */
+const tokenSchema = z.object({ sub: z.guid(), use: z.literal('session').optional() })
 
 /**
  * Access tokens: JWT, HS256 and nothing else, valid for 15 minutes. They name the user and no role;
@@ -73,9 +78,22 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       return app.jwt.sign({ sub: userId }, { clockTimestamp: now().getTime() })
     })
 
+    app.decorate('issueSession', (userId: string) => {
+      const issuedAt = now().getTime()
+      const token = app.jwt.sign(
+        { sub: userId, use: 'session' },
+        { clockTimestamp: issuedAt, expiresIn: `${SESSION_MS / 3_600_000}h` },
+      )
+      return { token, expiresAt: new Date(issuedAt + SESSION_MS) }
+    })
+
     app.decorate('requireRole', (role: Role): onRequestAsyncHookHandler => {
       return async (request) => {
-        const userId = readUserId(readToken(request))
+        const sessionToken = readSessionToken(request)
+        const userId =
+          sessionToken === undefined
+            ? readUserId(readToken(request), undefined)
+            : readUserId(sessionToken, 'session')
         const user =
           userId &&
           (await prisma.user.findUnique({
@@ -93,9 +111,10 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       }
     })
 
-    function readUserId(token: string): string | undefined {
+    function readUserId(token: string, use: 'session' | undefined): string | undefined {
       try {
-        return tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: now().getTime() })).sub
+        const claims = tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: now().getTime() }))
+        return claims.use === use ? claims.sub : undefined
       } catch {
         // Expired, forged, of another issuer, not a token at all: the answer is the same.
         return undefined

@@ -11,6 +11,7 @@ export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async
   app.post(
     '/api/auth/login',
     {
+      config: { isForAnyone: true },
       schema: {
         tags: ['auth'],
         summary: 'Log in',

@@ -162,7 +162,9 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       },
     },
     async ({ params: { queueJobId }, caller, log }, reply) => {
-      const outcome = await transact(prisma, (tx) => discardDeadLetter(tx, queueJobId))
+      const outcome = await transact(prisma, (tx) =>
+        discardDeadLetter(tx, queueJobId, { actor: caller.email }),
+      )
       if (outcome === 'notFound') throw unknownDeadLetter()
       log.info({ queueJobId, userId: caller.id }, 'dead letter discarded')
       return reply.code(204).send(null)

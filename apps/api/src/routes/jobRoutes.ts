@@ -211,10 +211,11 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     },
     async ({ params: { name }, caller, log }) => {
       const job = findJob(name)
-      const outcome = await prisma.$transaction((tx) => resumeJob(tx, name))
+      const outcome = await prisma.$transaction((tx) =>
+        resumeJob(tx, name, { actor: caller.email }),
+      )
       switch (outcome) {
         case 'resumed':
-          // The schedule forgets who paused it, so that this line is what is left of it.
           log.info({ name, userId: caller.id }, 'job resumed')
           return { name, paused: false as const }
         case 'notPaused':

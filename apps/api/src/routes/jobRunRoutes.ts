@@ -6,14 +6,28 @@ import {
   type JobRun,
   type PrismaClient,
 } from '@roundsman/db'
-import { cancelRun, type JobsClient } from '@roundsman/runtime/client'
+import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { actionSchema, readRunActions } from '../readActions.ts'
 import { instant } from '../instant.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
+
+/** Which runs; the same for the list and for what is taken out of it. */
+export const runFilters = {
+  name: storableText({ max: 100 }).optional().describe('Name of the job'),
+  status: z.enum(JobRunStatus).optional(),
+  trigger: z.enum(JobTrigger).optional(),
+  from: instant.optional().describe('Started at this instant or later'),
+  to: instant.optional().describe('Started before this instant'),
+}
+
+export const isTimeSpan = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) =>
+  !from || !to || from < to
+export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
 
 const listQuery = z
   .strictObject({
@@ -29,16 +43,9 @@ const listQuery = z
       })
       .optional()
       .describe('nextCursor of the page before'),
-    name: storableText({ max: 100 }).optional().describe('Name of the job'),
-    status: z.enum(JobRunStatus).optional(),
-    trigger: z.enum(JobTrigger).optional(),
-    from: instant.optional().describe('Started at this instant or later'),
-    to: instant.optional().describe('Started before this instant'),
+    ...runFilters,
   })
-  .refine(({ from, to }) => !from || !to || from < to, {
-    path: ['to'],
-    error: 'has to be later than from',
-  })
+  .refine(isTimeSpan, NO_TIME_SPAN)
 
 const progressSchema = z.object({
   done: z.number(),
@@ -138,6 +145,13 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
             attempts: z
               .array(attemptSchema)
               .describe('The other runs of the same piece of work, in their order'),
+            enqueuedAt: z.iso
+              .datetime()
+              .nullable()
+              .describe(
+                'When its work was put into the queue; null when that is not known (any more)',
+              ),
+            actions: z.array(actionSchema).describe('What people did about it, in its order'),
           }),
           ...problemResponses(400, 401, 403, 404),
         },
@@ -146,7 +160,18 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
     async ({ params: { id } }) => {
       const run = await prisma.jobRun.findUnique({ where: { id } })
       if (!run) throw unknownRun()
-      return { ...present(run), attempts: await findAttempts(run) }
+      const { name, queueJobId } = run
+      const [enqueuedAt, attempts, actions] = await Promise.all([
+        queueJobId === null ? null : findEnqueuedAt(prisma, name, queueJobId),
+        findAttempts(run),
+        readRunActions(prisma, run),
+      ])
+      return {
+        ...present(run),
+        enqueuedAt: enqueuedAt?.toISOString() ?? null,
+        attempts,
+        actions,
+      }
     },
   )
 

@@ -1,4 +1,5 @@
 import type { Prisma } from '@roundsman/db'
+import { cleanupI18nCache } from '@roundsman/jobs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -265,13 +266,24 @@ describe('GET /api/jobs/runs/:id', () => {
     )
     const response = await get(second!)
     expect(response.statusCode).toBe(200)
-    const { attempts, ...run } = response.json()
+    const { attempts, actions, enqueuedAt, ...run } = response.json()
+    expect([actions, enqueuedAt]).toEqual([[], null])
     expect((await list('')).json().runs).toContainEqual(run)
     expect(attempts).toEqual([
       { id: first, attempt: 1, status: 'failed', startedAt: at(0).toISOString() },
       { id: third, attempt: 3, status: 'running', startedAt: at(20).toISOString() },
     ])
     expect(response.headers['cache-control']).toBe('no-store')
+  })
+
+  it('says when its work was put into the queue, while the queue knows', async () => {
+    const { queueJobId } = await api.prisma.$transaction((tx) =>
+      api.jobsClient.enqueue(tx, cleanupI18nCache, {}),
+    )
+    const [id] = await seed({ name: 'cleanupI18nCache', queueJobId })
+    const [work] = await api.prisma.$queryRaw<{ at: Date }[]>`
+      select created_on as "at" from pgboss.job where id = ${queueJobId}::uuid`
+    expect((await get(id!)).json().enqueuedAt).toBe(work!.at.toISOString())
   })
 
   it('shows a run that no queue delivered as the only one', async () => {
@@ -307,6 +319,16 @@ describe('POST /api/jobs/runs/:id/cancel', () => {
     const before = await read(id!)
     expect((await post(`${id}/cancel`, 'second', 'admin')).statusCode).toBe(202)
     expect(await read(id!)).toEqual(before)
+  })
+
+  it('is on record, each time, with the run', async () => {
+    const [id] = await seed({ status: 'running', name: 'cleanupI18nCache' })
+    await post(`${id}/cancel`, 'first', 'owner')
+    await post(`${id}/cancel`, 'second', 'admin')
+    expect((await get(id!)).json().actions).toEqual([
+      { at: expect.any(String), action: 'cancel', actor: 'owner@example.com', reason: 'first' },
+      { at: expect.any(String), action: 'cancel', actor: 'admin@example.com', reason: 'second' },
+    ])
   })
 
   it('conflicts with a run that has ended, and leaves it', async () => {

@@ -1,5 +1,6 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 import { CANCEL_CHANNEL } from '../queue/channels.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
 export interface Request {
@@ -16,18 +17,22 @@ export async function cancelRun(
   runId: string,
   { actor, reason }: Request,
 ): Promise<'requested' | 'notRunning' | 'notFound'> {
-  const requested = await tx.$queryRawUnsafe(
+  const requested = await tx.$queryRawUnsafe<{ name: string }[]>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
          "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
          "reason" = coalesce("reason", $3)
      where "id" = $1::uuid and "status" = 'running'
-     returning pg_notify('${CANCEL_CHANNEL}', "id"::text)::text`,
+     returning "name", pg_notify('${CANCEL_CHANNEL}', "id"::text)::text`,
     runId,
     actor,
     reason,
   )
-  if (hasRows(requested)) return 'requested'
+  const [run] = requested
+  if (run) {
+    await recordActions(tx, 'cancel', [{ name: run.name, runId }], { actor, reason })
+    return 'requested'
+  }
   const found = await tx.$queryRawUnsafe(
     `select 1 as found from "JobRun" where "id" = $1::uuid`,
     runId,
@@ -48,7 +53,10 @@ export async function pauseJob(
     actor,
     reason,
   )
-  if (hasRows(paused)) return 'paused'
+  if (hasRows(paused)) {
+    await recordActions(tx, 'pause', [{ name }], { actor, reason })
+    return 'paused'
+  }
   return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
 }
 
@@ -56,6 +64,7 @@ export async function pauseJob(
 export async function resumeJob(
   tx: PrismaTransactionLike,
   name: string,
+  by: Actor,
 ): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
   const resumed = await tx.$queryRawUnsafe(
     `update "JobSchedule"
@@ -63,7 +72,10 @@ export async function resumeJob(
      where "name" = $1 and "pausedAt" is not null returning "name"`,
     name,
   )
-  if (hasRows(resumed)) return 'resumed'
+  if (hasRows(resumed)) {
+    await recordActions(tx, 'resume', [{ name }], by)
+    return 'resumed'
+  }
   return (await isScheduled(tx, name)) ? 'notPaused' : 'notScheduled'
 }
 

@@ -7,6 +7,7 @@ import { openDatabase } from '../queue/database.ts'
 import { enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
+import { recordActions } from './recordActions.ts'
 
 export interface JobsClientOptions {
   databaseUrl: string
@@ -95,18 +96,20 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
     },
     enqueueMany,
     async requestRun(tx, job, { actor, reason, dryRun = false, payload = {} }) {
-      return await send(tx, job, { payload, trigger: 'manual', actor, reason, dryRun })
+      const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
+      const queueJobId = await send(tx, job, envelope)
+      const target = { name: job.name, queueJobId }
+      await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+      return queueJobId
     },
     async approveRun(tx, runId, { actor, reason }) {
       const approval: Approval = await takeApproval(tx, runId, actor)
       if (approval.kind !== 'taken') return approval
       const { name, payload, rows } = approval
       const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
-      return {
-        kind: 'approved',
-        queueJobId: await send(tx, { name, payload: z.unknown() }, envelope),
-        rows,
-      }
+      const queueJobId = await send(tx, { name, payload: z.unknown() }, envelope)
+      await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
+      return { kind: 'approved', queueJobId, rows }
     },
   }
 }

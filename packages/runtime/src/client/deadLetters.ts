@@ -2,6 +2,7 @@ import type { PrismaTransactionLike } from 'pg-boss'
 import type { Job } from '../contract/index.ts'
 import { IS_DEAD_LETTER } from '../queue/deadLetters.ts'
 import type { Request } from './controlJobs.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /** Work that was given up: it is kept with its error until somebody redrives or discards it. */
 export interface DeadLetter {
@@ -90,7 +91,7 @@ export async function redriveDeadLetters(
   which: readonly string[] | 'all',
   { actor, reason }: Request,
 ): Promise<number> {
-  const rows = await tx.$queryRawUnsafe<unknown[]>(
+  const rows = await tx.$queryRawUnsafe<{ queueJobId: string }[]>(
     `update pgboss.job
      set state = 'retry', start_after = now(), completed_on = null, output = null,
          retry_limit = retry_count + 1 + $3::int,
@@ -103,13 +104,15 @@ export async function redriveDeadLetters(
        where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[]))
        order by job.completed_on, job.id limit ${MAX_REDRIVEN} for update skip locked
      ))
-     returning 1 as "redriven"`,
+     returning job.id::text as "queueJobId"`,
     job.name,
     which === 'all' ? null : which,
     job.retry.limit,
     actor,
     reason,
   )
+  const targets = rows.map(({ queueJobId }) => ({ name: job.name, queueJobId }))
+  await recordActions(tx, 'redrive', targets, { actor, reason })
   return rows.length
 }
 
@@ -117,10 +120,13 @@ export async function redriveDeadLetters(
 export async function discardDeadLetter(
   tx: PrismaTransactionLike,
   queueJobId: string,
+  by: Actor,
 ): Promise<'discarded' | 'notFound'> {
-  const rows = await tx.$queryRawUnsafe<unknown[]>(
-    `delete from pgboss.job where id = $1::uuid and ${IS_DEAD_LETTER} returning 1 as "discarded"`,
+  const [discarded] = await tx.$queryRawUnsafe<{ name: string }[]>(
+    `delete from pgboss.job where id = $1::uuid and ${IS_DEAD_LETTER} returning name`,
     queueJobId,
   )
-  return rows.length > 0 ? 'discarded' : 'notFound'
+  if (!discarded) return 'notFound'
+  await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId }], by)
+  return 'discarded'
 }

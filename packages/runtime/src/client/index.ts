@@ -1,5 +1,6 @@
 export { QueueSchemaError } from '../queue/boss.ts'
 export { QueueMissingError } from '../queue/enqueueWork.ts'
+export type { Actor, JobActionKind } from './recordActions.ts'
 export { cancelRun, pauseJob, resumeJob, type Request } from './controlJobs.ts'
 export {
   createJobsClient,
@@ -16,4 +17,8 @@ export {
   type DeadLetterPosition,
   type DeadLetterQuery,
 } from './deadLetters.ts'
+export { listWorkers, type ListedWorker } from './listWorkers.ts'
+export { countQueue, type QueueCounts } from './countQueue.ts'
+export { watchChanges, type Announcement, type ChangesWatch } from './watchChanges.ts'
+export { findEnqueuedAt } from './findEnqueuedAt.ts'
 export { findManyWork, findWork, type WorkState } from './findWork.ts'

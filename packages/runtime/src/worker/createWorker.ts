@@ -10,6 +10,7 @@ import {
   type TransactionOf,
 } from '../contract/index.ts'
 import { openDatabase } from '../queue/database.ts'
+import { createAnnouncer } from './createAnnouncer.ts'
 import { createCancellations } from './createCancellations.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import { DRAINED, performRun } from './performRun.ts'
@@ -81,8 +82,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     workerId: id,
     log,
     now,
+    onTick: (name) => announcer.tick(name),
     ...(options.clock && { clock: options.clock }),
   })
+  const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, workerId: id })
   const abort = new AbortController()
   const running = new Set<Promise<void>>()
@@ -108,6 +111,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let stopping: Promise<void> | null = null
 
   async function execute(job: Job, { run, delivery }: Claim): Promise<void> {
+    announcer.run(run)
     await performRun({
       run,
       delivery,
@@ -124,7 +128,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       log,
       now,
       signal: abort.signal,
+      onProgress: () => announcer.run(run),
     })
+    announcer.run(run)
   }
 
   async function makeRound(): Promise<void> {
@@ -132,8 +138,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     if (connectedForMs === null) return
     try {
       if (connectedForMs >= RESCUE_GRACE_MS) {
-        for (const { name } of await rescueLostRuns({ database, queue, workerId: id, log, now })) {
-          lanes.get(name)?.wake()
+        for (const run of await rescueLostRuns({ database, queue, workerId: id, log, now })) {
+          announcer.run(run)
+          lanes.get(run.name)?.wake()
         }
       }
       await cancellations.check()
@@ -160,6 +167,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       await settlesWithin(running, SETTLE_TIMEOUT_MS * 2)
     }
     await queue.stop()
+    await announcer.stop()
     // Last: with the session goes the lock that says that this worker lives.
     await session.stop()
     await database.close()

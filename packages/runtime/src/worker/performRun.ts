@@ -26,6 +26,8 @@ export interface PerformOptions {
   log: Logger
   now: () => Date
   signal: AbortSignal
+  /** Called whenever progress was kept. */
+  onProgress?: () => void
 }
 
 export interface Performance {
@@ -44,7 +46,10 @@ export async function performRun(options: PerformOptions): Promise<Performance> 
     log,
     signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
     enqueue: options.queue.enqueue,
-    keepProgress: (progress) => keepProgress(database, workerId, run.id, progress),
+    keepProgress: async (progress) => {
+      await keepProgress(database, workerId, run.id, progress)
+      options.onProgress?.()
+    },
   })
   cancellations.forget(run.id)
   const settlement = toSettlement(run, delivery, result, now())

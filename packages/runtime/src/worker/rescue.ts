@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Connection, Database } from '../queue/database.ts'
 import type { AfterFailure, Queue } from '../queue/queue.ts'
-import { HEARTBEAT_TIMEOUT_MS } from '../queue/session.ts'
+import { isAliveSql } from '../queue/isAliveSql.ts'
 
 export interface LostRun {
   id: string
@@ -24,19 +24,9 @@ const MAX_LOST_ATTEMPTS = 25
 const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId"
   from "JobRun" run
-    left join "JobWorker" worker on worker."id" = run."workerId",
-    hashtextextended(run."workerId", 0) as key
+    left join "JobWorker" worker on worker."id" = run."workerId"
   where run."status" = 'running' and run."workerId" <> $1
-    and case when worker."liveness" = 'heartbeat'
-      then worker."heartbeatAt" < now() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'
-      else not exists (
-        select from pg_locks lock
-        where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
-          and lock.database = (select oid from pg_database where datname = current_database())
-          and lock.classid::bigint = (key >> 32) & 4294967295
-          and lock.objid::bigint = key & 4294967295
-      )
-    end
+    and not ${isAliveSql('run."workerId"', 'worker')}
   order by run."id"
   limit ${MAX_RESCUES}`
 

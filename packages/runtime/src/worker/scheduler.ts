@@ -24,6 +24,8 @@ export interface SchedulerOptions {
   workerId: string
   log: Logger
   now: () => Date
+  /** Called for each job whose ticks this worker has decided. */
+  onTick?: (name: string) => void
   clock?: Clock
 }
 
@@ -106,8 +108,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const lost: Plan[] = []
     for (const plan of due) {
       const cursor = won.get(plan.job.name)
-      if (cursor) advance(plan, cursor)
-      else lost.push(plan)
+      if (cursor) {
+        advance(plan, cursor)
+        options.onTick?.(plan.job.name)
+      } else lost.push(plan)
     }
     if (lost.length > 0) await refresh(lost)
   }

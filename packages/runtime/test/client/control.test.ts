@@ -126,15 +126,15 @@ describe('cancelRun', () => {
 describe('pauseJob and resumeJob', () => {
   it('say what they found, and record who paused and why', async () => {
     expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
-    expect(await resumeJob(runtime.prisma, 'purge')).toBe('notScheduled')
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
     await startWorker()
 
     expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('paused')
     expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('alreadyPaused')
     const [schedule] = await runtime.rows('select * from "JobSchedule"')
     expect(schedule).toMatchObject({ pausedBy: by.actor, pauseReason: by.reason })
-    expect(await resumeJob(runtime.prisma, 'purge')).toBe('resumed')
-    expect(await resumeJob(runtime.prisma, 'purge')).toBe('notPaused')
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('resumed')
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notPaused')
   })
 })
 

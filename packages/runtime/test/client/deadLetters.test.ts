@@ -62,7 +62,7 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule"')
+  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule", "JobAction"')
   await runtime.rows('delete from pgboss.job')
   const { url, prisma, log } = runtime
   worker = createWorker({
@@ -83,6 +83,7 @@ const list = async (query: { name?: string } = {}) =>
   (await listDeadLetters(runtime.prisma, { limit: 50, ...query })).deadLetters
 const redrive = (which: string[] | 'all') =>
   runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, which, by))
+const actions = () => runtime.rows('select * from "JobAction"')
 const runs = () =>
   runtime.rows<{ attempt: number; status: string; actor: string | null; reason: string | null }>(
     'select * from "JobRun" order by "attempt"',
@@ -116,6 +117,9 @@ describe('work that has used up its attempts', () => {
   it('redriven, gets all of its attempts again, and its runs say who wanted it', async () => {
     const [queueJobId] = await failFor(1)
     expect(await redrive([queueJobId!])).toBe(1)
+    expect(await actions()).toMatchObject([
+      { action: 'redrive', name: 'parcel', queueJobId, ...by },
+    ])
     await waitFor(async () => (await list())[0]?.attempts === 4, { timeoutMs: 20_000 })
     isBroken = false
     await redrive([queueJobId!])
@@ -147,11 +151,14 @@ describe('work that has used up its attempts', () => {
 
   it('is gone once discarded; its runs stay', async () => {
     const [queueJobId] = await failFor(1)
-    expect(await discardDeadLetter(runtime.prisma, queueJobId!)).toBe('discarded')
-    expect(await discardDeadLetter(runtime.prisma, queueJobId!)).toBe('notFound')
+    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('discarded')
+    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('notFound')
 
     expect(await list()).toEqual([])
     expect(await runs()).toHaveLength(2)
+    expect(await actions()).toMatchObject([
+      { action: 'discard', name: 'parcel', queueJobId, ...by },
+    ])
   })
 
   it('is listed by job, page by page, the latest first', async () => {
@@ -177,7 +184,7 @@ describe('what is no dead letter', () => {
     await waitFor(async () => (await runs())[0]?.status === 'success')
 
     expect(await redrive([queueJobId])).toBe(0)
-    expect(await discardDeadLetter(runtime.prisma, queueJobId)).toBe('notFound')
+    expect(await discardDeadLetter(runtime.prisma, queueJobId, by)).toBe('notFound')
   })
 
   it('a run that a person asked for: who did looks at it and asks again', async () => {

@@ -1,0 +1,156 @@
+import { Prisma, type JobRun, type JobTick, type PrismaClient } from '@roundsman/db'
+import { isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
+import cronstrue from 'cronstrue'
+import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
+
+/** A tick is late when nobody has decided it for so long: workers do it every second. */
+const LATE_AFTER_MS = 10_000
+
+const STRIP = 60
+
+type Brief = Pick<JobRun, 'id' | 'status' | 'startedAt' | 'endedAt'>
+type ScheduleRow = {
+  name: string
+  cron: string
+  timeZone: string
+  cursor: Date
+  pausedAt: Date | null
+  pausedBy: string | null
+  pauseReason: string | null
+}
+type TickRow = Pick<JobTick, 'name' | 'scheduledFor' | 'outcome' | 'reason' | 'count'> & {
+  runId: string | null
+  runStatus: JobRun['status'] | null
+  runStartedAt: Date | null
+  runEndedAt: Date | null
+}
+type RunRow = Brief & { name: string; cleaned: number | null }
+
+/** The given jobs with all that their cards show, in their order. */
+export async function readJobs(
+  prisma: Pick<PrismaClient, '$queryRaw'>,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<ConsoleJob[]> {
+  const names = jobs.map(({ name }) => name)
+  const [schedules, ticks, runs, last] = await Promise.all([
+    prisma.$queryRaw<ScheduleRow[]>`
+      select "name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason"
+      from "JobSchedule" where "name" = any(${names})`,
+    prisma.$queryRaw<TickRow[]>(ticksQuery(names)),
+    prisma.$queryRaw<RunRow[]>(
+      runsQuery(names, Prisma.sql`"status" <> 'running' and not "dryRun"`, STRIP),
+    ),
+    prisma.$queryRaw<RunRow[]>(runsQuery(names, Prisma.sql`true`, 1)),
+  ])
+  const scheduleOf = new Map(schedules.map((row) => [row.name, row]))
+  const ticksOf = Map.groupBy(ticks, ({ name }) => name)
+  const runsOf = Map.groupBy(runs, ({ name }) => name)
+  const lastOf = new Map(last.map((row) => [row.name, row]))
+  return jobs.map((job) => {
+    const row = scheduleOf.get(job.name)
+    const lastRun = lastOf.get(job.name)
+    return {
+      name: job.name,
+      description: job.description,
+      schedule: describeSchedule(job, row, now),
+      paused:
+        isScheduled(job) && row?.pausedAt
+          ? { at: row.pausedAt.toISOString(), by: row.pausedBy, reason: row.pauseReason }
+          : null,
+      guard: job.guard
+        ? { maxRows: job.guard.maxRows ?? null, maxShare: job.guard.maxShare ?? null }
+        : null,
+      timeoutMs: job.timeoutMs,
+      retry: job.retry,
+      lastRun: lastRun ? presentBrief(lastRun) : null,
+      ticks: (ticksOf.get(job.name) ?? []).toReversed().map(presentTick),
+      recentRuns: (runsOf.get(job.name) ?? []).toReversed().map((run) => ({
+        ...presentBrief(run),
+        durationMs: (run.endedAt ?? run.startedAt).getTime() - run.startedAt.getTime(),
+        cleaned: run.cleaned,
+      })),
+      takesPayload: !job.payload.safeParse({}).success,
+    }
+  })
+}
+
+function describeSchedule(
+  job: Job,
+  row: ScheduleRow | undefined,
+  now: Date,
+): ConsoleJob['schedule'] {
+  if (!isScheduled(job)) return null
+  const { missed, overlap, catchUpMs } = job.schedule
+  const { cron, timeZone } = row ?? job.schedule
+  const isPaused = row?.pausedAt != null
+  // From where the ledger ends: a tick that is due and not decided is the next one.
+  const next = isPaused ? null : nextTick({ cron, timeZone }, row?.cursor ?? now)
+  const lateMs = next === null ? 0 : now.getTime() - next.getTime()
+  return {
+    cron,
+    timeZone,
+    words: inWords(cron),
+    missed,
+    overlap,
+    catchUpMs,
+    nextAt: next?.toISOString() ?? null,
+    lateMs: lateMs > LATE_AFTER_MS ? lateMs : null,
+  }
+}
+
+function inWords(cron: string): string {
+  try {
+    return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
+  } catch {
+    return cron
+  }
+}
+
+function presentTick(row: TickRow): ConsoleTick {
+  const { scheduledFor, outcome, reason, count, runId, runStatus, runStartedAt, runEndedAt } = row
+  const run =
+    runId && runStatus && runStartedAt
+      ? presentBrief({ id: runId, status: runStatus, startedAt: runStartedAt, endedAt: runEndedAt })
+      : null
+  return { scheduledFor: scheduledFor.toISOString(), outcome, reason, count, run }
+}
+
+function presentBrief({ id, status, startedAt, endedAt }: Brief): ConsoleRunBrief {
+  return {
+    id,
+    status,
+    startedAt: startedAt.toISOString(),
+    endedAt: endedAt?.toISOString() ?? null,
+  }
+}
+
+/** The newest ticks of each job, with the last attempt at what they have enqueued. */
+function ticksQuery(names: readonly string[]): Prisma.Sql {
+  return Prisma.sql`
+    select tick.*, run."id" as "runId", run."status" as "runStatus", run."startedAt" as "runStartedAt",
+           run."endedAt" as "runEndedAt"
+    from unnest(${names}::text[]) as job(name)
+    cross join lateral (
+      select "name", "scheduledFor", "outcome", "reason", "count", "queueJobId" from "JobTick"
+      where "name" = job.name order by "scheduledFor" desc limit ${STRIP}
+    ) tick
+    left join lateral (
+      select "id", "status", "startedAt", "endedAt" from "JobRun"
+      where "queueJobId" = tick."queueJobId" order by "attempt" desc limit 1
+    ) run on true
+    order by tick."name", tick."scheduledFor" desc`
+}
+
+function runsQuery(names: readonly string[], where: Prisma.Sql, limit: number): Prisma.Sql {
+  return Prisma.sql`
+    select run.* from unnest(${names}::text[]) as job(name)
+    cross join lateral (
+      select "name", "id", "status", "startedAt", "endedAt",
+             case when jsonb_typeof("details" -> 'cleaned') = 'number'
+               then ("details" ->> 'cleaned')::float8 end as "cleaned"
+      from "JobRun" where "name" = job.name and ${where}
+      order by "startedAt" desc, "id" desc limit ${limit}
+    ) run
+    order by run."name", run."startedAt" desc, run."id" desc`
+}

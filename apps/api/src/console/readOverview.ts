@@ -1,0 +1,191 @@
+import type { JobRun, PrismaClient } from '@roundsman/db'
+import { countQueue, listWorkers } from '@roundsman/runtime/client'
+import { isScheduled, nextTicks, type Job } from '@roundsman/runtime/contract'
+import type { ConsoleAttention, ConsoleJob, ConsoleOverview, Progress } from './consoleContract.ts'
+import { readJobs } from './readJobs.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const NEXT_TICKS = 10
+/** A run overruns when it takes longer than nearly all before it, by this factor, and is no trifle. */
+const OVERRUN_FACTOR = 2
+const OVERRUN_MIN_MS = 60_000
+
+type RunningRow = Pick<JobRun, 'id' | 'name' | 'startedAt' | 'workerId'> & {
+  progress: Progress | null
+  usualMs: number | null
+}
+type FailedRow = {
+  id: string
+  name: string
+  endedAt: Date
+  code: string
+  message: string
+  due: number | null
+  isApproved: boolean
+  isLatest: boolean
+}
+
+export async function readOverview(
+  prisma: PrismaClient,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<ConsoleOverview> {
+  const names = jobs.map(({ name }) => name)
+  const [workers, cards, running, failed, queue, hours] = await Promise.all([
+    listWorkers(prisma),
+    readJobs(prisma, jobs, now),
+    readRunning(prisma),
+    readFailed(prisma, names, now),
+    countQueue(prisma, names),
+    readHours(prisma, now),
+  ])
+  const isAnyAlive = workers.some(({ isAlive }) => isAlive)
+  const attention: ConsoleAttention[] = []
+  if (!isAnyAlive) {
+    attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt.toISOString() ?? null })
+  }
+  attention.push(
+    ...cards.flatMap(lateness),
+    ...running.flatMap((run) => overrun(run, jobs, now)),
+    ...failed.flatMap(failure),
+    ...queue.flatMap(({ name, deadLetters: count, oldestDeadLetterAt }) =>
+      count > 0 && oldestDeadLetterAt
+        ? [{ kind: 'deadLetters' as const, name, count, since: oldestDeadLetterAt.toISOString() }]
+        : [],
+    ),
+  )
+  const scheduled = cards.filter(({ schedule }) => schedule !== null)
+  return {
+    generatedAt: now.toISOString(),
+    workers: workers.map((worker) => ({
+      id: worker.id,
+      startedAt: worker.startedAt.toISOString(),
+      lastSignAt: worker.lastSignAt.toISOString(),
+      liveness: worker.liveness,
+      isAlive: worker.isAlive,
+      running: running
+        .filter(({ workerId }) => workerId === worker.id)
+        .map(({ id, name, startedAt, progress }) => ({
+          id,
+          name,
+          startedAt: startedAt.toISOString(),
+          progress,
+        })),
+    })),
+    attention,
+    nextTicks: upcoming(cards, jobs, now),
+    hours,
+    jobs: {
+      total: cards.length,
+      scheduled: scheduled.length,
+      paused: cards.filter(({ paused }) => paused !== null).length,
+      late: scheduled.filter(({ schedule }) => schedule?.lateMs != null).length,
+    },
+  }
+}
+
+function lateness({ name, schedule }: ConsoleJob): ConsoleAttention[] {
+  if (schedule?.lateMs == null || schedule.nextAt === null) return []
+  return [{ kind: 'late', name, since: schedule.nextAt, lateMs: schedule.lateMs }]
+}
+
+function overrun(run: RunningRow, jobs: readonly Job[], now: Date): ConsoleAttention[] {
+  const { id: runId, name, startedAt, usualMs } = run
+  const timeoutMs = jobs.find((job) => job.name === name)?.timeoutMs ?? Infinity
+  const limitMs = Math.min(
+    timeoutMs / 2,
+    usualMs === null ? Infinity : Math.max(OVERRUN_MIN_MS, usualMs * OVERRUN_FACTOR),
+  )
+  if (now.getTime() - startedAt.getTime() <= limitMs) return []
+  return [{ kind: 'overrunning', name, runId, since: startedAt.toISOString(), usualMs }]
+}
+
+function failure(row: FailedRow): ConsoleAttention[] {
+  const { id: runId, name, code, message, due, isApproved, isLatest } = row
+  const since = row.endedAt.toISOString()
+  if (code === 'guard_blocked') {
+    if (isApproved || due === null) return []
+    const approvableUntil = new Date(row.endedAt.getTime() + DAY_MS).toISOString()
+    return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
+  }
+  return isLatest ? [{ kind: 'failed', name, runId, since, code, message }] : []
+}
+
+function upcoming(
+  cards: readonly ConsoleJob[],
+  jobs: readonly Job[],
+  now: Date,
+): ConsoleOverview['nextTicks'] {
+  const ticks = cards.flatMap(({ name, schedule, paused }) => {
+    const isKnown = jobs.some((job) => job.name === name && isScheduled(job))
+    if (!isKnown || schedule === null || paused !== null) return []
+    return nextTicks(schedule, now)
+      .take(NEXT_TICKS)
+      .map((at) => ({ name, at: at.toISOString() }))
+      .toArray()
+  })
+  return ticks.toSorted((one, other) => one.at.localeCompare(other.at)).slice(0, NEXT_TICKS)
+}
+
+async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
+  return await prisma.$queryRaw<RunningRow[]>`
+    select run."id", run."name", run."startedAt", run."workerId", run."progress", usual."ms" as "usualMs"
+    from "JobRun" run
+    left join lateral (
+      select percentile_cont(0.95) within group (
+               order by extract(epoch from past."endedAt" - past."startedAt") * 1000
+             )::float8 as "ms"
+      from (
+        select "startedAt", "endedAt" from "JobRun"
+        where "name" = run."name" and "status" = 'success'
+        order by "startedAt" desc, "id" desc limit 100
+      ) past
+    ) usual on true
+    where run."status" = 'running' order by run."startedAt" limit 500`
+}
+
+/** Of each job the last run that ended, if it failed; and what can still be approved. */
+async function readFailed(prisma: PrismaClient, names: string[], now: Date): Promise<FailedRow[]> {
+  const dayAgo = new Date(now.getTime() - DAY_MS).toISOString()
+  return await prisma.$queryRaw<FailedRow[]>`
+    select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
+           coalesce(run."details" #>> '{error,code}', 'error') as "code",
+           coalesce(run."details" #>> '{error,message}', '') as "message",
+           (run."details" #>> '{guard,due}')::float8 as "due",
+           run."id" = latest."id" as "isLatest"
+    from unnest(${names}::text[]) as job(name)
+    cross join lateral (
+      select "id" from "JobRun"
+      where "name" = job.name and "status" <> 'running' and not "dryRun"
+      order by "startedAt" desc, "id" desc limit 1
+    ) latest
+    cross join lateral (
+      (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')
+      union
+      (select * from "JobRun"
+       where "name" = job.name and "status" = 'failed' and not "dryRun" and "startedAt" > ${dayAgo}::timestamptz
+         and "details" #>> '{error,code}' = 'guard_blocked' and "approvedAt" is null
+       order by "startedAt" desc limit 5)
+    ) run
+    order by run."endedAt" desc`
+}
+
+async function readHours(prisma: PrismaClient, now: Date): Promise<ConsoleOverview['hours']> {
+  const current = new Date(Math.floor(now.getTime() / HOUR_MS) * HOUR_MS)
+  const first = new Date(current.getTime() - DAY_MS)
+  const rows = await prisma.$queryRaw<
+    { hour: Date; success: number; failed: number; running: number }[]
+  >`
+    select date_trunc('hour', "startedAt", 'UTC') as "hour",
+           (count(*) filter (where "status" = 'success'))::int as "success",
+           (count(*) filter (where "status" = 'failed'))::int as "failed",
+           (count(*) filter (where "status" = 'running'))::int as "running"
+    from "JobRun" where "startedAt" >= ${first.toISOString()}::timestamptz group by 1`
+  const byHour = new Map(rows.map((row) => [row.hour.getTime(), row]))
+  return Array.from({ length: 25 }, (_, index) => {
+    const from = first.getTime() + index * HOUR_MS
+    const { success = 0, failed = 0, running = 0 } = byHour.get(from) ?? {}
+    return { from: new Date(from).toISOString(), success, failed, running }
+  })
+}

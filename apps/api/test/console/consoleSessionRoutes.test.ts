@@ -1,0 +1,160 @@
+import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
+import { expectProblem } from '../expectProblem.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+beforeEach(async () => {
+  await api.prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", pgboss.job`
+})
+
+const URL = '/api/console/session'
+const run = (headers: Record<string, string>): InjectOptions => ({
+  method: 'POST',
+  url: '/api/jobs/cleanupI18nCache/run',
+  payload: { reason: 'why' },
+  headers,
+})
+
+function logIn(email: string, password = PASSWORD, headers: Record<string, string> = {}) {
+  return api.app.inject({ method: 'POST', url: URL, payload: { email, password }, headers })
+}
+
+function cookieOf(response: LightMyRequestResponse) {
+  const cookie = response.cookies.find(({ name }) => name === 'roundsman_session')
+  if (!cookie) throw new Error('There is no session')
+  return { ...cookie, header: `${cookie.name}=${cookie.value}` }
+}
+
+async function openSession(email = 'admin@example.com') {
+  const response = await logIn(email)
+  return { cookie: cookieOf(response).header, csrf: String(response.json().csrfToken) }
+}
+
+describe('logging in to the console', () => {
+  it.each(['admin', 'owner'])(
+    'takes an %s, and hands out no token that a script could read',
+    async (role) => {
+      const response = await logIn(`${role}@example.com`)
+      expect(response.statusCode).toBe(200)
+      const cookie = cookieOf(response)
+      expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' })
+      expect(cookie.secure).toBeUndefined()
+      expect(response.json()).toEqual({
+        user: { id: expect.any(String), email: `${role}@example.com`, role },
+        csrfToken: expect.any(String),
+      })
+      expect(response.body).not.toContain(cookie.value)
+    },
+  )
+
+  it('over TLS, keeps the cookie to TLS', async () => {
+    const response = await logIn('admin@example.com', PASSWORD, { 'x-forwarded-proto': 'https' })
+    expect(cookieOf(response).secure).toBe(true)
+  })
+
+  it('refuses staff, and sets nothing', async () => {
+    const response = await logIn('staff@example.com')
+    expect(expectProblem(response, 403).detail).toBe('The console is for admins and owners')
+    expect(response.cookies).toEqual([])
+  })
+
+  it('refuses a wrong password like an unknown user', async () => {
+    const wrong = expectProblem(await logIn('admin@example.com', 'wrong'), 401)
+    const unknown = expectProblem(await logIn('nobody@example.com'), 401)
+    expect(wrong.detail).toBe(unknown.detail)
+  })
+
+  it('works while an old session is still there', async () => {
+    const { cookie } = await openSession()
+    expect((await logIn('owner@example.com', PASSWORD, { cookie })).statusCode).toBe(200)
+  })
+})
+
+describe('a session', () => {
+  it('says whose it is, and gives out its csrf token again', async () => {
+    const { cookie, csrf } = await openSession()
+    const response = await api.app.inject({ method: 'GET', url: URL, headers: { cookie } })
+    expect(response.json()).toMatchObject({
+      user: { email: 'admin@example.com', role: 'admin' },
+      csrfToken: csrf,
+    })
+  })
+
+  it('may read without a csrf token, and change nothing without it', async () => {
+    const { cookie, csrf } = await openSession()
+    const read = await api.app.inject({ method: 'GET', url: '/api/jobs', headers: { cookie } })
+    expect(read.statusCode).toBe(200)
+
+    const other = await openSession('owner@example.com')
+    for (const headers of [
+      { cookie },
+      { cookie, 'x-csrf-token': '' },
+      { cookie, 'x-csrf-token': 'x'.repeat(csrf.length) },
+      { cookie, 'x-csrf-token': other.csrf },
+    ]) {
+      expectProblem(await api.app.inject(run(headers)), 403)
+    }
+    expect(await api.prisma.$queryRaw`select 1 as "one" from pgboss.job`).toEqual([])
+    const changed = await api.app.inject(run({ cookie, 'x-csrf-token': csrf }))
+    expect(changed.statusCode).toBe(202)
+  })
+
+  it('ends after eight hours', async () => {
+    const { cookie } = await openSession()
+    const start = api.clock.now()
+    const ask = () => api.app.inject({ method: 'GET', url: URL, headers: { cookie } })
+    try {
+      api.clock.advance(8 * 3_600_000)
+      expect((await ask()).statusCode).toBe(200)
+      api.clock.advance(1_000)
+      expectProblem(await ask(), 401)
+    } finally {
+      api.clock.set(start)
+    }
+  })
+
+  it('stops working for somebody who is demoted', async () => {
+    const { cookie } = await openSession()
+    const { admin: id } = api.userIds
+    await api.prisma.user.update({ where: { id }, data: { role: 'staff' } })
+    try {
+      const response = await api.app.inject({ method: 'GET', url: URL, headers: { cookie } })
+      expectProblem(response, 403)
+    } finally {
+      await api.prisma.user.update({ where: { id }, data: { role: 'admin' } })
+    }
+  })
+
+  it('is closed by logging out', async () => {
+    const { cookie, csrf } = await openSession()
+    const headers = { cookie, 'x-csrf-token': csrf }
+    const response = await api.app.inject({ method: 'DELETE', url: URL, headers })
+    expect(response.statusCode).toBe(204)
+    expect(cookieOf(response)).toMatchObject({ value: '', expires: new Date(0) })
+  })
+})
+
+describe('a token is good for one thing only', () => {
+  it('an access token is no session', async () => {
+    const cookie = `roundsman_session=${api.app.issueToken(api.userIds.admin)}`
+    expectProblem(await api.app.inject({ method: 'GET', url: URL, headers: { cookie } }), 401)
+  })
+
+  it('a session is no access token', async () => {
+    const token = cookieOf(await logIn('admin@example.com')).value
+    const headers = { authorization: `Bearer ${token}` }
+    expectProblem(await api.app.inject({ method: 'GET', url: '/api/jobs', headers }), 401)
+  })
+
+  it('who sends an access token needs no csrf token, whatever the cookies', async () => {
+    const { cookie } = await openSession()
+    const authorization = `Bearer ${api.app.issueToken(api.userIds.admin)}`
+    expect((await api.app.inject(run({ cookie, authorization }))).statusCode).toBe(202)
+  })
+})

@@ -1,0 +1,170 @@
+import { defineJob } from '@roundsman/runtime/contract'
+import { createWorker, migrateQueue, type Worker } from '@roundsman/runtime/worker'
+import { waitFor } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { buildApp } from '../../src/app.ts'
+import { createChanges, type Changes } from '../../src/console/createChanges.ts'
+import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+
+const log = pino({ level: 'silent' })
+const echo = defineJob({ name: 'echo', description: '' })
+
+let api: TestApi
+let changes: Changes
+let app: ReturnType<typeof buildApp>
+let url: string
+let worker: Worker | undefined
+let aborts: AbortController[] = []
+
+beforeAll(async () => {
+  api = await createTestApi()
+  const { prisma, jobsClient, databaseUrl, clock } = api
+  await migrateQueue({ databaseUrl, jobs: [echo], log })
+  changes = createChanges({ databaseUrl, log })
+  app = buildApp({
+    prisma,
+    jobsClient,
+    jobs: [echo],
+    jwtSecret: JWT_SECRET,
+    changes,
+    now: clock.now,
+  })
+  url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
+})
+
+afterEach(async () => {
+  for (const abort of aborts) abort.abort()
+  aborts = []
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+})
+
+afterAll(async () => {
+  await changes.close()
+  await app.close()
+  await api.close()
+})
+
+const bearer = (role: 'staff' | 'admin') => ({
+  authorization: `Bearer ${app.issueToken(api.userIds[role])}`,
+})
+
+/** A client that keeps what it was sent. */
+async function follow(headers: Record<string, string> = {}) {
+  const abort = new AbortController()
+  aborts.push(abort)
+  const response = await fetch(url, {
+    headers: { ...bearer('admin'), ...headers },
+    signal: abort.signal,
+  })
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) text += chunk
+  })().catch(() => undefined)
+  const events = () =>
+    text
+      .split('\n\n')
+      .map((block) => ({
+        id: /^id: (.*)$/m.exec(block)?.[1],
+        event: /^event: (.*)$/m.exec(block)?.[1],
+        data: JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? 'null') as {
+          ids?: string[]
+          names?: string[]
+        } | null,
+      }))
+      .filter(({ event }) => event !== undefined)
+  return { response, events, reading, stop: () => abort.abort() }
+}
+
+async function startWorker(): Promise<void> {
+  const { databaseUrl, prisma } = api
+  worker = createWorker({
+    databaseUrl,
+    prisma,
+    jobs: [echo],
+    handlers: { echo: async () => undefined },
+    log,
+  })
+  await worker.start()
+}
+
+async function runOnce(): Promise<string> {
+  const { queueJobId } = await api.prisma.$transaction((tx) => api.jobsClient.enqueue(tx, echo, {}))
+  const run = await waitFor(() =>
+    api.prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }),
+  )
+  return run.id
+}
+
+describe('following what changes', () => {
+  it('is for admins, like what it tells of', async () => {
+    expect((await fetch(url)).status).toBe(401)
+    expect((await fetch(url, { headers: bearer('staff') })).status).toBe(403)
+    const { response } = await follow()
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+    expect(response.headers.get('cache-control')).toBe('no-store, no-transform')
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'self'")
+  })
+
+  it('tells every client of a run', async () => {
+    const clients = [await follow(), await follow()]
+    await startWorker()
+    const id = await runOnce()
+    for (const { events } of clients) {
+      await waitFor(() => events().some(({ data }) => data?.ids?.includes(id)))
+      expect(events()[0]).toMatchObject({ event: 'run', data: { names: ['echo'] } })
+    }
+  })
+
+  it('goes on where a client was cut off', async () => {
+    const first = await follow()
+    await startWorker()
+    const before = await runOnce()
+    await waitFor(() => first.events().some(({ data }) => data?.ids?.includes(before)))
+    // Whatever is still to be said of it.
+    const watcher = await follow()
+    first.stop()
+    const missed = await runOnce()
+    await waitFor(() => watcher.events().some(({ data }) => data?.ids?.includes(missed)))
+
+    const again = await follow({ 'last-event-id': first.events().at(-1)!.id! })
+    await waitFor(() => again.events().some(({ data }) => data?.ids?.includes(missed)))
+    expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
+  })
+
+  it('says when something may have been missed', async () => {
+    const { events } = await follow({ 'last-event-id': 'of-another-process-7' })
+    await waitFor(() => events().length > 0)
+    expect(events()).toMatchObject([{ event: 'reset' }])
+  })
+
+  it('comes back when the connection to the database is cut, and says so', async () => {
+    await startWorker()
+    const { events } = await follow()
+    await runOnce()
+    await waitFor(() => events().length > 0)
+    await api.prisma.$queryRaw`
+      select pg_terminate_backend(pid, 5000)::text from pg_stat_activity
+      where application_name = 'roundsman changes' and datname = current_database()`
+    await waitFor(() => events().some(({ event }) => event === 'reset'))
+    const id = await runOnce()
+    await waitFor(() => events().some(({ data }) => data?.ids?.includes(id)))
+    expect(events().at(-1)?.event).toBe('run')
+  })
+
+  it('does not keep the server from closing', async () => {
+    const own = buildApp({
+      prisma: api.prisma,
+      jobsClient: api.jobsClient,
+      jobs: [],
+      jwtSecret: JWT_SECRET,
+      now: api.clock.now,
+    })
+    const address = await own.listen({ port: 0, host: '127.0.0.1' })
+    const response = await fetch(`${address}/api/jobs/events`, { headers: bearer('admin') })
+    await own.close()
+    expect(await response.text()).toBe('retry: 2000\n\n')
+  })
+})

@@ -1,0 +1,118 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState, type SubmitEvent } from 'react'
+import { jobsQuery } from '../api/queries.ts'
+import { Dialog } from '../parts/Dialog.tsx'
+import { Field } from '../parts/Field.tsx'
+import { Problem } from '../parts/Problem.tsx'
+import { useServices } from '../services/useServices.ts'
+import { SESSION_KEY } from '../session/sessionQuery.ts'
+import type { Action } from './action.ts'
+import { actionRequest, type ActionInput } from './actionRequest.ts'
+import { describeAction } from './describeAction.ts'
+import { parsePayload } from './parsePayload.ts'
+
+export interface ActionDialogProps {
+  action: Action
+  onClose: () => void
+  onDone: (text: string) => void
+}
+
+const MAX_REASON_LENGTH = 500
+
+export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+  const words = describeAction(action)
+  const takesPayload = useTakesPayload(action)
+  const [payloadProblem, setPayloadProblem] = useState<string | null>(null)
+
+  const perform = useMutation({
+    mutationFn: (input: ActionInput) => {
+      const { method, path, body } = actionRequest(action, input)
+      return api.change(method, path, body)
+    },
+    onSuccess: () => {
+      void queries.invalidateQueries({
+        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
+      })
+      onDone(words.done)
+    },
+  })
+
+  function submit(event: SubmitEvent<HTMLFormElement>): void {
+    event.preventDefault()
+    const form = new FormData(event.currentTarget)
+    const parsed = parsePayload(text(form.get('payload')))
+    if ('problem' in parsed) {
+      setPayloadProblem(parsed.problem)
+      return
+    }
+    setPayloadProblem(null)
+    perform.mutate({ reason: text(form.get('reason')).trim(), payload: parsed.payload })
+  }
+
+  return (
+    <Dialog title={words.title} onClose={onClose}>
+      <form onSubmit={submit} className="dialogForm">
+        <p>{words.explanation}</p>
+        {takesPayload && (
+          <Field
+            label="Payload, as JSON"
+            hint={payloadProblem ?? 'Payloads are not recorded, so it has to be given.'}
+            isWrong={payloadProblem !== null}
+          >
+            {(control) => (
+              <textarea
+                {...control}
+                name="payload"
+                rows={3}
+                spellCheck={false}
+                className="code"
+                placeholder="{}"
+              />
+            )}
+          </Field>
+        )}
+        {words.takesReason && (
+          <Field label="Reason" hint="Recorded with your name.">
+            {(control) => (
+              <input
+                {...control}
+                name="reason"
+                required
+                pattern=".*\S.*"
+                maxLength={MAX_REASON_LENGTH}
+                autoComplete="off"
+              />
+            )}
+          </Field>
+        )}
+        {perform.isError && <Problem error={perform.error} />}
+        <div className="dialogActions">
+          <button type="button" className="button" onClick={onClose}>
+            {action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
+          </button>
+          <button
+            type="submit"
+            className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
+            disabled={perform.isPending}
+          >
+            {perform.isPending ? 'Sending…' : words.confirm}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+/** Only for runs, and as far as it is known. */
+function useTakesPayload(action: Action): boolean {
+  const { api } = useServices()
+  const jobs = useQuery({ ...jobsQuery(api), enabled: action.kind === 'run' })
+  const job = jobs.data?.jobs.find(({ name }) => name === action.name)
+  return action.kind === 'run' && job?.takesPayload === true
+}
+
+function text(value: FormDataEntryValue | null): string {
+  return typeof value === 'string' ? value : ''
+}

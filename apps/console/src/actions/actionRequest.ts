@@ -1,0 +1,49 @@
+import type { Action } from './action.ts'
+
+export interface ActionRequest {
+  method: 'POST' | 'DELETE'
+  path: string
+  body?: unknown
+}
+
+export interface ActionInput {
+  reason: string
+  /** Of a job that takes one; an object. */
+  payload: unknown
+}
+
+/** The request that does it. */
+export function actionRequest(action: Action, { reason, payload }: ActionInput): ActionRequest {
+  switch (action.kind) {
+    case 'run':
+      return post(`/api/jobs/${encode(action.name)}/run`, {
+        reason,
+        dryRun: action.dryRun,
+        payload,
+      })
+    case 'pause':
+      return post(`/api/jobs/${encode(action.name)}/pause`, { reason })
+    case 'resume':
+      return { method: 'POST', path: `/api/jobs/${encode(action.name)}/resume` }
+    case 'cancel':
+      return post(`/api/jobs/runs/${encode(action.runId)}/cancel`, { reason })
+    case 'approve':
+      return post(`/api/jobs/runs/${encode(action.runId)}/approve`, { reason })
+    case 'redrive':
+      return post(`/api/jobs/dead-letters/${encode(action.queueJobId)}/redrive`, { reason })
+    case 'redriveAll':
+      return post('/api/jobs/dead-letters/redrive', { name: action.name, reason })
+    case 'discard':
+      return { method: 'DELETE', path: `/api/jobs/dead-letters/${encode(action.queueJobId)}` }
+    default:
+      return action satisfies never
+  }
+}
+
+function post(path: string, body: unknown): ActionRequest {
+  return { method: 'POST', path, body }
+}
+
+function encode(part: string): string {
+  return encodeURIComponent(part)
+}

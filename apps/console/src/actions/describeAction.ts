@@ -1,0 +1,111 @@
+import type { Action } from './action.ts'
+
+export interface ActionWords {
+  title: string
+  /** What it will do, and what it will not. */
+  explanation: string
+  /** On the button that does it. */
+  confirm: string
+  done: string
+  takesReason: boolean
+  isDangerous: boolean
+}
+
+export function describeAction(action: Action): ActionWords {
+  switch (action.kind) {
+    case 'run':
+      return describeRun(action)
+    case 'pause':
+      return {
+        title: `Pause ${action.name}`,
+        explanation:
+          'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on.',
+        confirm: 'Pause',
+        done: `${action.name} is paused`,
+        takesReason: true,
+        isDangerous: false,
+      }
+    case 'resume':
+      return {
+        title: `Resume ${action.name}`,
+        explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
+        confirm: 'Resume',
+        done: `${action.name} is resumed`,
+        takesReason: false,
+        isDangerous: false,
+      }
+    case 'cancel':
+      return {
+        title: `Cancel this run of ${action.name}`,
+        explanation:
+          'It hears of it within a second and ends as failed. The batches that it has committed stay.',
+        confirm: 'Cancel the run',
+        done: 'The run is asked to stop',
+        takesReason: true,
+        isDangerous: true,
+      }
+    case 'approve':
+      return {
+        title: `Let ${action.name} change ${rows(action.due)}`,
+        explanation: `Its guard stopped it because ${rows(action.due)} were due. Approving starts a run that may change as many, and no more. That cannot be undone.`,
+        confirm: `Approve ${rows(action.due)}`,
+        done: `${action.name} may change ${rows(action.due)}`,
+        takesReason: true,
+        isDangerous: true,
+      }
+    case 'redrive':
+      return {
+        title: `Redrive a dead letter of ${action.name}`,
+        explanation: 'It goes back into the queue with as many attempts as new work.',
+        confirm: 'Redrive',
+        done: 'It is back in the queue',
+        takesReason: true,
+        isDangerous: false,
+      }
+    case 'redriveAll':
+      return {
+        title: `Redrive all dead letters of ${action.name}`,
+        explanation: `All of them, ${action.count.toLocaleString('en')} as of now, go back into the queue with as many attempts as new work.`,
+        confirm: 'Redrive all',
+        done: `The dead letters of ${action.name} are back in the queue`,
+        takesReason: true,
+        isDangerous: false,
+      }
+    case 'discard':
+      return {
+        title: `Discard a dead letter of ${action.name}`,
+        explanation: 'The work is removed for good. What its runs have recorded stays.',
+        confirm: 'Discard for good',
+        done: 'The dead letter is discarded',
+        takesReason: false,
+        isDangerous: true,
+      }
+    default:
+      return action satisfies never
+  }
+}
+
+function describeRun({ name, dryRun, isAgain = false }: Action & { kind: 'run' }): ActionWords {
+  const words = { takesReason: true, isDangerous: false }
+  if (dryRun) {
+    return {
+      ...words,
+      title: `Dry run of ${name}`,
+      explanation: 'It counts what it would change, and changes nothing.',
+      confirm: 'Start the dry run',
+      done: `A dry run of ${name} is requested`,
+    }
+  }
+  return {
+    ...words,
+    title: isAgain ? `Run ${name} again` : `Run ${name} now`,
+    explanation:
+      'A worker starts it at once or, where it runs one at a time, after the one under way.',
+    confirm: isAgain ? 'Run again' : 'Run now',
+    done: `A run of ${name} is requested`,
+  }
+}
+
+function rows(count: number): string {
+  return count === 1 ? '1 row' : `${count.toLocaleString('en')} rows`
+}

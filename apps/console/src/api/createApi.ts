@@ -1,0 +1,79 @@
+import type { Clock } from '../time/createClock.ts'
+import { ApiError, toApiError, unreachable } from './apiError.ts'
+import type { Connection } from './createConnection.ts'
+
+export interface Api {
+  get<Answer>(path: string, signal?: AbortSignal): Promise<Answer>
+  /** Sends the session's token along, without which the server changes nothing. */
+  change<Answer>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Answer>
+  setCsrfToken(token: string | null): void
+}
+
+export interface ApiDependencies {
+  connection: Connection
+  clock: Clock
+}
+
+/** Longer than any answer takes, so that a server that hangs is noticed like one that is gone. */
+const TIMEOUT_MS = 20_000
+
+/** Same-origin requests with the session's cookie. Whatever goes wrong is thrown as an `ApiError`. */
+export function createApi({ connection, clock }: ApiDependencies): Api {
+  let csrfToken: string | null = null
+
+  async function send<Answer>(path: string, init: RequestInit): Promise<Answer> {
+    const { response, body } = await exchange(path, init)
+    adjustClock(response)
+    if (!response.ok) {
+      throw toApiError(response.status, response.headers.get('content-type'), body)
+    }
+    return (body === '' ? undefined : JSON.parse(body)) as Answer
+  }
+
+  async function exchange(
+    path: string,
+    init: RequestInit,
+  ): Promise<{ response: Response; body: string }> {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS)
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+    try {
+      const response = await fetch(path, { ...init, signal, credentials: 'same-origin' })
+      const body = await response.text()
+      if (toKind(response.status) === 'unreachable') connection.lost()
+      else connection.reached()
+      return { response, body }
+    } catch (error) {
+      // Nobody waits for it any more; that says nothing about the server.
+      if (init.signal?.aborted) throw error
+      connection.lost()
+      throw unreachable(error)
+    }
+  }
+
+  function adjustClock(response: Response): void {
+    const at = Date.parse(response.headers.get('date') ?? '')
+    if (!Number.isNaN(at)) clock.adjust(at)
+  }
+
+  return {
+    get: (path, signal) =>
+      send(path, { headers: { accept: 'application/json' }, ...(signal && { signal }) }),
+    change: (method, path, body) =>
+      send(path, {
+        method,
+        headers: {
+          accept: 'application/json',
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(csrfToken !== null && { 'x-csrf-token': csrfToken }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    setCsrfToken(token) {
+      csrfToken = token
+    },
+  }
+}
+
+function toKind(status: number): ApiError['kind'] {
+  return new ApiError({ status, title: '', detail: '' }).kind
+}

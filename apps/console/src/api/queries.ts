@@ -1,0 +1,75 @@
+import type {
+  ConsoleJobDetail,
+  ConsoleJobs,
+  ConsoleOverview,
+  ConsoleQueue,
+} from '@roundsman/api/console'
+import { queryOptions } from '@tanstack/react-query'
+import type { Api } from './createApi.ts'
+import type { DeadLetterPage, RunDetail, RunPage } from './run.ts'
+import { runQuery, type RunSearch } from './runFilters.ts'
+
+/** How many runs a page of the list has. */
+export const RUNS_PER_PAGE = 50
+
+export function overviewQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['overview'],
+    queryFn: ({ signal }) => api.get<ConsoleOverview>('/api/console/overview', signal),
+  })
+}
+
+export function jobsQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['jobs'],
+    queryFn: ({ signal }) => api.get<ConsoleJobs>('/api/console/jobs', signal),
+  })
+}
+
+export function jobQuery(api: Api, name: string) {
+  return queryOptions({
+    queryKey: ['job', name],
+    queryFn: ({ signal }) =>
+      api.get<ConsoleJobDetail>(`/api/console/jobs/${encodeURIComponent(name)}`, signal),
+  })
+}
+
+export function runsQuery(api: Api, search: RunSearch) {
+  return queryOptions({
+    queryKey: ['runs', search],
+    queryFn: ({ signal }) =>
+      api.get<RunPage>(
+        `/api/jobs/runs${runQuery(search, { limit: String(RUNS_PER_PAGE) })}`,
+        signal,
+      ),
+  })
+}
+
+export function runDetailQuery(api: Api, id: string) {
+  return queryOptions({
+    queryKey: ['run', id],
+    queryFn: ({ signal }) => api.get<RunDetail>(`/api/jobs/runs/${encodeURIComponent(id)}`, signal),
+  })
+}
+
+export function queueQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['queue'],
+    queryFn: ({ signal }) => api.get<ConsoleQueue>('/api/console/queue', signal),
+  })
+}
+
+export interface DeadLetterSearch {
+  name?: string | undefined
+  cursor?: string | undefined
+}
+
+export function deadLettersQuery(api: Api, { name, cursor }: DeadLetterSearch) {
+  return queryOptions({
+    queryKey: ['deadLetters', { name, cursor }],
+    queryFn: ({ signal }) => {
+      const query = runQuery({ name, cursor }, { limit: '50' })
+      return api.get<DeadLetterPage>(`/api/jobs/dead-letters${query}`, signal)
+    },
+  })
+}

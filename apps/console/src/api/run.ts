@@ -1,0 +1,58 @@
+import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/api/console'
+
+/** A run as GET /api/jobs/runs lists it. */
+export interface Run {
+  id: string
+  name: string
+  status: RunStatus
+  trigger: RunTrigger
+  attempt: number
+  scheduledFor: string | null
+  startedAt: string
+  endedAt: string | null
+  durationMs: number | null
+  details: unknown
+  dryRun: boolean
+  actor: string | null
+  reason: string | null
+  queueJobId: string | null
+  workerId: string
+  progress: Progress | null
+  cancelRequestedAt: string | null
+  cancelRequestedBy: string | null
+  approvedAt: string | null
+  approvedBy: string | null
+  createdAt: string
+}
+
+/** GET /api/jobs/runs/:id */
+export interface RunDetail extends Run {
+  /** The other runs of the same piece of work. */
+  attempts: Pick<Run, 'id' | 'attempt' | 'status' | 'startedAt'>[]
+  /** When its work was put into the queue, while the queue knows. */
+  enqueuedAt: string | null
+  actions: ConsoleAction[]
+}
+
+export interface RunPage {
+  runs: Run[]
+  nextCursor: string | null
+}
+
+/** One of GET /api/jobs/dead-letters. */
+export interface DeadLetter {
+  queueJobId: string
+  name: string
+  attempts: number
+  enqueuedAt: string
+  failedAt: string
+  error: { code: string; message: string }
+}
+
+export interface DeadLetterPage {
+  deadLetters: DeadLetter[]
+  nextCursor: string | null
+}
+
+export const RUN_STATUSES = ['running', 'success', 'failed'] as const satisfies RunStatus[]
+export const RUN_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const satisfies RunTrigger[]

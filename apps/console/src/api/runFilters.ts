@@ -1,0 +1,70 @@
+import type { RunStatus, RunTrigger } from '@roundsman/api/console'
+import { RUN_STATUSES, RUN_TRIGGERS } from './run.ts'
+
+/** What the list of runs is narrowed to, as it stands in the address. */
+export interface RunFilters {
+  name?: string | undefined
+  status?: RunStatus | undefined
+  trigger?: RunTrigger | undefined
+  /** Started at this instant or later; ISO 8601 in UTC. */
+  from?: string | undefined
+  /** Started before this instant. */
+  to?: string | undefined
+}
+
+export interface RunSearch extends RunFilters {
+  /** Where the page begins; the newest runs without it. */
+  cursor?: string | undefined
+}
+
+const MAX_NAME_LENGTH = 100
+const MAX_CURSOR_LENGTH = 200
+
+/** Drops what the list cannot be narrowed to, so that a mistyped address shows runs instead of an error. */
+export function parseRunSearch(search: Record<string, unknown>): RunSearch {
+  const from = instant(search['from'])
+  const to = instant(search['to'])
+  return withoutEmpty({
+    name: string(search['name'], MAX_NAME_LENGTH),
+    status: RUN_STATUSES.find((status) => status === search['status']),
+    trigger: RUN_TRIGGERS.find((trigger) => trigger === search['trigger']),
+    from,
+    // The server refuses a span without an instant in it.
+    to: from !== undefined && to !== undefined && to <= from ? undefined : to,
+    cursor: string(search['cursor'], MAX_CURSOR_LENGTH),
+  })
+}
+
+/** `?name=…&status=…`, or an empty text when nothing is narrowed. */
+export function runQuery(search: RunSearch, more: Record<string, string> = {}): string {
+  const query = new URLSearchParams()
+  for (const [key, value] of Object.entries({ ...search, ...more })) {
+    if (value !== undefined && value !== '') query.set(key, value)
+  }
+  const text = query.toString()
+  return text === '' ? '' : `?${text}`
+}
+
+export function hasFilters({ name, status, trigger, from, to }: RunFilters): boolean {
+  return [name, status, trigger, from, to].some((value) => value !== undefined)
+}
+
+function string(value: unknown, maxLength: number): string | undefined {
+  return typeof value === 'string' && value.length <= maxLength && value.trim() !== ''
+    ? value
+    : undefined
+}
+
+function instant(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined
+  // A date alone is a day in UTC; without a zone a date with a time would be read on the viewer's clock.
+  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)) {
+    return undefined
+  }
+  const date = new Date(value)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+}
+
+function withoutEmpty<T extends object>(record: T): T {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T
+}

@@ -1,0 +1,105 @@
+import type { ConsoleJobDetail } from '@roundsman/api/console'
+import { useEffect, useRef } from 'react'
+import { useRoving } from '../parts/useRoving.ts'
+import { nameDate } from '../time/nameDate.ts'
+import { heatMapWeeks, type HeatMapDay } from './heatMapWeeks.ts'
+
+const STEP = 13
+const CELL = 11
+const LEFT = 26
+const TOP = 16
+
+/** A year of days, as many runs as they had. A day with a failure carries a cross. */
+export function HeatMap({
+  name,
+  days,
+  now,
+}: {
+  name: string
+  days: ConsoleJobDetail['days']
+  now: number
+}) {
+  const weeks = heatMapWeeks(days, now)
+  const all = weeks.flat()
+  const roving = useRoving(all.length, all.length - 1, 7)
+  const box = useRef<HTMLDivElement>(null)
+  const failed = days.filter((day) => day.failed > 0).length
+
+  useEffect(() => {
+    // Where it does not fit, the days that matter are the last ones.
+    if (box.current) box.current.scrollLeft = box.current.scrollWidth
+  }, [])
+
+  return (
+    <div ref={box} className="scrollBox heatMap" {...roving.container}>
+      <svg
+        width={LEFT + weeks.length * STEP}
+        height={TOP + 7 * STEP}
+        role="group"
+        aria-label={`Runs of ${name} by day over a year: ${days.length} days with runs, ${failed} of them with failures`}
+      >
+        {['Mon', '', 'Wed', '', 'Fri', '', ''].map((label, index) => (
+          <text
+            key={index}
+            x="0"
+            y={TOP + index * STEP + 9}
+            className="chartText"
+            aria-hidden="true"
+          >
+            {label}
+          </text>
+        ))}
+        {weeks.map((week, column) => (
+          <g key={week[0]?.date}>
+            {monthOf(week) !== '' && (
+              <text x={LEFT + column * STEP} y="10" className="chartText" aria-hidden="true">
+                {monthOf(week)}
+              </text>
+            )}
+            {week.map((day, row) => (
+              <g
+                key={day.date}
+                role="img"
+                aria-label={describe(day)}
+                data-tip={describe(day)}
+                className="heatDay"
+                {...roving.item(column * 7 + row)}
+              >
+                <rect
+                  x={LEFT + column * STEP}
+                  y={TOP + row * STEP}
+                  width={CELL}
+                  height={CELL}
+                  rx="2"
+                  className={`heat level-${day.level}${day.failed > 0 ? ' hasFailed' : ''}`}
+                />
+                {day.failed > 0 && (
+                  <path
+                    d={`M${LEFT + column * STEP + 2.5} ${TOP + row * STEP + 2.5}l6 6m0-6l-6 6`}
+                    className="heatCross"
+                  />
+                )}
+              </g>
+            ))}
+          </g>
+        ))}
+      </svg>
+    </div>
+  )
+}
+
+/** At the week in which a month begins. */
+function monthOf(week: readonly HeatMapDay[]): string {
+  const first = week.find(({ date }) => date.endsWith('-01'))
+  if (!first) return ''
+  return new Intl.DateTimeFormat('en-GB', { month: 'short', timeZone: 'UTC' }).format(
+    new Date(first.date),
+  )
+}
+
+function describe({ date, success, failed }: HeatMapDay): string {
+  const runs = success + failed
+  if (runs === 0) return `${nameDate(date)}: no runs`
+  const all = runs === 1 ? '1 run' : `${runs.toLocaleString('en')} runs`
+  return `${nameDate(date)}: ${all}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en')} failed`}`
+}

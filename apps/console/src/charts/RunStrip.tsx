@@ -1,0 +1,46 @@
+import type { ConsoleJob } from '@roundsman/api/console'
+import { Link } from '@tanstack/react-router'
+import { useRoving } from '../parts/useRoving.ts'
+import { formatDuration } from '../time/formatDuration.ts'
+import { formatExact } from '../time/formatExact.ts'
+
+const PLACES = 60
+
+/** The last runs of a job that has no ticks, the newest on the right. */
+export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recentRuns'] }) {
+  const shown = runs.slice(-PLACES)
+  const roving = useRoving(shown.length, shown.length - 1)
+  const failed = shown.filter(({ status }) => status === 'failed').length
+  if (shown.length === 0) return <p className="stripEmpty muted small">No run has ended yet</p>
+  return (
+    <div
+      className="strip"
+      role="group"
+      aria-label={`Last ${shown.length} runs of ${name}: ${failed} failed`}
+      {...roving.container}
+    >
+      {Array.from({ length: PLACES - shown.length }, (_, index) => (
+        <span key={`empty ${index}`} className="stripPlace" aria-hidden="true" />
+      ))}
+      {shown.map((run, index) => {
+        const { local, utc } = formatExact(run.startedAt)
+        const word = run.status === 'failed' ? 'Failed' : 'Success'
+        const tip = `${word} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
+        return (
+          <Link
+            key={run.id}
+            to="/runs/$id"
+            params={{ id: run.id }}
+            preload={false}
+            className="stripPlace"
+            data-tip={tip}
+            aria-label={tip.replaceAll('\n', ', ')}
+            {...roving.item(index)}
+          >
+            <i className={`mark is-${run.status}`} />
+          </Link>
+        )
+      })}
+    </div>
+  )
+}

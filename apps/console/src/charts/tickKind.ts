@@ -1,0 +1,27 @@
+import type { ConsoleTick } from '@roundsman/api/console'
+
+/** What a tick is shown as. The first four have work in the queue. */
+export const TICK_KINDS = [
+  'success',
+  'failed',
+  'running',
+  'waiting',
+  'coalesced',
+  'missed',
+  'skipped',
+] as const
+export type TickKind = (typeof TICK_KINDS)[number]
+
+export function tickKind({ outcome, run }: Pick<ConsoleTick, 'outcome' | 'run'>): TickKind {
+  return outcome === 'enqueued' ? (run?.status ?? 'waiting') : outcome
+}
+
+export const TICK_WORDS: Readonly<Record<TickKind, string>> = {
+  success: 'Success',
+  failed: 'Failed',
+  running: 'Running',
+  waiting: 'In the queue',
+  coalesced: 'Made up for by a later one',
+  missed: 'Missed',
+  skipped: 'Skipped',
+}

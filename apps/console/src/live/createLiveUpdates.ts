@@ -1,0 +1,210 @@
+import type { QueryClient } from '@tanstack/react-query'
+import type { Connection } from '../api/createConnection.ts'
+import { SESSION_KEY } from '../session/sessionQuery.ts'
+import { isTouched } from './isTouched.ts'
+import { readEvent } from './readEvent.ts'
+
+export type LiveMode =
+  /** Not known yet how. */
+  | 'connecting'
+  /** The server says what changes. */
+  | 'live'
+  /** It cannot; it is asked every few seconds. */
+  | 'polling'
+  /** Nobody looks, so nothing is asked. */
+  | 'resting'
+
+export interface LiveUpdates {
+  read(): LiveMode
+  subscribe(listener: () => void): () => void
+  /** Returns how to stop. */
+  start(): () => void
+}
+
+export interface LiveUpdatesOptions {
+  queries: QueryClient
+  connection: Connection
+  view: Document
+}
+
+const EVENTS_PATH = '/api/jobs/events'
+/** Many runs may start and end in a second; the screen shows that once. */
+const GATHER_MS = 1_000
+/** An event stream that has not begun by then is held back by something on the way. */
+const OPEN_WITHIN_MS = 5_000
+const POLL_MS = 5_000
+/** How soon to try the event stream again while polling. */
+const RETRY_MS = 30_000
+/** What no event tells of: signs of life, lateness, the age of the queue. */
+const UNTOLD_MS = 15_000
+const UNTOLD = new Set<unknown>(['overview', 'queue'])
+const PROBE_MS = 3_000
+
+/**
+ * Keeps what is on screen current: by the server's events, or by asking where they do not pass, or, when the
+ * server is gone, by knocking until it is back. In a hidden tab it does nothing at all, and when the tab is
+ * looked at again everything is asked for anew.
+ */
+export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOptions): LiveUpdates {
+  let mode: LiveMode = 'connecting'
+  let source: EventSource | null = null
+  const listeners = new Set<() => void>()
+  const timers = new Map<string, ReturnType<typeof setTimeout>>()
+  let ids = new Set<string>()
+  let names = new Set<string>()
+
+  function setMode(next: LiveMode): void {
+    if (next === mode) return
+    mode = next
+    for (const listener of listeners) listener()
+  }
+
+  function later(name: string, delayMs: number, work: () => void): void {
+    clearTimeout(timers.get(name))
+    timers.set(
+      name,
+      setTimeout(() => {
+        timers.delete(name)
+        work()
+      }, delayMs),
+    )
+  }
+
+  function refetch(isWanted: (key: readonly unknown[]) => boolean): void {
+    void queries.refetchQueries(
+      {
+        type: 'active',
+        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] && isWanted(queryKey),
+      },
+      // A slow answer is waited for, and not asked for again and again.
+      { cancelRefetch: false },
+    )
+  }
+
+  function refreshAll(): void {
+    void queries.invalidateQueries({
+      predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
+    })
+  }
+
+  function gather(data: unknown): void {
+    const event = readEvent(data)
+    for (const id of event.ids) ids.add(id)
+    for (const name of event.names) names.add(name)
+    if (!timers.has('tell')) later('tell', GATHER_MS, tell)
+  }
+
+  function tell(): void {
+    const changes = { ids, names }
+    ids = new Set()
+    names = new Set()
+    void queries.invalidateQueries({
+      predicate: ({ queryKey, state }) => isTouched(queryKey, state.data, changes),
+    })
+  }
+
+  function listen(): void {
+    source?.close()
+    const opened = new EventSource(EVENTS_PATH)
+    source = opened
+    later('open', OPEN_WITHIN_MS, poll)
+    opened.addEventListener('open', () => {
+      clear('open', 'poll', 'retry')
+      connection.reached()
+      setMode('live')
+      later('untold', UNTOLD_MS, askUntold)
+    })
+    opened.addEventListener('run', ({ data }) => gather(data))
+    opened.addEventListener('tick', ({ data }) => gather(data))
+    opened.addEventListener('reset', refreshAll)
+    opened.addEventListener('error', () => {
+      // The browser comes back by itself from a dropped connection, but not from a refusal.
+      if (opened.readyState === EventSource.CLOSED || mode !== 'live') poll()
+      else later('open', OPEN_WITHIN_MS, poll)
+      // A stream that drops is the first to notice that the server is gone, or the log-in over.
+      probe()
+    })
+  }
+
+  function poll(): void {
+    source?.close()
+    source = null
+    clear('open', 'untold')
+    setMode('polling')
+    later('poll', POLL_MS, function again() {
+      if (connection.read().kind === 'reached') refetch(() => true)
+      later('poll', POLL_MS, again)
+    })
+    if (!timers.has('retry')) later('retry', RETRY_MS, listen)
+  }
+
+  function askUntold(): void {
+    if (connection.read().kind === 'reached') refetch((key) => UNTOLD.has(key[0]))
+    later('untold', UNTOLD_MS, askUntold)
+  }
+
+  function knock(): void {
+    if (connection.read().kind === 'reached') {
+      clear('knock')
+      refreshAll()
+      if (mode === 'polling') listen()
+      return
+    }
+    if (view.hidden || timers.has('knock')) return
+    later('knock', PROBE_MS, () => {
+      probe()
+      knock()
+    })
+  }
+
+  function probe(): void {
+    void queries.refetchQueries({ queryKey: SESSION_KEY }, { cancelRefetch: false })
+  }
+
+  function rest(): void {
+    source?.close()
+    source = null
+    clear(...timers.keys())
+    setMode('resting')
+  }
+
+  function wake(): void {
+    setMode('connecting')
+    refreshAll()
+    listen()
+    knock()
+  }
+
+  function follow(): void {
+    if (view.hidden) rest()
+    else wake()
+  }
+
+  function clear(...which: string[]): void {
+    for (const name of which) {
+      clearTimeout(timers.get(name))
+      timers.delete(name)
+    }
+  }
+
+  return {
+    read: () => mode,
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    start() {
+      view.addEventListener('visibilitychange', follow)
+      const ignore = connection.subscribe(knock)
+      if (!view.hidden) {
+        listen()
+        knock()
+      }
+      return () => {
+        view.removeEventListener('visibilitychange', follow)
+        ignore()
+        rest()
+      }
+    },
+  }
+}

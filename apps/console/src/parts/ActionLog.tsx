@@ -1,0 +1,35 @@
+import type { ConsoleAction } from '@roundsman/api/console'
+import type { ReactNode } from 'react'
+import { EmptyState } from './EmptyState.tsx'
+import { Moment } from './Moment.tsx'
+
+const WORDS: Readonly<Record<string, string>> = {
+  run: 'asked for a run',
+  dryRun: 'asked for a dry run',
+  pause: 'paused the schedule',
+  resume: 'resumed the schedule',
+  cancel: 'cancelled it',
+  approve: 'approved it',
+  redrive: 'redrove it',
+  discard: 'discarded it',
+}
+
+/** Who did what, and why. */
+export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): ReactNode {
+  if (actions.length === 0) return <EmptyState title="Nobody did anything about it" />
+  return (
+    <ol className="lines">
+      {actions.map(({ at, action, actor, reason }) => (
+        <li key={`${at} ${action} ${actor}`} className="lineItem">
+          <span className="isWrapped">
+            <strong>{actor}</strong> {WORDS[action] ?? action}
+            {reason !== null && <span className="muted">: {reason}</span>}
+          </span>
+          <span className="lineEnd">
+            <Moment at={at} />
+          </span>
+        </li>
+      ))}
+    </ol>
+  )
+}

@@ -1,0 +1,4 @@
+/** A number with its thousands set apart. */
+export function Count({ value }: { value: number }) {
+  return value.toLocaleString('en')
+}

@@ -1,0 +1,16 @@
+import type { ReactNode } from 'react'
+
+export interface EmptyStateProps {
+  title: string
+  /** What can be done about it. */
+  children?: ReactNode
+}
+
+export function EmptyState({ title, children }: EmptyStateProps) {
+  return (
+    <div className="emptyState">
+      <p className="emptyStateTitle">{title}</p>
+      {children}
+    </div>
+  )
+}

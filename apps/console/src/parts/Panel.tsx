@@ -1,0 +1,25 @@
+import { useId, type ReactNode } from 'react'
+
+export interface PanelProps {
+  title: string
+  /** Beside the title: a number, a link, a legend. */
+  aside?: ReactNode
+  children: ReactNode
+  className?: string
+}
+
+export function Panel({ title, aside, children, className }: PanelProps) {
+  const id = useId()
+  return (
+    <section
+      className={className === undefined ? 'panel' : `panel ${className}`}
+      aria-labelledby={id}
+    >
+      <div className="panelHeader">
+        <h2 id={id}>{title}</h2>
+        {aside !== undefined && <div className="panelAside">{aside}</div>}
+      </div>
+      {children}
+    </section>
+  )
+}

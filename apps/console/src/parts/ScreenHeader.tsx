@@ -1,0 +1,49 @@
+import { useEffect, useRef, type ReactNode } from 'react'
+
+export interface ScreenHeaderProps {
+  title: string
+  /** What stands in the window's title, when it is not the heading. */
+  windowTitle?: string
+  lead?: ReactNode
+  /** Where the lead says what the heading would. */
+  isQuiet?: boolean
+  children?: ReactNode
+}
+
+/** Whether a screen was shown before this one: on the first, the focus belongs to the browser. */
+const seen = new WeakSet<Document>()
+
+/**
+ * The heading of a screen with its actions. It takes the focus when one has come from another screen, so that
+ * a screen reader says where one is and the next Tab goes on from there.
+ */
+export function ScreenHeader({
+  title,
+  windowTitle = title,
+  lead,
+  isQuiet,
+  children,
+}: ScreenHeaderProps) {
+  const heading = useRef<HTMLHeadingElement>(null)
+
+  useEffect(() => {
+    document.title = `${windowTitle} · Roundsman`
+  }, [windowTitle])
+
+  useEffect(() => {
+    if (seen.has(document)) heading.current?.focus({ preventScroll: true })
+    seen.add(document)
+  }, [])
+
+  return (
+    <header className="screenHeader">
+      <div className="screenHeaderText">
+        <h1 ref={heading} tabIndex={-1} className={isQuiet ? 'isQuiet' : undefined}>
+          {title}
+        </h1>
+        {lead}
+      </div>
+      {children !== undefined && <div className="screenHeaderActions">{children}</div>}
+    </header>
+  )
+}

@@ -1,0 +1,87 @@
+import type { ConsoleJob } from '@roundsman/api/console'
+import { Moment } from '../../parts/Moment.tsx'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { NextTick } from '../jobs/NextTick.tsx'
+
+const MISSED = {
+  once: 'One run makes up for all of them',
+  all: 'Each gets its run',
+  skip: 'They stay missed',
+} as const
+
+const OVERLAP = {
+  skip: 'The tick is skipped',
+  queue: 'The tick waits for its turn',
+  allow: 'Both run',
+} as const
+
+/** What the job is defined with, in words. */
+export function Policies({ job }: { job: ConsoleJob }) {
+  const { schedule, retry, guard } = job
+  return (
+    <dl className="facts">
+      {schedule && (
+        <>
+          <div>
+            <dt>Schedule</dt>
+            <dd>
+              {schedule.words} <code>{schedule.cron}</code>
+            </dd>
+          </div>
+          <div>
+            <dt>Time zone</dt>
+            <dd>{schedule.timeZone}</dd>
+          </div>
+          <div>
+            <dt>Next</dt>
+            <dd>
+              <NextTick job={job} />
+            </dd>
+          </div>
+          <div>
+            <dt>Ticks nobody saw</dt>
+            <dd>
+              {MISSED[schedule.missed]}, up to {formatDuration(schedule.catchUpMs)} later
+            </dd>
+          </div>
+          <div>
+            <dt>While one runs</dt>
+            <dd>{OVERLAP[schedule.overlap]}</dd>
+          </div>
+        </>
+      )}
+      <div>
+        <dt>Time-out</dt>
+        <dd>{formatDuration(job.timeoutMs)}</dd>
+      </div>
+      <div>
+        <dt>Retries</dt>
+        <dd>
+          {retry.limit === 0
+            ? 'None'
+            : `${retry.limit}, after ${formatDuration(retry.delayMs)}, then up to ${formatDuration(retry.maxDelayMs)} apart`}
+        </dd>
+      </div>
+      <div>
+        <dt>Guard</dt>
+        <dd>{guard === null ? 'None' : describeGuard(guard)}</dd>
+      </div>
+      {job.lastRun && (
+        <div>
+          <dt>Last run</dt>
+          <dd>
+            <Moment at={job.lastRun.startedAt} />
+          </dd>
+        </div>
+      )}
+    </dl>
+  )
+}
+
+function describeGuard({ maxRows, maxShare }: NonNullable<ConsoleJob['guard']>): string {
+  const limits = [
+    maxRows === null ? [] : [`${maxRows.toLocaleString('en')} rows`],
+    maxShare === null ? [] : [`${(maxShare * 100).toLocaleString('en')} % of the rows`],
+  ].flat()
+  return `Asks before it changes more than ${limits.join(' or ')}`
+}

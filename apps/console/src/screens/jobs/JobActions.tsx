@@ -1,0 +1,39 @@
+import type { ConsoleJob } from '@roundsman/api/console'
+import { useAction } from '../../actions/useAction.ts'
+
+/** What can be done with a job. */
+export function JobActions({ job }: { job: ConsoleJob }) {
+  const act = useAction()
+  const { name, schedule, paused } = job
+  return (
+    <div className="jobActions" role="group" aria-label={`Actions for ${name}`}>
+      <button
+        type="button"
+        className="button isSmall"
+        aria-label={`Run now: ${name}`}
+        onClick={() => act({ kind: 'run', name, dryRun: false })}
+      >
+        Run now
+      </button>
+      <button
+        type="button"
+        className="button isSmall"
+        aria-label={`Dry run: ${name}`}
+        onClick={() => act({ kind: 'run', name, dryRun: true })}
+      >
+        Dry run
+      </button>
+      {/* One button with two meanings: it keeps the focus when the other one takes its place. */}
+      {(schedule !== null || paused !== null) && (
+        <button
+          type="button"
+          className={paused === null ? 'button isSmall' : 'button isSmall isPrimary'}
+          aria-label={paused === null ? `Pause: ${name}` : `Resume: ${name}`}
+          onClick={() => act({ kind: paused === null ? 'pause' : 'resume', name })}
+        >
+          {paused === null ? 'Pause' : 'Resume'}
+        </button>
+      )}
+    </div>
+  )
+}

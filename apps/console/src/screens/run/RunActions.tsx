@@ -1,0 +1,49 @@
+import { useAction } from '../../actions/useAction.ts'
+import { readRunDetails } from '../../api/readRunDetails.ts'
+import type { RunDetail } from '../../api/run.ts'
+import { useClock } from '../../services/useClock.ts'
+
+/** For so long after its end a blocked run can be approved. */
+const APPROVABLE_MS = 86_400_000
+
+export function RunActions({ run }: { run: RunDetail }) {
+  const act = useAction()
+  const { error, guard } = readRunDetails(run.details)
+  const isRecent = useClock(
+    (now) => run.endedAt !== null && now - Date.parse(run.endedAt) < APPROVABLE_MS,
+  )
+  const { id, name } = run
+  if (run.status === 'running') {
+    return (
+      <button
+        type="button"
+        className="button isDangerous"
+        disabled={run.cancelRequestedAt !== null}
+        onClick={() => act({ kind: 'cancel', name, runId: id })}
+      >
+        {run.cancelRequestedAt === null ? 'Cancel' : 'Stopping…'}
+      </button>
+    )
+  }
+  const isBlocked = error?.code === 'guard_blocked' && run.approvedAt === null && isRecent
+  return (
+    <>
+      {isBlocked && guard !== null && (
+        <button
+          type="button"
+          className="button isPrimary"
+          onClick={() => act({ kind: 'approve', name, runId: id, due: guard.due })}
+        >
+          Approve
+        </button>
+      )}
+      <button
+        type="button"
+        className="button"
+        onClick={() => act({ kind: 'run', name, dryRun: run.dryRun, isAgain: true })}
+      >
+        Run again
+      </button>
+    </>
+  )
+}

@@ -1,0 +1,221 @@
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { ApiError } from '../../api/apiError.ts'
+import { runDetailQuery } from '../../api/queries.ts'
+import { inWords, readRunDetails } from '../../api/readRunDetails.ts'
+import type { RunDetail } from '../../api/run.ts'
+import { ActionLog } from '../../parts/ActionLog.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { ProgressBar } from '../../parts/ProgressBar.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { StatusMark } from '../../parts/StatusMark.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { Attempts } from './Attempts.tsx'
+import { RunActions } from './RunActions.tsx'
+import { Timeline } from './Timeline.tsx'
+import { latenessMs } from './runTimeline.ts'
+
+const route = getRouteApi('/runs/$id')
+
+export function RunScreen(): ReactNode {
+  const { api } = useServices()
+  const { id } = route.useParams()
+  const run = useQuery(runDetailQuery(api, id))
+  const { status } = run.error instanceof ApiError ? run.error : { status: null }
+
+  if (run.data === undefined && (status === 404 || status === 400)) {
+    return (
+      <>
+        <ScreenHeader title="Run" />
+        <EmptyState title="There is no run with this id">
+          <p>
+            Runs are removed after a while. <Link to="/runs">The runs there are</Link>
+          </p>
+        </EmptyState>
+      </>
+    )
+  }
+  return (
+    <>
+      <ScreenHeader
+        title={run.data === undefined ? 'Run' : `Run of ${run.data.name}`}
+        lead={run.data === undefined ? <Skeleton kind="line" /> : <Lead run={run.data} />}
+      >
+        {run.data && <RunActions run={run.data} />}
+      </ScreenHeader>
+      <QueryView query={run} skeleton={<Skeleton kind="panel" count={2} />}>
+        {(data) => (
+          <div className="columns">
+            <div className="column">
+              <Failure run={data} />
+              <Panel title="Timeline">
+                <Timeline run={data} />
+              </Panel>
+              <Panel title="Attempts at this work">
+                <Attempts run={data} />
+              </Panel>
+              <Panel title="What people did">
+                <ActionLog actions={data.actions} />
+              </Panel>
+            </div>
+            <div className="column">
+              <Panel title="Counts">
+                <Counts run={data} />
+              </Panel>
+              <Panel title="About it">
+                <Facts run={data} />
+              </Panel>
+            </div>
+          </div>
+        )}
+      </QueryView>
+    </>
+  )
+}
+
+function Lead({ run }: { run: RunDetail }) {
+  return (
+    <p className="runLead">
+      <StatusMark status={run.status} />
+      {run.dryRun && <span className="badge isPlain">dry run</span>}
+      <span className="muted">
+        {run.durationMs === null ? (
+          <>
+            for <Elapsed since={run.startedAt} />
+          </>
+        ) : (
+          <>in {formatDuration(run.durationMs)}</>
+        )}
+        , started <Moment at={run.startedAt} />
+      </span>
+      {run.status === 'running' && (
+        <ProgressBar progress={run.progress} label="Progress of the run" />
+      )}
+    </p>
+  )
+}
+
+function Failure({ run }: { run: RunDetail }) {
+  const { error, guard } = readRunDetails(run.details)
+  if (error === null) return null
+  return (
+    <section className="problem" aria-label="Error">
+      <p className="problemTitle">
+        <code>{error.code}</code>
+      </p>
+      {error.code !== 'guard_blocked' || guard === null ? (
+        <p className="isWrapped">{error.message}</p>
+      ) : (
+        <p>
+          {run.approvedAt === null
+            ? `${guard.due.toLocaleString('en')} rows were due, and ${guard.allowed.toLocaleString('en')} may be changed without an approval. Nothing was changed.`
+            : 'It was approved; the run that followed carries the reason.'}
+        </p>
+      )}
+    </section>
+  )
+}
+
+function Counts({ run }: { run: RunDetail }) {
+  const { counts, facts, guard } = readRunDetails(run.details)
+  if (counts.length === 0 && facts.length === 0 && guard === null) {
+    return (
+      <EmptyState
+        title={run.status === 'running' ? 'Nothing counted yet' : 'It has counted nothing'}
+      />
+    )
+  }
+  return (
+    <dl className="facts isNumbers">
+      {counts.map(({ name, value }) => (
+        <div key={name}>
+          <dt>{inWords(name)}</dt>
+          <dd>{value.toLocaleString('en', { maximumFractionDigits: 3 })}</dd>
+        </div>
+      ))}
+      {guard !== null && (
+        <>
+          <div>
+            <dt>Due, by the guard</dt>
+            <dd>{guard.due.toLocaleString('en')}</dd>
+          </div>
+          <div>
+            <dt>Allowed</dt>
+            <dd>{guard.allowed.toLocaleString('en')}</dd>
+          </div>
+        </>
+      )}
+      {facts.map(({ name, value }) => (
+        <div key={name}>
+          <dt>{inWords(name)}</dt>
+          <dd className="isWrapped">{value}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function Facts({ run }: { run: RunDetail }) {
+  const lateMs = latenessMs(run)
+  return (
+    <dl className="facts">
+      <div>
+        <dt>Job</dt>
+        <dd>
+          <Link to="/jobs/$name" params={{ name: run.name }}>
+            {run.name}
+          </Link>
+        </dd>
+      </div>
+      <div>
+        <dt>Trigger</dt>
+        <dd>{run.trigger}</dd>
+      </div>
+      <div>
+        <dt>Asked for by</dt>
+        <dd>{run.actor ?? 'nobody'}</dd>
+      </div>
+      {run.reason !== null && run.reason !== '' && (
+        <div>
+          <dt>Reason</dt>
+          <dd className="isWrapped">{run.reason}</dd>
+        </div>
+      )}
+      <div>
+        <dt>Lateness</dt>
+        <dd>{lateMs === null ? 'not known' : formatDuration(lateMs)}</dd>
+      </div>
+      <div>
+        <dt>Attempt</dt>
+        <dd>{run.attempt}</dd>
+      </div>
+      <div>
+        <dt>Worker</dt>
+        <dd>
+          <code className="isWrapped">{run.workerId}</code>
+        </dd>
+      </div>
+      <div>
+        <dt>Run</dt>
+        <dd>
+          <code className="isWrapped">{run.id}</code>
+        </dd>
+      </div>
+      {run.queueJobId !== null && (
+        <div>
+          <dt>Work</dt>
+          <dd>
+            <code className="isWrapped">{run.queueJobId}</code>
+          </dd>
+        </div>
+      )}
+    </dl>
+  )
+}

@@ -1,0 +1,99 @@
+import type { RunDetail } from '../../api/run.ts'
+import { readRunDetails } from '../../api/readRunDetails.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+
+export interface TimelineStep {
+  key: string
+  label: string
+  /** Null for what has not happened yet, or has no instant of its own. */
+  at: string | null
+  note: string | null
+  state: 'done' | 'now' | 'failed' | 'ahead'
+}
+
+/** What happened to a run, in order. Lateness stands at the step that came late. */
+export function runTimeline(run: RunDetail): TimelineStep[] {
+  const steps: TimelineStep[] = []
+  const { counts, error } = readRunDetails(run.details)
+  if (run.scheduledFor !== null) {
+    steps.push({ key: 'due', label: 'Due', at: run.scheduledFor, note: null, state: 'done' })
+  }
+  const enqueuedAt = run.enqueuedAt ?? null
+  if (enqueuedAt !== null) {
+    const note = between(run.scheduledFor, enqueuedAt, 'after it was due')
+    steps.push({ key: 'enqueued', label: 'Enqueued', at: enqueuedAt, note, state: 'done' })
+  }
+  steps.push({
+    key: 'started',
+    label: run.attempt > 1 ? `Started, attempt ${run.attempt}` : 'Started',
+    at: run.startedAt,
+    note: lateness(run),
+    state: 'done',
+  })
+  const batches = counts.find(({ name }) => name === 'batches')?.value
+  if (batches !== undefined) {
+    const label = batches === 1 ? '1 batch' : `${batches.toLocaleString('en')} batches`
+    const state = run.status === 'running' ? 'now' : 'done'
+    steps.push({ key: 'batches', label, at: null, note: perBatch(run, batches), state })
+  }
+  if (run.cancelRequestedAt !== null) {
+    const note = run.cancelRequestedBy === null ? null : `by ${run.cancelRequestedBy}`
+    steps.push({
+      key: 'cancel',
+      label: 'Asked to stop',
+      at: run.cancelRequestedAt,
+      note,
+      state: 'done',
+    })
+  }
+  steps.push(end(run, error?.code ?? null))
+  if (run.approvedAt !== null) {
+    const note = run.approvedBy === null ? null : `by ${run.approvedBy}`
+    steps.push({ key: 'approved', label: 'Approved', at: run.approvedAt, note, state: 'done' })
+  }
+  return steps.toSorted(byInstant)
+}
+
+/** How long after its due time, or after it was enqueued, it began. Null when neither is known. */
+export function latenessMs(
+  run: Pick<RunDetail, 'scheduledFor' | 'enqueuedAt' | 'startedAt'>,
+): number | null {
+  const since = run.scheduledFor ?? run.enqueuedAt ?? null
+  return since === null ? null : Date.parse(run.startedAt) - Date.parse(since)
+}
+
+function end(run: RunDetail, code: string | null): TimelineStep {
+  if (run.endedAt === null) {
+    return { key: 'ended', label: 'Ends', at: null, note: null, state: 'ahead' }
+  }
+  const duration = `after ${formatDuration(run.durationMs ?? 0)}`
+  return run.status === 'failed'
+    ? {
+        key: 'ended',
+        label: 'Failed',
+        at: run.endedAt,
+        note: `${duration}${code === null ? '' : `, ${code}`}`,
+        state: 'failed',
+      }
+    : { key: 'ended', label: 'Ended', at: run.endedAt, note: duration, state: 'done' }
+}
+
+function lateness(run: RunDetail): string | null {
+  const from = run.enqueuedAt ?? run.scheduledFor ?? null
+  return between(from, run.startedAt, run.enqueuedAt == null ? 'after it was due' : 'in the queue')
+}
+
+function between(from: string | null, to: string, what: string): string | null {
+  if (from === null) return null
+  return `${formatDuration(Date.parse(to) - Date.parse(from))} ${what}`
+}
+
+function perBatch(run: RunDetail, batches: number): string | null {
+  if (run.durationMs === null || batches === 0) return null
+  return `${formatDuration(run.durationMs / batches)} each on average`
+}
+
+/** Steps without an instant stay where they are. */
+function byInstant(a: TimelineStep, b: TimelineStep): number {
+  return a.at === null || b.at === null ? 0 : Date.parse(a.at) - Date.parse(b.at)
+}

@@ -1,0 +1,128 @@
+import { useQuery } from '@tanstack/react-query'
+import { jobsQuery } from '../../api/queries.ts'
+import { RUN_STATUSES, RUN_TRIGGERS } from '../../api/run.ts'
+import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
+import { Field } from '../../parts/Field.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { toLocalInput } from '../../time/toLocalInput.ts'
+
+export interface RunFilterFormProps {
+  filters: RunFilters
+  onChange: (filters: RunFilters) => void
+}
+
+const SPANS = [
+  { label: 'Hour', ms: 3_600_000 },
+  { label: 'Day', ms: 86_400_000 },
+  { label: 'Week', ms: 7 * 86_400_000 },
+] as const
+
+/** What the list is narrowed to. Takes effect as it is changed, and stands in the address. */
+export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
+  const { api, clock } = useServices()
+  const jobs = useQuery({ ...jobsQuery(api), staleTime: Infinity })
+  const names = (jobs.data?.jobs ?? []).map(({ name }) => name)
+  // A job that has left the catalogue leaves its runs behind.
+  if (filters.name !== undefined && !names.includes(filters.name)) names.push(filters.name)
+
+  function change(changed: Record<string, unknown>): void {
+    onChange(parseRunSearch({ ...filters, ...changed }))
+  }
+
+  function changeTime(key: 'from' | 'to', value: string): void {
+    // An input without a zone: read on the viewer's clock, as it is shown.
+    const date = new Date(value)
+    change({ [key]: value === '' || Number.isNaN(date.getTime()) ? undefined : date.toISOString() })
+  }
+
+  return (
+    <form className="filters" aria-label="Filter runs" onSubmit={(event) => event.preventDefault()}>
+      <Field label="Job">
+        {(control) => (
+          <select
+            {...control}
+            value={filters.name ?? ''}
+            data-filter
+            onChange={({ target }) => change({ name: target.value })}
+          >
+            <option value="">All</option>
+            {names.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label="Status">
+        {(control) => (
+          <select
+            {...control}
+            value={filters.status ?? ''}
+            onChange={({ target }) => change({ status: target.value })}
+          >
+            <option value="">All</option>
+            {RUN_STATUSES.map((status) => (
+              <option key={status}>{status}</option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label="Trigger">
+        {(control) => (
+          <select
+            {...control}
+            value={filters.trigger ?? ''}
+            onChange={({ target }) => change({ trigger: target.value })}
+          >
+            <option value="">All</option>
+            {RUN_TRIGGERS.map((trigger) => (
+              <option key={trigger}>{trigger}</option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label="From">
+        {(control) => (
+          <input
+            {...control}
+            type="datetime-local"
+            value={toLocalInput(filters.from)}
+            onChange={({ target }) => changeTime('from', target.value)}
+          />
+        )}
+      </Field>
+      <Field label="To">
+        {(control) => (
+          <input
+            {...control}
+            type="datetime-local"
+            value={toLocalInput(filters.to)}
+            onChange={({ target }) => changeTime('to', target.value)}
+          />
+        )}
+      </Field>
+      <div className="filterButtons" role="group" aria-label="Started within the last">
+        {SPANS.map(({ label, ms }) => (
+          <button
+            key={label}
+            type="button"
+            className="button isSmall isQuiet"
+            aria-label={`Started within the last ${label.toLowerCase()}`}
+            onClick={() =>
+              change({ from: new Date(clock.now() - ms).toISOString(), to: undefined })
+            }
+          >
+            {label}
+          </button>
+        ))}
+        <button
+          type="button"
+          className="button isSmall isQuiet"
+          disabled={!hasFilters(filters)}
+          onClick={() => onChange({})}
+        >
+          Clear
+        </button>
+      </div>
+    </form>
+  )
+}

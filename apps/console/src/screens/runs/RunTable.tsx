@@ -1,0 +1,87 @@
+import { Link } from '@tanstack/react-router'
+import { readRunDetails } from '../../api/readRunDetails.ts'
+import type { Run } from '../../api/run.ts'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { ProgressBar } from '../../parts/ProgressBar.tsx'
+import { StatusMark } from '../../parts/StatusMark.tsx'
+import { formatDuration } from '../../time/formatDuration.ts'
+
+const COLUMNS: readonly Column<Run>[] = [
+  {
+    header: 'Started',
+    isRowHeader: true,
+    isPlain: true,
+    cell: (run) => (
+      <Link
+        to="/runs/$id"
+        params={{ id: run.id }}
+
+        className="strongLink"
+      >
+        <Moment at={run.startedAt} isInControl />
+        <span className="srOnly">, run of {run.name}</span>
+      </Link>
+    ),
+  },
+  { header: 'Status', isPlain: true, cell: (run) => <StatusMark status={run.status} /> },
+  {
+    header: 'Job',
+    isPlain: true,
+    isFull: true,
+    cell: (run) => (
+      <>
+        <Link to="/jobs/$name" params={{ name: run.name }} className="quietLink">
+          {run.name}
+        </Link>
+        {run.dryRun && <span className="badge isPlain">dry run</span>}
+      </>
+    ),
+  },
+  {
+    header: 'Duration',
+    align: 'end',
+    cell: (run) =>
+      run.durationMs === null ? <Elapsed since={run.startedAt} /> : formatDuration(run.durationMs),
+  },
+  {
+    header: 'Trigger',
+    cell: (run) => (
+      <>
+        {run.trigger}
+        {run.attempt > 1 && <span className="muted">, attempt {run.attempt}</span>}
+      </>
+    ),
+  },
+  { header: 'Outcome', isWide: true, isPlain: true, cell: (run) => <Outcome run={run} /> },
+]
+
+export function RunTable({ runs }: { runs: readonly Run[] }) {
+  return <DataTable caption="Runs" columns={COLUMNS} rows={runs} keyOf={({ id }) => id} />
+}
+
+/** The most telling thing about a run: its progress, its error, or its counts. */
+function Outcome({ run }: { run: Run }) {
+  const { error, counts } = readRunDetails(run.details)
+  if (run.status === 'running') {
+    return run.progress === null ? (
+      <span className="muted">under way</span>
+    ) : (
+      <ProgressBar progress={run.progress} label={`Progress of ${run.name}`} />
+    )
+  }
+  if (error !== null) {
+    return (
+      <span className="isCut isBlock" title={error.message}>
+        <code>{error.code}</code> <span className="muted">{error.message}</span>
+      </span>
+    )
+  }
+  // How many batches it took tells less than what they did, and a zero tells nothing beside another count.
+  const told = counts.filter(({ name, value }) => value !== 0 && name !== 'batches')
+  if (told.length === 0)
+    return <span className="muted">{counts.length > 0 ? 'nothing to do' : '–'}</span>
+  const text = told.map(({ name, value }) => `${value.toLocaleString('en')} ${name}`).join(', ')
+  return <span className="isCut isBlock">{text}</span>
+}

@@ -1,0 +1,15 @@
+import { createContext } from 'react'
+import type { Api } from '../api/createApi.ts'
+import type { Connection } from '../api/createConnection.ts'
+import type { LiveUpdates } from '../live/createLiveUpdates.ts'
+import type { Clock } from '../time/createClock.ts'
+
+/** What lives as long as the page. Made once, in main.tsx. */
+export interface Services {
+  api: Api
+  clock: Clock
+  connection: Connection
+  live: LiveUpdates
+}
+
+export const ServicesContext = createContext<Services | null>(null)

@@ -1,0 +1,9 @@
+import { useContext } from 'react'
+import { ServicesContext, type Services } from './ServicesContext.ts'
+
+/** @throws Error outside of a ServicesContext */
+export function useServices(): Services {
+  const services = useContext(ServicesContext)
+  if (services === null) throw new Error('There is no ServicesContext around this component')
+  return services
+}

@@ -1,0 +1,98 @@
+import type { ConsoleSession } from '@roundsman/api/console'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useEffect, type SubmitEvent } from 'react'
+import { ApiError, asApiError } from '../api/apiError.ts'
+import { Field } from '../parts/Field.tsx'
+import { useServices } from '../services/useServices.ts'
+import { Brand } from '../shell/Brand.tsx'
+import { SESSION_PATH } from './sessionQuery.ts'
+import { forgetAnswers, setSession } from './setSession.ts'
+
+interface Credentials {
+  email: string
+  password: string
+}
+
+export function LoginScreen({ hasExpired }: { hasExpired: boolean }) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+  const login = useMutation({
+    meta: { isLogin: true },
+    mutationFn: (credentials: Credentials) =>
+      api.change<ConsoleSession>('POST', SESSION_PATH, credentials),
+    onSuccess: (session) => {
+      api.setCsrfToken(session.csrfToken)
+      forgetAnswers(queries)
+      setSession(queries, { kind: 'member', session })
+    },
+    onError: (error) => {
+      if (error instanceof ApiError && error.kind === 'forbidden') {
+        setSession(queries, { kind: 'refused', detail: error.detail })
+      }
+    },
+  })
+
+  useEffect(() => {
+    document.title = 'Log in · Roundsman'
+  }, [])
+
+  function submit(event: SubmitEvent<HTMLFormElement>): void {
+    event.preventDefault()
+    const form = new FormData(event.currentTarget)
+    login.mutate({ email: text(form.get('email')), password: text(form.get('password')) })
+  }
+
+  return (
+    <main className="gate">
+      <form className="gateCard" onSubmit={submit} aria-labelledby="loginTitle">
+        <Brand />
+        <h1 id="loginTitle">Log in</h1>
+        {hasExpired && (
+          <p role="status" className="note">
+            Your log-in has ended. Log in again to go on where you were.
+          </p>
+        )}
+        <Field label="E-mail">
+          {(control) => (
+            <input
+              {...control}
+              name="email"
+              type="email"
+              autoComplete="username"
+              required
+              maxLength={254}
+            />
+          )}
+        </Field>
+        <Field label="Password">
+          {(control) => (
+            <input
+              {...control}
+              name="password"
+              type="password"
+              autoComplete="current-password"
+              required
+              maxLength={200}
+            />
+          )}
+        </Field>
+        <div role="alert">
+          {login.isError && <p className="fieldError">{explain(login.error)}</p>}
+        </div>
+        <button type="submit" className="button isPrimary" disabled={login.isPending}>
+          {login.isPending ? 'Logging in…' : 'Log in'}
+        </button>
+        <p className="muted small">For administrators and owners.</p>
+      </form>
+    </main>
+  )
+}
+
+function explain(error: unknown): string {
+  const { kind, detail } = asApiError(error)
+  return kind === 'unauthorized' ? 'E-mail or password is wrong.' : detail
+}
+
+function text(value: FormDataEntryValue | null): string {
+  return typeof value === 'string' ? value : ''
+}

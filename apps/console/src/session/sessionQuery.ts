@@ -1,0 +1,27 @@
+import type { ConsoleSession } from '@roundsman/api/console'
+import { queryOptions } from '@tanstack/react-query'
+import type { Api } from '../api/createApi.ts'
+import { stateAfter, type SessionState } from './stateAfter.ts'
+
+export const SESSION_KEY = ['session'] as const
+export const SESSION_PATH = '/api/console/session'
+
+/** Asks who is there. An answer that nobody is, or somebody who may not, is no failure. */
+export function sessionQuery(api: Api) {
+  return queryOptions({
+    queryKey: SESSION_KEY,
+    queryFn: async ({ signal, client }): Promise<SessionState> => {
+      try {
+        const session = await api.get<ConsoleSession>(SESSION_PATH, signal)
+        api.setCsrfToken(session.csrfToken)
+        return { kind: 'member', session }
+      } catch (error) {
+        const before = client.getQueryData<SessionState>(SESSION_KEY)
+        const state = stateAfter(error, before?.kind === 'member')
+        if (state === null) throw error
+        return state
+      }
+    },
+    staleTime: Infinity,
+  })
+}

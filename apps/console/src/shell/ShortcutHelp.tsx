@@ -1,0 +1,51 @@
+import { Dialog } from '../parts/Dialog.tsx'
+import type { Shortcuts } from './useShortcuts.ts'
+
+const KEYS = [
+  { keys: ['g', 'o'], does: 'Go to the overview' },
+  { keys: ['g', 'j'], does: 'Go to the jobs' },
+  { keys: ['g', 'r'], does: 'Go to the runs' },
+  { keys: ['g', 'q'], does: 'Go to the queue' },
+  { keys: ['/'], does: 'Filter, on Jobs, Runs and Queue' },
+  { keys: ['?'], does: 'Show this' },
+  { keys: ['←', '→'], does: 'Go along a strip or a heat map' },
+  { keys: ['Esc'], does: 'Close a dialog or a tooltip' },
+] as const
+
+export function ShortcutHelp({
+  shortcuts,
+  onClose,
+}: {
+  shortcuts: Shortcuts
+  onClose: () => void
+}) {
+  return (
+    <Dialog title="Keyboard shortcuts" onClose={onClose}>
+      <dl className="shortcuts">
+        {KEYS.map(({ keys, does }) => (
+          <div key={does}>
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={shortcuts.isOn}
+          onChange={(event) => shortcuts.setOn(event.target.checked)}
+        />
+        Single letters act as shortcuts
+      </label>
+      <div className="dialogActions">
+        <button type="button" className="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  )
+}

@@ -1,0 +1,19 @@
+type Key = 'theme' | 'shortcuts'
+
+/** A choice of this viewer on this machine. Where storage is forbidden it lasts as long as the page. */
+export function keep(key: Key, value: string | null): void {
+  try {
+    if (value === null) localStorage.removeItem(`roundsman.${key}`)
+    else localStorage.setItem(`roundsman.${key}`, value)
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+export function recall(key: Key): string | null {
+  try {
+    return localStorage.getItem(`roundsman.${key}`)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,70 @@
+import { useNavigate } from '@tanstack/react-router'
+import { useEffect, useEffectEvent, useState } from 'react'
+import { keep, recall } from './kept.ts'
+import { readShortcut, type ShortcutState } from './readShortcut.ts'
+
+export interface Shortcuts {
+  isOn: boolean
+  setOn(isOn: boolean): void
+}
+
+/** `g` waits this long for its second key. */
+const GO_WITHIN_MS = 1_500
+
+/**
+ * Single keys, for those who want them: speech input types letters as well, so that they can be turned off
+ * (WCAG 2.1.4).
+ */
+export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
+  const navigate = useNavigate()
+  const [isOn, setOn] = useState(() => recall('shortcuts') !== 'off')
+
+  const act = useEffectEvent((key: string, state: ShortcutState): ShortcutState => {
+    const next = readShortcut(state, key)
+    if (next.shortcut === 'help') onHelp()
+    else if (next.shortcut === 'filter') focusFilter()
+    else if (next.shortcut !== null) void navigate({ to: next.shortcut })
+    return next.state
+  })
+
+  useEffect(() => {
+    if (!isOn) return undefined
+    let state: ShortcutState = 'idle'
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const read = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isBusy(event.target)) return
+      // Shift alone comes before `?`, and is none.
+      if (event.key.length !== 1) return
+      const before = state
+      state = act(event.key, state)
+      if (before === 'go' || event.key === '/' || event.key === '?') event.preventDefault()
+      clearTimeout(timer)
+      timer = setTimeout(() => {
+        state = 'idle'
+      }, GO_WITHIN_MS)
+    }
+    document.addEventListener('keydown', read)
+    return () => {
+      clearTimeout(timer)
+      document.removeEventListener('keydown', read)
+    }
+  }, [isOn])
+
+  return {
+    isOn,
+    setOn(next) {
+      setOn(next)
+      keep('shortcuts', next ? null : 'off')
+    },
+  }
+}
+
+function focusFilter(): void {
+  document.querySelector<HTMLElement>('[data-filter]')?.focus()
+}
+
+/** Whether the key is being typed, or a dialog is open that it does not belong to. */
+function isBusy(target: EventTarget | null): boolean {
+  if (document.querySelector('dialog[open]') !== null) return true
+  return target instanceof Element && target.matches('input, textarea, select, [contenteditable]')
+}

@@ -1,0 +1,57 @@
+/** An instant to the second, once on the viewer's wall clock and once in UTC. */
+export interface ExactTime {
+  local: string
+  utc: string
+}
+
+/** `timeZone` is the viewer's when it is not given. */
+export function formatExact(instant: string, timeZone?: string): ExactTime {
+  const date = new Date(instant)
+  if (Number.isNaN(date.getTime())) return { local: instant, utc: instant }
+  return {
+    local: `${wallClock(date, timeZone)} ${zoneName(date, timeZone)}`,
+    utc: `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`,
+  }
+}
+
+/** `Tue 24 Nov, 04:00`, on the wall clock of a zone; the viewer's when it is not given. */
+export function formatShort(instant: string, timeZone?: string): string {
+  const parts = read(new Date(instant), { weekday: 'short', ...SHORT, ...zone(timeZone) })
+  return `${parts['weekday']} ${parts['day']} ${parts['month']}, ${parts['hour']}:${parts['minute']}`
+}
+
+/** `04:00` on the viewer's wall clock. */
+export function formatClock(instant: string, timeZone?: string): string {
+  const parts = read(new Date(instant), { hour: '2-digit', minute: '2-digit', ...zone(timeZone) })
+  return `${parts['hour']}:${parts['minute']}`
+}
+
+const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
+
+function wallClock(date: Date, timeZone: string | undefined): string {
+  const parts = read(date, {
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    ...zone(timeZone),
+  })
+  const day = `${parts['year']}-${parts['month']}-${parts['day']}`
+  return `${day} ${parts['hour']}:${parts['minute']}:${parts['second']}`
+}
+
+function zoneName(date: Date, timeZone: string | undefined): string {
+  return read(date, { timeZoneName: 'short', ...zone(timeZone) })['timeZoneName'] ?? 'local'
+}
+
+function read(date: Date, options: Intl.DateTimeFormatOptions): Record<string, string> {
+  // One locale for all, since the words around the times are English as well.
+  const format = new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', ...options })
+  return Object.fromEntries(format.formatToParts(date).map(({ type, value }) => [type, value]))
+}
+
+function zone(timeZone: string | undefined): Intl.DateTimeFormatOptions {
+  return timeZone === undefined ? {} : { timeZone }
+}

@@ -1,0 +1,11 @@
+/** `Tue 24 Nov` for a calendar date, whatever zone it was taken in. */
+export function nameDate(date: string): string {
+  return new Intl.DateTimeFormat('en-GB', {
+    weekday: 'short',
+    day: '2-digit',
+    month: 'short',
+    timeZone: 'UTC',
+  })
+    .format(new Date(`${date}T00:00:00Z`))
+    .replace(',', '')
+}

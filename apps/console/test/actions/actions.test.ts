@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+import type { Action } from '../../src/actions/action.ts'
+import { actionRequest } from '../../src/actions/actionRequest.ts'
+import { describeAction } from '../../src/actions/describeAction.ts'
+import { parsePayload } from '../../src/actions/parsePayload.ts'
+
+const INPUT = { reason: 'because', payload: { a: 1 } }
+
+describe('actionRequest', () => {
+  it.each<[Action, ReturnType<typeof actionRequest>]>([
+    [
+      { kind: 'run', name: 'a b', dryRun: true },
+      {
+        method: 'POST',
+        path: '/api/jobs/a%20b/run',
+        body: { reason: 'because', dryRun: true, payload: { a: 1 } },
+      },
+    ],
+    [
+      { kind: 'pause', name: 'a' },
+      { method: 'POST', path: '/api/jobs/a/pause', body: { reason: 'because' } },
+    ],
+    [
+      { kind: 'resume', name: 'a' },
+      { method: 'POST', path: '/api/jobs/a/resume' },
+    ],
+    [
+      { kind: 'cancel', name: 'a', runId: 'r' },
+      { method: 'POST', path: '/api/jobs/runs/r/cancel', body: { reason: 'because' } },
+    ],
+    [
+      { kind: 'approve', name: 'a', runId: 'r', due: 3 },
+      { method: 'POST', path: '/api/jobs/runs/r/approve', body: { reason: 'because' } },
+    ],
+    [
+      { kind: 'redrive', name: 'a', queueJobId: 'q' },
+      { method: 'POST', path: '/api/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
+    ],
+    [
+      { kind: 'redriveAll', name: 'a', count: 2 },
+      {
+        method: 'POST',
+        path: '/api/jobs/dead-letters/redrive',
+        body: { name: 'a', reason: 'because' },
+      },
+    ],
+    [
+      { kind: 'discard', name: 'a', queueJobId: 'q' },
+      { method: 'DELETE', path: '/api/jobs/dead-letters/q' },
+    ],
+  ])('sends %j', (action, request) => {
+    expect(actionRequest(action, INPUT)).toEqual(request)
+  })
+
+  it('sends a reason exactly where one is asked for', () => {
+    const actions: Action[] = [
+      { kind: 'run', name: 'a', dryRun: false },
+      { kind: 'pause', name: 'a' },
+      { kind: 'resume', name: 'a' },
+      { kind: 'cancel', name: 'a', runId: 'r' },
+      { kind: 'approve', name: 'a', runId: 'r', due: 3 },
+      { kind: 'redrive', name: 'a', queueJobId: 'q' },
+      { kind: 'redriveAll', name: 'a', count: 2 },
+      { kind: 'discard', name: 'a', queueJobId: 'q' },
+    ]
+    for (const action of actions) {
+      const sent = JSON.stringify(actionRequest(action, INPUT).body ?? {}).includes('because')
+      expect(describeAction(action).takesReason, action.kind).toBe(sent)
+    }
+  })
+})
+
+it('states the number at stake in an approval, on the button as well', () => {
+  const words = describeAction({ kind: 'approve', name: 'a', runId: 'r', due: 84_120 })
+  expect(words.title).toContain('84,120 rows')
+  expect(words.explanation).toContain('84,120 rows')
+  expect(words.confirm).toBe('Approve 84,120 rows')
+})
+
+describe('parsePayload', () => {
+  it('takes an object, and nothing for an empty one', () => {
+    expect(parsePayload(' ')).toEqual({ payload: {} })
+    expect(parsePayload('{"a":1}')).toEqual({ payload: { a: 1 } })
+  })
+
+  it.each([['[1]'], ['null'], ['7'], ['{']])('refuses %s', (text) => {
+    expect(parsePayload(text)).toHaveProperty('problem')
+  })
+})

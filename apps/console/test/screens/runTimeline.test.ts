@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import type { RunDetail } from '../../src/api/run.ts'
+import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
+
+const RUN: RunDetail = {
+  id: 'a',
+  name: 'cleanupI18nCache',
+  status: 'success',
+  trigger: 'schedule',
+  attempt: 1,
+  scheduledFor: '2026-11-24T03:00:00.000Z',
+  startedAt: '2026-11-24T03:00:00.240Z',
+  endedAt: '2026-11-24T03:00:20.240Z',
+  durationMs: 20_000,
+  details: { cleaned: 40_000, batches: 4 },
+  dryRun: false,
+  actor: null,
+  reason: null,
+  queueJobId: null,
+  workerId: 'w',
+  progress: null,
+  cancelRequestedAt: null,
+  cancelRequestedBy: null,
+  approvedAt: null,
+  approvedBy: null,
+  createdAt: '2026-11-24T03:00:00.240Z',
+  attempts: [],
+  enqueuedAt: null,
+  actions: [],
+}
+
+function steps(run: RunDetail) {
+  return runTimeline(run).map(({ key, note, state }) => ({ key, note, state }))
+}
+
+describe('runTimeline', () => {
+  it('goes from when it was due to its end', () => {
+    expect(steps(RUN)).toEqual([
+      { key: 'due', note: null, state: 'done' },
+      { key: 'started', note: '240 ms after it was due', state: 'done' },
+      { key: 'batches', note: '5 s each on average', state: 'done' },
+      { key: 'ended', note: 'after 20 s', state: 'done' },
+    ])
+  })
+
+  it('tells how long it was in the queue where that is known', () => {
+    const run = { ...RUN, enqueuedAt: '2026-11-24T03:00:00.060Z' }
+    expect(steps(run).slice(0, 3)).toEqual([
+      { key: 'due', note: null, state: 'done' },
+      { key: 'enqueued', note: '60 ms after it was due', state: 'done' },
+      { key: 'started', note: '180 ms in the queue', state: 'done' },
+    ])
+  })
+
+  it('has its end ahead while it runs', () => {
+    const run = { ...RUN, status: 'running' as const, endedAt: null, durationMs: null }
+    expect(steps(run).slice(2)).toEqual([
+      { key: 'batches', note: null, state: 'now' },
+      { key: 'ended', note: null, state: 'ahead' },
+    ])
+  })
+
+  it('shows when it was asked to stop before it ended, and when it was approved after', () => {
+    const run: RunDetail = {
+      ...RUN,
+      status: 'failed',
+      details: { error: { code: 'cancelled', message: '' } },
+      cancelRequestedAt: '2026-11-24T03:00:10.000Z',
+      cancelRequestedBy: 'admin@example.com',
+      approvedAt: '2026-11-24T04:00:00.000Z',
+    }
+    expect(steps(run).slice(2)).toEqual([
+      { key: 'cancel', note: 'by admin@example.com', state: 'done' },
+      { key: 'ended', note: 'after 20 s, cancelled', state: 'failed' },
+      { key: 'approved', note: null, state: 'done' },
+    ])
+  })
+})
+
+describe('latenessMs', () => {
+  it('counts from when it was due, else from when it was enqueued', () => {
+    expect(latenessMs(RUN)).toBe(240)
+    const asked = { scheduledFor: null, startedAt: RUN.startedAt }
+    expect(latenessMs({ ...asked, enqueuedAt: '2026-11-24T03:00:00.000Z' })).toBe(240)
+    expect(latenessMs({ ...asked, enqueuedAt: null })).toBeNull()
+  })
+})

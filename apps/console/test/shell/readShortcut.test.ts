@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest'
+import { readShortcut, type ShortcutState } from '../../src/shell/readShortcut.ts'
+
+function type(keys: string) {
+  let state: ShortcutState = 'idle'
+  const shortcuts = []
+  for (const key of keys) {
+    const next = readShortcut(state, key)
+    state = next.state
+    if (next.shortcut !== null) shortcuts.push(next.shortcut)
+  }
+  return shortcuts
+}
+
+it('goes to places with g and a letter', () => {
+  expect(type('gogjgrgq')).toEqual(['/', '/jobs', '/runs', '/queue'])
+})
+
+it('does nothing for a letter alone, or one that is no place', () => {
+  expect(type('ojrq')).toEqual([])
+  expect(type('gxj')).toEqual([])
+})
+
+it('filters and helps', () => {
+  expect(type('/?')).toEqual(['filter', 'help'])
+})

@@ -1,0 +1,18 @@
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  base: '/console/',
+  build: {
+    outDir: 'dist',
+    // An image in a data: URL would be refused by the Content-Security-Policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+    rolldownOptions: {
+      onLog(level, log, handle) {
+        // Everything here runs in the browser; the directive that says so means nothing to a bundler.
+        if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
+      },
+    },
+  },
+})

@@ -1,0 +1,47 @@
+import type { EnqueueOptions, Job } from '@roundsman/runtime/contract'
+import { describe, expect, it } from 'vitest'
+import { emit, type DomainEvents } from '../src/hooks.ts'
+import { dispatchEmail } from '../src/index.ts'
+
+/** What an event has enqueued, and in which transaction. */
+async function workAfter<Name extends keyof DomainEvents>(name: Name, event: DomainEvents[Name]) {
+  const work: { tx: string; job: string; payload: unknown; options: EnqueueOptions }[] = []
+  await emit(
+    'the transaction',
+    async (tx: string, job: Job, payload: unknown, options: EnqueueOptions = {}) => {
+      // A hook can only enqueue what its job takes.
+      job.payload.parse(payload)
+      work.push({ tx, job: job.name, payload, options })
+      return { kind: 'enqueued', queueJobId: '' }
+    },
+    name,
+    event,
+  )
+  return work
+}
+
+const ID = '01a20e26-367c-766a-a085-72e882269712'
+const OTHER = '01a20e26-367c-766a-a085-72e882269713'
+
+describe('emit', () => {
+  it('sends the messages that have waited for a PDF, each once, in the same transaction', async () => {
+    const event = { invoiceId: ID, version: 1, emailIds: [ID, OTHER] }
+
+    expect(await workAfter('invoicePdfReady', event)).toEqual(
+      [ID, OTHER].map((emailId) => ({
+        tx: 'the transaction',
+        job: dispatchEmail.name,
+        payload: { emailId },
+        options: { uniqueKey: emailId },
+      })),
+    )
+  })
+
+  it('does nothing where nothing follows', async () => {
+    expect(await workAfter('invoicePdfReady', { invoiceId: ID, version: 1, emailIds: [] })).toEqual(
+      [],
+    )
+    expect(await workAfter('invoiceIssued', { invoiceId: ID, version: 1 })).toEqual([])
+    expect(await workAfter('previewCreated', { previewSessionId: ID })).toEqual([])
+  })
+})

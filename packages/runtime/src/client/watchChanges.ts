@@ -1,0 +1,89 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { CHANGES_CHANNEL, type Announcement } from '../queue/channels.ts'
+
+export type { Announcement }
+
+export interface ChangesWatch {
+  close(): Promise<void>
+}
+
+export interface ChangesWatchOptions {
+  databaseUrl: string
+  log: Logger
+  onChange: (announcement: Announcement) => void
+  /** It listens again after a while in which something may have been missed. */
+  onGap: () => void
+}
+
+const RETRY_MS = 1_000
+/** A connection that has lost its other end says nothing, as one on which nothing happens. */
+const PROBE_MS = 15_000
+const QUERY_TIMEOUT_MS = 5_000
+
+/** Listens, on a connection of its own, to what workers announce. Reconnects for as long as it is open. */
+export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
+  const { databaseUrl, log, onChange, onGap } = options
+  let client: pg.Client | null = null
+  let timer: NodeJS.Timeout | undefined
+  let isClosed = false
+  let hasListened = false
+
+  async function connect(): Promise<void> {
+    const next = new pg.Client({
+      connectionString: databaseUrl,
+      application_name: 'roundsman changes',
+      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
+      keepAlive: true,
+    })
+    client = next
+    next.on('error', (error) => lose(next, error))
+    next.on('end', () => lose(next, new Error('the connection ended')))
+    next.on('notification', ({ payload = '' }) => {
+      onChange(JSON.parse(payload) as Announcement)
+    })
+    try {
+      await next.connect()
+      await next.query(`listen ${CHANGES_CHANNEL}`)
+    } catch (error) {
+      return lose(next, error as Error)
+    }
+    if (hasListened) onGap()
+    hasListened = true
+    scheduleProbe(next)
+  }
+
+  function scheduleProbe(of: pg.Client): void {
+    if (client !== of) return
+    timer = setTimeout(() => {
+      of.query('select').then(
+        () => scheduleProbe(of),
+        (error: unknown) => lose(of, error as Error),
+      )
+    }, PROBE_MS)
+  }
+
+  function lose(lost: pg.Client, error: Error): void {
+    if (client !== lost) return
+    client = null
+    clearTimeout(timer)
+    lost.removeAllListeners().on('error', () => undefined)
+    void lost.end().catch(() => undefined)
+    if (isClosed) return
+    log.warn({ reason: error.message }, 'watching for changes interrupted, trying again')
+    timer = setTimeout(() => void connect(), RETRY_MS)
+  }
+
+  void connect()
+  return {
+    async close() {
+      isClosed = true
+      clearTimeout(timer)
+      const open = client
+      client = null
+      open?.removeAllListeners().on('error', () => undefined)
+      await open?.end().catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path'
+import { openBrowser } from '../../packages/testing/src/openBrowser.ts'
+
+export interface Photograph {
+  title: string
+  file: string
+}
+
+interface Shot {
+  title: string
+  file: string
+  path: string
+  /** What is there once the screen has its data. */
+  shows: string
+  colorScheme?: 'light' | 'dark'
+  width?: number
+}
+
+/** Logs in to the console as an admin does, and keeps a picture of each screen. */
+export async function photographConsole(options: {
+  baseUrl: string
+  email: string
+  password: string
+  /** Of a run to show. */
+  runId: string
+  folder: string
+}): Promise<Photograph[]> {
+  const { baseUrl, email, password, runId, folder } = options
+  const shots: Shot[] = [
+    { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
+    { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'Every 5 seconds' },
+    { title: 'A job', file: 'job', path: 'jobs/cleanupPreviewSessions', shows: 'Policies' },
+    { title: 'Runs', file: 'runs', path: 'runs', shows: 'cleanupPreviewSessions' },
+    { title: 'A run', file: 'run', path: `runs/${runId}`, shows: 'Timeline' },
+    { title: 'The queue', file: 'queue', path: 'queue', shows: 'By job' },
+    {
+      title: 'Overview, dark',
+      file: 'overview-dark',
+      path: '',
+      shows: 'Next ticks',
+      colorScheme: 'dark',
+    },
+    { title: 'Jobs on a phone', file: 'jobs-narrow', path: 'jobs', shows: 'Every 5', width: 375 },
+  ]
+  const browser = await openBrowser()
+  try {
+    for (const { file, path, shows, colorScheme = 'light', width = 1_280 } of shots) {
+      const context = await browser.newContext({
+        colorScheme,
+        reducedMotion: 'reduce',
+        viewport: { width, height: 800 },
+      })
+      const page = await context.newPage()
+      await page.goto(`${baseUrl}/console/${path}`)
+      await page.getByLabel('E-mail').fill(email)
+      await page.getByLabel('Password').fill(password)
+      await page.keyboard.press('Enter')
+      await page.getByText(shows).filter({ visible: true }).first().waitFor()
+      await page.screenshot({ path: join(folder, `console-${file}.png`) })
+      await context.close()
+    }
+  } finally {
+    await browser.close()
+  }
+  return shots.map(({ title, file }) => ({ title, file: `console-${file}.png` }))
+}

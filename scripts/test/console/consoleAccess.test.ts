@@ -1,0 +1,151 @@
+import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expectSeen } from './expectSeen.ts'
+import { openConsoleStack, PASSWORD, type ConsoleStack } from './openConsoleStack.ts'
+import { openViewer } from './openViewer.ts'
+
+const HOUR_MS = 3_600_000
+
+let browser: Browser
+let stack: ConsoleStack
+
+beforeAll(async () => {
+  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack()])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await stack?.close()
+})
+
+describe('logging in', () => {
+  it('refuses a wrong password, lets an admin in, and forgets them when they log out', async () => {
+    await using viewer = await openViewer(browser, stack)
+    const { page, context } = viewer
+    await logIn(page, 'admin@example.com', 'another password')
+    await page.getByText('E-mail or password is wrong.').waitFor()
+    expect(await context.cookies()).toEqual([])
+
+    await logIn(page, 'admin@example.com')
+    await heading(page, 'Overview').waitFor()
+    const [cookie] = await context.cookies()
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict' })
+
+    await page.getByRole('button', { name: 'Log out' }).click()
+    await heading(page, 'Log in').waitFor()
+    expect(await context.cookies()).toEqual([])
+    await page.goto('/console/jobs')
+    await heading(page, 'Log in').waitFor()
+  })
+
+  it('lets an owner in', async () => {
+    await using viewer = await openViewer(browser, stack)
+    await logIn(viewer.page, 'owner@example.com')
+    await expectSeen(heading(viewer.page, 'Overview'))
+  })
+
+  it('tells staff plainly that the console is not for them, and opens no session', async () => {
+    await using viewer = await openViewer(browser, stack)
+    const { page, context } = viewer
+    await logIn(page, 'staff@example.com')
+    await heading(page, 'This console is not for you').waitFor()
+    await page.getByText('Only administrators and owners may use it.').waitFor()
+    expect(await context.cookies()).toEqual([])
+
+    await page.getByRole('button', { name: 'Log in as somebody else' }).click()
+    await logIn(page, 'admin@example.com')
+    await heading(page, 'Overview').waitFor()
+  })
+
+  it('tells staff the same who bring a session along', async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'staff', path: '/queue' })
+    await expectSeen(heading(viewer.page, 'This console is not for you'))
+  })
+})
+
+describe('the end of a session', () => {
+  it('takes away the screen of an admin who is one no more', async () => {
+    const { prisma, userIds } = stack
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path: '/jobs' })
+    const { page } = viewer
+    await settled(page, 'Jobs')
+    await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'staff' } })
+    try {
+      await page.getByRole('link', { name: 'Queue' }).click()
+      await expectSeen(heading(page, 'This console is not for you'))
+    } finally {
+      await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'admin' } })
+    }
+  })
+
+  it('asks for a log-in when it has expired, and leads back to where one was', async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await settled(page, 'Overview')
+    stack.setLead(9 * HOUR_MS)
+    try {
+      await page.getByRole('link', { name: 'Queue' }).click()
+      await page.getByText('Your log-in has ended.').waitFor()
+      await logIn(page, 'admin@example.com')
+      await heading(page, 'Queue').waitFor()
+      expect(new URL(page.url()).pathname).toBe('/console/queue')
+    } finally {
+      stack.setLead(0)
+    }
+  })
+
+  it('keeps the filters in the address when its cookie is gone', async () => {
+    const path = '/runs?name=countSheep&status=failed'
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path })
+    const { page, context } = viewer
+    await settled(page, 'Runs')
+    await context.clearCookies()
+    await page.getByLabel('Trigger').selectOption('manual')
+    await page.getByText('Your log-in has ended.').waitFor()
+    await logIn(page, 'admin@example.com')
+    await heading(page, 'Runs').waitFor()
+    expect(new URL(page.url()).search).toBe('?name=countSheep&status=failed&trigger=manual')
+    expect(await page.getByLabel('Status').inputValue()).toBe('failed')
+  })
+
+  it('changes nothing for a request that brings the cookie and not the token', async () => {
+    await using viewer = await openViewer(browser, stack, {
+      role: 'admin',
+      path: '/jobs',
+      prepare: async (page) => {
+        await page.route('**/api/jobs/countSheep/pause', async (route) => {
+          const { 'x-csrf-token': _, ...headers } = route.request().headers()
+          await route.continue({ headers })
+        })
+      },
+    })
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
+    const answer = page.waitForResponse('**/api/jobs/countSheep/pause')
+    await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click()
+    expect((await answer).status()).toBe(403)
+    await page.getByRole('dialog').getByRole('alert').waitFor()
+    const schedule = await waitFor(() =>
+      stack.prisma.jobSchedule.findUnique({ where: { name: 'countSheep' } }),
+    )
+    expect(schedule.pausedAt).toBeNull()
+  })
+})
+
+async function logIn(page: Page, email: string, password = PASSWORD): Promise<void> {
+  await page.getByLabel('E-mail').fill(email)
+  await page.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Log in', exact: true }).click()
+}
+
+/** With its answers and its events, so that it asks for nothing more on its own. */
+async function settled(page: Page, name: string): Promise<void> {
+  await heading(page, name).waitFor()
+  await page.getByRole('banner').getByText('Live', { exact: true }).waitFor()
+  await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
+}
+
+function heading(page: Page, name: string) {
+  return page.getByRole('heading', { name, level: 1, exact: true })
+}

@@ -1,0 +1,337 @@
+import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { DUE } from './createTestJobs.ts'
+import { expectSeen } from './expectSeen.ts'
+import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
+import { openViewer, type Viewer } from './openViewer.ts'
+
+const ACTOR = 'admin@example.com'
+
+let browser: Browser
+let stack: ConsoleStack
+
+beforeAll(async () => {
+  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack()])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await stack?.close()
+})
+
+// What a test asserts of the records is then of its own doing.
+beforeEach(async () => {
+  stack.partner.isDown = true
+  await stack.prisma.jobAction.deleteMany()
+  await stack.prisma.jobRun.deleteMany()
+  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+})
+
+describe('running a job', () => {
+  it('runs it now, and shows who wanted it and why in the run', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Run now: countSheep' }).click()
+    await confirm(page, 'Run now', 'The night was short')
+    await page.getByText('A run of countSheep is requested.').waitFor()
+
+    const run = await endedRun('countSheep')
+    expect(run).toMatchObject({
+      status: 'success',
+      trigger: 'manual',
+      dryRun: false,
+      actor: ACTOR,
+      reason: 'The night was short',
+      details: { cleaned: 3 },
+    })
+    expect(await actions()).toEqual([
+      { action: 'run', name: 'countSheep', actor: ACTOR, reason: 'The night was short' },
+    ])
+    await page.getByRole('link', { name: 'Its runs' }).click()
+    await page.getByRole('link', { name: 'run of countSheep' }).click()
+    await expectFact(page, 'Asked for by', ACTOR)
+    await expectFact(page, 'Reason', 'The night was short')
+    await expectFact(page, 'Cleaned', '3')
+  })
+
+  it('asks for a reason, and sends nothing without one', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Run now: countSheep' }).click()
+    const reason = dialog(page).getByLabel('Reason')
+    await dialog(page).getByRole('button', { name: 'Run now' }).click()
+    expect(await reason.evaluate((input) => input.matches(':focus:invalid'))).toBe(true)
+    await reason.fill('   ')
+    await dialog(page).getByRole('button', { name: 'Run now' }).click()
+    expect(await reason.evaluate((input) => input.matches(':invalid'))).toBe(true)
+    await dialog(page).getByRole('button', { name: 'Cancel' }).click()
+    await dialog(page).waitFor({ state: 'detached' })
+    expect(await actions()).toEqual([])
+  })
+
+  it('runs it dry from its own screen, and marks the run as such', async () => {
+    await using viewer = await open('/jobs/countSheep')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Dry run: countSheep' }).click()
+    await confirm(page, 'Start the dry run', 'To see the number')
+    const run = await endedRun('countSheep')
+    expect(run).toMatchObject({ dryRun: true, actor: ACTOR, reason: 'To see the number' })
+    expect(await actions()).toEqual([
+      { action: 'dryRun', name: 'countSheep', actor: ACTOR, reason: 'To see the number' },
+    ])
+    await page.goto('/console/runs')
+    await row(page, 'countSheep').getByText('dry run').waitFor()
+  })
+
+  it('asks for the payload of a job that takes one, and says what is wrong with it', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Run now: greetCustomer' }).click()
+    const payload = dialog(page).getByLabel('Payload, as JSON')
+    await payload.fill('{"customer": ')
+    await confirm(page, 'Run now', 'They are new')
+    expect(await payload.getAttribute('aria-invalid')).toBe('true')
+    await payload.fill('{"customer": ""}')
+    await dialog(page).getByRole('button', { name: 'Run now' }).click()
+    await dialog(page).getByRole('alert').getByText('body.payload.customer').waitFor()
+    await payload.fill('{"customer": "A bakery"}')
+    await dialog(page).getByRole('button', { name: 'Run now' }).click()
+    expect(await endedRun('greetCustomer')).toMatchObject({ details: { greeted: 'A bakery' } })
+  })
+
+  it('runs a failed one again', async () => {
+    const failed = await failOnce()
+    stack.partner.isDown = false
+    await using viewer = await open(`/runs/${failed.id}`)
+    const { page } = viewer
+    await page.getByText('The partner does not answer').waitFor()
+    await page.getByRole('button', { name: 'Run again' }).click()
+    await confirm(page, 'Run again', 'They are back')
+    const again = await endedRun('callPartner', { id: { not: failed.id } })
+    expect(again).toMatchObject({ status: 'success', actor: ACTOR, reason: 'They are back' })
+  })
+})
+
+describe('pausing', () => {
+  it('pauses a schedule with a reason and resumes it', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await confirm(page, 'Pause', 'The meadow is closed')
+    const card = page.getByRole('article', { name: 'countSheep' })
+    await card.getByText(`by ${ACTOR}: The meadow is closed`).waitFor()
+    expect(await schedule()).toMatchObject({
+      pausedAt: expect.any(Date),
+      pausedBy: ACTOR,
+      pauseReason: 'The meadow is closed',
+    })
+
+    await page.getByRole('button', { name: 'Resume: countSheep' }).click()
+    await confirm(page, 'Resume')
+    await page.getByRole('button', { name: 'Pause: countSheep' }).waitFor()
+    expect(await schedule()).toMatchObject({ pausedAt: null, pausedBy: null })
+    expect(await actions()).toEqual([
+      { action: 'pause', name: 'countSheep', actor: ACTOR, reason: 'The meadow is closed' },
+      { action: 'resume', name: 'countSheep', actor: ACTOR, reason: null },
+    ])
+  })
+
+  it('says so when somebody else was faster', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await stack.prisma.jobSchedule.update({
+      where: { name: 'countSheep' },
+      data: { pausedAt: new Date(), pausedBy: 'owner@example.com', pauseReason: 'Faster' },
+    })
+    try {
+      await confirm(page, 'Pause', 'Slower')
+      await expectSeen(dialog(page).getByRole('alert').getByText('is paused already'))
+    } finally {
+      await stack.prisma.jobSchedule.update({
+        where: { name: 'countSheep' },
+        data: { pausedAt: null, pausedBy: null, pauseReason: null },
+      })
+    }
+  })
+})
+
+describe('a run under way', () => {
+  it('is cancelled', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Run now: walkSteps' }).click()
+    await confirm(page, 'Run now', 'For a walk')
+    const { id } = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
+    )
+    await page.goto(`/console/runs/${id}`)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click()
+    await confirm(page, 'Cancel the run', 'It rains')
+    await page.getByText('cancelled', { exact: true }).first().waitFor()
+    await page.getByText(`Cancelled by ${ACTOR}`).waitFor()
+    expect(await endedRun('walkSteps')).toMatchObject({
+      status: 'failed',
+      cancelRequestedBy: ACTOR,
+      details: { error: { code: 'cancelled' } },
+    })
+    expect(await actions()).toContainEqual({
+      action: 'cancel',
+      name: 'walkSteps',
+      actor: ACTOR,
+      reason: 'It rains',
+    })
+  })
+})
+
+describe('a blocked run', () => {
+  it('is approved with the number at stake, once', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Run now: pruneRows' }).click()
+    await confirm(page, 'Run now', 'A lot has come together')
+    const blocked = await endedRun('pruneRows')
+    expect(blocked).toMatchObject({ details: { error: { code: 'guard_blocked' } } })
+
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.getByRole('button', { name: 'Approve: pruneRows' }).click()
+    const number = `${DUE.toLocaleString('en')} rows`
+    await dialog(page).getByText(`${number} were due.`).waitFor()
+    await confirm(page, `Approve ${number}`, 'Counted by hand')
+    const after = await endedRun('pruneRows', { id: { not: blocked.id } })
+    expect(after).toMatchObject({
+      status: 'success',
+      actor: ACTOR,
+      reason: 'Counted by hand',
+      details: { cleaned: DUE },
+    })
+    expect(await stack.prisma.jobRun.findUnique({ where: { id: blocked.id } })).toMatchObject({
+      approvedBy: ACTOR,
+      approvedAt: expect.any(Date),
+    })
+    expect(await actions()).toContainEqual({
+      action: 'approve',
+      name: 'pruneRows',
+      actor: ACTOR,
+      reason: 'Counted by hand',
+    })
+    await page.goto(`/console/runs/${blocked.id}`)
+    await page.getByText('It was approved').waitFor()
+    expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
+  })
+})
+
+describe('dead letters', () => {
+  it('is redriven, one of two', async () => {
+    const [first] = [await failOnce(), await failOnce()]
+    stack.partner.isDown = false
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await letters(page).nth(1).waitFor()
+    // The latest comes first.
+    await letters(page).nth(1).getByRole('button', { name: 'Redrive' }).click()
+    await confirm(page, 'Redrive', 'They answer again')
+    await page.getByText('It is back in the queue.').waitFor()
+    const again = await endedRun('callPartner', { attempt: 2 })
+    expect(again).toMatchObject({
+      queueJobId: first.queueJobId,
+      status: 'success',
+      actor: ACTOR,
+      reason: 'They answer again',
+    })
+    await letters(page).nth(1).waitFor({ state: 'detached' })
+    expect(await letters(page).count()).toBe(1)
+    expect(await actions()).toContainEqual({
+      action: 'redrive',
+      name: 'callPartner',
+      actor: ACTOR,
+      reason: 'They answer again',
+    })
+
+    await letters(page).getByRole('button', { name: 'Discard' }).click()
+    await confirm(page, 'Discard for good')
+    await page.getByText('No dead letters').waitFor()
+    expect(await actions()).toContainEqual({
+      action: 'discard',
+      name: 'callPartner',
+      actor: ACTOR,
+      reason: null,
+    })
+  })
+
+  it('are all redriven', async () => {
+    await failOnce()
+    await failOnce()
+    stack.partner.isDown = false
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Redrive all of callPartner' }).click()
+    await dialog(page).getByText('All of them, 2 as of now').waitFor()
+    await confirm(page, 'Redrive all', 'They answer again')
+    await page.getByText('No dead letters').waitFor()
+    const runs = await waitFor(async () => {
+      const where = { name: 'callPartner', status: 'success' as const }
+      const found = await stack.prisma.jobRun.findMany({ where })
+      return found.length === 2 && found
+    })
+    expect(runs.map(({ actor, reason }) => ({ actor, reason }))).toEqual(
+      [1, 2].map(() => ({ actor: ACTOR, reason: 'They answer again' })),
+    )
+  })
+})
+
+function open(path: string): Promise<Viewer> {
+  return openViewer(browser, stack, { role: 'admin', path })
+}
+
+function dialog(page: Page): Locator {
+  return page.getByRole('dialog')
+}
+
+async function confirm(page: Page, button: string, reason?: string): Promise<void> {
+  if (reason !== undefined) await dialog(page).getByLabel('Reason').fill(reason)
+  await dialog(page).getByRole('button', { name: button, exact: true }).click()
+}
+
+function row(page: Page, name: string): Locator {
+  return page.getByRole('row').filter({ hasText: name })
+}
+
+function letters(page: Page): Locator {
+  return page
+    .getByRole('table', { name: 'Dead letters' })
+    .getByRole('row')
+    .filter({
+      has: page.getByRole('rowheader'),
+    })
+}
+
+async function expectFact(page: Page, term: string, value: string): Promise<void> {
+  const fact = page.locator('dl > div').filter({ has: page.getByText(term, { exact: true }) })
+  await fact.getByText(value, { exact: true }).waitFor()
+}
+
+function endedRun(name: string, where: object = {}) {
+  return waitFor(
+    () => stack.prisma.jobRun.findFirst({ where: { name, status: { not: 'running' }, ...where } }),
+    { message: `A run of ${name} that has ended` },
+  )
+}
+
+/** Work of `callPartner` that is given up. */
+async function failOnce() {
+  const before = await stack.prisma.jobRun.findMany({ select: { id: true } })
+  await stack.enqueue('callPartner')
+  return await endedRun('callPartner', { id: { notIn: before.map(({ id }) => id) } })
+}
+
+async function schedule() {
+  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name: 'countSheep' } })
+}
+
+async function actions() {
+  return await stack.prisma.jobAction.findMany({
+    select: { action: true, name: true, actor: true, reason: true },
+    orderBy: { at: 'asc' },
+  })
+}

@@ -1,0 +1,304 @@
+import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DUE } from './createTestJobs.ts'
+import { fillConsole, type Filling } from './fillConsole.ts'
+import { expectSeen } from './expectSeen.ts'
+import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
+import { openViewer, type Viewer } from './openViewer.ts'
+
+const PAGE = 50
+
+let browser: Browser
+let stack: ConsoleStack
+let filling: Filling
+
+beforeAll(async () => {
+  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack()])
+  filling = await fillConsole(stack)
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await stack?.close()
+})
+
+describe('what the screens show is what is in the database', () => {
+  it('overview: what is wrong, who works, what is next', async () => {
+    await using viewer = await open('/')
+    const { page } = viewer
+    await page.getByText(/^The last run of callPartner failed, and \d other things/).waitFor()
+    const attention = page.getByRole('region', { name: 'Needs attention' })
+    await attention.getByText('The partner does not answer').waitFor()
+    await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
+    await attention.getByRole('link', { name: 'Look: dead letters of callPartner' }).waitFor()
+
+    const [worker] = await stack.prisma.jobWorker.findMany()
+    const workers = page.getByRole('region', { name: 'Workers' })
+    await workers.getByText(worker?.id ?? '').waitFor()
+    await workers.getByText('Alive').waitFor()
+    await workers.getByRole('link', { name: 'walkSteps' }).waitFor()
+
+    // The other schedule is paused.
+    const ticks = page.getByRole('region', { name: 'Next ticks' }).getByRole('listitem')
+    expect(await ticks.getByRole('link').allTextContents()).toEqual(Array(10).fill('countSheep'))
+
+    const hourMs = 3_600_000
+    const from = new Date(Math.floor(Date.now() / hourMs) * hourMs - 24 * hourMs)
+    const since = { startedAt: { gte: from } }
+    const ended = await stack.prisma.jobRun.count({
+      where: { ...since, status: { not: 'running' } },
+    })
+    const failed = await stack.prisma.jobRun.count({ where: { ...since, status: 'failed' } })
+    await page
+      .getByRole('region', { name: 'Runs in the last day' })
+      .getByText(`${ended} runs ended, ${failed} of them failed`)
+      .waitFor()
+  })
+
+  it('jobs: schedules in words and cron, strips, the pause and its reason', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    const { cron } = await schedule('countSheep')
+    const sheep = page.getByRole('article', { name: 'countSheep' })
+    await sheep.getByText(cron, { exact: true }).waitFor()
+    await sheep.getByText(/^At \d\d:\d\d/).waitFor()
+    const strip = sheep.getByRole('group', { name: /^Last 60 ticks of countSheep/ })
+    const name = (await strip.getAttribute('aria-label')) ?? ''
+    const count = (outcome: 'missed' | 'skipped') =>
+      stack.prisma.jobTick.count({ where: { name: 'countSheep', outcome } })
+    expect(name).toContain(`${await count('missed')} missed`)
+    expect(name).toContain(`${await count('skipped')} skipped`)
+    await sheep.getByText('1,000 rows cleaned last').waitFor()
+
+    const prune = page.getByRole('article', { name: 'pruneRows' })
+    await prune.getByText('by owner@example.com: Until it is counted').waitFor()
+    await prune.getByText('Europe/Berlin').waitFor()
+    await page.getByRole('article', { name: 'walkSteps' }).getByText('On request only').waitFor()
+  })
+
+  it('a job: its policies, its durations, its year and its ticks to come', async () => {
+    await using viewer = await open('/jobs/countSheep')
+    const { page } = viewer
+    const durations = page.getByRole('region', { name: 'Durations' })
+    await durations.getByText(/p50 .* p95 .* of \d+ runs/).waitFor()
+    const runs = await stack.prisma.jobRun.findMany({
+      where: { name: 'countSheep' },
+      select: { startedAt: true },
+    })
+    const days = new Set(runs.map(({ startedAt }) => startedAt.toISOString().slice(0, 10)))
+    const heatMap = page.getByRole('group', { name: /^Runs of countSheep by day/ })
+    expect(await heatMap.getAttribute('aria-label')).toContain(`${days.size} days with runs`)
+    await page.getByRole('region', { name: 'Policies' }).waitFor()
+    const upcoming = page.getByRole('region', { name: 'Ticks of the next 30 days' })
+    expect(await upcoming.getByRole('listitem').count()).toBeGreaterThanOrEqual(29)
+  })
+
+  it('a run: what happened, what it counted, how far it is', async () => {
+    await using viewer = await open(`/runs/${filling.running.id}`)
+    const { page } = viewer
+    await page.locator('.runLead').getByText('0 of 3').waitFor()
+    const steps = page.getByRole('region', { name: 'Timeline' }).getByRole('listitem')
+    await steps.filter({ hasText: 'Enqueued' }).waitFor()
+    await steps.filter({ hasText: 'Started' }).waitFor()
+    await steps.filter({ hasText: 'not yet' }).waitFor()
+    await page.getByText(filling.running.workerId).waitFor()
+
+    await page.goto(`/console/runs/${filling.blocked.id}`)
+    const counts = page.getByRole('region', { name: 'Counts' })
+    await counts.getByText(DUE.toLocaleString('en'), { exact: true }).waitFor()
+    await expectSeen(page.getByText('guard_blocked', { exact: true }))
+  })
+
+  it('queue: what waits, what is worked on, and what was given up and why', async () => {
+    await using viewer = await open('/queue?name=callPartner')
+    const { page } = viewer
+    await page.getByText('0 waiting, 1 active').waitFor()
+    const byJob = page.getByRole('table', { name: 'Queue by job' })
+    await byJob.getByRole('link', { name: '1 dead letters of callPartner' }).waitFor()
+    const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
+    await letter.getByText('partner_down').waitFor()
+    await expectSeen(letter.getByText('The partner does not answer'))
+  })
+})
+
+describe('runs', () => {
+  it('are paged through, none twice and none left out', async () => {
+    await using viewer = await open('/runs?name=countSheep')
+    const { page } = viewer
+    const total = await stack.prisma.jobRun.count({ where: { name: 'countSheep' } })
+    const seen = await runLinks(page, PAGE)
+    await page.getByRole('link', { name: 'Older' }).click()
+    seen.push(...(await runLinks(page, PAGE, seen.at(-1))))
+    await page.getByRole('link', { name: 'Older' }).click()
+    seen.push(...(await runLinks(page, total - 2 * PAGE, seen.at(-1))))
+    expect(new Set(seen).size).toBe(total)
+    await page.getByRole('link', { name: 'Newer' }).click()
+    expect(await runLinks(page, PAGE, seen.at(-1))).toEqual(seen.slice(PAGE, 2 * PAGE))
+  })
+
+  it('are filtered by what stands in the address, which survives a reload', async () => {
+    await using viewer = await open('/runs')
+    const { page } = viewer
+    await page.getByLabel('Job').selectOption('countSheep')
+    await page.getByLabel('Status').selectOption('failed')
+    await page.getByLabel('Trigger').selectOption('schedule')
+    await page.waitForURL('**/runs?name=countSheep&status=failed&trigger=schedule')
+    const failed = await stack.prisma.jobRun.count({
+      where: { name: 'countSheep', status: 'failed' },
+    })
+    await page.getByText(`The newest ${failed} runs, all there are`).waitFor()
+    await page.reload()
+    await page.getByText(`The newest ${failed} runs, all there are`).waitFor()
+    expect(await page.getByLabel('Status').inputValue()).toBe('failed')
+
+    await page.getByRole('button', { name: 'Started within the last day' }).click()
+    await page.waitForURL(/[?&]from=/)
+    const recent = await stack.prisma.jobRun.count({
+      where: {
+        name: 'countSheep',
+        status: 'failed',
+        startedAt: { gte: new Date(Date.now() - 86_400_000) },
+      },
+    })
+    await page.getByText(`The newest ${recent} run`).waitFor()
+    await page.getByRole('button', { name: 'Clear' }).click()
+    await page.waitForURL('**/console/runs')
+  })
+
+  it('are downloaded as they are filtered', async () => {
+    await using viewer = await open('/runs?name=countSheep&status=failed')
+    const { page } = viewer
+    const started = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'Download CSV' }).click()
+    const download = await started
+    expect(download.suggestedFilename()).toBe('runs.csv')
+    const [head, ...lines] = (await readFile(await download.path(), 'utf8')).trim().split('\r\n')
+    const runs = await stack.prisma.jobRun.findMany({
+      where: { name: 'countSheep', status: 'failed' },
+      orderBy: { startedAt: 'desc' },
+    })
+    expect(head).toMatch(/^id,name,status,/)
+    expect(lines.map((line) => line.split(',')[0])).toEqual(runs.map(({ id }) => id))
+  })
+})
+
+describe('without a mouse', () => {
+  it('the first Tab leads to a link past the navigation', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('article', { name: 'countSheep' }).waitFor()
+    await page.keyboard.press('Tab')
+    await expectFocus(page, page.getByRole('link', { name: 'Skip to the content' }))
+    await page.keyboard.press('Enter')
+    await expectFocus(page, page.getByRole('main'))
+    await page.keyboard.press('Tab')
+    await expectFocus(page, page.getByRole('searchbox', { name: 'Filter jobs by name' }))
+  })
+
+  it('keys lead to the screens, whose headings take the focus', async () => {
+    await using viewer = await open('/')
+    const { page } = viewer
+    await heading(page, 'Overview').waitFor()
+    for (const [key, name] of [
+      ['j', 'Jobs'],
+      ['r', 'Runs'],
+      ['q', 'Queue'],
+      ['o', 'Overview'],
+    ] as const) {
+      await page.keyboard.press('g')
+      await page.keyboard.press(key)
+      await expectFocus(page, heading(page, name))
+    }
+  })
+
+  it('a dialog takes the focus, keeps it, and gives it back', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    const button = page.getByRole('button', { name: 'Pause: countSheep' })
+    await button.focus()
+    await page.keyboard.press('Enter')
+    const dialog = page.getByRole('dialog', { name: 'Pause countSheep' })
+    await expectFocus(page, dialog.getByLabel('Reason'))
+    // Letters are letters here.
+    await page.keyboard.type('gr')
+    expect(await dialog.getByLabel('Reason').inputValue()).toBe('gr')
+    await page.keyboard.press('Tab')
+    await expectFocus(page, dialog.getByRole('button', { name: 'Cancel' }))
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    await expectFocus(page, button)
+  })
+
+  it('arrows lead along a strip, and what is under the focus is said', async () => {
+    await using viewer = await open('/jobs/countSheep')
+    const { page } = viewer
+    const strip = page.getByRole('group', { name: /^Last 60 ticks of countSheep/ })
+    const marks = strip.locator('[aria-label]')
+    await marks.last().focus()
+    await page.keyboard.press('ArrowLeft')
+    await expectFocus(page, marks.nth(58))
+    await page.keyboard.press('Home')
+    await expectFocus(page, marks.first())
+    await expectSeen(page.getByRole('tooltip').getByText('UTC'))
+    await page.keyboard.press('Escape')
+    await page.getByRole('tooltip').waitFor({ state: 'hidden' })
+  })
+
+  it('shows its keys, and lets them be turned off for good', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('article', { name: 'countSheep' }).waitFor()
+    await page.keyboard.press('/')
+    await expectFocus(page, page.getByRole('searchbox', { name: 'Filter jobs by name' }))
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('?')
+    const help = page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+    await help.getByLabel('Single letters act as shortcuts').uncheck()
+    await page.keyboard.press('Escape')
+    await help.waitFor({ state: 'detached' })
+    await page.reload()
+    await page.getByRole('article', { name: 'countSheep' }).waitFor()
+    await page.keyboard.press('?')
+    expect(await help.count()).toBe(0)
+  })
+})
+
+describe('the scheme', () => {
+  it('is kept, and there before the first paint', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Theme: system' }).click()
+    await page.getByRole('button', { name: 'Theme: light' }).click()
+    await page.getByRole('button', { name: 'Theme: dark' }).waitFor()
+    await page.reload({ waitUntil: 'commit' })
+    await page.locator('html[data-theme=dark]').waitFor()
+    await expectSeen(page.getByRole('button', { name: 'Theme: dark' }))
+  })
+})
+
+function open(path: string): Promise<Viewer> {
+  return openViewer(browser, stack, { role: 'owner', path })
+}
+
+function heading(page: Page, name: string): Locator {
+  return page.getByRole('heading', { name, level: 1, exact: true })
+}
+
+async function expectFocus(page: Page, element: Locator): Promise<void> {
+  await expectSeen(element.and(page.locator(':focus')))
+}
+
+/** The addresses of the runs on a page of so many, once it is not the one that ended with `before`. */
+async function runLinks(page: Page, count: number, before?: string): Promise<string[]> {
+  const links = page.getByRole('table', { name: 'Runs' }).getByRole('rowheader').getByRole('link')
+  await page.getByText(`${count} runs`).waitFor()
+  if (before !== undefined) {
+    await page.locator(`[role=rowheader] a[href="${before}"]`).waitFor({ state: 'detached' })
+  }
+  return await links.evaluateAll((all) => all.map((link) => link.getAttribute('href') ?? ''))
+}
+
+async function schedule(name: string) {
+  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name } })
+}

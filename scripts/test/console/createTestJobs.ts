@@ -1,0 +1,80 @@
+import { z } from 'zod'
+import type { Prisma } from '../../../packages/db/src/index.ts'
+import {
+  defineJob,
+  JobError,
+  type HandlersFor,
+  type Job,
+} from '../../../packages/runtime/src/contract/index.ts'
+import { createGate, type Gate } from './createGate.ts'
+
+export const STEPS = 3
+/** How many rows the guarded job finds due; its guard allows one. */
+export const DUE = 1_234
+
+export interface TestJobs {
+  jobs: readonly Job[]
+  handlers: HandlersFor<readonly Job[], Prisma.TransactionClient>
+  /** What `walkSteps` waits at before each of its steps. */
+  steps: Gate
+  /** Whether `callPartner` fails. At first it does. */
+  partner: { isDown: boolean }
+}
+
+/** A catalogue with one job of each kind that the console treats differently. */
+export function createTestJobs(): TestJobs {
+  const steps = createGate()
+  const partner = { isDown: true }
+  const jobs = [
+    defineJob({
+      name: 'countSheep',
+      description: 'Is done at once.',
+      schedule: { cron: dailyInHours(6) },
+    }),
+    defineJob({ name: 'walkSteps', description: 'Takes some steps, and its time for each.' }),
+    defineJob({
+      name: 'callPartner',
+      description: 'Calls a partner, who may not answer.',
+      retry: { limit: 0 },
+    }),
+    defineJob({
+      name: 'pruneRows',
+      description: 'Removes what is due, unless that is too much.',
+      schedule: { cron: dailyInHours(9), timeZone: 'Europe/Berlin' },
+      guard: { maxRows: 1 },
+    }),
+    defineJob({
+      name: 'greetCustomer',
+      description: 'Greets the customer that it is told of.',
+      payload: z.strictObject({ customer: z.string().min(1) }),
+    }),
+  ] as const
+  const handlers: HandlersFor<typeof jobs, Prisma.TransactionClient> = {
+    countSheep: async (context) => {
+      await context.batch(async () => ({ cleaned: context.run.dryRun ? 0 : 3 }))
+    },
+    walkSteps: async ({ signal, progress }) => {
+      for (let done = 0; done < STEPS; done += 1) {
+        progress(done, STEPS)
+        await steps.pass(signal)
+      }
+      return { steps: STEPS }
+    },
+    callPartner: async () => {
+      if (partner.isDown) throw new JobError('partner_down', 'The partner does not answer')
+      return { answers: 1 }
+    },
+    pruneRows: async (context) => {
+      await context.guard({ total: async () => DUE, due: async () => DUE })
+      await context.batch(async () => ({ cleaned: DUE }))
+    },
+    greetCustomer: async ({ payload: { customer } }) => ({ greeted: customer }),
+  }
+  return { jobs, handlers: handlers as never, steps, partner }
+}
+
+/** Hours away from when the tests run, so that no tick falls into them. */
+function dailyInHours(hours: number): string {
+  const at = new Date(Date.now() + hours * 3_600_000)
+  return `${at.getUTCMinutes()} ${at.getUTCHours()} * * *`
+}

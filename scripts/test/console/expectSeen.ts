@@ -1,0 +1,8 @@
+import type { Locator } from '@roundsman/testing'
+import { expect } from 'vitest'
+
+/** Waits until it is on screen. */
+export async function expectSeen(element: Locator): Promise<void> {
+  await element.waitFor()
+  expect(await element.isVisible()).toBe(true)
+}

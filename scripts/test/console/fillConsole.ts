@@ -1,0 +1,74 @@
+import { waitFor } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
+import type { JobRun, Prisma } from '../../../packages/db/src/index.ts'
+import type { ConsoleStack } from './openConsoleStack.ts'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+
+export interface Filling {
+  running: JobRun
+  failed: JobRun
+  blocked: JobRun
+}
+
+/** Something to see on every screen: a past of `countSheep`, and one run of each kind that needs somebody. */
+export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
+  const { prisma } = stack
+  const past = makePast()
+  await prisma.jobRun.createMany({ data: past })
+  await prisma.jobTick.createMany({ data: past.slice(0, 60).map(tickOf) })
+  for (const name of ['callPartner', 'pruneRows', 'walkSteps']) await stack.enqueue(name)
+  const find = (where: Prisma.JobRunWhereInput) => waitFor(() => prisma.jobRun.findFirst({ where }))
+  const filling = {
+    running: await find({
+      name: 'walkSteps',
+      status: 'running',
+      progress: { path: ['done'], equals: 0 },
+    }),
+    failed: await find({ name: 'callPartner', status: 'failed' }),
+    blocked: await find({ name: 'pruneRows', status: 'failed' }),
+  }
+  await prisma.jobSchedule.update({
+    where: { name: 'pruneRows' },
+    data: {
+      pausedAt: new Date(),
+      pausedBy: 'owner@example.com',
+      pauseReason: 'Until it is counted',
+    },
+  })
+  return filling
+}
+
+type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; queueJobId: string }
+
+/** Every three hours for some weeks, the newest first; every eleventh has failed. */
+function makePast(): PastRun[] {
+  return Array.from({ length: 130 }, (_, index) => {
+    const startedAt = new Date(Date.now() - 10 * MINUTE_MS - index * 3 * HOUR_MS)
+    const isFailed = index % 11 === 5
+    const error = { code: 'wolf', message: 'A wolf came, and the sheep would not stand still' }
+    return {
+      id: randomUUID(),
+      name: 'countSheep',
+      status: isFailed ? 'failed' : 'success',
+      trigger: 'schedule',
+      scheduledFor: new Date(Math.floor(startedAt.getTime() / MINUTE_MS) * MINUTE_MS),
+      startedAt,
+      endedAt: new Date(startedAt.getTime() + 1_000 + (index % 9) * 700),
+      details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2 },
+      queueJobId: randomUUID(),
+      workerId: 'worker-of-yesterday',
+    }
+  })
+}
+
+/** Some of the ticks have no run: missed, skipped, made up for. */
+function tickOf(run: PastRun, index: number): Prisma.JobTickCreateManyInput {
+  const scheduledFor = new Date(Math.floor(run.startedAt.getTime() / MINUTE_MS) * MINUTE_MS)
+  const tick = { name: run.name, scheduledFor, workerId: run.workerId }
+  if (index % 13 === 7) return { ...tick, outcome: 'missed', count: 3, through: scheduledFor }
+  if (index % 13 === 8) return { ...tick, outcome: 'skipped', reason: 'paused' }
+  if (index % 13 === 9) return { ...tick, outcome: 'coalesced' }
+  return { ...tick, outcome: 'enqueued', queueJobId: run.queueJobId }
+}
