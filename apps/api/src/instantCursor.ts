@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { pageCursor } from './pageCursor.ts'
 
 /** The last item of a page: instants are not unique, with the id they are. */
 export interface InstantCursor {
@@ -11,23 +11,7 @@ export interface InstantCursor {
 const CURSOR =
   /^((?!0000)(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:Z|\+00))\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
-/** How a query names the page that it wants: by the `nextCursor` of the page before. */
-export const instantCursor = z
-  .string()
-  .max(200)
-  .transform((text, context) => {
-    const cursor = parse(text)
-    if (cursor) return cursor
-    context.addIssue('is not a nextCursor of an earlier answer')
-    return z.NEVER
-  })
-  .optional()
-  .describe('nextCursor of the page before')
-
-export const nextCursor = z
-  .string()
-  .nullable()
-  .describe('For the next page; null when there is none')
+export const instantCursor = pageCursor(parse)
 
 export function formatInstantCursor({ at, id }: InstantCursor): string {
   return Buffer.from(`${at}/${id}`).toString('base64url')

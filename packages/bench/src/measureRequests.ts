@@ -44,6 +44,16 @@ export async function measureRequests(): Promise<RequestFigures> {
     await createInvoices(prisma, (ROUNDS * 3 + 1) * REQUESTS + WAITING)
     const fresh = await freshInvoices(prisma)
     const measure = () => request(api.url, token, fresh)
+    const ask = (invoiceIds: readonly string[]) =>
+      prisma.$transaction(
+        (tx) =>
+          client.enqueueMany(
+            tx,
+            renderInvoicePdf,
+            invoiceIds.map((invoiceId) => ({ payload: { invoiceId, version: 1 } })),
+          ),
+        { timeout: 60_000 },
+      )
     await measure()
     const idle: Latency[] = []
     const queued: Latency[] = []
@@ -51,30 +61,11 @@ export async function measureRequests(): Promise<RequestFigures> {
     for (let round = 0; round < ROUNDS; round++) {
       await emptyQueue(prisma)
       idle.push(await measure())
-      await prisma.$transaction(
-        (tx) =>
-          client.enqueueMany(
-            tx,
-            renderInvoicePdf,
-            Array.from({ length: WAITING }, () => ({
-              payload: { invoiceId: randomUUID(), version: 1 },
-            })),
-          ),
-        { timeout: 60_000 },
-      )
+      await ask(Array.from({ length: WAITING }, () => randomUUID()))
       await prisma.$executeRaw`analyze pgboss.job`
       queued.push(await measure())
       await emptyQueue(prisma)
-      const ids = await takeInvoices(prisma, WAITING)
-      await prisma.$transaction(
-        (tx) =>
-          client.enqueueMany(
-            tx,
-            renderInvoicePdf,
-            ids.map((invoiceId) => ({ payload: { invoiceId, version: 1 } })),
-          ),
-        { timeout: 60_000 },
-      )
+      await ask(await takeInvoices(prisma, WAITING))
       const worker = await startProcess('apps/worker/src/main.ts', {
         DATABASE_URL: url,
         WORKER_PORT: '0',

@@ -1,6 +1,7 @@
-import { Role, verifyPassword, type PrismaClient } from '@roundsman/db'
+import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { credentials, findUserByCredentials } from '../findUserByCredentials.ts'
 import { unauthorized } from '../plugins/authentication.ts'
 import { readSessionToken } from '../plugins/sessions.ts'
 import { Problem, problemResponses } from '../problem.ts'
@@ -23,22 +24,18 @@ export const consoleSessionRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient 
         tags: ['console'],
         summary: 'Log in to the console',
         description: 'Sets a cookie that no script can read, valid for eight hours.',
-        body: z.strictObject({ email: z.email().max(254), password: z.string().min(1).max(200) }),
+        body: credentials,
         response: { 200: sessionSchema, ...problemResponses(400, 401, 403, 413, 415) },
       },
     },
     async (request, reply) => {
-      const { email, password } = request.body
-      const user = await prisma.user.findUnique({ where: { email: email.toLowerCase() } })
-      const isRight = await verifyPassword(password, user?.passwordHash)
-      if (!user || !isRight) throw unauthorized('E-mail or password is wrong')
+      const user = await findUserByCredentials(prisma, request.body)
       if (user.role === 'staff') {
         throw new Problem(403, { detail: 'The console is for admins and owners' })
       }
       const session = app.issueSession(user.id)
       app.openSession(request, reply, session)
-      const { id, role } = user
-      return { user: { id, email: user.email, role }, csrfToken: app.csrfTokenOf(session.token) }
+      return { user, csrfToken: app.csrfTokenOf(session.token) }
     },
   )
 

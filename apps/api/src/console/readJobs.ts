@@ -1,23 +1,11 @@
 import { Prisma, type JobRun, type JobTick, type PrismaClient } from '@roundsman/db'
-import { isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
-import cronstrue from 'cronstrue'
+import type { Job } from '@roundsman/runtime/contract'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
-
-/** A tick is late when nobody has decided it for so long: workers do it every second. */
-const LATE_AFTER_MS = 10_000
+import { readSchedules } from './readSchedules.ts'
 
 const STRIP = 60
 
 type Brief = Pick<JobRun, 'id' | 'status' | 'startedAt' | 'endedAt'>
-type ScheduleRow = {
-  name: string
-  cron: string
-  timeZone: string
-  cursor: Date
-  pausedAt: Date | null
-  pausedBy: string | null
-  pauseReason: string | null
-}
 type TickRow = Pick<JobTick, 'name' | 'scheduledFor' | 'outcome' | 'reason' | 'count'> & {
   runId: string | null
   runStatus: JobRun['status'] | null
@@ -34,30 +22,23 @@ export async function readJobs(
 ): Promise<ConsoleJob[]> {
   const names = jobs.map(({ name }) => name)
   const [schedules, ticks, runs, last] = await Promise.all([
-    prisma.$queryRaw<ScheduleRow[]>`
-      select "name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason"
-      from "JobSchedule" where "name" = any(${names})`,
+    readSchedules(prisma, jobs, now),
     prisma.$queryRaw<TickRow[]>(ticksQuery(names)),
     prisma.$queryRaw<RunRow[]>(
       runsQuery(names, Prisma.sql`"status" <> 'running' and not "dryRun"`, STRIP),
     ),
     prisma.$queryRaw<RunRow[]>(runsQuery(names, Prisma.sql`true`, 1)),
   ])
-  const scheduleOf = new Map(schedules.map((row) => [row.name, row]))
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const runsOf = Map.groupBy(runs, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
-  return jobs.map((job) => {
-    const row = scheduleOf.get(job.name)
+  return jobs.map((job, index) => {
     const lastRun = lastOf.get(job.name)
     return {
       name: job.name,
       description: job.description,
-      schedule: describeSchedule(job, row, now),
-      paused:
-        isScheduled(job) && row?.pausedAt
-          ? { at: row.pausedAt.toISOString(), by: row.pausedBy, reason: row.pauseReason }
-          : null,
+      schedule: schedules[index]?.schedule ?? null,
+      paused: schedules[index]?.paused ?? null,
       guard: job.guard
         ? { maxRows: job.guard.maxRows ?? null, maxShare: job.guard.maxShare ?? null }
         : null,
@@ -73,38 +54,6 @@ export async function readJobs(
       takesPayload: !job.payload.safeParse({}).success,
     }
   })
-}
-
-function describeSchedule(
-  job: Job,
-  row: ScheduleRow | undefined,
-  now: Date,
-): ConsoleJob['schedule'] {
-  if (!isScheduled(job)) return null
-  const { missed, overlap, catchUpMs } = job.schedule
-  const { cron, timeZone } = row ?? job.schedule
-  const isPaused = row?.pausedAt != null
-  // From where the ledger ends: a tick that is due and not decided is the next one.
-  const next = isPaused ? null : nextTick({ cron, timeZone }, row?.cursor ?? now)
-  const lateMs = next === null ? 0 : now.getTime() - next.getTime()
-  return {
-    cron,
-    timeZone,
-    words: inWords(cron),
-    missed,
-    overlap,
-    catchUpMs,
-    nextAt: next?.toISOString() ?? null,
-    lateMs: lateMs > LATE_AFTER_MS ? lateMs : null,
-  }
-}
-
-function inWords(cron: string): string {
-  try {
-    return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
-  } catch {
-    return cron
-  }
 }
 
 function presentTick(row: TickRow): ConsoleTick {

@@ -1,8 +1,8 @@
 import type { JobRun, PrismaClient } from '@roundsman/db'
 import { countQueue, listWorkers } from '@roundsman/runtime/client'
-import { isScheduled, nextTicks, type Job } from '@roundsman/runtime/contract'
-import type { ConsoleAttention, ConsoleJob, ConsoleOverview, Progress } from './consoleContract.ts'
-import { readJobs } from './readJobs.ts'
+import { nextTicks, type Job } from '@roundsman/runtime/contract'
+import type { ConsoleAttention, ConsoleOverview, Progress } from './consoleContract.ts'
+import { readSchedules, type JobSchedule } from './readSchedules.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -32,9 +32,9 @@ export async function readOverview(
   now: Date,
 ): Promise<ConsoleOverview> {
   const names = jobs.map(({ name }) => name)
-  const [workers, cards, running, failed, queue, hours] = await Promise.all([
+  const [workers, schedules, running, failed, queue, hours] = await Promise.all([
     listWorkers(prisma),
-    readJobs(prisma, jobs, now),
+    readSchedules(prisma, jobs, now),
     readRunning(prisma),
     readFailed(prisma, names, now),
     countQueue(prisma, names),
@@ -46,7 +46,7 @@ export async function readOverview(
     attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt.toISOString() ?? null })
   }
   attention.push(
-    ...cards.flatMap(lateness),
+    ...schedules.flatMap(lateness),
     ...running.flatMap((run) => overrun(run, jobs, now)),
     ...failed.flatMap(failure),
     ...queue.flatMap(({ name, deadLetters: count, oldestDeadLetterAt }) =>
@@ -55,7 +55,7 @@ export async function readOverview(
         : [],
     ),
   )
-  const scheduled = cards.filter(({ schedule }) => schedule !== null)
+  const scheduled = schedules.filter(({ schedule }) => schedule !== null)
   return {
     generatedAt: now.toISOString(),
     workers: workers.map((worker) => ({
@@ -74,18 +74,18 @@ export async function readOverview(
         })),
     })),
     attention,
-    nextTicks: upcoming(cards, jobs, now),
+    nextTicks: upcoming(schedules, now),
     hours,
     jobs: {
-      total: cards.length,
+      total: jobs.length,
       scheduled: scheduled.length,
-      paused: cards.filter(({ paused }) => paused !== null).length,
+      paused: schedules.filter(({ paused }) => paused !== null).length,
       late: scheduled.filter(({ schedule }) => schedule?.lateMs != null).length,
     },
   }
 }
 
-function lateness({ name, schedule }: ConsoleJob): ConsoleAttention[] {
+function lateness({ name, schedule }: JobSchedule): ConsoleAttention[] {
   if (schedule?.lateMs == null || schedule.nextAt === null) return []
   return [{ kind: 'late', name, since: schedule.nextAt, lateMs: schedule.lateMs }]
 }
@@ -112,14 +112,9 @@ function failure(row: FailedRow): ConsoleAttention[] {
   return isLatest ? [{ kind: 'failed', name, runId, since, code, message }] : []
 }
 
-function upcoming(
-  cards: readonly ConsoleJob[],
-  jobs: readonly Job[],
-  now: Date,
-): ConsoleOverview['nextTicks'] {
-  const ticks = cards.flatMap(({ name, schedule, paused }) => {
-    const isKnown = jobs.some((job) => job.name === name && isScheduled(job))
-    if (!isKnown || schedule === null || paused !== null) return []
+function upcoming(schedules: readonly JobSchedule[], now: Date): ConsoleOverview['nextTicks'] {
+  const ticks = schedules.flatMap(({ name, schedule, paused }) => {
+    if (schedule === null || paused !== null) return []
     return nextTicks(schedule, now)
       .take(NEXT_TICKS)
       .map((at) => ({ name, at: at.toISOString() }))

@@ -1,7 +1,7 @@
-import { Role, verifyPassword, type PrismaClient } from '@roundsman/db'
+import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { unauthorized } from '../plugins/authentication.ts'
+import { credentials, findUserByCredentials } from '../findUserByCredentials.ts'
 import { problemResponses } from '../problem.ts'
 
 export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
@@ -16,11 +16,7 @@ export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async
         tags: ['auth'],
         summary: 'Log in',
         description: 'The token is valid for 15 minutes.',
-        body: z.strictObject({
-          email: z.email().max(254),
-          // A hash is made of all of it: without a limit, long ones would keep the machine busy.
-          password: z.string().min(1).max(200),
-        }),
+        body: credentials,
         response: {
           200: z.object({
             token: z.string(),
@@ -31,14 +27,8 @@ export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async
       },
     },
     async ({ body }) => {
-      // E-mails are stored in lower case.
-      const user = await prisma.user.findUnique({ where: { email: body.email.toLowerCase() } })
-      const isRight = await verifyPassword(body.password, user?.passwordHash)
-      if (!user || !isRight) throw unauthorized('E-mail or password is wrong')
-      return {
-        token: app.issueToken(user.id),
-        user: { id: user.id, email: user.email, role: user.role },
-      }
+      const user = await findUserByCredentials(prisma, body)
+      return { token: app.issueToken(user.id), user }
     },
   )
 }

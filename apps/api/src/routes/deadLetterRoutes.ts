@@ -8,7 +8,8 @@ import {
 import type { Job } from '@roundsman/runtime/contract'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { formatInstantCursor, instantCursor, nextCursor } from '../instantCursor.ts'
+import { formatInstantCursor, instantCursor } from '../instantCursor.ts'
+import { nextPageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
@@ -58,7 +59,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
           cursor: instantCursor,
         }),
         response: {
-          200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor }),
+          200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
           ...problemResponses(400, 401, 403),
         },
       },

@@ -3,7 +3,8 @@ import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { instantCursor, nextCursor } from '../instantCursor.ts'
+import { instantCursor } from '../instantCursor.ts'
+import { nextPageCursor } from '../pageCursor.ts'
 import { carryWishesOver } from '../invoices/carryWishesOver.ts'
 import {
   findInvoice,
@@ -73,7 +74,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         security: [{ accessToken: [] }],
         querystring: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
         response: {
-          200: z.object({ invoices: z.array(invoiceItemSchema), nextCursor }),
+          200: z.object({ invoices: z.array(invoiceItemSchema), nextCursor: nextPageCursor }),
           ...problemResponses(400, 401, 403),
         },
       },

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { isStorableJson } from '../isStorableJson.ts'
 import { listJobs, type ListedJob } from '../listJobs.ts'
 import { listJobTicks, parseJobTickCursor } from '../listJobTicks.ts'
+import { nextPageCursor, pageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
@@ -92,25 +93,12 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         params: nameParams,
         querystring: z.strictObject({
           limit: pageLimit(60),
-          cursor: z
-            .string()
-            .max(200)
-            .transform((text, context) => {
-              const cursor = parseJobTickCursor(text)
-              if (cursor) return cursor
-              context.addIssue('is not a nextCursor of an earlier answer')
-              return z.NEVER
-            })
-            .optional()
-            .describe('nextCursor of the page before'),
+          cursor: pageCursor(parseJobTickCursor),
         }),
         response: {
           200: z.object({
             ticks: z.array(tickSchema),
-            nextCursor: z
-              .string()
-              .nullable()
-              .describe('For the next page; null when there is none'),
+            nextCursor: nextPageCursor,
           }),
           ...problemResponses(400, 401, 403, 404),
         },

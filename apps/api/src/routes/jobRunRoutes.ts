@@ -11,6 +11,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { actionSchema, readRunActions } from '../readActions.ts'
 import { instant } from '../instant.ts'
+import { nextPageCursor, pageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
@@ -32,17 +33,7 @@ export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
 const listQuery = z
   .strictObject({
     limit: pageLimit(50),
-    cursor: z
-      .string()
-      .max(200)
-      .transform((text, context) => {
-        const cursor = parseJobRunCursor(text)
-        if (cursor) return cursor
-        context.addIssue('is not a nextCursor of an earlier answer')
-        return z.NEVER
-      })
-      .optional()
-      .describe('nextCursor of the page before'),
+    cursor: pageCursor(parseJobRunCursor),
     ...runFilters,
   })
   .refine(isTimeSpan, NO_TIME_SPAN)
@@ -116,10 +107,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
         response: {
           200: z.object({
             runs: z.array(runSchema),
-            nextCursor: z
-              .string()
-              .nullable()
-              .describe('For the next page; null when there is none'),
+            nextCursor: nextPageCursor,
           }),
           ...problemResponses(400, 401, 403),
         },

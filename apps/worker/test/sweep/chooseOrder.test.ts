@@ -1,27 +1,15 @@
-import type { PrismaClient } from '@roundsman/db'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
+import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
-
-const NOW = new Date()
-const target = oldEntries(NOW)
+import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('chooseOrder', () => {
-  let database: WorkerDatabase
-  let prisma: PrismaClient
+  const entries = openEntries()
 
-  beforeAll(async () => {
-    database = await openWorkerDatabase()
-    prisma = database.prisma
-  })
-  afterAll(() => database.close())
-  beforeEach(() => prisma.$executeRaw`truncate "I18nCacheEntry"`)
-
-  const choose = async () => (await prisma.$transaction((tx) => chooseOrder(tx, target))).kind
+  const choose = async () =>
+    (await entries.prisma.$transaction((tx) => chooseOrder(tx, target))).kind
   /** Entries of which every so many-eth one is due, or, by a condition, others. */
   const insert = (count: number, isDue: string) =>
-    prisma.$executeRawUnsafe(
+    entries.prisma.$executeRawUnsafe(
       `insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
        select gen_random_uuid(), 'en', number::text, 'text',
               $1::timestamptz + case when ${isDue} then interval '-1 hour' else interval '1 hour' end
@@ -33,7 +21,7 @@ describe('chooseOrder', () => {
   it('goes by the index where nothing or little is due', async () => {
     await insert(40_000, 'false')
     expect(await choose()).toBe('index')
-    await prisma.$executeRaw`truncate "I18nCacheEntry"`
+    await entries.prisma.$executeRaw`truncate "I18nCacheEntry"`
     await insert(40_000, 'number % 100 = 0')
     expect(await choose()).toBe('index')
   })
@@ -47,26 +35,26 @@ describe('chooseOrder', () => {
   it('goes by the pages where much is due, whether it lies scattered or together', async () => {
     await insert(40_000, 'number % 2 = 0')
     expect(await choose()).toBe('pages')
-    await prisma.$executeRaw`truncate "I18nCacheEntry"`
+    await entries.prisma.$executeRaw`truncate "I18nCacheEntry"`
     await insert(40_000, 'number > 30000')
     expect(await choose()).toBe('pages')
   })
 
   it('needs no statistics, and is not misled by those of a table that has grown', async () => {
     await insert(40_000, 'false')
-    await prisma.$executeRaw`analyze "I18nCacheEntry"`
-    await prisma.$executeRawUnsafe(`update "I18nCacheEntry" set "createdAt" = '2000-01-01'`)
+    await entries.prisma.$executeRaw`analyze "I18nCacheEntry"`
+    await entries.prisma.$executeRawUnsafe(`update "I18nCacheEntry" set "createdAt" = '2000-01-01'`)
     expect(await choose()).toBe('pages')
   })
 
   it('goes by the pages while an index is full of rows that are gone', async () => {
-    await prisma.$executeRaw`alter table "I18nCacheEntry" set (autovacuum_enabled = false)`
+    await entries.prisma.$executeRaw`alter table "I18nCacheEntry" set (autovacuum_enabled = false)`
     await insert(40_000, 'number % 2 = 0')
-    await prisma.$executeRaw`
+    await entries.prisma.$executeRaw`
       delete from "I18nCacheEntry" where "createdAt" < ${NOW.toISOString()}::timestamptz`
-    await prisma.$executeRaw`select pg_stat_force_next_flush()::text`
+    await entries.prisma.$executeRaw`select pg_stat_force_next_flush()::text`
     await expect.poll(choose).toBe('pages')
-    await prisma.$executeRaw`vacuum "I18nCacheEntry"`
+    await entries.prisma.$executeRaw`vacuum "I18nCacheEntry"`
     await expect.poll(choose).toBe('index')
   })
 })

@@ -1,24 +1,11 @@
-import type { PrismaClient } from '@roundsman/db'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
+import { describe, expect, it } from 'vitest'
 import { indexOrder } from '../../src/sweep/indexOrder.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
-
-const NOW = new Date()
-const target = oldEntries(NOW)
+import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('indexOrder', () => {
-  let database: WorkerDatabase
-  let prisma: PrismaClient
+  const entries = openEntries()
 
-  beforeAll(async () => {
-    database = await openWorkerDatabase()
-    prisma = database.prisma
-  })
-  afterAll(() => database.close())
-  beforeEach(() => prisma.$executeRaw`truncate "I18nCacheEntry"`)
-
-  const insert = (count: number, createdAt: Date) => prisma.$executeRaw`
+  const insert = (count: number, createdAt: Date) => entries.prisma.$executeRaw`
     insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
     select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text', ${createdAt.toISOString()}::timestamptz
     from generate_series(1, ${count}::int)`
@@ -29,7 +16,7 @@ describe('indexOrder', () => {
     const order = indexOrder(target)
 
     // One transaction, as in a dry run: what it has changed itself is not listed again either.
-    const batches = await prisma.$transaction(
+    const batches = await entries.prisma.$transaction(
       async (tx) => {
         const cleaned: number[] = []
         for (;;) {
@@ -48,17 +35,19 @@ describe('indexOrder', () => {
   it('leaves alone what has come to stand where a listed row was', async () => {
     await insert(1_000, new Date(NOW.getTime() - 60_000))
     const order = indexOrder(target)
-    expect(await prisma.$transaction((tx) => order.next(tx, 1_000))).toEqual({ kind: 'looked' })
-    await prisma.$executeRaw`delete from "I18nCacheEntry"`
-    await prisma.$executeRaw`vacuum "I18nCacheEntry"`
+    expect(await entries.prisma.$transaction((tx) => order.next(tx, 1_000))).toEqual({
+      kind: 'looked',
+    })
+    await entries.prisma.$executeRaw`delete from "I18nCacheEntry"`
+    await entries.prisma.$executeRaw`vacuum "I18nCacheEntry"`
     await insert(1_000, NOW)
 
-    const counts = await prisma.$transaction(async (tx) => {
+    const counts = await entries.prisma.$transaction(async (tx) => {
       const next = await order.next(tx, 1_000)
       return next.kind === 'rows' && target.change(tx, next.where)
     })
 
     expect(counts).toEqual({ cleaned: 0 })
-    expect(await prisma.i18nCacheEntry.count()).toBe(1_000)
+    expect(await entries.prisma.i18nCacheEntry.count()).toBe(1_000)
   })
 })

@@ -1,26 +1,14 @@
-import type { PrismaClient } from '@roundsman/db'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
+import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
 import { pageOrder } from '../../src/sweep/pageOrder.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import { NOW, openEntries, target } from './openEntries.ts'
 
-const NOW = new Date()
-const target = oldEntries(NOW)
 const BATCH = 1_000
 
 describe('pageOrder', () => {
-  let database: WorkerDatabase
-  let prisma: PrismaClient
+  const entries = openEntries()
 
-  beforeAll(async () => {
-    database = await openWorkerDatabase()
-    prisma = database.prisma
-  })
-  afterAll(() => database.close())
-  beforeEach(() => prisma.$executeRaw`truncate "I18nCacheEntry"`)
-
-  const insert = (count: number, due: boolean) => prisma.$executeRaw`
+  const insert = (count: number, due: boolean) => entries.prisma.$executeRaw`
     insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
     select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text',
            ${NOW.toISOString()}::timestamptz + ${due ? '-1 hour' : '1 hour'}::text::interval
@@ -28,12 +16,12 @@ describe('pageOrder', () => {
 
   /** Cleans everything; returns how many rows each batch had. */
   async function sweepAll({ onBatch = async () => {} }: { onBatch?: () => Promise<unknown> } = {}) {
-    const chosen = await prisma.$transaction((tx) => chooseOrder(tx, target))
+    const chosen = await entries.prisma.$transaction((tx) => chooseOrder(tx, target))
     if (chosen.kind !== 'pages') throw new Error(`Not a case for pages: ${chosen.kind}`)
     const order = pageOrder({ target, signal: new AbortController().signal, ...chosen })
     const batches: number[] = []
     for (;;) {
-      const counts = await prisma.$transaction(async (tx) => {
+      const counts = await entries.prisma.$transaction(async (tx) => {
         const next = await order.next(tx, BATCH)
         return next.kind === 'rows' ? target.change(tx, next.where) : null
       })

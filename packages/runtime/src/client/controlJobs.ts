@@ -3,8 +3,7 @@ import { CANCEL_CHANNEL } from '../queue/channels.ts'
 import { recordActions, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
-export interface Request {
-  actor: string
+export interface Request extends Actor {
   reason: string
 }
 

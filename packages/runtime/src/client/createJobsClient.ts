@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, WorkItem } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
-import { enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
+import { createEnqueue, enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions } from './recordActions.ts'
@@ -90,10 +90,7 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
       await boss.stop({ graceful: false, close: false })
       await database.close()
     },
-    async enqueue(tx, job, payload, options = {}) {
-      const envelope: Envelope = { payload, trigger: 'queue' }
-      return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
-    },
+    enqueue: createEnqueue(boss),
     enqueueMany,
     async requestRun(tx, job, { actor, reason, dryRun = false, payload = {} }) {
       const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }

@@ -83,7 +83,8 @@ const MAX_REDRIVEN = 10_000
 
 /**
  * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew, and returns
- * how many there were: at most 10,000, the oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
+ * how many there were: at most 10,000, the oldest first, so that there may be more. The runs that follow
+ * carry who wanted it, and why.
  */
 export async function redriveDeadLetters(
   tx: PrismaTransactionLike,

@@ -1,8 +1,9 @@
-import type { Db, PgBoss } from 'pg-boss'
+import { fromPrisma, type Db, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import { v7 as uuid } from 'uuid'
 import {
   describePayloadError,
   JobError,
+  type Enqueue,
   type EnqueueOptions,
   type EnqueueResult,
   type Job,
@@ -80,6 +81,14 @@ export async function enqueueOne(
   const [result] = await enqueueWork(boss, db, job, [work])
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
+}
+
+/** For programs, which enqueue in a transaction of Prisma's: a request's, or a run's own. */
+export function createEnqueue(boss: PgBoss): Enqueue<PrismaTransactionLike> {
+  return async (tx, job, payload, options) => {
+    const envelope: Envelope = { payload, trigger: 'queue' }
+    return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
+  }
 }
 
 /** Of each key that is held, by which work. Until the transaction ends, nobody else enqueues any of them. */

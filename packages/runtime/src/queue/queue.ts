@@ -1,10 +1,4 @@
-import {
-  fromPrisma,
-  type Db,
-  type Job as QueueJob,
-  type PgBoss,
-  type PrismaTransactionLike,
-} from 'pg-boss'
+import { type Db, type Job as QueueJob, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import type { Enqueue, Job } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
@@ -14,7 +8,7 @@ import {
   KEEP_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetters.ts'
-import { enqueueOne } from './enqueueWork.ts'
+import { createEnqueue } from './enqueueWork.ts'
 import type { Session } from './session.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -116,10 +110,7 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
       const { rows } = await tx.query<QueueJob<Envelope>>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
       return rows[0] ? toDelivery(rows[0]) : null
     },
-    async enqueue(tx, job, payload, options) {
-      const envelope: Envelope = { payload, trigger: 'queue' }
-      return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
-    },
+    enqueue: createEnqueue(boss),
     async complete(tx, deliveries) {
       const [first] = deliveries
       if (first) await boss.complete(first.name, deliveries.map(toAttempt), null, { db: asDb(tx) })

@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Connection } from './database.ts'
+import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 
 export interface Session {
   start(): Promise<void>
@@ -36,7 +37,7 @@ const PROBE_MS = 2_000
 const FAREWELL_MS = 1_000
 
 /** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
-const LOCK_SQL = 'select pg_advisory_lock(hashtextextended($1, 0))'
+const LOCK_SQL = `select pg_advisory_lock(${workerLockKey('$1')})`
 
 /**
  * For the server's end: a machine that vanished without a word is noticed after 15 s and not after the
@@ -52,11 +53,8 @@ const KEEPALIVE_SQL = `
  */
 const TAKE_OVER_SQL = `
   select pg_terminate_backend(lock.pid)
-  from pg_locks lock, hashtextextended($1, 0) as key
-  where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1 and lock.pid <> $2
-    and lock.database = (select oid from pg_database where datname = current_database())
-    and lock.classid::bigint = (key >> 32) & 4294967295
-    and lock.objid::bigint = key & 4294967295`
+  from pg_locks lock, ${workerLockKey('$1')} as key
+  where ${IS_WORKER_LOCK} and lock.pid <> $2`
 
 interface Link {
   client: pg.Client

@@ -1,44 +1,24 @@
-import { waitFor, type SpawnedProcess } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
-import { CLEAR_TALLY, CREATE_TALLY, jobs } from './fixtures/tally.ts'
-import { spawnWorker, tallyQuestions } from './tallyRuntime.ts'
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { TestRuntime } from '../openTestRuntime.ts'
+import { openTallyStage, type TallyStage } from './tallyRuntime.ts'
 
 const PATIENCE = { timeoutMs: 30_000 }
 const GATED = { steps: 3, isGated: true, pauseMs: 0 }
 
+let stage: TallyStage
 let runtime: TestRuntime
-let client: JobsClient
-let ask: ReturnType<typeof tallyQuestions>
-let workers: SpawnedProcess[]
+let ask: TallyStage['ask']
+let startWorker: TallyStage['startWorker']
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
-  await runtime.rows(CREATE_TALLY)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-  ask = tallyQuestions(runtime, () => client)
+  stage = await openTallyStage()
+  ;({ runtime, ask, startWorker } = stage)
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterEach(() => stage.clear())
 
-beforeEach(async () => {
-  workers = []
-  await runtime.rows(CLEAR_TALLY)
-  await runtime.rows('delete from pgboss.job')
-})
-
-afterEach(() => Promise.all(workers.map((worker) => worker.kill('SIGKILL'))))
-
-async function startWorker(options: { drainTimeoutMs?: number } = {}): Promise<SpawnedProcess> {
-  const worker = await spawnWorker(runtime.url, options)
-  workers.push(worker)
-  return worker
-}
+afterAll(() => stage.close())
 
 const isAtItsGate = async () => (await ask.runs())[0]?.details?.effects === 1
 

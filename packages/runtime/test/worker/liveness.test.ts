@@ -1,50 +1,29 @@
 import { waitFor, type SpawnedProcess } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
-import { block, CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally } from './fixtures/tally.ts'
-import { spawnWorker, tallyQuestions } from './tallyRuntime.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { TestRuntime } from '../openTestRuntime.ts'
+import { block, linger, tally } from './fixtures/tally.ts'
+import { openTallyStage, type TallyStage } from './tallyRuntime.ts'
 
 // Longer than a session's heartbeat, its query time-out and many rounds of the other workers.
 const BLOCK_MS = 30_000
 const PATIENCE = { timeoutMs: 30_000 }
 
+let stage: TallyStage
 let runtime: TestRuntime
-let client: JobsClient
-let ask: ReturnType<typeof tallyQuestions>
-let workers: SpawnedProcess[]
+let ask: TallyStage['ask']
+let startWorker: TallyStage['startWorker']
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
-  await runtime.rows(CREATE_TALLY)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-  ask = tallyQuestions(runtime, () => client)
+  stage = await openTallyStage()
+  ;({ runtime, ask, startWorker } = stage)
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterEach(() => stage.clear())
 
-beforeEach(async () => {
-  workers = []
-  await runtime.rows(CLEAR_TALLY)
-  await runtime.rows('delete from pgboss.job')
-})
+afterAll(() => stage.close())
 
-afterEach(() => Promise.all(workers.map((worker) => worker.kill('SIGKILL'))))
-
-async function startWorkers(count: number): Promise<SpawnedProcess[]> {
-  const started = await Promise.all(Array.from({ length: count }, () => spawnWorker(runtime.url)))
-  workers.push(...started)
-  return started
-}
-
-async function startWorker(): Promise<SpawnedProcess> {
-  const [worker] = await startWorkers(1)
-  return worker!
-}
+const startWorkers = (count: number) =>
+  Promise.all(Array.from({ length: count }, () => startWorker()))
 
 describe('a worker whose event loop is blocked', () => {
   it(

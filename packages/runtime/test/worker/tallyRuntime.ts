@@ -1,9 +1,10 @@
 import { spawnProcess, type SpawnedProcess, type SpawnProcessOptions } from '@roundsman/testing'
 import type { PrismaClient } from '@roundsman/db'
 import type pg from 'pg'
-import type { JobsClient } from '../../src/client/index.ts'
+import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
 import type { Job, PayloadOf } from '../../src/contract/index.ts'
-import { tally } from './fixtures/tally.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CLEAR_TALLY, CREATE_TALLY, jobs, tally } from './fixtures/tally.ts'
 
 const PROCESS = new URL('fixtures/tallyProcess.ts', import.meta.url).pathname
 
@@ -69,5 +70,42 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
         // PostgreSQL cuts longer names off.
         [`roundsman ${workerId}`.slice(0, 63)],
       ),
+  }
+}
+
+export interface TallyStage {
+  runtime: TestRuntime
+  ask: ReturnType<typeof tallyQuestions>
+  /** Starts a worker that `clear` ends. */
+  startWorker(options?: Parameters<typeof spawnWorker>[1]): Promise<SpawnedProcess>
+  /** Ends the workers, however they are, and leaves nothing of what they did. */
+  clear(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A database for workers that carry out tallies, in processes of their own. */
+export async function openTallyStage(): Promise<TallyStage> {
+  const runtime = await openTestRuntime(jobs)
+  await runtime.rows(CREATE_TALLY)
+  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  const workers: SpawnedProcess[] = []
+  return {
+    runtime,
+    ask: tallyQuestions(runtime, () => client),
+    async startWorker(options) {
+      const worker = await spawnWorker(runtime.url, options)
+      workers.push(worker)
+      return worker
+    },
+    async clear() {
+      await Promise.all(workers.splice(0).map((worker) => worker.kill('SIGKILL')))
+      await runtime.rows(CLEAR_TALLY)
+      await runtime.rows('delete from pgboss.job')
+    },
+    async close() {
+      await client.stop()
+      await runtime.close()
+    },
   }
 }

@@ -12,21 +12,12 @@ import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { jobColumn } from './jobColumn.tsx'
 
 const route = getRouteApi('/queue')
 
 const COLUMNS: readonly Column<DeadLetter>[] = [
-  {
-    header: 'Job',
-    isRowHeader: true,
-    isFull: true,
-    isPlain: true,
-    cell: ({ name }) => (
-      <Link to="/jobs/$name" params={{ name }} className="strongLink">
-        {name}
-      </Link>
-    ),
-  },
+  jobColumn,
   { header: 'Given up', cell: ({ failedAt }) => <Moment at={failedAt} /> },
   { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
   { header: 'Attempts', align: 'end', isFull: true, cell: ({ attempts }) => attempts },

@@ -14,22 +14,13 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatClock } from '../../time/formatExact.ts'
+import { jobColumn } from './jobColumn.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
 
 const COLUMNS: readonly Column<QueueJob>[] = [
-  {
-    header: 'Job',
-    isRowHeader: true,
-    isFull: true,
-    isPlain: true,
-    cell: ({ name }) => (
-      <Link to="/jobs/$name" params={{ name }} className="strongLink">
-        {name}
-      </Link>
-    ),
-  },
+  jobColumn,
   { header: 'Waiting', align: 'end', cell: ({ waiting }) => <Quiet value={waiting} /> },
   { header: 'Delayed', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
   { header: 'Active', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
