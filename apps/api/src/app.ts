@@ -45,7 +45,7 @@ export interface AppOptions {
   now?: () => Date
   /** What stands behind the @ in the ids of messages. Default `roundsman.localhost`. */
   mailDomain?: string | undefined
-  /** How long `/health/ready` waits for the database. Default 2,000 ms. */
+  /** How long `/health/ready` and `/health/jobs` wait for the database. Default 2,000 ms. */
   readinessTimeoutMs?: number
 }
 
@@ -111,7 +111,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(runsCsvRoutes, { prisma })
     scope.register(eventRoutes, { changes })
     scope.register(deadLetterRoutes, { prisma, jobs })
-    scope.register(healthRoutes, { prisma, readinessTimeoutMs })
+    scope.register(healthRoutes, { prisma, jobs, now, readinessTimeoutMs })
   })
   return app
 }

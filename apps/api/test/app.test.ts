@@ -143,6 +143,7 @@ describe('documentation', () => {
       'GET /api/jobs/{name}/ticks: 200 400 401 403 404 500',
       'GET /api/jobs: 200 401 403 500',
       'GET /api/public/preview/{token}: 200 404 410 500',
+      'GET /health/jobs: 200 500 503',
       'GET /health/live: 200 500',
       'GET /health/ready: 200 500 503',
       'POST /api/auth/login: 200 400 401 413 415 500',

@@ -1,15 +1,13 @@
 import type { JobRun, PrismaClient } from '@roundsman/db'
 import { countQueue, listWorkers } from '@roundsman/runtime/client'
 import { nextTicks, type Job } from '@roundsman/runtime/contract'
+import { slowLimitMs } from '../jobHealth/judgeRun.ts'
 import type { ConsoleAttention, ConsoleOverview, Progress } from './consoleContract.ts'
 import { readSchedules, type JobSchedule } from './readSchedules.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const NEXT_TICKS = 10
-/** A run overruns when it takes longer than nearly all before it, by this factor, and is no trifle. */
-const OVERRUN_FACTOR = 2
-const OVERRUN_MIN_MS = 60_000
 
 type RunningRow = Pick<JobRun, 'id' | 'name' | 'startedAt' | 'workerId'> & {
   progress: Progress | null
@@ -92,12 +90,9 @@ function lateness({ name, schedule }: JobSchedule): ConsoleAttention[] {
 
 function overrun(run: RunningRow, jobs: readonly Job[], now: Date): ConsoleAttention[] {
   const { id: runId, name, startedAt, usualMs } = run
-  const timeoutMs = jobs.find((job) => job.name === name)?.timeoutMs ?? Infinity
-  const limitMs = Math.min(
-    timeoutMs / 2,
-    usualMs === null ? Infinity : Math.max(OVERRUN_MIN_MS, usualMs * OVERRUN_FACTOR),
-  )
-  if (now.getTime() - startedAt.getTime() <= limitMs) return []
+  // Of a job that is not in the catalogue any more nobody knows what it may take.
+  const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
+  if (now.getTime() - startedAt.getTime() <= slowLimitMs(job, usualMs)) return []
   return [{ kind: 'overrunning', name, runId, since: startedAt.toISOString(), usualMs }]
 }
 

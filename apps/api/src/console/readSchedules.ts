@@ -1,13 +1,11 @@
 import type { PrismaClient } from '@roundsman/db'
-import { isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, type Job } from '@roundsman/runtime/contract'
 import cronstrue from 'cronstrue'
+import { judgeSchedule } from '../jobHealth/judgeSchedule.ts'
 import type { ConsoleJob } from './consoleContract.ts'
 
 /** Where a job's schedule stands. */
 export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
-
-/** A tick is late when nobody has decided it for so long: workers do it every second. */
-const LATE_AFTER_MS = 10_000
 
 type ScheduleRow = {
   name: string
@@ -49,10 +47,11 @@ function describeSchedule(
   if (!isScheduled(job)) return null
   const { missed, overlap, catchUpMs } = job.schedule
   const { cron, timeZone } = row ?? job.schedule
-  const isPaused = row?.pausedAt != null
-  // From where the ledger ends: a tick that is due and not decided is the next one.
-  const next = isPaused ? null : nextTick({ cron, timeZone }, row?.cursor ?? now)
-  const lateMs = next === null ? 0 : now.getTime() - next.getTime()
+  const { next, lateMs } = judgeSchedule(
+    { cron, timeZone, cursor: row?.cursor ?? null, isPaused: row?.pausedAt != null },
+    job.graceMs,
+    now,
+  )
   return {
     cron,
     timeZone,
@@ -61,7 +60,7 @@ function describeSchedule(
     overlap,
     catchUpMs,
     nextAt: next?.toISOString() ?? null,
-    lateMs: lateMs > LATE_AFTER_MS ? lateMs : null,
+    lateMs,
   }
 }
 

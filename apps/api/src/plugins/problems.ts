@@ -20,7 +20,10 @@ export function answerError(
   reply: FastifyReply,
 ): void {
   const problem = toProblem(error)
-  if (problem.statusCode >= 500) {
+  if (error instanceof Problem) {
+    // What a route has to say. Health is asked every few seconds, and its answer is no failure of the API.
+    request.log.debug({ statusCode: problem.statusCode }, 'request refused')
+  } else if (problem.statusCode >= 500) {
     request.log.error({ err: error }, 'request failed')
   } else {
     // Without the message: that of a JSON syntax error quotes the body, and with it a password.

@@ -1,12 +1,14 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/runtime/client'
+import { isScheduled } from '@roundsman/runtime/contract'
+import { createWorker } from '@roundsman/runtime/worker'
 import { createTestDatabase } from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { pino } from 'pino'
-import { expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { JWT_SECRET } from '../createTestApi.ts'
+import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'
 
 function open(url: string, readinessTimeoutMs = 10_000) {
@@ -36,6 +38,7 @@ it('is live and ready with its database, and notices when that goes', async () =
   expect([ready.statusCode, ready.json()]).toEqual([200, { status: 'ready' }])
   await database.drop()
   expectProblem(await app.inject('/health/ready'), 503)
+  expectProblem(await app.inject('/health/jobs'), 503)
   expect((await app.inject('/health/live')).statusCode).toBe(200)
 })
 
@@ -62,8 +65,127 @@ it('does not wait long for a database that does not answer, nor asks it again fo
   })
   await app.ready()
   const responses = await Promise.all(Array.from({ length: 20 }, () => app.inject('/health/ready')))
+  const jobsResponse = await app.inject('/health/jobs')
+  expectProblem(jobsResponse, 503)
+  expect(jobsResponse.json()).toMatchObject({ detail: 'The database does not answer' })
   for (const response of responses) expectProblem(response, 503)
-  expect(sockets).toHaveLength(1)
+  // One for readiness, and one for each of the statements that the jobs take.
+  expect(sockets).toHaveLength(4)
   // The answers did not wait for the connection attempt, which goes on.
   expect(sockets[0]?.readableEnded).toBe(false)
+})
+
+describe('the jobs', () => {
+  const NOW = '2026-11-24T09:00:00.000Z'
+  const HOURLY = 'cleanupPreviewSessions'
+  const scheduled = jobs.filter(isScheduled)
+
+  let api: TestApi
+  let worker: { stop(): Promise<void> }
+  beforeAll(async () => {
+    api = await createTestApi()
+    worker = await startWorker()
+  })
+  afterAll(async () => {
+    await worker.stop()
+    await api.close()
+  })
+
+  /** One that lives, and does nothing. */
+  async function startWorker() {
+    const { databaseUrl, prisma } = api
+    const log = pino({ level: 'silent' })
+    const started = createWorker({ databaseUrl, prisma, jobs: [], handlers: {}, log })
+    await started.start()
+    return started
+  }
+
+  beforeEach(async () => {
+    api.clock.set(NOW)
+    await api.prisma.$executeRaw`truncate "JobRun", "JobSchedule"`
+    await api.prisma.jobSchedule.createMany({
+      data: scheduled.map(({ name }) => ({
+        name,
+        cron: name === HOURLY ? '0 * * * *' : '0 3 * * *',
+        timeZone: 'UTC',
+        cursor: new Date(NOW),
+      })),
+    })
+  })
+
+  const ask = () => api.app.inject('/health/jobs')
+  async function problems() {
+    const response = await ask()
+    expectProblem(response, 503)
+    return response.json<{ problems: unknown[] }>().problems
+  }
+
+  it('are well while every tick is decided, asked by anyone', async () => {
+    const response = await ask()
+    expect([response.statusCode, response.json()]).toEqual([200, { status: 'ok', paused: [] }])
+  })
+
+  it('are not when a tick stays undecided for longer than the grace of its job', async () => {
+    api.clock.set('2026-11-24T10:01:00.000Z')
+    expect((await ask()).statusCode).toBe(200)
+    api.clock.advance(1)
+    const response = await ask()
+    expectProblem(response, 503)
+    expect(response.json()).toMatchObject({
+      detail: `${HOURLY} is late since 2026-11-24T10:00:00.000Z`,
+      problems: [{ kind: 'late', name: HOURLY, since: '2026-11-24T10:00:00.000Z' }],
+    })
+    // Decided, it is well again.
+    const cursor = new Date('2026-11-24T10:00:00.000Z')
+    await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { cursor } })
+    expect((await ask()).statusCode).toBe(200)
+  })
+
+  it('are well when the schedule that stands still is paused, which the answer names', async () => {
+    api.clock.set('2026-11-24T12:00:00.000Z')
+    const pausedAt = new Date(NOW)
+    await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { pausedAt } })
+    const response = await ask()
+    expect([response.statusCode, response.json()]).toEqual([
+      200,
+      { status: 'ok', paused: [HOURLY] },
+    ])
+  })
+
+  it('are not when a run goes on beyond its time-out and the grace', async () => {
+    const [job] = scheduled
+    const since = new Date(Date.parse(NOW) - job!.timeoutMs - job!.graceMs)
+    const run = { name: job!.name, trigger: 'schedule' as const, workerId: 'w1' }
+    await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
+    await api.prisma.jobRun.create({
+      data: { ...run, startedAt: new Date(0), status: 'failed', endedAt: new Date(1) },
+    })
+    expect((await ask()).statusCode).toBe(200)
+    api.clock.advance(1)
+    expect(await problems()).toEqual([
+      { kind: 'overrunning', name: job!.name, since: since.toISOString() },
+    ])
+  })
+
+  it('are not when no worker knows a schedule, as after half a deployment', async () => {
+    await api.prisma.jobSchedule.delete({ where: { name: HOURLY } })
+    expect(await problems()).toEqual([{ kind: 'unscheduled', name: HOURLY }])
+  })
+
+  it('are not when no worker lives, be it on a database where none ever has', async () => {
+    await worker.stop()
+    await api.prisma.jobWorker.create({ data: { id: 'killed', liveness: 'lock' } })
+    expect(await problems()).toEqual([{ kind: 'noWorker' }])
+    await api.prisma.jobWorker.delete({ where: { id: 'killed' } })
+    await api.prisma.$executeRaw`truncate "JobSchedule"`
+    expect(await problems()).toEqual([{ kind: 'noWorker' }])
+    worker = await startWorker()
+  })
+
+  it('that are not well are no failure of the API, and not logged as one', async () => {
+    api.clock.set('2026-11-25T09:00:00.000Z')
+    const before = api.log.length
+    await problems()
+    expect(api.log.slice(before).filter(({ level }) => (level as number) >= 30)).toEqual([])
+  })
 })

@@ -17,6 +17,7 @@ export {
   type DeadLetterPosition,
   type DeadLetterQuery,
 } from './deadLetters.ts'
+export { isAnyWorkerAlive } from './isAnyWorkerAlive.ts'
 export { listWorkers, type ListedWorker } from './listWorkers.ts'
 export { countQueue, type QueueCounts } from './countQueue.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './watchChanges.ts'

@@ -14,6 +14,7 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly payload: z.ZodType<Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
+  readonly graceMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
   readonly rateLimit: RateLimit | null
@@ -93,6 +94,12 @@ export interface JobOptions<Name extends string, Payload> {
   schedule?: ScheduleOptions
   /** A run that takes longer is aborted and ends as failed with code `timeout`. Default 15 minutes. */
   timeoutMs?: number
+  /**
+   * How long a due tick may stay undecided, and a run go on beyond its time-out, before somebody should look:
+   * then the schedule is late and the run overruns, and `GET /health/jobs` says so. It changes nothing else.
+   * Default one minute, which a restart of the worker takes at most.
+   */
+  graceMs?: number
   /** Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. */
   retry?: Partial<RetryPolicy>
   /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
@@ -128,6 +135,7 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     payload: options.payload ?? (z.strictObject({}) as unknown as z.ZodType<Payload>),
     schedule,
     timeoutMs: positive(options.name, 'timeoutMs', options.timeoutMs ?? 15 * 60_000),
+    graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000),
     retry: { limit: 2, delayMs: 5_000, maxDelayMs: 5 * 60_000, ...options.retry },
     concurrency: options.concurrency
       ? positive(options.name, 'concurrency', options.concurrency)

@@ -10,6 +10,7 @@ describe('defineJob', () => {
 
     expect(job).toMatchObject({
       timeoutMs: 900_000,
+      graceMs: 60_000,
       retry: { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
       concurrency: null,
       isExclusive: true,
@@ -44,6 +45,7 @@ describe('defineJob', () => {
       { schedule: { cron: '* * * * *', catchUpMs: 0 } },
       'catchUpMs must be a positive whole number',
     ],
+    [{ graceMs: 0 }, 'graceMs must be a positive whole number'],
     [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
     [{ concurrency: 1.5 }, 'concurrency must be a positive whole number'],
   ])('refuses %j and says why, naming the job', (wrong, message) => {

@@ -1,0 +1,94 @@
+import type { PrismaClient } from '@roundsman/db'
+import { isAnyWorkerAlive } from '@roundsman/runtime/client'
+import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { overrunLimitMs } from './judgeRun.ts'
+import { judgeSchedule } from './judgeSchedule.ts'
+
+export type JobProblem =
+  /** Nobody is there to do anything. */
+  | { kind: 'noWorker' }
+  /** A tick is due since then, and nobody has decided it. */
+  | { kind: 'late'; name: string; since: Date }
+  /** Workers live, and none of them has started with this schedule: they are of an older version. */
+  | { kind: 'unscheduled'; name: string }
+  /** A run since then, longer than its time-out and its grace. */
+  | { kind: 'overrunning'; name: string; since: Date }
+
+export interface JobHealth {
+  /** Empty when all is well. */
+  problems: JobProblem[]
+  /** Somebody has paused them. That is no problem. */
+  paused: string[]
+}
+
+type ScheduleRow = {
+  name: string
+  cron: string
+  timeZone: string
+  cursor: Date
+  pausedAt: Date | null
+}
+
+/** As many names as one answer needs. */
+const MAX_OVERRUNNING = 100
+
+/**
+ * Whether the jobs of the catalogue are done. Three statements: one looks at the workers, one at a row for each
+ * schedule, and one into the index of the runs that are under way.
+ */
+export async function readJobHealth(
+  prisma: Pick<PrismaClient, '$queryRaw' | '$queryRawUnsafe'>,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<JobHealth> {
+  const [isAnyAlive, rows, overrunning] = await Promise.all([
+    isAnyWorkerAlive(prisma),
+    readSchedules(prisma, jobs),
+    readOverrunning(prisma, jobs, now),
+  ])
+  const rowOf = new Map(rows.map((row) => [row.name, row]))
+  const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
+  const paused: string[] = []
+  for (const { name, graceMs } of jobs.filter(isScheduled)) {
+    const row = rowOf.get(name)
+    if (row === undefined) {
+      if (isAnyAlive) problems.push({ kind: 'unscheduled', name })
+      continue
+    }
+    if (row.pausedAt !== null) paused.push(name)
+    const { next, lateMs } = judgeSchedule(
+      { ...row, isPaused: row.pausedAt !== null },
+      graceMs,
+      now,
+    )
+    if (next !== null && lateMs !== null) problems.push({ kind: 'late', name, since: next })
+  }
+  return { problems: [...problems, ...overrunning], paused }
+}
+
+async function readSchedules(
+  prisma: Pick<PrismaClient, '$queryRaw'>,
+  jobs: readonly Job[],
+): Promise<ScheduleRow[]> {
+  const names = jobs.filter(isScheduled).map(({ name }) => name)
+  return await prisma.$queryRaw<ScheduleRow[]>`
+    select "name", "cron", "timeZone", "cursor", "pausedAt" from "JobSchedule"
+    where "name" = any(${names})`
+}
+
+/** Of each job the run that is under way for longest, if it overruns. */
+async function readOverrunning(
+  prisma: Pick<PrismaClient, '$queryRaw'>,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<JobProblem[]> {
+  const names = jobs.map(({ name }) => name)
+  const since = jobs.map((job) => new Date(now.getTime() - overrunLimitMs(job)).toISOString())
+  const rows = await prisma.$queryRaw<{ name: string; since: Date }[]>`
+    select run."name", min(run."startedAt") as "since"
+    from "JobRun" run join unnest(${names}::text[], ${since}::timestamptz[]) as job(name, since)
+      on job.name = run."name"
+    where run."status" = 'running' and run."startedAt" < job.since
+    group by 1 order by 2 limit ${MAX_OVERRUNNING}`
+  return rows.map((row) => ({ kind: 'overrunning', ...row }))
+}
