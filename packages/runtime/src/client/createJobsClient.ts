@@ -1,7 +1,7 @@
 import { fromPrisma, type PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import type { Enqueue, EnqueueResult, Job, WorkItem } from '../contract/index.ts'
+import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
@@ -12,6 +12,8 @@ import { recordActions } from './recordActions.ts'
 export interface JobsClientOptions {
   databaseUrl: string
   log: Logger
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
 }
 
 /**
@@ -51,7 +53,11 @@ export type ApproveOutcome =
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
-export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsClient {
+export function createJobsClient({
+  databaseUrl,
+  log,
+  traceEnqueue,
+}: JobsClientOptions): JobsClient {
   // For what pg-boss reads of its own: which queues there are. Work is sent on the caller's connection.
   const database = openDatabase({
     url: databaseUrl,
@@ -67,7 +73,7 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
     job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    return (await enqueueOne(boss, fromPrisma(tx), job, { envelope })).queueJobId
+    return (await enqueueOne(boss, fromPrisma(tx), job, { envelope }, traceEnqueue)).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
@@ -79,7 +85,7 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(boss, fromPrisma(tx), job, work)
+    return await enqueueWork(boss, fromPrisma(tx), job, work, traceEnqueue)
   }
 
   return {
@@ -90,7 +96,7 @@ export function createJobsClient({ databaseUrl, log }: JobsClientOptions): JobsC
       await boss.stop({ graceful: false, close: false })
       await database.close()
     },
-    enqueue: createEnqueue(boss),
+    enqueue: createEnqueue(boss, traceEnqueue),
     enqueueMany,
     async requestRun(tx, job, { actor, reason, dryRun = false, payload = {} }) {
       const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }

@@ -20,6 +20,13 @@ export {
 export { isAnyWorkerAlive } from './isAnyWorkerAlive.ts'
 export { listWorkers, type ListedWorker } from './listWorkers.ts'
 export { countQueue, type QueueCounts } from './countQueue.ts'
+export {
+  MAX_MEASURED,
+  measureQueue,
+  QUEUE_STATES,
+  type QueueMeasure,
+  type QueueState,
+} from './measureQueue.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './watchChanges.ts'
 export { findEnqueuedAt } from './findEnqueuedAt.ts'
 export { findManyWork, findWork, type WorkState } from './findWork.ts'

@@ -35,3 +35,4 @@ export {
 } from './handler.ts'
 export { JobError, type JobErrorOptions } from './jobError.ts'
 export { nextTick, nextTicks } from './nextTicks.ts'
+export type { TraceContext, TraceEnqueue } from './trace.ts'

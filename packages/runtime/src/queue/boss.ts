@@ -1,5 +1,5 @@
 import { PgBoss, type Db } from 'pg-boss'
-import type { JobTrigger } from '../contract/index.ts'
+import type { JobTrigger, TraceContext } from '../contract/index.ts'
 import type { Connection } from './database.ts'
 
 /*
@@ -17,6 +17,8 @@ export interface Envelope {
   reason?: string
   /** How many rows the run may change whatever its guard says: somebody has approved it. */
   approvedRows?: number
+  /** Where it was enqueued, if that was traced. */
+  trace?: TraceContext
 }
 
 /** pg-boss on a connection of ours, without a schedule of its own. */
@@ -29,6 +31,8 @@ export function openBoss(db: Db, { migrate = false, supervise = false } = {}): P
     schedule: false,
     registerInstance: false,
     useListenNotify: db.listen !== undefined,
+    // Its spans are one for each look into a queue, also an empty one, and end in no run. Ours are in worker/.
+    openTelemetry: { enabled: false },
   })
 }
 

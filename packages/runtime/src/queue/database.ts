@@ -11,7 +11,18 @@ export interface Connection {
 
 export interface Database extends Connection {
   transaction<Result>(work: (tx: Connection) => Promise<Result>): Promise<Result>
+  connections(): Connections
   close(): Promise<void>
+}
+
+/** How a pool stands. */
+export interface Connections {
+  /** At most. */
+  max: number
+  total: number
+  idle: number
+  /** Statements and transactions that wait for one. */
+  waiting: number
 }
 
 export interface DatabaseOptions {
@@ -57,6 +68,12 @@ export function openDatabase({
   return {
     query: (text, values) => pool.query(text, values as unknown[]),
     transaction: (work) => runTransaction(pool, work),
+    connections: () => ({
+      max: poolSize,
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+    }),
     close: () => pool.end(),
   }
 }

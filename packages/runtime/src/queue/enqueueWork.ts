@@ -7,6 +7,8 @@ import {
   type EnqueueOptions,
   type EnqueueResult,
   type Job,
+  type TraceContext,
+  type TraceEnqueue,
 } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
 
@@ -31,6 +33,20 @@ export async function enqueueWork(
   db: Db,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
+  traceEnqueue?: TraceEnqueue,
+): Promise<EnqueueResult[]> {
+  if (traceEnqueue === undefined) return await putWork(boss, db, job, work)
+  return await traceEnqueue({ name: job.name, count: work.length }, (trace) =>
+    putWork(boss, db, job, work, trace),
+  )
+}
+
+async function putWork(
+  boss: PgBoss,
+  db: Db,
+  job: Pick<Job, 'name' | 'payload'>,
+  work: readonly NewWork[],
+  trace?: TraceContext,
 ): Promise<EnqueueResult[]> {
   for (const { envelope, options } of work) {
     checkPayload(job, envelope.payload)
@@ -52,7 +68,7 @@ export async function enqueueWork(
     results.push({ kind: 'enqueued', queueJobId: id })
     inserts.push({
       id,
-      data: envelope,
+      data: trace === undefined ? envelope : { ...envelope, trace },
       ...(startAfter && { startAfter }),
       ...(priority !== undefined && { priority }),
       ...(uniqueKey !== undefined && { singletonKey: uniqueKey }),
@@ -77,17 +93,21 @@ export async function enqueueOne(
   db: Db,
   job: Pick<Job, 'name' | 'payload'>,
   work: NewWork,
+  traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(boss, db, job, [work])
+  const [result] = await enqueueWork(boss, db, job, [work], traceEnqueue)
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
 
 /** For programs, which enqueue in a transaction of Prisma's: a request's, or a run's own. */
-export function createEnqueue(boss: PgBoss): Enqueue<PrismaTransactionLike> {
+export function createEnqueue(
+  boss: PgBoss,
+  traceEnqueue?: TraceEnqueue,
+): Enqueue<PrismaTransactionLike> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
-    return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options })
+    return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options }, traceEnqueue)
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Db, type Job as QueueJob, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
-import type { Enqueue, Job } from '../contract/index.ts'
+import type { Enqueue, Job, TraceEnqueue } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 import {
@@ -64,9 +64,17 @@ export interface QueueOptions {
   log: Logger
   /** Whether this process looks after the queue's tables: expiry, retention. */
   supervise: boolean
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
 }
 
-export function createQueue({ database, session, log, supervise }: QueueOptions): Queue {
+export function createQueue({
+  database,
+  session,
+  log,
+  supervise,
+  traceEnqueue,
+}: QueueOptions): Queue {
   let onWork: (name: string | null) => void = () => undefined
   const listening: Db = {
     ...asDb(database),
@@ -110,7 +118,7 @@ export function createQueue({ database, session, log, supervise }: QueueOptions)
       const { rows } = await tx.query<QueueJob<Envelope>>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
       return rows[0] ? toDelivery(rows[0]) : null
     },
-    enqueue: createEnqueue(boss),
+    enqueue: createEnqueue(boss, traceEnqueue),
     async complete(tx, deliveries) {
       const [first] = deliveries
       if (first) await boss.complete(first.name, deliveries.map(toAttempt), null, { db: asDb(tx) })

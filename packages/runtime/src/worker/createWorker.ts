@@ -7,12 +7,15 @@ import {
   type HandlersFor,
   type Job,
   type JobsPrismaClient,
+  type TraceEnqueue,
   type TransactionOf,
 } from '../contract/index.ts'
-import { openDatabase } from '../queue/database.ts'
+import { openDatabase, type Connections } from '../queue/database.ts'
 import { createAnnouncer } from './createAnnouncer.ts'
+import { combineObservers } from './combineObservers.ts'
 import { createCancellations } from './createCancellations.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
+import type { WorkerObserver } from './observer.ts'
 import { DRAINED, performRun } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
@@ -34,6 +37,10 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
   drainTimeoutMs?: number
   /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
   leave?: readonly string[]
+  /** Told of what the worker does. Default: none, at no cost. */
+  observers?: readonly WorkerObserver[]
+  /** Traces what the handlers enqueue. Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
   /** Default: the system's time. */
   now?: () => Date
   /** Default: node-cron, every second. */
@@ -47,6 +54,8 @@ export interface Worker {
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
   /** Whether it holds the connection by which the others know that it lives. */
   isReady(): boolean
+  /** The engine's own; handlers have those of their Prisma client. */
+  connections(): Connections
 }
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
@@ -73,8 +82,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     log,
   })
   const session = createSession({ url: databaseUrl, database, workerId: id, log })
-  const queue = createQueue({ database, session, log, supervise: true })
-  const settler = createSettler({ database, queue, workerId: id, log })
+  const { traceEnqueue } = options
+  const observers = combineObservers(options.observers ?? [], log)
+  const queue = createQueue({ database, session, log, supervise: true, traceEnqueue })
+  const settler = createSettler({ database, queue, workerId: id, log, observers })
   const scheduler = createScheduler({
     jobs: jobs.filter(isScheduled),
     database,
@@ -83,6 +94,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     log,
     now,
     onTick: (name) => announcer.tick(name),
+    observers,
     ...(options.clock && { clock: options.clock }),
   })
   const announcer = createAnnouncer(database, log)
@@ -102,6 +114,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         workerId: id,
         log,
         now,
+        observers,
         execute: (claim) => track(running, execute(job, claim)),
       }),
     )
@@ -128,6 +141,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       log,
       now,
       signal: abort.signal,
+      trace: delivery.envelope.trace,
+      observers,
       onProgress: () => announcer.run(run),
     })
     announcer.run(run)
@@ -138,7 +153,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     if (connectedForMs === null) return
     try {
       if (connectedForMs >= RESCUE_GRACE_MS) {
-        for (const run of await rescueLostRuns({ database, queue, workerId: id, log, now })) {
+        const rescue = { database, queue, workerId: id, log, now, observers }
+        for (const run of await rescueLostRuns(rescue)) {
           announcer.run(run)
           lanes.get(run.name)?.wake()
         }
@@ -203,6 +219,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       return stopping
     },
     isReady: () => session.connectedForMs() !== null && stopping === null,
+    connections: database.connections,
   }
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import type { Job } from '../contract/index.ts'
+import type { Observers } from './combineObservers.ts'
 import type { Database } from '../queue/database.ts'
 import type { Delivery, Queue } from '../queue/queue.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
@@ -30,6 +31,7 @@ export interface LaneOptions {
   workerId: string
   log: Logger
   now: () => Date
+  observers?: Observers | undefined
   /** Carries one claim to its end; the lane counts it as running until then. */
   execute: (claim: Claim) => Promise<void>
 }
@@ -59,6 +61,7 @@ export function createLane(options: LaneOptions): Lane {
       try {
         const { claims, mayBeMore } = await claim(Math.min(concurrency - running, MAX_CLAIM))
         failures = 0
+        if (claims.length > 0) options.observers?.workClaimed(job.name, claims.length)
         for (const each of claims) begin(each)
         if (mayBeMore) woken = true
       } catch (error) {

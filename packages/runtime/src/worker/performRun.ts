@@ -1,9 +1,11 @@
-import type { Handler, Job, JobsPrismaClient } from '../contract/index.ts'
+import type { Handler, Job, JobsPrismaClient, TraceContext } from '../contract/index.ts'
 import type { Logger } from 'pino'
 import type { Database } from '../queue/database.ts'
+import type { Observers } from './combineObservers.ts'
 import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
+import type { RunEnding } from './observer.ts'
 import { keepProgress, type NewRun } from './runs.ts'
 import type { Settlement, SettleOutcome, Settler } from './settler.ts'
 
@@ -26,6 +28,9 @@ export interface PerformOptions {
   log: Logger
   now: () => Date
   signal: AbortSignal
+  /** Where the work was enqueued, if that was traced. */
+  trace?: TraceContext | undefined
+  observers?: Observers | undefined
   /** Called whenever progress was kept. */
   onProgress?: () => void
 }
@@ -38,27 +43,36 @@ export interface Performance {
 /** A recorded run's way from its first log line to its last, whoever started it. */
 export async function performRun(options: PerformOptions): Promise<Performance> {
   const { run, delivery, settler, cancellations, database, workerId, now } = options
-  const log = options.log.child({ name: run.name, runId: run.id, attempt: run.attempt })
+  const observation = options.observers?.runStarted({ ...run, trace: options.trace ?? null })
+  const log = options.log.child({
+    name: run.name,
+    runId: run.id,
+    attempt: run.attempt,
+    ...observation?.logFields,
+  })
   log.info({ trigger: run.trigger, scheduledFor: run.scheduledFor ?? undefined }, 'job run started')
 
-  const result = await executeRun({
-    ...options,
-    log,
-    signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
-    enqueue: options.queue.enqueue,
-    keepProgress: async (progress) => {
-      await keepProgress(database, workerId, run.id, progress)
-      options.onProgress?.()
-    },
-  })
+  const execute = () =>
+    executeRun({
+      ...options,
+      log,
+      signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
+      enqueue: options.queue.enqueue,
+      keepProgress: async (progress) => {
+        await keepProgress(database, workerId, run.id, progress)
+        options.onProgress?.()
+      },
+    })
+  const result = await (observation ? observation.within(execute) : execute())
   cancellations.forget(run.id)
   const settlement = toSettlement(run, delivery, result, now())
   const outcome = await settler.settle(settlement)
 
+  const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
+  observation?.ended(toEnding(settlement, outcome, durationMs))
   if (outcome.kind === 'lost') {
     log.warn('job run lost: another worker has ended it')
   } else {
-    const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
     const level = settlement.failure ? 'error' : 'info'
     log[level](
       { status: settlement.status, durationMs, details: outcome.details },
@@ -66,6 +80,13 @@ export async function performRun(options: PerformOptions): Promise<Performance> 
     )
   }
   return { settlement, outcome }
+}
+
+function toEnding({ failure }: Settlement, outcome: SettleOutcome, durationMs: number): RunEnding {
+  if (outcome.kind === 'lost') return { kind: 'lost', durationMs }
+  const { details } = outcome
+  if (failure === null) return { kind: 'success', durationMs, details }
+  return { kind: 'failed', durationMs, details, code: failure.error.code }
 }
 
 function toSettlement(

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Connection, Database } from '../queue/database.ts'
 import type { AfterFailure, Queue } from '../queue/queue.ts'
+import type { Observers } from './combineObservers.ts'
 import { isAliveSql } from '../queue/isAliveSql.ts'
 
 export interface LostRun {
@@ -10,6 +11,8 @@ export interface LostRun {
   attempt: number
   queueJobId: string | null
   workerId: string
+  dryRun: boolean
+  startedAt: Date
 }
 
 /** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
@@ -22,7 +25,8 @@ const MAX_LOST_ATTEMPTS = 25
  * (session.ts); PostgreSQL lets it go with the connection, within milliseconds of a SIGKILL.
  */
 const LOST_RUNS_SQL = `
-  select run."id", run."name", run."attempt", run."queueJobId", run."workerId"
+  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun",
+         run."startedAt"
   from "JobRun" run
     left join "JobWorker" worker on worker."id" = run."workerId"
   where run."status" = 'running' and run."workerId" <> $1
@@ -52,6 +56,7 @@ export async function rescueLostRuns(options: {
   workerId: string
   log: Logger
   now: () => Date
+  observers?: Observers | undefined
 }): Promise<LostRun[]> {
   const { database, queue, workerId, log, now } = options
   const rescued: LostRun[] = []
@@ -68,8 +73,10 @@ export async function rescueLostRuns(options: {
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
-  for (const { id, name, attempt, workerId: lostWorkerId } of rescued) {
+  for (const run of rescued) {
+    const { id, name, attempt, workerId: lostWorkerId } = run
     log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')
+    options.observers?.runRescued(run)
   }
   return rescued
 }

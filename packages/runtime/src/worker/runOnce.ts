@@ -1,10 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
-import type { Details, Handler, Job, JobsPrismaClient, TransactionOf } from '../contract/index.ts'
+import type {
+  Details,
+  Handler,
+  Job,
+  JobsPrismaClient,
+  TraceEnqueue,
+  TransactionOf,
+} from '../contract/index.ts'
 import { createCancellations } from './createCancellations.ts'
+import { combineObservers } from './combineObservers.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
+import type { WorkerObserver } from './observer.ts'
 import { performRun } from './performRun.ts'
 import { createQueue, type Delivery } from '../queue/queue.ts'
 import { findLostRuns, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
@@ -25,6 +34,10 @@ export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> 
   /** Who asks for it. */
   actor?: string
   log: Logger
+  /** Told of the run, and of those that it rescues. Default: none. */
+  observers?: readonly WorkerObserver[]
+  /** Traces what the handler enqueues. Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
   signal?: AbortSignal
   now?: () => Date
 }
@@ -69,7 +82,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     log,
   })
   const session = createSession({ url: databaseUrl, database, workerId, log })
-  const queue = createQueue({ database, session, log, supervise: false })
+  const { traceEnqueue } = options
+  const observers = combineObservers(options.observers ?? [], log)
+  const queue = createQueue({ database, session, log, supervise: false, traceEnqueue })
   const cancellations = createCancellations({ database, session, workerId })
   let delivery: Delivery | null = null
   let run: NewRun = {
@@ -97,7 +112,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     // the grace: after a restart of PostgreSQL those who live have to come back first.
     if (!isRecorded && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
-      await rescueLostRuns({ database, queue, workerId, log, now })
+      await rescueLostRuns({ database, queue, workerId, log, now, observers })
       isRecorded = await record()
     }
     if (!isRecorded) {
@@ -148,11 +163,13 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       handler: options.handler,
       payload: delivery === null ? options.payload : delivery.envelope.payload,
       prisma: options.prisma,
-      settler: createSettler({ database, queue, workerId, log }),
+      settler: createSettler({ database, queue, workerId, log, observers }),
       cancellations,
       database,
       queue,
       approvedRows: null,
+      trace: delivery?.envelope.trace,
+      observers,
       workerId,
       log,
       now,

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import { nextTick, type ScheduledJob } from '../contract/index.ts'
 import type { Connection, Database } from '../queue/database.ts'
+import type { Observers } from './combineObservers.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -26,6 +27,7 @@ export interface SchedulerOptions {
   now: () => Date
   /** Called for each job whose ticks this worker has decided. */
   onTick?: (name: string) => void
+  observers?: Observers | undefined
   clock?: Clock
 }
 
@@ -107,10 +109,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const won = await database.transaction((tx) => claimTicks(tx, candidates, instant))
     const lost: Plan[] = []
     for (const plan of due) {
-      const cursor = won.get(plan.job.name)
+      const { name } = plan.job
+      const cursor = won.cursors.get(name)
       if (cursor) {
         advance(plan, cursor)
-        options.onTick?.(plan.job.name)
+        options.onTick?.(name)
+        options.observers?.ticksDecided(
+          name,
+          won.ticks.filter((tick) => tick.name === name),
+          instant,
+        )
       } else lost.push(plan)
     }
     if (lost.length > 0) await refresh(lost)
@@ -133,7 +141,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     tx: Connection,
     candidates: { plan: Plan; due: DueTicks }[],
     instant: Date,
-  ): Promise<Map<string, Date>> {
+  ): Promise<{ cursors: Map<string, Date>; ticks: LedgerEntry[] }> {
     const { rows } = await tx.query<ScheduleRow>(CLAIM_SQL, [
       candidates.map(({ plan }) => plan.job.name),
       candidates.map(({ plan }) => plan.cursor),
@@ -158,7 +166,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         entries.push({ ...decision, name, queueJobId })
       }
     }
-    for (const { name, scheduledFor, queueJobId } of await writeLedger(tx, workerId, entries)) {
+    const ticks = await writeLedger(tx, workerId, entries)
+    for (const { name, scheduledFor, queueJobId } of ticks) {
       if (queueJobId === null) continue
       const envelope = {
         payload: {},
@@ -167,7 +176,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       } as const
       await queue.send(tx, name, envelope, { id: queueJobId })
     }
-    return new Map(rows.map(({ name, cursor }) => [name, cursor]))
+    return { cursors: new Map(rows.map(({ name, cursor }) => [name, cursor])), ticks }
   }
 
   async function refresh(stale: readonly Plan[]): Promise<void> {
@@ -251,14 +260,14 @@ async function writeLedger(
   tx: Connection,
   workerId: string,
   entries: readonly LedgerEntry[],
-): Promise<Pick<LedgerEntry, 'name' | 'scheduledFor' | 'queueJobId'>[]> {
-  const { rows } = await tx.query<Pick<LedgerEntry, 'name' | 'scheduledFor' | 'queueJobId'>>(
+): Promise<LedgerEntry[]> {
+  const { rows } = await tx.query<Pick<LedgerEntry, 'name' | 'scheduledFor'>>(
     `insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "queueJobId", "count", "through", "workerId")
      select name, "scheduledFor", outcome::"TickOutcome", reason, "queueJobId", count, through, $8
      from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::int[], $7::timestamptz[])
        as tick(name, "scheduledFor", outcome, reason, "queueJobId", count, through)
      on conflict do nothing
-     returning "name", "scheduledFor", "queueJobId"`,
+     returning "name", "scheduledFor"`,
     [
       entries.map(({ name }) => name),
       entries.map(({ scheduledFor }) => scheduledFor),
@@ -270,7 +279,10 @@ async function writeLedger(
       workerId,
     ],
   )
-  return rows
+  const key = ({ name, scheduledFor }: Pick<LedgerEntry, 'name' | 'scheduledFor'>) =>
+    `${name} ${scheduledFor.getTime()}`
+  const written = new Set(rows.map(key))
+  return entries.filter((entry) => written.has(key(entry)))
 }
 
 /** A run is under way (also one that did not come from the queue), or work for one waits. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Details } from '../contract/index.ts'
+import type { Observers } from './combineObservers.ts'
 import type { Connection, Database } from '../queue/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
@@ -36,6 +37,7 @@ export function createSettler(options: {
   queue: Queue
   workerId: string
   log: Logger
+  observers?: Observers | undefined
 }): Settler {
   const { database, queue, workerId, log } = options
   const waiting: Waiting[] = []
@@ -56,6 +58,7 @@ export function createSettler(options: {
             group.map(({ settlement }) => settlement),
           ),
         )
+        options.observers?.runsSettled(group.length)
         for (const { settlement, resolve } of group) {
           const ended = details.get(settlement.id)
           resolve(ended === undefined ? { kind: 'lost' } : { kind: 'settled', details: ended })
