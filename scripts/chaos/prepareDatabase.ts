@@ -45,6 +45,18 @@ export async function prepareDatabase(
 export async function createChaosTables(database: Connection): Promise<void> {
   await database.query(`
     create table "ChaosEnqueue" ("queueJobId" uuid primary key);
+    -- What is completed leaves the queue; what was ever in it is seen here, whoever put it there.
+    create table "ChaosWork" ("id" uuid primary key, "name" text not null);
+    create function chaos_note() returns trigger language plpgsql as $$
+      begin
+        insert into "ChaosWork" values (new.id, new.name) on conflict do nothing;
+        return null;
+      end
+    $$;
+    create trigger chaos_note after insert on pgboss.job for each row execute function chaos_note();
+    create view "ChaosJob" as
+      select work."id", work."name", coalesce(job.state::text, 'completed') as state
+      from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name";
     create table "ChaosEffect" ("queueJobId" uuid primary key, "runId" uuid not null);
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
     create index on "ChaosRow" ("id") where "sweptBy" is null;

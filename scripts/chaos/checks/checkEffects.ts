@@ -4,7 +4,7 @@ import { numbers } from './checkTickJobs.ts'
 export const checkEffects: Check = async (database, { schedules }) => {
   const names = ['effect', ...schedules.map(({ name }) => name)]
   const { rows } = await database.query<Record<'jobs' | 'open' | 'without' | 'strays', string>>(
-    `with job as (select id, state::text from pgboss.job where name = any($1))
+    `with job as (select id, state from "ChaosJob" where name = any($1))
      select count(*) filter (where job.id is not null) as jobs,
             count(*) filter (where state <> 'completed') as open,
             count(*) filter (where effect."queueJobId" is null) as without,

@@ -4,7 +4,7 @@ import { numbers } from './checkTickJobs.ts'
 /** Work exists where its transaction's other row does, and only there. */
 export const checkEnqueue: Check = async (database, { load }) => {
   const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
-    `with job as (select id from pgboss.job where name = 'effect')
+    `with job as (select id from "ChaosJob" where name = 'effect')
      select count(*) filter (where job.id is not null and "queueJobId" is not null) as both,
             count(*) filter (where job.id is null or "queueJobId" is null) as alone,
             (select count(*) from unnest($1::uuid[]) committed(id)

@@ -9,7 +9,7 @@ export const checkSuccesses: Check = async (database) => {
     )
     select (select count(*) from successes where n > 0) as done,
            (select count(*) from successes where n > 1) as twice,
-           (select count(*) from pgboss.job left join successes on successes."queueJobId" = job.id
+           (select count(*) from "ChaosJob" job left join successes on successes."queueJobId" = job.id
             where (job.state = 'completed') <> (coalesce(n, 0) > 0)) as without,
            (select coalesce(max(attempts), 0) from successes) as most`)
   const { done, twice, without, most } = numbers(rows[0])

@@ -5,7 +5,7 @@ export const checkTickJobs: Check = async (database, { schedules }) => {
   const names = schedules.map(({ name }) => name)
   const { rows } = await database.query<Record<'ticks' | 'without' | 'strays' | 'open', string>>(
     `with tick as (select * from "JobTick" where "name" = any($1)),
-          job as (select id, name, state::text from pgboss.job where name = any($1))
+          job as (select id, name, state from "ChaosJob" where name = any($1))
      select (select count(*) from tick where outcome = 'enqueued') as ticks,
             (select count(*) from tick left join job on job.id = tick."queueJobId" and job.name = tick."name"
              where (tick.outcome = 'enqueued') <> (job.id is not null)) as without,

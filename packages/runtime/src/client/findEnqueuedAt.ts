@@ -1,6 +1,9 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 
-/** When a piece of work was put into the queue; null when the queue does not know it, or knows it no more. */
+/**
+ * When a piece of work was put into the queue. What is completed has left it; then the id tells, to the
+ * millisecond, by the clock of whoever enqueued it. Null when that is not one of ours.
+ */
 export async function findEnqueuedAt(
   tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
   name: string,
@@ -11,5 +14,11 @@ export async function findEnqueuedAt(
     name,
     queueJobId,
   )
-  return found?.enqueuedAt ?? null
+  return found?.enqueuedAt ?? readTime(queueJobId)
+}
+
+/** RFC 9562: version 7 begins with 48 bits of milliseconds. */
+function readTime(id: string): Date | null {
+  const digits = id.replaceAll('-', '')
+  return digits[12] === '7' ? new Date(Number.parseInt(digits.slice(0, 12), 16)) : null
 }

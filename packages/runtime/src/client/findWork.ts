@@ -10,7 +10,7 @@ export type WorkState =
   /** Given up; see dead letters. */
   | { kind: 'failed'; errorCode: string }
 
-/** Null when the queue does not know it, or knows it no more: completed work is kept for a week. */
+/** Null when nobody knows it, or knows it no more: completed work is known as long as its run is kept. */
 export async function findWork(
   tx: PrismaTransactionLike,
   job: Pick<Job, 'name'>,
@@ -26,9 +26,14 @@ export async function findManyWork(
   queueJobIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
   if (queueJobIds.length === 0) return new Map()
+  // What is completed has left the queue, and its run remains. One statement sees both at the same moment.
   const rows = await tx.$queryRawUnsafe<QueueRow[]>(
     `select id::text as "id", state::text as "state", start_after as "startAfter", output ->> 'code' as "errorCode"
-     from pgboss.job where name = $1 and id = any($2::uuid[])`,
+     from pgboss.job where name = $1 and id = any($2::uuid[])
+     union all
+     select run."queueJobId"::text, 'completed', run."endedAt", null
+     from "JobRun" run
+     where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'`,
     job.name,
     queueJobIds,
   )

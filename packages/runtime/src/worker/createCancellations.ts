@@ -1,29 +1,33 @@
 import { JobError } from '../contract/index.ts'
+import type { Abort } from './createAbort.ts'
 import { CANCEL_CHANNEL } from '../queue/channels.ts'
 import type { Database } from '../queue/database.ts'
 import type { Session } from '../queue/session.ts'
 
 export interface Cancellations {
   start(): Promise<void>
-  /** Aborted when somebody cancels that run; valid until the run is forgotten. */
-  signalFor(runId: string): AbortSignal
+  /** Aborts the run when somebody cancels it or another worker has taken it over, until it is forgotten. */
+  watch(runId: string, abort: Abort): void
   forget(runId: string): void
   /** Finds what a notification did not tell: one may be lost with the connection. */
   check(): Promise<void>
+  /** Aborts all runs: those that are watched and those that will be. */
+  abortAll(reason: unknown): void
 }
 
-/** Carries the wish of another process to stop a run to the signal of its handler. */
+/** Carries the wish to stop a run, of another process or of its own, to the run. */
 export function createCancellations(options: {
   database: Database
   session: Session
   workerId: string
 }): Cancellations {
   const { database, session, workerId } = options
-  const controllers = new Map<string, AbortController>()
+  const watched = new Map<string, Abort>()
+  let ending: { reason: unknown } | null = null
 
   async function check(): Promise<void> {
-    if (controllers.size === 0) return
-    const asked = [...controllers.keys()]
+    if (watched.size === 0) return
+    const asked = [...watched.keys()]
     const { rows } = await database.query<{
       id: string
       isCancelled: boolean
@@ -36,29 +40,30 @@ export function createCancellations(options: {
     const own = new Set(rows.map(({ id }) => id))
     for (const id of asked) {
       if (!own.has(id))
-        controllers
-          .get(id)
-          ?.abort(new JobError('run_lost', 'The run was taken over by another worker'))
+        watched.get(id)?.abort(new JobError('run_lost', 'The run was taken over by another worker'))
     }
     for (const { id, isCancelled, cancelRequestedBy } of rows) {
       if (!isCancelled) continue
       const by = cancelRequestedBy ?? 'somebody'
       const reason = new JobError('cancelled', `Cancelled by ${by}`, { retryable: false })
-      controllers.get(id)?.abort(reason)
+      watched.get(id)?.abort(reason)
     }
   }
 
   return {
     async start() {
       const look = () => void check().catch(() => undefined)
-      await session.listen(CANCEL_CHANNEL, (runId) => controllers.has(runId) && look(), look)
+      await session.listen(CANCEL_CHANNEL, (runId) => watched.has(runId) && look(), look)
     },
-    signalFor(runId) {
-      const controller = new AbortController()
-      controllers.set(runId, controller)
-      return controller.signal
+    watch(runId, abort) {
+      watched.set(runId, abort)
+      if (ending) abort.abort(ending.reason)
     },
-    forget: (runId) => void controllers.delete(runId),
+    forget: (runId) => void watched.delete(runId),
     check,
+    abortAll(reason) {
+      ending ??= { reason }
+      for (const abort of watched.values()) abort.abort(reason)
+    },
   }
 }

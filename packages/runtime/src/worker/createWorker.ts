@@ -16,7 +16,7 @@ import { combineObservers } from './combineObservers.ts'
 import { createCancellations } from './createCancellations.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
-import { DRAINED, performRun } from './performRun.ts'
+import { DRAINED, performRun, type RunServices } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
@@ -99,7 +99,18 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   })
   const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, workerId: id })
-  const abort = new AbortController()
+  const services: RunServices = {
+    prisma,
+    settler,
+    cancellations,
+    database,
+    queue,
+    workerId: id,
+    log,
+    now,
+    observers,
+    onProgress: (run) => announcer.run(run),
+  }
   const running = new Set<Promise<void>>()
   const lanes = new Map<string, Lane>()
   for (const job of jobs) {
@@ -125,25 +136,14 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
 
   async function execute(job: Job, { run, delivery }: Claim): Promise<void> {
     announcer.run(run)
-    await performRun({
+    await performRun(services, {
       run,
       delivery,
       job,
       handler: handlers[job.name as keyof typeof handlers] as never,
       payload: delivery.envelope.payload,
-      prisma,
-      settler,
-      cancellations,
-      database,
-      queue,
       approvedRows: delivery.envelope.approvedRows ?? null,
-      workerId: id,
-      log,
-      now,
-      signal: abort.signal,
       trace: delivery.envelope.trace,
-      observers,
-      onProgress: () => announcer.run(run),
     })
     announcer.run(run)
   }
@@ -190,7 +190,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   }
 
   function abortRuns(): void {
-    abort.abort(new JobError(DRAINED, 'The worker is shutting down; the work is given back'))
+    cancellations.abortAll(
+      new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
+    )
   }
 
   return {

@@ -12,6 +12,7 @@ import {
   type RunInfo,
 } from '../contract/index.ts'
 import { checkGuard } from './checkGuard.ts'
+import type { Abort } from './createAbort.ts'
 import { createProgress, type Progress } from './createProgress.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
@@ -24,10 +25,11 @@ export interface ExecuteOptions {
   payload: unknown
   prisma: JobsPrismaClient
   workerId: string
-  log: Logger
+  /** The run's own; asked for once, by a handler that logs. */
+  openLog: () => Logger
   now: () => Date
-  /** Aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
-  signal: AbortSignal
+  /** Also aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
+  abort: Abort
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
   keepProgress: (progress: Progress) => Promise<void>
@@ -45,7 +47,7 @@ const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 
 /** Runs one handler to its end. Every way in which it can end is a result; it never throws. */
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
-  const { run, job, handler, prisma, signal: outside } = options
+  const { run, job, handler, prisma, abort } = options
   const parsed = job.payload.safeParse(options.payload ?? {})
   if (!parsed.success) {
     const message = describePayloadError(parsed.error)
@@ -57,30 +59,32 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     }
   }
 
-  const timeout = new AbortController()
   const timer = setTimeout(
-    () => timeout.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
+    () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
     job.timeoutMs,
   )
-  const signal = AbortSignal.any([outside, timeout.signal])
-
-  const progress = createProgress(options.keepProgress)
+  // Most runs are too short to report any, and log nothing of their own.
+  let progress: ReturnType<typeof createProgress> | undefined
+  let log: Logger | undefined
   // What a dry run has counted; a real one counts in its row, batch by batch.
   const rehearsed: Counts = {}
   // What the guard found.
   const facts: Details = {}
 
   const call = (transactions: Transactions) =>
-    untilAborted(
-      signal,
+    untilAborted(abort, () =>
       (handler as Handler<unknown, unknown>)({
         run,
         payload: parsed.data,
-        signal,
-        log: options.log,
+        get signal() {
+          return abort.signal
+        },
+        get log() {
+          return (log ??= options.openLog())
+        },
         now: options.now,
         batch: (work) => {
-          signal.throwIfAborted()
+          if (abort.isAborted) throw abort.reason
           return transactions.batch(work) as never
         },
         guard: async (count) => {
@@ -96,7 +100,10 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
           }
         },
         enqueue: options.enqueue,
-        progress: (done, total) => progress.report({ done, total: total ?? null }),
+        progress: (done, total) => {
+          progress ??= createProgress(options.keepProgress)
+          progress.report({ done, total: total ?? null })
+        },
       }),
     )
 
@@ -117,7 +124,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     }
   } finally {
     clearTimeout(timer)
-    await progress.stop()
+    await progress?.stop()
   }
 }
 
@@ -187,25 +194,23 @@ async function rehearse(
 }
 
 /**
- * The handler's own end; or, once the signal is aborted and the handler has had its chance to notice,
- * the reason. A handler that goes on regardless can commit no further batch: its run has ended.
+ * The handler's own end; or, once the run is aborted and the handler has had its chance to notice, the
+ * reason. A handler that goes on regardless can commit no further batch: its run has ended.
  */
-async function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
+async function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise<Value> {
   let timer: NodeJS.Timeout | undefined
-  let onAbort: () => void = () => undefined
-  const givenUp = new Promise<never>((_, reject) => {
-    onAbort = () => (timer = setTimeout(() => reject(signal.reason), ABORT_GRACE_MS))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
   try {
-    return await Promise.race([work, givenUp])
+    return await new Promise<Value>((resolve, reject) => {
+      abort.onAbort(() => {
+        timer = setTimeout(() => reject(abort.reason as Error), ABORT_GRACE_MS)
+      })
+      start().then(resolve, reject)
+    })
   } catch (error) {
     // A handler that stops because it was told to usually throws something of its own.
-    throw signal.aborted ? signal.reason : error
+    throw abort.isAborted ? abort.reason : error
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
-    work.catch(() => undefined)
+    abort.onAbort(null)
   }
 }

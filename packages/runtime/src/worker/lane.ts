@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { v7 as uuid } from 'uuid'
 import type { Job } from '../contract/index.ts'
 import type { Observers } from './combineObservers.ts'
 import type { Database } from '../queue/database.ts'
+import { createIds } from '../queue/createIds.ts'
 import type { Delivery, Queue } from '../queue/queue.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
 import { endEarlierAttempts, exclusiveKey, recordRuns, type NewRun } from './runs.ts'
@@ -37,38 +37,54 @@ export interface LaneOptions {
 }
 
 const MAX_CLAIM = 500
+/** At once, while there is more than one claim can take. */
+const MAX_CLAIMS = 2
 const RETRY_MAX_MS = 5_000
 
 export function createLane(options: LaneOptions): Lane {
   const { job, database, queue, workerId, log, now, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
+  // The second claim is under way in PostgreSQL while this process records what the first has brought.
+  const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
-  let stopped = false
-  let loop: Promise<void> = Promise.resolve()
+  let claimed = 0
+  // Until it is started.
+  let stopped = true
+  const underWay = new Set<Promise<void>>()
   // A wake-up while a claim is under way is remembered: the claim may have looked too early.
   let woken = true
-  let resume: () => void = () => undefined
+  let hasBacklog = false
+  let failures = 0
   let alarm: NodeJS.Timeout | undefined
 
-  async function run(): Promise<void> {
-    let failures = 0
-    while (!stopped) {
-      if (!woken || running >= concurrency) {
-        await new Promise<void>((resolve) => (resume = resolve))
-        continue
-      }
-      woken = false
-      try {
-        const { claims, mayBeMore } = await claim(Math.min(concurrency - running, MAX_CLAIM))
-        failures = 0
-        if (claims.length > 0) options.observers?.workClaimed(job.name, claims.length)
-        for (const each of claims) begin(each)
-        if (mayBeMore) woken = true
-      } catch (error) {
-        log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
-        woken = true
-        await delay(Math.min(50 * 2 ** failures++, RETRY_MAX_MS))
-      }
+  function pump(): void {
+    while (!stopped && woken && underWay.size < maxClaims && running + claimed < concurrency) {
+      woken = hasBacklog
+      const room = Math.min(concurrency - running - claimed, MAX_CLAIM)
+      claimed += room
+      const taking = take(room).finally(() => {
+        underWay.delete(taking)
+        pump()
+      })
+      underWay.add(taking)
+    }
+  }
+
+  async function take(room: number): Promise<void> {
+    try {
+      const { claims, mayBeMore } = await claim(room)
+      failures = 0
+      if (claims.length > 0) options.observers?.workClaimed(job.name, claims.length)
+      for (const each of claims) begin(each)
+      hasBacklog = mayBeMore
+      if (mayBeMore) woken = true
+    } catch (error) {
+      log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
+      hasBacklog = false
+      woken = true
+      await delay(Math.min(50 * 2 ** failures++, RETRY_MAX_MS))
+    } finally {
+      claimed -= room
     }
   }
 
@@ -91,9 +107,14 @@ export function createLane(options: LaneOptions): Lane {
         if (job.rateLimit !== null) {
           await chargeAllowance(tx, job.name, job.rateLimit, deliveries.length)
         }
-        claims = deliveries.map((delivery) => ({ delivery, run: newRun(delivery) }))
+        const ids = createIds(deliveries.length)
+        const startedAt = now()
+        claims = deliveries.map((delivery, index) => ({
+          delivery,
+          run: newRun(ids[index]!, startedAt, delivery),
+        }))
         const runs = claims.map(({ run: each }) => each)
-        await endEarlierAttempts(tx, runs, now())
+        await endEarlierAttempts(tx, runs, startedAt)
         const recorded = await recordRuns(tx, workerId, runs)
         if (recorded.size < claims.length) throw new AlreadyRunning()
       })
@@ -114,7 +135,7 @@ export function createLane(options: LaneOptions): Lane {
 
   function wake(): void {
     woken = true
-    resume()
+    pump()
   }
 
   /**
@@ -136,14 +157,18 @@ export function createLane(options: LaneOptions): Lane {
     return false
   }
 
-  function newRun({ queueJobId, attempt, envelope }: Delivery): NewRun {
+  function newRun(
+    id: string,
+    startedAt: Date,
+    { queueJobId, attempt, envelope }: Delivery,
+  ): NewRun {
     return {
-      id: uuid(),
+      id,
       name: job.name,
       trigger: envelope.trigger,
       attempt,
       scheduledFor: envelope.scheduledFor === undefined ? null : new Date(envelope.scheduledFor),
-      startedAt: now(),
+      startedAt,
       dryRun: envelope.dryRun ?? false,
       actor: envelope.actor ?? null,
       reason: envelope.reason ?? null,
@@ -156,20 +181,20 @@ export function createLane(options: LaneOptions): Lane {
     running++
     void execute(claimed).finally(() => {
       running--
-      resume()
+      pump()
     })
   }
 
   return {
     start() {
-      loop = run()
+      stopped = false
+      pump()
     },
     wake,
     async stop() {
       stopped = true
       clearTimeout(alarm)
-      resume()
-      await loop
+      await Promise.all(underWay)
     },
   }
 }

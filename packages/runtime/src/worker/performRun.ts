@@ -1,15 +1,31 @@
-import type { Handler, Job, JobsPrismaClient, TraceContext } from '../contract/index.ts'
 import type { Logger } from 'pino'
+import type { Handler, Job, JobsPrismaClient, TraceContext } from '../contract/index.ts'
 import type { Database } from '../queue/database.ts'
+import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
+import { createAbort } from './createAbort.ts'
 import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
-import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import type { RunEnding } from './observer.ts'
 import { keepProgress, type NewRun } from './runs.ts'
 import type { Settlement, SettleOutcome, Settler } from './settler.ts'
 
-export interface PerformOptions {
+/** What all runs of a process share. */
+export interface RunServices {
+  prisma: JobsPrismaClient
+  settler: Settler
+  cancellations: Cancellations
+  database: Database
+  queue: Pick<Queue, 'enqueue'>
+  workerId: string
+  log: Logger
+  now: () => Date
+  observers?: Observers | undefined
+  /** Called whenever a run's progress was kept. */
+  onProgress?: (run: NewRun) => void
+}
+
+export interface RunWork {
   /** Already recorded. */
   run: NewRun
   /** The queue's side of it, or null when it did not come from there. */
@@ -17,22 +33,10 @@ export interface PerformOptions {
   job: Job
   handler: Handler<never, never>
   payload: unknown
-  prisma: JobsPrismaClient
-  settler: Settler
-  cancellations: Cancellations
-  database: Database
-  queue: Pick<Queue, 'enqueue'>
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
-  workerId: string
-  log: Logger
-  now: () => Date
-  signal: AbortSignal
   /** Where the work was enqueued, if that was traced. */
-  trace?: TraceContext | undefined
-  observers?: Observers | undefined
-  /** Called whenever progress was kept. */
-  onProgress?: () => void
+  trace: TraceContext | undefined
 }
 
 export interface Performance {
@@ -41,41 +45,54 @@ export interface Performance {
 }
 
 /** A recorded run's way from its first log line to its last, whoever started it. */
-export async function performRun(options: PerformOptions): Promise<Performance> {
-  const { run, delivery, settler, cancellations, database, workerId, now } = options
-  const observation = options.observers?.runStarted({ ...run, trace: options.trace ?? null })
-  const log = options.log.child({
+export async function performRun(services: RunServices, work: RunWork): Promise<Performance> {
+  const { settler, cancellations, log, now } = services
+  const { run } = work
+  const observation = services.observers?.runStarted({ ...run, trace: work.trace ?? null })
+  const fields = {
     name: run.name,
     runId: run.id,
     attempt: run.attempt,
     ...observation?.logFields,
-  })
-  log.info({ trigger: run.trigger, scheduledFor: run.scheduledFor ?? undefined }, 'job run started')
+  }
+  log.info(
+    { ...fields, trigger: run.trigger, scheduledFor: run.scheduledFor ?? undefined },
+    'job run started',
+  )
 
+  const abort = createAbort()
+  cancellations.watch(run.id, abort)
   const execute = () =>
     executeRun({
-      ...options,
-      log,
-      signal: AbortSignal.any([options.signal, cancellations.signalFor(run.id)]),
-      enqueue: options.queue.enqueue,
+      run,
+      job: work.job,
+      handler: work.handler,
+      payload: work.payload,
+      approvedRows: work.approvedRows,
+      prisma: services.prisma,
+      workerId: services.workerId,
+      now,
+      abort,
+      openLog: () => log.child(fields),
+      enqueue: services.queue.enqueue,
       keepProgress: async (progress) => {
-        await keepProgress(database, workerId, run.id, progress)
-        options.onProgress?.()
+        await keepProgress(services.database, services.workerId, run.id, progress)
+        services.onProgress?.(run)
       },
     })
   const result = await (observation ? observation.within(execute) : execute())
   cancellations.forget(run.id)
-  const settlement = toSettlement(run, delivery, result, now())
+  const settlement = toSettlement(run, work.delivery, result, now())
   const outcome = await settler.settle(settlement)
 
   const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
   observation?.ended(toEnding(settlement, outcome, durationMs))
   if (outcome.kind === 'lost') {
-    log.warn('job run lost: another worker has ended it')
+    log.warn(fields, 'job run lost: another worker has ended it')
   } else {
     const level = settlement.failure ? 'error' : 'info'
     log[level](
-      { status: settlement.status, durationMs, details: outcome.details },
+      { ...fields, status: settlement.status, durationMs, details: outcome.details },
       'job run finished',
     )
   }

@@ -14,7 +14,7 @@ import { combineObservers } from './combineObservers.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
 import type { WorkerObserver } from './observer.ts'
-import { performRun } from './performRun.ts'
+import { performRun, type RunServices } from './performRun.ts'
 import { createQueue, type Delivery } from '../queue/queue.ts'
 import { findLostRuns, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
@@ -104,6 +104,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await session.start()
     await queue.start([job], () => undefined)
     await cancellations.start()
+    const abort = () => cancellations.abortAll(options.signal?.reason)
+    if (options.signal?.aborted) abort()
+    else options.signal?.addEventListener('abort', abort, { once: true })
     let isRecorded = await record()
     if (options.deadLetter !== undefined && delivery === null) {
       return { kind: 'noDeadLetter', queueJobId: options.deadLetter }
@@ -156,24 +159,25 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   }
 
   async function execute(): Promise<RunOnceResult> {
-    const { settlement, outcome } = await performRun({
-      run,
-      delivery,
-      job,
-      handler: options.handler,
-      payload: delivery === null ? options.payload : delivery.envelope.payload,
+    const services: RunServices = {
       prisma: options.prisma,
       settler: createSettler({ database, queue, workerId, log, observers }),
       cancellations,
       database,
       queue,
-      approvedRows: null,
-      trace: delivery?.envelope.trace,
-      observers,
       workerId,
       log,
       now,
-      signal: options.signal ?? new AbortController().signal,
+      observers,
+    }
+    const { settlement, outcome } = await performRun(services, {
+      run,
+      delivery,
+      job,
+      handler: options.handler,
+      payload: delivery === null ? options.payload : delivery.envelope.payload,
+      approvedRows: null,
+      trace: delivery?.envelope.trace,
     })
     if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
     const { id, name, dryRun, startedAt } = run

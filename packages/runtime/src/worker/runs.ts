@@ -1,5 +1,6 @@
 import type { Counts, Details, Job, JobTrigger } from '../contract/index.ts'
 import type { Connection } from '../queue/database.ts'
+import { toColumn } from '../queue/toColumn.ts'
 
 /** A run that is about to start. */
 export interface NewRun {
@@ -34,7 +35,7 @@ export async function recordRuns(
   workerId: string,
   runs: readonly NewRun[],
 ): Promise<Set<string>> {
-  const column = <Key extends keyof NewRun>(key: Key) => runs.map((run) => run[key])
+  const column = (key: keyof NewRun) => toColumn(runs.map((run) => run[key]))
   const { rows } = await tx.query<{ id: string }>(
     `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor",
                            "reason", "queueJobId", "exclusiveKey", "workerId")
@@ -107,16 +108,20 @@ export async function endRuns(
     `update "JobRun" run
      set "status" = ended.status::"JobRunStatus",
          "endedAt" = ended."endedAt",
-         "details" = nullif(coalesce(run."details", '{}') || coalesce(ended.details::jsonb, '{}'), '{}')
+         "details" = coalesce(run."details" || ended.details::jsonb, run."details", ended.details::jsonb)
      from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) as ended(id, status, "endedAt", details)
      where run."id" = ended.id and run."status" = 'running' and run."workerId" = $1
      returning run."id", run."details"`,
     [
       workerId,
-      ends.map(({ id }) => id),
-      ends.map(({ status }) => status),
-      ends.map(({ endedAt }) => endedAt),
-      ends.map(({ details }) => (details === null ? null : JSON.stringify(details))),
+      toColumn(ends.map(({ id }) => id)),
+      toColumn(ends.map(({ status }) => status)),
+      toColumn(ends.map(({ endedAt }) => endedAt)),
+      toColumn(
+        ends.map(({ details }) =>
+          details === null || isEmpty(details) ? null : JSON.stringify(details),
+        ),
+      ),
     ],
   )
   return new Map(rows.map(({ id, details }) => [id, details]))
@@ -154,4 +159,9 @@ export const ADD_COUNTS_SQL = `
 /** Counts of a batch as they are stored: a batch that changed nothing is not counted as one. */
 export function countBatch(counts: Counts): Counts {
   return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }
+}
+
+function isEmpty(details: Details): boolean {
+  for (const _ in details) return false
+  return true
 }

@@ -26,6 +26,8 @@ interface Waiting {
 }
 
 const MAX_GROUP = 500
+/** At once, while there are more runs than one group can take. */
+const MAX_GROUPS = 2
 const RETRY_MAX_MS = 5_000
 
 /**
@@ -41,12 +43,11 @@ export function createSettler(options: {
 }): Settler {
   const { database, queue, workerId, log } = options
   const waiting: Waiting[] = []
-  let busy = false
+  let busy = 0
 
   async function work(): Promise<void> {
-    busy = true
     while (waiting.length > 0) await settleGroup(waiting.splice(0, MAX_GROUP))
-    busy = false
+    busy--
   }
 
   async function settleGroup(group: Waiting[]): Promise<void> {
@@ -98,8 +99,8 @@ export function createSettler(options: {
       new Promise((resolve) => {
         waiting.push({ settlement, resolve })
         // Runs that end in the same turn of the event loop share a transaction.
-        if (!busy) {
-          busy = true
+        if (busy === 0 || (busy < MAX_GROUPS && waiting.length >= MAX_GROUP)) {
+          busy++
           setImmediate(() => void work())
         }
       }),

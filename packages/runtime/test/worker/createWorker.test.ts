@@ -11,6 +11,7 @@ import {
 } from '../../src/contract/index.ts'
 import { createWorker, type Worker } from '../../src/worker/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { readWorkStates } from '../readWorkStates.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -94,10 +95,7 @@ async function startWorker(
 }
 
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
-const queueStates = async () =>
-  (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
-    ({ state }) => state,
-  )
+const queueStates = () => readWorkStates(runtime.rows)
 const send = (text: string, n = 0) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, echo, { text, n }))
 

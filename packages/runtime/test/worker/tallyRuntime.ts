@@ -4,6 +4,7 @@ import type pg from 'pg'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
 import type { Job, PayloadOf } from '../../src/contract/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { readWorkStates } from '../readWorkStates.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, tally } from './fixtures/tally.ts'
 
 const PROCESS = new URL('fixtures/tallyProcess.ts', import.meta.url).pathname
@@ -51,10 +52,7 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
     openGate: (attempt: number) => rows('insert into "Gate" values ($1)', [attempt]),
     isRunBy: (worker: SpawnedProcess) => (run: TallyRun) =>
       run.workerId.includes(`:${worker.pid}:`),
-    queueStates: async () =>
-      (await rows<{ state: string }>('select state::text from pgboss.job order by created_on')).map(
-        ({ state }) => state,
-      ),
+    queueStates: () => readWorkStates(rows),
     /** Of each run, what it says it did and what it did: where the two differ. */
     miscounted: () =>
       rows(

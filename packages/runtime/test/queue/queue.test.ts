@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import { defineJob } from '../../src/contract/index.ts'
+import { createQueue, type Queue } from '../../src/queue/queue.ts'
+import { createSession, type Session } from '../../src/queue/session.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+
+let runtime: TestRuntime
+let client: JobsClient
+let session: Session
+let queue: Queue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel])
+  const { url, database, log } = runtime
+  client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+  queue = createQueue({ database, session, log, supervise: false })
+  await queue.start([parcel], () => undefined)
+})
+
+afterAll(async () => {
+  await queue.stop()
+  await session.stop()
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('delete from pgboss.job'))
+
+const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {}))
+const take = () => runtime.database.transaction((tx) => queue.take(tx, 'parcel', 10))
+const states = async () =>
+  (await runtime.rows<{ state: string }>('select state::text from pgboss.job order by id')).map(
+    ({ state }) => state,
+  )
+
+describe('completed work', () => {
+  it('leaves the queue, and nothing else does', async () => {
+    await enqueue()
+    await enqueue()
+    const [first] = await take()
+    await enqueue()
+
+    await runtime.database.transaction((tx) => queue.complete(tx, [first!]))
+    expect((await states()).toSorted()).toEqual(['active', 'created'])
+    await runtime.database.transaction((tx) => queue.complete(tx, []))
+    expect(await states()).toHaveLength(2)
+  })
+
+  it('stays when it has been given out again since', async () => {
+    await enqueue()
+    const [stale] = await take()
+    const error = { code: 'flaky', message: '' }
+    await runtime.database.transaction((tx) => queue.fail(tx, [stale!], error, 'redeliver'))
+    await runtime.database.transaction((tx) => queue.complete(tx, [stale!]))
+    expect(await states()).toEqual(['retry'])
+
+    const [fresh] = await take()
+    expect(fresh!.attempt).toBe(2)
+    await runtime.database.transaction((tx) => queue.complete(tx, [stale!]))
+    expect(await states()).toEqual(['active'])
+    await runtime.database.transaction((tx) => queue.complete(tx, [fresh!]))
+    expect(await states()).toEqual([])
+  })
+
+  it('of another job with the same id is left alone', async () => {
+    await enqueue()
+    const [delivery] = await take()
+    await runtime.database.transaction((tx) =>
+      queue.complete(tx, [{ ...delivery!, name: 'letter' }]),
+    )
+    expect(await states()).toEqual(['active'])
+  })
+})

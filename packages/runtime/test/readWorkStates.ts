@@ -1,0 +1,17 @@
+import type { TestRuntime } from './openTestRuntime.ts'
+
+/**
+ * The state of every piece of work, in the order in which it was enqueued: the queue's own word for it, or
+ * `completed` when it has left the queue and a run of it succeeded.
+ */
+export async function readWorkStates(rows: TestRuntime['rows']): Promise<string[]> {
+  const found = await rows<{ state: string }>(
+    `select state from (
+       select id, state::text from pgboss.job
+       union all
+       select distinct "queueJobId", 'completed' from "JobRun" run
+       where "status" = 'success' and not exists (select from pgboss.job where id = run."queueJobId")
+     ) work order by id`,
+  )
+  return found.map(({ state }) => state)
+}
