@@ -1,60 +1,97 @@
-// Measures side by side, in one run, on one PostgreSQL: `pnpm bench [name]…`.
-import { writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+// Measures side by side, in one run, on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
-import { measureRequests, type Latency, type RequestFigures } from './measureRequests.ts'
+import { describeMachine, readCommit } from './describeMachine.ts'
+import { openBench, type OpenBench } from './openBench.ts'
+import { readArguments, UsageError, type BenchArguments } from './readArguments.ts'
+import { storeResult } from './results.ts'
+import type { Scenario } from './scenario.ts'
+import { scenarios } from './scenarios.ts'
+import { WORKSPACE_ROOT } from './startProcess.ts'
+import { reportPlace, writeReport } from './writeReport.ts'
 
-const REPORT = join(import.meta.dirname, '../../../reports/bench.md')
+const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N] [--out FOLDER] [--report-only]
 
-const BENCHES: Record<string, () => Promise<string>> = {
-  requests: async () => renderRequests(await measureRequests()),
-}
+Scenarios: ${scenarios.map(({ name }) => name).join(', ')}; without any, all of them.`
+
+const INTERRUPTED = 130
 
 process.exit(await main(process.argv.slice(2)))
 
-async function main(wanted: string[]): Promise<number> {
-  const unknown = wanted.filter((name) => !Object.hasOwn(BENCHES, name))
-  if (unknown.length > 0) {
-    process.stderr.write(
-      `There is no bench "${unknown.join(', ')}"; there are: ${Object.keys(BENCHES).join(', ')}\n`,
+async function main(args: string[]): Promise<number> {
+  let wanted: BenchArguments
+  try {
+    wanted = readArguments(
+      args,
+      scenarios.map(({ name }) => name),
     )
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`${error.message}\n\n${USAGE}\n`)
     return 2
   }
-  const sections: string[] = []
-  for (const [name, bench] of Object.entries(BENCHES)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue
-    process.stdout.write(`${name}…\n`)
-    const section = await bench()
-    process.stdout.write(`${section}\n`)
-    sections.push(section)
+  const place = reportPlace(wanted.out ?? join(WORKSPACE_ROOT, 'reports'))
+  if (!wanted.reportOnly) {
+    const interrupted = await measure(wanted, place.figures)
+    if (interrupted) return INTERRUPTED
   }
-  const [cpu] = cpus()
-  await writeFile(
-    REPORT,
-    `# Measurements
-
-Written by \`pnpm bench\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} × ${cpu?.model ?? 'unknown'},
-embedded PostgreSQL 18 with its default durability. Each figure is the median of several rounds, in which what is compared
-took turns.
-
-${sections.join('\n')}`,
-  )
-  process.stdout.write('Written to reports/bench.md\n')
+  const { missed } = await writeReport(scenarios, place)
+  process.stdout.write(`Written to ${place.report}; targets missed: ${missed}\n`)
   return 0
 }
 
-function renderRequests(figures: RequestFigures): string {
-  const { rounds, requests, waiting, idle, queued, rendering } = figures
-  const row = (what: string, { p50, p99 }: Latency) =>
-    `| ${what} | ${p50.toFixed(1)} ms | ${p99.toFixed(1)} ms | ${(p99 / idle.p99).toFixed(2)} |`
-  return `## Asking for a PDF while many are waited for
+/** Whether somebody stopped it; what was measured until then is kept. */
+async function measure(wanted: BenchArguments, folder: string): Promise<boolean> {
+  let current = ''
+  const bench = openBench({
+    ...wanted,
+    onProgress: (text) => process.stdout.write(`${current}: ${text}\n`),
+  })
+  let interrupted = false
+  const stop = () => {
+    interrupted = true
+    process.stdout.write('Stopping…\n')
+    void bench.close().finally(() => process.exit(INTERRUPTED))
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  // What is taken away from under a measurement fails somewhere.
+  process.on('unhandledRejection', (error) => {
+    if (!interrupted) throw error
+  })
+  try {
+    for (const scenario of scenarios) {
+      if (wanted.scenarios.length > 0 && !wanted.scenarios.includes(scenario.name)) continue
+      current = scenario.name
+      await measureOne(scenario, bench, wanted, folder)
+    }
+  } catch (error) {
+    if (!interrupted) throw error
+  } finally {
+    await bench.close()
+  }
+  return interrupted
+}
 
-\`POST /api/invoices/:id/pdf\`, ${requests} of them one after the other, ${rounds} rounds.
-
-| | p50 | p99 | p99 to idle |
-|---|---|---|---|
-${row('nothing waits', idle)}
-${row(`${waiting} PDFs wait`, queued)}
-${row(`${waiting} PDFs wait, and a worker on the same machine renders them`, rendering)}
-`
+async function measureOne(
+  scenario: Scenario,
+  bench: OpenBench,
+  { scale, seed }: BenchArguments,
+  folder: string,
+): Promise<void> {
+  const startedAt = performance.now()
+  const figures = await scenario.measure(bench.forScenario(scenario.rounds))
+  const durationMs = Math.round(performance.now() - startedAt)
+  await storeResult(folder, {
+    scenario: scenario.name,
+    measuredAt: new Date().toISOString(),
+    commit: await readCommit(WORKSPACE_ROOT),
+    scale,
+    seed,
+    durationMs,
+    loads: bench.takeLoads(),
+    machine: await describeMachine(),
+    postgres: bench.postgresVersion(),
+    figures,
+  })
+  process.stdout.write(`\n${scenario.render(figures).trim()}\n\n`)
 }

@@ -1,36 +1,93 @@
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { acquireEmbeddedPostgres, createDatabaseClient, migrate } from '@roundsman/db'
+import { acquireEmbeddedPostgres, migrate } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
+import pg from 'pg'
 import { pino } from 'pino'
 
 export const log = pino({ level: 'silent' })
 
-/** A PostgreSQL of its own, as it comes: whatever waits for the disk does so here as well. */
-export async function openServer() {
+/** The one PostgreSQL that everything is measured on. */
+export interface Server {
+  version: string
+  /** Where it writes its log. */
+  logFile: string
+  /**
+   * A new database with our tables in it, whoever is to use it. One that has the name already is dropped.
+   * Returns its URL.
+   */
+  createDatabase(name: string, template?: string): Promise<string>
+  dropDatabase(name: string): Promise<void>
+  /** Statements of the server's owner, in no database of anybody's. */
+  query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]>
+  close(): Promise<void>
+}
+
+const TEMPLATE = 'bench_template'
+
+/** A PostgreSQL as it comes, in a folder of its own: whatever waits for the disk does so here as well. */
+export async function openServer(): Promise<Server> {
   const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-')))
-  // As root, PostgreSQL runs under another account.
-  await chmod(dataDir, 0o755)
-  const { url, release } = await acquireEmbeddedPostgres({ dataDir })
-  await migrate(url)
-  await migrateQueue({ databaseUrl: url, jobs, log })
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'bench',
-    onPoolError: () => undefined,
-    statementTimeoutMs: 600_000,
-  })
-  return {
-    url,
-    prisma,
-    async close() {
-      await prisma.$disconnect()
-      await release()
-      const cluster = await realpath(join(dataDir, 'postgres')).catch(() => dataDir)
-      if (dirname(cluster) !== dataDir) await rm(cluster, { recursive: true, force: true })
-      await rm(dataDir, { recursive: true, force: true })
-    },
+  const remove = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
+  try {
+    // As root, PostgreSQL runs under another account.
+    await chmod(dataDir, 0o755)
+    const postgres = await acquireEmbeddedPostgres({ dataDir })
+    const urlOf = (name: string) => {
+      const url = new URL(postgres.url)
+      url.pathname = `/${name}`
+      return url.href
+    }
+    const query = async <Row extends pg.QueryResultRow>(text: string): Promise<Row[]> =>
+      await withClient(urlOf('postgres'), async (client) => (await client.query<Row>(text)).rows)
+    const dropDatabase = async (name: string) => {
+      await query(`drop database if exists "${name}" with (force)`)
+    }
+    const createDatabase = async (name: string, template = TEMPLATE) => {
+      await dropDatabase(name)
+      // Copied as files, and then written out, so that no round pays for the copy of the one before.
+      await query(`create database "${name}" template "${template}" strategy file_copy`)
+      await query('checkpoint')
+      return urlOf(name)
+    }
+    await query(`create database "${TEMPLATE}"`)
+    await migrate(urlOf(TEMPLATE))
+    await migrateQueue({ databaseUrl: urlOf(TEMPLATE), jobs, log })
+    const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
+      `select current_setting('server_version') as version`,
+    )
+    return {
+      version,
+      logFile: join(postgres.directory, 'postgres.log'),
+      createDatabase,
+      dropDatabase,
+      query,
+      async close() {
+        await postgres.release()
+        if (dirname(postgres.directory) !== dataDir) {
+          await rm(postgres.directory, { recursive: true, force: true, maxRetries: 5 })
+        }
+        await remove()
+      },
+    }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+export async function withClient<Result>(
+  url: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new pg.Client({ connectionString: url, application_name: 'bench' })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
   }
 }

@@ -1,9 +1,59 @@
+import type { Spread } from './scenario.ts'
+
 /** The value below which that share of all lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((one, other) => one - other)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
 }
 
+/** Of an even number of values, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
-  return quantile(values, 0.5)
+  const sorted = values.toSorted((one, other) => one - other)
+  const above = sorted[Math.floor(sorted.length / 2)] ?? NaN
+  const below = sorted[Math.ceil(sorted.length / 2) - 1] ?? NaN
+  return (above + below) / 2
+}
+
+export interface Summary extends Spread {
+  median: number
+}
+
+export function summarise(values: readonly number[]): Summary {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
+}
+
+/**
+ * Round by round, so that what slows a whole round down slows both sides of its ratio: the machine's noise
+ * is in the figures, and mostly not in their ratio.
+ */
+export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
+  if (ours.length !== theirs.length) {
+    throw new Error(`${ours.length} rounds on one side and ${theirs.length} on the other`)
+  }
+  return ours.map((value, round) => value / (theirs[round] ?? NaN))
+}
+
+export interface Latency {
+  p50: number
+  p99: number
+}
+
+export function latencyOf(durationsMs: readonly number[]): Latency {
+  return { p50: quantile(durationsMs, 0.5), p99: quantile(durationsMs, 0.99) }
+}
+
+/** The median of each quantile over the rounds. */
+export function middle(latencies: readonly Latency[]): Latency {
+  return {
+    p50: median(latencies.map(({ p50 }) => p50)),
+    p99: median(latencies.map(({ p99 }) => p99)),
+  }
+}
+
+/**
+ * The order of a round: every other one the other way round, so that nobody always goes first, on a machine
+ * that has just rested.
+ */
+export function inTurn<Value>(values: readonly Value[], round: number): readonly Value[] {
+  return round % 2 === 0 ? values : values.toReversed()
 }

@@ -76,7 +76,7 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
     to && Prisma.sql`"startedAt" < ${to.toISOString()}::timestamptz`,
     name !== undefined && Prisma.sql`"name" = ${name}`,
     status && hasStatus(status),
-    trigger && Prisma.sql`"trigger" = ${trigger}::"JobTrigger"`,
+    trigger && hasTrigger(trigger),
   ].filter((condition) => condition instanceof Prisma.Sql)
   const where =
     conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
@@ -100,6 +100,22 @@ function hasStatus(status: JobRunStatus): Prisma.Sql {
       return Prisma.sql`"status" = 'failed'`
     default:
       return status satisfies never
+  }
+}
+
+/** The same for the trigger. */
+function hasTrigger(trigger: JobTrigger): Prisma.Sql {
+  switch (trigger) {
+    case 'schedule':
+      return Prisma.sql`"trigger" = 'schedule'`
+    case 'queue':
+      return Prisma.sql`"trigger" = 'queue'`
+    case 'manual':
+      return Prisma.sql`"trigger" = 'manual'`
+    case 'cli':
+      return Prisma.sql`"trigger" = 'cli'`
+    default:
+      return trigger satisfies never
   }
 }
 

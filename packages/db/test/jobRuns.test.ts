@@ -141,7 +141,7 @@ describe('among 200,000 runs', () => {
     await prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
       select gen_random_uuid(),
-        case when i % 20000 = 0 then 'rare' else 'job' || i % 4 end,
+        case when i % 20000 = 0 then 'rare' when i % 3 = 1 and i % 4 = 2 then 'queued' else 'job' || i % 4 end,
         (case when i <= 10 then 'running' when i % 1000 = 0 then 'failed' else 'success' end)::"JobRunStatus",
         (case when i % 4000 = 0 then 'cli' when i % 3 = 0 then 'schedule' else 'queue' end)::"JobTrigger",
         'worker',
@@ -163,6 +163,13 @@ describe('among 200,000 runs', () => {
     'successes of a name': { status: 'success', name: 'job1' },
     'a trigger': { trigger: 'queue' },
     'a trigger and a name': { trigger: 'schedule', name: 'job1' },
+    'a trigger that a name never had': { trigger: 'cli', name: 'job1' },
+    'a schedule that a name never had': { trigger: 'schedule', name: 'queued' },
+    'a rare trigger': { trigger: 'cli' },
+    'a trigger that never was': { trigger: 'manual' },
+    'failures of a rare name': { status: 'failed', name: 'rare' },
+    'failures of a trigger': { status: 'failed', trigger: 'cli' },
+    'failures of a trigger that never failed': { status: 'failed', trigger: 'manual' },
     'a day': { from: new Date(NOON.getTime() - day), to: NOON },
     'a day long ago': {
       from: new Date(NOON.getTime() - 2 * day),

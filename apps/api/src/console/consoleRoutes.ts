@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { Problem, problemResponses } from '../problem.ts'
 import { storableText } from '../storableText.ts'
 import { jobDetailSchema, jobsSchema, overviewSchema, queueSchema } from './consoleSchemas.ts'
+import { createHourCounts } from './createHourCounts.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
@@ -23,6 +24,8 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
   app,
   { prisma, jobs, now },
 ) => {
+  const countHours = createHourCounts(prisma)
+
   app.get(
     '/api/console/overview',
     {
@@ -34,7 +37,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
     },
-    () => readOverview(prisma, jobs, now()),
+    () => readOverview(prisma, jobs, now(), countHours),
   )
 
   app.get(

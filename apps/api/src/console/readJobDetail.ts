@@ -42,18 +42,19 @@ async function readDays(
 ): Promise<ConsoleJobDetail['days']> {
   const from = new Date(now.getTime() - DAYS * 86_400_000).toISOString()
   return await prisma.$queryRaw<ConsoleJobDetail['days']>`
-    select to_char("startedAt" at time zone 'UTC', 'YYYY-MM-DD') as "date",
+    select to_char("day", 'YYYY-MM-DD') as "date",
            (count(*) filter (where "status" = 'success'))::int as "success",
            (count(*) filter (where "status" = 'failed'))::int as "failed",
            (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
            (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms"
     from (
-      select "startedAt", "status", extract(epoch from "endedAt" - "startedAt") * 1000 as "ms"
+      select date_trunc('day', "startedAt" at time zone 'UTC') as "day", "status",
+             date_part('epoch', "endedAt" - "startedAt") * 1000 as "ms"
       from "JobRun"
       where "name" = ${name} and "startedAt" >= ${from}::timestamptz and not "dryRun"
       order by "startedAt" desc, "id" desc limit ${MAX_RUNS}
     ) run
-    group by 1 order by 1`
+    group by "day" order by "day"`
 }
 
 async function readDuration(

@@ -74,15 +74,21 @@ function presentBrief({ id, status, startedAt, endedAt }: Brief): ConsoleRunBrie
   }
 }
 
-/** The newest ticks of each job, with the last attempt at what they have enqueued. */
-function ticksQuery(names: readonly string[]): Prisma.Sql {
+/**
+ * The newest ticks of each job, with the last attempt at what they have enqueued; apart, so that its plan can
+ * be looked at.
+ */
+export function ticksQuery(names: readonly string[]): Prisma.Sql {
+  // With `=`, PostgreSQL may go back through everybody's ticks until it has met enough of this job, which
+  // may be seldom or have none. Only the primary key lists them by name and then by time.
   return Prisma.sql`
     select tick.*, run."id" as "runId", run."status" as "runStatus", run."startedAt" as "runStartedAt",
            run."endedAt" as "runEndedAt"
     from unnest(${names}::text[]) as job(name)
     cross join lateral (
       select "name", "scheduledFor", "outcome", "reason", "count", "queueJobId" from "JobTick"
-      where "name" = job.name order by "scheduledFor" desc limit ${STRIP}
+      where "name" between job.name and job.name
+      order by "name" desc, "scheduledFor" desc limit ${STRIP}
     ) tick
     left join lateral (
       select "id", "status", "startedAt", "endedAt" from "JobRun"

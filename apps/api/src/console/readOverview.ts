@@ -3,6 +3,7 @@ import { countQueue, listWorkers } from '@roundsman/runtime/client'
 import { nextTicks, type Job } from '@roundsman/runtime/contract'
 import { slowLimitMs } from '../jobHealth/judgeRun.ts'
 import type { ConsoleAttention, ConsoleOverview, Progress } from './consoleContract.ts'
+import type { HourCounts } from './createHourCounts.ts'
 import { readSchedules, type JobSchedule } from './readSchedules.ts'
 
 const HOUR_MS = 3_600_000
@@ -28,6 +29,7 @@ export async function readOverview(
   prisma: PrismaClient,
   jobs: readonly Job[],
   now: Date,
+  countHours: HourCounts,
 ): Promise<ConsoleOverview> {
   const names = jobs.map(({ name }) => name)
   const [workers, schedules, running, failed, queue, hours] = await Promise.all([
@@ -36,7 +38,7 @@ export async function readOverview(
     readRunning(prisma),
     readFailed(prisma, names, now),
     countQueue(prisma, names),
-    readHours(prisma, now),
+    countHours(now),
   ])
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const attention: ConsoleAttention[] = []
@@ -159,23 +161,4 @@ async function readFailed(prisma: PrismaClient, names: string[], now: Date): Pro
        order by "startedAt" desc limit 5)
     ) run
     order by run."endedAt" desc`
-}
-
-async function readHours(prisma: PrismaClient, now: Date): Promise<ConsoleOverview['hours']> {
-  const current = new Date(Math.floor(now.getTime() / HOUR_MS) * HOUR_MS)
-  const first = new Date(current.getTime() - DAY_MS)
-  const rows = await prisma.$queryRaw<
-    { hour: Date; success: number; failed: number; running: number }[]
-  >`
-    select date_trunc('hour', "startedAt", 'UTC') as "hour",
-           (count(*) filter (where "status" = 'success'))::int as "success",
-           (count(*) filter (where "status" = 'failed'))::int as "failed",
-           (count(*) filter (where "status" = 'running'))::int as "running"
-    from "JobRun" where "startedAt" >= ${first.toISOString()}::timestamptz group by 1`
-  const byHour = new Map(rows.map((row) => [row.hour.getTime(), row]))
-  return Array.from({ length: 25 }, (_, index) => {
-    const from = first.getTime() + index * HOUR_MS
-    const { success = 0, failed = 0, running = 0 } = byHour.get(from) ?? {}
-    return { from: new Date(from).toISOString(), success, failed, running }
-  })
 }

@@ -65,7 +65,9 @@ export async function sweep<C extends SweepCounts>(
       if (next?.kind !== 'rows') return next?.kind !== 'end'
       cleaned += counts.cleaned
       order?.changed(counts.cleaned)
-      pace.took(counts.cleaned, performance.now() - lockedAtMs)
+      const lockedMs = performance.now() - lockedAtMs
+      pace.took(counts.cleaned, lockedMs)
+      log.debug({ rows: counts.cleaned, lockedMs }, 'clean-up batch done')
       return true
     }
     if (findings !== null) return change(rehearse)

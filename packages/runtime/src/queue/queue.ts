@@ -55,8 +55,6 @@ export interface Queue {
   ): Promise<void>
   /** Of these jobs, those with work that waits, is to be retried, or runs. */
   unfinished(tx: Connection, names: readonly string[]): Promise<Set<string>>
-  /** Of these jobs, those with work that could be taken now. Delayed work and retries send no notification. */
-  ready(names: readonly string[]): Promise<string[]>
 }
 
 export interface QueueOptions {
@@ -147,16 +145,6 @@ export function createQueue({
         [names],
       )
       return new Set(rows.map(({ name }) => name))
-    },
-    async ready(names) {
-      const { rows } = await database.query<{ name: string }>(
-        `select n.name from unnest($1::text[]) n(name) where exists (
-           select from pgboss.job j
-           where j.name = n.name and j.state < 'active' and not j.blocked and j.start_after <= now()
-         )`,
-        [names],
-      )
-      return rows.map(({ name }) => name)
     },
   }
 }

@@ -9,6 +9,11 @@ export interface Session {
   stop(): Promise<void>
   /** For how long others could tell that this worker lives, or null while they can't. */
   connectedForMs(): number | null
+  /**
+   * For what is asked every second, with BEAT_SQL in it: a statement that comes through spares the session a
+   * beat, and one that does not tells that the connection is lost.
+   */
+  query: Connection['query']
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
     channel: string,
@@ -28,6 +33,12 @@ export interface SessionOptions {
 /** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
 export const HEARTBEAT_TIMEOUT_MS = 30_000
 const HEARTBEAT_MS = 5_000
+
+/** Gives the sign of life of worker `$1`, when it is time again. */
+export const BEAT_SQL = `
+  update "JobWorker" set "heartbeatAt" = now()
+  where "id" = $1 and "heartbeatAt" < now() - interval '${HEARTBEAT_MS} milliseconds'`
+
 /** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
 const RECONNECT_MAX_MS = 500
 /** How long a notification may take that tells whether sessions work here. */
@@ -209,8 +220,29 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     if (link === current && !stopped) scheduleBeat()
   }
 
+  async function query<Row extends pg.QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: Row[] }> {
+    const current = link
+    if (current === null) return await database.query<Row>(text, values)
+    try {
+      const result = await current.client.query<Row>(text, values as unknown[])
+      if (link === current) {
+        clearTimeout(timer)
+        scheduleBeat()
+      }
+      return result
+    } catch (error) {
+      // What the server says has come through; without an answer the connection is good for nothing.
+      if (!(error instanceof pg.DatabaseError)) lose(current, error as Error)
+      throw error
+    }
+  }
+
   return {
     start,
+    query,
     async stop() {
       stopped = true
       clearTimeout(timer)

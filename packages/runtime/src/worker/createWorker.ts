@@ -18,7 +18,8 @@ import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
 import { DRAINED, performRun, type RunServices } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
-import { RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
+import { RESCUE_GRACE_MS, rescueRuns } from './rescue.ts'
+import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
@@ -152,15 +153,16 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
+      const { lost, ready } = await lookAround(session, id, [...lanes.keys()])
       if (connectedForMs >= RESCUE_GRACE_MS) {
-        const rescue = { database, queue, workerId: id, log, now, observers }
-        for (const run of await rescueLostRuns(rescue)) {
+        const rescue = { database, queue, log, now, observers }
+        for (const run of await rescueRuns(rescue, lost)) {
           announcer.run(run)
           lanes.get(run.name)?.wake()
         }
       }
       await cancellations.check()
-      for (const name of await queue.ready([...lanes.keys()])) lanes.get(name)?.wake()
+      for (const name of ready) lanes.get(name)?.wake()
     } catch (error) {
       log.warn({ err: error }, 'round failed, trying again')
     }

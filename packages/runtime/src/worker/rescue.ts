@@ -24,7 +24,7 @@ const MAX_LOST_ATTEMPTS = 25
  * The running runs of workers that are gone. A worker that lives holds the advisory lock named after it
  * (session.ts); PostgreSQL lets it go with the connection, within milliseconds of a SIGKILL.
  */
-const LOST_RUNS_SQL = `
+export const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun",
          run."startedAt"
   from "JobRun" run
@@ -49,18 +49,28 @@ const END_LOST_RUNS_SQL = `
   )
   returning run."id"`
 
-/** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
-export async function rescueLostRuns(options: {
+interface RescueOptions {
   database: Database
   queue: Pick<Queue, 'fail'>
-  workerId: string
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-}): Promise<LostRun[]> {
-  const { database, queue, workerId, log, now } = options
+}
+
+/** Looks for the runs of dead workers and rescues them. */
+export async function rescueLostRuns(
+  options: RescueOptions & { workerId: string },
+): Promise<LostRun[]> {
+  return await rescueRuns(options, await findLostRuns(options.database, options.workerId))
+}
+
+/** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
+export async function rescueRuns(
+  { database, queue, log, now, observers }: RescueOptions,
+  lost: readonly LostRun[],
+): Promise<LostRun[]> {
   const rescued: LostRun[] = []
-  const groups = [await findLostRuns(database, workerId)]
+  const groups = lost.length === 0 ? [] : [lost]
   for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
     const group = runs
     try {
@@ -76,7 +86,7 @@ export async function rescueLostRuns(options: {
   for (const run of rescued) {
     const { id, name, attempt, workerId: lostWorkerId } = run
     log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')
-    options.observers?.runRescued(run)
+    observers?.runRescued(run)
   }
   return rescued
 }

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { hashPassword, type PrismaClient } from '@roundsman/db'
 import { renderInvoicePdf } from '@roundsman/jobs'
 import { createJobsClient } from '@roundsman/runtime/client'
-import { log, openServer } from './openServer.ts'
-import { startProcess } from './startProcess.ts'
-import { median, quantile } from './statistics.ts'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { Bench } from '../openBench.ts'
+import { log } from '../openServer.ts'
+import { startApi, startWorker } from '../apps.ts'
+import { latencyOf, middle, type Latency } from '../statistics.ts'
+
+const SITUATIONS = ['idle', 'queued', 'rendering'] as const
+type Situation = (typeof SITUATIONS)[number]
 
 export interface RequestFigures {
-  rounds: number
   requests: number
   waiting: number
   /** Of POST /api/invoices/:id/pdf, in milliseconds: medians over the rounds. */
@@ -18,32 +21,27 @@ export interface RequestFigures {
   rendering: Latency
 }
 
-export interface Latency {
-  p50: number
-  p99: number
-}
-
-const ROUNDS = 5
-const REQUESTS = 500
-const WAITING = 10_000
-const PASSWORD = 'only for this bench'
-
 /** Whether asking for a PDF gets slower when many are waited for. */
-export async function measureRequests(): Promise<RequestFigures> {
-  const server = await openServer()
-  const { prisma, url } = server
+export async function measureRequests(bench: Bench): Promise<RequestFigures> {
+  const requests = bench.sized({ small: 30, full: 500 })
+  const waiting = bench.sized({ small: 100, full: 10_000 })
+  const server = await bench.server()
+  const url = await server.createDatabase('requests')
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'bench',
+    onPoolError: () => undefined,
+    statementTimeoutMs: 600_000,
+  })
   const client = createJobsClient({ databaseUrl: url, log })
   await client.start()
-  const api = await startProcess('apps/api/src/server.ts', {
-    DATABASE_URL: url,
-    PORT: '0',
-    LOG_LEVEL: 'info',
-  })
+  const api = await startApi(url)
   try {
-    const token = await logIn(prisma, api.url)
-    await createInvoices(prisma, (ROUNDS * 3 + 1) * REQUESTS + WAITING)
-    const fresh = await freshInvoices(prisma)
-    const measure = () => request(api.url, token, fresh)
+    const token = await api.logIn('staff')
+    const asked = (bench.rounds * 3 + 1) * requests
+    await createInvoices(prisma, asked + waiting)
+    const fresh = await freshInvoices(prisma, asked)
+    const measure = () => request(api.url, token, fresh, requests)
     const ask = (invoiceIds: readonly string[]) =>
       prisma.$transaction(
         (tx) =>
@@ -55,54 +53,58 @@ export async function measureRequests(): Promise<RequestFigures> {
         { timeout: 60_000 },
       )
     await measure()
-    const idle: Latency[] = []
-    const queued: Latency[] = []
-    const rendering: Latency[] = []
-    for (let round = 0; round < ROUNDS; round++) {
+    const latencies: Record<Situation, Latency[]> = { idle: [], queued: [], rendering: [] }
+    await bench.interleave(SITUATIONS, async (situation, round) => {
+      bench.progress(`round ${round + 1}, ${situation}`)
       await emptyQueue(prisma)
-      idle.push(await measure())
-      await ask(Array.from({ length: WAITING }, () => randomUUID()))
-      await prisma.$executeRaw`analyze pgboss.job`
-      queued.push(await measure())
-      await emptyQueue(prisma)
-      await ask(await takeInvoices(prisma, WAITING))
-      const worker = await startProcess('apps/worker/src/main.ts', {
-        DATABASE_URL: url,
-        WORKER_PORT: '0',
-      })
-      try {
-        await untilRendering(prisma)
-        rendering.push(await measure())
-      } finally {
-        await worker.stop()
+      switch (situation) {
+        case 'idle':
+          latencies.idle.push(await measure())
+          return
+        case 'queued':
+          await ask(Array.from({ length: waiting }, () => randomUUID()))
+          await prisma.$executeRaw`analyze pgboss.job`
+          latencies.queued.push(await measure())
+          return
+        case 'rendering': {
+          await ask(await takeInvoices(prisma, waiting))
+          const worker = await startWorker(url)
+          try {
+            await untilRendering(prisma)
+            latencies.rendering.push(await measure())
+          } finally {
+            await worker.stop()
+          }
+          return
+        }
+        default:
+          return situation satisfies never
       }
-    }
+    })
     return {
-      rounds: ROUNDS,
-      requests: REQUESTS,
-      waiting: WAITING,
-      idle: middle(idle),
-      queued: middle(queued),
-      rendering: middle(rendering),
+      requests,
+      waiting,
+      idle: middle(latencies.idle),
+      queued: middle(latencies.queued),
+      rendering: middle(latencies.rendering),
     }
   } finally {
     await api.stop()
     await client.stop()
-    await server.close()
-  }
-}
-
-function middle(latencies: readonly Latency[]): Latency {
-  return {
-    p50: median(latencies.map(({ p50 }) => p50)),
-    p99: median(latencies.map(({ p99 }) => p99)),
+    await prisma.$disconnect()
+    await server.dropDatabase('requests')
   }
 }
 
 /** One after the other, each for an invoice that was not asked for. */
-async function request(url: string, token: string, fresh: Iterator<string>): Promise<Latency> {
+async function request(
+  url: string,
+  token: string,
+  fresh: Iterator<string>,
+  requests: number,
+): Promise<Latency> {
   const latencies: number[] = []
-  for (let n = 0; n < REQUESTS; n++) {
+  for (let n = 0; n < requests; n++) {
     const { value: id } = fresh.next() as IteratorResult<string, never>
     const startedAt = performance.now()
     const response = await fetch(`${url}/api/invoices/${id}/pdf`, {
@@ -113,20 +115,7 @@ async function request(url: string, token: string, fresh: Iterator<string>): Pro
     latencies.push(performance.now() - startedAt)
     if (response.status !== 202) throw new Error(`Asking for a PDF was answered ${response.status}`)
   }
-  return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }
-}
-
-async function logIn(prisma: PrismaClient, url: string): Promise<string> {
-  const email = 'bench@example.com'
-  await prisma.user.create({
-    data: { email, role: 'staff', passwordHash: await hashPassword(PASSWORD) },
-  })
-  const response = await fetch(`${url}/api/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email, password: PASSWORD }),
-  })
-  return ((await response.json()) as { token: string }).token
+  return latencyOf(latencies)
 }
 
 async function createInvoices(prisma: PrismaClient, count: number): Promise<void> {
@@ -143,11 +132,11 @@ async function createInvoices(prisma: PrismaClient, count: number): Promise<void
     select gen_random_uuid(), "id", 1, 'Work', 1000, 10000, 1900, 10000 from invoice`
 }
 
-async function freshInvoices(prisma: PrismaClient): Promise<Iterator<string>> {
+async function freshInvoices(prisma: PrismaClient, count: number): Promise<Iterator<string>> {
   const invoices = await prisma.invoice.findMany({
     select: { id: true },
     orderBy: { number: 'asc' },
-    take: (ROUNDS * 3 + 1) * REQUESTS,
+    take: count,
   })
   return invoices.map(({ id }) => id).values()
 }

@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { cpus, platform, totalmem } from 'node:os'
+import { promisify } from 'node:util'
+
+/** What the figures depend on; nothing that names the machine. */
+export interface Machine {
+  cpu: string
+  cores: number
+  memoryGb: number
+  system: string
+  node: string
+}
+
+export async function describeMachine(): Promise<Machine> {
+  const [cpu] = cpus()
+  return {
+    cpu: cpu?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    system: await readSystem(),
+    node: process.version,
+  }
+}
+
+async function readSystem(): Promise<string> {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  return /^PRETTY_NAME="?([^"\n]+)/m.exec(text)?.[1] ?? platform()
+}
+
+/** With a plus sign where the work tree differs from it; null where there is none. */
+export async function readCommit(folder: string): Promise<string | null> {
+  const git = async (...args: string[]) =>
+    (await promisify(execFile)('git', args, { cwd: folder })).stdout.trim()
+  try {
+    const [commit, changes] = await Promise.all([
+      git('rev-parse', '--short=10', 'HEAD'),
+      git('status', '--porcelain', '--', '.', ':!reports'),
+    ])
+    return changes === '' ? commit : `${commit}+`
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,60 @@
+import { Agent, request } from 'node:http'
+
+export interface HttpClient {
+  /** Resolves to how long it took, in milliseconds. @throws when the status is another */
+  get(path: string): Promise<number>
+  /** The same, to the first byte of the body; the rest is not waited for. */
+  firstByte(path: string): Promise<number>
+  /** So many requests at once, one after the other on each connection, for so long: requests a second. */
+  load(path: string, options: { connections: number; durationMs: number }): Promise<number>
+  close(): void
+}
+
+/** Connections that stay open, and as little else as possible: what is measured is the server. */
+export function createHttpClient(url: string, token: string | null): HttpClient {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  const headers = token === null ? {} : { authorization: `Bearer ${token}` }
+
+  function send(path: string, isFirstByteEnough: boolean): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const startedAtMs = performance.now()
+      const sent = request(`${url}${path}`, { agent, headers }, (response) => {
+        if (response.statusCode !== 200) {
+          reject(new Error(`GET ${path} was answered ${response.statusCode}`))
+          response.resume()
+          return
+        }
+        if (isFirstByteEnough) {
+          response.once('data', () => {
+            resolve(performance.now() - startedAtMs)
+            response.destroy()
+          })
+          return
+        }
+        response.resume()
+        response.once('end', () => resolve(performance.now() - startedAtMs))
+        response.once('error', reject)
+      })
+      sent.once('error', reject)
+      sent.end()
+    })
+  }
+
+  return {
+    get: (path) => send(path, false),
+    firstByte: (path) => send(path, true),
+    async load(path, { connections, durationMs }) {
+      const startedAtMs = performance.now()
+      let count = 0
+      const work = async () => {
+        while (performance.now() - startedAtMs < durationMs) {
+          await send(path, false)
+          count++
+        }
+      }
+      await Promise.all(Array.from({ length: connections }, work))
+      return (count / (performance.now() - startedAtMs)) * 1_000
+    },
+    close: () => agent.destroy(),
+  }
+}

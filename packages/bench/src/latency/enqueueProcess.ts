@@ -1,0 +1,55 @@
+// Enqueues one job after the other, each in a Prisma transaction of its own, by one of two ways.
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { createDatabaseClient } from '@roundsman/db'
+import { createJobsClient } from '@roundsman/runtime/client'
+import { defineJob } from '@roundsman/runtime/contract'
+import { migrateQueue } from '@roundsman/runtime/worker'
+import { fromPrisma, PgBoss } from 'pg-boss'
+import { z } from 'zod'
+import { log } from '../openServer.ts'
+
+const WARM_UP = 300
+const job = defineJob({
+  name: 'noop',
+  description: 'Does nothing.',
+  payload: z.strictObject({ n: z.int() }),
+})
+
+const [, , side = '', url = '', count = '0'] = process.argv
+const input = createInterface({ input: process.stdin })
+// Whoever started it is gone.
+input.once('close', () => process.exit(1))
+
+await migrateQueue({ databaseUrl: url, jobs: [job], log })
+const prisma = createDatabaseClient({
+  url,
+  applicationName: 'bench',
+  onPoolError: () => undefined,
+})
+const send = side === 'roundsman' ? await openClient() : await openBareQueue()
+for (let n = 0; n < WARM_UP; n++) await send(n)
+process.stdout.write('ready\n')
+await once(input, 'line')
+const startedAtMs = performance.now()
+for (let n = 0; n < Number(count); n++) await send(n)
+process.stdout.write(`took ${performance.now() - startedAtMs}\n`)
+process.exit(0)
+
+async function openClient(): Promise<(n: number) => Promise<unknown>> {
+  const client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  return (n) => prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
+}
+
+/** The same queue, and what the engine stands on used by hand. */
+async function openBareQueue(): Promise<(n: number) => Promise<unknown>> {
+  const boss = new PgBoss({
+    connectionString: url,
+    migrate: false,
+    schedule: false,
+    supervise: false,
+  })
+  await boss.start()
+  return (n) => prisma.$transaction((tx) => boss.send('noop', { n }, { db: fromPrisma(tx) }))
+}

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises'
+
+/** Of Linux's /proc, which counts in ticks of a hundredth of a second whatever the kernel's own are. */
+const TICKS_PER_SECOND = 100
+
+export interface ProcessUse {
+  residentMb: number
+  /** The most it ever had. */
+  peakMb: number
+  cpuSeconds: number
+}
+
+/** Null when it has ended, and where there is no /proc. */
+export async function readProcess(pid: number): Promise<ProcessUse | null> {
+  try {
+    const [status, stat] = await Promise.all([
+      readFile(`/proc/${pid}/status`, 'utf8'),
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+    ])
+    const memory = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
+    // Behind the program's name, which may have blanks and brackets in it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return {
+      residentMb: memory('VmRSS'),
+      peakMb: memory('VmHWM'),
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    }
+  } catch {
+    return null
+  }
+}

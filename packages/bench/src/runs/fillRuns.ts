@@ -1,0 +1,63 @@
+import { bulkInsert } from '../bulkInsert.ts'
+import { withClient } from '../openServer.ts'
+
+/** As of a product that enqueues a good deal: 1.3 runs a second for three months are ten million. */
+const RUNS_PER_DAY = 111_111
+
+/** Of each job, how many of ten thousand runs. */
+const SHARES = [
+  ['dispatchEmail', 5_500],
+  ['renderInvoicePdf', 4_380],
+  ['cleanupPreviewSessions', 100],
+  ['cleanupI18nCache', 15],
+  ['pruneJobRuns', 5],
+] as const
+
+/**
+ * Runs up to this moment, and the ledger of those that a schedule started. Of a hundred one has failed, of
+ * a thousand one was started by a person; few jobs make most of them.
+ */
+export async function fillRuns(url: string, rows: number, seed: number): Promise<void> {
+  const draw = (salt: number, of: number) =>
+    `(hashint8extended(n, ${seed * 100 + salt}) & 1073741823) % ${of}`
+  let upTo = 0
+  const name = SHARES.map(
+    ([job, share]) => `when ${draw(1, 10_000)} < ${(upTo += share)} then '${job}'`,
+  )
+  await withClient(url, async (client) => {
+    await bulkInsert(
+      client,
+      'JobRun',
+      `
+      insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
+                            "details", "actor", "reason", "queueJobId", "workerId", "createdAt")
+      select uuidv7(started - now()), name,
+             case when n > ${rows - 3} then 'running' when isfailed then 'failed' else 'success' end::"JobRunStatus",
+             trigger::"JobTrigger", case when isfailed then 3 else 1 end,
+             case when trigger = 'schedule' then date_trunc('second', started) end, started,
+             case when n <= ${rows - 3} then started + (5 + ${draw(2, 900)}) * interval '1 ms' end,
+             case when isfailed
+               then '{"error": {"code": "smtp_unavailable", "message": "The mail server refused the connection"}}'::jsonb
+               when trigger = 'schedule' then jsonb_build_object('cleaned', ${draw(3, 5_000)}, 'batches', 1)
+             end,
+             case when trigger in ('manual', 'cli') then 'admin@example.com' end,
+             case when trigger = 'manual' then 'a customer asked for it' end,
+             case when trigger <> 'cli' then uuidv7(started - now()) end,
+             'worker-' || ${draw(4, 3)} || ':' || n / 1000000, started
+      from (
+        select n, now() - (${rows} - n) * interval '1 day' / ${RUNS_PER_DAY} as started,
+               ${draw(5, 100)} = 0 as isfailed,
+               case when ${draw(6, 1_000)} = 0 then case when ${draw(7, 10)} = 0 then 'cli' else 'manual' end
+                 when ${draw(1, 10_000)} >= 9880 then 'schedule' else 'queue' end as trigger,
+               case ${name.join(' ')} end as name
+        from generate_series(1, ${rows}::bigint) n
+      ) run`,
+    )
+    await client.query(`
+      insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
+      select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"
+      where "scheduledFor" is not null on conflict do nothing`)
+    await client.query('vacuum analyze "JobTick"')
+    await client.query('checkpoint')
+  })
+}

@@ -1,0 +1,103 @@
+import { formatNumber, table } from '../markdown.ts'
+import { defineScenario, type Target } from '../scenario.ts'
+import { middle, ratios, summarise } from '../statistics.ts'
+import { measureRuns, type RunsFigures } from './measureRuns.ts'
+
+type Read = RunsFigures['reads'][number]
+
+export const runs = defineScenario<RunsFigures>({
+  name: 'runs',
+  title: 'Reading runs',
+  rounds: 3,
+  measure: measureRuns,
+  targets({ reads, perSecond }) {
+    const worst = (kind: Read['kind'], what: string): Target => {
+      const all = reads
+        .filter((read) => read.kind === kind)
+        .map((read) => ({ read, ...slowdown(read) }))
+      const slowest = all.toSorted((one, other) => other.median - one.median)[0]
+      return {
+        what,
+        atMost: 1.5,
+        unit: '×',
+        measured: slowest?.median ?? null,
+        ...(slowest && { spread: slowest, note: `slowest: ${slowest.read.what}` }),
+      }
+    }
+    const ratio = summarise(ratios(perSecond.api, perSecond.bare))
+    return [
+      worst('page', 'p99 of a page with any filter, many runs to few'),
+      worst('csv', 'p99 of the first byte of the CSV, many runs to few'),
+      worst('console', "p99 of the console's pages, many runs to few"),
+      {
+        what: 'requests/s to the same query by bare pg',
+        atLeast: 0.7,
+        unit: '×',
+        measured: ratio.median,
+        spread: ratio,
+      },
+    ]
+  },
+  render({ rows, fillMs, requests, reads, perSecond }) {
+    const line = (read: Read) => {
+      const few = middle(read.latencies.few)
+      const many = middle(read.latencies.many)
+      const { median, min, max } = slowdown(read)
+      return [
+        read.what,
+        `${formatNumber(few.p50)} ms`,
+        `${formatNumber(few.p99)} ms`,
+        `${formatNumber(many.p50)} ms`,
+        `${formatNumber(many.p99)} ms`,
+        formatNumber(median),
+        `${formatNumber(min)} to ${formatNumber(max)}`,
+      ]
+    }
+    const speed = (side: 'api' | 'bare') => {
+      const { median, min, max } = summarise(perSecond[side])
+      return [formatNumber(median), `${formatNumber(min)} to ${formatNumber(max)}`]
+    }
+    const few = formatNumber(rows.few)
+    const many = formatNumber(rows.many)
+    return `\`GET /api/jobs/runs\` and what else reads runs, with ${few} and with ${many} of them: 111,111 a day up to now, of which a hundredth
+failed and a thousandth were started by a person (filled in within ${formatNumber(fillMs / 1_000)} s). ${formatNumber(requests)} requests of each kind a round, one after the other, in turns;
+a quarter as many of the CSV and of the console.
+
+${table(
+  ['', `p50 of ${few}`, 'p99', `p50 of ${many}`, 'p99', 'p99, many to few', 'all rounds'],
+  reads.map(line),
+)}
+
+The first page from 8 connections at once, with ${many} runs. Ours also checks the token, asks the database for the caller's role,
+and checks query and answer against their schemas; beside it a server of \`node:http\` and \`pg\` that does none of that.
+
+${table(
+  ['', 'requests/s', 'all rounds'],
+  [
+    ['Roundsman', ...speed('api')],
+    ['the same query by bare pg', ...speed('bare')],
+  ],
+)}`
+  },
+  plots: ({ rows, reads }) => [
+    {
+      name: 'p99',
+      title: `p99 with ${formatNumber(rows.many)} runs, to that with ${formatNumber(rows.few)}`,
+      unit: '×',
+      limit: { label: 'target 1.5', value: 1.5 },
+      bars: reads.map((read) => {
+        const { median, ...spread } = slowdown(read)
+        return { label: read.what, value: median, spread, isOurs: true }
+      }),
+    },
+  ],
+})
+
+function slowdown({ latencies: { few, many } }: Read) {
+  return summarise(
+    ratios(
+      many.map(({ p99 }) => p99),
+      few.map(({ p99 }) => p99),
+    ),
+  )
+}

@@ -1,0 +1,12 @@
+import { defineJob, type Job } from '@roundsman/runtime/contract'
+
+/** That many jobs, each due every second, with the policies that a job has by default. */
+export function createSchedules(count: number): Job[] {
+  return Array.from({ length: count }, (_, index) =>
+    defineJob({
+      name: `everySecond${index}`,
+      description: 'Does nothing, every second.',
+      schedule: { cron: '* * * * * *' },
+    }),
+  ) as Job[]
+}

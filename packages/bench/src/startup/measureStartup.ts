@@ -1,0 +1,72 @@
+import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Bench } from '../openBench.ts'
+import { startProcess } from '../startProcess.ts'
+
+export interface StartupFigures {
+  /** From the command to the box, with an empty data folder. */
+  firstMs: number
+  /** The same with the folder that the first left behind. */
+  warmMs: number[]
+  /** Of those: until the program itself begins to tell what it does. */
+  launcherMs: number[]
+}
+
+const ENVIRONMENT = {
+  PORT: '0',
+  WORKER_PORT: '0',
+  INBOX_PORT: '0',
+  HOST: undefined,
+  DATABASE_URL: undefined,
+  JOBS_ENABLED: undefined,
+  JWT_SECRET: undefined,
+  LOG_LEVEL: undefined,
+  NODE_ENV: undefined,
+  SMTP_URL: undefined,
+}
+
+/** `npx -y pnpm@12 start`, the command itself, to the box that says that API and worker are ready. */
+export async function measureStartup(bench: Bench): Promise<StartupFigures> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-start-')))
+  // As root, PostgreSQL runs under another account.
+  await chmod(folder, 0o755)
+  const remove = bench.onClose(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const dataDir = join(folder, 'data')
+  bench.progress('the first start')
+  const { readyMs: firstMs } = await startOnce(dataDir)
+  const figures: StartupFigures = { firstMs, warmMs: [], launcherMs: [] }
+  await bench.interleave(['start'], async (_, round) => {
+    bench.progress(`round ${round + 1}`)
+    const { readyMs, launcherMs } = await startOnce(dataDir)
+    figures.warmMs.push(readyMs)
+    figures.launcherMs.push(launcherMs)
+  })
+  await remove()
+  return figures
+}
+
+async function startOnce(dataDir: string): Promise<{ readyMs: number; launcherMs: number }> {
+  const startedAtMs = performance.now()
+  let launcherMs = NaN
+  const child = startProcess('-y', {
+    command: 'npx',
+    args: ['pnpm@12', 'start'],
+    env: { ...ENVIRONMENT, DATA_DIR: dataDir },
+    onLine(line) {
+      if (Number.isNaN(launcherMs) && /^(Building|Starting PostgreSQL)/.test(line)) {
+        launcherMs = performance.now() - startedAtMs
+      }
+    },
+  })
+  try {
+    const [, port = ''] = await child.line(/API docs.*http:\/\/127\.0\.0\.1:(\d+)/)
+    const readyMs = performance.now() - startedAtMs
+    // What the box says has to be so.
+    const response = await fetch(`http://127.0.0.1:${port}/health/ready`)
+    if (!response.ok) throw new Error(`The API was not ready: ${response.status}`)
+    return { readyMs, launcherMs }
+  } finally {
+    await child.stop()
+  }
+}

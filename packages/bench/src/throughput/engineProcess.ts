@@ -1,0 +1,111 @@
+// One engine and nothing else. It prepares, says so, and works when it is told to.
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createRandom } from '../createRandom.ts'
+import type { Engine } from './engine.ts'
+import { createBullMq } from './engines/createBullMq.ts'
+import { createGraphileWorker } from './engines/createGraphileWorker.ts'
+import { createPgBoss } from './engines/createPgBoss.ts'
+import { createRoundsman } from './engines/createRoundsman.ts'
+import type { EngineChoice } from './runEngine.ts'
+
+/** Long enough for the worker to come to rest. */
+const MIN_PAUSE_MS = 20
+
+const [, , role = '', url = '', count = '0', choice = '{}', seed = '1'] = process.argv
+const jobs = Number(count)
+const input = createInterface({ input: process.stdin })
+// Whoever started it is gone.
+input.once('close', () => process.exit(1))
+
+const engine = await create(JSON.parse(choice) as EngineChoice)
+switch (role) {
+  case 'drain':
+    await drain()
+    break
+  case 'produce':
+    await produce()
+    break
+  case 'consume':
+    await consume()
+    break
+  default:
+    throw new Error(`"${role}" is no role of an engine`)
+}
+await engine.close()
+process.exit(0)
+
+/** From a full queue to an empty one. */
+async function drain(): Promise<void> {
+  const enqueuedAtMs = performance.now()
+  await engine.enqueue(jobs)
+  process.stdout.write(`prepared ${performance.now() - enqueuedAtMs}\n`)
+  await once(input, 'line')
+
+  let handled = 0
+  let firstAtMs = NaN
+  const everyHandled = Promise.withResolvers<void>()
+  const startedAtMs = performance.now()
+  await engine.start(() => {
+    if (handled++ === 0) firstAtMs = performance.now()
+    if (handled === jobs) everyHandled.resolve()
+  })
+  await everyHandled.promise
+  while (!(await engine.isSettled())) await pause(2)
+  const settledAtMs = performance.now()
+  const { left, audited } = await engine.count()
+  const done = {
+    firstMs: firstAtMs - startedAtMs,
+    totalMs: settledAtMs - startedAtMs,
+    left,
+    audited,
+    handled,
+  }
+  process.stdout.write(`done ${JSON.stringify(done)}\n`)
+}
+
+/** One job at a time, each to an idle worker; afterwards it tells when it began to send each. */
+async function produce(): Promise<void> {
+  const random = createRandom(Number(seed))
+  const producer = await engine.openProducer()
+  process.stdout.write('ready\n')
+  await once(input, 'line')
+  const sentAtNs: string[] = []
+  for (let n = 0; n < jobs; n++) {
+    await pause(MIN_PAUSE_MS + random() * MIN_PAUSE_MS)
+    sentAtNs.push(String(process.hrtime.bigint()))
+    await producer.send(n)
+  }
+  process.stdout.write(`sent ${JSON.stringify(sentAtNs)}\n`)
+  await producer.close()
+}
+
+/** Tells when the handler of each job was called, by the clock that all processes of a machine share. */
+async function consume(): Promise<void> {
+  const handledAtNs: string[] = []
+  const everyHandled = Promise.withResolvers<void>()
+  let handled = 0
+  await engine.start((n) => {
+    handledAtNs[n] = String(process.hrtime.bigint())
+    if (++handled === jobs) everyHandled.resolve()
+  })
+  process.stdout.write('ready\n')
+  await everyHandled.promise
+  process.stdout.write(`handled ${JSON.stringify(handledAtNs)}\n`)
+}
+
+function create(engineChoice: EngineChoice): Promise<Engine> {
+  switch (engineChoice.engine) {
+    case 'roundsman':
+      return createRoundsman(url, engineChoice.settings)
+    case 'pgBoss':
+      return createPgBoss(url, engineChoice.settings)
+    case 'graphileWorker':
+      return createGraphileWorker(url, engineChoice.settings)
+    case 'bullMq':
+      return createBullMq(url, engineChoice.settings)
+    default:
+      return engineChoice satisfies never
+  }
+}

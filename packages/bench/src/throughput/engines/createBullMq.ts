@@ -1,0 +1,56 @@
+import { Queue, Worker } from 'bullmq'
+import type { CreateEngine } from '../engine.ts'
+
+export interface BullMqSettings {
+  concurrency: number
+}
+
+const QUEUE = 'noop'
+const CHUNK = 5_000
+const UNFINISHED = ['active', 'waiting', 'prioritized', 'delayed'] as const
+
+/** BullMQ on Redis as it comes. Nothing records what it does beyond its own list of completed jobs. */
+export const createBullMq: CreateEngine<BullMqSettings> = async (url, { concurrency }) => {
+  const { hostname: host, port } = new URL(url)
+  const connection = { host, port: Number(port), maxRetriesPerRequest: null }
+  const queue = new Queue(QUEUE, { connection })
+  let worker: Worker | undefined
+  return {
+    async enqueue(count) {
+      await queue.waitUntilReady()
+      for (let from = 0; from < count; from += CHUNK) {
+        const jobs = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
+          name: 'noop',
+          data: { n: from + index },
+        }))
+        await queue.addBulk(jobs)
+      }
+    },
+    async openProducer() {
+      await queue.waitUntilReady()
+      return {
+        async send(n) {
+          await queue.add('noop', { n })
+        },
+        close: async () => undefined,
+      }
+    },
+    async start(onHandled) {
+      const work = async ({ data }: { data: { n: number } }) => onHandled(data.n)
+      worker = new Worker(QUEUE, work, { connection, concurrency })
+      await worker.waitUntilReady()
+    },
+    async isSettled() {
+      const counts = await queue.getJobCounts(...UNFINISHED)
+      return Object.values(counts).every((count) => count === 0)
+    },
+    async count() {
+      const counts = await queue.getJobCounts(...UNFINISHED, 'failed')
+      return { left: Object.values(counts).reduce((sum, count) => sum + count, 0), audited: null }
+    },
+    async close() {
+      await worker?.close()
+      await queue.close()
+    },
+  }
+}

@@ -1,0 +1,87 @@
+import { createDatabaseClient } from '@roundsman/db'
+import { createJobsClient } from '@roundsman/runtime/client'
+import { defineJob } from '@roundsman/runtime/contract'
+import { createWorker, migrateQueue } from '@roundsman/runtime/worker'
+import pg from 'pg'
+import { z } from 'zod'
+import { log } from '../../openServer.ts'
+import type { CreateEngine } from '../engine.ts'
+
+export interface RoundsmanSettings {
+  concurrency: number
+}
+
+const CHUNK = 5_000
+
+/** The worker engine as the worker process has it: every run recorded before its handler starts. */
+export const createRoundsman: CreateEngine<RoundsmanSettings> = async (url, { concurrency }) => {
+  const job = defineJob({
+    name: 'noop',
+    description: 'Does nothing.',
+    payload: z.strictObject({ n: z.int() }),
+    concurrency,
+  })
+  await migrateQueue({ databaseUrl: url, jobs: [job], log })
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'bench',
+    onPoolError: () => undefined,
+  })
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  let onDone: (n: number) => void = () => undefined
+  const worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [job],
+    handlers: { noop: async ({ payload }: { payload: { n: number } }) => onDone(payload.n) },
+    log,
+  })
+  return {
+    async enqueue(count) {
+      const client = createJobsClient({ databaseUrl: url, log })
+      await client.start()
+      for (let from = 0; from < count; from += CHUNK) {
+        const items = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
+          payload: { n: from + index },
+        }))
+        await prisma.$transaction((tx) => client.enqueueMany(tx, job, items), { timeout: 60_000 })
+      }
+      await client.stop()
+      await pool.query('select 1')
+    },
+    async openProducer() {
+      const client = createJobsClient({ databaseUrl: url, log })
+      await client.start()
+      return {
+        async send(n) {
+          await prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
+        },
+        close: () => client.stop(),
+      }
+    },
+    async start(onHandled) {
+      onDone = onHandled
+      await worker.start()
+    },
+    async isSettled() {
+      const { rows } = await pool.query<{ open: boolean }>(
+        `select exists (select from pgboss.job where name = 'noop' and state < 'completed')
+             or exists (select from "JobRun" where "status" = 'running') as open`,
+      )
+      return rows[0]?.open === false
+    },
+    async count() {
+      // What is done may be gone from the queue: its runs are the record of it.
+      const { rows } = await pool.query<{ left: number; audited: number }>(
+        `select (select count(*)::int from pgboss.job where name = 'noop' and state <> 'completed') as left,
+                (select count(*)::int from "JobRun" where "status" = 'success') as audited`,
+      )
+      return { left: rows[0]?.left ?? NaN, audited: rows[0]?.audited ?? 0 }
+    },
+    async close() {
+      await worker.stop()
+      await pool.end()
+      await prisma.$disconnect()
+    },
+  }
+}

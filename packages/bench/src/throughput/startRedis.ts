@@ -1,0 +1,62 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { startProcess } from '../startProcess.ts'
+
+export interface Redis {
+  url: string
+  version: string
+  close(): Promise<void>
+}
+
+const PROGRAMS = ['redis-server', 'valkey-server']
+
+/** A Redis of our own, persisting as it does by default; null where this machine has none. */
+export async function startRedis(): Promise<Redis | null> {
+  const program = await findProgram()
+  if (program === null) return null
+  const folder = await mkdtemp(join(tmpdir(), 'roundsman-bench-redis-'))
+  const port = await findFreePort()
+  const server = startProcess('--port', {
+    command: program,
+    args: [String(port), '--bind', '127.0.0.1', '--dir', folder],
+  })
+  const close = async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  try {
+    const [, version = 'unknown'] = await server.line(/version=([\d.]+)/)
+    await server.line(/Ready to accept connections/)
+    return { url: `redis://127.0.0.1:${port}`, version, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function findProgram(): Promise<string | null> {
+  for (const program of PROGRAMS) {
+    try {
+      await promisify(execFile)(program, ['--version'])
+      return program
+    } catch {
+      // Not here, or not to be run.
+    }
+  }
+  return null
+}
+
+async function findFreePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen({ host: '127.0.0.1', port: 0 }, () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -1,0 +1,86 @@
+import { formatNumber, table } from '../markdown.ts'
+import { defineScenario, type Target } from '../scenario.ts'
+import { ratios, summarise } from '../statistics.ts'
+import { measureThroughput, type EngineName, type ThroughputFigures } from './measureThroughput.ts'
+
+const LABELS: Record<EngineName, string> = {
+  roundsman: 'Roundsman, every run recorded',
+  pgBoss: 'pg-boss `work()`, nothing recorded',
+  bullMq: 'BullMQ on Redis, nothing recorded',
+  graphileWorker: 'graphile-worker, one INSERT a job',
+}
+
+const INSTALL_REDIS =
+  'no redis-server or valkey-server in PATH; on Debian: `apt-get install redis-server`'
+
+export const throughput = defineScenario<ThroughputFigures>({
+  name: 'throughput',
+  title: 'Throughput',
+  rounds: 5,
+  measure: measureThroughput,
+  targets: (figures) => [
+    against(figures, 'pgBoss', 'pg-boss `work()` without audit', 1.0),
+    against(figures, 'bullMq', 'BullMQ without audit', 1.4),
+    against(figures, 'graphileWorker', 'graphile-worker with one INSERT a job', 2.5),
+  ],
+  render(figures) {
+    const rows = measured(figures).map((engine) => {
+      const { median, min, max } = summarise(figures.perSecond[engine])
+      const first = summarise(figures.firstMs[engine])
+      return [
+        LABELS[engine],
+        formatNumber(median),
+        `${formatNumber(min)} to ${formatNumber(max)}`,
+        `${formatNumber(first.median)} ms`,
+        `\`${JSON.stringify(figures.settings[engine])}\``,
+      ]
+    })
+    const trials = figures.trials.map(({ engine, settings, perSecond }) => [
+      engine,
+      `\`${settings}\``,
+      formatNumber(perSecond),
+    ])
+    return `${formatNumber(figures.jobs)} no-op jobs wait in the queue, put there by each engine's own way for many at once. The clock runs
+from the start of the engine in a fresh process until the last job is settled in its store: Roundsman commits a
+JobRun before each handler and its end after it, together with the job. A fresh database for every round, vacuumed,
+analysed and written out before the start, for all alike. The settings of the others are the fastest of those tried.
+${figures.redis === null ? `\nBullMQ was not run: ${INSTALL_REDIS}.\n` : `\nRedis ${figures.redis} with its default persistence.\n`}
+${table(['', 'jobs/s', 'all rounds', 'first handler after', 'settings'], rows)}
+
+${table(['tried', 'settings', 'jobs/s'], trials)}`
+  },
+  plots: (figures) => [
+    {
+      name: 'jobs',
+      title: 'No-op jobs per second',
+      unit: 'jobs/s',
+      bars: measured(figures).map((engine) => {
+        const { median, ...spread } = summarise(figures.perSecond[engine])
+        return {
+          label: LABELS[engine].replaceAll('`', ''),
+          value: median,
+          spread,
+          isOurs: engine === 'roundsman',
+        }
+      }),
+    },
+  ],
+})
+
+function measured({ perSecond }: ThroughputFigures): EngineName[] {
+  return (['roundsman', 'pgBoss', 'bullMq', 'graphileWorker'] as const).filter(
+    (engine) => perSecond[engine].length > 0,
+  )
+}
+
+function against(
+  { perSecond }: ThroughputFigures,
+  engine: EngineName,
+  what: string,
+  atLeast: number,
+): Target {
+  const target = { what: `jobs/s to ${what}`, atLeast, unit: '×' }
+  if (perSecond[engine].length === 0) return { ...target, measured: null, note: INSTALL_REDIS }
+  const { median, ...spread } = summarise(ratios(perSecond.roundsman, perSecond[engine]))
+  return { ...target, measured: median, spread }
+}

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spawnProcess } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const MAIN = new URL('../src/main.ts', import.meta.url).pathname
+
+let folder: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'roundsman-bench-test-'))
+})
+
+afterEach(() => rm(folder, { recursive: true }))
+
+/** Whatever it makes elsewhere is made in a folder of this test. */
+const bench = (...args: string[]) =>
+  spawnProcess(MAIN, {
+    args: [...args, '--scale', 'small', '--out', join(folder, 'out')],
+    env: { TMPDIR: folder },
+  })
+
+describe('pnpm bench', () => {
+  it('measures a scenario, writes report and figures, and leaves nothing else behind', async () => {
+    const run = bench('throughput')
+    expect(await run.exited, run.stderr.join('\n')).toEqual({ code: 0, signal: null })
+
+    expect(await readdir(folder)).toEqual(['out'])
+    const { figures } = JSON.parse(
+      await readFile(join(folder, 'out/bench/throughput.json'), 'utf8'),
+    ) as { figures: { jobs: number; perSecond: Record<string, number[]> } }
+    expect(figures.jobs).toBe(2_000)
+    expect(figures.perSecond).toMatchObject({
+      roundsman: [expect.any(Number)],
+      pgBoss: [expect.any(Number)],
+      graphileWorker: [expect.any(Number)],
+    })
+    const report = await readFile(join(folder, 'out/bench.md'), 'utf8')
+    expect(report).toContain('## Throughput')
+    expect(report).toContain('| Roundsman, every run recorded |')
+  }, 120_000)
+
+  it('ends every process and removes every folder when it is interrupted', async () => {
+    const run = bench('throughput')
+    await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
+    const [server] = (await readdir(folder)).filter((name) => /^roundsman-bench-[^r]/.test(name))
+    const pidFile = join(folder, server ?? '', 'postgres/data/postmaster.pid')
+    const postmaster = Number((await readFile(pidFile, 'utf8')).split('\n')[0])
+
+    expect(await run.kill('SIGINT')).toEqual({ code: 130, signal: null })
+    expect(existsSync(`/proc/${postmaster}`)).toBe(false)
+    expect(await readdir(folder)).toEqual([])
+  }, 120_000)
+
+  it('says what it knows when it is asked for something else', async () => {
+    const run = bench('speed')
+    expect(await run.exited).toEqual({ code: 2, signal: null })
+    expect(run.stderr[0]).toMatch(/^There is no scenario "speed"; there are: throughput, latency/)
+  })
+})
