@@ -18,9 +18,9 @@ export interface ThroughputFigures {
   redis: string | null
 }
 
-/** Tried for each peer before it is measured, so that it is measured at its best. */
+/** Tried for each before it is measured, so that it is measured at its best. */
 const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]> = {
-  roundsman: [{ engine: 'roundsman', settings: { concurrency: 1_000 } }],
+  roundsman: [roundsman(1_000), roundsman(500), roundsman(2_000)],
   pgBoss: [
     pgBoss(500, 2),
     pgBoss(1_000, 2),
@@ -105,6 +105,10 @@ async function choose(
   }
   figures.settings[best.choice.engine] = best.choice.settings
   return best.choice
+}
+
+function roundsman(concurrency: number): EngineChoice {
+  return { engine: 'roundsman', settings: { concurrency } }
 }
 
 function pgBoss(batchSize: number, localConcurrency: number): EngineChoice {

@@ -1,16 +1,18 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 
-/** Runs a statement and returns its rows. Both a pool and a transaction are one. */
+/** Runs a statement and returns its rows, and how many it touched. Both a pool and a transaction are one. */
 export interface Connection {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
     values?: readonly unknown[],
-  ): Promise<{ rows: Row[] }>
+  ): Promise<Result<Row>>
 }
 
+export type Result<Row> = { rows: Row[]; rowCount: number | null }
+
 export interface Database extends Connection {
-  transaction<Result>(work: (tx: Connection) => Promise<Result>): Promise<Result>
+  transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
   connections(): Connections
   close(): Promise<void>
 }
@@ -78,10 +80,10 @@ export function openDatabase({
   }
 }
 
-async function runTransaction<Result>(
+async function runTransaction<Value>(
   pool: pg.Pool,
-  work: (tx: Connection) => Promise<Result>,
-): Promise<Result> {
+  work: (tx: Connection) => Promise<Value>,
+): Promise<Value> {
   const client = await pool.connect()
   // A checked-out client reports a lost connection here as well as in the query that is in flight.
   let broken: Error | undefined

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import type { Connection } from './database.ts'
+import type { Connection, Result } from './database.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 
 export interface Session {
@@ -223,7 +223,7 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
   async function query<Row extends pg.QueryResultRow>(
     text: string,
     values?: readonly unknown[],
-  ): Promise<{ rows: Row[] }> {
+  ): Promise<Result<Row>> {
     const current = link
     if (current === null) return await database.query<Row>(text, values)
     try {

@@ -6,9 +6,12 @@ type Value = string | number | boolean | Date | null
  */
 export function toColumn(values: readonly Value[]): string | readonly Value[] {
   if (values.every((value) => value === null)) return '{}'
-  const texts = values.map((value) => (value instanceof Date ? value.toISOString() : String(value)))
-  return texts.every((text) => PLAIN.test(text)) ? `{${texts.join(',')}}` : values
+  const texts = values.map((value) => (value instanceof Date ? value.toISOString() : value))
+  return ALL_PLAIN.test(texts.join(';')) ? `{${texts.join(',')}}` : values
 }
 
-/** Means itself in an array's text: uuids, names, numbers, times. `null`, in any case, does not. */
-const PLAIN = /^(?!null$)[\w.:+-]+$/i
+/**
+ * Between semicolons, what means itself in an array's text: uuids, names, numbers, times. `null`, in any case,
+ * does not, and neither does nothing.
+ */
+const ALL_PLAIN = /^(?:(?!null(?:;|$))[\w.:+-]+(?:;(?!$)|$))+$/i

@@ -116,7 +116,7 @@ export function createLane(options: LaneOptions): Lane {
         const runs = claims.map(({ run: each }) => each)
         await endEarlierAttempts(tx, runs, startedAt)
         const recorded = await recordRuns(tx, workerId, runs)
-        if (recorded.size < claims.length) throw new AlreadyRunning()
+        if (recorded < claims.length) throw new AlreadyRunning()
       })
     } catch (error) {
       // Rolled back, it was never taken. It is looked at again when the worker makes its next round.

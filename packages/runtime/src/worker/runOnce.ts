@@ -144,7 +144,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
           if (delivery === null) return false
           run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
         }
-        if ((await recordRuns(tx, workerId, [run])).has(run.id)) return true
+        if ((await recordRuns(tx, workerId, [run])) === 1) return true
         if (delivery !== null) throw new NotRecorded()
         return false
       })

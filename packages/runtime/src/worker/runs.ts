@@ -27,16 +27,16 @@ export interface RunEnd {
 }
 
 /**
- * Records runs before their handlers start and returns the ids of those recorded; one is missing when
- * another run with its exclusive key is under way.
+ * Records runs before their handlers start and returns how many: one is missing when another run with its
+ * exclusive key is under way.
  */
 export async function recordRuns(
   tx: Connection,
   workerId: string,
   runs: readonly NewRun[],
-): Promise<Set<string>> {
+): Promise<number> {
   const column = (key: keyof NewRun) => toColumn(runs.map((run) => run[key]))
-  const { rows } = await tx.query<{ id: string }>(
+  const { rowCount } = await tx.query(
     `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor",
                            "reason", "queueJobId", "exclusiveKey", "workerId")
      select id, name, trigger::"JobTrigger", attempt, "scheduledFor", "startedAt", "dryRun", actor, reason,
@@ -45,8 +45,7 @@ export async function recordRuns(
                  $8::text[], $9::text[], $10::uuid[], $11::text[])
        as run(id, name, trigger, attempt, "scheduledFor", "startedAt", "dryRun", actor, reason, "queueJobId",
               "exclusiveKey")
-     on conflict ("exclusiveKey") where "status" = 'running' do nothing
-     returning "id"`,
+     on conflict ("exclusiveKey") where "status" = 'running' do nothing`,
     [
       column('id'),
       column('name'),
@@ -62,7 +61,7 @@ export async function recordRuns(
       workerId,
     ],
   )
-  return new Set(rows.map(({ id }) => id))
+  return rowCount ?? 0
 }
 
 /**
