@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
+import { checkDocuments } from './checkDocuments.ts'
 import { checkHygiene } from './checkHygiene.ts'
 import { checkLint } from './checkLint.ts'
 import { checkTypes } from './checkTypes.ts'
@@ -28,6 +29,7 @@ const ok = await runChecks({
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: () => checkBoundaries(root) },
     { name: 'hygiene', run: () => checkHygiene(root) },
+    { name: 'documents', run: () => checkDocuments(root) },
   ],
   write: (text) => process.stdout.write(text),
 })

@@ -11,7 +11,8 @@ import { recordActions } from './recordActions.ts'
 
 export interface JobsClientOptions {
   databaseUrl: string
-  log: Logger
+  /** Fastify's own will do: `app.log`. */
+  log: Pick<Logger, 'warn' | 'error'>
   /** Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
 }

@@ -10,7 +10,7 @@ export interface ChangesWatch {
 
 export interface ChangesWatchOptions {
   databaseUrl: string
-  log: Logger
+  log: Pick<Logger, 'warn'>
   onChange: (announcement: Announcement) => void
   /** It listens again after a while in which something may have been missed. */
   onGap: () => void

@@ -32,7 +32,7 @@ export interface DatabaseOptions {
   applicationName: string
   /** Connections at most. Default 10. */
   poolSize?: number
-  log: Logger
+  log: Pick<Logger, 'warn'>
 }
 
 const STATEMENT_TIMEOUT_MS = 30_000

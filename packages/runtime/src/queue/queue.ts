@@ -161,6 +161,8 @@ const OF_ATTEMPTS_SQL = `
 const COMPLETE_SQL = `
   delete from pgboss.job ${OF_ATTEMPTS_SQL.replace('from', 'using')} and job.state = 'active'`
 
+const TEN_YEARS_S = 10 * 365 * 86_400
+
 /** Creates or upgrades pg-boss's schema, and the queues of these jobs. */
 export async function installQueue(database: Database, jobs: readonly Job[]): Promise<void> {
   const boss = openBoss(asDb(database), { migrate: true })
@@ -185,6 +187,8 @@ async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> 
       retryDelay: Math.max(1, Math.round(job.retry.delayMs / 1000)),
       retryBackoff: true,
       retryDelayMax: Math.max(1, Math.round(job.retry.maxDelayMs / 1000)),
+      // How long work may wait. By default pg-boss would remove, silently, what nobody took for two weeks.
+      retentionSeconds: TEN_YEARS_S,
       // The last resort: runs are bounded by their own time-out, and lost workers are noticed in seconds.
       expireInSeconds: Math.min(86_400, Math.ceil(job.timeoutMs / 1000) + 120),
     }

@@ -7,6 +7,7 @@ import {
   type JobsClient,
 } from '../../src/client/index.ts'
 import { defineJob, type TransactionOf } from '../../src/contract/index.ts'
+import { asDb, openBoss, startBoss } from '../../src/queue/boss.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -56,6 +57,22 @@ const numbers = async () =>
   ).map(({ n }) => n)
 
 describe('enqueue', () => {
+  it('keeps what nobody takes for a year, while the queue looks after its tables', async () => {
+    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
+    // As if it had been enqueued a year ago.
+    await runtime.rows(
+      `update pgboss.job set created_on = created_on - interval '1 year',
+         start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
+    )
+    const boss = openBoss(asDb(runtime.database))
+    await startBoss(boss)
+    await boss.supervise('letter')
+    await boss.stop({ graceful: false, close: false })
+
+    expect(await numbers()).toEqual([1])
+    expect(await take(10)).toHaveLength(1)
+  })
+
   it('leaves a job if and only if its transaction commits, under 50 at once', async () => {
     const outcomes = await Promise.allSettled(
       Array.from({ length: 50 }, (_, n) =>

@@ -1,6 +1,7 @@
+import { createDatabaseClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import { createJobsClient, findWork, type JobsClient } from '../../src/client/index.ts'
 import { createWorker } from '../../src/worker/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../worker/fixtures/drip.ts'
@@ -36,6 +37,24 @@ interface Run {
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt"')
 
 describe('behind a transaction pooler', () => {
+  it('a producer enqueues in its transaction', async () => {
+    const { url, log, prisma } = runtime
+    const producer = createJobsClient({ databaseUrl: pooler.url, log })
+    await producer.start()
+    const behind = createDatabaseClient({
+      url: pooler.url,
+      applicationName: 'test',
+      onPoolError: () => undefined,
+    })
+    const { queueJobId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
+
+    expect(pooler.url).not.toBe(url)
+    expect(await findWork(prisma, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
+    await runtime.rows('delete from pgboss.job')
+    await producer.stop()
+    await behind.$disconnect()
+  })
+
   it('a worker says so, works, is left alone while its heart beats, and is rescued when it does not', async () => {
     const victim = spawnProcess(WORKER, { args: [pooler.url] })
     expect(await victim.waitForLine('beating every')).toContain('transaction pooler')

@@ -1,0 +1,146 @@
+import { readFile } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import { listFiles } from './listFiles.ts'
+
+/** Where a path that a document names may begin, beside the document's own folder. */
+const BASES = ['', 'packages/runtime', 'apps/worker', 'apps/console']
+const PATH = /^(?:apps|docs|packages|prisma|reports|scripts|src|test)\/[\w./-]+$/
+const VARIABLE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/
+const PNPM =
+  /\bpnpm(?:@\d+)? ((?:--?[\w-]+(?:[= ](?:"[^"]*"|'[^']*'|[\w@./$-]+))? )*)([a-z][\w:-]*)/g
+/** What pnpm itself can do. */
+const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
+/** Variables that libraries read by themselves. */
+const OF_LIBRARIES = /^(?:NODE|OTEL|PG)_?[A-Z]/
+/** What a document shows how to make. */
+const EXAMPLES = new Set([
+  'packages/jobs/src/pruneDrafts.ts',
+  'apps/worker/src/jobs/pruneDrafts.ts',
+  'PRUNE_DRAFTS_CRON',
+])
+
+/** Whether what the documents name exists: links and their headings, files, commands, and variables. */
+export async function checkDocuments(root: string): Promise<readonly string[]> {
+  const files = await listFiles(root)
+  const documents = files.filter((path) => path.endsWith('.md'))
+  const texts = new Map<string, string>()
+  for (const path of documents) texts.set(path, await readFile(join(root, path), 'utf8'))
+  const known: Known = {
+    paths: new Set(files.flatMap(withFolders)),
+    scripts: await readScripts(root),
+    headings: new Map([...texts].map(([path, text]) => [path, headingsOf(text)])),
+    ...(await findVariables(root, files)),
+  }
+  return [...texts].flatMap(([path, text]) => checkDocument(path, text, known))
+}
+
+interface Known {
+  /** Files and folders. */
+  paths: ReadonlySet<string>
+  scripts: ReadonlySet<string>
+  headings: ReadonlyMap<string, ReadonlySet<string>>
+  variables: ReadonlySet<string>
+  /** What the names of variables end with that are put together, such as one for each job. */
+  suffixes: readonly string[]
+}
+
+function checkDocument(path: string, text: string, known: Known): string[] {
+  const problems: string[] = []
+  let fence: string | null = null
+  for (const [index, line] of text.split('\n').entries()) {
+    const report = (problem: string) => problems.push(`${path}:${index + 1}: ${problem}`)
+    const opened = /^\s*```(\w*)/.exec(line)
+    if (opened) {
+      fence = fence === null ? (opened[1] ?? '') : null
+      continue
+    }
+    if (fence === null) {
+      for (const [, target = ''] of line.matchAll(/\]\(([^)\s]+)\)/g)) {
+        const problem = checkLink(path, target, known)
+        if (problem !== null) report(problem)
+      }
+    }
+    const isCommand = fence === 'sh' || fence === ''
+    const spans =
+      fence === null ? [...line.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code) : []
+    for (const code of isCommand ? [line] : spans) {
+      for (const [, options = '', name = ''] of code.matchAll(PNPM)) {
+        // A command in another workspace is that workspace's.
+        if (/--dir|--filter/.test(options) || PNPM_COMMANDS.has(name) || known.scripts.has(name))
+          continue
+        if (path.endsWith('adopting.md')) continue
+        report(`there is no script for \`pnpm ${name}\``)
+      }
+    }
+    for (const code of spans) {
+      const name = /^([A-Z][A-Z0-9_]*)(?:=.*)?$/.exec(code)?.[1] ?? ''
+      if (VARIABLE.test(name) && !isRead(name, known)) {
+        report(`nothing reads or says ${name}`)
+      }
+      if (PATH.test(code) && !EXAMPLES.has(code) && !isThere(path, code, known)) {
+        report(`there is no ${code}`)
+      }
+    }
+  }
+  return problems
+}
+
+function checkLink(path: string, target: string, { paths, headings }: Known): string | null {
+  if (/^[a-z]+:/.test(target)) return null
+  const [file = '', heading] = target.split('#')
+  const found = file === '' ? path : posix.join(posix.dirname(path), file).replace(/\/$/, '')
+  if (!paths.has(found)) return `links to ${target}, which does not exist`
+  if (heading === undefined || headings.get(found)?.has(heading)) return null
+  return `links to ${target}, and there is no such heading`
+}
+
+function isThere(path: string, name: string, { paths }: Known): boolean {
+  const wanted = name.replace(/\/$/, '')
+  return [...BASES, posix.dirname(path)].some((base) => paths.has(posix.join(base, wanted)))
+}
+
+function isRead(name: string, { variables, suffixes }: Known): boolean {
+  if (variables.has(name) || EXAMPLES.has(name) || OF_LIBRARIES.test(name)) return true
+  return suffixes.some((suffix) => name.endsWith(suffix))
+}
+
+function withFolders(path: string): string[] {
+  const parts = path.split('/')
+  return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
+}
+
+/** As GitHub makes anchors of them. */
+function headingsOf(text: string): Set<string> {
+  const titles = text.matchAll(/^#+ (.+)$/gm)
+  return new Set(
+    [...titles].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
+
+async function readScripts(root: string): Promise<Set<string>> {
+  const text = await readFile(join(root, 'package.json'), 'utf8')
+  return new Set(Object.keys((JSON.parse(text) as { scripts?: object }).scripts ?? {}))
+}
+
+/** Every word in capitals that stands somewhere other than in a document. */
+async function findVariables(
+  root: string,
+  files: readonly string[],
+): Promise<Pick<Known, 'variables' | 'suffixes'>> {
+  const variables = new Set<string>()
+  const suffixes = new Set<string>()
+  const sources = files.filter((path) =>
+    /\.([cm]?[jt]sx?|json|ya?ml|sh|sql|prisma)$|^\.|Procfile/.test(path),
+  )
+  for (const path of sources) {
+    const text = await readFile(join(root, path), 'utf8')
+    for (const [name] of text.matchAll(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g)) variables.add(name)
+    for (const [, suffix = ''] of text.matchAll(/\}((?:_[A-Z0-9]+)+)[`']/g)) suffixes.add(suffix)
+  }
+  return { variables, suffixes: [...suffixes] }
+}

@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest'
+import { checkDocuments } from '../check/checkDocuments.ts'
+import { writeTree } from './writeTree.ts'
+
+const CODE = {
+  'package.json': '{ "scripts": { "serve": "node src/main.ts", "db:fill": "node fill.ts" } }',
+  'src/main.ts': 'listen(process.env.SERVE_PORT, process.env[`${name}_HOST`])',
+}
+
+async function check(text: string, path = 'docs/page.md'): Promise<readonly string[]> {
+  return await checkDocuments(
+    await writeTree({ ...CODE, 'docs/other.md': '# One thing', [path]: text }),
+  )
+}
+
+it('finds nothing in a document that names what is there', async () => {
+  const text = [
+    '# A page, and `more`',
+    '[other](other.md#one-thing), [here](#a-page-and-more), [code](../src), [far](https://example.com/x)',
+    '`pnpm serve`, `pnpm db:fill --now`, `SERVE_PORT=1`, `ANY_HOST`, `src/main.ts`',
+    '```sh',
+    'npx -y pnpm@12 install && pnpm --silent serve',
+    'pnpm --filter other whatever',
+    '```',
+  ]
+  expect(await check(text.join('\n'))).toEqual([])
+})
+
+it.each([
+  ['[gone](gone.md)', 'links to gone.md, which does not exist'],
+  ['[gone](other.md#two)', 'links to other.md#two, and there is no such heading'],
+  ['[gone](#nowhere)', 'links to #nowhere, and there is no such heading'],
+  ['run `pnpm sevre`', 'there is no script for `pnpm sevre`'],
+  ['run `npx -y pnpm@12 sevre`', 'there is no script for `pnpm sevre`'],
+  ['set `SERVE_PROT`', 'nothing reads or says SERVE_PROT'],
+  ['see `src/mian.ts`', 'there is no src/mian.ts'],
+])('finds what %s names in vain', async (text, problem) => {
+  expect(await check(`\n${text}`)).toEqual([`docs/page.md:2: ${problem}`])
+})
+
+it('finds a command that is not there in a block of them', async () => {
+  expect(await check('```sh\ncd x && pnpm sevre\n```')).toEqual([
+    'docs/page.md:2: there is no script for `pnpm sevre`',
+  ])
+})
+
+it('takes a path as seen from the document as well', async () => {
+  expect(await check('`src/main.ts`, `src/other.md`', 'README.md')).toEqual([
+    'README.md:1: there is no src/other.md',
+  ])
+})

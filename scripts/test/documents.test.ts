@@ -1,0 +1,116 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestApi, type TestApi } from '../../apps/api/test/createTestApi.ts'
+import { listFiles } from '../check/listFiles.ts'
+import { readSteps } from './adopting/readSteps.ts'
+import { WORKSPACE_ROOT } from './stack.ts'
+
+/*
+ * What pnpm check can't see, because it takes a database, an application, or knowledge of what an error is.
+ */
+
+let api: TestApi
+let documents: { path: string; text: string }[]
+let sources: string
+
+beforeAll(async () => {
+  api = await createTestApi()
+  const pages = await readdir(join(WORKSPACE_ROOT, 'docs'), { recursive: true })
+  documents = await readAll([
+    'README.md',
+    ...pages.filter((path) => path.endsWith('.md')).map((path) => `docs/${path}`),
+  ])
+  const files = await listFiles(WORKSPACE_ROOT)
+  const texts = await readAll(
+    files.filter((path) =>
+      /^(apps\/(api|worker)|packages\/(runtime|process))\/src\/.*\.ts$/.test(path),
+    ),
+  )
+  sources = texts.map(({ text }) => text).join('\n')
+})
+
+afterAll(() => api.close())
+
+test('every statement of the documents runs on a migrated database', async () => {
+  const statements = documents.flatMap(({ path, text }) =>
+    // A block in a list is indented.
+    readSteps(text.replaceAll(/^ {2,}(?=```)/gm, ''))
+      .filter(({ language }) => language === 'sql')
+      .map(({ line, text: sql }) => ({ where: `${path}:${line}`, sql })),
+  )
+  expect(statements.length).toBeGreaterThan(5)
+  for (const { where, sql } of statements) {
+    const outcome = api.prisma.$executeRawUnsafe(sql)
+    await expect(outcome, where).resolves.toBeTypeOf('number')
+  }
+})
+
+test('every route that the documents name is there', () => {
+  const named = documents.flatMap(({ path, text }) =>
+    [...text.matchAll(/\b(GET|POST|DELETE|PUT|PATCH) (\/api\/[\w:/-]+)/g)].map(
+      ([, method = '', url = '']) => ({ path, method, url }),
+    ),
+  )
+  expect(named.length).toBeGreaterThan(5)
+  const missing = named.filter(({ method, url }) => !api.app.hasRoute({ method, url }))
+  expect(missing).toEqual([])
+})
+
+test('the runbook explains every code that a run can end with, and no other', async () => {
+  const thrown = new Set(
+    [
+      ...sources.matchAll(
+        /(?:new JobError\(|code: |giveUp\(|putOff\(|'code', )\s*'([a-z\d]+_[a-z\d_]+)'/g,
+      ),
+    ].map(([, code]) => code),
+  )
+  for (const code of ['timeout', 'cancelled', 'expired', 'drained', 'worker_lost']) thrown.add(code)
+  const table = section(runbook(), '## Error codes')
+  const explained = new Set(
+    [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`(\w+)`/g)].map(([, code]) => code),
+    ),
+  )
+  explained.delete('handler_failed')
+  expect(sources).toContain("'handler_failed'")
+  expect(explained).toEqual(thrown)
+})
+
+test('every log line that the runbook explains is one that is written', () => {
+  const lines = [...section(runbook(), '## Log lines').matchAll(/^\| (`.*?) \|/gm)].flatMap(
+    ([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, line = '']) => line),
+  )
+  expect(lines.length).toBeGreaterThan(10)
+  expect(lines.filter((line) => !sources.includes(line.replace(/: …$/, '')))).toEqual([])
+})
+
+test('every test that the guarantees cite is there', async () => {
+  const files = await listFiles(WORKSPACE_ROOT)
+  const tests = (
+    await readAll(files.filter((path) => path.endsWith('.ts') && path.includes('/test/')))
+  )
+    .map(({ text }) => text)
+    .join('\n')
+  const page = documents.find(({ path }) => path === 'docs/guarantees.md')?.text ?? ''
+  const cited = [...page.replaceAll(/\s+/g, ' ').matchAll(/(?<!\*)\*([^*]{12,})\*(?!\*)/g)].map(
+    ([, title = '']) => title,
+  )
+  expect(cited.length).toBeGreaterThan(10)
+  expect(cited.filter((title) => !tests.includes(title))).toEqual([])
+})
+
+function runbook(): string {
+  return documents.find(({ path }) => path === 'docs/runbook.md')?.text ?? ''
+}
+
+function section(text: string, heading: string): string {
+  const [, after = ''] = text.split(`${heading}\n`)
+  return after.split(/^## /m)[0] ?? ''
+}
+
+async function readAll(paths: readonly string[]) {
+  return await Promise.all(
+    paths.map(async (path) => ({ path, text: await readFile(join(WORKSPACE_ROOT, path), 'utf8') })),
+  )
+}
