@@ -2,12 +2,15 @@ import helmet from '@fastify/helmet'
 import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/runtime/client'
 import type { Job } from '@roundsman/runtime/contract'
+import type { Metrics, Tracing } from '@roundsman/telemetry'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { randomUUID } from 'node:crypto'
 import { authentication } from './plugins/authentication.ts'
 import { consoleFiles } from './plugins/consoleFiles.ts'
 import { documentation } from './plugins/documentation.ts'
+import { metrics } from './plugins/metrics.ts'
+import { tracing } from './plugins/tracing.ts'
 import { sessions } from './plugins/sessions.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
 import { consoleRoutes } from './console/consoleRoutes.ts'
@@ -39,6 +42,10 @@ export interface AppOptions {
   logger?: FastifyBaseLogger
   /** What the console's live pages are told of. Default: nothing. */
   changes?: Changes
+  /** Served at `/metrics` to whoever has the token. Default: no metrics. */
+  metrics?: { metrics: Metrics; token: string } | undefined
+  /** Default: nothing is traced. */
+  tracing?: Pick<Tracing, 'traceRequest'> | undefined
   /** Where the console's build lies. Default: where `pnpm build` puts it. */
   consoleDir?: string
   /** Default: the system's clock. */
@@ -80,7 +87,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
   // Nothing here reads text, and a parser for it would turn a 415 into a puzzling 400.
   app.removeContentTypeParser('text/plain')
 
+  // First, so that everything else is part of it.
+  if (options.tracing) app.register(tracing, { tracing: options.tracing })
   app.register(problems)
+  if (options.metrics) app.register(metrics, options.metrics)
   app.register(helmet, {
     // The same as by default, but for upgrade-insecure-requests: it would break a start without
     // TLS.

@@ -4,6 +4,7 @@ import {
   integerVariable,
   readEnvironment,
   switchVariable,
+  telemetryVariables,
 } from '@roundsman/process'
 import { z } from 'zod'
 import { obtainJwtSecret } from './obtainJwtSecret.ts'
@@ -12,6 +13,7 @@ const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('
 
 const variables = {
   ...commonVariables,
+  ...telemetryVariables,
   /** Where the API listens. 0 picks a free one. */
   PORT: integerVariable({ min: 0, max: 65_535, default: 3_000 }),
   /** Default: only this machine; in production, every interface. */

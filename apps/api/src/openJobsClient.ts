@@ -1,6 +1,12 @@
 import { missingMigrations, type Database } from '@roundsman/db'
 import { StartError } from '@roundsman/process'
-import { createJobsClient, QueueSchemaError, type JobsClient } from '@roundsman/runtime/client'
+import {
+  createJobsClient,
+  QueueSchemaError,
+  type JobsClient,
+  type JobsClientOptions,
+} from '@roundsman/runtime/client'
+import type { TraceEnqueue } from '@roundsman/runtime/contract'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 
@@ -10,6 +16,8 @@ export interface OpenJobsClientOptions {
   database: Database
   logger: Logger
   stop: AbortSignal
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
 }
 
 /**
@@ -20,10 +28,10 @@ export interface OpenJobsClientOptions {
  * @throws StartError that names the remedy
  */
 export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {
-  const { database, logger, stop } = options
+  const { database, logger, stop, traceEnqueue } = options
   let isAnnounced = false
   while (!stop.aborted) {
-    const opened = await tryOpen(database.url, logger)
+    const opened = await tryOpen({ databaseUrl: database.url, log: logger, traceEnqueue })
     if (typeof opened !== 'string') return opened
     if (!database.isEmbedded) {
       throw new StartError(`DATABASE_URL: ${opened}; apply them with pnpm db:migrate`)
@@ -39,11 +47,11 @@ export async function openJobsClient(options: OpenJobsClientOptions): Promise<Jo
 }
 
 /** The client, or what the database lacks. */
-async function tryOpen(databaseUrl: string, log: Logger): Promise<JobsClient | string> {
-  const missing = await missingMigrations(databaseUrl)
+async function tryOpen(options: JobsClientOptions): Promise<JobsClient | string> {
+  const missing = await missingMigrations(options.databaseUrl)
   if (missing.length > 0) return `the database lacks ${missing.join(', ')}`
   // A new one for each attempt: what failed to start is not for starting again.
-  const client = createJobsClient({ databaseUrl, log })
+  const client = createJobsClient(options)
   try {
     await client.start()
     return client

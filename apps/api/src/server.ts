@@ -5,7 +5,15 @@ import {
   type Database,
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
-import { EnvironmentError, explainListenError, listenForStop, StartError } from '@roundsman/process'
+import {
+  EnvironmentError,
+  explainListenError,
+  listenForStop,
+  readVersion,
+  StartError,
+} from '@roundsman/process'
+import { measureQueue } from '@roundsman/runtime/client'
+import { createMetrics, startTracing, watchQueue, type Tracing } from '@roundsman/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
@@ -13,11 +21,15 @@ import { buildApp } from './app.ts'
 import { createChanges } from './console/createChanges.ts'
 import { createApiLogger } from './createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
+import { readJobHealth } from './jobHealth/readJobHealth.ts'
+import { watchJobHealth } from './jobHealth/watchJobHealth.ts'
 import { openJobsClient } from './openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
 const DRAIN_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 50
+
+const VERSION = readVersion(import.meta.dirname)
 
 process.exit(await runServer())
 
@@ -27,7 +39,19 @@ async function runServer(): Promise<number> {
     const env = readApiEnvironment()
     const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
     const logger = createApiLogger({ level: env.LOG_LEVEL })
-    await serve(env, logger, stop)
+    const tracing = await startTracing({
+      app: 'api',
+      version: VERSION,
+      serviceName: env.OTEL_SERVICE_NAME,
+      endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+      sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+      onProblem: (reason) => logger.warn({ reason }, 'traces are not taken'),
+    })
+    try {
+      await serve(env, logger, stop, tracing)
+    } finally {
+      await tracing?.close()
+    }
     logger.info('API stopped')
     return 0
   } catch (error) {
@@ -38,25 +62,61 @@ async function runServer(): Promise<number> {
 }
 
 /** Resolves once `stop` is aborted and everything that was opened is closed again. */
-async function serve(env: ApiEnvironment, logger: Logger, stop: AbortSignal): Promise<void> {
+async function serve(
+  env: ApiEnvironment,
+  logger: Logger,
+  stop: AbortSignal,
+  tracing: Tracing | null,
+): Promise<void> {
   const database = await openDatabase(env, logger)
   try {
     const problem = await databaseProblem(database.url)
     if (problem !== null) throw new StartError(problem)
-    const jobsClient = await openJobsClient({ database, logger, stop })
+    const jobsClient = await openJobsClient({
+      database,
+      logger,
+      stop,
+      traceEnqueue: tracing?.traceEnqueue,
+    })
     if (!jobsClient) return
+    const { METRICS_TOKEN: token } = env
+    const metrics = token === undefined ? null : createMetrics({ app: 'api', version: VERSION })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'roundsman api',
       onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
+      ...(tracing && { onConnect: tracing.traceDatabase }),
+      onPool: (pool) =>
+        metrics?.watchPool('prisma', () => ({
+          max: pool.options.max,
+          total: pool.totalCount,
+          idle: pool.idleCount,
+          waiting: pool.waitingCount,
+        })),
     })
+    if (metrics) {
+      const names = jobs.map(({ name }) => name)
+      const { registry } = metrics
+      watchQueue({ registry, measure: () => measureQueue(prisma, names) })
+      watchJobHealth({ registry, read: () => readJobHealth(prisma, jobs, new Date()) })
+    }
     try {
       // The wish may have come while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
         const changes = createChanges({ databaseUrl: database.url, log: logger })
         try {
-          const app = buildApp({ prisma, jobsClient, jobs, jwtSecret, mailDomain, changes, logger })
+          const app = buildApp({
+            prisma,
+            jobsClient,
+            jobs,
+            jwtSecret,
+            mailDomain,
+            changes,
+            logger,
+            ...(tracing && { tracing }),
+            ...(metrics && token !== undefined && { metrics: { metrics, token } }),
+          })
           await listen(app, env, logger, stop)
         } finally {
           await changes.close()

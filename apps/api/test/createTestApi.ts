@@ -6,7 +6,7 @@ import { migrateQueue } from '@roundsman/runtime/worker'
 import { createTestDatabase, fakeClock, type FakeClock } from '@roundsman/testing'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { z } from 'zod'
-import { buildApp } from '../src/app.ts'
+import { buildApp, type AppOptions } from '../src/app.ts'
 import { createApiLogger } from '../src/createApiLogger.ts'
 
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
@@ -43,11 +43,12 @@ export interface TestApi {
 export interface TestApiOptions {
   /** For which jobs there are queues, as if a worker that knows them had started. Default: for all. */
   queuesFor?: readonly Job[]
+  metrics?: AppOptions['metrics']
 }
 
 /** The real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { queuesFor = jobs } = options
+  const { queuesFor = jobs, metrics } = options
   const database = await createTestDatabase()
   const prisma = createDatabaseClient({
     url: database.url,
@@ -68,6 +69,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     jwtSecret: JWT_SECRET,
     mailDomain: 'mail.example.com',
     logger,
+    metrics,
     now: clock.now,
   })
   await app.ready()

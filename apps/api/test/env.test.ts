@@ -51,12 +51,20 @@ it('tells all problems together, each with its variable', () => {
     PORT: '65536',
     LOG_LEVEL: 'loud',
     ROUNDSMAN_SUPERVISED: 'yes',
+    METRICS_TOKEN: 'short',
   })
   expect(
     problems
       .map((problem) => problem.split(':')[0])
       .toSorted((a, b) => String(a).localeCompare(String(b))),
-  ).toEqual(['DATABASE_URL', 'JWT_SECRET', 'LOG_LEVEL', 'PORT', 'ROUNDSMAN_SUPERVISED'])
+  ).toEqual([
+    'DATABASE_URL',
+    'JWT_SECRET',
+    'LOG_LEVEL',
+    'METRICS_TOKEN',
+    'PORT',
+    'ROUNDSMAN_SUPERVISED',
+  ])
   expect(problems.join('\n')).toContain('node -p "crypto.randomBytes(32).toString(\'base64url\')"')
 })
 

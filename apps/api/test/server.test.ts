@@ -131,6 +131,24 @@ describe('stops', () => {
   })
 })
 
+it('serves metrics of itself, of the queue and of whether jobs are done', async () => {
+  const METRICS_TOKEN = 'a-token-of-sixteen-or-more'
+  const { server, url } = await start({ METRICS_TOKEN })
+  expect((await fetch(`${url}/metrics`)).status).toBe(401)
+  const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
+  const text = await (await fetch(`${url}/metrics`, { headers })).text()
+  for (const series of [
+    'roundsman_queue_depth{job_name="dispatchEmail",state="ready",app="api"} 0',
+    'roundsman_jobs_healthy{app="api"} 0',
+    'roundsman_job_problem{kind="noWorker",job_name="",app="api"} 1',
+    'roundsman_db_pool_max_connections{pool="prisma",app="api"} 10',
+    'roundsman_build_info{version="0.1.0"',
+  ]) {
+    expect(text).toContain(series)
+  }
+  await server.kill()
+})
+
 describe('on an empty embedded database', () => {
   async function startAlone() {
     const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-api-'))

@@ -1,5 +1,6 @@
+import { jobVariable } from './jobVariable.ts'
+
 /** The variable that overrides a job's schedule: CLEANUP_I18N_CACHE_CRON for cleanupI18nCache. */
 export function cronVariable(jobName: string): string {
-  const separated = jobName.replaceAll(/[A-Z]+(?![a-z])|[A-Z]/g, (capitals) => `_${capitals}`)
-  return `${separated.toUpperCase()}_CRON`
+  return jobVariable(jobName, 'CRON')
 }

@@ -4,12 +4,14 @@ import {
   integerVariable,
   readEnvironment,
   switchVariable,
+  telemetryVariables,
 } from '@roundsman/process'
 import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
 import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
 import { z } from 'zod'
 import { cronVariable } from './cronVariable.ts'
 import { mailVariables } from './mailVariables.ts'
+import { pingVariables, readPingUrls } from './pings/pingVariables.ts'
 import { readSeller, sellerVariables } from './seller.ts'
 
 export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
@@ -18,6 +20,7 @@ const scheduled = (catalogue as readonly Job[]).filter(isScheduled)
 
 const variables = {
   ...commonVariables,
+  ...telemetryVariables,
   /** Set by a supervisor that holds this process's standard input open for as long as it lives. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
   HOST: z.string().optional(),
@@ -35,6 +38,7 @@ const variables = {
   }),
   ...sellerVariables,
   ...mailVariables,
+  ...pingVariables,
   ...Object.fromEntries(
     scheduled.map(({ name, schedule }) => [
       cronVariable(name),
@@ -54,7 +58,7 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
   })
   const { NODE_ENV, HOST = NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1' } = env
   const seller = readSeller(env, NODE_ENV === 'production')
-  return { ...env, HOST, seller, jobs: adjustJobs(catalogue, env) }
+  return { ...env, HOST, seller, jobs: adjustJobs(catalogue, env), pingUrls: readPingUrls(env) }
 }
 
 function adjustJobs<const Jobs extends readonly Job[]>(

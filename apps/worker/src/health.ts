@@ -1,15 +1,39 @@
+import { mayScrape, type Metrics } from '@roundsman/telemetry'
 import Fastify, { type FastifyInstance } from 'fastify'
+
+export interface HealthOptions {
+  isReady: () => boolean
+  metrics: Pick<Metrics, 'render' | 'contentType'>
+  /** What has to come with a scrape. Without it, only this machine may scrape. */
+  metricsToken: string | undefined
+  /** Where it listens. */
+  host: string
+}
 
 /**
  * The worker's own small server, for whoever watches the process: it is live while it answers, and ready
  * while it can work.
  */
-export function buildHealth({ isReady }: { isReady: () => boolean }): FastifyInstance {
+export function buildHealth(options: HealthOptions): FastifyInstance {
+  const { isReady, metrics, metricsToken, host } = options
   const app = Fastify({ logger: false, forceCloseConnections: true })
   app.get('/health/live', async () => ({ status: 'ok' }))
   app.get('/health/ready', async (_request, reply) => {
     if (isReady()) return { status: 'ok' }
     return reply.code(503).send({ status: 'unavailable' })
   })
+  // Some hosts make every port public that somebody listens on.
+  if (metricsToken !== undefined || isLoopback(host)) {
+    app.get('/metrics', async (request, reply) => {
+      if (metricsToken !== undefined && !mayScrape(request.headers.authorization, metricsToken)) {
+        return reply.code(401).header('www-authenticate', 'Bearer').send({ status: 'unauthorized' })
+      }
+      return reply.type(metrics.contentType).send(await metrics.render())
+    })
+  }
   return app
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1)$/.test(host)
 }

@@ -4,9 +4,11 @@ import {
   EnvironmentError,
   explainListenError,
   listenForStop,
+  readVersion,
   StartError,
 } from '@roundsman/process'
 import { createWorker } from '@roundsman/runtime/worker'
+import { startTracing, type Tracing } from '@roundsman/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'
@@ -17,7 +19,15 @@ import { buildHealth } from './health.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { jobsToLeave } from './jobsToLeave.ts'
+import { countEmails } from './metrics/countEmails.ts'
+import { createRunMetrics } from './metrics/createRunMetrics.ts'
+import { createWorkerMetrics, type WorkerMetrics } from './metrics/createWorkerMetrics.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
+import { createPinger } from './pings/createPinger.ts'
+
+const VERSION = readVersion(import.meta.dirname)
+/** What pings may take after the drain. Whoever stops us soon loses patience. */
+const LAST_PINGS_MS = 2_000
 
 process.exit(await run())
 
@@ -27,6 +37,9 @@ interface Context {
   stop: AbortSignal
   /** Aborted when somebody does not want to wait for the drain. */
   impatience: AbortSignal
+  metrics: WorkerMetrics
+  /** Null when nothing is traced. */
+  tracing: Tracing | null
 }
 
 /** The worker process, from its environment to its exit code. */
@@ -39,7 +52,20 @@ async function run(): Promise<number> {
       isSupervised: env.ROUNDSMAN_SUPERVISED,
       onImpatience: () => impatience.abort(),
     })
-    await work({ env, log, stop, impatience: impatience.signal })
+    const tracing = await startTracing({
+      app: 'worker',
+      version: VERSION,
+      serviceName: env.OTEL_SERVICE_NAME,
+      endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+      sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+      onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+    })
+    const metrics = createWorkerMetrics(VERSION)
+    try {
+      await work({ env, log, stop, impatience: impatience.signal, metrics, tracing })
+    } finally {
+      await tracing?.close()
+    }
     log.info('worker stopped')
     return 0
   } catch (error) {
@@ -51,9 +77,14 @@ async function run(): Promise<number> {
 
 /** Resolves once `stop` is aborted and everything that was opened is closed again. */
 async function work(context: Context): Promise<void> {
-  const { env, log, stop } = context
+  const { env, log, stop, metrics } = context
   let isReady = () => false
-  const health = buildHealth({ isReady: () => isReady() })
+  const health = buildHealth({
+    isReady: () => isReady(),
+    metrics,
+    metricsToken: env.METRICS_TOKEN,
+    host: env.HOST,
+  })
   try {
     const database = await open(env, log, health)
     try {
@@ -113,7 +144,7 @@ function problemsOf(error: unknown): readonly string[] {
 
 /** Schedules and executes until `stop` is aborted, then drains. */
 async function runJobs(
-  { env, log, stop, impatience }: Context,
+  { env, log, stop, impatience, metrics, tracing }: Context,
   databaseUrl: string,
   onReady: (isReady: () => boolean) => void,
 ): Promise<void> {
@@ -121,9 +152,20 @@ async function runJobs(
     url: databaseUrl,
     applicationName: 'roundsman worker',
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+    onPool: (pool) =>
+      metrics.watchPool('prisma', () => ({
+        max: pool.options.max,
+        total: pool.totalCount,
+        idle: pool.idleCount,
+        waiting: pool.waitingCount,
+      })),
+    ...(tracing && { onConnect: tracing.traceDatabase }),
   })
   const renderer = createInvoiceRenderer()
-  const mailer = openMailer(env)
+  const opened = openMailer(env)
+  const mailer = opened && countEmails(opened, metrics.registry)
+  const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
+  const jobNames = env.jobs.map(({ name }) => name)
   const worker = createWorker({
     databaseUrl,
     prisma,
@@ -133,7 +175,15 @@ async function runJobs(
     log,
     concurrency: env.WORKER_CONCURRENCY,
     drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
+    observers: [
+      createRunMetrics(metrics.registry, jobNames),
+      pinger.observer,
+      ...(tracing ? [{ runStarted: tracing.traceRun }] : []),
+    ],
+    traceEnqueue: tracing?.traceEnqueue,
   })
+  metrics.watchWorker(worker)
+  metrics.watchQueue(prisma, jobNames)
   try {
     await worker.start()
     onReady(worker.isReady)
@@ -147,7 +197,7 @@ async function runJobs(
   } finally {
     await renderer.close()
     mailer?.close()
-    await disconnect(prisma)
+    await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])
   }
 }
 

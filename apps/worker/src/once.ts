@@ -1,9 +1,10 @@
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { createDatabaseClient } from '@roundsman/db'
-import { createLogger, EnvironmentError, listenForStop } from '@roundsman/process'
+import { createLogger, EnvironmentError, listenForStop, readVersion } from '@roundsman/process'
 import { describePayloadError, JobError, type Job } from '@roundsman/runtime/contract'
 import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
+import { startTracing } from '@roundsman/telemetry'
 import { pino } from 'pino'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
@@ -12,6 +13,7 @@ import { explainQueueError } from './explainQueueError.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
+import { createPinger } from './pings/createPinger.ts'
 
 /** Contract of `pnpm worker:once`, for scripts and for schedulers of other makes. */
 const EXIT = { success: 0, failed: 1, usage: 2, alreadyRunning: 3 } as const
@@ -24,6 +26,9 @@ const USAGE = `Usage: pnpm worker:once <job> [--dry-run] [--payload JSON | --dea
   --json            print the run as JSON
 
 Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running already`
+
+/** The run is over, and whoever waits for it should not wait long for a monitor. */
+const LAST_PINGS_MS = 10_000
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
@@ -111,11 +116,21 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
   // Standard output is for the result.
   const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: pino.destination(2) })
   const database = await openMigratedDatabase(env, log)
+  const tracing = await startTracing({
+    app: 'once',
+    version: readVersion(import.meta.dirname),
+    serviceName: env.OTEL_SERVICE_NAME,
+    endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+    sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+    onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+  })
+  const pinger = createPinger({ urls: env.pingUrls, log })
   const prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'roundsman once',
     poolSize: 2,
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+    ...(tracing && { onConnect: tracing.traceDatabase }),
   })
   const stop = new AbortController()
   const wish = listenForStop({ isSupervised: false })
@@ -137,13 +152,16 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
       actor: currentUser(),
       log,
       signal: stop.signal,
+      observers: [pinger.observer, ...(tracing ? [{ runStarted: tracing.traceRun }] : [])],
+      traceEnqueue: tracing?.traceEnqueue,
     })
   } catch (error) {
     throw explainQueueError(error) ?? error
   } finally {
     await renderer.close()
     mailer?.close()
-    await disconnect(prisma)
+    await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])
+    await tracing?.close()
     await database.release()
   }
 }

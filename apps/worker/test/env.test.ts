@@ -48,6 +48,8 @@ describe('without any variable', () => {
       MAIL_FROM: { name: '', address: 'no-reply@roundsman.localhost' },
       SMTP_MAX_PER_SECOND: 10,
       jobs,
+      OTEL_TRACES_SAMPLER_ARG: 1,
+      pingUrls: new Map(),
     })
   })
 
@@ -200,6 +202,33 @@ describe('mail', () => {
     expect(problemsOf({ MAIL_FROM: 'Example' })).toEqual([
       expect.stringMatching(/^MAIL_FROM: "Example" is not an e-mail address; set one such as/),
     ])
+  })
+})
+
+describe('telemetry', () => {
+  const valid = {
+    METRICS_TOKEN: 'x'.repeat(16),
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318',
+  }
+
+  it('takes a token, a receiver and a share', () => {
+    const source = { ...valid, OTEL_TRACES_SAMPLER_ARG: '0.25' }
+    expect(readWorkerEnvironment(source)).toMatchObject({
+      ...valid,
+      OTEL_TRACES_SAMPLER_ARG: 0.25,
+    })
+  })
+
+  it.each([
+    ['METRICS_TOKEN', 'hunter2', /^METRICS_TOKEN: has fewer than 16 characters; make one with/],
+    ['METRICS_TOKEN', 'sixteen letters, \u00fc', /^METRICS_TOKEN: has characters that a header/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', '127.0.0.1:4318', /^OTEL_EXPORTER_OTLP_ENDPOINT: is not the/],
+    ['OTEL_TRACES_SAMPLER_ARG', '1.5', /^OTEL_TRACES_SAMPLER_ARG: "1.5" is not a share; set a/],
+    ['OTEL_TRACES_SAMPLER_ARG', 'half', /^OTEL_TRACES_SAMPLER_ARG: "half" is not a share/],
+  ])('refuses %s=%j', (name, text, problem) => {
+    const problems = problemsOf({ [name]: text })
+    expect(problems).toEqual([expect.stringMatching(problem)])
+    expect(problems.join('')).not.toContain('hunter2')
   })
 })
 

@@ -52,8 +52,7 @@ async function measure(wanted: BenchArguments, folder: string): Promise<boolean>
     process.stdout.write('Stopping…\n')
     void bench.close().finally(() => process.exit(INTERRUPTED))
   }
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop)
   // What is taken away from under a measurement fails somewhere.
   process.on('unhandledRejection', (error) => {
     if (!interrupted) throw error

@@ -24,10 +24,11 @@ export interface Bench {
   progress(text: string): void
   /** The server that all scenarios share; started by the first that asks. */
   server(): Promise<Server>
-  /** Takes turns, and keeps what else the machine was doing. */
+  /** Takes turns, and keeps what else the machine was doing. Default: as many rounds as there are to be. */
   interleave<Side>(
     sides: readonly Side[],
     measure: (side: Side, round: number) => Promise<void>,
+    options?: { maxRounds?: number },
   ): Promise<void>
   /** Done when the bench ends, however it ends; the last first. Call what is returned to have it done now. */
   onClose(close: () => Promise<void>): () => Promise<void>
@@ -63,26 +64,29 @@ export function openBench({ scale, rounds, seed, onProgress }: BenchOptions): Op
   }
 
   return {
-    forScenario: (usual) => ({
-      scale,
-      seed,
-      rounds: rounds ?? (scale === 'small' ? 1 : usual),
-      sized: (values) => values[scale],
-      progress: onProgress,
-      server: () => (server ??= start()),
-      async interleave(sides, measure) {
-        for (let round = 0; round < (rounds ?? (scale === 'small' ? 1 : usual)); round++) {
-          loads.push(loadavg()[0] ?? NaN)
-          for (const side of inTurn(sides, round)) await measure(side, round)
-        }
-      },
-      onClose(work) {
-        let done: Promise<void> | undefined
-        const once = () => (done ??= work())
-        closers.push(once)
-        return once
-      },
-    }),
+    forScenario(usual) {
+      const wanted = rounds ?? (scale === 'small' ? 1 : usual)
+      return {
+        scale,
+        seed,
+        rounds: wanted,
+        sized: (values) => values[scale],
+        progress: onProgress,
+        server: () => (server ??= start()),
+        async interleave(sides, measure, { maxRounds = Infinity } = {}) {
+          for (let round = 0; round < Math.min(wanted, maxRounds); round++) {
+            loads.push(loadavg()[0] ?? NaN)
+            for (const side of inTurn(sides, round)) await measure(side, round)
+          }
+        },
+        onClose(work) {
+          let done: Promise<void> | undefined
+          const once = () => (done ??= work())
+          closers.push(once)
+          return once
+        },
+      }
+    },
     takeLoads() {
       const taken = loads
       loads = []

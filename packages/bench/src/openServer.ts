@@ -6,6 +6,7 @@ import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import pg from 'pg'
 import { pino } from 'pino'
+import { tellGuard } from './guard.ts'
 
 export const log = pino({ level: 'silent' })
 
@@ -34,6 +35,7 @@ export async function openServer(): Promise<Server> {
   try {
     // As root, PostgreSQL runs under another account.
     await chmod(dataDir, 0o755)
+    tellGuard({ server: dataDir })
     const postgres = await acquireEmbeddedPostgres({ dataDir })
     const urlOf = (name: string) => {
       const url = new URL(postgres.url)

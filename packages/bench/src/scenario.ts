@@ -31,8 +31,10 @@ export interface Target {
   readonly measured: number | null
   /** The smallest and the largest of all rounds. */
   readonly spread?: Spread
-  /** What stands in the way, or how to read the figure. */
+  /** How to read the figure, or why there is none. */
   readonly note?: string
+  /** What stands in the way; said where the target is missed. */
+  readonly obstacle?: string
 }
 
 export interface Spread {

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { tellGuard } from './guard.ts'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 
@@ -48,6 +49,7 @@ export function startProcess(entry: string, options: StartProcessOptions = {}): 
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   running.add(child)
+  if (child.pid !== undefined) tellGuard({ started: child.pid })
   const unread: string[] = []
   const last: string[] = []
   let waiting: { pattern: RegExp; resolve: (match: RegExpExecArray) => void } | undefined
@@ -80,6 +82,7 @@ export function startProcess(entry: string, options: StartProcessOptions = {}): 
   const closed = once(child, 'close')
   child.once('close', (code, signal) => {
     running.delete(child)
+    if (child.pid !== undefined) tellGuard({ ended: child.pid })
     end = new Error(`${entry} ended (${signal ?? code}). Its last lines:\n${last.join('\n')}`)
     failed?.(end)
   })

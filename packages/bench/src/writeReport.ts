@@ -66,7 +66,7 @@ ${table(
     target.measured === null ? '–' : `${formatNumber(target.measured)} ${target.unit}`,
     target.spread ? `${formatNumber(target.spread.min)} to ${formatNumber(target.spread.max)}` : '',
     describeMet(isMet(target)),
-    target.note ?? '',
+    describeNotes(target),
   ]),
 )}
 
@@ -137,6 +137,12 @@ function describeLimit({ atLeast, atMost, unit }: Target): string {
 export function isMet({ measured, atLeast, atMost }: Target): boolean | null {
   if (measured === null || Number.isNaN(measured)) return null
   return measured >= (atLeast ?? -Infinity) && measured <= (atMost ?? Infinity)
+}
+
+function describeNotes(target: Target): string {
+  const { note, obstacle } = target
+  const notes = isMet(target) === false ? [note, obstacle] : [note]
+  return notes.filter((text) => text !== undefined).join('; ')
 }
 
 function describeMet(met: boolean | null): string {

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { spawnProcess } from '@roundsman/testing'
+import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname
@@ -11,6 +10,8 @@ let folder: string
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'roundsman-bench-test-'))
+  // As root, PostgreSQL runs under another account.
+  await chmod(folder, 0o755)
 })
 
 afterEach(() => rm(folder, { recursive: true }))
@@ -21,6 +22,12 @@ const bench = (...args: string[]) =>
     args: [...args, '--scale', 'small', '--out', join(folder, 'out')],
     env: { TMPDIR: folder },
   })
+
+/** One that nobody has asked about since it ended, a zombie, has ended. */
+async function isRunning(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z')
+  return !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')
+}
 
 describe('pnpm bench', () => {
   it('measures a scenario, writes report and figures, and leaves nothing else behind', async () => {
@@ -45,14 +52,21 @@ describe('pnpm bench', () => {
   it('ends every process and removes every folder when it is interrupted', async () => {
     const run = bench('throughput')
     await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
-    const [server] = (await readdir(folder)).filter((name) => /^roundsman-bench-[^r]/.test(name))
+    const [server] = (await readdir(folder)).filter((name) => name.startsWith('roundsman-bench-'))
     const pidFile = join(folder, server ?? '', 'postgres/data/postmaster.pid')
     const postmaster = Number((await readFile(pidFile, 'utf8')).split('\n')[0])
 
     expect(await run.kill('SIGINT')).toEqual({ code: 130, signal: null })
-    expect(existsSync(`/proc/${postmaster}`)).toBe(false)
+    expect(await isRunning(postmaster)).toBe(false)
     expect(await readdir(folder)).toEqual([])
   }, 120_000)
+
+  it('leaves nothing behind even when it is killed', async () => {
+    const run = bench('throughput')
+    await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
+    await run.kill('SIGKILL')
+    await waitFor(async () => (await readdir(folder)).length === 0, { timeoutMs: 60_000 })
+  }, 160_000)
 
   it('says what it knows when it is asked for something else', async () => {
     const run = bench('speed')

@@ -12,7 +12,13 @@ const speed = defineScenario<{ perSecond: number }>({
   rounds: 3,
   measure: async () => ({ perSecond: 1 }),
   targets: ({ perSecond }) => [
-    { what: 'a|b a second', atLeast: 100, unit: 'jobs/s', measured: perSecond },
+    {
+      what: 'a|b a second',
+      atLeast: 100,
+      unit: 'jobs/s',
+      measured: perSecond,
+      obstacle: 'the disk',
+    },
     { what: 'with Redis', atLeast: 1, unit: '×', measured: null, note: 'no redis-server' },
   ],
   render: ({ perSecond }) => `It made ${perSecond}.`,
@@ -30,7 +36,9 @@ const memory = defineScenario<{ mb: number }>({
   name: 'memory',
   title: 'Memory',
   measure: async () => ({ mb: 1 }),
-  targets: ({ mb }) => [{ what: 'resident', atMost: 120, unit: 'MB', measured: mb }],
+  targets: ({ mb }) => [
+    { what: 'resident', atMost: 120, unit: 'MB', measured: mb, obstacle: 'none' },
+  ],
   render: ({ mb }) => `It took ${mb} MB.`,
   plots: () => [],
 })
@@ -67,7 +75,7 @@ describe('writeReport', () => {
     expect(await write()).toEqual({ missed: 1 })
     const text = await report()
     expect(text).toContain(
-      '| [speed](#how-fast-really): a\\|b a second | ≥ 100 jobs/s | 99 jobs/s |  | **no** |  |',
+      '| [speed](#how-fast-really): a\\|b a second | ≥ 100 jobs/s | 99 jobs/s |  | **no** | the disk |',
     )
     expect(text).toContain('| – |  | not measured | no redis-server |')
     expect(text).toContain('| [memory](#memory): resident | ≤ 120 MB | 80 MB |  | yes |  |')

@@ -15,6 +15,10 @@ export interface DatabaseClientOptions {
    * pool replaces the connection by itself; this is for the log.
    */
   onPoolError: (error: Error) => void
+  /** Given the pool, for those who count its connections. */
+  onPool?: (pool: pg.Pool) => void
+  /** Called for each new connection. */
+  onConnect?: (client: pg.PoolClient) => void
 }
 
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
@@ -40,6 +44,8 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
   // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
   // hears ends the process. The query that meets the broken connection fails by itself.
   pool.on('connect', (client) => client.on('error', () => undefined))
+  if (options.onConnect) pool.on('connect', options.onConnect)
+  options.onPool?.(pool)
   const adapter = new PrismaPg(pool, {
     onPoolError: options.onPoolError,
     onConnectionError: options.onPoolError,

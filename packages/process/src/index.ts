@@ -8,5 +8,7 @@ export {
   switchVariable,
   type EnvironmentOptions,
 } from './environment.ts'
+export { readVersion } from './readVersion.ts'
+export { telemetryVariables } from './telemetryVariables.ts'
 export { listenForStop } from './listenForStop.ts'
 export { explainListenError, StartError } from './startError.ts'

@@ -1,3 +1,4 @@
+export { createOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './createOtlpReceiver.ts'
 export { createProxy, type Proxy } from './createProxy.ts'
 export {
   createSmtpServer,

@@ -24,6 +24,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
     '/api/jobs/events',
     {
       onRequest: app.requireRole('admin'),
+      config: { isEndless: true },
       schema: {
         tags: ['jobs'],
         summary: 'Follow what changes, as server-sent events',

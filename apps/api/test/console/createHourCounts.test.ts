@@ -1,4 +1,4 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { createDatabaseClient, type JobRunStatus, type PrismaClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createHourCounts, type HourCounts } from '../../src/console/createHourCounts.ts'
@@ -33,7 +33,7 @@ beforeEach(async () => {
 const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)
 const add = (
   startedAt: Date,
-  { count = 1, status = 'success' as 'success' | 'failed' | 'running' } = {},
+  { count = 1, status = 'success' }: { count?: number; status?: JobRunStatus } = {},
 ) =>
   prisma.jobRun.createMany({
     data: Array.from({ length: count }, () => ({

@@ -26,6 +26,9 @@ export const cleanup = defineScenario<CleanupFigures>({
           unit: '×',
           measured: median,
           spread,
+          ...(each.dueShare < 0.1 && {
+            obstacle: 'the places of the rows are listed before the first is changed',
+          }),
         }
       }),
       {

@@ -106,7 +106,7 @@ async function measureValidation(
 ): Promise<CleanupFigures['validation']> {
   const idle: Latency[] = []
   const meanwhile: Latency[] = []
-  await bench.interleave(['validation'], async (_, round) => {
+  const validateMeanwhile = async (round: number) => {
     bench.progress(`round ${round + 1}, validating previews`)
     const url = await copyFilled(server, 'PreviewSession')
     const tokens = await withClient(url, async (client) => {
@@ -132,7 +132,8 @@ async function measureValidation(
       client.close()
       await api.stop()
     }
-  })
+  }
+  await bench.interleave(['validation'], (_, round) => validateMeanwhile(round), { maxRounds: 2 })
   await server.dropDatabase('cleanup')
   await server.dropDatabase('cleanup_full')
   return { rows, idle, meanwhile }

@@ -33,11 +33,11 @@ const CHOICES: readonly EngineChoice[] = [
     settings: { batchSize: 2, localConcurrency: 1, perJobResults: false, notify: true },
   },
   { engine: 'graphileWorker', settings: { concurrentJobs: 10, localQueue: 0, audit: false } },
-  { engine: 'bullMq', settings: { concurrency: 10 } },
+  { engine: 'bullMq', settings: { concurrency: 10, removeOnComplete: true } },
 ]
 
 export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
-  const jobs = bench.sized({ small: 20, full: 300 })
+  const jobs = bench.sized({ small: 20, full: 200 })
   const enqueued = bench.sized({ small: 100, full: 3_000 })
   const server = await bench.server()
   const redis = await startRedis()

@@ -5,6 +5,7 @@ import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import type { Bench } from '../openBench.ts'
 import { log } from '../openServer.ts'
 import { startApi, startWorker } from '../apps.ts'
+import type { RunningProcess } from '../startProcess.ts'
 import { latencyOf, middle, type Latency } from '../statistics.ts'
 
 const SITUATIONS = ['idle', 'queued', 'rendering'] as const
@@ -54,32 +55,26 @@ export async function measureRequests(bench: Bench): Promise<RequestFigures> {
       )
     await measure()
     const latencies: Record<Situation, Latency[]> = { idle: [], queued: [], rendering: [] }
+    const prepare: Record<Situation, () => Promise<RunningProcess | null>> = {
+      idle: async () => null,
+      async queued() {
+        await ask(Array.from({ length: waiting }, () => randomUUID()))
+        await prisma.$executeRaw`analyze pgboss.job`
+        return null
+      },
+      async rendering() {
+        await ask(await takeInvoices(prisma, waiting))
+        const worker = await startWorker(url)
+        await untilRendering(prisma)
+        return worker
+      },
+    }
     await bench.interleave(SITUATIONS, async (situation, round) => {
       bench.progress(`round ${round + 1}, ${situation}`)
       await emptyQueue(prisma)
-      switch (situation) {
-        case 'idle':
-          latencies.idle.push(await measure())
-          return
-        case 'queued':
-          await ask(Array.from({ length: waiting }, () => randomUUID()))
-          await prisma.$executeRaw`analyze pgboss.job`
-          latencies.queued.push(await measure())
-          return
-        case 'rendering': {
-          await ask(await takeInvoices(prisma, waiting))
-          const worker = await startWorker(url)
-          try {
-            await untilRendering(prisma)
-            latencies.rendering.push(await measure())
-          } finally {
-            await worker.stop()
-          }
-          return
-        }
-        default:
-          return situation satisfies never
-      }
+      const worker = await prepare[situation]()
+      latencies[situation].push(await measure())
+      await worker?.stop()
     })
     return {
       requests,

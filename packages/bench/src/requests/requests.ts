@@ -6,7 +6,7 @@ import { measureRequests, type RequestFigures } from './measureRequests.ts'
 export const requests = defineScenario<RequestFigures>({
   name: 'requests',
   title: 'Asking for a PDF while many are waited for',
-  rounds: 5,
+  rounds: 3,
   measure: measureRequests,
   targets: () => [],
   render({ requests: count, waiting, idle, queued, rendering }) {

@@ -34,7 +34,7 @@ interface Read {
 
 const LIST = '/api/jobs/runs'
 const DAY_MS = 86_400_000
-const BARE_SERVER = join(import.meta.dirname, 'bareServer.ts')
+const BARE_SERVER = join(import.meta.dirname, 'bareServerProcess.ts')
 
 export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   const rows = bench.sized({

@@ -5,6 +5,11 @@ import { measureRuns, type RunsFigures } from './measureRuns.ts'
 
 type Read = RunsFigures['reads'][number]
 
+const OBSTACLES: Partial<Record<Read['kind'], string>> = {
+  page: 'an index for every filter on runs from the queue would be written at every run',
+  console: 'a calendar is made of the latest 50,000 runs of a job, and there are fewer among few',
+}
+
 export const runs = defineScenario<RunsFigures>({
   name: 'runs',
   title: 'Reading runs',
@@ -22,6 +27,7 @@ export const runs = defineScenario<RunsFigures>({
         unit: '×',
         measured: slowest?.median ?? null,
         ...(slowest && { spread: slowest, note: `slowest: ${slowest.read.what}` }),
+        ...(OBSTACLES[kind] !== undefined && { obstacle: OBSTACLES[kind] }),
       }
     }
     const ratio = summarise(ratios(perSecond.api, perSecond.bare))
@@ -35,6 +41,8 @@ export const runs = defineScenario<RunsFigures>({
         unit: '×',
         measured: ratio.median,
         spread: ratio,
+        obstacle:
+          "each request also looks the caller's role up, and its answer is checked against its schema",
       },
     ]
   },

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { tellGuard } from '../guard.ts'
 import type { Bench } from '../openBench.ts'
 import { startProcess } from '../startProcess.ts'
 
@@ -9,7 +10,7 @@ export interface StartupFigures {
   firstMs: number
   /** The same with the folder that the first left behind. */
   warmMs: number[]
-  /** Of those: until the program itself begins to tell what it does. */
+  /** Of those: until pnpm has started our program. */
   launcherMs: number[]
 }
 
@@ -28,11 +29,13 @@ const ENVIRONMENT = {
 
 /** `npx -y pnpm@12 start`, the command itself, to the box that says that API and worker are ready. */
 export async function measureStartup(bench: Bench): Promise<StartupFigures> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-start-')))
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-start-')))
   // As root, PostgreSQL runs under another account.
   await chmod(folder, 0o755)
   const remove = bench.onClose(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const dataDir = join(folder, 'data')
+  tellGuard({ server: dataDir })
+  tellGuard({ folder })
   bench.progress('the first start')
   const { readyMs: firstMs } = await startOnce(dataDir)
   const figures: StartupFigures = { firstMs, warmMs: [], launcherMs: [] }
@@ -54,7 +57,7 @@ async function startOnce(dataDir: string): Promise<{ readyMs: number; launcherMs
     args: ['pnpm@12', 'start'],
     env: { ...ENVIRONMENT, DATA_DIR: dataDir },
     onLine(line) {
-      if (Number.isNaN(launcherMs) && /^(Building|Starting PostgreSQL)/.test(line)) {
+      if (Number.isNaN(launcherMs) && /^\$ node /.test(line)) {
         launcherMs = performance.now() - startedAtMs
       }
     },

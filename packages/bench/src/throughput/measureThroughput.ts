@@ -33,7 +33,7 @@ const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]>
     },
   ],
   graphileWorker: [graphileWorker(10), graphileWorker(25), graphileWorker(50)],
-  bullMq: [bullMq(50), bullMq(200), bullMq(500)],
+  bullMq: [bullMq(50), bullMq(200), bullMq(500), bullMq(200, false)],
 }
 
 /** No-op jobs, from the start of a process that finds them in its queue to the last that is settled. */
@@ -122,6 +122,6 @@ function graphileWorker(concurrentJobs: number): EngineChoice {
   return { engine: 'graphileWorker', settings: { concurrentJobs, localQueue: 500, audit: true } }
 }
 
-function bullMq(concurrency: number): EngineChoice {
-  return { engine: 'bullMq', settings: { concurrency } }
+function bullMq(concurrency: number, removeOnComplete = true): EngineChoice {
+  return { engine: 'bullMq', settings: { concurrency, removeOnComplete } }
 }

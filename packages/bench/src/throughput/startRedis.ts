@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { tellGuard } from '../guard.ts'
 import { startProcess } from '../startProcess.ts'
 
 export interface Redis {
@@ -18,7 +19,8 @@ const PROGRAMS = ['redis-server', 'valkey-server']
 export async function startRedis(): Promise<Redis | null> {
   const program = await findProgram()
   if (program === null) return null
-  const folder = await mkdtemp(join(tmpdir(), 'roundsman-bench-redis-'))
+  const folder = await mkdtemp(join(tmpdir(), 'roundsman-redis-'))
+  tellGuard({ folder })
   const port = await findFreePort()
   const server = startProcess('--port', {
     command: program,

@@ -33,6 +33,7 @@ export function combineObservers(
         string
       >,
       async within<Result>(work: () => Promise<Result>): Promise<Result> {
+        if (!observations.some(({ within }) => within)) return await work()
         // Whatever an observer makes of it, the handler is called once, and its own end is what counts.
         let running: Promise<Result> | undefined
         const once = () => (running ??= work())

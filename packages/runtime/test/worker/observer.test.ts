@@ -1,9 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
-import { defineJob, JobError, type TraceContext } from '../../src/contract/index.ts'
+import {
+  defineJob,
+  JobError,
+  type RunContext,
+  type TraceContext,
+  type TransactionOf,
+} from '../../src/contract/index.ts'
 import {
   createWorker,
   runOnce,
@@ -23,6 +30,8 @@ const echo = defineJob({
 const follow = defineJob({ name: 'follow', description: '', payload: z.object({}) })
 const tick = defineJob({ name: 'tick', description: '', schedule: { cron: '0 * * * *' } })
 const jobs = [echo, follow, tick] as const
+
+type Transaction = TransactionOf<PrismaClient>
 
 const TRACE: TraceContext = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
 const place = new AsyncLocalStorage<string>()
@@ -240,7 +249,7 @@ it('what a handler enqueues is traced from within its run', async () => {
     prisma,
     jobs,
     handlers: {
-      echo: async ({ batch, enqueue }) => {
+      echo: async ({ batch, enqueue }: RunContext<{ text: string }, Transaction>) => {
         await batch(async (tx) => {
           await enqueue(tx, follow, {})
           return {}

@@ -3,6 +3,8 @@ import type { CreateEngine } from '../engine.ts'
 
 export interface BullMqSettings {
   concurrency: number
+  /** Whether it keeps a list of what is done, as it does by default. */
+  removeOnComplete: boolean
 }
 
 const QUEUE = 'noop'
@@ -10,10 +12,11 @@ const CHUNK = 5_000
 const UNFINISHED = ['active', 'waiting', 'prioritized', 'delayed'] as const
 
 /** BullMQ on Redis as it comes. Nothing records what it does beyond its own list of completed jobs. */
-export const createBullMq: CreateEngine<BullMqSettings> = async (url, { concurrency }) => {
+export const createBullMq: CreateEngine<BullMqSettings> = async (url, settings) => {
   const { hostname: host, port } = new URL(url)
   const connection = { host, port: Number(port), maxRetriesPerRequest: null }
-  const queue = new Queue(QUEUE, { connection })
+  const { concurrency, removeOnComplete } = settings
+  const queue = new Queue(QUEUE, { connection, defaultJobOptions: { removeOnComplete } })
   let worker: Worker | undefined
   return {
     async enqueue(count) {

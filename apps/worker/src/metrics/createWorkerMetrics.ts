@@ -1,0 +1,48 @@
+import type { PrismaClient } from '@roundsman/db'
+import { measureQueue, type Worker } from '@roundsman/runtime/worker'
+import { Counter, createMetrics, Gauge, watchQueue, type Metrics } from '@roundsman/telemetry'
+import type { PingEvent, PingOutcome } from '../pings/createPinger.ts'
+
+export interface WorkerMetrics extends Metrics {
+  /** Called with the outcome of each ping. */
+  countPing(name: string, event: PingEvent, outcome: PingOutcome): void
+  /** What there is to know of a worker that is open, beside what it does. */
+  watchWorker(worker: Pick<Worker, 'connections' | 'isReady'>): void
+  /** How much work there is of these jobs. */
+  watchQueue(prisma: PrismaClient, names: readonly string[]): void
+}
+
+/** The metrics of the worker process; see docs/observability.md for what each is good for. */
+export function createWorkerMetrics(version: string): WorkerMetrics {
+  const metrics = createMetrics({ app: 'worker', version })
+  const { registry } = metrics
+  const registers = [registry]
+  const pings = new Counter({
+    name: 'roundsman_pings_total',
+    help: 'Pings to monitors, by what became of them.',
+    labelNames: ['job_name', 'event', 'outcome'],
+    registers,
+  })
+  let isReady = () => false
+  registry.registerMetric(
+    new Gauge({
+      name: 'roundsman_worker_ready',
+      help: '1 while this worker holds the connection by which the others know that it lives, else 0.',
+      registers: [],
+      collect() {
+        this.set(isReady() ? 1 : 0)
+      },
+    }),
+  )
+  return {
+    ...metrics,
+    countPing: (job_name, event, outcome) => pings.inc({ job_name, event, outcome }),
+    watchWorker(worker) {
+      isReady = worker.isReady
+      metrics.watchPool('engine', worker.connections)
+    },
+    watchQueue(prisma, names) {
+      watchQueue({ registry, measure: () => measureQueue(prisma, names) })
+    },
+  }
+}

@@ -1,0 +1,137 @@
+import { join } from 'node:path'
+import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { enqueue } from './enqueue.ts'
+import { holdRow } from './holdRow.ts'
+import { insertSessions } from './insertSessions.ts'
+import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openMonitor } from './pings/openMonitor.ts'
+import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+
+const ONCE = join(import.meta.dirname, '../src/once.ts')
+
+let database: WorkerDatabase
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+})
+afterAll(() => database.close())
+beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", pgboss.job`)
+
+const ridOf = async () => {
+  const runs = await database.prisma.jobRun.findMany({ orderBy: { attempt: 'asc' } })
+  return runs.map(({ id }) => id)
+}
+
+describe('metrics', () => {
+  it('say what the process has done and what there is to do', async () => {
+    const worker = await startWorkerProcess(database, { METRICS_TOKEN: undefined })
+    await worker.waitForMessage('Jobs scheduler enabled')
+    await enqueue(database, cleanupI18nCache)
+    await worker.waitForMessage('job run finished')
+
+    const text = await (await fetch(`${worker.url}/metrics`)).text()
+    const valueOf = (name: string, ...labels: string[]) => {
+      const line = text
+        .split('\n')
+        .find(
+          (each) => each.startsWith(`${name}{`) && labels.every((label) => each.includes(label)),
+        )
+      return line === undefined ? undefined : Number(line.split(' ').at(-1))
+    }
+    const job = 'job_name="cleanupI18nCache"'
+    expect(valueOf('roundsman_job_runs_total', job, 'outcome="success"')).toBe(1)
+    expect(valueOf('roundsman_job_run_duration_seconds_count', job)).toBe(1)
+    expect(valueOf('roundsman_queue_depth', job, 'state="ready"')).toBe(0)
+    expect(valueOf('roundsman_queue_depth', 'job_name="dispatchEmail"', 'dead_letter')).toBe(0)
+    expect(valueOf('roundsman_worker_ready')).toBe(1)
+    expect(valueOf('roundsman_claim_size_sum')).toBe(1)
+    expect(valueOf('roundsman_settle_size_sum')).toBe(1)
+    expect(valueOf('roundsman_db_pool_max_connections', 'pool="engine"')).toBe(10)
+    expect(valueOf('roundsman_db_pool_connections', 'pool="prisma"')).toBeDefined()
+    expect(valueOf('roundsman_build_info', 'version="0.1.0"')).toBe(1)
+    await worker.kill()
+  })
+
+  it('are there without a database connection of ours, when jobs are disabled', async () => {
+    const worker = await startWorkerProcess(database, { JOBS_ENABLED: 'false' })
+    await worker.waitForMessage('Jobs scheduler disabled')
+    const text = await (await fetch(`${worker.url}/metrics`)).text()
+    expect(text).toContain('roundsman_worker_ready{app="worker"} 0')
+    await worker.kill()
+  })
+})
+
+describe('pings', () => {
+  it('tell of each run, and the address stays between the two', async () => {
+    const monitor = await openMonitor()
+    const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
+    const worker = await startWorkerProcess(database, PING)
+    await worker.waitForMessage('Jobs scheduler enabled')
+    await enqueue(database, cleanupI18nCache)
+    await worker.waitForMessage('job run finished')
+    expect(await worker.kill()).toEqual({ code: 0, signal: null })
+
+    const [rid] = await ridOf()
+    expect(monitor.pings).toEqual([
+      `POST /check/start?rid=${rid} attempt 1`,
+      expect.stringMatching(
+        new RegExp(`^POST /check\\?rid=${rid} success in \\d+ ms, .*cleaned 0.*, attempt 1$`),
+      ),
+    ])
+    expect([...worker.stdout, ...worker.stderr].join('')).not.toContain(monitor.url.host)
+  })
+
+  it('do not hold up runs, nor the end of the process, while the monitor hangs', async () => {
+    const monitor = await openMonitor()
+    monitor.react('hang')
+    const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
+    const worker = await startWorkerProcess(database, PING)
+    await worker.waitForMessage('Jobs scheduler enabled')
+    for (let n = 0; n < 3; n++) await enqueue(database, cleanupI18nCache)
+    await waitFor(() => worker.messages('job run finished').length === 3)
+    expect(monitor.pings.every((ping) => ping.startsWith('POST /check/start'))).toBe(true)
+    expect(await worker.kill()).toEqual({ code: 0, signal: null })
+  })
+
+  it('tell that a run has failed whose worker was killed, by the one that rescues it', async () => {
+    const monitor = await openMonitor()
+    const PING = { CLEANUP_PREVIEW_SESSIONS_PING_URL: monitor.url.href }
+    await insertSessions(database.prisma, { expired: 3 })
+    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
+    const doomed = await startWorkerProcess(database, PING)
+    await doomed.waitForMessage('Jobs scheduler enabled')
+    await enqueue(database, cleanupPreviewSessions)
+    await held.reached()
+    const heir = await startWorkerProcess(database, PING)
+    await heir.waitForMessage('Jobs scheduler enabled')
+    await doomed.kill('SIGKILL')
+    await held.release()
+    await heir.waitForMessage('job run finished')
+    await heir.kill()
+
+    const [first, second] = await ridOf()
+    expect(new Set(monitor.pings.map((ping) => ping.split(' ')[1]))).toEqual(
+      new Set([
+        `/check/start?rid=${first}`,
+        `/check/fail?rid=${first}`,
+        `/check/start?rid=${second}`,
+        `/check?rid=${second}`,
+      ]),
+    )
+    expect(monitor.pings).toHaveLength(4)
+    const failed = monitor.pings.find((ping) => ping.includes('/fail'))
+    expect(failed).toMatch(/ failed: worker_lost, attempt 1$/)
+  })
+
+  it('tell of a run by hand, which waits for them', async () => {
+    const monitor = await openMonitor()
+    const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
+    const once = spawnProcess(ONCE, {
+      args: ['cleanupI18nCache'],
+      env: workerEnvironment(database, PING),
+    })
+    expect(await once.exited).toEqual({ code: 0, signal: null })
+    expect(monitor.pings).toHaveLength(2)
+  })
+})

@@ -1,0 +1,182 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import type { ObservedRun, RunEnding } from '@roundsman/runtime/worker'
+import { waitFor } from '@roundsman/testing'
+import { pino } from 'pino'
+import { expect, it } from 'vitest'
+import { createPinger, type PingerOptions } from '../../src/pings/createPinger.ts'
+import { openMonitor } from './openMonitor.ts'
+
+const JOB = 'cleanupI18nCache'
+const RUN: ObservedRun = {
+  id: 'r1',
+  name: JOB,
+  trigger: 'schedule',
+  attempt: 1,
+  scheduledFor: null,
+  dryRun: false,
+  queueJobId: null,
+  startedAt: new Date(),
+  trace: null,
+}
+const SUCCESS: RunEnding = { kind: 'success', durationMs: 12, details: null }
+
+function open(url: URL, options: Partial<PingerOptions> = {}) {
+  const lines: string[] = []
+  const outcomes: string[] = []
+  const pinger = createPinger({
+    urls: new Map([[JOB, url]]),
+    log: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }),
+    retryDelayMs: 1,
+    onOutcome: (_, event, outcome) => void outcomes.push(`${event} ${outcome}`),
+    ...options,
+  })
+  const run = (end: RunEnding, about: Partial<ObservedRun> = {}) => {
+    const observation = pinger.observer.runStarted?.({ ...RUN, ...about })
+    if (observation) observation.ended?.(end)
+  }
+  return { pinger, run, lines, outcomes }
+}
+
+it('tells of the start and then of the success, with counts and nothing that is a text', async () => {
+  const monitor = await openMonitor()
+  const { pinger, run } = open(monitor.url)
+  run({
+    kind: 'success',
+    durationMs: 1_234,
+    details: { cleaned: 3, batches: 1, oldest: 'somebody@example.com', nested: { n: 1 } },
+  })
+  await pinger.close()
+  expect(monitor.pings).toEqual([
+    'POST /check/start?rid=r1 attempt 1',
+    'POST /check?rid=r1 success in 1234 ms, cleaned 3, batches 1, attempt 1',
+  ])
+})
+
+it('tells of a failure by its code alone', async () => {
+  const monitor = await openMonitor()
+  const { pinger, run } = open(monitor.url)
+  const error = { code: 'smtp_unavailable', message: 'refused by hunter2' }
+  run({ kind: 'failed', durationMs: 5, details: { error }, code: error.code }, { attempt: 2 })
+  await pinger.close()
+  expect(monitor.pings[1]).toBe(
+    'POST /check/fail?rid=r1 failed: smtp_unavailable in 5 ms, attempt 2',
+  )
+})
+
+it('tells of a run whose worker died', async () => {
+  const monitor = await openMonitor()
+  const { pinger } = open(monitor.url)
+  pinger.observer.runRescued?.({ ...RUN, id: 'r9', attempt: 4 })
+  pinger.observer.runRescued?.({ ...RUN, dryRun: true })
+  await pinger.close()
+  expect(monitor.pings).toEqual(['POST /check/fail?rid=r9 failed: worker_lost, attempt 4'])
+})
+
+it('says nothing of dry runs, other jobs, runs that were lost, and of work that a drain gave back', async () => {
+  const monitor = await openMonitor()
+  const { pinger, run } = open(monitor.url)
+  run(SUCCESS, { dryRun: true })
+  run(SUCCESS, { name: 'pruneJobRuns' })
+  run({ kind: 'lost', durationMs: 1 }, { id: 'lost' })
+  run({ kind: 'failed', durationMs: 1, details: null, code: 'drained' }, { id: 'drained' })
+  await pinger.close()
+  expect(monitor.pings.toSorted()).toEqual([
+    'POST /check/start?rid=drained attempt 1',
+    'POST /check/start?rid=lost attempt 1',
+  ])
+})
+
+it('keeps what the address says already', async () => {
+  const monitor = await openMonitor()
+  const { pinger, run } = open(new URL('/ping/key/slug/?create=1', monitor.url))
+  run(SUCCESS)
+  await pinger.close()
+  expect(monitor.pings.map((ping) => ping.split(' ')[1])).toEqual([
+    '/ping/key/slug/start?create=1&rid=r1',
+    '/ping/key/slug/?create=1&rid=r1',
+  ])
+})
+
+it.each([[500], ['reset' as const], [429]])(
+  'tries again after %s, and tells in the same order',
+  async (trouble) => {
+    const monitor = await openMonitor()
+    monitor.react((ping) => (ping <= 2 ? trouble : 200))
+    const { pinger, run, outcomes } = open(monitor.url)
+    run(SUCCESS)
+    await pinger.close()
+    expect(monitor.pings.map((ping) => ping.split('?')[0])).toEqual([
+      'POST /check/start',
+      'POST /check/start',
+      'POST /check/start',
+      'POST /check',
+    ])
+    expect(outcomes).toEqual(['start sent', 'success sent'])
+  },
+)
+
+it('gives up on a monitor that answers no more, without naming its address', async () => {
+  const monitor = await openMonitor()
+  monitor.react('hang')
+  const { pinger, run, lines, outcomes } = open(monitor.url, { timeoutMs: 30, attempts: 2 })
+  run(SUCCESS)
+  await pinger.close()
+  expect(outcomes).toEqual(['start failed', 'success failed'])
+  expect(monitor.pings).toHaveLength(4)
+  expect(lines.map((line) => JSON.parse(line).reason)).toEqual(['TimeoutError', 'TimeoutError'])
+  expect(lines.join('')).not.toMatch(/check|127\.0\.0\.1/)
+})
+
+it('does not ask again where it is told that there is no such check', async () => {
+  const monitor = await openMonitor()
+  monitor.react(404)
+  const { pinger, run, lines } = open(monitor.url)
+  run(SUCCESS)
+  await pinger.close()
+  expect(monitor.pings).toHaveLength(2)
+  expect(JSON.parse(lines[0]!)).toMatchObject({ msg: 'ping failed', reason: 'status 404' })
+})
+
+it('does not read an answer that has no end', async () => {
+  const monitor = await openMonitor()
+  monitor.react('endless')
+  const { pinger, run, outcomes } = open(monitor.url)
+  run(SUCCESS)
+  await pinger.close()
+  expect(outcomes).toEqual(['start sent', 'success sent'])
+})
+
+it('says when nobody listens there', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  const url = new URL(`http://127.0.0.1:${port}/check`)
+  const { pinger, run, lines } = open(url, { attempts: 1 })
+  run(SUCCESS)
+  await pinger.close()
+  expect(JSON.parse(lines[0]!)).toMatchObject({ reason: 'ECONNREFUSED' })
+})
+
+it('has only so many under way, and drops what would wait beyond its bound', async () => {
+  const monitor = await openMonitor()
+  const { pinger, outcomes, lines } = open(monitor.url, { concurrency: 3, maxWaiting: 20 })
+  for (let n = 0; n < 50; n++) pinger.observer.runRescued?.({ ...RUN, id: `r${n}` })
+  await pinger.close()
+  expect(monitor.pings).toHaveLength(20)
+  expect(monitor.mostAtOnce()).toBeLessThanOrEqual(3)
+  expect(outcomes.filter((outcome) => outcome === 'fail dropped')).toHaveLength(30)
+  expect(lines).toHaveLength(1)
+})
+
+it('is closed in time while the monitor hangs', async () => {
+  const monitor = await openMonitor()
+  monitor.react('hang')
+  const { pinger, run, outcomes } = open(monitor.url)
+  run(SUCCESS)
+  await waitFor(() => monitor.pings.length === 1)
+  await pinger.close({ timeoutMs: 20 })
+  expect(outcomes).toEqual(['start failed', 'success failed'])
+})

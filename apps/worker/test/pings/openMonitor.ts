@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { onTestFinished } from 'vitest'
+
+/** What the monitor does with a ping; a number is the status that it answers with. */
+export type Reaction = number | 'hang' | 'reset' | 'endless'
+
+export interface Monitor {
+  /** Of one check. */
+  url: URL
+  /** `POST /check/start?rid=… attempt 1`, in the order of their arrival, however they were answered. */
+  pings: string[]
+  /** How many were under way at once, at most. */
+  mostAtOnce(): number
+  react(reaction: Reaction | ((ping: number) => Reaction)): void
+}
+
+/** A monitor that takes pings over HTTP, and misbehaves where a test wants it to. Closed with the test. */
+export async function openMonitor(): Promise<Monitor> {
+  const pings: string[] = []
+  let react: (ping: number) => Reaction = () => 200
+  let [atOnce, mostAtOnce] = [0, 0]
+  const server = createServer((request, response) => {
+    mostAtOnce = Math.max(mostAtOnce, ++atOnce)
+    response.on('close', () => atOnce--)
+    void text(request).then((body) => {
+      pings.push(`${request.method} ${request.url} ${body}`)
+      const reaction = react(pings.length)
+      switch (reaction) {
+        case 'hang':
+          return
+        case 'reset':
+          return request.socket.resetAndDestroy()
+        case 'endless': {
+          response.writeHead(200)
+          const more = () => {
+            while (response.writable && response.write('x'.repeat(65_536)));
+          }
+          response.on('drain', more)
+          return more()
+        }
+        default:
+          response.writeHead(reaction).end('OK')
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return {
+    url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/check`),
+    pings,
+    mostAtOnce: () => mostAtOnce,
+    react: (reaction) => {
+      react = typeof reaction === 'function' ? reaction : () => reaction
+    },
+  }
+}

@@ -1,0 +1,68 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import { keepFresh } from './keepFresh.ts'
+
+export interface QueueMeasure {
+  name: string
+  state: string
+  count: number
+  oldestSeconds: number | null
+}
+
+export interface QueueWatchOptions {
+  registry: Registry
+  /** One bounded statement. */
+  measure: () => Promise<readonly QueueMeasure[]>
+  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
+  maxAgeMs?: number
+  /** How long a scrape waits for it. Default 2,000 ms. */
+  timeoutMs?: number
+}
+
+/**
+ * How much work is in the queue, for all processes together: each that is asked gives the same numbers. While the
+ * database does not answer there are none, which is not the same as zero; the rest of the scrape comes all the same.
+ */
+export function watchQueue(options: QueueWatchOptions): void {
+  const { registry, measure, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
+  const registers = [registry]
+  const failures = new Counter({
+    name: 'roundsman_queue_measure_failures_total',
+    help: 'How often the queue could not be measured, because the database did not answer in time.',
+    registers,
+  })
+  const read = keepFresh({ read: measure, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })
+  registry.registerMetric(
+    new Gauge({
+      name: 'roundsman_queue_depth',
+      help: 'Work of a job by state; 100000 stands for more.',
+      labelNames: ['job_name', 'state'],
+      registers: [],
+      async collect() {
+        const rows = (await read()) ?? []
+        this.reset()
+        for (const { name: job_name, state, count } of rows)
+          this.set({ job_name, state: toLabel(state) }, count)
+      },
+    }),
+  )
+  registry.registerMetric(
+    new Gauge({
+      name: 'roundsman_queue_oldest_age_seconds',
+      help: 'For how long the oldest work of a job has been in a state: ready to be taken, active, or given up.',
+      labelNames: ['job_name', 'state'],
+      registers: [],
+      async collect() {
+        const rows = (await read()) ?? []
+        this.reset()
+        for (const { name: job_name, state, oldestSeconds } of rows) {
+          if (state !== 'delayed') this.set({ job_name, state: toLabel(state) }, oldestSeconds ?? 0)
+        }
+      },
+    }),
+  )
+}
+
+/** deadLetter as dead_letter. */
+function toLabel(state: string): string {
+  return state.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}

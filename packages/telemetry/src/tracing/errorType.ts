@@ -1,0 +1,6 @@
+/** What a span says of an error: its code, which is short and of a closed set, else its class. */
+export function errorType(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown }
+  if (typeof code === 'string') return code
+  return error instanceof Error ? error.name : '_OTHER'
+}

@@ -1,0 +1,125 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { context, diag, DiagLogLevel, propagation, trace, type Tracer } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
+import { traceDatabase, type TracedClient } from './traceDatabase.ts'
+import { traceEnqueue, type TraceEnqueue } from './traceEnqueue.ts'
+import { traceRequest, type RequestTrace } from './traceRequest.ts'
+import { traceRun, type RunTrace, type TracedRun } from './traceRun.ts'
+
+export interface TracingOptions {
+  /** Which process speaks: `api` or `worker`. */
+  app: string
+  version: string
+  /** Default: `roundsman-` and the app. */
+  serviceName?: string | undefined
+  /** The base address of an OTLP/HTTP receiver. */
+  endpoint: string
+  /** Which part of the traces that begin here is kept, from 0 to 1. Others follow their beginning. */
+  sampleShare: number
+  /** How long spans are collected before they are sent. Default 1,000 ms. */
+  intervalMs?: number
+  /** Told why spans were not taken, once a minute at most. */
+  onProblem: (reason: string) => void
+}
+
+export interface Tracing {
+  /** Begins the span of a request. */
+  traceRequest(method: string, headers: Record<string, unknown>): RequestTrace
+  traceEnqueue: TraceEnqueue
+  traceRun(run: TracedRun): RunTrace
+  /** Each statement on this connection becomes a span, while it is part of a trace. */
+  traceDatabase(client: TracedClient): void
+  /** Sends what was collected, for so long at most. Default 2,000 ms. */
+  close(options?: { timeoutMs?: number }): Promise<void>
+}
+
+const EXPORT_TIMEOUT_MS = 5_000
+const SAY_AGAIN_MS = 60_000
+
+export function openTracing(options: TracingOptions): Tracing {
+  const {
+    app,
+    serviceName,
+    version,
+    endpoint,
+    sampleShare,
+    intervalMs = 1_000,
+    onProblem,
+  } = options
+  reportProblems(onProblem)
+  const provider = new TracerProvider({
+    resource: resourceFromAttributes({
+      'service.namespace': 'roundsman',
+      'service.name': serviceName ?? `roundsman-${app}`,
+      'service.version': version,
+      'process.pid': process.pid,
+    }),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleShare) }),
+    spanProcessors: [
+      new BatchSpanProcessor({
+        // Its queue is bounded: what a receiver does not take in time is dropped.
+        exporter: new OTLPTraceExporter({
+          url: `${endpoint.replace(/\/$/, '')}/v1/traces`,
+          timeoutMillis: EXPORT_TIMEOUT_MS,
+        }),
+        scheduledDelayMillis: intervalMs,
+        exportTimeoutMillis: EXPORT_TIMEOUT_MS,
+      }),
+    ],
+  })
+  const propagator = new W3CTraceContextPropagator()
+  // Global, so that a handler may have spans of its own by @opentelemetry/api alone.
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  propagation.setGlobalPropagator(propagator)
+  trace.setGlobalTracerProvider(provider)
+  const tracer: Tracer = provider.getTracer('roundsman', version)
+
+  return {
+    traceRequest: (method, headers) => traceRequest(tracer, propagator, method, headers),
+    traceEnqueue: traceEnqueue(tracer, propagator),
+    traceRun: (run) => traceRun(tracer, propagator, run),
+    traceDatabase: (client) => traceDatabase(tracer, client),
+    async close({ timeoutMs = 2_000 } = {}) {
+      const waiting = new AbortController()
+      const late = delay(timeoutMs, undefined, { signal: waiting.signal }).catch(() => undefined)
+      await Promise.race([provider.shutdown().catch(() => undefined), late])
+      waiting.abort()
+      trace.disable()
+      propagation.disable()
+      context.disable()
+    },
+  }
+}
+
+function reportProblems(onProblem: (reason: string) => void): void {
+  let saidAt: number | undefined
+  const report = (message: string) => {
+    if (saidAt !== undefined && performance.now() - saidAt < SAY_AGAIN_MS) return
+    saidAt = performance.now()
+    onProblem(reasonOf(message))
+  }
+  const nothing = () => undefined
+  diag.setLogger(
+    { error: report, warn: report, info: nothing, debug: nothing, verbose: nothing },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  )
+}
+
+/** The library hands an error over as JSON with its stack. */
+function reasonOf(message: string): string {
+  try {
+    const { message: reason, code, name } = JSON.parse(message) as Record<string, unknown>
+    return [reason, code, name].filter((part) => typeof part === 'string' && part !== '').join(' ')
+  } catch {
+    return message.split('\n')[0] ?? message
+  }
+}

@@ -1,0 +1,70 @@
+import {
+  context,
+  defaultTextMapGetter,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type TextMapPropagator,
+  type Tracer,
+} from '@opentelemetry/api'
+import { messagingAttributes } from './messagingAttributes.ts'
+import type { TraceContext } from './traceEnqueue.ts'
+
+export interface TracedRun {
+  id: string
+  name: string
+  attempt: number
+  trigger: string
+  scheduledFor: Date | null
+  dryRun: boolean
+  queueJobId: string | null
+  trace: TraceContext | null
+}
+
+export interface RunTrace {
+  logFields: { traceId: string }
+  within<Result>(work: () => Promise<Result>): Promise<Result>
+  ended(end: { kind: 'success' | 'failed' | 'lost'; code?: string }): void
+}
+
+/**
+ * A consumer's span for a run, from its start until its end is committed. As the conventions have it for a single
+ * message: a child of where its work was enqueued, so that both are in one trace, and linked to that as well.
+ * Each attempt is a child of the same. What a schedule has started begins a trace.
+ */
+export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: TracedRun): RunTrace {
+  const origin = run.trace
+    ? propagator.extract(ROOT_CONTEXT, run.trace, defaultTextMapGetter)
+    : ROOT_CONTEXT
+  const enqueued = trace.getSpanContext(origin)
+  const span = tracer.startSpan(
+    `process ${run.name}`,
+    {
+      kind: SpanKind.CONSUMER,
+      attributes: {
+        ...messagingAttributes('process', run.name),
+        ...(run.queueJobId !== null && { 'messaging.message.id': run.queueJobId }),
+        'roundsman.run.id': run.id,
+        'roundsman.run.attempt': run.attempt,
+        'roundsman.run.trigger': run.trigger,
+        'roundsman.run.dry_run': run.dryRun,
+        ...(run.scheduledFor && { 'roundsman.run.scheduled_for': run.scheduledFor.toISOString() }),
+      },
+      links: enqueued ? [{ context: enqueued }] : [],
+    },
+    origin,
+  )
+  const within = trace.setSpan(origin, span)
+  return {
+    logFields: { traceId: span.spanContext().traceId },
+    within: (work) => context.with(within, work),
+    ended({ kind, code }) {
+      if (kind !== 'success') {
+        span.setAttribute('error.type', code ?? 'run_lost')
+        span.setStatus({ code: SpanStatusCode.ERROR })
+      }
+      span.end()
+    },
+  }
+}

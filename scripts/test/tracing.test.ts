@@ -1,0 +1,169 @@
+import { createOtlpReceiver, createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'
+import { createDatabaseClient, hashPassword } from '../../packages/db/src/index.ts'
+import { jobs } from '../../packages/jobs/src/index.ts'
+import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
+import { WORKSPACE_ROOT } from './stack.ts'
+
+const NEVER = '0 0 1 1 *'
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await migrateQueue({ databaseUrl: database.url, jobs, log: createApiLogger({ level: 'silent' }) })
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  const passwordHash = await hashPassword('roundsman-demo')
+  await prisma.user.create({ data: { email: 'owner@example.com', role: 'owner', passwordHash } })
+  await prisma.$disconnect()
+})
+afterAll(() => database.drop())
+
+function environment(extra: Record<string, string | undefined>) {
+  return {
+    NODE_ENV: undefined,
+    HOST: undefined,
+    LOG_LEVEL: undefined,
+    JOBS_ENABLED: undefined,
+    ROUNDSMAN_SUPERVISED: undefined,
+    OTEL_SERVICE_NAME: undefined,
+    PORT: '0',
+    WORKER_PORT: '0',
+    DATABASE_URL: database.url,
+    JWT_SECRET: 'a secret for tests, of thirty-two or more characters',
+    CLEANUP_PREVIEW_SESSIONS_CRON: NEVER,
+    CLEANUP_I18N_CACHE_CRON: NEVER,
+    PRUNE_JOB_RUNS_CRON: NEVER,
+    ...extra,
+  }
+}
+
+async function startProcesses(extra: Record<string, string | undefined>) {
+  const env = environment(extra)
+  const api = spawnProcess(join(WORKSPACE_ROOT, 'apps/api/src/server.ts'), { env })
+  const worker = spawnProcess(join(WORKSPACE_ROOT, 'apps/worker/src/main.ts'), { env })
+  const line = await api.waitForLine('"msg":"API listening at ')
+  await worker.waitForLine('Jobs scheduler enabled')
+  return { api, worker, url: /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? '' }
+}
+
+async function logIn(url: string): Promise<string> {
+  const response = await fetch(`${url}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'owner@example.com', password: 'roundsman-demo' }),
+  })
+  return ((await response.json()) as { token: string }).token
+}
+
+const requestRun = async (url: string, headers: Record<string, string> = {}) =>
+  await fetch(`${url}/api/jobs/cleanupI18nCache/run`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${await logIn(url)}`,
+      ...headers,
+    },
+    body: JSON.stringify({ reason: 'hunter2' }),
+  })
+
+it('a request, what it puts into the queue and the run of that are one trace, over both processes', async () => {
+  const receiver = await createOtlpReceiver()
+  onTestFinished(() => receiver.close())
+  const { api, worker, url } = await startProcesses({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url })
+  const callerTraceId = 'ab'.repeat(16)
+  const callerSpanId = 'cd'.repeat(8)
+  const traceparent = `00-${callerTraceId}-${callerSpanId}-01`
+  expect((await requestRun(url, { traceparent })).status).toBe(202)
+  await fetch(`${url}/health/ready`)
+  const finished = JSON.parse(await worker.waitForLine('job run finished')) as object
+  // What is not sent yet is sent at the end.
+  expect(await Promise.all([api.kill(), worker.kill()])).toEqual([
+    { code: 0, signal: null },
+    { code: 0, signal: null },
+  ])
+
+  const ours = receiver.spans.filter(({ traceId }) => traceId === callerTraceId)
+  const find = (name: string) => ours.find((span) => span.name === name)
+  const request = find('POST /api/jobs/:name/run')
+  const send = find('send cleanupI18nCache')
+  const run = find('process cleanupI18nCache')
+  expect(request).toMatchObject({
+    service: 'roundsman-api',
+    kind: 'server',
+    parentSpanId: callerSpanId,
+    attributes: { 'http.route': '/api/jobs/:name/run', 'http.response.status_code': 202 },
+  })
+  expect(send).toMatchObject({
+    service: 'roundsman-api',
+    kind: 'producer',
+    parentSpanId: request?.spanId,
+    attributes: { 'messaging.destination.name': 'cleanupI18nCache' },
+  })
+  expect(run).toMatchObject({
+    service: 'roundsman-worker',
+    kind: 'consumer',
+    parentSpanId: send?.spanId,
+    links: [{ traceId: callerTraceId, spanId: send?.spanId }],
+    attributes: { 'roundsman.run.attempt': 1, 'roundsman.run.trigger': 'manual' },
+    isError: false,
+  })
+  // The statements of both are in it, as children of what has sent them.
+  const statements = ours.filter(({ kind }) => kind === 'client')
+  expect(statements.some(({ parentSpanId }) => parentSpanId === request?.spanId)).toBe(true)
+  expect(statements.some(({ parentSpanId }) => parentSpanId === run?.spanId)).toBe(true)
+
+  expect(finished).toMatchObject({
+    traceId: callerTraceId,
+    runId: run?.attributes['roundsman.run.id'],
+  })
+  const completed = api.stdout.find(
+    (each) => each.includes('"msg":"request completed"') && each.includes(callerTraceId),
+  )
+  expect(completed).toBeDefined()
+  const names = receiver.spans.map(({ name }) => name)
+  expect(names).toContain('POST /api/auth/login')
+  expect(names.join()).not.toContain('health')
+  expect(JSON.stringify(receiver.spans)).not.toMatch(/hunter2|roundsman-demo/)
+})
+
+it('nothing waits for a receiver that does not answer, at work or at the end', async () => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  onTestFinished(() => void silent.close())
+  const { port } = silent.address() as AddressInfo
+  const endpoint = `http://127.0.0.1:${port}`
+  const { api, worker, url } = await startProcesses({
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    NODE_DEBUG: 'esm',
+  })
+  expect((await requestRun(url)).status).toBe(202)
+  await worker.waitForLine('job run finished')
+  const exits = await Promise.all([api.kill(), worker.kill()])
+  expect(exits).toEqual([
+    { code: 0, signal: null },
+    { code: 0, signal: null },
+  ])
+  // What the last test looks for.
+  expect([...api.stderr, ...worker.stderr].join('')).toContain('sdk-trace')
+})
+
+it('without a receiver no trace is begun, and nothing of the SDK loaded', async () => {
+  const { api, worker, url } = await startProcesses({
+    OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
+    NODE_DEBUG: 'esm',
+  })
+  expect((await requestRun(url)).status).toBe(202)
+  const finished = await worker.waitForLine('job run finished')
+  await Promise.all([api.kill(), worker.kill()])
+  expect(finished).not.toContain('traceId')
+  expect([...api.stdout, ...worker.stdout].join('')).not.toContain('traceId')
+  expect([...api.stderr, ...worker.stderr].join('')).not.toContain('sdk-trace')
+})
