@@ -4,6 +4,7 @@ import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
 import { checkDocuments } from './checkDocuments.ts'
 import { checkHygiene } from './checkHygiene.ts'
+import { checkLicences } from './checkLicences.ts'
 import { checkLint } from './checkLint.ts'
 import { checkTypes } from './checkTypes.ts'
 import { runChecks } from './runChecks.ts'
@@ -28,6 +29,7 @@ const ok = await runChecks({
     // What is imported by its name without being a dependency works on this machine, and not on the next.
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: () => checkBoundaries(root) },
+    { name: 'licences', run: () => checkLicences(root) },
     { name: 'hygiene', run: () => checkHygiene(root) },
     { name: 'documents', run: () => checkDocuments(root) },
   ],

@@ -176,7 +176,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'an enqueued tick without its work',
     by: TICK_JOBS,
-    sql: `delete from pgboss.job where name = 'tickSkip'`,
+    sql: `delete from "ChaosWork" where name = 'tickSkip'`,
   },
   {
     what: 'work of a schedule without a tick',
@@ -255,7 +255,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a committed transaction whose work is lost',
     by: ENQUEUE,
-    sql: `delete from pgboss.job where name = 'effect'`,
+    sql: `delete from "ChaosWork" where name = 'effect'`,
   },
   {
     what: 'a committed transaction of which nothing is left',

@@ -54,6 +54,8 @@ export interface AppOptions {
   mailDomain?: string | undefined
   /** How long `/health/ready` and `/health/jobs` wait for the database. Default 2,000 ms. */
   readinessTimeoutMs?: number
+  /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
+  eventsRecheckMs?: number
 }
 
 const NO_CHANGES: Changes = { subscribe: () => () => undefined, close: async () => undefined }
@@ -69,7 +71,7 @@ const BODY_LIMIT_BYTES = 64 * 1024
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
   const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
-  const { mailDomain = 'roundsman.localhost', consoleDir } = options
+  const { mailDomain = 'roundsman.localhost', consoleDir, eventsRecheckMs = 15_000 } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     // Unlike a counter, also unique in the log of many processes.
@@ -79,6 +81,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A request on an open connection is served while the others drain, and its connection then
     // closed.
     return503OnClosing: false,
+    // Node's own refusal would have no content; ours is a problem document.
+    http: { requireHostHeader: false },
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
   })
@@ -119,7 +123,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(consoleSessionRoutes, { prisma })
     scope.register(consoleRoutes, { prisma, jobs, now })
     scope.register(runsCsvRoutes, { prisma })
-    scope.register(eventRoutes, { changes })
+    scope.register(eventRoutes, { changes, recheckMs: eventsRecheckMs })
     scope.register(deadLetterRoutes, { prisma, jobs })
     scope.register(healthRoutes, { prisma, jobs, now, readinessTimeoutMs })
   })

@@ -71,7 +71,7 @@ export function problemDocument(
   }
 }
 
-type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 410 | 413 | 415 | 500 | 503
+type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 410 | 413 | 414 | 415 | 431 | 500 | 503
 
 /**
  * The entries of a route's response schema for the problems that it answers with. Every route may

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, PASSWORD, type TestApi } from './createTestApi.ts'
+import { buildApp } from '../src/app.ts'
+import { createTestApi, JWT_SECRET, PASSWORD, type TestApi } from './createTestApi.ts'
 import { expectProblem } from './expectProblem.ts'
 
 let api: TestApi
@@ -12,6 +13,23 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 const login = { method: 'POST', url: '/api/auth/login' } as const
+
+/** All that comes back over a connection of its own. A part is sent when the one before was answered. */
+async function exchange(...parts: string[]): Promise<string> {
+  if (!api.app.server.listening) await api.app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = api.app.server.address() as { port: number }
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  const [first = '', ...rest] = parts
+  socket.write(first)
+  let answer = ''
+  for (const part of rest) {
+    const [chunk] = (await once(socket, 'data')) as [Buffer]
+    answer += chunk.toString()
+    socket.write(part)
+  }
+  return answer + (await text(socket))
+}
 
 describe('failures are problem documents', () => {
   it('for an address that does not exist', async () => {
@@ -47,15 +65,28 @@ describe('failures are problem documents', () => {
   })
 
   it('for what is not even HTTP', async () => {
-    await api.app.listen({ port: 0 })
-    const { port } = api.app.server.address() as { port: number }
-    const socket = connect(port, '127.0.0.1')
-    await once(socket, 'connect')
-    socket.write('NOT HTTP\r\n\r\n')
-    const answer = await text(socket)
+    const answer = await exchange('NOT HTTP\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
     expect(answer).toContain('content-type: application/problem+json; charset=utf-8\r\n')
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 400 })
+  })
+
+  it('for what is no HTTP behind what was', async () => {
+    const answer = await exchange(
+      'GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n',
+      `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(answer).toContain('HTTP/1.1 431 Request Header Fields Too Large\r\n')
+    expect(JSON.parse(answer.split('\r\n\r\n').at(-1) ?? '')).toMatchObject({ status: 431 })
+  })
+
+  it('for a request that does not say whom it is for', async () => {
+    const answer = await exchange('GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(answer).toContain('content-type: application/problem+json; charset=utf-8\r\n')
+    expect(answer).toContain('"detail":"The header Host is missing"')
+    expect(await exchange('GET /health/live HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
   })
 
   it('for an error of ours, which is logged with the id of the request and shown to nobody', async () => {
@@ -105,6 +136,13 @@ it('logs requests by their route, and neither tokens nor passwords', async () =>
   expect(lines).not.toContain(PASSWORD)
 })
 
+it('takes no notice of an expectation that it does not know', async () => {
+  const answer = await exchange(
+    'GET /health/live HTTP/1.1\r\nhost: a\r\nexpect: tea\r\nconnection: close\r\n\r\n',
+  )
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+})
+
 it('sets security headers, and lets a start without TLS work', async () => {
   const { headers } = await api.app.inject('/health/live')
   expect(headers['x-content-type-options']).toBe('nosniff')
@@ -123,49 +161,68 @@ describe('documentation', () => {
         ),
     )
     expect(described.toSorted()).toEqual([
-      'DELETE /api/console/session: 204 403 500',
-      'DELETE /api/jobs/dead-letters/{queueJobId}: 204 400 401 403 404 500',
-      'GET /api/console/jobs/{name}: 200 400 401 403 404 500',
-      'GET /api/console/jobs: 200 401 403 500',
-      'GET /api/console/overview: 200 401 403 500',
-      'GET /api/console/queue: 200 401 403 500',
-      'GET /api/console/session: 200 401 403 500',
-      'GET /api/emails/{id}: 200 400 401 403 404 500',
-      'GET /api/i18n/{locale}/{key}: 200 400 404 500',
-      'GET /api/invoices/{id}/pdf: 200 202 304 400 401 403 404 409 500',
-      'GET /api/invoices/{id}: 200 400 401 403 404 500',
-      'GET /api/invoices: 200 400 401 403 500',
-      'GET /api/jobs/dead-letters: 200 400 401 403 500',
-      'GET /api/jobs/events: 200 401 403 500',
-      'GET /api/jobs/runs.csv: 200 400 401 403 500',
-      'GET /api/jobs/runs/{id}: 200 400 401 403 404 500',
-      'GET /api/jobs/runs: 200 400 401 403 500',
-      'GET /api/jobs/{name}/ticks: 200 400 401 403 404 500',
-      'GET /api/jobs: 200 401 403 500',
-      'GET /api/public/preview/{token}: 200 404 410 500',
-      'GET /health/jobs: 200 500 503',
-      'GET /health/live: 200 500',
-      'GET /health/ready: 200 500 503',
-      'POST /api/auth/login: 200 400 401 413 415 500',
-      'POST /api/console/session: 200 400 401 403 413 415 500',
-      'POST /api/invoices/{id}/email: 202 400 401 403 404 413 415 500 503',
-      'POST /api/invoices/{id}/pdf: 202 400 401 403 404 500 503',
-      'POST /api/invoices: 201 400 401 403 409 413 415 500 503',
-      'POST /api/jobs/dead-letters/redrive: 200 400 401 403 413 415 500',
-      'POST /api/jobs/dead-letters/{queueJobId}/redrive: 200 400 401 403 404 409 413 415 500',
-      'POST /api/jobs/runs/{id}/approve: 202 400 401 403 404 409 413 415 500 503',
-      'POST /api/jobs/runs/{id}/cancel: 202 400 401 403 404 409 413 415 500',
-      'POST /api/jobs/{name}/pause: 200 400 401 403 404 409 413 415 500',
-      'POST /api/jobs/{name}/resume: 200 400 401 403 404 409 500',
-      'POST /api/jobs/{name}/run: 202 400 401 403 404 413 415 500 503',
-      'POST /api/preview-sessions/{id}/revoke: 200 400 401 403 404 500',
-      'POST /api/preview-sessions: 201 400 401 403 413 415 500 503',
-      'PUT /api/invoices/{id}: 200 400 401 403 404 409 413 415 500 503',
+      'DELETE /api/console/session: 204 400 403 413 415 431 500',
+      'DELETE /api/jobs/dead-letters/{queueJobId}: 204 400 401 403 404 413 414 415 431 500',
+      'GET /api/console/jobs/{name}: 200 400 401 403 404 414 431 500',
+      'GET /api/console/jobs: 200 400 401 403 431 500',
+      'GET /api/console/overview: 200 400 401 403 431 500',
+      'GET /api/console/queue: 200 400 401 403 431 500',
+      'GET /api/console/session: 200 400 401 403 431 500',
+      'GET /api/emails/{id}: 200 400 401 403 404 414 431 500',
+      'GET /api/i18n/{locale}/{key}: 200 400 404 414 431 500',
+      'GET /api/invoices/{id}/pdf: 200 202 304 400 401 403 404 409 414 431 500',
+      'GET /api/invoices/{id}: 200 400 401 403 404 414 431 500',
+      'GET /api/invoices: 200 400 401 403 431 500',
+      'GET /api/jobs/dead-letters: 200 400 401 403 431 500',
+      'GET /api/jobs/events: 200 400 401 403 431 500',
+      'GET /api/jobs/runs.csv: 200 400 401 403 431 500',
+      'GET /api/jobs/runs/{id}: 200 400 401 403 404 414 431 500',
+      'GET /api/jobs/runs: 200 400 401 403 431 500',
+      'GET /api/jobs/{name}/ticks: 200 400 401 403 404 414 431 500',
+      'GET /api/jobs: 200 400 401 403 431 500',
+      'GET /api/public/preview/{token}: 200 400 404 410 414 431 500',
+      'GET /health/jobs: 200 400 431 500 503',
+      'GET /health/live: 200 400 431 500',
+      'GET /health/ready: 200 400 431 500 503',
+      'POST /api/auth/login: 200 400 401 413 415 431 500',
+      'POST /api/console/session: 200 400 401 403 413 415 431 500',
+      'POST /api/invoices/{id}/email: 202 400 401 403 404 413 414 415 431 500 503',
+      'POST /api/invoices/{id}/pdf: 202 400 401 403 404 413 414 415 431 500 503',
+      'POST /api/invoices: 201 400 401 403 409 413 415 431 500 503',
+      'POST /api/jobs/dead-letters/redrive: 200 400 401 403 413 415 431 500',
+      'POST /api/jobs/dead-letters/{queueJobId}/redrive: 200 400 401 403 404 409 413 414 415 431 500',
+      'POST /api/jobs/runs/{id}/approve: 202 400 401 403 404 409 413 414 415 431 500 503',
+      'POST /api/jobs/runs/{id}/cancel: 202 400 401 403 404 409 413 414 415 431 500',
+      'POST /api/jobs/{name}/pause: 200 400 401 403 404 409 413 414 415 431 500',
+      'POST /api/jobs/{name}/resume: 200 400 401 403 404 409 413 414 415 431 500',
+      'POST /api/jobs/{name}/run: 202 400 401 403 404 413 414 415 431 500 503',
+      'POST /api/preview-sessions/{id}/revoke: 200 400 401 403 404 413 414 415 431 500',
+      'POST /api/preview-sessions: 201 400 401 403 413 415 431 500 503',
+      'PUT /api/invoices/{id}: 200 400 401 403 404 409 413 414 415 431 500 503',
     ])
     expect(paths['/api/jobs/runs'].get.responses['403'].content).toEqual({
       'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
     })
+    // As a program that reads the document has to ask for them.
+    expect(Object.keys(paths['/api/jobs/events'].get.responses['200'].content)).toEqual([
+      'text/event-stream',
+    ])
+    expect(Object.keys(paths['/api/jobs/runs.csv'].get.responses['200'].content)).toEqual([
+      'text/csv',
+    ])
     expect(components.schemas.Problem.required).toEqual(['type', 'title', 'status', 'detail'])
+  })
+
+  it('is there also when a route has no schema', async () => {
+    const { prisma, jobsClient } = api
+    const app = buildApp({ prisma, jobsClient, jobs: [], jwtSecret: JWT_SECRET })
+    app.register(async (scope) => {
+      scope.get('/plain', async () => 'hello')
+    })
+    const response = await app.inject('/docs/json')
+    await app.close()
+    expect(response.statusCode).toBe(200)
+    expect(response.json().paths).toHaveProperty(['/plain'])
   })
 
   it('can be browsed', async () => {

@@ -27,6 +27,8 @@ export const jobs: readonly Job[] = [...catalogue, sendReport]
 
 export interface TestApi {
   app: FastifyInstance
+  /** All there are, such as `GET /api/invoices/:id`. */
+  routes: string[]
   prisma: PrismaClient
   /** Started, on the same database. */
   jobsClient: JobsClient
@@ -44,11 +46,13 @@ export interface TestApiOptions {
   /** For which jobs there are queues, as if a worker that knows them had started. Default: for all. */
   queuesFor?: readonly Job[]
   metrics?: AppOptions['metrics']
+  /** Where the console's build lies. Default: where `pnpm build` puts it. */
+  consoleDir?: string
 }
 
 /** The real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { queuesFor = jobs, metrics } = options
+  const { queuesFor = jobs, metrics, consoleDir } = options
   const database = await createTestDatabase()
   const prisma = createDatabaseClient({
     url: database.url,
@@ -71,6 +75,11 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     logger,
     metrics,
     now: clock.now,
+    ...(consoleDir !== undefined && { consoleDir }),
+  })
+  const routes: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    routes.push(...[method].flat().map((name) => `${name} ${url}`))
   })
   await app.ready()
 
@@ -87,6 +96,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
 
   return {
     app,
+    routes,
     prisma,
     jobsClient,
     databaseUrl: database.url,

@@ -28,6 +28,15 @@ interface Parameters {
   p: number
 }
 
+/**
+ * Hashes under way at once; others wait. Each takes one of the four threads that the whole process has for such
+ * work, and a new connection to PostgreSQL takes one as well, to prove its password: behind a row of log-ins it
+ * would wait until it is given up, whatever it was wanted for.
+ */
+const MAX_AT_ONCE = 2
+let underWay = 0
+const waiting: (() => void)[] = []
+
 const deriveKey = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
 
 /** A scrypt hash in PHC form, which names its parameters: `$scrypt$ln=14,r=8,p=5$salt$hash`. */
@@ -48,7 +57,7 @@ export async function verifyPassword(password: string, hash: string | undefined)
   return timingSafeEqual(derived, stored.hash) && hash !== undefined
 }
 
-function derive(
+async function derive(
   password: string,
   salt: Buffer,
   { ln, r, p }: Parameters,
@@ -59,7 +68,16 @@ function derive(
   // more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
   // A person may type the same letters in another Unicode form on another keyboard.
-  return deriveKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem })
+  if (underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
+  else underWay += 1
+  try {
+    return await deriveKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem })
+  } finally {
+    // The place goes to whoever has waited longest; it is not free in between.
+    const next = waiting.shift()
+    if (next) next()
+    else underWay -= 1
+  }
 }
 
 function formatHash({ ln, r, p }: Parameters, salt: Buffer, hash: Buffer): string {

@@ -1,3 +1,5 @@
+import { pbkdf2 } from 'node:crypto'
+import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { hashPassword, verifyPassword } from '../src/passwords.ts'
 
@@ -21,6 +23,19 @@ it('takes the parameters from the hash, so that older ones stay valid', async ()
     '$scrypt$ln=10,r=8,p=16$TmFDbA$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA'
   expect(await verifyPassword('password', hash)).toBe(true)
   expect(await verifyPassword('Password', hash)).toBe(false)
+})
+
+it('leaves threads to others, however many passwords are checked', async () => {
+  let checked = 0
+  const all = Array.from({ length: 12 }, async () => {
+    await hashPassword('secret')
+    checked += 1
+  })
+  // What a new connection to PostgreSQL needs, in small.
+  await promisify(pbkdf2)('secret', 'salt', 1, 32, 'sha256')
+  expect(checked).toBe(0)
+  await Promise.all(all)
+  expect(checked).toBe(12)
 })
 
 it('takes the same letters in any Unicode form', async () => {

@@ -46,6 +46,7 @@ export const consoleSessionRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient 
       schema: {
         tags: ['console'],
         summary: 'Who is logged in to the console',
+        security: [{ session: [] }],
         response: { 200: sessionSchema, ...problemResponses(401, 403) },
       },
     },

@@ -7,12 +7,18 @@ import type { Changes } from './createChanges.ts'
 const KEEP_OPEN_MS = 15_000
 /** A client that reads too slowly is let go; it comes back and asks for what it missed. */
 const MAX_BUFFERED_BYTES = 64 * 1024
-/** So that a log-in that has expired, or a user who was demoted, does not listen for ever. */
+/** Whatever the checks say: a client that comes back shows that somebody still reads. */
 const MAX_LIFETIME_MS = 15 * 60_000
 
-export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
+interface EventRoutesOptions {
+  changes: Changes
+  /** How long somebody who was demoted or deleted, or whose log-in has expired, may go on listening. */
+  recheckMs: number
+}
+
+export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
   app,
-  { changes },
+  { changes, recheckMs },
 ) => {
   const ends = new Set<() => void>()
   // Before the server waits for its connections to end.
@@ -23,6 +29,8 @@ export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
   app.get(
     '/api/jobs/events',
     {
+      // An answer to HEAD would never end, and nothing could follow it on its connection.
+      exposeHeadRoute: false,
       onRequest: app.requireRole('admin'),
       config: { isEndless: true },
       schema: {
@@ -33,7 +41,10 @@ export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
         security: [{ accessToken: [] }],
         headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
         response: {
-          200: z.string().describe('text/event-stream'),
+          200: {
+            description: 'Events, for as long as the connection holds',
+            content: { 'text/event-stream': { schema: z.string() } },
+          },
           ...problemResponses(401, 403),
         },
       },
@@ -55,6 +66,16 @@ export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
       }, request.headers['last-event-id'])
       const heartbeat = setInterval(() => raw.write(':\n\n'), KEEP_OPEN_MS)
       const lifetime = setTimeout(end, MAX_LIFETIME_MS)
+      let recheck = setTimeout(() => void checkRole(), recheckMs)
+      async function checkRole(): Promise<void> {
+        try {
+          if (!(await app.stillHasRole(request, 'admin'))) return end()
+        } catch (error) {
+          // While the database is away there is nothing to tell of either.
+          request.log.warn({ err: error }, 'role of a listener not checked')
+        }
+        if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
+      }
       function end(): void {
         raw.end()
         // What is still to be sent to one that does not read would keep the connection.
@@ -64,6 +85,7 @@ export const eventRoutes: FastifyPluginAsyncZod<{ changes: Changes }> = async (
       raw.once('close', () => {
         clearInterval(heartbeat)
         clearTimeout(lifetime)
+        clearTimeout(recheck)
         unsubscribe()
         ends.delete(end)
       })

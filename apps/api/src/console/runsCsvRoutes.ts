@@ -51,7 +51,10 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = as
         security: [{ accessToken: [] }],
         querystring: z.strictObject(runFilters).refine(isTimeSpan, NO_TIME_SPAN),
         response: {
-          200: z.unknown().describe('text/csv, with a line of headings'),
+          200: {
+            description: 'With a line of headings',
+            content: { 'text/csv': { schema: z.unknown().meta({ type: 'string' }) } },
+          },
           ...problemResponses(400, 401, 403),
         },
       },

@@ -33,6 +33,8 @@ declare module 'fastify' {
      * with the question.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
+    /** The same question once more, for an answer that takes long; false for what the hook would refuse. */
+    stillHasRole(request: FastifyRequest, role: Role): Promise<boolean>
     issueToken(userId: string): string
     /** For a browser: the same user, for longer, and good for nothing but a cookie. */
     issueSession(userId: string): BrowserSession
@@ -89,27 +91,42 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
 
     app.decorate('requireRole', (role: Role): onRequestAsyncHookHandler => {
       return async (request) => {
-        const sessionToken = readSessionToken(request)
-        const userId =
-          sessionToken === undefined
-            ? readUserId(readToken(request), undefined)
-            : readUserId(sessionToken, 'session')
-        const user =
-          userId &&
-          (await prisma.user.findUnique({
-            where: { id: userId },
-            select: { id: true, email: true, role: true },
-          }))
-        if (!user)
-          throw unauthorized(
-            'The access token is not valid (any more); log in again',
-            'invalid_token',
-          )
-        if (RANK[user.role] < RANK[role])
-          throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
-        callers.set(request, user)
+        callers.set(request, await authorize(request, role))
       }
     })
+
+    app.decorate('stillHasRole', async (request, role) => {
+      try {
+        await authorize(request, role)
+        return true
+      } catch (error) {
+        if (error instanceof Problem) return false
+        throw error
+      }
+    })
+
+    /** @throws Problem 401 or 403 */
+    async function authorize(request: FastifyRequest, role: Role): Promise<Caller> {
+      const sessionToken = readSessionToken(request)
+      const userId =
+        sessionToken === undefined
+          ? readUserId(readToken(request), undefined)
+          : readUserId(sessionToken, 'session')
+      const user =
+        userId &&
+        (await prisma.user.findUnique({
+          where: { id: userId },
+          select: { id: true, email: true, role: true },
+        }))
+      if (!user)
+        throw unauthorized(
+          'The access token is not valid (any more); log in again',
+          'invalid_token',
+        )
+      if (RANK[user.role] < RANK[role])
+        throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
+      return user
+    }
 
     function readUserId(token: string, use: 'session' | undefined): string | undefined {
       try {

@@ -2,13 +2,31 @@ import { QueueMissingError } from '@roundsman/runtime/client'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { invalidRequest, Problem, problemDocument } from '../problem.ts'
+
+/** The answers of each connection that have not come to their end. */
+const underWay = new WeakMap<Socket, Set<ServerResponse>>()
 
 /** Every failure is answered with a problem document (RFC 9457), also where no route was found. */
 export const problems = fastifyPlugin(async (app) => {
   app.setErrorHandler(answerError)
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.headers.host === undefined && raw.httpVersion === '1.1') {
+      throw new Problem(400, { detail: 'The header Host is missing' })
+    }
+  })
+  // Node would refuse an expectation that it does not know, without content. To take no notice is allowed as
+  // well (RFC 9110, 10.1.1).
+  app.server.on('request', (request, response) => {
+    const responses = underWay.get(request.socket) ?? new Set()
+    underWay.set(request.socket, responses.add(response))
+    response.once('close', () => responses.delete(response))
+  })
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response)
+  })
   app.setNotFoundHandler((_request, reply) => {
     send(reply, new Problem(404, { detail: 'There is nothing at this address' }))
   })
@@ -38,7 +56,8 @@ export function answerError(
 export function answerClientError(error: ConnectionError, socket: Socket): void {
   // A reset has nobody to answer to; to a connection in the middle of an answer nothing can be
   // added.
-  if (error.code !== 'ECONNRESET' && socket.writable && socket.bytesWritten === 0) {
+  const isAnswering = [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent)
+  if (error.code !== 'ECONNRESET' && socket.writable && !isAnswering) {
     const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400
     const body = JSON.stringify(problemDocument(status, 'The request is not valid HTTP'))
     socket.write(

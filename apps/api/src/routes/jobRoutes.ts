@@ -11,6 +11,7 @@ import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
+import { transact } from '../transact.ts'
 
 interface JobRoutesOptions {
   prisma: PrismaClient
@@ -139,7 +140,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       const { reason, dryRun, payload } = body
       checkPayload(job, payload)
       const request = { actor: caller.email, reason, dryRun, payload }
-      const queueJobId = await prisma.$transaction((tx) => jobsClient.requestRun(tx, job, request))
+      const queueJobId = await transact(prisma, (tx) => jobsClient.requestRun(tx, job, request))
       log.info({ name, queueJobId, dryRun, userId: caller.id }, 'job run requested')
       return reply.code(202).send({ queueJobId })
     },
@@ -164,7 +165,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     },
     async ({ params: { name }, body: { reason }, caller, log }) => {
       const job = findJob(name)
-      const outcome = await prisma.$transaction((tx) =>
+      const outcome = await transact(prisma, (tx) =>
         pauseJob(tx, name, { actor: caller.email, reason }),
       )
       switch (outcome) {
@@ -199,9 +200,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     },
     async ({ params: { name }, caller, log }) => {
       const job = findJob(name)
-      const outcome = await prisma.$transaction((tx) =>
-        resumeJob(tx, name, { actor: caller.email }),
-      )
+      const outcome = await transact(prisma, (tx) => resumeJob(tx, name, { actor: caller.email }))
       switch (outcome) {
         case 'resumed':
           log.info({ name, userId: caller.id }, 'job resumed')

@@ -16,6 +16,7 @@ import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
 import { requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
+import { transact } from '../transact.ts'
 
 /** Which runs; the same for the list and for what is taken out of it. */
 export const runFilters = {
@@ -182,7 +183,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await prisma.$transaction((tx) =>
+      const outcome = await transact(prisma, (tx) =>
         cancelRun(tx, id, { actor: caller.email, reason }),
       )
       switch (outcome) {
@@ -221,7 +222,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await prisma.$transaction((tx) =>
+      const outcome = await transact(prisma, (tx) =>
         jobsClient.approveRun(tx, id, { actor: caller.email, reason }),
       )
       if (outcome.kind === 'notFound') throw unknownRun()

@@ -154,6 +154,71 @@ describe('following what changes', () => {
     expect(events().at(-1)?.event).toBe('run')
   })
 
+  it('has nothing for HEAD, whose answer would never end', async () => {
+    expect((await fetch(url, { method: 'HEAD', headers: bearer('admin') })).status).toBe(404)
+  })
+
+  describe('to somebody who may not follow it any more', () => {
+    const own = { url: '', close: async () => undefined as unknown }
+    beforeAll(async () => {
+      const { prisma, jobsClient, clock } = api
+      const quick = buildApp({
+        prisma,
+        jobsClient,
+        jobs: [],
+        jwtSecret: JWT_SECRET,
+        changes,
+        now: clock.now,
+        eventsRecheckMs: 20,
+      })
+      own.url = `${await quick.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
+      own.close = () => quick.close()
+    })
+    afterAll(() => own.close())
+
+    const changesOfUser = {
+      demoted: (id: string) =>
+        api.prisma.user.update({ where: { id }, data: { role: 'staff' as const } }),
+      deleted: (id: string) => api.prisma.user.delete({ where: { id } }),
+    }
+    const proofs = {
+      token: (id: string) => ({ authorization: `Bearer ${app.issueToken(id)}` }),
+      session: (id: string) => ({ cookie: `roundsman_session=${app.issueSession(id).token}` }),
+    }
+
+    it.each([
+      ['token', 'demoted'],
+      ['token', 'deleted'],
+      ['session', 'demoted'],
+      ['session', 'deleted'],
+    ] as const)('by %s, ends when its user is %s', async (proof, change) => {
+      const { id } = await api.prisma.user.create({
+        data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
+      })
+      try {
+        const stream = await fetch(own.url, { headers: proofs[proof](id) })
+        expect(stream.status).toBe(200)
+        await changesOfUser[change](id)
+        expect(await stream.text()).toBe('retry: 2000\n\n')
+      } finally {
+        await api.prisma.user.deleteMany({ where: { id } })
+      }
+    })
+
+    it('ends when the log-in has expired, and not before', async () => {
+      const start = api.clock.now()
+      try {
+        const stream = await fetch(own.url, { headers: bearer('admin') })
+        const reader = stream.body!.getReader()
+        expect((await reader.read()).done).toBe(false)
+        api.clock.advance(15 * 60_000 + 1_000)
+        expect((await reader.read()).done).toBe(true)
+      } finally {
+        api.clock.set(start)
+      }
+    })
+  })
+
   it('does not keep the server from closing', async () => {
     const own = buildApp({
       prisma: api.prisma,

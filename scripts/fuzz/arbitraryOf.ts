@@ -1,0 +1,149 @@
+import fc from 'fast-check'
+import type { Random } from '../chaos/createRandom.ts'
+import type { Schema } from './readOperations.ts'
+
+/** Longer strings and lists than these say no more, but for those of the greatest length allowed. */
+const USUAL_LENGTH = 40
+const USUAL_ITEMS = 3
+const USUAL_NUMBER = 1_000_000
+
+const known = new WeakMap<Schema, fc.Arbitrary<unknown>>()
+
+/**
+ * Values that a schema allows. fast-check has the generators, which favour the edges of what they are allowed;
+ * the ready-made translations of JSON Schema know neither its version 2020-12 nor fast-check 4.
+ */
+export function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
+  const found = known.get(schema) ?? makeArbitrary(schema)
+  known.set(schema, found)
+  return found
+}
+
+/** One value, the same for the same state of `random`. */
+export function draw<Value>(arbitrary: fc.Arbitrary<Value>, random: Random): Value {
+  const seed = random.integer(-0x8000_0000, 0x7fff_ffff)
+  // Half of them without the preference for edges: a request of nothing but edges is seldom taken.
+  const chosen = random.chance(0.5) ? arbitrary : fc.noBias(arbitrary)
+  const [value] = fc.sample(chosen, { seed, numRuns: 1 })
+  return value as Value
+}
+
+function makeArbitrary(schema: Schema): fc.Arbitrary<unknown> {
+  if (schema.$ref !== undefined) throw new Error(`A request refers to ${schema.$ref}`)
+  if (schema.enum) return fc.constantFrom(...schema.enum)
+  if ('const' in schema) return fc.constant(schema.const)
+  const choices = schema.anyOf ?? schema.oneOf
+  if (choices) return fc.oneof(...choices.map(arbitraryOf))
+  if (Array.isArray(schema.type)) {
+    return fc.oneof(...schema.type.map((type) => makeArbitrary({ ...schema, type })))
+  }
+  switch (schema.type) {
+    case 'string':
+      return makeString(schema)
+    case 'integer':
+      return makeInteger(schema)
+    case 'number':
+      return fc.double({
+        noNaN: true,
+        min: schema.minimum ?? -USUAL_NUMBER,
+        max: schema.maximum ?? USUAL_NUMBER,
+      })
+    case 'boolean':
+      return fc.boolean()
+    case 'null':
+      return fc.constant(null)
+    case 'array':
+      return makeArray(schema)
+    case 'object':
+      return makeObject(schema)
+    case undefined:
+      return fc.jsonValue()
+    default:
+      throw new Error(`A request takes the type ${schema.type}, which is not known here`)
+  }
+}
+
+function makeString(schema: Schema): fc.Arbitrary<string> {
+  const { format, pattern, minLength = 0, maxLength } = schema
+  switch (format) {
+    case 'uuid':
+      return fc.uuid()
+    case 'date':
+      return makeDate(new Date('1900-01-01'), new Date('2999-12-31')).map((at) => at.slice(0, 10))
+    case 'date-time':
+      return fc.oneof(
+        makeDate(new Date('2026-01-01'), new Date('2027-12-31')),
+        makeDate(new Date('0001-01-02T00:00:00Z'), new Date('9999-12-30T23:59:59.999Z')),
+        fc.constantFrom(
+          '2026-03-29T02:30:00+01:00',
+          '1970-01-01T00:00:00Z',
+          '2028-02-29T23:59:59.999999999-12:00',
+        ),
+      )
+    case 'email':
+      return fc
+        .emailAddress()
+        .filter(
+          (text) =>
+            text.length <= (maxLength ?? Infinity) &&
+            (pattern === undefined || new RegExp(pattern).test(text)),
+        )
+    default:
+  }
+  if (pattern !== undefined) {
+    return fc
+      .stringMatching(new RegExp(pattern))
+      .filter((text) => text.length <= (maxLength ?? Infinity))
+  }
+  const usual = fc.string({
+    unit: 'grapheme',
+    minLength,
+    maxLength: Math.max(minLength, Math.min(maxLength ?? USUAL_LENGTH, USUAL_LENGTH)),
+  })
+  const fitting = usual.filter((text) => text.length <= (maxLength ?? Infinity))
+  if (maxLength === undefined) return fitting
+  return fc.oneof(
+    { weight: 9, arbitrary: fitting },
+    { weight: 1, arbitrary: fc.constantFrom('x'.repeat(maxLength), 'x'.repeat(minLength)) },
+  )
+}
+
+function makeDate(min: Date, max: Date): fc.Arbitrary<string> {
+  return fc.date({ min, max, noInvalidDate: true }).map((date) => date.toISOString())
+}
+
+function makeInteger({
+  minimum = -USUAL_NUMBER,
+  maximum = USUAL_NUMBER,
+}: Schema): fc.Arbitrary<number> {
+  const usual = fc.integer({
+    min: Math.max(minimum, -USUAL_NUMBER),
+    max: Math.min(maximum, USUAL_NUMBER),
+  })
+  return fc.oneof(
+    { weight: 8, arbitrary: usual },
+    { weight: 1, arbitrary: fc.constantFrom(minimum, maximum) },
+  )
+}
+
+function makeArray({
+  items = {},
+  minItems = 0,
+  maxItems = USUAL_ITEMS,
+}: Schema): fc.Arbitrary<unknown> {
+  return fc.array(arbitraryOf(items), {
+    minLength: minItems,
+    maxLength: Math.min(maxItems, minItems + USUAL_ITEMS),
+  })
+}
+
+function makeObject({ properties, required = [], additionalProperties }: Schema) {
+  if (!properties) {
+    const value = typeof additionalProperties === 'object' ? additionalProperties : {}
+    return fc.dictionary(fc.string(), arbitraryOf(value), { maxKeys: USUAL_ITEMS })
+  }
+  const arbitraries = Object.fromEntries(
+    Object.entries(properties).map(([name, schema]) => [name, arbitraryOf(schema)]),
+  )
+  return fc.record(arbitraries, { requiredKeys: required })
+}

@@ -1,0 +1,77 @@
+import type { Finding, FuzzResult } from './runFuzz.ts'
+
+const MAX_SHOWN = 100
+
+/** Runs as a page for people. */
+export function renderFuzzReport(results: readonly FuzzResult[]): string {
+  return `# Fuzzing the API
+
+Written by \`pnpm fuzz\`: requests drawn from the OpenAPI document that the API serves, whole and broken, from everybody who
+may ask and from those who may not, sent to a process of its own on a PostgreSQL of its own. What counts as a finding: an
+answer of 500 and more, none within 30 s, a status or a content that the document does not have, an error that is no problem
+document, an answer to somebody who is not logged in where that is needed, an error in the log, a process that ends or grows.
+
+${results.map(renderRun).join('\n')}`
+}
+
+function renderRun(result: FuzzResult): string {
+  const { options, ranAt, elapsedMs, latency, memory, findings, warnings } = result
+  const { seed, requests, hasWorker } = options
+  const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(0)} MiB`
+  return `## Seed ${seed}, ${hasWorker ? 'with a worker' : 'without a worker'}
+
+${findings.length === 0 ? 'No findings.' : `**${findings.length} findings.**`} ${requests} requests in ${(elapsedMs / 1_000).toFixed(1)} s on ${ranAt.toISOString().slice(0, 10)}, half of them answered within
+${latency.p50Ms.toFixed(1)} ms, 99 % within ${latency.p99Ms.toFixed(0)} ms, the slowest in ${latency.maxMs.toFixed(0)} ms. ${memory ? `The API had ${megabytes(memory.warmBytes)} once it was warm and ${megabytes(memory.endBytes)} at the end.` : ''}
+
+To repeat it: \`${repeatFuzz(result)}\`. What is asked is drawn from the seed; ids are the server's and differ.
+
+${renderFindings(findings)}${renderTable('route', result.routes)}
+
+${renderTable('who asks', result.callers)}
+
+${renderTable('what is broken', result.broken)}
+
+| warning in the log | lines |
+|---|---|
+${[...warnings].map(([message, count]) => `| ${message} | ${count} |`).join('\n')}
+`
+}
+
+export function repeatFuzz({ options }: Pick<FuzzResult, 'options'>): string {
+  const { seed, requests, hasWorker } = options
+  return `pnpm fuzz --seed ${seed} --requests ${requests}${hasWorker ? ' --worker' : ''}`
+}
+
+/** The first of each kind is enough to begin with. */
+export function summarizeFindings(findings: readonly Finding[]): string[] {
+  const kinds = Map.groupBy(findings, ({ what }) => what)
+  return [...kinds].slice(0, MAX_SHOWN).map(([what, same]) => {
+    const [first] = same
+    return `${what} (${same.length}×, first at request ${first?.number})\n    ${first?.request}`
+  })
+}
+
+function renderFindings(findings: readonly Finding[]): string {
+  if (findings.length === 0) return ''
+  return `\`\`\`text\n${summarizeFindings(findings).join('\n')}\n\`\`\`\n\n`
+}
+
+function renderTable<Key extends string>(
+  title: string,
+  counts: ReadonlyMap<Key, ReadonlyMap<string, number>>,
+): string {
+  const statuses = [
+    ...new Set([...counts.values()].flatMap((inner) => [...inner.keys()])),
+  ].toSorted()
+  const rows = [...counts].toSorted(([one], [other]) => one.localeCompare(other))
+  const total = (inner: ReadonlyMap<string, number>) =>
+    [...inner.values()].reduce((sum, count) => sum + count, 0)
+  return `| ${title} | all | ${statuses.join(' | ')} |
+|---|${'---|'.repeat(statuses.length + 1)}
+${rows
+  .map(
+    ([name, inner]) =>
+      `| ${name} | ${total(inner)} | ${statuses.map((status) => inner.get(status) ?? '').join(' | ')} |`,
+  )
+  .join('\n')}`
+}

@@ -1,0 +1,131 @@
+import { Agent, request as open, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+
+/** A request as it goes over the wire. */
+export interface WireRequest {
+  method: string
+  target: string
+  headers: readonly (readonly [name: string, value: string])[]
+  body: Buffer | undefined
+}
+
+export interface Answer {
+  status: number
+  headers: IncomingMessage['headers']
+  body: Buffer
+}
+
+/** What came back: an answer, or in words why none did. */
+export type Outcome = { answer: Answer; elapsedMs: number } | { failure: string; elapsedMs: number }
+
+/** Far more than any takes, also on a machine that is busy with other things. */
+const TIMEOUT_MS = 30_000
+
+export interface Sender {
+  send(request: WireRequest): Promise<Outcome>
+  /** Over a connection of its own, whose sending half is then closed. Resolves to all that came back. */
+  sendBytes(bytes: Buffer): Promise<{ received: Buffer; isTimedOut: boolean }>
+  close(): void
+}
+
+export function createSender(baseUrl: string, { concurrency }: { concurrency: number }): Sender {
+  const { hostname, port } = new URL(baseUrl)
+  const agent = new Agent({ keepAlive: true, maxSockets: concurrency })
+
+  async function send(request: WireRequest): Promise<Outcome> {
+    const clock = { startedAt: performance.now() }
+    const outcome = await attempt(request, clock)
+    return { ...outcome, elapsedMs: performance.now() - clock.startedAt }
+  }
+
+  function attempt(
+    { method, target, headers, body }: WireRequest,
+    clock: { startedAt: number; isRepeated?: boolean },
+  ): Promise<{ answer: Answer } | { failure: string }> {
+    return new Promise((resolve) => {
+      const names = new Set(headers.map(([name]) => name))
+      const all: (readonly [string, string])[] = [...headers]
+      if (!names.has('host')) all.unshift(['host', `${hostname}:${port}`])
+      // Without it, a request that may have a body would be sent in chunks, as no client does with none.
+      if (body || !['GET', 'HEAD'].includes(method)) {
+        all.push(['content-length', String(body?.length ?? 0)])
+      }
+      const sent = open({
+        hostname,
+        port,
+        agent,
+        method,
+        path: target,
+        headers: all.flat(),
+        setHost: false,
+      })
+      let timer: NodeJS.Timeout | undefined
+      // Not before it has a connection: until then it waits for our own limit.
+      sent.on('socket', () => {
+        clock.startedAt = performance.now()
+        timer = setTimeout(() => {
+          finish({ failure: `no answer within ${TIMEOUT_MS / 1_000} s` })
+          sent.destroy()
+        }, TIMEOUT_MS)
+      })
+      const finish = (result: { answer: Answer } | { failure: string }) => {
+        clearTimeout(timer)
+        resolve(result)
+      }
+      sent.on('response', (response) => {
+        const chunks: Buffer[] = []
+        const answer = (): { answer: Answer } => ({
+          answer: {
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+          },
+        })
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk)
+          // It never ends; that it begins is all that can be waited for.
+          if (response.headers['content-type']?.startsWith('text/event-stream') !== true) return
+          finish(answer())
+          sent.destroy()
+        })
+        response.on('end', () => finish(answer()))
+        response.on('error', (error) =>
+          finish({ failure: `the answer broke off: ${error.message}` }),
+        )
+      })
+      sent.on('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer)
+        // The server may close an idle connection in the moment in which it is used again.
+        const isStale = sent.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
+        if (isStale && clock.isRepeated !== true) {
+          clock.isRepeated = true
+          resolve(attempt({ method, target, headers, body }, clock))
+        } else resolve({ failure: `the connection broke: ${error.code ?? error.message}` })
+      })
+      sent.end(body)
+    })
+  }
+
+  function sendBytes(bytes: Buffer): Promise<{ received: Buffer; isTimedOut: boolean }> {
+    return new Promise((resolve) => {
+      const chunks: Buffer[] = []
+      const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+      let isTimedOut = false
+      const timer = setTimeout(() => {
+        isTimedOut = true
+        socket.destroy()
+      }, TIMEOUT_MS)
+      socket.on('connect', () => socket.end(bytes))
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+      socket.on('end', () => socket.destroy())
+      // A reset after the answer is the server's way not to read the rest.
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        clearTimeout(timer)
+        resolve({ received: Buffer.concat(chunks), isTimedOut })
+      })
+    })
+  }
+
+  return { send, sendBytes, close: () => agent.destroy() }
+}
