@@ -16,6 +16,8 @@ export async function checkLicences(root: string): Promise<readonly string[]> {
     ...findLicenceProblems(packages),
     ...(isCurrent
       ? []
-      : [`${REPORT}: is of other packages than are installed; write it anew with pnpm licences`]),
+      : [
+          `${REPORT}: is of other packages than are installed; write it anew with pnpm audit:licences`,
+        ]),
   ]
 }

@@ -17,10 +17,14 @@ export const ALLOWED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * For what only builds or tests the product as well: they ask that changes to their own files be published, and
- * such a package is neither changed nor handed on.
+ * For what only builds, tests or measures the product as well: they ask that changes to their own files be
+ * published, or told of, and such a package is neither changed nor handed on.
  */
-export const ALLOWED_FOR_DEVELOPMENT: ReadonlySet<string> = new Set(['MPL-2.0', 'EPL-2.0'])
+export const ALLOWED_FOR_DEVELOPMENT: ReadonlySet<string> = new Set([
+  'EPL-2.0',
+  'MPL-2.0',
+  'Python-2.0',
+])
 
 /** Packages that do not say it in their manifest, or not all of it, and what was read in their files. */
 const KNOWN: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-// Writes which packages are installed and under which licences: `pnpm licences`.
+// Writes which packages are installed and under which licences: `pnpm audit:licences`.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findLicenceProblems } from './findLicenceProblems.ts'

@@ -34,7 +34,7 @@ export function renderLicences(packages: readonly InstalledPackage[]): string {
   const development = everywhere.filter(({ isProduction }) => !isProduction)
   return `# Licences of what Roundsman is built with
 
-Written by \`pnpm licences\` from what is installed; \`pnpm check\` fails when a licence is not allowed where its package is used,
+Written by \`pnpm audit:licences\` from what is installed; \`pnpm check\` fails when a licence is not allowed where its package is used,
 and when this page is of other packages than are installed. Roundsman itself is MIT ([LICENSE](../LICENSE)).
 
 Allowed: ${list(ALLOWED)}. For development also ${list(ALLOWED_FOR_DEVELOPMENT)}: they ask that changes to their own files be published, and nothing of

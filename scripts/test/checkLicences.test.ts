@@ -108,7 +108,7 @@ describe('what is installed', () => {
     })
     expect(await checkLicences(root)).toEqual([
       expect.stringContaining('parser@1.0.0 (the product) has the licence GPL-3.0-only'),
-      expect.stringContaining('write it anew with pnpm licences'),
+      expect.stringContaining('write it anew with pnpm audit:licences'),
     ])
     const report = renderLicences(await listInstalled(root))
     await writeFile(join(root, 'reports/licences.md'), `${report}\nmore`)

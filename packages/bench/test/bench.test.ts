@@ -64,7 +64,7 @@ describe('pnpm bench', () => {
   it('leaves nothing behind even when it is killed', async () => {
     const run = bench('throughput')
     await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
-    await run.kill('SIGKILL')
+    expect(await run.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
     await waitFor(async () => (await readdir(folder)).length === 0, { timeoutMs: 60_000 })
   }, 160_000)
 

@@ -57,7 +57,7 @@ async function startOnce(dataDir: string): Promise<{ readyMs: number; launcherMs
     args: ['pnpm@12', 'start'],
     env: { ...ENVIRONMENT, DATA_DIR: dataDir },
     onLine(line) {
-      if (Number.isNaN(launcherMs) && /^\$ node /.test(line)) {
+      if (Number.isNaN(launcherMs) && line.startsWith('$ node ')) {
         launcherMs = performance.now() - startedAtMs
       }
     },

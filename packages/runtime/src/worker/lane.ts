@@ -107,11 +107,11 @@ export function createLane(options: LaneOptions): Lane {
         if (job.rateLimit !== null) {
           await chargeAllowance(tx, job.name, job.rateLimit, deliveries.length)
         }
-        const ids = createIds(deliveries.length)
+        const ids = createIds(deliveries.length).values()
         const startedAt = now()
-        claims = deliveries.map((delivery, index) => ({
+        claims = deliveries.map((delivery) => ({
           delivery,
-          run: newRun(ids[index]!, startedAt, delivery),
+          run: newRun(ids.next().value as string, startedAt, delivery),
         }))
         const runs = claims.map(({ run: each }) => each)
         await endEarlierAttempts(tx, runs, startedAt)
@@ -143,14 +143,14 @@ export function createLane(options: LaneOptions): Lane {
    * worker lives, so nobody else ends them.
    */
   async function wasCommitted(claims: readonly Claim[]): Promise<boolean> {
-    for (let failures = 0; !stopped; failures++) {
+    for (let looks = 0; !stopped; looks++) {
       try {
         const { rows } = await database.query(`select from "JobRun" where "id" = any($1)`, [
           claims.map(({ run: { id } }) => id),
         ])
         return rows.length > 0
       } catch {
-        await delay(Math.min(50 * 2 ** failures, RETRY_MAX_MS))
+        await delay(Math.min(50 * 2 ** looks, RETRY_MAX_MS))
       }
     }
     // The rescue finds them once this worker is gone.
@@ -177,9 +177,9 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  function begin(claimed: Claim): void {
+  function begin(one: Claim): void {
     running++
-    void execute(claimed).finally(() => {
+    void execute(one).finally(() => {
       running--
       pump()
     })
