@@ -1,15 +1,22 @@
-import { createOtlpReceiver, createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'
 import { createDatabaseClient, hashPassword } from '../../packages/db/src/index.ts'
 import { jobs } from '../../packages/jobs/src/index.ts'
 import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
-import { WORKSPACE_ROOT } from './stack.ts'
+import { startApi, startWorker } from './startProcesses.ts'
 
-const NEVER = '0 0 1 1 *'
+/** Has a process say on its standard error when it loads OpenTelemetry's SDK. */
+const TELL_WHAT_IS_LOADED = `--import=data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module'
+  registerHooks({
+    load(url, context, nextLoad) {
+      if (url.includes('sdk-trace')) process.stderr.write('loading ' + url + '\\n')
+      return nextLoad(url, context)
+    },
+  })`)}`
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 beforeAll(async () => {
@@ -26,32 +33,12 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-function environment(extra: Record<string, string | undefined>) {
-  return {
-    NODE_ENV: undefined,
-    HOST: undefined,
-    LOG_LEVEL: undefined,
-    JOBS_ENABLED: undefined,
-    ROUNDSMAN_SUPERVISED: undefined,
-    OTEL_SERVICE_NAME: undefined,
-    PORT: '0',
-    WORKER_PORT: '0',
-    DATABASE_URL: database.url,
-    JWT_SECRET: 'a secret for tests, of thirty-two or more characters',
-    CLEANUP_PREVIEW_SESSIONS_CRON: NEVER,
-    CLEANUP_I18N_CACHE_CRON: NEVER,
-    PRUNE_JOB_RUNS_CRON: NEVER,
-    ...extra,
-  }
-}
-
 async function startProcesses(extra: Record<string, string | undefined>) {
-  const env = environment(extra)
-  const api = spawnProcess(join(WORKSPACE_ROOT, 'apps/api/src/server.ts'), { env })
-  const worker = spawnProcess(join(WORKSPACE_ROOT, 'apps/worker/src/main.ts'), { env })
-  const line = await api.waitForLine('"msg":"API listening at ')
-  await worker.waitForLine('Jobs scheduler enabled')
-  return { api, worker, url: /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? '' }
+  const [{ api, url }, worker] = await Promise.all([
+    startApi(database.url, extra),
+    startWorker(database.url, extra),
+  ])
+  return { api, worker, url }
 }
 
 async function logIn(url: string): Promise<string> {
@@ -142,7 +129,7 @@ it('nothing waits for a receiver that does not answer, at work or at the end', a
   const endpoint = `http://127.0.0.1:${port}`
   const { api, worker, url } = await startProcesses({
     OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
-    NODE_DEBUG: 'esm',
+    NODE_OPTIONS: TELL_WHAT_IS_LOADED,
   })
   expect((await requestRun(url)).status).toBe(202)
   await worker.waitForLine('job run finished')
@@ -152,18 +139,18 @@ it('nothing waits for a receiver that does not answer, at work or at the end', a
     { code: 0, signal: null },
   ])
   // What the last test looks for.
-  expect([...api.stderr, ...worker.stderr].join('')).toContain('sdk-trace')
+  expect([...api.stderr, ...worker.stderr].join('')).toContain('loading ')
 })
 
 it('without a receiver no trace is begun, and nothing of the SDK loaded', async () => {
   const { api, worker, url } = await startProcesses({
     OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
-    NODE_DEBUG: 'esm',
+    NODE_OPTIONS: TELL_WHAT_IS_LOADED,
   })
   expect((await requestRun(url)).status).toBe(202)
   const finished = await worker.waitForLine('job run finished')
   await Promise.all([api.kill(), worker.kill()])
   expect(finished).not.toContain('traceId')
   expect([...api.stdout, ...worker.stdout].join('')).not.toContain('traceId')
-  expect([...api.stderr, ...worker.stderr].join('')).not.toContain('sdk-trace')
+  expect([...api.stderr, ...worker.stderr].join('')).not.toContain('loading ')
 })

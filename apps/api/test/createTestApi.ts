@@ -74,6 +74,8 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     mailDomain: 'mail.example.com',
     logger,
     metrics,
+    // A machine under load is no database that is away.
+    readinessTimeoutMs: 10_000,
     now: clock.now,
     ...(consoleDir !== undefined && { consoleDir }),
   })

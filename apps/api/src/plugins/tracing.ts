@@ -7,7 +7,7 @@ const UNTRACED = /^\/(health|metrics)\b/
 
 /**
  * A span for each request, of which everything that it does is part, and the trace's id in its log lines. By hand,
- * because what is needed of it is short: see docs/adr/0004-observability.md.
+ * because what is needed of it is short: see docs/adr/0011-observability.md.
  */
 export const tracing = fastifyPlugin<{ tracing: Pick<Tracing, 'traceRequest'> }>(
   async (app, { tracing: { traceRequest } }) => {

@@ -12,8 +12,6 @@ export interface Monitor {
   url: URL
   /** `POST /check/start?rid=… attempt 1`, in the order of their arrival, however they were answered. */
   pings: string[]
-  /** How many were under way at once, at most. */
-  mostAtOnce(): number
   react(reaction: Reaction | ((ping: number) => Reaction)): void
 }
 
@@ -21,10 +19,7 @@ export interface Monitor {
 export async function openMonitor(): Promise<Monitor> {
   const pings: string[] = []
   let react: (ping: number) => Reaction = () => 200
-  let [atOnce, mostAtOnce] = [0, 0]
   const server = createServer((request, response) => {
-    mostAtOnce = Math.max(mostAtOnce, ++atOnce)
-    response.on('close', () => atOnce--)
     void text(request).then((body) => {
       pings.push(`${request.method} ${request.url} ${body}`)
       const reaction = react(pings.length)
@@ -55,7 +50,6 @@ export async function openMonitor(): Promise<Monitor> {
   return {
     url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/check`),
     pings,
-    mostAtOnce: () => mostAtOnce,
     react: (reaction) => {
       react = typeof reaction === 'function' ? reaction : () => reaction
     },

@@ -11,7 +11,10 @@ export interface IdleFigures {
 }
 
 export interface IdleRound {
+  /** Of the worker itself. */
   queriesPerSecond: number
+  /** Of pg-boss, which looks after its tables. */
+  queueQueriesPerSecond: number
   /** Of one core. */
   cpuPercent: number
   /** The most at any second. */
@@ -51,9 +54,11 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
       const text = (await log.readFile()).subarray(size).toString()
       await log.close()
       const statements = countStatements(text)
-      const queries = statements.reduce((total, { count }) => total + count, 0)
+      const sum = (which: typeof statements) =>
+        which.reduce((total, { count }) => total + count, 0) / seconds
       rounds.push({
-        queriesPerSecond: queries / seconds,
+        queriesPerSecond: sum(statements.filter(({ text }) => !isOfQueue(text))),
+        queueQueriesPerSecond: sum(statements.filter(({ text }) => isOfQueue(text))),
         cpuPercent: (((after?.cpuSeconds ?? NaN) - (before?.cpuSeconds ?? NaN)) / seconds) * 100,
         residentMb,
         statements,
@@ -66,6 +71,11 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
   })
   await server.dropDatabase('idle')
   return { seconds, rounds }
+}
+
+/** What names pg-boss's tables and none of ours. */
+function isOfQueue(statement: string): boolean {
+  return /\bpgboss\./.test(statement) && !/"Job[A-Z]/.test(statement)
 }
 
 /** Statements of the worker, whoever of it sent them: the engine, Prisma, or pg-boss. */

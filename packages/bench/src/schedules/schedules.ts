@@ -9,17 +9,27 @@ export const schedules = defineScenario<SchedulesFigures>({
   rounds: 1,
   measure: measureSchedules,
   targets({ rounds }) {
-    const shares = summarise(
-      rounds.map(({ due, ranOnce, surplusRuns }) => ((ranOnce - surplusRuns) / due) * 100),
+    const recorded = summarise(
+      rounds.map((round) => ((round.recorded - round.surplusRuns) / round.due) * 100),
     )
+    const ran = summarise(rounds.map(({ due, ranOnce }) => (ranOnce / due) * 100))
     const p99 = summarise(rounds.map((round) => round.p99))
     return [
       {
-        what: 'ticks in the ledger once and run once',
+        what: 'ticks that are in the ledger exactly once, and run no more than once',
         atLeast: 100,
         unit: '%',
-        measured: shares.median,
-        spread: shares,
+        measured: recorded.median,
+        spread: recorded,
+      },
+      {
+        what: 'ticks that were run',
+        atLeast: 100,
+        unit: '%',
+        measured: ran.median,
+        spread: ran,
+        obstacle:
+          'a machine that is this busy: a tick is skipped while the run before it has not ended, and coalesced when the next is due',
       },
       {
         what: 'lateness of a start, p99',

@@ -30,6 +30,8 @@ export function openBoss(db: Db, { migrate = false, supervise = false } = {}): P
     // Its cron starts an every-minute job up to 42 s late; the scheduler's ledger decides here.
     schedule: false,
     registerInstance: false,
+    // Work that waits for other work is a thing of its own that is not used here: it would be looked for every 5 s.
+    flowIntervalSeconds: 3_600,
     useListenNotify: db.listen !== undefined,
     // Its spans are one for each look into a queue, also an empty one, and end in no run. Ours are in worker/.
     openTelemetry: { enabled: false },

@@ -27,6 +27,8 @@ export interface TracingOptions {
   sampleShare: number
   /** How long spans are collected before they are sent. Default 1,000 ms. */
   intervalMs?: number
+  /** How long a receiver may take for a batch. Default 5,000 ms. */
+  exportTimeoutMs?: number
   /** Told why spans were not taken, once a minute at most. */
   onProblem: (reason: string) => void
 }
@@ -42,7 +44,6 @@ export interface Tracing {
   close(options?: { timeoutMs?: number }): Promise<void>
 }
 
-const EXPORT_TIMEOUT_MS = 5_000
 const SAY_AGAIN_MS = 60_000
 
 export function openTracing(options: TracingOptions): Tracing {
@@ -53,6 +54,7 @@ export function openTracing(options: TracingOptions): Tracing {
     endpoint,
     sampleShare,
     intervalMs = 1_000,
+    exportTimeoutMs = 5_000,
     onProblem,
   } = options
   reportProblems(onProblem)
@@ -69,10 +71,10 @@ export function openTracing(options: TracingOptions): Tracing {
         // Its queue is bounded: what a receiver does not take in time is dropped.
         exporter: new OTLPTraceExporter({
           url: `${endpoint.replace(/\/$/, '')}/v1/traces`,
-          timeoutMillis: EXPORT_TIMEOUT_MS,
+          timeoutMillis: exportTimeoutMs,
         }),
         scheduledDelayMillis: intervalMs,
-        exportTimeoutMillis: EXPORT_TIMEOUT_MS,
+        exportTimeoutMillis: exportTimeoutMs,
       }),
     ],
   })

@@ -1,0 +1,35 @@
+import { createTestDatabase, waitFor } from '@roundsman/testing'
+import { expect, it, onTestFinished } from 'vitest'
+import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'
+import { jobs } from '../../packages/jobs/src/index.ts'
+import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
+import { startApi, startWorker } from './startProcesses.ts'
+
+it('is well from the first worker on, and for as long as one lives that works', async () => {
+  const database = await createTestDatabase()
+  onTestFinished(() => database.drop())
+  const log = createApiLogger({ level: 'silent' })
+  await migrateQueue({ databaseUrl: database.url, jobs, log })
+  const { api, url } = await startApi(database.url)
+  // A machine under load may answer late, which is 503 as well: waited for is the answer itself.
+  const answers = (answer: 'ok' | 'noWorker') =>
+    waitFor(
+      async () => {
+        const response = await fetch(`${url}/health/jobs`)
+        const { problems } = (await response.json()) as { problems?: { kind: string }[] }
+        if (answer === 'ok') return response.status === 200
+        return response.status === 503 && problems?.map(({ kind }) => kind).join() === answer
+      },
+      { message: `/health/jobs to say ${answer}` },
+    )
+
+  expect(await answers('noWorker')).toBe(true)
+  // It lives, and does nothing: for the jobs it is as if it were not there.
+  const idle = await startWorker(database.url, { JOBS_ENABLED: 'false' })
+  expect(await answers('noWorker')).toBe(true)
+  const worker = await startWorker(database.url)
+  expect(await answers('ok')).toBe(true)
+  await worker.kill('SIGKILL')
+  expect(await answers('noWorker')).toBe(true)
+  await Promise.all([api.kill(), idle.kill()])
+})
