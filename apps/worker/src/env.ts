@@ -86,3 +86,8 @@ function cronExpression(defaultCron: string, timeZone: string) {
         )
     })
 }
+
+/** All of them, for who looks at what is set and not read. */
+export function environmentVariables(): NodeJS.ProcessEnv {
+  return process.env
+}

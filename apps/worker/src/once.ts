@@ -45,6 +45,10 @@ interface Request {
 process.exit(await main())
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(`${USAGE}\n`)
+    return EXIT.success
+  }
   try {
     const env = readWorkerEnvironment()
     const request = readArguments(process.argv.slice(2), env.jobs)

@@ -40,11 +40,13 @@ describe('without any variable', () => {
       WORKER_CONCURRENCY: 10,
       DRAIN_TIMEOUT_MS: 25_000,
       I18N_CACHE_MAX_AGE_DAYS: 30,
-      CLEANUP_PREVIEW_SESSIONS_CRON: '*/15 * * * *',
-      CLEANUP_I18N_CACHE_CRON: '0 3 * * *',
       JOB_RUN_RETENTION_DAYS: 30,
       JOB_RUN_FAILED_RETENTION_DAYS: 90,
-      PRUNE_JOB_RUNS_CRON: '30 3 * * *',
+      ...Object.fromEntries(
+        (jobs as readonly Job[])
+          .filter(isScheduled)
+          .map(({ name, schedule }) => [cronVariable(name), schedule.cron]),
+      ),
       MAIL_FROM: { name: '', address: 'no-reply@roundsman.localhost' },
       SMTP_MAX_PER_SECOND: 10,
       jobs,

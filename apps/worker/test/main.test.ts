@@ -49,11 +49,15 @@ describe('at work', () => {
     const finished = await worker.waitForMessage('job run finished')
 
     expect(enabled).toMatchObject({
-      jobs: [
-        { name: 'cleanupPreviewSessions', cron: '* * * * * *', timeZone: 'UTC' },
-        { name: 'cleanupI18nCache' },
-        { name: 'pruneJobRuns' },
-      ],
+      jobs: expect.arrayContaining([
+        expect.objectContaining({
+          name: 'cleanupPreviewSessions',
+          cron: '* * * * * *',
+          timeZone: 'UTC',
+        }),
+        expect.objectContaining({ name: 'cleanupI18nCache' }),
+        expect.objectContaining({ name: 'pruneJobRuns' }),
+      ]),
     })
     const run = { name: 'cleanupPreviewSessions', runId: started['runId'], attempt: 1 }
     const scheduledFor = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/)

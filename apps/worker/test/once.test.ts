@@ -218,6 +218,14 @@ describe('a run that does not', () => {
   })
 })
 
+it('explains itself when it is asked to', async () => {
+  const { code, stdout, stderr } = await runOnce(['--help'])
+
+  expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
+  expect(stdout[0]).toMatch(/^Usage: pnpm worker:once <job> /)
+  expect(await runs()).toEqual([])
+})
+
 describe('a wrong command line exits with 2, explains the right one, and runs nothing', () => {
   const known = [
     expect.stringMatching(/^ {2}cleanupPreviewSessions +Marks /),

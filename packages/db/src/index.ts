@@ -1,6 +1,7 @@
 export { createDatabaseClient, type DatabaseClientOptions } from './client.ts'
 export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
+export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
 export { databaseProblem } from './databaseProblem.ts'
 export {
   listJobRuns,

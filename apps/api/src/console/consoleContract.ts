@@ -86,7 +86,7 @@ export interface ConsoleJob {
     lateMs: number | null
   } | null
   paused: { at: string; by: string | null; reason: string | null } | null
-  guard: { maxRows: number | null; maxShare: number | null } | null
+  guard: { maxRows: number | null; maxShare: number | null; minRows: number | null } | null
   timeoutMs: number
   retry: { limit: number; delayMs: number; maxDelayMs: number }
   lastRun: ConsoleRunBrief | null

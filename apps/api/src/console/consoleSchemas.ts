@@ -93,7 +93,13 @@ const jobSchema: z.ZodType<ConsoleJob> = z.object({
     })
     .nullable(),
   paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
-  guard: z.object({ maxRows: z.number().nullable(), maxShare: z.number().nullable() }).nullable(),
+  guard: z
+    .object({
+      maxRows: z.number().nullable(),
+      maxShare: z.number().nullable(),
+      minRows: z.number().nullable(),
+    })
+    .nullable(),
   timeoutMs: ms,
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
   lastRun: runBrief.nullable(),

@@ -40,7 +40,11 @@ export async function readJobs(
       schedule: schedules[index]?.schedule ?? null,
       paused: schedules[index]?.paused ?? null,
       guard: job.guard
-        ? { maxRows: job.guard.maxRows ?? null, maxShare: job.guard.maxShare ?? null }
+        ? {
+            maxRows: job.guard.maxRows ?? null,
+            maxShare: job.guard.maxShare ?? null,
+            minRows: job.guard.minRows ?? null,
+          }
         : null,
       timeoutMs: job.timeoutMs,
       retry: job.retry,

@@ -2,22 +2,26 @@ import { Prisma } from '@roundsman/db'
 import type { cleanupI18nCache as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/runtime/contract'
 import { sweep } from '../sweep/sweep.ts'
+import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
 import type { SweepTarget } from '../sweep/sweepTarget.ts'
-import type { Handler } from './handler.ts'
 
 const DAY_MS = 86_400_000
 
-export function cleanupI18nCache({ maxAgeDays }: { maxAgeDays: number }): Handler<typeof job> {
-  return async (context) => {
-    if (!(maxAgeDays > 0)) {
-      throw new JobError('cutoff_invalid', `Entries can't be kept for ${maxAgeDays} days`, {
-        retryable: false,
-      })
-    }
-    const cutoff = new Date(context.now().getTime() - maxAgeDays * DAY_MS)
-    const findings = await sweep(context, oldEntries(cutoff))
-    return { ...findings, cutoff: cutoff.toISOString() }
-  }
+export function cleanupI18nCache(options: { maxAgeDays: number }): SweepHandler<typeof job> {
+  return sweepHandler<typeof job, [SweepTarget]>(
+    (now) => [oldEntries(cutoffAt(now, options.maxAgeDays))],
+    async (context, [target]) => {
+      const findings = await sweep(context, target)
+      return { ...findings, cutoff: target.cutoff.toISOString() }
+    },
+  )
+}
+
+function cutoffAt(now: Date, maxAgeDays: number): Date {
+  if (maxAgeDays > 0) return new Date(now.getTime() - maxAgeDays * DAY_MS)
+  throw new JobError('cutoff_invalid', `Entries can't be kept for ${maxAgeDays} days`, {
+    retryable: false,
+  })
 }
 
 export function oldEntries(cutoff: Date): SweepTarget {

@@ -1,15 +1,21 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupPreviewSessions as job } from '@roundsman/jobs'
 import { sweep } from '../sweep/sweep.ts'
+import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
 import type { SweepTarget } from '../sweep/sweepTarget.ts'
-import type { Handler, Transaction } from './handler.ts'
+import type { Transaction } from './handler.ts'
 
 /**
  * Marks what is due. A session that is both past its time and revoked counts as revoked: that is what
  * somebody did to it.
  */
-export const cleanupPreviewSessions: Handler<typeof job> = (context) =>
-  sweep(context, endedSessions(context.now()))
+export const cleanupPreviewSessions: SweepHandler<typeof job> = sweepHandler<
+  typeof job,
+  [SweepTarget<CleanupCounts>]
+>(
+  (now) => [endedSessions(now)],
+  (context, [target]) => sweep(context, target),
+)
 
 type CleanupCounts = { cleaned: number; expired: number; revoked: number }
 
@@ -31,6 +37,8 @@ export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
       },
       { where: Prisma.sql`"status" = 'active' and "revoked"`, key: 'id', keyType: 'uuid' },
     ],
+    // Those that have ended stay in the table, and would make any share of it small.
+    population: Prisma.sql`"status" = 'active'`,
     nothing: { cleaned: 0, expired: 0, revoked: 0 },
     change: expire,
   }

@@ -11,18 +11,32 @@ import type { Transaction } from './handler.ts'
 import { pruneJobRuns } from './pruneJobRuns.ts'
 import { renderInvoicePdf } from './renderInvoicePdf.ts'
 
+type CleanupEnvironment = Pick<
+  WorkerEnvironment,
+  'I18N_CACHE_MAX_AGE_DAYS' | 'JOB_RUN_RETENTION_DAYS' | 'JOB_RUN_FAILED_RETENTION_DAYS'
+>
+
 export interface HandlerDependencies {
-  env: Pick<
-    WorkerEnvironment,
-    | 'I18N_CACHE_MAX_AGE_DAYS'
-    | 'JOB_RUN_RETENTION_DAYS'
-    | 'JOB_RUN_FAILED_RETENTION_DAYS'
-    | 'seller'
-  >
+  env: CleanupEnvironment & Pick<WorkerEnvironment, 'seller'>
   prisma: PrismaClient
   renderer: Pick<InvoiceRenderer, 'render'>
   /** Null when the environment names no mail server. */
   mailer: Pick<Mailer, 'send'> | null
+}
+
+/**
+ * Those that take rows away, each with what it sweeps. Apart, since `worker:check` asks them without having what
+ * the other handlers need.
+ */
+export function createCleanups(env: CleanupEnvironment) {
+  return {
+    cleanupPreviewSessions,
+    cleanupI18nCache: cleanupI18nCache({ maxAgeDays: env.I18N_CACHE_MAX_AGE_DAYS }),
+    pruneJobRuns: pruneJobRuns({
+      days: env.JOB_RUN_RETENTION_DAYS,
+      failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
+    }),
+  }
 }
 
 /** A handler for every job of the catalogue: one that is missing is a type error here. */
@@ -33,12 +47,7 @@ export function createHandlers({
   mailer,
 }: HandlerDependencies): HandlersFor<typeof jobs, Transaction> {
   return {
-    cleanupPreviewSessions,
-    cleanupI18nCache: cleanupI18nCache({ maxAgeDays: env.I18N_CACHE_MAX_AGE_DAYS }),
-    pruneJobRuns: pruneJobRuns({
-      days: env.JOB_RUN_RETENTION_DAYS,
-      failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
-    }),
+    ...createCleanups(env),
     renderInvoicePdf: renderInvoicePdf({ prisma, renderer, seller: env.seller }),
     dispatchEmail: dispatchEmail({ prisma, mailer }),
   }

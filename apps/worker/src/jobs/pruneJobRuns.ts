@@ -1,7 +1,10 @@
 import { Prisma } from '@roundsman/db'
 import type { pruneJobRuns as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/runtime/contract'
-import type { Handler } from './handler.ts'
+import { countRows, estimateRows } from '../sweep/countRows.ts'
+import { quoted } from '../sweep/quoted.ts'
+import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
+import type { DueFinder, SweptRows } from '../sweep/sweepTarget.ts'
 
 export interface RetentionOptions {
   /** How long runs that succeeded are kept, and the ledger. */
@@ -13,53 +16,84 @@ export interface RetentionOptions {
 const BATCH_SIZE = 1_000
 const DAY_MS = 86_400_000
 
+/** What is removed, and under which name it is counted. */
+interface OldRows extends SweptRows {
+  readonly count: 'succeeded' | 'failed' | 'ticks'
+  readonly cutoff: Date
+  readonly finders: readonly [DueFinder]
+}
+
+type AllOldRows = readonly [succeeded: OldRows, failed: OldRows, ticks: OldRows]
+
 /**
  * A schedule goes on from its cursor, so no tick is needed for the next one. A run that has not ended is
  * never removed, however old it is.
  */
-export function pruneJobRuns({ days, failedDays }: RetentionOptions): Handler<typeof job> {
-  return async ({ batch, now }) => {
-    if (days < 1 || failedDays < 1) {
-      throw new JobError('retention_invalid', 'Runs have to be kept for a day at least', {
-        retryable: false,
+export function pruneJobRuns(options: RetentionOptions): SweepHandler<typeof job> {
+  return sweepHandler<typeof job, AllOldRows>(
+    (now) => oldRowsAt(now, options),
+    async ({ batch, guard }, all) => {
+      await guard({
+        total: async (tx) =>
+          (await estimateRows(tx, 'JobRun')) + (await estimateRows(tx, 'JobTick')),
+        due: async (tx, limit) => {
+          let due = 0
+          for (const { table, finders } of all) {
+            due += await countRows(tx, table, finders[0].where, limit - due)
+          }
+          return due
+        },
       })
-    }
-    const daysAgo = (count: number) => new Date(now().getTime() - count * DAY_MS)
-    const cutoff = daysAgo(days)
-    const failedCutoff = daysAgo(failedDays)
-    await sweep('succeeded', removeRunsQuery('success', cutoff))
-    await sweep('failed', removeRunsQuery('failed', failedCutoff))
-    await sweep('ticks', removeTicksQuery(cutoff))
-    return { cutoff: cutoff.toISOString(), failedCutoff: failedCutoff.toISOString() }
+      for (const rows of all) {
+        const query = removeQuery(rows)
+        let removed: number | undefined
+        do {
+          ;({ [rows.count]: removed } = await batch(async (tx) => ({
+            [rows.count]: await tx.$executeRaw(query),
+          })))
+        } while (removed)
+      }
+      const [succeeded, failed] = all
+      return {
+        cutoff: succeeded.cutoff.toISOString(),
+        failedCutoff: failed.cutoff.toISOString(),
+      }
+    },
+  )
+}
 
-    async function sweep(what: string, query: Prisma.Sql): Promise<void> {
-      let removed: number | undefined
-      do {
-        ;({ [what]: removed } = await batch(async (tx) => ({
-          [what]: await tx.$executeRaw(query),
-        })))
-      } while (removed)
-    }
+function oldRowsAt(now: Date, { days, failedDays }: RetentionOptions): AllOldRows {
+  if (days < 1 || failedDays < 1) {
+    throw new JobError('retention_invalid', 'Runs have to be kept for a day at least', {
+      retryable: false,
+    })
   }
-}
-
-function removeRunsQuery(status: 'success' | 'failed', cutoff: Date): Prisma.Sql {
+  const daysAgo = (count: number) => new Date(now.getTime() - count * DAY_MS)
+  const [cutoff, failedCutoff] = [daysAgo(days), daysAgo(failedDays)]
   // The status as a literal: PostgreSQL uses a partial index only if it sees the value when it plans.
-  const ended = status === 'success' ? Prisma.sql`'success'` : Prisma.sql`'failed'`
-  return Prisma.sql`
-    delete from "JobRun"
-    where ctid = any(array(
-      select ctid from "JobRun"
-      where "status" = ${ended} and "startedAt" < ${cutoff.toISOString()}::timestamptz
-      order by "startedAt" limit ${BATCH_SIZE} for update skip locked
-    ))`
+  return [
+    oldRows('succeeded', 'JobRun', 'startedAt', cutoff, Prisma.sql`"status" = 'success' and`),
+    oldRows('failed', 'JobRun', 'startedAt', failedCutoff, Prisma.sql`"status" = 'failed' and`),
+    oldRows('ticks', 'JobTick', 'scheduledFor', cutoff, Prisma.empty),
+  ]
 }
 
-function removeTicksQuery(cutoff: Date): Prisma.Sql {
+function oldRows(
+  count: OldRows['count'],
+  table: string,
+  key: string,
+  cutoff: Date,
+  condition: Prisma.Sql,
+): OldRows {
+  const where = Prisma.sql`${condition} ${quoted(key)} < ${cutoff.toISOString()}::timestamptz`
+  return { count, table, cutoff, finders: [{ where, key, keyType: 'timestamptz' }] }
+}
+
+function removeQuery({ table, finders: [{ where, key }] }: OldRows): Prisma.Sql {
   return Prisma.sql`
-    delete from "JobTick"
+    delete from ${quoted(table)}
     where ctid = any(array(
-      select ctid from "JobTick" where "scheduledFor" < ${cutoff.toISOString()}::timestamptz
-      order by "scheduledFor" limit ${BATCH_SIZE} for update skip locked
+      select ctid from ${quoted(table)} where ${where}
+      order by ${quoted(key)} limit ${BATCH_SIZE} for update skip locked
     ))`
 }

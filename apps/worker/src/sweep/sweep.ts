@@ -3,11 +3,11 @@ import { JobError, type Details, type RunContext } from '@roundsman/runtime/cont
 import type { Transaction } from '../jobs/handler.ts'
 import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
+import { countRows, estimateRows } from './countRows.ts'
 import { createFindings } from './createFindings.ts'
 import { createPace } from './createPace.ts'
 import { indexOrder } from './indexOrder.ts'
 import { pageOrder } from './pageOrder.ts'
-import { quoted } from './quoted.ts'
 import type { NextRows, SweepOrder } from './sweepOrder.ts'
 import type { SweepCounts, SweepTarget } from './sweepTarget.ts'
 
@@ -18,6 +18,9 @@ export type SweepContext = Pick<
 
 /** Walking an index over more dead rows than this would take longer than any batch may. */
 const MAX_DEAD_FOR_LAST_LOOK = 50_000
+
+/** Counted no further for the guard's sake: as many as it counts of what is due. */
+const POPULATION_LIMIT = 10_000_000
 
 /** The clocks of machines disagree, but by less. */
 const CLOCK_TOLERANCE_MS = 60_000
@@ -36,8 +39,11 @@ export async function sweep<C extends SweepCounts>(
 ): Promise<Details> {
   refuseLaterThan(now(), target)
   await guard({
-    total: (tx) => estimateRows(tx, target.table),
-    due: (tx, limit) => countDue(tx, target, limit),
+    total: (tx) =>
+      target.population
+        ? countRows(tx, target.table, target.population, POPULATION_LIMIT)
+        : estimateRows(tx, target.table),
+    due: (tx, limit) => countRows(tx, target.table, target.due, limit),
   })
 
   const pace = createPace()
@@ -114,18 +120,4 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
 async function databaseNow(tx: Transaction): Promise<Date> {
   const [row] = await tx.$queryRaw<{ now: Date }[]>`select clock_timestamp() as "now"`
   return row?.now ?? new Date(0)
-}
-
-async function countDue(tx: Transaction, target: SweepTarget, limit: number): Promise<number> {
-  const [counted] = await tx.$queryRaw<{ count: number }[]>`
-    select count(*)::float8 as "count"
-    from (select from ${quoted(target.table)} where ${target.due} limit ${limit}) due`
-  return counted?.count ?? 0
-}
-
-/** The planner's guess, from the table's size now and how full its pages were last time somebody looked. */
-async function estimateRows(tx: Transaction, table: string): Promise<number> {
-  const [plan] = await tx.$queryRaw<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>`
-    explain (format json) select from ${quoted(table)}`
-  return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
 }

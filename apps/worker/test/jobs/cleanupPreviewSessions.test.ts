@@ -100,6 +100,23 @@ describe('cleanupPreviewSessions', () => {
     await expectRuns({ details: { cleaned: 0, expired: 0, revoked: 0, batches: 0 } })
   })
 
+  it('asks before it ends nearly all that are active, however many have ended before', async () => {
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 20_000)
+    await prisma().previewSession.updateMany({ data: { status: 'expired' } })
+    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 10_001)
+
+    await run({ job })
+
+    expect(await prisma().previewSession.count({ where: { status: 'active' } })).toBe(10_001)
+    await expectRuns({
+      status: 'failed',
+      details: {
+        guard: { due: 10_001, allowed: 10_000, total: 10_001 },
+        error: { code: 'guard_blocked', message: expect.any(String) },
+      },
+    })
+  })
+
   it('changes nothing of a session but its status', async () => {
     await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1)
     const before = await prisma().previewSession.findFirst()

@@ -49,7 +49,9 @@ const clock = fakeClock(NOW.toISOString())
 
 /** What holds for every clean-up, however it is interrupted. Returns what its own tests need. */
 export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
-  const { job, handler, table, target, numberColumn } = cleanup
+  const { handler, table, target, numberColumn } = cleanup
+  // Here as much is due as a test wants; the guard has tests of its own.
+  const job = { ...cleanup.job, guard: null }
   let database: WorkerDatabase
   let prisma: PrismaClient
 
@@ -85,6 +87,12 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     const chosen = await prisma.$transaction((tx) => chooseOrder(tx, target))
     expect(chosen.kind).toBe(order)
   }
+  /** So many that the job's own guard takes what is due for little. */
+  async function insertManyOthers(): Promise<void> {
+    await cleanup.insertOthers(prisma, 50_000)
+    await prisma.$executeRawUnsafe(`analyze "${table}"`)
+  }
+
   /** What a dry run says of the rows that are due now. */
   async function findings() {
     const [found] = await prisma.$queryRaw<
@@ -311,6 +319,48 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       })
     })
 
+    describe('with its own guard', () => {
+      const runGuarded = (dryRun = false) => run({ job: cleanup.job, dryRun })
+      const { maxShare = 0, minRows = 0 } = cleanup.job.guard ?? {}
+
+      it('empties a table that is not big', async () => {
+        await cleanup.insertDue(prisma, minRows)
+
+        await runGuarded()
+
+        expect(await cleanup.countDue(prisma)).toBe(0)
+        await expectRuns(ofSuccess(minRows, expect.any(Number)))
+      })
+
+      it('does not empty one that is, and says so in a dry run', async () => {
+        await cleanup.insertDue(prisma, minRows + 1)
+
+        await runGuarded()
+        await runGuarded(true)
+
+        expect(await cleanup.countDue(prisma)).toBe(minRows + 1)
+        const guard = expect.objectContaining({ due: minRows + 1, allowed: minRows })
+        const error = { code: 'guard_blocked', message: expect.any(String) }
+        await expectRuns(
+          { status: 'failed', details: { guard, error } },
+          { status: 'success', details: expect.objectContaining({ guard }) },
+        )
+      })
+
+      it('takes from a big one what is not more than its share', async () => {
+        await cleanup.insertDue(prisma, minRows + 1)
+        await insertManyOthers()
+
+        await runGuarded()
+
+        expect(await cleanup.countDue(prisma)).toBe(0)
+        const total = minRows + 1 + 50_000
+        const guard = { due: minRows + 1, total, allowed: Math.floor(total * maxShare) }
+        const { status, details } = ofSuccess(minRows + 1, expect.any(Number))
+        await expectRuns({ status, details: { ...details, guard } })
+      })
+    })
+
     it('does not depend on the time zone of the database', async () => {
       const elsewhere = await openWorkerDatabase()
       onTestFinished(() => elsewhere.close())
@@ -407,6 +457,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       'killed at whatever moment: the counts of all runs add up to the rows changed, by $order',
       async ({ order, count, steps }) => {
         await insertDueFor(count, order)
+        if (order === 'pages') await insertManyOthers()
         // Not one of them can come to its end.
         const held = await holdNumber(count - 100)
         const left = () => cleanup.countDue(prisma)

@@ -1,5 +1,6 @@
+import type { PrismaClient } from '@roundsman/db'
 import { pruneJobRuns as job } from '@roundsman/jobs'
-import { runOnce } from '@roundsman/runtime/worker'
+import { runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { pruneJobRuns } from '../../src/jobs/pruneJobRuns.ts'
@@ -20,7 +21,7 @@ beforeEach(async () => {
   await database.prisma.jobTick.deleteMany()
 })
 
-async function run(options: { dryRun?: boolean } = {}) {
+async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
   const result = await runOnce({
     databaseUrl: database.url,
     prisma: database.prisma,
@@ -45,6 +46,14 @@ async function insertRuns(status: 'success' | 'failed' | 'running', days: number
       endedAt: status === 'running' ? null : daysOld(each),
     })),
   })
+}
+
+async function insertManyRuns(count: number, days: number): Promise<void> {
+  await database.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+    select gen_random_uuid(), 'many', 'success', 'cli', 'somebody', ${daysOld(days)}, ${daysOld(days)}
+    from generate_series(1, ${count}::int)`
+  await database.prisma.$executeRaw`analyze "JobRun"`
 }
 
 async function insertTicks(days: number[]): Promise<void> {
@@ -106,14 +115,27 @@ describe('pruneJobRuns', () => {
   })
 
   it('goes on batch by batch, and a dry run changes nothing', async () => {
-    await database.prisma.$executeRaw`
-      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
-      select gen_random_uuid(), 'old', 'success', 'cli', 'somebody', ${daysOld(31)}, ${daysOld(31)}
-      from generate_series(1, 2500)`
+    await insertManyRuns(2_500, 31)
+    await insertManyRuns(2_500, 1)
 
     expect(await run({ dryRun: true })).toMatchObject({ details: { succeeded: 2_500 } })
-    expect(await left()).toHaveLength(2_500)
+    expect(await left()).toHaveLength(5_000)
     expect(await run()).toMatchObject({ details: { succeeded: 2_500, batches: 3 } })
-    expect(await left()).toEqual([])
+    expect(await left()).toHaveLength(2_500)
+  })
+
+  it('forgets a short history wholly, and of a long one not more than half without being asked to', async () => {
+    await insertManyRuns(1_999, 31)
+    await insertTicks([31])
+    expect(await run()).toMatchObject({ details: { succeeded: 1_999, ticks: 1 } })
+
+    await insertManyRuns(2_000, 31)
+    await insertTicks([31])
+    expect(await run()).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'guard_blocked' }, guard: { due: 2_001, allowed: 2_000 } },
+    })
+    expect(await left()).toHaveLength(2_000)
+    expect(await database.prisma.jobTick.count()).toBe(1)
   })
 })

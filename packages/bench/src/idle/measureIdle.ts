@@ -57,8 +57,8 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
       const sum = (which: typeof statements) =>
         which.reduce((total, { count }) => total + count, 0) / seconds
       rounds.push({
-        queriesPerSecond: sum(statements.filter(({ text }) => !isOfQueue(text))),
-        queueQueriesPerSecond: sum(statements.filter(({ text }) => isOfQueue(text))),
+        queriesPerSecond: sum(statements.filter((one) => !isOfQueue(one.text))),
+        queueQueriesPerSecond: sum(statements.filter((one) => isOfQueue(one.text))),
         cpuPercent: (((after?.cpuSeconds ?? NaN) - (before?.cpuSeconds ?? NaN)) / seconds) * 100,
         residentMb,
         statements,

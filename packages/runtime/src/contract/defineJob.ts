@@ -18,7 +18,10 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly retry: RetryPolicy
   readonly concurrency: number | null
   readonly rateLimit: RateLimit | null
+  readonly isDestructive: boolean
   readonly guard: Guard | null
+  /** Why it needs no guard though it is destructive, in a sentence. */
+  readonly unguarded: string | null
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
 }
@@ -47,6 +50,11 @@ export interface Guard {
   readonly maxRows?: number
   /** Of the rows there are, from 0 to 1. */
   readonly maxShare?: number
+  /**
+   * So few may be changed whatever share of the rows they are: in a small table a large share is nothing
+   * unusual. Default 0.
+   */
+  readonly minRows?: number
 }
 
 export type ScheduledJob = Job & { readonly schedule: Schedule }
@@ -107,11 +115,18 @@ export interface JobOptions<Name extends string, Payload> {
   /** How often it may start, for the sake of what it calls. Default: as often as there is work. */
   rateLimit?: RateLimit
   /**
+   * Whether its runs take away for good what it finds due, many rows at once. Such a job needs a guard, or
+   * a reason for having none; `worker:check` demands it. Default false.
+   */
+  isDestructive?: boolean
+  /**
    * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as
    * failed with code `guard_blocked`, until somebody approves it. Its handler has to ask `ctx.guard`.
    * Default: none.
    */
   guard?: Guard
+  /** Why a destructive job needs no guard, in a sentence for people. Not together with a guard. */
+  unguarded?: string
 }
 
 const DAY_MS = 86_400_000
@@ -146,7 +161,9 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
           perMs: positive(options.name, 'rateLimit.perMs', options.rateLimit.perMs),
         }
       : null,
+    isDestructive: options.isDestructive ?? false,
     guard: options.guard ? checkGuard(options.name, options.guard) : null,
+    unguarded: checkUnguarded(options),
     isExclusive: schedule !== null && schedule.overlap !== 'allow',
   }
 }
@@ -195,7 +212,7 @@ export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
 }
 
 function checkGuard(name: string, guard: Guard): Guard {
-  const { maxRows, maxShare } = guard
+  const { maxRows, maxShare, minRows } = guard
   if (maxRows === undefined && maxShare === undefined) {
     throw new TypeError(`Job "${name}": a guard needs maxRows or maxShare`)
   }
@@ -205,7 +222,37 @@ function checkGuard(name: string, guard: Guard): Guard {
       `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${maxShare}`,
     )
   }
+  if (minRows !== undefined) {
+    positive(name, 'guard.minRows', minRows)
+    if (maxShare === undefined) {
+      throw new TypeError(
+        `Job "${name}": guard.minRows is what a share may not fall below; set maxShare, or leave it out`,
+      )
+    }
+    if (maxRows !== undefined && minRows > maxRows) {
+      throw new TypeError(
+        `Job "${name}": guard.minRows (${minRows}) must not be more than guard.maxRows (${maxRows})`,
+      )
+    }
+  }
   return guard
+}
+
+function checkUnguarded(
+  options: Pick<JobOptions<string, unknown>, 'name' | 'isDestructive' | 'guard' | 'unguarded'>,
+): string | null {
+  const { name, isDestructive = false, guard, unguarded } = options
+  if (unguarded === undefined) return null
+  if (unguarded.trim() === '') {
+    throw new TypeError(`Job "${name}": unguarded must say why it needs no guard, in a sentence`)
+  }
+  if (guard) throw new TypeError(`Job "${name}": it has a guard; leave unguarded out`)
+  if (!isDestructive) {
+    throw new TypeError(
+      `Job "${name}": unguarded is for destructive jobs; set isDestructive, or leave it out`,
+    )
+  }
+  return unguarded
 }
 
 function isTimeZone(text: string): boolean {

@@ -62,8 +62,9 @@ export interface RunContext<Payload, Tx> {
    */
   batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
   /**
-   * To be asked before the first change, by a job that has a guard; without one it counts nothing. In a
-   * dry run it never blocks, and what it counted is in the details.
+   * To be asked before the first change, by a job that has a guard; without one it counts nothing, and it
+   * records nothing of so few rows as the guard's minRows. In a dry run it never blocks, and what it counted
+   * is in the details.
    * @throws JobError `guard_blocked` when more is due than the guard allows
    */
   guard(count: GuardCount<Tx>): Promise<void>
@@ -79,7 +80,7 @@ export interface RunContext<Payload, Tx> {
 }
 
 export interface GuardCount<Tx> {
-  /** How many rows there are; an estimate will do. Asked only when the guard has a maxShare. */
+  /** How many rows there are; an estimate will do. Asked only when the guard's maxShare matters. */
   total: (tx: Tx) => Promise<number>
   /** How many rows are due, counting no further than `limit`. */
   due: (tx: Tx, limit: number) => Promise<number>

@@ -34,5 +34,6 @@ export {
   type TransactionOf,
 } from './handler.ts'
 export { JobError, type JobErrorOptions } from './jobError.ts'
-export { nextTick, nextTicks } from './nextTicks.ts'
+export { createLocalTime, type LocalTime, type TickMark } from './localTime.ts'
+export { isTimeOfDay, nextTick, nextTicks } from './nextTicks.ts'
 export type { TraceContext, TraceEnqueue } from './trace.ts'

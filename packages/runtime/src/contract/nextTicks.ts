@@ -15,6 +15,16 @@ export function* nextTicks(
   for (let tick = cron.nextRun(after); tick !== null; tick = cron.nextRun(tick)) yield tick
 }
 
+/**
+ * Whether the schedule is a time of day, such as `30 2 * * *`: it is due once on each of its days, whatever the
+ * clocks do. Else it is an interval, which is due whenever the wall clock shows it. See docs/timeZones.md.
+ */
+export function isTimeOfDay(cron: string): boolean {
+  const fields = cron.trim().split(/\s+/)
+  if (fields.length === 1) return fields[0]?.toLowerCase() !== '@hourly'
+  return !/[*?/]/.test(fields.slice(0, fields.length - 3).join(' '))
+}
+
 // croner, because node-cron's own calendar skips the hour that a zone jumps over in spring and loses ticks
 // in the hour that it repeats in autumn. Its default rule would take only a single time of day for one that has
 // to happen on every day: `30 2,14 * * *` would have no 02:30 run on the spring day and two of them in autumn.

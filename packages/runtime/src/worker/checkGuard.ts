@@ -4,7 +4,8 @@ import { JobError, type Details, type Guard, type GuardCount } from '../contract
 const COUNT_LIMIT = 10_000_000
 
 /**
- * Counts what is due and says so, or refuses it. What somebody approved is allowed up to the number that
+ * Counts what is due and says so, or refuses it. What is too little for the guard to mind is neither counted
+ * to its end nor mentioned. What somebody approved is allowed up to the number that
  * was counted then.
  * @throws JobError `guard_blocked`, with the numbers in its details
  */
@@ -13,11 +14,15 @@ export async function checkGuard<Tx>(
   guard: Guard,
   count: GuardCount<Tx>,
   approvedRows: number | null,
-): Promise<{ guard: Details }> {
+): Promise<{ guard?: Details }> {
+  const { minRows = 0 } = guard
+  if (minRows > 0 && (await count.due(tx, minRows + 1)) <= minRows) return {}
   const total = guard.maxShare === undefined ? null : await count.total(tx)
   const limits = [
     guard.maxRows ?? Infinity,
-    total === null || guard.maxShare === undefined ? Infinity : Math.floor(total * guard.maxShare),
+    total === null || guard.maxShare === undefined
+      ? Infinity
+      : Math.max(minRows, Math.floor(total * guard.maxShare)),
   ]
   const allowed = Math.max(Math.min(...limits), approvedRows ?? 0)
   const due = await count.due(tx, COUNT_LIMIT)

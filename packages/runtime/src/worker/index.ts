@@ -15,7 +15,14 @@ export {
   type QueueMeasure,
   type QueueState,
 } from '../client/measureQueue.ts'
-export { TICK_OUTCOMES, type TickOutcome } from './decideTicks.ts'
+export {
+  decideTicks,
+  TICK_OUTCOMES,
+  type TickDecision,
+  type TickOutcome,
+  type TickSituation,
+} from './decideTicks.ts'
+export { dueTicks, type DueTicks } from './dueTicks.ts'
 export type { Connections } from '../queue/database.ts'
 export { migrateQueue } from './migrateQueue.ts'
 export { runOnce, type FinishedRun, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'

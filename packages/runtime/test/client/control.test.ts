@@ -72,12 +72,12 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
   await context.batch(async () => ({ removed: (removed += rows.due) }))
 }
 
-async function startWorker(): Promise<void> {
+async function startWorker(job = purge): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
     prisma,
-    jobs: [purge],
+    jobs: [job],
     handlers: { purge: purgeHandler },
     log,
     clock: () => ({ stop: () => undefined }),
@@ -185,6 +185,36 @@ describe('a guard', () => {
     })
     expect(removed).toBe(0)
     expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
+  })
+
+  it.each([
+    [{ due: 30, total: 30 }, undefined],
+    [
+      { due: 31, total: 80 },
+      { due: 31, total: 80, allowed: 40 },
+    ],
+  ])('with minRows, lets so few pass whatever their share: %j', async (counted, guard) => {
+    rows = counted
+    await startWorker({ ...purge, guard: { maxRows: 100, maxShare: 0.5, minRows: 30 } })
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({ status: 'success' })
+    expect(run?.details?.['guard']).toEqual(guard)
+    expect(removed).toBe(counted.due)
+  })
+
+  it('with minRows, blocks more than that where it is too great a share', async () => {
+    rows = { due: 31, total: 40 }
+    await startWorker({ ...purge, guard: { maxRows: 100, maxShare: 0.5, minRows: 30 } })
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'guard_blocked' }, guard: { ...rows, allowed: 30 } },
+    })
+    expect(removed).toBe(0)
   })
 
   it('lets a dry run through, which says what it would have blocked', async () => {

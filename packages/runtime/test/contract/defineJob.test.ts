@@ -14,6 +14,9 @@ describe('defineJob', () => {
       retry: { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
       concurrency: null,
       isExclusive: true,
+      isDestructive: false,
+      guard: null,
+      unguarded: null,
       schedule: { timeZone: 'UTC', missed: 'once', overlap: 'skip', catchUpMs: 86_400_000 },
     })
     expect(job.payload.safeParse({}).success).toBe(true)
@@ -48,6 +51,20 @@ describe('defineJob', () => {
     [{ graceMs: 0 }, 'graceMs must be a positive whole number'],
     [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
     [{ concurrency: 1.5 }, 'concurrency must be a positive whole number'],
+    [{ guard: {} }, 'a guard needs maxRows or maxShare'],
+    [{ guard: { maxShare: 1.5 } }, 'guard.maxShare must be above 0 and at most 1'],
+    [{ guard: { maxShare: 0.5, minRows: 0 } }, 'guard.minRows must be a positive whole number'],
+    [{ guard: { maxRows: 5, minRows: 1 } }, 'set maxShare, or leave it out'],
+    [
+      { guard: { maxRows: 5, maxShare: 0.5, minRows: 6 } },
+      'guard.minRows (6) must not be more than guard.maxRows (5)',
+    ],
+    [{ isDestructive: true, unguarded: ' ' }, 'unguarded must say why it needs no guard'],
+    [
+      { isDestructive: true, guard: { maxRows: 5 }, unguarded: 'Because.' },
+      'it has a guard; leave unguarded out',
+    ],
+    [{ unguarded: 'Because.' }, 'unguarded is for destructive jobs'],
   ])('refuses %j and says why, naming the job', (wrong, message) => {
     const define = () => defineJob({ ...options, ...wrong })
 

@@ -1,6 +1,6 @@
 import { CronExpressionParser } from 'cron-parser'
 import { describe, expect, it } from 'vitest'
-import { nextTick, nextTicks } from '../../src/contract/index.ts'
+import { isTimeOfDay, nextTick, nextTicks } from '../../src/contract/index.ts'
 
 const between = (cron: string, timeZone: string, from: string, to: string) => {
   const ticks: string[] = []
@@ -58,4 +58,37 @@ describe('daylight saving time', () => {
       }
     },
   )
+})
+
+describe('isTimeOfDay', () => {
+  it.each([
+    ['30 2 * * *', true],
+    ['30 2,14 * * 1-5', true],
+    ['0-30 2 1 * *', true],
+    ['0 30 2 * * *', true],
+    ['@daily', true],
+    ['@monthly', true],
+    ['*/15 2 * * *', false],
+    ['0 */2 * * *', false],
+    ['0 2/3 * * *', false],
+    ['* 30 2 * * *', false],
+    ['0 * * * *', false],
+    ['@hourly', false],
+  ])('tells of %s that it is one: %s', (cron, is) => {
+    expect(isTimeOfDay(cron)).toBe(is)
+  })
+
+  // The calendar itself moves the one to the end of the gap, and lets the other be.
+  it.each([
+    '30 2 * * *',
+    '0-30 2 * * *',
+    '15 30 2 * * *',
+    '*/15 2 * * *',
+    '30 2-23/21 * * *',
+    '*/20 30 2 * * *',
+  ])('agrees about %s with the calendar, which runs it at the end of a gap or not', (cron) => {
+    const ticks = between(cron, 'Europe/Berlin', '2026-03-28T12:00Z', '2026-03-29T12:00Z')
+
+    expect(ticks.includes('2026-03-29T01:00:00.000Z')).toBe(isTimeOfDay(cron))
+  })
 })

@@ -78,10 +78,11 @@ export function Policies({ job }: { job: ConsoleJob }) {
   )
 }
 
-function describeGuard({ maxRows, maxShare }: NonNullable<ConsoleJob['guard']>): string {
+function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['guard']>): string {
   const limits = [
     maxRows === null ? [] : [`${maxRows.toLocaleString('en')} rows`],
     maxShare === null ? [] : [`${(maxShare * 100).toLocaleString('en')} % of the rows`],
   ].flat()
-  return `Asks before it changes more than ${limits.join(' or ')}`
+  const always = minRows === null ? '' : `; never for up to ${minRows.toLocaleString('en')} rows`
+  return `Asks before it changes more than ${limits.join(' or ')}${always}`
 }

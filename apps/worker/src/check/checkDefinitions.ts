@@ -1,0 +1,67 @@
+import { cronProblem, type Job } from '@roundsman/runtime/contract'
+import { cronVariable } from '../cronVariable.ts'
+import type { Finding } from './finding.ts'
+
+/** What is wrong with definitions, each by itself and beside each other. */
+export function checkDefinitions(jobs: readonly Job[]): Finding[] {
+  return [...checkNames(jobs), ...jobs.flatMap(checkDefinition)]
+}
+
+function checkNames(jobs: readonly Job[]): Finding[] {
+  const findings: Finding[] = []
+  const seen = new Map<string, string>()
+  for (const { name } of jobs) {
+    const variable = cronVariable(name)
+    const other = seen.get(variable)
+    seen.set(variable, name)
+    if (other === undefined) continue
+    findings.push({
+      severity: 'error',
+      code: 'name_taken',
+      job: name,
+      problem:
+        other === name
+          ? 'two jobs have this name, and so one queue, one schedule and one ledger'
+          : `its cron variable ${variable} is also that of ${other}`,
+      remedy: 'rename one of them',
+    })
+  }
+  return findings
+}
+
+function checkDefinition(job: Job): Finding[] {
+  const { name, schedule, payload, isDestructive, guard, unguarded } = job
+  const findings: Finding[] = []
+  const problem = schedule && cronProblem(schedule.cron, schedule.timeZone)
+  if (problem) {
+    findings.push({
+      severity: 'error',
+      code: 'schedule_invalid',
+      job: name,
+      problem,
+      remedy: 'correct cron or timeZone where it is defined',
+    })
+  }
+  if (schedule && !payload.safeParse({}).success) {
+    findings.push({
+      severity: 'error',
+      code: 'payload_missing',
+      job: name,
+      problem:
+        'it has a schedule and refuses an empty payload, which is all that a schedule gives it',
+      remedy: 'give every field of its payload a default, or take its schedule away',
+    })
+  }
+  if (isDestructive && guard === null && unguarded === null) {
+    findings.push({
+      severity: 'error',
+      code: 'guard_missing',
+      job: name,
+      problem:
+        'it is destructive and has no guard: a wrong clock or a wrong age takes everything away',
+      remedy:
+        'give it a guard (maxShare with minRows, or maxRows), or say in unguarded why it needs none',
+    })
+  }
+  return findings
+}

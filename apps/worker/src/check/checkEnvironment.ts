@@ -1,0 +1,69 @@
+import { EnvironmentError } from '@roundsman/process'
+import { jobs as catalogue } from '@roundsman/jobs'
+import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { cronVariable } from '../cronVariable.ts'
+import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
+import type { Finding } from './finding.ts'
+
+export interface CheckedEnvironment {
+  /** With the defaults in place of what is wrong, so that all else can be checked too. */
+  env: WorkerEnvironment
+  findings: Finding[]
+  /** Why its database must not be looked into, or null. */
+  databaseProblem: string | null
+}
+
+/** The variables of the worker, wherever something is wrong with them. */
+export function checkEnvironment(source: NodeJS.ProcessEnv): CheckedEnvironment {
+  const unknown = findUnknownCronVariables(source)
+  try {
+    return { env: readWorkerEnvironment(source), findings: unknown, databaseProblem: null }
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error
+    const wrong = error.problems.map((problem) => problem.slice(0, problem.indexOf(':')))
+    // Without NODE_ENV nothing is required.
+    const rest = Object.entries(source).filter(
+      ([name]) => !wrong.includes(name) && name !== 'NODE_ENV',
+    )
+    return {
+      env: readWorkerEnvironment(Object.fromEntries(rest)),
+      findings: [...error.problems.map(toFinding), ...unknown],
+      databaseProblem: wrong.includes('DATABASE_URL') ? 'DATABASE_URL is wrong' : null,
+    }
+  }
+}
+
+function toFinding(problem: string): Finding {
+  const name = problem.slice(0, problem.indexOf(':'))
+  const job = jobOf(name)
+  const [what = problem, ...remedy] = problem.split('; ')
+  return {
+    severity: 'error',
+    code: job === null ? 'variable_invalid' : 'cron_variable_invalid',
+    job,
+    problem: what,
+    remedy: remedy.join('; ') || `correct ${name}, or leave it out`,
+  }
+}
+
+function jobOf(variable: string): string | null {
+  return names().find((name) => cronVariable(name) === variable) ?? null
+}
+
+/** Set, and read by nobody: most likely the name is misspelt, and the schedule is not what somebody believes. */
+function findUnknownCronVariables(source: NodeJS.ProcessEnv): Finding[] {
+  const known = names().map(cronVariable)
+  return Object.entries(source)
+    .filter(([name, value]) => name.endsWith('_CRON') && value && !known.includes(name))
+    .map(([name]) => ({
+      severity: 'warning',
+      code: 'cron_variable_unknown',
+      job: null,
+      problem: `${name} is set, and no scheduled job reads it`,
+      remedy: `unset it, or correct its name: ${known.join(', ')}`,
+    }))
+}
+
+function names(): string[] {
+  return (catalogue as readonly Job[]).filter(isScheduled).map(({ name }) => name)
+}

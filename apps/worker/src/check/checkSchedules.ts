@@ -1,0 +1,97 @@
+import { nextTicks, type ScheduledJob } from '@roundsman/runtime/contract'
+import { describeDuration } from '../command/describeDuration.ts'
+import { cronVariable } from '../cronVariable.ts'
+import { findCollisions } from '../simulate/findMeetings.ts'
+import type { Finding } from './finding.ts'
+
+const DAY_MS = 86_400_000
+/** As far as distances between ticks are looked at; a schedule by the second is known long before. */
+const HORIZON_MS = 3 * 366 * DAY_MS
+const MAX_TICKS = 500
+const COLLISION_HORIZON_MS = 31 * DAY_MS
+const MAX_COLLIDING_TICKS = 5_000
+
+const WHILE_RUNNING = {
+  skip: 'ticks that meet a run are skipped (overlap: skip)',
+  queue: 'work piles up where runs do take that long (overlap: queue)',
+  allow: 'runs go on side by side (overlap: allow)',
+} as const
+
+/** How schedules go together with their own policies, and with each other. */
+export function checkSchedules(jobs: readonly ScheduledJob[], now: Date): Finding[] {
+  return [...jobs.flatMap((job) => checkDistances(job, now)), ...checkCollisions(jobs, now)]
+}
+
+function checkDistances(job: ScheduledJob, now: Date): Finding[] {
+  const { name, schedule, timeoutMs, retry } = job
+  const distances = distancesOf(job, now)
+  if (distances.length === 0) return []
+  const shortest = Math.min(...distances)
+  const longest = Math.max(...distances)
+  const every = `its ticks are as little as ${describeDuration(shortest)} apart`
+  const findings: Finding[] = []
+  if (shortest < timeoutMs) {
+    findings.push({
+      severity: 'warning',
+      code: 'timeout_longer_than_schedule',
+      job: name,
+      problem: `${every}, and a run may take ${describeDuration(timeoutMs)}: ${WHILE_RUNNING[schedule.overlap]}`,
+      remedy: `lower timeoutMs to ${describeDuration(shortest)} or less, or set a wider schedule (${cronVariable(name)})`,
+    })
+  }
+  const retryMs = retrySpanMs(retry)
+  if (schedule.overlap === 'skip' && retryMs > shortest) {
+    findings.push({
+      severity: 'warning',
+      code: 'retries_longer_than_schedule',
+      job: name,
+      problem: `${every}, and its retries may wait for ${describeDuration(retryMs)} in all: until they are over, ticks are skipped (overlap: skip)`,
+      remedy: `lower retry.limit or retry.maxDelayMs: the next tick is a retry as well`,
+    })
+  }
+  if (schedule.missed !== 'skip' && schedule.catchUpMs < longest) {
+    findings.push({
+      severity: 'note',
+      code: 'catch_up_shorter_than_schedule',
+      job: name,
+      problem: `its ticks are as much as ${describeDuration(longest)} apart, and one that was missed longer than ${describeDuration(schedule.catchUpMs)} ago is not made up for`,
+      remedy: `raise catchUpMs to ${describeDuration(longest)}, if the job should run once after any outage`,
+    })
+  }
+  return findings
+}
+
+function distancesOf({ schedule }: ScheduledJob, now: Date): number[] {
+  const ticks: number[] = []
+  for (const tick of nextTicks(schedule, now).take(MAX_TICKS)) {
+    ticks.push(tick.getTime())
+    if (tick.getTime() > now.getTime() + HORIZON_MS) break
+  }
+  return ticks.slice(1).map((at, nth) => at - (ticks[nth] ?? at))
+}
+
+/** Without the jitter. */
+function retrySpanMs({ limit, delayMs, maxDelayMs }: ScheduledJob['retry']): number {
+  let span = 0
+  for (let nth = 0; nth < limit; nth++) span += Math.min(delayMs * 2 ** nth, maxDelayMs)
+  return span
+}
+
+function checkCollisions(jobs: readonly ScheduledJob[], now: Date): Finding[] {
+  const end = now.getTime() + COLLISION_HORIZON_MS
+  const ticks = jobs.flatMap(({ name, schedule }) => {
+    const own: { job: string; at: Date }[] = []
+    for (const at of nextTicks(schedule, now).take(MAX_COLLIDING_TICKS)) {
+      if (at.getTime() > end) break
+      own.push({ job: name, at })
+    }
+    return own
+  })
+  return findCollisions(ticks).map(({ jobs: [job = '', ...others], count, first }) => ({
+    severity: 'note',
+    code: 'schedules_collide',
+    job,
+    problem: `it is due at the same instant as ${others.join(' and ')}, ${count} times in the next 31 days, first at ${first.toISOString()}`,
+    remedy: `nothing, unless together they are too much for the database; then move one by some minutes (${cronVariable(job)})`,
+  }))
+}

@@ -1,0 +1,67 @@
+import { styleText } from 'node:util'
+
+/** A line longer than this is hard to read, however wide the terminal is. */
+const MAX_WIDTH = 100
+const DEFAULT_WIDTH = 80
+const MIN_WIDTH = 40
+
+export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan'
+
+/** Where people read: how wide it is, and how to make text stand out there. */
+export interface Layout {
+  width: number
+  /** Leaves the text as it is where colours would be read as signs, or are not wanted. */
+  paint(style: Style, text: string): string
+}
+
+/** Of standard output: colours on a terminal only, and never with NO_COLOR. */
+export function standardLayout(): Layout {
+  const columns = process.stdout.isTTY ? process.stdout.columns : DEFAULT_WIDTH
+  return {
+    width: Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, columns)),
+    paint: (style, text) => styleText(style, text, { stream: process.stdout }),
+  }
+}
+
+/**
+ * Words put into lines of at most the width. All lines but the first are indented; a word that is longer than a
+ * line stands alone.
+ */
+export function wrap(text: string, width: number, indent = 0): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    const room = lines.length === 0 ? width : width - indent
+    if (line !== '' && line.length + 1 + word.length > room) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  lines.push(line)
+  return lines.join(`\n${' '.repeat(indent)}`)
+}
+
+/** Rows in columns as wide as what they hold; the last one is wrapped. A style paints a whole row. */
+export function layOutRows(
+  rows: readonly { cells: readonly string[]; style?: Style | undefined }[],
+  { width, paint }: Layout,
+  indent = 0,
+): string[] {
+  const columns = Math.max(0, ...rows.map(({ cells }) => cells.length))
+  const widths = Array.from({ length: columns }, (_, nth) =>
+    Math.max(0, ...rows.map(({ cells }) => cells[nth]?.length ?? 0)),
+  )
+  return rows.map(({ cells, style }) => {
+    const last = cells.length - 1
+    let before = ' '.repeat(indent)
+    for (const [nth, cell] of cells.slice(0, last).entries()) {
+      before += `${cell.padEnd(widths[nth] ?? 0)}  `
+    }
+    const room = Math.max(MIN_WIDTH / 2, width - before.length)
+    const text = wrap(cells[last] ?? '', room).replaceAll('\n', `\n${' '.repeat(before.length)}`)
+    const line = `${before}${text}`.trimEnd()
+    return style ? paint(style, line) : line
+  })
+}

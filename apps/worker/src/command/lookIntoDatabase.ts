@@ -1,0 +1,63 @@
+import {
+  acquireDatabase,
+  createDatabaseClient,
+  databaseProblem,
+  hasEmbeddedPostgres,
+  missingMigrations,
+  type DatabaseEnvironment,
+  type PrismaClient,
+} from '@roundsman/db'
+import { disconnect } from '../disconnect.ts'
+import { finishFirst } from './finishFirst.ts'
+
+/** What was found, or why nothing could be. */
+export type Looked<Found> = { found: Found; reason: null } | { found: null; reason: string }
+
+/**
+ * Looks something up where a database is to be had, for commands that are of use without one too. Nothing is made,
+ * migrated or changed: an embedded database that is there and not running is started, and stopped again.
+ */
+export async function lookIntoDatabase<Found>(
+  env: DatabaseEnvironment,
+  look: (prisma: PrismaClient) => Promise<Found>,
+): Promise<Looked<Found>> {
+  if (env.DATABASE_URL === undefined && !(await hasEmbeddedPostgres(env.DATA_DIR))) {
+    const reason = 'DATABASE_URL is not set, and there is no embedded database yet'
+    return { found: null, reason }
+  }
+  try {
+    return await finishFirst(() => lookInto(env, look))
+  } catch (error) {
+    return { found: null, reason: (error as Error).message.trim().split('\n').at(-1) ?? '' }
+  }
+}
+
+async function lookInto<Found>(
+  env: DatabaseEnvironment,
+  look: (prisma: PrismaClient) => Promise<Found>,
+): Promise<Looked<Found>> {
+  const { url, release } = await acquireDatabase(env)
+  try {
+    const problem = await databaseProblem(url)
+    if (problem !== null) return { found: null, reason: problem }
+    const missing = await missingMigrations(url)
+    if (missing.length > 0) {
+      const reason = `the database lacks ${missing.join(', ')}; apply them with pnpm db:migrate`
+      return { found: null, reason }
+    }
+    const prisma = createDatabaseClient({
+      url,
+      applicationName: 'roundsman look',
+      poolSize: 1,
+      statementTimeoutMs: 10_000,
+      onPoolError: () => undefined,
+    })
+    try {
+      return { found: await look(prisma), reason: null }
+    } finally {
+      await disconnect(prisma)
+    }
+  } finally {
+    await release()
+  }
+}

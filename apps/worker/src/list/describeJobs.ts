@@ -1,0 +1,119 @@
+import {
+  createLocalTime,
+  nextTicks,
+  type Guard,
+  type Job,
+  type LocalTime,
+  type RateLimit,
+  type RetryPolicy,
+  type Schedule,
+} from '@roundsman/runtime/contract'
+import { describeCron } from '../command/describeCron.ts'
+import { cronVariable } from '../cronVariable.ts'
+import type { ScheduleState } from './readScheduleStates.ts'
+
+export const JOB_STATES = ['enabled', 'paused', 'disabled', 'unknown'] as const
+/** `unknown`: only the database could tell whether it is paused. */
+export type JobState = (typeof JOB_STATES)[number]
+
+/** A job as `worker:list --json` prints it. */
+export interface ListedJob {
+  name: string
+  description: string
+  state: JobState
+  paused: { at: Date; by: string | null; reason: string | null } | null
+  schedule: ListedSchedule | null
+  timeoutMs: number
+  retry: RetryPolicy
+  /** Runs at once in one worker; null: as many as WORKER_CONCURRENCY says. */
+  concurrency: number | null
+  isExclusive: boolean
+  rateLimit: RateLimit | null
+  isDestructive: boolean
+  guard: Guard | null
+  unguarded: string | null
+}
+
+export interface ListedSchedule extends Schedule {
+  words: string
+  /** The variable that overrides the expression, and whether it does. */
+  variable: string
+  isOverridden: boolean
+  /** What workers go by until one starts with what is listed here. */
+  recorded: { cron: string; timeZone: string } | null
+  next: (LocalTime & { at: Date })[]
+}
+
+export interface DescribeJobsOptions {
+  /** As the environment adjusts it. */
+  jobs: readonly Job[]
+  /** As it is defined. */
+  catalogue: readonly Job[]
+  /** Null where no database could be asked. */
+  states: readonly ScheduleState[] | null
+  isEnabled: boolean
+  now: Date
+  /** How many ticks of each schedule. */
+  ticks: number
+}
+
+export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
+  const { jobs, catalogue, states, isEnabled } = options
+  return jobs.map((job, index) => {
+    const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
+    const { rateLimit, isDestructive, guard, unguarded } = job
+    const recorded = states?.find((state) => state.name === name)
+    return {
+      name,
+      description,
+      state: stateOf(job, recorded, { isEnabled, isKnown: states !== null }),
+      paused: recorded?.pausedAt
+        ? { at: recorded.pausedAt, by: recorded.pausedBy, reason: recorded.pauseReason }
+        : null,
+      schedule: describeSchedule(job, catalogue[index], recorded, options),
+      timeoutMs,
+      retry,
+      concurrency,
+      isExclusive,
+      rateLimit,
+      isDestructive,
+      guard,
+      unguarded,
+    }
+  })
+}
+
+function stateOf(
+  { schedule }: Job,
+  recorded: ScheduleState | undefined,
+  { isEnabled, isKnown }: { isEnabled: boolean; isKnown: boolean },
+): JobState {
+  if (!isEnabled) return 'disabled'
+  // Only schedules can be paused.
+  if (schedule === null) return 'enabled'
+  if (!isKnown) return 'unknown'
+  return recorded?.pausedAt ? 'paused' : 'enabled'
+}
+
+function describeSchedule(
+  { name, schedule }: Job,
+  defined: Job | undefined,
+  recorded: ScheduleState | undefined,
+  { now, ticks }: DescribeJobsOptions,
+): ListedSchedule | null {
+  if (schedule === null) return null
+  const { cron, timeZone } = schedule
+  const isRecorded = recorded?.cron === cron && recorded.timeZone === timeZone
+  const localTime = createLocalTime(timeZone)
+  return {
+    ...schedule,
+    words: describeCron(cron),
+    variable: cronVariable(name),
+    isOverridden: defined?.schedule?.cron !== cron,
+    recorded: recorded && !isRecorded ? { cron: recorded.cron, timeZone: recorded.timeZone } : null,
+    next: nextTicks(schedule, now)
+      .take(ticks)
+      .map((at) => ({ at, ...localTime.describe(at) }))
+      .toArray(),
+  }
+}

@@ -1,0 +1,105 @@
+import type { RetryPolicy } from '@roundsman/runtime/contract'
+import { describeDuration } from '../command/describeDuration.ts'
+import { describeGuard } from '../command/describeGuard.ts'
+import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'
+import type { JobState, ListedJob, ListedSchedule } from './describeJobs.ts'
+
+const STATE_STYLES: Record<JobState, Style> = {
+  enabled: 'green',
+  paused: 'yellow',
+  disabled: 'red',
+  unknown: 'dim',
+}
+
+const MISSED = {
+  once: 'one run makes up for all of them',
+  all: 'each gets its run',
+  skip: 'they stay missed',
+} as const
+
+const OVERLAP = {
+  skip: 'skip: a tick that meets one is skipped',
+  queue: 'queue: a tick that meets one waits for its turn',
+  allow: 'allow: both run',
+} as const
+
+const MARKS = {
+  afterGap: 'the clocks are set forward: it was due before',
+  repeatedHour: 'this time comes twice that day',
+} as const
+
+/** For people: a block of lines for each job. */
+export function formatJobs(jobs: readonly ListedJob[], layout: Layout): string {
+  return jobs.map((job) => formatJob(job, layout)).join('\n\n')
+}
+
+function formatJob(job: ListedJob, layout: Layout): string {
+  const { width, paint } = layout
+  const state = paint(STATE_STYLES[job.state], job.state)
+  const gap = Math.max(2, width - job.name.length - job.state.length)
+  const facts = [
+    ...(job.paused ? [['paused', describePause(job.paused)]] : []),
+    ...(job.schedule ? scheduleFacts(job.schedule) : [['schedule', 'none: runs when enqueued']]),
+    ['time-out', describeDuration(job.timeoutMs)],
+    ['retries', describeRetry(job.retry)],
+    ['at once', describeConcurrency(job)],
+    ['rate limit', describeRateLimit(job)],
+    ['guard', describeGuard(job)],
+  ]
+  return [
+    `${paint('bold', job.name)}${' '.repeat(gap)}${state}`,
+    `  ${wrap(job.description, width - 2, 2)}`,
+    ...layOutRows(
+      facts.map((cells) => ({ cells })),
+      layout,
+      2,
+    ),
+  ].join('\n')
+}
+
+function scheduleFacts(schedule: ListedSchedule): string[][] {
+  const { cron, timeZone, words, variable, isOverridden, recorded, missed, overlap } = schedule
+  return [
+    ['schedule', `${words}, ${timeZone}`],
+    ['cron', `${cron}  (${isOverridden ? 'from' : 'override with'} ${variable})`],
+    ...(recorded
+      ? [['', `workers still go by ${recorded.cron}, ${recorded.timeZone}, until one restarts`]]
+      : []),
+    ...schedule.next.map((tick, nth) => [nth === 0 ? 'next' : '', describeTick(tick, timeZone)]),
+    [
+      'missed',
+      missed === 'skip'
+        ? `skip: ${MISSED.skip}`
+        : `${missed}: ${MISSED[missed]}, up to ${describeDuration(schedule.catchUpMs)} later`,
+    ],
+    ['overlap', OVERLAP[overlap]],
+  ]
+}
+
+function describeTick(tick: ListedSchedule['next'][number], timeZone: string): string {
+  const utc = tick.at.toISOString().slice(0, 19).replace('T', ' ')
+  const where = timeZone === 'UTC' ? `${utc} UTC` : `${tick.local} ${tick.offset}  (${utc} UTC)`
+  return tick.mark === null ? where : `${where}: ${MARKS[tick.mark]}`
+}
+
+function describePause({ at, by, reason }: NonNullable<ListedJob['paused']>): string {
+  const since = `since ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  return `${since}${by === null ? '' : ` by ${by}`}${reason ? `: ${reason}` : ''}`
+}
+
+function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
+  if (limit === 0) return 'none'
+  const delays = `after ${describeDuration(delayMs)}`
+  if (limit === 1) return `1, ${delays}`
+  return `${limit}, ${delays}, then doubling up to ${describeDuration(maxDelayMs)}`
+}
+
+function describeConcurrency({ isExclusive, concurrency }: ListedJob): string {
+  if (isExclusive) return 'exclusive: one run at a time over all workers'
+  return concurrency === null ? 'as many as WORKER_CONCURRENCY' : `${concurrency} in each worker`
+}
+
+function describeRateLimit({ rateLimit }: ListedJob): string {
+  if (rateLimit === null) return 'none'
+  return `${rateLimit.limit} starts in ${describeDuration(rateLimit.perMs)} over all workers`
+}

@@ -1,0 +1,180 @@
+import { describeDuration } from '../command/describeDuration.ts'
+import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'
+import type { Meeting } from './findMeetings.ts'
+import type { ListedTick, SimulatedJob, SimulationResult } from './simulate.ts'
+
+const MARKS = {
+  afterGap: 'clocks are set forward: was due before',
+  repeatedHour: 'this hour comes twice',
+} as const
+
+const STYLES: Record<ListedTick['outcome'], Style | undefined> = {
+  enqueued: undefined,
+  coalesced: 'dim',
+  missed: 'red',
+  skipped: 'yellow',
+}
+
+/** For people, section by section. */
+export function formatSimulation(result: SimulationResult, layout: Layout): string {
+  const sections = [
+    formatRange(result, layout),
+    formatTicks(result, layout),
+    formatMeetings('Due at the same instant', result.collisions, layout),
+    formatMeetings('Under way at the same time', result.overlaps, layout),
+    result.outage === null ? [] : formatPolicies(result, layout),
+  ]
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')
+}
+
+function formatRange({ from, to, outage, jobs }: SimulationResult, layout: Layout): string[] {
+  return [
+    layout.paint('bold', `From ${toUtc(from)} up to ${toUtc(to)} UTC`),
+    ...(outage ? [`No worker from ${toUtc(outage.from)} to ${toUtc(outage.to)} UTC`] : []),
+    ...layOutRows(
+      jobs.map((job) => ({ cells: [job.name, describeJob(job)] })),
+      layout,
+      2,
+    ),
+  ]
+}
+
+function describeJob(job: SimulatedJob): string {
+  const { cron, timeZone, outcomes, durationMs, measuredRuns } = job
+  const duration =
+    measuredRuns === null ? 'its time-out' : `95 % of ${measuredRuns.toLocaleString('en')} runs`
+  return `${cron}, ${timeZone}: ${describeOutcomes(outcomes)}; ${describeDuration(durationMs)} each (${duration})`
+}
+
+function describeOutcomes(outcomes: SimulatedJob['outcomes']): string {
+  const { enqueued, coalesced, missed, skipped } = outcomes
+  const total = enqueued + coalesced + missed + skipped
+  const others = Object.entries({ coalesced, missed, skipped })
+    .filter(([, count]) => count > 0)
+    .map(([outcome, count]) => `, ${count} ${outcome}`)
+  return `${total} ${total === 1 ? 'tick' : 'ticks'}, ${enqueued} run${others.join('')}`
+}
+
+function formatTicks({ ticks, left, cutAt }: SimulationResult, layout: Layout): string[] {
+  if (ticks.length === 0) {
+    return left > 0
+      ? [`${left.toLocaleString('en')} rows are left out: --limit shows more`]
+      : ['No tick lies in it.']
+  }
+  // A column that says the same twice is of no use.
+  const hasZone = ticks.some(({ offset }) => offset !== '+00:00')
+  const hasSeconds = ticks.some(({ scheduledFor }) => scheduledFor.getUTCSeconds() !== 0)
+  const digits = hasSeconds ? 19 : 16
+  const head = ['UTC', ...(hasZone ? ['local'] : []), 'job', 'what becomes of it']
+  const rows = ticks.map((tick) => ({
+    cells: [
+      toUtc(tick.scheduledFor).slice(0, digits),
+      ...(hasZone ? [`${tick.local.slice(5, digits)} ${tick.offset}`] : []),
+      tick.job,
+      describeTick(tick),
+    ],
+    style:
+      tick.mark !== null && tick.outcome === 'enqueued' ? ('cyan' as const) : STYLES[tick.outcome],
+  }))
+  return [
+    ...layOutRows([{ cells: head, style: 'dim' as const }, ...rows], layout),
+    ...(left > 0
+      ? [
+          layout.paint(
+            'yellow',
+            `${left.toLocaleString('en')} more are left out: --limit shows more`,
+          ),
+        ]
+      : []),
+    ...(cutAt === null
+      ? []
+      : [
+          layout.paint(
+            'yellow',
+            wrap(
+              `The range has too many ticks: it was gone through up to ${toUtc(cutAt)} UTC. Take a shorter one, or one job`,
+              layout.width,
+            ),
+          ),
+        ]),
+  ]
+}
+
+function describeTick(tick: ListedTick): string {
+  const { outcome, reason, count, through, startsAt, scheduledFor, mark } = tick
+  const notes = [
+    count > 1 && through !== null ? [`${count} ticks up to ${toShort(through, scheduledFor)}`] : [],
+    reason === null
+      ? []
+      : [reason.replace(/[\d-]+T[\d:.]+Z/, (at) => toShort(new Date(at), scheduledFor))],
+    startsAt !== null && startsAt > scheduledFor
+      ? [`starts ${toShort(startsAt, scheduledFor)}`]
+      : [],
+    mark === null ? [] : [MARKS[mark]],
+  ].flat()
+  const what = outcome === 'enqueued' ? 'run' : outcome
+  return notes.length === 0 ? what : `${what}: ${notes.join('; ')}`
+}
+
+const MAX_MEETINGS = 20
+
+function formatMeetings(title: string, meetings: readonly Meeting[], layout: Layout): string[] {
+  if (meetings.length === 0) return []
+  const left = meetings.length - MAX_MEETINGS
+  return [
+    layout.paint('bold', title),
+    ...layOutRows(
+      meetings.slice(0, MAX_MEETINGS).map(({ jobs, count, first }) => ({
+        cells: [`${count} ×`, `first ${toUtc(first)}`, jobs.join(' and ')],
+      })),
+      layout,
+      2,
+    ),
+    ...(left > 0 ? [`  ${left} more are left out`] : []),
+  ]
+}
+
+function formatPolicies({ jobs }: SimulationResult, layout: Layout): string[] {
+  const compared = jobs.flatMap(({ name, policies, catchUpMs }) =>
+    policies === null ? [] : [{ name, policies, catchUpMs }],
+  )
+  return [
+    layout.paint('bold', 'What each policy would do with the outage'),
+    ...compared.flatMap(({ name, policies, catchUpMs }) => [
+      `  ${name}, which makes up for what was due up to ${describeDuration(catchUpMs)} before`,
+      ...layOutRows(
+        [
+          {
+            cells: ['missed', 'overlap', 'run', 'coalesced', 'missed', 'skipped', ''],
+            style: 'dim' as const,
+          },
+          ...policies.map((policy) => ({
+            cells: [
+              policy.missedPolicy,
+              policy.overlapPolicy,
+              ...[policy.enqueued, policy.coalesced, policy.missed, policy.skipped].map(String),
+              policy.isOwn ? 'its own' : '',
+            ],
+            style: policy.isOwn ? ('green' as const) : undefined,
+          })),
+        ],
+        layout,
+        4,
+      ),
+    ]),
+  ]
+}
+
+/** Without the date where that is the other's. */
+function toShort(instant: Date, other: Date): string {
+  const [date, time] = toUtc(instant).split(' ')
+  const short = time?.endsWith(':00') ? time.slice(0, 5) : time
+  return date === toUtc(other).slice(0, 10) ? `${short}` : `${date} ${short}`
+}
+
+function toUtc(instant: Date): string {
+  return instant.toISOString().slice(0, 19).replace('T', ' ')
+}

@@ -1,0 +1,105 @@
+import { nextTick, type ScheduledJob } from '@roundsman/runtime/contract'
+import { decideTicks, dueTicks, type TickDecision } from '@roundsman/runtime/worker'
+
+/** From the first instant up to and without the last. */
+export interface TimeRange {
+  from: Date
+  to: Date
+}
+
+export interface SimulateJobOptions extends TimeRange {
+  /** Nobody decides or executes anything meanwhile; at its end workers are there again. */
+  outage: TimeRange | null
+  /** How long each run is taken to last. */
+  durationMs: number
+  /** What is under way or waits at the beginning. */
+  runs?: readonly SimulatedRun[]
+  /** No more decisions than that. */
+  limit: number
+}
+
+export interface SimulatedRun {
+  /** The tick that it is for. */
+  scheduledFor: Date
+  startsAt: Date
+  endsAt: Date
+}
+
+export interface SimulatedTick extends TickDecision {
+  /** When a worker looks at it. */
+  decidedAt: Date
+  /** When its run starts, in case it has one. */
+  startsAt: Date | null
+}
+
+export interface Simulation {
+  ticks: SimulatedTick[]
+  runs: SimulatedRun[]
+  /** Those that were under way or waited when the outage began, as they were then. */
+  interrupted: SimulatedRun[]
+  /** Where it ended before the end of the range because of its limit. */
+  cutAt: Date | null
+}
+
+/**
+ * What becomes of a job's ticks: the scheduler's own code decides, at each tick or, of those within the outage,
+ * at its end. As in reality, what was under way when the outage began is started anew after it, and stands in the way
+ * until it has ended. Runs are taken to succeed.
+ */
+export async function simulateJob(
+  { schedule, isExclusive }: ScheduledJob,
+  { from, to, outage, durationMs, limit, runs: earlier = [] }: SimulateJobOptions,
+): Promise<Simulation> {
+  const ticks: SimulatedTick[] = []
+  const runs: SimulatedRun[] = earlier.map((run) => ({ ...run }))
+  /** Of the runs, those that have not ended. */
+  let open = [...runs]
+  let interrupted: SimulatedRun[] | null = null
+  // The scheduler's: what is due lies after it.
+  let cursor = new Date(from.getTime() - 1)
+
+  for (;;) {
+    const next = nextTick(schedule, cursor)
+    if (next === null || next >= to) return result(null)
+    if (ticks.length >= limit) return result(next)
+    const isInOutage = outage !== null && next >= outage.from && next < outage.to
+    const now = isInOutage ? outage.to : next
+    if (outage !== null && now >= outage.to) interrupted ??= startAnew(outage)
+    open = open.filter(({ endsAt }) => endsAt > now)
+    const situation = { now, isPaused: false, isUnfinished: open.length > 0 }
+    const due = await dueTicks(schedule, cursor, now)
+    for (const decision of decideTicks(schedule, due, situation)) {
+      const run = decision.outcome === 'enqueued' ? startRun(decision.scheduledFor, now) : null
+      ticks.push({ ...decision, decidedAt: now, startsAt: run?.startsAt ?? null })
+    }
+    cursor = due.listed.at(-1) ?? next
+  }
+
+  function result(cutAt: Date | null): Simulation {
+    const isOpen = ({ endsAt }: SimulatedRun) => outage !== null && endsAt > outage.from
+    return { ticks, runs, interrupted: interrupted ?? runs.filter(isOpen), cutAt }
+  }
+
+  function startRun(scheduledFor: Date, now: Date): SimulatedRun {
+    const ends = isExclusive ? open.map(({ endsAt }) => endsAt.getTime()) : []
+    const run = { scheduledFor, ...lasting(Math.max(now.getTime(), ...ends)) }
+    runs.push(run)
+    open.push(run)
+    return run
+  }
+
+  function startAnew({ from: down, to: up }: TimeRange): SimulatedRun[] {
+    let startMs = up.getTime()
+    const cut = open.filter(({ endsAt }) => endsAt > down)
+    const before = cut.map((run) => ({ ...run }))
+    for (const run of cut) {
+      Object.assign(run, lasting(startMs))
+      if (isExclusive) startMs += durationMs
+    }
+    return before
+  }
+
+  function lasting(startMs: number) {
+    return { startsAt: new Date(startMs), endsAt: new Date(startMs + durationMs) }
+  }
+}

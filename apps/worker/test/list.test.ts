@@ -1,0 +1,135 @@
+import { join } from 'node:path'
+import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
+import { spawnProcess } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { workerEnvironment } from './startWorkerProcess.ts'
+
+const LIST = join(import.meta.dirname, '../src/list.ts')
+const NOWHERE = { DATABASE_URL: 'postgresql://127.0.0.1:1/shop' }
+
+let database: WorkerDatabase
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+  await database.prisma.jobSchedule.create({
+    data: {
+      name: cleanupPreviewSessions.name,
+      cron: '0 0 1 1 *',
+      timeZone: 'UTC',
+      cursor: new Date(),
+      pausedAt: new Date('2026-01-02T03:04:05Z'),
+      pausedBy: 'admin@example.com',
+      pauseReason: 'too loud',
+    },
+  })
+})
+afterAll(() => database.close())
+
+async function list(args: string[], extra: Record<string, string | undefined> = {}) {
+  const child = spawnProcess(LIST, { args, env: workerEnvironment(database, extra) })
+  const { code } = await child.exited
+  return { code, stdout: child.stdout, stderr: child.stderr }
+}
+
+describe('worker:list', () => {
+  it('lists every job, and who has paused which', async () => {
+    const { code, stdout, stderr } = await list([])
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
+    for (const { name, description } of jobs) {
+      expect(stdout).toContainEqual(expect.stringMatching(new RegExp(`^${name} `)))
+      expect(stdout).toContain(`  ${description}`)
+    }
+    expect(stdout[0]).toMatch(/^cleanupPreviewSessions +paused$/)
+    expect(stdout).toContain(
+      '  paused      since 2026-01-02 03:04 UTC by admin@example.com: too loud',
+    )
+    expect(stdout).toContain('  cron        0 0 1 1 *  (from CLEANUP_PREVIEW_SESSIONS_CRON)')
+    // Nobody reads escape sequences in a file.
+    expect(stdout.join('')).not.toContain('\u001b')
+    expect(Math.max(...stdout.map(({ length }) => length))).toBeLessThanOrEqual(80)
+  })
+
+  it('with --json, prints one line for scripts', async () => {
+    const { code, stdout } = await list(['--json', '--next', '2'], {
+      PRUNE_JOB_RUNS_CRON: '0 12 * * *',
+    })
+
+    expect({ code, lines: stdout.length }).toEqual({ code: 0, lines: 1 })
+    const listed = JSON.parse(stdout[0]!)
+    expect(listed).toMatchObject({
+      isEnabled: true,
+      database: { isReached: true, problem: null },
+      jobs: [
+        { name: 'cleanupPreviewSessions', state: 'paused', paused: { reason: 'too loud' } },
+        { name: 'cleanupI18nCache', state: 'enabled', guard: { maxShare: 0.9, minRows: 10_000 } },
+        {
+          name: 'pruneJobRuns',
+          isExclusive: true,
+          schedule: {
+            cron: '0 12 * * *',
+            words: 'at 12:00',
+            timeZone: 'UTC',
+            isOverridden: true,
+            missed: 'once',
+            next: [
+              { at: expect.stringMatching(/T12:00:00\.000Z$/), offset: '+00:00', mark: null },
+              { at: expect.stringMatching(/T12:00:00\.000Z$/) },
+            ],
+          },
+        },
+        ...jobs.slice(3).map(({ name }) => expect.objectContaining({ name })),
+      ],
+    })
+  })
+
+  it('works without a database, and says what it does not know', async () => {
+    const { code, stdout } = await list([], NOWHERE)
+
+    expect(code).toBe(0)
+    expect(stdout[0]).toMatch(/^cleanupPreviewSessions +unknown$/)
+    expect(stdout.join(' ')).toContain(
+      'Whether a schedule is paused is not known: DATABASE_URL: nothing',
+    )
+    const json = JSON.parse((await list(['--json'], NOWHERE)).stdout.join(''))
+    expect(json.database).toEqual({
+      isReached: false,
+      problem: expect.stringContaining('nothing listens at 127.0.0.1:1'),
+    })
+  })
+
+  it('says that jobs are disabled', async () => {
+    const { stdout } = await list([], { JOBS_ENABLED: 'false' })
+
+    expect(stdout[0]).toMatch(/^cleanupPreviewSessions +disabled$/)
+    expect(stdout).toContain('JOBS_ENABLED=false: no worker schedules or executes any of them.')
+  })
+
+  it('colours its words where it is told to, and NO_COLOR forbids it', async () => {
+    const coloured = await list([], { FORCE_COLOR: '1', NO_COLOR: undefined })
+    expect(coloured.stdout[0]).toContain('\u001b[33mpaused')
+    const plain = await list([], { FORCE_COLOR: undefined, NO_COLOR: '1' })
+    expect(plain.stdout.join('')).not.toContain('\u001b')
+  })
+
+  it('explains itself, and exits with 2 for what it does not understand', async () => {
+    const help = await list(['--help'])
+    expect(help).toMatchObject({ code: 0, stderr: [] })
+    expect(help.stdout[0]).toBe('Usage: pnpm worker:list [--next N] [--json]')
+    for (const args of [['--next', 'x'], ['--all'], ['cleanupI18nCache']]) {
+      const { code, stdout, stderr } = await list(args)
+      expect({ code, stdout }).toEqual({ code: 2, stdout: [] })
+      expect(stderr).toContain('Usage: pnpm worker:list [--next N] [--json]')
+    }
+  })
+
+  it('exits with 1 when the environment is wrong', async () => {
+    const { code, stderr } = await list([], { LOG_LEVEL: 'loud' })
+
+    expect(code).toBe(1)
+    expect(stderr).toEqual([
+      'The environment needs attention:',
+      expect.stringContaining('LOG_LEVEL: '),
+    ])
+  })
+})

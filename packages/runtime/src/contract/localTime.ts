@@ -1,0 +1,68 @@
+/** What a change of clocks does to a tick: the first after a time that does not come, or of a time that comes twice. */
+export type TickMark = 'afterGap' | 'repeatedHour'
+
+/** An instant as the clocks of a zone show it. */
+export interface LocalTime {
+  /** `2026-11-24 09:30:00` */
+  local: string
+  /** `+01:00` */
+  offset: string
+  mark: TickMark | null
+}
+
+/** No zone has ever changed its offset by more, and none twice within it. */
+const AROUND_MS = 3 * 3_600_000
+
+/** The clocks of a zone. Made once for many instants: to make it takes longer than to ask it. */
+export function createLocalTime(timeZone: string) {
+  const offsetAt = offsetsOf(timeZone)
+  return {
+    /** Milliseconds that the zone is ahead of UTC. */
+    offsetMs: (instant: Date): number => offsetAt(instant.getTime()),
+    describe(instant: Date): LocalTime {
+      const at = instant.getTime()
+      const offsetMs = offsetAt(at)
+      return {
+        local: new Date(at + offsetMs).toISOString().slice(0, 19).replace('T', ' '),
+        offset: formatOffset(offsetMs),
+        mark: markOf(at, offsetAt),
+      }
+    },
+  }
+}
+
+/** Whether its local time comes twice that day, or is the first after one that does not come at all. */
+function markOf(at: number, offsetAt: (at: number) => number): TickMark | null {
+  const [before, own, after] = [offsetAt(at - AROUND_MS), offsetAt(at), offsetAt(at + AROUND_MS)]
+  if (own > before && offsetAt(at - 1) === before) return 'afterGap'
+  // The same reading of the clock, before or after it was set back.
+  const isFirst = after < own && offsetAt(at + (own - after)) === after
+  const isSecond = before > own && offsetAt(at - (before - own)) === before
+  return isFirst || isSecond ? 'repeatedHour' : null
+}
+
+function offsetsOf(timeZone: string): (at: number) => number {
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  })
+  return (at) => {
+    const parts = Object.fromEntries(
+      format.formatToParts(at).map(({ type, value }) => [type, Number(value)]),
+    )
+    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
+    return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000
+  }
+}
+
+function formatOffset(offsetMs: number): string {
+  const minutes = Math.round(Math.abs(offsetMs) / 60_000)
+  const digits = (value: number) => String(value).padStart(2, '0')
+  return `${offsetMs < 0 ? '-' : '+'}${digits(Math.floor(minutes / 60))}:${digits(minutes % 60)}`
+}

@@ -1,0 +1,78 @@
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { cronVariable } from '../apps/worker/src/cronVariable.ts'
+import { jobs } from '../packages/jobs/src/index.ts'
+import { createJob } from './newJob/createJob.ts'
+import { batchName } from './newJob/writeHandler.ts'
+
+const USAGE = `Usage: pnpm new:job <name> [--schedule "<cron>"]
+
+Writes a job with its handler and tests, registers it, and leaves nothing to be corrected: format, lint, types and
+tests pass. What it does is yours to write.
+
+  <name>               camelCase, by what it does: sendReminders
+  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: when it is enqueued
+
+Exit code: 0 written, 2 usage, with nothing changed`
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(`${USAGE}\n`)
+    return 0
+  }
+  const request = read(args)
+  if (typeof request === 'string') return refuse(request)
+  const result = await createJob(
+    join(import.meta.dirname, '..'),
+    request,
+    jobs.map(({ name }) => name),
+  )
+  if (result.kind === 'refused') return refuse(result.reason)
+  const { name, cron } = request
+  const ownPart = batchName(name)
+  const lines = [
+    'Written:',
+    ...result.written.map(({ path, what }) => `  ${path}  (${what})`),
+    '',
+    'Next:',
+    `  1. Write ${ownPart} in apps/worker/src/jobs/${name}.ts. Until then a run fails with code not_written.`,
+    `  2. In apps/worker/test/jobs/${name}.test.ts, put the product's table in the place of "Piece".`,
+    `  3. Correct the description in packages/jobs/src/${name}.ts: people read it.`,
+    `  4. See it pass: npx vitest run apps/worker/test/jobs/${name}.test.ts, pnpm check, pnpm worker:check`,
+    `  5. Try it: pnpm worker:once ${name} --dry-run`,
+    ...(cron === null
+      ? [
+          'Give it a payload where it is defined, if it needs one; who enqueues it is told by the types.',
+        ]
+      : [`${cronVariable(name)} overrides its schedule; add it to the variables in README.md.`]),
+    'If it takes rows away, set isDestructive and a guard where it is defined, and make the handler with sweepHandler.',
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+/** The request, or what is wrong with the command line. */
+function read(args: string[]): { name: string; cron: string | null } | string {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { schedule: { type: 'string' } },
+    })
+    const [name, ...rest] = positionals
+    if (name === undefined) return 'Which name is it to have?'
+    if (rest.length > 0) {
+      return `One job at a time; "${rest.join(' ')}" is too much. A cron expression goes behind --schedule, in quotes`
+    }
+    return { name, cron: values.schedule ?? null }
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+function refuse(reason: string): number {
+  process.stderr.write(`${reason}\n\n${USAGE}\n`)
+  return 2
+}

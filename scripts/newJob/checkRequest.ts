@@ -1,0 +1,52 @@
+import { cronProblem } from '../../packages/runtime/src/contract/index.ts'
+import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
+
+export interface NewJobRequest {
+  name: string
+  /** Null: it runs when it is enqueued. */
+  cron: string | null
+}
+
+const MAX_LENGTH = 60
+
+const RESERVED = new Set(
+  'await break case catch class const continue debugger default delete do else enum export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof var void while with yield'.split(
+    ' ',
+  ),
+)
+
+/** Names that say what kind of thing it is, which everybody knows, and not what it does. */
+const EMPTY_WORDS = /(Job|Task|Worker|Handler|Cron|Schedule|Runner)$/
+
+/** Why a job can't be made, with the remedy, or null when it can. `names` are those that are taken. */
+export function checkRequest(
+  { name, cron }: NewJobRequest,
+  { names, identifiers }: { names: readonly string[]; identifiers: readonly string[] },
+): string | null {
+  const example = 'name it by what it does, such as sendReminders'
+  if (RESERVED.has(name)) return `"${name}" is a reserved word of JavaScript; ${example}`
+  if (!/^[a-z][a-z0-9]*([A-Z][a-z0-9]*)+$/.test(name)) {
+    return `"${name}" is not a camelCase verb phrase of at least two words; ${example}`
+  }
+  if (name.length > MAX_LENGTH) {
+    return `"${name}" has ${name.length} characters; take at most ${MAX_LENGTH}`
+  }
+  const empty = EMPTY_WORDS.exec(name)?.[0]
+  if (empty !== undefined) return `"${name}" ends in ${empty}, which says nothing; ${example}`
+  // Object.prototype has toString and the like, which a look-up of a handler by name would find.
+  if (name in globalThis || name in Object.prototype) {
+    return `"${name}" is a name of JavaScript's own; ${example}`
+  }
+  const taken = names.find((other) => other.toLowerCase() === name.toLowerCase())
+  if (taken !== undefined) return `there is a job "${taken}" already; take another name`
+  const variable = cronVariable(name)
+  const twin = names.find((other) => cronVariable(other) === variable)
+  if (twin !== undefined) {
+    return `its cron variable ${variable} would be that of ${twin}; take another name`
+  }
+  if (identifiers.includes(name)) {
+    return `"${name}" means something else where jobs are registered; take another name`
+  }
+  const problem = cron === null ? null : cronProblem(cron)
+  return problem === null ? null : `--schedule: ${problem}; give one such as "0 4 * * *"`
+}

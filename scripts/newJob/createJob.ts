@@ -1,0 +1,105 @@
+import { access, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { runTool } from '../check/runTool.ts'
+import { checkRequest, type NewJobRequest } from './checkRequest.ts'
+import { addToCatalogue, addToHandlers, topLevelNames } from './editModule.ts'
+import { writeContract } from './writeContract.ts'
+import { batchName, writeHandler } from './writeHandler.ts'
+import { writeTest } from './writeTest.ts'
+
+const CATALOGUE = 'packages/jobs/src/index.ts'
+const HANDLERS = 'apps/worker/src/jobs/index.ts'
+
+export type CreateJobResult =
+  | { kind: 'created'; written: { path: string; what: string }[] }
+  | { kind: 'refused'; reason: string }
+
+/**
+ * Writes a new job into the tree and registers it; all of it, or nothing. `names` are the jobs that there are.
+ */
+export async function createJob(
+  root: string,
+  request: NewJobRequest,
+  names: readonly string[],
+): Promise<CreateJobResult> {
+  const { name } = request
+  const [catalogue, handlers] = await Promise.all(
+    [CATALOGUE, HANDLERS].map((path) => readFile(join(root, path), 'utf8')),
+  )
+  if (catalogue === undefined || handlers === undefined) throw new Error('unreachable')
+  const ownPart = batchName(name)
+  const identifiers = [...topLevelNames(CATALOGUE, catalogue), ...topLevelNames(HANDLERS, handlers)]
+  const reason = checkRequest(request, { names, identifiers })
+  if (reason !== null) return { kind: 'refused', reason }
+
+  const created = [
+    {
+      path: `packages/jobs/src/${name}.ts`,
+      what: 'what it is: schedule and policies',
+      text: writeContract(request),
+    },
+    {
+      path: `apps/worker/src/jobs/${name}.ts`,
+      what: 'what it does',
+      text: writeHandler(name),
+    },
+    {
+      path: `apps/worker/test/jobs/${name}.test.ts`,
+      what: 'what holds for it',
+      text: writeTest(name),
+    },
+  ]
+  for (const { path } of created) {
+    if (await exists(join(root, path))) {
+      return {
+        kind: 'refused',
+        reason: `${path} is there already; move it away, or take another name`,
+      }
+    }
+  }
+  const edited = [
+    {
+      path: CATALOGUE,
+      what: 'lists it',
+      before: catalogue,
+      text: addToCatalogue(CATALOGUE, catalogue, name),
+    },
+    {
+      path: HANDLERS,
+      what: 'hands it to the worker',
+      before: handlers,
+      text: addToHandlers(HANDLERS, handlers, {
+        imported: `${name}, ${ownPart}`,
+        property: `${name}: ${name}({ doSome: ${ownPart} })`,
+        name,
+      }),
+    },
+  ]
+  const files = [...created, ...edited]
+  const own: string[] = []
+  try {
+    for (const { path, text } of created) {
+      await writeFile(join(root, path), text, { flag: 'wx' })
+      own.push(path)
+    }
+    for (const { path, text } of edited) await writeFile(join(root, path), text)
+    const [problem] = await runTool(
+      root,
+      'oxfmt',
+      files.map(({ path }) => path),
+    )
+    if (problem !== undefined) throw new Error(`oxfmt: ${problem}`)
+  } catch (error) {
+    for (const path of own) await rm(join(root, path), { force: true })
+    for (const { path, before } of edited) await writeFile(join(root, path), before)
+    throw error
+  }
+  return { kind: 'created', written: files.map(({ path, what }) => ({ path, what })) }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
