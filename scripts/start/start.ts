@@ -168,6 +168,7 @@ function superviseStack({ isDev, env, apiPort, workerPort, inbox }: Stack): Supe
           ...(inbox && { SMTP_URL: `smtp://${INBOX_HOST}:${inbox.smtpPort}` }),
         },
       },
+      ...(isDev ? [{ name: 'console', args: watchConsole(), env: processEnv }] : []),
       ...(inbox
         ? [
             {
@@ -189,11 +190,24 @@ function superviseStack({ isDev, env, apiPort, workerPort, inbox }: Stack): Supe
   })
 }
 
+/**
+ * Builds the console again at each change. The API serves what is built, as in production: from the same origin and
+ * under the same policy, which a server of Vite's own would need exceptions from.
+ */
+function watchConsole(): string[] {
+  const vite = join(WORKSPACE_ROOT, 'apps/console/node_modules/vite/bin/vite.js')
+  return [...END_WITH_INPUT, vite, 'build', 'apps/console', '--watch', '--clearScreen=false']
+}
+
+const END_WITH_INPUT = [
+  '--import',
+  pathToFileURL(join(import.meta.dirname, 'endWithInput.ts')).href,
+]
+
 /** Runs again at each change, once the earlier one has ended, so that nothing is there twice. */
 function watch(program: string): string[] {
   return [
-    '--import',
-    pathToFileURL(join(import.meta.dirname, 'endWithInput.ts')).href,
+    ...END_WITH_INPUT,
     createRequire(import.meta.url).resolve('tsx/cli'),
     'watch',
     '--clear-screen=false',
@@ -211,12 +225,13 @@ async function refuseTakenPorts(stack: Stack): Promise<void> {
 
 /** @throws Error that says what did not get there, with its last lines */
 async function becomeReady(stack: Stack, supervisor: Supervisor): Promise<void> {
-  const { host, apiPort, workerPort, inbox, progress, stopRequest } = stack
+  const { isDev, host, apiPort, workerPort, inbox, progress, stopRequest } = stack
   const giveUp = new AbortController()
   const readiness = waitUntilReady({
     checks: [
       { name: 'api', url: `${urlOf(host, apiPort)}/health/ready` },
       { name: 'worker', url: `${urlOf(host, workerPort)}/health/ready` },
+      ...(isDev ? [{ name: 'console', url: `${urlOf(host, apiPort)}/console/` }] : []),
       ...(inbox ? [{ name: 'inbox', url: `${urlOf(INBOX_HOST, inbox.webPort)}/health` }] : []),
     ],
     timeoutMs: READY_TIMEOUT_MS,

@@ -40,6 +40,13 @@ test(
     expect(count(start, 'API stopped')).toBe(1)
     expect(count(start, 'worker stopped')).toBe(1)
     expect(count(start, 'API listening')).toBe(2)
+
+    const before = await consoleScript()
+    await touch('apps/console/src/main.tsx')
+    await waitFor(() => count(start, 'built in') === 2, { timeoutMs: 30_000 })
+    // Built by what was there from the start, and served by the API that was running already.
+    expect(await consoleScript()).toEqual(before)
+    expect(count(start, 'API listening')).toBe(2)
     expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
 
     const pids = await processesOf(start, place)
@@ -57,6 +64,16 @@ test('leaves no watcher behind when it is killed', { timeout: 120_000 }, async (
   await waitFor(async () => (await stillRunning(pids)).length === 0, { timeoutMs: 30_000 })
   expect(await postgresPid(place.dataDir)).toBeUndefined()
 })
+
+/** The page's script as it is served, of the page as it is served. */
+async function consoleScript(): Promise<{ path: string; type: string | null }> {
+  const url = `http://127.0.0.1:${place.port}`
+  const page = await (await fetch(`${url}/console/jobs`)).text()
+  const path = /<script type="module"[^>]* src="([^"]+)"/.exec(page)?.[1] ?? ''
+  const script = await fetch(`${url}${path}`)
+  expect([script.status, page]).toEqual([200, expect.stringContaining('/console/assets/')])
+  return { path, type: script.headers.get('content-type') }
+}
 
 async function touch(file: string): Promise<void> {
   const now = new Date()

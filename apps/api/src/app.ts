@@ -46,6 +46,8 @@ export interface AppOptions {
   metrics?: { metrics: Metrics; token: string } | undefined
   /** Default: nothing is traced. */
   tracing?: Pick<Tracing, 'traceRequest'> | undefined
+  /** How often those who follow the changes are told that the connection holds. Default 10,000 ms. */
+  pingIntervalMs?: number
   /** Where the console's build lies. Default: where `pnpm build` puts it. */
   consoleDir?: string
   /** Default: the system's clock. */
@@ -58,7 +60,11 @@ export interface AppOptions {
   eventsRecheckMs?: number
 }
 
-const NO_CHANGES: Changes = { subscribe: () => () => undefined, close: async () => undefined }
+const NO_CHANGES: Changes = {
+  subscribe: () => () => undefined,
+  position: () => 'none',
+  close: async () => undefined,
+}
 
 /** Longer than any token, locale or key that is looked up by its path. */
 const MAX_PARAM_LENGTH = 512
@@ -71,7 +77,8 @@ const BODY_LIMIT_BYTES = 64 * 1024
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
   const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
-  const { mailDomain = 'roundsman.localhost', consoleDir, eventsRecheckMs = 15_000 } = options
+  const { mailDomain = 'roundsman.localhost', consoleDir } = options
+  const { eventsRecheckMs = 15_000, pingIntervalMs = 10_000 } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     // Unlike a counter, also unique in the log of many processes.
@@ -123,7 +130,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(consoleSessionRoutes, { prisma })
     scope.register(consoleRoutes, { prisma, jobs, now })
     scope.register(runsCsvRoutes, { prisma })
-    scope.register(eventRoutes, { changes, recheckMs: eventsRecheckMs })
+    scope.register(eventRoutes, { changes, pingIntervalMs, recheckMs: eventsRecheckMs })
     scope.register(deadLetterRoutes, { prisma, jobs })
     scope.register(healthRoutes, { prisma, jobs, now, readinessTimeoutMs })
   })

@@ -8,6 +8,7 @@ export {
   parseJobRunCursor,
   type JobRunCursor,
   type JobRunPage,
+  type ListedJobRun,
   type ListJobRunsOptions,
 } from './jobRuns.ts'
 export { migrate } from './migrate.ts'

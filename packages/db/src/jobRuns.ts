@@ -14,14 +14,19 @@ export interface ListJobRunsOptions {
   name?: string | undefined
   status?: JobRunStatus | undefined
   trigger?: JobTrigger | undefined
+  /** Only the attempts at this piece of work; a UUID. */
+  queueJobId?: string | undefined
   /** Started at this instant or later. */
   from?: Date | undefined
   /** Started before this instant. */
   to?: Date | undefined
 }
 
+/** As it is listed: without what only one who looks at a single run wants to know. */
+export type ListedJobRun = Omit<JobRun, 'batchMarks'>
+
 export interface JobRunPage {
-  runs: JobRun[]
+  runs: ListedJobRun[]
   /** For the next page; opaque. Null when there is nothing more. */
   nextCursor: string | null
 }
@@ -45,7 +50,7 @@ export async function listJobRuns(
   options: ListJobRunsOptions,
 ): Promise<JobRunPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await prisma.$queryRaw<JobRun[]>(jobRunsQuery(options))
+  const rows = await prisma.$queryRaw<ListedJobRun[]>(jobRunsQuery(options))
   const runs = rows.slice(0, options.limit)
   const last = runs.at(-1)
   return { runs, nextCursor: last && rows.length > runs.length ? formatCursor(last) : null }
@@ -64,7 +69,7 @@ export function parseJobRunCursor(text: string): JobRunCursor | undefined {
 
 /** What `listJobRuns` sends; apart, so that its plan can be looked at. */
 export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
-  const { limit, cursor, name, status, trigger, from, to } = options
+  const { limit, cursor, name, status, trigger, queueJobId, from, to } = options
   // Instants are sent as text with their offset: the driver would send a Date without one, and the
   // session's time zone would be taken for it.
   const conditions = [
@@ -76,6 +81,7 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
     to && Prisma.sql`"startedAt" < ${to.toISOString()}::timestamptz`,
     name !== undefined && Prisma.sql`"name" = ${name}`,
     status && hasStatus(status),
+    queueJobId !== undefined && Prisma.sql`"queueJobId" = ${queueJobId}::uuid`,
     trigger && hasTrigger(trigger),
   ].filter((condition) => condition instanceof Prisma.Sql)
   const where =
@@ -103,7 +109,7 @@ function hasStatus(status: JobRunStatus): Prisma.Sql {
   }
 }
 
-/** The same for the trigger. */
+/** As literals, for the same reason. */
 function hasTrigger(trigger: JobTrigger): Prisma.Sql {
   switch (trigger) {
     case 'schedule':

@@ -127,13 +127,16 @@ describe('pausing', () => {
     })
 
     await page.getByRole('button', { name: 'Resume: countSheep' }).click()
-    await confirm(page, 'Resume')
+    await confirm(page, 'Resume', 'It is open again')
     await page.getByRole('button', { name: 'Pause: countSheep' }).waitFor()
     expect(await schedule()).toMatchObject({ pausedAt: null, pausedBy: null })
     expect(await actions()).toEqual([
       { action: 'pause', name: 'countSheep', actor: ACTOR, reason: 'The meadow is closed' },
-      { action: 'resume', name: 'countSheep', actor: ACTOR, reason: null },
+      { action: 'resume', name: 'countSheep', actor: ACTOR, reason: 'It is open again' },
     ])
+    await page.getByRole('link', { name: 'countSheep', exact: true }).click()
+    const log = page.getByRole('region', { name: 'What people did' })
+    await expectSeen(log.getByText(`${ACTOR} resumed the schedule: It is open again`))
   })
 
   it('says so when somebody else was faster', async () => {
@@ -170,6 +173,10 @@ describe('a run under way', () => {
     await confirm(page, 'Cancel the run', 'It rains')
     await page.getByText('cancelled', { exact: true }).first().waitFor()
     await page.getByText(`Cancelled by ${ACTOR}`).waitFor()
+    // The run has the reason that it was started for; why it was cancelled is one more.
+    await expectFact(page, 'Reason', 'For a walk')
+    const step = page.getByRole('region', { name: 'Timeline' }).getByRole('listitem')
+    await step.filter({ hasText: 'Asked to stop' }).getByText(`by ${ACTOR}: It rains`).waitFor()
     expect(await endedRun('walkSteps')).toMatchObject({
       status: 'failed',
       cancelRequestedBy: ACTOR,
@@ -223,7 +230,7 @@ describe('a blocked run', () => {
 
 describe('dead letters', () => {
   it('is redriven, one of two', async () => {
-    const [first] = [await failOnce(), await failOnce()]
+    const [first, second] = [await failOnce(), await failOnce()]
     stack.partner.isDown = false
     await using viewer = await open('/queue')
     const { page } = viewer
@@ -249,14 +256,17 @@ describe('dead letters', () => {
     })
 
     await letters(page).getByRole('button', { name: 'Discard' }).click()
-    await confirm(page, 'Discard for good')
+    await confirm(page, 'Discard for good', 'It was called by telephone')
     await page.getByText('No dead letters').waitFor()
     expect(await actions()).toContainEqual({
       action: 'discard',
       name: 'callPartner',
       actor: ACTOR,
-      reason: null,
+      reason: 'It was called by telephone',
     })
+    await page.goto(`/console/runs/${second.id}`)
+    const log = page.getByRole('region', { name: 'What people did' })
+    await log.getByText(`${ACTOR} discarded it: It was called by telephone`).waitFor()
   })
 
   it('are all redriven', async () => {
@@ -279,6 +289,86 @@ describe('dead letters', () => {
     )
   })
 })
+
+describe('the focus, after an action without the mouse', () => {
+  it('stays at the button that has changed its meaning', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await press(page.getByRole('button', { name: 'Pause: countSheep' }))
+    await confirmByKey(page, 'The meadow is closed')
+    await expectFocus(page.getByRole('button', { name: 'Resume: countSheep' }))
+    await press(page.getByRole('button', { name: 'Resume: countSheep' }))
+    await confirmByKey(page, 'It is open again')
+    await expectFocus(page.getByRole('button', { name: 'Pause: countSheep' }))
+  })
+
+  it('is at what can be done next, once a run has stopped', async () => {
+    await stack.enqueue('walkSteps')
+    const { id } = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
+    )
+    await using viewer = await open(`/runs/${id}`)
+    const { page } = viewer
+    await press(page.getByRole('button', { name: 'Cancel', exact: true }))
+    await confirmByKey(page, 'It rains')
+    await expectFocus(page.getByRole('button', { name: 'Run again' }))
+  })
+
+  it('is at the heading of the list that the thing has gone from', async () => {
+    await failOnce()
+    await failOnce()
+    await using viewer = await open('/queue?name=callPartner')
+    const { page } = viewer
+    await letters(page).nth(1).waitFor()
+    for (const left of [1, 0]) {
+      await press(letters(page).first().getByRole('button', { name: 'Discard' }))
+      await confirmByKey(page, 'It was called by telephone')
+      await letters(page).nth(left).waitFor({ state: 'detached' })
+      await expectFocus(page.getByRole('heading', { name: 'Dead letters' }))
+    }
+    // From there the next Tab goes on.
+    await page.keyboard.press('Tab')
+    await expectFocus(page.getByRole('region', { name: 'Dead letters' }).getByLabel('Job'))
+  })
+
+  it('is at the heading of what needs attention, once that does no more', async () => {
+    await stack.enqueue('pruneRows')
+    await endedRun('pruneRows')
+    await using viewer = await open('/')
+    const { page } = viewer
+    await press(page.getByRole('button', { name: 'Approve: pruneRows' }))
+    await confirmByKey(page, 'Counted by hand')
+    await expectFocus(page.getByRole('heading', { name: 'Needs attention' }))
+  })
+
+  it('stays nowhere for who has clicked beside everything', async () => {
+    await failOnce()
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    const button = letters(page).first().getByRole('button', { name: 'Discard' })
+    await button.focus()
+    await page.getByRole('main').click({ position: { x: 2, y: 2 } })
+    await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+    await stack.enqueue('countSheep')
+    await page.getByText('No dead letters').waitFor()
+    expect(await page.locator('h2:focus').count()).toBe(0)
+  })
+})
+
+async function press(button: Locator): Promise<void> {
+  await button.focus()
+  await button.press('Enter')
+}
+
+async function confirmByKey(page: Page, reason: string): Promise<void> {
+  await dialog(page).getByLabel('Reason').fill(reason)
+  await page.keyboard.press('Enter')
+  await dialog(page).waitFor({ state: 'detached' })
+}
+
+async function expectFocus(element: Locator): Promise<void> {
+  await expectSeen(element.and(element.page().locator(':focus')))
+}
 
 function open(path: string): Promise<Viewer> {
   return openViewer(browser, stack, { role: 'admin', path })

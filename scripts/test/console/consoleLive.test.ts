@@ -1,17 +1,28 @@
-import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
+import { createProxy, openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { STEPS } from './createTestJobs.ts'
+import { ROWS, STEPS } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
 
 const HOUR_MS = 3_600_000
+/** On a stream of its own, beside which that of the console was pinged as well. */
+const UNTIL_PINGED = `new Promise((resolve) => {
+  const source = new EventSource('/api/jobs/events')
+  let pings = 0
+  source.addEventListener('ping', () => {
+    pings += 1
+    if (pings < 3) return
+    source.close()
+    resolve()
+  })
+})`
 
 let browser: Browser
 let stack: ConsoleStack
 
 beforeAll(async () => {
-  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack()])
+  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack({ pingIntervalMs: 50 })])
 })
 
 afterAll(async () => {
@@ -33,6 +44,41 @@ describe('a run', () => {
     await followToItsEnd(page)
     await liveMark(page, 'Live').waitFor()
     expect(await hasStayed(page)).toBe(true)
+  })
+
+  it('shows each of its batches as it is committed', async () => {
+    await stack.enqueue('sweepRows')
+    const { id, startedAt } = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'sweepRows', status: 'running' } }),
+    )
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path: `/runs/${id}` })
+    const { page } = viewer
+    const timeline = page.getByRole('region', { name: 'Timeline' })
+    const batches = timeline.getByRole('list', { name: 'Batches' }).getByRole('listitem')
+    await liveMark(page, 'Live').waitFor()
+    await timeline.getByText('not yet').waitFor()
+    expect(await batches.count()).toBe(0)
+    for (let done = 1; done <= STEPS; done += 1) {
+      stack.steps.open(1)
+      const text = `Batch ${done}${ROWS.toLocaleString('en')} cleaned`
+      await batches
+        .nth(done - 1)
+        .filter({ hasText: text })
+        .waitFor()
+    }
+    await timeline.getByText('3 batches', { exact: true }).waitFor()
+
+    const { batchMarks, endedAt } = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { id, status: 'success' } }),
+    )
+    const kept = (batchMarks as { at: number }[]).map(({ at }) => at)
+    const shown = await batches
+      .getByRole('time')
+      .evaluateAll((all) => all.map((time) => Date.parse(time.getAttribute('datetime') ?? '')))
+    expect(shown).toEqual(kept)
+    const all = [startedAt.getTime(), ...kept, endedAt!.getTime()]
+    expect(all).toEqual(all.toSorted((a, b) => a - b))
+    await timeline.getByText('Ended', { exact: true }).waitFor()
   })
 
   it('shows up on the overview, the list and the queue while one looks', async () => {
@@ -121,6 +167,88 @@ describe('a server that is gone', () => {
   })
 })
 
+describe('a connection', () => {
+  it('that drops is taken up again, and what was missed meanwhile is shown', async () => {
+    await stack.prisma.jobRun.deleteMany({ where: { name: 'countSheep' } })
+    using proxy = await proxyTo(stack)
+    const { resumedFrom } = stack
+    resumedFrom.length = 0
+    const gate = Promise.withResolvers<void>()
+    await using viewer = await openViewer(browser, proxy.stack, {
+      role: 'admin',
+      path: '/runs?name=countSheep',
+      prepare: async (page) => {
+        await page.route('**/api/jobs/events', async (route) => {
+          if (resumedFrom.length > 0) await gate.promise
+          await route.continue()
+        })
+      },
+    })
+    const { page } = viewer
+    await liveMark(page, 'Live').waitFor()
+    await page.getByText('No run is like that').waitFor()
+    await stayOnPage(page)
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+
+    expect(proxy.cut()).toBeGreaterThan(0)
+    // Nothing that it asks for on its own now is to show it.
+    await waitFor(() => asked.includes('/api/console/session'))
+    await page.waitForLoadState('networkidle')
+    const told = stack.untilTold('countSheep')
+    await stack.enqueue('countSheep')
+    await told
+    expect(await page.getByRole('link', { name: 'run of countSheep' }).count()).toBe(0)
+    gate.resolve()
+    await page.getByRole('link', { name: 'run of countSheep' }).waitFor()
+    expect(resumedFrom).toEqual([undefined, expect.stringMatching(/^[0-9a-f]{8}-\d+$/)])
+    await liveMark(page, 'Live').waitFor()
+    expect(await hasStayed(page)).toBe(true)
+  })
+
+  it('on which nothing comes any more is noticed, and so is that it leads somewhere again', async () => {
+    await stack.prisma.jobRun.deleteMany({ where: { name: 'countSheep' } })
+    using proxy = await proxyTo(stack)
+    await using viewer = await openViewer(browser, proxy.stack, {
+      role: 'admin',
+      path: '/runs?name=countSheep',
+      prepare: (page) => page.clock.install(),
+    })
+    const { page } = viewer
+    await liveMark(page, 'Live').waitFor()
+    await page.getByText('No run is like that').waitFor()
+    await stayOnPage(page)
+    // As long as it is told that the stream holds, it leaves it alone.
+    stack.resumedFrom.length = 0
+    for (const _ of [1, 2, 3]) {
+      await page.clock.runFor(20_000)
+      await page.evaluate(UNTIL_PINGED)
+    }
+    expect(stack.resumedFrom).toHaveLength(3)
+    proxy.goHalfOpen()
+    await stack.enqueue('countSheep')
+    await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'countSheep', status: 'success' } }),
+    )
+    await page.clock.runFor(24_000)
+    expect(await liveMark(page, 'Live').isVisible()).toBe(true)
+    await page.clock.runFor(10_000)
+    await page.getByText('The server cannot be reached.').waitFor()
+    // Not since it was noticed, but since the last that was heard.
+    await page.getByText(/What you see is 3\d s old/).waitFor()
+    await liveMark(page, 'Stale').waitFor()
+
+    proxy.heal()
+    await waitFor(async () => {
+      await page.clock.runFor(3_000)
+      return await page.getByRole('link', { name: 'run of countSheep' }).isVisible()
+    })
+    await page.getByText('The server cannot be reached.').waitFor({ state: 'detached' })
+    await liveMark(page, 'Live').waitFor()
+    expect(await hasStayed(page)).toBe(true)
+  })
+})
+
 describe('a tab that nobody looks at', () => {
   it('asks for nothing at all, and for everything once somebody looks again', async () => {
     await using viewer = await openViewer(browser, stack, {
@@ -166,6 +294,13 @@ async function followToItsEnd(page: Page, refresh?: () => Promise<void>): Promis
   await lead.getByText('Success').waitFor()
   await page.getByText('Ended', { exact: true }).waitFor()
   await page.getByRole('button', { name: 'Run again' }).waitFor()
+}
+
+/** The same stack, with a network before it that can fail. */
+async function proxyTo(target: ConsoleStack) {
+  const proxy = await createProxy(Number(new URL(target.url).port))
+  const url = `http://127.0.0.1:${proxy.port}`
+  return { ...proxy, stack: { ...target, url }, [Symbol.dispose]: () => proxy.close() }
 }
 
 function liveMark(page: Page, text: string) {

@@ -1,11 +1,19 @@
-import { openBrowser, type Browser, type Page } from '@roundsman/testing'
+import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
-const NARROW_PX = 375
+/** Each beside the one that differs least, so that little has to settle. */
+const VIEWS = [
+  { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'dark', width: 375 },
+  { colorScheme: 'light', width: 375 },
+] as const
+/** Enough for what lies over a screen: each scheme, and each width. */
+const OVERLAY_VIEWS = [VIEWS[0], VIEWS[2]] as const
 
 /** Of the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
 const OVERFLOW_PX = 'document.documentElement.scrollWidth - document.body.offsetWidth'
@@ -25,6 +33,8 @@ interface Screen {
   role?: 'admin' | 'staff' | 'nobody'
   /** Opens what is not open at first. */
   open?: (page: Page) => Promise<void>
+  /** What is pointed at in every view, and has a tooltip. */
+  tip?: (page: Page) => Locator
 }
 
 const FILLED: readonly Screen[] = [
@@ -46,6 +56,12 @@ const FILLED: readonly Screen[] = [
     shows: 'Timeline',
   },
   {
+    title: 'a run in batches',
+    path: ({ ended }) => `/runs/${ended.id}`,
+    heading: 'Run of countSheep',
+    shows: '600 cleaned',
+  },
+  {
     title: 'a failed run',
     path: ({ failed }) => `/runs/${failed.id}`,
     heading: 'Run of callPartner',
@@ -59,21 +75,123 @@ const FILLED: readonly Screen[] = [
   },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
   {
-    title: 'a dialog',
-    path: () => '/jobs',
-    heading: 'Jobs',
-    open: (page) => page.getByRole('button', { name: 'Run now: greetCustomer' }).click(),
-    shows: 'Payload, as JSON',
-  },
-  {
     title: 'the shortcuts',
     path: () => '/jobs',
     heading: 'Jobs',
-    open: (page) => page.getByRole('button', { name: 'Keyboard shortcuts' }).click(),
+    open: press('Keyboard shortcuts'),
     shows: 'Go to the queue',
+  },
+  {
+    title: 'what was done',
+    path: () => '/jobs',
+    heading: 'Jobs',
+    open: async (page) => {
+      await press('Dry run: countSheep')(page)
+      await page.getByRole('dialog').getByLabel('Reason').fill('To see the notice')
+      await page.getByRole('dialog').getByRole('button', { name: 'Start the dry run' }).click()
+    },
+    shows: 'A dry run of countSheep is requested',
+  },
+  {
+    title: 'a server that is gone',
+    path: () => '/jobs',
+    heading: 'Jobs',
+    open: async (page) => {
+      await page.route('**/api/**', (route) => route.abort())
+      // As when one comes back to the tab: it asks for everything.
+      await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
+    },
+    shows: 'The server cannot be reached.',
   },
   { title: 'the log-in', path: () => '/', heading: 'Log in', role: 'nobody' },
   { title: 'the refusal', path: () => '/', heading: 'This console is not for you', role: 'staff' },
+]
+
+/** Of each action, from where it is asked for. */
+const DIALOGS: readonly Screen[] = [
+  dialog('run now, with a payload', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'as JSON'),
+  {
+    ...dialog(
+      'a payload that is none',
+      'Jobs',
+      () => '/jobs',
+      'Run now: greetCustomer',
+      'not JSON',
+    ),
+    open: async (page) => {
+      await press('Run now: greetCustomer')(page)
+      await page.getByLabel('Payload, as JSON').fill('{')
+      await page.getByRole('dialog').getByLabel('Reason').fill('To see what is wrong')
+      await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
+    },
+  },
+  {
+    ...dialog(
+      'a refusal',
+      'Jobs',
+      () => '/jobs',
+      'Run now: greetCustomer',
+      'body.payload.customer',
+    ),
+    open: async (page) => {
+      await press('Run now: greetCustomer')(page)
+      await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
+      await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
+    },
+  },
+  dialog('dry run', 'Jobs', () => '/jobs', 'Dry run: countSheep', 'changes nothing'),
+  dialog('pause', 'Jobs', () => '/jobs', 'Pause: countSheep', 'recorded as skipped'),
+  dialog('resume', 'Jobs', () => '/jobs', 'Resume: pruneRows', 'goes on with its next tick'),
+  dialog(
+    'run again',
+    'Run of callPartner',
+    ({ failed }) => `/runs/${failed.id}`,
+    'Run again',
+    'A worker starts it',
+  ),
+  dialog(
+    'cancel',
+    'Run of walkSteps',
+    ({ running }) => `/runs/${running.id}`,
+    'Cancel',
+    'Let it go on',
+  ),
+  dialog(
+    'approve',
+    'Run of pruneRows',
+    ({ blocked }) => `/runs/${blocked.id}`,
+    'Approve',
+    'Its guard stopped it',
+  ),
+  dialog('redrive', 'Queue', () => '/queue', 'Redrive', 'back into the queue'),
+  dialog(
+    'redrive all',
+    'Queue',
+    () => '/queue?name=callPartner',
+    'Redrive all of callPartner',
+    'All of them, 1',
+  ),
+  dialog('discard', 'Queue', () => '/queue', 'Discard', 'removed for good'),
+]
+
+/** One of each kind of mark that has one. */
+const TOOLTIPS: readonly Screen[] = [
+  tooltip('of a tick', '/jobs', 'Jobs', (page) =>
+    page
+      .getByRole('group', { name: /^Last 60 ticks of countSheep/ })
+      .locator('[data-tip]')
+      .last(),
+  ),
+  tooltip('of a time', '/runs', 'Runs', (page) =>
+    page.getByRole('rowheader').getByRole('link').first(),
+  ),
+  tooltip('of a bar', '/', 'Overview', (page) =>
+    page.getByRole('region', { name: 'Runs in the last day' }).locator('[data-tip]').last(),
+  ),
+  tooltip('of a day', '/jobs/countSheep', 'countSheep', (page) =>
+    page.getByRole('group', { name: /^Runs of countSheep by day/ }).locator('[tabindex="0"]'),
+  ),
+  tooltip('of how current it is', '/queue', 'Queue', (page) => page.locator('.liveMark')),
 ]
 
 const EMPTY: readonly Screen[] = [
@@ -122,6 +240,14 @@ describe('filled screens', () => {
   it.each(FILLED)('keep nobody out, fit, and respect their policy: $title', async (screen) => {
     await expectSound(stack, screen, filling)
   })
+
+  it.each(DIALOGS)('a dialog keeps nobody out: $title', async (screen) => {
+    await expectSound(stack, screen, filling, OVERLAY_VIEWS)
+  })
+
+  it.each(TOOLTIPS)('a tooltip keeps nobody out: $title', async (screen) => {
+    await expectSound(stack, screen, filling, OVERLAY_VIEWS)
+  })
 })
 
 describe('empty screens', () => {
@@ -140,17 +266,34 @@ describe('empty screens', () => {
   })
 })
 
-async function expectSound(stack: ConsoleStack, screen: Screen, filling?: Filling): Promise<void> {
+async function expectSound(
+  stack: ConsoleStack,
+  screen: Screen,
+  filling?: Filling,
+  views: readonly (typeof VIEWS)[number][] = VIEWS,
+): Promise<void> {
   await using viewer = await openScreen(stack, screen, filling)
   const { page, complaints } = viewer
-  expect(await findBarriers(page), 'light').toEqual([])
-  await page.setViewportSize({ width: NARROW_PX, height: 800 })
-  await page.emulateMedia({ colorScheme: 'dark' })
-  await page.evaluate(UNTIL_STILL)
-  expect(await page.evaluate(OVERFLOW_PX)).toBe(0)
-  expect(await findBarriers(page), 'dark and narrow').toEqual([])
+  for (const { colorScheme, width } of views) {
+    const view = `${colorScheme}, ${width} px`
+    await page.setViewportSize({ width, height: 900 })
+    await page.emulateMedia({ colorScheme })
+    if (screen.tip) await showTip(page, screen.tip(page))
+    await page.evaluate(UNTIL_STILL)
+    expect(await page.evaluate(OVERFLOW_PX), view).toBe(0)
+    expect(await findBarriers(page), view).toEqual([])
+  }
   // Whoever is refused is told so by the status of an answer, and the browser repeats it.
   expect(complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([])
+}
+
+/** Anew: it goes away when what is below it moves. */
+async function showTip(page: Page, target: Locator): Promise<void> {
+  await page.mouse.move(0, 0)
+  await target.scrollIntoViewIfNeeded()
+  await page.evaluate(UNTIL_STILL)
+  await target.hover()
+  await page.getByRole('tooltip').waitFor()
 }
 
 async function openScreen(
@@ -168,4 +311,27 @@ async function openScreen(
   if (shows !== undefined) await page.getByText(shows).first().waitFor()
   await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
   return viewer
+}
+
+function press(button: string): (page: Page) => Promise<void> {
+  return (page) => page.getByRole('button', { name: button, exact: true }).first().click()
+}
+
+function dialog(
+  title: string,
+  heading: string,
+  path: Screen['path'],
+  button: string,
+  shows: string,
+): Screen {
+  return { title, heading, path, open: press(button), shows }
+}
+
+function tooltip(
+  title: string,
+  path: string,
+  heading: string,
+  tip: (page: Page) => Locator,
+): Screen {
+  return { title, heading, path: () => path, tip }
 }

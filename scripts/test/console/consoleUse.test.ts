@@ -1,4 +1,5 @@
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DUE } from './createTestJobs.ts'
@@ -8,6 +9,7 @@ import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
 const PAGE = 50
+const HOUR_MS = 3_600_000
 
 let browser: Browser
 let stack: ConsoleStack
@@ -43,8 +45,7 @@ describe('what the screens show is what is in the database', () => {
     const ticks = page.getByRole('region', { name: 'Next ticks' }).getByRole('listitem')
     expect(await ticks.getByRole('link').allTextContents()).toEqual(Array(10).fill('countSheep'))
 
-    const hourMs = 3_600_000
-    const from = new Date(Math.floor(Date.now() / hourMs) * hourMs - 24 * hourMs)
+    const from = new Date(Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 24 * HOUR_MS)
     const since = { startedAt: { gte: from } }
     const ended = await stack.prisma.jobRun.count({
       where: { ...since, status: { not: 'running' } },
@@ -119,6 +120,37 @@ describe('what the screens show is what is in the database', () => {
     const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
     await letter.getByText('partner_down').waitFor()
     await expectSeen(letter.getByText('The partner does not answer'))
+  })
+})
+
+describe('a run that was tried again', () => {
+  it('leads to all attempts at its work, and from there back to any work', async () => {
+    const work = randomUUID()
+    const at = (minutes: number) => new Date(Date.now() - HOUR_MS + minutes * 60_000)
+    const attempts = [1, 2, 3].map((attempt) => ({
+      id: randomUUID(),
+      name: 'callPartner',
+      trigger: 'queue' as const,
+      status: attempt < 3 ? ('failed' as const) : ('success' as const),
+      attempt,
+      startedAt: at(attempt),
+      endedAt: at(attempt),
+      queueJobId: work,
+      workerId: 'worker-of-yesterday',
+    }))
+    await stack.prisma.jobRun.createMany({ data: attempts })
+    await using viewer = await open(`/runs/${attempts[1]!.id}`)
+    const { page } = viewer
+    await page.getByRole('link', { name: 'All attempts of this work' }).click()
+    await page.waitForURL(`**/runs?queueJobId=${work}`)
+    const links = await runLinks(page, 3)
+    expect(links).toEqual(attempts.toReversed().map(({ id }) => `/console/runs/${id}`))
+    const csv = page.getByRole('link', { name: 'Download CSV' })
+    expect(await csv.getAttribute('href')).toBe(`/api/jobs/runs.csv?queueJobId=${work}`)
+    await page.getByRole('button', { name: 'Of any work' }).click()
+    await page.waitForURL('**/console/runs')
+    await page.getByText('The newest 50 runs').waitFor()
+    await stack.prisma.jobRun.deleteMany({ where: { queueJobId: work } })
   })
 })
 

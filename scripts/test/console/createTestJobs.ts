@@ -9,13 +9,17 @@ import {
 import { createGate, type Gate } from './createGate.ts'
 
 export const STEPS = 3
+/** How many rows each step of `sweepRows` cleans. */
+export const ROWS = 1_000
 /** How many rows the guarded job finds due; its guard allows one. */
 export const DUE = 1_234
 
 export interface TestJobs {
   jobs: readonly Job[]
+  /** Scheduled, in a zone that changes its clocks, and known to no worker: its ticks wait for one. */
+  untended: Job
   handlers: HandlersFor<readonly Job[], Prisma.TransactionClient>
-  /** What `walkSteps` waits at before each of its steps. */
+  /** What `walkSteps` and `sweepRows` wait at before each of their steps. */
   steps: Gate
   /** Whether `callPartner` fails. At first it does. */
   partner: { isDown: boolean }
@@ -32,6 +36,10 @@ export function createTestJobs(): TestJobs {
       schedule: { cron: dailyInHours(6) },
     }),
     defineJob({ name: 'walkSteps', description: 'Takes some steps, and its time for each.' }),
+    defineJob({
+      name: 'sweepRows',
+      description: 'Cleans in batches, and takes its time for each.',
+    }),
     defineJob({
       name: 'callPartner',
       description: 'Calls a partner, who may not answer.',
@@ -60,6 +68,13 @@ export function createTestJobs(): TestJobs {
       }
       return { steps: STEPS }
     },
+    sweepRows: async ({ signal, progress, batch }) => {
+      for (let done = 1; done <= STEPS; done += 1) {
+        await steps.pass(signal)
+        await batch(async () => ({ cleaned: ROWS }))
+        progress(done, STEPS)
+      }
+    },
     callPartner: async () => {
       if (partner.isDown) throw new JobError('partner_down', 'The partner does not answer')
       return { answers: 1 }
@@ -70,7 +85,12 @@ export function createTestJobs(): TestJobs {
     },
     greetCustomer: async ({ payload: { customer } }) => ({ greeted: customer }),
   }
-  return { jobs, handlers: handlers as never, steps, partner }
+  const untended = defineJob({
+    name: 'ringBells',
+    description: 'Is known to the API alone, as in the middle of a deployment.',
+    schedule: { cron: '0,30 2 * * *', timeZone: 'Europe/Berlin' },
+  })
+  return { jobs, untended, handlers: handlers as never, steps, partner }
 }
 
 /** Hours away from when the tests run, so that no tick falls into them. */

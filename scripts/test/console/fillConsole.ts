@@ -8,6 +8,8 @@ const HOUR_MS = 60 * MINUTE_MS
 
 export interface Filling {
   running: JobRun
+  /** In batches, and with success. */
+  ended: JobRun
   failed: JobRun
   blocked: JobRun
 }
@@ -26,6 +28,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
       status: 'running',
       progress: { path: ['done'], equals: 0 },
     }),
+    ended: await find({ name: 'countSheep', status: 'success' }),
     failed: await find({ name: 'callPartner', status: 'failed' }),
     blocked: await find({ name: 'pruneRows', status: 'failed' }),
   }
@@ -57,6 +60,12 @@ function makePast(): PastRun[] {
       startedAt,
       endedAt: new Date(startedAt.getTime() + 1_000 + (index % 9) * 700),
       details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2 },
+      ...(!isFailed && {
+        batchMarks: [
+          { at: startedAt.getTime() + 400, batches: 1, cleaned: 600 },
+          { at: startedAt.getTime() + 900, batches: 2, cleaned: 1_000 + index },
+        ],
+      }),
       queueJobId: randomUUID(),
       workerId: 'worker-of-yesterday',
     }

@@ -25,6 +25,10 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
   issueSession(role: Role): string
   /** Puts work into the queue as a program does. */
   enqueue(name: string): Promise<void>
+  /** From which event on each client asked to be told, undefined where it said nothing; the latest last. */
+  resumedFrom: (string | undefined)[]
+  /** Resolves once those who follow the server's events are told of a run of this job, from now on. */
+  untilTold(name: string): Promise<void>
   /** How far the server's clock is ahead of the true time. */
   setLead(ms: number): void
   stopServer(): Promise<void>
@@ -35,11 +39,15 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
 export interface ConsoleStackOptions {
   /** Nothing to see anywhere: no jobs, and no worker. */
   isEmpty?: boolean
+  /** The API knows a scheduled job that the worker does not. */
+  hasUntended?: boolean
+  /** How often the server says that the stream of events holds. Default: as in production. */
+  pingIntervalMs?: number
 }
 
 /** PostgreSQL, a worker, and the API listening with the console as it is now. */
 export async function openConsoleStack(options: ConsoleStackOptions = {}): Promise<ConsoleStack> {
-  const { isEmpty = false } = options
+  const { isEmpty = false, hasUntended = false, pingIntervalMs } = options
   const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
   const { url: databaseUrl } = database
   const log = createApiLogger({ level: 'fatal', destination: { write: () => undefined } })
@@ -48,7 +56,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     applicationName: 'roundsman console tests',
     onPoolError: () => undefined,
   })
-  const { jobs: all, handlers, steps, partner } = createTestJobs()
+  const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
   const jobs = isEmpty ? [] : all
   await migrateQueue({ databaseUrl, jobs, log })
   const jobsClient = createJobsClient({ databaseUrl, log })
@@ -61,20 +69,26 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   let leadMs = 0
   let server: { app: ReturnType<typeof buildApp>; changes: Changes } | null = null
   let port = 0
+  const resumedFrom: (string | undefined)[] = []
 
   async function startServer(): Promise<void> {
     const changes = createChanges({ databaseUrl, log })
     const app = buildApp({
       prisma,
       jobsClient,
-      jobs,
+      jobs: hasUntended ? [...jobs, untended] : jobs,
       jwtSecret: 'a secret for tests, of thirty-two or more characters',
       changes,
+      ...(pingIntervalMs !== undefined && { pingIntervalMs }),
       consoleDir,
       logger: log,
       now: () => new Date(Date.now() + leadMs),
     })
     server = { app, changes }
+    app.addHook('onRequest', async ({ url, headers }) => {
+      if (url === '/api/jobs/events')
+        resumedFrom.push(headers['last-event-id'] as string | undefined)
+    })
     await app.listen({ port, host: '127.0.0.1' })
     port = (app.server.address() as AddressInfo).port
   }
@@ -105,6 +119,8 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   return {
     url: `http://127.0.0.1:${port}`,
     jobs,
+    untended,
+    resumedFrom,
     steps,
     partner,
     prisma,
@@ -117,6 +133,16 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Error(`There is no job ${name}`)
       await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
+    },
+    async untilTold(name) {
+      if (server === null) throw new Error('The server is stopped')
+      const told = Promise.withResolvers<void>()
+      const unsubscribe = server.changes.subscribe(({ data }) => {
+        const { names = [] } = JSON.parse(data) as { names?: string[] }
+        if (names.includes(name)) told.resolve()
+      })
+      await told.promise
+      unsubscribe()
     },
     setLead(ms) {
       leadMs = ms

@@ -175,7 +175,7 @@ export interface ConsoleQueue {
  *   event: run      data: {"ids": [...], "names": [...]}   these runs have started, progressed or ended
  *   event: tick     data: {"names": [...]}                 ticks of these jobs were decided
  *   event: reset    data: {}
- * A comment line every 15 s keeps the connection open.
+ *   event: ping     data: {}                               every 10 s, without an id: the connection holds
  */
 export interface ConsoleRunEvent {
   ids: string[]

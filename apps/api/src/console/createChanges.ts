@@ -15,6 +15,8 @@ export interface Changes {
    * or `reset` where that is not known any more. Returns what ends it.
    */
   subscribe(onEvent: (event: ChangeEvent) => void, lastEventId?: string): () => void
+  /** The id from which on somebody who subscribes now has missed nothing. */
+  position(): string
   close(): Promise<void>
 }
 
@@ -37,10 +39,14 @@ export function createChanges(options: { databaseUrl: string; log: Logger }): Ch
   }
 
   function since(lastEventId: string): readonly ChangeEvent[] {
-    if (lastEventId === `${process}-${count}`) return []
+    if (lastEventId === position()) return []
     const index = kept.findIndex(({ id }) => id === lastEventId)
     if (index >= 0) return kept.slice(index + 1)
-    return [{ id: `${process}-${count}`, event: 'reset', data: '{}' }]
+    return [{ id: position(), event: 'reset', data: '{}' }]
+  }
+
+  function position(): string {
+    return `${process}-${count}`
   }
 
   const watch = watchChanges({
@@ -58,6 +64,7 @@ export function createChanges(options: { databaseUrl: string; log: Logger }): Ch
       subscribers.add(onEvent)
       return () => subscribers.delete(onEvent)
     },
+    position,
     close: () => watch.close(),
   }
 }

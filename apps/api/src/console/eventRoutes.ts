@@ -3,8 +3,6 @@ import { z } from 'zod'
 import { problemResponses } from '../problem.ts'
 import type { Changes } from './createChanges.ts'
 
-/** Often enough for proxies that end a connection on which nothing comes. */
-const KEEP_OPEN_MS = 15_000
 /** A client that reads too slowly is let go; it comes back and asks for what it missed. */
 const MAX_BUFFERED_BYTES = 64 * 1024
 /** Whatever the checks say: a client that comes back shows that somebody still reads. */
@@ -14,11 +12,13 @@ interface EventRoutesOptions {
   changes: Changes
   /** How long somebody who was demoted or deleted, or whose log-in has expired, may go on listening. */
   recheckMs: number
+  /** Often enough for proxies that end a connection on which nothing comes. */
+  pingIntervalMs: number
 }
 
 export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
   app,
-  { changes, recheckMs },
+  { changes, recheckMs, pingIntervalMs },
 ) => {
   const ends = new Set<() => void>()
   // Before the server waits for its connections to end.
@@ -37,7 +37,7 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
         tags: ['jobs'],
         summary: 'Follow what changes, as server-sent events',
         description:
-          'Events: run {ids, names}, tick {names}, and reset when some may have been missed. Send Last-Event-ID to go on.',
+          'Events: run {ids, names}, tick {names}, reset when some may have been missed, and every ten seconds ping, by which a client knows that the connection holds. Send Last-Event-ID to go on.',
         security: [{ accessToken: [] }],
         headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
         response: {
@@ -59,12 +59,16 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
         // Some proxies would collect the events otherwise.
         'x-accel-buffering': 'no',
       })
-      raw.write('retry: 2000\n\n')
+      const lastEventId = request.headers['last-event-id']
+      // Also one that is cut off before anything has happened knows from where to go on.
+      const from = lastEventId === undefined ? `id: ${changes.position()}\n` : ''
+      raw.write(`retry: 2000\n${from}\n`)
       const unsubscribe = changes.subscribe(({ id, event, data }) => {
         if (raw.writableLength > MAX_BUFFERED_BYTES) return end()
         raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
-      }, request.headers['last-event-id'])
-      const heartbeat = setInterval(() => raw.write(':\n\n'), KEEP_OPEN_MS)
+      }, lastEventId)
+      // Without an id: it is none to go on from. A comment would not be told to whoever reads it in a browser.
+      const heartbeat = setInterval(() => raw.write('event: ping\ndata: {}\n\n'), pingIntervalMs)
       const lifetime = setTimeout(end, MAX_LIFETIME_MS)
       let recheck = setTimeout(() => void checkRole(), recheckMs)
       async function checkRole(): Promise<void> {

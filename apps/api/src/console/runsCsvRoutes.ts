@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import {
   listJobRuns,
   parseJobRunCursor,
-  type JobRun,
+  type ListedJobRun,
   type ListJobRunsOptions,
   type PrismaClient,
 } from '@roundsman/db'
@@ -30,7 +30,7 @@ const COLUMNS = {
   workerId: (run) => run.workerId,
   queueJobId: (run) => run.queueJobId,
   details: (run) => run.details && JSON.stringify(run.details),
-} satisfies Record<string, (run: JobRun) => Cell>
+} satisfies Record<string, (run: ListedJobRun) => Cell>
 
 type Cell = string | number | boolean | Date | null
 
@@ -82,7 +82,7 @@ async function* writeLines(prisma: PrismaClient, filters: Filters): AsyncGenerat
   }
 }
 
-function writeLine(run: JobRun): string {
+function writeLine(run: ListedJobRun): string {
   return `${Object.values(COLUMNS)
     .map((read) => writeCell(read(run)))
     .join(',')}\r\n`

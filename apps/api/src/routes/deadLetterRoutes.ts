@@ -12,7 +12,7 @@ import { formatInstantCursor, instantCursor } from '../instantCursor.ts'
 import { nextPageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../problem.ts'
-import { requestReason } from '../requestReason.ts'
+import { optionalReasonBody, requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
 import { transact } from '../transact.ts'
 
@@ -156,16 +156,16 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         description: 'For good. What its runs have recorded stays.',
         security: [{ accessToken: [] }],
         params: idParams,
+        body: optionalReasonBody,
         response: {
           204: z.null().describe('It is gone'),
-          ...problemResponses(400, 401, 403, 404),
+          ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
     },
-    async ({ params: { queueJobId }, caller, log }, reply) => {
-      const outcome = await transact(prisma, (tx) =>
-        discardDeadLetter(tx, queueJobId, { actor: caller.email }),
-      )
+    async ({ params: { queueJobId }, body, caller, log }, reply) => {
+      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await transact(prisma, (tx) => discardDeadLetter(tx, queueJobId, by))
       if (outcome === 'notFound') throw unknownDeadLetter()
       log.info({ queueJobId, userId: caller.id }, 'dead letter discarded')
       return reply.code(204).send(null)

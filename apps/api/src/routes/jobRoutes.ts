@@ -9,7 +9,7 @@ import { listJobTicks, parseJobTickCursor } from '../listJobTicks.ts'
 import { nextPageCursor, pageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
-import { requestReason } from '../requestReason.ts'
+import { optionalReasonBody, requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
 import { transact } from '../transact.ts'
 
@@ -192,15 +192,17 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         description: 'It goes on with its next tick; what was due meanwhile stays skipped.',
         security: [{ accessToken: [] }],
         params: nameParams,
+        body: optionalReasonBody,
         response: {
           200: z.object({ name: z.string(), paused: z.literal(false) }),
-          ...problemResponses(400, 401, 403, 404, 409),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
     },
-    async ({ params: { name }, caller, log }) => {
+    async ({ params: { name }, body, caller, log }) => {
       const job = findJob(name)
-      const outcome = await transact(prisma, (tx) => resumeJob(tx, name, { actor: caller.email }))
+      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await transact(prisma, (tx) => resumeJob(tx, name, by))
       switch (outcome) {
         case 'resumed':
           log.info({ name, userId: caller.id }, 'job resumed')

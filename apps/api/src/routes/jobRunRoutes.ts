@@ -4,11 +4,13 @@ import {
   listJobRuns,
   parseJobRunCursor,
   type JobRun,
+  type ListedJobRun,
   type PrismaClient,
 } from '@roundsman/db'
 import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { batchMarkSchema, readBatchMarks } from '../readBatchMarks.ts'
 import { actionSchema, readRunActions } from '../readActions.ts'
 import { instant } from '../instant.ts'
 import { nextPageCursor, pageCursor } from '../pageCursor.ts'
@@ -23,6 +25,7 @@ export const runFilters = {
   name: storableText({ max: 100 }).optional().describe('Name of the job'),
   status: z.enum(JobRunStatus).optional(),
   trigger: z.enum(JobTrigger).optional(),
+  queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
   from: instant.optional().describe('Started at this instant or later'),
   to: instant.optional().describe('Started before this instant'),
 }
@@ -140,6 +143,11 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
               .describe(
                 'When its work was put into the queue; null when that is not known (any more)',
               ),
+            batchMarks: z
+              .array(batchMarkSchema)
+              .describe(
+                'When batches were committed: the first, the last, and some between; at most 17',
+              ),
             actions: z.array(actionSchema).describe('What people did about it, in its order'),
           }),
           ...problemResponses(400, 401, 403, 404),
@@ -159,6 +167,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
         ...present(run),
         enqueuedAt: enqueuedAt?.toISOString() ?? null,
         attempts,
+        batchMarks: readBatchMarks(run.batchMarks),
         actions,
       }
     },
@@ -250,7 +259,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
   }
 }
 
-function present(run: JobRun): z.output<typeof runSchema> {
+function present(run: ListedJobRun): z.output<typeof runSchema> {
   return {
     ...run,
     scheduledFor: run.scheduledFor?.toISOString() ?? null,

@@ -28,6 +28,7 @@ beforeAll(async () => {
     jobs: [echo],
     jwtSecret: JWT_SECRET,
     changes,
+    pingIntervalMs: 20,
     now: clock.now,
   })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
@@ -42,6 +43,8 @@ afterEach(async () => {
 
 afterAll(async () => {
   await changes.close()
+  // A client may open a connection in advance, and such a one is waited for.
+  app.server.closeAllConnections()
   await app.close()
   await api.close()
 })
@@ -62,19 +65,17 @@ async function follow(headers: Record<string, string> = {}) {
   const reading = (async () => {
     for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) text += chunk
   })().catch(() => undefined)
-  const events = () =>
-    text
-      .split('\n\n')
-      .map((block) => ({
-        id: /^id: (.*)$/m.exec(block)?.[1],
-        event: /^event: (.*)$/m.exec(block)?.[1],
-        data: JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? 'null') as {
-          ids?: string[]
-          names?: string[]
-        } | null,
-      }))
-      .filter(({ event }) => event !== undefined)
-  return { response, events, reading, stop: () => abort.abort() }
+  const blocks = () =>
+    text.split('\n\n').map((block) => ({
+      id: /^id: (.*)$/m.exec(block)?.[1],
+      event: /^event: (.*)$/m.exec(block)?.[1],
+      data: JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? 'null') as {
+        ids?: string[]
+        names?: string[]
+      } | null,
+    }))
+  const events = () => blocks().filter(({ event }) => event !== undefined && event !== 'ping')
+  return { response, blocks, events, reading, stop: () => abort.abort() }
 }
 
 async function startWorker(): Promise<void> {
@@ -132,6 +133,27 @@ describe('following what changes', () => {
     const again = await follow({ 'last-event-id': first.events().at(-1)!.id! })
     await waitFor(() => again.events().some(({ data }) => data?.ids?.includes(missed)))
     expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
+  })
+
+  it('goes on where a client was cut off that had not been told of anything yet', async () => {
+    const first = await follow()
+    const from = await waitFor(() => first.blocks()[0]?.id)
+    first.stop()
+    await startWorker()
+    const watcher = await follow()
+    const missed = await runOnce()
+    await waitFor(() => watcher.events().some(({ data }) => data?.ids?.includes(missed)))
+
+    const again = await follow({ 'last-event-id': from })
+    await waitFor(() => again.events().some(({ data }) => data?.ids?.includes(missed)))
+    expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
+  })
+
+  it('says again and again that the connection holds, which changes nothing of where to go on', async () => {
+    const { blocks } = await follow()
+    const pings = () => blocks().filter(({ event }) => event === 'ping')
+    await waitFor(() => pings().length >= 2)
+    expect(pings()[0]).toEqual({ id: undefined, event: 'ping', data: {} })
   })
 
   it('says when something may have been missed', async () => {
@@ -230,6 +252,6 @@ describe('following what changes', () => {
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     const response = await fetch(`${address}/api/jobs/events`, { headers: bearer('admin') })
     await own.close()
-    expect(await response.text()).toBe('retry: 2000\n\n')
+    expect(await response.text()).toBe('retry: 2000\nid: none\n\n')
   })
 })

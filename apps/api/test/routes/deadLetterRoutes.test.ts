@@ -29,7 +29,8 @@ const redrive = (id: string, payload: object = { reason: 'the server is back' })
   api.as('owner', { method: 'POST', url: `${URL}/${id}/redrive`, payload })
 const redriveMany = (payload: object) =>
   api.as('admin', { method: 'POST', url: `${URL}/redrive`, payload })
-const discard = (id: string) => api.as('admin', { method: 'DELETE', url: `${URL}/${id}` })
+const discard = (id: string, payload?: object) =>
+  api.as('admin', { method: 'DELETE', url: `${URL}/${id}`, ...(payload && { payload }) })
 
 /** Work that a worker has given up: as it is in the queue then. */
 async function giveUp(job: Job, payload: object, count = 1): Promise<string[]> {
@@ -257,6 +258,21 @@ describe('DELETE /api/jobs/dead-letters/:queueJobId', () => {
       }),
     )
     expectProblem(await discard(id!), 404)
+  })
+
+  it('records why, where that is said', async () => {
+    const ids = await giveUpEmails(2)
+    expect((await discard(ids[0]!, { reason: 'it was sent by hand' })).statusCode).toBe(204)
+    expect((await discard(ids[1]!)).statusCode).toBe(204)
+    const actions = await api.prisma.jobAction.findMany({
+      where: { queueJobId: { in: ids }, action: 'discard' },
+      select: { queueJobId: true, reason: true },
+    })
+    expect(Object.fromEntries(actions.map((a) => [a.queueJobId, a.reason]))).toEqual({
+      [ids[0]!]: 'it was sent by hand',
+      [ids[1]!]: null,
+    })
+    expectInvalid(await discard(ids[0]!, { reason: '' }), ['body.reason'])
   })
 
   it('also that of a job which is not in the catalogue any more', async () => {

@@ -179,6 +179,23 @@ describe('POST /api/jobs/:name/pause and resume', () => {
     expect(await listQueue(api.prisma)).toEqual([])
   })
 
+  it('record why a schedule is resumed, where that is said', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    await api.prisma.jobAction.deleteMany()
+    for (const body of [{ reason: 'the disk is empty again' }, {}, undefined]) {
+      await post('cleanupI18nCache/pause', { reason: 'the disk is full' })
+      expect((await post('cleanupI18nCache/resume', body)).statusCode).toBe(200)
+    }
+    const actions = await api.prisma.jobAction.findMany({
+      where: { action: 'resume' },
+      orderBy: { at: 'asc' },
+    })
+    expect(actions.map(({ reason }) => reason)).toEqual(['the disk is empty again', null, null])
+    for (const body of [{ reason: ' ' }, { reason: 7 }]) {
+      expectInvalid(await post('cleanupI18nCache/resume', body), ['body.reason'])
+    }
+  })
+
   it('conflict with what is so already, and leave it', async () => {
     await schedule('cleanupI18nCache', '0 3 * * *')
     const notPaused = expectProblem(await post('cleanupI18nCache/resume'), 409)

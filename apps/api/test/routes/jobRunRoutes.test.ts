@@ -155,7 +155,14 @@ it('filters by each field, and by several together', async () => {
   const at = (minutes: number) => new Date(NOON.getTime() + minutes * 60_000)
   const [a, b, c, d] = await seed(
     { name: 'one', status: 'running', trigger: 'schedule', startedAt: at(0) },
-    { name: 'two', status: 'success', trigger: 'queue', startedAt: at(1), endedAt: at(2) },
+    {
+      name: 'two',
+      status: 'success',
+      trigger: 'queue',
+      startedAt: at(1),
+      endedAt: at(2),
+      queueJobId: WORK,
+    },
     { name: 'one', status: 'failed', trigger: 'manual', startedAt: at(2), endedAt: at(3) },
     { name: 'two', status: 'failed', trigger: 'cli', startedAt: at(3), endedAt: at(4) },
   )
@@ -176,6 +183,10 @@ it('filters by each field, and by several together', async () => {
     ['from=2026-11-24T14:01:00%2B02:00', [d, c, b]],
     ['from=2026-11-24T12:02:00.001Z', [d]],
     ['name=two&status=failed&trigger=cli&from=2026-11-24T12:00:00Z&to=2026-11-25T00:00:00Z', [d]],
+    [`queueJobId=${WORK}`, [b]],
+    [`queueJobId=${WORK.toUpperCase()}&name=two`, [b]],
+    [`queueJobId=${WORK}&name=one`, []],
+    [`queueJobId=${UNKNOWN_ID}`, []],
     ['name=one&status=success', []],
     ['name=%25', []],
     ["name=one'%20or%20'1'%3D'1", []],
@@ -266,8 +277,8 @@ describe('GET /api/jobs/runs/:id', () => {
     )
     const response = await get(second!)
     expect(response.statusCode).toBe(200)
-    const { attempts, actions, enqueuedAt, ...run } = response.json()
-    expect([actions, enqueuedAt]).toEqual([[], null])
+    const { attempts, actions, enqueuedAt, batchMarks, ...run } = response.json()
+    expect([actions, enqueuedAt, batchMarks]).toEqual([[], null, []])
     expect((await list('')).json().runs).toContainEqual(run)
     expect(attempts).toEqual([
       { id: first, attempt: 1, status: 'failed', startedAt: at(0).toISOString() },
@@ -290,6 +301,20 @@ describe('GET /api/jobs/runs/:id', () => {
     expect(Math.abs(told.getTime() - work!.at.getTime())).toBeLessThan(60_000)
     const [unknown] = await seed({ name: 'cleanupI18nCache', queueJobId: crypto.randomUUID() })
     expect((await get(unknown!)).json().enqueuedAt).toBeNull()
+  })
+
+  it('says when batches were committed, and what had been counted by then', async () => {
+    const [id] = await seed({
+      batchMarks: [
+        { at: NOON.getTime() + 40, batches: 1, cleaned: 1_000 },
+        { at: NOON.getTime() + 200, batches: 4, cleaned: 3_500, kept: 2 },
+      ],
+    })
+    expect((await get(id!)).json().batchMarks).toEqual([
+      { at: '2026-11-24T12:00:00.040Z', batches: 1, counts: { cleaned: 1_000 } },
+      { at: '2026-11-24T12:00:00.200Z', batches: 4, counts: { cleaned: 3_500, kept: 2 } },
+    ])
+    expect((await list('')).json().runs[0]).not.toHaveProperty('batchMarks')
   })
 
   it('shows a run that no queue delivered as the only one', async () => {

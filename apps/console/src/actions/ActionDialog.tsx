@@ -18,6 +18,7 @@ export interface ActionDialogProps {
 }
 
 const MAX_REASON_LENGTH = 500
+const NOT_BLANK = '.*\\S.*'
 
 export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const { api } = useServices()
@@ -73,20 +74,20 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             )}
           </Field>
         )}
-        {words.takesReason && (
-          <Field label="Reason" hint="Recorded with your name.">
-            {(control) => (
-              <input
-                {...control}
-                name="reason"
-                required
-                pattern=".*\S.*"
-                maxLength={MAX_REASON_LENGTH}
-                autoComplete="off"
-              />
-            )}
-          </Field>
-        )}
+        <Field
+          label={words.needsReason ? 'Reason' : 'Reason, if there is one'}
+          hint="Recorded with your name."
+        >
+          {(control) => (
+            <input
+              {...control}
+              name="reason"
+              {...(words.needsReason && { required: true, pattern: NOT_BLANK })}
+              maxLength={MAX_REASON_LENGTH}
+              autoComplete="off"
+            />
+          )}
+        </Field>
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>

@@ -24,7 +24,7 @@ export function actionRequest(action: Action, { reason, payload }: ActionInput):
     case 'pause':
       return post(`/api/jobs/${encode(action.name)}/pause`, { reason })
     case 'resume':
-      return { method: 'POST', path: `/api/jobs/${encode(action.name)}/resume` }
+      return post(`/api/jobs/${encode(action.name)}/resume`, given(reason))
     case 'cancel':
       return post(`/api/jobs/runs/${encode(action.runId)}/cancel`, { reason })
     case 'approve':
@@ -34,10 +34,19 @@ export function actionRequest(action: Action, { reason, payload }: ActionInput):
     case 'redriveAll':
       return post('/api/jobs/dead-letters/redrive', { name: action.name, reason })
     case 'discard':
-      return { method: 'DELETE', path: `/api/jobs/dead-letters/${encode(action.queueJobId)}` }
+      return {
+        method: 'DELETE',
+        path: `/api/jobs/dead-letters/${encode(action.queueJobId)}`,
+        body: given(reason),
+      }
     default:
       return action satisfies never
   }
+}
+
+/** Where none is needed, an empty one is none. */
+function given(reason: string): { reason?: string } {
+  return reason === '' ? {} : { reason }
 }
 
 function post(path: string, body: unknown): ActionRequest {

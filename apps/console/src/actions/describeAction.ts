@@ -7,7 +7,8 @@ export interface ActionWords {
   /** On the button that does it. */
   confirm: string
   done: string
-  takesReason: boolean
+  /** Whether one has to be given; one may always be. */
+  needsReason: boolean
   isDangerous: boolean
 }
 
@@ -22,7 +23,7 @@ export function describeAction(action: Action): ActionWords {
           'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on.',
         confirm: 'Pause',
         done: `${action.name} is paused`,
-        takesReason: true,
+        needsReason: true,
         isDangerous: false,
       }
     case 'resume':
@@ -31,7 +32,7 @@ export function describeAction(action: Action): ActionWords {
         explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
         confirm: 'Resume',
         done: `${action.name} is resumed`,
-        takesReason: false,
+        needsReason: false,
         isDangerous: false,
       }
     case 'cancel':
@@ -41,7 +42,7 @@ export function describeAction(action: Action): ActionWords {
           'It hears of it within a second and ends as failed. The batches that it has committed stay.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
-        takesReason: true,
+        needsReason: true,
         isDangerous: true,
       }
     case 'approve':
@@ -50,7 +51,7 @@ export function describeAction(action: Action): ActionWords {
         explanation: `Its guard stopped it because ${rows(action.due)} were due. Approving starts a run that may change as many, and no more. That cannot be undone.`,
         confirm: `Approve ${rows(action.due)}`,
         done: `${action.name} may change ${rows(action.due)}`,
-        takesReason: true,
+        needsReason: true,
         isDangerous: true,
       }
     case 'redrive':
@@ -59,7 +60,7 @@ export function describeAction(action: Action): ActionWords {
         explanation: 'It goes back into the queue with as many attempts as new work.',
         confirm: 'Redrive',
         done: 'It is back in the queue',
-        takesReason: true,
+        needsReason: true,
         isDangerous: false,
       }
     case 'redriveAll':
@@ -68,7 +69,7 @@ export function describeAction(action: Action): ActionWords {
         explanation: `All of them, ${action.count.toLocaleString('en')} as of now, go back into the queue with as many attempts as new work.`,
         confirm: 'Redrive all',
         done: `The dead letters of ${action.name} are back in the queue`,
-        takesReason: true,
+        needsReason: true,
         isDangerous: false,
       }
     case 'discard':
@@ -77,7 +78,7 @@ export function describeAction(action: Action): ActionWords {
         explanation: 'The work is removed for good. What its runs have recorded stays.',
         confirm: 'Discard for good',
         done: 'The dead letter is discarded',
-        takesReason: false,
+        needsReason: false,
         isDangerous: true,
       }
     default:
@@ -86,7 +87,7 @@ export function describeAction(action: Action): ActionWords {
 }
 
 function describeRun({ name, dryRun, isAgain = false }: Action & { kind: 'run' }): ActionWords {
-  const words = { takesReason: true, isDangerous: false }
+  const words = { needsReason: true, isDangerous: false }
   if (dryRun) {
     return {
       ...words,

@@ -3,7 +3,8 @@ import { ApiError, toApiError, unreachable } from './apiError.ts'
 import type { Connection } from './createConnection.ts'
 
 export interface Api {
-  get<Answer>(path: string, signal?: AbortSignal): Promise<Answer>
+  /** `timeoutMs` is 20,000 when it is not given. */
+  get<Answer>(path: string, signal?: AbortSignal, timeoutMs?: number): Promise<Answer>
   /** Sends the session's token along, without which the server changes nothing. */
   change<Answer>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Answer>
   setCsrfToken(token: string | null): void
@@ -21,8 +22,12 @@ const TIMEOUT_MS = 20_000
 export function createApi({ connection, clock }: ApiDependencies): Api {
   let csrfToken: string | null = null
 
-  async function send<Answer>(path: string, init: RequestInit): Promise<Answer> {
-    const { response, body } = await exchange(path, init)
+  async function send<Answer>(
+    path: string,
+    init: RequestInit,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<Answer> {
+    const { response, body } = await exchange(path, init, timeoutMs)
     adjustClock(response)
     if (!response.ok) {
       throw toApiError(response.status, response.headers.get('content-type'), body)
@@ -33,9 +38,14 @@ export function createApi({ connection, clock }: ApiDependencies): Api {
   async function exchange(
     path: string,
     init: RequestInit,
+    timeoutMs: number,
   ): Promise<{ response: Response; body: string }> {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS)
-    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+    const timeout = new AbortController()
+    const timer = setTimeout(
+      () => timeout.abort(new Error(`no answer in ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout.signal]) : timeout.signal
     try {
       const response = await fetch(path, { ...init, signal, credentials: 'same-origin' })
       const body = await response.text()
@@ -47,6 +57,8 @@ export function createApi({ connection, clock }: ApiDependencies): Api {
       if (init.signal?.aborted) throw error
       connection.lost()
       throw unreachable(error)
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -56,8 +68,8 @@ export function createApi({ connection, clock }: ApiDependencies): Api {
   }
 
   return {
-    get: (path, signal) =>
-      send(path, { headers: { accept: 'application/json' }, ...(signal && { signal }) }),
+    get: (path, signal, timeoutMs) =>
+      send(path, { headers: { accept: 'application/json' }, ...(signal && { signal }) }, timeoutMs),
     change: (method, path, body) =>
       send(path, {
         method,

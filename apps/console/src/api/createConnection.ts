@@ -1,5 +1,8 @@
 /** Whether the server answers. */
-export type ConnectionState = { kind: 'reached' } | { kind: 'gone'; since: number }
+export type ConnectionState =
+  | { kind: 'reached' }
+  /** Since its last sign of life. */
+  | { kind: 'gone'; since: number }
 
 export interface Connection {
   read(): ConnectionState
@@ -15,6 +18,7 @@ const REACHED: ConnectionState = { kind: 'reached' }
 /** What the last requests say about the server; every request reports to it. */
 export function createConnection(now: () => number): Connection {
   let state = REACHED
+  let lastSignAt: number | null = null
   const listeners = new Set<() => void>()
 
   function set(next: ConnectionState): void {
@@ -29,7 +33,10 @@ export function createConnection(now: () => number): Connection {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    reached: () => set(REACHED),
-    lost: () => set({ kind: 'gone', since: now() }),
+    reached() {
+      lastSignAt = now()
+      set(REACHED)
+    },
+    lost: () => set({ kind: 'gone', since: lastSignAt ?? now() }),
   }
 }

@@ -31,7 +31,17 @@ export interface RunDetail extends Run {
   attempts: Pick<Run, 'id' | 'attempt' | 'status' | 'startedAt'>[]
   /** When its work was put into the queue, while the queue knows. */
   enqueuedAt: string | null
+  /** When batches were committed, in their order: the first, the last, and some between. */
+  batchMarks: BatchMark[]
   actions: ConsoleAction[]
+}
+
+export interface BatchMark {
+  at: string
+  /** How many there had been by then, this one included. */
+  batches: number
+  /** What they had counted in all. */
+  counts: Record<string, number>
 }
 
 export interface RunPage {

@@ -6,6 +6,8 @@ export interface RunFilters {
   name?: string | undefined
   status?: RunStatus | undefined
   trigger?: RunTrigger | undefined
+  /** All attempts at this piece of work. */
+  queueJobId?: string | undefined
   /** Started at this instant or later; ISO 8601 in UTC. */
   from?: string | undefined
   /** Started before this instant. */
@@ -28,6 +30,7 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
     name: string(search['name'], MAX_NAME_LENGTH),
     status: RUN_STATUSES.find((status) => status === search['status']),
     trigger: RUN_TRIGGERS.find((trigger) => trigger === search['trigger']),
+    queueJobId: uuid(search['queueJobId']),
     from,
     // The server refuses a span without an instant in it.
     to: from !== undefined && to !== undefined && to <= from ? undefined : to,
@@ -45,14 +48,20 @@ export function runQuery(search: RunSearch, more: Record<string, string> = {}): 
   return text === '' ? '' : `?${text}`
 }
 
-export function hasFilters({ name, status, trigger, from, to }: RunFilters): boolean {
-  return [name, status, trigger, from, to].some((value) => value !== undefined)
+export function hasFilters(filters: RunFilters): boolean {
+  const { name, status, trigger, queueJobId, from, to } = filters
+  return [name, status, trigger, queueJobId, from, to].some((value) => value !== undefined)
 }
 
 function string(value: unknown, maxLength: number): string | undefined {
   return typeof value === 'string' && value.length <= maxLength && value.trim() !== ''
     ? value
     : undefined
+}
+
+function uuid(value: unknown): string | undefined {
+  const pattern = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i
+  return typeof value === 'string' && pattern.test(value) ? value.toLowerCase() : undefined
 }
 
 function instant(value: unknown): string | undefined {

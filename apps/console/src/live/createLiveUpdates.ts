@@ -32,6 +32,8 @@ const EVENTS_PATH = '/api/jobs/events'
 const GATHER_MS = 1_000
 /** An event stream that has not begun by then is held back by something on the way. */
 const OPEN_WITHIN_MS = 5_000
+/** More than two of the server's pings: a stream on which nothing comes for so long leads nowhere any more. */
+const SILENT_MS = 25_000
 const POLL_MS = 5_000
 /** How soon to try the event stream again while polling. */
 const RETRY_MS = 30_000
@@ -87,6 +89,13 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     })
   }
 
+  /** What was answered before the stream began, and may have changed in between. */
+  function refreshAnswered(): void {
+    void queries.invalidateQueries({
+      predicate: ({ queryKey, state }) => queryKey[0] !== SESSION_KEY[0] && state.dataUpdatedAt > 0,
+    })
+  }
+
   function gather(data: unknown): void {
     const event = readEvent(data)
     for (const id of event.ids) ids.add(id)
@@ -107,16 +116,23 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     source?.close()
     const opened = new EventSource(EVENTS_PATH)
     source = opened
+    let isFirst = true
     later('open', OPEN_WITHIN_MS, poll)
     opened.addEventListener('open', () => {
       clear('open', 'poll', 'retry')
       connection.reached()
       setMode('live')
+      hear()
       later('untold', UNTOLD_MS, askUntold)
+      // The browser says with which event it goes on when it comes back, and what it missed is told again; not so
+      // for a stream of its own.
+      if (isFirst) refreshAnswered()
+      isFirst = false
     })
     opened.addEventListener('run', ({ data }) => gather(data))
     opened.addEventListener('tick', ({ data }) => gather(data))
     opened.addEventListener('reset', refreshAll)
+    for (const kind of ['run', 'tick', 'reset', 'ping']) opened.addEventListener(kind, hear)
     opened.addEventListener('error', () => {
       // The browser comes back by itself from a dropped connection, but not from a refusal.
       if (opened.readyState === EventSource.CLOSED || mode !== 'live') poll()
@@ -126,10 +142,22 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     })
   }
 
+  function hear(): void {
+    // It says nothing of the server where that has just refused something.
+    if (connection.read().kind === 'reached') connection.reached()
+    later('silence', SILENT_MS, doubt)
+  }
+
+  /** Whether it is the stream alone that leads nowhere, or the server is gone, an answer tells. */
+  function doubt(): void {
+    listen()
+    probe()
+  }
+
   function poll(): void {
     source?.close()
     source = null
-    clear('open', 'untold')
+    clear('open', 'untold', 'silence')
     setMode('polling')
     later('poll', POLL_MS, function again() {
       if (connection.read().kind === 'reached') refetch(() => true)

@@ -14,6 +14,7 @@ export function Panel({ title, aside, children, className }: PanelProps) {
     <section
       className={className === undefined ? 'panel' : `panel ${className}`}
       aria-labelledby={id}
+      data-focus-home="heading"
     >
       <div className="panelHeader">
         <h2 id={id}>{title}</h2>

@@ -43,7 +43,11 @@ export function ScreenHeader({
         </h1>
         {lead}
       </div>
-      {children !== undefined && <div className="screenHeaderActions">{children}</div>}
+      {children !== undefined && (
+        <div className="screenHeaderActions" data-focus-home="control">
+          {children}
+        </div>
+      )}
     </header>
   )
 }

@@ -6,13 +6,16 @@ import { stateAfter, type SessionState } from './stateAfter.ts'
 export const SESSION_KEY = ['session'] as const
 export const SESSION_PATH = '/api/console/session'
 
+/** It costs the server next to nothing, so that one which has not answered by then is gone. */
+const TIMEOUT_MS = 8_000
+
 /** Asks who is there. An answer that nobody is, or somebody who may not, is no failure. */
 export function sessionQuery(api: Api) {
   return queryOptions({
     queryKey: SESSION_KEY,
     queryFn: async ({ signal, client }): Promise<SessionState> => {
       try {
-        const session = await api.get<ConsoleSession>(SESSION_PATH, signal)
+        const session = await api.get<ConsoleSession>(SESSION_PATH, signal, TIMEOUT_MS)
         api.setCsrfToken(session.csrfToken)
         return { kind: 'member', session }
       } catch (error) {

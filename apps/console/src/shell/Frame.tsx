@@ -6,6 +6,7 @@ import { Tooltip } from '../parts/Tooltip.tsx'
 import { useServices } from '../services/useServices.ts'
 import { LogoutButton } from '../session/LogoutButton.tsx'
 import { Brand } from './Brand.tsx'
+import { keepFocus } from './keepFocus.ts'
 import { LiveMark } from './LiveMark.tsx'
 import { ShortcutHelp } from './ShortcutHelp.tsx'
 import { StaleBanner } from './StaleBanner.tsx'
@@ -27,6 +28,7 @@ export function Frame({ session, children }: { session: ConsoleSession; children
   const shortcuts = useShortcuts({ onHelp: () => setHelpOpen(true) })
   useScreenPreload()
   useEffect(() => live.start(), [live])
+  useEffect(() => keepFocus(document), [])
 
   return (
     <ActionProvider>

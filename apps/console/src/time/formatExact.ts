@@ -26,6 +26,11 @@ export function formatClock(instant: string, timeZone?: string): string {
   return `${parts['hour']}:${parts['minute']}`
 }
 
+/** `04:00:07` on the viewer's wall clock. */
+export function formatSeconds(instant: string, timeZone?: string): string {
+  return wallClock(new Date(instant), timeZone).slice(11)
+}
+
 const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
 
 function wallClock(date: Date, timeZone: string | undefined): string {

@@ -26,6 +26,7 @@ const RUN: RunDetail = {
   createdAt: '2026-11-24T03:00:00.240Z',
   attempts: [],
   enqueuedAt: null,
+  batchMarks: [],
   actions: [],
 }
 
@@ -52,6 +53,21 @@ describe('runTimeline', () => {
     ])
   })
 
+  it('has its batches where the last of them was', () => {
+    const run = {
+      ...RUN,
+      cancelRequestedAt: '2026-11-24T03:00:10.000Z',
+      batchMarks: [{ at: '2026-11-24T03:00:18.000Z', batches: 4, counts: { cleaned: 40_000 } }],
+    }
+    expect(runTimeline(run).map(({ key }) => key)).toEqual([
+      'due',
+      'started',
+      'cancel',
+      'batches',
+      'ended',
+    ])
+  })
+
   it('has its end ahead while it runs', () => {
     const run = { ...RUN, status: 'running' as const, endedAt: null, durationMs: null }
     expect(steps(run).slice(2)).toEqual([
@@ -74,6 +90,36 @@ describe('runTimeline', () => {
       { key: 'ended', note: 'after 20 s, cancelled', state: 'failed' },
       { key: 'approved', note: null, state: 'done' },
     ])
+  })
+})
+
+describe('who did something to a run', () => {
+  const cancelled: RunDetail = {
+    ...RUN,
+    reason: 'For a walk',
+    cancelRequestedAt: '2026-11-24T03:00:10.000Z',
+    cancelRequestedBy: 'admin@example.com',
+    approvedAt: '2026-11-24T04:00:00.000Z',
+    approvedBy: 'owner@example.com',
+  }
+  const note = (run: RunDetail, key: string) =>
+    runTimeline(run).find((step) => step.key === key)?.note
+
+  it('stands there with the reason, which is not that of the run', () => {
+    const run = {
+      ...cancelled,
+      actions: [
+        { at: '', action: 'run', actor: 'admin@example.com', reason: 'For a walk' },
+        { at: '', action: 'cancel', actor: 'admin@example.com', reason: 'It rains' },
+        { at: '', action: 'approve', actor: 'owner@example.com', reason: 'Counted by hand' },
+      ],
+    }
+    expect(note(run, 'cancel')).toBe('by admin@example.com: It rains')
+    expect(note(run, 'approved')).toBe('by owner@example.com: Counted by hand')
+  })
+
+  it('stands there alone where no reason was kept', () => {
+    expect(note(cancelled, 'cancel')).toBe('by admin@example.com')
   })
 })
 

@@ -138,14 +138,15 @@ interface RawTransaction {
 }
 
 async function commitBatch(
-  { prisma, run, workerId }: ExecuteOptions,
+  { prisma, run, workerId, now }: ExecuteOptions,
   work: (tx: unknown) => Promise<Counts>,
 ): Promise<Counts> {
   let counts: Counts = {}
   await prisma.$transaction(async (tx: RawTransaction) => {
     counts = await work(tx)
     const added = JSON.stringify(countBatch(counts))
-    const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added)
+    const at = String(now().getTime())
+    const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added, at)
     if (owned.length > 0) return
     throw new JobError(
       'run_lost',

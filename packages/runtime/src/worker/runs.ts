@@ -145,12 +145,33 @@ export async function keepProgress(
   )
 }
 
-/** For the transaction of a batch: adds its counts to its run. It takes no more than values and a text. */
+/** So many marks are kept at most, and at least half as many once there were, beside that of the first batch. */
+const BATCH_MARKS = 16
+
+/**
+ * For the transaction of a batch: adds its counts to its run, and marks when that was, in milliseconds since 1970.
+ * A mark holds all that was counted by then, so that dropping the ones between makes none of the others wrong:
+ * every second one goes when there are too many. It takes no more than values and texts.
+ */
 export const ADD_COUNTS_SQL = `
-  update "JobRun"
-  set "details" = coalesce("details", '{}') || (
-    select jsonb_object_agg(key, coalesce(("JobRun"."details" ->> key)::numeric, 0) + value::numeric)
-    from jsonb_each_text($3::jsonb)
+  update "JobRun" run
+  set ("details", "batchMarks") = (
+    select counted.details, case when ($3::jsonb ->> 'batches')::int = 0 then run."batchMarks" else coalesce(
+      (select jsonb_agg(mark order by (mark ->> 'batches')::int)
+       from jsonb_array_elements(run."batchMarks") mark
+       where (mark ->> 'batches')::int = 1 or (mark ->> 'batches')::int % spread.stride = 0),
+      '[]'
+    ) || jsonb_build_array(jsonb_build_object('at', $4::bigint) || counted.details) end
+    from (
+      select coalesce(run."details", '{}') || (
+        select jsonb_object_agg(key, coalesce((run."details" ->> key)::numeric, 0) + value::numeric)
+        from jsonb_each_text($3::jsonb)
+      ) as details
+    ) counted, lateral (
+      -- The least power of two by which there are not too many. Once, and not for each mark.
+      select power(2, ceil(log(2, greatest(
+        (counted.details ->> 'batches')::numeric / ${BATCH_MARKS}, 1))))::int as stride offset 0
+    ) spread
   )
   where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
   returning "id"`

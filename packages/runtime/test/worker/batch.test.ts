@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
+import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/contract/index.ts'
 import { runOnce } from '../../src/worker/index.ts'
@@ -23,9 +23,9 @@ afterAll(() => runtime.close())
 
 beforeEach(() => runtime.rows('truncate "Effect", "JobRun"'))
 
-function run(handler: BatchHandler) {
+function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime
-  return runOnce({ databaseUrl: url, prisma, job: fill, handler, log })
+  return runOnce({ databaseUrl: url, prisma, job: fill, handler, log, ...(now && { now }) })
 }
 
 const insert = (tx: TransactionOf<PrismaClient>, n: number) =>
@@ -84,3 +84,82 @@ describe('ctx.batch', () => {
     expect(seen.size).toBeGreaterThan(10)
   })
 })
+
+describe('the marks of batches', () => {
+  const clock = fakeClock('2026-11-24T03:00:00.000Z')
+
+  /** So many batches of ten rows, a second each. */
+  const steadily = (batches: number) =>
+    run(async ({ batch }) => {
+      for (let n = 0; n < batches; n++) {
+        clock.advance(1_000)
+        await batch(async () => ({ cleaned: 10 }))
+      }
+    }, clock.now)
+
+  async function marks() {
+    const [row] = await runtime.rows<{ startedAt: Date; batchMarks: Mark[] | null }>(
+      'select "startedAt", "batchMarks" from "JobRun"',
+    )
+    const { startedAt, batchMarks } = row!
+    return batchMarks?.map(({ at, ...counts }) => ({ ms: at - startedAt.getTime(), ...counts }))
+  }
+
+  it('say when each was counted, and what had been by then', async () => {
+    await steadily(3)
+    expect(await marks()).toEqual([
+      { ms: 1_000, batches: 1, cleaned: 10 },
+      { ms: 2_000, batches: 2, cleaned: 20 },
+      { ms: 3_000, batches: 3, cleaned: 30 },
+    ])
+  })
+
+  it.each([
+    { batches: 16, kept: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16] },
+    { batches: 17, kept: [1, 2, 4, 6, 8, 10, 12, 14, 16, 17] },
+    { batches: 100, kept: [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100] },
+    {
+      batches: 257,
+      kept: [1, 32, 64, 96, 128, 160, 192, 224, 256, 257],
+    },
+  ])('are thinned, and those that stay are exact: $batches', async ({ batches, kept }) => {
+    await steadily(batches)
+    expect(await marks()).toEqual(
+      kept.map((nth) => ({ ms: 1_000 * nth, batches: nth, cleaned: 10 * nth })),
+    )
+  })
+
+  it('are never many', async () => {
+    let most = 0
+    await run(async ({ batch }) => {
+      for (let n = 0; n < 130; n++) {
+        await batch(async () => ({ cleaned: 1 }))
+        most = Math.max(most, (await marks())!.length)
+      }
+    }, clock.now)
+    expect(most).toBe(17)
+  })
+
+  it('are none of a batch that changed nothing or was rolled back, nor of a run without batches', async () => {
+    await run(async ({ batch }) => {
+      await batch(async () => ({ cleaned: 0 }))
+      clock.advance(1_000)
+      await batch(async () => ({ cleaned: 5 }))
+      clock.advance(1_000)
+      await batch(async () => ({ cleaned: 0 }))
+      await batch(async () => {
+        throw new Error('no luck')
+      })
+    }, clock.now)
+    expect(await marks()).toEqual([{ ms: 1_000, batches: 1, cleaned: 5 }])
+    await runtime.rows('truncate "JobRun"')
+    await run(async () => ({ cleaned: 1 }))
+    expect(await marks()).toBeUndefined()
+  })
+})
+
+interface Mark {
+  at: number
+  batches: number
+  cleaned: number
+}

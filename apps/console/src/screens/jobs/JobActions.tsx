@@ -6,7 +6,12 @@ export function JobActions({ job }: { job: ConsoleJob }) {
   const act = useAction()
   const { name, schedule, paused } = job
   return (
-    <div className="jobActions" role="group" aria-label={`Actions for ${name}`}>
+    <div
+      className="jobActions"
+      role="group"
+      aria-label={`Actions for ${name}`}
+      data-focus-home="control"
+    >
       <button
         type="button"
         className="button isSmall"

@@ -7,6 +7,8 @@ import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
+import { formatShort } from '../../time/formatExact.ts'
+import { bySeverity } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
@@ -27,7 +29,7 @@ export function AttentionList({ attention }: { attention: readonly ConsoleAttent
   }
   return (
     <ul className="attention">
-      {attention.map((item) => (
+      {attention.toSorted(bySeverity).map((item) => (
         <li key={keyOf(item)} className={`attentionItem is-${item.kind}`}>
           <span className="badge">{LABELS[item.kind]}</span>
           <div className="attentionText">
@@ -107,7 +109,8 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             , more than its guard allows, <Moment at={item.since} />
           </p>
           <p className="muted">
-            Can be approved until <Moment at={item.approvableUntil} />
+            Can be approved until{' '}
+            <Moment at={item.approvableUntil}>{formatShort(item.approvableUntil)}</Moment>
           </p>
         </>
       )
@@ -121,7 +124,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             </strong>
           </p>
           <p className="muted">
-            The latest <Moment at={item.since} />
+            {item.count === 1 ? 'Given up' : 'The first of them'} <Moment at={item.since} />
           </p>
         </>
       )

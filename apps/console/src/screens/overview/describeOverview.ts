@@ -11,10 +11,15 @@ export function describeOverview(
   { attention, jobs }: Pick<ConsoleOverview, 'attention' | 'jobs'>,
   now: number,
 ): OverviewSentence {
-  const [first, ...others] = attention.toSorted((a, b) => weight(a) - weight(b))
+  const [first, ...others] = attention.toSorted(bySeverity)
   if (first === undefined) return { tone: 'good', text: whenAllIsWell(jobs) }
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
   return { tone: weight(first) < WARN_FROM ? 'bad' : 'warn', text: sayFirst(first, now) + more }
+}
+
+/** The worst first; what is as bad stays in its order. */
+export function bySeverity(a: ConsoleAttention, b: ConsoleAttention): number {
+  return weight(a) - weight(b)
 }
 
 /** Bad below, a warning from here on. */

@@ -14,14 +14,18 @@ export function RunActions({ run }: { run: RunDetail }) {
   )
   const { id, name } = run
   if (run.status === 'running') {
+    const isStopping = run.cancelRequestedAt !== null
     return (
       <button
         type="button"
         className="button isDangerous"
-        disabled={run.cancelRequestedAt !== null}
-        onClick={() => act({ kind: 'cancel', name, runId: id })}
+        // A disabled one would lose the focus, from which one goes on when the run has ended.
+        {...(isStopping && { 'aria-disabled': true })}
+        onClick={() => {
+          if (!isStopping) act({ kind: 'cancel', name, runId: id })
+        }}
       >
-        {run.cancelRequestedAt === null ? 'Cancel' : 'Stopping…'}
+        {isStopping ? 'Stopping…' : 'Cancel'}
       </button>
     )
   }

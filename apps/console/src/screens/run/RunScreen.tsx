@@ -58,7 +58,7 @@ export function RunScreen(): ReactNode {
               <Panel title="Timeline">
                 <Timeline run={data} />
               </Panel>
-              <Panel title="Attempts at this work">
+              <Panel title="Attempts at this work" aside={<AllAttempts run={data} />}>
                 <Attempts run={data} />
               </Panel>
               <Panel title="What people did">
@@ -77,6 +77,16 @@ export function RunScreen(): ReactNode {
         )}
       </QueryView>
     </>
+  )
+}
+
+/** Where each stands with what it counted, and why it failed. */
+function AllAttempts({ run: { queueJobId } }: { run: RunDetail }) {
+  if (queueJobId === null) return null
+  return (
+    <Link to="/runs" search={{ queueJobId }}>
+      All attempts of this work
+    </Link>
   )
 }
 
@@ -171,7 +181,18 @@ function Facts({ run }: { run: RunDetail }) {
         <dd>
           <Link to="/jobs/$name" params={{ name: run.name }}>
             {run.name}
-          </Link>
+          </Link>{' '}
+          <span className="muted">
+            (
+            <Link to="/runs" search={{ name: run.name }}>
+              its runs
+            </Link>
+            ,{' '}
+            <Link to="/runs" search={{ name: run.name, status: 'failed' }}>
+              its failures
+            </Link>
+            )
+          </span>
         </dd>
       </div>
       <div>

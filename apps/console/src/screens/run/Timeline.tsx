@@ -1,13 +1,15 @@
 import type { RunDetail } from '../../api/run.ts'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
-import { formatExact } from '../../time/formatExact.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { formatExact, formatSeconds } from '../../time/formatExact.ts'
+import type { BatchSpan } from './batchSpans.ts'
 import { runTimeline } from './runTimeline.ts'
 
 export function Timeline({ run }: { run: RunDetail }) {
   return (
     <ol className="timeline">
-      {runTimeline(run).map(({ key, label, at, note, state }) => (
+      {runTimeline(run).map(({ key, label, at, note, state, batches = [] }) => (
         <li key={key} className={`timelineStep is-${state}`}>
           <span className="timelineLabel">{label}</span>
           <span className="timelineTime">
@@ -21,6 +23,22 @@ export function Timeline({ run }: { run: RunDetail }) {
           {key === 'ended' && state === 'ahead' && run.progress !== null && (
             <ProgressBar progress={run.progress} label="Progress" />
           )}
+          {batches.length > 0 && <Batches spans={batches} />}
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+function Batches({ spans }: { spans: readonly BatchSpan[] }) {
+  return (
+    <ol className="batches" aria-label="Batches">
+      {spans.map(({ label, at, counted, tookMs }) => (
+        <li key={label}>
+          <Moment at={at}>{formatSeconds(at)}</Moment>
+          <span>{label}</span>
+          <span className="isWrapped">{counted}</span>
+          <span className="muted">in {formatDuration(tookMs)}</span>
         </li>
       ))}
     </ol>

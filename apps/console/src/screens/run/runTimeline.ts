@@ -1,4 +1,5 @@
 import type { RunDetail } from '../../api/run.ts'
+import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 
@@ -9,6 +10,8 @@ export interface TimelineStep {
   at: string | null
   note: string | null
   state: 'done' | 'now' | 'failed' | 'ahead'
+  /** When what was counted, where that is known. */
+  batches?: BatchSpan[]
 }
 
 /** What happened to a run, in order. Lateness stands at the step that came late. */
@@ -34,10 +37,18 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
   if (batches !== undefined) {
     const label = batches === 1 ? '1 batch' : `${batches.toLocaleString('en')} batches`
     const state = run.status === 'running' ? 'now' : 'done'
-    steps.push({ key: 'batches', label, at: null, note: perBatch(run, batches), state })
+    steps.push({
+      key: 'batches',
+      label,
+      // They are past once the last one is.
+      at: run.batchMarks.at(-1)?.at ?? null,
+      note: perBatch(run, batches),
+      state,
+      batches: batchSpans(run),
+    })
   }
   if (run.cancelRequestedAt !== null) {
-    const note = run.cancelRequestedBy === null ? null : `by ${run.cancelRequestedBy}`
+    const note = run.cancelRequestedBy === null ? null : by(run.cancelRequestedBy, 'cancel', run)
     steps.push({
       key: 'cancel',
       label: 'Asked to stop',
@@ -48,7 +59,7 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
   }
   steps.push(end(run, error?.code ?? null))
   if (run.approvedAt !== null) {
-    const note = run.approvedBy === null ? null : `by ${run.approvedBy}`
+    const note = run.approvedBy === null ? null : by(run.approvedBy, 'approve', run)
     steps.push({ key: 'approved', label: 'Approved', at: run.approvedAt, note, state: 'done' })
   }
   return steps.toSorted(byInstant)
@@ -60,6 +71,12 @@ export function latenessMs(
 ): number | null {
   const since = run.scheduledFor ?? run.enqueuedAt ?? null
   return since === null ? null : Date.parse(run.startedAt) - Date.parse(since)
+}
+
+/** Who, and why: a run has one reason of its own, and what was done to it later has others. */
+function by(actor: string, kind: string, { actions }: RunDetail): string {
+  const reason = actions.find(({ action }) => action === kind)?.reason ?? ''
+  return reason === '' ? `by ${actor}` : `by ${actor}: ${reason}`
 }
 
 function end(run: RunDetail, code: string | null): TimelineStep {

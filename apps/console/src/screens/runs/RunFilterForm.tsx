@@ -100,6 +100,22 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
           />
         )}
       </Field>
+      {filters.queueJobId !== undefined && (
+        <div className="field">
+          <span className="fieldLabel">Work</span>
+          <span className="filterChip">
+            <code title={filters.queueJobId}>{filters.queueJobId.slice(-12)}</code>
+            <button
+              type="button"
+              className="iconButton"
+              aria-label="Of any work"
+              onClick={() => change({ queueJobId: undefined })}
+            >
+              ✕
+            </button>
+          </span>
+        </div>
+      )}
       <div className="filterButtons" role="group" aria-label="Started within the last">
         {SPANS.map(({ label, ms }) => (
           <button

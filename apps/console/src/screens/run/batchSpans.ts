@@ -1,0 +1,41 @@
+import { inWords } from '../../api/readRunDetails.ts'
+import type { RunDetail } from '../../api/run.ts'
+
+/** One batch, or several in a row of which only the last one's instant is known. */
+export interface BatchSpan {
+  label: string
+  /** When the last of them was committed. */
+  at: string
+  /** What they counted: `2,000 cleaned`. */
+  counted: string
+  tookMs: number
+}
+
+/** From the marks of a run, which tell what had been counted by then: what was counted from one to the next. */
+export function batchSpans({
+  startedAt,
+  batchMarks,
+}: Pick<RunDetail, 'startedAt' | 'batchMarks'>): BatchSpan[] {
+  let before = { at: startedAt, batches: 0, counts: {} as Record<string, number> }
+  return batchMarks.map((mark) => {
+    const { at, batches, counts } = before
+    before = mark
+    return {
+      label:
+        mark.batches === batches + 1
+          ? `Batch ${count(mark.batches)}`
+          : `Batches ${count(batches + 1)} to ${count(mark.batches)}`,
+      at: mark.at,
+      counted: Object.entries(mark.counts)
+        .map(([name, value]) => ({ name, added: value - (counts[name] ?? 0) }))
+        .filter(({ added }) => added !== 0)
+        .map(({ name, added }) => `${count(added)} ${inWords(name).toLowerCase()}`)
+        .join(', '),
+      tookMs: Date.parse(mark.at) - Date.parse(at),
+    }
+  })
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en')
+}

@@ -1,0 +1,170 @@
+import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { DUE, STEPS } from './createTestJobs.ts'
+import { findBarriers } from './findBarriers.ts'
+import { expectSeen } from './expectSeen.ts'
+import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
+import { openViewer } from './openViewer.ts'
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+
+let browser: Browser
+let stack: ConsoleStack
+
+beforeAll(async () => {
+  ;[browser, stack] = await Promise.all([openBrowser(), openConsoleStack({ hasUntended: true })])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await stack?.close()
+})
+
+beforeEach(async () => {
+  await stack.prisma.jobRun.deleteMany()
+  await stack.prisma.jobSchedule.deleteMany({ where: { name: stack.untended.name } })
+  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+})
+
+describe('the overview says what needs somebody', () => {
+  it('a run that takes far longer than usual, until it has ended', async () => {
+    await makeHistory('walkSteps', 2_000)
+    await stack.enqueue('walkSteps')
+    const { id } = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
+    )
+    const startedAt = new Date(Date.now() - 20 * MINUTE_MS)
+    await stack.prisma.jobRun.update({ where: { id }, data: { startedAt } })
+
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, 'walkSteps has been running for 20 min').waitFor()
+    const item = needs(page, 'Overrunning')
+    await item.getByText('walkSteps has been running for 20 min').waitFor()
+    await item.getByText('Usually it takes 2 s.').waitFor()
+    await item.getByRole('button', { name: 'Cancel: walkSteps' }).waitFor()
+    const link = item.getByRole('link', { name: 'Look: run of walkSteps' })
+    expect(await link.getAttribute('href')).toBe(`/console/runs/${id}`)
+
+    stack.steps.open(STEPS)
+    await sentence(page, 'All 7 jobs on time').waitFor()
+    await expectSeen(page.getByText('Nothing needs you'))
+  })
+
+  it('a run that its guard has blocked, with the number at stake', async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, 'All 7 jobs on time').waitFor()
+    await stack.enqueue('pruneRows')
+    // It is given up as well, so that there are two things to decide.
+    await sentence(page, 'pruneRows waits for an approval, and one other thing').waitFor()
+    const item = needs(page, 'Blocked')
+    await item
+      .getByText(`pruneRows wanted to change ${DUE.toLocaleString('en')} rows, more than`)
+      .waitFor()
+    await item.getByText(/^Can be approved until \w{3} \d\d \w{3}, \d\d:\d\d$/).waitFor()
+    await expectSeen(item.getByRole('button', { name: 'Approve: pruneRows' }))
+    // In the order of the sentence.
+    expect(await page.locator('.attentionItem .badge').allTextContents()).toEqual([
+      'Blocked',
+      'Dead letters',
+    ])
+  })
+
+  it('a schedule whose tick nobody has decided', async () => {
+    const { name, schedule } = stack.untended
+    const at = new Date(Date.now() - 3 * DAY_MS)
+    await stack.prisma.jobSchedule.create({
+      data: { name, cron: schedule!.cron, timeZone: schedule!.timeZone, cursor: at },
+    })
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, /^ringBells is [23] d .*late$/).waitFor()
+    const item = needs(page, 'Late')
+    await item.getByText(/ringBells should have been decided [23] d/).waitFor()
+    await item.getByRole('button', { name: 'Run now: ringBells' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    const card = page.getByRole('article', { name: 'ringBells' })
+    await card.getByText(/^[23] d .*late$/).waitFor()
+
+    // Somebody who knows it has come.
+    await stack.prisma.jobSchedule.update({ where: { name }, data: { cursor: new Date() } })
+    await page.goto('/console/')
+    await expectSeen(sentence(page, 'All 7 jobs on time'))
+  })
+})
+
+describe('the ticks to come of a schedule whose clocks change', () => {
+  it('mark the one that comes late because its hour does not come', async () => {
+    await atTime('2027-03-20T12:00:00Z', async () => {
+      await using viewer = await openViewer(browser, stack, {
+        role: 'admin',
+        path: '/jobs/ringBells',
+      })
+      const day = upcomingDay(viewer.page, 'Sun 28 Mar')
+      await day.getByText('Clock change').waitFor()
+      await day.getByText('+01:00 → +02:00').waitFor()
+      expect(await day.getByRole('time').allTextContents()).toEqual(['03:00↷'])
+      const before = upcomingDay(viewer.page, 'Sat 27 Mar')
+      expect(await before.getByRole('time').allTextContents()).toEqual(['02:00', '02:30'])
+      expect(await viewer.page.getByText('Clock change').count()).toBe(1)
+    })
+  })
+
+  it('mark those whose hour comes twice', async () => {
+    await atTime('2027-10-20T12:00:00Z', async () => {
+      await using viewer = await openViewer(browser, stack, {
+        role: 'admin',
+        path: '/jobs/ringBells',
+      })
+      const day = upcomingDay(viewer.page, 'Sun 31 Oct')
+      await day.getByText('Clock change').waitFor()
+      const ticks = await day.getByRole('time').allTextContents()
+      expect(ticks).toEqual(['02:00↻', '02:30↻'])
+    })
+  })
+})
+
+/** By the clock of the server, and with a session that began then. */
+async function atTime(instant: string, work: () => Promise<void>): Promise<void> {
+  stack.setLead(Date.parse(instant) - Date.now())
+  try {
+    await work()
+  } finally {
+    stack.setLead(0)
+  }
+}
+
+/** Successes of a length that there is something to compare with. */
+async function makeHistory(name: string, durationMs: number): Promise<void> {
+  const data = Array.from({ length: 20 }, (_, index) => {
+    const startedAt = new Date(Date.now() - (index + 2) * 60 * MINUTE_MS)
+    const endedAt = new Date(startedAt.getTime() + durationMs)
+    const workerId = 'worker-of-yesterday'
+    const run = { name, trigger: 'queue' as const, status: 'success' as const, workerId }
+    return { id: randomUUID(), ...run, startedAt, endedAt }
+  })
+  await stack.prisma.jobRun.createMany({ data })
+}
+
+function sentence(page: Page, text: string | RegExp) {
+  return page.locator('.sentence').getByText(text)
+}
+
+function needs(page: Page, badge: string) {
+  return page
+    .getByRole('region', { name: 'Needs attention' })
+    .getByRole('listitem')
+    .filter({ has: page.getByText(badge, { exact: true }) })
+}
+
+function upcomingDay(page: Page, date: string) {
+  return page
+    .getByRole('region', { name: 'Ticks of the next 30 days' })
+    .getByRole('listitem')
+    .filter({ hasText: date })
+}
