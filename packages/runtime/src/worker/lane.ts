@@ -56,6 +56,7 @@ export function createLane(options: LaneOptions): Lane {
   let hasBacklog = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
+  let leaving: NodeJS.Immediate | undefined
 
   function pump(): void {
     while (!stopped && woken && underWay.size < maxClaims && running + claimed < concurrency) {
@@ -181,7 +182,11 @@ export function createLane(options: LaneOptions): Lane {
     running++
     void execute(one).finally(() => {
       running--
-      pump()
+      // Runs that were settled together leave room together: for one claim, not for many small ones.
+      leaving ??= setImmediate(() => {
+        leaving = undefined
+        pump()
+      })
     })
   }
 
