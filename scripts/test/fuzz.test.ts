@@ -36,7 +36,9 @@ describe('the fuzzer in its short form', () => {
       [...statuses.keys()].some((status) => status.startsWith('2'))
     const unserved = [...result.routes].filter((entry) => !hasServed(entry)).map(([id]) => id)
     // Which requests meet a thing in the right state depends on which of a round is served first.
-    expect(unserved.filter((operation) => operation !== 'elsewhere').length).toBeLessThan(3)
+    // Without a worker, the jobs' health is never well.
+    const expected = new Set(['elsewhere', 'GET /health/jobs'])
+    expect(unserved.filter((operation) => !expected.has(operation)).length).toBeLessThan(3)
     expect([...result.callers.keys()].toSorted()).toEqual(CALLERS.toSorted())
     expect(renderFuzzReport([result])).toContain('No findings.')
   }, 120_000)

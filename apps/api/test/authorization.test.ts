@@ -113,8 +113,6 @@ const ROWS: Record<string, Row> = {
   // Nothing that anybody knows: who opens the page is asked to log in.
   'GET /console': anyone(200),
   'GET /console/*': anyone(200, { url: '/console/jobs' }),
-  'GET /console/index.html': anyone(200),
-  'GET /console/assets/main.js': anyone(200),
   'GET /docs': anyone(200),
   'GET /docs/json': anyone(200),
   'GET /docs/yaml': anyone(200),

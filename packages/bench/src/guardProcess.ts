@@ -3,8 +3,12 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { acquireEmbeddedPostgres } from '@roundsman/db'
 import type { GuardMessage } from './guard.ts'
+
+const PATIENCE_MS = 10_000
+const POLL_MS = 50
 
 const processes = new Set<number>()
 const servers = new Set<string>()
@@ -21,22 +25,35 @@ createInterface({ input: process.stdin })
   .once('close', () => void cleanUp().finally(() => process.exit(0)))
 
 async function cleanUp(): Promise<void> {
-  for (const pid of processes) {
-    try {
-      process.kill(pid, 'SIGTERM')
-    } catch {
-      // It has ended in the meantime.
-    }
-  }
+  await endProcesses()
   for (const dataDir of servers) if (existsSync(dataDir)) await removeServer(dataDir)
   for (const folder of folders) await remove(folder)
+}
+
+/** Before their folders are removed: Redis does not end while it cannot save. */
+async function endProcesses(): Promise<void> {
+  for (const pid of processes) signal(pid, 'SIGTERM')
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
+    if (![...processes].some((pid) => signal(pid, 0))) return
+    await pause(POLL_MS)
+  }
+  for (const pid of processes) signal(pid, 'SIGKILL')
+}
+
+/** Whether there was somebody to get it. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch {
+    return false
+  }
 }
 
 /** Whoever holds it last stops it. */
 async function removeServer(dataDir: string): Promise<void> {
   const server = await acquireEmbeddedPostgres({ dataDir })
   await server.release()
-  if (dirname(server.directory) !== dataDir) await remove(server.directory)
+  if (dirname(server.directory) !== dataDir) await remove(dirname(server.directory))
   await remove(dataDir)
 }
 

@@ -69,7 +69,8 @@ export async function openServer(): Promise<Server> {
       async close() {
         await postgres.release()
         if (dirname(postgres.directory) !== dataDir) {
-          await rm(postgres.directory, { recursive: true, force: true, maxRetries: 5 })
+          // Where PostgreSQL could not enter ours, it has a folder of its own.
+          await rm(dirname(postgres.directory), { recursive: true, force: true, maxRetries: 5 })
         }
         await remove()
       },

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
@@ -27,6 +27,18 @@ async function findPostmaster(): Promise<number> {
   const server = (await readdir(folder)).find((name) => name.startsWith('roundsman-bench-'))
   const pidFile = join(folder, server ?? '', 'postgres/data/postmaster.pid')
   return Number((await readFile(pidFile, 'utf8')).split('\n')[0])
+}
+
+/** Those whose working directory is below the folder, Redis among them where there is one. */
+async function listProcesses(below: string): Promise<number[]> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const directory = await readlink(`/proc/${pid}/cwd`).catch(() => '')
+      return directory.startsWith(below) ? [Number(pid)] : []
+    }),
+  )
+  return found.flat()
 }
 
 /** One that nobody has asked about since it ended, a zombie, has ended. */
@@ -69,9 +81,10 @@ describe('pnpm bench', () => {
     const run = bench('throughput')
     await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
     const postmaster = await findPostmaster()
-    await run.kill('SIGKILL')
+    const started = await listProcesses(folder)
+    expect(await run.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
     await waitFor(async () => (await readdir(folder)).length === 0, { timeoutMs: 60_000 })
-    expect(await isRunning(postmaster)).toBe(false)
+    for (const pid of [postmaster, ...started]) expect(await isRunning(pid)).toBe(false)
   }, 160_000)
 
   it('says what it knows when it is asked for something else', async () => {

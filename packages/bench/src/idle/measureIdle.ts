@@ -57,8 +57,8 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
       const sum = (which: typeof statements) =>
         which.reduce((total, { count }) => total + count, 0) / seconds
       rounds.push({
-        queriesPerSecond: sum(statements.filter((one) => !isOfQueue(one.text))),
-        queueQueriesPerSecond: sum(statements.filter((one) => isOfQueue(one.text))),
+        queriesPerSecond: sum(statements.filter((each) => !isOfQueue(each.text))),
+        queueQueriesPerSecond: sum(statements.filter((each) => isOfQueue(each.text))),
         cpuPercent: (((after?.cpuSeconds ?? NaN) - (before?.cpuSeconds ?? NaN)) / seconds) * 100,
         residentMb,
         statements,
@@ -73,9 +73,9 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
   return { seconds, rounds }
 }
 
-/** What names pg-boss's tables and none of ours. */
+/** What names none of our tables, and pg-boss's or those that tell how well they are vacuumed. */
 function isOfQueue(statement: string): boolean {
-  return /\bpgboss\./.test(statement) && !/"Job[A-Z]/.test(statement)
+  return /\bpgboss\b|\bpg_|autovacuum/.test(statement) && !/"Job[A-Z]/.test(statement)
 }
 
 /** Statements of the worker, whoever of it sent them: the engine, Prisma, or pg-boss. */

@@ -22,14 +22,15 @@ export interface ThroughputFigures {
 const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]> = {
   roundsman: [roundsman(1_000), roundsman(500), roundsman(2_000)],
   pgBoss: [
-    pgBoss(500, 2),
-    pgBoss(1_000, 2),
     pgBoss(500, 3),
+    pgBoss(1_000, 2),
     pgBoss(1_000, 3),
     pgBoss(2_000, 2),
+    pgBoss(2_000, 3),
+    pgBoss(5_000, 2),
     {
       engine: 'pgBoss',
-      settings: { batchSize: 500, localConcurrency: 2, perJobResults: true, notify: false },
+      settings: { batchSize: 2_000, localConcurrency: 2, perJobResults: true, notify: false },
     },
   ],
   graphileWorker: [graphileWorker(10), graphileWorker(25), graphileWorker(50)],
