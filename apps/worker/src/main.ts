@@ -162,7 +162,7 @@ async function runJobs(
     ...(tracing && { onConnect: tracing.traceDatabase }),
   })
   const renderer = createInvoiceRenderer()
-  const opened = openMailer(env)
+  const opened = await openMailer(env)
   const mailer = opened && countEmails(opened, metrics.registry)
   const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
   const jobNames = env.jobs.map(({ name }) => name)

@@ -142,7 +142,7 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
     stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
   })
   const renderer = createInvoiceRenderer()
-  const mailer = openMailer(env)
+  const mailer = await openMailer(env)
   try {
     const handlers = createHandlers({ env, prisma, renderer, mailer })
     return await runOnce({

@@ -1,11 +1,13 @@
-import { createMailer, type Mailer } from './createMailer.ts'
+import type { Mailer } from './createMailer.ts'
 import type { Mailbox } from './parseMailbox.ts'
 
-/** Null when no server is named. */
-export function openMailer(env: {
+/** Null when no server is named; then what sends mail is not loaded either. */
+export async function openMailer(env: {
   SMTP_URL?: string | undefined
   MAIL_FROM: Mailbox
-}): Mailer | null {
+}): Promise<Mailer | null> {
   const { SMTP_URL: smtpUrl, MAIL_FROM: from } = env
-  return smtpUrl === undefined ? null : createMailer({ smtpUrl, from })
+  if (smtpUrl === undefined) return null
+  const { createMailer } = await import('./createMailer.ts')
+  return createMailer({ smtpUrl, from })
 }

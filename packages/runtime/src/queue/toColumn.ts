@@ -5,9 +5,20 @@ type Value = string | number | boolean | Date | null
  * of that kind, and many are empty: unnest fills up with nulls what is missing.
  */
 export function toColumn(values: readonly Value[]): string | readonly Value[] {
-  if (values.every((value) => value === null)) return '{}'
-  const texts = values.map((value) => (value instanceof Date ? value.toISOString() : value))
+  const [first = null] = values
+  if (values.every((value) => value === first)) {
+    if (first === null) return '{}'
+    const text = toText(first)
+    return ALL_PLAIN.test(String(text))
+      ? `{${text}${`,${text}`.repeat(values.length - 1)}}`
+      : values
+  }
+  const texts = values.map(toText)
   return ALL_PLAIN.test(texts.join(';')) ? `{${texts.join(',')}}` : values
+}
+
+function toText(value: Value): Exclude<Value, Date> {
+  return value instanceof Date ? value.toISOString() : value
 }
 
 /**

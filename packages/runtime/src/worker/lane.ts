@@ -36,7 +36,7 @@ export interface LaneOptions {
   execute: (claim: Claim) => Promise<void>
 }
 
-const MAX_CLAIM = 500
+const MAX_CLAIM = 1_000
 /** At once, while there is more than one claim can take. */
 const MAX_CLAIMS = 2
 const RETRY_MAX_MS = 5_000

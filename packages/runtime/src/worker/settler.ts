@@ -25,7 +25,7 @@ interface Waiting {
   resolve: (outcome: SettleOutcome) => void
 }
 
-const MAX_GROUP = 500
+const MAX_GROUP = 1_000
 /** At once, while there are more runs than one group can take. */
 const MAX_GROUPS = 2
 const RETRY_MAX_MS = 5_000

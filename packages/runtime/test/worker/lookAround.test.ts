@@ -46,13 +46,13 @@ describe('lookAround', () => {
   })
 
   it('finds the runs of workers that are gone, and not its own', async () => {
-    const [lost] = await runtime.rows<{ id: string }>(
+    const [lost] = await runtime.rows<{ id: string; startedAt: Date }>(
       `insert into "JobRun" ("id", "name", "trigger", "attempt", "workerId")
        values (gen_random_uuid(), 'now', 'queue', 2, 'gone'), (gen_random_uuid(), 'now', 'queue', 1, 'w1')
-       returning "id"`,
+       returning "id", "startedAt"`,
     )
     expect((await look()).lost).toEqual([
-      { id: lost?.id, name: 'now', attempt: 2, queueJobId: null, workerId: 'gone' },
+      { ...lost, name: 'now', attempt: 2, queueJobId: null, workerId: 'gone', dryRun: false },
     ])
   })
 

@@ -21,6 +21,9 @@ export interface PoolState {
 
 export { Counter, Gauge, Histogram, type Registry }
 
+/** The process is woken as often, also when it is idle; at the default, 10 ms, that is most of what it does then. */
+const LAG_PRECISION_MS = 100
+
 /**
  * The metrics of one process, in a registry of its own: those of Node itself (event loop, heap, garbage
  * collection), of the process, which build it is, and its pools. More is added where it is known.
@@ -28,7 +31,10 @@ export { Counter, Gauge, Histogram, type Registry }
 export function createMetrics({ app, version }: { app: string; version: string }): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ app })
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopMonitoringPrecision: LAG_PRECISION_MS,
+  })
   new Gauge({
     name: 'roundsman_build_info',
     help: 'Always 1; its labels say which build this is.',
