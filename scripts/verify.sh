@@ -55,6 +55,8 @@ check_health() {
   expect_status 'health: the process is live' 200
   request GET /health/ready
   expect_status 'health: the API is ready' 200
+  request GET /health/jobs
+  expect_status 'health: a worker lives, and no job is late' 200
   request GET /docs
   expect_status 'docs: GET /docs' 200
 }
