@@ -18,7 +18,7 @@ export type Judge = (judged: Judged) => string[]
 const PROBLEM = 'application/problem+json'
 
 /** What may come back from where there is nothing: before a route is found, a request may be refused already. */
-const WITHOUT_ROUTE: ReadonlySet<number> = new Set([400, 403, 404, 413, 414, 415, 417])
+const WITHOUT_ROUTE: ReadonlySet<number> = new Set([400, 403, 404, 413, 414, 415, 417, 431])
 /** Where something came from that is nobody's business. */
 const INTERNALS = /node_modules|\bat \S+ \(|prisma|pgboss|\bSQL\b/i
 

@@ -26,6 +26,8 @@ export const latency = defineScenario<LatencyFigures>({
         unit: 'ms',
         measured: p50.median,
         spread: p50,
+        obstacle:
+          'a claim is a transaction: work is taken and its run committed, with four statements one after the other, before the handler is called',
       },
       {
         what: 'enqueue to handler on an idle worker, p99',
