@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createSession, type Session } from '../../src/queue/session.ts'
+import { createAbort } from '../../src/worker/createAbort.ts'
+import { createCancellations } from '../../src/worker/createCancellations.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+let runtime: TestRuntime
+let session: Session
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+  const { url, database, log } = runtime
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+})
+
+afterAll(async () => {
+  await session.stop()
+  await runtime.close()
+})
+
+const open = () => createCancellations({ database: runtime.database, session, workerId: 'w1' })
+
+it('aborts all runs, also one that is handed on only then, and none that has ended', () => {
+  const cancellations = open()
+  const [ended, running, late] = [createAbort(), createAbort(), createAbort()]
+  cancellations.watch('ended', ended)
+  cancellations.watch('running', running)
+  cancellations.forget('ended')
+
+  cancellations.abortAll('shutting down')
+  cancellations.watch('late', late)
+  expect([ended.isAborted, running.reason, late.reason]).toEqual([
+    false,
+    'shutting down',
+    'shutting down',
+  ])
+})
+
+it('aborts what is recorded as cancelled, and what another worker has taken over', async () => {
+  const cancellations = open()
+  const rows = await runtime.rows<{ id: string }>(
+    `insert into "JobRun" ("id", "name", "trigger", "workerId", "cancelRequestedAt", "cancelRequestedBy")
+     values (gen_random_uuid(), 'x', 'queue', 'w1', now(), 'ann@example.com'),
+            (gen_random_uuid(), 'x', 'queue', 'w2', null, null),
+            (gen_random_uuid(), 'x', 'queue', 'w1', null, null)
+     returning "id"`,
+  )
+  const aborts = rows.map(({ id }) => {
+    const abort = createAbort()
+    cancellations.watch(id, abort)
+    return abort
+  })
+  await cancellations.check()
+  expect(aborts.map(({ reason }) => (reason as { code?: string } | undefined)?.code)).toEqual([
+    'cancelled',
+    'run_lost',
+    undefined,
+  ])
+})
