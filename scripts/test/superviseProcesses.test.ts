@@ -19,9 +19,12 @@ afterAll(async () => {
 
 test('asks each process to end once, and waits for it', async () => {
   const { supervisor, output, pids } = await supervise({
-    api: `process.on('SIGTERM', () => { say('asked'); setTimeout(() => process.exit(0), 200) }); wait()`,
-    worker: `process.on('SIGTERM', () => { say('asked'); setTimeout(() => process.exit(0), 600) }); wait()`,
+    api: `process.on('SIGTERM', () => { say('asked'); setTimeout(() => process.exit(0), 200) }); say('listens'); wait()`,
+    worker: `process.on('SIGTERM', () => { say('asked'); setTimeout(() => process.exit(0), 600) }); say('listens'); wait()`,
   })
+  for (const name of ['api', 'worker']) {
+    await waitFor(() => supervisor.lastLines(name).includes('listens'))
+  }
   supervisor.print()
   await supervisor.stop()
   expect(await stillRunning(pids)).toEqual([])
