@@ -1,15 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  createJobsClient,
-  findWork,
-  QueueMissingError,
-  type JobsClient,
-} from '../../src/client/index.ts'
+import { findWork, QueueMissingError, type JobsClient } from '../../src/client/index.ts'
 import { defineJob, type TransactionOf } from '../../src/contract/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/queue/boss.ts'
-import { createQueue, type Queue } from '../../src/queue/queue.ts'
-import { createSession, type Session } from '../../src/queue/session.ts'
+import type { Queue } from '../../src/queue/queue.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
@@ -21,24 +16,17 @@ const unknown = defineJob({ name: 'unknown', description: '' })
 
 let runtime: TestRuntime
 let client: JobsClient
-let session: Session
+let opened: TestQueue
 let queue: Queue
 
 beforeAll(async () => {
   runtime = await openTestRuntime([letter])
-  const { url, database, log } = runtime
-  client = createJobsClient({ databaseUrl: url, log })
-  await client.start()
-  session = createSession({ url, database, workerId: 'w1', log })
-  await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
-  await queue.start([letter], () => undefined)
+  opened = await openTestQueue(runtime, [letter])
+  ;({ client, queue } = opened)
 })
 
 afterAll(async () => {
-  await queue.stop()
-  await session.stop()
-  await client.stop()
+  await opened.close()
   await runtime.close()
 })
 

@@ -1,32 +1,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import type { JobsClient } from '../../src/client/index.ts'
 import { defineJob } from '../../src/contract/index.ts'
-import { createQueue, type Queue } from '../../src/queue/queue.ts'
-import { createSession, type Session } from '../../src/queue/session.ts'
+import type { Queue } from '../../src/queue/queue.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
 
 let runtime: TestRuntime
 let client: JobsClient
-let session: Session
+let opened: TestQueue
 let queue: Queue
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel])
-  const { url, database, log } = runtime
-  client = createJobsClient({ databaseUrl: url, log })
-  await client.start()
-  session = createSession({ url, database, workerId: 'w1', log })
-  await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
-  await queue.start([parcel], () => undefined)
+  opened = await openTestQueue(runtime, [parcel])
+  ;({ client, queue } = opened)
 })
 
 afterAll(async () => {
-  await queue.stop()
-  await session.stop()
-  await client.stop()
+  await opened.close()
   await runtime.close()
 })
 

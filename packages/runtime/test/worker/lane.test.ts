@@ -1,37 +1,30 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
+import type { JobsClient } from '../../src/client/index.ts'
 import { defineJob } from '../../src/contract/index.ts'
 import type { Database } from '../../src/queue/database.ts'
-import { createQueue, type Queue } from '../../src/queue/queue.ts'
-import { createSession, type Session } from '../../src/queue/session.ts'
+import type { Queue } from '../../src/queue/queue.ts'
 import { createLane, type Claim, type Lane } from '../../src/worker/lane.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({ name: 'echo', description: '' })
 
 let runtime: TestRuntime
 let client: JobsClient
-let session: Session
+let opened: TestQueue
 let queue: Queue
 let lane: Lane
 let executed: Claim[]
 
 beforeAll(async () => {
   runtime = await openTestRuntime([echo])
-  const { url, database, log } = runtime
-  client = createJobsClient({ databaseUrl: url, log })
-  await client.start()
-  session = createSession({ url, database, workerId: 'w1', log })
-  await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
-  await queue.start([echo], () => lane?.wake())
+  opened = await openTestQueue(runtime, [echo], () => lane?.wake())
+  ;({ client, queue } = opened)
 })
 
 afterAll(async () => {
-  await queue.stop()
-  await session.stop()
-  await client.stop()
+  await opened.close()
   await runtime.close()
 })
 
