@@ -128,7 +128,7 @@ export function createQueue({
       const attempts = deliveries.map(toAttempt)
       const adjust = async (assignment: string, state: string) =>
         tx.query(
-          `update pgboss.job set ${assignment} ${OF_ATTEMPTS_SQL} and job.state = '${state}'`,
+          `update pgboss.job set ${assignment} from ${ATTEMPTS_SQL} and job.state = '${state}'`,
           [first.name, ...toColumns(deliveries)],
         )
       // pg-boss decides by the limit alone, so the limit is what has to say it.
@@ -167,9 +167,9 @@ const TAKE_SQL = `
   where name = $1 and id = any(array(select id from next))
   returning id::text as "id", name, data, retry_count as "retryCount"`
 
-/** Nothing is done to work that has been given out again since. */
-const OF_ATTEMPTS_SQL = `
-  from unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
+/** What to join with, and how. Nothing is done to work that has been given out again since. */
+const ATTEMPTS_SQL = `
+  unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
   where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count`
 
 /**
@@ -177,7 +177,7 @@ const OF_ATTEMPTS_SQL = `
  * table in which there is only what is to be done.
  */
 const COMPLETE_SQL = `
-  delete from pgboss.job ${OF_ATTEMPTS_SQL.replace('from', 'using')} and job.state = 'active'`
+  delete from pgboss.job using ${ATTEMPTS_SQL} and job.state = 'active'`
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 

@@ -5,8 +5,7 @@ const COUNT_LIMIT = 10_000_000
 
 /**
  * Counts what is due and says so, or refuses it. What is too little for the guard to mind is neither counted
- * to its end nor mentioned. What somebody approved is allowed up to the number that
- * was counted then.
+ * to its end nor mentioned. What somebody approved is allowed up to the number that was counted then.
  * @throws JobError `guard_blocked`, with the numbers in its details
  */
 export async function checkGuard<Tx>(

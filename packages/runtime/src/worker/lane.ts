@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Job } from '../contract/index.ts'
 import type { Observers } from './combineObservers.ts'
@@ -6,6 +5,7 @@ import type { Database } from '../queue/database.ts'
 import { createIds } from '../queue/createIds.ts'
 import type { Delivery, Queue } from '../queue/queue.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
+import { pauseAfter } from './pauseAfter.ts'
 import { endEarlierAttempts, exclusiveKey, recordRuns, type NewRun } from './runs.ts'
 
 /** A piece of work with the run that has been recorded for it. */
@@ -39,7 +39,6 @@ export interface LaneOptions {
 const MAX_CLAIM = 1_000
 /** At once, while there is more than one claim can take. */
 const MAX_CLAIMS = 2
-const RETRY_MAX_MS = 5_000
 
 export function createLane(options: LaneOptions): Lane {
   const { job, database, queue, workerId, log, now, execute } = options
@@ -83,7 +82,7 @@ export function createLane(options: LaneOptions): Lane {
       log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
       hasBacklog = false
       woken = true
-      await delay(Math.min(50 * 2 ** failures++, RETRY_MAX_MS))
+      await pauseAfter(++failures)
     } finally {
       claimed -= room
     }
@@ -144,14 +143,14 @@ export function createLane(options: LaneOptions): Lane {
    * worker lives, so nobody else ends them.
    */
   async function wasCommitted(claims: readonly Claim[]): Promise<boolean> {
-    for (let looks = 0; !stopped; looks++) {
+    for (let looks = 1; !stopped; looks++) {
       try {
         const { rows } = await database.query(`select from "JobRun" where "id" = any($1)`, [
           claims.map(({ run: { id } }) => id),
         ])
         return rows.length > 0
       } catch {
-        await delay(Math.min(50 * 2 ** looks, RETRY_MAX_MS))
+        await pauseAfter(looks)
       }
     }
     // The rescue finds them once this worker is gone.

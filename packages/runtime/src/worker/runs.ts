@@ -120,7 +120,7 @@ export async function endRuns(
       toColumn(ends.map(({ endedAt }) => endedAt)),
       toColumn(
         ends.map(({ details }) =>
-          details === null || isEmpty(details) ? null : JSON.stringify(details),
+          details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details),
         ),
       ),
     ],
@@ -181,9 +181,4 @@ export const ADD_COUNTS_SQL = `
 /** Counts of a batch as they are stored: a batch that changed nothing is not counted as one. */
 export function countBatch(counts: Counts): Counts {
   return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }
-}
-
-function isEmpty(details: Details): boolean {
-  for (const _ in details) return false
-  return true
 }

@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Details } from '../contract/index.ts'
 import type { Observers } from './combineObservers.ts'
 import type { Connection, Database } from '../queue/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
+import { pauseAfter } from './pauseAfter.ts'
 import { endRuns, type RunEnd } from './runs.ts'
 
 export interface Settlement extends RunEnd {
@@ -28,7 +28,6 @@ interface Waiting {
 const MAX_GROUP = 1_000
 /** At once, while there are more runs than one group can take. */
 const MAX_GROUPS = 2
-const RETRY_MAX_MS = 5_000
 
 /**
  * Commits in groups: what has ended while one transaction was under way shares the next one. So a lone
@@ -51,7 +50,7 @@ export function createSettler(options: {
   }
 
   async function settleGroup(group: Waiting[]): Promise<void> {
-    for (let failures = 0; ; failures++) {
+    for (let failures = 1; ; failures++) {
       try {
         const details = await database.transaction((tx) =>
           commit(
@@ -69,7 +68,7 @@ export function createSettler(options: {
         // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
         // did go through, the runs are found ended and count as lost: nothing is settled twice.
         log.warn({ err: error, runs: group.length }, 'settling failed, trying again')
-        await delay(Math.min(50 * 2 ** failures, RETRY_MAX_MS))
+        await pauseAfter(failures)
       }
     }
   }
