@@ -1,6 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { listMigrationNames, readMigrationDirectories } from './readMigrationDirectories.ts'
 import { withSchemaEngine } from './schemaEngine.ts'
 
 const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
@@ -64,28 +64,14 @@ async function prepareHistory(lock: pg.Client): Promise<void> {
 
 /** Oldest first. */
 export async function migrationNames(): Promise<string[]> {
-  const entries = await readdir(MIGRATIONS_DIR, { withFileTypes: true })
-  return entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).toSorted()
+  return await listMigrationNames(MIGRATIONS_DIR)
 }
 
 async function readMigrations() {
-  const names = await migrationNames()
-  const migrationDirectories = await Promise.all(
-    names.map(async (path) => ({
-      path,
-      migrationFile: {
-        path: 'migration.sql',
-        content: {
-          tag: 'ok' as const,
-          value: await readFile(join(MIGRATIONS_DIR, path, 'migration.sql'), 'utf8'),
-        },
-      },
-    })),
-  )
   return {
     baseDir: MIGRATIONS_DIR,
     lockfile: { path: 'migration_lock.toml', content: 'provider = "postgresql"\n' },
     shadowDbInitScript: '',
-    migrationDirectories,
+    migrationDirectories: await readMigrationDirectories(MIGRATIONS_DIR),
   }
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readMigrationDirectories } from '../../../packages/db/src/readMigrationDirectories.ts'
 import { withSchemaEngine } from '../../../packages/db/src/schemaEngine.ts'
 
 const NO_FILTER = { externalTables: [], externalEnums: [] }
@@ -7,20 +8,7 @@ const NO_FILTER = { externalTables: [], externalEnums: [] }
 /** Applies the migrations of a package that has them in prisma/migrations, and returns the names of the new ones. */
 export async function migrateDeploy(packageFolder: string, url: string): Promise<string[]> {
   const baseDir = join(packageFolder, 'prisma/migrations')
-  const entries = await readdir(baseDir, { withFileTypes: true })
-  const names = entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).toSorted()
-  const migrationDirectories = await Promise.all(
-    names.map(async (path) => ({
-      path,
-      migrationFile: {
-        path: 'migration.sql',
-        content: {
-          tag: 'ok' as const,
-          value: await readFile(join(baseDir, path, 'migration.sql'), 'utf8'),
-        },
-      },
-    })),
-  )
+  const migrationDirectories = await readMigrationDirectories(baseDir)
   const lockfile = {
     path: 'migration_lock.toml',
     content: await readFile(join(baseDir, 'migration_lock.toml'), 'utf8'),

@@ -1,0 +1,25 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** The migrations in a folder of Prisma's form, oldest first, as its schema engine takes them. */
+export async function readMigrationDirectories(folder: string) {
+  const names = await listMigrationNames(folder)
+  return await Promise.all(
+    names.map(async (path) => ({
+      path,
+      migrationFile: {
+        path: 'migration.sql',
+        content: {
+          tag: 'ok' as const,
+          value: await readFile(join(folder, path, 'migration.sql'), 'utf8'),
+        },
+      },
+    })),
+  )
+}
+
+/** Oldest first. */
+export async function listMigrationNames(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  return entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).toSorted()
+}
