@@ -1,9 +1,14 @@
-import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
+import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
 import { jobs as catalogue } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/runtime/client'
 import { defineJob, type Job } from '@roundsman/runtime/contract'
 import { migrateQueue } from '@roundsman/runtime/worker'
-import { createTestDatabase, fakeClock, type FakeClock } from '@roundsman/testing'
+import {
+  createTestDatabase,
+  createUserOfEachRole,
+  fakeClock,
+  type FakeClock,
+} from '@roundsman/testing'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { z } from 'zod'
 import { buildApp, type AppOptions } from '../src/app.ts'
@@ -85,16 +90,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   })
   await app.ready()
 
-  const passwordHash = await hashPassword(PASSWORD)
-  const create = async (role: Role) => {
-    const email = `${role}@example.com`
-    return (await prisma.user.create({ data: { email, role, passwordHash } })).id
-  }
-  const userIds = {
-    owner: await create('owner'),
-    admin: await create('admin'),
-    staff: await create('staff'),
-  }
+  const userIds = await createUserOfEachRole(prisma, PASSWORD)
 
   return {
     app,

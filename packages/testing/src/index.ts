@@ -13,6 +13,7 @@ export {
   type CreateTestDatabaseOptions,
   type TestDatabase,
 } from './createTestDatabase.ts'
+export { createUserOfEachRole } from './createUserOfEachRole.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export {

@@ -1,11 +1,10 @@
-import { createTestDatabase } from '@roundsman/testing'
+import { createTestDatabase, createUserOfEachRole } from '@roundsman/testing'
 import type { AddressInfo } from 'node:net'
 import { buildApp } from '../../../apps/api/src/app.ts'
 import { createChanges, type Changes } from '../../../apps/api/src/console/createChanges.ts'
 import { createApiLogger } from '../../../apps/api/src/createApiLogger.ts'
 import {
   createDatabaseClient,
-  hashPassword,
   type PrismaClient,
   type Role,
 } from '../../../packages/db/src/index.ts'
@@ -105,16 +104,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   }
 
   await startServer()
-  const passwordHash = await hashPassword(PASSWORD)
-  const create = async (role: Role) => {
-    const email = `${role}@example.com`
-    return (await prisma.user.create({ data: { email, role, passwordHash } })).id
-  }
-  const userIds = {
-    owner: await create('owner'),
-    admin: await create('admin'),
-    staff: await create('staff'),
-  }
+  const userIds = await createUserOfEachRole(prisma, PASSWORD)
 
   return {
     url: `http://127.0.0.1:${port}`,
