@@ -2,30 +2,19 @@ import type { PrismaClient } from '@roundsman/db'
 import { isScheduled, type Job } from '@roundsman/runtime/contract'
 import cronstrue from 'cronstrue'
 import { judgeSchedule } from '../jobHealth/judgeSchedule.ts'
+import { readScheduleRows, type ScheduleRow } from '../jobHealth/readScheduleRows.ts'
 import type { ConsoleJob } from './consoleContract.ts'
 
 /** Where a job's schedule stands. */
 export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
 
-type ScheduleRow = {
-  name: string
-  cron: string
-  timeZone: string
-  cursor: Date
-  pausedAt: Date | null
-  pausedBy: string | null
-  pauseReason: string | null
-}
 /** The given jobs' schedules, in their order. */
 export async function readSchedules(
   prisma: Pick<PrismaClient, '$queryRaw'>,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobSchedule[]> {
-  const rows = await prisma.$queryRaw<ScheduleRow[]>`
-    select "name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason"
-    from "JobSchedule" where "name" = any(${jobs.map(({ name }) => name)})`
-  const rowOf = new Map(rows.map((row) => [row.name, row]))
+  const rowOf = await readScheduleRows(prisma, jobs)
   return jobs.map((job) => {
     const row = rowOf.get(job.name)
     return {

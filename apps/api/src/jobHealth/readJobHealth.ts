@@ -3,6 +3,7 @@ import { isAnyWorkerAlive } from '@roundsman/runtime/client'
 import { isScheduled, type Job } from '@roundsman/runtime/contract'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
+import { readScheduleRows } from './readScheduleRows.ts'
 
 export type JobProblem =
   /** Nobody is there to do anything. */
@@ -21,14 +22,6 @@ export interface JobHealth {
   paused: string[]
 }
 
-type ScheduleRow = {
-  name: string
-  cron: string
-  timeZone: string
-  cursor: Date
-  pausedAt: Date | null
-}
-
 /** As many names as one answer needs. */
 const MAX_OVERRUNNING = 100
 
@@ -41,15 +34,15 @@ export async function readJobHealth(
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
-  const [isAnyAlive, rows, overrunning] = await Promise.all([
+  const scheduled = jobs.filter(isScheduled)
+  const [isAnyAlive, rowOf, overrunning] = await Promise.all([
     isAnyWorkerAlive(prisma),
-    readSchedules(prisma, jobs),
+    readScheduleRows(prisma, scheduled),
     readOverrunning(prisma, jobs, now),
   ])
-  const rowOf = new Map(rows.map((row) => [row.name, row]))
   const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
   const paused: string[] = []
-  for (const { name, graceMs } of jobs.filter(isScheduled)) {
+  for (const { name, graceMs } of scheduled) {
     const row = rowOf.get(name)
     if (row === undefined) {
       if (isAnyAlive) problems.push({ kind: 'unscheduled', name })
@@ -64,16 +57,6 @@ export async function readJobHealth(
     if (next !== null && lateMs !== null) problems.push({ kind: 'late', name, since: next })
   }
   return { problems: [...problems, ...overrunning], paused }
-}
-
-async function readSchedules(
-  prisma: Pick<PrismaClient, '$queryRaw'>,
-  jobs: readonly Job[],
-): Promise<ScheduleRow[]> {
-  const names = jobs.filter(isScheduled).map(({ name }) => name)
-  return await prisma.$queryRaw<ScheduleRow[]>`
-    select "name", "cron", "timeZone", "cursor", "pausedAt" from "JobSchedule"
-    where "name" = any(${names})`
 }
 
 /** Of each job the run that is under way for longest, if it overruns. */
