@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const READY_TIMEOUT_MS = 180_000
@@ -84,12 +84,4 @@ async function close(child: ChildProcess, dataDir: string): Promise<number | nul
   if (dirname(cluster) !== dataDir) await rm(cluster, { recursive: true, force: true })
   await rm(dataDir, { recursive: true, force: true })
   return child.exitCode
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }

@@ -1,9 +1,12 @@
 import { createRequire, getCompileCacheDir } from 'node:module'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { nextRuns } from '../../apps/worker/src/nextRuns.ts'
-import { acquireEmbeddedPostgres, databaseProblem } from '../../packages/db/src/index.ts'
+import {
+  acquireEmbeddedPostgres,
+  databaseProblem,
+  findFreePort,
+} from '../../packages/db/src/index.ts'
 import { EnvironmentError } from '../../packages/process/src/index.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
 import { runTurbo } from '../runTurbo.ts'
@@ -319,17 +322,6 @@ function wantedPorts({
 function urlOf(host: string, port: number): string {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
-}
-
-function findFreePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen({ host, port: 0, exclusive: true }, () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 async function aborted(signal: AbortSignal): Promise<undefined> {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { awaitPorts, type AwaitPortsOptions } from '../start/awaitPorts.ts'
 import { findPortProblems } from '../start/findPortProblems.ts'
-import { freePort } from './stack.ts'
+import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
 
 const command = 'npx -y pnpm@12 start'
 const host = '127.0.0.1'
@@ -16,7 +16,7 @@ afterEach(async () => {
 })
 
 test('free ports are no problem', async () => {
-  expect(await find(await freePort(), await freePort())).toEqual([])
+  expect(await find(await findFreePort(), await findFreePort())).toEqual([])
 })
 
 test('every taken port is named with a remedy that can be copied', async () => {
@@ -29,7 +29,7 @@ test('every taken port is named with a remedy that can be copied', async () => {
 })
 
 test('one port for both is refused', async () => {
-  const port = await freePort()
+  const port = await findFreePort()
   expect(await find(port, port)).toEqual([
     expect.stringMatching(/^WORKER_PORT: \d+ is what PORT names already/),
   ])
@@ -48,7 +48,7 @@ test('a taken port of the inbox is named, on its own address', async () => {
 })
 
 test('an address of another machine is one problem, of HOST', async () => {
-  const ports = wanted(await freePort(), await freePort())
+  const ports = wanted(await findFreePort(), await findFreePort())
   const problems = await findPortProblems({ host: '192.0.2.1', ports, command })
   expect(problems.map(({ message }) => message)).toEqual([
     expect.stringMatching(/^HOST: 192\.0\.2\.1 is not an address of this machine/),
@@ -92,7 +92,7 @@ async function find(port: number, workerPort: number): Promise<string[]> {
 async function options(port: number): Promise<AwaitPortsOptions> {
   return {
     host,
-    ports: wanted(port, await freePort()),
+    ports: wanted(port, await findFreePort()),
     command,
     readyUrls: [`http://${host}:${port}/health/ready`],
     drainTimeoutMs: 20_000,

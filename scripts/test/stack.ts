@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
 import { listDescendants, postgresPid } from './processes.ts'
+import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 
@@ -23,9 +23,9 @@ export async function makePlace(): Promise<StackPlace> {
   await chmod(folder, 0o755)
   return {
     dataDir: join(folder, 'data'),
-    port: await freePort(),
-    workerPort: await freePort(),
-    inboxPort: await freePort(),
+    port: await findFreePort(),
+    workerPort: await findFreePort(),
+    inboxPort: await findFreePort(),
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -88,16 +88,5 @@ export function runVerify(env: NodeJS.ProcessEnv): Promise<VerifyResult> {
         resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
       },
     )
-  })
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
   })
 }

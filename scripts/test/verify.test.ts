@@ -30,7 +30,8 @@ import { createLogger } from '../../packages/process/src/index.ts'
 import { createJobsClient, type JobsClient } from '../../packages/runtime/src/client/index.ts'
 import { createWorker, migrateQueue, type Worker } from '../../packages/runtime/src/worker/index.ts'
 import { seedDemoData } from '../seed/seedDemoData.ts'
-import { freePort, runVerify } from './stack.ts'
+import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
+import { runVerify } from './stack.ts'
 
 let database: TestDatabase
 let prisma: PrismaClient
@@ -171,7 +172,7 @@ test('wrong passwords fail the log-ins and what depends on them', async () => {
 })
 
 test('says that nothing listens', async () => {
-  const port = await freePort()
+  const port = await findFreePort()
   const { code, stdout, stderr } = await runVerify({ PORT: String(port) })
   expect(stderr).toContain(`Nothing answers at http://127.0.0.1:${port}`)
   expect(stderr).toContain('npx -y pnpm@12 start')

@@ -3,6 +3,7 @@ export { acquireDatabase, type Database, type DatabaseEnvironment } from './data
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
 export { databaseProblem } from './databaseProblem.ts'
+export { findFreePort } from './embedded/findFreePort.ts'
 export {
   listJobRuns,
   parseJobRunCursor,

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { openDatabase, type Database } from '../../../packages/runtime/src/queue/database.ts'
-import { freePort, WORKSPACE_ROOT } from '../stack.ts'
+import { findFreePort } from '../../../packages/db/src/embedded/findFreePort.ts'
+import { WORKSPACE_ROOT } from '../stack.ts'
 import { openAdopter } from './openAdopter.ts'
 import { readSteps } from './readSteps.ts'
 import { createScript, migrateDeploy, reset } from './schemaEngine.ts'
@@ -28,7 +29,7 @@ test('a foreign monorepo that does what docs/adopting.md says has jobs, and its 
   await query(`do $$ begin
     execute format('alter database %I set timezone to ''Asia/Kolkata''', current_database());
   end $$`)
-  const port = String(await freePort())
+  const port = String(await findFreePort())
   const adopter = await openAdopter({ DATABASE_URL: database.url, PORT: port, HARBOUR_KEY: KEY })
   onTestFinished(adopter.close)
   const storage = join(adopter.root, 'libs/storage')

@@ -1,10 +1,10 @@
 import { open, readFile, rename, stat } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { canReach } from './canReach.ts'
 import type { Cluster } from './openCluster.ts'
 import { prepareBinaries } from './prepareBinaries.ts'
 import { runProgram } from './runProgram.ts'
+import { findFreePort } from './findFreePort.ts'
 
 const LARGEST_LOG_BYTES = 10_000_000
 
@@ -86,17 +86,6 @@ async function readLastPort(cluster: Cluster): Promise<number | undefined> {
   const text = await readFile(join(cluster.data, 'postmaster.opts'), 'utf8').catch(() => '')
   const port = /"-p" "(\d+)"/.exec(text)?.[1]
   return port === undefined ? undefined : Number(port)
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** Returns where the next line will begin. */
