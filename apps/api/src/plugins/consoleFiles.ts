@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyReply } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
@@ -46,7 +46,9 @@ export const consoleFiles = fastifyPlugin<ConsoleFilesOptions>(async (app, optio
     ({ params }, reply) => {
       const path = params['*']
       if (!isFile(path)) return sendPage(reply)
-      if (existsSync(join(folder, path))) return reply.sendFile(path)
+      const file = join(folder, path)
+      // Not looked for outside of it: the answer would tell whether there is such a file.
+      if (file.startsWith(join(folder, sep)) && existsSync(file)) return reply.sendFile(path)
       // Not with the page, which would be taken for a script.
       throw new Problem(404, { detail: 'The console has no such file' })
     },
