@@ -11,6 +11,7 @@ import {
   listenForStop,
   readVersion,
   StartError,
+  tracingOptions,
 } from '@roundsman/process'
 import { measureQueue } from '@roundsman/runtime/client'
 import { createMetrics, startTracing, watchQueue, type Tracing } from '@roundsman/telemetry'
@@ -42,9 +43,7 @@ async function runServer(): Promise<number> {
     const tracing = await startTracing({
       app: 'api',
       version: VERSION,
-      serviceName: env.OTEL_SERVICE_NAME,
-      endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
-      sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+      ...tracingOptions(env),
       onProblem: (reason) => logger.warn({ reason }, 'traces are not taken'),
     })
     try {
@@ -86,13 +85,7 @@ async function serve(
       applicationName: 'roundsman api',
       onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
       ...(tracing && { onConnect: tracing.traceDatabase }),
-      onPool: (pool) =>
-        metrics?.watchPool('prisma', () => ({
-          max: pool.options.max,
-          total: pool.totalCount,
-          idle: pool.idleCount,
-          waiting: pool.waitingCount,
-        })),
+      onPool: (read) => metrics?.watchPool('prisma', read),
     })
     if (metrics) {
       const names = jobs.map(({ name }) => name)

@@ -6,6 +6,7 @@ import {
   listenForStop,
   readVersion,
   StartError,
+  tracingOptions,
 } from '@roundsman/process'
 import { createWorker } from '@roundsman/runtime/worker'
 import { startTracing, type Tracing } from '@roundsman/telemetry'
@@ -55,9 +56,7 @@ async function run(): Promise<number> {
     const tracing = await startTracing({
       app: 'worker',
       version: VERSION,
-      serviceName: env.OTEL_SERVICE_NAME,
-      endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
-      sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+      ...tracingOptions(env),
       onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
     })
     const metrics = createWorkerMetrics(VERSION)
@@ -152,13 +151,7 @@ async function runJobs(
     url: databaseUrl,
     applicationName: 'roundsman worker',
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
-    onPool: (pool) =>
-      metrics.watchPool('prisma', () => ({
-        max: pool.options.max,
-        total: pool.totalCount,
-        idle: pool.idleCount,
-        waiting: pool.waitingCount,
-      })),
+    onPool: (read) => metrics.watchPool('prisma', read),
     ...(tracing && { onConnect: tracing.traceDatabase }),
   })
   const renderer = createInvoiceRenderer()

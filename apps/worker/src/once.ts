@@ -1,7 +1,13 @@
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { createDatabaseClient } from '@roundsman/db'
-import { createLogger, EnvironmentError, listenForStop, readVersion } from '@roundsman/process'
+import {
+  createLogger,
+  EnvironmentError,
+  listenForStop,
+  readVersion,
+  tracingOptions,
+} from '@roundsman/process'
 import { describePayloadError, JobError, type Job } from '@roundsman/runtime/contract'
 import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
 import { startTracing } from '@roundsman/telemetry'
@@ -123,9 +129,7 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
   const tracing = await startTracing({
     app: 'once',
     version: readVersion(import.meta.dirname),
-    serviceName: env.OTEL_SERVICE_NAME,
-    endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
-    sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+    ...tracingOptions(env),
     onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
   })
   const pinger = createPinger({ urls: env.pingUrls, log })

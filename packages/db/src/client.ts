@@ -15,10 +15,19 @@ export interface DatabaseClientOptions {
    * pool replaces the connection by itself; this is for the log.
    */
   onPoolError: (error: Error) => void
-  /** Given the pool, for those who count its connections. */
-  onPool?: (pool: pg.Pool) => void
+  /** Given a look at how the pool stands, for those who count its connections. */
+  onPool?: (read: () => PoolState) => void
   /** Called for each new connection. */
   onConnect?: (client: pg.PoolClient) => void
+}
+
+/** How many connections there are, and how many wait for one. */
+export interface PoolState {
+  /** At most. */
+  max: number
+  total: number
+  idle: number
+  waiting: number
 }
 
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
@@ -45,7 +54,12 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
   // hears ends the process. The query that meets the broken connection fails by itself.
   pool.on('connect', (client) => client.on('error', () => undefined))
   if (options.onConnect) pool.on('connect', options.onConnect)
-  options.onPool?.(pool)
+  options.onPool?.(() => ({
+    max: pool.options.max,
+    total: pool.totalCount,
+    idle: pool.idleCount,
+    waiting: pool.waitingCount,
+  }))
   const adapter = new PrismaPg(pool, {
     onPoolError: options.onPoolError,
     onConnectionError: options.onPoolError,

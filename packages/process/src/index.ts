@@ -9,6 +9,6 @@ export {
   type EnvironmentOptions,
 } from './environment.ts'
 export { readVersion } from './readVersion.ts'
-export { telemetryVariables } from './telemetryVariables.ts'
+export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
 export { listenForStop } from './listenForStop.ts'
 export { explainListenError, StartError } from './startError.ts'

@@ -33,3 +33,12 @@ export const telemetryVariables = {
       return z.NEVER
     }),
 }
+
+/** What they say of traces, in the words of whoever takes them. */
+export function tracingOptions(env: z.infer<z.ZodObject<typeof telemetryVariables>>) {
+  return {
+    serviceName: env.OTEL_SERVICE_NAME,
+    endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+    sampleShare: env.OTEL_TRACES_SAMPLER_ARG,
+  }
+}
