@@ -16,7 +16,9 @@ beforeAll(async () => {
   database = await openWorkerDatabase()
 })
 afterAll(() => database.close())
-beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", pgboss.job`)
+beforeEach(
+  () => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", pgboss.job`,
+)
 
 const ridOf = async () => {
   const runs = await database.prisma.jobRun.findMany({ orderBy: { attempt: 'asc' } })

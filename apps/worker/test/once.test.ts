@@ -19,7 +19,7 @@ beforeAll(async () => {
   database = await openWorkerDatabase()
 })
 afterAll(() => database.close())
-beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun"`)
+beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim"`)
 
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
   spawnProcess(ONCE, { args, env: workerEnvironment(database, extra) })

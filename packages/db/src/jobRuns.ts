@@ -22,8 +22,11 @@ export interface ListJobRunsOptions {
   to?: Date | undefined
 }
 
-/** As it is listed: without what only one who looks at a single run wants to know. */
-export type ListedJobRun = Omit<JobRun, 'batchMarks'>
+/**
+ * As it is listed: without what only one who looks at a single run wants to know, and without what its details say
+ * as well.
+ */
+export type ListedJobRun = Omit<JobRun, 'batchMarks' | 'errorCode' | 'exclusiveKey'>
 
 export interface JobRunPage {
   runs: ListedJobRun[]
@@ -88,28 +91,28 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
     conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
   return Prisma.sql`
     select "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details",
-      "dryRun", "actor", "reason", "queueJobId", "workerId", "exclusiveKey", "progress",
+      "dryRun", "actor", "reason", "queueJobId", "workerId", "progress",
       "cancelRequestedAt", "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt"
     from "JobRun" ${where}
     order by "startedAt" desc, "id" desc
     limit ${limit + 1}`
 }
 
-/** As literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
+/** Each by what finds it: what runs is listed in what workers hold, what failed has an index of its codes. */
 function hasStatus(status: JobRunStatus): Prisma.Sql {
   switch (status) {
     case 'running':
-      return Prisma.sql`"status" = 'running'`
+      return Prisma.sql`"status" = 'running' and "id" = any(array(select unnest("runIds") from "JobClaim"))`
     case 'success':
       return Prisma.sql`"status" = 'success'`
     case 'failed':
-      return Prisma.sql`"status" = 'failed'`
+      return Prisma.sql`"errorCode" is not null`
     default:
       return status satisfies never
   }
 }
 
-/** As literals, for the same reason. */
+/** As literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
 function hasTrigger(trigger: JobTrigger): Prisma.Sql {
   switch (trigger) {
     case 'schedule':

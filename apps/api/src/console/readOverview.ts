@@ -1,5 +1,5 @@
-import type { JobRun, PrismaClient } from '@roundsman/db'
-import { countQueue, listWorkers } from '@roundsman/runtime/client'
+import { Prisma, type JobRun, type PrismaClient } from '@roundsman/db'
+import { countQueue, listWorkers, RUNNING_RUNS } from '@roundsman/runtime/client'
 import { nextTicks, type Job } from '@roundsman/runtime/contract'
 import { slowLimitMs } from '../jobHealth/judgeRun.ts'
 import type { ConsoleAttention, ConsoleOverview, Progress } from './consoleContract.ts'
@@ -123,7 +123,7 @@ function upcoming(schedules: readonly JobSchedule[], now: Date): ConsoleOverview
 async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
   return await prisma.$queryRaw<RunningRow[]>`
     select run."id", run."name", run."startedAt", run."workerId", run."progress", usual."ms" as "usualMs"
-    from "JobRun" run
+    from ${Prisma.raw(RUNNING_RUNS)}
     left join lateral (
       select percentile_cont(0.95) within group (
                order by extract(epoch from past."endedAt" - past."startedAt") * 1000
@@ -134,7 +134,7 @@ async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
         order by "startedAt" desc, "id" desc limit 100
       ) past
     ) usual on true
-    where run."status" = 'running' order by run."startedAt" limit 500`
+    order by run."startedAt" limit 500`
 }
 
 /** Of each job the last run that ended, if it failed; and what can still be approved. */
@@ -142,7 +142,7 @@ async function readFailed(prisma: PrismaClient, names: string[], now: Date): Pro
   const dayAgo = new Date(now.getTime() - DAY_MS).toISOString()
   return await prisma.$queryRaw<FailedRow[]>`
     select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
-           coalesce(run."details" #>> '{error,code}', 'error') as "code",
+           run."errorCode" as "code",
            coalesce(run."details" #>> '{error,message}', '') as "message",
            (run."details" #>> '{guard,due}')::float8 as "due",
            run."id" = latest."id" as "isLatest"
@@ -156,8 +156,8 @@ async function readFailed(prisma: PrismaClient, names: string[], now: Date): Pro
       (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')
       union
       (select * from "JobRun"
-       where "name" = job.name and "status" = 'failed' and not "dryRun" and "startedAt" > ${dayAgo}::timestamptz
-         and "details" #>> '{error,code}' = 'guard_blocked' and "approvedAt" is null
+       where "name" = job.name and "errorCode" = 'guard_blocked' and not "dryRun" and "startedAt" > ${dayAgo}::timestamptz
+         and "approvedAt" is null
        order by "startedAt" desc limit 5)
     ) run
     order by run."endedAt" desc`

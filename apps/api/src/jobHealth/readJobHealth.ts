@@ -1,5 +1,5 @@
-import type { PrismaClient } from '@roundsman/db'
-import { isAnyWorkerAlive } from '@roundsman/runtime/client'
+import { Prisma, type PrismaClient } from '@roundsman/db'
+import { isAnyWorkerAlive, RUNNING_RUNS } from '@roundsman/runtime/client'
 import { isScheduled, type Job } from '@roundsman/runtime/contract'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
@@ -69,9 +69,9 @@ async function readOverrunning(
   const since = jobs.map((job) => new Date(now.getTime() - overrunLimitMs(job)).toISOString())
   const rows = await prisma.$queryRaw<{ name: string; since: Date }[]>`
     select run."name", min(run."startedAt") as "since"
-    from "JobRun" run join unnest(${names}::text[], ${since}::timestamptz[]) as job(name, since)
+    from ${Prisma.raw(RUNNING_RUNS)} join unnest(${names}::text[], ${since}::timestamptz[]) as job(name, since)
       on job.name = run."name"
-    where run."status" = 'running' and run."startedAt" < job.since
+    where run."startedAt" < job.since
     group by 1 order by 2 limit ${MAX_OVERRUNNING}`
   return rows.map((row) => ({ kind: 'overrunning', ...row }))
 }

@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", pgboss.job`
+  await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`
 })
 
 const URL = '/api/console/session'

@@ -8,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => api.close())
 
-beforeEach(() => api.prisma.$executeRaw`truncate "JobRun"`)
+beforeEach(() => api.prisma.$executeRaw`truncate "JobRun", "JobClaim"`)
 
 const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
 

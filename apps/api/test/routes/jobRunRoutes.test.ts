@@ -54,7 +54,6 @@ it('shows everything that was recorded of a run', async () => {
     actor: 'owner@example.com',
     reason: 'by hand',
     queueJobId: '01a20e26-367c-766a-a085-72e882269712',
-    exclusiveKey: 'internal',
     progress: { done: 3, total: null },
     cancelRequestedAt: new Date('2026-11-24T12:00:00.100Z'),
     cancelRequestedBy: 'admin@example.com',

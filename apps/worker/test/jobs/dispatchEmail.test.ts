@@ -31,7 +31,7 @@ afterAll(() => database.close())
 beforeEach(
   () =>
     database.prisma
-      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobThrottle", pgboss.job cascade`,
+      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobThrottle", pgboss.job cascade`,
 )
 
 async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {

@@ -47,7 +47,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await prisma.$executeRaw`truncate "Invoice", "JobRun", pgboss.job cascade`
+  await prisma.$executeRaw`truncate "Invoice", "JobRun", "JobClaim", pgboss.job cascade`
   lines.length = 0
   renders = 0
   meanwhile = async () => undefined

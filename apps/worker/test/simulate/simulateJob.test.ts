@@ -204,7 +204,9 @@ describe('what is simulated', () => {
   })
   afterAll(() => database.close())
   beforeEach(
-    () => database.prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", pgboss.job`,
+    () =>
+      database.prisma
+        .$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`,
   )
 
   /** A worker that looks at its schedule when it is told to, at an instant that it takes for now. */

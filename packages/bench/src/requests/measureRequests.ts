@@ -146,7 +146,7 @@ async function takeInvoices(prisma: PrismaClient, count: number): Promise<string
 }
 
 async function emptyQueue(prisma: PrismaClient): Promise<void> {
-  await prisma.$executeRaw`truncate pgboss.job, "JobRun"`
+  await prisma.$executeRaw`truncate pgboss.job, "JobRun", "JobClaim"`
 }
 
 async function untilRendering(prisma: PrismaClient): Promise<void> {

@@ -30,12 +30,13 @@ export async function fillRuns(url: string, rows: number, seed: number): Promise
       'JobRun',
       `
       insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
-                            "details", "actor", "reason", "queueJobId", "workerId", "createdAt")
+                            "errorCode", "details", "actor", "reason", "queueJobId", "workerId", "createdAt")
       select uuidv7(started - now()), name,
              case when n > ${rows - 3} then 'running' when isfailed then 'failed' else 'success' end::"JobRunStatus",
              trigger::"JobTrigger", case when isfailed then 3 else 1 end,
              case when trigger = 'schedule' then date_trunc('second', started) end, started,
              case when n <= ${rows - 3} then started + (5 + ${draw(2, 900)}) * interval '1 ms' end,
+             case when isfailed and n <= ${rows - 3} then 'smtp_unavailable' end,
              case when isfailed
                then '{"error": {"code": "smtp_unavailable", "message": "The mail server refused the connection"}}'::jsonb
                when trigger = 'schedule' then jsonb_build_object('cleaned', ${draw(3, 5_000)}, 'batches', 1)
@@ -53,6 +54,9 @@ export async function fillRuns(url: string, rows: number, seed: number): Promise
         from generate_series(1, ${rows}::bigint) n
       ) run`,
     )
+    await client.query(`
+      insert into "JobClaim" ("id", "name", "workerId", "runIds")
+      select "id", "name", "workerId", array["id"] from "JobRun" where "status" = 'running'`)
     await client.query(`
       insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
       select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"

@@ -22,7 +22,7 @@ export async function takeApproval(
   // Locked: of two people who approve at once, the second finds it approved.
   const rows = await tx.$queryRawUnsafe<BlockedRun[]>(
     `select run."name",
-            run."status" = 'failed' and run."details" #>> '{error,code}' = 'guard_blocked' as "isBlocked",
+            run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
             run."approvedAt" is not null as "isApproved",
             run."endedAt" < now() - interval '1 day' as "isTooOld",
             (run."details" #>> '{guard,due}')::float8 as "due",

@@ -27,6 +27,7 @@ export {
   type QueueMeasure,
   type QueueState,
 } from './measureQueue.ts'
+export { RUNNING_RUNS } from '../queue/runningRuns.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './watchChanges.ts'
 export { findEnqueuedAt } from './findEnqueuedAt.ts'
 export { findManyWork, findWork, type WorkState } from './findWork.ts'

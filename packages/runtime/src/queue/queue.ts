@@ -35,14 +35,10 @@ export interface Queue {
   stop(): Promise<void>
   /** Enqueues in the caller's transaction, under an id of the caller's. */
   send(tx: Connection, name: string, envelope: Envelope, options: { id: string }): Promise<void>
-  /** Takes up to `limit` pieces of work in the caller's transaction: rolled back, they were never taken. */
-  take(tx: Connection, name: string, limit: number): Promise<Delivery[]>
   /** Takes one that was given up, for a single further attempt; null when there is none with this id. */
   takeDeadLetter(tx: Connection, name: string, queueJobId: string): Promise<Delivery | null>
   /** Enqueues in a handler's own transaction. */
   enqueue: Enqueue<PrismaTransactionLike>
-  /** All of one job. What is done leaves the queue: its runs are the record of it. */
-  complete(tx: Connection, deliveries: readonly DeliveryRef[]): Promise<void>
   /**
    * Ends attempts of one job that did not succeed. Nothing happens to work that has been given out again
    * since.
@@ -109,19 +105,11 @@ export function createQueue({
     async send(tx, name, envelope, { id }) {
       await boss.send(name, envelope, { id, db: asDb(tx) })
     },
-    async take(tx, name, limit) {
-      const { rows } = await tx.query<QueueRow>(TAKE_SQL, [name, limit])
-      return rows.map(toDelivery)
-    },
     async takeDeadLetter(tx, name, queueJobId) {
       const { rows } = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
       return rows[0] ? toDelivery(rows[0]) : null
     },
     enqueue: createEnqueue(boss, traceEnqueue),
-    async complete(tx, deliveries) {
-      const [first] = deliveries
-      if (first) await tx.query(COMPLETE_SQL, [first.name, ...toColumns(deliveries)])
-    },
     async fail(tx, deliveries, error, next) {
       const [first] = deliveries
       if (!first) return
@@ -149,35 +137,10 @@ export function createQueue({
   }
 }
 
-/**
- * As pg-boss's fetch, of a queue without a policy. Its own joins the table with what it found, for which the planner
- * reads the whole table as soon as that is worth more than a few per cent of it, at every batch.
- */
-const TAKE_SQL = `
-  with next as materialized (
-    select id from pgboss.job
-    where name = $1 and state < 'active' and not blocked and start_after <= now()
-    order by priority desc, created_on
-    limit $2
-    for update skip locked
-  )
-  update pgboss.job
-  set state = 'active', started_on = now(), heartbeat_on = now(),
-      retry_count = retry_count + case when started_on is null then 0 else 1 end
-  where name = $1 and id = any(array(select id from next))
-  returning id::text as "id", name, data, retry_count as "retryCount"`
-
 /** What to join with, and how. Nothing is done to work that has been given out again since. */
 const ATTEMPTS_SQL = `
   unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
   where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count`
-
-/**
- * pg-boss would keep it for a week, and every index of it. To remove it costs a fifth of that, and leaves a
- * table in which there is only what is to be done.
- */
-const COMPLETE_SQL = `
-  delete from pgboss.job using ${ATTEMPTS_SQL} and job.state = 'active'`
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 
@@ -215,7 +178,6 @@ async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> 
   }
 }
 
-/** What both ways of taking work return. */
 interface QueueRow {
   [column: string]: unknown
   id: string

@@ -58,6 +58,7 @@ export function combineObservers(
     runStarted: (run) =>
       combineRun(observers.flatMap((observer) => contain(() => observer.runStarted?.(run)) ?? [])),
     runRescued: (run) => each((observer) => observer.runRescued?.(run)),
+    runExpired: (run) => each((observer) => observer.runExpired?.(run)),
     ticksDecided: (...ticks) => each((observer) => observer.ticksDecided?.(...ticks)),
     workClaimed: (...work) => each((observer) => observer.workClaimed?.(...work)),
     runsSettled: (count) => each((observer) => observer.runsSettled?.(count)),

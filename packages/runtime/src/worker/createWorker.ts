@@ -14,11 +14,12 @@ import { openDatabase, type Connections } from '../queue/database.ts'
 import { createAnnouncer } from './createAnnouncer.ts'
 import { combineObservers } from './combineObservers.ts'
 import { createCancellations } from './createCancellations.ts'
+import { createClaimer } from './claimer.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
 import { DRAINED, performRun, type RunServices } from './performRun.ts'
 import { createQueue } from '../queue/queue.ts'
-import { RESCUE_GRACE_MS, rescueRuns } from './rescue.ts'
+import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession } from '../queue/session.ts'
@@ -112,6 +113,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     observers,
     onProgress: (run) => announcer.run(run),
   }
+  const claimer = createClaimer({ database, workerId: id, now, observers })
   const running = new Set<Promise<void>>()
   const lanes = new Map<string, Lane>()
   for (const job of jobs) {
@@ -121,11 +123,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       createLane({
         job,
         concurrency: job.concurrency ?? concurrency,
-        database,
-        queue,
-        workerId: id,
+        claimer,
         log,
-        now,
         observers,
         execute: (claim) => track(running, execute(job, claim)),
       }),
@@ -135,16 +134,17 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let round: Promise<void> = Promise.resolve()
   let stopping: Promise<void> | null = null
 
-  async function execute(job: Job, { run, delivery }: Claim): Promise<void> {
+  async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<void> {
     announcer.run(run)
     await performRun(services, {
       run,
+      held,
       delivery,
       job,
       handler: handlers[job.name as keyof typeof handlers] as never,
-      payload: delivery.envelope.payload,
-      approvedRows: delivery.envelope.approvedRows ?? null,
-      trace: delivery.envelope.trace,
+      payload: envelope.payload,
+      approvedRows: envelope.approvedRows ?? null,
+      trace: envelope.trace,
     })
     announcer.run(run)
   }
@@ -156,7 +156,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       const { lost, ready } = await lookAround(session, id, [...lanes.keys()])
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
-        for (const run of await rescueRuns(rescue, lost)) {
+        for (const run of await rescueClaims(rescue, lost)) {
           announcer.run(run)
           lanes.get(run.name)?.wake()
         }
@@ -178,6 +178,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
 
   async function drain(drainTimeoutMs: number): Promise<void> {
     clearTimeout(rounds)
+    claimer.stop()
     await Promise.all([scheduler.stop(), round, ...[...lanes.values()].map((lane) => lane.stop())])
     if (!(await settlesWithin(running, drainTimeoutMs))) {
       log.warn({ runs: running.size }, 'drain timed out, aborting what runs')

@@ -10,6 +10,8 @@ export interface WorkerObserver {
   runStarted?(run: ObservedRun): RunObservation | void
   /** This worker has ended the run of another one, which died. */
   runRescued?(run: RescuedRun): void
+  /** A run was ended because the queue has given its work out again: it had exceeded every limit. */
+  runExpired?(run: RescuedRun): void
   /** This worker has decided what becomes of due ticks of a job, the oldest first. Committed. */
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void
   /** Work of a job was taken from the queue with one transaction. */

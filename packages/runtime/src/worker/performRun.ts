@@ -8,7 +8,7 @@ import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { keepProgress, type NewRun } from './runs.ts'
-import type { Settlement, SettleOutcome, Settler } from './settler.ts'
+import type { HeldClaim, Settlement, SettleOutcome, Settler } from './settler.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
@@ -28,6 +28,8 @@ export interface RunServices {
 export interface RunWork {
   /** Already recorded. */
   run: NewRun
+  /** By which this worker holds it. */
+  held: HeldClaim
   /** The queue's side of it, or null when it did not come from there. */
   delivery: DeliveryRef | null
   job: Job
@@ -82,7 +84,7 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
     })
   const result = await (observation ? observation.within(execute) : execute())
   cancellations.forget(run.id)
-  const settlement = toSettlement(run, work.delivery, result, now())
+  const settlement = toSettlement(work, result, now())
   const outcome = await settler.settle(settlement)
 
   const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
@@ -92,7 +94,12 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
   } else {
     const level = settlement.failure ? 'error' : 'info'
     log[level](
-      { ...fields, status: settlement.status, durationMs, details: outcome.details },
+      {
+        ...fields,
+        status: settlement.failure === null ? 'success' : 'failed',
+        durationMs,
+        details: outcome.details,
+      },
       'job run finished',
     )
   }
@@ -107,12 +114,11 @@ function toEnding({ failure }: Settlement, outcome: SettleOutcome, durationMs: n
 }
 
 function toSettlement(
-  run: NewRun,
-  delivery: DeliveryRef | null,
+  { run, delivery, held }: RunWork,
   result: RunResult,
   endedAt: Date,
 ): Settlement {
-  const ended = { id: run.id, status: result.status, endedAt, delivery }
+  const ended = { id: run.id, endedAt, delivery, held }
   if (result.status === 'success') return { ...ended, details: result.details, failure: null }
   const { error, details } = result
   return {

@@ -4,8 +4,15 @@ import type { Connection, Database } from '../queue/database.ts'
 import type { AfterFailure, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
 import { isAliveSql } from '../queue/isAliveSql.ts'
+import { RUNNING_RUNS } from '../queue/runningRuns.ts'
 
-export interface LostRun {
+/** What a worker held that is gone. */
+export interface LostClaim {
+  id: string
+  name: string
+}
+
+interface LostRun {
   id: string
   name: string
   attempt: number
@@ -21,24 +28,35 @@ const MAX_RESCUES = 500
 const MAX_LOST_ATTEMPTS = 25
 
 /**
- * The running runs of workers that are gone. A worker that lives holds the advisory lock named after it
- * (session.ts); PostgreSQL lets it go with the connection, within milliseconds of a SIGKILL.
+ * What workers hold that are gone. A worker that lives holds the advisory lock named after it (session.ts);
+ * PostgreSQL lets it go with the connection, within milliseconds of a SIGKILL.
  */
-export const LOST_RUNS_SQL = `
-  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun",
-         run."startedAt"
-  from "JobRun" run
-    left join "JobWorker" worker on worker."id" = run."workerId"
-  where run."status" = 'running' and run."workerId" <> $1
-    and not ${isAliveSql('run."workerId"', 'worker')}
+export const LOST_CLAIMS_SQL = `
+  select claim."id", claim."name"
+  from "JobClaim" claim
+    left join "JobWorker" worker on worker."id" = claim."workerId"
+  where claim."workerId" <> $1
+    and not ${isAliveSql('claim."workerId"', 'worker')}
+  limit ${MAX_RESCUES}`
+
+const LOST_RUNS_SQL = `
+  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt"
+  from ${RUNNING_RUNS}
+  where claim."id" = any($1)
   order by run."id"
   limit ${MAX_RESCUES}`
+
+/** A run that could not be ended just now is still held, and found again in the next round. */
+const LET_GO_SQL = `
+  delete from "JobClaim" where "id" = any($1) and "id" not in (
+    select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
+  )`
 
 const LOST = 'worker_lost'
 
 const END_LOST_RUNS_SQL = `
   update "JobRun" run
-  set "status" = 'failed', "endedAt" = $2,
+  set "status" = 'failed', "endedAt" = $2, "errorCode" = '${LOST}',
       "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
         'code', '${LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
       ))
@@ -57,18 +75,24 @@ interface RescueOptions {
   observers?: Observers | undefined
 }
 
-/** Looks for the runs of dead workers and rescues them. */
+/** Looks for what dead workers held and rescues it. */
 export async function rescueLostRuns(
   options: RescueOptions & { workerId: string },
 ): Promise<LostRun[]> {
-  return await rescueRuns(options, await findLostRuns(options.database, options.workerId))
+  return await rescueClaims(options, await findLostClaims(options.database, options.workerId))
 }
 
 /** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
-export async function rescueRuns(
+export async function rescueClaims(
   { database, queue, log, now, observers }: RescueOptions,
-  lost: readonly LostRun[],
+  claims: readonly LostClaim[],
 ): Promise<LostRun[]> {
+  if (claims.length === 0) return []
+  const claimIds = claims.map(({ id }) => id)
+  const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
+    LOST_RUNS_SQL,
+    [claimIds],
+  )
   const rescued: LostRun[] = []
   const groups = lost.length === 0 ? [] : [lost]
   for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
@@ -83,6 +107,7 @@ export async function rescueRuns(
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
+  await database.query(LET_GO_SQL, [claimIds])
   for (const run of rescued) {
     const { id, name, attempt, workerId: lostWorkerId } = run
     log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')
@@ -92,10 +117,11 @@ export async function rescueRuns(
 }
 
 /** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
-export async function findLostRuns(database: Database, workerId: string): Promise<LostRun[]> {
-  const { rows } = await database.query<LostRun & { [column: string]: unknown }>(LOST_RUNS_SQL, [
-    workerId,
-  ])
+export async function findLostClaims(database: Database, workerId: string): Promise<LostClaim[]> {
+  const { rows } = await database.query<LostClaim & { [column: string]: unknown }>(
+    LOST_CLAIMS_SQL,
+    [workerId],
+  )
   return rows
 }
 

@@ -16,8 +16,8 @@ import { openDatabase } from '../queue/database.ts'
 import type { WorkerObserver } from './observer.ts'
 import { performRun, type RunServices } from './performRun.ts'
 import { createQueue, type Delivery } from '../queue/queue.ts'
-import { findLostRuns, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
-import { exclusiveKey, recordRuns, type NewRun } from './runs.ts'
+import { findLostClaims, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
+import { exclusiveKey, recordRun, type NewRun } from './runs.ts'
 import { createSession } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
 
@@ -98,8 +98,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     actor: options.actor ?? null,
     reason: null,
     queueJobId: null,
-    exclusiveKey: exclusiveKey(job, options.dryRun ?? false),
   }
+  const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
     await session.start()
     await queue.start([job], () => undefined)
@@ -120,8 +120,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     }
     if (!isRecorded) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
-        `select "id", "workerId" from "JobRun" where "exclusiveKey" = $1 and "status" = 'running'`,
-        [job.name],
+        `select "runIds"[1] as "id", "workerId" from "JobClaim" where "exclusiveKey" = $1`,
+        [claim.exclusiveKey],
       )
       return {
         kind: 'alreadyRunning',
@@ -144,7 +144,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
           if (delivery === null) return false
           run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
         }
-        if ((await recordRuns(tx, workerId, [run])) === 1) return true
+        if (await recordRun(tx, workerId, run, claim)) return true
         if (delivery !== null) throw new NotRecorded()
         return false
       })
@@ -155,7 +155,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   }
 
   async function isHeldByLostRun(): Promise<boolean> {
-    return (await findLostRuns(database, workerId)).some(({ name }) => name === job.name)
+    return (await findLostClaims(database, workerId)).some(({ name }) => name === job.name)
   }
 
   async function execute(): Promise<RunOnceResult> {
@@ -172,6 +172,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     }
     const { settlement, outcome } = await performRun(services, {
       run,
+      held: { id: claim.id, open: 1 },
       delivery,
       job,
       handler: options.handler,
@@ -181,7 +182,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     })
     if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
     const { id, name, dryRun, startedAt } = run
-    const { status, endedAt } = settlement
+    const { endedAt } = settlement
+    const status = settlement.failure === null ? 'success' : 'failed'
     const durationMs = endedAt.getTime() - startedAt.getTime()
     const { details } = outcome
     return {

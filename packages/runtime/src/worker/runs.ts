@@ -1,6 +1,5 @@
-import type { Counts, Details, Job, JobTrigger } from '../contract/index.ts'
+import type { Counts, Job, JobTrigger } from '../contract/index.ts'
 import type { Connection } from '../queue/database.ts'
-import { toColumn } from '../queue/toColumn.ts'
 
 /** A run that is about to start. */
 export interface NewRun {
@@ -14,118 +13,44 @@ export interface NewRun {
   actor: string | null
   reason: string | null
   queueJobId: string | null
-  /** At most one running run may carry the same key. */
-  exclusiveKey: string | null
-}
-
-export interface RunEnd {
-  id: string
-  status: 'success' | 'failed'
-  endedAt: Date
-  /** Merged into what the run's batches have counted. */
-  details: Details | null
 }
 
 /**
- * Records runs before their handlers start and returns how many: one is missing when another run with its
- * exclusive key is under way.
+ * Records a run that did not come from the queue before its handler starts. False when another one with its
+ * exclusive key is under way, and then nothing is recorded.
  */
-export async function recordRuns(
+export async function recordRun(
   tx: Connection,
   workerId: string,
-  runs: readonly NewRun[],
-): Promise<number> {
-  const column = (key: keyof NewRun) => toColumn(runs.map((run) => run[key]))
-  // What can't conflict is not looked for: that is a third of the cost.
-  const isExclusive = runs.some((run) => run.exclusiveKey !== null)
+  run: NewRun,
+  claim: { id: string; exclusiveKey: string | null },
+): Promise<boolean> {
   const { rowCount } = await tx.query(
-    `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor",
-                           "reason", "queueJobId", "exclusiveKey", "workerId")
-     select id, name, trigger::"JobTrigger", attempt, "scheduledFor", "startedAt", "dryRun", actor, reason,
-            "queueJobId", "exclusiveKey", $12
-     from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::bool[],
-                 $8::text[], $9::text[], $10::uuid[], $11::text[])
-       as run(id, name, trigger, attempt, "scheduledFor", "startedAt", "dryRun", actor, reason, "queueJobId",
-              "exclusiveKey")
-     ${isExclusive ? `on conflict ("exclusiveKey") where "status" = 'running' do nothing` : ''}`,
-    [
-      column('id'),
-      column('name'),
-      column('trigger'),
-      column('attempt'),
-      column('scheduledFor'),
-      column('startedAt'),
-      column('dryRun'),
-      column('actor'),
-      column('reason'),
-      column('queueJobId'),
-      column('exclusiveKey'),
-      workerId,
-    ],
+    `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+     values ($1, $2, $3, $4, array[$5::uuid])
+     on conflict ("exclusiveKey") do nothing`,
+    [claim.id, run.name, workerId, claim.exclusiveKey, run.id],
   )
-  return rowCount ?? 0
-}
-
-/**
- * Ends the runs of earlier attempts at the same work that still count as running: the queue has given it out
- * again because they exceeded every limit, so they must commit nothing more.
- */
-export async function endEarlierAttempts(
-  tx: Connection,
-  runs: readonly NewRun[],
-  endedAt: Date,
-): Promise<void> {
-  const retried = runs.filter(({ attempt }) => attempt > 1)
-  if (retried.length === 0) return
-  const error = {
-    code: 'expired',
-    message: 'It was still running when its work was given out again',
-  }
+  if (rowCount === 0) return false
   await tx.query(
-    `update "JobRun" run
-     set "status" = 'failed', "endedAt" = $3, "details" = coalesce(run."details", '{}') || $4::jsonb
-     from unnest($1::uuid[], $2::int[]) as retried("queueJobId", attempt)
-     where run."queueJobId" = retried."queueJobId" and run."attempt" < retried.attempt
-       and run."status" = 'running'`,
+    `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
+                           "queueJobId", "workerId")
+     values ($1, $2, $3::"JobTrigger", $4, $5, $6, $7, $8, $9, $10, $11)`,
     [
-      retried.map(({ queueJobId }) => queueJobId),
-      retried.map(({ attempt }) => attempt),
-      endedAt,
-      JSON.stringify({ error } satisfies Details),
-    ],
-  )
-}
-
-/**
- * Ends runs and returns the whole details of those ended. One that is missing was not this worker's any
- * more: whoever took it over has ended it.
- */
-export async function endRuns(
-  tx: Connection,
-  workerId: string,
-  ends: readonly RunEnd[],
-): Promise<Map<string, Details | null>> {
-  const { rows } = await tx.query<{ id: string; details: Details | null }>(
-    `update "JobRun" run
-     set "status" = ended.status::"JobRunStatus",
-         "endedAt" = ended."endedAt",
-         "details" = coalesce(run."details" || ended.details::jsonb, run."details", ended.details::jsonb)
-     from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) as ended(id, status, "endedAt", details)
-     where run."id" = ended.id and run."status" = 'running' and run."workerId" = $1
-     returning run."id", run."details"`,
-    [
+      run.id,
+      run.name,
+      run.trigger,
+      run.attempt,
+      run.scheduledFor,
+      run.startedAt,
+      run.dryRun,
+      run.actor,
+      run.reason,
+      run.queueJobId,
       workerId,
-      toColumn(ends.map(({ id }) => id)),
-      toColumn(ends.map(({ status }) => status)),
-      toColumn(ends.map(({ endedAt }) => endedAt)),
-      toColumn(
-        ends.map(({ details }) =>
-          details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details),
-        ),
-      ),
     ],
   )
-  return new Map(rows.map(({ id, details }) => [id, details]))
+  return true
 }
 
 /** A dry run changes nothing, so it may go on beside any other. */

@@ -7,6 +7,7 @@ import type { Observers } from './combineObservers.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
 import type { Queue } from '../queue/queue.ts'
+import { RUNNING_RUNS } from '../queue/runningRuns.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -293,7 +294,7 @@ async function unfinishedJobs(
 ): Promise<Set<string>> {
   const queued = await queue.unfinished(tx, names)
   const { rows } = await tx.query<{ name: string }>(
-    `select distinct "name" from "JobRun" where "status" = 'running' and not "dryRun" and "name" = any($1)`,
+    `select distinct run."name" from ${RUNNING_RUNS} where claim."name" = any($1) and not run."dryRun"`,
     [names],
   )
   return queued.union(new Set(rows.map(({ name }) => name)))

@@ -5,12 +5,23 @@ import type { Connection, Database } from '../queue/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { endRuns, type RunEnd } from './runs.ts'
+import { settleWork, type EndedRuns } from '../queue/settleWork.ts'
 
-export interface Settlement extends RunEnd {
+export interface Settlement {
+  id: string
+  endedAt: Date
+  /** Merged into what the run's batches have counted. */
+  details: Details | null
   /** The queue's side of the run, or null for a run that did not come from the queue. */
   delivery: DeliveryRef | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
+  held: HeldClaim
+}
+
+/** A claim that this worker holds, with how many of its runs have not been settled. */
+export interface HeldClaim {
+  readonly id: string
+  open: number
 }
 
 export type SettleOutcome = { kind: 'settled'; details: Details | null } | { kind: 'lost' }
@@ -42,25 +53,38 @@ export function createSettler(options: {
 }): Settler {
   const { database, queue, workerId, log } = options
   const waiting: Waiting[] = []
+  // Claims without a run that is open, which the next group lets go.
+  let left: string[] = []
   let busy = 0
 
   async function work(): Promise<void> {
     while (waiting.length > 0) await settleGroup(waiting.splice(0, MAX_GROUP))
     busy--
+    if (busy === 0 && left.length > 0) await letGo()
+  }
+
+  async function letGo(): Promise<void> {
+    const over = left
+    left = []
+    // One that stays says of no run that it is under way, and goes with this worker.
+    await database
+      .query('delete from "JobClaim" where "id" = any($1)', [over])
+      .catch((error: unknown) => log.warn({ err: error }, 'letting claims go failed'))
   }
 
   async function settleGroup(group: Waiting[]): Promise<void> {
+    const settlements = group.map(({ settlement }) => settlement)
     for (let failures = 1; ; failures++) {
+      const over = [...left, ...heldByThese(settlements)]
       try {
-        const details = await database.transaction((tx) =>
-          commit(
-            tx,
-            group.map(({ settlement }) => settlement),
-          ),
-        )
+        const details = await database.transaction((tx) => commit(tx, settlements, over))
         options.observers?.runsSettled(group.length)
+        left = left.filter((id) => !over.includes(id))
         for (const { settlement, resolve } of group) {
-          const ended = details.get(settlement.id)
+          const { id, held } = settlement
+          // Another group has settled the others of it, at the same time.
+          if (--held.open === 0 && !over.includes(held.id)) left.push(held.id)
+          const ended = details.get(id)
           resolve(ended === undefined ? { kind: 'lost' } : { kind: 'settled', details: ended })
         }
         return
@@ -75,21 +99,20 @@ export function createSettler(options: {
 
   async function commit(
     tx: Connection,
-    settlements: Settlement[],
-  ): Promise<Map<string, Details | null>> {
-    const ended = await endRuns(tx, workerId, settlements)
-    const completed = new Map<string, DeliveryRef[]>()
+    settlements: readonly Settlement[],
+    over: readonly string[],
+  ): Promise<EndedRuns> {
+    const ends = settlements.map(({ id, endedAt, details, failure }) => ({
+      id,
+      endedAt,
+      details,
+      errorCode: failure?.error.code ?? null,
+    }))
+    const ended = await settleWork(tx, workerId, ends, over)
     for (const { id, delivery, failure } of settlements) {
-      if (delivery === null || !ended.has(id)) continue
-      if (failure) {
-        await queue.fail(tx, [delivery], failure.error, failure.next)
-      } else {
-        const sameJob = completed.get(delivery.name)
-        if (sameJob) sameJob.push(delivery)
-        else completed.set(delivery.name, [delivery])
-      }
+      if (delivery === null || failure === null || !ended.has(id)) continue
+      await queue.fail(tx, [delivery], failure.error, failure.next)
     }
-    for (const deliveries of completed.values()) await queue.complete(tx, deliveries)
     return ended
   }
 
@@ -104,4 +127,11 @@ export function createSettler(options: {
         }
       }),
   }
+}
+
+/** The claims of which these are the last. */
+function heldByThese(settlements: readonly Settlement[]): string[] {
+  const counts = new Map<HeldClaim, number>()
+  for (const { held } of settlements) counts.set(held, (counts.get(held) ?? 0) + 1)
+  return [...counts].flatMap(([{ id, open }, count]) => (open === count ? [id] : []))
 }

@@ -55,7 +55,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
   await runtime.rows('delete from pgboss.job')
   removed = 0
 })

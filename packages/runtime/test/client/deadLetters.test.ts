@@ -62,7 +62,7 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule", "JobAction"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobAction"')
   await runtime.rows('delete from pgboss.job')
   const { url, prisma, log } = runtime
   worker = createWorker({

@@ -35,8 +35,7 @@ beforeEach(() => runtime.rows('delete from pgboss.job'))
 const transaction = <Result>(
   work: (tx: TransactionOf<TestRuntime['prisma']>) => Promise<Result>,
 ): Promise<Result> => runtime.prisma.$transaction((tx) => work(tx))
-const take = (limit: number) =>
-  runtime.database.transaction((tx) => queue.take(tx, 'letter', limit))
+const take = (limit: number) => opened.take('letter', limit)
 const numbers = async () =>
   (
     await runtime.rows<{ n: number }>(
@@ -158,10 +157,10 @@ describe('a unique key', () => {
   it('frees up when the work is completed', async () => {
     const { queueJobId } = await enqueue(1)
     const deliveries = await take(1)
-    await runtime.database.transaction((tx) => queue.complete(tx, deliveries))
+    await opened.complete(deliveries)
 
-    // It has left the queue, and here there is no run of it.
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toBeNull()
+    // It has left the queue, and its run remains.
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'completed' })
     expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
   })
 

@@ -26,7 +26,7 @@ afterAll(async () => {
 beforeEach(() => runtime.rows('delete from pgboss.job'))
 
 const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {}))
-const take = () => runtime.database.transaction((tx) => queue.take(tx, 'parcel', 10))
+const take = () => opened.take('parcel')
 const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job order by id')).map(
     ({ state }) => state,
@@ -39,9 +39,9 @@ describe('completed work', () => {
     const [first] = await take()
     await enqueue()
 
-    await runtime.database.transaction((tx) => queue.complete(tx, [first!]))
+    await opened.complete([first!])
     expect((await states()).toSorted()).toEqual(['active', 'created'])
-    await runtime.database.transaction((tx) => queue.complete(tx, []))
+    await opened.complete([])
     expect(await states()).toHaveLength(2)
   })
 
@@ -50,23 +50,22 @@ describe('completed work', () => {
     const [stale] = await take()
     const error = { code: 'flaky', message: '' }
     await runtime.database.transaction((tx) => queue.fail(tx, [stale!], error, 'redeliver'))
-    await runtime.database.transaction((tx) => queue.complete(tx, [stale!]))
+    await opened.complete([stale!])
     expect(await states()).toEqual(['retry'])
 
     const [fresh] = await take()
     expect(fresh!.attempt).toBe(2)
-    await runtime.database.transaction((tx) => queue.complete(tx, [stale!]))
+    await opened.complete([stale!])
     expect(await states()).toEqual(['active'])
-    await runtime.database.transaction((tx) => queue.complete(tx, [fresh!]))
+    await opened.complete([fresh!])
     expect(await states()).toEqual([])
   })
 
   it('of another job with the same id is left alone', async () => {
     await enqueue()
-    const [delivery] = await take()
-    await runtime.database.transaction((tx) =>
-      queue.complete(tx, [{ ...delivery!, name: 'letter' }]),
-    )
+    const work = await take()
+    await runtime.rows(`update "JobRun" set "name" = 'letter'`)
+    await opened.complete(work)
     expect(await states()).toEqual(['active'])
   })
 })

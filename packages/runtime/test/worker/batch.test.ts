@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => runtime.close())
 
-beforeEach(() => runtime.rows('truncate "Effect", "JobRun"'))
+beforeEach(() => runtime.rows('truncate "Effect", "JobRun", "JobClaim"'))
 
 function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime
@@ -152,7 +152,7 @@ describe('the marks of batches', () => {
       })
     }, clock.now)
     expect(await marks()).toEqual([{ ms: 1_000, batches: 1, cleaned: 5 }])
-    await runtime.rows('truncate "JobRun"')
+    await runtime.rows('truncate "JobRun", "JobClaim"')
     await run(async () => ({ cleaned: 1 }))
     expect(await marks()).toBeUndefined()
   })

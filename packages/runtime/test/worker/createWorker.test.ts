@@ -58,7 +58,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun"')
+  await runtime.rows('truncate "JobRun", "JobClaim"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
 })

@@ -1,4 +1,4 @@
-import { waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { block, linger, tally } from './fixtures/tally.ts'
@@ -204,6 +204,7 @@ describe('a run that cannot be ended just now', () => {
       values (gen_random_uuid(), 'tally', 'cli', 'somebody', $1) returning "id"`
     const [stuck] = await runtime.rows<{ id: string }>(lostRun, ['2026-01-01'])
     const [free] = await runtime.rows<{ id: string }>(lostRun, ['2026-01-02'])
+    await runtime.rows(HOLD_RUNS_SQL)
     // As a batch does whose process was stopped between its last statement and its commit.
     let release: () => void = () => undefined
     const released = new Promise<void>((resolve) => (release = resolve))

@@ -21,7 +21,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('truncate pgboss.job, "JobRun", "JobWorker"'))
+beforeEach(() => runtime.rows('truncate pgboss.job, "JobRun", "JobClaim", "JobWorker"'))
 
 const look = (names: string[] = []) => lookAround(runtime.database, 'w1', names)
 const signUp = (secondsAgo: number) =>
@@ -45,15 +45,13 @@ describe('lookAround', () => {
     expect(await look(['later'])).toEqual({ lost: [], ready: [] })
   })
 
-  it('finds the runs of workers that are gone, and not its own', async () => {
-    const [lost] = await runtime.rows<{ id: string; startedAt: Date }>(
-      `insert into "JobRun" ("id", "name", "trigger", "attempt", "workerId")
-       values (gen_random_uuid(), 'now', 'queue', 2, 'gone'), (gen_random_uuid(), 'now', 'queue', 1, 'w1')
-       returning "id", "startedAt"`,
+  it('finds what workers hold that are gone, and not its own', async () => {
+    const [lost] = await runtime.rows<{ id: string }>(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       values (gen_random_uuid(), 'now', 'gone', '{}'), (gen_random_uuid(), 'now', 'w1', '{}')
+       returning "id"`,
     )
-    expect((await look()).lost).toEqual([
-      { ...lost, name: 'now', attempt: 2, queueJobId: null, workerId: 'gone', dryRun: false },
-    ])
+    expect((await look()).lost).toEqual([{ ...lost, name: 'now' }])
   })
 
   it('gives a sign of life when the last one is old', async () => {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
@@ -56,7 +56,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
 })
@@ -163,7 +163,9 @@ describe('an observer', () => {
     const { observer, started, ended } = note()
     await startWorker([observer], {
       echo: async () => {
-        await runtime.rows(`update "JobRun" set "status" = 'failed', "endedAt" = now()`)
+        await runtime.rows(
+          `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now()`,
+        )
       },
     })
     await send()
@@ -180,6 +182,7 @@ describe('an observer', () => {
        values ($1, 'echo', 'cli', 3, 'dead', true)`,
       [id],
     )
+    await runtime.rows(HOLD_RUNS_SQL)
     await startWorker([observer], {})
     await waitFor(() => seen.length > 0)
     expect(seen).toEqual([['rescued', id, 'echo', 3, true]])

@@ -1,11 +1,11 @@
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
-import { createQueue, type Delivery, type Queue } from '../../src/queue/queue.ts'
+import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker/index.ts'
 import { rescueLostRuns } from '../../src/worker/rescue.ts'
-import { recordRuns, type NewRun } from '../../src/worker/runs.ts'
+import { claimWork } from '../../src/queue/claimWork.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from './fixtures/drip.ts'
 
@@ -39,7 +39,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -135,7 +135,8 @@ describe('a worker that lives', () => {
     const [run] = await runs()
     const error = JSON.stringify({ error: { code: 'worker_lost', message: 'by the test' } })
     const [ended] = await runtime.rows<Run>(
-      `update "JobRun" set "status" = 'failed', "endedAt" = now(), "details" = "details" || $1 returning *`,
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now(),
+         "details" = "details" || $1 returning *`,
       [error],
     )
 
@@ -161,9 +162,13 @@ describe('rescueLostRuns', () => {
     await runtime.prisma.$transaction(async (tx) => {
       for (let n = 0; n < LOST_RUNS; n++) await client.enqueue(tx, drip, {})
     })
-    await database.transaction(async (tx) => {
-      const taken = await queue.take(tx, 'drip', LOST_RUNS)
-      await recordRuns(tx, 'gone', taken.map(newRun))
+    await claimWork(database, {
+      workerId: 'gone',
+      requests: [
+        { claimId: crypto.randomUUID(), name: 'drip', limit: LOST_RUNS, exclusiveKey: null },
+      ],
+      startedAt: new Date(),
+      hasFreshRunIds: false,
     })
   })
 
@@ -172,19 +177,6 @@ describe('rescueLostRuns', () => {
     await session.stop()
   })
 
-  const newRun = ({ queueJobId, name, attempt }: Delivery): NewRun => ({
-    id: crypto.randomUUID(),
-    name,
-    trigger: 'queue',
-    attempt,
-    scheduledFor: null,
-    startedAt: new Date(),
-    dryRun: false,
-    actor: null,
-    reason: null,
-    queueJobId,
-    exclusiveKey: null,
-  })
   const rescue = () =>
     rescueLostRuns({
       database: runtime.database,

@@ -1,4 +1,4 @@
-import { fakeClock, waitFor } from '@roundsman/testing'
+import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/contract/index.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
@@ -34,7 +34,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun"')
+  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -179,6 +179,7 @@ describe('scheduler', () => {
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'sweep', 'cli', 'somebody')`,
     )
+    await runtime.rows(HOLD_RUNS_SQL)
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
     await runtime.rows('delete from "JobRun"')

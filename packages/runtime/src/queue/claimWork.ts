@@ -1,0 +1,222 @@
+import pg from 'pg'
+import type { Details } from '../contract/index.ts'
+import type { Envelope } from './boss.ts'
+import type { Connection } from './database.ts'
+
+/** What a worker wants of one job. */
+export interface ClaimRequest {
+  /** Chosen by the worker: by it a claim is found again whose answer never came. */
+  claimId: string
+  name: string
+  /** Pieces of work at most. */
+  limit: number
+  /** No two claims carry the same. For jobs of which one run may be under way; their limit is 1. */
+  exclusiveKey: string | null
+}
+
+/** A piece of work that a worker has taken, with the run that was recorded for it. */
+export interface ClaimedWork {
+  claimId: string
+  runId: string
+  queueJobId: string
+  name: string
+  attempt: number
+  startedAt: Date
+  envelope: Envelope
+}
+
+export interface Claimed {
+  work: ClaimedWork[]
+  expired: ExpiredRun[]
+}
+
+/** An attempt that was ended because its work was given out again. */
+export interface ExpiredRun {
+  id: string
+  name: string
+  attempt: number
+  dryRun: boolean
+  startedAt: Date
+}
+
+/** Why nothing was taken. */
+export class ClaimConflict extends Error {
+  override readonly name = 'ClaimConflict'
+  readonly kind: 'exclusiveKey' | 'runId'
+  constructor(kind: ClaimConflict['kind'], cause: unknown) {
+    super(`Another claim or run has the same ${kind}`, { cause })
+    this.kind = kind
+  }
+}
+
+export interface ClaimOptions {
+  workerId: string
+  requests: readonly ClaimRequest[]
+  startedAt: Date
+  /** Of first attempts too: not the ids of their work. */
+  hasFreshRunIds: boolean
+}
+
+/**
+ * Takes work of these jobs, records its runs, and notes that the worker holds them, with one statement. Killed
+ * before it has committed, nothing was taken; killed after it, there is a claim by which the rescue finds the runs.
+ * @throws ClaimConflict
+ */
+export async function claimWork(
+  connection: Connection,
+  { workerId, requests, startedAt, hasFreshRunIds }: ClaimOptions,
+): Promise<Claimed> {
+  const [first] = requests
+  if (first === undefined) return { work: [], expired: [] }
+  try {
+    const { rows } = await connection.query<ClaimedRow>(
+      requests.length === 1 ? CLAIM_ONE : CLAIM_MANY,
+      [
+        requests.map(({ name }) => name),
+        requests.map(({ limit }) => limit),
+        requests.map(({ exclusiveKey }) => exclusiveKey),
+        requests.map(({ claimId }) => claimId),
+        startedAt,
+        workerId,
+        hasFreshRunIds,
+        EXPIRED,
+      ],
+    )
+    const claimIds = new Map(requests.map(({ name, claimId }) => [name, claimId]))
+    return {
+      work: rows.map(({ id, runId, name = first.name, data, retryCount }) => ({
+        claimId: claimIds.get(name) ?? '',
+        runId: runId ?? id,
+        queueJobId: id,
+        name,
+        attempt: retryCount + 1,
+        startedAt,
+        envelope: data,
+      })),
+      expired: (rows[0]?.expired ?? []).map((run) => ({
+        ...run,
+        startedAt: new Date(run.startedAt),
+      })),
+    }
+  } catch (error) {
+    switch (error instanceof pg.DatabaseError ? error.constraint : undefined) {
+      case 'JobClaim_exclusiveKey_key':
+        throw new ClaimConflict('exclusiveKey', error)
+      case 'JobRun_pkey':
+        throw new ClaimConflict('runId', error)
+      default:
+        throw error
+    }
+  }
+}
+
+/** What these claims took hold of; nothing where they did not. */
+export async function findClaimed(
+  connection: Connection,
+  claimIds: readonly string[],
+): Promise<ClaimedWork[]> {
+  const { rows } = await connection.query<ClaimedWork>(
+    `select claim."id" as "claimId", run."id" as "runId", run."queueJobId", run."name", run."attempt",
+            run."startedAt", job.data as "envelope"
+     from "JobClaim" claim
+       cross join unnest(claim."runIds") held(id)
+       join "JobRun" run on run."id" = held.id
+       join pgboss.job job on job.name = run."name" and job.id = run."queueJobId"
+     where claim."id" = any($1)`,
+    [claimIds],
+  )
+  return rows
+}
+
+interface ClaimedRow {
+  [column: string]: unknown
+  /** Of the work. */
+  id: string
+  /** Null where it is the same. */
+  runId: string | null
+  /** Where several jobs were asked for. */
+  name?: string
+  data: Envelope
+  retryCount: number
+  /** The same in every row. */
+  expired: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
+}
+
+const EXPIRED = JSON.stringify({
+  error: { code: 'expired', message: 'It was still running when its work was given out again' },
+} satisfies Details)
+
+/**
+ * What pg-boss's fetch does, but found by the index in any case. Its own joins the table with what it has found,
+ * for which PostgreSQL reads the whole table as soon as that is worth more than a few per cent of it, at every batch.
+ *
+ * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that still counts as running (the queue
+ * has given the work out again because it exceeded every limit) is ended first, and must commit nothing more; it
+ * may hold the key that the new one needs.
+ */
+function claimSql(isTaken: string, { isOneJob }: { isOneJob: boolean }): string {
+  return `
+  with wanted as (
+    select * from unnest($1::text[], $2::int[], $3::text[], $4::uuid[])
+      as wanted(name, "limit", "exclusiveKey", "claimId")
+  ), next as materialized (
+    select job.id, job.name from wanted cross join lateral (
+      select job.id, job.name from pgboss.job job
+      where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
+        and (wanted."exclusiveKey" is null or (job.data ->> 'dryRun')::bool is true or not exists (
+          select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
+          where other."exclusiveKey" = wanted."exclusiveKey" and run."queueJobId" is distinct from job.id
+        ))
+      order by job.priority desc, job.created_on
+      limit wanted."limit"
+      for update skip locked
+    ) job
+  ), taken as (
+    update pgboss.job job
+    set state = 'active', started_on = now(), heartbeat_on = now(),
+        retry_count = retry_count + case when started_on is null then 0 else 1 end
+    where ${isTaken}
+    returning job.id, job.name, job.data, job.retry_count,
+              case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
+  ), expired as (
+    update "JobRun" run
+    set "status" = 'failed', "endedAt" = $5, "errorCode" = 'expired',
+        "details" = coalesce(run."details", '{}') || $8::jsonb
+    where run."status" = 'running' and run."id" = any(array(
+      select earlier."id" from taken join "JobRun" earlier on earlier."queueJobId" = taken.id
+      where taken.retry_count > 0
+    ))
+    returning run."id", run."name", run."attempt", run."dryRun", run."startedAt"
+  ), freed as (
+    delete from "JobClaim" claim
+    where claim."exclusiveKey" is not null and claim."runIds" && array(select "id" from expired)
+    returning claim."id"
+  ), recorded as (
+    insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
+                          "queueJobId", "workerId")
+    select taken."runId", taken.name, (taken.data ->> 'trigger')::"JobTrigger",
+           taken.retry_count + 1, (taken.data ->> 'scheduledFor')::timestamptz, $5,
+           coalesce((taken.data ->> 'dryRun')::bool, false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6
+    from taken
+    returning "id", "name", "dryRun"
+  ), claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+    select wanted."claimId", wanted.name, $6,
+           case when not bool_or(recorded."dryRun") then wanted."exclusiveKey" end, array_agg(recorded."id")
+    from recorded join wanted on wanted.name = recorded."name"
+    -- After what held its key is gone.
+    where (select count(*) from freed) >= 0
+    group by wanted."claimId", wanted.name, wanted."exclusiveKey"
+  )
+  select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
+         retry_count as "retryCount", (select jsonb_agg(expired) from expired) as "expired"
+  from taken`
+}
+
+const CLAIM_ONE = claimSql(
+  `job.name = ($1::text[])[1] and job.id = any(array(select id from next))`,
+  { isOneJob: true },
+)
+const CLAIM_MANY = claimSql(`(job.name, job.id) in (select name, id from next)`, {
+  isOneJob: false,
+})

@@ -1,0 +1,184 @@
+import { v7 as uuid } from 'uuid'
+import type { Job } from '../contract/index.ts'
+import type { Observers } from './combineObservers.ts'
+import type { Database } from '../queue/database.ts'
+import {
+  ClaimConflict,
+  claimWork,
+  findClaimed,
+  type Claimed,
+  type ClaimedWork,
+  type ClaimRequest,
+} from '../queue/claimWork.ts'
+import { pauseAfter } from './pauseAfter.ts'
+import { exclusiveKey } from './runs.ts'
+import { chargeAllowance, readAllowance } from './throttle.ts'
+
+/** Takes work for the lanes of a worker. */
+export interface Claimer {
+  /** What several lanes ask for at the same moment is taken with one statement. */
+  claim(job: Job, limit: number): Promise<ClaimAnswer>
+  /** Claims that are under way find an end, also where the database does not answer. */
+  stop(): void
+}
+
+export interface ClaimAnswer {
+  work: ClaimedWork[]
+  /** A claim that was answered in full says that there is more. */
+  mayBeMore: boolean
+  /** Until the job's rate limit lets the next run start; null when it is not what stands in the way. */
+  freeInMs: number | null
+}
+
+export interface ClaimerOptions {
+  database: Database
+  workerId: string
+  now: () => Date
+  observers?: Observers | undefined
+}
+
+interface Waiting {
+  request: ClaimRequest
+  resolve: (answer: ClaimAnswer) => void
+  reject: (error: unknown) => void
+}
+
+/** At once. What is asked for meanwhile waits, and shares the next one. */
+const MAX_STATEMENTS = 3
+/** A claim that met another one sees it the next time, unless it meets yet another. */
+const MAX_TRIES = 3
+
+export function createClaimer({ database, workerId, now, observers }: ClaimerOptions): Claimer {
+  let waiting: Waiting[] = []
+  let underWay = 0
+  let isScheduled = false
+  let stopped = false
+
+  function schedule(): void {
+    if (isScheduled || waiting.length === 0 || underWay === MAX_STATEMENTS) return
+    isScheduled = true
+    queueMicrotask(() => {
+      isScheduled = false
+      void claimNext()
+    })
+  }
+
+  async function claimNext(): Promise<void> {
+    // One of each job: a lane that asks twice wants two claims.
+    const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
+      ([first]) => first as Waiting,
+    )
+    waiting = waiting.filter((one) => !group.includes(one))
+    underWay++
+    schedule()
+    try {
+      const requests = group.map(({ request }) => request)
+      const taken = await takeHold(requests, (hasFreshRunIds) =>
+        claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
+      )
+      const byClaim = Map.groupBy(taken, ({ claimId }) => claimId)
+      for (const { request, resolve } of group) {
+        resolve(answer(byClaim.get(request.claimId) ?? [], request.limit))
+      }
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    } finally {
+      underWay--
+      schedule()
+    }
+  }
+
+  async function takeHold(
+    requests: readonly ClaimRequest[],
+    attempt: (hasFreshRunIds: boolean) => Promise<Claimed>,
+  ): Promise<ClaimedWork[]> {
+    let hasFreshRunIds = false
+    for (let tries = 1; ; tries++) {
+      try {
+        const { work, expired } = await attempt(hasFreshRunIds)
+        for (const run of expired) observers?.runExpired(run)
+        return work
+      } catch (error) {
+        if (!(error instanceof ClaimConflict)) return await findAnyway(requests, error)
+        if (tries === MAX_TRIES) throw error
+        hasFreshRunIds ||= error.kind === 'runId'
+        // The error is told before the statement's locks are let go: looked at at once, the work would be passed over.
+        await pauseAfter(tries)
+      }
+    }
+  }
+
+  /**
+   * Whether a claim took hold whose answer never came. Its runs would be nobody's otherwise: this worker lives, so
+   * nobody else ends them.
+   */
+  async function findAnyway(
+    requests: readonly ClaimRequest[],
+    error: unknown,
+  ): Promise<ClaimedWork[]> {
+    const ids = requests.map(({ claimId }) => claimId)
+    for (let looks = 1; !stopped; looks++) {
+      try {
+        const work = await findClaimed(database, ids)
+        if (work.length === 0) throw error
+        return work
+      } catch (reason) {
+        if (reason === error) throw error
+        await pauseAfter(looks)
+      }
+    }
+    // The rescue finds them once this worker is gone.
+    throw error
+  }
+
+  /** In a transaction, with what it costs of the job's rate limit, which is locked meanwhile. */
+  async function claimLimited(
+    request: ClaimRequest,
+    rateLimit: NonNullable<Job['rateLimit']>,
+  ): Promise<ClaimAnswer> {
+    let allowance = { starts: 0, freeInMs: 0 }
+    const work = await takeHold([request], (hasFreshRunIds) =>
+      database.transaction(async (tx) => {
+        allowance = await readAllowance(tx, request.name, rateLimit)
+        const limit = Math.min(request.limit, allowance.starts)
+        if (limit === 0) return { work: [], expired: [] }
+        const requests = [{ ...request, limit }]
+        const claimed = await claimWork(tx, {
+          workerId,
+          requests,
+          startedAt: now(),
+          hasFreshRunIds,
+        })
+        const count = claimed.work.length
+        if (count > 0) await chargeAllowance(tx, request.name, rateLimit, count)
+        return claimed
+      }),
+    )
+    const { starts, freeInMs } = allowance
+    if (starts === 0) return { work, mayBeMore: false, freeInMs }
+    return answer(work, Math.min(request.limit, starts))
+  }
+
+  return {
+    async claim(job, limit) {
+      const request = {
+        claimId: uuid(),
+        name: job.name,
+        limit,
+        exclusiveKey: exclusiveKey(job, false),
+      }
+      if (job.rateLimit !== null) return await claimLimited(request, job.rateLimit)
+      return await new Promise((resolve, reject) => {
+        waiting.push({ request, resolve, reject })
+        schedule()
+      })
+    },
+    stop() {
+      stopped = true
+    },
+  }
+}
+
+function answer(work: ClaimedWork[], limit: number): ClaimAnswer {
+  return { work, mayBeMore: work.length === limit, freeInMs: null }
+}
