@@ -17,9 +17,18 @@ export interface NewWork {
   options?: EnqueueOptions | undefined
 }
 
-/** pg-boss knows no queue of this name in this database. */
+/** pg-boss knows no queues of these names in this database. */
 export class QueueMissingError extends Error {
   override readonly name = 'QueueMissingError'
+  readonly jobs: readonly string[]
+
+  constructor(jobs: readonly string[], options?: ErrorOptions) {
+    super(
+      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts`,
+      options,
+    )
+    this.jobs = jobs
+  }
 }
 
 /**
@@ -79,10 +88,7 @@ async function putWork(
     await boss.insert(job.name, inserts, { db })
   } catch (error) {
     if (!(error instanceof Error && /^Queue .* does not exist$/.test(error.message))) throw error
-    throw new QueueMissingError(
-      `The queue of ${job.name} is missing in this database: a worker that knows the job creates it when it starts`,
-      { cause: error },
-    )
+    throw new QueueMissingError([job.name], { cause: error })
   }
   return results
 }
