@@ -11,8 +11,9 @@ export interface Announcer {
 
 /** Often enough to watch, and seldom enough to cost nothing, however many runs there are. */
 const INTERVAL_MS = 250
-/** A notification holds 8,000 bytes. */
 const MAX_IDS = 100
+/** A notification holds less than 8,000. */
+const MAX_BYTES = 7_999
 
 /**
  * Tells whoever listens what has changed. Beside the transactions, not in them: a notification makes its
@@ -40,9 +41,9 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
       ticks: [...ticks],
     }
     try {
-      await database.query('select pg_notify($1, $2)', [
+      await database.query('select pg_notify($1, payload) from unnest($2::text[]) payload', [
         CHANGES_CHANNEL,
-        JSON.stringify(announcement),
+        toPayloads(announcement),
       ])
     } catch (error) {
       log.debug({ err: error }, 'changes could not be announced')
@@ -65,6 +66,20 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
       await say()
     },
   }
+}
+
+/** As one notification if it fits into one, which it does unless there are hundreds of jobs. */
+function toPayloads(announcement: Announcement): string[] {
+  const payload = JSON.stringify(announcement)
+  const { names, ticks } = announcement
+  if (Buffer.byteLength(payload) <= MAX_BYTES || Math.max(names.length, ticks.length) < 2) {
+    return [payload]
+  }
+  const [name, tick] = [Math.ceil(names.length / 2), Math.ceil(ticks.length / 2)]
+  return [
+    ...toPayloads({ ids: [], names: names.slice(0, name), ticks: ticks.slice(0, tick) }),
+    ...toPayloads({ ids: [], names: names.slice(name), ticks: ticks.slice(tick) }),
+  ]
 }
 
 function empty() {
