@@ -37,8 +37,7 @@ export const schedules = defineScenario<SchedulesFigures>({
         unit: 'ms',
         measured: p99.median,
         spread: p99,
-        obstacle:
-          'work is enqueued with a statement for each job, and then every worker looks into the queue of each',
+        obstacle: 'every worker looks into the queue of each job by itself',
       },
     ]
   },

@@ -9,6 +9,7 @@ import {
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetters.ts'
 import { createEnqueue } from './enqueueWork.ts'
+import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
 import { toColumn } from './toColumn.ts'
 
@@ -33,8 +34,8 @@ export type AfterFailure = 'retry' | 'redeliver' | 'giveUp'
 export interface Queue {
   start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
   stop(): Promise<void>
-  /** Enqueues in the caller's transaction, under an id of the caller's. */
-  send(tx: Connection, name: string, envelope: Envelope, options: { id: string }): Promise<void>
+  /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
+  sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
   /** Takes one that was given up, for a single further attempt; null when there is none with this id. */
   takeDeadLetter(tx: Connection, name: string, queueJobId: string): Promise<Delivery | null>
   /** Enqueues in a handler's own transaction. */
@@ -49,8 +50,6 @@ export interface Queue {
     error: { code: string; message: string },
     next: AfterFailure,
   ): Promise<void>
-  /** Of these jobs, those with work that waits, is to be retried, or runs. */
-  unfinished(tx: Connection, names: readonly string[]): Promise<Set<string>>
 }
 
 export interface QueueOptions {
@@ -102,9 +101,7 @@ export function createQueue({
       onWork = () => undefined
       await boss.stop({ graceful: false, close: false })
     },
-    async send(tx, name, envelope, { id }) {
-      await boss.send(name, envelope, { id, db: asDb(tx) })
-    },
+    sendAll: sendWork,
     async takeDeadLetter(tx, name, queueJobId) {
       const { rows } = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
       return rows[0] ? toDelivery(rows[0]) : null
@@ -126,13 +123,6 @@ export function createQueue({
       await boss.fail(first.name, attempts, error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
       else await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
-    },
-    async unfinished(tx, names) {
-      const { rows } = await tx.query<{ name: string }>(
-        `select distinct name from pgboss.job where name = any($1) and state in ('created', 'retry', 'active')`,
-        [names],
-      )
-      return new Set(rows.map(({ name }) => name))
     },
   }
 }

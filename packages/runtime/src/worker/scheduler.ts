@@ -1,13 +1,16 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import cron from 'node-cron'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
-import { nextTick, type ScheduledJob } from '../contract/index.ts'
+import type { ScheduledJob } from '../contract/index.ts'
 import type { Connection, Database } from '../queue/database.ts'
 import type { Observers } from './combineObservers.ts'
+import { createNextTick } from './createNextTick.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
+import { QueueMissingError } from '../queue/enqueueWork.ts'
+import { isUnfinishedSql } from '../queue/isUnfinishedSql.ts'
 import type { Queue } from '../queue/queue.ts'
-import { RUNNING_RUNS } from '../queue/runningRuns.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -22,7 +25,7 @@ export type Clock = (onSecond: () => void) => { stop(): void }
 export interface SchedulerOptions {
   jobs: readonly ScheduledJob[]
   database: Database
-  queue: Pick<Queue, 'send' | 'unfinished'>
+  queue: Pick<Queue, 'sendAll'>
   workerId: string
   log: Logger
   now: () => Date
@@ -30,10 +33,16 @@ export interface SchedulerOptions {
   onTick?: (name: string) => void
   observers?: Observers | undefined
   clock?: Clock
+  /**
+   * How long this worker waits for one that decided a schedule's last tick to decide the next as well, before it
+   * looks whether that was done, and else does it. Default 50 ms.
+   */
+  headStartMs?: number
 }
 
 /** How much a worker's clock may be ahead of the database's: in good order they differ by milliseconds. */
 const MAX_CLOCK_LEAD_MS = 1_000
+const LATEST_SQL = `clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds'`
 
 /** What a worker knows of a schedule between two queries. */
 interface Plan {
@@ -42,6 +51,10 @@ interface Plan {
   cursor: Date
   /** Null when the schedule is never due again, or another worker has a newer version of it. */
   nextDue: Date | null
+  /** The tick after that, found while there is time. */
+  following: Date | null
+  /** Whether this worker decided its last tick, or nobody has yet. Then it is the first to try. */
+  isOurs: boolean
 }
 
 interface ScheduleRow {
@@ -50,7 +63,26 @@ interface ScheduleRow {
   cron: string
   timeZone: string
   cursor: Date
+}
+
+/** A schedule whose cursor this worker has advanced. */
+interface Won {
+  [column: string]: unknown
+  name: string
+  cursor: Date
   pausedAt: Date | null
+  isUnfinished: boolean
+}
+
+interface Candidate {
+  plan: Plan
+  due: DueTicks
+}
+
+interface Decided {
+  cursors: Map<string, Date>
+  ticks: LedgerEntry[]
+  decidedAt: Date
 }
 
 /** node-cron is a clock here, and no more: it says that a second has passed, never what is due. */
@@ -63,18 +95,33 @@ export const nodeCronClock: Clock = (onSecond) => {
 /**
  * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number
  * of workers may run one: advancing a schedule's cursor is a compare-and-set, and whoever wins decides.
- * Nothing is kept in memory but each schedule's next due time, so that an idle second costs no query.
+ * Whoever decided a schedule's last tick is the first to try, and the others look a moment later whether it did.
+ * Nothing is kept in memory but each schedule's next due times, so that an idle second costs no query.
  */
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { jobs, database, queue, workerId, log, now, clock = nodeCronClock } = options
+  const {
+    jobs,
+    database,
+    queue,
+    workerId,
+    log,
+    now,
+    clock = nodeCronClock,
+    headStartMs = 50,
+  } = options
   const plans = new Map<string, Plan>()
+  const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
+  /** As last seen. Then the database is asked for the time first; else the claim alone looks at it. */
+  let isAhead = false
   let round: Promise<void> | null = null
 
   async function start(): Promise<void> {
     const startedAt = await boundedNow()
     await registerSchedules(database, jobs, startedAt)
-    for (const job of jobs) plans.set(job.name, { job, cursor: startedAt, nextDue: null })
+    for (const job of jobs) {
+      plans.set(job.name, { job, cursor: startedAt, nextDue: null, following: null, isOurs: true })
+    }
     await refresh([...plans.values()])
     ticking = clock(() => void wake())
   }
@@ -98,86 +145,119 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   async function decideDue(): Promise<void> {
     if (duePlans(now()).length === 0) return
-    const instant = await boundedNow()
+    const instant = isAhead ? await boundedNow() : now()
     const due = duePlans(instant)
+    await decide(
+      due.filter(({ isOurs }) => isOurs),
+      instant,
+    )
+    const left = due.filter(({ isOurs }) => !isOurs)
+    if (left.length === 0) return
+    await pause(headStartMs)
+    await refresh(left)
+    await decide(
+      left.filter(({ nextDue }) => nextDue !== null && nextDue <= instant),
+      instant,
+    )
+  }
+
+  async function decide(due: readonly Plan[], instant: Date): Promise<void> {
     if (due.length === 0) return
     const candidates = await Promise.all(
-      due.map(async (plan) => ({
-        plan,
-        due: await dueTicks(plan.job.schedule, plan.cursor, instant),
-      })),
+      due.map(async (plan) => ({ plan, due: await ticksOf(plan, instant) })),
     )
-    const won = await database.transaction((tx) => claimTicks(tx, candidates, instant))
-    const lost: Plan[] = []
+    const won = await decideCandidates(candidates, instant)
+    const ticks = Map.groupBy(won.ticks, ({ name }) => name)
     for (const plan of due) {
       const { name } = plan.job
       const cursor = won.cursors.get(name)
-      if (cursor) {
-        advance(plan, cursor)
-        options.onTick?.(name)
-        options.observers?.ticksDecided(
-          name,
-          won.ticks.filter((tick) => tick.name === name),
-          instant,
-        )
-      } else lost.push(plan)
+      plan.isOurs = cursor !== undefined
+      if (cursor === undefined) continue
+      advance(plan, cursor)
+      options.onTick?.(name)
+      options.observers?.ticksDecided(name, ticks.get(name) ?? [], won.decidedAt)
     }
-    if (lost.length > 0) await refresh(lost)
+  }
+
+  /** A queue that is missing keeps the ticks of its own job due, and of no other. */
+  async function decideCandidates(candidates: Candidate[], instant: Date): Promise<Decided> {
+    try {
+      return await database.transaction((tx) => claimTicks(tx, candidates, instant))
+    } catch (error) {
+      if (!(error instanceof QueueMissingError)) throw error
+      log.error({ err: error }, 'ticks could not be enqueued, trying again')
+      const others = candidates.filter(({ plan }) => !error.jobs.includes(plan.job.name))
+      return await database.transaction((tx) => claimTicks(tx, others, instant))
+    }
   }
 
   function duePlans(instant: Date): Plan[] {
     return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
   }
 
+  /** Asks the calendar only when more than one may be due. */
+  async function ticksOf(plan: Plan, instant: Date): Promise<DueTicks> {
+    const { nextDue, following, cursor, job } = plan
+    if (nextDue === null || (following !== null && following <= instant)) {
+      return await dueTicks(job.schedule, cursor, instant)
+    }
+    return { listed: [nextDue], earlier: null }
+  }
+
   /** A worker whose clock is ahead must not decide for all of them what is not due yet. */
   async function boundedNow(): Promise<Date> {
-    const { rows } = await database.query<{ latest: Date }>(
-      `select clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds' as "latest"`,
-    )
-    const [instant, latest] = [now(), rows[0]?.latest]
+    const { rows } = await database.query<{ latest: Date }>(`select ${LATEST_SQL} as "latest"`)
+    return bound(now(), rows[0]?.latest)
+  }
+
+  function bound(instant: Date, latest: Date | undefined): Date {
+    isAhead = latest !== undefined && latest < now()
     return latest !== undefined && latest < instant ? latest : instant
   }
 
   async function claimTicks(
     tx: Connection,
-    candidates: { plan: Plan; due: DueTicks }[],
+    candidates: readonly Candidate[],
     instant: Date,
-  ): Promise<{ cursors: Map<string, Date>; ticks: LedgerEntry[] }> {
-    const { rows } = await tx.query<ScheduleRow>(CLAIM_SQL, [
+  ): Promise<Decided> {
+    const { rows } = await tx.query<{ latest: Date } & (Won | { name: null })>(CLAIM_SQL, [
       candidates.map(({ plan }) => plan.job.name),
       candidates.map(({ plan }) => plan.cursor),
       candidates.map(({ due }) => due.listed.at(-1)),
       candidates.map(({ plan }) => plan.job.schedule.cron),
       candidates.map(({ plan }) => plan.job.schedule.timeZone),
     ])
-    const won = new Map(rows.map((row) => [row.name, row]))
-    const unfinished = await unfinishedJobs(tx, queue, [...won.keys()])
+    const decidedAt = bound(instant, rows[0]?.latest)
+    const won = new Map(
+      rows.flatMap((row) => (row.name === null ? [] : [[row.name, row] as const])),
+    )
+    const cursors = new Map([...won].map(([name, { cursor }]) => [name, cursor]))
     const entries: LedgerEntry[] = []
     for (const { plan, due } of candidates) {
       const { name, schedule } = plan.job
       const row = won.get(name)
       if (!row) continue
       const situation = {
-        now: instant,
+        now: decidedAt,
         isPaused: row.pausedAt !== null,
-        isUnfinished: unfinished.has(name),
+        isUnfinished: row.isUnfinished,
       }
       for (const decision of decideTicks(schedule, due, situation)) {
         const queueJobId = decision.outcome === 'enqueued' ? uuid() : null
         entries.push({ ...decision, name, queueJobId })
       }
     }
+    if (entries.length === 0) return { cursors, ticks: [], decidedAt }
     const ticks = await writeLedger(tx, workerId, entries)
-    for (const { name, scheduledFor, queueJobId } of ticks) {
-      if (queueJobId === null) continue
-      const envelope = {
-        payload: {},
-        trigger: 'schedule',
-        scheduledFor: scheduledFor.toISOString(),
-      } as const
-      await queue.send(tx, name, envelope, { id: queueJobId })
-    }
-    return { cursors: new Map(rows.map(({ name, cursor }) => [name, cursor])), ticks }
+    await queue.sendAll(
+      tx,
+      ticks.flatMap(({ name, scheduledFor, queueJobId: id }) => {
+        if (id === null) return []
+        const at = scheduledFor.toISOString()
+        return { id, name, envelope: { payload: {}, trigger: 'schedule', scheduledFor: at } }
+      }),
+    )
+    return { cursors, ticks, decidedAt }
   }
 
   async function refresh(stale: readonly Plan[]): Promise<void> {
@@ -199,8 +279,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   function advance(plan: Plan, cursor: Date): void {
+    const { schedule } = plan.job
+    const isExpected = plan.nextDue?.getTime() === cursor.getTime()
     plan.cursor = cursor
-    plan.nextDue = nextTick(plan.job.schedule, cursor)
+    plan.nextDue = isExpected ? plan.following : nextTick(schedule, cursor)
+    plan.following = plan.nextDue && nextTick(schedule, plan.nextDue)
   }
 
   return { start, stop, wake }
@@ -233,23 +316,29 @@ async function registerSchedules(
 }
 
 /**
- * Advances the cursors that still stand where this worker saw them. Rows that another worker is deciding
- * right now are passed over rather than waited for: should it fail, they are due again a second later.
+ * Advances the cursors that still stand where this worker saw them, and tells what their ticks depend on. Rows that
+ * another worker is deciding right now are passed over rather than waited for: should it fail, they are due again a
+ * second later. A worker that wins nothing is told the time all the same.
  */
 const CLAIM_SQL = `
-  with claim as (
+  with clock as materialized (
+    select ${LATEST_SQL} as latest
+  ), claim as (
     select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[])
       as claim(name, seen, next, cron, "timeZone")
   ), won as (
     select schedule."name", claim.next
     from "JobSchedule" schedule join claim on claim.name = schedule."name"
     where schedule."cursor" = claim.seen and schedule."cron" = claim.cron
-      and schedule."timeZone" = claim."timeZone"
+      and schedule."timeZone" = claim."timeZone" and claim.next <= (select latest from clock)
     for update of schedule skip locked
+  ), advanced as (
+    update "JobSchedule" schedule set "cursor" = won.next
+    from won where schedule."name" = won."name"
+    returning schedule."name", schedule."cursor", schedule."pausedAt"
   )
-  update "JobSchedule" schedule set "cursor" = won.next
-  from won where schedule."name" = won."name"
-  returning schedule."name", schedule."cursor", schedule."pausedAt"`
+  select clock.latest, advanced.*, ${isUnfinishedSql('advanced."name"')} as "isUnfinished"
+  from clock left join advanced on true`
 
 type LedgerEntry = TickDecision & { name: string; queueJobId: string | null }
 
@@ -284,18 +373,4 @@ async function writeLedger(
     `${name} ${scheduledFor.getTime()}`
   const written = new Set(rows.map(key))
   return entries.filter((entry) => written.has(key(entry)))
-}
-
-/** A run is under way (also one that did not come from the queue), or work for one waits. */
-async function unfinishedJobs(
-  tx: Connection,
-  queue: Pick<Queue, 'unfinished'>,
-  names: readonly string[],
-): Promise<Set<string>> {
-  const queued = await queue.unfinished(tx, names)
-  const { rows } = await tx.query<{ name: string }>(
-    `select distinct run."name" from ${RUNNING_RUNS} where claim."name" = any($1) and not run."dryRun"`,
-    [names],
-  )
-  return queued.union(new Set(rows.map(({ name }) => name)))
 }

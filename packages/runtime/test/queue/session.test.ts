@@ -1,6 +1,7 @@
 import { createProxy, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/contract/index.ts'
+import type { Connection } from '../../src/queue/database.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -32,10 +33,15 @@ afterEach(async () => {
   await session.stop()
 })
 
-const send = () =>
-  runtime.database.transaction((tx) =>
-    queue.send(tx, 'echo', { payload: {}, trigger: 'queue' }, { id: crypto.randomUUID() }),
-  )
+const sendEcho = (tx: Connection) =>
+  queue.sendAll(tx, [
+    {
+      id: crypto.randomUUID(),
+      name: 'echo',
+      envelope: { payload: {}, trigger: 'queue' },
+    },
+  ])
+const send = () => runtime.database.transaction(sendEcho)
 const sessions = (workerId = 'w1') =>
   runtime.rows<{ pid: number; locks: number }>(
     `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
@@ -52,7 +58,7 @@ describe('createSession', () => {
 
   it('hears nothing of work that was rolled back', async () => {
     const refused = runtime.database.transaction(async (tx) => {
-      await queue.send(tx, 'echo', { payload: {}, trigger: 'queue' }, { id: crypto.randomUUID() })
+      await sendEcho(tx)
       throw new Error('changed my mind')
     })
     await expect(refused).rejects.toThrow('changed my mind')

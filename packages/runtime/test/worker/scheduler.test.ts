@@ -1,8 +1,8 @@
 import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/contract/index.ts'
-import { createQueue, type Queue } from '../../src/queue/queue.ts'
-import type { Database } from '../../src/queue/database.ts'
+import { createQueue, installQueue, type Queue } from '../../src/queue/queue.ts'
+import type { Connection, Database } from '../../src/queue/database.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { createScheduler, type Clock, type Scheduler } from '../../src/worker/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -42,7 +42,7 @@ interface SchedulerSetup {
   jobs?: ScheduledJob[]
   workerId?: string
   database?: Database
-  queue?: Pick<Queue, 'send' | 'unfinished'>
+  queue?: Pick<Queue, 'sendAll'>
 }
 
 async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Promise<Scheduler> {
@@ -55,9 +55,28 @@ async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Prom
     log: runtime.log,
     now,
     clock: silent,
+    headStartMs: 0,
   })
   await scheduler.start()
   return scheduler
+}
+
+/** The database, with the statements that it was sent. Those that begin and end a transaction don't count. */
+function countStatements(): Database & { count: number } {
+  const counting = {
+    ...runtime.database,
+    count: 0,
+    query: count(runtime.database),
+    transaction: <Value>(work: (tx: Connection) => Promise<Value>) =>
+      runtime.database.transaction((tx) => work({ query: count(tx) })),
+  }
+  function count(connection: Connection): Connection['query'] {
+    return async (...args) => {
+      counting.count++
+      return await connection.query(...args)
+    }
+  }
+  return counting
 }
 
 const ledger = async () =>
@@ -66,6 +85,11 @@ const ledger = async () =>
       'select "scheduledFor", "outcome" from "JobTick" order by "name", "scheduledFor"',
     )
   ).map(({ scheduledFor, outcome }) => `${scheduledFor.toISOString().slice(11, 19)} ${outcome}`)
+
+const names = async () =>
+  (await runtime.rows<{ name: string }>('select "name" from "JobTick" order by "name"')).map(
+    ({ name }) => name,
+  )
 
 const enqueued = async () =>
   (
@@ -209,9 +233,8 @@ describe('scheduler', () => {
     let isBroken = true
     const scheduler = await startScheduler(clock.now, {
       queue: {
-        unfinished: queue.unfinished,
-        send: async (...args) => {
-          await queue.send(...args)
+        sendAll: async (...args) => {
+          await queue.sendAll(...args)
           if (isBroken) throw new Error('connection lost')
         },
       },
@@ -223,6 +246,23 @@ describe('scheduler', () => {
     isBroken = false
     await scheduler.wake()
     expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], ['12:01:00']])
+  })
+
+  it('a queue that is missing keeps the ticks of its own job due, and of no other', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now, { jobs: [job(), job({}, 'orphan')] })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    expect(await names()).toEqual(['sweep'])
+    expect(runtime.lines.at(-1)).toMatchObject({ err: { type: 'QueueMissingError' } })
+    expect(runtime.lines.at(-1)).toMatchObject({ err: { jobs: ['orphan'] } })
+
+    await installQueue(runtime.database, [job({}, 'orphan')])
+    await scheduler.wake()
+    expect(await names()).toEqual(['orphan', 'sweep'])
+    expect(await enqueued()).toEqual(['12:01:00', '12:01:00'])
+    await runtime.rows(`delete from pgboss.job where name = 'orphan'`)
+    await runtime.rows(`delete from pgboss.queue where name = 'orphan'`)
   })
 
   it('sends no tick again when a cursor was set back', async () => {
@@ -259,6 +299,59 @@ describe('scheduler', () => {
       `select max(coalesce("through", "scheduledFor")) > clock_timestamp() + interval '1 second' as "isEarly" from "JobTick"`,
     )
     expect(latest).toEqual({ isEarly: false })
+  })
+
+  it('a worker whose clock is ahead judges by the time of the database how late a tick is', async () => {
+    const tick = new Date(Math.floor(Date.now() / 60_000) * 60_000 - 2 * 3_600_000)
+    const [month, day] = [tick.getUTCMonth() + 1, tick.getUTCDate()]
+    const cron = `${tick.getUTCMinutes()} ${tick.getUTCHours()} ${day} ${month} *`
+    const clock = fakeClock(new Date(tick.getTime() - 60_000).toISOString())
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job({ cron, timeZone: 'UTC', catchUpMs: 2.5 * 3_600_000 })],
+    })
+    clock.set(new Date(Date.now() + 3_600_000).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toEqual([`${tick.toISOString().slice(11, 19)} enqueued`])
+  })
+
+  it('a worker that has seen that its clock is ahead asks for the time before it claims', async () => {
+    const at = (hours: number) => new Date(Date.now() + hours * 3_600_000)
+    const clock = fakeClock(at(-2).toISOString())
+    const counting = countStatements()
+    const cron = `${(at(0).getUTCMinutes() + 30) % 60} * * * *`
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron })], database: counting })
+    clock.set(at(2).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toEqual([])
+    await scheduler.wake()
+    expect(await ledger()).toHaveLength(2)
+
+    counting.count = 0
+    await scheduler.wake()
+    expect(counting.count).toBe(1)
+  })
+
+  it('a worker that is ahead of the database by a part of the lead it may have is not held back', async () => {
+    const started = new Date()
+    const clock = fakeClock(started.toISOString())
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
+    clock.set(new Date(Math.floor(started.getTime() / 1000) * 1000 + 1000).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toHaveLength(1)
+  })
+
+  it('finds every tick when it wakes late, and when it wakes for each', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job({ cron: '*/2 * * * *', missed: 'all', overlap: 'allow' })],
+    })
+    for (const at of ['12:02:00', '12:03:00', '12:04:00', '12:09:30', '12:10:00']) {
+      clock.set(`2026-05-01T${at}Z`)
+      await scheduler.wake()
+    }
+    expect(await ledger()).toEqual(
+      ['02', '04', '06', '08', '10'].map((minute) => `12:${minute}:00 enqueued`),
+    )
   })
 
   it('a worker whose clock is behind never moves a schedule back', async () => {
@@ -312,6 +405,53 @@ describe('scheduler', () => {
 
     expect(transactions).toBe(1)
     expect(await ledger()).toEqual(['12:01:00 enqueued', '12:01:00 enqueued'])
+  })
+
+  it('sends as many statements for many jobs as for one', async () => {
+    const clock = fakeClock(START)
+    const [one, many] = [countStatements(), countStatements()]
+    await installQueue(runtime.database, [job({}, 'third')])
+    const alone = await startScheduler(clock.now, { jobs: [job({}, 'third')], database: one })
+    const both = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      database: many,
+    })
+    ;[one.count, many.count] = [0, 0]
+    clock.set('2026-05-01T12:01:00Z')
+    await alone.wake()
+    await both.wake()
+
+    expect(await ledger()).toHaveLength(3)
+    expect(many.count).toBe(one.count)
+    // The claim, the ledger, the queues.
+    expect(one.count).toBe(3)
+  })
+
+  it('leaves a tick to whoever decided the last one, and decides it when that one is gone', async () => {
+    const clock = fakeClock(START)
+    const counting = countStatements()
+    const winner = await startScheduler(clock.now, { workerId: 'winner' })
+    const other = await startScheduler(clock.now, { workerId: 'other', database: counting })
+    const decideAt = async (time: string, ...schedulers: Scheduler[]) => {
+      await runtime.rows('delete from pgboss.job')
+      counting.count = 0
+      clock.set(`2026-05-01T${time}Z`)
+      for (const scheduler of schedulers) await scheduler.wake()
+      return counting.count
+    }
+    // It tries, and looks.
+    expect(await decideAt('12:01:00', winner, other)).toBe(2)
+    // It looks.
+    expect(await decideAt('12:02:00', winner, other)).toBe(1)
+    // It looks, and there is something to do.
+    expect(await decideAt('12:03:00', other)).toBe(4)
+    // Now it is the first to try.
+    expect(await decideAt('12:04:00', other, winner)).toBe(3)
+    expect(
+      await runtime.rows('select "workerId", "outcome" from "JobTick" order by "scheduledFor"'),
+    ).toEqual(
+      ['winner', 'winner', 'other', 'other'].map((workerId) => ({ workerId, outcome: 'enqueued' })),
+    )
   })
 
   it('is woken by node-cron every second', async () => {
