@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { Details } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
-import type { Connection } from './database.ts'
+import type { Connection, PreparedStatement } from './database.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {
@@ -213,10 +213,13 @@ function claimSql(isTaken: string, { isOneJob }: { isOneJob: boolean }): string 
   from taken`
 }
 
-const CLAIM_ONE = claimSql(
-  `job.name = ($1::text[])[1] and job.id = any(array(select id from next))`,
-  { isOneJob: true },
-)
-const CLAIM_MANY = claimSql(`(job.name, job.id) in (select name, id from next)`, {
-  isOneJob: false,
-})
+const CLAIM_ONE: PreparedStatement = {
+  name: 'roundsman_claim_one',
+  text: claimSql(`job.name = ($1::text[])[1] and job.id = any(array(select id from next))`, {
+    isOneJob: true,
+  }),
+}
+const CLAIM_MANY: PreparedStatement = {
+  name: 'roundsman_claim_many',
+  text: claimSql(`(job.name, job.id) in (select name, id from next)`, { isOneJob: false }),
+}

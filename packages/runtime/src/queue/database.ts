@@ -1,10 +1,16 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 
+/** A statement that a connection may keep, so that it is parsed and planned once and not each time. */
+export interface PreparedStatement {
+  name: string
+  text: string
+}
+
 /** Runs a statement and returns its rows, and how many it touched. Both a pool and a transaction are one. */
 export interface Connection {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
-    text: string,
+    statement: string | PreparedStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
 }
@@ -32,6 +38,8 @@ export interface DatabaseOptions {
   applicationName: string
   /** Connections at most. Default 10. */
   poolSize?: number
+  /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
+  canPrepare?: () => boolean
   log: Pick<Logger, 'warn'>
 }
 
@@ -45,8 +53,14 @@ export function openDatabase({
   url,
   applicationName,
   poolSize = 10,
+  canPrepare = () => false,
   log,
 }: DatabaseOptions): Database {
+  const queryOf = (statement: string | PreparedStatement, values: readonly unknown[] = []) => {
+    const { name, text } =
+      typeof statement === 'string' ? { name: undefined, text: statement } : statement
+    return { text, values: values as unknown[], ...(name && canPrepare() && { name }) }
+  }
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -68,8 +82,11 @@ export function openDatabase({
   pool.on('connect', (client) => client.on('error', () => undefined))
 
   return {
-    query: (text, values) => pool.query(text, values as unknown[]),
-    transaction: (work) => runTransaction(pool, work),
+    query: (statement, values) => pool.query(queryOf(statement, values)),
+    transaction: (work) =>
+      runTransaction(pool, (client) =>
+        work({ query: (statement, values) => client.query(queryOf(statement, values)) }),
+      ),
     connections: () => ({
       max: poolSize,
       total: pool.totalCount,
@@ -82,7 +99,7 @@ export function openDatabase({
 
 async function runTransaction<Value>(
   pool: pg.Pool,
-  work: (tx: Connection) => Promise<Value>,
+  work: (client: pg.PoolClient) => Promise<Value>,
 ): Promise<Value> {
   const client = await pool.connect()
   // A checked-out client reports a lost connection here as well as in the query that is in flight.
@@ -91,7 +108,7 @@ async function runTransaction<Value>(
   client.on('error', onError)
   try {
     await client.query('begin')
-    const result = await work({ query: (text, values) => client.query(text, values as unknown[]) })
+    const result = await work(client)
     await client.query('commit')
     return result
   } catch (error) {

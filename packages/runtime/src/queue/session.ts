@@ -7,13 +7,18 @@ import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 export interface Session {
   start(): Promise<void>
   stop(): Promise<void>
+  /** Whether what is set on a connection stays with it; not so behind a transaction pooler. Known once started. */
+  isLasting(): boolean
   /** For how long others could tell that this worker lives, or null while they can't. */
   connectedForMs(): number | null
   /**
    * For what is asked every second, with BEAT_SQL in it: a statement that comes through spares the session a
    * beat, and one that does not tells that the connection is lost.
    */
-  query: Connection['query']
+  query<Row extends pg.QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<Result<Row>>
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
     channel: string,
@@ -94,12 +99,16 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
   let link: Link | null = null
   // By the monotonic clock: the other one may jump.
   let connectedSince: number | null = null
+  let isLasting = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let failures = 0
 
   async function start(): Promise<void> {
-    if (await connect({ probe: true })) return register('lock')
+    if (await connect({ probe: true })) {
+      isLasting = true
+      return register('lock')
+    }
     log.warn(
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
@@ -207,10 +216,10 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
   /** On the session where there is one, since it also tells whether the connection still works. */
   async function beat(current: Link | null): Promise<void> {
     try {
-      await (current?.client ?? database).query(
-        'update "JobWorker" set "heartbeatAt" = now() where "id" = $1',
-        [workerId],
-      )
+      const connection: Pick<Session, 'query'> = current?.client ?? database
+      await connection.query('update "JobWorker" set "heartbeatAt" = now() where "id" = $1', [
+        workerId,
+      ])
       if (current === null) connectedSince ??= performance.now()
     } catch (error) {
       if (current) return lose(current, error as Error)
@@ -254,6 +263,7 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
         .catch((error: unknown) => log.warn({ err: error }, 'the worker could not be signed off'))
       if (open) await discard(open)
     },
+    isLasting: () => isLasting,
     connectedForMs: () => (connectedSince === null ? null : performance.now() - connectedSince),
     async listen(channel, onNotification, onReconnect) {
       subscriptions.push({ channel, onNotification, onReconnect })

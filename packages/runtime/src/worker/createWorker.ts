@@ -22,7 +22,7 @@ import { createQueue } from '../queue/queue.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
-import { createSession } from '../queue/session.ts'
+import { createSession, type Session } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
@@ -81,9 +81,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `roundsman ${id} engine`,
+    canPrepare: () => session.isLasting(),
     log,
   })
-  const session = createSession({ url: databaseUrl, database, workerId: id, log })
+  const session: Session = createSession({ url: databaseUrl, database, workerId: id, log })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
   const queue = createQueue({ database, session, log, supervise: true, traceEnqueue })

@@ -1,6 +1,5 @@
-import type { Connection } from '../queue/database.ts'
 import { readyJobsSql } from '../queue/readyJobsSql.ts'
-import { BEAT_SQL } from '../queue/session.ts'
+import { BEAT_SQL, type Session } from '../queue/session.ts'
 import { LOST_CLAIMS_SQL, type LostClaim } from './rescue.ts'
 
 export interface Seen {
@@ -18,7 +17,7 @@ const LOOK_SQL = `
 
 /** What a worker looks for once a second; on the way it gives its sign of life. */
 export async function lookAround(
-  connection: Connection,
+  connection: Pick<Session, 'query'>,
   workerId: string,
   names: readonly string[],
 ): Promise<Seen> {

@@ -54,9 +54,9 @@ afterEach(async () => {
 function startLanes(of: readonly Job[], database: Database): void {
   const counted: Database = {
     ...database,
-    query: async (text, values) => {
-      const result = await database.query(text, values)
-      if (result.rows.length > 0) statements.push(text)
+    query: async (statement, values) => {
+      const result = await database.query(statement, values)
+      if (result.rows.length > 0) statements.push(textOf(statement))
       return result as never
     },
   }
@@ -73,6 +73,8 @@ function startLanes(of: readonly Job[], database: Database): void {
   for (const lane of lanes) lane.start()
 }
 
+const textOf = (statement: Parameters<Database['query']>[0]) =>
+  typeof statement === 'string' ? statement : statement.text
 const send = (job: Job) =>
   runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {} as never))
 const runs = () =>
@@ -190,11 +192,11 @@ describe.each([echo, limited])(
       }
       return {
         ...runtime.database,
-        async query(text, values) {
-          if (!text.includes('update pgboss.job')) return await runtime.database.query(text, values)
-          if (when === 'before') fail()
-          const result = await runtime.database.query(text, values)
-          if (result.rows.length > 0) fail()
+        async query(statement, values) {
+          const isClaim = textOf(statement).includes('update pgboss.job')
+          if (isClaim && when === 'before') fail()
+          const result = await runtime.database.query(statement, values)
+          if (isClaim && result.rows.length > 0) fail()
           return result as never
         },
         async transaction(work) {
