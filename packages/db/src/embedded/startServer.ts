@@ -1,12 +1,15 @@
 import { open, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { canReach } from './canReach.ts'
 import type { Cluster } from './openCluster.ts'
 import { prepareBinaries } from './prepareBinaries.ts'
+import { readPostmaster } from './readPostmaster.ts'
 import { runProgram } from './runProgram.ts'
 import { findFreePort } from './findFreePort.ts'
 
 const LARGEST_LOG_BYTES = 10_000_000
+const POLL_MS = 10
 
 export interface StartServerOptions {
   /** Server settings of this start, as in postgresql.conf; plain words only. */
@@ -42,11 +45,15 @@ export async function startServer(
   // pg_ctl hands these to a shell, hence plain words, and paths that are relative to the working
   // directory.
   const words = [`-p ${port}`, ...Object.entries(options.settings).map(toSwitch)]
-  const { exitCode, output } = await runProgram(
+  const starting = runProgram(
     pgCtl,
     ['start', '-w', '-s', '-t', '30', '-D', 'data', '-l', 'postgres.log', '-o', words.join(' ')],
     { account, cwd: home, signal },
   )
+  // pg_ctl looks ten times a second, and the server is there sooner. Whose it is shows when we connect.
+  const result = await Promise.race([starting, untilReady(cluster, starting)])
+  if (result === 'ready') return 'started'
+  const { exitCode, output } = result
   if (exitCode === 0) return 'started'
   const logged = await readFrom(log, logStart)
   if (UNLUCKY.test(logged) || UNLUCKY.test(output)) return 'unlucky'
@@ -55,6 +62,18 @@ export async function startServer(
       `The end of ${log}:\n${logged.trim().split('\n').slice(-20).join('\n')}\n` +
       'Repair what it names, move the folder away to begin with an empty database, or set DATABASE_URL.',
   )
+}
+
+/** Never, if pg_ctl ends first. */
+async function untilReady(cluster: Cluster, starting: Promise<unknown>): Promise<'ready'> {
+  const ended = starting.then(
+    () => 'ended',
+    () => 'ended',
+  )
+  while ((await Promise.race([ended, pause(POLL_MS)])) !== 'ended') {
+    if ((await readPostmaster(cluster.data)).state === 'ready') return 'ready'
+  }
+  return new Promise(() => undefined)
 }
 
 const UNLUCKY = new RegExp(
