@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient } from '../../packages/db/src/index.ts'
+import { withConnection } from '../../packages/db/src/withConnection.ts'
 
 // Any constant will do; it only has to be the same in every start.
 const TURN_LOCK = 7_266_437_011
@@ -7,7 +7,7 @@ const POLL_MS = 100
 
 export interface TakeTurnOptions {
   url: string
-  /** How long the wait and the work may take together. */
+  /** How long the wait may take. */
   timeoutMs: number
   signal: AbortSignal
 }
@@ -15,37 +15,29 @@ export interface TakeTurnOptions {
 /**
  * Does the work while no other start on this database does its own. Two that begin in the same moment both
  * find the ports free; one after the other, the second finds them taken. The turn is a lock of a database
- * session, so that it ends with the process, however that ends.
+ * session, so that it ends with the process, however that ends. A session that is cut while we work costs
+ * the turn, which is no reason to give up what was done.
  */
 export async function takeTurn<Result>(
   { url, timeoutMs, signal }: TakeTurnOptions,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'roundsman start',
-    poolSize: 1,
-    onPoolError: () => undefined,
+  const deadline = performance.now() + timeoutMs
+  return withConnection({ url, applicationName: 'roundsman start' }, async (connection) => {
+    // A pooler gives a session to somebody else between two transactions.
+    await connection.query('begin')
+    for (;;) {
+      const { rows } = await connection.query<{ isOurs: boolean }>(
+        'select pg_try_advisory_xact_lock($1) as "isOurs"',
+        [TURN_LOCK],
+      )
+      if (rows[0]?.isOurs) return work()
+      if (performance.now() > deadline) {
+        throw new Error(
+          `Another start on this database was not done after ${timeoutMs / 1_000} s; stop it, or try again.`,
+        )
+      }
+      await pause(POLL_MS, undefined, { signal })
+    }
   })
-  let done: { result: Result } | undefined
-  try {
-    await prisma.$transaction(
-      async (tx) => {
-        for (;;) {
-          const [row] = await tx.$queryRaw<{ isOurs: boolean }[]>`
-            select pg_try_advisory_xact_lock(${TURN_LOCK}) as "isOurs"`
-          if (row?.isOurs) break
-          await pause(POLL_MS, undefined, { signal })
-        }
-        done = { result: await work() }
-      },
-      { timeout: timeoutMs, maxWait: timeoutMs },
-    )
-  } catch (error) {
-    // A session that is cut while we work costs the turn, which is no reason to give up what was done.
-    if (done === undefined) throw error
-  } finally {
-    await prisma.$disconnect()
-  }
-  return (done as { result: Result }).result
 }

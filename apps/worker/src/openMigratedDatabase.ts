@@ -23,7 +23,8 @@ export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger):
     const problem = await databaseProblem(database.url)
     if (problem) throw new EnvironmentError([problem])
     if (database.isEmbedded) {
-      await migrate(database.url)
+      const missing = await missingMigrations(database.url)
+      if (missing.length > 0) await migrate(database.url)
       await migrateQueue({ databaseUrl: database.url, jobs: env.jobs, log })
     } else {
       const missing = await missingMigrations(database.url)

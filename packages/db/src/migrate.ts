@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import pg from 'pg'
-import { listMigrationNames, readMigrationDirectories } from './readMigrationDirectories.ts'
-import { withSchemaEngine } from './schemaEngine.ts'
+import { readMigrationDirectories } from './readMigrationDirectories.ts'
 
 const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
 
@@ -24,6 +23,8 @@ export async function migrate(url: string): Promise<string[]> {
   try {
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     await prepareHistory(lock)
+    // Most processes find nothing to migrate, and need no engine in their memory for that.
+    const { withSchemaEngine } = await import('./schemaEngine.ts')
     return await withSchemaEngine(url, async (engine) => {
       const { appliedMigrationNames } = await engine.applyMigrations({
         migrationsList: await readMigrations(),
@@ -60,11 +61,6 @@ async function prepareHistory(lock: pg.Client): Promise<void> {
   await lock.query(
     `update _prisma_migrations set rolled_back_at = now() where finished_at is null and rolled_back_at is null`,
   )
-}
-
-/** Oldest first. */
-export async function migrationNames(): Promise<string[]> {
-  return await listMigrationNames(MIGRATIONS_DIR)
 }
 
 async function readMigrations() {

@@ -1,23 +1,25 @@
-import pg from 'pg'
-import { migrationNames } from './migrate.ts'
+import { join } from 'node:path'
+import { listMigrationNames } from './readMigrationDirectories.ts'
+import { withConnection } from './withConnection.ts'
+
+const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
+const UNDEFINED_TABLE = '42P01'
 
 /** The names of the migrations that this code needs and the database has not got. */
 export async function missingMigrations(url: string): Promise<string[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    const { rows } = await client.query<{ migration_name: string }>(
-      `select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null`,
-    )
-    const applied = new Set(rows.map((row) => row.migration_name))
-    return (await migrationNames()).filter((name) => !applied.has(name))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === UNDEFINED_TABLE) return await migrationNames()
-    throw error
-  } finally {
-    await client.end()
-  }
+  const [wanted, applied] = await Promise.all([
+    listMigrationNames(MIGRATIONS_DIR),
+    withConnection({ url, applicationName: 'roundsman migrations' }, async (connection) => {
+      try {
+        const { rows } = await connection.query<{ migration_name: string }>(
+          `select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null`,
+        )
+        return new Set(rows.map((row) => row.migration_name))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === UNDEFINED_TABLE) return new Set<string>()
+        throw error
+      }
+    }),
+  ])
+  return wanted.filter((name) => !applied.has(name))
 }
-
-const UNDEFINED_TABLE = '42P01'

@@ -1,0 +1,30 @@
+import pg from 'pg'
+
+export interface ConnectionOptions {
+  url: string
+  /** Shown in pg_stat_activity, so that an operator can tell who holds the connection. */
+  applicationName: string
+}
+
+/** Works on one plain connection, for who has a statement or two and would wait longer for a client than for them. */
+export async function withConnection<Result>(
+  { url, applicationName }: ConnectionOptions,
+  work: (connection: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const connection = new pg.Client({
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    // Who vanishes from the network inside a transaction must not keep its locks for hours.
+    idle_in_transaction_session_timeout: 60_000,
+  })
+  // A connection that breaks fails the query in flight; without a listener it would end the process too.
+  connection.on('error', () => undefined)
+  await connection.connect()
+  try {
+    return await work(connection)
+  } finally {
+    await connection.end().catch(() => undefined)
+  }
+}

@@ -1,0 +1,93 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  createDatabaseClient,
+  hashPassword,
+  type PrismaClient,
+  type Role,
+} from '../../packages/db/src/index.ts'
+import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
+import { findTranslation } from '../../apps/api/src/findTranslation.ts'
+import { demoInvoices } from './demoInvoices.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+// Any constant will do; it only has to be the same in every process that seeds.
+const SEED_LOCK = 7_266_437_010
+
+export interface DemoAccounts {
+  users: readonly { email: string; role: Role }[]
+  /** Of each of them. */
+  password: string
+}
+
+/** Adds all demo data or, when it is interrupted, none. False if somebody else was faster. */
+export async function addDemoData(url: string, accounts: DemoAccounts): Promise<boolean> {
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'roundsman seed',
+    poolSize: 2,
+    onPoolError: () => undefined,
+  })
+  try {
+    return await seed(prisma, accounts)
+  } finally {
+    await prisma.$disconnect()
+  }
+}
+
+async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boolean> {
+  const users = await Promise.all(
+    accounts.users.map(async (user) => ({
+      ...user,
+      passwordHash: await hashPassword(accounts.password),
+    })),
+  )
+  return prisma.$transaction(async (tx) => {
+    await tx.$queryRaw`select pg_advisory_xact_lock(${SEED_LOCK})::text`
+    if ((await tx.user.findFirst({ select: { id: true } })) !== null) return false
+    await tx.user.createMany({ data: users })
+    await tx.previewSession.createMany({ data: demoPreviewSessions(new Date()) })
+    await tx.i18nCacheEntry.createMany({ data: demoTranslations(new Date()) })
+    for (const { invoice, createdAt } of demoInvoices(new Date())) {
+      await createInvoice(tx, invoice, createdAt)
+    }
+    return true
+  })
+}
+
+/** Two that are valid, and one of each kind that the clean-up is there for. */
+function demoPreviewSessions(now: Date) {
+  const session = (label: string, ageMs: number, ttlMs: number, revoked = false) => ({
+    label,
+    revoked,
+    // Nobody knows the tokens: who wants to open a preview makes one.
+    tokenHash: createHash('sha256').update(randomBytes(32)).digest('hex'),
+    createdAt: new Date(now.getTime() - ageMs),
+    expiresAt: new Date(now.getTime() - ageMs + ttlMs),
+  })
+  return [
+    session('Spring catalogue', HOUR_MS, 7 * DAY_MS),
+    session('Price list, draft', HOUR_MS, DAY_MS),
+    session('Winter catalogue (expired)', 2 * DAY_MS, DAY_MS),
+    session('Press release (revoked)', 2 * DAY_MS, 30 * DAY_MS, true),
+  ]
+}
+
+/** Some looked up recently, others long enough ago for the clean-up. */
+function demoTranslations(now: Date) {
+  const keys = {
+    recent: ['common.save', 'login.submit'],
+    old: ['invoice.title', 'invoice.overdue'],
+  }
+  const entries = (locale: string, names: string[], ageDays: number) =>
+    names.flatMap((key) => {
+      const value = findTranslation(locale, key)
+      const createdAt = new Date(now.getTime() - ageDays * DAY_MS)
+      return value === undefined ? [] : [{ locale, key, value, createdAt }]
+    })
+  return ['de', 'en', 'fr'].flatMap((locale) => [
+    ...entries(locale, keys.recent, 1),
+    ...entries(locale, keys.old, 45),
+  ])
+}
