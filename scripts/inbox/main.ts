@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
+  awaitRelease,
   commonVariables,
   createLogger,
   EnvironmentError,
@@ -31,6 +32,7 @@ async function main(): Promise<number> {
       {
         LOG_LEVEL: commonVariables.LOG_LEVEL,
         ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
+        ROUNDSMAN_HELD: switchVariable({ default: false }),
         INBOX_SMTP_PORT: integerVariable({ min: 0, max: 65_535, default: 1025 }),
         ...inboxVariables,
       },
@@ -38,6 +40,7 @@ async function main(): Promise<number> {
     )
     const log = createLogger({ app: 'inbox', level: env.LOG_LEVEL })
     const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
+    if (!(await awaitRelease({ isHeld: env.ROUNDSMAN_HELD, stop }))) return 0
     const { INBOX_PORT: webPort, INBOX_SMTP_PORT: smtpPort } = env
 
     const smtp = await explaining('INBOX_SMTP_PORT', smtpPort, () =>

@@ -32,6 +32,8 @@ export interface ProcessEnd {
 export interface Supervisor {
   /** Of the process that ended first, for whatever reason. The others are then being stopped. */
   firstEnd: Promise<ProcessEnd>
+  /** Tells those that are held back to begin: a line on their standard input. */
+  release(): void
   /** Resolves when no process is left. */
   ended: Promise<void>
   /** Until then lines are kept back, so that they do not end up between those of the start. */
@@ -52,6 +54,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
   const { processes, cwd, output, formatLine = (line) => line } = options
   const killTimeoutMs = options.drainTimeoutMs + MARGIN_MS
   const pids = new Set<number>()
+  const inputs: Writable[] = []
   const asked = new Set<number>()
   const lines = new Map(processes.map(({ name }) => [name, [] as string[]]))
   const firstEnd = Promise.withResolvers<ProcessEnd>()
@@ -86,8 +89,9 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
           stdio: ['pipe', 'pipe', 'pipe'],
           detached: process.platform !== 'win32',
         })
-        // It is never written to; that the other end closes it is its own affair.
+        // That the other end closes it is its own affair.
         child.stdin.on('error', () => undefined)
+        inputs.push(child.stdin)
         if (child.pid !== undefined) pids.add(child.pid)
         return child
       },
@@ -101,6 +105,9 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
 
   return {
     firstEnd: firstEnd.promise,
+    release() {
+      for (const input of inputs) input.write('begin\n')
+    },
     ended,
     print: gate.open,
     lastLines: (name) => lines.get(name) ?? [],

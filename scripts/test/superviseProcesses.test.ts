@@ -97,6 +97,35 @@ test('keeps lines back until it may print, whole ones, and the last ones for a r
   await supervisor.stop()
 })
 
+test('what is held back begins when it is told to, and has not begun when it is asked to end', async () => {
+  const source = join(import.meta.dirname, '../../packages/process/src')
+  const held = `
+    const source = ${JSON.stringify(source)}
+    Promise.all([import(source + '/listenForStop.ts'), import(source + '/awaitRelease.ts')]).then(
+      async ([{ listenForStop }, { awaitRelease }]) => {
+        const stop = listenForStop({ isSupervised: true })
+        setTimeout(() => say('has waited'), 50)
+        const mayBegin = await awaitRelease({ isHeld: true, stop })
+        say(mayBegin ? 'begins' : 'stops')
+        if (!mayBegin) process.exit(0)
+        stop.addEventListener('abort', () => process.exit(0))
+      },
+    )`
+  for (const isTold of [true, false]) {
+    const { supervisor, pids } = await supervise({ api: held, worker: held })
+    const lines = () => ['api', 'worker'].map((name) => supervisor.lastLines(name).slice(1))
+    await waitFor(() => lines().every((those) => those.length > 0))
+    expect(lines()).toEqual([['has waited'], ['has waited']])
+    if (isTold) {
+      supervisor.release()
+      await waitFor(() => lines().every((those) => those.includes('begins')))
+    }
+    await supervisor.stop()
+    expect(lines().flat().includes('stops')).toBe(!isTold)
+    expect(await stillRunning(pids)).toEqual([])
+  }
+})
+
 interface Supervised {
   supervisor: Supervisor
   pids: number[]

@@ -34,6 +34,8 @@ const variables = {
     .optional(),
   /** Set by a supervisor that holds our standard input open: when it ends, so do we. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
+  /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
+  ROUNDSMAN_HELD: switchVariable({ default: false }),
 }
 
 export type ApiEnvironment = ReturnType<typeof readApiEnvironment>

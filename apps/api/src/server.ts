@@ -6,6 +6,7 @@ import {
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import {
+  awaitRelease,
   EnvironmentError,
   explainListenError,
   listenForStop,
@@ -39,6 +40,7 @@ async function runServer(): Promise<number> {
   try {
     const env = readApiEnvironment()
     const stop = listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
+    if (!(await awaitRelease({ isHeld: env.ROUNDSMAN_HELD, stop }))) return 0
     const logger = createApiLogger({ level: env.LOG_LEVEL })
     const tracing = await startTracing({
       app: 'api',

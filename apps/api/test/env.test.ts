@@ -26,6 +26,7 @@ it('needs nothing: it listens on 127.0.0.1:3000 and makes its own secret', () =>
     PORT: 3000,
     HOST: '127.0.0.1',
     ROUNDSMAN_SUPERVISED: false,
+    ROUNDSMAN_HELD: false,
   })
   expect(env.JWT_SECRET).toBe(readApiEnvironment({ DATA_DIR: dataDir }).JWT_SECRET)
 })

@@ -131,6 +131,24 @@ describe('stops', () => {
   })
 })
 
+it('begins when the supervisor that holds it back says so', async () => {
+  const held = spawn(process.execPath, ['--conditions=@roundsman/source', SERVER], {
+    env: { ...process.env, ...environment({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }) },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void held.kill('SIGKILL'))
+  const exit = once(held, 'exit')
+  const lines: string[] = []
+  createInterface({ input: held.stdout }).on('line', (line) => lines.push(line))
+  // It was started later, and is there already.
+  await start()
+  expect(lines).toEqual([])
+  held.stdin.write('begin\n')
+  await waitFor(() => lines.some((line) => line.includes('API listening at')))
+  held.stdin.end()
+  expect(await exit).toEqual([0, null])
+})
+
 it('serves metrics of itself, of the queue and of whether jobs are done', async () => {
   const METRICS_TOKEN = 'a-token-of-sixteen-or-more'
   const { server, url } = await start({ METRICS_TOKEN })

@@ -23,6 +23,8 @@ const variables = {
   ...telemetryVariables,
   /** Set by a supervisor that holds this process's standard input open for as long as it lives. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
+  /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
+  ROUNDSMAN_HELD: switchVariable({ default: false }),
   HOST: z.string().optional(),
   WORKER_PORT: integerVariable({ min: 0, max: 65_535, default: 3001 }),
   JOBS_ENABLED: switchVariable({ default: true }),

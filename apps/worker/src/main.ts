@@ -1,5 +1,6 @@
 import { createDatabaseClient, type Database } from '@roundsman/db'
 import {
+  awaitRelease,
   createLogger,
   EnvironmentError,
   explainListenError,
@@ -53,6 +54,7 @@ async function run(): Promise<number> {
       isSupervised: env.ROUNDSMAN_SUPERVISED,
       onImpatience: () => impatience.abort(),
     })
+    if (!(await awaitRelease({ isHeld: env.ROUNDSMAN_HELD, stop }))) return 0
     const tracing = await startTracing({
       app: 'worker',
       version: VERSION,

@@ -34,6 +34,7 @@ describe('without any variable', () => {
       },
       LOG_LEVEL: 'info',
       ROUNDSMAN_SUPERVISED: false,
+      ROUNDSMAN_HELD: false,
       HOST: '127.0.0.1',
       WORKER_PORT: 3001,
       JOBS_ENABLED: true,

@@ -326,6 +326,28 @@ describe('told to stop', () => {
   })
 })
 
+it('begins when the supervisor that holds it back says so', async () => {
+  const held = spawn(process.execPath, ['--conditions=@roundsman/source', MAIN], {
+    env: {
+      ...process.env,
+      ...workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }),
+    },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void held.kill('SIGKILL'))
+  const exit = once(held, 'exit')
+  const lines: string[] = []
+  createInterface({ input: held.stdout }).on('line', (line) => lines.push(line))
+  // It was started later, and is there already.
+  const other = await startWorkerProcess(database)
+  await other.waitForMessage('Jobs scheduler enabled')
+  expect(lines).toEqual([])
+  held.stdin.write('begin\n')
+  await waitFor(() => lines.some((line) => line.includes('Jobs scheduler enabled')))
+  held.stdin.end()
+  expect(await exit).toEqual([0, null])
+})
+
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {
   async function failure(
     extra: Record<string, string | undefined>,

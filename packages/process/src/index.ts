@@ -1,3 +1,4 @@
+export { awaitRelease, type AwaitReleaseOptions } from './awaitRelease.ts'
 export { createLogger, type CreateLoggerOptions } from './createLogger.ts'
 export {
   commonVariables,

@@ -1,0 +1,261 @@
+import { createRequire, getCompileCacheDir } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { nextRuns } from '../../apps/worker/src/nextRuns.ts'
+import { EnvironmentError } from '../../packages/process/src/index.ts'
+import { migrateDatabase } from '../migrate/migrateDatabase.ts'
+import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
+import { createLineFormatter } from './createLineFormatter.ts'
+import { createPaint } from './createPaint.ts'
+import { INTERRUPTED } from './createStopRequest.ts'
+import { describeStack } from './describeStack.ts'
+import { drawBox } from './drawBox.ts'
+import { findPortProblems } from './findPortProblems.ts'
+import type { DatabaseOpening, OpenDatabase } from './openDatabase.ts'
+import type { StackEnvironment } from './readStackEnvironment.ts'
+import { INBOX_HOST, readyUrl, urlOf, wantedPorts, type StackPorts } from './stackPorts.ts'
+import type { StartOptions } from './start.ts'
+import { superviseProcesses, type ProcessEnd, type Supervisor } from './superviseProcesses.ts'
+import { takeTurn } from './takeTurn.ts'
+import { waitUntilReady } from './waitUntilReady.ts'
+
+const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
+const READY_TIMEOUT_MS = 60_000
+/** For those who begin in the same moment, one after the other. */
+const TURN_TIMEOUT_MS = 3 * READY_TIMEOUT_MS
+
+export interface RunStackOptions extends StartOptions {
+  env: StackEnvironment
+  ports: StackPorts
+  /** How to start this again, for remedies. */
+  command: string
+  /** Undefined where nothing has to be built. */
+  building: Promise<void> | undefined
+  /** Whoever began it gives the database back. */
+  opening: DatabaseOpening
+}
+
+interface OpenStack extends RunStackOptions {
+  database: OpenDatabase
+  demoUsers: { email: string; role: string }[]
+}
+
+/**
+ * Runs API, worker and inbox to their end, and resolves to the exit code. Where they run as built, they are
+ * started as soon as they are: they load their code while the database is made ready, and then are told to
+ * begin. Those that reload would have to be told each time.
+ */
+export async function runStack(options: RunStackOptions): Promise<number> {
+  const { isDev, env, progress, stopRequest, building, opening } = options
+  const { signal } = stopRequest
+  const running: { supervisor?: Supervisor; database?: OpenDatabase; isBegun?: boolean } = {}
+  stopRequest.onImpatience(() => {
+    running.supervisor?.kill()
+    if (running.isBegun) return
+    // Nobody else would stop the embedded database.
+    void running.database?.release().finally(() => process.exit(INTERRUPTED))
+  })
+  try {
+    if (building) await progress.step('Building', () => building)
+    if (!isDev) running.supervisor = superviseStack(options)
+    const database = await progress.step(opening.title, (note) => {
+      opening.listen(note)
+      return opening.opened
+    })
+    running.database = database
+    await progress.step('Migrating', () =>
+      migrateDatabase({ url: database.url, jobs: env.worker.jobs }),
+    )
+    signal.throwIfAborted()
+    // Everybody knows the demo accounts' password.
+    const demoUsers = env.isProduction ? [] : await addDemoData(database, progress)
+    signal.throwIfAborted()
+    const stack: OpenStack = { ...options, database, demoUsers }
+    const supervisor = await takeTurn(
+      { url: database.url, timeoutMs: TURN_TIMEOUT_MS, signal },
+      async () => {
+        await refuseTakenPorts(stack)
+        running.isBegun = true
+        if (running.supervisor) running.supervisor.release()
+        else running.supervisor = superviseStack(stack)
+        await becomeReady(stack, running.supervisor)
+        return running.supervisor
+      },
+    )
+    return await run(stack, supervisor)
+  } finally {
+    await running.supervisor?.stop()
+  }
+}
+
+async function addDemoData(database: OpenDatabase, progress: StartOptions['progress']) {
+  const { demoUsers } = await progress.step('Demo data', () => seedDemoData(database.url))
+  return demoUsers
+}
+
+function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
+  const { apiPort, workerPort, inbox } = ports
+  const compileCache = getCompileCacheDir()
+  const processEnv = {
+    ...process.env,
+    ROUNDSMAN_SUPERVISED: '1',
+    ROUNDSMAN_HELD: String(!isDev),
+    PORT: String(apiPort),
+    WORKER_PORT: String(workerPort),
+    // Halves the time that loading the code takes.
+    ...(compileCache && { NODE_COMPILE_CACHE: compileCache }),
+  }
+  const toArgs = (app: string, program: string) =>
+    isDev ? watch(`apps/${app}/src/${program}.ts`) : [`apps/${app}/dist/${program}.js`]
+  return superviseProcesses({
+    processes: [
+      { name: 'api', args: toArgs('api', 'server'), env: processEnv },
+      {
+        name: 'worker',
+        args: toArgs('worker', 'main'),
+        env: {
+          ...processEnv,
+          ...(inbox && { SMTP_URL: `smtp://${INBOX_HOST}:${inbox.smtpPort}` }),
+        },
+      },
+      ...(isDev ? [{ name: 'console', args: watchConsole(), env: processEnv }] : []),
+      ...(inbox
+        ? [
+            {
+              name: 'inbox',
+              args: ['scripts/inbox/main.ts'],
+              env: {
+                ...processEnv,
+                INBOX_PORT: String(inbox.webPort),
+                INBOX_SMTP_PORT: String(inbox.smtpPort),
+              },
+            },
+          ]
+        : []),
+    ],
+    cwd: WORKSPACE_ROOT,
+    drainTimeoutMs: env.worker.DRAIN_TIMEOUT_MS,
+    output: process.stdout,
+    formatLine: createLineFormatter(process.stdout),
+  })
+}
+
+/**
+ * Builds the console again at each change. The API serves what is built, as in production: from the same origin and
+ * under the same policy, which a server of Vite's own would need exceptions from.
+ */
+function watchConsole(): string[] {
+  const vite = join(WORKSPACE_ROOT, 'apps/console/node_modules/vite/bin/vite.js')
+  return [...END_WITH_INPUT, vite, 'build', 'apps/console', '--watch', '--clearScreen=false']
+}
+
+const END_WITH_INPUT = [
+  '--import',
+  pathToFileURL(join(import.meta.dirname, 'endWithInput.ts')).href,
+]
+
+/** Runs again at each change, once the earlier one has ended, so that nothing is there twice. */
+function watch(program: string): string[] {
+  return [
+    ...END_WITH_INPUT,
+    createRequire(import.meta.url).resolve('tsx/cli'),
+    'watch',
+    '--clear-screen=false',
+    '--conditions=@roundsman/source',
+    program,
+  ]
+}
+
+/** Two starts that take turns after they looked for the first time look again. */
+async function refuseTakenPorts({ ports, command }: RunStackOptions): Promise<void> {
+  const { host } = ports
+  const problems = await findPortProblems({ host, command, ports: wantedPorts(ports) })
+  if (problems.length > 0) throw new EnvironmentError(problems.map(({ message }) => message))
+}
+
+/** @throws Error that says what did not get there, with its last lines */
+async function becomeReady(stack: OpenStack, supervisor: Supervisor): Promise<void> {
+  const { isDev, progress, stopRequest } = stack
+  const { host, apiPort, workerPort, inbox } = stack.ports
+  const giveUp = new AbortController()
+  const readiness = waitUntilReady({
+    checks: [
+      { name: 'api', url: readyUrl(host, apiPort) },
+      { name: 'worker', url: readyUrl(host, workerPort) },
+      ...(isDev ? [{ name: 'console', url: `${urlOf(host, apiPort)}/console/` }] : []),
+      ...(inbox ? [{ name: 'inbox', url: `${urlOf(INBOX_HOST, inbox.webPort)}/health` }] : []),
+    ],
+    timeoutMs: READY_TIMEOUT_MS,
+    signal: AbortSignal.any([giveUp.signal, stopRequest.signal]),
+  })
+  // It is not awaited any more once a process has ended.
+  readiness.catch(() => undefined)
+  const outcome = await progress.step(
+    inbox ? 'Starting API, worker and inbox' : 'Starting API and worker',
+    () => Promise.race([readiness, supervisor.firstEnd]),
+  )
+  if (!Array.isArray(outcome)) {
+    giveUp.abort()
+    await supervisor.ended
+    // Somebody else's program may have been faster.
+    await refuseTakenPorts(stack)
+    const lines = quote(supervisor.lastLines(outcome.name))
+    throw new Error(`The ${describeEnd(outcome)} while it started.\n${lines}`)
+  }
+  if (outcome.length === 0) return
+  const reports = outcome.map(({ name, answer }) => {
+    const lines = quote(supervisor.lastLines(name))
+    return `The ${name} was not ready after ${READY_TIMEOUT_MS / 1_000} s: ${answer}\n${lines}`
+  })
+  throw new Error(reports.join('\n'))
+}
+
+/** From the box to the end of the last process. */
+async function run(stack: OpenStack, supervisor: Supervisor): Promise<number> {
+  supervisor.print()
+  process.stdout.write(`\n${describe(stack)}\n`)
+  const end = await Promise.race([supervisor.firstEnd, aborted(stack.stopRequest.signal)])
+  if (end === undefined) process.stdout.write('Stopping… (Ctrl-C once more stops at once)\n')
+  else process.stderr.write(`The ${describeEnd(end)}: stopping everything.\n`)
+  await supervisor.stop()
+  process.stdout.write('Stopped.\n')
+  return end === undefined ? 0 : 1
+}
+
+function describeEnd({ name, exitCode }: ProcessEnd): string {
+  const how = typeof exitCode === 'number' ? `exit code ${exitCode}` : exitCode
+  return `${name} ended (${how})`
+}
+
+function quote(lines: string[]): string {
+  if (lines.length === 0) return 'It wrote nothing.'
+  return `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}
+
+function describe(stack: OpenStack): string {
+  const { isDev, env, database, demoUsers } = stack
+  const { host, apiPort, workerPort, inbox } = stack.ports
+  const now = new Date()
+  const paint = createPaint(process.stdout)
+  const lines = describeStack(
+    {
+      apiUrl: urlOf(host, apiPort),
+      workerUrl: urlOf(host, workerPort),
+      inboxUrl: inbox && urlOf(INBOX_HOST, inbox.webPort),
+      demoUsers,
+      demoPassword: DEMO_PASSWORD,
+      jobsEnabled: env.worker.JOBS_ENABLED,
+      nextRuns: nextRuns(env.worker, now),
+      database,
+      isDev,
+      now,
+    },
+    paint,
+  )
+  return drawBox('Roundsman', lines, paint)
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
