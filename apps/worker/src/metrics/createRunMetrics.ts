@@ -9,6 +9,7 @@ const ENGINE_REASONS = [
   'guard_blocked',
   'payload_invalid',
   'worker_lost',
+  'expired',
 ]
 
 /** From a mail that is sent at once to a clean-up that takes an hour. */
@@ -106,6 +107,9 @@ export function createRunMetrics(registry: Registry, jobNames: readonly string[]
     runRescued({ name: job_name }) {
       rescued.inc({ job_name })
       runs.inc({ job_name, outcome: 'failed', reason: 'worker_lost' })
+    },
+    runExpired({ name: job_name }) {
+      runs.inc({ job_name, outcome: 'failed', reason: 'expired' })
     },
     ticksDecided(job_name, decided, decidedAt) {
       for (const { outcome, count } of decided) ticks.inc({ job_name, outcome }, count)

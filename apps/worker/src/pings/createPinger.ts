@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details } from '@roundsman/runtime/contract'
-import type { RunEnding, WorkerObserver } from '@roundsman/runtime/worker'
+import type { RescuedRun, RunEnding, WorkerObserver } from '@roundsman/runtime/worker'
 import type { Logger } from 'pino'
 
 export const PING_EVENTS = ['start', 'success', 'fail'] as const
@@ -124,6 +124,13 @@ export function createPinger(options: PingerOptions): Pinger {
     }
   }
 
+  /** Of a run that was executed elsewhere, and ended here. */
+  function tellOfEnd({ id: runId, name, attempt, dryRun }: RescuedRun, code: string): void {
+    const base = urls.get(name)
+    if (dryRun || base === undefined) return
+    void ping({ name, base, event: 'fail', runId, text: `failed: ${code}, attempt ${attempt}` })
+  }
+
   return {
     observer: {
       runStarted({ id: runId, name, attempt, dryRun }) {
@@ -140,12 +147,8 @@ export function createPinger(options: PingerOptions): Pinger {
           },
         }
       },
-      runRescued({ id: runId, name, attempt, dryRun }) {
-        const base = urls.get(name)
-        if (dryRun || base === undefined) return
-        const text = `failed: worker_lost, attempt ${attempt}`
-        void ping({ name, base, event: 'fail', runId, text })
-      },
+      runRescued: (run) => tellOfEnd(run, 'worker_lost'),
+      runExpired: (run) => tellOfEnd(run, 'expired'),
     },
     async close({ timeoutMs: patienceMs = 5_000 } = {}) {
       const timer = setTimeout(() => closing.abort(), patienceMs)

@@ -81,13 +81,20 @@ it('counts a run that was lost once, by the worker that has ended it', async () 
   const ended = (await render())
     .split('\n')
     .filter((line) => line.startsWith('roundsman_job_runs_total{'))
-  expect(ended).toHaveLength(8)
+  expect(ended).toHaveLength(9)
   expect(ended.every((line) => line.endsWith(' 0'))).toBe(true)
   expect(await valueOf(`roundsman_job_runs_lost_total{job_name="${JOB}"}`)).toBe(1)
   observer.runRescued?.(RUN)
   expect(await valueOf(`roundsman_job_runs_rescued_total{job_name="${JOB}"}`)).toBe(1)
   const labels = `job_name="${JOB}",outcome="failed",reason="worker_lost"`
   expect(await valueOf(`roundsman_job_runs_total{${labels}}`)).toBe(1)
+})
+
+it('counts a run whose work was given out again, and not as one of a dead worker', async () => {
+  observer.runExpired?.(RUN)
+  const labels = `job_name="${JOB}",outcome="failed",reason="expired"`
+  expect(await valueOf(`roundsman_job_runs_total{${labels}}`)).toBe(1)
+  expect(await valueOf(`roundsman_job_runs_rescued_total{job_name="${JOB}"}`)).toBe(0)
 })
 
 it('counts ticks by outcome, with all that a row stands for, and how late they were decided', async () => {

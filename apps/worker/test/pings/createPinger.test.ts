@@ -73,6 +73,16 @@ it('tells of a run whose worker died', async () => {
   expect(monitor.pings).toEqual(['POST /check/fail?rid=r9 failed: worker_lost, attempt 4'])
 })
 
+it('tells of a run whose work was given out again', async () => {
+  const monitor = await openMonitor()
+  const { pinger } = open(monitor.url)
+  pinger.observer.runExpired?.({ ...RUN, id: 'r9', attempt: 1 })
+  pinger.observer.runExpired?.({ ...RUN, dryRun: true })
+  pinger.observer.runExpired?.({ ...RUN, name: 'pruneJobRuns' })
+  await pinger.close()
+  expect(monitor.pings).toEqual(['POST /check/fail?rid=r9 failed: expired, attempt 1'])
+})
+
 it('says nothing of dry runs, other jobs, runs that were lost, and of work that a drain gave back', async () => {
   const monitor = await openMonitor()
   const { pinger, run } = open(monitor.url)

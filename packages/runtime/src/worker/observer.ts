@@ -10,7 +10,10 @@ export interface WorkerObserver {
   runStarted?(run: ObservedRun): RunObservation | void
   /** This worker has ended the run of another one, which died. */
   runRescued?(run: RescuedRun): void
-  /** A run was ended because the queue has given its work out again: it had exceeded every limit. */
+  /**
+   * This worker has ended a run of an earlier attempt, since the queue has given its work out again: it went on
+   * beyond every limit (code `expired`). Committed.
+   */
   runExpired?(run: RescuedRun): void
   /** This worker has decided what becomes of due ticks of a job, the oldest first. Committed. */
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void
@@ -44,6 +47,7 @@ export type RunEnding =
   /** Another worker had ended it before, as lost or as too late; whatever it did since was rolled back. */
   | { kind: 'lost'; durationMs: number }
 
+/** One that another attempt's worker has ended. */
 export interface RescuedRun {
   readonly id: string
   readonly name: string
