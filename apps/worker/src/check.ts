@@ -1,5 +1,6 @@
 import { explainDefinitionError } from './check/explainDefinitionError.ts'
 import { countFindings, formatFindings } from './check/formatFindings.ts'
+import { findRefusedDefinitions } from './check/findRefusedDefinitions.ts'
 import type { CheckResult } from './check/checkProject.ts'
 import { standardLayout } from './command/layout.ts'
 import { parseOptions } from './command/parseOptions.ts'
@@ -46,9 +47,10 @@ async function findAll({ withDatabase }: { withDatabase: boolean }): Promise<Che
     ])
     return await checkProject({ variables: environmentVariables(), withDatabase, now: new Date() })
   } catch (error) {
-    const finding = explainDefinitionError(error)
-    if (finding === null) throw error
+    const first = explainDefinitionError(error)
+    if (first === null) throw error
+    const findings = await findRefusedDefinitions(new URL(import.meta.resolve('@roundsman/jobs')))
     const unchecked = [{ what: 'all else', reason: 'the definitions could not be read' }]
-    return { jobs: [], findings: [finding], unchecked }
+    return { jobs: [], findings: findings.length > 0 ? findings : [first], unchecked }
   }
 }
