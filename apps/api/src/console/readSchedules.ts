@@ -1,6 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
+import { cronInWords } from '@roundsman/process/cronInWords'
 import { isScheduled, type Job } from '@roundsman/runtime/contract'
-import cronstrue from 'cronstrue'
 import { judgeSchedule } from '../jobHealth/judgeSchedule.ts'
 import { readScheduleRows, type ScheduleRow } from '../jobHealth/readScheduleRows.ts'
 import type { ConsoleJob } from './consoleContract.ts'
@@ -44,19 +44,11 @@ function describeSchedule(
   return {
     cron,
     timeZone,
-    words: inWords(cron),
+    words: cronInWords(cron),
     missed,
     overlap,
     catchUpMs,
     nextAt: next?.toISOString() ?? null,
     lateMs,
-  }
-}
-
-function inWords(cron: string): string {
-  try {
-    return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
-  } catch {
-    return cron
   }
 }
