@@ -9,8 +9,16 @@ import { createWorkerMetrics } from '../../apps/worker/src/metrics/createWorkerM
 import { createMetrics } from '../../packages/telemetry/src/index.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
-/** Every metric of ours that either process has, with its labels. */
-let metrics: { name: string; labels: string[] }[]
+interface KnownMetric {
+  name: string
+  type: string
+  labels: string[]
+}
+
+/** Every metric that either process has, with its labels. */
+let all: KnownMetric[]
+/** Of those, our own. */
+let metrics: KnownMetric[]
 let page: string
 
 beforeAll(async () => {
@@ -31,15 +39,14 @@ beforeAll(async () => {
   })
   await app.ready()
   await app.close()
-  metrics = [worker, api].flatMap(({ registry }) =>
-    registry
-      .getMetricsAsArray()
-      .map((metric) => ({
-        name: metric.name,
-        labels: (metric as unknown as { labelNames: string[] }).labelNames,
-      }))
-      .filter(({ name }) => !/^(nodejs|process)_/.test(name)),
+  all = [worker, api].flatMap(({ registry }) =>
+    registry.getMetricsAsArray().map((metric) => ({
+      name: metric.name,
+      type: String(metric.type),
+      labels: (metric as unknown as { labelNames: string[] }).labelNames,
+    })),
   )
+  metrics = all.filter(({ name }) => !/^(nodejs|process)_/.test(name))
 })
 
 it('has a row for each metric, with its labels', () => {
@@ -57,3 +64,86 @@ it('names no metric that is not there', () => {
   const named = new Set(page.match(/\b(roundsman|http)_[a-z]+_[a-z_]+\b/g))
   expect([...named].filter((name) => !names.has(name))).toEqual([])
 })
+
+it('asks in its alerts only for metrics and labels that are there', () => {
+  const expressions = [...page.matchAll(/^ +expr: (.+)$/gm)].map(
+    ([, expression = '']) => expression,
+  )
+  expect(expressions.length).toBeGreaterThan(5)
+  expect(expressions.flatMap(findUnknown)).toEqual([])
+})
+
+it('asks in the dashboard only for metrics and labels that are there, and shows each metric', async () => {
+  expect(page).toContain('](grafana.json)')
+  const { panels } = JSON.parse(
+    await readFile(join(WORKSPACE_ROOT, 'docs/grafana.json'), 'utf8'),
+  ) as { panels: { title: string; targets?: { expr: string; legendFormat: string }[] }[] }
+  const targets = panels.flatMap((panel) => panel.targets ?? [])
+  expect(targets.flatMap(({ expr }) => findUnknown(expr))).toEqual([])
+  // A legend that names a label which was summed away shows nothing in its place.
+  const legends = targets.filter(({ expr, legendFormat }) =>
+    [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].some(
+      ([, label = '']) => !groupedBy(expr).includes(label),
+    ),
+  )
+  expect(legends).toEqual([])
+  const shown = new Set(targets.flatMap(({ expr }) => metricsIn(expr)))
+  // Of connections, how many there may be is no news.
+  shown.add('roundsman_db_pool_max_connections')
+  expect(metrics.filter(({ name }) => !shown.has(name)).map(({ name }) => name)).toEqual([])
+})
+
+/** What Prometheus puts on everything, and we. */
+const LABELS_OF_ALL = ['app', 'instance', 'job']
+const WORDS = ['by', 'and', 'or', 'unless', 'on', 'ignoring', 'without', 'absent']
+
+/** Metrics and labels of a PromQL expression that nobody has. */
+function findUnknown(expression: string): string[] {
+  const unknown: string[] = []
+  const selectors = expression.matchAll(/\b([a-z_]+)\{([^}]*)\}/g)
+  for (const [, name = '', matchers = ''] of selectors) {
+    for (const [, label = ''] of matchers.matchAll(/(\w+) *(?:=|!)/g)) {
+      if (!labelsOf(name).includes(label)) unknown.push(`${name}{${label}}`)
+    }
+  }
+  const names = namesIn(expression)
+  for (const name of names) if (!find(name)) unknown.push(name)
+  for (const label of groupedBy(expression)) {
+    const lacking = names.find((name) => !labelsOf(name).includes(label))
+    if (lacking !== undefined) unknown.push(`${lacking} by (${label})`)
+  }
+  return unknown
+}
+
+/** Series, as they are asked for. */
+function namesIn(expression: string): string[] {
+  const bare = expression
+    .replaceAll(/"[^"]*"|\{[^}]*\}|\[[^\]]*\]/g, ' ')
+    .replaceAll(/\bby *\([^)]*\)/g, ' ')
+  return [...bare.matchAll(/\b[a-z_][a-z_\d]*\b(?! *\()/g)]
+    .map(([name]) => name)
+    .filter((name) => !WORDS.includes(name))
+}
+
+function metricsIn(expression: string): string[] {
+  return namesIn(expression).flatMap((name) => find(name)?.name ?? [])
+}
+
+function groupedBy(expression: string): string[] {
+  return [...expression.matchAll(/\bby *\(([^)]*)\)/g)].flatMap(([, list = '']) =>
+    list.split(',').map((label) => label.trim()),
+  )
+}
+
+/** A histogram is three kinds of series, none of which bears its name. */
+function find(series: string): KnownMetric | undefined {
+  const base = series.replace(/_(bucket|sum|count)$/, '')
+  return all.find(({ name, type }) =>
+    type === 'histogram' ? base !== series && name === base : name === series,
+  )
+}
+
+function labelsOf(series: string): string[] {
+  const labels = find(series)?.labels ?? []
+  return [...LABELS_OF_ALL, ...labels, ...(series.endsWith('_bucket') ? ['le'] : [])]
+}
