@@ -16,7 +16,12 @@ try {
   process.exit(1)
 }
 
-const command = ['--conditions=@roundsman/source', entry, ...args]
+const command = [
+  `--import=${new URL('enableCompileCache.ts', import.meta.url).href}`,
+  '--conditions=@roundsman/source',
+  entry,
+  ...args,
+]
 if (process.platform === 'win32') {
   // Windows cannot replace a process by another.
   process.exit(spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1)

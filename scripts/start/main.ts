@@ -1,6 +1,4 @@
 // Starts everything that the product consists of, and ends with it.
-import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { resolveFromSource } from '../resolveFromSource.ts'
 import { createProgress } from './createProgress.ts'
@@ -9,8 +7,7 @@ import { createStopRequest, INTERRUPTED, StopRequested } from './createStopReque
 // Whoever read our output may have gone, which is no reason to leave processes behind.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
-// It is in vain where the folder cannot be written to, and that is all.
-enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/compile'))
+await import('../enableCompileCache.ts')
 
 process.exit(await main())
 
