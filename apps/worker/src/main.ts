@@ -18,6 +18,7 @@ import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
 import { buildHealth } from './health.ts'
+import { giveBackMemory } from './giveBackMemory.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { jobsToLeave } from './jobsToLeave.ts'
@@ -30,6 +31,7 @@ import { createPinger } from './pings/createPinger.ts'
 const VERSION = readVersion(import.meta.dirname)
 /** What pings may take after the drain. Whoever stops us soon loses patience. */
 const LAST_PINGS_MS = 2_000
+const GIVE_BACK_AFTER_MS = 5_000
 
 process.exit(await run())
 
@@ -182,6 +184,8 @@ async function runJobs(
   try {
     await worker.start()
     onReady(worker.isReady)
+    // Whoever waits for us to be ready does not wait for that.
+    setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
     await aborted(stop)
     log.info({ reason: stop.reason }, 'worker draining')
     // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.

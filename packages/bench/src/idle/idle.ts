@@ -30,7 +30,7 @@ export const idle = defineScenario<IdleFigures>({
         atMost: 120,
         unit: 'MB',
         ...of('residentMb'),
-        obstacle: 'what V8 keeps free for young objects; to keep less of it would cost throughput',
+        obstacle: 'about half of it is the code of Node itself',
       },
     ]
   },
