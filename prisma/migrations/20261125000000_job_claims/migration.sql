@@ -42,4 +42,4 @@ DROP STATISTICS IF EXISTS "JobRun_name_status_trigger_stat";
 CREATE STATISTICS IF NOT EXISTS "JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";
 
 -- Room on each page for the version of its rows that their end writes.
-ALTER TABLE "JobRun" SET (fillfactor = 60);
+ALTER TABLE "JobRun" SET (fillfactor = 50);

@@ -1,5 +1,5 @@
 import { JobError } from '../contract/index.ts'
-import type { Abort } from './createAbort.ts'
+import type { Abort } from './abort.ts'
 import { CANCEL_CHANNEL } from '../queue/channels.ts'
 import type { Database } from '../queue/database.ts'
 import type { Session } from '../queue/session.ts'

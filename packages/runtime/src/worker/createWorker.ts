@@ -112,10 +112,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     log,
     now,
     observers,
-    onProgress: (run) => announcer.run(run),
+    onChange: (run) => announcer.run(run),
   }
   const claimer = createClaimer({ database, workerId: id, now, observers })
-  const running = new Set<Promise<void>>()
   const lanes = new Map<string, Lane>()
   for (const job of jobs) {
     if (options.leave?.includes(job.name)) continue
@@ -127,7 +126,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         claimer,
         log,
         observers,
-        execute: (claim) => track(running, execute(job, claim)),
+        execute: (claim) => execute(job, claim),
       }),
     )
   }
@@ -135,9 +134,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let round: Promise<void> = Promise.resolve()
   let stopping: Promise<void> | null = null
 
-  async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<void> {
-    announcer.run(run)
-    await performRun(services, {
+  function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
+    return performRun(services, {
       run,
       held,
       delivery,
@@ -147,7 +145,6 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       approvedRows: envelope.approvedRows ?? null,
       trace: envelope.trace,
     })
-    announcer.run(run)
   }
 
   async function makeRound(): Promise<void> {
@@ -180,11 +177,14 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   async function drain(drainTimeoutMs: number): Promise<void> {
     clearTimeout(rounds)
     claimer.stop()
-    await Promise.all([scheduler.stop(), round, ...[...lanes.values()].map((lane) => lane.stop())])
-    if (!(await settlesWithin(running, drainTimeoutMs))) {
-      log.warn({ runs: running.size }, 'drain timed out, aborting what runs')
+    const all = [...lanes.values()]
+    await Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
+    const idle = Promise.all(all.map((lane) => lane.idle()))
+    if (!(await settlesWithin(idle, drainTimeoutMs))) {
+      const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
+      log.warn({ runs }, 'drain timed out, aborting what runs')
       abortRuns()
-      await settlesWithin(running, SETTLE_TIMEOUT_MS * 2)
+      await settlesWithin(idle, SETTLE_TIMEOUT_MS * 2)
     }
     await queue.stop()
     await announcer.stop()
@@ -234,18 +234,12 @@ export function createWorkerId(): string {
   return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
 }
 
-function track(running: Set<Promise<void>>, work: Promise<void>): Promise<void> {
-  running.add(work)
-  return work.finally(() => running.delete(work))
-}
-
-async function settlesWithin(running: Set<Promise<void>>, timeoutMs: number): Promise<boolean> {
+async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const timedOut = new Promise<false>(
     (resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)),
   )
-  const settled = Promise.allSettled(running).then(() => true)
-  const result = await Promise.race([settled, timedOut])
+  const result = await Promise.race([work.then(() => true), timedOut])
   clearTimeout(timer)
   return result
 }

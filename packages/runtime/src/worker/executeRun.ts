@@ -9,10 +9,11 @@ import {
   type Handler,
   type Job,
   type JobsPrismaClient,
+  type RunContext,
   type RunInfo,
 } from '../contract/index.ts'
 import { checkGuard } from './checkGuard.ts'
-import type { Abort } from './createAbort.ts'
+import type { Abort } from './abort.ts'
 import { createProgress, type Progress } from './createProgress.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
@@ -65,29 +66,19 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   )
   // Most runs are too short to report any, and log nothing of their own.
   let progress: ReturnType<typeof createProgress> | undefined
-  let log: Logger | undefined
   // What a dry run has counted; a real one counts in its row, batch by batch.
   const rehearsed: Counts = {}
   // What the guard found.
   const facts: Details = {}
 
   const call = (transactions: Transactions) =>
-    untilAborted(abort, () =>
-      (handler as Handler<unknown, unknown>)({
-        run,
-        payload: parsed.data,
-        get signal() {
-          return abort.signal
-        },
-        get log() {
-          return (log ??= options.openLog())
-        },
-        now: options.now,
-        batch: (work) => {
+    untilAborted(abort, async () => {
+      const context = new Context<unknown>(options, parsed.data, {
+        batch(work) {
           if (abort.isAborted) throw abort.reason
           return transactions.batch(work) as never
         },
-        guard: async (count) => {
+        async guard(count) {
           const { guard } = job
           if (guard === null) return
           try {
@@ -99,13 +90,13 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
             Object.assign(facts, error.details)
           }
         },
-        enqueue: options.enqueue,
-        progress: (done, total) => {
+        progress(done, total) {
           progress ??= createProgress(options.keepProgress)
           progress.report({ done, total: total ?? null })
         },
-      }),
-    )
+      })
+      return await (handler as Handler<unknown, unknown>)(context)
+    })
 
   try {
     const details = run.dryRun
@@ -125,6 +116,42 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   } finally {
     clearTimeout(timer)
     await progress?.stop()
+  }
+}
+
+/** What a handler is given. A class for its getters: most handlers ask for neither. */
+class Context<Tx> implements RunContext<unknown, Tx> {
+  readonly run: RunInfo
+  readonly now: () => Date
+  readonly enqueue: RunContext<unknown, Tx>['enqueue']
+  readonly payload: unknown
+  readonly batch: RunContext<unknown, Tx>['batch']
+  readonly guard: RunContext<unknown, Tx>['guard']
+  readonly progress: RunContext<unknown, Tx>['progress']
+  readonly #options: ExecuteOptions
+  #log: Logger | undefined
+
+  constructor(
+    options: ExecuteOptions,
+    payload: unknown,
+    { batch, guard, progress }: Pick<RunContext<unknown, Tx>, 'batch' | 'guard' | 'progress'>,
+  ) {
+    this.run = options.run
+    this.now = options.now
+    this.enqueue = options.enqueue as RunContext<unknown, Tx>['enqueue']
+    this.payload = payload
+    this.batch = batch
+    this.guard = guard
+    this.progress = progress
+    this.#options = options
+  }
+
+  get signal(): AbortSignal {
+    return this.#options.abort.signal
+  }
+
+  get log(): Logger {
+    return (this.#log ??= this.#options.openLog())
   }
 }
 
@@ -198,20 +225,26 @@ async function rehearse(
  * The handler's own end; or, once the run is aborted and the handler has had its chance to notice, the
  * reason. A handler that goes on regardless can commit no further batch: its run has ended.
  */
-async function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined
-  try {
-    return await new Promise<Value>((resolve, reject) => {
-      abort.onAbort(() => {
-        timer = setTimeout(() => reject(abort.reason as Error), ABORT_GRACE_MS)
-      })
-      start().then(resolve, reject)
+function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const leave = () => {
+      clearTimeout(timer)
+      abort.onAbort(null)
+    }
+    abort.onAbort(() => {
+      timer = setTimeout(() => reject(abort.reason as Error), ABORT_GRACE_MS)
     })
-  } catch (error) {
-    // A handler that stops because it was told to usually throws something of its own.
-    throw abort.isAborted ? abort.reason : error
-  } finally {
-    clearTimeout(timer)
-    abort.onAbort(null)
-  }
+    start().then(
+      (value) => {
+        leave()
+        resolve(value)
+      },
+      (error: unknown) => {
+        leave()
+        // A handler that stops because it was told to usually throws something of its own.
+        reject((abort.isAborted ? abort.reason : error) as Error)
+      },
+    )
+  })
 }

@@ -25,6 +25,10 @@ export interface Lane {
   wake(): void
   /** Takes nothing more; resolves once the claim that is under way has been handed on. */
   stop(): Promise<void>
+  /** How many claims have not come to their end. */
+  running(): number
+  /** Resolves once there are none. */
+  idle(): Promise<void>
 }
 
 export interface LaneOptions {
@@ -34,7 +38,7 @@ export interface LaneOptions {
   log: Logger
   observers?: Observers | undefined
   /** Carries one claim to its end; the lane counts it as running until then. */
-  execute: (claim: Claim) => Promise<void>
+  execute: (claim: Claim) => Promise<unknown>
 }
 
 const MAX_CLAIM = 1_000
@@ -57,6 +61,7 @@ export function createLane(options: LaneOptions): Lane {
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
   let leaving: NodeJS.Immediate | undefined
+  const waitingForIdle: (() => void)[] = []
 
   function pump(): void {
     while (!stopped && woken && underWay.size < maxClaims && running + claimed < concurrency) {
@@ -108,13 +113,16 @@ export function createLane(options: LaneOptions): Lane {
 
   function begin(one: Claim): void {
     running++
-    void execute(one).finally(() => {
-      running--
-      // Runs that were settled together leave room together: for one claim, not for many small ones.
-      leaving ??= setImmediate(() => {
-        leaving = undefined
-        pump()
-      })
+    execute(one).then(leave, leave)
+  }
+
+  function leave(): void {
+    running--
+    // Runs that were settled together leave room together: for one claim, not for many small ones.
+    leaving ??= setImmediate(() => {
+      leaving = undefined
+      if (running === 0) for (const resolve of waitingForIdle.splice(0)) resolve()
+      pump()
     })
   }
 
@@ -129,6 +137,12 @@ export function createLane(options: LaneOptions): Lane {
       clearTimeout(alarm)
       await Promise.all(underWay)
     },
+    running: () => running,
+    idle: () =>
+      new Promise((resolve) => {
+        if (running === 0) resolve()
+        else waitingForIdle.push(resolve)
+      }),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Handler, Job, JobsPrismaClient, TraceContext } from '../contract/i
 import type { Database } from '../queue/database.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
-import { createAbort } from './createAbort.ts'
+import { Abort } from './abort.ts'
 import type { Cancellations } from './createCancellations.ts'
 import { executeRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
@@ -21,8 +21,8 @@ export interface RunServices {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Called whenever a run's progress was kept. */
-  onProgress?: (run: NewRun) => void
+  /** Called when a run begins, when its progress was kept, and when it was ended. */
+  onChange?: (run: NewRun) => void
 }
 
 export interface RunWork {
@@ -50,6 +50,7 @@ export interface Performance {
 export async function performRun(services: RunServices, work: RunWork): Promise<Performance> {
   const { settler, cancellations, log, now } = services
   const { run } = work
+  services.onChange?.(run)
   const observation = services.observers?.runStarted({ ...run, trace: work.trace ?? null })
   const fields = {
     name: run.name,
@@ -62,7 +63,7 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
     'job run started',
   )
 
-  const abort = createAbort()
+  const abort = new Abort()
   cancellations.watch(run.id, abort)
   const execute = () =>
     executeRun({
@@ -79,13 +80,14 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
       enqueue: services.queue.enqueue,
       keepProgress: async (progress) => {
         await keepProgress(services.database, services.workerId, run.id, progress)
-        services.onProgress?.(run)
+        services.onChange?.(run)
       },
     })
   const result = await (observation ? observation.within(execute) : execute())
   cancellations.forget(run.id)
   const settlement = toSettlement(work, result, now())
   const outcome = await settler.settle(settlement)
+  services.onChange?.(run)
 
   const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
   observation?.ended(toEnding(settlement, outcome, durationMs))

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSession, type Session } from '../../src/queue/session.ts'
-import { createAbort } from '../../src/worker/createAbort.ts'
+import { Abort } from '../../src/worker/abort.ts'
 import { createCancellations } from '../../src/worker/createCancellations.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -23,7 +23,7 @@ const open = () => createCancellations({ database: runtime.database, session, wo
 
 it('aborts all runs, also one that is handed on only then, and none that has ended', () => {
   const cancellations = open()
-  const [ended, running, late] = [createAbort(), createAbort(), createAbort()]
+  const [ended, running, late] = [new Abort(), new Abort(), new Abort()]
   cancellations.watch('ended', ended)
   cancellations.watch('running', running)
   cancellations.forget('ended')
@@ -47,7 +47,7 @@ it('aborts what is recorded as cancelled, and what another worker has taken over
      returning "id"`,
   )
   const aborts = rows.map(({ id }) => {
-    const abort = createAbort()
+    const abort = new Abort()
     cancellations.watch(id, abort)
     return abort
   })

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createAbort } from '../../src/worker/createAbort.ts'
+import { Abort } from '../../src/worker/abort.ts'
 
-describe('createAbort', () => {
+describe('Abort', () => {
   it('tells whoever holds its signal, also those who ask for it later', () => {
-    const abort = createAbort()
+    const abort = new Abort()
     const early = abort.signal
     expect(early.aborted).toBe(false)
     expect(abort.signal).toBe(early)
@@ -14,7 +14,7 @@ describe('createAbort', () => {
     expect(early.reason).toBe('first')
     expect([abort.isAborted, abort.reason]).toEqual([true, 'first'])
 
-    const late = createAbort()
+    const late = new Abort()
     late.abort('first')
     expect(late.signal.aborted).toBe(true)
     expect(late.signal.reason).toBe('first')
@@ -22,7 +22,7 @@ describe('createAbort', () => {
 
   it('calls its listener once, also one that comes too late, and none that has left', () => {
     const calls: string[] = []
-    const abort = createAbort()
+    const abort = new Abort()
     abort.onAbort(() => calls.push('a'))
     abort.abort('x')
     abort.abort('y')
@@ -30,7 +30,7 @@ describe('createAbort', () => {
     abort.onAbort(() => calls.push('b'))
     expect(calls).toEqual(['a', 'b'])
 
-    const other = createAbort()
+    const other = new Abort()
     other.onAbort(() => calls.push('c'))
     other.onAbort(null)
     other.abort('x')
