@@ -24,7 +24,7 @@ import {
 } from '../../apps/worker/src/invoicePdf/createInvoiceRenderer.ts'
 import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
 import { createHandlers } from '../../apps/worker/src/jobs/index.ts'
-import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
+import { createDatabaseClient, type DatabaseClient } from '../../packages/db/src/index.ts'
 import { jobs } from '../../packages/jobs/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
 import { createJobsClient, type JobsClient } from '../../packages/runtime/src/client/index.ts'
@@ -34,7 +34,7 @@ import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
 import { runVerify } from './stack.ts'
 
 let database: TestDatabase
-let prisma: PrismaClient
+let prisma: DatabaseClient
 let app: ReturnType<typeof buildApp>
 let apiUrl: string
 let jobsClient: JobsClient

@@ -1,5 +1,5 @@
 import helmet from '@fastify/helmet'
-import type { PrismaClient } from '@roundsman/db'
+import type { DatabaseClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/runtime/client'
 import type { Job } from '@roundsman/runtime/contract'
 import type { Metrics, Tracing } from '@roundsman/telemetry'
@@ -31,7 +31,7 @@ import { publicPreviewRoutes } from './routes/publicPreviewRoutes.ts'
 import { translationRoutes } from './routes/translationRoutes.ts'
 
 export interface AppOptions {
-  prisma: PrismaClient
+  prisma: DatabaseClient
   /** Started. It puts into the queue what an admin asks for. */
   jobsClient: JobsClient
   /** The catalogue: what can be asked for. */

@@ -1,4 +1,4 @@
-import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
+import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman/db'
 import { jobs as catalogue } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/runtime/client'
 import { defineJob, type Job } from '@roundsman/runtime/contract'
@@ -34,7 +34,7 @@ export interface TestApi {
   app: FastifyInstance
   /** All there are, such as `GET /api/invoices/:id`. */
   routes: string[]
-  prisma: PrismaClient
+  prisma: DatabaseClient
   /** Started, on the same database. */
   jobsClient: JobsClient
   databaseUrl: string

@@ -1,4 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
+import type { DatabaseClient } from '@roundsman/db'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../src/app.ts'
@@ -22,7 +22,7 @@ afterAll(async () => {
 })
 
 /** The same client, whose every transaction does its work and is then rolled back. */
-function rollingBack(prisma: PrismaClient): PrismaClient {
+function rollingBack(prisma: DatabaseClient): DatabaseClient {
   const transact = (work: (tx: unknown) => Promise<unknown>) =>
     prisma.$transaction(async (tx) => {
       await work(tx)

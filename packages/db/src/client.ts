@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { PrismaClient } from './generated/client.ts'
+import { createReadRows, type ReadRows } from './readRows.ts'
 
 export interface DatabaseClientOptions {
   url: string
@@ -30,8 +31,11 @@ export interface PoolState {
   waiting: number
 }
 
+/** A Prisma client that also reads past Prisma, where that matters. */
+export type DatabaseClient = PrismaClient & { readonly readRows: ReadRows }
+
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
-export function createDatabaseClient(options: DatabaseClientOptions): PrismaClient {
+export function createDatabaseClient(options: DatabaseClientOptions): DatabaseClient {
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -53,6 +57,9 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
   // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
   // hears ends the process. The query that meets the broken connection fails by itself.
   pool.on('connect', (client) => client.on('error', () => undefined))
+  // Not left to the adapter, which listens from Prisma's first query on: one that only reads past Prisma would end
+  // the process when an idle connection is cut.
+  pool.on('error', options.onPoolError)
   if (options.onConnect) pool.on('connect', options.onConnect)
   options.onPool?.(() => ({
     max: pool.options.max,
@@ -61,9 +68,17 @@ export function createDatabaseClient(options: DatabaseClientOptions): PrismaClie
     waiting: pool.waitingCount,
   }))
   const adapter = new PrismaPg(pool, {
-    onPoolError: options.onPoolError,
     onConnectionError: options.onPoolError,
     disposeExternalPool: true,
   })
-  return new PrismaClient({ adapter })
+  const prisma = new PrismaClient({ adapter })
+  const disconnect = prisma.$disconnect.bind(prisma)
+  return Object.assign(prisma, {
+    readRows: createReadRows(pool),
+    async $disconnect() {
+      await disconnect()
+      // Of a pool that Prisma has never asked for anything, it knows nothing.
+      if (!pool.ending) await pool.end()
+    },
+  })
 }

@@ -1,17 +1,20 @@
-export { createDatabaseClient, type DatabaseClientOptions } from './client.ts'
+export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
 export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
 export { databaseProblem } from './databaseProblem.ts'
 export { findFreePort } from './embedded/findFreePort.ts'
 export {
+  findJobRun,
   listJobRuns,
+  type FoundJobRun,
   parseJobRunCursor,
   type JobRunCursor,
   type JobRunPage,
   type ListedJobRun,
   type ListJobRunsOptions,
 } from './jobRuns.ts'
+export type { ReadRows, Statement } from './readRows.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'
 export { hashPassword, verifyPassword } from './passwords.ts'

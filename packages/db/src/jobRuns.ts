@@ -1,10 +1,5 @@
-import {
-  Prisma,
-  type JobRun,
-  type JobRunStatus,
-  type JobTrigger,
-  type PrismaClient,
-} from './generated/client.ts'
+import type { DatabaseClient } from './client.ts'
+import { Prisma, type JobRun, type JobRunStatus, type JobTrigger } from './generated/client.ts'
 
 export interface ListJobRunsOptions {
   /** Runs at most; positive. */
@@ -24,9 +19,21 @@ export interface ListJobRunsOptions {
 
 /**
  * As it is listed: without what only one who looks at a single run wants to know, and without what its details say
- * as well.
+ * as well. Instants are ISO 8601 in UTC.
  */
-export type ListedJobRun = Omit<JobRun, 'batchMarks' | 'errorCode' | 'exclusiveKey'>
+export type ListedJobRun = WithIsoInstants<
+  Omit<JobRun, 'batchMarks' | 'errorCode' | 'exclusiveKey'>
+>
+
+export type FoundJobRun = ListedJobRun & Pick<JobRun, 'batchMarks'>
+
+type WithIsoInstants<Row> = {
+  [Key in keyof Row]: Row[Key] extends Date
+    ? string
+    : Row[Key] extends Date | null
+      ? string | null
+      : Row[Key]
+}
 
 export interface JobRunPage {
   runs: ListedJobRun[]
@@ -36,7 +43,8 @@ export interface JobRunPage {
 
 /** The last run of a page. */
 export interface JobRunCursor {
-  startedAt: Date
+  /** ISO 8601 in UTC. */
+  startedAt: string
   id: string
 }
 
@@ -44,30 +52,47 @@ export interface JobRunCursor {
 const CURSOR =
   /^((?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
+const COLUMNS = Prisma.sql`
+  "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details", "dryRun", "actor",
+  "reason", "queueJobId", "workerId", "progress", "cancelRequestedAt", "cancelRequestedBy", "approvedAt",
+  "approvedBy", "createdAt"`
+
 /**
  * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while
  * somebody reads neither shift a page nor slow a late one down.
  */
 export async function listJobRuns(
-  prisma: Pick<PrismaClient, '$queryRaw'>,
+  database: Pick<DatabaseClient, 'readRows'>,
   options: ListJobRunsOptions,
 ): Promise<JobRunPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await prisma.$queryRaw<ListedJobRun[]>(jobRunsQuery(options))
+  const rows = await database.readRows<ListedJobRun>(jobRunsQuery(options))
   const runs = rows.slice(0, options.limit)
   const last = runs.at(-1)
   return { runs, nextCursor: last && rows.length > runs.length ? formatCursor(last) : null }
+}
+
+export async function findJobRun(
+  database: Pick<DatabaseClient, 'readRows'>,
+  id: string,
+): Promise<FoundJobRun | null> {
+  const [run] = await database.readRows<FoundJobRun>(
+    Prisma.sql`select ${COLUMNS}, "batchMarks" from "JobRun" where "id" = ${id}::uuid`,
+  )
+  return run ?? null
 }
 
 /** Undefined when the text is not one of our cursors. */
 export function parseJobRunCursor(text: string): JobRunCursor | undefined {
   const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
   if (!match) return undefined
-  const [, instant = '', id = ''] = match
-  const startedAt = new Date(instant)
+  const [, startedAt = '', id = ''] = match
+  const instant = new Date(startedAt)
+  // A date that does not exist, such as the 30th of February, is another one to JavaScript.
+  if (Number.isNaN(instant.getTime()) || instant.toISOString() !== startedAt) return undefined
   const cursor = { startedAt, id }
   // Decoding base64 forgives what it does not know; one cursor has one spelling.
-  return !Number.isNaN(startedAt.getTime()) && formatCursor(cursor) === text ? cursor : undefined
+  return formatCursor(cursor) === text ? cursor : undefined
 }
 
 /** What `listJobRuns` sends; apart, so that its plan can be looked at. */
@@ -79,7 +104,7 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
     // A row comparison is what lets the index begin at the cursor; the same with OR would read up
     // to it.
     cursor &&
-      Prisma.sql`("startedAt", "id") < (${cursor.startedAt.toISOString()}::timestamptz, ${cursor.id}::uuid)`,
+      Prisma.sql`("startedAt", "id") < (${cursor.startedAt}::timestamptz, ${cursor.id}::uuid)`,
     from && Prisma.sql`"startedAt" >= ${from.toISOString()}::timestamptz`,
     to && Prisma.sql`"startedAt" < ${to.toISOString()}::timestamptz`,
     name !== undefined && Prisma.sql`"name" = ${name}`,
@@ -90,12 +115,10 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
   const where =
     conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
   return Prisma.sql`
-    select "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details",
-      "dryRun", "actor", "reason", "queueJobId", "workerId", "progress",
-      "cancelRequestedAt", "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt"
+    select ${COLUMNS}
     from "JobRun" ${where}
     order by "startedAt" desc, "id" desc
-    limit ${limit + 1}`
+    limit ${Prisma.raw(String(limit + 1))}`
 }
 
 /** Each by what finds it: what runs is listed in what workers hold, what failed has an index of its codes. */
@@ -129,5 +152,5 @@ function hasTrigger(trigger: JobTrigger): Prisma.Sql {
 }
 
 function formatCursor({ startedAt, id }: JobRunCursor): string {
-  return Buffer.from(`${startedAt.toISOString()}/${id}`).toString('base64url')
+  return Buffer.from(`${startedAt}/${id}`).toString('base64url')
 }

@@ -1,10 +1,10 @@
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createDatabaseClient, type PrismaClient } from '../src/index.ts'
+import { createDatabaseClient, type DatabaseClient } from '../src/index.ts'
 
 let database: TestDatabase
-let prisma: PrismaClient
+let prisma: DatabaseClient
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -47,5 +47,61 @@ describe('createDatabaseClient', () => {
     >`select current_setting('application_name') as name`
     expect(row?.name).toBe('test')
     await expect(prisma.$queryRaw`select pg_sleep(5)::text`).rejects.toThrow(/statement timeout/)
+  })
+
+  it('reads instants past Prisma as ISO 8601, whatever the zone and however many digits', async () => {
+    const instants = {
+      '2026-05-01T12:00:00Z': '2026-05-01T12:00:00.000Z',
+      '2026-05-01T12:00:00.1Z': '2026-05-01T12:00:00.100Z',
+      '2026-05-01T12:00:00.12Z': '2026-05-01T12:00:00.120Z',
+      '2026-05-01T12:00:00.123Z': '2026-05-01T12:00:00.123Z',
+      '2026-05-01T12:00:00.123987Z': '2026-05-01T12:00:00.123Z',
+      '2026-05-01T12:00:00.5+09:00': '2026-05-01T03:00:00.500Z',
+      '0001-01-01T00:00:00Z': '0001-01-01T00:00:00.000Z',
+      '+012026-05-01T12:00:00.5Z': '+012026-05-01T12:00:00.500Z',
+    }
+    const texts = Object.keys(instants).map((text) => text.replace(/^\+0/, ''))
+    const rows = await prisma.readRows<{ at: string }>({
+      text: 'select text::timestamptz as at from unnest($1::text[]) with ordinality as t(text, n) order by n',
+      values: [texts],
+    })
+    expect(rows.map(({ at }) => at)).toEqual(Object.values(instants))
+  })
+
+  it('reads past Prisma what JSON, numbers and nothing are', async () => {
+    const text = `select '{"a": [1, null]}'::jsonb as json, 3 as number, true as yes, null::timestamptz as nothing`
+    expect(await prisma.readRows({ text })).toEqual([
+      { json: { a: [1, null] }, number: 3, yes: true, nothing: null },
+    ])
+    await expect(prisma.readRows({ text: 'select pg_sleep(5)::text' })).rejects.toThrow(
+      /statement timeout/,
+    )
+  })
+
+  it('survives, having only read past Prisma, a connection that is cut, and closes the others', async () => {
+    const problems: Error[] = []
+    const cut = Promise.withResolvers<void>()
+    const reader = createDatabaseClient({
+      url: database.url,
+      applicationName: 'reader',
+      onPoolError: (error) => {
+        problems.push(error)
+        cut.resolve()
+      },
+    })
+    const text = 'select pg_backend_pid() as pid'
+    const [first] = await reader.readRows<{ pid: number }>({ text })
+    await prisma.$queryRaw`select pg_terminate_backend(${first!.pid}::int)`
+    await cut.promise
+    const [second] = await reader.readRows<{ pid: number }>({ text })
+    expect(second!.pid).not.toBe(first!.pid)
+    expect(problems).toHaveLength(1)
+
+    await reader.$disconnect()
+    await waitFor(async () => {
+      const open = await prisma.$queryRaw<unknown[]>`
+        select from pg_stat_activity where application_name = 'reader'`
+      return open.length === 0
+    })
   })
 })

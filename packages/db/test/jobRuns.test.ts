@@ -1,9 +1,10 @@
 import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createDatabaseClient } from '../src/client.ts'
-import { Prisma, type PrismaClient } from '../src/generated/client.ts'
+import { createDatabaseClient, type DatabaseClient } from '../src/client.ts'
+import { Prisma, type JobRun } from '../src/generated/client.ts'
 import {
+  findJobRun,
   jobRunsQuery,
   listJobRuns,
   parseJobRunCursor,
@@ -14,11 +15,13 @@ import {
 const UNLISTED = { batchMarks: true, errorCode: true, exclusiveKey: true }
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 
-let prisma: PrismaClient
+let prisma: DatabaseClient
+let url: string
 let drop: () => Promise<void>
 beforeAll(async () => {
   const database = await createTestDatabase()
   drop = database.drop
+  url = database.url
   prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'tests',
@@ -42,9 +45,26 @@ async function insert(startedAt: Date, count: number): Promise<void> {
   })
 }
 
+/** All of them as they are to be listed, from Prisma. */
+async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
+  const runs = await prisma.jobRun.findMany({
+    omit: UNLISTED,
+    orderBy,
+  })
+  return runs.map(withIsoInstants)
+}
+
+function withIsoInstants(run: Partial<JobRun>) {
+  const entries = Object.entries(run).map(([key, value]) => [
+    key,
+    value instanceof Date ? value.toISOString() : value,
+  ])
+  return Object.fromEntries(entries) as object
+}
+
 async function* walk(
   options: ListJobRunsOptions,
-  client: Pick<PrismaClient, '$queryRaw'> = prisma,
+  client: Pick<DatabaseClient, 'readRows'> = prisma,
 ) {
   let cursor = options.cursor
   for (;;) {
@@ -70,10 +90,7 @@ describe('pages', () => {
   it('lose and repeat nothing among runs that started in the same millisecond', async () => {
     // Random ids, in groups whose borders fall within pages.
     for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
-    const expected = await prisma.jobRun.findMany({
-      omit: UNLISTED,
-      orderBy: [{ startedAt: 'desc' }, { id: 'desc' }],
-    })
+    const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
     for (const limit of [1, 2, 5, 6, 41, 42, 43]) {
       const pages = await collect(walk({ limit }))
       expect(pages.flat()).toEqual(expected)
@@ -83,16 +100,20 @@ describe('pages', () => {
 
   it('are the same when the planner sorts the table instead of reading an index', async () => {
     for (let i = 0; i < 6; i += 1) await insert(NOON, 7)
-    const expected = await prisma.jobRun.findMany({
-      omit: UNLISTED,
-      orderBy: { id: 'desc' },
+    const expected = await listed([{ id: 'desc' }])
+    const options = '-c timezone=UTC -c enable_indexscan=off -c enable_bitmapscan=off'
+    const sorting = createDatabaseClient({
+      url: `${url}?options=${encodeURIComponent(options)}`,
+      applicationName: 'tests',
+      onPoolError: () => undefined,
     })
-    const pages = await prisma.$transaction(async (tx) => {
-      await tx.$executeRaw`set local enable_indexscan = off`
-      await tx.$executeRaw`set local enable_bitmapscan = off`
-      return collect(walk({ limit: 5 }, tx))
-    })
-    expect(pages.flat()).toEqual(expected)
+    try {
+      const [setting] = await sorting.readRows({ text: 'show enable_indexscan' })
+      expect(setting).toEqual({ enable_indexscan: 'off' })
+      expect((await collect(walk({ limit: 5 }, sorting))).flat()).toEqual(expected)
+    } finally {
+      await sorting.$disconnect()
+    }
   })
 
   it('lose and repeat nothing while runs start', async () => {
@@ -109,13 +130,48 @@ describe('pages', () => {
   })
 })
 
+describe('a single run', () => {
+  it('is found with all that is known of it', async () => {
+    const id = randomUUID()
+    const run = await prisma.jobRun.create({
+      data: {
+        id,
+        name: 'job',
+        status: 'failed',
+        trigger: 'schedule',
+        attempt: 2,
+        scheduledFor: NOON,
+        startedAt: new Date(NOON.getTime() + 10),
+        endedAt: new Date(NOON.getTime() + 1_200),
+        details: { cleaned: 3, error: { code: 'x', message: 'ü "quoted"' } },
+        dryRun: true,
+        actor: 'admin@example.com',
+        reason: 'because',
+        queueJobId: randomUUID(),
+        workerId: 'worker',
+        exclusiveKey: 'internal',
+        progress: { done: 1, total: null },
+        batchMarks: [{ at: 1, batches: 1 }],
+        cancelRequestedAt: new Date(NOON.getTime() + 123),
+        cancelRequestedBy: 'owner@example.com',
+        approvedAt: new Date('0001-01-01T00:00:00.000Z'),
+        approvedBy: 'owner@example.com',
+        createdAt: new Date('9999-12-31T23:59:59.999Z'),
+      },
+    })
+    const { exclusiveKey: _, ...known } = run
+    expect(await findJobRun(prisma, id)).toEqual(withIsoInstants(known))
+    expect(await findJobRun(prisma, randomUUID())).toBeNull()
+  })
+})
+
 describe('cursor', () => {
   const encode = (text: string) => Buffer.from(text).toString('base64url')
   const id = '01a20e26-367c-766a-a085-72e882269712'
   const good = encode(`2026-11-24T12:00:00.000Z/${id}`)
 
   it('is read back', () => {
-    expect(parseJobRunCursor(good)).toEqual({ startedAt: NOON, id })
+    expect(parseJobRunCursor(good)).toEqual({ startedAt: NOON.toISOString(), id })
   })
 
   const malformed: Record<string, string> = {
@@ -137,7 +193,7 @@ describe('cursor', () => {
 
 describe('among 200,000 runs', () => {
   const middle: ListJobRunsOptions['cursor'] = {
-    startedAt: new Date(NOON.getTime() - 100_000_000),
+    startedAt: new Date(NOON.getTime() - 100_000_000).toISOString(),
     id: 'ffffffff-ffff-ffff-ffff-ffffffffffff',
   }
 

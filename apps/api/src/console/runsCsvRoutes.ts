@@ -2,9 +2,9 @@ import { Readable } from 'node:stream'
 import {
   listJobRuns,
   parseJobRunCursor,
+  type DatabaseClient,
   type ListedJobRun,
   type ListJobRunsOptions,
-  type PrismaClient,
 } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -23,7 +23,7 @@ const COLUMNS = {
   scheduledFor: (run) => run.scheduledFor,
   startedAt: (run) => run.startedAt,
   endedAt: (run) => run.endedAt,
-  durationMs: (run) => run.endedAt && run.endedAt.getTime() - run.startedAt.getTime(),
+  durationMs: (run) => run.endedAt && Date.parse(run.endedAt) - Date.parse(run.startedAt),
   dryRun: (run) => run.dryRun,
   actor: (run) => run.actor,
   reason: (run) => run.reason,
@@ -32,11 +32,11 @@ const COLUMNS = {
   details: (run) => run.details && JSON.stringify(run.details),
 } satisfies Record<string, (run: ListedJobRun) => Cell>
 
-type Cell = string | number | boolean | Date | null
+type Cell = string | number | boolean | null
 
 type Filters = Omit<ListJobRunsOptions, 'limit' | 'cursor'>
 
-export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
+export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = async (
   app,
   { prisma },
 ) => {
@@ -67,7 +67,7 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = as
   )
 }
 
-async function* writeLines(prisma: PrismaClient, filters: Filters): AsyncGenerator<string> {
+async function* writeLines(prisma: DatabaseClient, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
   let cursor: string | null = null
   for (let lines = 0; lines < MAX_LINES; lines += PAGE) {
@@ -90,7 +90,6 @@ function writeLine(run: ListedJobRun): string {
 
 function writeCell(value: Cell): string {
   if (value === null) return ''
-  if (value instanceof Date) return value.toISOString()
   if (typeof value !== 'string') return String(value)
   // A spreadsheet would take it for a formula, and what people write into a reason is not to be one.
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value

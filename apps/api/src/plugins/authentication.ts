@@ -1,5 +1,5 @@
 import jwt from '@fastify/jwt'
-import type { PrismaClient, Role } from '@roundsman/db'
+import type { DatabaseClient, Role } from '@roundsman/db'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
@@ -7,7 +7,7 @@ import { Problem } from '../problem.ts'
 import { readSessionToken, type BrowserSession } from './sessions.ts'
 
 export interface AuthenticationOptions {
-  prisma: PrismaClient
+  prisma: DatabaseClient
   jwtSecret: string
   now: () => Date
 }
@@ -112,12 +112,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
         sessionToken === undefined
           ? readUserId(readToken(request), undefined)
           : readUserId(sessionToken, 'session')
-      const user =
-        userId &&
-        (await prisma.user.findUnique({
-          where: { id: userId },
-          select: { id: true, email: true, role: true },
-        }))
+      const user = userId === undefined ? undefined : await findUser(userId)
       if (!user)
         throw unauthorized(
           'The access token is not valid (any more); log in again',
@@ -125,6 +120,12 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
         )
       if (RANK[user.role] < RANK[role])
         throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
+      return user
+    }
+
+    async function findUser(id: string): Promise<Caller | undefined> {
+      const text = 'select "id", "email", "role" from "User" where "id" = $1::uuid'
+      const [user] = await prisma.readRows<Caller>({ text, values: [id] })
       return user
     }
 

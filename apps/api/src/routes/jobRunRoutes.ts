@@ -1,11 +1,11 @@
 import {
+  findJobRun,
   JobRunStatus,
   JobTrigger,
   listJobRuns,
   parseJobRunCursor,
-  type JobRun,
+  type DatabaseClient,
   type ListedJobRun,
-  type PrismaClient,
 } from '@roundsman/db'
 import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -96,7 +96,7 @@ const APPROVAL_REFUSALS = {
  * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
  */
 export const jobRunRoutes: FastifyPluginAsyncZod<{
-  prisma: PrismaClient
+  prisma: DatabaseClient
   jobsClient: JobsClient
 }> = async (app, { prisma, jobsClient }) => {
   app.get(
@@ -155,7 +155,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id } }) => {
-      const run = await prisma.jobRun.findUnique({ where: { id } })
+      const run = await findJobRun(prisma, id)
       if (!run) throw unknownRun()
       const { name, queueJobId } = run
       const [enqueuedAt, attempts, actions] = await Promise.all([
@@ -247,7 +247,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
   async function findAttempts({
     id,
     queueJobId,
-  }: JobRun): Promise<z.output<typeof attemptSchema>[]> {
+  }: ListedJobRun): Promise<z.output<typeof attemptSchema>[]> {
     if (queueJobId === null) return []
     const attempts = await prisma.jobRun.findMany({
       where: { queueJobId, id: { not: id } },
@@ -260,15 +260,10 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
 }
 
 function present(run: ListedJobRun): z.output<typeof runSchema> {
+  const { startedAt, endedAt, progress } = run
   return {
     ...run,
-    scheduledFor: run.scheduledFor?.toISOString() ?? null,
-    startedAt: run.startedAt.toISOString(),
-    endedAt: run.endedAt?.toISOString() ?? null,
-    durationMs: run.endedAt && run.endedAt.getTime() - run.startedAt.getTime(),
-    progress: progressSchema.safeParse(run.progress).data ?? null,
-    cancelRequestedAt: run.cancelRequestedAt?.toISOString() ?? null,
-    approvedAt: run.approvedAt?.toISOString() ?? null,
-    createdAt: run.createdAt.toISOString(),
+    durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
+    progress: progress === null ? null : (progressSchema.safeParse(progress).data ?? null),
   }
 }
