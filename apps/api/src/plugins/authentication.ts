@@ -4,6 +4,7 @@ import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
 import { Problem } from '../problem.ts'
+import { rememberVerified } from './rememberVerified.ts'
 import { readSessionToken, type BrowserSession } from './sessions.ts'
 
 export interface AuthenticationOptions {
@@ -47,7 +48,11 @@ const RANK = { staff: 1, admin: 2, owner: 3 } as const satisfies Record<Role, nu
 const ISSUER = 'roundsman'
 const SESSION_MS = 8 * 3_600_000
 /** `use` tells what a token is good for; an access token has none. */
-const tokenSchema = z.object({ sub: z.guid(), use: z.literal('session').optional() })
+const tokenSchema = z.object({
+  sub: z.guid(),
+  use: z.literal('session').optional(),
+  exp: z.number(),
+})
 
 /**
  * Access tokens: JWT, HS256 and nothing else, valid for 15 minutes. They name the user and no role;
@@ -66,6 +71,9 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       },
     })
 
+    const readClaims = rememberVerified((token, nowMs) =>
+      tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: nowMs })),
+    )
     const callers = new WeakMap<FastifyRequest, Caller>()
     app.decorateRequest('caller', {
       getter() {
@@ -131,7 +139,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
 
     function readUserId(token: string, use: 'session' | undefined): string | undefined {
       try {
-        const claims = tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: now().getTime() }))
+        const claims = readClaims(token, now().getTime())
         return claims.use === use ? claims.sub : undefined
       } catch {
         // Expired, forged, of another issuer, not a token at all: the answer is the same.
