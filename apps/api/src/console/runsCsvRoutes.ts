@@ -12,6 +12,8 @@ import { problemResponses } from '../problem.ts'
 import { isTimeSpan, NO_TIME_SPAN, runFilters } from '../routes/jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
+/** Few, so that they are there at once. */
+const FIRST_PAGE = 100
 const PAGE = 1_000
 
 const COLUMNS = {
@@ -63,20 +65,24 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = 
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', 'attachment; filename="runs.csv"')
-        .send(Readable.from(writeLines(prisma, request.query))),
+        // No page ahead of the one that is being sent: whoever goes away may not want it.
+        .send(Readable.from(writeLines(prisma, request.query), { highWaterMark: 1 })),
   )
 }
 
 async function* writeLines(prisma: DatabaseClient, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
   let cursor: string | null = null
-  for (let lines = 0; lines < MAX_LINES; lines += PAGE) {
+  let lines = 0
+  while (lines < MAX_LINES) {
+    const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
     const page = await listJobRuns(prisma, {
       ...filters,
-      limit: PAGE,
+      limit,
       ...(cursor !== null && { cursor: parseJobRunCursor(cursor) }),
     })
     yield page.runs.map(writeLine).join('')
+    lines += page.runs.length
     cursor = page.nextCursor
     if (cursor === null) return
   }
