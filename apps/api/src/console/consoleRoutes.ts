@@ -1,4 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
+import type { DatabaseClient } from '@roundsman/db'
 import type { Job } from '@roundsman/runtime/contract'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -6,13 +6,14 @@ import { Problem, problemResponses } from '../problem.ts'
 import { storableText } from '../storableText.ts'
 import { jobDetailSchema, jobsSchema, overviewSchema, queueSchema } from './consoleSchemas.ts'
 import { createHourCounts } from './createHourCounts.ts'
+import { createJobDays } from './createJobDays.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
 
 interface ConsoleRoutesOptions {
-  prisma: PrismaClient
+  prisma: DatabaseClient
   jobs: readonly Job[]
   now: () => Date
 }
@@ -25,6 +26,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
   { prisma, jobs, now },
 ) => {
   const countHours = createHourCounts(prisma)
+  const readDays = createJobDays(prisma)
 
   app.get(
     '/api/console/overview',
@@ -69,7 +71,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
     async ({ params: { name } }) => {
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return await readJobDetail(prisma, job, now())
+      return await readJobDetail(prisma, job, now(), readDays)
     },
   )
 
