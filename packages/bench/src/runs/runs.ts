@@ -7,7 +7,6 @@ type Read = RunsFigures['reads'][number]
 
 const OBSTACLES: Partial<Record<Read['kind'], string>> = {
   page: 'an index for every filter on runs from the queue would be written at every run',
-  console: 'a calendar is made of the latest 50,000 runs of a job, and there are fewer among few',
 }
 
 export const runs = defineScenario<RunsFigures>({
