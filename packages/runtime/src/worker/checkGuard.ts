@@ -1,6 +1,6 @@
 import { JobError, type Details, type Guard, type GuardCount } from '../contract/index.ts'
 
-/** Counting on has no use: nobody approves what is not known to the row. */
+/** Counting on has no use where it is more than allowed: nobody approves what is not known to the row. */
 const COUNT_LIMIT = 10_000_000
 
 /**
@@ -24,7 +24,7 @@ export async function checkGuard<Tx>(
       : Math.max(minRows, Math.floor(total * guard.maxShare)),
   ]
   const allowed = Math.max(Math.min(...limits), approvedRows ?? 0)
-  const due = await count.due(tx, COUNT_LIMIT)
+  const due = await count.due(tx, Math.max(COUNT_LIMIT, allowed + 1))
   const details = { guard: { due, allowed, ...(total !== null && { total }) } }
   if (due <= allowed) return details
   throw new JobError('guard_blocked', `${due} rows are due and at most ${allowed} may be changed`, {
