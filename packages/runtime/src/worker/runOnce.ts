@@ -137,6 +137,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   }
 
   async function record(): Promise<boolean> {
+    // It starts when it is on record: to connect, or to wait for a lost run to be ended, is not its time.
+    run = { ...run, startedAt: now() }
     return await database
       .transaction(async (tx) => {
         if (options.deadLetter !== undefined) {

@@ -20,6 +20,7 @@ interface Run {
   details: { effects?: number; batches?: number; error?: { code: string } } | null
   workerId: string
   startedAt: Date
+  endedAt: Date | null
 }
 
 let runtime: TestRuntime
@@ -272,9 +273,11 @@ describe('runOnce', () => {
         return result.kind === 'ended' && result
       }),
     ).toMatchObject({ run: { status: 'success' } })
-    const [lost] = await runs()
+    const [lost, next] = await runs()
     expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
     expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
+    // It waited for that first: its own time begins with its record.
+    expect(next!.startedAt.getTime()).toBeGreaterThanOrEqual(lost!.endedAt!.getTime())
   })
 
   it('a dry run counts, changes nothing and is recorded as one', async () => {
