@@ -14,11 +14,10 @@ export function createPace() {
   return {
     rows: () => rows,
     took(changed: number, durationMs: number): void {
-      // The first batch also waits for a connection, plans and cold pages, and says little of the others.
-      if (!isWarm) {
-        isWarm = true
-        return
-      }
+      // The first batch also waits for plans and cold pages: that it was slow says little of the others.
+      const isFirst = !isWarm
+      isWarm = true
+      if (isFirst && durationMs > TARGET_MS) return
       const isPartial = changed < rows / 2
       // What a small batch takes says nothing of a big one, unless it took too long already.
       if (isPartial && durationMs <= TARGET_MS) return

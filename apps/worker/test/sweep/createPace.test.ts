@@ -11,13 +11,13 @@ describe('createPace', () => {
     return pace.rows()
   }
 
-  it('does not judge by the first batch', () => {
-    expect(after(1, 1)).toBe(1_000)
+  it('does not take a slow first batch for a reason to shrink, and a quick one for one to grow', () => {
     expect(after(1, 1_000)).toBe(1_000)
+    expect(after(1, 1)).toBe(4_000)
   })
 
   it('grows until a batch takes as long as it may', () => {
-    expect(after(2, 1)).toBe(4_000)
+    expect(after(2, 1)).toBe(16_000)
     expect(after(20, 1)).toBe(18_000)
   })
 
@@ -33,7 +33,7 @@ describe('createPace', () => {
 
   it('does not take a quick batch of few rows for a reason to grow, and a slow one for one to shrink', () => {
     const pace = createPace()
-    pace.took(1_000, 10)
+    pace.took(1_000, 18)
     pace.took(10, 1)
     expect(pace.rows()).toBe(1_000)
     pace.took(10, 36)
