@@ -1,17 +1,18 @@
 import type { Transaction } from '../jobs/handler.ts'
+import type { FirstLook } from './firstLook.ts'
 import { quoted } from './quoted.ts'
-import { tableSize } from './tableSize.ts'
 import type { SweepTarget } from './sweepTarget.ts'
 
 export type ChosenOrder =
   | { kind: 'index' }
   | {
       kind: 'pages'
+      /** Which, the last not among them: all of the table, or those between which the indexes say that all lies. */
+      first: number
+      stop: number
       /** Of the table. */
       pages: number
       density: Density
-      /** Dead rows that an index may still list. */
-      dead: number
     }
 
 /** Of the pages that were looked at. */
@@ -35,17 +36,41 @@ const DEAD_ROW_COST = 1
 const PAGE_COST = 20
 
 /**
- * Whether little or much is due. Some pages all over the table are looked at, whatever its size: the
- * planner's statistics take a row's age and its status for independent of each other, and are old
- * just when a table has grown.
+ * Whether little or much is due. What the first look has not counted is told by some pages all over the table,
+ * whatever its size: the planner's statistics take a row's age and its status for independent of each other, and
+ * are old just when a table has grown.
  */
-export async function chooseOrder(tx: Transaction, target: SweepTarget): Promise<ChosenOrder> {
-  const { pages, dead } = await tableSize(tx, target.table)
+export async function chooseOrder(
+  tx: Transaction,
+  target: SweepTarget,
+  look: FirstLook,
+): Promise<ChosenOrder> {
+  const { pages, dead } = look
   if (pages < SMALL_TABLE_PAGES) return { kind: 'index' }
+  const byIndex = (due: number) => due * ROW_BY_INDEX_COST + dead * DEAD_ROW_COST
+  if (look.isAll) {
+    const together = pagesBetween(look)
+    if (together !== null && (together.stop - together.first) * PAGE_COST < byIndex(look.due)) {
+      return { kind: 'pages', pages, ...together }
+    }
+    if (byIndex(look.due) < pages * PAGE_COST) return { kind: 'index' }
+  }
   const density = await sample(tx, target, pages)
-  const byIndex = density.mean * pages * ROW_BY_INDEX_COST + dead * DEAD_ROW_COST
-  if (byIndex < pages * PAGE_COST) return { kind: 'index' }
-  return { kind: 'pages', pages, density, dead }
+  if (byIndex(density.mean * pages) < pages * PAGE_COST) return { kind: 'index' }
+  return { kind: 'pages', first: 0, stop: pages, pages, density }
+}
+
+/**
+ * Where what is due has come in the order of the index, it lies between the first and the last that it lists. Where
+ * it has not, that is a wrong guess, and what lies elsewhere is met by the index at the end.
+ */
+function pagesBetween({ firstPage, lastPage, due, rowsPerPage }: FirstLook) {
+  if (firstPage === null || lastPage === null) return null
+  const first = Math.min(firstPage, lastPage)
+  const stop = Math.max(firstPage, lastPage) + 1
+  // How unevenly it lies, nobody has looked: the next rows are counted until that is known.
+  const density = { full: rowsPerPage, mean: due / (stop - first), densest: Infinity }
+  return { first, stop, density }
 }
 
 /** One page from each of equal parts of the table. */

@@ -1,17 +1,26 @@
-import type { Prisma } from '@roundsman/db'
+import { Prisma } from '@roundsman/db'
 import type { Transaction } from '../jobs/handler.ts'
 import { quoted } from './quoted.ts'
 
-/** How many rows meet the condition, counting no further than `limit`. */
+/** A limit keeps PostgreSQL from counting with several processes, which beyond this takes longer than to go on. */
+const MAX_LIMIT = 100_000
+
+/** How many rows meet the condition. It counts no further than a small `limit`, and all where that is great. */
 export async function countRows(
   tx: Transaction,
   table: string,
   where: Prisma.Sql,
-  limit: number,
+  limit = Infinity,
 ): Promise<number> {
-  const [counted] = await tx.$queryRaw<{ count: number }[]>`
-    select count(*)::float8 as "count"
-    from (select from ${quoted(table)} where ${where} limit ${limit}) met`
+  if (limit <= 0) return 0
+  const isBounded = limit <= MAX_LIMIT
+  const [counted] = await tx.$queryRaw<{ count: number }[]>(
+    isBounded
+      ? Prisma.sql`
+          select count(*)::float8 as "count"
+          from (select from ${quoted(table)} where ${where} limit ${limit}) met`
+      : Prisma.sql`select count(*)::float8 as "count" from ${quoted(table)} where ${where}`,
+  )
   return counted?.count ?? 0
 }
 

@@ -19,17 +19,15 @@ export function indexOrder(target: SweepTarget): SweepOrder {
 
   return {
     async next(tx, rows) {
-      if (listed.length === 0) {
-        if (searches.length === 0) return { kind: 'end' }
-        listed = await list(tx)
-        return { kind: 'looked' }
-      }
+      if (listed.length === 0) listed = await list(tx)
+      if (listed.length === 0) return { kind: 'end' }
       const places = `{${listed.splice(0, rows).join(',')}}`
       // Asked again whether it is due: by now another row may stand in the place of one that is gone.
       const where = Prisma.sql`ctid = any(${places}::text::tid[]) and ${target.due}`
       return { kind: 'rows', where }
     },
     changed() {},
+    isOver: () => listed.length === 0 && searches.length === 0,
   }
 
   async function list(tx: Transaction): Promise<string[]> {

@@ -4,10 +4,13 @@ import type { Density } from './chooseOrder.ts'
 import { quoted } from './quoted.ts'
 import type { SweepOrder } from './sweepOrder.ts'
 import type { SweepTarget } from './sweepTarget.ts'
-import { tableSize } from './tableSize.ts'
+import { countPages } from './countPages.ts'
 
 export interface PageOrderOptions {
   target: SweepTarget
+  /** The first page, and the one after the last. */
+  first: number
+  stop: number
   /** The size of the table. */
   pages: number
   density: Density
@@ -20,13 +23,14 @@ const MAX_PAGES = 1_000
 const MAX_SURPRISE = 4
 
 /**
- * The table from its first page to its last, in ranges of whole pages. Each page is read and written once,
+ * The table, or a part of it, from the first page to the last, in ranges of whole pages. Each page is read and written once,
  * which is several times faster than in the order of an index where much is due.
  */
-export function pageOrder({ target, pages, density, signal }: PageOrderOptions): SweepOrder {
-  let start = 0
-  let end = pages
-  let isExtended = false
+export function pageOrder(options: PageOrderOptions): SweepOrder {
+  const { target, pages, density, signal } = options
+  let start = options.first
+  let end = options.stop
+  let isExtended = end < pages
   let lastPages = 1
   const isEven = density.densest <= density.mean * MAX_SURPRISE
   /** Due rows to a page, in the last range. */
@@ -48,6 +52,7 @@ export function pageOrder({ target, pages, density, signal }: PageOrderOptions):
     changed(rows) {
       lastDensity = rows / lastPages
     },
+    isOver: () => false,
   }
 
   /** What moves or comes while the sweep goes on is mostly put at the end: once more, as far as that is by then. */
@@ -55,7 +60,7 @@ export function pageOrder({ target, pages, density, signal }: PageOrderOptions):
     if (start < end) return true
     if (isExtended) return false
     isExtended = true
-    end = (await tableSize(tx, target.table)).pages
+    end = await countPages(tx, target.table)
     return start < end
   }
 

@@ -6,6 +6,7 @@ import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 import { countRows, estimateRows } from './countRows.ts'
 import { createFindings } from './createFindings.ts'
 import { createPace } from './createPace.ts'
+import { firstLook, type FirstLook } from './firstLook.ts'
 import { indexOrder } from './indexOrder.ts'
 import { pageOrder } from './pageOrder.ts'
 import type { NextRows, SweepOrder } from './sweepOrder.ts'
@@ -18,9 +19,6 @@ export type SweepContext = Pick<
 
 /** Walking an index over more dead rows than this would take longer than any batch may. */
 const MAX_DEAD_FOR_LAST_LOOK = 50_000
-
-/** Counted no further for the guard's sake: as many as it counts of what is due. */
-const POPULATION_LIMIT = 10_000_000
 
 /** The clocks of machines disagree, but by less. */
 const CLOCK_TOLERANCE_MS = 60_000
@@ -38,23 +36,28 @@ export async function sweep<C extends SweepCounts>(
   target: SweepTarget<C>,
 ): Promise<Details> {
   refuseLaterThan(now(), target)
+  let look = null as FirstLook | null
   await guard({
     total: (tx) =>
       target.population
-        ? countRows(tx, target.table, target.population, POPULATION_LIMIT)
+        ? countRows(tx, target.table, target.population)
         : estimateRows(tx, target.table),
-    due: (tx, limit) => countRows(tx, target.table, target.due, limit),
+    due: async (tx, limit) => {
+      look ??= await firstLook(tx, target)
+      if (look.isAll || limit <= look.due) return look.due
+      return countRows(tx, target.table, target.due)
+    },
   })
 
   const pace = createPace()
   const findings = run.dryRun ? createFindings(target) : null
   let chosen: ChosenOrder | null = null
-  let order: SweepOrder | null = null
+  let order = null as SweepOrder | null
   let cleaned = 0
 
   for (;;) {
     signal.throwIfAborted()
-    if (!(await cleanNext())) return findings?.details() ?? {}
+    if (order?.isOver() || !(await cleanNext())) return findings?.details() ?? {}
   }
 
   /** Whether there may be more. */
@@ -68,7 +71,7 @@ export async function sweep<C extends SweepCounts>(
         lockedAtMs = performance.now()
         return next.kind === 'rows' ? work(tx, next.where) : target.nothing
       })
-      if (next?.kind !== 'rows') return next?.kind !== 'end'
+      if (next?.kind !== 'rows') return false
       cleaned += counts.cleaned
       order?.changed(counts.cleaned)
       const lockedMs = performance.now() - lockedAtMs
@@ -86,17 +89,19 @@ export async function sweep<C extends SweepCounts>(
   }
 
   async function nextRows(tx: Transaction): Promise<NextRows> {
-    if (chosen === null || order === null) {
-      refuseLaterThan(await databaseNow(tx), target, CLOCK_TOLERANCE_MS)
-      chosen = await chooseOrder(tx, target)
+    if (look === null || chosen === null || order === null) {
+      look ??= await firstLook(tx, target)
+      refuseLaterThan(look.now, target, CLOCK_TOLERANCE_MS)
+      chosen = await chooseOrder(tx, target, look)
       order =
         chosen.kind === 'index' ? indexOrder(target) : pageOrder({ target, signal, ...chosen })
       log.debug({ order: chosen }, 'clean-up order chosen')
     }
     const next = await order.next(tx, pace.rows())
     if (next.kind !== 'end' || chosen.kind === 'index') return next
-    // What this sweep has cleaned is dead in the index.
-    if (chosen.dead + cleaned > MAX_DEAD_FOR_LAST_LOOK) return next
+    // What this sweep has cleaned is dead in the index. Of a part of the table, the index has to say what lies elsewhere.
+    const isWhole = chosen.stop - chosen.first >= chosen.pages
+    if (isWhole && look.dead + cleaned > MAX_DEAD_FOR_LAST_LOOK) return next
     chosen = { kind: 'index' }
     order = indexOrder(target)
     return order.next(tx, pace.rows())
@@ -115,9 +120,4 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
   throw new JobError('cutoff_invalid', `The cut-off ${cutoff.toISOString()} lies in the future`, {
     retryable: false,
   })
-}
-
-async function databaseNow(tx: Transaction): Promise<Date> {
-  const [row] = await tx.$queryRaw<{ now: Date }[]>`select clock_timestamp() as "now"`
-  return row?.now ?? new Date(0)
 }

@@ -7,11 +7,10 @@ export interface SweepOrder {
   next(tx: Transaction, rows: number): Promise<NextRows>
   /** How many rows the last condition has changed. */
   changed(rows: number): void
+  /** Whether it is known without asking that there is nothing more. */
+  isOver(): boolean
 }
 
 export type NextRows =
   /** A condition that they meet; all of them are due. */
-  | { kind: 'rows'; where: Prisma.Sql }
-  /** It took a while to look; ask again in another transaction, so that nobody's locks last as long. */
-  | { kind: 'looked' }
-  | { kind: 'end' }
+  { kind: 'rows'; where: Prisma.Sql } | { kind: 'end' }

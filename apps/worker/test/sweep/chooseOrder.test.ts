@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
+import { firstLook } from '../../src/sweep/firstLook.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('chooseOrder', () => {
   const entries = openEntries()
 
   const choose = async () =>
-    (await entries.prisma.$transaction((tx) => chooseOrder(tx, target))).kind
+    (
+      await entries.prisma.$transaction(async (tx) =>
+        chooseOrder(tx, target, await firstLook(tx, target)),
+      )
+    ).kind
   /** Entries of which every so many-eth one is due, or, by a condition, others. */
   const insert = (count: number, isDue: string) =>
     entries.prisma.$executeRawUnsafe(
@@ -30,6 +35,19 @@ describe('chooseOrder', () => {
     expect(await choose()).toBe('index')
     await insert(5_000, 'true')
     expect(await choose()).toBe('index')
+  })
+
+  it('goes by a part of the pages where the little that is due lies together', async () => {
+    await insert(60_000, 'number between 20001 and 23000')
+    const [lies] = await entries.prisma.$queryRaw<{ first: number; last: number }[]>`
+      select min((ctid::text::point)[0]) as first, max((ctid::text::point)[0]) as last
+      from "I18nCacheEntry" where "createdAt" < ${NOW.toISOString()}::timestamptz`
+
+    const chosen = await entries.prisma.$transaction(async (tx) =>
+      chooseOrder(tx, target, await firstLook(tx, target)),
+    )
+
+    expect(chosen).toMatchObject({ kind: 'pages', first: lies!.first, stop: lies!.last + 1 })
   })
 
   it('goes by the pages where much is due, whether it lies scattered or together', async () => {

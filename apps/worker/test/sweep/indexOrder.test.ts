@@ -32,11 +32,22 @@ describe('indexOrder', () => {
     expect(Math.min(...batches)).toBeGreaterThan(0)
   })
 
+  it('knows when it has listed all', async () => {
+    await insert(1_000, new Date(NOW.getTime() - 60_000))
+    const order = indexOrder(target)
+
+    expect(order.isOver()).toBe(false)
+    await entries.prisma.$transaction((tx) => order.next(tx, 600))
+    expect(order.isOver()).toBe(false)
+    await entries.prisma.$transaction((tx) => order.next(tx, 600))
+    expect(order.isOver()).toBe(true)
+  })
+
   it('leaves alone what has come to stand where a listed row was', async () => {
     await insert(1_000, new Date(NOW.getTime() - 60_000))
     const order = indexOrder(target)
-    expect(await entries.prisma.$transaction((tx) => order.next(tx, 1_000))).toEqual({
-      kind: 'looked',
+    expect(await entries.prisma.$transaction((tx) => order.next(tx, 1))).toMatchObject({
+      kind: 'rows',
     })
     await entries.prisma.$executeRaw`delete from "I18nCacheEntry"`
     await entries.prisma.$executeRaw`vacuum "I18nCacheEntry"`

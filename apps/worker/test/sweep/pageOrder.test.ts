@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
+import { firstLook } from '../../src/sweep/firstLook.ts'
 import { pageOrder } from '../../src/sweep/pageOrder.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
@@ -16,7 +17,9 @@ describe('pageOrder', () => {
 
   /** Cleans everything; returns how many rows each batch had. */
   async function sweepAll({ onBatch = async () => {} }: { onBatch?: () => Promise<unknown> } = {}) {
-    const chosen = await entries.prisma.$transaction((tx) => chooseOrder(tx, target))
+    const chosen = await entries.prisma.$transaction(async (tx) =>
+      chooseOrder(tx, target, await firstLook(tx, target)),
+    )
     if (chosen.kind !== 'pages') throw new Error(`Not a case for pages: ${chosen.kind}`)
     const order = pageOrder({ target, signal: new AbortController().signal, ...chosen })
     const batches: number[] = []

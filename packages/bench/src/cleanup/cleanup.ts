@@ -28,7 +28,7 @@ export const cleanup = defineScenario<CleanupFigures>({
           spread,
           obstacle:
             each.dueShare < 0.1
-              ? 'what a run costs whatever it finds: its record, a sample of the table, and the places of the rows listed before the first is changed'
+              ? 'what a run costs whatever it finds: its record and its end, a look at what is due, and the counts of each batch'
               : "the job's guard counts all that is due before the first row is changed, and each batch keeps its counts",
         }
       }),

@@ -82,7 +82,7 @@ export interface RunContext<Payload, Tx> {
 export interface GuardCount<Tx> {
   /** How many rows there are; an estimate will do. Asked only when the guard's maxShare matters. */
   total: (tx: Tx) => Promise<number>
-  /** How many rows are due, counting no further than `limit`. */
+  /** How many rows are due; it need not count further than `limit`. */
   due: (tx: Tx, limit: number) => Promise<number>
 }
 

@@ -1,0 +1,51 @@
+import { Prisma } from '@roundsman/db'
+import type { Transaction } from '../jobs/handler.ts'
+import { quoted } from './quoted.ts'
+import type { SweepTarget } from './sweepTarget.ts'
+
+/** What one statement tells before anything is decided. */
+export interface FirstLook {
+  /** By the clock of the database. */
+  now: Date
+  /** Of the table. */
+  pages: number
+  /** Rows that are gone and not yet vacuumed, as far as the statistics know. */
+  dead: number
+  /** Rows in a page, as the last vacuum found them; as many as a page can hold where there was none. */
+  rowsPerPage: number
+  /** How many rows are due: all of them, or more than are looked at. */
+  due: number
+  isAll: boolean
+  /** The pages of the first and the last row that the first of the indexes lists; null where it lists none. */
+  firstPage: number | null
+  lastPage: number | null
+}
+
+/** Counted in a few milliseconds where an index lists them. */
+const MAX_DUE = 50_000
+
+/** The clock, the table's size and what is due, as far as the indexes tell quickly. */
+export async function firstLook(tx: Transaction, target: SweepTarget): Promise<FirstLook> {
+  const table = quoted(target.table)
+  const [finder] = target.finders
+  if (finder === undefined) throw new TypeError(`Nothing finds what is due in "${target.table}"`)
+  const key = quoted(finder.key)
+  // The planner thinks that any page of the table holds as much as the next, and would rather look there.
+  const byIndex = target.finders.length === 1 ? Prisma.sql`order by ${key}` : Prisma.empty
+  const [look] = await tx.$queryRaw<Omit<FirstLook, 'isAll'>[]>`
+    select clock_timestamp() as "now",
+           (pg_relation_size(oid) / current_setting('block_size')::int)::float8 as "pages",
+           pg_stat_get_dead_tuples(oid)::float8 as "dead",
+           case when relpages > 0 and reltuples > 0 then reltuples::float8 / relpages
+             else current_setting('block_size')::int / 28 end::float8 as "rowsPerPage",
+           (select count(*) from (
+              select from ${table} where ${target.due} ${byIndex} limit ${MAX_DUE + 1}
+            ) found)::float8 as "due",
+           (select (ctid::text::point)[0] from ${table} where ${finder.where} order by ${key} limit 1)
+             as "firstPage",
+           (select (ctid::text::point)[0] from ${table} where ${finder.where} order by ${key} desc limit 1)
+             as "lastPage"
+    from pg_class where oid = format('%I', ${target.table}::text)::regclass`
+  if (look === undefined) throw new Error(`There is no table "${target.table}"`)
+  return { ...look, isAll: look.due <= MAX_DUE }
+}
