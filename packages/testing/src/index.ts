@@ -1,4 +1,5 @@
 export { createOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './createOtlpReceiver.ts'
+export { createPooler, type CreatePoolerOptions, type Pooler } from './createPooler.ts'
 export { createProxy, type Proxy } from './createProxy.ts'
 export {
   createSmtpServer,

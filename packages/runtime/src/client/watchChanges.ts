@@ -1,6 +1,8 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { CHANGES_CHANNEL, type Announcement } from '../queue/channels.ts'
+import { openDatabase } from '../queue/database.ts'
+import { isSession } from '../queue/isSession.ts'
 
 export type { Announcement }
 
@@ -12,7 +14,10 @@ export interface ChangesWatchOptions {
   databaseUrl: string
   log: Pick<Logger, 'warn'>
   onChange: (announcement: Announcement) => void
-  /** It listens again after a while in which something may have been missed. */
+  /**
+   * Something may have been missed: it listens again after a while in which it did not, or, every GAP_MS, it cannot
+   * listen at all, as behind a transaction pooler.
+   */
   onGap: () => void
 }
 
@@ -20,8 +25,12 @@ const RETRY_MS = 1_000
 /** A connection that has lost its other end says nothing, as one on which nothing happens. */
 const PROBE_MS = 15_000
 const QUERY_TIMEOUT_MS = 5_000
+const GAP_MS = 5_000
 
-/** Listens, on a connection of its own, to what workers announce. Reconnects for as long as it is open. */
+/**
+ * Listens, on a connection of its own, to what workers announce. Reconnects for as long as it is open. Behind a
+ * transaction pooler nothing would be heard, and nothing say so: there, all may have changed every GAP_MS.
+ */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const { databaseUrl, log, onChange, onGap } = options
   let client: pg.Client | null = null
@@ -40,11 +49,12 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     client = next
     next.on('error', (error) => lose(next, error))
     next.on('end', () => lose(next, new Error('the connection ended')))
-    next.on('notification', ({ payload = '' }) => {
-      onChange(JSON.parse(payload) as Announcement)
+    next.on('notification', ({ channel, payload = '' }) => {
+      if (channel === CHANGES_CHANNEL) onChange(JSON.parse(payload) as Announcement)
     })
     try {
       await next.connect()
+      if (!hasListened && !(await mayListen(next))) return await giveUpListening(next)
       await next.query(`listen ${CHANGES_CHANNEL}`)
     } catch (error) {
       return lose(next, error as Error)
@@ -52,6 +62,32 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     if (hasListened) onGap()
     hasListened = true
     scheduleProbe(next)
+  }
+
+  async function mayListen(next: pg.Client): Promise<boolean> {
+    const database = openDatabase({
+      url: databaseUrl,
+      applicationName: 'roundsman changes',
+      poolSize: 1,
+      log,
+    })
+    try {
+      return await isSession(next, database)
+    } finally {
+      await database.close()
+    }
+  }
+
+  async function giveUpListening(of: pg.Client): Promise<void> {
+    if (client !== of) return
+    client = null
+    log.warn(
+      { everyMs: GAP_MS },
+      'connections to this database are not sessions, as behind a transaction pooler: who watches is told to look again',
+    )
+    timer = setInterval(onGap, GAP_MS)
+    of.removeAllListeners().on('error', () => undefined)
+    await of.end().catch(() => undefined)
   }
 
   function scheduleProbe(of: pg.Client): void {

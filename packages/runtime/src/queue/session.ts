@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Connection, Result } from './database.ts'
+import { isSession } from './isSession.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 
 export interface Session {
@@ -46,9 +47,6 @@ export const BEAT_SQL = `
 
 /** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
 const RECONNECT_MAX_MS = 500
-/** How long a notification may take that tells whether sessions work here. */
-const PROBE_MS = 2_000
-
 /** How long a connection may take to end in good order. One that lost its other end never would. */
 const FAREWELL_MS = 1_000
 
@@ -269,30 +267,6 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
       subscriptions.push({ channel, onNotification, onReconnect })
       await link?.client.query(`listen ${pg.escapeIdentifier(channel)}`)
     },
-  }
-}
-
-/**
- * Whether what is set on a connection stays with it: asked by listening on it and notifying from another.
- * Behind a transaction pooler the listening happens on a connection that is somebody else's a moment later.
- */
-async function isSession(client: pg.Client, database: Connection): Promise<boolean> {
-  const channel = `roundsman_probe_${crypto.randomUUID().replaceAll('-', '')}`
-  let timer: NodeJS.Timeout | undefined
-  let onNotification: (message: pg.Notification) => void = () => undefined
-  try {
-    await client.query(`listen ${channel}`)
-    const heard = new Promise<boolean>((resolve) => {
-      onNotification = (message) => message.channel === channel && resolve(true)
-      client.on('notification', onNotification)
-      timer = setTimeout(() => resolve(false), PROBE_MS)
-    })
-    await database.query(`select pg_notify($1, '')`, [channel])
-    return await heard
-  } finally {
-    clearTimeout(timer)
-    client.off('notification', onNotification)
-    await client.query(`unlisten ${channel}`).catch(() => undefined)
   }
 }
 

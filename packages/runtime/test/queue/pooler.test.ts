@@ -1,29 +1,33 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { spawnProcess, waitFor } from '@roundsman/testing'
+import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, findWork, type JobsClient } from '../../src/client/index.ts'
-import { createWorker } from '../../src/worker/index.ts'
+import {
+  createJobsClient,
+  findWork,
+  watchChanges,
+  type JobsClient,
+} from '../../src/client/index.ts'
+import { createWorker, runOnce } from '../../src/worker/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../worker/fixtures/drip.ts'
-import { startPooler } from './startPooler.ts'
 
 const WORKER = new URL('../worker/fixtures/workerProcess.ts', import.meta.url).pathname
 
 let runtime: TestRuntime
 let client: JobsClient
-let pooler: Awaited<ReturnType<typeof startPooler>>
+let pooler: Pooler
 
 beforeAll(async () => {
   runtime = await openTestRuntime([drip])
   await runtime.rows(CREATE_EFFECTS)
   client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
   await client.start()
-  pooler = await startPooler(runtime.url)
+  pooler = await createPooler(runtime.url)
 })
 
 afterAll(async () => {
   await client.stop()
-  pooler.close()
+  await pooler.close()
   await runtime.close()
 })
 
@@ -52,6 +56,46 @@ describe('behind a transaction pooler', () => {
     expect(await findWork(prisma, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
     await runtime.rows('delete from pgboss.job')
     await producer.stop()
+    await behind.$disconnect()
+  })
+
+  it('who watches for changes is told to look again', async () => {
+    let gaps = 0
+    const watch = watchChanges({
+      databaseUrl: pooler.url,
+      log: runtime.log,
+      onChange: () => undefined,
+      onGap: () => gaps++,
+    })
+
+    await waitFor(() => gaps > 1, { timeoutMs: 30_000 })
+    expect(runtime.lines).toContainEqual(
+      expect.objectContaining({
+        msg: expect.stringContaining('who watches is told to look again'),
+      }),
+    )
+    await watch.close()
+  })
+
+  it('a job is run by hand', async () => {
+    const behind = createDatabaseClient({
+      url: pooler.url,
+      applicationName: 'test',
+      onPoolError: () => undefined,
+    })
+    const result = await runOnce({
+      databaseUrl: pooler.url,
+      prisma: behind,
+      job: drip,
+      handler: dripHandler,
+      log: runtime.log,
+    })
+
+    expect(result).toMatchObject({
+      kind: 'ended',
+      run: { status: 'success', details: { effects: EFFECTS } },
+    })
+    await runtime.rows('truncate "Effect", "JobRun"')
     await behind.$disconnect()
   })
 

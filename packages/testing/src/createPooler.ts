@@ -1,0 +1,212 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import pg from 'pg'
+
+/** PostgreSQL behind a transaction pooler. */
+export interface Pooler {
+  url: string
+  /** Ends every connection of its clients, as its restart does. What was under way is rolled back. */
+  cut(): void
+  close(): Promise<void>
+}
+
+export interface CreatePoolerOptions {
+  /** Of its connections to PostgreSQL, which its clients can't change for themselves. Default UTC. */
+  timeZone?: string
+  /** Parameters of the start with which nobody is let in. Default: none, and all of them are ignored. */
+  refused?: readonly string[]
+}
+
+/** A connection to PostgreSQL. */
+interface Server {
+  socket: Socket
+  client: Client | null
+}
+
+interface Client {
+  socket: Socket
+  server: Server | null
+  /** What it has sent and nobody was there to take. */
+  unsent: Buffer[]
+  /** Questions that have not been answered to the end. */
+  pending: number
+}
+
+const SERVERS = 5
+const SSL_REQUEST = 80_877_103
+const START = 196_608
+
+/**
+ * Gives its clients a connection to PostgreSQL for each transaction, another one each time, and does nothing about
+ * what the one before has left on it: settings, locks, what it listens to, prepared statements. As PgBouncer
+ * does with pool_mode=transaction, server_round_robin=1, max_prepared_statements=0 and the parameters of the start
+ * ignored.
+ */
+export async function createPooler(
+  url: string,
+  { timeZone = 'UTC', refused = [] }: CreatePoolerOptions = {},
+): Promise<Pooler> {
+  const clients = new Set<Client>()
+  const servers = new Set<Server>()
+  const idle: Server[] = []
+  const waiting: Client[] = []
+  const parameters = new Map<string, string>()
+  let isClosed = false
+
+  async function openServer(): Promise<void> {
+    // The driver logs in, and then its connection is ours.
+    const driver = new pg.Client({ connectionString: url, options: `-c timezone=${timeZone}` })
+    driver.on('error', () => undefined)
+    const { connection } = driver as unknown as {
+      connection: NodeJS.EventEmitter & { stream: Socket }
+    }
+    connection.on('parameterStatus', (message: { parameterName: string; parameterValue: string }) =>
+      parameters.set(message.parameterName, message.parameterValue),
+    )
+    await driver.connect()
+    const server: Server = { socket: connection.stream, client: null }
+    server.socket.removeAllListeners('data').removeAllListeners('close')
+    servers.add(server)
+    const split = createSplitter()
+    server.socket.on('data', (chunk) => {
+      for (const message of split(chunk)) answer(server, message)
+    })
+    server.socket.on('close', () => {
+      server.client?.socket.destroy()
+      servers.delete(server)
+      if (idle.includes(server)) idle.splice(idle.indexOf(server), 1)
+      if (!isClosed) void openServer().catch(() => undefined)
+    })
+    give(server)
+  }
+
+  function give(server: Server): void {
+    const client = waiting.shift()
+    if (client === undefined) {
+      idle.push(server)
+      return
+    }
+    server.client = client
+    client.server = server
+    for (const message of client.unsent.splice(0)) server.socket.write(message)
+  }
+
+  /** What nobody waits for, as a notification, is dropped. */
+  function answer(server: Server, message: Buffer): void {
+    const { client } = server
+    if (client === null) return
+    client.socket.write(message)
+    if (typeOf(message) !== 'Z') return
+    client.pending--
+    const isInTransaction = message.toString('latin1', 5, 6) !== 'I'
+    if (client.pending > 0 || isInTransaction) return
+    client.server = null
+    server.client = null
+    give(server)
+  }
+
+  function ask(client: Client, message: Buffer): void {
+    const type = typeOf(message)
+    if (type === 'X') {
+      client.socket.end()
+      return
+    }
+    // A query, or the end of a series of messages: what will be answered by a Z.
+    if (type === 'Q' || type === 'S') client.pending++
+    if (client.server) {
+      client.server.socket.write(message)
+      return
+    }
+    client.unsent.push(message)
+    if (client.unsent.length > 1) return
+    waiting.push(client)
+    const server = idle.shift()
+    if (server) give(server)
+  }
+
+  function accept(socket: Socket): void {
+    const client: Client = { socket, server: null, unsent: [], pending: 0 }
+    clients.add(client)
+    const split = createSplitter()
+    let isStarted = false
+    socket.on('data', (chunk) => {
+      for (const message of split(chunk, { isUntyped: !isStarted })) {
+        if (isStarted) ask(client, message)
+        else if (message.readUInt32BE(4) === SSL_REQUEST) socket.write('N')
+        else if (message.readUInt32BE(4) === START) {
+          isStarted = true
+          const unwanted = refused.find((name) => message.includes(`\0${name}\0`))
+          if (unwanted === undefined) socket.write(greeting(parameters))
+          else socket.end(refusal(`unsupported startup parameter: ${unwanted}`))
+        } else socket.destroy()
+      }
+    })
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      clients.delete(client)
+      if (waiting.includes(client)) waiting.splice(waiting.indexOf(client), 1)
+      // It leaves in the middle of something, which the server has to give up.
+      client.server?.socket.destroy()
+    })
+  }
+
+  const listener = createServer({ noDelay: true }, accept).listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  await Promise.all(Array.from({ length: SERVERS }, openServer))
+
+  const own = new URL(url)
+  own.port = String((listener.address() as AddressInfo).port)
+  const cut = () => {
+    for (const { socket } of clients) socket.destroy()
+  }
+  return {
+    url: own.href,
+    cut,
+    async close() {
+      isClosed = true
+      listener.close()
+      cut()
+      for (const { socket } of servers) socket.destroy()
+    },
+  }
+}
+
+const typeOf = (message: Buffer) => message.toString('latin1', 0, 1)
+
+/** Cuts a stream into messages: a type, but for a client's first ones, and a length that counts itself. */
+function createSplitter(): (chunk: Buffer, options?: { isUntyped: boolean }) => Generator<Buffer> {
+  let rest = Buffer.alloc(0)
+  return function* split(chunk, options = { isUntyped: false }) {
+    rest = Buffer.concat([rest, chunk])
+    for (;;) {
+      const lengthAt = options.isUntyped ? 0 : 1
+      if (rest.length < lengthAt + 4) return
+      const end = lengthAt + rest.readUInt32BE(lengthAt)
+      if (rest.length < end) return
+      const message = rest.subarray(0, end)
+      rest = rest.subarray(end)
+      yield message
+    }
+  }
+}
+
+/** What a server says to whom it has let in: that it did, how it is set, and that it waits for a question. */
+function greeting(parameters: ReadonlyMap<string, string>): Buffer {
+  return Buffer.concat([
+    frame('R', Buffer.alloc(4)),
+    ...[...parameters].map(([name, value]) => frame('S', Buffer.from(`${name}\0${value}\0`))),
+    frame('K', Buffer.alloc(8)),
+    frame('Z', Buffer.from('I')),
+  ])
+}
+
+function refusal(text: string): Buffer {
+  return frame('E', Buffer.from(`SFATAL\0C08P01\0M${text}\0\0`))
+}
+
+function frame(type: string, body: Buffer): Buffer {
+  const head = Buffer.alloc(5)
+  head.write(type, 'latin1')
+  head.writeUInt32BE(body.length + 4, 1)
+  return Buffer.concat([head, body])
+}
