@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
+import { ENGINE_LOCK } from './withMigrationLock.ts'
 
 // A global of Node's that its types leave to the DOM library.
 declare const WebAssembly: {
@@ -16,7 +17,7 @@ let instantiated: Promise<void> | undefined
 /**
  * Works with Prisma's own schema engine, from its WebAssembly build: the same code that `prisma migrate`
  * runs, over the same driver as the client. The native engine would have to be downloaded at the first
- * command.
+ * command. The caller sees to it that nobody else migrates: withMigrationLock.
  */
 export async function withSchemaEngine<Result>(
   url: string,
@@ -39,6 +40,9 @@ export async function withSchemaEngine<Result>(
   }
 }
 
+/** Taken by withMigrationLock already, in a way in which it also ends. */
+const LOCK_SQL = `SELECT pg_advisory_lock(${ENGINE_LOCK})`
+
 /**
  * Sends a migration as one query. PrismaPg cuts scripts at every semicolon, also inside a quoted body,
  * and sends the pieces one by one; as one query PostgreSQL parses them itself and runs them in one
@@ -59,11 +63,13 @@ class AtomicScripts extends PrismaPg {
         throw error
       }
     }
+    const executeRaw = connection.executeRaw.bind(connection)
+    connection.executeRaw = async (query) => (query.sql === LOCK_SQL ? 0 : await executeRaw(query))
     this.#connections.push(connection)
     return connection
   }
 
-  /** The engine never does, and holds an advisory lock of its own for as long as it is connected. */
+  /** The engine never does. */
   async close(): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.dispose()))
   }

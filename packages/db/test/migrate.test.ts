@@ -1,7 +1,8 @@
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { createPooler, createTestDatabase, type TestDatabase, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { migrate, missingMigrations } from '../src/index.ts'
+import { withMigrationLock } from '../src/withMigrationLock.ts'
 
 let database: TestDatabase
 let client: pg.Client
@@ -24,6 +25,21 @@ const history = async () =>
     )
   ).rows.length
 
+const locks = async () =>
+  (
+    await client.query(
+      `select objid from pg_locks
+       where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
+    )
+  ).rows
+
+const asking = async () =>
+  (
+    await client.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'roundsman migrate' and query <> ''`,
+    )
+  ).rows.length
+
 describe('migrate', () => {
   it('applies everything once, and then finds nothing to do', async () => {
     const all = await missingMigrations(database.url)
@@ -39,6 +55,31 @@ describe('migrate', () => {
 
     expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
     expect(await history()).toBe(results.flat().length)
+  })
+
+  it('behind a transaction pooler the same, and leaves no lock on a connection of the pooler', async () => {
+    const pooler = await createPooler(database.url)
+    const results = await Promise.all(
+      Array.from({ length: 8 }, async () => await migrate(pooler.url)),
+    )
+
+    expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
+    expect(await missingMigrations(pooler.url)).toEqual([])
+    expect(await locks()).toEqual([])
+    await pooler.close()
+  })
+
+  it('who waits is not in the way of an index that is built concurrently', async () => {
+    await client.query('create table "Big" (n int)')
+    let others: Promise<unknown> | undefined
+    await withMigrationLock(database.url, async () => {
+      others = Promise.all([1, 2].map(() => migrate(database.url)))
+      await waitFor(async () => (await asking()) > 2)
+      await client.query('create index concurrently on "Big" (n)')
+    })
+
+    await others
+    expect(await missingMigrations(database.url)).toEqual([])
   })
 
   it('copes with tables that are there already', async () => {
