@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
+import { CONNECTION_SETTINGS } from './connectionSettings.ts'
 import { PrismaClient } from './generated/client.ts'
 import { createReadRows, type ReadRows } from './readRows.ts'
 
@@ -41,18 +42,12 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.poolSize ?? 10,
-    // node-postgres waits for ever by default, and a request with it.
-    connectionTimeoutMillis: 5_000,
+    ...CONNECTION_SETTINGS,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
     // Where the server is out of reach, its own limit never comes back.
     query_timeout: statementTimeoutMs + 5_000,
-    // A process that vanishes from the network inside a transaction must not keep its locks for hours.
-    idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
-    // The adapter sends instants without an offset and drops the one it reads: in any other zone they
-    // would be hours off.
-    options: '-c timezone=UTC',
   })
   // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
   // hears ends the process. The query that meets the broken connection fails by itself.

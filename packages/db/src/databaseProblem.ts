@@ -1,28 +1,48 @@
 import pg from 'pg'
+import { CONNECTION_SETTINGS } from './connectionSettings.ts'
 
 const OLDEST_VERSION = 15
+const STATEMENT_TIMEOUT_MS = 30_000
 
 /**
  * Connects once and says why a database can't be used, with the remedy, or null when it can. The
  * password is never part of it.
  */
 export async function databaseProblem(url: string): Promise<string | null> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  const client = new pg.Client({
+    connectionString: url,
+    ...CONNECTION_SETTINGS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+  })
   client.on('error', () => undefined)
   try {
     await client.connect()
-    const { rows } = await client.query<{ version: number }>(
-      `select current_setting('server_version_num')::int / 10000 as version`,
-    )
-    const version = rows[0]?.version ?? 0
-    if (version >= OLDEST_VERSION) return null
-    return `DATABASE_URL: the server is PostgreSQL ${version}; use ${OLDEST_VERSION} or newer`
+    const { rows } = await client.query<Facts>(FACTS_SQL)
+    const { version = 0, zone = '', isUtc = false, user = '' } = rows[0] ?? {}
+    if (version < OLDEST_VERSION)
+      return `DATABASE_URL: the server is PostgreSQL ${version}; use ${OLDEST_VERSION} or newer`
+    if (isUtc) return null
+    return `DATABASE_URL: a pooler keeps the connection in the time zone ${zone}, so that all instants would be read hours off; set it for good with alter role ${user} set timezone = 'UTC', and have the pooler connect anew`
   } catch (error) {
     return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, new URL(url))}`
   } finally {
     await client.end().catch(() => undefined)
   }
 }
+
+interface Facts {
+  version: number
+  zone: string
+  isUtc: boolean
+  /** Quoted where it has to be. */
+  user: string
+}
+
+const FACTS_SQL = `
+  select current_setting('server_version_num')::int / 10000 as "version",
+         current_setting('TimeZone') as "zone", quote_ident(current_user) as "user",
+         extract(timezone from timestamptz '2026-01-01') = 0
+           and extract(timezone from timestamptz '2026-07-01') = 0 as "isUtc"`
 
 function explain(error: NodeJS.ErrnoException, url: URL): string {
   const server = `${url.hostname}:${url.port || '5432'}`
@@ -42,6 +62,8 @@ function explain(error: NodeJS.ErrnoException, url: URL): string {
       return `${server} has no connection left; raise its max_connections, or stop what holds them`
     case '57P03':
       return `${server} is starting up or shutting down; try again in a moment`
+    case '08P01':
+      return `${server} refuses how connections begin (${error.message}); in PgBouncer set ignore_startup_parameters = extra_float_digits, options, statement_timeout, idle_in_transaction_session_timeout`
     default:
       return `${server} can't be reached (${error.message || error.code}); see that it runs and that this machine may connect`
   }

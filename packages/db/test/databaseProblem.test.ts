@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net'
-import { createTestDatabase } from '@roundsman/testing'
+import { createPooler, createTestDatabase, type CreatePoolerOptions } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { databaseProblem } from '../src/index.ts'
 
@@ -10,6 +10,17 @@ const withChanges = async (change: (url: URL) => void) => {
     change(url)
     return await databaseProblem(url.href)
   } finally {
+    await database.drop()
+  }
+}
+
+const behindPooler = async (options?: CreatePoolerOptions) => {
+  const database = await createTestDatabase({ migrated: false })
+  const pooler = await createPooler(database.url, options)
+  try {
+    return await databaseProblem(pooler.url)
+  } finally {
+    await pooler.close()
     await database.drop()
   }
 }
@@ -48,6 +59,20 @@ describe('databaseProblem', () => {
   it('says that a host is not known', async () => {
     expect(await databaseProblem('postgresql://me@no-such-host.invalid/x')).toContain(
       'the host no-such-host.invalid is not known',
+    )
+  })
+
+  it('says that a pooler keeps a time zone in which instants would be wrong', async () => {
+    expect(await behindPooler()).toBeNull()
+    // Without an offset on the first of January.
+    expect(await behindPooler({ timeZone: 'Europe/London' })).toMatch(
+      /in the time zone Europe\/London.* alter role \w+ set timezone = 'UTC'/,
+    )
+  })
+
+  it('says which parameters a pooler has to let pass', async () => {
+    expect(await behindPooler({ refused: ['statement_timeout'] })).toContain(
+      'unsupported startup parameter: statement_timeout); in PgBouncer set ignore_startup_parameters',
     )
   })
 })
