@@ -27,6 +27,8 @@ export function openBoss(db: Db, { migrate = false, supervise = false } = {}): P
     db,
     migrate,
     supervise,
+    // How long an upgrade may have to wait for its turn to build indexes, see finishUpgrade. It takes no less.
+    bamIntervalSeconds: 10,
     // Its cron starts an every-minute job up to 42 s late; the scheduler's ledger decides here.
     schedule: false,
     registerInstance: false,

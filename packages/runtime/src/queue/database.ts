@@ -40,10 +40,10 @@ export interface DatabaseOptions {
   poolSize?: number
   /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
   canPrepare?: () => boolean
+  /** A statement that runs longer is cancelled; null: none is. Default 30,000 ms. */
+  statementTimeoutMs?: number | null
   log: Pick<Logger, 'warn'>
 }
-
-const STATEMENT_TIMEOUT_MS = 30_000
 
 /**
  * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
@@ -54,6 +54,7 @@ export function openDatabase({
   applicationName,
   poolSize = 10,
   canPrepare = () => false,
+  statementTimeoutMs = 30_000,
   log,
 }: DatabaseOptions): Database {
   const queryOf = (statement: string | PreparedStatement, values: readonly unknown[] = []) => {
@@ -67,9 +68,11 @@ export function openDatabase({
     max: poolSize,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    // Where the server is out of reach, its own limit never comes back.
-    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
+    ...(statementTimeoutMs !== null && {
+      statement_timeout: statementTimeoutMs,
+      // Where the server is out of reach, its own limit never comes back.
+      query_timeout: statementTimeoutMs + 5_000,
+    }),
     // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,

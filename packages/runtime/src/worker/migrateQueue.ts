@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Job } from '../contract/index.ts'
 import { openDatabase } from '../queue/database.ts'
+import { finishUpgrade } from '../queue/finishUpgrade.ts'
 import { installQueue } from '../queue/queue.ts'
 
 /**
@@ -17,10 +18,13 @@ export async function migrateQueue(options: {
     url: databaseUrl,
     applicationName: 'roundsman migrate',
     poolSize: 2,
+    // An index of a long queue takes its time.
+    statementTimeoutMs: null,
     log,
   })
   try {
     await installQueue(database, jobs)
+    await finishUpgrade(database)
   } finally {
     await database.close()
   }
