@@ -1,15 +1,18 @@
-import { readFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { openDatabase, type Database } from '../../../packages/runtime/src/queue/database.ts'
 import { findFreePort } from '../../../packages/db/src/embedded/findFreePort.ts'
+import { listMigrationNames } from '../../../packages/db/src/readMigrationDirectories.ts'
 import { WORKSPACE_ROOT } from '../stack.ts'
 import { openAdopter } from './openAdopter.ts'
 import { readSteps } from './readSteps.ts'
-import { createScript, migrateDeploy, reset } from './schemaEngine.ts'
+import { createScript, migrateDeploy, reset, resolveApplied } from './schemaEngine.ts'
 
 const PAGE = join(WORKSPACE_ROOT, 'docs/adopting.md')
+const OUR_MIGRATIONS = join(WORKSPACE_ROOT, 'prisma/migrations')
 const KEY = 'the key of the harbour'
 
 interface AdminRun {
@@ -148,10 +151,29 @@ test('a foreign monorepo that does what docs/adopting.md says has jobs, and its 
 
 test('a database with tables and without a history is refused as P3005, until it has a baseline', async () => {
   const database = await openEmptyDatabase()
-  await database.query('create table berths (id serial primary key)')
-
-  const storage = join(import.meta.dirname, 'tideworks/libs/storage')
+  const storage = await copyStorage()
+  const own = await listMigrationNames(join(storage, 'prisma/migrations'))
+  // As after `prisma db push`.
+  for (const name of own) {
+    await database.query(
+      await readFile(join(storage, 'prisma/migrations', name, 'migration.sql'), 'utf8'),
+    )
+  }
+  await database.query(`insert into berths (code, length_cm) values ('A-12', 1100)`)
+  const ours = (await listMigrationNames(OUR_MIGRATIONS)).filter((name) => name.includes('_job'))
+  for (const name of ours) {
+    await cp(join(OUR_MIGRATIONS, name), join(storage, 'prisma/migrations', name), {
+      recursive: true,
+    })
+  }
   await expect(migrateDeploy(storage, database.url)).rejects.toMatchObject({ code: 'P3005' })
+
+  for (const name of own) await resolveApplied(storage, database.url, name)
+
+  expect(await migrateDeploy(storage, database.url)).toEqual(ours)
+  expect(await migrateDeploy(storage, database.url)).toEqual([])
+  expect((await database.query('select code from berths')).rows).toEqual([{ code: 'A-12' }])
+  expect((await database.query('select from "JobRun"')).rows).toEqual([])
 })
 
 test('a reset by Prisma leaves the schema of the queue alone', async () => {
@@ -168,6 +190,16 @@ test('a reset by Prisma leaves the schema of the queue alone', async () => {
   )
   expect(rows).toEqual([{ table: 'pgboss.job' }])
 })
+
+/** The foreign product's storage, to add migrations to. */
+async function copyStorage(): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-storage-')))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  await cp(join(import.meta.dirname, 'tideworks/libs/storage/prisma'), join(folder, 'prisma'), {
+    recursive: true,
+  })
+  return folder
+}
 
 async function openEmptyDatabase() {
   const { url, drop } = await createTestDatabase({ migrated: false })

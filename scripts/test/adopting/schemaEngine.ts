@@ -7,19 +7,26 @@ const NO_FILTER = { externalTables: [], externalEnums: [] }
 
 /** Applies the migrations of a package that has them in prisma/migrations, and returns the names of the new ones. */
 export async function migrateDeploy(packageFolder: string, url: string): Promise<string[]> {
-  const baseDir = join(packageFolder, 'prisma/migrations')
-  const migrationDirectories = await readMigrationDirectories(baseDir)
-  const lockfile = {
-    path: 'migration_lock.toml',
-    content: await readFile(join(baseDir, 'migration_lock.toml'), 'utf8'),
-  }
+  const migrationsList = await listMigrations(packageFolder)
   return await withSchemaEngine(url, async (engine) => {
     const { appliedMigrationNames } = await engine.applyMigrations({
-      migrationsList: { baseDir, lockfile, shadowDbInitScript: '', migrationDirectories },
+      migrationsList,
       filters: NO_FILTER,
     })
     return appliedMigrationNames
   })
+}
+
+/** What `prisma migrate resolve --applied` does. */
+export async function resolveApplied(
+  packageFolder: string,
+  url: string,
+  migrationName: string,
+): Promise<void> {
+  const migrationsList = await listMigrations(packageFolder)
+  await withSchemaEngine(url, (engine) =>
+    engine.markMigrationApplied({ migrationName, migrationsList }),
+  )
 }
 
 /** The SQL by which Prisma would create what the schema files say. */
@@ -47,4 +54,17 @@ export async function createScript(packageFolder: string, url: string): Promise<
 /** What `prisma migrate reset` does before it applies the migrations anew. */
 export async function reset(url: string): Promise<void> {
   await withSchemaEngine(url, (engine) => engine.reset({ filter: NO_FILTER }))
+}
+
+async function listMigrations(packageFolder: string) {
+  const baseDir = join(packageFolder, 'prisma/migrations')
+  return {
+    baseDir,
+    lockfile: {
+      path: 'migration_lock.toml',
+      content: await readFile(join(baseDir, 'migration_lock.toml'), 'utf8'),
+    },
+    shadowDbInitScript: '',
+    migrationDirectories: await readMigrationDirectories(baseDir),
+  }
 }
