@@ -21,10 +21,10 @@ afterAll(() => runtime.close())
 
 it('work of an older schema of the queue is done after its upgrade', async () => {
   const { rows, database, url, log } = runtime
-  const { client, queue, close } = await openTestQueue(runtime, [parcel])
+  const { client, queue, take, close } = await openTestQueue(runtime, [parcel])
   const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {}))
   await enqueue()
-  const given = await database.transaction((tx) => queue.take(tx, 'parcel', 1))
+  const given = await take('parcel', 1)
   const error = { code: 'x', message: '' }
   await database.transaction((tx) => queue.fail(tx, given, error, 'giveUp'))
   for (let n = 0; n < WAITING; n++) await enqueue()
