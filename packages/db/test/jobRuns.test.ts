@@ -138,6 +138,7 @@ describe('a single run', () => {
         id,
         name: 'job',
         status: 'failed',
+        errorCode: 'x',
         trigger: 'schedule',
         attempt: 2,
         scheduledFor: NOON,
@@ -159,7 +160,7 @@ describe('a single run', () => {
         createdAt: new Date('9999-12-31T23:59:59.999Z'),
       },
     })
-    const { exclusiveKey: _, ...known } = run
+    const { exclusiveKey: _key, errorCode: _code, ...known } = run
     expect(await findJobRun(prisma, id)).toEqual(withIsoInstants(known))
     expect(await findJobRun(prisma, randomUUID())).toBeNull()
   })
