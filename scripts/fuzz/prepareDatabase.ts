@@ -1,7 +1,8 @@
-import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
+import { createDatabaseClient, Prisma, type PrismaClient } from '../../packages/db/src/index.ts'
 import { cleanupI18nCache, jobs } from '../../packages/jobs/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
 import { createJobsClient } from '../../packages/runtime/src/client/index.ts'
+import { HOLD_RUNS_SQL } from '../../packages/testing/src/holdRuns.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
 import { seedDemoData } from '../seed/seedDemoData.ts'
 
@@ -81,6 +82,7 @@ async function addRuns(prisma: PrismaClient): Promise<void> {
             ...run,
             endedAt,
             status: 'failed' as const,
+            errorCode: 'handler_failed',
             details: { error: { code: 'handler_failed', message: '=1+1, "quoted"\n' } },
           }
         default:
@@ -90,11 +92,13 @@ async function addRuns(prisma: PrismaClient): Promise<void> {
             name: cleanupI18nCache.name,
             endedAt,
             status: 'failed' as const,
+            errorCode: 'guard_blocked',
             details: { error: { code: 'guard_blocked', message: 'Too many' }, guard: { due: 5 } },
           }
       }
     }),
   })
+  await prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
 }
 
 async function addDeadLetters(prisma: PrismaClient, databaseUrl: string): Promise<void> {

@@ -399,6 +399,7 @@ it('does nothing for those whom it refuses', async () => {
         workerId: 'worker',
         status: 'failed',
         endedAt: new Date(),
+        errorCode: 'guard_blocked',
         details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
       },
     ],

@@ -20,6 +20,7 @@ it('what needs a job that no worker knows yet says so, and changes nothing', asy
       workerId: 'worker',
       status: 'failed',
       endedAt: new Date(),
+      errorCode: 'guard_blocked',
       details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
     },
   })

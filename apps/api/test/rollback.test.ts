@@ -50,6 +50,7 @@ it('what is asked for of a job or a run is done if and only if its transaction c
         ...run,
         status: 'failed',
         endedAt: new Date(),
+        errorCode: 'guard_blocked',
         details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
       },
     ],

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { Prisma } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
-import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
+import { createTestDatabase, HOLD_RUNS_SQL, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
@@ -128,6 +129,7 @@ describe('a run that succeeds', () => {
     const lost = await database.prisma.jobRun.create({
       data: { name: JOB, trigger: 'cli', workerId: `gone:1:${randomUUID()}` },
     })
+    await database.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
     await waitFor(
       async () =>
         (await database.prisma.jobRun.findUnique({ where: { id: lost.id } }))?.status === 'failed',

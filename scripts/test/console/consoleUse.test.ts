@@ -132,6 +132,7 @@ describe('a run that was tried again', () => {
       name: 'callPartner',
       trigger: 'queue' as const,
       status: attempt < 3 ? ('failed' as const) : ('success' as const),
+      errorCode: attempt < 3 ? 'partner_down' : null,
       attempt,
       startedAt: at(attempt),
       endedAt: at(attempt),

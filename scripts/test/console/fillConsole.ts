@@ -59,6 +59,7 @@ function makePast(): PastRun[] {
       scheduledFor: new Date(Math.floor(startedAt.getTime() / MINUTE_MS) * MINUTE_MS),
       startedAt,
       endedAt: new Date(startedAt.getTime() + 1_000 + (index % 9) * 700),
+      errorCode: isFailed ? error.code : null,
       details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2 },
       ...(!isFailed && {
         batchMarks: [

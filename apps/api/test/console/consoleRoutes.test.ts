@@ -1,5 +1,6 @@
-import type { Prisma } from '@roundsman/db'
+import { Prisma, type JobRun } from '@roundsman/db'
 import { createWorker } from '@roundsman/runtime/worker'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type {
@@ -31,10 +32,13 @@ async function get<Answer>(path: string): Promise<Answer> {
   return response.json<Answer>()
 }
 const minutesAgo = (minutes: number) => new Date(Date.parse(NOW) - minutes * 60_000)
-const addRun = (data: Partial<Prisma.JobRunUncheckedCreateInput>) =>
-  api.prisma.jobRun.create({
+async function addRun(data: Partial<Prisma.JobRunUncheckedCreateInput>): Promise<JobRun> {
+  const run = await api.prisma.jobRun.create({
     data: { name: JOB, trigger: 'schedule', workerId: 'w1', ...data },
   })
+  await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
+  return run
+}
 const addSchedule = (data: Partial<Prisma.JobScheduleUncheckedCreateInput>) =>
   api.prisma.jobSchedule.create({
     data: {
@@ -121,6 +125,7 @@ describe('the overview', () => {
     const details = { error: { code: 'broken', message: 'It broke' } }
     const failed = await addRun({
       status: 'failed',
+      errorCode: 'broken',
       details,
       startedAt: minutesAgo(9),
       endedAt: minutesAgo(8),
@@ -141,6 +146,7 @@ describe('the overview', () => {
     const details = { error: { code: 'guard_blocked', message: '' }, guard: { due: 1_234 } }
     const blocked = await addRun({
       status: 'failed',
+      errorCode: 'guard_blocked',
       details,
       startedAt: minutesAgo(9),
       endedAt: minutesAgo(8),
@@ -162,7 +168,12 @@ describe('the overview', () => {
 
   it('counts the runs of each hour', async () => {
     await addRun({ status: 'success', startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
-    await addRun({ status: 'failed', startedAt: minutesAgo(62), endedAt: minutesAgo(61) })
+    await addRun({
+      status: 'failed',
+      errorCode: 'broken',
+      startedAt: minutesAgo(62),
+      endedAt: minutesAgo(61),
+    })
     await addRun({ startedAt: minutesAgo(0) })
     const { hours } = await get<ConsoleOverview>('overview')
     expect(hours.slice(-3)).toEqual([
@@ -240,7 +251,12 @@ describe('the jobs', () => {
         endedAt: minutesAgo(minutes - minutes / 10),
       })
     }
-    await addRun({ status: 'failed', startedAt: minutesAgo(1_500), endedAt: minutesAgo(1_500) })
+    await addRun({
+      status: 'failed',
+      errorCode: 'broken',
+      startedAt: minutesAgo(1_500),
+      endedAt: minutesAgo(1_500),
+    })
     const detail = await get<ConsoleJobDetail>(`jobs/${JOB}`)
     expect(detail.days).toEqual([
       { date: '2026-11-23', success: 0, failed: 1, p50Ms: 0, p95Ms: 0 },

@@ -43,6 +43,7 @@ const add = (
       status,
       startedAt,
       endedAt: status === 'running' ? null : startedAt,
+      errorCode: status === 'failed' ? 'broken' : null,
     })),
   })
 const countAt = async (startedAt: Date) => {

@@ -1,8 +1,8 @@
-import { createDatabaseClient } from '@roundsman/db'
+import { createDatabaseClient, Prisma } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/runtime/client'
 import { isScheduled } from '@roundsman/runtime/contract'
 import { createWorker } from '@roundsman/runtime/worker'
-import { createTestDatabase } from '@roundsman/testing'
+import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { pino } from 'pino'
@@ -160,8 +160,15 @@ describe('the jobs', () => {
     const run = { name: job!.name, trigger: 'schedule' as const, workerId: 'w1' }
     await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
     await api.prisma.jobRun.create({
-      data: { ...run, startedAt: new Date(0), status: 'failed', endedAt: new Date(1) },
+      data: {
+        ...run,
+        startedAt: new Date(0),
+        status: 'failed',
+        errorCode: 'broken',
+        endedAt: new Date(1),
+      },
     })
+    await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
     expect((await ask()).statusCode).toBe(200)
     api.clock.advance(1)
     expect(await problems()).toEqual([

@@ -1,5 +1,6 @@
-import type { Prisma } from '@roundsman/db'
+import { Prisma } from '@roundsman/db'
 import { cleanupI18nCache } from '@roundsman/jobs'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -32,8 +33,13 @@ function makeRun(run: Partial<Prisma.JobRunCreateManyInput>): Prisma.JobRunCreat
     workerId: 'worker-1',
     startedAt: NOON,
     endedAt: run.status === 'running' ? null : new Date(NOON.getTime() + 250),
+    errorCode: run.status === 'failed' ? errorCodeOf(run.details) : null,
     ...run,
   }
+}
+
+function errorCodeOf(details: Prisma.JobRunCreateManyInput['details']): string {
+  return (details as { error?: { code: string } } | undefined)?.error?.code ?? 'unknown'
 }
 
 async function seed(...runs: Partial<Prisma.JobRunCreateManyInput>[]): Promise<string[]> {
@@ -42,6 +48,7 @@ async function seed(...runs: Partial<Prisma.JobRunCreateManyInput>[]): Promise<s
     data: runs.map(makeRun),
     select: { id: true },
   })
+  await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
   return created.map((run) => run.id)
 }
 

@@ -531,7 +531,9 @@ describe('between the OK and the commit', () => {
     await enqueueEmails(database, [email])
     // As another worker's rescue would.
     await waitFor(async () => (await runs()).length === 1)
-    await database.prisma.jobRun.updateMany({ data: { status: 'failed', endedAt: new Date() } })
+    await database.prisma.jobRun.updateMany({
+      data: { status: 'failed', errorCode: 'worker_lost', endedAt: new Date() },
+    })
 
     await waitFor(allAre('sent'))
 

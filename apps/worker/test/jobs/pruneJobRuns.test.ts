@@ -1,6 +1,7 @@
-import type { PrismaClient } from '@roundsman/db'
+import { Prisma, type PrismaClient } from '@roundsman/db'
 import { pruneJobRuns as job } from '@roundsman/jobs'
 import { runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { pruneJobRuns } from '../../src/jobs/pruneJobRuns.ts'
@@ -17,8 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(async () => {
-  await database.prisma.jobRun.deleteMany()
-  await database.prisma.jobTick.deleteMany()
+  await database.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick"`
 })
 
 async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
@@ -44,6 +44,7 @@ async function insertRuns(status: 'success' | 'failed' | 'running', days: number
       status,
       startedAt: daysOld(each),
       endedAt: status === 'running' ? null : daysOld(each),
+      errorCode: status === 'failed' ? 'broken' : null,
     })),
   })
 }
@@ -98,6 +99,7 @@ describe('pruneJobRuns', () => {
         status: 'running',
       },
     })
+    await prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
     await prisma.$executeRaw`select pg_advisory_lock(hashtextextended('somebody', 0))::text`
     await run()
 

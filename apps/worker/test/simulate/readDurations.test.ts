@@ -21,7 +21,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
   await database.prisma.jobRun.createMany({
     data: [
       ...Array.from({ length: 101 }, (_, nth) => run(nth)),
-      run(10_000, { status: 'failed' }),
+      run(10_000, { status: 'failed', errorCode: 'broken' }),
       run(10_000, { dryRun: true }),
       run(10_000, { name: 'other' }),
     ],
