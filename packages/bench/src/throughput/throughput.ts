@@ -21,7 +21,7 @@ export const throughput = defineScenario<ThroughputFigures>({
   targets: (figures) => [
     {
       ...against(figures, 'pgBoss', 'pg-boss `work()` without audit', 1.0),
-      obstacle: 'each run is a row more to write, and to write again at its end, with its indexes',
+      obstacle: 'each run is a row more to write, with its indexes, and to write again at its end',
     },
     against(figures, 'bullMq', 'BullMQ without audit', 1.4),
     against(figures, 'graphileWorker', 'graphile-worker with one INSERT a job', 2.5),

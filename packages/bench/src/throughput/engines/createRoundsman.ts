@@ -1,5 +1,5 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { createJobsClient } from '@roundsman/runtime/client'
+import { createJobsClient, RUNNING_RUNS } from '@roundsman/runtime/client'
 import { defineJob } from '@roundsman/runtime/contract'
 import { createWorker, migrateQueue } from '@roundsman/runtime/worker'
 import pg from 'pg'
@@ -66,7 +66,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (url, { co
     async isSettled() {
       const { rows } = await pool.query<{ open: boolean }>(
         `select exists (select from pgboss.job where name = 'noop' and state < 'completed')
-             or exists (select from "JobRun" where "status" = 'running') as open`,
+             or exists (select from ${RUNNING_RUNS}) as open`,
       )
       return rows[0]?.open === false
     },
