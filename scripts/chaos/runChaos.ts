@@ -9,6 +9,7 @@ import {
 } from '../../packages/runtime/src/queue/database.ts'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
 import { checkGuarantees, type CheckResult } from './checks/checkGuarantees.ts'
+import { countClaims } from './countClaims.ts'
 import { createFleet, type Fleet, type FleetHistory } from './createFleet.ts'
 import { createPlan, type Disturbance } from './createPlan.ts'
 import { createRandom } from './createRandom.ts'
@@ -116,6 +117,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     await untilDrained({ database, sweeper, signal, onProgress })
     const drainMs = performance.now() - healedAt
     sampling.abort()
+    const claims = await countClaims(database)
     await fleet.stop()
 
     onProgress('Checking')
@@ -125,6 +127,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
       schedules: chaosSchedules,
       startAt,
       samples: await samples,
+      claims,
       fleet: history,
     })
     return {
@@ -257,9 +260,12 @@ async function untilDrained(options: {
              (select count(*)::int from "JobRun" where "status" = 'running') as runs,
              (select count(*)::int from "ChaosRow" where "sweptBy" is null) as rows`)
     const { jobs = 0, runs = 0, rows: left = 0 } = rows[0] ?? {}
-    if (jobs + runs + left === 0) return
+    const { ofDead } = await countClaims(database)
+    if (jobs + runs + left + ofDead === 0) return
     if (performance.now() > deadline) {
-      onProgress(`Not drained: ${jobs} pieces of work, ${runs} runs, ${left} rows are left`)
+      onProgress(
+        `Not drained: ${jobs} pieces of work, ${runs} runs, ${left} rows, ${ofDead} claims of dead workers are left`,
+      )
       return
     }
     await pause(200)

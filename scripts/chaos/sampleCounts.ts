@@ -1,11 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection } from '../../packages/runtime/src/queue/database.ts'
+import { numbers } from './checks/checkTickJobs.ts'
 import type { Random } from './createRandom.ts'
 
-/** What the jobs did and what their runs say they did, seen in one snapshot. */
+/** What the jobs did, what their runs say they did, and what is held, seen in one snapshot. */
 export interface Sample {
   rows: number
   counted: number
+  running: number
+  /** Of those that run, the ones that are not held by exactly one claim, of their own worker. */
+  astray: number
 }
 
 /** Looks at random instants until the signal is aborted. */
@@ -26,13 +30,21 @@ export async function sampleCounts(options: {
 }
 
 /** One statement sees one snapshot. */
-async function takeSample(database: Connection): Promise<Sample> {
-  const { rows } = await database.query<{ rows: string; counted: string }>(`
+export async function takeSample(database: Connection): Promise<Sample> {
+  const { rows } = await database.query<Record<keyof Sample, string>>(`
+    with running as (
+      select run."id", (
+        select count(*) filter (where claim."workerId" = run."workerId") = 1 and count(*) = 1
+        from "JobClaim" claim where run."id" = any(claim."runIds")
+      ) as "isHeld"
+      from "JobRun" run where run."status" = 'running'
+    )
     select (select count(*) from "ChaosRow" where "sweptBy" is not null)
              + (select count(*) from "ChaosEffect") as rows,
            (select coalesce(sum(coalesce(("details" ->> 'swept')::bigint, 0)
                               + coalesce(("details" ->> 'effects')::bigint, 0)), 0)
-            from "JobRun") as counted`)
-  const [row] = rows
-  return { rows: Number(row?.rows), counted: Number(row?.counted) }
+            from "JobRun") as counted,
+           (select count(*) from running) as running,
+           (select count(*) from running where not "isHeld") as astray`)
+  return numbers(rows[0])
 }

@@ -9,11 +9,13 @@ import {
 import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
 import { chaosJobs, chaosSchedules } from '../chaos/chaosJobs.ts'
 import { checkGuarantees, type Evidence } from '../chaos/checks/checkGuarantees.ts'
+import { countClaims } from '../chaos/countClaims.ts'
 import { createPlan } from '../chaos/createPlan.ts'
 import { createRandom } from '../chaos/createRandom.ts'
 import { createChaosTables } from '../chaos/prepareDatabase.ts'
 import { renderReport } from '../chaos/renderReport.ts'
 import { runChaos } from '../chaos/runChaos.ts'
+import { takeSample } from '../chaos/sampleCounts.ts'
 
 const SHORT_FORM = { seed: 5, kills: 10, jobs: 500, rows: 20_000, seconds: 12 }
 
@@ -95,11 +97,14 @@ const GOOD = `
   insert into "ChaosEffect" values ('${IDS.tick}', '${IDS.tickRun}'), ('${IDS.effect}', '${IDS.effectRun}');
   insert into "ChaosRow" values (1, '${IDS.sweepRun}'), (2, '${IDS.sweepRun}');`
 
+const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0 }
+
 const EVIDENCE: Evidence = {
   load: { committed: [IDS.effect], rolledBack: [IDS.other], unknown: 0 },
   schedules: chaosSchedules.filter(({ name }) => name === 'tickSkip'),
   startAt: new Date(START),
-  samples: [{ rows: 4, counted: 4 }],
+  samples: [SAMPLE],
+  claims: { ofDead: 0, workers: ['w1'] },
   fleet: {
     gracefulStops: [
       { workerId: 'w1', exit: { code: 0, signal: null }, at: 0, isUndisturbed: true },
@@ -118,6 +123,7 @@ const stopped = (code: number | null, signal: NodeJS.Signals | null) => ({
 const TICKS = 'every due tick is in the ledger exactly once'
 const TICK_JOBS = 'every enqueued tick has exactly one piece of work, and it was carried out'
 const RUN_ENDS = 'every run ended, and was not changed after it had'
+const CLAIMS = 'what runs is held by exactly one claim, and what a dead worker held was let go'
 const SUCCESSES = 'no work was completed twice, and what is completed has a run that succeeded'
 const COUNTS = 'what each run counted is what it did'
 const SAMPLES = 'rows changed = sum of the counts, at any instant'
@@ -204,6 +210,32 @@ const VIOLATIONS: Violation[] = [
     sql: `update "JobRun" set "details" = '{"effects": 1}' where "id" = '${IDS.effectRun}'`,
   },
   {
+    what: 'a run that was not held by one claim at some moment',
+    by: CLAIMS,
+    evidence: { samples: [SAMPLE, { ...SAMPLE, astray: 1 }] },
+  },
+  {
+    what: 'moments in which nothing ran',
+    by: CLAIMS,
+    evidence: { samples: [{ ...SAMPLE, running: 0 }] },
+  },
+  {
+    what: 'a claim of a dead worker while others lived',
+    by: CLAIMS,
+    evidence: { claims: { ofDead: 1, workers: ['w1'] } },
+  },
+  {
+    what: 'a claim of none of the last workers',
+    by: CLAIMS,
+    sql: `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+          values ('${IDS.other}', 'effect', 'w2', array['${IDS.effectRun}'::uuid])`,
+  },
+  {
+    what: 'a run that nobody holds',
+    by: CLAIMS,
+    sql: `insert into "JobRun" ("id", "name", "trigger", "workerId") values ('${IDS.other}', 'effect', 'queue', 'w1')`,
+  },
+  {
     what: 'work with two successful runs',
     by: SUCCESSES,
     sql: `insert into "JobRun" ("id", "name", "trigger", "queueJobId", "workerId", "status", "endedAt")
@@ -212,7 +244,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'completed work without a successful run',
     by: SUCCESSES,
-    sql: `update "JobRun" set "status" = 'failed' where "id" = '${IDS.sweepRun}'`,
+    sql: `update "JobRun" set "status" = 'failed', "errorCode" = 'broken' where "id" = '${IDS.sweepRun}'`,
   },
   {
     what: 'a successful run whose work was not completed',
@@ -239,12 +271,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a snapshot at odds',
     by: SAMPLES,
-    evidence: {
-      samples: [
-        { rows: 4, counted: 4 },
-        { rows: 5, counted: 4 },
-      ],
-    },
+    evidence: { samples: [SAMPLE, { ...SAMPLE, rows: 5 }] },
   },
   { what: 'no snapshot at all', by: SAMPLES, evidence: { samples: [] } },
   {
@@ -323,19 +350,25 @@ describe('the checks', () => {
     await testDatabase.drop()
   })
 
-  /** The names of the checks that fail in this state, which is gone afterwards. */
-  async function failedChecks(sql: string, evidence: Partial<Evidence> = {}): Promise<string[]> {
-    let failed: string[] = []
-    const look = async (tx: Connection) => {
+  /** What is seen in this state, which is gone afterwards. */
+  async function seenIn<Seen>(sql: string, look: (tx: Connection) => Promise<Seen>): Promise<Seen> {
+    let seen: Promise<Seen> | undefined
+    const work = async (tx: Connection) => {
       await tx.query(`${GOOD}; ${sql}`)
-      const results = await checkGuarantees(tx, { ...EVIDENCE, ...evidence })
-      failed = results.filter(({ isPassed }) => !isPassed).map(({ name }) => name)
+      seen = look(tx)
+      await seen
       throw new RolledBack()
     }
-    await database.transaction(look).catch((error: unknown) => {
+    await database.transaction(work).catch((error: unknown) => {
       if (!(error instanceof RolledBack)) throw error
     })
-    return failed
+    return await (seen as Promise<Seen>)
+  }
+
+  /** The names of the checks that fail. */
+  async function failedChecks(sql: string, evidence: Partial<Evidence> = {}): Promise<string[]> {
+    const results = await seenIn(sql, (tx) => checkGuarantees(tx, { ...EVIDENCE, ...evidence }))
+    return results.filter(({ isPassed }) => !isPassed).map(({ name }) => name)
   }
 
   it('pass when all went well', async () => {
@@ -344,6 +377,30 @@ describe('the checks', () => {
 
   it.each(VIOLATIONS)('see $what', async ({ by, sql = '', evidence }) => {
     expect(await failedChecks(sql, evidence)).toContain(by)
+  })
+
+  describe('are told', () => {
+    const RUNNING = `
+      insert into "JobRun" ("id", "name", "trigger", "workerId") values ('${IDS.other}', 'effect', 'queue', 'w3');`
+    const claimBy = (workerId: string) => `
+      insert into "JobClaim" ("id", "name", "workerId", "runIds")
+      values (gen_random_uuid(), 'effect', '${workerId}', array['${IDS.effectRun}', '${IDS.other}']::uuid[]);`
+
+    it.each([
+      { what: 'one that its worker holds', claims: claimBy('w3'), astray: 0 },
+      { what: 'one that nobody holds', claims: '', astray: 1 },
+      { what: 'one that is held twice', claims: claimBy('w3') + claimBy('w3'), astray: 1 },
+      { what: 'one that another worker holds', claims: claimBy('w1'), astray: 1 },
+    ])('of runs under way, $what', async ({ claims, astray }) => {
+      const sample = await seenIn(RUNNING + claims, takeSample)
+      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray })
+    })
+
+    it('which claims are those of the dead', async () => {
+      const beating = `insert into "JobWorker" ("id", "liveness") values ('w1', 'heartbeat'), ('w2', 'lock');`
+      const claims = claimBy('w1') + claimBy('w2') + claimBy('w3')
+      expect(await seenIn(beating + claims, countClaims)).toEqual({ ofDead: 2, workers: ['w1'] })
+    })
   })
 })
 

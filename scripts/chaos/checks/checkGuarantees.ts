@@ -1,8 +1,10 @@
 import type { ScheduledJob } from '../../../packages/runtime/src/contract/index.ts'
 import type { Connection } from '../../../packages/runtime/src/queue/database.ts'
+import type { ClaimsLeft } from '../countClaims.ts'
 import type { FleetHistory } from '../createFleet.ts'
 import type { Load } from '../enqueueLoad.ts'
 import type { Sample } from '../sampleCounts.ts'
+import { checkClaims } from './checkClaims.ts'
 import { checkCounts } from './checkCounts.ts'
 import { checkEffects } from './checkEffects.ts'
 import { checkEnqueue } from './checkEnqueue.ts'
@@ -20,6 +22,7 @@ export interface Evidence {
   schedules: readonly ScheduledJob[]
   startAt: Date
   samples: readonly Sample[]
+  claims: ClaimsLeft
   fleet: Pick<FleetHistory, 'gracefulStops' | 'crashes'>
 }
 
@@ -38,6 +41,7 @@ const CHECKS: readonly Check[] = [
   checkTicks,
   checkTickJobs,
   checkRunEnds,
+  checkClaims,
   checkSuccesses,
   checkCounts,
   checkSamples,
