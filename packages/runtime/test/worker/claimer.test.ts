@@ -1,0 +1,195 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob, type Job } from '../../src/contract/index.ts'
+import { claimWork } from '../../src/queue/claimWork.ts'
+import type { Connection, Database } from '../../src/queue/database.ts'
+import { createClaimer } from '../../src/worker/claimer.ts'
+import { createLane, type Claim, type Lane } from '../../src/worker/lane.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const echo = defineJob({ name: 'echo', description: '' })
+const other = defineJob({ name: 'other', description: '' })
+const schedule = { cron: '0 0 1 1 *' }
+const first = defineJob({ name: 'first', description: '', schedule })
+const second = defineJob({ name: 'second', description: '', schedule })
+const jobs = [echo, other, first, second]
+
+let runtime: TestRuntime
+let opened: TestQueue
+let lanes: Lane[] = []
+let executed: Claim[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  opened = await openTestQueue(runtime, jobs)
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  executed = []
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await Promise.all(lanes.map((lane) => lane.stop()))
+  lanes = []
+})
+
+/** Lanes of one worker, which nothing wakes. */
+function startLanes(of: readonly Job[], database: Database): void {
+  const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+  lanes = of.map((job) =>
+    createLane({
+      job,
+      concurrency: 2,
+      claimer,
+      log: runtime.log,
+      execute: async (claim) => void executed.push(claim),
+    }),
+  )
+  for (const lane of lanes) lane.start()
+}
+
+const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
+const names = () => executed.map(({ run }) => run.name)
+
+describe('lanes that ask at the same moment', () => {
+  it('take their work though that of another cannot be recorded', async () => {
+    await runtime.rows(`insert into pgboss.job (name, data) values ('echo', '{"payload": {}}')`)
+    await send(other)
+    startLanes([echo, other], runtime.database)
+
+    await waitFor(() => executed.length, { timeoutMs: 5_000 })
+    expect(names()).toEqual(['other'])
+  })
+
+  it('take their work though the key of another has not been let go', async () => {
+    // As between the two statements of a rescue, or for as long as its second one fails.
+    const { queueJobId } = await send(first)
+    await runtime.rows(
+      `with run as (
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt", "queueJobId")
+         values (gen_random_uuid(), 'first', 'queue', 'gone', 'failed', 'worker_lost', now(), $1) returning "id"
+       )
+       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+       select gen_random_uuid(), 'first', 'gone', 'first', array["id"] from run`,
+      [queueJobId],
+    )
+    await send(other)
+    startLanes([first, other], runtime.database)
+    // As a worker's rounds do, all at once.
+    const rounds = setInterval(() => lanes.forEach((lane) => lane.wake()), 500)
+
+    await waitFor(() => executed.length, { timeoutMs: 5_000 }).finally(() => clearInterval(rounds))
+    expect(names()).toEqual(['other'])
+  })
+})
+
+describe('a claim whose connection breaks', () => {
+  it('while PostgreSQL still carries it out: says that nothing was taken only if nothing is', async () => {
+    await send(echo)
+    let failures = 1
+    const broken: Promise<unknown>[] = []
+    const database: Database = {
+      ...runtime.database,
+      async query(text, values) {
+        const answer = runtime.database.query(text, values)
+        if (!text.includes('update pgboss.job') || failures-- <= 0) return (await answer) as never
+        broken.push(answer.catch(() => undefined))
+        throw new Error('connection lost')
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    let claimed: Promise<string[]> | undefined
+    await runtime.database.transaction(async (tx) => {
+      // The statement waits here; others read on.
+      await tx.query('lock table "JobClaim" in share mode')
+      claimed = claimer.claim(echo, 1).then(
+        ({ work }) => work.map(({ runId }) => runId),
+        () => [],
+      )
+      await waitFor(() => broken.length)
+      // For longer than it takes to look what became of it.
+      await Promise.race([claimed, delay(500)])
+    })
+    await Promise.all(broken)
+
+    const running = await runtime.rows<{ id: string }>(
+      `select "id" from "JobRun" where "status" = 'running'`,
+    )
+    expect(running.map(({ id }) => id)).toEqual(await claimed)
+  })
+})
+
+describe('claims of several jobs', () => {
+  it('that meet at two keys end as taken or as met, and not as a deadlock', async () => {
+    await runtime.rows(`
+      create function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.1); return new; end $$;
+      create trigger slow before insert on "JobClaim" for each row execute function slow()`)
+    const claim = (workerId: string) =>
+      claimWork(runtime.database, {
+        workerId,
+        requests: [first, second].map(({ name }) => ({
+          claimId: crypto.randomUUID(),
+          name,
+          limit: 1,
+          exclusiveKey: name,
+        })),
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      })
+    try {
+      // In which order the keys are written depends on the claims' ids.
+      for (let round = 0; round < 10; round++) {
+        await runtime.rows('truncate "JobRun", "JobClaim"')
+        await runtime.rows('delete from pgboss.job')
+        for (const job of [first, first, second, second]) await send(job)
+        const answers = await Promise.allSettled([claim('w1'), claim('w2')])
+        const errors = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+        expect(errors.map(({ name, message }) => [name, message])).toEqual([
+          ['ClaimConflict', expect.any(String)],
+        ])
+      }
+    } finally {
+      await runtime.rows('drop trigger slow on "JobClaim"; drop function slow')
+    }
+  })
+
+  it('find their work by an index, however much waits', async () => {
+    await runtime.rows(
+      `insert into pgboss.job (name, data) select name, '{"payload": {}, "trigger": "queue"}'
+       from unnest(array['echo', 'other']) name, generate_series(1, 20000)`,
+    )
+    await runtime.rows('vacuum analyze pgboss.job')
+    const plans: string[] = []
+    const explaining: Connection = {
+      async query(text, values) {
+        const { rows } = await runtime.database.query(`explain ${text}`, values)
+        plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))
+        return { rows: [], rowCount: 0 }
+      },
+    }
+    for (const of of [[echo], [echo, other]]) {
+      await claimWork(explaining, {
+        workerId: 'w1',
+        requests: of.map(({ name }) => ({
+          claimId: crypto.randomUUID(),
+          name,
+          limit: 10,
+          exclusiveKey: null,
+        })),
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      })
+    }
+    for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on job/)
+  })
+})
