@@ -110,11 +110,23 @@ export async function claimWork(
   }
 }
 
-/** What these claims took hold of; nothing where they did not. */
-export async function findClaimed(
+/**
+ * What these claims took hold of, whose answer never came; nothing where they did not, and then they never will. An
+ * empty claim takes the place of each: it waits for a statement that PostgreSQL still carries out without anybody who
+ * hears its answer, or that one fails when it comes to its end. It goes with the worker.
+ */
+export async function settleClaims(
   connection: Connection,
-  claimIds: readonly string[],
+  workerId: string,
+  requests: readonly ClaimRequest[],
 ): Promise<ClaimedWork[]> {
+  const claimIds = requests.map(({ claimId }) => claimId)
+  await connection.query(
+    `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+     select id, name, $3, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+     on conflict ("id") do nothing`,
+    [claimIds, requests.map(({ name }) => name), workerId],
+  )
   const { rows } = await connection.query<ClaimedWork>(
     `select claim."id" as "claimId", run."id" as "runId", run."queueJobId", run."name", run."attempt",
             run."startedAt", job.data as "envelope"
@@ -165,7 +177,8 @@ function claimSql(isTaken: string, { isOneJob }: { isOneJob: boolean }): string 
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
         and (wanted."exclusiveKey" is null or (job.data ->> 'dryRun')::bool is true or not exists (
           select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
-          where other."exclusiveKey" = wanted."exclusiveKey" and run."queueJobId" is distinct from job.id
+          where other."exclusiveKey" = wanted."exclusiveKey"
+            and (run."queueJobId" is distinct from job.id or run."status" <> 'running')
         ))
       order by job.priority desc, job.created_on
       limit wanted."limit"
@@ -207,6 +220,8 @@ function claimSql(isTaken: string, { isOneJob }: { isOneJob: boolean }): string 
     -- After what held its key is gone.
     where (select count(*) from freed) >= 0
     group by wanted."claimId", wanted.name, wanted."exclusiveKey"
+    -- All in the same order, so that two claims that meet at two keys do not wait for each other.
+    order by wanted."exclusiveKey"
   )
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
          retry_count as "retryCount", (select jsonb_agg(expired) from expired) as "expired"
@@ -221,5 +236,11 @@ const CLAIM_ONE: PreparedStatement = {
 }
 const CLAIM_MANY: PreparedStatement = {
   name: 'roundsman_claim_many',
-  text: claimSql(`(job.name, job.id) in (select name, id from next)`, { isOneJob: false }),
+  // Arrays, and the state as a text, keep PostgreSQL to the primary key. Should two jobs have work of one id, that of
+  // either may be taken here, but none twice.
+  text: claimSql(
+    `job.name = any(array(select distinct name from next)) and job.id = any(array(select id from next))
+      and job.state::text in ('created', 'retry')`,
+    { isOneJob: false },
+  ),
 }

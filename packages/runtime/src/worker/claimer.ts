@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { v7 as uuid } from 'uuid'
 import type { Job } from '../contract/index.ts'
 import type { Observers } from './combineObservers.ts'
@@ -5,7 +6,7 @@ import type { Database } from '../queue/database.ts'
 import {
   ClaimConflict,
   claimWork,
-  findClaimed,
+  settleClaims,
   type Claimed,
   type ClaimedWork,
   type ClaimRequest,
@@ -72,7 +73,16 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
     underWay++
     schedule()
     try {
-      const requests = group.map(({ request }) => request)
+      await claimGroup(group)
+    } finally {
+      underWay--
+      schedule()
+    }
+  }
+
+  async function claimGroup(group: readonly Waiting[]): Promise<void> {
+    const requests = group.map(({ request }) => request)
+    try {
       const taken = await takeHold(requests, (hasFreshRunIds) =>
         claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
       )
@@ -81,10 +91,15 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
         resolve(answer(byClaim.get(request.claimId) ?? [], request.limit))
       }
     } catch (error) {
-      for (const { reject } of group) reject(error)
-    } finally {
-      underWay--
-      schedule()
+      const isOfOne = error instanceof ClaimConflict || error instanceof pg.DatabaseError
+      if (group.length === 1 || !isOfOne) {
+        for (const { reject } of group) reject(error)
+        return
+      }
+      // What one of them asks for can't be taken. It must not keep the others from theirs.
+      const middle = Math.ceil(group.length / 2)
+      await claimGroup(group.slice(0, middle))
+      await claimGroup(group.slice(middle))
     }
   }
 
@@ -99,6 +114,7 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
         for (const run of expired) observers?.runExpired(run)
         return work
       } catch (error) {
+        if (isAnswer(error)) throw error
         if (!(error instanceof ClaimConflict)) return await findAnyway(requests, error)
         if (tries === MAX_TRIES) throw error
         hasFreshRunIds ||= error.kind === 'runId'
@@ -116,18 +132,13 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
     requests: readonly ClaimRequest[],
     error: unknown,
   ): Promise<ClaimedWork[]> {
-    const ids = requests.map(({ claimId }) => claimId)
     for (let looks = 1; !stopped; looks++) {
-      try {
-        const work = await findClaimed(database, ids)
-        if (work.length === 0) throw error
-        return work
-      } catch (reason) {
-        if (reason === error) throw error
-        await pauseAfter(looks)
-      }
+      const work = await settleClaims(database, workerId, requests).catch(() => null)
+      if (work === null) await pauseAfter(looks)
+      else if (work.length > 0) return work
+      else break
     }
-    // The rescue finds them once this worker is gone.
+    // Where it did take hold, and this worker stops, the rescue finds its runs.
     throw error
   }
 
@@ -177,6 +188,11 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
       stopped = true
     },
   }
+}
+
+/** PostgreSQL has said that it did not do it. Where a connection or the server went away, it may have. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
 function answer(work: ClaimedWork[], limit: number): ClaimAnswer {

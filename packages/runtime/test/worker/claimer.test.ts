@@ -58,6 +58,8 @@ function startLanes(of: readonly Job[], database: Database): void {
 }
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
+const textOf = (statement: Parameters<Database['query']>[0]) =>
+  typeof statement === 'string' ? statement : statement.text
 const names = () => executed.map(({ run }) => run.name)
 
 describe('lanes that ask at the same moment', () => {
@@ -99,9 +101,10 @@ describe('a claim whose connection breaks', () => {
     const broken: Promise<unknown>[] = []
     const database: Database = {
       ...runtime.database,
-      async query(text, values) {
-        const answer = runtime.database.query(text, values)
-        if (!text.includes('update pgboss.job') || failures-- <= 0) return (await answer) as never
+      async query(statement, values) {
+        const answer = runtime.database.query(statement, values)
+        const isClaim = textOf(statement).includes('update pgboss.job')
+        if (!isClaim || failures-- <= 0) return (await answer) as never
         broken.push(answer.catch(() => undefined))
         throw new Error('connection lost')
       },
@@ -171,8 +174,9 @@ describe('claims of several jobs', () => {
     await runtime.rows('vacuum analyze pgboss.job')
     const plans: string[] = []
     const explaining: Connection = {
-      async query(text, values) {
-        const { rows } = await runtime.database.query(`explain ${text}`, values)
+      async query(statement, values) {
+        const text = `explain ${textOf(statement)}`
+        const { rows } = await runtime.database.query(text, values)
         plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))
         return { rows: [], rowCount: 0 }
       },
