@@ -21,27 +21,27 @@ export type EndedRuns = Map<string, Details | null>
  * missing in the answer was not this worker's any more: whoever took it over has ended it.
  */
 export async function settleWork(
-  tx: Connection,
+  connection: Connection,
   workerId: string,
   ends: readonly RunEnd[],
   claimIds: readonly string[],
 ): Promise<EndedRuns> {
-  const { rows } = await tx.query<{ ended: string[] | null; details: Record<string, Details> }>(
-    SETTLE_SQL,
-    [
-      workerId,
-      toColumn(ends.map(({ id }) => id)),
-      toColumn(ends.map(({ endedAt }) => endedAt)),
-      toColumn(ends.map(({ errorCode }) => errorCode)),
-      toColumn(
-        ends.map(({ details }) =>
-          details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details),
-        ),
+  const { rows } = await connection.query<{
+    ended: string[] | null
+    details: Record<string, Details>
+  }>(SETTLE_SQL, [
+    workerId,
+    toColumn(ends.map(({ id }) => id)),
+    toColumn(ends.map(({ endedAt }) => endedAt)),
+    toColumn(ends.map(({ errorCode }) => errorCode)),
+    toColumn(
+      ends.map(({ details }) =>
+        details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details),
       ),
-      claimIds,
-      ends.length,
-    ],
-  )
+    ),
+    claimIds,
+    ends.length,
+  ])
   const [{ ended, details } = { ended: [], details: {} }] = rows
   const ids = ended ?? ends.map(({ id }) => id)
   return new Map(ids.map((id) => [id, details[id] ?? null]))

@@ -243,7 +243,7 @@ function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise
       (error: unknown) => {
         leave()
         // A handler that stops because it was told to usually throws something of its own.
-        reject((abort.isAborted ? abort.reason : error) as Error)
+        reject(abort.isAborted ? abort.reason : error)
       },
     )
   })

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Details } from '../contract/index.ts'
 import type { Observers } from './combineObservers.ts'
-import type { Connection, Database } from '../queue/database.ts'
+import type { Database } from '../queue/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
@@ -77,7 +77,7 @@ export function createSettler(options: {
     for (let failures = 1; ; failures++) {
       const over = [...left, ...heldByThese(settlements)]
       try {
-        const details = await database.transaction((tx) => commit(tx, settlements, over))
+        const details = await commit(settlements, over)
         options.observers?.runsSettled(group.length)
         left = left.filter((id) => !over.includes(id))
         for (const { settlement, resolve } of group) {
@@ -98,7 +98,6 @@ export function createSettler(options: {
   }
 
   async function commit(
-    tx: Connection,
     settlements: readonly Settlement[],
     over: readonly string[],
   ): Promise<EndedRuns> {
@@ -108,12 +107,18 @@ export function createSettler(options: {
       details,
       errorCode: failure?.error.code ?? null,
     }))
-    const ended = await settleWork(tx, workerId, ends, over)
-    for (const { id, delivery, failure } of settlements) {
-      if (delivery === null || failure === null || !ended.has(id)) continue
-      await queue.fail(tx, [delivery], failure.error, failure.next)
-    }
-    return ended
+    const failed = settlements.flatMap(({ id, delivery, failure }) =>
+      delivery === null || failure === null ? [] : [{ id, delivery, failure }],
+    )
+    // One statement is a transaction of its own.
+    if (failed.length === 0) return await settleWork(database, workerId, ends, over)
+    return await database.transaction(async (tx) => {
+      const ended = await settleWork(tx, workerId, ends, over)
+      for (const { id, delivery, failure } of failed) {
+        if (ended.has(id)) await queue.fail(tx, [delivery], failure.error, failure.next)
+      }
+      return ended
+    })
   }
 
   return {

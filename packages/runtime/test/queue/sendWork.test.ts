@@ -114,7 +114,7 @@ describe('sendWork', () => {
     } finally {
       await listener.end()
     }
-    expect(heard.slice(0, 2).toSorted()).toEqual(['apart', 'every'])
+    expect(new Set(heard.slice(0, 2))).toEqual(new Set(['apart', 'every']))
     expect(heard.slice(2)).toEqual(['every', 'end'])
   })
 
