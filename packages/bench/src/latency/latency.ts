@@ -27,7 +27,7 @@ export const latency = defineScenario<LatencyFigures>({
         measured: p50.median,
         spread: p50,
         obstacle:
-          'a claim is a transaction: work is taken and its run committed, with four statements one after the other, before the handler is called',
+          'the work and the record of its run are a commit each, and both wait for the disk; the first is a transaction of three statements through Prisma',
       },
       {
         what: 'enqueue to handler on an idle worker, p99',
