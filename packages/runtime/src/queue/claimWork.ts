@@ -134,7 +134,7 @@ export async function settleClaims(
        cross join unnest(claim."runIds") held(id)
        join "JobRun" run on run."id" = held.id
        join pgboss.job job on job.name = run."name" and job.id = run."queueJobId"
-     where claim."id" = any($1)`,
+     where claim."id" = any($1) and run."status" = 'running'`,
     [claimIds],
   )
   return rows

@@ -107,7 +107,10 @@ export async function rescueClaims(
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
-  await database.query(LET_GO_SQL, [claimIds])
+  await database.query(LET_GO_SQL, [claimIds]).catch((error: unknown) => {
+    // They are found again in the next round.
+    log.warn({ err: error }, 'letting claims of dead workers go failed')
+  })
   for (const run of rescued) {
     const { id, name, attempt, workerId: lostWorkerId } = run
     log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')

@@ -66,10 +66,13 @@ export function createSettler(options: {
   async function letGo(): Promise<void> {
     const over = left
     left = []
-    // One that stays says of no run that it is under way, and goes with this worker.
-    await database
-      .query('delete from "JobClaim" where "id" = any($1)', [over])
-      .catch((error: unknown) => log.warn({ err: error }, 'letting claims go failed'))
+    try {
+      await database.query('delete from "JobClaim" where "id" = any($1)', [over])
+    } catch (error) {
+      // With the next ones: until then they say of no run that it is under way.
+      left.push(...over)
+      log.warn({ err: error }, 'letting claims go failed')
+    }
   }
 
   async function settleGroup(group: Waiting[]): Promise<void> {
