@@ -48,6 +48,7 @@ async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
       trigger: 'queue' as const,
       workerId: 'w1',
       status,
+      errorCode: status === 'failed' ? 'x' : null,
       dryRun,
       startedAt,
       endedAt: status === 'running' ? null : new Date(startedAt.getTime() + ms(index)),
@@ -109,7 +110,7 @@ it('reads again what may change: an hour with a run under way, all after it, one
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [1, 0] })
   await prisma.jobRun.updateMany({
     where: { status: 'running' },
-    data: { status: 'failed', endedAt: NOW },
+    data: { status: 'failed', errorCode: 'x', endedAt: NOW },
   })
   await add(hoursAgo(2))
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [2, 1] })

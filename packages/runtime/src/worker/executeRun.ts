@@ -9,7 +9,6 @@ import {
   type Handler,
   type Job,
   type JobsPrismaClient,
-  type RunContext,
   type RunInfo,
 } from '../contract/index.ts'
 import { checkGuard } from './checkGuard.ts'
@@ -66,14 +65,25 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   )
   // Most runs are too short to report any, and log nothing of their own.
   let progress: ReturnType<typeof createProgress> | undefined
+  let log: Logger | undefined
   // What a dry run has counted; a real one counts in its row, batch by batch.
   const rehearsed: Counts = {}
   // What the guard found.
   const facts: Details = {}
 
   const call = (transactions: Transactions) =>
-    untilAborted(abort, async () => {
-      const context = new Context<unknown>(options, parsed.data, {
+    untilAborted(abort, async () =>
+      (handler as Handler<unknown, unknown>)({
+        run,
+        payload: parsed.data,
+        // Getters of its own, so that a handler may hand on a copy: `{ ...context, batch }`.
+        get signal() {
+          return abort.signal
+        },
+        get log() {
+          return (log ??= options.openLog())
+        },
+        now: options.now,
         batch(work) {
           if (abort.isAborted) throw abort.reason
           return transactions.batch(work) as never
@@ -90,13 +100,13 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
             Object.assign(facts, error.details)
           }
         },
+        enqueue: options.enqueue,
         progress(done, total) {
           progress ??= createProgress(options.keepProgress)
           progress.report({ done, total: total ?? null })
         },
-      })
-      return await (handler as Handler<unknown, unknown>)(context)
-    })
+      }),
+    )
 
   try {
     const details = run.dryRun
@@ -116,42 +126,6 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   } finally {
     clearTimeout(timer)
     await progress?.stop()
-  }
-}
-
-/** What a handler is given. A class for its getters: most handlers ask for neither. */
-class Context<Tx> implements RunContext<unknown, Tx> {
-  readonly run: RunInfo
-  readonly now: () => Date
-  readonly enqueue: RunContext<unknown, Tx>['enqueue']
-  readonly payload: unknown
-  readonly batch: RunContext<unknown, Tx>['batch']
-  readonly guard: RunContext<unknown, Tx>['guard']
-  readonly progress: RunContext<unknown, Tx>['progress']
-  readonly #options: ExecuteOptions
-  #log: Logger | undefined
-
-  constructor(
-    options: ExecuteOptions,
-    payload: unknown,
-    { batch, guard, progress }: Pick<RunContext<unknown, Tx>, 'batch' | 'guard' | 'progress'>,
-  ) {
-    this.run = options.run
-    this.now = options.now
-    this.enqueue = options.enqueue as RunContext<unknown, Tx>['enqueue']
-    this.payload = payload
-    this.batch = batch
-    this.guard = guard
-    this.progress = progress
-    this.#options = options
-  }
-
-  get signal(): AbortSignal {
-    return this.#options.abort.signal
-  }
-
-  get log(): Logger {
-    return (this.#log ??= this.#options.openLog())
   }
 }
 
