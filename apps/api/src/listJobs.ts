@@ -29,7 +29,8 @@ export async function listJobs(
 
 /** What `listJobs` sends; apart, so that its plan can be looked at. */
 export function jobsQuery(names: string[]): Prisma.Sql {
-  // One look into the index of each name's runs, however many there are.
+  // One look into the index of each name's runs, however many there are. With `=`, PostgreSQL may go back through
+  // everybody's runs until it meets one of this job, which may have none. Only that index lists them by name first.
   return Prisma.sql`
     select job.name, schedule."cron", schedule."timeZone", schedule."pausedAt", schedule."pausedBy",
       schedule."pauseReason", run."id", run."status", run."startedAt", run."endedAt"
@@ -37,8 +38,8 @@ export function jobsQuery(names: string[]): Prisma.Sql {
     left join "JobSchedule" schedule on schedule."name" = job.name
     left join lateral (
       select "id", "status", "startedAt", "endedAt" from "JobRun"
-      where "name" = job.name
-      order by "startedAt" desc, "id" desc
+      where "name" between job.name and job.name
+      order by "name", "startedAt" desc, "id" desc
       limit 1
     ) run on true`
 }

@@ -214,6 +214,12 @@ describe('among 200,000 runs', () => {
         case when i % 1000 = 0 then 'broken' end,
         ('00000000-0000-0000-0000-' || lpad((i / 3)::text, 12, '0'))::uuid
       from generate_series(1, 200000) i`
+    // And one that only its schedule starts.
+    await prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+      select gen_random_uuid(), 'scheduled', 'success', 'schedule', 'worker',
+        ${NOON.toISOString()}::timestamptz - i * interval '10 seconds', ${NOON.toISOString()}::timestamptz
+      from generate_series(1, 20000) i`
     await prisma.$executeRawUnsafe(HOLD_RUNS_SQL)
     await prisma.$executeRaw`vacuum analyze "JobRun"`
   })
@@ -283,12 +289,24 @@ describe('among 200,000 runs', () => {
     expect(rowsRead).toBeLessThanOrEqual(2 * 10)
   })
 
-  /** The nodes of the plan, and how many rows of the table or of an index were looked at. */
+  it('work of a name that only its schedule starts: reads no run', async () => {
+    for (const cursor of [undefined, middle]) {
+      const options = { name: 'scheduled', trigger: 'queue', limit: 50, cursor } as const
+      expect(await explain(options)).toEqual({
+        nodes: ['Limit', 'Index Scan'],
+        indexes: ['JobRun_name_startedAt_id_trigger_idx'],
+        rowsRead: 0,
+      })
+    }
+  })
+
+  /** The nodes of the plan, its indexes, and how many rows of the table or of an index were looked at. */
   async function explain(options: ListJobRunsOptions) {
     const [row] = await prisma.$queryRaw<{ 'QUERY PLAN': { Plan: PlanNode }[] }[]>(
       Prisma.sql`explain (analyze, format json) ${jobRunsQuery(options)}`,
     )
     const nodes: string[] = []
+    const indexes: string[] = []
     let rowsRead = 0
     const open = row?.['QUERY PLAN'].map(({ Plan }) => Plan) ?? []
     for (let node = open.pop(); node !== undefined; node = open.pop()) {
@@ -296,18 +314,20 @@ describe('among 200,000 runs', () => {
       // What workers hold is little, and read whole.
       if (node['Relation Name'] === 'JobClaim') continue
       nodes.push(node['Node Type'])
+      if (node['Index Name']) indexes.push(node['Index Name'])
       if (node['Node Type'].endsWith('Scan')) {
         rowsRead +=
           node['Actual Loops'] * (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0))
       }
     }
-    return { nodes, rowsRead }
+    return { nodes, indexes, rowsRead }
   }
 })
 
 interface PlanNode {
   'Node Type': string
   'Relation Name'?: string
+  'Index Name'?: string
   'Actual Rows': number
   'Actual Loops': number
   'Rows Removed by Filter'?: number

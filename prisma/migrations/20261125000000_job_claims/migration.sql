@@ -38,6 +38,10 @@ CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_error_idx" ON "JobRun"("startedA
 DROP INDEX IF EXISTS "JobRun_name_startedAt_id_failed_idx";
 CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
 
+-- With the trigger as its last key: what of a name a trigger never started is known without the table.
+CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_trigger_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC, "trigger");
+DROP INDEX IF EXISTS "JobRun_name_startedAt_id_idx";
+
 DROP STATISTICS IF EXISTS "JobRun_name_status_trigger_stat";
 CREATE STATISTICS IF NOT EXISTS "JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";
 

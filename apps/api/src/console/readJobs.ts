@@ -101,15 +101,16 @@ export function ticksQuery(names: readonly string[]): Prisma.Sql {
     order by tick."name", tick."scheduledFor" desc`
 }
 
-function runsQuery(names: readonly string[], where: Prisma.Sql, limit: number): Prisma.Sql {
+/** The newest runs of each job; `between` for the same reason. */
+export function runsQuery(names: readonly string[], where: Prisma.Sql, limit: number): Prisma.Sql {
   return Prisma.sql`
     select run.* from unnest(${names}::text[]) as job(name)
     cross join lateral (
       select "name", "id", "status", "startedAt", "endedAt",
              case when jsonb_typeof("details" -> 'cleaned') = 'number'
                then ("details" ->> 'cleaned')::float8 end as "cleaned"
-      from "JobRun" where "name" = job.name and ${where}
-      order by "startedAt" desc, "id" desc limit ${limit}
+      from "JobRun" where "name" between job.name and job.name and ${where}
+      order by "name", "startedAt" desc, "id" desc limit ${limit}
     ) run
     order by run."name", run."startedAt" desc, run."id" desc`
 }

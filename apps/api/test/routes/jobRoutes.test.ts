@@ -373,7 +373,9 @@ describe('GET /api/jobs', () => {
     const scans = scansOf(row!['QUERY PLAN'][0]!.Plan).filter(
       (scan) => scan['Relation Name'] === 'JobRun',
     )
-    expect(scans.map((scan) => scan['Index Name'])).toEqual(['JobRun_name_startedAt_id_idx'])
+    expect(scans.map((scan) => scan['Index Name'])).toEqual([
+      'JobRun_name_startedAt_id_trigger_idx',
+    ])
     // Rows are means over the loops, one a job.
     expect(scans[0]!['Actual Loops']).toBe(jobs.length)
     expect(scans[0]!['Actual Rows']).toBeLessThanOrEqual(1)

@@ -43,6 +43,8 @@ const numbers = async () =>
     )
   ).map(({ n }) => n)
 
+const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
+
 describe('enqueue', () => {
   it('keeps what nobody takes for a year, while the queue looks after its tables', async () => {
     await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
@@ -89,6 +91,25 @@ describe('enqueue', () => {
       order.push(...(await take(1)).map(({ envelope }) => envelope.payload))
     }
     expect(order).toEqual([{ n: 9 }, { n: 5 }, { n: 0 }, { n: -3 }])
+  })
+
+  it('hands out what has waited longest first, and all that it can at once', async () => {
+    for (const n of [2, 7, 1, 5]) await transaction((tx) => client.enqueue(tx, letter, { n }))
+
+    expect((await take(1)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 2 }])
+    expect((await take(2)).map(({ envelope }) => envelope.payload).toSorted(byN)).toEqual([
+      { n: 1 },
+      { n: 7 },
+    ])
+    expect((await take(10)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 5 }])
+  })
+
+  it('hands out nothing that pg-boss holds back until other work is done', async () => {
+    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
+    await runtime.rows('update pgboss.job set blocked = true')
+    expect(await take(1)).toEqual([])
+    await runtime.rows('update pgboss.job set blocked = false')
+    expect(await take(1)).toHaveLength(1)
   })
 
   it('hands out nothing before its time', async () => {

@@ -23,7 +23,10 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('delete from pgboss.job'))
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
 
 const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {}))
 const take = () => opened.take('parcel')
@@ -31,6 +34,36 @@ const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job order by id')).map(
     ({ state }) => state,
   )
+
+describe('work that is given out again', () => {
+  it('ends the earlier run if that has not ended, and leaves it as it is otherwise', async () => {
+    await enqueue()
+    const readRuns = () =>
+      runtime.rows(
+        `select "attempt", "status", "errorCode", "details" -> 'cleaned' as "cleaned" from "JobRun" order by 1`,
+      )
+    const again = () =>
+      runtime.rows(`update pgboss.job set state = 'retry', start_after = now() returning name`)
+    const [first] = await take()
+    await runtime.rows(
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'flaky', "endedAt" = now()
+       where "id" = $1`,
+      [first!.runId],
+    )
+    await again()
+    const [second] = await take()
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}' where "id" = $1`, [
+      second!.runId,
+    ])
+    await again()
+    await take()
+    expect(await readRuns()).toEqual([
+      { attempt: 1, status: 'failed', errorCode: 'flaky', cleaned: null },
+      { attempt: 2, status: 'failed', errorCode: 'expired', cleaned: 3 },
+      { attempt: 3, status: 'running', errorCode: null, cleaned: null },
+    ])
+  })
+})
 
 describe('completed work', () => {
   it('leaves the queue, and nothing else does', async () => {
@@ -59,6 +92,29 @@ describe('completed work', () => {
     expect(await states()).toEqual(['active'])
     await opened.complete([fresh!])
     expect(await states()).toEqual([])
+  })
+
+  it("stays when the run was not this worker's, or has ended", async () => {
+    await enqueue()
+    const work = await take()
+    await opened.complete(work, 'w2')
+    expect(await states()).toEqual(['active'])
+    expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'running' }])
+
+    await runtime.rows(
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'flaky', "endedAt" = now()`,
+    )
+    await opened.complete(work)
+    expect(await states()).toEqual(['active'])
+    expect(await runtime.rows('select "errorCode" from "JobRun"')).toEqual([{ errorCode: 'flaky' }])
+  })
+
+  it('stays when the run was not the attempt that is under way', async () => {
+    await enqueue()
+    const work = await take()
+    await runtime.rows('update pgboss.job set retry_count = 1')
+    await opened.complete(work)
+    expect(await states()).toEqual(['active'])
   })
 
   it('of another job with the same id is left alone', async () => {

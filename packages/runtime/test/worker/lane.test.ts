@@ -14,12 +14,17 @@ const limited = defineJob({
   description: '',
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
+const slow = defineJob({
+  name: 'slow',
+  description: '',
+  rateLimit: { limit: 20, perMs: 3_600_000 },
+})
 const exclusive = defineJob({
   name: 'exclusive',
   description: '',
   schedule: { cron: '0 0 1 1 *' },
 })
-const jobs = [echo, other, limited, exclusive]
+const jobs = [echo, other, limited, slow, exclusive]
 
 let runtime: TestRuntime
 let opened: TestQueue
@@ -101,9 +106,34 @@ describe('lanes that look for work at the same moment', () => {
       { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
     ])
   })
+
+  it('take nothing of another job that has the same id', async () => {
+    const { queueJobId } = await send(echo)
+    await send(other)
+    await runtime.rows(
+      `update pgboss.job set id = $1, start_after = now() + interval '1 hour' where name = 'other'`,
+      [queueJobId],
+    )
+    startLanes([echo, other], runtime.database)
+    await waitFor(() => executed.length)
+    expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
+    expect(await runtime.rows(`select state::text from pgboss.job where name = 'other'`)).toEqual([
+      { state: 'created' },
+    ])
+  })
 })
 
 describe.each([echo, limited])('a lane of $name', (job) => {
+  it('passes over what somebody else is just taking', async () => {
+    const [taken, left] = [await send(job), await send(job)]
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from pgboss.job where id = $1 for update', [taken.queueJobId])
+      startLanes([job], runtime.database)
+      await waitFor(() => executed.length)
+    })
+    expect(executed.map(({ run }) => run.queueJobId)).toEqual([left.queueJobId])
+  })
+
   it('gives a first run the id of its work, and another one where a run has it already', async () => {
     const { queueJobId } = await send(job)
     await runtime.rows(
@@ -119,6 +149,156 @@ describe.each([echo, limited])('a lane of $name', (job) => {
     const next = await send(job)
     await waitFor(() => executed.length === 2)
     expect(executed[1]!.run.id).toBe(next.queueJobId)
+  })
+})
+
+describe('a claim of several runs', () => {
+  it('stays when one of them has exceeded every limit, since the others are under way', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
+    )
+    const taken = await opened.take('echo', 2)
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now() where id = $1`, [
+      taken[0]!.queueJobId,
+    ])
+    await opened.take('echo', 2, 'w2')
+    const claims = await held()
+    expect(claims.map(({ workerId }) => workerId).toSorted()).toEqual(['w1', 'w2'])
+    expect(claims.find(({ workerId }) => workerId === 'w1')!.runIds.toSorted()).toEqual(
+      taken.map(({ runId }) => runId).toSorted(),
+    )
+  })
+})
+
+describe('a claimer', () => {
+  const claimer = () =>
+    createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
+
+  it.each([echo, limited])('says of $name that there may be more if it got all', async (job) => {
+    const { claim } = claimer()
+    expect(await claim(job, 2)).toMatchObject({ work: [], mayBeMore: false })
+    for (let n = 0; n < 3; n++) await send(job)
+    expect(await claim(job, 2)).toMatchObject({ work: [{}, {}], mayBeMore: true })
+    expect(await claim(job, 2)).toMatchObject({ work: [{}], mayBeMore: false })
+  })
+
+  it('takes no more than the rate limit lets start, and says that there may be more', async () => {
+    const { claim } = claimer()
+    for (let n = 0; n < 4; n++) await send(slow)
+    expect(await claim(slow, 10)).toMatchObject({ work: [{}, {}], mayBeMore: true, freeInMs: null })
+    const answer = await claim(slow, 10)
+    expect(answer).toMatchObject({ work: [], mayBeMore: false })
+    expect(answer.freeInMs).toBeGreaterThan(0)
+  })
+
+  it("makes two claims for a lane that asks twice, of work and of nothing that is another one's", async () => {
+    const { claim } = claimer()
+    for (let n = 0; n < 3; n++) await send(echo)
+    const [first, second] = await Promise.all([claim(echo, 2), claim(echo, 2)])
+    const taken = [...first.work, ...second.work]
+    expect(new Set(taken.map(({ runId }) => runId)).size).toBe(taken.length)
+    const claims = await runtime.rows<{ id: string; runIds: string[] }>(
+      'select "id", "runIds" from "JobClaim"',
+    )
+    expect(taken).toHaveLength(3)
+    // And none that holds nothing of its own: nobody would let it go.
+    expect(new Set(claims.map(({ id }) => id))).toEqual(new Set(taken.map((one) => one.claimId)))
+    for (const { claimId, runId } of taken) {
+      expect(claims.find(({ id }) => id === claimId)?.runIds).toContain(runId)
+    }
+  })
+})
+
+/** Lets claims through when it is opened: `before` they are sent or `after` they were answered. */
+function holdClaims(when: 'before' | 'after') {
+  let asked = 0
+  let open: () => void = () => undefined
+  const opening = new Promise<void>((resolve) => (open = resolve))
+  const database: Database = {
+    ...runtime.database,
+    async query(statement, values) {
+      const isClaim = textOf(statement).includes('update pgboss.job')
+      if (isClaim) asked++
+      if (isClaim && when === 'before') await opening
+      const result = await runtime.database.query(statement, values)
+      if (isClaim && when === 'after') await opening
+      return result as never
+    },
+  }
+  return { database, open, asked: () => asked }
+}
+
+describe('a lane whose claim is under way', () => {
+  it('asks for no more than it has room for, and looks again when it was woken meanwhile', async () => {
+    const { database, open, asked } = holdClaims('after')
+    startLanes([echo], database)
+    await waitFor(() => asked() === 1)
+    await send(echo)
+    // Its room is all asked for.
+    for (const lane of lanes) lane.wake()
+    await new Promise(setImmediate)
+    expect(asked()).toBe(1)
+    open()
+    await waitFor(() => executed.length === 1)
+  })
+
+  it('hands on what it brings before it has stopped, and takes nothing more', async () => {
+    for (let n = 0; n < 3; n++) await send(echo)
+    const { database, open, asked } = holdClaims('after')
+    startLanes([echo], database)
+    await waitFor(() => asked() === 1)
+    let hasStopped = false
+    const stopped = Promise.all(lanes.map((lane) => lane.stop())).then(() => (hasStopped = true))
+    await new Promise(setImmediate)
+    expect(hasStopped).toBe(false)
+    open()
+    await stopped
+    expect(executed).toHaveLength(2)
+    await Promise.all(lanes.map((lane) => lane.idle()))
+    expect(await runs()).toHaveLength(2)
+  })
+})
+
+describe('a lane that is full', () => {
+  it('takes more as soon as there is room, and never more than its concurrency', async () => {
+    const ends: (() => void)[] = []
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    let [running, most] = [0, 0]
+    const lane = createLane({
+      job: echo,
+      concurrency: 3,
+      claimer,
+      log: runtime.log,
+      execute: async (claim) => {
+        most = Math.max(most, ++running)
+        executed.push(claim)
+        await new Promise<void>((resolve) => ends.push(resolve))
+        running--
+      },
+    })
+    // Nobody wakes it.
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(
+        tx,
+        echo,
+        Array.from({ length: 8 }, () => ({ payload: {} })),
+      ),
+    )
+    lane.start()
+    await waitFor(() => executed.length === 3)
+    for (let ended = 1; ended <= 8; ended++) {
+      ends.shift()?.()
+      await waitFor(() => executed.length === Math.min(8, 3 + ended))
+    }
+    await lane.idle()
+    expect(lane.running()).toBe(0)
+    await lane.stop()
+    expect(most).toBe(3)
+    expect(new Set(executed.map(({ run }) => run.id)).size).toBe(8)
   })
 })
 
@@ -158,6 +338,22 @@ describe('a lane of a job of which one run may be under way', () => {
       { attempt: 2, status: 'running' },
     ])
     expect(await held()).toMatchObject([{ runIds: [executed[1]!.run.id] }])
+  })
+
+  it('takes a rehearsal beside it, which holds no key', async () => {
+    await send(exclusive)
+    startLanes([exclusive], runtime.database)
+    await waitFor(() => executed.length)
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.requestRun(tx, exclusive, { actor: 'a', reason: 'r', dryRun: true }),
+    )
+    startLanes([exclusive], runtime.database)
+    await waitFor(() => executed.length === 2)
+    expect(executed.map(({ run }) => run.dryRun)).toEqual([false, true])
+    expect((await held()).map((claim) => claim.exclusiveKey).toSorted()).toEqual([
+      'exclusive',
+      null,
+    ])
   })
 
   it('takes one of two that were enqueued, whichever of two workers is sooner', async () => {
@@ -218,8 +414,29 @@ describe.each([echo, limited])(
       expect(await held()).toHaveLength(1)
     })
 
-    it('after the commit: the run that it recorded is executed all the same', async () => {
+    it('after the commit, and once more when it looks: the run is found all the same', async () => {
       await send(job)
+      const lost = breakOnce('after')
+      let looks = 0
+      startLanes([job], {
+        ...lost,
+        async query(statement, values) {
+          const isLook = textOf(statement).includes('held(id)')
+          if (isLook && ++looks === 1) throw new Error('connection lost')
+          return await lost.query(statement, values)
+        },
+      })
+
+      await waitFor(() => executed.length)
+      expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])
+      expect(looks).toBe(2)
+    })
+
+    it('after the commit: the run that it recorded is executed all the same', async () => {
+      const { queueJobId } = await send(job)
+      // Work of another job, with the same id, is none of it.
+      await send(other)
+      await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [queueJobId])
       startLanes([job], breakOnce('after'))
 
       await waitFor(() => executed.length)

@@ -4,7 +4,7 @@ import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker/index.ts'
-import { rescueLostRuns } from '../../src/worker/rescue.ts'
+import { findLostClaims, rescueLostRuns } from '../../src/worker/rescue.ts'
 import { claimWork } from '../../src/queue/claimWork.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from './fixtures/drip.ts'
@@ -202,6 +202,27 @@ describe('rescueLostRuns', () => {
     expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
   })
 
+  it('gives up what was lost too often', async () => {
+    const [worn] = await runs()
+    await runtime.rows(`update "JobRun" set "attempt" = 25 where "id" = $1`, [worn!.id])
+    await runtime.rows(
+      `update pgboss.job set retry_count = 24, retry_limit = 30
+       where id = (select "queueJobId" from "JobRun" where "id" = $1)`,
+      [worn!.id],
+    )
+    while ((await rescue()).length > 0);
+    expect((await states()).toSorted((one, other) => one.n - other.n)).toEqual([
+      { status: 'failed', state: 'failed', n: 1 },
+      { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
+    ])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
+  it("takes no worker's own runs from it, not even if its lock is gone", async () => {
+    expect(await findLostClaims(runtime.database, 'gone')).toEqual([])
+    expect(await findLostClaims(runtime.database, 'rescuer')).toHaveLength(1)
+  })
+
   it('leaves out one that the database refuses to end', async () => {
     const [refused] = await runs()
     await runtime.rows(`
@@ -217,6 +238,9 @@ describe('rescueLostRuns', () => {
     } finally {
       await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
     }
+    // It is still held, and found in the next round; then nothing is.
+    expect(await rescue()).toMatchObject([{ id: refused!.id }])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
 })
 

@@ -43,6 +43,7 @@ interface SchedulerSetup {
   workerId?: string
   database?: Database
   queue?: Pick<Queue, 'sendAll'>
+  onTick?: (name: string) => void
 }
 
 async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Promise<Scheduler> {
@@ -56,6 +57,7 @@ async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Prom
     now,
     clock: silent,
     headStartMs: 0,
+    ...(setup.onTick && { onTick: setup.onTick }),
   })
   await scheduler.start()
   return scheduler
@@ -195,6 +197,40 @@ describe('scheduler', () => {
     await outdated.wake()
 
     expect(await ledger()).toEqual([])
+  })
+
+  it.each([{ cron: '30 * * * *' }, { timeZone: 'Asia/Kolkata' }])(
+    'a worker with an outdated schedule claims nothing before it has seen the newer one, %j',
+    async (newer) => {
+      const clock = fakeClock(START)
+      const cron = '0 * * * *'
+      const outdated = await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC' })] })
+      // It stands where the outdated one has seen it.
+      await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC', ...newer })] })
+      clock.set('2026-05-01T13:00:00Z')
+      await outdated.wake()
+
+      expect(await ledger()).toEqual([])
+    },
+  )
+
+  it('does not wait for a schedule that another worker is deciding, and decides the others', async () => {
+    const clock = fakeClock(START)
+    const told: string[] = []
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      onTick: (name) => void told.push(name),
+    })
+    clock.set('2026-05-01T12:01:00Z')
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobSchedule" where "name" = 'sweep' for update`)
+      await scheduler.wake()
+      expect(await names()).toEqual(['other'])
+      // Nobody is told of what it has not decided.
+      expect(told).toEqual(['other'])
+    })
+    await scheduler.wake()
+    expect(told).toEqual(['other', 'sweep'])
   })
 
   it('skips a tick while an earlier run has not ended, whoever started it', async () => {
