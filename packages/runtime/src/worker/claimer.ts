@@ -19,7 +19,7 @@ import { chargeAllowance, readAllowance } from './throttle.ts'
 export interface Claimer {
   /** What several lanes ask for at the same moment is taken with one statement. */
   claim(job: Job, limit: number): Promise<ClaimAnswer>
-  /** Claims that are under way find an end, also where the database does not answer. */
+  /** Claims that are under way find an end soon, also where the database does not answer. */
   stop(): void
 }
 
@@ -48,6 +48,8 @@ interface Waiting {
 const MAX_STATEMENTS = 3
 /** A claim that met another one sees it the next time, unless it meets yet another. */
 const MAX_TRIES = 3
+/** For what became of a claim whose answer never came: a worker that stops would leave its runs to the rescue. */
+const LOOKS_AT_STOP = 40
 
 export function createClaimer({ database, workerId, now, observers }: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
@@ -132,13 +134,13 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
     requests: readonly ClaimRequest[],
     error: unknown,
   ): Promise<ClaimedWork[]> {
-    for (let looks = 1; !stopped; looks++) {
+    for (let looks = 1, left = LOOKS_AT_STOP; !stopped || left-- > 0; looks++) {
       const work = await settleClaims(database, workerId, requests).catch(() => null)
-      if (work === null) await pauseAfter(looks)
+      if (work === null) await pauseAfter(stopped ? 1 : looks)
       else if (work.length > 0) return work
       else break
     }
-    // Where it did take hold, and this worker stops, the rescue finds its runs.
+    // Where it did take hold, and the database is away while this worker stops, the rescue finds its runs.
     throw error
   }
 

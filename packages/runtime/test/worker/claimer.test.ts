@@ -131,6 +131,30 @@ describe('a claim whose connection breaks', () => {
   })
 })
 
+describe('a claim whose answer is lost when its worker stops', () => {
+  it('is handed on all the same, once the database is back', async () => {
+    await send(echo)
+    let away = 5
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const isClaim = textOf(statement).includes('update pgboss.job')
+        if (isClaim) await runtime.database.query(statement, values)
+        if (isClaim || away-- > 0) throw new Error('connection lost')
+        return await runtime.database.query<never>(statement, values)
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const claimed = claimer.claim(echo, 1)
+    claimer.stop()
+    const running = await waitFor(async () => {
+      const runs = await runtime.rows<{ id: string }>('select "id" from "JobRun"')
+      return runs.length > 0 && runs
+    })
+    expect((await claimed).work.map(({ runId }) => runId)).toEqual(running.map(({ id }) => id))
+  })
+})
+
 describe('claims of several jobs', () => {
   it('that meet at two keys end as taken or as met, and not as a deadlock', async () => {
     await runtime.rows(`

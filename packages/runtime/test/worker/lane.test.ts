@@ -350,10 +350,9 @@ describe('a lane of a job of which one run may be under way', () => {
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length === 2)
     expect(executed.map(({ run }) => run.dryRun)).toEqual([false, true])
-    expect((await held()).map((claim) => claim.exclusiveKey).toSorted()).toEqual([
-      'exclusive',
-      null,
-    ])
+    expect(new Set((await held()).map((claim) => claim.exclusiveKey))).toEqual(
+      new Set(['exclusive', null]),
+    )
   })
 
   it('takes one of two that were enqueued, whichever of two workers is sooner', async () => {
