@@ -53,7 +53,8 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
       const sent = open({
         hostname,
         port,
-        agent,
+        // Once more over a connection of its own: another idle one may be closed as well.
+        agent: clock.isRepeated === true ? false : agent,
         method,
         path: target,
         headers: all.flat(),
