@@ -1,8 +1,9 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/contract/index.ts'
+import { ClaimConflict } from '../../src/queue/claimWork.ts'
 import type { Database } from '../../src/queue/database.ts'
-import { createClaimer } from '../../src/worker/claimer.ts'
+import { createClaimer, type Claimer } from '../../src/worker/claimer.ts'
 import { createLane, type Claim, type Lane } from '../../src/worker/lane.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -171,11 +172,8 @@ describe('a claim of several runs', () => {
 })
 
 describe('a claimer', () => {
-  const claimer = () =>
-    createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
-
   it.each([echo, limited])('says of $name that there may be more if it got all', async (job) => {
-    const { claim } = claimer()
+    const { claim } = realClaimer()
     expect(await claim(job, 2)).toMatchObject({ work: [], mayBeMore: false })
     for (let n = 0; n < 3; n++) await send(job)
     expect(await claim(job, 2)).toMatchObject({ work: [{}, {}], mayBeMore: true })
@@ -183,7 +181,7 @@ describe('a claimer', () => {
   })
 
   it('takes no more than the rate limit lets start, and says that there may be more', async () => {
-    const { claim } = claimer()
+    const { claim } = realClaimer()
     for (let n = 0; n < 4; n++) await send(slow)
     expect(await claim(slow, 10)).toMatchObject({ work: [{}, {}], mayBeMore: true, freeInMs: null })
     const answer = await claim(slow, 10)
@@ -192,7 +190,7 @@ describe('a claimer', () => {
   })
 
   it("makes two claims for a lane that asks twice, of work and of nothing that is another one's", async () => {
-    const { claim } = claimer()
+    const { claim } = realClaimer()
     for (let n = 0; n < 3; n++) await send(echo)
     const [first, second] = await Promise.all([claim(echo, 2), claim(echo, 2)])
     const taken = [...first.work, ...second.work]
@@ -208,6 +206,9 @@ describe('a claimer', () => {
     }
   })
 })
+
+const realClaimer = () =>
+  createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
 
 /** Lets claims through when it is opened: `before` they are sent or `after` they were answered. */
 function holdClaims(when: 'before' | 'after') {
@@ -254,24 +255,104 @@ describe('a lane whose claim is under way', () => {
     open()
     await stopped
     expect(executed).toHaveLength(2)
+    // It holds both by one claim, which may go with the last of them.
+    expect(executed[0]!.held).toBe(executed[1]!.held)
+    expect(executed[0]!.held.open).toBe(2)
     await Promise.all(lanes.map((lane) => lane.idle()))
     expect(await runs()).toHaveLength(2)
   })
 })
 
+describe('a lane that nobody wakes', () => {
+  it('looks again after a claim that failed', async () => {
+    await send(echo)
+    let failures = 1
+    const failing: Pick<Claimer, 'claim'> = {
+      claim: async (...args) => {
+        if (failures-- > 0) throw new Error('connection lost')
+        return await realClaimer().claim(...args)
+      },
+    }
+    const lane = createLane({
+      job: echo,
+      concurrency: 1,
+      claimer: failing,
+      log: runtime.log,
+      execute: async (claim) => void executed.push(claim),
+    })
+    lane.start()
+    await waitFor(() => executed.length)
+    await lane.stop()
+    expect(await runs()).toHaveLength(1)
+  })
+
+  it('does not look again at once after a claim that met another one', async () => {
+    let asked = 0
+    const lane = createLane({
+      job: exclusive,
+      concurrency: 1,
+      claimer: {
+        claim: async () => {
+          asked++
+          throw new ClaimConflict('exclusiveKey', undefined)
+        },
+      },
+      log: runtime.log,
+      execute: async () => undefined,
+    })
+    runtime.lines.length = 0
+    lane.start()
+    await waitFor(() => asked === 1)
+    await lane.stop()
+    expect(runtime.lines.filter(({ level }) => level === 40)).toEqual([])
+  })
+})
+
 describe('a lane that is full', () => {
+  it('asks for what neither runs nor is asked for already', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
+    )
+    const limits: number[] = []
+    const ends: (() => void)[] = []
+    const { database, open, asked } = holdClaims('before')
+    const first = realClaimer()
+    const slowed = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const lane = createLane({
+      job: echo,
+      concurrency: 3,
+      claimer: {
+        claim: (job, limit) => (limits.push(limit) === 1 ? first : slowed).claim(job, limit),
+      },
+      log: runtime.log,
+      execute: async (claim) => {
+        executed.push(claim)
+        await new Promise<void>((resolve) => ends.push(resolve))
+      },
+    })
+    lane.start()
+    await waitFor(() => executed.length === 2)
+    await waitFor(() => {
+      lane.wake()
+      return asked() === 1
+    })
+    ends.shift()?.()
+    await waitFor(() => lane.running() === 1)
+    lane.wake()
+    await waitFor(() => asked() === 2)
+    expect(limits).toEqual([3, 1, 1])
+    open()
+    for (const end of ends) end()
+    await lane.stop()
+  })
+
   it('takes more as soon as there is room, and never more than its concurrency', async () => {
     const ends: (() => void)[] = []
-    const claimer = createClaimer({
-      database: runtime.database,
-      workerId: 'w1',
-      now: () => new Date(),
-    })
     let [running, most] = [0, 0]
     const lane = createLane({
       job: echo,
       concurrency: 3,
-      claimer,
+      claimer: realClaimer(),
       log: runtime.log,
       execute: async (claim) => {
         most = Math.max(most, ++running)

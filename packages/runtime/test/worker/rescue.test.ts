@@ -202,6 +202,29 @@ describe('rescueLostRuns', () => {
     expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
   })
 
+  it('leaves a run as it is that has ended since it was found', async () => {
+    const [late] = await runs()
+    const rescued = await rescueLostRuns({
+      database: {
+        ...runtime.database,
+        async transaction(work) {
+          await runtime.rows(
+            `update "JobRun" set "status" = 'success', "endedAt" = now() where "id" = $1`,
+            [late!.id],
+          )
+          return await runtime.database.transaction(work)
+        },
+      },
+      queue,
+      workerId: 'rescuer',
+      log: runtime.log,
+      now: () => new Date(),
+    })
+    expect(rescued.length).toBeGreaterThan(0)
+    expect(rescued.map(({ id }) => id)).not.toContain(late!.id)
+    expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
+  })
+
   it('gives up what was lost too often', async () => {
     const [worn] = await runs()
     await runtime.rows(`update "JobRun" set "attempt" = 25 where "id" = $1`, [worn!.id])
