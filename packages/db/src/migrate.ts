@@ -1,9 +1,6 @@
-import { join } from 'node:path'
-import pg from 'pg'
-import { readMigrationDirectories } from './readMigrationDirectories.ts'
-import { withMigrationLock } from './withMigrationLock.ts'
-
-const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
+import { MIGRATIONS_DIR, readMigrationDirectories } from './readMigrationDirectories.ts'
+import { withConnection } from './withConnection.ts'
+import { MIGRATION_CONNECTION, withMigrationLock } from './withMigrationLock.ts'
 
 /**
  * Applies the pending migrations and returns their names. Of several starters one migrates, the others
@@ -34,19 +31,9 @@ export async function migrate(url: string): Promise<string[]> {
  * engine applies it again instead of refusing to go on.
  */
 async function prepareHistory(url: string): Promise<void> {
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'roundsman migrate',
-    connectionTimeoutMillis: 10_000,
-  })
-  // A connection that breaks fails the query in flight; without a listener it would end the process too.
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    await client.query(PREPARE_HISTORY_SQL)
-  } finally {
-    await client.end()
-  }
+  await withConnection({ url, ...MIGRATION_CONNECTION }, (connection) =>
+    connection.query(PREPARE_HISTORY_SQL),
+  )
 }
 
 const PREPARE_HISTORY_SQL = `

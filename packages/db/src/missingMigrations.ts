@@ -1,8 +1,6 @@
-import { join } from 'node:path'
-import { listMigrationNames } from './readMigrationDirectories.ts'
+import { listMigrationNames, MIGRATIONS_DIR } from './readMigrationDirectories.ts'
 import { withConnection } from './withConnection.ts'
 
-const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
 const UNDEFINED_TABLE = '42P01'
 
 /** The names of the migrations that this code needs and the database has not got. */

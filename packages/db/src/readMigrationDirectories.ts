@@ -1,6 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+/** Where ours are. */
+export const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
+
 /** The migrations in a folder of Prisma's form, oldest first, as its schema engine takes them. */
 export async function readMigrationDirectories(folder: string) {
   const names = await listMigrationNames(folder)

@@ -4,17 +4,19 @@ export interface ConnectionOptions {
   url: string
   /** Shown in pg_stat_activity, so that an operator can tell who holds the connection. */
   applicationName: string
+  /** Default 5,000 ms. */
+  connectTimeoutMs?: number
 }
 
 /** Works on one plain connection, for who has a statement or two and would wait longer for a client than for them. */
 export async function withConnection<Result>(
-  { url, applicationName }: ConnectionOptions,
+  { url, applicationName, connectTimeoutMs = 5_000 }: ConnectionOptions,
   work: (connection: pg.Client) => Promise<Result>,
 ): Promise<Result> {
   const connection = new pg.Client({
     connectionString: url,
     application_name: applicationName,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     // Who vanishes from the network inside a transaction must not keep its locks for hours.
     idle_in_transaction_session_timeout: 60_000,

@@ -1,11 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
+import { withConnection } from './withConnection.ts'
 
 // Any constant will do; it only has to be the same in every process that migrates.
 const MIGRATION_LOCK = 7_266_437_001
 
 /** By which Prisma's engine keeps others out, `prisma migrate deploy` too. It has no end, but that of its session. */
 export const ENGINE_LOCK = 72_707_369
+
+export const MIGRATION_CONNECTION = {
+  applicationName: 'roundsman migrate',
+  connectTimeoutMs: 10_000,
+} as const
 
 const ASK_EVERY_MS = 100
 
@@ -20,20 +26,10 @@ export async function withMigrationLock<Result>(
   url: string,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'roundsman migrate',
-    connectionTimeoutMillis: 10_000,
-  })
-  // A connection that breaks fails the query in flight; without a listener it would end the process too.
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    while (!(await takeLocks(client))) await delay(ASK_EVERY_MS)
+  return await withConnection({ url, ...MIGRATION_CONNECTION }, async (connection) => {
+    while (!(await takeLocks(connection))) await delay(ASK_EVERY_MS)
     return await work()
-  } finally {
-    await client.end()
-  }
+  })
 }
 
 /** In a transaction that stays open if they are ours; those who wait leave their connections to others. */
