@@ -5,9 +5,11 @@ import { defineJob, type Job } from '../../src/contract/index.ts'
 import { claimWork } from '../../src/queue/claimWork.ts'
 import type { Connection, Database } from '../../src/queue/database.ts'
 import { createClaimer } from '../../src/worker/claimer.ts'
-import { createLane, type Claim, type Lane } from '../../src/worker/lane.ts'
+import { combineObservers } from '../../src/worker/combineObservers.ts'
+import type { Claim, Lane } from '../../src/worker/lane.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestLanes, textOf } from '../startTestLanes.ts'
 
 const echo = defineJob({ name: 'echo', description: '' })
 const other = defineJob({ name: 'other', description: '' })
@@ -42,25 +44,52 @@ afterEach(async () => {
   lanes = []
 })
 
-/** Lanes of one worker, which nothing wakes. */
 function startLanes(of: readonly Job[], database: Database): void {
-  const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
-  lanes = of.map((job) =>
-    createLane({
-      job,
-      concurrency: 2,
-      claimer,
-      log: runtime.log,
-      execute: async (claim) => void executed.push(claim),
-    }),
-  )
-  for (const lane of lanes) lane.start()
+  lanes = startTestLanes(runtime, of, database, (claim) => executed.push(claim))
 }
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
-const textOf = (statement: Parameters<Database['query']>[0]) =>
-  typeof statement === 'string' ? statement : statement.text
 const names = () => executed.map(({ run }) => run.name)
+
+describe('claims that are asked for at the same moment', () => {
+  it('are answered though what one of them asks for cannot be recorded', async () => {
+    await runtime.rows(`insert into pgboss.job (name, data) values ('echo', '{"payload": {}}')`)
+    const ids = [(await send(other)).queueJobId, (await send(first)).queueJobId]
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    const answers = await Promise.allSettled(
+      [echo, other, first].map((job) => claimer.claim(job, 1)),
+    )
+
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+    const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
+    expect(taken.map(({ queueJobId }) => queueJobId)).toEqual(ids)
+  })
+})
+
+describe('a claim of work that was given out again', () => {
+  it('tells observers of the run that it ended', async () => {
+    const seen: unknown[] = []
+    const observers = combineObservers([{ runExpired: (run) => seen.push(run) }], runtime.log)
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+      observers,
+    })
+    await send(echo)
+    const [hung] = (await claimer.claim(echo, 1)).work
+    expect(seen).toEqual([])
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    await claimer.claim(echo, 1)
+
+    const { runId: id, name, attempt, startedAt } = hung!
+    expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
+  })
+})
 
 describe('lanes that ask at the same moment', () => {
   it('take their work though that of another cannot be recorded', async () => {

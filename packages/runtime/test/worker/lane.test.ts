@@ -7,6 +7,7 @@ import { createClaimer, type Claimer } from '../../src/worker/claimer.ts'
 import { createLane, type Claim, type Lane } from '../../src/worker/lane.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestLanes, textOf } from '../startTestLanes.ts'
 
 const echo = defineJob({ name: 'echo', description: '' })
 const other = defineJob({ name: 'other', description: '' })
@@ -66,21 +67,9 @@ function startLanes(of: readonly Job[], database: Database): void {
       return result as never
     },
   }
-  const claimer = createClaimer({ database: counted, workerId: 'w1', now: () => new Date() })
-  lanes = of.map((job) =>
-    createLane({
-      job,
-      concurrency: 2,
-      claimer,
-      log: runtime.log,
-      execute: async (claim) => void executed.push(claim),
-    }),
-  )
-  for (const lane of lanes) lane.start()
+  lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim))
 }
 
-const textOf = (statement: Parameters<Database['query']>[0]) =>
-  typeof statement === 'string' ? statement : statement.text
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
 const runs = () =>
   runtime.rows<{ id: string; queueJobId: string; attempt: number; status: string }>(
