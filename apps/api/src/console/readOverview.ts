@@ -120,6 +120,7 @@ function upcoming(schedules: readonly JobSchedule[], now: Date): ConsoleOverview
   return ticks.toSorted((one, other) => one.at.localeCompare(other.at)).slice(0, NEXT_TICKS)
 }
 
+/** `between` for the reason that ticksQuery gives; below as well. */
 async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
   return await prisma.$queryRaw<RunningRow[]>`
     select run."id", run."name", run."startedAt", run."workerId", run."progress", usual."ms" as "usualMs"
@@ -130,8 +131,8 @@ async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
              )::float8 as "ms"
       from (
         select "startedAt", "endedAt" from "JobRun"
-        where "name" = run."name" and "status" = 'success'
-        order by "startedAt" desc, "id" desc limit 100
+        where "name" between run."name" and run."name" and "status" = 'success'
+        order by "name", "startedAt" desc, "id" desc limit 100
       ) past
     ) usual on true
     order by run."startedAt" limit 500`
@@ -149,8 +150,8 @@ async function readFailed(prisma: PrismaClient, names: string[], now: Date): Pro
     from unnest(${names}::text[]) as job(name)
     cross join lateral (
       select "id" from "JobRun"
-      where "name" = job.name and "status" <> 'running' and not "dryRun"
-      order by "startedAt" desc, "id" desc limit 1
+      where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
+      order by "name", "startedAt" desc, "id" desc limit 1
     ) latest
     cross join lateral (
       (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')

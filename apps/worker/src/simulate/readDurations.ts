@@ -15,6 +15,8 @@ export async function readDurations(
   prisma: Pick<PrismaClient, '$queryRaw'>,
   names: readonly string[],
 ): Promise<MeasuredDuration[]> {
+  // With `=`, PostgreSQL may go back through everybody's runs until it has met enough of this job, which may be
+  // seldom or have none. Only the index of names lists them by name and then by time.
   return await prisma.$queryRaw<MeasuredDuration[]>`
     select job.name, count(*)::int as "runs",
            (percentile_cont(0.95) within group (order by last.ms))::float8 as "p95Ms"
@@ -22,8 +24,8 @@ export async function readDurations(
     cross join lateral (
       select extract(epoch from "endedAt" - "startedAt") * 1000 as ms
       from "JobRun"
-      where "name" = job.name and "status" = 'success' and not "dryRun"
-      order by "startedAt" desc, "id" desc limit ${MAX_RUNS}
+      where "name" between job.name and job.name and "status" = 'success' and not "dryRun"
+      order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
     ) last
     group by job.name`
 }

@@ -162,9 +162,9 @@ const EXPIRED = JSON.stringify({
  * What pg-boss's fetch does, but found by the index in any case. Its own joins the table with what it has found,
  * for which PostgreSQL reads the whole table as soon as that is worth more than a few per cent of it, at every batch.
  *
- * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that still counts as running (the queue
- * has given the work out again because it exceeded every limit) is ended first, and must commit nothing more; it
- * may hold the key that the new one needs.
+ * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that
+ * still counts as running (the queue has given the work out again because it exceeded every limit) is ended first, and
+ * must commit nothing more; it may hold the key that the new one needs.
  */
 function claimSql(isTaken: string, { isOneJob }: { isOneJob: boolean }): string {
   return `
