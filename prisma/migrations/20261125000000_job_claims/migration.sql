@@ -37,6 +37,7 @@ DROP INDEX IF EXISTS "JobRun_startedAt_id_failed_idx";
 CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_error_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
 DROP INDEX IF EXISTS "JobRun_name_startedAt_id_failed_idx";
 CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "JobRun_trigger_startedAt_id_error_idx" ON "JobRun"("trigger", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
 
 -- With the trigger as its last key: what of a name a trigger never started is known without the table.
 CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_trigger_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC, "trigger");
