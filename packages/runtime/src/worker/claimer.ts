@@ -18,7 +18,7 @@ import { chargeAllowance, readAllowance } from './throttle.ts'
 /** Takes work for the lanes of a worker. */
 export interface Claimer {
   /** What several lanes ask for at the same moment is taken with one statement. */
-  claim(job: Job, limit: number): Promise<ClaimAnswer>
+  claim(job: Job, limit: number, options?: Pick<ClaimRequest, 'hasBacklog'>): Promise<ClaimAnswer>
   /** Claims that are under way find an end soon, also where the database does not answer. */
   stop(): void
 }
@@ -173,11 +173,12 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
   }
 
   return {
-    async claim(job, limit) {
+    async claim(job, limit, { hasBacklog = false } = {}) {
       const request = {
         claimId: uuid(),
         name: job.name,
         limit,
+        hasBacklog,
         exclusiveKey: exclusiveKey(job, false),
       }
       if (job.rateLimit !== null) return await claimLimited(request, job.rateLimit)

@@ -78,7 +78,7 @@ export function createLane(options: LaneOptions): Lane {
 
   async function take(room: number): Promise<void> {
     try {
-      const { work, mayBeMore, freeInMs } = await claimer.claim(job, room)
+      const { work, mayBeMore, freeInMs } = await claimer.claim(job, room, { hasBacklog })
       failures = 0
       if (work.length > 0) {
         options.observers?.workClaimed(job.name, work.length)

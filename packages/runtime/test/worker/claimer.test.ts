@@ -3,7 +3,7 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/contract/index.ts'
 import { claimWork } from '../../src/queue/claimWork.ts'
-import type { Connection, Database } from '../../src/queue/database.ts'
+import { openDatabase, type Connection, type Database } from '../../src/queue/database.ts'
 import { createClaimer } from '../../src/worker/claimer.ts'
 import { combineObservers } from '../../src/worker/combineObservers.ts'
 import type { Claim, Lane } from '../../src/worker/lane.ts'
@@ -88,6 +88,34 @@ describe('a claim of work that was given out again', () => {
 
     const { runId: id, name, attempt, startedAt } = hung!
     expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
+  })
+})
+
+describe('plans of a claim', () => {
+  let database: Database
+
+  beforeAll(() => {
+    const { url, log } = runtime
+    const canPrepare = () => true
+    database = openDatabase({ url, applicationName: 'test', poolSize: 1, canPrepare, log })
+  })
+
+  afterAll(() => database.close())
+
+  it.each([
+    { hasBacklog: false, are: 'kept while it finds less than it asks for', generic: 7, custom: 5 },
+    { hasBacklog: true, are: 'made anew while there is more to take', generic: 0, custom: 12 },
+  ])('are $are', async ({ hasBacklog, generic, custom }) => {
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    for (let n = 0; n < 12; n++) {
+      await send(echo)
+      expect((await claimer.claim(echo, 10, { hasBacklog })).work).toHaveLength(1)
+    }
+    const { rows } = await database.query(
+      `select generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements where name = $1`,
+      [hasBacklog ? 'roundsman_claim_backlog' : 'roundsman_claim_few'],
+    )
+    expect(rows).toEqual([{ generic, custom }])
   })
 })
 

@@ -297,6 +297,35 @@ describe('a lane that nobody wakes', () => {
   })
 })
 
+describe('a lane', () => {
+  it('says that there is a backlog after a claim that was answered in full, and not else', async () => {
+    for (let n = 0; n < 5; n++) await send(echo)
+    const claimer = realClaimer()
+    const asked: (boolean | undefined)[] = []
+    const lane = createLane({
+      job: echo,
+      concurrency: 2,
+      claimer: {
+        claim: (job, limit, options) => {
+          asked.push(options?.hasBacklog)
+          return claimer.claim(job, limit, options)
+        },
+      },
+      log: runtime.log,
+      execute: async (claim) => executed.push(claim),
+    })
+    lane.start()
+    await waitFor(() => executed.length === 5)
+    await waitFor(() => {
+      lane.wake()
+      return asked.at(-1) === false
+    })
+    await lane.stop()
+
+    expect(asked.slice(0, 2)).toEqual([false, true])
+  })
+})
+
 describe('a lane that is full', () => {
   it('asks for what neither runs nor is asked for already', async () => {
     await runtime.prisma.$transaction((tx) =>
