@@ -42,12 +42,16 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.poolSize ?? 10,
+    // What comes after a pause need not wait for a connection.
+    min: 1,
     ...CONNECTION_SETTINGS,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
     // Where the server is out of reach, its own limit never comes back.
     query_timeout: statementTimeoutMs + 5_000,
     keepAlive: true,
+    // Firewalls forget connections that say nothing for minutes.
+    keepAliveInitialDelayMillis: 10_000,
   })
   // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
   // hears ends the process. The query that meets the broken connection fails by itself.

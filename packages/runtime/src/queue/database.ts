@@ -66,6 +66,8 @@ export function openDatabase({
     connectionString: url,
     application_name: applicationName,
     max: poolSize,
+    // What comes after a pause finds a connection that knows its statements.
+    min: 1,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     ...(statementTimeoutMs !== null && {
@@ -76,6 +78,8 @@ export function openDatabase({
     // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
+    // Firewalls forget connections that say nothing for minutes.
+    keepAliveInitialDelayMillis: 10_000,
   })
   // Idle connections are cut by restarts and by managed databases; the pool opens others.
   // Its message alone: the error carries the client, and with it the key that cancels its statements.
