@@ -5,7 +5,7 @@ import { latencyOf, type Latency } from '../statistics.ts'
 import { ENGINE_PROCESS, type EngineChoice } from '../throughput/runEngine.ts'
 import { startRedis } from '../throughput/startRedis.ts'
 
-export type LatencySide = EngineChoice['engine']
+export type LatencySide = EngineChoice['engine'] | 'roundsmanInTransaction'
 
 export interface LatencyFigures {
   jobs: number
@@ -25,16 +25,24 @@ const WARM_UP = 20
 
 const ENQUEUE_PROCESS = join(import.meta.dirname, 'enqueueProcess.ts')
 
-const CHOICES: readonly EngineChoice[] = [
-  { engine: 'roundsman', settings: { concurrency: 10 } },
+const CHOICES: Record<LatencySide, EngineChoice> = {
+  roundsman: { engine: 'roundsman', settings: { concurrency: 10 } },
+  roundsmanInTransaction: {
+    engine: 'roundsman',
+    settings: { concurrency: 10, inTransaction: true },
+  },
   // A batch of one sleeps after each job, notification or not.
-  {
+  pgBoss: {
     engine: 'pgBoss',
     settings: { batchSize: 2, localConcurrency: 1, perJobResults: false, notify: true },
   },
-  { engine: 'graphileWorker', settings: { concurrentJobs: 10, localQueue: 0, audit: false } },
-  { engine: 'bullMq', settings: { concurrency: 10, removeOnComplete: true } },
-]
+  graphileWorker: {
+    engine: 'graphileWorker',
+    settings: { concurrentJobs: 10, localQueue: 0, audit: false },
+  },
+  bullMq: { engine: 'bullMq', settings: { concurrency: 10, removeOnComplete: true } },
+}
+const SIDES = Object.keys(CHOICES) as LatencySide[]
 
 export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   const jobs = bench.sized({ small: 20, full: 200 })
@@ -44,18 +52,23 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   const closeRedis = bench.onClose(async () => await redis?.close())
   const figures: LatencyFigures = {
     jobs,
-    latencies: { roundsman: [], pgBoss: [], graphileWorker: [], bullMq: [] },
+    latencies: {
+      roundsman: [],
+      roundsmanInTransaction: [],
+      pgBoss: [],
+      graphileWorker: [],
+      bullMq: [],
+    },
     redis: redis?.version ?? null,
     enqueued,
     perSecond: { roundsman: [], pgBoss: [] },
   }
-  const choices = CHOICES.filter(({ engine }) => engine !== 'bullMq' || redis !== null)
-  await bench.interleave(choices, async (choice, round) => {
-    bench.progress(`round ${round + 1}, ${choice.engine}`)
-    const url =
-      choice.engine === 'bullMq' ? (redis?.url ?? '') : await server.createDatabase('latency')
+  const sides = SIDES.filter((side) => side !== 'bullMq' || redis !== null)
+  await bench.interleave(sides, async (side, round) => {
+    bench.progress(`round ${round + 1}, ${side}`)
+    const url = side === 'bullMq' ? (redis?.url ?? '') : await server.createDatabase('latency')
     const seed = bench.seed * 1_000 + round
-    figures.latencies[choice.engine].push(await measureOne(choice, url, jobs, seed))
+    figures.latencies[side].push(await measureOne(CHOICES[side], url, jobs, seed))
   })
   await bench.interleave(ENQUEUE_SIDES, async (side, round) => {
     bench.progress(`round ${round + 1}, enqueueing by ${side}`)

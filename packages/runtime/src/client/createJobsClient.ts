@@ -1,10 +1,11 @@
-import { fromPrisma, type PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from '../contract/index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
+import { inTransaction } from '../queue/inTransaction.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions } from './recordActions.ts'
@@ -18,7 +19,8 @@ export interface JobsClientOptions {
 }
 
 /**
- * All of it happens in the caller's transaction: if and only if that commits.
+ * All of it happens in the caller's transaction: if and only if that commits. Where nothing else belongs to it, the
+ * Prisma client itself does: `enqueue(prisma, …)` is one statement then.
  *
  * What puts work into the queue throws JobError `payload_invalid`, with zod's issues in its details, before
  * anything is written, and QueueMissingError where no worker has ever known the job.
@@ -74,7 +76,7 @@ export function createJobsClient({
     job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    return (await enqueueOne(boss, fromPrisma(tx), job, { envelope }, traceEnqueue)).queueJobId
+    return (await enqueueOne(boss, tx, job, { envelope }, traceEnqueue)).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
@@ -86,7 +88,7 @@ export function createJobsClient({
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(boss, fromPrisma(tx), job, work, traceEnqueue)
+    return await enqueueWork(boss, tx, job, work, traceEnqueue)
   }
 
   return {
@@ -99,21 +101,23 @@ export function createJobsClient({
     },
     enqueue: createEnqueue(boss, traceEnqueue),
     enqueueMany,
-    async requestRun(tx, job, { actor, reason, dryRun = false, payload = {} }) {
-      const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
-      const queueJobId = await send(tx, job, envelope)
-      const target = { name: job.name, queueJobId }
-      await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
-      return queueJobId
-    },
-    async approveRun(tx, runId, { actor, reason }) {
-      const approval: Approval = await takeApproval(tx, runId, actor)
-      if (approval.kind !== 'taken') return approval
-      const { name, payload, rows } = approval
-      const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
-      const queueJobId = await send(tx, { name, payload: z.unknown() }, envelope)
-      await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
-      return { kind: 'approved', queueJobId, rows }
-    },
+    requestRun: (client, job, { actor, reason, dryRun = false, payload = {} }) =>
+      inTransaction(client, async (tx) => {
+        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
+        const queueJobId = await send(tx, job, envelope)
+        const target = { name: job.name, queueJobId }
+        await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+        return queueJobId
+      }),
+    approveRun: (client, runId, { actor, reason }) =>
+      inTransaction<ApproveOutcome>(client, async (tx) => {
+        const approval: Approval = await takeApproval(tx, runId, actor)
+        if (approval.kind !== 'taken') return approval
+        const { name, payload, rows } = approval
+        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
+        const queueJobId = await send(tx, { name, payload: z.unknown() }, envelope)
+        await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
+        return { kind: 'approved', queueJobId, rows }
+      }),
   }
 }

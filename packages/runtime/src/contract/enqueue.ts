@@ -28,7 +28,8 @@ export interface WorkItem<J extends Job = Job> {
 }
 
 /**
- * Enqueues a piece of work in the given transaction: it exists if and only if that commits.
+ * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a Prisma client
+ * instead, by itself.
  * @throws JobError `payload_invalid`, before anything is written
  */
 export type Enqueue<Tx> = <J extends Job>(

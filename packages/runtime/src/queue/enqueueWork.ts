@@ -11,6 +11,7 @@ import {
   type TraceEnqueue,
 } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
+import { inTransaction } from './inTransaction.ts'
 
 export interface NewWork {
   envelope: Envelope
@@ -32,22 +33,25 @@ export class QueueMissingError extends Error {
 }
 
 /**
- * Puts work of one job into the queue, on the connection of whoever asks: any number of pieces with one
- * statement, and two more when some have unique keys.
+ * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
+ * statement, and two more when some have unique keys. Given a client, only the latter need a transaction.
  * @throws JobError `payload_invalid`, before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
 export async function enqueueWork(
   boss: PgBoss,
-  db: Db,
+  tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
-  if (traceEnqueue === undefined) return await putWork(boss, db, job, work)
-  return await traceEnqueue({ name: job.name, count: work.length }, (trace) =>
-    putWork(boss, db, job, work, trace),
-  )
+  const hasKeys = work.some(({ options }) => options?.uniqueKey !== undefined)
+  const put = (trace?: TraceContext) =>
+    hasKeys
+      ? inTransaction(tx, (inner) => putWork(boss, fromPrisma(inner), job, work, trace))
+      : putWork(boss, fromPrisma(tx), job, work, trace)
+  if (traceEnqueue === undefined) return await put()
+  return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
 
 async function putWork(
@@ -96,24 +100,24 @@ async function putWork(
 /** The same for a single piece. */
 export async function enqueueOne(
   boss: PgBoss,
-  db: Db,
+  tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: NewWork,
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(boss, db, job, [work], traceEnqueue)
+  const [result] = await enqueueWork(boss, tx, job, [work], traceEnqueue)
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
 
-/** For programs, which enqueue in a transaction of Prisma's: a request's, or a run's own. */
+/** For programs, which enqueue by Prisma, most often in a transaction: a request's, or a run's own. */
 export function createEnqueue(
   boss: PgBoss,
   traceEnqueue?: TraceEnqueue,
 ): Enqueue<PrismaTransactionLike> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
-    return await enqueueOne(boss, fromPrisma(tx), job, { envelope, options }, traceEnqueue)
+    return await enqueueOne(boss, tx, job, { envelope, options }, traceEnqueue)
   }
 }
 

@@ -45,6 +45,39 @@ const numbers = async () =>
 
 const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
 
+describe('enqueue by a client', () => {
+  it('is one statement, without a transaction around it', async () => {
+    const asked: string[] = []
+    const { prisma } = runtime
+    await client.enqueue(
+      {
+        $connect: () => prisma.$connect(),
+        $queryRawUnsafe: (text: string, ...values: unknown[]) => {
+          asked.push(text)
+          return prisma.$queryRawUnsafe(text, ...values)
+        },
+      } as typeof prisma,
+      letter,
+      { n: 1 },
+    )
+
+    expect(asked).toHaveLength(1)
+    expect(await numbers()).toEqual([1])
+  })
+
+  it('holds a unique key as a transaction does, under 20 at once', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        client.enqueue(runtime.prisma, letter, { n }, { uniqueKey: 'one' }),
+      ),
+    )
+
+    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
+    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(await numbers()).toHaveLength(1)
+  })
+})
+
 describe('enqueue', () => {
   it('keeps what nobody takes for a year, while the queue looks after its tables', async () => {
     await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))

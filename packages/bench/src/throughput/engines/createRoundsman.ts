@@ -9,12 +9,17 @@ import type { CreateEngine } from '../engine.ts'
 
 export interface RoundsmanSettings {
   concurrency: number
+  /** Whether single jobs are enqueued in a transaction of Prisma's. Default: each by itself. */
+  inTransaction?: boolean
 }
 
 const CHUNK = 5_000
 
 /** The worker engine as the worker process has it: every run recorded before its handler starts. */
-export const createRoundsman: CreateEngine<RoundsmanSettings> = async (url, { concurrency }) => {
+export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
+  url,
+  { concurrency, inTransaction = false },
+) => {
   const job = defineJob({
     name: 'noop',
     description: 'Does nothing.',
@@ -54,7 +59,8 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (url, { co
       await client.start()
       return {
         async send(n) {
-          await prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
+          if (inTransaction) await prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
+          else await client.enqueue(prisma, job, { n })
         },
         close: () => client.stop(),
       }
