@@ -28,7 +28,8 @@ export async function writeLockfile(root: string, roundsman: string): Promise<vo
   await writeFile(
     join(root, 'pnpm-lock.yaml'),
     [
-      ours.slice(0, ours.indexOf('\nimporters:\n')),
+      // Without our overrides, which the foreign workspace has not.
+      ours.slice(0, ours.search(/\n(?:overrides|importers):\n/)),
       '\nimporters:\n',
       ...packages.map((one) => importer(one, { packages, tarball, ours })),
       entries,
