@@ -52,6 +52,8 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
     (request, reply) => {
       reply.hijack()
       const { raw } = reply
+      // Gone while it was seen who asks: there will be no other close, and nobody else would end what begins here.
+      if (raw.destroyed) return
       raw.writeHead(200, {
         ...(reply.getHeaders() as Record<string, string>),
         'content-type': 'text/event-stream; charset=utf-8',

@@ -1,3 +1,4 @@
+import type { ReadRows } from '@roundsman/db'
 import { defineJob } from '@roundsman/runtime/contract'
 import { createWorker, migrateQueue, type Worker } from '@roundsman/runtime/worker'
 import { waitFor } from '@roundsman/testing'
@@ -239,6 +240,56 @@ describe('following what changes', () => {
         api.clock.set(start)
       }
     })
+  })
+
+  it('begins nothing for a client that has gone while it was seen who asks', async () => {
+    const { prisma, jobsClient, clock } = api
+    const asked = Promise.withResolvers<void>()
+    const gone = Promise.withResolvers<void>()
+    const handled = Promise.withResolvers<void>()
+    const readRows: ReadRows = async (statement) => {
+      asked.resolve()
+      await gone.promise
+      return prisma.readRows<never>(statement)
+    }
+    let subscribers = 0
+    const subscribe: Changes['subscribe'] = () => {
+      subscribers += 1
+      return () => (subscribers -= 1)
+    }
+    const own = buildApp({
+      prisma: new Proxy(prisma, {
+        get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
+      }),
+      jobsClient,
+      jobs: [],
+      jwtSecret: JWT_SECRET,
+      changes: { ...changes, subscribe },
+      now: clock.now,
+    })
+    own.addHook('onRequestAbort', (_request, done) => {
+      gone.resolve()
+      done()
+    })
+    own.addHook('preHandler', (_request, _reply, done) => {
+      done()
+      handled.resolve()
+    })
+    const address = await own.listen({ port: 0, host: '127.0.0.1' })
+    try {
+      const abort = new AbortController()
+      const asking = fetch(`${address}/api/jobs/events`, {
+        headers: bearer('admin'),
+        signal: abort.signal,
+      })
+      await asked.promise
+      abort.abort()
+      await expect(asking).rejects.toThrow('aborted')
+      await handled.promise
+      expect(subscribers).toBe(0)
+    } finally {
+      await own.close()
+    }
   })
 
   it('does not keep the server from closing', async () => {
