@@ -21,8 +21,9 @@ const email = {
   ],
 }
 
-function spawnInbox(env: Record<string, string | undefined> = {}) {
+function spawnInbox(env: Record<string, string | undefined> = {}, hasInput = false) {
   return spawnProcess(INBOX, {
+    hasInput,
     env: {
       INBOX_PORT: '0',
       INBOX_SMTP_PORT: '0',
@@ -98,6 +99,21 @@ test('no other site can read it', async () => {
   })
 
   expect(status).toBe(404)
+})
+
+test('held back by its supervisor, begins when it is told to, and not when that is gone', async () => {
+  const hold = () => spawnInbox({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }, true)
+
+  const told = hold()
+  told.stdin.write('begin\n')
+  await told.waitForLine('"msg":"inbox listening"')
+  told.stdin.end()
+  expect(await told.exited).toEqual({ code: 0, signal: null })
+
+  const left = hold()
+  left.stdin.end()
+  expect(await left.exited).toEqual({ code: 0, signal: null })
+  expect([left.stdout, left.stderr]).toEqual([[], []])
 })
 
 test('says which port is taken', async () => {

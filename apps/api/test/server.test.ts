@@ -2,13 +2,11 @@ import { acquireEmbeddedPostgres, createDatabaseClient, hashPassword, migrate } 
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import { createTestDatabase, spawnProcess, waitFor, type TestDatabase } from '@roundsman/testing'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 
@@ -116,37 +114,39 @@ describe('stops', () => {
 
   it('when its supervisor is gone, and only if it has one', async () => {
     const { port } = await start()
-    const supervised = spawn(process.execPath, ['--conditions=@roundsman/source', SERVER], {
-      env: { ...process.env, ...environment({ ROUNDSMAN_SUPERVISED: '1' }) },
-      stdio: ['pipe', 'pipe', 'inherit'],
+    const supervised = spawnProcess(SERVER, {
+      env: environment({ ROUNDSMAN_SUPERVISED: '1' }),
+      hasInput: true,
     })
-    onTestFinished(() => void supervised.kill('SIGKILL'))
-    const exit = once(supervised, 'exit')
-    for await (const line of createInterface({ input: supervised.stdout })) {
-      if (line.includes('API listening at')) supervised.stdin.end()
-    }
-    expect(await exit).toEqual([0, null])
+    await supervised.waitForLine('API listening at')
+    supervised.stdin.end()
+    expect(await supervised.exited).toEqual({ code: 0, signal: null })
     // The other one was started with its standard input at its end.
     expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(200)
   })
 })
 
-it('begins when the supervisor that holds it back says so', async () => {
-  const held = spawn(process.execPath, ['--conditions=@roundsman/source', SERVER], {
-    env: { ...process.env, ...environment({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }) },
-    stdio: ['pipe', 'pipe', 'inherit'],
+describe('held back by its supervisor', () => {
+  const hold = () =>
+    spawnProcess(SERVER, {
+      env: environment({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }),
+      hasInput: true,
+    })
+
+  it('begins when it is told to, also before it has looked', async () => {
+    const held = hold()
+    held.stdin.write('begin\n')
+    await held.waitForLine('API listening at')
+    held.stdin.end()
+    expect(await held.exited).toEqual({ code: 0, signal: null })
   })
-  onTestFinished(() => void held.kill('SIGKILL'))
-  const exit = once(held, 'exit')
-  const lines: string[] = []
-  createInterface({ input: held.stdout }).on('line', (line) => lines.push(line))
-  // It was started later, and is there already.
-  await start()
-  expect(lines).toEqual([])
-  held.stdin.write('begin\n')
-  await waitFor(() => lines.some((line) => line.includes('API listening at')))
-  held.stdin.end()
-  expect(await exit).toEqual([0, null])
+
+  it('has not begun when its supervisor is gone', async () => {
+    const held = hold()
+    held.stdin.end()
+    expect(await held.exited).toEqual({ code: 0, signal: null })
+    expect([held.stdout, held.stderr]).toEqual([[], []])
+  })
 })
 
 it('serves metrics of itself, of the queue and of whether jobs are done', async () => {

@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { createInterface } from 'node:readline'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -302,50 +300,42 @@ describe('told to stop', () => {
   it('exits with 0 when its supervisor is gone, and only if it has one', async () => {
     const alone = await startWorkerProcess(database)
     await alone.waitForMessage('Jobs scheduler enabled')
-    const supervised = spawn(process.execPath, ['--conditions=@roundsman/source', MAIN], {
-      env: {
-        ...process.env,
-        ...workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1' }),
-      },
-      stdio: ['pipe', 'pipe', 'inherit'],
+    const supervised = spawnProcess(MAIN, {
+      env: workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1' }),
+      hasInput: true,
     })
-    onTestFinished(() => void supervised.kill('SIGKILL'))
-    const exit = once(supervised, 'exit')
+    await supervised.waitForLine('Jobs scheduler enabled')
+    supervised.stdin.end()
 
-    const messages: string[] = []
-    for await (const line of createInterface({ input: supervised.stdout })) {
-      const { msg } = JSON.parse(line) as { msg: string }
-      messages.push(msg)
-      if (msg === 'Jobs scheduler enabled') supervised.stdin.end()
-    }
-
-    expect(await exit).toEqual([0, null])
+    expect(await supervised.exited).toEqual({ code: 0, signal: null })
+    const messages = supervised.stdout.map((line) => (JSON.parse(line) as { msg: string }).msg)
     expect(messages.slice(-2)).toEqual(['worker draining', 'worker stopped'])
     // The other one was started with its standard input at its end.
     expect(await alone.status('/health/live')).toBe(200)
   })
 })
 
-it('begins when the supervisor that holds it back says so', async () => {
-  const held = spawn(process.execPath, ['--conditions=@roundsman/source', MAIN], {
-    env: {
-      ...process.env,
-      ...workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }),
-    },
-    stdio: ['pipe', 'pipe', 'inherit'],
+describe('held back by its supervisor', () => {
+  const hold = () =>
+    spawnProcess(MAIN, {
+      env: workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }),
+      hasInput: true,
+    })
+
+  it('begins when it is told to, also before it has looked', async () => {
+    const held = hold()
+    held.stdin.write('begin\n')
+    await held.waitForLine('Jobs scheduler enabled')
+    held.stdin.end()
+    expect(await held.exited).toEqual({ code: 0, signal: null })
   })
-  onTestFinished(() => void held.kill('SIGKILL'))
-  const exit = once(held, 'exit')
-  const lines: string[] = []
-  createInterface({ input: held.stdout }).on('line', (line) => lines.push(line))
-  // It was started later, and is there already.
-  const other = await startWorkerProcess(database)
-  await other.waitForMessage('Jobs scheduler enabled')
-  expect(lines).toEqual([])
-  held.stdin.write('begin\n')
-  await waitFor(() => lines.some((line) => line.includes('Jobs scheduler enabled')))
-  held.stdin.end()
-  expect(await exit).toEqual([0, null])
+
+  it('has not begun when its supervisor is gone', async () => {
+    const held = hold()
+    held.stdin.end()
+    expect(await held.exited).toEqual({ code: 0, signal: null })
+    expect([held.stdout, held.stderr]).toEqual([[], []])
+  })
 })
 
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {

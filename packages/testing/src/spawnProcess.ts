@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
 import { afterAll } from 'vitest'
 
 export interface SpawnProcessOptions {
@@ -7,6 +8,8 @@ export interface SpawnProcessOptions {
   /** Added to the environment of the tests; undefined takes a variable away. */
   env?: Record<string, string | undefined>
   cwd?: string
+  /** Holds its standard input open, as a supervisor does. Default: it is at its end. */
+  hasInput?: boolean
   /** For tests that run as root and need somebody else. */
   uid?: number
   gid?: number
@@ -19,6 +22,7 @@ export interface ProcessExit {
 
 export interface SpawnedProcess {
   pid: number
+  stdin: Writable
   /** All lines so far. */
   stdout: string[]
   stderr: string[]
@@ -43,14 +47,17 @@ afterAll(async () => {
  * still runs at the end of the test file is killed.
  */
 export function spawnProcess(file: string, options: SpawnProcessOptions = {}): SpawnedProcess {
-  const { args = [], cwd, uid, gid } = options
+  const { args = [], cwd, uid, gid, hasInput = false } = options
   const child = spawn(process.execPath, ['--conditions=@roundsman/source', file, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid }),
     env: makeEnvironment(options.env),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // It may end before it has read what is written to it.
+  child.stdin.on('error', () => undefined)
+  if (!hasInput) child.stdin.end()
   const stdout: string[] = []
   const stderr: string[] = []
   const listeners = new Set<(line?: string) => void>()
@@ -70,6 +77,7 @@ export function spawnProcess(file: string, options: SpawnProcessOptions = {}): S
 
   const spawned: SpawnedProcess = {
     pid: child.pid ?? 0,
+    stdin: child.stdin,
     stdout,
     stderr,
     exited,
