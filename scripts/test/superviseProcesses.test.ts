@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { superviseProcesses, type Supervisor } from '../start/superviseProcesses.ts'
 import { stillRunning } from './processes.ts'
 
@@ -35,26 +35,33 @@ test('asks each process to end once, and waits for it', async () => {
 test('when one ends, the others are stopped, and it is known which and how', async () => {
   const { supervisor, pids } = await supervise({
     api: `wait()`,
-    worker: `setTimeout(() => process.exit(7), 100)`,
+    worker: `process.stdin.once('data', () => process.exit(7))`,
   })
+  supervisor.release()
   expect(await supervisor.firstEnd).toEqual({ name: 'worker', exitCode: 7 })
   await supervisor.ended
   expect(await stillRunning(pids)).toEqual([])
 })
 
 test('kills what does not end in time, with what it started', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
   const { supervisor, pids, output } = await supervise(
     {
       api: `process.on('SIGTERM', () => say('no')); require('node:child_process').spawn(process.execPath, ['-e', 'console.log("child " + process.pid); setInterval(() => {}, 1000)'], { stdio: 'inherit' }); wait()`,
       worker: `wait()`,
     },
-    { drainTimeoutMs: -4_500 },
+    { drainTimeoutMs: 1_000 },
   )
   supervisor.print()
   const child = await waitFor(() => Number(/child (\d+)/.exec(output())?.[1]))
-  await supervisor.stop()
+  const stopping = supervisor.stop()
+  await waitFor(() => output().includes('[api] no'))
+  vi.advanceTimersByTime(5_999)
+  expect(await stillRunning([...pids, child])).toContain(child)
+  vi.advanceTimersByTime(1)
+  await stopping
   await waitFor(async () => (await stillRunning([...pids, child])).length === 0)
-  expect(output()).toContain('[api] no')
 })
 
 test('the standard input of the processes stays open as long as this process lives', async () => {
