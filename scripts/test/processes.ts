@@ -6,6 +6,7 @@ interface Row {
   pid: number
   parentPid: number
   state: string
+  command: string
 }
 
 /** The processes that this one started, and those that they started. */
@@ -24,6 +25,14 @@ export async function stillRunning(pids: number[]): Promise<number[]> {
   return pids.filter((pid) => rows.some((row) => row.pid === pid && !row.state.startsWith('Z')))
 }
 
+/** Which of them was started with this program. */
+export async function findProgram(pids: number[], program: string): Promise<number> {
+  const rows = await listProcesses()
+  const found = rows.find(({ pid, command }) => pids.includes(pid) && command.includes(program))
+  if (!found) throw new Error(`None of them runs ${program}`)
+  return found.pid
+}
+
 /** The embedded server's pid, or nothing when there is no lock file. */
 export async function postgresPid(dataDir: string): Promise<number | undefined> {
   const file = `${dataDir}/postgres/data/postmaster.pid`
@@ -32,12 +41,12 @@ export async function postgresPid(dataDir: string): Promise<number | undefined> 
 }
 
 async function listProcesses(): Promise<Row[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat='])
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='])
   return stdout
     .trim()
     .split('\n')
     .map((line) => {
-      const [pid, parentPid, state = ''] = line.trim().split(/\s+/)
-      return { pid: Number(pid), parentPid: Number(parentPid), state }
+      const [pid, parentPid, state = '', ...words] = line.trim().split(/\s+/)
+      return { pid: Number(pid), parentPid: Number(parentPid), state, command: words.join(' ') }
     })
 }

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { access, writeFile } from 'node:fs/promises'
+import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { createTestDatabase, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { listDescendants, postgresPid, stillRunning } from './processes.ts'
+import { findProgram, listDescendants, postgresPid, stillRunning } from './processes.ts'
 import {
   makePlace,
   processesOf,
@@ -130,6 +130,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
 
   test('a process that dies while it starts is named, with its last lines', async () => {
     const saboteur = `${place.dataDir}/saboteur.cjs`
+    await mkdir(place.dataDir, { recursive: true })
     await writeFile(
       saboteur,
       `if (process.argv[1].includes('worker')) { console.log('no wish to work'); process.exit(5) }`,
@@ -145,14 +146,59 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
-  test('when the worker dies, the API is stopped and start says so', async () => {
+  test.each([
+    ['worker', 'apps/worker/dist/main.js'],
+    ['api', 'apps/api/dist/server.js'],
+  ])('when the %s dies, the others are stopped and start says so', async (name, program) => {
     const start = spawnStart(place)
     await untilReady(start)
     const pids = await processesOf(start, place)
-    process.kill(workerPid(start), 'SIGKILL')
+    process.kill(await findProgram(pids, program), 'SIGKILL')
     expect(await start.exited).toEqual({ code: 1, signal: null })
-    expect(start.stderr.join('\n')).toContain('The worker ended (SIGKILL): stopping everything.')
+    expect(start.stderr.join('\n')).toContain(`The ${name} ended (SIGKILL): stopping everything.`)
     expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  })
+
+  test('when PostgreSQL dies, it is started again and all goes on', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const { token } = await createPreview(await logIn('owner@example.com'))
+    const killed = await postgresPid(place.dataDir)
+    process.kill(killed!, 'SIGKILL')
+    const isReady = async (port: number) =>
+      (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
+    await waitFor(
+      async () =>
+        (await postgresPid(place.dataDir)) !== killed &&
+        (await isReady(place.port)) &&
+        (await isReady(place.workerPort)),
+      { timeoutMs: 60_000, message: 'PostgreSQL, API and worker' },
+    )
+    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    const pids = await processesOf(start, place)
+    expect(await start.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
+  })
+
+  test('after all died at once, a start finds what was stored', async () => {
+    const start = spawnStart(place)
+    await untilReady(start)
+    const { token } = await createPreview(await logIn('owner@example.com'))
+    const pids = await processesOf(start, place)
+    const killed = await postgresPid(place.dataDir)
+    for (const pid of [...pids, start.pid]) process.kill(pid, 'SIGKILL')
+    await start.exited
+    await waitFor(async () => (await stillRunning(pids)).length === 0)
+    // As a machine that lost power leaves it.
+    expect(await postgresPid(place.dataDir)).toBe(killed)
+
+    const again = spawnStart(place)
+    await untilReady(again)
+    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
+    expect(await again.kill()).toEqual({ code: 0, signal: null })
     expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
@@ -301,10 +347,4 @@ async function post(
     body: JSON.stringify(body),
   })
   return (await response.json()) as Record<string, unknown>
-}
-
-/** The worker's id names its process: host, pid, something random. */
-function workerPid(start: SpawnedProcess): number {
-  const line = start.stdout.find((text) => text.includes('"workerId"')) ?? ''
-  return Number(/"workerId":"[^"]*?:(\d+):[^":]*"/.exec(line)?.[1])
 }
