@@ -65,10 +65,7 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
       // Also one that is cut off before anything has happened knows from where to go on.
       const from = lastEventId === undefined ? `id: ${changes.position()}\n` : ''
       raw.write(`retry: 2000\n${from}\n`)
-      const unsubscribe = changes.subscribe(({ id, event, data }) => {
-        if (raw.writableLength > MAX_BUFFERED_BYTES) return end()
-        raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
-      }, lastEventId)
+      let unsubscribe: () => void = () => undefined
       // Without an id: it is none to go on from. A comment would not be told to whoever reads it in a browser.
       const heartbeat = setInterval(() => raw.write('event: ping\ndata: {}\n\n'), pingIntervalMs)
       const lifetime = setTimeout(end, MAX_LIFETIME_MS)
@@ -82,19 +79,29 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
         }
         if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
       }
-      function end(): void {
-        raw.end()
-        // What is still to be sent to one that does not read would keep the connection.
-        if (raw.writableLength > MAX_BUFFERED_BYTES) raw.destroy()
-      }
-      ends.add(end)
-      raw.once('close', () => {
+      // At once, not when it has closed: one that does not read may never, and a write after the end is an error
+      // that nobody handles.
+      function leave(): void {
         clearInterval(heartbeat)
         clearTimeout(lifetime)
         clearTimeout(recheck)
         unsubscribe()
         ends.delete(end)
-      })
+      }
+      function end(): void {
+        leave()
+        raw.end()
+        // What is still to be sent to one that does not read would keep the connection.
+        if (raw.writableLength > MAX_BUFFERED_BYTES) raw.destroy()
+      }
+      ends.add(end)
+      raw.once('close', leave)
+      unsubscribe = changes.subscribe(({ id, event, data }) => {
+        // Of what a client has missed, the rest is still told when it was let go in the middle.
+        if (!ends.has(end)) return
+        if (raw.writableLength > MAX_BUFFERED_BYTES) return end()
+        raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
+      }, lastEventId)
     },
   )
 }

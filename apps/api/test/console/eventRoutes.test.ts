@@ -1,3 +1,6 @@
+import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { setImmediate as immediate } from 'node:timers/promises'
 import type { ReadRows } from '@roundsman/db'
 import { defineJob } from '@roundsman/runtime/contract'
 import { createWorker, migrateQueue, type Worker } from '@roundsman/runtime/worker'
@@ -5,7 +8,7 @@ import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createChanges, type Changes } from '../../src/console/createChanges.ts'
+import { createChanges, type ChangeEvent, type Changes } from '../../src/console/createChanges.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
 const log = pino({ level: 'silent' })
@@ -240,6 +243,91 @@ describe('following what changes', () => {
         api.clock.set(start)
       }
     })
+  })
+
+  it('lets go of a client that has missed more than it may have to read, and of nobody else', async () => {
+    const { prisma, jobsClient, clock } = api
+    const missed = { id: 'one', event: 'run', data: 'x'.repeat(2_000) } as const
+    const own = buildApp({
+      prisma,
+      jobsClient,
+      jobs: [],
+      jwtSecret: JWT_SECRET,
+      changes: {
+        ...changes,
+        subscribe(onEvent) {
+          for (let count = 0; count < 100; count += 1) onEvent(missed)
+          return () => undefined
+        },
+      },
+      now: clock.now,
+    })
+    const errors: unknown[] = []
+    own.addHook('preHandler', (_request, { raw }, done) => {
+      // Without anybody who listens for it, it would end the process.
+      raw.on('error', (error) => errors.push(error))
+      done()
+    })
+    const address = await own.listen({ port: 0, host: '127.0.0.1' })
+    try {
+      const response = await fetch(`${address}/api/jobs/events`, {
+        headers: { ...bearer('admin'), 'last-event-id': 'zero' },
+      }).catch(() => undefined)
+      await response?.text().catch(() => undefined)
+      expect((await fetch(`${address}/health/live`)).status).toBe(200)
+      expect(errors).toEqual([])
+    } finally {
+      await own.close()
+    }
+  })
+
+  it('leaves a client that may not follow it any more and does not read either', async () => {
+    const { prisma, jobsClient, clock } = api
+    const { id } = await prisma.user.create({
+      data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
+    })
+    const subscribers = new Set<(event: ChangeEvent) => void>()
+    const own = buildApp({
+      prisma,
+      jobsClient,
+      jobs: [],
+      jwtSecret: JWT_SECRET,
+      changes: {
+        ...changes,
+        subscribe(onEvent) {
+          subscribers.add(onEvent)
+          return () => subscribers.delete(onEvent)
+        },
+      },
+      now: clock.now,
+      eventsRecheckMs: 20,
+      pingIntervalMs: 20,
+    })
+    const answers: ServerResponse[] = []
+    own.addHook('preHandler', (_request, { raw }, done) => {
+      answers.push(raw)
+      done()
+    })
+    const { port } = new URL(await own.listen({ port: 0, host: '127.0.0.1' }))
+    const client = connect(Number(port), '127.0.0.1').pause()
+    try {
+      client.write(
+        `GET /api/jobs/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${own.issueToken(id)}\r\n\r\n`,
+      )
+      const [onEvent] = await waitFor(() => subscribers.size > 0 && [...subscribers])
+      while (answers[0]?.writableLength === 0) {
+        onEvent?.({ id: 'one', event: 'run', data: 'x'.repeat(2_000) })
+        await immediate()
+      }
+      await prisma.user.delete({ where: { id } })
+      // Pings would go on with its subscription, and each be an error now.
+      await waitFor(() => subscribers.size === 0)
+      expect(answers).toMatchObject([{ writableEnded: true, destroyed: false }])
+    } finally {
+      await prisma.user.deleteMany({ where: { id } })
+      client.destroy()
+      await own.close()
+    }
   })
 
   it('begins nothing for a client that has gone while it was seen who asks', async () => {
