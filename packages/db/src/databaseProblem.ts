@@ -9,11 +9,16 @@ const STATEMENT_TIMEOUT_MS = 30_000
  * password is never part of it.
  */
 export async function databaseProblem(url: string): Promise<string | null> {
-  const client = new pg.Client({
-    connectionString: url,
-    ...CONNECTION_SETTINGS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-  })
+  let client: pg.Client
+  try {
+    client = new pg.Client({
+      connectionString: url,
+      ...CONNECTION_SETTINGS,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+    })
+  } catch (error) {
+    return `DATABASE_URL: cannot be used (${(error as Error).message}); correct it`
+  }
   client.on('error', () => undefined)
   try {
     await client.connect()
@@ -24,7 +29,7 @@ export async function databaseProblem(url: string): Promise<string | null> {
     if (isUtc) return null
     return `DATABASE_URL: a pooler keeps the connection in the time zone ${zone}, so that all instants would be read hours off; set it for good with alter role ${user} set timezone = 'UTC', and have the pooler connect anew`
   } catch (error) {
-    return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, new URL(url))}`
+    return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, client)}`
   } finally {
     await client.end().catch(() => undefined)
   }
@@ -44,20 +49,22 @@ const FACTS_SQL = `
          extract(timezone from timestamptz '2026-01-01') = 0
            and extract(timezone from timestamptz '2026-07-01') = 0 as "isUtc"`
 
-function explain(error: NodeJS.ErrnoException, url: URL): string {
-  const server = `${url.hostname}:${url.port || '5432'}`
-  const name = decodeURIComponent(url.pathname.slice(1))
+function explain(
+  error: NodeJS.ErrnoException,
+  { host, port, database }: Pick<pg.Client, 'host' | 'port' | 'database'>,
+): string {
+  const server = `${host}:${port}`
   switch (error.code) {
     case 'ECONNREFUSED':
       return `nothing listens at ${server}; start the database, correct the address, or leave it out for the embedded one`
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `the host ${url.hostname} is not known; correct it`
+      return `the host ${host} is not known; correct it`
     case '28P01':
     case '28000':
       return `${server} refuses this user or password; correct them`
     case '3D000':
-      return `there is no database "${name}" at ${server}; create it, or correct the name`
+      return `there is no database "${database}" at ${server}; create it, or correct the name`
     case '53300':
       return `${server} has no connection left; raise its max_connections, or stop what holds them`
     case '57P03':

@@ -56,6 +56,18 @@ describe('databaseProblem', () => {
     )
   })
 
+  it('takes a per cent sign for itself where it stands for nothing else', async () => {
+    expect(await databaseProblem('postgresql://me:letmein@127.0.0.1:1/x%zz')).toMatch(
+      /^DATABASE_URL: nothing listens at 127.0.0.1:1;/,
+    )
+  })
+
+  it('says which file of the URL is missing', async () => {
+    expect(await databaseProblem('postgresql://127.0.0.1:1/x?sslrootcert=/nowhere/ca')).toBe(
+      "DATABASE_URL: cannot be used (ENOENT: no such file or directory, open '/nowhere/ca'); correct it",
+    )
+  })
+
   it('says that a host is not known', async () => {
     expect(await databaseProblem('postgresql://me@no-such-host.invalid/x')).toContain(
       'the host no-such-host.invalid is not known',
