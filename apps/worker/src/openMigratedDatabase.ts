@@ -9,6 +9,7 @@ import { EnvironmentError } from '@roundsman/process'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
+import { explainEmbeddedError } from './explainEmbeddedError.ts'
 
 /**
  * A database that the worker can work on. The embedded one is this installation's own and is migrated on
@@ -18,7 +19,9 @@ import type { WorkerEnvironment } from './env.ts'
 export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger): Promise<Database> {
   const database = await acquireDatabase(env, (progress) =>
     log.info({ progress }, 'embedded database'),
-  )
+  ).catch((error: unknown) => {
+    throw explainEmbeddedError(error) ?? error
+  })
   try {
     const problem = await databaseProblem(database.url)
     if (problem) throw new EnvironmentError([problem])

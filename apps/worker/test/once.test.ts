@@ -334,6 +334,13 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     ])
   })
 
+  it('a DATA_DIR that cannot be one', async () => {
+    const file = import.meta.filename
+    expect(await failure({ DATABASE_URL: undefined, DATA_DIR: file })).toEqual([
+      expect.stringMatching(/^ {2}- DATA_DIR: .* cannot be made .* Set DATA_DIR to /),
+    ])
+  })
+
   it('a database that is not migrated, or not wholly', async () => {
     const empty = await createTestDatabase({ migrated: false })
     const withoutQueue = await createTestDatabase()

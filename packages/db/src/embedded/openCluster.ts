@@ -57,7 +57,11 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   const dataDir = resolve(options.dataDir)
   await mkdir(dataDir, { recursive: true }).catch((cause: unknown) => {
     const { message } = cause as Error
-    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${message}`, { cause })
+    throw new Error(
+      `The folder ${dataDir} cannot be made (${message}). Set DATA_DIR to a folder of yours, or set DATABASE_URL ` +
+        'to a server of your own.',
+      { cause },
+    )
   })
   const name = join(dataDir, 'postgres')
   const fallbackFolders = await listFallbackFolders(dataDir)
@@ -172,7 +176,8 @@ async function makeCluster(
     await publish(draft, home)
     await syncFolder(parent)
   } finally {
-    await rm(draft, { recursive: true, force: true })
+    // A program that was aborted a moment ago may still be writing there.
+    await rm(draft, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 }
 
