@@ -51,7 +51,7 @@ interface Request {
 process.exit(await main())
 
 async function main(): Promise<number> {
-  if (process.argv.includes('--help')) {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
     process.stdout.write(`${USAGE}\n`)
     return EXIT.success
   }
@@ -119,7 +119,12 @@ function readPayload(text: string | undefined, job: Job): unknown {
   }
   const parsed = job.payload.safeParse(payload)
   if (parsed.success) return payload
-  throw new UsageError(`--payload does not fit ${job.name}: ${describePayloadError(parsed.error)}`)
+  const problem = describePayloadError(parsed.error)
+  throw new UsageError(
+    text === undefined
+      ? `${job.name} needs a --payload: ${problem}`
+      : `--payload does not fit ${job.name}: ${problem}`,
+  )
 }
 
 async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnceResult> {
@@ -212,7 +217,9 @@ function report({ job, asJson }: Request, result: RunOnceResult): number {
       }
       return EXIT.alreadyRunning
     case 'noDeadLetter':
-      process.stderr.write(`${job.name} has no dead letter ${result.queueJobId}\n`)
+      process.stderr.write(
+        `${job.name} has no dead letter ${result.queueJobId}; GET /api/jobs/dead-letters lists those there are\n`,
+      )
       return EXIT.usage
     case 'lost':
       if (!asJson)

@@ -256,6 +256,11 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
       [expect.stringMatching(/^--payload does not fit cleanupPreviewSessions: /)],
     ],
     [
+      'a job that needs a payload, without one',
+      ['renderInvoicePdf'],
+      [expect.stringMatching(/^renderInvoicePdf needs a --payload: invoiceId: /)],
+    ],
+    [
       'a payload that is no object',
       [JOB, '--payload', 'null'],
       [expect.stringMatching(/^--payload does not fit /)],
@@ -308,7 +313,9 @@ describe('a dead letter', () => {
     const { code, stderr } = await runOnce([JOB, '--dead-letter', NOWHERE])
 
     expect(code).toBe(2)
-    expect(stderr).toContain(`${JOB} has no dead letter ${NOWHERE}`)
+    expect(stderr).toContain(
+      `${JOB} has no dead letter ${NOWHERE}; GET /api/jobs/dead-letters lists those there are`,
+    )
     expect(await runs()).toEqual([])
   })
 })
