@@ -1,8 +1,16 @@
+import { refuseArguments } from './refuseArguments.ts'
 import { runWithDatabase } from './runWithDatabase.ts'
 import { migrateDatabase } from './migrate/migrateDatabase.ts'
 import { DEMO_PASSWORD, seedDemoData } from './seed/seedDemoData.ts'
 
-process.exit(await main())
+const USAGE = `Usage: pnpm db:seed
+
+Migrates the database and, if it has no users yet, adds demo accounts and data.
+Never in production.
+
+Exit code: 0 success, 1 failed or refused, 2 usage`
+
+process.exit(refuseArguments(USAGE) ?? (await main()))
 
 async function main(): Promise<number> {
   // Everybody knows the demo accounts' password.

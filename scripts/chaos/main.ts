@@ -1,5 +1,4 @@
-// Tries to break the guarantees: `pnpm chaos [--seed N]… [--kills N] [--jobs N] [--rows N] [--seconds N]`.
-// Several seeds are tried one after the other.
+// Tries to break the guarantees.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -11,12 +10,32 @@ import { runChaos, type ChaosOptions, type ChaosResult } from './runChaos.ts'
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/chaos.md'
 const DEFAULTS = { kills: 300, jobs: 20_000, rows: 1_000_000, seconds: 270 }
+const USAGE = `Usage: pnpm chaos [--seed N]... [--kills N] [--jobs N] [--rows N] [--seconds N]
+                  [--trace FILE]
+
+Tries to break the guarantees: kills, freezes and cuts off workers that carry
+out queued jobs, schedules and a clean-up, and then looks whether all is right.
+Writes ${REPORT}.
+
+  --seed N      what is drawn; several are tried one after the other. Default: any
+  --kills N     workers that are killed; default ${DEFAULTS.kills}
+  --jobs N      jobs that are enqueued; default ${DEFAULTS.jobs}
+  --rows N      rows that the clean-up finds; default ${DEFAULTS.rows}
+  --seconds N   how long it goes on; default ${DEFAULTS.seconds}
+  --trace FILE  keeps everything that happens
+
+Exit code: 0 every check passed, 1 one did not, 2 usage`
+
 /** For all that comes before and after the disturbances. */
 const PATIENCE_MS = 300_000
 
 process.exit(await main())
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    print(USAGE)
+    return 0
+  }
   const parsed = readArguments()
   if (parsed === null) return 2
   const stop = new AbortController()
@@ -76,13 +95,14 @@ function readArguments(): { runs: ChaosOptions[]; trace: string | undefined } | 
         jobs: { type },
         rows: { type },
         seconds: { type },
-        // A file for everything that happens.
         trace: { type },
       },
     })
     const number = (name: string, text: string | undefined, fallback: number) => {
       const value = text === undefined ? fallback : Number(text)
-      if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} is a whole number`)
+      if (!Number.isSafeInteger(value) || value < 1) {
+        throw new Error(`--${name} is a whole number from 1, and not ${text}`)
+      }
       return value
     }
     const size = {
@@ -95,7 +115,7 @@ function readArguments(): { runs: ChaosOptions[]; trace: string | undefined } | 
     const runs = seeds.map((seed) => ({ seed: number('seed', seed, 1), ...size }))
     return { runs, trace: values.trace }
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`)
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null
   }
 }

@@ -105,6 +105,20 @@ test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYM
   },
 )
 
+test.each([
+  ['--help', 0],
+  ['-h', 0],
+  ['--dry-run', 2],
+])('asked for %s, the command explains itself and changes nothing', async (argument, code) => {
+  const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/seed.ts'), {
+    args: [argument],
+    env: { DATABASE_URL: database.url, NODE_ENV: undefined, REPLIT_DEPLOYMENT: undefined },
+  })
+  expect((await command.exited).code).toBe(code)
+  expect([...command.stdout, ...command.stderr].join('\n')).toContain('Usage: pnpm db:seed')
+  expect(await prisma.user.count()).toBe(0)
+})
+
 test('the command says what it did', async () => {
   const run = async () => {
     const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/seed.ts'), {
