@@ -5,8 +5,8 @@ import { z } from 'zod'
  * Words, used in no other sense:
  *   job      what can be run: a name, a payload, policies
  *   run      one execution of it, recorded as a JobRun
- *   attempt  the how-many-eth delivery of the same piece of work a run is
- *   tick     an instant that a schedule names; its outcome stands in the tick ledger
+ *   attempt  which delivery of the same piece of work a run is, counted from 1
+ *   tick     an instant that a schedule names; its outcome is in the tick ledger
  */
 export interface Job<Name extends string = string, Payload = unknown> {
   readonly name: Name
@@ -68,8 +68,9 @@ export const OVERLAP_POLICIES = ['skip', 'queue', 'allow'] as const
 export interface RetryPolicy {
   /** Attempts after the first. */
   readonly limit: number
-  /** Before the first retry; doubled at each further one, with jitter. */
+  /** Before the first retry; doubled at each further one, with jitter. Rounded to whole seconds, one at least. */
   readonly delayMs: number
+  /** Rounded in the same way. */
   readonly maxDelayMs: number
 }
 
@@ -151,10 +152,11 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     schedule,
     timeoutMs: positive(options.name, 'timeoutMs', options.timeoutMs ?? 15 * 60_000),
     graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000),
-    retry: { limit: 2, delayMs: 5_000, maxDelayMs: 5 * 60_000, ...options.retry },
-    concurrency: options.concurrency
-      ? positive(options.name, 'concurrency', options.concurrency)
-      : null,
+    retry: resolveRetry(options.name, options.retry),
+    concurrency:
+      options.concurrency === undefined
+        ? null
+        : positive(options.name, 'concurrency', options.concurrency),
     rateLimit: options.rateLimit
       ? {
           limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),
@@ -191,6 +193,16 @@ function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
     )
   }
   return { cron, timeZone, missed, catchUpMs: positive(name, 'catchUpMs', catchUpMs), overlap }
+}
+
+function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPolicy {
+  const { limit = 2, delayMs = 5_000, maxDelayMs = 5 * 60_000 } = options
+  return {
+    // None at all is a policy, too.
+    limit: limit === 0 ? 0 : positive(name, 'retry.limit', limit),
+    delayMs: positive(name, 'retry.delayMs', delayMs),
+    maxDelayMs: positive(name, 'retry.maxDelayMs', maxDelayMs),
+  }
 }
 
 /** Why an expression can't be used, in words, or null when it can. */
