@@ -6,10 +6,10 @@ const MAX_SHOWN = 100
 export function renderFuzzReport(results: readonly FuzzResult[]): string {
   return `# Fuzzing the API
 
-Written by \`pnpm fuzz\`: requests drawn from the OpenAPI document that the API serves, whole and broken, from everybody who
-may ask and from those who may not, sent to a process of its own on a PostgreSQL of its own. What counts as a finding: an
-answer of 500 and more, none within 30 s, a status or a content that the document does not have, an error that is no problem
-document, an answer to somebody who is not logged in where that is needed, an error in the log, a process that ends or grows.
+Written by \`pnpm fuzz\`: requests drawn from the OpenAPI document that the API serves, valid and broken, from callers who may
+ask and from those who may not, sent to a process of its own on a PostgreSQL of its own. A finding is: an answer of 500 or
+above, or none within 30 s; a status or a content that is not in the document; an error that is not a problem document; an
+answer without the log-in that it needs; an error in the log; a process that ends or grows.
 
 ${results.map(renderRun).join('\n')}`
 }
@@ -31,10 +31,14 @@ ${renderTable('who asks', result.callers)}
 
 ${renderTable('what is broken', result.broken)}
 
-| warning in the log | lines |
-|---|---|
-${[...warnings].map(([message, count]) => `| ${message} | ${count} |`).join('\n')}
+${renderWarnings(warnings)}
 `
+}
+
+function renderWarnings(warnings: FuzzResult['warnings']): string {
+  if (warnings.size === 0) return 'No warnings in the log.'
+  const rows = [...warnings].map(([message, count]) => `| ${message} | ${count} |`)
+  return ['| warning in the log | lines |', '|---|---|', ...rows].join('\n')
 }
 
 export function repeatFuzz({ options }: Pick<FuzzResult, 'options'>): string {

@@ -53,8 +53,8 @@ function assemble(
   return `# Measurements
 
 Written by \`pnpm bench\`; no figure here was typed by hand. What is compared runs in turns, in processes of its own, on one
-embedded PostgreSQL with its default settings and durability, and a ratio is formed within each round, so that what else
-the machine did meanwhile is on both of its sides. Given is the median of the rounds, with the smallest and the largest.
+embedded PostgreSQL with its default settings and durability, and a ratio is formed within each round, so that whatever
+else the machine did affects both sides. Figures are the median of the rounds, with the smallest and the largest.
 
 ## Targets
 
@@ -120,7 +120,7 @@ function describe({
     `seed ${seed}`,
     loads.length === 0
       ? null
-      : `load ${formatNumber(median(loads))} (${loads.map(formatNumber).join(', ')})`,
+      : `load ${formatNumber(median(loads))} (${formatNumber(Math.min(...loads))} to ${formatNumber(Math.max(...loads))})`,
     `took ${formatNumber(durationMs / 1_000)} s`,
   ]
     .filter((part) => part !== null)

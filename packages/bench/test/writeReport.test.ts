@@ -93,7 +93,7 @@ describe('writeReport', () => {
 
     const text = await report()
     expect(text).toContain('It made 200.')
-    expect(text).toMatch(/2026-01-02 03:04 UTC · commit abc123 .* load 1 \(0\.50, 1\.50\)/)
+    expect(text).toMatch(/2026-01-02 03:04 UTC · commit abc123 .* load 1 \(0\.50 to 1\.50\)/)
     expect(text).toContain('It took 80 MB.')
     expect(text).toContain('2026-05-06 07:08 UTC · commit def456+')
   })
