@@ -67,10 +67,10 @@ async function derive(
   // Node's limit is 32 MiB unless told otherwise; scrypt needs 128 * r * (N + p) bytes and a little
   // more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
-  // A person may type the same letters in another Unicode form on another keyboard.
   if (underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
   else underWay += 1
   try {
+    // A person may type the same letters in another Unicode form on another keyboard.
     return await deriveKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem })
   } finally {
     // The place goes to whoever has waited longest; it is not free in between.

@@ -76,7 +76,7 @@ export interface ConsoleJob {
   schedule: {
     cron: string
     timeZone: string
-    /** In words: "At 03:00 AM". */
+    /** In words: `At 03:00`. */
     words: string
     missed: 'once' | 'all' | 'skip'
     overlap: 'skip' | 'queue' | 'allow'

@@ -27,7 +27,7 @@ const MAX_OVERRUNNING = 100
 
 /**
  * Whether the jobs of the catalogue are done. Three statements: one looks at the workers, one at a row for each
- * schedule, and one into the index of the runs that are under way.
+ * schedule, and one at the runs that workers hold.
  */
 export async function readJobHealth(
   prisma: Pick<PrismaClient, '$queryRaw' | '$queryRawUnsafe'>,
