@@ -68,7 +68,7 @@ export function createRunMetrics(registry: Registry, jobNames: readonly string[]
   })
   const claims = new Histogram({
     name: 'roundsman_claim_size',
-    help: 'How much work was taken from the queue with one transaction.',
+    help: 'How much work of a job was taken from the queue with one claim.',
     buckets: GROUP_BUCKETS,
     registers,
   })

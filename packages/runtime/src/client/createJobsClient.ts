@@ -26,6 +26,7 @@ export interface JobsClientOptions {
  * anything is written, and QueueMissingError where no worker has ever known the job.
  */
 export interface JobsClient {
+  /** @throws QueueSchemaError when `migrateQueue` of this version has not run on the database */
   start(): Promise<void>
   stop(): Promise<void>
   enqueue: Enqueue<PrismaTransactionLike>

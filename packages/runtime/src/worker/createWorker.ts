@@ -51,6 +51,10 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
 
 export interface Worker {
   readonly id: string
+  /**
+   * Rejects when the database cannot be reached.
+   * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
+   */
   start(): Promise<void>
   /** Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once. */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>

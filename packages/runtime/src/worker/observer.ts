@@ -17,7 +17,7 @@ export interface WorkerObserver {
   runExpired?(run: RescuedRun): void
   /** This worker has decided what becomes of due ticks of a job, the oldest first. Committed. */
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void
-  /** Work of a job was taken from the queue with one transaction. */
+  /** Work of a job was taken from the queue with one claim. */
   workClaimed?(name: string, count: number): void
   /** Runs were ended with one transaction. */
   runsSettled?(count: number): void

@@ -68,7 +68,9 @@ export interface FinishedRun {
 
 /**
  * Runs one job here and now, by a person's explicit wish: recorded, fenced and rescued like any run, but
- * without the queue, so that it needs no worker and is not delivered again if this process dies.
+ * without the queue, so that it needs no worker and is not delivered again if this process dies. What the handler does
+ * is in the result, also when it fails.
+ * @throws QueueSchemaError when `migrateQueue` of this version has not run on the database
  */
 export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   options: RunOnceOptions<J, Client>,
