@@ -12,6 +12,7 @@ import { describePayloadError, JobError, type Job } from '@roundsman/runtime/con
 import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
 import { startTracing } from '@roundsman/telemetry'
 import { pino } from 'pino'
+import { UsageError } from './command/runCommand.ts'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
@@ -37,8 +38,6 @@ Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running alr
 const LAST_PINGS_MS = 10_000
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-
-class UsageError extends Error {}
 
 interface Request {
   job: Job
