@@ -14,6 +14,8 @@ export interface PageOrderOptions {
   /** The size of the table. */
   pages: number
   density: Density
+  /** How many rows are due in all; null where nobody has counted them to the end. */
+  due: number | null
   signal: AbortSignal
 }
 
@@ -35,6 +37,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   const isEven = density.densest <= density.mean * MAX_SURPRISE
   /** Due rows to a page, in the last range. */
   let lastDensity = isEven ? density.mean : 0
+  let changedRows = 0
 
   return {
     async next(tx, rows) {
@@ -50,13 +53,25 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
       return { kind: 'end' }
     },
     changed(rows) {
+      changedRows += rows
       lastDensity = rows / lastPages
     },
     isOver: () => false,
   }
 
+  /**
+   * Where so many rows were changed as were due, and no more follow at once, there is no use in reading on.
+   * What has come since the count is due in the next run.
+   */
+  function isAllFound(): boolean {
+    const { due } = options
+    return due !== null && changedRows >= due && expectedDensity() === null
+  }
+
   /** What moves or comes while the sweep goes on is mostly put at the end: once more, as far as that is by then. */
   async function hasMore(tx: Transaction): Promise<boolean> {
+    // What comes is put into the last page first.
+    if (isAllFound()) start = Math.max(start, end - 1)
     if (start < end) return true
     if (isExtended) return false
     isExtended = true

@@ -37,6 +37,8 @@ export async function sweep<C extends SweepCounts>(
 ): Promise<Details> {
   refuseLaterThan(now(), target)
   let look = null as FirstLook | null
+  /** All that is due, where it was counted beyond the first look. */
+  let due = null as number | null
   await guard({
     total: (tx) =>
       target.population
@@ -45,7 +47,7 @@ export async function sweep<C extends SweepCounts>(
     due: async (tx, limit) => {
       look ??= await firstLook(tx, target)
       if (look.isAll || limit <= look.due) return look.due
-      return countRows(tx, target.table, target.due)
+      return (due = await countRows(tx, target.table, target.due))
     },
   })
 
@@ -94,7 +96,9 @@ export async function sweep<C extends SweepCounts>(
       refuseLaterThan(look.now, target, CLOCK_TOLERANCE_MS)
       chosen = await chooseOrder(tx, target, look)
       order =
-        chosen.kind === 'index' ? indexOrder(target) : pageOrder({ target, signal, ...chosen })
+        chosen.kind === 'index'
+          ? indexOrder(target)
+          : pageOrder({ target, signal, due: look.isAll ? look.due : due, ...chosen })
       log.debug({ order: chosen }, 'clean-up order chosen')
     }
     const next = await order.next(tx, pace.rows())

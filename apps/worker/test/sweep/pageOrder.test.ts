@@ -16,12 +16,15 @@ describe('pageOrder', () => {
     from generate_series(1, ${count}::int)`
 
   /** Cleans everything; returns how many rows each batch had. */
-  async function sweepAll({ onBatch = async () => {} }: { onBatch?: () => Promise<unknown> } = {}) {
+  async function sweepAll({
+    due = null,
+    onBatch = async () => {},
+  }: { due?: number | null; onBatch?: () => Promise<unknown> } = {}) {
     const chosen = await entries.prisma.$transaction(async (tx) =>
       chooseOrder(tx, target, await firstLook(tx, target)),
     )
     if (chosen.kind !== 'pages') throw new Error(`Not a case for pages: ${chosen.kind}`)
-    const order = pageOrder({ target, signal: new AbortController().signal, ...chosen })
+    const order = pageOrder({ target, due, signal: new AbortController().signal, ...chosen })
     const batches: number[] = []
     for (;;) {
       const counts = await entries.prisma.$transaction(async (tx) => {
@@ -75,5 +78,34 @@ describe('pageOrder', () => {
     }
 
     expect(sum(await sweepAll({ onBatch }))).toBe(25_000)
+  })
+
+  it('reads no further where all that was counted is found and little follows', async () => {
+    await insert(60_000, true)
+    await insert(100_000, false)
+    await insert(10, true)
+    await insert(1_000, false)
+
+    expect(sum(await sweepAll({ due: 60_000 }))).toBe(60_000)
+  })
+
+  it('goes on to what was put after the end also where it left the rest unread', async () => {
+    await insert(60_000, true)
+    await insert(100_000, false)
+    let batches = 0
+    const onBatch = async () => {
+      batches += 1
+      if (batches === 2) await insert(5_000, true)
+    }
+
+    expect(sum(await sweepAll({ due: 60_000, onBatch }))).toBe(65_000)
+  })
+
+  it('reads on where somebody else has changed some of what was counted', async () => {
+    await insert(60_000, true)
+    await insert(100_000, false)
+    await insert(10, true)
+
+    expect(sum(await sweepAll({ due: 60_011 }))).toBe(60_010)
   })
 })
