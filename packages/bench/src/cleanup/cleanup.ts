@@ -28,7 +28,7 @@ export const cleanup = defineScenario<CleanupFigures>({
           spread,
           obstacle:
             each.dueShare < 0.1
-              ? 'what a run costs whatever it finds: its record and its end, a look at what is due, and the counts of each batch'
+              ? 'what a run costs whatever it finds, beside a statement of milliseconds: its record, a count before the first change, small batches until it is known how long they take, the counts of each, a last look'
               : "the job's guard counts all that is due before the first row is changed, and each batch keeps its counts",
         }
       }),
