@@ -1,4 +1,3 @@
-import type { ReadRows } from '@roundsman/db'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from './createTestApi.ts'
@@ -36,22 +35,17 @@ it('waits for a connection longer than Prisma would, whatever an admin asks for'
   const allLetIn = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
   let letIn = 0
-  const readRows: ReadRows = async (statement) => {
-    const rows = await prisma.readRows<never>(statement)
-    letIn += 1
-    if (letIn === asks.length) allLetIn.resolve()
-    await gate.promise
-    return rows
-  }
-  const gated = new Proxy(prisma, {
-    get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
-  })
   const app = buildApp({
-    prisma: gated,
+    prisma,
     jobsClient,
     jobs,
     jwtSecret: JWT_SECRET,
     now: clock.now,
+  })
+  app.addHook('preValidation', async () => {
+    letIn += 1
+    if (letIn === asks.length) allLetIn.resolve()
+    await gate.promise
   })
   const answers = asks.map(([path]) =>
     app.inject({

@@ -4,6 +4,7 @@ import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
 import { Problem } from '../problem.ts'
+import { gatherLookUps } from './gatherLookUps.ts'
 import { rememberVerified } from './rememberVerified.ts'
 import { readSessionToken, type BrowserSession } from './sessions.ts'
 
@@ -74,6 +75,11 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     const readClaims = rememberVerified((token, nowMs) =>
       tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: nowMs })),
     )
+    const findUser = gatherLookUps(async (ids) => {
+      const text = 'select "id", "email", "role" from "User" where "id" = any($1::uuid[])'
+      const users = await prisma.readRows<Caller>({ text, values: [ids] })
+      return new Map(users.map((user) => [user.id, user]))
+    })
     const callers = new WeakMap<FastifyRequest, Caller>()
     app.decorateRequest('caller', {
       getter() {
@@ -128,12 +134,6 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
         )
       if (RANK[user.role] < RANK[role])
         throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
-      return user
-    }
-
-    async function findUser(id: string): Promise<Caller | undefined> {
-      const text = 'select "id", "email", "role" from "User" where "id" = $1::uuid'
-      const [user] = await prisma.readRows<Caller>({ text, values: [id] })
       return user
     }
 
