@@ -82,10 +82,12 @@ async function serve(
     if (!jobsClient) return
     const { METRICS_TOKEN: token } = env
     const metrics = token === undefined ? null : createMetrics({ app: 'api', version: VERSION })
+    const changes = createChanges({ databaseUrl: database.url, log: logger })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'roundsman api',
       onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
+      canPrepare: changes.isLasting,
       ...(tracing && { onConnect: tracing.traceDatabase }),
       onPool: (read) => metrics?.watchPool('prisma', read),
     })
@@ -99,25 +101,21 @@ async function serve(
       // The wish may have come while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
-        const changes = createChanges({ databaseUrl: database.url, log: logger })
-        try {
-          const app = buildApp({
-            prisma,
-            jobsClient,
-            jobs,
-            jwtSecret,
-            mailDomain,
-            changes,
-            logger,
-            ...(tracing && { tracing }),
-            ...(metrics && token !== undefined && { metrics: { metrics, token } }),
-          })
-          await listen(app, env, logger, stop)
-        } finally {
-          await changes.close()
-        }
+        const app = buildApp({
+          prisma,
+          jobsClient,
+          jobs,
+          jwtSecret,
+          mailDomain,
+          changes,
+          logger,
+          ...(tracing && { tracing }),
+          ...(metrics && token !== undefined && { metrics: { metrics, token } }),
+        })
+        await listen(app, env, logger, stop)
       }
     } finally {
+      await changes.close()
       await jobsClient.stop()
       await prisma.$disconnect()
     }

@@ -1,7 +1,13 @@
 import { acquireEmbeddedPostgres, createDatabaseClient, hashPassword, migrate } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
-import { createTestDatabase, spawnProcess, waitFor, type TestDatabase } from '@roundsman/testing'
+import {
+  createPooler,
+  createTestDatabase,
+  spawnProcess,
+  waitFor,
+  type TestDatabase,
+} from '@roundsman/testing'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
@@ -124,6 +130,36 @@ describe('stops', () => {
     // The other one was started with its standard input at its end.
     expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(200)
   })
+})
+
+it('serves behind a transaction pooler, where a connection forgets what was prepared on it', async () => {
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  const passwordHash = await hashPassword('roundsman-demo')
+  await prisma.user.create({ data: { email: 'admin@example.com', role: 'admin', passwordHash } })
+  await prisma.$disconnect()
+  const pooler = await createPooler(database.url)
+  onTestFinished(() => pooler.close())
+
+  const { server, url } = await start({ DATABASE_URL: pooler.url })
+  await server.waitForLine('as behind a transaction pooler')
+  const answer = await fetch(`${url}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'admin@example.com', password: 'roundsman-demo' }),
+  })
+  const { token } = (await answer.json()) as { token: string }
+  const statuses: number[] = []
+  for (let n = 0; n < 20; n++) {
+    const headers = { authorization: `Bearer ${token}` }
+    const { status, body } = await fetch(`${url}/api/jobs/runs`, { headers })
+    await body?.cancel()
+    statuses.push(status)
+  }
+  expect(statuses).toEqual(Array.from({ length: 20 }, () => 200))
 })
 
 describe('held back by its supervisor', () => {

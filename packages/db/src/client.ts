@@ -19,6 +19,8 @@ export interface DatabaseClientOptions {
   onPoolError: (error: Error) => void
   /** Given a look at how the pool stands, for those who count its connections. */
   onPool?: (read: () => PoolState) => void
+  /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
+  canPrepare?: () => boolean
   /** Called for each new connection. */
   onConnect?: (client: pg.PoolClient) => void
 }
@@ -73,7 +75,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
   const prisma = new PrismaClient({ adapter })
   const disconnect = prisma.$disconnect.bind(prisma)
   return Object.assign(prisma, {
-    readRows: createReadRows(pool),
+    readRows: createReadRows(pool, options.canPrepare ?? (() => false)),
     async $disconnect() {
       await disconnect()
       // Of a pool that Prisma has never asked for anything, it knows nothing.

@@ -1,6 +1,8 @@
 import pg from 'pg'
 
 export interface Statement {
+  /** Under it a connection keeps the statement prepared, if connections last; always the same text. Default: it does not. */
+  name?: string
   text: string
   values?: readonly unknown[]
 }
@@ -19,12 +21,16 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * Reads past Prisma, on the same connections and outside of any transaction: for what is asked for so often that
- * making a query of Prisma's, and objects of its answer, costs more than the query. Nothing is prepared under a name,
- * which a transaction pooler would not know on its next connection.
+ * making a query of Prisma's, and objects of its answer, costs more than the query.
  */
-export function createReadRows(pool: pg.Pool): ReadRows {
-  return async <Row extends object>({ text, values = [] }: Statement) => {
-    const { rows } = await pool.query<Row>({ text, values: [...values], types })
+export function createReadRows(pool: pg.Pool, canPrepare: () => boolean): ReadRows {
+  return async <Row extends object>({ name, text, values = [] }: Statement) => {
+    const { rows } = await pool.query<Row>({
+      text,
+      values: [...values],
+      types,
+      ...(name !== undefined && canPrepare() && { name }),
+    })
     return rows
   }
 }

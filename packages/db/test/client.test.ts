@@ -78,6 +78,29 @@ describe('createDatabaseClient', () => {
     )
   })
 
+  it('keeps what has a name prepared where connections last, and nowhere else', async () => {
+    let areLasting = false
+    const reader = createDatabaseClient({
+      url: database.url,
+      applicationName: 'reader',
+      poolSize: 1,
+      canPrepare: () => areLasting,
+      onPoolError: () => undefined,
+    })
+    const prepared = () =>
+      reader.readRows<{ name: string }>({ text: 'select "name" from pg_prepared_statements' })
+    const named = { name: 'sums', text: 'select $1::int + 1 as sum' }
+
+    expect(await reader.readRows({ ...named, values: [1] })).toEqual([{ sum: 2 }])
+    expect(await prepared()).toEqual([])
+    areLasting = true
+    for (const n of [2, 3]) {
+      expect(await reader.readRows({ ...named, values: [n] })).toEqual([{ sum: n + 1 }])
+    }
+    expect(await prepared()).toEqual([{ name: 'sums' }])
+    await reader.$disconnect()
+  })
+
   it('survives, having only read past Prisma, a connection that is cut, and closes the others', async () => {
     const problems: Error[] = []
     const cut = Promise.withResolvers<void>()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { watchChanges, type Announcement } from '@roundsman/runtime/client'
+import { watchChanges, type Announcement, type ChangesWatch } from '@roundsman/runtime/client'
 import type { Logger } from 'pino'
 
 /** A server-sent event: its id, its kind, and its data as JSON. */
@@ -24,7 +24,10 @@ export interface Changes {
 const MAX_KEPT = 500
 
 /** One listener to PostgreSQL for all clients of this process. */
-export function createChanges(options: { databaseUrl: string; log: Logger }): Changes {
+export function createChanges(options: {
+  databaseUrl: string
+  log: Logger
+}): Changes & Pick<ChangesWatch, 'isLasting'> {
   const subscribers = new Set<(event: ChangeEvent) => void>()
   const kept: ChangeEvent[] = []
   // Another process, or this one after a restart, counts anew.
@@ -65,6 +68,7 @@ export function createChanges(options: { databaseUrl: string; log: Logger }): Ch
       return () => subscribers.delete(onEvent)
     },
     position,
+    isLasting: watch.isLasting,
     close: () => watch.close(),
   }
 }

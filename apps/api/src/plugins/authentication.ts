@@ -77,7 +77,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     )
     const findUser = gatherLookUps(async (ids) => {
       const text = 'select "id", "email", "role" from "User" where "id" = any($1::uuid[])'
-      const users = await prisma.readRows<Caller>({ text, values: [ids] })
+      const users = await prisma.readRows<Caller>({ name: 'callers', text, values: [ids] })
       return new Map(users.map((user) => [user.id, user]))
     })
     const callers = new WeakMap<FastifyRequest, Caller>()

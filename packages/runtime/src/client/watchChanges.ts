@@ -7,6 +7,8 @@ import { isSession } from '../queue/isSession.ts'
 export type { Announcement }
 
 export interface ChangesWatch {
+  /** Whether connections to this database are sessions; false as long as that is not known. */
+  isLasting(): boolean
   close(): Promise<void>
 }
 
@@ -113,6 +115,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
 
   void connect()
   return {
+    isLasting: () => hasListened,
     async close() {
       isClosed = true
       clearTimeout(timer)

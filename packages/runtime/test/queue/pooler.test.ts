@@ -74,6 +74,7 @@ describe('behind a transaction pooler', () => {
         msg: expect.stringContaining('who watches is told to look again'),
       }),
     )
+    expect(watch.isLasting()).toBe(false)
     await watch.close()
   })
 
