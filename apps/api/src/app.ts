@@ -1,4 +1,3 @@
-import helmet from '@fastify/helmet'
 import type { DatabaseClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/runtime/client'
 import type { Job } from '@roundsman/runtime/contract'
@@ -10,6 +9,7 @@ import { authentication } from './plugins/authentication.ts'
 import { consoleFiles } from './plugins/consoleFiles.ts'
 import { documentation } from './plugins/documentation.ts'
 import { metrics } from './plugins/metrics.ts'
+import { securityHeaders } from './plugins/securityHeaders.ts'
 import { tracing } from './plugins/tracing.ts'
 import { sessions } from './plugins/sessions.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
@@ -102,11 +102,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   if (options.tracing) app.register(tracing, { tracing: options.tracing })
   app.register(problems)
   if (options.metrics) app.register(metrics, options.metrics)
-  app.register(helmet, {
-    // The same as by default, but for upgrade-insecure-requests: it would break a start without
-    // TLS.
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-  })
+  app.register(securityHeaders)
   app.register(documentation)
   app.register(sessions, { jwtSecret })
   app.register(authentication, { prisma, jwtSecret, now })
