@@ -261,9 +261,9 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
 
 function present(run: ListedJobRun): z.output<typeof runSchema> {
   const { startedAt, endedAt, progress } = run
-  return {
-    ...run,
+  // A page has many rows, and each is nobody else's.
+  return Object.assign(run, {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
     progress: progress === null ? null : (progressSchema.safeParse(progress).data ?? null),
-  }
+  })
 }
