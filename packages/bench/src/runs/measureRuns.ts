@@ -33,6 +33,8 @@ interface Read {
 }
 
 const LIST = '/api/jobs/runs'
+/** Of each kind in each round, on both sides, before those that count: then all that is needed is in memory. */
+const WARM_UPS = 10
 const DAY_MS = 86_400_000
 const BARE_SERVER = join(import.meta.dirname, 'bareServerProcess.ts')
 
@@ -41,7 +43,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
     small: { few: 500, many: 20_000 },
     full: { few: 10_000, many: 10_000_000 },
   })
-  const requests = bench.sized({ small: 5, full: 200 })
+  const requests = bench.sized({ small: 5, full: 500 })
   const server = await bench.server()
   const urls = {
     few: await server.createDatabase('runs_few'),
@@ -70,25 +72,23 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   }
   try {
     const sides = { few: await open('few'), many: await open('many') }
-    for (const side of Object.values(sides)) {
-      for (const read of reads) for (let n = 0; n < 3; n++) await measureRead(side, read)
-    }
-    for (const [index, read] of reads.entries()) {
-      bench.progress(read.what)
-      const count = read.kind === 'page' ? requests : Math.ceil(requests / 4)
-      await bench.interleave(['read'], async () => {
+    // A round is all kinds, and not one: what disturbs the machine for a while then spoils one round of some of them, and
+    // not all rounds of one.
+    await bench.interleave([...reads.entries()], async ([index, read], round) => {
+      bench.progress(`round ${round + 1}, ${read.what}`)
+      const count = read.kind === 'page' ? requests : Math.ceil(requests / 2)
+      const durationsMs: Record<Size, number[]> = { few: [], many: [] }
+      for (let n = -WARM_UPS; n < count; n++) {
         // Request by request: what disturbs one of the two disturbs the other as well.
-        const durationsMs: Record<Size, number[]> = { few: [], many: [] }
-        for (let n = 0; n < count; n++) {
-          for (const size of inTurn(SIZES, n)) {
-            durationsMs[size].push(await measureRead(sides[size], read))
-          }
+        for (const size of inTurn(SIZES, n)) {
+          const durationMs = await measureRead(sides[size], read)
+          if (n >= 0) durationsMs[size].push(durationMs)
         }
-        for (const size of SIZES) {
-          figures.reads[index]?.latencies[size].push(latencyOf(durationsMs[size]))
-        }
-      })
-    }
+      }
+      for (const size of SIZES) {
+        figures.reads[index]?.latencies[size].push(latencyOf(durationsMs[size]))
+      }
+    })
     const bare = startProcess(BARE_SERVER, { args: [urls.many] })
     stops.push(bare.stop)
     const [bareUrl] = await bare.line(/http:.*/)

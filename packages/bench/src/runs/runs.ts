@@ -6,7 +6,7 @@ import { measureRuns, type RunsFigures } from './measureRuns.ts'
 type Read = RunsFigures['reads'][number]
 
 const OBSTACLES: Partial<Record<Read['kind'], string>> = {
-  page: 'it is the worst of many ratios between the second slowest of 200 requests each, which swing from round to round',
+  page: 'it is the worst of many ratios, each between the fifth slowest of 500 requests, which swing from round to round; where few runs fit a filter, many have a fuller page',
 }
 
 export const runs = defineScenario<RunsFigures>({
@@ -41,7 +41,7 @@ export const runs = defineScenario<RunsFigures>({
         measured: ratio.median,
         spread: ratio,
         obstacle:
-          "each request also looks the caller's role up, and its answer is checked against its schema",
+          "each answer is checked against its schema, each request logged, and those of one turn of the event loop look their callers' roles up",
       },
     ]
   },
@@ -67,8 +67,9 @@ export const runs = defineScenario<RunsFigures>({
     const few = formatNumber(rows.few)
     const many = formatNumber(rows.many)
     return `\`GET /api/jobs/runs\` and what else reads runs, with ${few} and with ${many} of them: 111,111 a day up to now, of which a hundredth
-failed and a thousandth were started by a person (filled in within ${formatNumber(fillMs / 1_000)} s). ${formatNumber(requests)} requests of each kind a round, one after the other, in turns;
-a quarter as many of the CSV and of the console.
+failed and a thousandth were started by a person (filled in within ${formatNumber(fillMs / 1_000)} s). A round asks for each kind ${formatNumber(requests)} times,
+for those of the CSV and of the console half as often: one request after the other, by turns with few and with many runs, after
+some on both sides that do not count. A p99 is of one kind in one round.
 
 ${table(
   ['', `p50 of ${few}`, 'p99', `p50 of ${many}`, 'p99', 'p99, many to few', 'all rounds'],
