@@ -80,7 +80,7 @@ describe('stops', () => {
     await prisma.user.create({ data: { email: 'owner@example.com', role: 'owner', passwordHash } })
     await prisma.$disconnect()
 
-    const { server, url } = await start()
+    const { server, url } = await start({ LOG_LEVEL: 'debug' })
     // Hashing the password takes a while; the signal comes in the middle of it.
     const answer = fetch(`${url}/api/auth/login`, {
       method: 'POST',
@@ -103,7 +103,7 @@ describe('stops', () => {
   })
 
   it('at once, with exit code 1, when somebody asks again', async () => {
-    const { server, port } = await start()
+    const { server, port } = await start({ LOG_LEVEL: 'debug' })
     await beginRequest(port)
     await server.waitForLine('"msg":"incoming request"')
     process.kill(server.pid, 'SIGTERM')
