@@ -36,6 +36,8 @@ export const latency = defineScenario<LatencyFigures>({
         unit: 'ms',
         measured: p99.median,
         spread: p99,
+        obstacle:
+          'as above; one of a hundred meets a checkpoint, autovacuum, or whatever else the machine does',
       },
       {
         what: 'enqueues/s in Prisma transactions, to bare pg-boss `send`',

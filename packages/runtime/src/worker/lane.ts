@@ -41,7 +41,7 @@ export interface LaneOptions {
   execute: (claim: Claim) => Promise<unknown>
 }
 
-const MAX_CLAIM = 1_000
+const MAX_CLAIM = 2_000
 /** At once, while there is more than one claim can take. */
 const MAX_CLAIMS = 2
 

@@ -36,7 +36,7 @@ interface Waiting {
   resolve: (outcome: SettleOutcome) => void
 }
 
-const MAX_GROUP = 1_000
+const MAX_GROUP = 2_000
 /** At once, while there are more runs than one group can take. */
 const MAX_GROUPS = 2
 

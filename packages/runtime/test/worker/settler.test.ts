@@ -82,14 +82,14 @@ describe('a claim', () => {
       },
     })
     // More than one group takes.
-    const work = await take(1_500)
+    const work = await take(3_000)
     const held = heldBy(work)
     const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one, held))))
     expect(most).toBe(2)
     expect(outcomes.every(({ kind }) => kind === 'settled')).toBe(true)
     await waitForNone()
     expect(await count('pgboss.job')).toBe(0)
-    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(1_500)
+    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3_000)
   })
 
   it('stays while a run of it could not be settled, and goes with the attempt that succeeds', async () => {
