@@ -9,11 +9,11 @@ import { authentication } from './plugins/authentication.ts'
 import { consoleFiles } from './plugins/consoleFiles.ts'
 import { documentation } from './plugins/documentation.ts'
 import { metrics } from './plugins/metrics.ts'
-import { requestLog } from './plugins/requestLog.ts'
 import { securityHeaders } from './plugins/securityHeaders.ts'
 import { tracing } from './plugins/tracing.ts'
 import { sessions } from './plugins/sessions.ts'
 import { answerClientError, answerError, problems } from './plugins/problems.ts'
+import { requestLog } from './requestLog.ts'
 import { consoleRoutes } from './console/consoleRoutes.ts'
 import { consoleSessionRoutes } from './console/consoleSessionRoutes.ts'
 import { eventRoutes } from './console/eventRoutes.ts'
@@ -82,8 +82,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { eventsRecheckMs = 15_000, pingIntervalMs = 10_000 } = options
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
-    // Two lines each; see requestLog.
-    disableRequestLogging: true,
+    logController: requestLog,
     // Unlike a counter, also unique in the log of many processes.
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,
@@ -103,7 +102,6 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
   // First, so that everything else is part of it.
   if (options.tracing) app.register(tracing, { tracing: options.tracing })
-  app.register(requestLog)
   app.register(problems)
   if (options.metrics) app.register(metrics, options.metrics)
   app.register(securityHeaders)

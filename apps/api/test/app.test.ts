@@ -136,6 +136,21 @@ it('logs requests by their route, and neither tokens nor passwords', async () =>
   expect(lines).not.toContain(PASSWORD)
 })
 
+it('logs a request with one line, once it is answered', async () => {
+  const before = api.log.length
+  await api.as('admin', { url: '/api/jobs/runs' })
+
+  expect(api.log.slice(before).filter(({ level }) => Number(level) >= 30)).toMatchObject([
+    {
+      level: 30,
+      msg: 'request completed',
+      req: { method: 'GET', route: '/api/jobs/runs' },
+      res: { statusCode: 200 },
+      responseTime: expect.any(Number),
+    },
+  ])
+})
+
 it('takes no notice of an expectation that it does not know', async () => {
   const answer = await exchange(
     'GET /health/live HTTP/1.1\r\nhost: a\r\nexpect: tea\r\nconnection: close\r\n\r\n',
