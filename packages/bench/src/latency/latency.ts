@@ -19,6 +19,7 @@ export const latency = defineScenario<LatencyFigures>({
   targets({ latencies, perSecond }) {
     const p50 = summarise(latencies.roundsman.map((each) => each.p50))
     const p99 = summarise(latencies.roundsman.map((each) => each.p99))
+    const bare = middle(latencies.pgBoss)
     const ratio = summarise(ratios(perSecond.roundsman, perSecond.pgBoss))
     return [
       {
@@ -27,6 +28,7 @@ export const latency = defineScenario<LatencyFigures>({
         unit: 'ms',
         measured: p50.median,
         spread: p50,
+        note: `pg-boss, which records nothing: ${formatNumber(bare.p50)} ms`,
         obstacle:
           'the work and the record of its run are a commit each, and both wait for the disk',
       },
@@ -36,6 +38,7 @@ export const latency = defineScenario<LatencyFigures>({
         unit: 'ms',
         measured: p99.median,
         spread: p99,
+        note: `pg-boss: ${formatNumber(bare.p99)} ms`,
         obstacle:
           'as above; one of a hundred meets a checkpoint, autovacuum, or whatever else the machine does',
       },

@@ -18,6 +18,8 @@ export interface RunsFigures {
   requests: number
   /** Of each round. */
   reads: { what: string; kind: 'page' | 'csv' | 'console'; latencies: Record<Size, Latency[]> }[]
+  /** Of all pages together, each kind as often as any other; of each round. */
+  pages: Record<Size, Latency[]>
   /** Requests for the first page, a second. */
   perSecond: { api: number[]; bare: number[] }
 }
@@ -67,8 +69,11 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
     fillMs,
     requests,
     reads: reads.map(({ what, kind }) => ({ what, kind, latencies: { few: [], many: [] } })),
+    pages: { few: [], many: [] },
     perSecond: { api: [], bare: [] },
   }
+  /** Of each round. */
+  const pagesMs: Record<Size, number[]>[] = []
   const stops: (() => Promise<void>)[] = []
   const open = async (size: Size): Promise<Side> => {
     const api = await startApi(urls[size])
@@ -92,10 +97,15 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
           if (n >= 0) durationsMs[size].push(durationMs)
         }
       }
+      const together = (pagesMs[round] ??= { few: [], many: [] })
       for (const size of SIZES) {
         figures.reads[index]?.latencies[size].push(latencyOf(durationsMs[size]))
+        if (read.kind === 'page') together[size].push(...durationsMs[size])
       }
     })
+    for (const size of SIZES) {
+      figures.pages[size] = pagesMs.map((together) => latencyOf(together[size]))
+    }
     const bare = startProcess(BARE_SERVER, { args: [urls.many] })
     stops.push(bare.stop)
     const [bareUrl] = await bare.line(/http:.*/)
