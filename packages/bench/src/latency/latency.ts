@@ -39,8 +39,7 @@ export const latency = defineScenario<LatencyFigures>({
         measured: p99.median,
         spread: p99,
         note: `pg-boss: ${formatNumber(bare.p99)} ms`,
-        obstacle:
-          'as above; one of a hundred meets a checkpoint, autovacuum, or whatever else the machine does',
+        obstacle: 'as above; one of a hundred also waits for something else that the machine does',
       },
       {
         what: 'enqueues/s in Prisma transactions, to bare pg-boss `send`',
