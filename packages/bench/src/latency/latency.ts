@@ -5,7 +5,7 @@ import { measureLatency, type LatencyFigures, type LatencySide } from './measure
 
 const LABELS: Record<LatencySide, string> = {
   roundsman: 'Roundsman, by `enqueue(prisma, …)`',
-  roundsmanInTransaction: 'Roundsman, by `enqueue(tx, …)` in a `prisma.$transaction`',
+  roundsmanInTransaction: 'Roundsman, in a `prisma.$transaction`',
   pgBoss: 'pg-boss with LISTEN/NOTIFY',
   graphileWorker: 'graphile-worker',
   bullMq: 'BullMQ on Redis',
