@@ -1,6 +1,5 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
-import { explainEmbeddedError } from '../apps/worker/src/explainEmbeddedError.ts'
-import { acquireDatabase, databaseProblem } from '../packages/db/src/index.ts'
+import { openDatabase } from '../apps/worker/src/openDatabase.ts'
 import { EnvironmentError, listenForStop } from '../packages/process/src/index.ts'
 import type { Job } from '../packages/runtime/src/contract/index.ts'
 
@@ -15,14 +14,8 @@ export async function runWithDatabase(
   try {
     const env = readWorkerEnvironment(process.env)
     listenForStop({ isSupervised: false })
-    const database = await acquireDatabase(env, (message) =>
-      process.stderr.write(`${message}\n`),
-    ).catch((error: unknown) => {
-      throw explainEmbeddedError(error) ?? error
-    })
+    const database = await openDatabase(env, (message) => process.stderr.write(`${message}\n`))
     try {
-      const problem = await databaseProblem(database.url)
-      if (problem !== null) throw new EnvironmentError([problem])
       const message = await command({ url: database.url, jobs: env.jobs })
       process.stdout.write(`${message}\n`)
       return 0

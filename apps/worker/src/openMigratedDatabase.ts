@@ -1,15 +1,9 @@
-import {
-  acquireDatabase,
-  databaseProblem,
-  migrate,
-  missingMigrations,
-  type Database,
-} from '@roundsman/db'
+import { migrate, missingMigrations, type Database } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/process'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
-import { explainEmbeddedError } from './explainEmbeddedError.ts'
+import { openDatabase } from './openDatabase.ts'
 
 /**
  * A database that the worker can work on. The embedded one is this installation's own and is migrated on
@@ -17,14 +11,10 @@ import { explainEmbeddedError } from './explainEmbeddedError.ts'
  * @throws EnvironmentError
  */
 export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger): Promise<Database> {
-  const database = await acquireDatabase(env, (progress) =>
+  const database = await openDatabase(env, (progress) =>
     log.info({ progress }, 'embedded database'),
-  ).catch((error: unknown) => {
-    throw explainEmbeddedError(error) ?? error
-  })
+  )
   try {
-    const problem = await databaseProblem(database.url)
-    if (problem) throw new EnvironmentError([problem])
     if (database.isEmbedded) {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) await migrate(database.url)
