@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { spawnProcess } from '@roundsman/testing'
+import { expectNotToBegin, expectToBegin, spawnProcess } from '@roundsman/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { createMailer } from '../../apps/worker/src/email/createMailer.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -104,16 +104,8 @@ test('no other site can read it', async () => {
 test('held back by its supervisor, begins when it is told to, and not when that is gone', async () => {
   const hold = () => spawnInbox({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }, true)
 
-  const told = hold()
-  told.stdin.write('begin\n')
-  await told.waitForLine('"msg":"inbox listening"')
-  told.stdin.end()
-  expect(await told.exited).toEqual({ code: 0, signal: null })
-
-  const left = hold()
-  left.stdin.end()
-  expect(await left.exited).toEqual({ code: 0, signal: null })
-  expect([left.stdout, left.stderr]).toEqual([[], []])
+  await expectToBegin(hold(), '"msg":"inbox listening"')
+  await expectNotToBegin(hold())
 })
 
 test('says which port is taken', async () => {

@@ -1,9 +1,12 @@
-import { acquireEmbeddedPostgres, createDatabaseClient, hashPassword, migrate } from '@roundsman/db'
+import { acquireEmbeddedPostgres, createDatabaseClient, migrate } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import {
   createPooler,
   createTestDatabase,
+  createUserOfEachRole,
+  expectNotToBegin,
+  expectToBegin,
   spawnProcess,
   waitFor,
   type TestDatabase,
@@ -23,6 +26,13 @@ let database: TestDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
   await migrateQueue({ databaseUrl: database.url, jobs, log })
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  await createUserOfEachRole(prisma, 'roundsman-demo')
+  await prisma.$disconnect()
 })
 afterAll(() => database.drop())
 
@@ -71,15 +81,6 @@ describe('stops', () => {
   }
 
   it('after it has answered what was under way', async () => {
-    const prisma = createDatabaseClient({
-      url: database.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-    const passwordHash = await hashPassword('roundsman-demo')
-    await prisma.user.create({ data: { email: 'owner@example.com', role: 'owner', passwordHash } })
-    await prisma.$disconnect()
-
     const { server, url } = await start({ LOG_LEVEL: 'debug' })
     // Hashing the password takes a while; the signal comes in the middle of it.
     const answer = fetch(`${url}/api/auth/login`, {
@@ -133,14 +134,6 @@ describe('stops', () => {
 })
 
 it('serves behind a transaction pooler, where a connection forgets what was prepared on it', async () => {
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  const passwordHash = await hashPassword('roundsman-demo')
-  await prisma.user.create({ data: { email: 'admin@example.com', role: 'admin', passwordHash } })
-  await prisma.$disconnect()
   const pooler = await createPooler(database.url)
   onTestFinished(() => pooler.close())
 
@@ -169,20 +162,10 @@ describe('held back by its supervisor', () => {
       hasInput: true,
     })
 
-  it('begins when it is told to, also before it has looked', async () => {
-    const held = hold()
-    held.stdin.write('begin\n')
-    await held.waitForLine('API listening at')
-    held.stdin.end()
-    expect(await held.exited).toEqual({ code: 0, signal: null })
-  })
+  it('begins when it is told to, also before it has looked', () =>
+    expectToBegin(hold(), 'API listening at'))
 
-  it('has not begun when its supervisor is gone', async () => {
-    const held = hold()
-    held.stdin.end()
-    expect(await held.exited).toEqual({ code: 0, signal: null })
-    expect([held.stdout, held.stderr]).toEqual([[], []])
-  })
+  it('has not begun when its supervisor is gone', () => expectNotToBegin(hold()))
 })
 
 it('serves metrics of itself, of the queue and of whether jobs are done', async () => {

@@ -1,7 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
-import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
+import {
+  createTestDatabase,
+  expectNotToBegin,
+  expectToBegin,
+  spawnProcess,
+  waitFor,
+} from '@roundsman/testing'
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
@@ -322,20 +328,10 @@ describe('held back by its supervisor', () => {
       hasInput: true,
     })
 
-  it('begins when it is told to, also before it has looked', async () => {
-    const held = hold()
-    held.stdin.write('begin\n')
-    await held.waitForLine('Jobs scheduler enabled')
-    held.stdin.end()
-    expect(await held.exited).toEqual({ code: 0, signal: null })
-  })
+  it('begins when it is told to, also before it has looked', () =>
+    expectToBegin(hold(), 'Jobs scheduler enabled'))
 
-  it('has not begun when its supervisor is gone', async () => {
-    const held = hold()
-    held.stdin.end()
-    expect(await held.exited).toEqual({ code: 0, signal: null })
-    expect([held.stdout, held.stderr]).toEqual([[], []])
-  })
+  it('has not begun when its supervisor is gone', () => expectNotToBegin(hold()))
 })
 
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {

@@ -16,6 +16,7 @@ export {
 } from './createTestDatabase.ts'
 export { createUserOfEachRole } from './createUserOfEachRole.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
+export { expectNotToBegin, expectToBegin } from './heldStart.ts'
 export { HOLD_RUNS_SQL } from './holdRuns.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export {

@@ -7,7 +7,7 @@ import { createWorker, migrateQueue, type Worker } from '@roundsman/runtime/work
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { buildApp } from '../../src/app.ts'
+import { buildApp, type AppOptions } from '../../src/app.ts'
 import { createChanges, type ChangeEvent, type Changes } from '../../src/console/createChanges.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
@@ -23,20 +23,24 @@ let aborts: AbortController[] = []
 
 beforeAll(async () => {
   api = await createTestApi()
-  const { prisma, jobsClient, databaseUrl, clock } = api
+  const { databaseUrl } = api
   await migrateQueue({ databaseUrl, jobs: [echo], log })
   changes = createChanges({ databaseUrl, log })
-  app = buildApp({
-    prisma,
-    jobsClient,
-    jobs: [echo],
-    jwtSecret: JWT_SECRET,
-    changes,
-    pingIntervalMs: 20,
-    now: clock.now,
-  })
+  app = appOf({ jobs: [echo], changes, pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
+
+function appOf(options: Partial<AppOptions> = {}): ReturnType<typeof buildApp> {
+  const { prisma, jobsClient, clock } = api
+  return buildApp({
+    prisma,
+    jobsClient,
+    jobs: [],
+    jwtSecret: JWT_SECRET,
+    now: clock.now,
+    ...options,
+  })
+}
 
 afterEach(async () => {
   for (const abort of aborts) abort.abort()
@@ -187,16 +191,7 @@ describe('following what changes', () => {
   describe('to somebody who may not follow it any more', () => {
     const own = { url: '', close: async () => undefined as unknown }
     beforeAll(async () => {
-      const { prisma, jobsClient, clock } = api
-      const quick = buildApp({
-        prisma,
-        jobsClient,
-        jobs: [],
-        jwtSecret: JWT_SECRET,
-        changes,
-        now: clock.now,
-        eventsRecheckMs: 20,
-      })
+      const quick = appOf({ changes, eventsRecheckMs: 20 })
       own.url = `${await quick.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
       own.close = () => quick.close()
     })
@@ -246,13 +241,8 @@ describe('following what changes', () => {
   })
 
   it('lets go of a client that has missed more than it may have to read, and of nobody else', async () => {
-    const { prisma, jobsClient, clock } = api
     const missed = { id: 'one', event: 'run', data: 'x'.repeat(2_000) } as const
-    const own = buildApp({
-      prisma,
-      jobsClient,
-      jobs: [],
-      jwtSecret: JWT_SECRET,
+    const own = appOf({
       changes: {
         ...changes,
         subscribe(onEvent) {
@@ -260,7 +250,6 @@ describe('following what changes', () => {
           return () => undefined
         },
       },
-      now: clock.now,
     })
     const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
@@ -282,16 +271,12 @@ describe('following what changes', () => {
   })
 
   it('leaves a client that may not follow it any more and does not read either', async () => {
-    const { prisma, jobsClient, clock } = api
+    const { prisma } = api
     const { id } = await prisma.user.create({
       data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
     })
     const subscribers = new Set<(event: ChangeEvent) => void>()
-    const own = buildApp({
-      prisma,
-      jobsClient,
-      jobs: [],
-      jwtSecret: JWT_SECRET,
+    const own = appOf({
       changes: {
         ...changes,
         subscribe(onEvent) {
@@ -299,7 +284,6 @@ describe('following what changes', () => {
           return () => subscribers.delete(onEvent)
         },
       },
-      now: clock.now,
       eventsRecheckMs: 20,
       pingIntervalMs: 20,
     })
@@ -331,7 +315,7 @@ describe('following what changes', () => {
   })
 
   it('begins nothing for a client that has gone while it was seen who asks', async () => {
-    const { prisma, jobsClient, clock } = api
+    const { prisma } = api
     const asked = Promise.withResolvers<void>()
     const gone = Promise.withResolvers<void>()
     const handled = Promise.withResolvers<void>()
@@ -345,15 +329,11 @@ describe('following what changes', () => {
       subscribers += 1
       return () => (subscribers -= 1)
     }
-    const own = buildApp({
+    const own = appOf({
       prisma: new Proxy(prisma, {
         get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
       }),
-      jobsClient,
-      jobs: [],
-      jwtSecret: JWT_SECRET,
       changes: { ...changes, subscribe },
-      now: clock.now,
     })
     own.addHook('onRequestAbort', (_request, done) => {
       gone.resolve()
@@ -381,13 +361,7 @@ describe('following what changes', () => {
   })
 
   it('does not keep the server from closing', async () => {
-    const own = buildApp({
-      prisma: api.prisma,
-      jobsClient: api.jobsClient,
-      jobs: [],
-      jwtSecret: JWT_SECRET,
-      now: api.clock.now,
-    })
+    const own = appOf()
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     const response = await fetch(`${address}/api/jobs/events`, { headers: bearer('admin') })
     await own.close()
