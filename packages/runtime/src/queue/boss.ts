@@ -19,6 +19,10 @@ export interface Envelope {
   approvedRows?: number
   /** Where it was enqueued, if that was traced. */
   trace?: TraceContext
+  /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
+  lost?: number
+  /** How often of these nothing else ran in its process. */
+  lostAlone?: number
 }
 
 /** pg-boss on a connection of ours, without a schedule of its own. */
