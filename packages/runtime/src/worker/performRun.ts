@@ -5,7 +5,7 @@ import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
 import type { Cancellations } from './createCancellations.ts'
-import { executeRun, type RunResult } from './executeRun.ts'
+import { executeRun, type ExecuteOptions, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { keepProgress, type NewRun } from './runs.ts'
 import type { HeldClaim, Settlement, SettleOutcome, Settler } from './settler.ts'
@@ -39,7 +39,11 @@ export interface RunWork {
   approvedRows: number | null
   /** Where the work was enqueued, if that was traced. */
   trace: TraceContext | undefined
+  /** How it is carried out, to a result in any case. Default: in this process. */
+  execute?: Execute | undefined
 }
+
+export type Execute = (options: ExecuteOptions) => Promise<RunResult>
 
 export interface Performance {
   settlement: Settlement
@@ -65,8 +69,9 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
 
   const abort = new Abort()
   cancellations.watch(run.id, abort)
+  const { execute: carryOut = executeRun } = work
   const execute = () =>
-    executeRun({
+    carryOut({
       run,
       job: work.job,
       handler: work.handler,
