@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WORKERS, type Disturbance, type DisturbanceKind } from './createPlan.ts'
 import type { Random } from './createRandom.ts'
 import type { Server } from './openServer.ts'
-import { startWorker, type WorkerExit, type WorkerHandle } from './startWorker.ts'
+import { OWN_ENTRY, startWorker, type WorkerExit, type WorkerHandle } from './startWorker.ts'
 
 export interface Kill {
   workerId: string
@@ -48,6 +48,8 @@ export interface FleetHistory {
   /** The other kills hit workers that were ready. */
   killsWhileStarting: number
   started: number
+  /** Of those, such of another version. */
+  startedOfOther: number
   /** By message of the worker's log. */
   warnings: Map<string, number>
 }
@@ -56,6 +58,8 @@ export interface FleetOptions {
   server: Server
   database: string
   random: Random
+  /** The worker processes that are started, one as often as the other: of this version, and maybe of another. */
+  entries: readonly [string, ...string[]]
   sweepBatch: number
   sweepPauseMs: number
   onEvent: (event: string) => void
@@ -90,7 +94,7 @@ const LOG_LINES = 30
 
 /** Three places for workers. One that ends, however it does, is replaced at once, as a supervisor would. */
 export function createFleet(options: FleetOptions): Fleet {
-  const { server, database, random, sweepBatch, onEvent } = options
+  const { server, database, random, entries, sweepBatch, onEvent } = options
   const slots: Slot[] = Array.from({ length: WORKERS }, (_, index) => ({
     index,
     worker: null,
@@ -109,6 +113,7 @@ export function createFleet(options: FleetOptions): Fleet {
     startFailures: 0,
     killsWhileStarting: 0,
     started: 0,
+    startedOfOther: 0,
     warnings: new Map(),
   }
   const healing = new AbortController()
@@ -118,9 +123,12 @@ export function createFleet(options: FleetOptions): Fleet {
   async function spawn(slot: Slot): Promise<void> {
     const startedAt = Date.now()
     const lastLines: string[] = []
+    // A lone one is not drawn, so that a seed without another version goes on naming the run that it did.
+    const entry = entries.length > 1 ? random.pick(entries) : entries[0]
     const worker = await startWorker({
       server,
       database,
+      entry,
       settings: {
         seed: random.integer(0, 2 ** 31),
         sweepBatch,
@@ -138,6 +146,7 @@ export function createFleet(options: FleetOptions): Fleet {
     slot.worker = worker
     slot.isKilled = false
     history.started++
+    if (entry !== OWN_ENTRY) history.startedOfOther++
     alive.add(worker)
     const life = { slot: slot.index, from: Infinity, to: Infinity }
     lives.push(life)

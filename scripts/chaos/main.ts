@@ -11,7 +11,7 @@ const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/chaos.md'
 const DEFAULTS = { kills: 300, jobs: 20_000, rows: 1_000_000, seconds: 270 }
 const USAGE = `Usage: pnpm chaos [--seed N]... [--kills N] [--jobs N] [--rows N] [--seconds N]
-                  [--trace FILE]
+                  [--beside COMMIT] [--trace FILE]
 
 Tries to break the guarantees: kills, freezes and cuts off workers that carry
 out queued jobs, schedules and a clean-up, and then looks whether all is right.
@@ -22,6 +22,7 @@ Writes ${REPORT}.
   --jobs N      jobs that are enqueued; default ${DEFAULTS.jobs}
   --rows N      rows that the clean-up finds; default ${DEFAULTS.rows}
   --seconds N   how long it goes on; default ${DEFAULTS.seconds}
+  --beside COMMIT  also starts workers of that version, as in a rolling upgrade
   --trace FILE  keeps everything that happens
 
 Exit code: 0 every check passed, 1 one did not, 2 usage`
@@ -95,6 +96,7 @@ function readArguments(): { runs: ChaosOptions[]; trace: string | undefined } | 
         jobs: { type },
         rows: { type },
         seconds: { type },
+        beside: { type },
         trace: { type },
       },
     })
@@ -110,6 +112,7 @@ function readArguments(): { runs: ChaosOptions[]; trace: string | undefined } | 
       jobs: number('jobs', values.jobs, DEFAULTS.jobs),
       rows: number('rows', values.rows, DEFAULTS.rows),
       seconds: number('seconds', values.seconds, DEFAULTS.seconds),
+      beside: values.beside ?? null,
     }
     const seeds = values.seed ?? [String(randomInt(1, 1_000_000))]
     const runs = seeds.map((seed) => ({ seed: number('seed', seed, 1), ...size }))

@@ -59,7 +59,7 @@ ${[...disturbances]
 
 ${fleet.killsWhileStarting} of the kills hit a process that was only starting, the others one that was at work.
 
-${fleet.started} worker processes were started; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
+${fleet.started} worker processes were started${options.beside === null ? '' : `, ${fleet.startedOfOther} of them of version \`${options.beside}\``}; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
 started again.
 
 | | runs | p50 | p99 | longest |
@@ -79,8 +79,8 @@ ${[...fleet.warnings]
 }
 
 export function repeatCommand({ options }: Pick<ChaosResult, 'options'>): string {
-  const { seed, kills, jobs, rows } = options
-  return `pnpm chaos --seed ${seed} --kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${options.seconds}`
+  const { seed, kills, jobs, rows, seconds: duration, beside } = options
+  return `pnpm chaos --seed ${seed} --kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${duration}${beside === null ? '' : ` --beside ${beside}`}`
 }
 
 function renderTimes(title: string, { ended, redelivered }: RescueTimes): string {

@@ -7,6 +7,7 @@ import {
   type Connection,
   type Database,
 } from '../../packages/runtime/src/queue/database.ts'
+import { checkOutVersion } from './checkOutVersion.ts'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
 import { checkGuarantees, type CheckResult } from './checks/checkGuarantees.ts'
 import { countClaims } from './countClaims.ts'
@@ -18,6 +19,7 @@ import { measureRescue, type RescueFigures } from './measureRescue.ts'
 import { openServer } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 import { sampleCounts } from './sampleCounts.ts'
+import { OWN_ENTRY } from './startWorker.ts'
 
 export interface ChaosOptions {
   /** Names the run: what is done to whom and when depends on it alone. */
@@ -30,6 +32,8 @@ export interface ChaosOptions {
   rows: number
   /** How long it is disturbed; starting, draining and checking come on top. */
   seconds: number
+  /** A commit whose workers run beside those of this version, as in a rolling upgrade; null: none do. */
+  beside: string | null
 }
 
 export interface ChaosContext {
@@ -66,6 +70,11 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
   const random = createRandom(options.seed)
   const durationMs = options.seconds * 1_000
   const plan = createPlan(random.fork(), { kills: options.kills, durationMs })
+  const entries: [string, ...string[]] = [OWN_ENTRY]
+  if (options.beside !== null) {
+    onProgress(`Putting version ${options.beside} beside this one`)
+    entries.push(await checkOutVersion(options.beside))
+  }
   onProgress('Starting PostgreSQL and filling the database')
   const startAt = new Date()
   const opened: (() => Promise<void>)[] = []
@@ -87,6 +96,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
       server,
       database: name,
       random: random.fork(),
+      entries,
       sweepBatch: SWEEP_BATCH,
       sweepPauseMs: sweepPauseMs(options.rows, durationMs),
       onEvent: context.onEvent,

@@ -44,16 +44,19 @@ export interface WorkerHandle {
   signal(signal: NodeJS.Signals): void
 }
 
-const ENTRY = join(import.meta.dirname, 'workerProcess.ts')
+/** The worker process of this version. */
+export const OWN_ENTRY = join(import.meta.dirname, 'workerProcess.ts')
 const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/compile')
 
 export async function startWorker(options: {
   server: Server
   database: string
+  /** What is run: OWN_ENTRY, or that of another version. */
+  entry: string
   settings: Omit<WorkerSettings, 'databaseUrl'>
   onLog: (line: string) => void
 }): Promise<WorkerHandle> {
-  const { server, database, onLog } = options
+  const { server, database, entry, onLog } = options
   const proxy = await createProxy(server.port)
   const settings: WorkerSettings = {
     ...options.settings,
@@ -61,7 +64,7 @@ export async function startWorker(options: {
   }
   const child = spawn(
     process.execPath,
-    ['--conditions=@roundsman/source', ENTRY, JSON.stringify(settings)],
+    ['--conditions=@roundsman/source', entry, JSON.stringify(settings)],
     {
       // Hundreds are started in a run, and each would compile the same files again.
       env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
