@@ -44,7 +44,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Beside what their room may import, and the room itself. The client is how a test plays a producer. */
-const TESTS_MAY_IMPORT = ['testing', 'db', 'runtime/client']
+const TESTS_MAY_IMPORT = [
+  'testing',
+  'testing/hostileOutcomes',
+  'testing/hostileValues',
+  'db',
+  'runtime/client',
+]
 
 /** The same for one room: the API's tests need the queue's tables, and creating them is the worker's to do. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
