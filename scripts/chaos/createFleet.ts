@@ -182,6 +182,8 @@ export function createFleet(options: FleetOptions): Fleet {
         await during(null, () => server.restart(mode, downMs))
         return true
       }
+      case 'failOver':
+        return await during(null, () => server.failOver(disturbance.splitMs))
       case 'kill': {
         const slot =
           (disturbance.isReady && findSlotNow(disturbance.slot, isAtWork)) ||
@@ -283,11 +285,11 @@ export function createFleet(options: FleetOptions): Fleet {
     return order.find((slot) => slot !== undefined && matches(slot)) ?? null
   }
 
-  async function during(slot: number | null, work: () => Promise<void>): Promise<void> {
+  async function during<Result>(slot: number | null, work: () => Promise<Result>): Promise<Result> {
     const span: Span = { slot, from: Date.now(), to: Infinity }
     troubles.push(span)
     try {
-      await work()
+      return await work()
     } finally {
       span.to = Date.now()
     }

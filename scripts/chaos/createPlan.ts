@@ -14,6 +14,8 @@ export type Disturbance = { atMs: number } &
     | { kind: 'halfOpen'; slot: number; durationMs: number }
     | { kind: 'clock'; slot: number; offsetMs: number; durationMs: number }
     | { kind: 'restart'; mode: StopMode; downMs: number }
+    /** To a synchronous standby. `splitMs`: for so long the old primary goes on, with the connections that it has. */
+    | { kind: 'failOver'; splitMs: number }
   )
 
 export type DisturbanceKind = Disturbance['kind']
@@ -28,12 +30,15 @@ const SHARES = {
   halfOpen: 0.04,
   clock: 0.06,
   restart: 0.05,
+  failOver: 0.01,
 } satisfies Partial<Record<DisturbanceKind, number>>
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 /** A long one outlasts the time in which a worker notices that nobody answers. */
 const HALF_OPEN_MS = { short: [500, 4_000], long: [12_000, 20_000] } as const
+/** Below the 30 s after which a statement that waits for the lost standby would be told that it is committed. */
+const SPLIT_MS = [2_000, 15_000] as const
 
 /** Of the kills: those that may as well hit a process that is only starting. */
 const STARTING_SHARE = 0.1
@@ -69,7 +74,7 @@ export function createPlan(
   ]
   for (const [kind, share] of Object.entries(SHARES)) {
     const count = Math.max(
-      kind === 'restart' || kind === 'freeze' ? 2 : 1,
+      kind === 'restart' || kind === 'freeze' || kind === 'failOver' ? 2 : 1,
       Math.round(kills * share),
     )
     for (let index = 0; index < count; index++) {
@@ -131,6 +136,8 @@ function draw(
         mode: isOdd ? 'immediate' : 'fast',
         downMs: random.chance(0.5) ? 0 : random.integer(0, 3_000),
       }
+    case 'failOver':
+      return { kind, atMs, splitMs: isOdd ? random.integer(...SPLIT_MS) : 0 }
     default:
       return kind satisfies never
   }

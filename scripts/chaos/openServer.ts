@@ -1,13 +1,19 @@
-import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { appendFile, chmod, chown, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { readPassword } from '../../packages/db/src/embedded/connectToServer.ts'
 import { openCluster, type Cluster } from '../../packages/db/src/embedded/openCluster.ts'
 import { isPostmaster, readPostmaster } from '../../packages/db/src/embedded/readPostmaster.ts'
 import { startServer } from '../../packages/db/src/embedded/startServer.ts'
+import { createLogger } from '../../packages/process/src/index.ts'
+import { openDatabase, type Database } from '../../packages/runtime/src/queue/database.ts'
+import { createProxy } from '../../packages/testing/src/createProxy.ts'
 
-/** A PostgreSQL of our own, made to be stopped at the worst moment. */
+/** A PostgreSQL of our own with a synchronous standby, made to be stopped at the worst moment. */
 export interface Server {
+  /** Leads to whichever is the primary. */
   port: number
   /** Of a database on it, by way of the given port: the server's own or a proxy's. */
   url(database: string, port?: number): string
@@ -16,60 +22,121 @@ export interface Server {
    * Resolves when it takes connections again.
    */
   restart(mode: StopMode, downMs: number): Promise<void>
+  /**
+   * The primary crashes and the standby takes over; a new standby is made. With `splitMs`, the old primary goes on for
+   * that long with the connections that it has, and new ones lead to the new primary: what is committed on the old one
+   * meanwhile waits for a standby that it has no more, and is lost with it. Resolves to false where there is no standby.
+   */
+  failOver(splitMs: number): Promise<boolean>
   /** Stops it and removes its data. */
   close(): Promise<void>
 }
 
 export type StopMode = 'fast' | 'immediate'
 
+const run = promisify(execFile)
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const PATIENCE_MS = 60_000
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 
 // fsync is for machines that lose power; what a crashed server has handed to the kernel is safe. Commits stay
 // synchronous: the suite is about what was committed.
-const SETTINGS = { fsync: 'off', max_connections: '250' }
+const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' }
 
 export async function openServer(): Promise<Server> {
   const dataDir = await makeDataDir()
-  let cluster: Cluster | undefined
+  let primary: Cluster | undefined
+  let standby: Cluster | undefined
+  let copies = 0
+  // One at a time, and none any more once it is closed.
+  let turn: Promise<unknown> = Promise.resolve()
+  let isClosed = false
+  const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result | undefined> => {
+    const result = turn.then(async () => (isClosed ? undefined : await work()))
+    turn = result.catch(() => undefined)
+    return await result
+  }
   try {
-    cluster = await openCluster({
+    const first = await openCluster({
       dataDir,
       isThrowaway: true,
       onProgress: () => undefined,
       signal: undefined,
     })
-    await start(cluster)
-    const password = await readPassword(cluster)
-    const postmaster = await readPostmaster(cluster.data)
-    if (postmaster.state !== 'ready') throw new Error(`PostgreSQL is ${postmaster.state}`)
-    const { port } = postmaster
-    const opened = cluster
-    // One at a time, and none any more once it is closed.
-    let turn: Promise<void> = Promise.resolve()
-    let isClosed = false
+    primary = first
+    await start(first)
+    const password = await readPassword(first)
+    const front = await createProxy(await portOf(first))
+    const connect = async (cluster: Cluster) => connectTo(await portOf(cluster), password)
+
+    /** A copy of the running primary that follows it, and for which every commit waits from then on. */
+    const makeStandby = async (of: Cluster): Promise<void> => {
+      const database = await connect(of)
+      try {
+        const home = join(dirname(of.home), `copy-${++copies}`)
+        const next = { ...of, home, data: join(home, 'data') }
+        // The copy is to wait for nobody, should it become the primary.
+        await database.query(`alter system set synchronous_standby_names = ''`)
+        await copyCluster(database, of, next)
+        const conninfo = `host=127.0.0.1 port=${await portOf(of)} user=roundsman password=${password}`
+        await appendFile(
+          join(next.data, 'postgresql.auto.conf'),
+          `primary_conninfo = '${conninfo}'\n`,
+        )
+        await giveTo(next, join(next.data, 'standby.signal'), '')
+        await start(next, { keepPort: false })
+        standby = next
+        await until(database, `select from pg_stat_replication where state = 'streaming'`)
+        await database.query(`alter system set synchronous_standby_names = '*'`)
+        await database.query('select pg_reload_conf()')
+        await until(database, `select from pg_stat_replication where sync_state = 'sync'`)
+      } finally {
+        await database.close()
+      }
+    }
+    await makeStandby(first)
+
     return {
-      port,
-      url: (database, through = port) =>
+      port: front.port,
+      url: (database, through = front.port) =>
         `postgresql://roundsman:${password}@127.0.0.1:${through}/${database}`,
       async restart(mode, downMs) {
-        turn = turn.then(async () => {
-          if (isClosed) return
-          await stop(opened, mode)
+        await inTurn(async () => {
+          const cluster = primary as Cluster
+          await stop(cluster, mode)
           await pause(downMs)
-          if (!isClosed) await start(opened)
+          if (!isClosed) await start(cluster)
         })
-        await turn
+      },
+      async failOver(splitMs) {
+        const isDone = await inTurn(async () => {
+          const old = primary as Cluster
+          const next = standby
+          if (next === undefined) return false
+          if (splitMs === 0) await stop(old, 'immediate')
+          const database = await connect(next)
+          await database.query('select pg_promote(true, 60)').finally(() => database.close())
+          front.retarget(await portOf(next))
+          primary = next
+          standby = undefined
+          await pause(splitMs)
+          await stop(old, 'immediate')
+          await rm(old.home, { recursive: true, force: true, maxRetries: 5 })
+          return true
+        })
+        // Made while the workers are back at work; the next one to restart or fail over waits for it.
+        if (isDone) void inTurn(() => makeStandby(primary as Cluster)).catch(() => undefined)
+        return isDone ?? false
       },
       async close() {
         isClosed = true
         await turn.catch(() => undefined)
-        await remove(opened, dataDir)
+        front.close()
+        await remove([primary, standby], dataDir)
       },
     }
   } catch (error) {
-    await remove(cluster, dataDir)
+    await remove([primary, standby], dataDir)
     throw error
   }
 }
@@ -82,13 +149,64 @@ async function makeDataDir(): Promise<string> {
   return dataDir
 }
 
-async function start(cluster: Cluster): Promise<void> {
+async function portOf(cluster: Cluster): Promise<number> {
+  const postmaster = await readPostmaster(cluster.data)
+  if ('port' in postmaster) return postmaster.port
+  throw new Error(`PostgreSQL is ${postmaster.state}`)
+}
+
+/** One connection, which is a session: what it has begun it can end. */
+function connectTo(port: number, password: string): Database {
+  return openDatabase({
+    url: `postgresql://roundsman:${password}@127.0.0.1:${port}/postgres`,
+    applicationName: 'chaos server',
+    poolSize: 1,
+    statementTimeoutMs: null,
+    log: createLogger({ app: 'chaos', level: 'silent' }),
+  })
+}
+
+async function until(database: Database, question: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  while ((await database.query(question)).rowCount === 0) {
+    if (Date.now() > deadline) throw new Error(`The standby does not follow: ${question}`)
+    await pause(50)
+  }
+}
+
+/**
+ * As pg_basebackup does, which the embedded programs lack: files that change meanwhile are put right by what the log
+ * says from the beginning of the backup on.
+ */
+async function copyCluster(database: Database, from: Cluster, to: Cluster): Promise<void> {
+  await mkdir(to.home, { mode: 0o700 })
+  if (to.account) await chown(to.home, to.account.uid, to.account.gid)
+  await database.query(`select pg_backup_start('standby', true)`)
+  const options = { cwd: from.home, timeout: PATIENCE_MS, maxBuffer: 2 ** 26 }
+  await run('cp', ['-a', 'password', `${to.home}/`], options)
+  // A file that vanishes while it is copied makes it end with 1.
+  await run('cp', ['-a', 'data', `${to.home}/`], options).catch(() => undefined)
+  const { rows } = await database.query<{ labelfile: string }>(
+    'select labelfile from pg_backup_stop(false)',
+  )
+  for (const name of ['postmaster.pid', 'postmaster.opts']) {
+    await rm(join(to.data, name), { force: true })
+  }
+  await giveTo(to, join(to.data, 'backup_label'), rows[0]?.labelfile ?? '')
+}
+
+async function giveTo({ account }: Cluster, file: string, content: string): Promise<void> {
+  await writeFile(file, content, { mode: 0o600 })
+  if (account) await chown(file, account.uid, account.gid)
+}
+
+async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
   // Processes of the crashed server may still be going away. The proxies know one port: it is kept.
   for (;;) {
     const outcome = await startServer(cluster, {
       settings: SETTINGS,
-      keepPort: true,
+      keepPort,
       onProgress: () => undefined,
       signal: undefined,
     })
@@ -109,11 +227,14 @@ async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
   }
 }
 
-async function remove(cluster: Cluster | undefined, dataDir: string): Promise<void> {
-  if (cluster) await stop(cluster, 'immediate')
-  // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
-  if (cluster && dirname(cluster.home) !== dataDir) {
-    await rm(cluster.home, { recursive: true, force: true, maxRetries: 5 })
+async function remove(clusters: readonly (Cluster | undefined)[], dataDir: string): Promise<void> {
+  for (const cluster of clusters) {
+    if (cluster === undefined) continue
+    await stop(cluster, 'immediate')
+    // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+    if (dirname(cluster.home) !== dataDir) {
+      await rm(cluster.home, { recursive: true, force: true, maxRetries: 5 })
+    }
   }
   await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
 }

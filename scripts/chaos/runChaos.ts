@@ -204,6 +204,8 @@ function labelOf(disturbance: Disturbance): string {
       return `clock ${disturbance.offsetMs > 0 ? 'ahead' : 'behind'} by ${Math.abs(disturbance.offsetMs) / 60_000} min`
     case 'restart':
       return `PostgreSQL restarted, ${disturbance.mode}`
+    case 'failOver':
+      return disturbance.splitMs > 0 ? 'failed over, split brain' : 'failed over to the standby'
     default:
       return disturbance satisfies never
   }

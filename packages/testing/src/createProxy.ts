@@ -16,6 +16,8 @@ export interface Proxy {
    * through, as after a fail-over of something in between.
    */
   forget(): void
+  /** New connections lead to another port; those that there are stay where they are. */
+  retarget(port: number): void
   /** Connections get through again. Those that lost bytes are reset, as a router that forgot them does. */
   heal(): void
   close(): void
@@ -29,6 +31,7 @@ interface Pair {
 export async function createProxy(targetPort: number): Promise<Proxy> {
   const pairs = new Set<Pair>()
   let isHalfOpen = false
+  let target = targetPort
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const pair: Pair = { sockets: [near], isSwallowed: isHalfOpen }
     pairs.add(pair)
@@ -37,7 +40,7 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       return
     }
     const far = connect({
-      port: targetPort,
+      port: target,
       host: '127.0.0.1',
       allowHalfOpen: true,
       noDelay: true,
@@ -94,6 +97,9 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       forget()
     },
     forget,
+    retarget(to) {
+      target = to
+    },
     heal,
     close() {
       heal()
