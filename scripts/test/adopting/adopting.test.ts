@@ -206,7 +206,7 @@ async function openEmptyDatabase() {
   onTestFinished(drop)
   const log = { warn: () => undefined }
   const { query, close } = openDatabase({ url, applicationName: 'test', poolSize: 1, log })
-  onTestFinished(close)
+  onTestFinished(() => close())
   return { url, query }
 }
 

@@ -1,5 +1,8 @@
+import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { answerInTime, UnansweredError } from './answerInTime.ts'
+import { settlesWithin } from './settlesWithin.ts'
 
 /** A statement that a connection may keep, so that it is parsed and planned once and not each time. */
 export interface PreparedStatement {
@@ -20,7 +23,8 @@ export type Result<Row> = { rows: Row[]; rowCount: number | null }
 export interface Database extends Connection {
   transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
   connections(): Connections
-  close(): Promise<void>
+  /** Waits for what is under way, for so long; then it destroys what still is. Default 5,000 ms. */
+  close(options?: { timeoutMs?: number }): Promise<void>
 }
 
 /** How a pool stands. */
@@ -42,8 +46,13 @@ export interface DatabaseOptions {
   canPrepare?: () => boolean
   /** A statement that runs longer is cancelled; null: none is. Default 30,000 ms. */
   statementTimeoutMs?: number | null
+  /** Where the server is out of reach, its own limit never comes back. Default: statementTimeoutMs + 5,000 ms. */
+  answerTimeoutMs?: number | null
   log: Pick<Logger, 'warn'>
 }
+
+/** How long a connection may take to end in good order. */
+const FAREWELL_MS = 1_000
 
 /**
  * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
@@ -55,6 +64,7 @@ export function openDatabase({
   poolSize = 10,
   canPrepare = () => false,
   statementTimeoutMs = 30_000,
+  answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
   log,
 }: DatabaseOptions): Database {
   const queryOf = (statement: string | PreparedStatement, values: readonly unknown[] = []) => {
@@ -62,6 +72,12 @@ export function openDatabase({
       typeof statement === 'string' ? { name: undefined, text: statement } : statement
     return { text, values: values as unknown[], ...(name && canPrepare() && { name }) }
   }
+  const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {
+    const answer = client.query(queryOf(...query))
+    if (answerTimeoutMs === null) return answer
+    return answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
+  }
+  const sockets = new Set<Socket>()
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -70,11 +86,12 @@ export function openDatabase({
     min: 1,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    ...(statementTimeoutMs !== null && {
-      statement_timeout: statementTimeoutMs,
-      // Where the server is out of reach, its own limit never comes back.
-      query_timeout: statementTimeoutMs + 5_000,
-    }),
+    ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
+    stream: () => {
+      const socket = new Socket()
+      sockets.add(socket)
+      return socket.once('close', () => sockets.delete(socket))
+    },
     // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
@@ -89,18 +106,42 @@ export function openDatabase({
   pool.on('connect', (client) => client.on('error', () => undefined))
 
   return {
-    query: (statement, values) => pool.query(queryOf(statement, values)),
+    async query(statement, values) {
+      const client = await pool.connect()
+      let failure: Error | undefined
+      try {
+        return await ask(client, statement, values)
+      } catch (error) {
+        failure = error as Error
+        throw error
+      } finally {
+        client.release(failure)
+      }
+    },
     transaction: (work) =>
-      runTransaction(pool, (client) =>
-        work({ query: (statement, values) => client.query(queryOf(statement, values)) }),
-      ),
+      runTransaction(pool, async (client) => {
+        const tx: Connection = { query: (statement, values) => ask(client, statement, values) }
+        await tx.query('begin')
+        const result = await work(tx)
+        await tx.query('commit')
+        return result
+      }),
     connections: () => ({
       max: poolSize,
       total: pool.totalCount,
       idle: pool.idleCount,
       waiting: pool.waitingCount,
     }),
-    close: () => pool.end(),
+    async close({ timeoutMs = 5_000 } = {}) {
+      const deadline = performance.now() + timeoutMs
+      await settlesWithin(pool.end(), timeoutMs)
+      const farewells = [...sockets].map(
+        (socket) => new Promise((resolve) => socket.once('close', resolve)),
+      )
+      const leftMs = Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now()))
+      await settlesWithin(Promise.all(farewells), leftMs)
+      for (const socket of sockets) socket.destroy()
+    },
   }
 }
 
@@ -114,13 +155,10 @@ async function runTransaction<Value>(
   const onError = (error: Error) => (broken = error)
   client.on('error', onError)
   try {
-    await client.query('begin')
-    const result = await work(client)
-    await client.query('commit')
-    return result
+    return await work(client)
   } catch (error) {
     // A connection that does not answer would not answer to this either.
-    if (isUnanswered(error)) broken ??= error
+    if (error instanceof UnansweredError) broken ??= error
     else await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
     throw error
   } finally {
@@ -129,7 +167,7 @@ async function runTransaction<Value>(
   }
 }
 
-/** The driver tells it by its text alone. */
-function isUnanswered(error: unknown): error is Error {
-  return error instanceof Error && error.message === 'Query read timeout'
+/** What is between a client and its server: with TLS, the layer that says what was read. */
+export function socketOf(client: pg.ClientBase): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream
 }

@@ -1,17 +1,25 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import type { Connection, Result } from './database.ts'
+import { answerInTime } from './answerInTime.ts'
+import { socketOf, type Connection, type Result } from './database.ts'
 import { isSession } from './isSession.ts'
+import { settlesWithin } from './settlesWithin.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 
 export interface Session {
   start(): Promise<void>
+  /** Signs off and ends the connection, also one that does not answer. */
   stop(): Promise<void>
   /** Whether what is set on a connection stays with it; not so behind a transaction pooler. Known once started. */
   isLasting(): boolean
   /** For how long others could tell that this worker lives, or null while they can't. */
   connectedForMs(): number | null
+  /**
+   * The database has said, to a question of `askedAt` (performance.now), that nobody can see this worker live. Where the
+   * session believes otherwise, it is connected to the wrong server, or was robbed of its lock: it connects anew.
+   */
+  doubt(askedAt: number): void
   /**
    * For what is asked every second, with BEAT_SQL in it: a statement that comes through spares the session a
    * beat, and one that does not tells that the connection is lost.
@@ -33,6 +41,8 @@ export interface SessionOptions {
   /** For what needs no session. */
   database: Connection
   workerId: string
+  /** How long an answer may take. Default 10,000 ms. */
+  answerTimeoutMs?: number
   log: Logger
 }
 
@@ -40,14 +50,36 @@ export interface SessionOptions {
 export const HEARTBEAT_TIMEOUT_MS = 30_000
 const HEARTBEAT_MS = 5_000
 
-/** Gives the sign of life of worker `$1`, when it is time again. */
+/** Whether the row `worker` of JobWorker tells that its worker lives, by its heart alone. */
+export const IS_BEATING = `worker."heartbeatAt" >= now() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'`
+
+/**
+ * Gives the sign of life of worker `$1`, when it is time again. It makes nobody alive who lives by their heartbeat and
+ * was taken for dead: the session does, which then knows of it.
+ */
 export const BEAT_SQL = `
-  update "JobWorker" set "heartbeatAt" = now()
-  where "id" = $1 and "heartbeatAt" < now() - interval '${HEARTBEAT_MS} milliseconds'`
+  update "JobWorker" worker set "heartbeatAt" = now()
+  where "id" = $1 and "heartbeatAt" < now() - interval '${HEARTBEAT_MS} milliseconds'
+    and ("liveness" = 'lock' or ${IS_BEATING})`
+
+/** Whether worker `$1` has lived up to now by its heartbeat, which it gives. Its row may have been removed. */
+const HEARTBEAT_SQL = `
+  with before as (
+    select ${IS_BEATING} as "isBeating" from "JobWorker" worker where "id" = $1
+  ), beat as (
+    insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, 'heartbeat', $2)
+    on conflict ("id") do update set "heartbeatAt" = now()
+  )
+  select coalesce((select "isBeating" from before), false) as "wasAlive"`
+
+const SIGN_UP_SQL = `
+  insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, $2::"WorkerLiveness", $3)
+  on conflict ("id") do update set "heartbeatAt" = now()`
+const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
 /** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
 const RECONNECT_MAX_MS = 500
-/** How long a connection may take to end in good order. One that lost its other end never would. */
+/** How long a connection may take to end in good order, or to sign off. One that lost its other end never would. */
 const FAREWELL_MS = 1_000
 
 /** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
@@ -92,25 +124,36 @@ interface Subscription {
  * found by looking once a second, and a worker whose event loop is blocked for HEARTBEAT_TIMEOUT_MS is
  * taken for dead.
  */
-export function createSession({ url, database, workerId, log }: SessionOptions): Session {
+export function createSession({
+  url,
+  database,
+  workerId,
+  answerTimeoutMs = 10_000,
+  log,
+}: SessionOptions): Session {
   const subscriptions: Subscription[] = []
+  const startedAt = new Date()
   let link: Link | null = null
+  let opening: Link | null = null
   // By the monotonic clock: the other one may jump.
   let connectedSince: number | null = null
+  /** Without a session: when the last heartbeat was on its way that came through. */
+  let lastBeatAt = 0
   let isLasting = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
+  let beating: Promise<void> = Promise.resolve()
   let failures = 0
 
   async function start(): Promise<void> {
-    if (await connect({ probe: true })) {
-      isLasting = true
-      return register('lock')
-    }
+    const hasSession = await connect({ probe: true })
+    await database.query(`delete from "JobWorker" where "heartbeatAt" < now() - interval '1 day'`)
+    if (hasSession) return
     log.warn(
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
-    await register('heartbeat')
+    lastBeatAt = performance.now()
+    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt])
     connectedSince = performance.now()
     scheduleBeat()
   }
@@ -122,12 +165,11 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
       connectionString: url,
       application_name: `roundsman ${workerId}`,
       connectionTimeoutMillis: 5_000,
-      // The heartbeat's own limit: a half-open connection must not be waited for.
-      query_timeout: 10_000,
       keepAlive: true,
       stream: () => socket,
     })
     const next: Link = { client, socket }
+    opening = next
     // Later failures come through here; those of connect() and query() through their promises as well.
     client.on('error', (error) => lose(next, error))
     client.on('end', () => lose(next, new Error('the connection ended')))
@@ -142,19 +184,20 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
         await discard(next)
         return false
       }
-      await client.query(KEEPALIVE_SQL)
+      await ask(client, KEEPALIVE_SQL)
       await takeLock(client)
-      for (const { channel } of subscriptions) {
-        await client.query(`listen ${pg.escapeIdentifier(channel)}`)
-      }
+      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
+      for (const { channel } of subscriptions) await ask(client, listenSql(channel))
     } catch (error) {
       await discard(next)
       throw error
     }
+    opening = null
     if (stopped) {
       await discard(next)
       return true
     }
+    isLasting = true
     link = next
     connectedSince = performance.now()
     failures = 0
@@ -164,9 +207,9 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
 
   /** In line for it before it is let go: nobody finds it free in between. */
   async function takeLock(client: pg.Client): Promise<void> {
-    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as "pid"')
+    const { rows } = await ask<{ pid: number }>(client, 'select pg_backend_pid() as "pid"')
     await Promise.all([
-      client.query(LOCK_SQL, [workerId]),
+      ask(client, LOCK_SQL, [workerId]),
       database.query(TAKE_OVER_SQL, [workerId, rows[0]?.pid]),
     ])
   }
@@ -199,32 +242,59 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     for (const subscription of subscriptions) subscription.onReconnect()
   }
 
-  async function register(liveness: 'lock' | 'heartbeat'): Promise<void> {
-    await database.query(`delete from "JobWorker" where "heartbeatAt" < now() - interval '1 day'`)
-    await database.query(
-      `insert into "JobWorker" ("id", "liveness") values ($1, $2::"WorkerLiveness")`,
-      [workerId, liveness],
-    )
-  }
-
   function scheduleBeat(): void {
-    timer = setTimeout(() => void beat(link), HEARTBEAT_MS)
+    timer = setTimeout(() => {
+      beating = link === null ? beat() : beatOn(link)
+    }, HEARTBEAT_MS)
   }
 
-  /** On the session where there is one, since it also tells whether the connection still works. */
-  async function beat(current: Link | null): Promise<void> {
+  /** It also tells whether the connection still works. */
+  async function beatOn(current: Link): Promise<void> {
     try {
-      const connection: Pick<Session, 'query'> = current?.client ?? database
-      await connection.query('update "JobWorker" set "heartbeatAt" = now() where "id" = $1', [
-        workerId,
-      ])
-      if (current === null) connectedSince ??= performance.now()
+      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
     } catch (error) {
-      if (current) return lose(current, error as Error)
+      lose(current, error as Error)
+    }
+    if (link === current && !stopped) scheduleBeat()
+  }
+
+  /** Where there is no session. After a day of silence others have removed the row: then it signs up anew. */
+  async function beat(): Promise<void> {
+    try {
+      const sentAt = performance.now()
+      const { rows } = await database.query<{ wasAlive: boolean }>(HEARTBEAT_SQL, [
+        workerId,
+        startedAt,
+      ])
+      lastBeatAt = sentAt
+      if (connectedSince === null || !rows[0]?.wasAlive) {
+        connectedSince = performance.now()
+        for (const subscription of subscriptions) subscription.onReconnect()
+      }
+    } catch (error) {
       connectedSince = null
       log.warn({ err: error }, 'heartbeat failed, trying again')
     }
-    if (link === current && !stopped) scheduleBeat()
+    if (!stopped) scheduleBeat()
+  }
+
+  async function ask<Row extends pg.QueryResultRow>(
+    client: pg.Client,
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<Result<Row>> {
+    const answer = client.query<Row>(text, values as unknown[])
+    return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
+  }
+
+  /** On the session as well, after what may be under way there. */
+  async function signOff(open: Link | null): Promise<void> {
+    try {
+      if (open) await ask(open.client, SIGN_OFF_SQL, [workerId])
+      else await beating.then(() => database.query(SIGN_OFF_SQL, [workerId]))
+    } catch (error) {
+      log.warn({ err: error }, 'the worker could not be signed off')
+    }
   }
 
   async function query<Row extends pg.QueryResultRow>(
@@ -234,7 +304,7 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     const current = link
     if (current === null) return await database.query<Row>(text, values)
     try {
-      const result = await current.client.query<Row>(text, values as unknown[])
+      const result = await ask<Row>(current.client, text, values)
       if (link === current) {
         clearTimeout(timer)
         scheduleBeat()
@@ -253,21 +323,33 @@ export function createSession({ url, database, workerId, log }: SessionOptions):
     async stop() {
       stopped = true
       clearTimeout(timer)
+      opening?.socket.destroy()
       const open = link
       link = null
       connectedSince = null
-      await database
-        .query('delete from "JobWorker" where "id" = $1', [workerId])
-        .catch((error: unknown) => log.warn({ err: error }, 'the worker could not be signed off'))
+      await settlesWithin(signOff(open), FAREWELL_MS)
       if (open) await discard(open)
     },
     isLasting: () => isLasting,
-    connectedForMs: () => (connectedSince === null ? null : performance.now() - connectedSince),
+    connectedForMs() {
+      if (connectedSince === null) return null
+      const now = performance.now()
+      if (!isLasting && now - lastBeatAt > HEARTBEAT_TIMEOUT_MS) return null
+      return now - connectedSince
+    },
+    doubt(askedAt) {
+      if (link === null || connectedSince === null || connectedSince >= askedAt) return
+      lose(link, new Error('the database says that nobody holds the lock of this worker'))
+    },
     async listen(channel, onNotification, onReconnect) {
       subscriptions.push({ channel, onNotification, onReconnect })
-      await link?.client.query(`listen ${pg.escapeIdentifier(channel)}`)
+      if (link) await ask(link.client, listenSql(channel))
     },
   }
+}
+
+function listenSql(channel: string): string {
+  return `listen ${pg.escapeIdentifier(channel)}`
 }
 
 async function discard({ client, socket }: Link): Promise<void> {

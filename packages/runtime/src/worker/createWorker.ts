@@ -24,6 +24,7 @@ import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession, type Session } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
+import { settlesWithin } from '../queue/settlesWithin.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
   /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
@@ -236,14 +237,4 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
 /** Who executes a run, for people and for the lock: host, process, and something no restart repeats. */
 export function createWorkerId(): string {
   return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
-}
-
-async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const timedOut = new Promise<false>(
-    (resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)),
-  )
-  const result = await Promise.race([work.then(() => true), timedOut])
-  clearTimeout(timer)
-  return result
 }

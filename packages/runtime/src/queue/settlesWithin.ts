@@ -1,0 +1,14 @@
+/** Whether the work is done in time. What it is that it failed with is for others to say. */
+export async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const timedOut = new Promise<false>(
+    (resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)),
+  )
+  const settled = work.then(
+    () => true,
+    () => true,
+  )
+  const result = await Promise.race([settled, timedOut])
+  clearTimeout(timer)
+  return result
+}
