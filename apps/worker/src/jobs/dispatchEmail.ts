@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Invoice, PrismaClient } from '@roundsman/db'
-import { dispatchEmail as job } from '@roundsman/jobs'
+import type { dispatchEmail as job } from '@roundsman/jobs'
 import { JobError, type Details } from '@roundsman/runtime/contract'
 import { composeInvoiceEmail } from '../email/composeInvoiceEmail.ts'
 import type { Mailer } from '../email/createMailer.ts'
@@ -40,6 +40,9 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       const text = 'The invoice has changed since the message was written'
       if (message.status === 'queued') throw new JobError('invoice_changed', text)
       return await giveUp('invoice_changed', text)
+    }
+    if (message.status === 'failed' && !run.dryRun) {
+      await update(prisma, { status: 'queued', errorCode: null })
     }
     const stored = await prisma.invoicePdf.findUnique({
       where: { invoiceId_version: { invoiceId, version } },
@@ -108,7 +111,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       details: Details = {},
     ) {
       // Nobody comes back to it by himself.
-      if (run.attempt > job.retry.limit) await markFailed(code, smtpStatus)
+      if (run.retriesLeft === 0) await markFailed(code, smtpStatus)
       throw new JobError(code, text, { details: { ...statusDetails(smtpStatus), ...details } })
     }
 
@@ -122,7 +125,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
     function update(
       tx: Pick<Transaction, 'emailMessage'>,
       data: {
-        status: 'sent' | 'failed'
+        status: 'queued' | 'sent' | 'failed'
         version?: number
         sentAt?: Date
         errorCode: string | null

@@ -18,6 +18,7 @@ import { enqueueEmails } from '../email/enqueueEmails.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
 import { startMailWorker } from '../email/startMailWorker.ts'
 import { holdRow } from '../holdRow.ts'
+import { holdTransaction } from '../holdTransaction.ts'
 import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
 
@@ -51,6 +52,12 @@ async function startProcess(variables: Record<string, string | undefined>) {
 
 const runs = () =>
   database.prisma.jobRun.findMany({ where: { name: dispatchEmail.name }, orderBy: { id: 'asc' } })
+
+const lastRun = () =>
+  database.prisma.jobRun.findFirst({
+    where: { name: dispatchEmail.name },
+    orderBy: { attempt: 'desc' },
+  })
 
 const message = ({ id }: InsertedEmail) =>
   database.prisma.emailMessage.findUniqueOrThrow({ where: { id } })
@@ -451,6 +458,66 @@ describe('what may pass', () => {
     await redrive()
     await waitFor(allAre('sent'))
     expect(server.messages).toHaveLength(1)
+  })
+
+  it('has failed only after its very last attempt, and waits again once redriven', async () => {
+    const server = await openServer()
+    server.react(refuseAt('data', 451, '4.3.0 Later'))
+    const email = await insertEmail(database.prisma)
+    const { limit } = dispatchEmail.retry
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await runEnds(1)
+    const skipTo = async (retries: number) => {
+      await database.prisma
+        .$executeRaw`update pgboss.job set retry_count = ${retries}, start_after = now() where state = 'retry'`
+    }
+    await skipTo(limit - 2)
+    await runEnds(2)
+    expect(await lastRun()).toMatchObject({ attempt: limit, status: 'failed' })
+    expect(await message(email)).toMatchObject({ status: 'queued', errorCode: null })
+
+    await hurriedUntil(allAre('failed'))
+    expect(await lastRun()).toMatchObject({ attempt: limit + 1 })
+    await waitFor(async () => (await deadLetters()).length === 1)
+
+    await redrive()
+    await runEnds(4)
+    expect(await lastRun()).toMatchObject({
+      attempt: limit + 2,
+      errorCode: 'smtp_unavailable',
+    })
+    expect(await work()).toMatchObject([{ state: 'retry' }])
+    expect(await message(email)).toMatchObject({ status: 'queued', errorCode: null })
+  })
+
+  it('that was sent meanwhile stays sent, whatever this attempt meets', async () => {
+    const server = await openServer()
+    const email = await insertEmail(database.prisma)
+    server.react(refuseAt('rcpt', 550, '5.1.1 Nobody'))
+    const sentAt = new Date()
+    // Seen by nobody before it is committed.
+    const commit = await holdTransaction(database.prisma, (tx) =>
+      tx.emailMessage.updateMany({ data: { status: 'sent', sentAt } }),
+    )
+    await startMailWorker(database, { smtpUrl: server.url })
+    await enqueueEmails(database, [email])
+    await waitFor(
+      async () =>
+        (
+          await database.prisma.$queryRaw<unknown[]>`
+            select from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock' and query like '%EmailMessage%'`
+        ).length > 0,
+      { message: 'Changing the message' },
+    )
+    await commit()
+
+    await waitFor(async () => (await deadLetters()).length === 1)
+    expect(await message(email)).toMatchObject({ status: 'sent', sentAt, errorCode: null })
+    await redrive()
+    await waitFor(async () => (await work()).length === 0)
+    expect(server.messages).toEqual([])
   })
 
   it.each([11, 29, 47])(

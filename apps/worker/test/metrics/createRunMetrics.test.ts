@@ -9,6 +9,7 @@ const RUN: ObservedRun = {
   name: JOB,
   trigger: 'queue',
   attempt: 1,
+  retriesLeft: 0,
   scheduledFor: null,
   dryRun: false,
   queueJobId: null,

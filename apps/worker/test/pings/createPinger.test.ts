@@ -13,6 +13,7 @@ const RUN: ObservedRun = {
   name: JOB,
   trigger: 'schedule',
   attempt: 1,
+  retriesLeft: 0,
   scheduledFor: null,
   dryRun: false,
   queueJobId: null,

@@ -41,6 +41,11 @@ export interface RunInfo {
   readonly trigger: JobTrigger
   /** 1 at the first delivery. */
   readonly attempt: number
+  /**
+   * How many retries its work has left should this run fail: at 0 it is given up then. What was lost or drained has
+   * cost none, and a redrive grants them anew. Always 0 where nobody delivers it again, as in `worker:once`.
+   */
+  readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */
   readonly scheduledFor: Date | null
   readonly dryRun: boolean

@@ -12,6 +12,8 @@ export interface ClaimRequest {
   limit: number
   /** No two claims carry the same. For jobs of which one run may be under way; their limit is 1. */
   exclusiveKey: string | null
+  /** After it the queue takes the attempt for hung. Default: what the work was enqueued with. */
+  expireSeconds?: number
   /** Whether the claim before found as many as it asked for. Default: no. */
   hasBacklog?: boolean
 }
@@ -23,6 +25,8 @@ export interface ClaimedWork {
   queueJobId: string
   name: string
   attempt: number
+  /** How often it is given out again should this attempt fail. */
+  retriesLeft: number
   startedAt: Date
   envelope: Envelope
 }
@@ -82,16 +86,18 @@ export async function claimWork(
         workerId,
         hasFreshRunIds,
         EXPIRED,
+        requests.map(({ expireSeconds = null }) => expireSeconds),
       ],
     )
     const claimIds = new Map(requests.map(({ name, claimId }) => [name, claimId]))
     return {
-      work: rows.map(({ id, runId, name = first.name, data, retryCount }) => ({
+      work: rows.map(({ id, runId, name = first.name, data, retryCount, retriesLeft }) => ({
         claimId: claimIds.get(name) ?? '',
         runId: runId ?? id,
         queueJobId: id,
         name,
         attempt: retryCount + 1,
+        retriesLeft,
         startedAt,
         envelope: data,
       })),
@@ -131,7 +137,7 @@ export async function settleClaims(
   )
   const { rows } = await connection.query<ClaimedWork>(
     `select claim."id" as "claimId", run."id" as "runId", run."queueJobId", run."name", run."attempt",
-            run."startedAt", job.data as "envelope"
+            greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt", job.data as "envelope"
      from "JobClaim" claim
        cross join unnest(claim."runIds") held(id)
        join "JobRun" run on run."id" = held.id
@@ -152,6 +158,7 @@ interface ClaimedRow {
   name?: string
   data: Envelope
   retryCount: number
+  retriesLeft: number
   /** The same in every row. */
   expired: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
 }
@@ -174,6 +181,9 @@ interface ClaimSql {
  * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that
  * still counts as running (the queue has given the work out again because it exceeded every limit) is ended first, and
  * must commit nothing more; it may hold the key that the new one needs.
+ *
+ * How long the attempt may take is told by the job as this worker knows it, and not as it was when the work was
+ * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up.
  */
 function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   return `
@@ -195,9 +205,11 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   ), taken as (
     update pgboss.job job
     set state = 'active', started_on = now(), heartbeat_on = now(),
-        retry_count = retry_count + case when started_on is null then 0 else 1 end
+        retry_count = retry_count + case when started_on is null then 0 else 1 end,
+        expire_seconds = coalesce((select wanted."expireSeconds" from wanted where wanted.name = job.name), expire_seconds),
+        deletion_seconds = case when job.data ->> 'trigger' = 'queue' then 0 else deletion_seconds end
     where ${isTaken}
-    returning job.id, job.name, job.data, job.retry_count,
+    returning job.id, job.name, job.data, job.retry_count, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
               case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
   ), expired as (
     update "JobRun" run
@@ -232,16 +244,16 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     order by wanted."exclusiveKey"
   )
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
-         retry_count as "retryCount", (select jsonb_agg(expired) from expired) as "expired"
+         retry_count as "retryCount", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
   from taken`
 }
 
 const REQUESTS = `
-    select * from unnest($1::text[], $2::int[], $3::text[], $4::uuid[])
-      as wanted(name, "limit", "exclusiveKey", "claimId")`
+    select * from unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[])
+      as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds")`
 const FIRST_REQUEST = `
     select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
-           ($4::uuid[])[1] as "claimId"`
+           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds"`
 const IS_TAKEN = 'job.name = ($1::text[])[1] and job.id = any(array(select id from next))'
 
 /**

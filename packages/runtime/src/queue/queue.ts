@@ -11,6 +11,7 @@ import {
 import { createEnqueue } from './enqueueWork.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
+import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -26,7 +27,7 @@ export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
 /**
  * What follows an attempt that failed.
  *   retry      another one after the job's back-off, unless this was the last
- *   redeliver  another one at once, and it does not count against the limit: not the job's fault
+ *   redeliver  another one at once, and it costs none of the job's retries: not the job's fault
  *   giveUp     nothing: another attempt can't help
  */
 export type AfterFailure = 'retry' | 'redeliver' | 'giveUp'
@@ -118,8 +119,7 @@ export function createQueue({
         )
       // pg-boss decides by the limit alone, so the limit is what has to say it.
       if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
-      if (next === 'redeliver')
-        await adjust('retry_limit = greatest(job.retry_limit, job.retry_count + 1)', 'active')
+      if (next === 'redeliver') await adjust('retry_limit = job.retry_limit + 1', 'active')
       await boss.fail(first.name, attempts, error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
       else await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
@@ -160,8 +160,7 @@ async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> 
       retryDelayMax: Math.max(1, Math.round(job.retry.maxDelayMs / 1000)),
       // How long work may wait. By default pg-boss would remove, silently, what nobody took for two weeks.
       retentionSeconds: TEN_YEARS_S,
-      // The last resort: runs are bounded by their own time-out, and lost workers are noticed in seconds.
-      expireInSeconds: Math.min(86_400, Math.ceil(job.timeoutMs / 1000) + 120),
+      expireInSeconds: expireSeconds(job),
     }
     if (existing.has(job.name)) await boss.updateQueue(job.name, options)
     else await boss.createQueue(job.name, options)

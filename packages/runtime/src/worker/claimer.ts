@@ -11,6 +11,7 @@ import {
   type ClaimedWork,
   type ClaimRequest,
 } from '../queue/claimWork.ts'
+import { expireSeconds } from '../queue/expireSeconds.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { exclusiveKey } from './runs.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
@@ -180,6 +181,7 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
         limit,
         hasBacklog,
         exclusiveKey: exclusiveKey(job, false),
+        expireSeconds: expireSeconds(job),
       }
       if (job.rateLimit !== null) return await claimLimited(request, job.rateLimit)
       return await new Promise((resolve, reject) => {

@@ -147,7 +147,7 @@ export function createLane(options: LaneOptions): Lane {
 }
 
 function toClaim(work: ClaimedWork, held: HeldClaim): Claim {
-  const { runId, queueJobId, name, attempt, startedAt, envelope } = work
+  const { runId, queueJobId, name, attempt, retriesLeft, startedAt, envelope } = work
   const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
   return {
     held,
@@ -158,6 +158,7 @@ function toClaim(work: ClaimedWork, held: HeldClaim): Claim {
       name,
       trigger,
       attempt,
+      retriesLeft,
       scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
       startedAt,
       dryRun,

@@ -94,6 +94,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     name: job.name,
     trigger: 'cli',
     attempt: 1,
+    retriesLeft: 0,
     scheduledFor: null,
     startedAt: now(),
     dryRun: options.dryRun ?? false,

@@ -7,6 +7,7 @@ export interface NewRun {
   name: string
   trigger: JobTrigger
   attempt: number
+  retriesLeft: number
   scheduledFor: Date | null
   startedAt: Date
   dryRun: boolean
