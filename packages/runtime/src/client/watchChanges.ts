@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { CHANGES_CHANNEL, type Announcement } from '../queue/channels.ts'
 import { openDatabase } from '../queue/database.ts'
 import { isSession } from '../queue/isSession.ts'
+import { readAnnouncement } from './readAnnouncement.ts'
 
 export type { Announcement }
 
@@ -39,6 +40,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
   let hasListened = false
+  let hasHeardForeign = false
 
   async function connect(): Promise<void> {
     const next = new pg.Client({
@@ -52,7 +54,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     next.on('error', (error) => lose(next, error))
     next.on('end', () => lose(next, new Error('the connection ended')))
     next.on('notification', ({ channel, payload = '' }) => {
-      if (channel === CHANGES_CHANNEL) onChange(JSON.parse(payload) as Announcement)
+      if (channel === CHANGES_CHANNEL) hear(payload)
     })
     try {
       await next.connect()
@@ -64,6 +66,14 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     if (hasListened) onGap()
     hasListened = true
     scheduleProbe(next)
+  }
+
+  function hear(payload: string): void {
+    const announcement = readAnnouncement(payload)
+    if (announcement) return onChange(announcement)
+    // Once: whoever sends these may send many.
+    if (!hasHeardForeign) log.warn({ channel: CHANGES_CHANNEL }, 'foreign notification ignored')
+    hasHeardForeign = true
   }
 
   async function mayListen(next: pg.Client): Promise<boolean> {
