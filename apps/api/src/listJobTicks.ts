@@ -1,4 +1,6 @@
-import type { JobTick, PrismaClient } from '@roundsman/db'
+import { boundedText, Prisma, type JobTick, type PrismaClient } from '@roundsman/db'
+
+export type ListedJobTick = Omit<JobTick, 'name' | 'workerId'>
 
 export interface ListJobTicksOptions {
   name: string
@@ -9,7 +11,7 @@ export interface ListJobTicksOptions {
 }
 
 export interface JobTickPage {
-  ticks: JobTick[]
+  ticks: ListedJobTick[]
   /** For the next page; opaque. Null when there is nothing more. */
   nextCursor: string | null
 }
@@ -19,15 +21,18 @@ const CURSOR = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
 /** A job's rows of the tick ledger, newest first. Its instants are unique, so one is where a page is cut. */
 export async function listJobTicks(
-  prisma: Pick<PrismaClient, 'jobTick'>,
+  prisma: Pick<PrismaClient, '$queryRaw'>,
   { name, limit, cursor }: ListJobTicksOptions,
 ): Promise<JobTickPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await prisma.jobTick.findMany({
-    where: { name, ...(cursor && { scheduledFor: { lt: cursor } }) },
-    orderBy: { scheduledFor: 'desc' },
-    take: limit + 1,
-  })
+  const before = cursor
+    ? Prisma.sql`and "scheduledFor" < ${cursor.toISOString()}::timestamptz`
+    : Prisma.empty
+  const rows = await prisma.$queryRaw<ListedJobTick[]>`
+    select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
+           "queueJobId"::text as "queueJobId", "createdAt"
+    from "JobTick" where "name" = ${name} ${before}
+    order by "scheduledFor" desc limit ${limit + 1}`
   const ticks = rows.slice(0, limit)
   const last = ticks.at(-1)
   const hasMore = rows.length > ticks.length

@@ -1,4 +1,10 @@
-import { Prisma, type JobRun, type JobSchedule, type PrismaClient } from '@roundsman/db'
+import {
+  boundedText,
+  Prisma,
+  type JobRun,
+  type JobSchedule,
+  type PrismaClient,
+} from '@roundsman/db'
 import { nextTick, type Job } from '@roundsman/runtime/contract'
 
 export interface ListedJob {
@@ -32,8 +38,9 @@ export function jobsQuery(names: string[]): Prisma.Sql {
   // One look into the index of each name's runs, however many there are. With `=`, PostgreSQL may go back through
   // everybody's runs until it meets one of this job, which may have none. Only that index lists them by name first.
   return Prisma.sql`
-    select job.name, schedule."cron", schedule."timeZone", schedule."pausedAt", schedule."pausedBy",
-      schedule."pauseReason", run."id", run."status", run."startedAt", run."endedAt"
+    select job.name, schedule."cron", schedule."timeZone", schedule."pausedAt",
+      ${boundedText('schedule."pausedBy"')} as "pausedBy", ${boundedText('schedule."pauseReason"')} as "pauseReason",
+      run."id", run."status", run."startedAt", run."endedAt"
     from unnest(${names}::text[]) as job(name)
     left join "JobSchedule" schedule on schedule."name" = job.name
     left join lateral (

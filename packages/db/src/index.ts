@@ -1,3 +1,4 @@
+export { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
 export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'

@@ -1,3 +1,4 @@
+import { boundedJson, boundedText } from './bounded.ts'
 import type { DatabaseClient } from './client.ts'
 import { Prisma, type JobRun, type JobRunStatus, type JobTrigger } from './generated/client.ts'
 
@@ -52,10 +53,34 @@ export interface JobRunCursor {
 const CURSOR =
   /^((?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
-const COLUMNS = Prisma.sql`
-  "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details", "dryRun", "actor",
-  "reason", "queueJobId", "workerId", "progress", "cancelRequestedAt", "cancelRequestedBy", "approvedAt",
-  "approvedBy", "createdAt"`
+/** Twice what workers take as a rule, as JSON that PostgreSQL writes with spaces. A page has 200 runs at most. */
+const LISTED_DETAILS_BYTES = 128 * 1024
+const FOUND_DETAILS_BYTES = 1024 * 1024
+const MARKS_BYTES = 64 * 1024
+const PROGRESS_BYTES = 1_000
+/** As deep as nobody reads; JavaScript fails to write what PostgreSQL can hold. */
+const MAX_DEPTH = 100
+
+const textColumn = (name: string) =>
+  Prisma.sql`${boundedText(`"${name}"`)} as ${Prisma.raw(`"${name}"`)}`
+
+/** Bounded by the database, so that neither its answer nor this process holds what nobody can read. */
+const columns = (detailsBytes: number) => Prisma.sql`
+  "id", ${textColumn('name')}, "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
+  coalesce(${boundedJson('"details"', detailsBytes)},
+    case when "details" is not null then jsonb_strip_nulls(jsonb_build_object(
+      'detailsTooLarge', pg_column_size("details"),
+      'error', case when "errorCode" is not null then jsonb_build_object(
+        'code', ${boundedText('"errorCode"')}, 'message', 'The details are too large to be shown'
+      ) end
+    )) end) as "details",
+  "dryRun", ${textColumn('actor')}, ${textColumn('reason')}, "queueJobId", ${textColumn('workerId')},
+  ${boundedJson('"progress"', PROGRESS_BYTES)} as "progress", "cancelRequestedAt", ${textColumn('cancelRequestedBy')},
+  "approvedAt", ${textColumn('approvedBy')}, "createdAt"`
+
+const LISTED_COLUMNS = columns(LISTED_DETAILS_BYTES)
+const FOUND_COLUMNS = Prisma.sql`
+  ${columns(FOUND_DETAILS_BYTES)}, ${boundedJson('"batchMarks"', MARKS_BYTES)} as "batchMarks"`
 
 /**
  * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while
@@ -68,6 +93,7 @@ export async function listJobRuns(
   // One row more than asked for tells whether there is a next page.
   const rows = await database.readRows<ListedJobRun>(jobRunsQuery(options))
   const runs = rows.slice(0, options.limit)
+  for (const run of runs) boundDepth(run)
   const last = runs.at(-1)
   return { runs, nextCursor: last && rows.length > runs.length ? formatCursor(last) : null }
 }
@@ -77,10 +103,29 @@ export async function findJobRun(
   id: string,
 ): Promise<FoundJobRun | null> {
   const [run] = await database.readRows<FoundJobRun>(
-    Prisma.sql`select ${COLUMNS}, "batchMarks" from "JobRun" where "id" = ${id}::uuid`,
+    Prisma.sql`select ${FOUND_COLUMNS} from "JobRun" where "id" = ${id}::uuid`,
   )
+  if (run) boundDepth(run)
   return run ?? null
 }
+
+function boundDepth(run: ListedJobRun): void {
+  if (isDeep(run.details)) run.details = { detailsTooDeep: true }
+}
+
+/** Without a call for each level, of which there may be more than the stack holds. */
+function isDeep(value: unknown): boolean {
+  let level = [value]
+  for (let depth = 0; depth <= MAX_DEPTH; depth++) {
+    level = level.flatMap((each) =>
+      typeof each === 'object' && each !== null ? Object.values(each).filter(isObject) : [],
+    )
+    if (level.length === 0) return false
+  }
+  return true
+}
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
 /** Undefined when the text is not one of our cursors. */
 export function parseJobRunCursor(text: string): JobRunCursor | undefined {
@@ -115,7 +160,7 @@ export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
   const where =
     conditions.length > 0 ? Prisma.sql`where ${Prisma.join(conditions, ' and ')}` : Prisma.empty
   return Prisma.sql`
-    select ${COLUMNS}
+    select ${LISTED_COLUMNS}
     from "JobRun" ${where}
     order by "startedAt" desc, "id" desc
     limit ${Prisma.raw(String(limit + 1))}`

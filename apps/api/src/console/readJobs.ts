@@ -1,4 +1,11 @@
-import { Prisma, type JobRun, type JobTick, type PrismaClient } from '@roundsman/db'
+import {
+  boundedText,
+  jsonNumber,
+  Prisma,
+  type JobRun,
+  type JobTick,
+  type PrismaClient,
+} from '@roundsman/db'
 import type { Job } from '@roundsman/runtime/contract'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
 import { readSchedules } from './readSchedules.ts'
@@ -90,7 +97,7 @@ export function ticksQuery(names: readonly string[]): Prisma.Sql {
            run."endedAt" as "runEndedAt"
     from unnest(${names}::text[]) as job(name)
     cross join lateral (
-      select "name", "scheduledFor", "outcome", "reason", "count", "queueJobId" from "JobTick"
+      select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "queueJobId" from "JobTick"
       where "name" between job.name and job.name
       order by "name" desc, "scheduledFor" desc limit ${STRIP}
     ) tick
@@ -107,8 +114,7 @@ export function runsQuery(names: readonly string[], where: Prisma.Sql, limit: nu
     select run.* from unnest(${names}::text[]) as job(name)
     cross join lateral (
       select "name", "id", "status", "startedAt", "endedAt",
-             case when jsonb_typeof("details" -> 'cleaned') = 'number'
-               then ("details" ->> 'cleaned')::float8 end as "cleaned"
+             ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
       from "JobRun" where "name" between job.name and job.name and ${where}
       order by "name", "startedAt" desc, "id" desc limit ${limit}
     ) run

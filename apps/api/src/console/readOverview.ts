@@ -1,8 +1,16 @@
-import { Prisma, type JobRun, type PrismaClient } from '@roundsman/db'
+import {
+  boundedJson,
+  boundedText,
+  jsonNumber,
+  Prisma,
+  type JobRun,
+  type PrismaClient,
+} from '@roundsman/db'
 import { countQueue, listWorkers, RUNNING_RUNS } from '@roundsman/runtime/client'
 import { nextTicks, type Job } from '@roundsman/runtime/contract'
 import { slowLimitMs } from '../jobHealth/judgeRun.ts'
-import type { ConsoleAttention, ConsoleOverview, Progress } from './consoleContract.ts'
+import { PROGRESS_BYTES, readProgress } from '../readProgress.ts'
+import type { ConsoleAttention, ConsoleOverview } from './consoleContract.ts'
 import type { HourCounts } from './createHourCounts.ts'
 import { readSchedules, type JobSchedule } from './readSchedules.ts'
 
@@ -11,7 +19,7 @@ const DAY_MS = 24 * HOUR_MS
 const NEXT_TICKS = 10
 
 type RunningRow = Pick<JobRun, 'id' | 'name' | 'startedAt' | 'workerId'> & {
-  progress: Progress | null
+  progress: unknown
   usualMs: number | null
 }
 type FailedRow = {
@@ -70,7 +78,7 @@ export async function readOverview(
           id,
           name,
           startedAt: startedAt.toISOString(),
-          progress,
+          progress: readProgress(progress),
         })),
     })),
     attention,
@@ -123,7 +131,8 @@ function upcoming(schedules: readonly JobSchedule[], now: Date): ConsoleOverview
 /** `between` for the reason that ticksQuery gives; below as well. */
 async function readRunning(prisma: PrismaClient): Promise<RunningRow[]> {
   return await prisma.$queryRaw<RunningRow[]>`
-    select run."id", run."name", run."startedAt", run."workerId", run."progress", usual."ms" as "usualMs"
+    select run."id", run."name", run."startedAt", ${boundedText('run."workerId"')} as "workerId",
+           ${boundedJson('run."progress"', PROGRESS_BYTES)} as "progress", usual."ms" as "usualMs"
     from ${Prisma.raw(RUNNING_RUNS)}
     left join lateral (
       select percentile_cont(0.95) within group (
@@ -143,9 +152,9 @@ async function readFailed(prisma: PrismaClient, names: string[], now: Date): Pro
   const dayAgo = new Date(now.getTime() - DAY_MS).toISOString()
   return await prisma.$queryRaw<FailedRow[]>`
     select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
-           run."errorCode" as "code",
-           coalesce(run."details" #>> '{error,message}', '') as "message",
-           (run."details" #>> '{guard,due}')::float8 as "due",
+           ${boundedText('run."errorCode"')} as "code",
+           ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
+           ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
            run."id" = latest."id" as "isLatest"
     from unnest(${names}::text[]) as job(name)
     cross join lateral (

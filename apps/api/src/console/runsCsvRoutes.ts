@@ -14,7 +14,8 @@ import { isTimeSpan, NO_TIME_SPAN, runFilters } from '../routes/jobRunRoutes.ts'
 const MAX_LINES = 100_000
 /** Few, so that they are there at once. */
 const FIRST_PAGE = 100
-const PAGE = 1_000
+/** Each with details of up to 128 kB, so that more would be too much to hold. */
+const PAGE = 250
 
 const COLUMNS = {
   id: (run) => run.id,

@@ -1,4 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
+import { boundedText, type PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/runtime/contract'
 
 /** A schedule as the workers follow it. */
@@ -19,7 +19,8 @@ export async function readScheduleRows(
   jobs: readonly Job[],
 ): Promise<Map<string, ScheduleRow>> {
   const rows = await prisma.$queryRaw<ScheduleRow[]>`
-    select "name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason"
+    select "name", "cron", "timeZone", "cursor", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
+           ${boundedText('"pauseReason"')} as "pauseReason"
     from "JobSchedule" where "name" = any(${jobs.map(({ name }) => name)})`
   return new Map(rows.map((row) => [row.name, row]))
 }

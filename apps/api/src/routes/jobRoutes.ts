@@ -1,11 +1,11 @@
-import { JobRunStatus, TickOutcome, type JobTick, type PrismaClient } from '@roundsman/db'
+import { JobRunStatus, TickOutcome, type PrismaClient } from '@roundsman/db'
 import { pauseJob, resumeJob, type JobsClient } from '@roundsman/runtime/client'
 import { MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/runtime/contract'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { isStorableJson } from '../isStorableJson.ts'
 import { listJobs, type ListedJob } from '../listJobs.ts'
-import { listJobTicks, parseJobTickCursor } from '../listJobTicks.ts'
+import { listJobTicks, parseJobTickCursor, type ListedJobTick } from '../listJobTicks.ts'
 import { nextPageCursor, pageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
@@ -279,7 +279,7 @@ function presentJob({ job, schedule, paused, lastRun }: ListedJob): z.output<typ
   }
 }
 
-function presentTick(tick: JobTick): z.output<typeof tickSchema> {
+function presentTick(tick: ListedJobTick): z.output<typeof tickSchema> {
   return {
     ...tick,
     scheduledFor: tick.scheduledFor.toISOString(),

@@ -16,6 +16,7 @@ import { instant } from '../instant.ts'
 import { nextPageCursor, pageCursor } from '../pageCursor.ts'
 import { pageLimit } from '../pageLimit.ts'
 import { Problem, problemResponses } from '../problem.ts'
+import { progressSchema, readProgress } from '../readProgress.ts'
 import { requestReason } from '../requestReason.ts'
 import { storableText } from '../storableText.ts'
 import { transact } from '../transact.ts'
@@ -42,11 +43,6 @@ const listQuery = z
   })
   .refine(isTimeSpan, NO_TIME_SPAN)
 
-const progressSchema = z.object({
-  done: z.number(),
-  total: z.number().nullable().describe('Null when the run does not know'),
-})
-
 const runSchema = z.object({
   id: z.guid(),
   name: z.string(),
@@ -57,7 +53,11 @@ const runSchema = z.object({
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime().nullable().describe('Null while it is running'),
   durationMs: z.int().nullable().describe('Null while it is running'),
-  details: z.unknown().describe('Exact counts, and error with code and message when it failed'),
+  details: z
+    .unknown()
+    .describe(
+      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
+    ),
   dryRun: z.boolean(),
   actor: z.string().nullable().describe('Who asked for it, when a person did'),
   reason: z.string().nullable(),
@@ -264,6 +264,6 @@ function present(run: ListedJobRun): z.output<typeof runSchema> {
   // A page has many rows, and each is nobody else's.
   return Object.assign(run, {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
-    progress: progress === null ? null : (progressSchema.safeParse(progress).data ?? null),
+    progress: readProgress(progress),
   })
 }

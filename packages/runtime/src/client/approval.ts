@@ -25,7 +25,9 @@ export async function takeApproval(
             run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
             run."approvedAt" is not null as "isApproved",
             run."endedAt" < now() - interval '1 day' as "isTooOld",
-            (run."details" #>> '{guard,due}')::float8 as "due",
+            case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
+              then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
+                then (run."details" #> '{guard,due}')::float8 end end as "due",
             (select job.data -> 'payload' from pgboss.job job
              where job.name = run."name" and job.id = run."queueJobId") as "payload"
      from "JobRun" run where run."id" = $1::uuid for update of run`,

@@ -39,8 +39,8 @@ export async function listDeadLetters(
             job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
             jsonb_build_object(
               -- What pg-boss itself has given up carries no code of ours.
-              'code', coalesce(job.output ->> 'code', 'expired'),
-              'message', coalesce(job.output ->> 'message', 'It was not settled in time')
+              'code', coalesce(left(job.output ->> 'code', 100), 'expired'),
+              'message', coalesce(left(job.output ->> 'message', 1000), 'It was not settled in time')
             ) as "error"
      from pgboss.job job
      where ${IS_DEAD_LETTER} and ($1::text is null or job.name = $1)

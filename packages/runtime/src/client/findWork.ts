@@ -28,7 +28,7 @@ export async function findManyWork(
   if (queueJobIds.length === 0) return new Map()
   // What is completed has left the queue, and its run remains. One statement sees both at the same moment.
   const rows = await tx.$queryRawUnsafe<QueueRow[]>(
-    `select id::text as "id", state::text as "state", start_after as "startAfter", output ->> 'code' as "errorCode"
+    `select id::text as "id", state::text as "state", start_after as "startAfter", left(output ->> 'code', 100) as "errorCode"
      from pgboss.job where name = $1 and id = any($2::uuid[])
      union all
      select run."queueJobId"::text, 'completed', run."endedAt", null

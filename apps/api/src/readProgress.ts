@@ -1,0 +1,14 @@
+import { z } from 'zod'
+
+/** More than the form below takes. */
+export const PROGRESS_BYTES = 1_000
+
+export const progressSchema = z.object({
+  done: z.number(),
+  total: z.number().nullable().describe('Null when the run does not know'),
+})
+
+/** As a run reports it; null for anything else that the column holds. */
+export function readProgress(kept: unknown): z.output<typeof progressSchema> | null {
+  return kept === null ? null : (progressSchema.safeParse(kept).data ?? null)
+}
