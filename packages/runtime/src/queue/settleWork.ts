@@ -48,6 +48,35 @@ export async function settleWork(
 }
 
 /**
+ * Of these ends, those that a commit has recorded whose answer never came, with their whole details: the same worker
+ * has ended the run at the same moment with the same code. Any other end is another's.
+ */
+export async function findSettled(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+): Promise<EndedRuns> {
+  if (ends.length === 0) return new Map()
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(
+    FIND_SETTLED_SQL,
+    [
+      workerId,
+      toColumn(ends.map(({ id }) => id)),
+      toColumn(ends.map(({ endedAt }) => endedAt)),
+      toColumn(ends.map(({ errorCode }) => errorCode)),
+    ],
+  )
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+const FIND_SETTLED_SQL = `
+  select run."id"::text as "id", run."details"
+  from unnest($2::uuid[], $3::timestamptz[], $4::text[]) as "end"(id, at, code)
+    join "JobRun" run on run."id" = "end".id
+  where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
+    and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
+
+/**
  * `array(select unnest(…))` has PostgreSQL look the runs up by their ids, however many it takes them for. All are
  * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
  * looking through all active work for each that is completed.

@@ -5,7 +5,7 @@ import type { Database } from '../queue/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { settleWork, type EndedRuns } from '../queue/settleWork.ts'
+import { findSettled, settleWork, type EndedRuns, type RunEnd } from '../queue/settleWork.ts'
 
 export interface Settlement {
   id: string
@@ -81,6 +81,7 @@ export function createSettler(options: {
       const over = [...left, ...heldByThese(settlements)]
       try {
         const details = await commit(settlements, over)
+        if (failures > 1) await addSettledBefore(details, settlements)
         options.observers?.runsSettled(group.length)
         left = left.filter((id) => !over.includes(id))
         for (const { settlement, resolve } of group) {
@@ -93,10 +94,21 @@ export function createSettler(options: {
         return
       } catch (error) {
         // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
-        // did go through, the runs are found ended and count as lost: nothing is settled twice.
+        // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
         log.warn({ err: error, runs: group.length }, 'settling failed, trying again')
         await pauseAfter(failures)
       }
+    }
+  }
+
+  /** A try before this one may have been committed, and only its answer was lost. */
+  async function addSettledBefore(
+    ended: EndedRuns,
+    settlements: readonly Settlement[],
+  ): Promise<void> {
+    const missing = settlements.filter(({ id }) => !ended.has(id)).map(toEnd)
+    for (const [id, details] of await findSettled(database, workerId, missing)) {
+      ended.set(id, details)
     }
   }
 
@@ -104,12 +116,7 @@ export function createSettler(options: {
     settlements: readonly Settlement[],
     over: readonly string[],
   ): Promise<EndedRuns> {
-    const ends = settlements.map(({ id, endedAt, details, failure }) => ({
-      id,
-      endedAt,
-      details,
-      errorCode: failure?.error.code ?? null,
-    }))
+    const ends = settlements.map(toEnd)
     const failed = settlements.flatMap(({ id, delivery, failure }) =>
       delivery === null || failure === null ? [] : [{ id, delivery, failure }],
     )
@@ -135,6 +142,10 @@ export function createSettler(options: {
         }
       }),
   }
+}
+
+function toEnd({ id, endedAt, details, failure }: Settlement): RunEnd {
+  return { id, endedAt, details, errorCode: failure?.error.code ?? null }
 }
 
 /** The claims of which these are the last. */

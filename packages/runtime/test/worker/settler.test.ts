@@ -167,6 +167,71 @@ describe('a run that is settled', () => {
   })
 })
 
+describe('a settlement whose answer was lost', () => {
+  /** What is sent first is carried out, and nobody hears of it. */
+  function deafOnce(before: () => Promise<unknown> = async () => undefined): Database {
+    const { database } = runtime
+    let isDeaf = true
+    const hear = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+      const value = await answer
+      if (!isDeaf) return value
+      isDeaf = false
+      await before()
+      throw new Error('Connection terminated unexpectedly')
+    }
+    return {
+      ...database,
+      query: (statement, values) => hear(database.query(statement, values)),
+      transaction: (work) => hear(database.transaction(work)),
+    }
+  }
+  const error = { code: 'broken', message: 'broken' }
+  const readWork = () =>
+    runtime.rows<{ state: string; retry_limit: number }>('select * from pgboss.job order by id')
+
+  it('is taken for settled, with the details of the whole run', async () => {
+    const [one] = await take(1)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+    const settler = settlerOf(deafOnce())
+    const outcome = await settler.settle({
+      ...settlement(one!, heldBy([one!])),
+      details: { seen: 5 },
+    })
+    expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, seen: 5 } })
+    expect(await readWork()).toEqual([])
+  })
+
+  it.each(['retry', 'redeliver', 'giveUp'] as const)(
+    'does not do again what became of its work: %s',
+    async (next) => {
+      const work = await take(3)
+      const held = heldBy(work)
+      let before: unknown
+      const settler = settlerOf(deafOnce(async () => (before = await readWork())))
+      const outcomes = await Promise.all(
+        work.map((one) => settler.settle(settlement(one, held, { error, next }))),
+      )
+      expect(outcomes).toEqual(Array(3).fill({ kind: 'settled', details: null }))
+      expect(before).toHaveLength(3)
+      expect(await readWork()).toEqual(before)
+      expect(await claims()).toEqual([])
+    },
+  )
+
+  it.each([
+    ['moment', `"endedAt" = "endedAt" + interval '1 millisecond'`],
+    ['code', `"errorCode" = 'worker_lost'`],
+    ['worker', `"workerId" = 'w2'`],
+  ])('is lost where the run has ended with another %s', async (_, assignment) => {
+    const [one] = await take(1)
+    const other = () => runtime.rows(`update "JobRun" set ${assignment}`)
+    const settler = settlerOf(deafOnce(other))
+    expect(
+      await settler.settle(settlement(one!, heldBy([one!]), { error, next: 'giveUp' })),
+    ).toEqual({ kind: 'lost' })
+  })
+})
+
 /** What no group could let go follows the last of them. */
 async function waitForNone(): Promise<void> {
   await waitFor(async () => (await claims()).length === 0)
