@@ -96,7 +96,8 @@ export async function redriveDeadLetters(
     `update pgboss.job
      set state = 'retry', start_after = now(), completed_on = null, output = null,
          retry_limit = retry_count + 1 + $3::int,
-         data = data || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+         -- What has lost its worker runs alone once more, and has all its tries at it anew.
+         data = (data - 'lostAlone') || jsonb_build_object('actor', $4::text, 'reason', $5::text),
          keep_until = now() + queue.retention_seconds * interval '1 second',
          deletion_seconds = queue.deletion_seconds
      from pgboss.queue queue

@@ -9,6 +9,7 @@ import {
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetters.ts'
 import { createEnqueue } from './enqueueWork.ts'
+import { BACK_OFF_AFTER_LOSS, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
 import { expireSeconds } from './expireSeconds.ts'
@@ -28,9 +29,11 @@ export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
  * What follows an attempt that failed.
  *   retry      another one after the job's back-off, unless this was the last
  *   redeliver  another one at once, and it costs none of the job's retries: not the job's fault
+ *   lost       as redeliver, and the loss of its worker is counted: after two of them it waits ever longer
+ *   lostAlone  as lost, where nothing else ran in that process: nothing, when that has happened too often
  *   giveUp     nothing: another attempt can't help
  */
-export type AfterFailure = 'retry' | 'redeliver' | 'giveUp'
+export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp'
 
 export interface Queue {
   start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
@@ -120,9 +123,13 @@ export function createQueue({
       // pg-boss decides by the limit alone, so the limit is what has to say it.
       if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
       if (next === 'redeliver') await adjust('retry_limit = job.retry_limit + 1', 'active')
+      if (next === 'lost') await adjust(COUNT_LOSS, 'active')
+      if (next === 'lostAlone') await adjust(COUNT_LOSS_ALONE, 'active')
       await boss.fail(first.name, attempts, error, { db: asDb(tx) })
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
-      else await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
+      if (next === 'lost' || next === 'lostAlone') await adjust(BACK_OFF_AFTER_LOSS, 'retry')
+      if (next !== 'redeliver' && next !== 'lost')
+        await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
     },
   }
 }

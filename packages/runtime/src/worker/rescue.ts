@@ -20,12 +20,13 @@ interface LostRun {
   workerId: string
   dryRun: boolean
   startedAt: Date
+  /** Nothing else ran in its process. */
+  wasAlone: boolean
 }
 
 /** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
-const MAX_LOST_ATTEMPTS = 25
 
 /**
  * What workers hold that are gone. A worker that lives holds the advisory lock named after it (session.ts);
@@ -40,7 +41,8 @@ export const LOST_CLAIMS_SQL = `
   limit ${MAX_RESCUES}`
 
 const LOST_RUNS_SQL = `
-  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt"
+  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
+         claim."isAlone" as "wasAlone"
   from ${RUNNING_RUNS}
   where claim."id" = any($1)
   order by run."id"
@@ -112,8 +114,8 @@ export async function rescueClaims(
     log.warn({ err: error }, 'letting claims of dead workers go failed')
   })
   for (const run of rescued) {
-    const { id, name, attempt, workerId: lostWorkerId } = run
-    log.warn({ name, runId: id, attempt, lostWorkerId }, 'job run rescued')
+    const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
+    log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
     observers?.runRescued(run)
   }
   return rescued
@@ -142,14 +144,17 @@ async function endLostRuns(
   const ended = new Set(rows.map(({ id }) => id))
   const won = runs.filter(({ id }) => ended.has(id))
   for (const [name, ofJob] of Map.groupBy(won, (run) => run.name)) {
-    // A payload that kills its worker must not go round for ever.
-    const isWornOut = (run: LostRun) => run.attempt >= MAX_LOST_ATTEMPTS
     await giveBack(
       name,
-      ofJob.filter((run) => !isWornOut(run)),
-      'redeliver',
+      ofJob.filter(({ wasAlone }) => !wasAlone),
+      'lost',
     )
-    await giveBack(name, ofJob.filter(isWornOut), 'giveUp')
+    // A payload that kills its worker must not go round for ever.
+    await giveBack(
+      name,
+      ofJob.filter(({ wasAlone }) => wasAlone),
+      'lostAlone',
+    )
   }
   return won
 

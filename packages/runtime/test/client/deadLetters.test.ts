@@ -136,6 +136,18 @@ describe('work that has used up its attempts', () => {
     ])
   })
 
+  it('redriven, may lose as many workers anew as before, and runs alone at first', async () => {
+    const [queueJobId] = await failFor(1)
+    await worker.stop({ drainTimeoutMs: 0 })
+    await runtime.rows(`update pgboss.job set data = data || '{"lost":7,"lostAlone":5}'`)
+    await redrive([queueJobId!])
+    const [{ data } = { data: null }] = await runtime.rows<{ data: unknown }>(
+      'select data from pgboss.job',
+    )
+    expect(data).toMatchObject({ lost: 7, ...by })
+    expect(data).not.toHaveProperty('lostAlone')
+  })
+
   it('is redriven all at once, or those that are named', async () => {
     const ids = await failFor(3)
     isBroken = false

@@ -19,8 +19,17 @@ interface Run {
   trigger: string
   details: { effects?: number; batches?: number; error?: { code: string } } | null
   workerId: string
+  queueJobId: string
   startedAt: Date
   endedAt: Date | null
+}
+
+interface Work {
+  state: string
+  data: { lost?: number; lostAlone?: number }
+  retryLimit: number
+  retryCount: number
+  dueInS: number
 }
 
 let runtime: TestRuntime
@@ -225,20 +234,84 @@ describe('rescueLostRuns', () => {
     expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
   })
 
-  it('gives up what was lost too often', async () => {
-    const [worn] = await runs()
-    await runtime.rows(`update "JobRun" set "attempt" = 25 where "id" = $1`, [worn!.id])
-    await runtime.rows(
-      `update pgboss.job set retry_count = 24, retry_limit = 30
-       where id = (select "queueJobId" from "JobRun" where "id" = $1)`,
-      [worn!.id],
-    )
+  const workOf = async (queueJobId: string) =>
+    (
+      await runtime.rows<Work>(
+        `select state::text, data, retry_limit as "retryLimit", retry_count as "retryCount",
+           round(extract(epoch from start_after - now()))::int as "dueInS"
+         from pgboss.job where id = $1`,
+        [queueJobId],
+      )
+    )[0]!
+
+  /** Takes the work again, as a worker that then is gone, and has it rescued. */
+  async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
+    await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
+    await runtime.rows(`update pgboss.job set state = 'completed' where id <> $1`, [queueJobId])
+    await claimWork(runtime.database, {
+      workerId: 'gone',
+      requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit: 1, exclusiveKey: null }],
+      startedAt: new Date(),
+      hasFreshRunIds: true,
+    })
+    await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
+    if (hasProgress) {
+      await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
+    }
+    expect(await rescue()).toMatchObject([{ queueJobId, wasAlone: isAlone }])
+    return await workOf(queueJobId)
+  }
+
+  async function loseOnce(): Promise<string> {
     while ((await rescue()).length > 0);
-    expect((await states()).toSorted((one, other) => one.n - other.n)).toEqual([
-      { status: 'failed', state: 'failed', n: 1 },
-      { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
+    return (await runs())[0]!.queueJobId
+  }
+
+  it('gives work back at once that has lost one worker, and ever later what has lost several', async () => {
+    const id = await loseOnce()
+    expect(await workOf(id)).toMatchObject({ state: 'retry', dueInS: 0, data: { lost: 1 } })
+    const dueInS: number[] = []
+    for (let losses = 2; losses <= 12; losses++) {
+      const work = await loseAgain(id)
+      expect(work).toMatchObject({ state: 'retry', data: { lost: losses } })
+      expect(work.data).not.toHaveProperty('lostAlone')
+      dueInS.push(work.dueInS)
+    }
+    expect(dueInS).toEqual([1, 4, 16, 60, 60, 60, 60, 60, 60, 60, 60])
+  })
+
+  it('never gives up for losses beside others, whatever its attempt is, and they cost it no retry', async () => {
+    const id = await loseOnce()
+    await runtime.rows('update pgboss.job set retry_count = 24, retry_limit = 58 where id = $1', [
+      id,
     ])
+    for (let losses = 0; losses < 30; losses++) {
+      const work = await loseAgain(id)
+      expect(work.state).toBe('retry')
+      expect(work.retryLimit - work.retryCount).toBe(58 - 24)
+    }
+  })
+
+  it('gives up what has lost five workers while it ran alone', async () => {
+    const id = await loseOnce()
+    for (let losses = 1; losses < 5; losses++) {
+      const { state, data } = await loseAgain(id, { isAlone: true })
+      expect({ state, data }).toMatchObject({ state: 'retry', data: { lostAlone: losses } })
+    }
+    expect(await loseAgain(id, { isAlone: true })).toMatchObject({
+      state: 'failed',
+      data: { lost: 6, lostAlone: 5 },
+    })
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
+  it('has more patience with what gets on, batch by batch', async () => {
+    const id = await loseOnce()
+    const alone = { isAlone: true, hasProgress: true }
+    for (let losses = 1; losses < 25; losses++) {
+      expect(await loseAgain(id, alone)).toMatchObject({ state: 'retry' })
+    }
+    expect(await loseAgain(id, alone)).toMatchObject({ state: 'failed', data: { lostAlone: 25 } })
   })
 
   it("takes no worker's own runs from it, not even if its lock is gone", async () => {
