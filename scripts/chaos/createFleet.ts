@@ -9,7 +9,7 @@ export interface Kill {
   /** By this machine's clock, which is PostgreSQL's as well. */
   at: number
   /**
-   * Another worker had been up for long enough to rescue and stayed undisturbed for long enough to do it, and
+   * It held a lock, another worker had been up for long enough to rescue and stayed undisturbed for long enough to do it, and
    * PostgreSQL was there.
    */
   hasRescuer: boolean
@@ -50,6 +50,8 @@ export interface FleetHistory {
   started: number
   /** Of those, such of another version. */
   startedOfOther: number
+  /** Of all, such behind a transaction pooler: they beat instead of holding a lock. */
+  startedPooled: number
   /** By message of the worker's log. */
   warnings: Map<string, number>
 }
@@ -57,6 +59,8 @@ export interface FleetHistory {
 export interface FleetOptions {
   server: Server
   database: string
+  /** Of a transaction pooler before the server. */
+  poolerPort: number
   random: Random
   /** The worker processes that are started, one as often as the other: of this version, and maybe of another. */
   entries: readonly [string, ...string[]]
@@ -71,6 +75,7 @@ interface Slot {
   worker: WorkerHandle | null
   /** It has been sent its SIGKILL, and may not have ended yet. */
   isKilled: boolean
+  isPooled: boolean
   /** What is being done to it, other than a change of its clock. */
   affliction: DisturbanceKind | null
 }
@@ -91,19 +96,22 @@ const RESTART_DELAY_MS = 200
 /** After it has connected a worker rescues nothing for 2 s, and then once a second. */
 const RESCUER_AGE_MS = 3_500
 const LOG_LINES = 30
+/** Of the workers that are started. Dead, they are noticed after 30 s, and not at once. */
+const POOLED_SHARE = 0.1
 
 /** Three places for workers. One that ends, however it does, is replaced at once, as a supervisor would. */
 export function createFleet(options: FleetOptions): Fleet {
-  const { server, database, random, entries, sweepBatch, onEvent } = options
+  const { server, database, poolerPort, random, entries, sweepBatch, onEvent } = options
   const slots: Slot[] = Array.from({ length: WORKERS }, (_, index) => ({
     index,
     worker: null,
     isKilled: false,
+    isPooled: false,
     affliction: null,
   }))
   const alive = new Set<WorkerHandle>()
   const leaving = new Set<WorkerHandle>()
-  const kills: { slot: number; workerId: string | null; at: number }[] = []
+  const kills: { slot: number; workerId: string | null; at: number; isPooled: boolean }[] = []
   const lives: (Span & { slot: number })[] = []
   const troubles: Span[] = []
   const history: FleetHistory = {
@@ -114,6 +122,7 @@ export function createFleet(options: FleetOptions): Fleet {
     killsWhileStarting: 0,
     started: 0,
     startedOfOther: 0,
+    startedPooled: 0,
     warnings: new Map(),
   }
   const healing = new AbortController()
@@ -125,10 +134,12 @@ export function createFleet(options: FleetOptions): Fleet {
     const lastLines: string[] = []
     // A lone one is not drawn, so that a seed without another version goes on naming the run that it did.
     const entry = entries.length > 1 ? random.pick(entries) : entries[0]
+    const isPooled = random.chance(POOLED_SHARE)
     const worker = await startWorker({
       server,
       database,
       entry,
+      targetPort: isPooled ? poolerPort : server.port,
       settings: {
         seed: random.integer(0, 2 ** 31),
         sweepBatch,
@@ -145,7 +156,9 @@ export function createFleet(options: FleetOptions): Fleet {
     })
     slot.worker = worker
     slot.isKilled = false
+    slot.isPooled = isPooled
     history.started++
+    if (isPooled) history.startedPooled++
     if (entry !== OWN_ENTRY) history.startedOfOther++
     alive.add(worker)
     const life = { slot: slot.index, from: Infinity, to: Infinity }
@@ -192,7 +205,8 @@ export function createFleet(options: FleetOptions): Fleet {
         slot.isKilled = true
         if (!slot.worker.isReady()) history.killsWhileStarting++
         leaving.add(slot.worker)
-        kills.push({ slot: slot.index, workerId: slot.worker.id(), at: Date.now() })
+        const { index, isPooled } = slot
+        kills.push({ slot: index, workerId: slot.worker.id(), at: Date.now(), isPooled })
         slot.worker.signal('SIGKILL')
         return true
       }
@@ -356,8 +370,10 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     history: () => ({
       ...history,
-      kills: kills.flatMap(({ slot, workerId, at }) =>
-        workerId === null ? [] : [{ workerId, at, hasRescuer: hasRescuer({ slot, at }) }],
+      kills: kills.flatMap(({ slot, workerId, at, isPooled }) =>
+        workerId === null
+          ? []
+          : [{ workerId, at, hasRescuer: !isPooled && hasRescuer({ slot, at }) }],
       ),
     }),
   }

@@ -8,6 +8,7 @@ import {
   type Database,
 } from '../../packages/runtime/src/queue/database.ts'
 import { checkOutVersion } from './checkOutVersion.ts'
+import { createPooler } from '../../packages/testing/src/createPooler.ts'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
 import { checkGuarantees, type CheckResult } from './checks/checkGuarantees.ts'
 import { countClaims } from './countClaims.ts'
@@ -92,9 +93,12 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     await jobs.start()
     const sweeper = createSweeper({ url, jobs, database })
     opened.push(sweeper.close)
+    const pooler = await createPooler(url)
+    opened.push(pooler.close)
     const fleet = createFleet({
       server,
       database: name,
+      poolerPort: Number(new URL(pooler.url).port),
       random: random.fork(),
       entries,
       sweepBatch: SWEEP_BATCH,

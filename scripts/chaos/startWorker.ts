@@ -53,11 +53,13 @@ export async function startWorker(options: {
   database: string
   /** What is run: OWN_ENTRY, or that of another version. */
   entry: string
+  /** Where its connections lead: to the server, or to a pooler before it. */
+  targetPort: number
   settings: Omit<WorkerSettings, 'databaseUrl'>
   onLog: (line: string) => void
 }): Promise<WorkerHandle> {
-  const { server, database, entry, onLog } = options
-  const proxy = await createProxy(server.port)
+  const { server, database, entry, targetPort, onLog } = options
+  const proxy = await createProxy(targetPort)
   const settings: WorkerSettings = {
     ...options.settings,
     databaseUrl: server.url(database, proxy.port),

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 
 /** PostgreSQL behind a transaction pooler. */
@@ -33,6 +34,7 @@ interface Client {
 }
 
 const SERVERS = 5
+const REOPEN_MS = 100
 const SSL_REQUEST = 80_877_103
 const START = 196_608
 
@@ -75,9 +77,20 @@ export async function createPooler(
       server.client?.socket.destroy()
       servers.delete(server)
       if (idle.includes(server)) idle.splice(idle.indexOf(server), 1)
-      if (!isClosed) void openServer().catch(() => undefined)
+      void reopenServer()
     })
     give(server)
+  }
+
+  /** PostgreSQL may be away for a while. */
+  async function reopenServer(): Promise<void> {
+    while (!isClosed) {
+      try {
+        return await openServer()
+      } catch {
+        await pause(REOPEN_MS)
+      }
+    }
   }
 
   function give(server: Server): void {
