@@ -197,6 +197,8 @@ export function createFleet(options: FleetOptions): Fleet {
       }
       case 'failOver':
         return await during(null, () => server.failOver(disturbance.splitMs))
+      case 'fullDisk':
+        return await during(null, () => server.fillDisk(disturbance.durationMs))
       case 'kill': {
         const slot =
           (disturbance.isReady && findSlotNow(disturbance.slot, isAtWork)) ||

@@ -16,6 +16,7 @@ export type Disturbance = { atMs: number } &
     | { kind: 'restart'; mode: StopMode; downMs: number }
     /** To a synchronous standby. `splitMs`: for so long the old primary goes on, with the connections that it has. */
     | { kind: 'failOver'; splitMs: number }
+    | { kind: 'fullDisk'; durationMs: number }
   )
 
 export type DisturbanceKind = Disturbance['kind']
@@ -31,6 +32,7 @@ const SHARES = {
   clock: 0.06,
   restart: 0.05,
   failOver: 0.01,
+  fullDisk: 0.01,
 } satisfies Partial<Record<DisturbanceKind, number>>
 
 const MINUTE_MS = 60_000
@@ -138,6 +140,8 @@ function draw(
       }
     case 'failOver':
       return { kind, atMs, splitMs: isOdd ? random.integer(...SPLIT_MS) : 0 }
+    case 'fullDisk':
+      return { kind, atMs, durationMs: random.integer(200, 4_000) }
     default:
       return kind satisfies never
   }

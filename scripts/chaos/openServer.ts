@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process'
-import { appendFile, chmod, chown, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rm,
+  statfs,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -28,6 +39,11 @@ export interface Server {
    * meanwhile waits for a standby that it has no more, and is lost with it. Resolves to false where there is no standby.
    */
   failOver(splitMs: number): Promise<boolean>
+  /**
+   * Its disk, and that of the standby, has no byte left for a while. What has crashed of it is started again then.
+   * Resolves to false where it has no disk of its own to fill: that takes root on Linux.
+   */
+  fillDisk(durationMs: number): Promise<boolean>
   /** Stops it and removes its data. */
   close(): Promise<void>
 }
@@ -37,6 +53,10 @@ export type StopMode = 'fast' | 'immediate'
 const run = promisify(execFile)
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const PATIENCE_MS = 60_000
+/** More than it ever needs, and no more memory than it uses. */
+const DISK_SIZE = '16g'
+const SPARE_BLOCKS = 16
+const SHRINK_TRIES = 20
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 
 // fsync is for machines that lose power; what a crashed server has handed to the kernel is safe. Commits stay
@@ -45,6 +65,7 @@ const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' 
 
 export async function openServer(): Promise<Server> {
   const dataDir = await makeDataDir()
+  const isOwnDisk = await mountDisk(dataDir)
   let primary: Cluster | undefined
   let standby: Cluster | undefined
   let copies = 0
@@ -128,15 +149,27 @@ export async function openServer(): Promise<Server> {
         if (isDone) void inTurn(() => makeStandby(primary as Cluster)).catch(() => undefined)
         return isDone ?? false
       },
+      async fillDisk(durationMs) {
+        if (!isOwnDisk) return false
+        const isDone = await inTurn(async () => {
+          await shrinkDisk(dataDir)
+          await pause(durationMs)
+          await resizeDisk(dataDir, DISK_SIZE)
+          // A server that cannot write its log ends, and may not come up again by itself while there is no room.
+          for (const cluster of [primary, standby]) if (cluster) await startAgain(cluster)
+          return true
+        })
+        return isDone ?? false
+      },
       async close() {
         isClosed = true
         await turn.catch(() => undefined)
         front.close()
-        await remove([primary, standby], dataDir)
+        await remove([primary, standby], dataDir, isOwnDisk)
       },
     }
   } catch (error) {
-    await remove([primary, standby], dataDir)
+    await remove([primary, standby], dataDir, isOwnDisk)
     throw error
   }
 }
@@ -144,9 +177,33 @@ export async function openServer(): Promise<Server> {
 async function makeDataDir(): Promise<string> {
   await mkdir(join(WORKSPACE_ROOT, '.data'), { recursive: true })
   const dataDir = await realpath(await mkdtemp(join(WORKSPACE_ROOT, '.data', 'chaos-')))
+  return dataDir
+}
+
+/** A file system in memory, whose size can be changed while it is in use. */
+async function mountDisk(dataDir: string): Promise<boolean> {
+  const isMounted = await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_SIZE}`, 'tmpfs', dataDir])
+    .then(() => true)
+    .catch(() => false)
   // As root, PostgreSQL runs under another account, which has to get in.
   await chmod(dataDir, 0o755)
-  return dataDir
+  return isMounted
+}
+
+/** To what is in use, which may grow until it is refused. */
+async function shrinkDisk(dataDir: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { blocks, bfree, bsize } = await statfs(dataDir)
+    try {
+      return await resizeDisk(dataDir, String((blocks - bfree + tries * SPARE_BLOCKS) * bsize))
+    } catch (error) {
+      if (tries === SHRINK_TRIES) throw error
+    }
+  }
+}
+
+async function resizeDisk(dataDir: string, size: string): Promise<void> {
+  await run('mount', ['-o', `remount,size=${size}`, dataDir])
 }
 
 async function portOf(cluster: Cluster): Promise<number> {
@@ -216,6 +273,23 @@ async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> 
   }
 }
 
+/** Once it has come to rest, one way or the other. */
+async function startAgain(cluster: Cluster): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  for (;;) {
+    const postmaster = await readPostmaster(cluster.data)
+    if (postmaster.state === 'absent' || postmaster.state === 'dead') return await start(cluster)
+    if (postmaster.state === 'ready' || (await isFollowing(cluster))) return
+    if (Date.now() > deadline) throw new Error('PostgreSQL did not come up after its disk was full')
+    await pause(50)
+  }
+}
+
+async function isFollowing(cluster: Cluster): Promise<boolean> {
+  const lines = await readFile(join(cluster.data, 'postmaster.pid'), 'utf8').catch(() => '')
+  return lines.split('\n')[7]?.trim() === 'standby'
+}
+
 async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
   const postmaster = await readPostmaster(cluster.data)
   if (postmaster.state !== 'ready' && postmaster.state !== 'busy') return
@@ -227,7 +301,11 @@ async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
   }
 }
 
-async function remove(clusters: readonly (Cluster | undefined)[], dataDir: string): Promise<void> {
+async function remove(
+  clusters: readonly (Cluster | undefined)[],
+  dataDir: string,
+  isOwnDisk: boolean,
+): Promise<void> {
   for (const cluster of clusters) {
     if (cluster === undefined) continue
     await stop(cluster, 'immediate')
@@ -236,5 +314,6 @@ async function remove(clusters: readonly (Cluster | undefined)[], dataDir: strin
       await rm(cluster.home, { recursive: true, force: true, maxRetries: 5 })
     }
   }
+  if (isOwnDisk) await run('umount', ['--lazy', dataDir])
   await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
 }

@@ -210,6 +210,8 @@ function labelOf(disturbance: Disturbance): string {
       return `PostgreSQL restarted, ${disturbance.mode}`
     case 'failOver':
       return disturbance.splitMs > 0 ? 'failed over, split brain' : 'failed over to the standby'
+    case 'fullDisk':
+      return 'disk full'
     default:
       return disturbance satisfies never
   }

@@ -83,7 +83,7 @@ describe('a seed', () => {
   it('names one plan, with every kind of disturbance', () => {
     expect(plan(7)).toEqual(plan(7))
     expect(plan(7)).not.toEqual(plan(8))
-    expect(new Set(plan(7).map(({ kind }) => kind)).size).toBe(8)
+    expect(new Set(plan(7).map(({ kind }) => kind)).size).toBe(9)
   })
 
   it('is over in time', () => {
