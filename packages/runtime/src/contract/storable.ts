@@ -1,0 +1,166 @@
+import { types } from 'node:util'
+import type { JsonValue } from './handler.ts'
+import { storableBigint, storableText } from './storableText.ts'
+
+/** What became of a foreign value. */
+export type Storable =
+  /** `value` is a copy that nobody else holds; undefined where JSON has nothing for it. `bytes` are those of its JSON. */
+  { kind: 'stored'; value: JsonValue | undefined; bytes: number } | { kind: 'tooLarge' }
+
+/** PostgreSQL's and JSON's own functions recurse, and give up a few thousand levels down. */
+const MAX_LEVELS = 64
+
+const CIRCULAR = '[circular]'
+const TOO_DEEP = '[too deep]'
+const UNREADABLE = '[unreadable]'
+
+/**
+ * Turns whatever foreign code hands over into JSON that PostgreSQL's jsonb takes. It never throws, does not recurse,
+ * and ends after about as many steps as there may be bytes. Each getter and `toJSON` is called once.
+ *
+ * As JSON does: functions, symbols and undefined are left out (null in an array), NaN and Infinity are null, a Date
+ * is its text, a Map is an empty object. Beyond it: a bigint is a number, or its digits where that would not be
+ * exact; NUL and lone surrogates are U+FFFD, in keys as well; what refers to itself, throws, or lies more than 64
+ * levels deep is a text that says so.
+ */
+export function storable(foreign: unknown, maxBytes: number): Storable {
+  if (foreign === undefined) return { kind: 'stored', value: undefined, bytes: 0 }
+  const copy: Copy = { levels: [], left: maxBytes, stepsLeft: maxBytes }
+  const value = take(copy, foreign, '')
+  const { levels } = copy
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    if (copy.left < 0 || copy.stepsLeft-- < 0) return { kind: 'tooLarge' }
+    if (level.at === level.length) levels.pop()
+    else step(copy, level)
+  }
+  if (copy.left < 0) return { kind: 'tooLarge' }
+  return { kind: 'stored', value, bytes: maxBytes - copy.left }
+}
+
+/** Functions share it, rather than closing over it: every run has one. */
+interface Copy {
+  /** What is being gone through, each within the one before. */
+  levels: Level[]
+  /** Bytes; below zero once there are too many. */
+  left: number
+  stepsLeft: number
+}
+
+function step(copy: Copy, level: Level): void {
+  const at = level.at++
+  const key = level.keys === null ? at : (level.keys[at] as string)
+  const item = take(copy, read(level.source, key), key)
+  if (level.keys === null) {
+    ;(level.made as JsonValue[]).push(item === undefined ? spend(copy, null, 4) : item)
+  } else {
+    if (item === undefined) return
+    setOwn(level.made as Record<string, JsonValue>, takeText(copy, key as string), item)
+    copy.left--
+  }
+  if (level.isEmpty) level.isEmpty = false
+  else copy.left--
+}
+
+function take(copy: Copy, item: unknown, key: string | number): JsonValue | undefined {
+  if (typeof item !== 'object' || item === null) return takeLeaf(copy, item)
+  try {
+    const { toJSON } = item as { toJSON?: unknown }
+    if (typeof toJSON !== 'function') return open(copy, item)
+    const made = toJSON.call(item, String(key)) as unknown
+    return typeof made === 'object' && made !== null ? open(copy, made) : takeLeaf(copy, made)
+  } catch {
+    return takeText(copy, UNREADABLE)
+  }
+}
+
+function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
+  switch (typeof item) {
+    case 'string':
+      return takeText(copy, item)
+    case 'number':
+      return Number.isFinite(item) ? spend(copy, item, String(item).length) : spend(copy, null, 4)
+    case 'bigint': {
+      const made = storableBigint(item)
+      return typeof made === 'number' ? takeLeaf(copy, made) : takeText(copy, made)
+    }
+    case 'boolean':
+      return spend(copy, item, item ? 4 : 5)
+    default:
+      return item === null ? spend(copy, null, 4) : undefined
+  }
+}
+
+/** May throw, before it has changed anything. */
+function open(copy: Copy, source: object): JsonValue {
+  const isOrdinary = Object.getPrototypeOf(source) === Object.prototype
+  if (!isOrdinary && types.isBoxedPrimitive(source) && !types.isSymbolObject(source)) {
+    return takeLeaf(copy, unbox(source)) as JsonValue
+  }
+  if (copy.levels.some((level) => level.source === source)) return takeText(copy, CIRCULAR)
+  if (copy.levels.length === MAX_LEVELS) return takeText(copy, TOO_DEEP)
+  // The names of its elements alone would take as many times its memory.
+  if (ArrayBuffer.isView(source) && source.byteLength > copy.left)
+    return spend(copy, null, Infinity)
+  const isArray = Array.isArray(source)
+  const keys = isArray ? null : Object.keys(source)
+  const length = keys === null ? (source as unknown[]).length : keys.length
+  const made = isArray ? [] : {}
+  copy.levels.push({ source, keys, length, at: 0, made, isEmpty: true })
+  return spend(copy, made, 2)
+}
+
+function takeText(copy: Copy, text: string): string {
+  // No text is shorter in bytes than in units.
+  if (text.length > copy.left) return spend(copy, '', Infinity)
+  if (PLAIN_TEXT.test(text)) return spend(copy, text, text.length + 2)
+  const clean = storableText(text)
+  return spend(copy, clean, Buffer.byteLength(JSON.stringify(clean)))
+}
+
+function spend<Item>(copy: Copy, item: Item, bytes: number): Item {
+  copy.left -= bytes
+  return item
+}
+
+/** An object or a list that is being gone through. */
+interface Level {
+  source: object
+  /** Null of a list. */
+  keys: string[] | null
+  length: number
+  at: number
+  made: JsonValue[] | Record<string, JsonValue>
+  /** Whether nothing of it has been written. */
+  isEmpty: boolean
+}
+
+/** Stands for itself between quotation marks. */
+const PLAIN_TEXT = /^[ !#-[\]-~]*$/
+
+function read(source: object, key: string | number): unknown {
+  try {
+    return (source as Record<string | number, unknown>)[key]
+  } catch {
+    return UNREADABLE
+  }
+}
+
+function unbox(boxed: object): unknown {
+  if (types.isNumberObject(boxed)) return Number.prototype.valueOf.call(boxed)
+  if (types.isStringObject(boxed)) return String.prototype.valueOf.call(boxed)
+  if (types.isBooleanObject(boxed)) return Boolean.prototype.valueOf.call(boxed)
+  return BigInt.prototype.valueOf.call(boxed as unknown as bigint)
+}
+
+/** Also `__proto__`, which an assignment would take for something else. */
+function setOwn(made: Record<string, JsonValue>, key: string, value: JsonValue): void {
+  if (key !== '__proto__') made[key] = value
+  else {
+    Object.defineProperty(made, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
+  }
+}
