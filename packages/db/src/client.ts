@@ -1,6 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { CONNECTION_SETTINGS } from './connectionSettings.ts'
+import { connectionSettings } from './connectionSettings.ts'
 import { PrismaClient } from './generated/client.ts'
 import { createReadRows, type ReadRows } from './readRows.ts'
 
@@ -41,19 +41,15 @@ export type DatabaseClient = PrismaClient & { readonly readRows: ReadRows }
 export function createDatabaseClient(options: DatabaseClientOptions): DatabaseClient {
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000
   const pool = new pg.Pool({
-    connectionString: options.url,
+    ...connectionSettings(options.url),
     application_name: options.applicationName,
     max: options.poolSize ?? 10,
     // What comes after a pause need not wait for a connection.
     min: 1,
-    ...CONNECTION_SETTINGS,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
     // Where the server is out of reach, its own limit never comes back.
     query_timeout: statementTimeoutMs + 5_000,
-    keepAlive: true,
-    // Firewalls forget connections that say nothing for minutes.
-    keepAliveInitialDelayMillis: 10_000,
   })
   // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
   // hears ends the process. The query that meets the broken connection fails by itself.

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { CONNECTION_SETTINGS } from './connectionSettings.ts'
+import { connectionSettings } from './connectionSettings.ts'
 
 const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000
@@ -12,8 +12,7 @@ export async function databaseProblem(url: string): Promise<string | null> {
   let client: pg.Client
   try {
     client = new pg.Client({
-      connectionString: url,
-      ...CONNECTION_SETTINGS,
+      ...connectionSettings(url),
       statement_timeout: STATEMENT_TIMEOUT_MS,
     })
   } catch (error) {

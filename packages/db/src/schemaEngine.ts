@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
 import { ENGINE_LOCK } from './withMigrationLock.ts'
 
 // A global of Node's that its types leave to the DOM library.
@@ -25,7 +26,10 @@ export async function withSchemaEngine<Result>(
 ): Promise<Result> {
   instantiated ??= instantiate()
   await instantiated
-  const factory = new AtomicScripts({ connectionString: url })
+  const factory = new AtomicScripts({
+    ...connectionSettings(url),
+    onConnect: (client) => client.query(LIFT_TRANSACTION_TIMEOUT_SQL),
+  })
   const adapter = bindMigrationAwareSqlAdapterFactory(factory)
   let engine: SchemaEngine | undefined
   try {

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { connectionSettings } from './connectionSettings.ts'
 
 export interface ConnectionOptions {
   url: string
@@ -14,12 +15,9 @@ export async function withConnection<Result>(
   work: (connection: pg.Client) => Promise<Result>,
 ): Promise<Result> {
   const connection = new pg.Client({
-    connectionString: url,
+    ...connectionSettings(url),
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
-    keepAlive: true,
-    // Who vanishes from the network inside a transaction must not keep its locks for hours.
-    idle_in_transaction_session_timeout: 60_000,
   })
   // A connection that breaks fails the query in flight; without a listener it would end the process too.
   connection.on('error', () => undefined)

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { CHANGES_CHANNEL, type Announcement } from '../queue/channels.ts'
+import { connectionSettings } from '../queue/connectionSettings.ts'
 import { openDatabase } from '../queue/database.ts'
 import { isSession } from '../queue/isSession.ts'
 import { readAnnouncement } from './readAnnouncement.ts'
@@ -44,11 +45,9 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
 
   async function connect(): Promise<void> {
     const next = new pg.Client({
-      connectionString: databaseUrl,
+      ...connectionSettings(databaseUrl),
       application_name: 'roundsman changes',
-      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
-      keepAlive: true,
     })
     client = next
     next.on('error', (error) => lose(next, error))

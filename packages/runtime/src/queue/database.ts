@@ -3,6 +3,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { answerInTime, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
 
 /** A statement that a connection may keep, so that it is parsed and planned once and not each time. */
 export interface PreparedStatement {
@@ -51,6 +52,7 @@ export interface DatabaseOptions {
   log: Pick<Logger, 'warn'>
 }
 
+const CONNECT_TIMEOUT_MS = 5_000
 /** How long a connection may take to end in good order. */
 const FAREWELL_MS = 1_000
 
@@ -79,24 +81,19 @@ export function openDatabase({
   }
   const sockets = new Set<Socket>()
   const pool = new pg.Pool({
-    connectionString: url,
+    ...connectionSettings(url),
     application_name: applicationName,
     max: poolSize,
     // What comes after a pause finds a connection that knows its statements.
     min: 1,
-    connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
+    onConnect: liftTransactionTimeout,
     ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
     stream: () => {
       const socket = new Socket()
       sockets.add(socket)
       return socket.once('close', () => sockets.delete(socket))
     },
-    // A worker that vanishes from the network inside a transaction must not keep its locks for hours.
-    idle_in_transaction_session_timeout: 60_000,
-    keepAlive: true,
-    // Firewalls forget connections that say nothing for minutes.
-    keepAliveInitialDelayMillis: 10_000,
   })
   // Idle connections are cut by restarts and by managed databases; the pool opens others.
   // Its message alone: the error carries the client, and with it the key that cancels its statements.
@@ -164,6 +161,18 @@ async function runTransaction<Value>(
   } finally {
     client.off('error', onError)
     client.release(broken)
+  }
+}
+
+/** On a connection that the pool has just opened, and waits for without a limit of its own. */
+async function liftTransactionTimeout(client: pg.ClientBase): Promise<void> {
+  const socket = socketOf(client)
+  try {
+    const answer = client.query(LIFT_TRANSACTION_TIMEOUT_SQL)
+    await answerInTime(answer, { timeoutMs: CONNECT_TIMEOUT_MS, socket })
+  } catch (error) {
+    socket.destroy()
+    throw error
   }
 }
 

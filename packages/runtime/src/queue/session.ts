@@ -3,6 +3,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { answerInTime } from './answerInTime.ts'
 import { socketOf, type Connection, type Result } from './database.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
 import { isSession } from './isSession.ts'
 import { settlesWithin } from './settlesWithin.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
@@ -85,13 +86,8 @@ const FAREWELL_MS = 1_000
 /** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
 const LOCK_SQL = `select pg_advisory_lock(${workerLockKey('$1')})`
 
-/**
- * For the server's end: a machine that vanished without a word is noticed after 15 s and not after the
- * system's two hours, and until then it would hold the lock of a living worker.
- */
-const KEEPALIVE_SQL = `
-  select set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
-         set_config('tcp_keepalives_count', '5', false)`
+/** For the server's end: until it notices that a machine has vanished, it holds the lock of a living worker. */
+const VANISHED_AFTER_MS = 15_000
 
 /**
  * Ends the connection that still holds the lock of a worker which has lost its end of it. `$2` is the
@@ -162,10 +158,8 @@ export function createSession({
   async function connect({ probe = false } = {}): Promise<boolean> {
     const socket = new Socket()
     const client = new pg.Client({
-      connectionString: url,
+      ...connectionSettings(url, { vanishedAfterMs: VANISHED_AFTER_MS }),
       application_name: `roundsman ${workerId}`,
-      connectionTimeoutMillis: 5_000,
-      keepAlive: true,
       stream: () => socket,
     })
     const next: Link = { client, socket }
@@ -184,7 +178,7 @@ export function createSession({
         await discard(next)
         return false
       }
-      await ask(client, KEEPALIVE_SQL)
+      await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
       for (const { channel } of subscriptions) await ask(client, listenSql(channel))
