@@ -101,7 +101,10 @@ export interface JobOptions<Name extends string, Payload> {
   payload?: z.ZodType<Payload>
   /** Default: none; the job runs when it is enqueued. */
   schedule?: ScheduleOptions
-  /** A run that takes longer is aborted and ends as failed with code `timeout`. Default 15 minutes. */
+  /**
+   * A run that takes longer is aborted and ends as failed with code `timeout`. Default 15 minutes, at most a day less
+   * two minutes. The workers' definition counts, also for work that was enqueued before it changed.
+   */
   timeoutMs?: number
   /**
    * How long a due tick may stay undecided, and a run go on beyond its time-out, before somebody should look:
@@ -109,7 +112,10 @@ export interface JobOptions<Name extends string, Payload> {
    * Default one minute, which a restart of the worker takes at most.
    */
   graceMs?: number
-  /** Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. */
+  /**
+   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. Work that waits keeps what was said when it was
+   * enqueued. No pause may be longer than a year, and no limit above a million.
+   */
   retry?: Partial<RetryPolicy>
   /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
   concurrency?: number
@@ -132,6 +138,14 @@ export interface JobOptions<Name extends string, Payload> {
 
 const DAY_MS = 86_400_000
 
+/** The queue gives up an attempt after a day, and two minutes of it are for ending and settling the run. */
+const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
+/** Intervals and instants of both the database and this process hold them all, and work that waits is kept for longer. */
+const MAX_DELAY_MS = 365 * DAY_MS
+const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
+/** The queue counts attempts with 32 bits, and a redrive grants all of them again. */
+const MAX_RETRIES = 1_000_000
+
 /**
  * Defines a job, without its handler: producers import definitions and stay light.
  * @throws TypeError naming the job and what is wrong with it
@@ -150,8 +164,8 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     description: options.description,
     payload: options.payload ?? (z.strictObject({}) as unknown as z.ZodType<Payload>),
     schedule,
-    timeoutMs: positive(options.name, 'timeoutMs', options.timeoutMs ?? 15 * 60_000),
-    graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000),
+    timeoutMs: resolveTimeout(options.name, options.timeoutMs ?? 15 * 60_000),
+    graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000, MAX_DELAY_MS),
     retry: resolveRetry(options.name, options.retry),
     concurrency:
       options.concurrency === undefined
@@ -160,7 +174,7 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     rateLimit: options.rateLimit
       ? {
           limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),
-          perMs: positive(options.name, 'rateLimit.perMs', options.rateLimit.perMs),
+          perMs: positive(options.name, 'rateLimit.perMs', options.rateLimit.perMs, MAX_DELAY_MS),
         }
       : null,
     isDestructive: options.isDestructive ?? false,
@@ -192,16 +206,22 @@ function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
       `Job "${name}": missed: 'all' wants a run for each tick and overlap: 'skip' refuses them; set overlap to 'queue' or 'allow'`,
     )
   }
-  return { cron, timeZone, missed, catchUpMs: positive(name, 'catchUpMs', catchUpMs), overlap }
+  return {
+    cron,
+    timeZone,
+    missed,
+    catchUpMs: positive(name, 'catchUpMs', catchUpMs, MAX_CATCH_UP_MS),
+    overlap,
+  }
 }
 
 function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPolicy {
   const { limit = 2, delayMs = 5_000, maxDelayMs = 5 * 60_000 } = options
   return {
     // None at all is a policy, too.
-    limit: limit === 0 ? 0 : positive(name, 'retry.limit', limit),
-    delayMs: positive(name, 'retry.delayMs', delayMs),
-    maxDelayMs: positive(name, 'retry.maxDelayMs', maxDelayMs),
+    limit: limit === 0 ? 0 : positive(name, 'retry.limit', limit, MAX_RETRIES),
+    delayMs: positive(name, 'retry.delayMs', delayMs, MAX_DELAY_MS),
+    maxDelayMs: positive(name, 'retry.maxDelayMs', maxDelayMs, MAX_DELAY_MS),
   }
 }
 
@@ -275,7 +295,17 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-function positive(name: string, option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new TypeError(`Job "${name}": ${option} must be a positive whole number, not ${value}`)
+function resolveTimeout(name: string, timeoutMs: number): number {
+  if (positive(name, 'timeoutMs', timeoutMs) <= MAX_TIMEOUT_MS) return timeoutMs
+  throw new TypeError(
+    `Job "${name}": timeoutMs must be at most ${MAX_TIMEOUT_MS} (a day, less two minutes), not ${timeoutMs}; divide the work, and have each run enqueue the next`,
+  )
+}
+
+function positive(name: string, option: string, value: number, max = Infinity): number {
+  if (!(Number.isSafeInteger(value) && value > 0)) {
+    throw new TypeError(`Job "${name}": ${option} must be a positive whole number, not ${value}`)
+  }
+  if (value <= max) return value
+  throw new TypeError(`Job "${name}": ${option} must be at most ${max}, not ${value}`)
 }

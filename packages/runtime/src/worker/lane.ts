@@ -5,7 +5,7 @@ import { ClaimConflict, type ClaimedWork } from '../queue/claimWork.ts'
 import type { DeliveryRef } from '../queue/queue.ts'
 import type { Claimer } from './claimer.ts'
 import type { Observers } from './combineObservers.ts'
-import { pauseAfter } from './pauseAfter.ts'
+import { MAX_TIMER_MS, pauseAfter } from './pauseAfter.ts'
 import type { NewRun } from './runs.ts'
 import type { HeldClaim } from './settler.ts'
 
@@ -100,10 +100,10 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  /** Others may be faster then; whoever is sooner waits again. */
+  /** Others may be faster then; whoever is too soon waits again. */
   function wakeIn(delayMs: number): void {
     clearTimeout(alarm)
-    alarm = setTimeout(wake, Math.ceil(delayMs))
+    alarm = setTimeout(wake, Math.min(Math.ceil(delayMs), MAX_TIMER_MS))
   }
 
   function wake(): void {

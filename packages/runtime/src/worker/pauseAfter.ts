@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
+/** A timer of Node's that is to wait for longer fires at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
 const FIRST_MS = 50
 const MAX_MS = 5_000
 

@@ -10,22 +10,24 @@ export interface Allowance {
 
 /**
  * The generic cell rate algorithm, by the database's clock: each start moves `freeAt` on by its share of the
- * time. Locks the job's row until the caller's transaction ends, so that all workers keep to one limit.
+ * time. Locks the job's row until the caller's transaction ends, so that all workers keep to one limit. No start leaves
+ * `freeAt` further ahead than the burst: where it is, the limit was relaxed or the clock set back, and it is drawn near.
  */
 export async function readAllowance(
   tx: Connection,
   name: string,
   { limit, perMs }: RateLimit,
 ): Promise<Allowance> {
-  const { rows } = await tx.query<{ aheadMs: number }>(
-    `insert into "JobThrottle" ("name", "freeAt") values ($1, clock_timestamp())
-     on conflict ("name") do update set "freeAt" = "JobThrottle"."freeAt"
-     returning (extract(epoch from "freeAt" - clock_timestamp()) * 1000)::float8 as "aheadMs"`,
-    [name],
-  )
-  const aheadMs = Math.max(0, rows[0]?.aheadMs ?? 0)
   const intervalMs = perMs / limit
   const burst = Math.max(1, Math.floor(limit / 10))
+  const { rows } = await tx.query<{ aheadMs: number }>(
+    `insert into "JobThrottle" ("name", "freeAt") values ($1, clock_timestamp())
+     on conflict ("name") do update
+       set "freeAt" = least("JobThrottle"."freeAt", clock_timestamp() + $2 * interval '1 millisecond')
+     returning (extract(epoch from "freeAt" - clock_timestamp()) * 1000)::float8 as "aheadMs"`,
+    [name, burst * intervalMs],
+  )
+  const aheadMs = Math.max(0, rows[0]?.aheadMs ?? 0)
   return {
     starts: Math.max(0, Math.floor(burst - aheadMs / intervalMs)),
     freeInMs: Math.max(0, aheadMs - (burst - 1) * intervalMs),

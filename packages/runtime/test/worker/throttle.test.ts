@@ -1,8 +1,9 @@
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
 import { defineJob } from '../../src/contract/index.ts'
 import { createWorker, type Worker } from '../../src/worker/index.ts'
+import { createLane } from '../../src/worker/lane.ts'
 import { chargeAllowance, readAllowance } from '../../src/worker/throttle.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -72,6 +73,33 @@ describe('a job with a rate limit', () => {
   })
 })
 
+describe('a lane that waits for its allowance', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it.each([60, 365])('of %i days does not ask all the time', async (days) => {
+    vi.useFakeTimers()
+    let claims = 0
+    const lane = createLane({
+      job: call,
+      concurrency: 1,
+      log: runtime.log,
+      execute: async () => undefined,
+      claimer: {
+        claim: async () => {
+          claims++
+          return { work: [], mayBeMore: false, freeInMs: days * 86_400_000 }
+        },
+      },
+    })
+    lane.start()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(claims).toBe(1)
+    await vi.advanceTimersByTimeAsync(days * 86_400_000)
+    expect(claims).toBeGreaterThan(1)
+    await lane.stop()
+  })
+})
+
 describe('an allowance', () => {
   const rateLimit = { limit: 20, perMs: 60_000 }
 
@@ -90,6 +118,42 @@ describe('an allowance', () => {
     expect(started).toBe(0)
     expect(freeInMs).toBeGreaterThan(0)
     expect(freeInMs).toBeLessThanOrEqual(3_000)
+  })
+
+  const read = (name: string, limits = rateLimit) =>
+    runtime.database.transaction((tx) => readAllowance(tx, name, limits))
+  const charge = (name: string, starts: number, limits = rateLimit) =>
+    runtime.database.transaction((tx) => chargeAllowance(tx, name, limits, starts))
+  const move = (name: string, by: string) =>
+    runtime.rows(
+      'update "JobThrottle" set "freeAt" = clock_timestamp() + $2::interval where "name" = $1',
+      [name, by],
+    )
+
+  it('is no larger after a pause, however long nothing was started', async () => {
+    await read('idle')
+    await move('idle', '-1 hour')
+    expect(await read('idle')).toEqual({ starts: 2, freeInMs: 0 })
+    await charge('idle', 2)
+    expect((await read('idle')).starts).toBe(0)
+  })
+
+  it('is that of the limit as it is now, not as it was at the last start', async () => {
+    const strict = { limit: 1, perMs: 86_400_000 }
+    expect(await read('relaxed', strict)).toMatchObject({ starts: 1 })
+    await charge('relaxed', 1, strict)
+    expect((await read('relaxed', strict)).starts).toBe(0)
+    // A tenth of 20 a minute is used up at most: the next is free after one of those intervals.
+    const { starts, freeInMs } = await read('relaxed')
+    expect(starts).toBe(0)
+    expect(freeInMs).toBeLessThanOrEqual(3_000)
+  })
+
+  it("is not withheld for hours when the database's clock was set back", async () => {
+    await read('back')
+    await charge('back', 2)
+    await move('back', '5 hours')
+    expect((await read('back')).freeInMs).toBeLessThanOrEqual(3_000)
   })
 
   it('is not used up by a start that was rolled back', async () => {
