@@ -1,4 +1,5 @@
 import type { DatabaseClient } from '@roundsman/db'
+import { serverTimeouts, type ServerTimeoutOptions } from '@roundsman/process'
 import type { JobsClient } from '@roundsman/runtime/client'
 import type { Job } from '@roundsman/runtime/contract'
 import type { Metrics, Tracing } from '@roundsman/telemetry'
@@ -59,6 +60,8 @@ export interface AppOptions {
   readinessTimeoutMs?: number
   /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
   eventsRecheckMs?: number
+  /** How long requests may take to come, and connections may be silent. */
+  timeouts?: ServerTimeoutOptions
 }
 
 const NO_CHANGES: Changes = {
@@ -80,6 +83,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
   const { eventsRecheckMs = 15_000, pingIntervalMs = 10_000 } = options
+  const limits = serverTimeouts(options.timeouts)
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     logController: requestLog,
@@ -90,8 +94,9 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A request on an open connection is served while the others drain, and its connection then
     // closed.
     return503OnClosing: false,
+    ...limits,
     // Node's own refusal would have no content; ours is a problem document.
-    http: { requireHostHeader: false },
+    http: { ...limits.http, requireHostHeader: false },
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
   })

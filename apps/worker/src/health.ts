@@ -1,3 +1,4 @@
+import { serverTimeouts, type ServerTimeoutOptions } from '@roundsman/process'
 import { mayScrape, type Metrics } from '@roundsman/telemetry'
 import Fastify, { type FastifyInstance } from 'fastify'
 
@@ -8,6 +9,8 @@ export interface HealthOptions {
   metricsToken: string | undefined
   /** Where it listens. */
   host: string
+  /** How long requests may take to come, and connections may be silent. */
+  timeouts?: ServerTimeoutOptions
 }
 
 /**
@@ -15,8 +18,12 @@ export interface HealthOptions {
  * while it can work.
  */
 export function buildHealth(options: HealthOptions): FastifyInstance {
-  const { isReady, metrics, metricsToken, host } = options
-  const app = Fastify({ logger: false, forceCloseConnections: true })
+  const { isReady, metrics, metricsToken, host, timeouts } = options
+  const app = Fastify({
+    ...serverTimeouts(timeouts),
+    logger: false,
+    forceCloseConnections: true,
+  })
   app.get('/health/live', async () => ({ status: 'ok' }))
   app.get('/health/ready', async (_request, reply) => {
     if (isReady()) return { status: 'ok' }

@@ -1,4 +1,6 @@
 import { createMetrics } from '@roundsman/telemetry'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { buildHealth, type HealthOptions } from '../src/health.ts'
 
@@ -63,4 +65,14 @@ describe('metrics', () => {
       }
     }
   })
+})
+
+it('does not wait for a request that does not come to its end', async () => {
+  const app = openHealth({ timeouts: { headersMs: 100, requestMs: 100, checkEveryMs: 20 } })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const socket = connect((app.server.address() as { port: number }).port, '127.0.0.1')
+  socket.write('GET /health/live HTTP/1.1\r\nhost: a\r\nx-some: th')
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 /)
+  const { server } = openHealth()
+  expect(server.requestTimeout * server.headersTimeout * server.timeout).toBeGreaterThan(0)
 })

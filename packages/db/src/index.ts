@@ -18,5 +18,10 @@ export {
 export type { ReadRows, Statement } from './readRows.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'
-export { hashPassword, verifyPassword } from './passwords.ts'
+export {
+  hashPassword,
+  MAX_PASSWORD_LENGTH,
+  TooManyHashesError,
+  verifyPassword,
+} from './passwords.ts'
 export * from './generated/client.ts'

@@ -34,12 +34,25 @@ interface Parameters {
  * would wait until it is given up, whatever it was wanted for.
  */
 const MAX_AT_ONCE = 2
+/** They take some seconds; whoever comes then is told to come again. Each would hold a request and a password. */
+const MAX_WAITING = 16
 let underWay = 0
 const waiting: (() => void)[] = []
 
 const deriveKey = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
 
-/** A scrypt hash in PHC form, which names its parameters: `$scrypt$ln=14,r=8,p=5$salt$hash`. */
+/** Longer ones keep the machine busy: a hash is made of all of it. */
+export const MAX_PASSWORD_LENGTH = 200
+
+/** So many hashes wait to be made that this one is not. Nothing was compared. */
+export class TooManyHashesError extends Error {
+  override readonly name = 'TooManyHashesError'
+}
+
+/**
+ * A scrypt hash in PHC form, which names its parameters: `$scrypt$ln=14,r=8,p=5$salt$hash`.
+ * @throws TooManyHashesError
+ */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(SALT_BYTES)
   return formatHash(PARAMETERS, salt, await derive(password, salt, PARAMETERS, HASH_BYTES))
@@ -49,6 +62,7 @@ export async function hashPassword(password: string): Promise<string> {
  * Whether the password is the one that was hashed. Without a hash (there is no such user) the
  * answer is no after the time that a wrong password takes, so that the time does not tell who has
  * an account.
+ * @throws TooManyHashesError
  * @throws Error if the hash is not a scrypt hash in PHC form
  */
 export async function verifyPassword(password: string, hash: string | undefined): Promise<boolean> {
@@ -67,6 +81,9 @@ async function derive(
   // Node's limit is 32 MiB unless told otherwise; scrypt needs 128 * r * (N + p) bytes and a little
   // more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
+  if (underWay >= MAX_AT_ONCE && waiting.length >= MAX_WAITING) {
+    throw new TooManyHashesError('Too many passwords wait to be hashed')
+  }
   if (underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
   else underWay += 1
   try {

@@ -1,7 +1,7 @@
 import { pbkdf2 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import { hashPassword, verifyPassword } from '../src/passwords.ts'
+import { hashPassword, TooManyHashesError, verifyPassword } from '../src/passwords.ts'
 
 it('hashes with a salt of its own, and names how', async () => {
   const [one, two] = await Promise.all([hashPassword('secret'), hashPassword('secret')])
@@ -36,6 +36,17 @@ it('leaves threads to others, however many passwords are checked', async () => {
   expect(checked).toBe(0)
   await Promise.all(all)
   expect(checked).toBe(12)
+})
+
+it('lets so many wait, refuses those who come then, and takes others afterwards', async () => {
+  const hash = await hashPassword('secret')
+  const results = await Promise.allSettled(
+    Array.from({ length: 24 }, () => verifyPassword('secret', hash)),
+  )
+  const refused = results.filter((result) => result.status === 'rejected')
+  expect(refused).toHaveLength(24 - 18)
+  for (const { reason } of refused) expect(reason).toBeInstanceOf(TooManyHashesError)
+  expect(await verifyPassword('secret', hash)).toBe(true)
 })
 
 it('takes the same letters in any Unicode form', async () => {

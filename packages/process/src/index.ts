@@ -12,4 +12,5 @@ export {
 export { readVersion } from './readVersion.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
 export { listenForStop } from './listenForStop.ts'
+export { serverTimeouts, type ServerTimeoutOptions } from './serverTimeouts.ts'
 export { explainListenError, StartError } from './startError.ts'

@@ -25,7 +25,7 @@ export const consoleSessionRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient 
         summary: 'Log in to the console',
         description: 'Sets a cookie that no script can read, valid for eight hours.',
         body: credentials,
-        response: { 200: sessionSchema, ...problemResponses(400, 401, 403, 413, 415) },
+        response: { 200: sessionSchema, ...problemResponses(400, 401, 403, 413, 415, 503) },
       },
     },
     async (request, reply) => {

@@ -59,7 +59,9 @@ export function answerClientError(error: ConnectionError, socket: Socket): void 
   const isAnswering = [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent)
   if (error.code !== 'ECONNRESET' && socket.writable && !isAnswering) {
     const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400
-    const body = JSON.stringify(problemDocument(status, 'The request is not valid HTTP'))
+    const detail =
+      status === 408 ? 'The request took too long to come' : 'The request is not valid HTTP'
+    const body = JSON.stringify(problemDocument(status, detail))
     socket.write(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
         `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

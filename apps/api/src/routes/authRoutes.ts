@@ -22,7 +22,7 @@ export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async
             token: z.string(),
             user: z.object({ id: z.guid(), email: z.string(), role: z.enum(Role) }),
           }),
-          ...problemResponses(400, 401, 413, 415),
+          ...problemResponses(400, 401, 413, 415, 503),
         },
       },
     },

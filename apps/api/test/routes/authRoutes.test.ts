@@ -95,3 +95,20 @@ async function fastestOf(work: () => Promise<unknown>): Promise<number> {
   }
   return Math.min(...durations)
 }
+
+it.each(['/api/auth/login', '/api/console/session'])(
+  'tells those who come to %s while many log in to come again',
+  async (url) => {
+    const payload = { email: 'admin@example.com', password: 'wrong' }
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => api.app.inject({ method: 'POST', url, payload })),
+    )
+    const refused = answers.filter(({ statusCode }) => statusCode === 503)
+    expect(refused.length).toBeGreaterThan(0)
+    for (const answer of refused) {
+      expectProblem(answer, 503)
+      expect(answer.headers['retry-after']).toBe('5')
+    }
+    expect(answers.every(({ statusCode }) => [401, 503].includes(statusCode))).toBe(true)
+  },
+)
