@@ -78,6 +78,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'apps/worker/src/check/findRefusedDefinitions.ts': 'the files of the catalogue',
+  'packages/runtime/src/worker/isolated/childProcess.ts': 'the handlers that the worker names',
   'packages/db/src/embedded/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 

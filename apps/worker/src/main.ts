@@ -19,6 +19,7 @@ import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
 import { buildHealth } from './health.ts'
 import { giveBackMemory } from './giveBackMemory.ts'
+import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { jobsToLeave } from './jobsToLeave.ts'
@@ -168,6 +169,7 @@ async function runJobs(
     prisma,
     jobs: env.jobs,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
+    handlersModule,
     leave: jobsToLeave(env, log),
     log,
     concurrency: env.WORKER_CONCURRENCY,

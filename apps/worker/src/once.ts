@@ -17,6 +17,7 @@ import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
+import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
@@ -159,6 +160,7 @@ async function perform(request: Request, env: WorkerEnvironment): Promise<RunOnc
       prisma,
       job: request.job,
       handler: handlers[request.job.name as keyof typeof handlers],
+      handlersModule,
       payload: request.payload,
       ...(request.deadLetter !== undefined && { deadLetter: request.deadLetter }),
       dryRun: request.isDryRun,

@@ -24,6 +24,17 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly unguarded: string | null
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
+  /** How its runs are kept apart from the worker's process; null when they run in it. */
+  readonly isolate: IsolationLimits | null
+}
+
+/** What a process of a run's own may take. */
+export interface IsolationLimits {
+  /**
+   * Megabytes (2^20 bytes) that V8's heap may grow to. A process that is 256 MB larger than that in all, buffers
+   * and native code included, is killed.
+   */
+  readonly memoryMb: number
 }
 
 export interface Schedule {
@@ -134,6 +145,13 @@ export interface JobOptions<Name extends string, Payload> {
   guard?: Guard
   /** Why a destructive job needs no guard, in a sentence for people. Not together with a guard. */
   unguarded?: string
+  /**
+   * Carries each run out in a child process, so that an endless loop, a full memory or an exit is that run's end and
+   * nobody else's: it is killed 5 s after its time-out, and beyond `memoryMb` at once. The worker needs a
+   * `handlersModule`. `true` is `{ memoryMb: 512 }`; least 64. Its `concurrency` is by default no more than the
+   * machine has processors. Default false: it runs in the worker's own process.
+   */
+  isolate?: boolean | Partial<IsolationLimits>
 }
 
 const DAY_MS = 86_400_000
@@ -181,6 +199,7 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     guard: options.guard ? checkGuard(options.name, options.guard) : null,
     unguarded: checkUnguarded(options),
     isExclusive: schedule !== null && schedule.overlap !== 'allow',
+    isolate: resolveIsolation(options.name, options.isolate),
   }
 }
 
@@ -285,6 +304,29 @@ function checkUnguarded(
     )
   }
   return unguarded
+}
+
+const DEFAULT_MEMORY_MB = 512
+/** Less does not hold Node with a database client. */
+const MIN_MEMORY_MB = 64
+const MAX_MEMORY_MB = 1_048_576
+
+function resolveIsolation(
+  name: string,
+  isolate: boolean | Partial<IsolationLimits> = false,
+): IsolationLimits | null {
+  if (isolate === false) return null
+  if (isolate === true) return { memoryMb: DEFAULT_MEMORY_MB }
+  if (typeof isolate !== 'object' || isolate === null) {
+    throw new TypeError(`Job "${name}": isolate must be true, false or { memoryMb }`)
+  }
+  const { memoryMb = DEFAULT_MEMORY_MB } = isolate
+  if (Number.isInteger(memoryMb) && memoryMb >= MIN_MEMORY_MB && memoryMb <= MAX_MEMORY_MB) {
+    return { memoryMb }
+  }
+  throw new TypeError(
+    `Job "${name}": isolate.memoryMb must be a whole number of megabytes from ${MIN_MEMORY_MB} to ${MAX_MEMORY_MB}, not ${String(memoryMb)}`,
+  )
 }
 
 function isTimeZone(text: string): boolean {

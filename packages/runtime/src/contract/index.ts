@@ -6,6 +6,7 @@ export {
   OVERLAP_POLICIES,
   reschedule,
   type Guard,
+  type IsolationLimits,
   type Job,
   type JobOptions,
   type MissedPolicy,
@@ -33,6 +34,11 @@ export {
   type RunInfo,
   type TransactionOf,
 } from './handler.ts'
+export {
+  defineHandlersModule,
+  type HandlersModule,
+  type HandlersSetting,
+} from './handlersModule.ts'
 export { JobError, type JobErrorOptions } from './jobError.ts'
 export { createLocalTime, type LocalTime, type TickMark } from './localTime.ts'
 export { isTimeOfDay, nextTick, nextTicks } from './nextTicks.ts'

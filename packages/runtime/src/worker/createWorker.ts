@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import type { Logger } from 'pino'
 import {
   isScheduled,
@@ -15,6 +15,7 @@ import { createAnnouncer } from './createAnnouncer.ts'
 import { combineObservers } from './combineObservers.ts'
 import { createCancellations } from './createCancellations.ts'
 import { createClaimer } from './claimer.ts'
+import { createIsolation } from './isolated/createIsolation.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
 import { DRAINED, performRun, type RunServices } from './performRun.ts'
@@ -33,8 +34,13 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
   prisma: Client
   jobs: Jobs
   handlers: HandlersFor<Jobs, TransactionOf<Client>>
+  /**
+   * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
+   * made by `defineHandlersModule`. For those jobs `handlers` and `prisma` are not used. Needed if a job is isolated.
+   */
+  handlersModule?: URL | string
   log: Logger
-  /** Runs at once for each job that sets no limit of its own. Default 10. */
+  /** Runs at once for each job that sets no limit of its own; of an isolated one no more than processors. Default 10. */
   concurrency?: number
   /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
   drainTimeoutMs?: number
@@ -70,6 +76,7 @@ const ROUND_MS = 1_000
 /** What settling may take after the last handler has ended. */
 const SETTLE_TIMEOUT_MS = 5_000
 
+/** @throws TypeError when a job is isolated, and `handlersModule` is missing or no place of a module */
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
@@ -83,6 +90,14 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     now = () => new Date(),
   } = options
   const id = createWorkerId()
+  const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
+  const isolation = createIsolation({
+    handlersModule: options.handlersModule,
+    jobs: taken,
+    databaseUrl,
+    workerId: id,
+    log,
+  })
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `roundsman ${id} engine`,
@@ -121,13 +136,13 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   }
   const claimer = createClaimer({ database, workerId: id, now, observers })
   const lanes = new Map<string, Lane>()
-  for (const job of jobs) {
-    if (options.leave?.includes(job.name)) continue
+  for (const job of taken) {
+    const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
     lanes.set(
       job.name,
       createLane({
         job,
-        concurrency: job.concurrency ?? concurrency,
+        concurrency: job.concurrency ?? most,
         claimer,
         log,
         observers,
@@ -149,6 +164,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       payload: envelope.payload,
       approvedRows: envelope.approvedRows ?? null,
       trace: envelope.trace,
+      execute: job.isolate === null ? undefined : isolation.execute,
     })
   }
 
@@ -191,6 +207,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       abortRuns()
       await settlesWithin(idle, SETTLE_TIMEOUT_MS * 2)
     }
+    await isolation.stop()
     await queue.stop()
     await announcer.stop()
     // Last: with the session goes the lock that says that this worker lives.

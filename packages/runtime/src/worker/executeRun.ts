@@ -41,7 +41,7 @@ export type RunResult =
   | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
-const ABORT_GRACE_MS = 5_000
+export const ABORT_GRACE_MS = 5_000
 
 const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 

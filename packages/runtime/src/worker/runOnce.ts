@@ -19,6 +19,7 @@ import { createQueue, type Delivery } from '../queue/queue.ts'
 import { findLostClaims, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRun, type NewRun } from './runs.ts'
 import { createSession } from '../queue/session.ts'
+import { createIsolation } from './isolated/createIsolation.ts'
 import { createSettler } from './settler.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
@@ -26,6 +27,8 @@ export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> 
   prisma: Client
   job: J
   handler: Handler<never, TransactionOf<Client>>
+  /** As the worker's; then an isolated job runs in a child process here, too. Default: it runs in this process. */
+  handlersModule?: URL | string | undefined
   /** Validated like one from the queue. Default: an empty object. */
   payload?: unknown
   /** Of work that was given up: it is this work's next attempt, with its payload, and settles it. */
@@ -75,8 +78,12 @@ export interface FinishedRun {
 export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
-  const { databaseUrl, job, log, now = () => new Date() } = options
+  const { databaseUrl, job, handlersModule, log, now = () => new Date() } = options
   const workerId = createWorkerId()
+  const isolation =
+    job.isolate === null || handlersModule === undefined
+      ? null
+      : createIsolation({ handlersModule, jobs: [job], databaseUrl, workerId, log })
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `roundsman ${workerId} once`,
@@ -134,6 +141,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     }
     return await execute()
   } finally {
+    await isolation?.stop()
     await queue.stop()
     await session.stop()
     await database.close()
@@ -184,6 +192,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       payload: delivery === null ? options.payload : delivery.envelope.payload,
       approvedRows: null,
       trace: delivery?.envelope.trace,
+      execute: isolation?.execute,
     })
     if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
     const { id, name, dryRun, startedAt } = run

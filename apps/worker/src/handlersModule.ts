@@ -1,0 +1,32 @@
+import { createDatabaseClient } from '@roundsman/db'
+import { defineHandlersModule } from '@roundsman/runtime/contract'
+import { disconnect } from './disconnect.ts'
+import { openMailer } from './email/openMailer.ts'
+import { readWorkerEnvironment } from './env.ts'
+import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
+import { createHandlers } from './jobs/index.ts'
+
+/** This file, for the worker: processes of isolated jobs load it. */
+export const handlersModule = import.meta.url
+
+export const openHandlers = defineHandlersModule(async ({ databaseUrl, log }) => {
+  const env = readWorkerEnvironment()
+  const prisma = createDatabaseClient({
+    url: databaseUrl,
+    applicationName: 'roundsman isolated',
+    poolSize: 2,
+    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  const renderer = createInvoiceRenderer()
+  const mailer = await openMailer(env)
+  return {
+    jobs: env.jobs,
+    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    prisma,
+    async close() {
+      await renderer.close()
+      mailer?.close()
+      await disconnect(prisma)
+    },
+  }
+})

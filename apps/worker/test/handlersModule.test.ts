@@ -1,0 +1,27 @@
+import { cleanupI18nCache } from '@roundsman/jobs'
+import { runOnce } from '@roundsman/runtime/worker'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { handlersModule } from '../src/handlersModule.ts'
+import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+
+let database: WorkerDatabase
+
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+})
+
+afterAll(() => database.close())
+
+it('opens the handlers of this product in a process of an isolated run', async () => {
+  const result = await runOnce({
+    databaseUrl: database.url,
+    prisma: database.prisma,
+    job: { ...cleanupI18nCache, isolate: { memoryMb: 256 } },
+    handler: () => Promise.reject(new Error('it ran here')),
+    handlersModule,
+    log: pino({ level: 'silent' }),
+  })
+
+  expect(result).toMatchObject({ kind: 'ended', run: { status: 'success', details: {} } })
+})

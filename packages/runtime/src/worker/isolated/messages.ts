@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import type { Guard } from '../../contract/index.ts'
+import type { NewRun } from '../runs.ts'
+
+/** To the process of isolated runs. Dates travel as milliseconds. */
+export type ToChild =
+  | { kind: 'open'; module: string; databaseUrl: string; level: string }
+  | ({ kind: 'run' } & RunRequest)
+  | { kind: 'abort'; token: string; code: string; message: string; retryable: boolean }
+  /** It closes what it has opened, and ends. */
+  | { kind: 'close' }
+
+export interface RunRequest {
+  /** Of this run alone: what comes late from the run before is not taken for this one's. */
+  token: string
+  run: Omit<NewRun, 'startedAt' | 'scheduledFor'> & {
+    startedAt: number
+    scheduledFor: number | null
+  }
+  payload: unknown
+  timeoutMs: number
+  guard: Guard | null
+  workerId: string
+  approvedRows: number | null
+}
+
+const token = z.string()
+
+/** What the handlers' process sends is as foreign as what handlers return. */
+export const fromChild = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('log'), token: token.nullable(), line: z.string() }),
+  z.object({
+    kind: z.literal('progress'),
+    token,
+    done: z.number(),
+    total: z.number().nullable(),
+  }),
+  z.object({
+    kind: z.literal('ended'),
+    token,
+    result: z.discriminatedUnion('status', [
+      z.object({ status: z.literal('success'), details: z.record(z.string(), z.unknown()) }),
+      z.object({
+        status: z.literal('failed'),
+        details: z.record(z.string(), z.unknown()),
+        error: z.looseObject({ code: z.string(), message: z.string() }),
+        retryable: z.boolean(),
+      }),
+    ]),
+  }),
+])
+
+export type FromChild = z.infer<typeof fromChild>

@@ -1,0 +1,222 @@
+import { spawn } from 'node:child_process'
+import type { Duplex, Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import type { RunResult } from '../executeRun.ts'
+import { childArguments, childEnvironment } from './childArguments.ts'
+import { readFrames, sendFrame } from './frames.ts'
+import { fromChild, type FromChild, type RunRequest, type ToChild } from './messages.ts'
+import { readPrinted } from './readPrinted.ts'
+
+export interface ChildOptions {
+  /** In the list of processes. */
+  name: string
+  memoryMb: number
+  open: Omit<Extract<ToChild, { kind: 'open' }>, 'kind'>
+  /** For what belongs to no run. */
+  idle: ChildLog
+}
+
+export interface ChildLog {
+  /** A line that the handlers' logger wrote, as JSON. */
+  onLog(line: string): void
+  /** A line of standard output or standard error. */
+  onPrinted(stream: 'stdout' | 'stderr', text: string): void
+}
+
+export interface ChildRun extends ChildLog {
+  request: RunRequest
+  onProgress(done: number, total: number | null): void
+}
+
+/** A process that carries out isolated runs, one after the other. */
+export interface Child {
+  /** Carries one out. Rejects with a ChildCrash when the process ends before it. */
+  perform(run: ChildRun): Promise<RunResult>
+  abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
+  /** Lets it close what it has opened, for a second, and waits for its end. */
+  close(): Promise<void>
+  /** Ends it, with whatever it has started, and waits for that. */
+  kill(): Promise<void>
+  /** Resolves once it has ended, for whatever reason. */
+  ended: Promise<ChildCrash>
+}
+
+/** How a process ended. */
+export class ChildCrash extends Error {
+  /** What its code has said of it on standard error, and the end of all it said there. */
+  readonly said: { message: string; stack: string } | null
+
+  constructor(message: string, said: { message: string; stack: string } | null) {
+    super(message)
+    this.said = said
+  }
+}
+
+/** From source a .ts file, which Node runs as it is, and a .js file in what is built. */
+const ENTRY = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? './childProcess.ts' : './childProcess.js',
+    import.meta.url,
+  ),
+)
+
+const MEGABYTE = 1_048_576
+/** Beside V8's heap: Node itself, compiled code, stacks, and buffers, which are outside of the heap. */
+const HEADROOM_MB = 256
+/** Details are bounded far below it, and log lines too. */
+const MAX_MESSAGE_BYTES = 16 * MEGABYTE
+const CLOSE_TIMEOUT_MS = 1_000
+/** What it printed may still be on its way, or held open by a process that left its group. */
+const OUTPUT_TIMEOUT_MS = 500
+/** The kernel ends a killed process at once, unless a device hangs. */
+const KILL_TIMEOUT_MS = 5_000
+
+export function startChild(options: ChildOptions): Child {
+  const { memoryMb, idle } = options
+  const maxBytes = (memoryMb + HEADROOM_MB) * MEGABYTE
+  const child = spawn(
+    process.execPath,
+    [
+      ...childArguments(process.execArgv, { entry: ENTRY, memoryMb }),
+      String(maxBytes),
+      options.name,
+    ],
+    {
+      env: childEnvironment(process.env),
+      // No channel of Node's own: the handlers' `process.send` and `process.disconnect` reach nobody.
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C is for the worker, and what the handlers have started is ended with it.
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+    },
+  )
+  const [, stdout, stderr, channel, lifeline] = child.stdio as unknown as [
+    null,
+    Readable,
+    Readable,
+    Duplex,
+    Duplex,
+  ]
+  let current: (ChildRun & { settle(result: RunResult | ChildCrash): void }) | null = null
+  let crash: ChildCrash | null = null
+  let fault: string | null = null
+  readPrinted(stdout, (text) => (current ?? idle).onPrinted('stdout', text))
+  const errors = readPrinted(stderr, (text) => (current ?? idle).onPrinted('stderr', text))
+
+  // It may end at any moment, and then says so by its end.
+  for (const stream of [channel, lifeline]) stream.on('error', () => undefined)
+  lifeline.on('data', (bytes: Buffer) => {
+    const usedMb = Math.round(Number(bytes.toString('latin1')) / MEGABYTE)
+    fault ??= `needed ${usedMb} MB of memory, more than ${memoryMb} MB and ${HEADROOM_MB} MB beside the heap`
+  })
+  readFrames(channel, {
+    maxBytes: MAX_MESSAGE_BYTES,
+    onMessage(message) {
+      const parsed = fromChild.safeParse(message)
+      if (parsed.success) receive(parsed.data)
+      else refuse('what is no message')
+    },
+    onGarbage: refuse,
+  })
+  const ended = new Promise<ChildCrash>((resolve) => {
+    const end = (how: string) => {
+      crash ??= describeEnd(fault ?? how, errors.tail(), memoryMb)
+      for (const stream of child.stdio) stream?.destroy()
+      current?.settle(crash)
+      resolve(crash)
+    }
+    child.once('error', (error) => {
+      if (child.pid === undefined) end(`could not be started: ${error.message}`)
+    })
+    child.once('exit', (code, signal) => {
+      killGroup()
+      const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
+      const timer = setTimeout(() => end(how), OUTPUT_TIMEOUT_MS)
+      child.once('close', () => {
+        clearTimeout(timer)
+        end(how)
+      })
+    })
+  })
+
+  send({ kind: 'open', ...options.open })
+
+  function send(message: ToChild): void {
+    if (crash === null && channel.writable) sendFrame(channel, message)
+  }
+
+  function refuse(what: string): void {
+    fault ??= `sent ${what}`
+    child.kill('SIGKILL')
+  }
+
+  function receive(message: FromChild): void {
+    if (message.kind === 'log' && message.token === null) return idle.onLog(message.line)
+    // What comes late, of a run that has ended, is nobody's.
+    if (message.token !== current?.request.token || current === null) return
+    switch (message.kind) {
+      case 'log':
+        return current.onLog(message.line)
+      case 'progress':
+        return current.onProgress(message.done, message.total)
+      case 'ended':
+        return current.settle(message.result as RunResult)
+      default:
+        return message satisfies never
+    }
+  }
+
+  function killGroup(): void {
+    if (child.pid === undefined || process.platform === 'win32') return
+    try {
+      process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // Nobody is left in it.
+    }
+  }
+
+  async function kill(): Promise<void> {
+    killGroup()
+    child.kill('SIGKILL')
+    await within(KILL_TIMEOUT_MS, ended)
+  }
+
+  return {
+    perform: (run) =>
+      new Promise((resolve, reject) => {
+        if (crash !== null) return reject(crash)
+        current = {
+          ...run,
+          settle(result) {
+            current = null
+            if (result instanceof ChildCrash) reject(result)
+            else resolve(result)
+          },
+        }
+        send({ kind: 'run', ...run.request })
+      }),
+    abort: (token, reason) => send({ kind: 'abort', token, ...reason }),
+    async close() {
+      send({ kind: 'close' })
+      await within(CLOSE_TIMEOUT_MS, ended)
+      await kill()
+    },
+    kill,
+    ended,
+  }
+}
+
+function describeEnd(how: string, errors: string, memoryMb: number): ChildCrash {
+  if (errors.includes('JavaScript heap out of memory')) {
+    return new ChildCrash(`The process of the run ${how}: its heap was full (${memoryMb} MB)`, null)
+  }
+  const message = /^(?:Uncaught )?\w*(?:Error|Exception)\b.*$/m.exec(errors)?.[0]
+  const said = message === undefined ? null : { message, stack: errors }
+  return new ChildCrash(`The process of the run ${how}`, said)
+}
+
+async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))])
+  clearTimeout(timer)
+}
