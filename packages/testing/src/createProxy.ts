@@ -4,8 +4,10 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 /** The network between a client and PostgreSQL. */
 export interface Proxy {
   port: number
-  /** Ends every connection, at both ends. Returns how many there were. */
-  cut(): number
+  /** Ends every connection, at both ends, or those whose client began in this way. Returns how many there were. */
+  cut(isMeant?: (greeting: string) => boolean): number
+  /** From now on nobody gets in who begins in this way; null: everybody does. */
+  refuse(isMeant: ((greeting: string) => boolean) | null): void
   /**
    * From now on nothing gets through in either direction, and neither end is told: not of what is lost,
    * nor when the other end is gone. New connections are accepted and not answered.
@@ -25,15 +27,18 @@ export interface Proxy {
 
 interface Pair {
   sockets: Socket[]
+  /** What its client said first: to PostgreSQL, whom it connects as, to what, and its application's name. */
+  greeting: string
   isSwallowed: boolean
 }
 
 export async function createProxy(targetPort: number): Promise<Proxy> {
   const pairs = new Set<Pair>()
   let isHalfOpen = false
+  let isRefused: (greeting: string) => boolean = () => false
   let target = targetPort
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
-    const pair: Pair = { sockets: [near], isSwallowed: isHalfOpen }
+    const pair: Pair = { sockets: [near], greeting: '', isSwallowed: isHalfOpen }
     pairs.add(pair)
     if (isHalfOpen) {
       near.on('error', () => undefined).resume()
@@ -46,6 +51,10 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       noDelay: true,
     })
     pair.sockets.push(far)
+    near.once('data', (chunk) => {
+      pair.greeting = chunk.toString('latin1')
+      if (isRefused(pair.greeting)) end(pair)
+    })
     forward(pair, near, far)
     forward(pair, far, near)
   })
@@ -87,10 +96,13 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
 
   return {
     port: (server.address() as AddressInfo).port,
-    cut() {
-      const count = pairs.size
-      for (const pair of pairs) end(pair)
-      return count
+    cut(isMeant = () => true) {
+      const meant = [...pairs].filter(({ greeting }) => isMeant(greeting))
+      for (const pair of meant) end(pair)
+      return meant.length
+    },
+    refuse(isMeant) {
+      isRefused = isMeant ?? (() => false)
     },
     goHalfOpen() {
       isHalfOpen = true

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Details } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
 import type { Connection, PreparedStatement } from './database.ts'
+import { aliveSql } from './isAliveSql.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {
@@ -33,6 +34,11 @@ export interface ClaimedWork {
 
 export interface Claimed {
   work: ClaimedWork[]
+  /**
+   * False: nobody can see that this worker lives, so nothing was taken. What it took would be given to others while it
+   * is carried out.
+   */
+  isAlive: boolean
   expired: ExpiredRun[]
 }
 
@@ -66,6 +72,8 @@ export interface ClaimOptions {
 /**
  * Takes work of these jobs, records its runs, and notes that the worker holds them, with one statement. Killed
  * before it has committed, nothing was taken; killed after it, there is a claim by which the rescue finds the runs.
+ * It asks first, and once, whether others can see that the worker lives. Where that ends a moment later, the work is
+ * given to another, and what the run here does after that is fenced off.
  * @throws ClaimConflict
  */
 export async function claimWork(
@@ -73,7 +81,7 @@ export async function claimWork(
   { workerId, requests, startedAt, hasFreshRunIds }: ClaimOptions,
 ): Promise<Claimed> {
   const [first] = requests
-  if (first === undefined) return { work: [], expired: [] }
+  if (first === undefined) return { work: [], isAlive: true, expired: [] }
   try {
     const { rows } = await connection.query<ClaimedRow>(
       requests.length > 1 ? CLAIM_MANY : first.hasBacklog ? CLAIM_BACKLOG : CLAIM_FEW,
@@ -89,18 +97,22 @@ export async function claimWork(
         requests.map(({ expireSeconds = null }) => expireSeconds),
       ],
     )
+    if (rows[0]?.id === null) return { work: [], isAlive: false, expired: [] }
     const claimIds = new Map(requests.map(({ name, claimId }) => [name, claimId]))
     return {
-      work: rows.map(({ id, runId, name = first.name, data, retryCount, retriesLeft }) => ({
-        claimId: claimIds.get(name) ?? '',
-        runId: runId ?? id,
-        queueJobId: id,
-        name,
-        attempt: retryCount + 1,
-        retriesLeft,
-        startedAt,
-        envelope: data,
-      })),
+      work: (rows as TakenRow[]).map(
+        ({ id, runId, name = first.name, data, retryCount, retriesLeft }) => ({
+          claimId: claimIds.get(name) ?? '',
+          runId: runId ?? id,
+          queueJobId: id,
+          name,
+          attempt: retryCount + 1,
+          retriesLeft,
+          startedAt,
+          envelope: data,
+        }),
+      ),
+      isAlive: true,
       expired: (rows[0]?.expired ?? []).map((run) => ({
         ...run,
         startedAt: new Date(run.startedAt),
@@ -148,8 +160,13 @@ export async function settleClaims(
   return rows
 }
 
-interface ClaimedRow {
+interface ClaimedRow extends Omit<TakenRow, 'id'> {
   [column: string]: unknown
+  /** Null in a row that stands alone: this worker is not alive. */
+  id: string | null
+}
+
+interface TakenRow {
   /** Of the work. */
   id: string
   /** Null where it is the same. */
@@ -168,7 +185,7 @@ const EXPIRED = JSON.stringify({
 } satisfies Details)
 
 interface ClaimSql {
-  /** The requests as rows. */
+  /** The requests as rows, beside `alive`. */
   wanted: string
   isTaken: string
   isOneJob: boolean
@@ -187,8 +204,10 @@ interface ClaimSql {
  */
 function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   return `
-  with wanted as (
-    ${wanted}
+  with alive as materialized (
+    ${aliveSql('$6')}
+  ), wanted as materialized (
+    ${wanted} where alive."isAlive"
   ), next as materialized (
     select job.id, job.name from wanted cross join lateral (
       select job.id, job.name from pgboss.job job
@@ -245,15 +264,18 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   )
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
          retry_count as "retryCount", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
-  from taken`
+  from taken
+  union all
+  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null from alive where not "isAlive"`
 }
 
 const REQUESTS = `
-    select * from unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[])
+    select wanted.* from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[])
       as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds")`
 const FIRST_REQUEST = `
     select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
-           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds"`
+           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds"
+    from alive`
 const IS_TAKEN = 'job.name = ($1::text[])[1] and job.id = any(array(select id from next))'
 
 /**

@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { answerInTime } from './answerInTime.ts'
 import { socketOf, type Connection, type Result } from './database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import { HEARTBEAT_TIMEOUT_MS, isBeatingSql } from './isAliveSql.ts'
 import { isSession } from './isSession.ts'
 import { settlesWithin } from './settlesWithin.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
@@ -47,12 +48,7 @@ export interface SessionOptions {
   log: Logger
 }
 
-/** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
-export const HEARTBEAT_TIMEOUT_MS = 30_000
 const HEARTBEAT_MS = 5_000
-
-/** Whether the row `worker` of JobWorker tells that its worker lives, by its heart alone. */
-export const IS_BEATING = `worker."heartbeatAt" >= now() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'`
 
 /**
  * Gives the sign of life of worker `$1`, when it is time again. It makes nobody alive who lives by their heartbeat and
@@ -61,12 +57,12 @@ export const IS_BEATING = `worker."heartbeatAt" >= now() - interval '${HEARTBEAT
 export const BEAT_SQL = `
   update "JobWorker" worker set "heartbeatAt" = now()
   where "id" = $1 and "heartbeatAt" < now() - interval '${HEARTBEAT_MS} milliseconds'
-    and ("liveness" = 'lock' or ${IS_BEATING})`
+    and ("liveness" = 'lock' or ${isBeatingSql('worker')})`
 
 /** Whether worker `$1` has lived up to now by its heartbeat, which it gives. Its row may have been removed. */
 const HEARTBEAT_SQL = `
   with before as (
-    select ${IS_BEATING} as "isBeating" from "JobWorker" worker where "id" = $1
+    select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
     insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, 'heartbeat', $2)
     on conflict ("id") do update set "heartbeatAt" = now()

@@ -26,6 +26,8 @@ export interface Claimer {
 
 export interface ClaimAnswer {
   work: ClaimedWork[]
+  /** False: nobody can see that this worker lives, and until somebody can, it gets nothing. */
+  isAlive: boolean
   /** A claim that was answered in full says that there is more. */
   mayBeMore: boolean
   /** Until the job's rate limit lets the next run start; null when it is not what stands in the way. */
@@ -36,8 +38,13 @@ export interface ClaimerOptions {
   database: Database
   workerId: string
   now: () => Date
+  /** Called where the database says, to a question of `askedAt` (performance.now), that nobody can see us live. */
+  onNotAlive?: (askedAt: number) => void
   observers?: Observers | undefined
 }
+
+/** What a claim has brought. */
+type Taken = Omit<Claimed, 'expired'>
 
 interface Waiting {
   request: ClaimRequest
@@ -52,7 +59,13 @@ const MAX_TRIES = 3
 /** For what became of a claim whose answer never came: a worker that stops would leave its runs to the rescue. */
 const LOOKS_AT_STOP = 40
 
-export function createClaimer({ database, workerId, now, observers }: ClaimerOptions): Claimer {
+export function createClaimer({
+  database,
+  workerId,
+  now,
+  onNotAlive = () => undefined,
+  observers,
+}: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
   let underWay = 0
   let isScheduled = false
@@ -89,9 +102,10 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
       const taken = await takeHold(requests, (hasFreshRunIds) =>
         claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
       )
-      const byClaim = Map.groupBy(taken, ({ claimId }) => claimId)
+      const byClaim = Map.groupBy(taken.work, ({ claimId }) => claimId)
       for (const { request, resolve } of group) {
-        resolve(answer(byClaim.get(request.claimId) ?? [], request.limit))
+        const work = byClaim.get(request.claimId) ?? []
+        resolve(answer({ ...taken, work }, request.limit))
       }
     } catch (error) {
       const isOfOne = error instanceof ClaimConflict || error instanceof pg.DatabaseError
@@ -109,16 +123,20 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
   async function takeHold(
     requests: readonly ClaimRequest[],
     attempt: (hasFreshRunIds: boolean) => Promise<Claimed>,
-  ): Promise<ClaimedWork[]> {
+  ): Promise<Taken> {
     let hasFreshRunIds = false
     for (let tries = 1; ; tries++) {
+      const askedAt = performance.now()
       try {
-        const { work, expired } = await attempt(hasFreshRunIds)
+        const { expired, ...taken } = await attempt(hasFreshRunIds)
+        if (!taken.isAlive) onNotAlive(askedAt)
         for (const run of expired) observers?.runExpired(run)
-        return work
+        return taken
       } catch (error) {
         if (isAnswer(error)) throw error
-        if (!(error instanceof ClaimConflict)) return await findAnyway(requests, error)
+        if (!(error instanceof ClaimConflict)) {
+          return { work: await findClaimAfterLostAnswer(requests, error), isAlive: true }
+        }
         if (tries === MAX_TRIES) throw error
         hasFreshRunIds ||= error.kind === 'runId'
         // The error is told before the statement's locks are let go: looked at at once, the work would be passed over.
@@ -131,7 +149,7 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
    * Whether a claim took hold whose answer never came. Its runs would be nobody's otherwise: this worker lives, so
    * nobody else ends them.
    */
-  async function findAnyway(
+  async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
     error: unknown,
   ): Promise<ClaimedWork[]> {
@@ -151,11 +169,11 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
     rateLimit: NonNullable<Job['rateLimit']>,
   ): Promise<ClaimAnswer> {
     let allowance = { starts: 0, freeInMs: 0 }
-    const work = await takeHold([request], (hasFreshRunIds) =>
+    const taken = await takeHold([request], (hasFreshRunIds) =>
       database.transaction(async (tx) => {
         allowance = await readAllowance(tx, request.name, rateLimit)
         const limit = Math.min(request.limit, allowance.starts)
-        if (limit === 0) return { work: [], expired: [] }
+        if (limit === 0) return { work: [], isAlive: true, expired: [] }
         const requests = [{ ...request, limit }]
         const claimed = await claimWork(tx, {
           workerId,
@@ -169,8 +187,8 @@ export function createClaimer({ database, workerId, now, observers }: ClaimerOpt
       }),
     )
     const { starts, freeInMs } = allowance
-    if (starts === 0) return { work, mayBeMore: false, freeInMs }
-    return answer(work, Math.min(request.limit, starts))
+    if (starts === 0) return { ...taken, mayBeMore: false, freeInMs }
+    return answer(taken, Math.min(request.limit, starts))
   }
 
   return {
@@ -200,6 +218,6 @@ function isAnswer(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-function answer(work: ClaimedWork[], limit: number): ClaimAnswer {
-  return { work, mayBeMore: work.length === limit, freeInMs: null }
+function answer(taken: Taken, limit: number): ClaimAnswer {
+  return { ...taken, mayBeMore: taken.work.length === limit, freeInMs: null }
 }

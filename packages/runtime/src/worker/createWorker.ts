@@ -134,7 +134,13 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     observers,
     onChange: (run) => announcer.run(run),
   }
-  const claimer = createClaimer({ database, workerId: id, now, observers })
+  const claimer = createClaimer({
+    database,
+    workerId: id,
+    now,
+    onNotAlive: session.doubt,
+    observers,
+  })
   const lanes = new Map<string, Lane>()
   for (const job of taken) {
     const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())

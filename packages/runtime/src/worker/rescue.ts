@@ -28,16 +28,16 @@ interface LostRun {
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
 
-/**
- * What workers hold that are gone. A worker that lives holds the advisory lock named after it (session.ts);
- * PostgreSQL lets it go with the connection, within milliseconds of a SIGKILL.
- */
+/** What workers hold that are gone. Each of those that hold anything is asked for once, however much it holds. */
 export const LOST_CLAIMS_SQL = `
+  with holder as materialized (
+    select distinct "workerId" as id from "JobClaim" where "workerId" <> $1
+  ), gone as materialized (
+    select holder.id from holder left join "JobWorker" worker on worker."id" = holder.id
+    where not ${isAliveSql('holder.id', 'worker')}
+  )
   select claim."id", claim."name"
-  from "JobClaim" claim
-    left join "JobWorker" worker on worker."id" = claim."workerId"
-  where claim."workerId" <> $1
-    and not ${isAliveSql('claim."workerId"', 'worker')}
+  from "JobClaim" claim join gone on gone.id = claim."workerId"
   limit ${MAX_RESCUES}`
 
 const LOST_RUNS_SQL = `

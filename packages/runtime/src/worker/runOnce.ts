@@ -13,7 +13,9 @@ import { createCancellations } from './createCancellations.ts'
 import { combineObservers } from './combineObservers.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from '../queue/database.ts'
+import { IS_ALIVE_SQL } from '../queue/isAliveSql.ts'
 import type { WorkerObserver } from './observer.ts'
+import { pauseAfter } from './pauseAfter.ts'
 import { performRun, type RunServices } from './performRun.ts'
 import { createQueue, type Delivery } from '../queue/queue.ts'
 import { findLostClaims, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
@@ -56,6 +58,9 @@ export type RunOnceResult =
 
 /** Rolls back that the dead letter was taken. */
 class NotRecorded extends Error {}
+
+/** How often it asks whether others can see that it lives: a session that was cut is back in half a second. */
+const MAX_ALIVE_TRIES = 8
 
 export interface FinishedRun {
   id: string
@@ -147,11 +152,30 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     await database.close()
   }
 
+  /** Only while others can see that this process lives: they would end a run at once that nobody seems to carry out. */
   async function record(): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      const askedAt = performance.now()
+      const isRecorded = await tryToRecord()
+      if (isRecorded !== null) return isRecorded
+      session.doubt(askedAt)
+      if (tries === MAX_ALIVE_TRIES) {
+        throw new Error(
+          'Nobody can see that this process lives: its connection to the database does not last',
+        )
+      }
+      await pauseAfter(tries)
+    }
+  }
+
+  /** Null: nobody can see that this process lives. */
+  async function tryToRecord(): Promise<boolean | null> {
     // It starts when it is on record: to connect, or to wait for a lost run to be ended, is not its time.
     run = { ...run, startedAt: now() }
     return await database
       .transaction(async (tx) => {
+        const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
+        if (!rows[0]?.isAlive) return null
         if (options.deadLetter !== undefined) {
           delivery = await queue.takeDeadLetter(tx, job.name, options.deadLetter)
           if (delivery === null) return false

@@ -120,6 +120,18 @@ describe('behind a transaction pooler', () => {
       log,
     })
     await worker.start()
+    await runtime.rows(
+      `with run as (
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+         values (gen_random_uuid(), 'drip', 'cli', 'gone', '2026-01-01') returning "id"
+       )
+       insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       select gen_random_uuid(), 'drip', 'gone', array["id"] from run`,
+    )
+    // The other worker has looked who is gone, and rescued it.
+    await waitFor(async () => (await runs())[0]?.status === 'failed')
+    expect((await runs())[1]).toMatchObject({ status: 'running' })
+    await runtime.rows(`delete from "JobRun" where "workerId" = 'gone'`)
     await victim.kill('SIGKILL')
     // Its heart has stopped; what makes it dead is that it was long ago.
     expect(await runs()).toMatchObject([{ status: 'running' }])

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/contract/index.ts'
 import { claimWork } from '../../src/queue/claimWork.ts'
@@ -7,6 +8,7 @@ import { openDatabase, type Connection, type Database } from '../../src/queue/da
 import { createClaimer } from '../../src/worker/claimer.ts'
 import { combineObservers } from '../../src/worker/combineObservers.ts'
 import type { Claim, Lane } from '../../src/worker/lane.ts'
+import { asWorker } from '../asWorker.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
@@ -188,6 +190,28 @@ describe('a claim whose connection breaks', () => {
   })
 })
 
+describe('a claim that the server carried out before it shut down', () => {
+  it('is handed on, though its answer says that the connection was terminated', async () => {
+    await send(echo)
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const answer = await runtime.database.query(statement, values)
+        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        const error = new pg.DatabaseError('terminating connection', 0, 'error')
+        throw Object.assign(error, { code: '57P01' })
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const { work } = await claimer.claim(echo, 1)
+
+    expect(await runtime.rows(`select "id" from "JobRun" where "status" = 'running'`)).toEqual(
+      work.map(({ runId }) => ({ id: runId })),
+    )
+    expect(work).toHaveLength(1)
+  })
+})
+
 describe('a claim whose answer is lost when its worker stops', () => {
   it('is handed on all the same, once the database is back', async () => {
     await send(echo)
@@ -219,24 +243,26 @@ describe('claims of several jobs', () => {
         $$ begin perform pg_sleep(0.1); return new; end $$;
       create trigger slow before insert on "JobClaim" for each row execute function slow()`)
     const claim = (workerId: string) =>
-      claimWork(runtime.database, {
-        workerId,
-        requests: [first, second].map(({ name }) => ({
-          claimId: crypto.randomUUID(),
-          name,
-          limit: 1,
-          exclusiveKey: name,
-        })),
-        startedAt: new Date(),
-        hasFreshRunIds: false,
-      })
+      asWorker(runtime.database, workerId, () =>
+        claimWork(runtime.database, {
+          workerId,
+          requests: [first, second].map(({ name }) => ({
+            claimId: crypto.randomUUID(),
+            name,
+            limit: 1,
+            exclusiveKey: name,
+          })),
+          startedAt: new Date(),
+          hasFreshRunIds: false,
+        }),
+      )
     try {
       // In which order the keys are written depends on the claims' ids.
       for (let round = 0; round < 10; round++) {
         await runtime.rows('truncate "JobRun", "JobClaim"')
         await runtime.rows('delete from pgboss.job')
         for (const job of [first, first, second, second]) await send(job)
-        const answers = await Promise.allSettled([claim('w1'), claim('w2')])
+        const answers = await Promise.allSettled([claim('w2'), claim('w3')])
         const errors = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
         expect(errors.map(({ name, message }) => [name, message])).toEqual([
           ['ClaimConflict', expect.any(String)],

@@ -1,3 +1,4 @@
+import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { Abort } from '../../src/worker/abort.ts'
@@ -57,4 +58,26 @@ it('aborts what is recorded as cancelled, and what another worker has taken over
     'run_lost',
     undefined,
   ])
+})
+
+it('looks for what it was not told of while its session was away', async () => {
+  const cancellations = open()
+  await cancellations.start()
+  const [run] = await runtime.rows<{ id: string }>(
+    `insert into "JobRun" ("id", "name", "trigger", "workerId")
+     values (gen_random_uuid(), 'x', 'queue', 'w1') returning "id"`,
+  )
+  const abort = new Abort()
+  cancellations.watch(run!.id, abort)
+  // Nobody says so: neither a notification nor a round.
+  await runtime.rows(
+    `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
+    [run!.id],
+  )
+  await runtime.rows(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'roundsman w1' and datname = current_database()`,
+  )
+  await waitFor(() => abort.isAborted)
+  expect(abort.reason).toMatchObject({ code: 'cancelled' })
 })

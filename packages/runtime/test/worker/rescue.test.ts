@@ -6,6 +6,7 @@ import { createSession, type Session } from '../../src/queue/session.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker/index.ts'
 import { findLostClaims, rescueLostRuns } from '../../src/worker/rescue.ts'
 import { claimWork } from '../../src/queue/claimWork.ts'
+import { asWorker } from '../asWorker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from './fixtures/drip.ts'
 
@@ -169,17 +170,18 @@ describe('rescueLostRuns', () => {
     await session.start()
     queue = createQueue({ database, session, log, supervise: false })
     await queue.start([drip], () => undefined)
-    await runtime.prisma.$transaction(async (tx) => {
-      for (let n = 0; n < LOST_RUNS; n++) await client.enqueue(tx, drip, {})
-    })
-    await claimWork(database, {
-      workerId: 'gone',
-      requests: [
-        { claimId: crypto.randomUUID(), name: 'drip', limit: LOST_RUNS, exclusiveKey: null },
-      ],
-      startedAt: new Date(),
-      hasFreshRunIds: false,
-    })
+    const items = Array.from({ length: LOST_RUNS }, () => ({ payload: {} }))
+    await client.enqueueMany(runtime.prisma, drip, items)
+    await asWorker(database, 'gone', () =>
+      claimWork(database, {
+        workerId: 'gone',
+        requests: [
+          { claimId: crypto.randomUUID(), name: 'drip', limit: LOST_RUNS, exclusiveKey: null },
+        ],
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      }),
+    )
   })
 
   afterEach(async () => {

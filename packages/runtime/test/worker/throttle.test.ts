@@ -87,7 +87,7 @@ describe('a lane that waits for its allowance', () => {
       claimer: {
         claim: async () => {
           claims++
-          return { work: [], mayBeMore: false, freeInMs: days * 86_400_000 }
+          return { work: [], isAlive: true, mayBeMore: false, freeInMs: days * 86_400_000 }
         },
       },
     })
