@@ -18,13 +18,16 @@ import { createClaimer } from './claimer.ts'
 import { createIsolation } from './isolated/createIsolation.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
-import { DRAINED, performRun, type RunServices } from './performRun.ts'
+import { DRAINED, performRun, type RunServices, type RunWork } from './performRun.ts'
+import { isSuspect } from '../queue/losses.ts'
+import { performSuspect } from './performSuspect.ts'
 import { createQueue } from '../queue/queue.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession, type Session } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
+import { createTurns } from './turns.ts'
 import { settlesWithin } from '../queue/settlesWithin.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
@@ -44,6 +47,12 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
   concurrency?: number
   /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
   drainTimeoutMs?: number
+  /**
+   * How long lanes take no new work so that a suspect, which has lost several workers, can run alone. What runs has
+   * not ended by then: the suspect is given back, and the lanes are left in peace for ten times as long. Default
+   * 30,000 ms, and at most that, so that the wait stays below what the queue allows an attempt.
+   */
+  aloneWaitMs?: number
   /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
   leave?: readonly string[]
   /** Told of what the worker does. Default: none, at no cost. */
@@ -141,6 +150,12 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     onNotAlive: session.doubt,
     observers,
   })
+  const turns = createTurns({
+    waitMs: Math.min(options.aloneWaitMs ?? 30_000, 30_000),
+    onOpen: () => {
+      for (const lane of lanes.values()) lane.wake()
+    },
+  })
   const lanes = new Map<string, Lane>()
   for (const job of taken) {
     const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
@@ -152,6 +167,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         claimer,
         log,
         observers,
+        turns: job.isolate === null ? turns : undefined,
         execute: (claim) => execute(job, claim),
       }),
     )
@@ -160,8 +176,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let round: Promise<void> = Promise.resolve()
   let stopping: Promise<void> | null = null
 
-  function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
-    return performRun(services, {
+  async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
+    const work: RunWork = {
       run,
       held,
       delivery,
@@ -170,8 +186,18 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       payload: envelope.payload,
       approvedRows: envelope.approvedRows ?? null,
       trace: envelope.trace,
-      execute: job.isolate === null ? undefined : isolation.execute,
-    })
+    }
+    // It can do this process no harm.
+    if (job.isolate !== null) {
+      return await performRun(services, { ...work, execute: isolation.execute })
+    }
+    if (isSuspect(envelope)) return await performSuspect(services, work, turns)
+    turns.enter()
+    try {
+      return await performRun(services, work)
+    } finally {
+      turns.leave()
+    }
   }
 
   async function makeRound(): Promise<void> {
@@ -204,6 +230,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   async function drain(drainTimeoutMs: number): Promise<void> {
     clearTimeout(rounds)
     claimer.stop()
+    turns.stop()
     const all = [...lanes.values()]
     await Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
     const idle = Promise.all(all.map((lane) => lane.idle()))

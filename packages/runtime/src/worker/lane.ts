@@ -3,11 +3,12 @@ import type { Job } from '../contract/index.ts'
 import type { Envelope } from '../queue/boss.ts'
 import { ClaimConflict, type ClaimedWork } from '../queue/claimWork.ts'
 import type { DeliveryRef } from '../queue/queue.ts'
-import type { Claimer } from './claimer.ts'
+import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from './combineObservers.ts'
 import { MAX_TIMER_MS, pauseAfter } from './pauseAfter.ts'
 import type { NewRun } from './runs.ts'
 import type { HeldClaim } from './settler.ts'
+import type { Turns } from './turns.ts'
 
 /** A piece of work with the run that has been recorded for it. */
 export interface Claim {
@@ -37,6 +38,8 @@ export interface LaneOptions {
   claimer: Pick<Claimer, 'claim'>
   log: Logger
   observers?: Observers | undefined
+  /** Work is taken only while they are open. Default: always. */
+  turns?: Pick<Turns, 'isOpen' | 'enter' | 'leave'> | undefined
   /** Carries one claim to its end; the lane counts it as running until then. */
   execute: (claim: Claim) => Promise<unknown>
 }
@@ -46,7 +49,7 @@ const MAX_CLAIM = 2_000
 const MAX_CLAIMS = 2
 
 export function createLane(options: LaneOptions): Lane {
-  const { job, claimer, log, execute } = options
+  const { job, claimer, log, turns, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
   // The second claim is under way in PostgreSQL while this process records what the first has brought.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
@@ -64,7 +67,13 @@ export function createLane(options: LaneOptions): Lane {
   const waitingForIdle: (() => void)[] = []
 
   function pump(): void {
-    while (!stopped && woken && underWay.size < maxClaims && running + claimed < concurrency) {
+    while (
+      !stopped &&
+      woken &&
+      underWay.size < maxClaims &&
+      running + claimed < concurrency &&
+      (turns === undefined || turns.isOpen())
+    ) {
       woken = hasBacklog
       const room = Math.min(concurrency - running - claimed, MAX_CLAIM)
       claimed += room
@@ -78,13 +87,8 @@ export function createLane(options: LaneOptions): Lane {
 
   async function take(room: number): Promise<void> {
     try {
-      const { work, mayBeMore, freeInMs } = await claimer.claim(job, room, { hasBacklog })
+      const { mayBeMore, freeInMs } = await claim(room)
       failures = 0
-      if (work.length > 0) {
-        options.observers?.workClaimed(job.name, work.length)
-        const held = { id: (work[0] as ClaimedWork).claimId, open: work.length }
-        for (const one of work) begin(toClaim(one, held))
-      }
       hasBacklog = mayBeMore
       if (mayBeMore) woken = true
       if (freeInMs !== null) wakeIn(freeInMs)
@@ -97,6 +101,22 @@ export function createLane(options: LaneOptions): Lane {
       await pauseAfter(++failures)
     } finally {
       claimed -= room
+    }
+  }
+
+  async function claim(room: number): Promise<ClaimAnswer> {
+    turns?.enter()
+    try {
+      const answer = await claimer.claim(job, room, { hasBacklog })
+      const { work } = answer
+      if (work.length > 0) {
+        options.observers?.workClaimed(job.name, work.length)
+        const held = { id: (work[0] as ClaimedWork).claimId, open: work.length }
+        for (const one of work) begin(toClaim(one, held))
+      }
+      return answer
+    } finally {
+      turns?.leave()
     }
   }
 

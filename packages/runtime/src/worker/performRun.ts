@@ -39,6 +39,8 @@ export interface RunWork {
   approvedRows: number | null
   /** Where the work was enqueued, if that was traced. */
   trace: TraceContext | undefined
+  /** Nothing else runs in the process, and the claim says so. Default false. */
+  isAlone?: boolean
   /** How it is carried out, to a result in any case. Default: in this process. */
   execute?: Execute | undefined
 }
@@ -121,7 +123,7 @@ function toEnding({ failure }: Settlement, outcome: SettleOutcome, durationMs: n
 }
 
 function toSettlement(
-  { run, delivery, held }: RunWork,
+  { run, delivery, held, isAlone = false }: RunWork,
   result: RunResult,
   endedAt: Date,
 ): Settlement {
@@ -131,20 +133,21 @@ function toSettlement(
   return {
     ...ended,
     details: { ...details, error },
-    failure: { error, next: afterFailure(result) },
+    failure: { error, next: afterFailure(result, isAlone) },
   }
 }
 
-function afterFailure({
-  error,
-  retryable,
-}: {
-  error: { code: string }
-  retryable: boolean
-}): AfterFailure {
+function afterFailure(
+  { error, retryable }: { error: { code: string }; retryable: boolean },
+  isAlone: boolean,
+): AfterFailure {
   if (error.code === DRAINED) return 'redeliver'
+  if (error.code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
   return retryable ? 'retry' : 'giveUp'
 }
 
 /** The code of a run that its own worker aborted in order to shut down. */
 export const DRAINED = 'drained'
+
+/** The code of a run whose worker came to an end that may be the run's own doing. */
+export const WORKER_LOST = 'worker_lost'

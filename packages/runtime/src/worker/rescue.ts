@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Connection, Database } from '../queue/database.ts'
 import type { AfterFailure, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
+import { WORKER_LOST } from './performRun.ts'
 import { isAliveSql } from '../queue/isAliveSql.ts'
 import { RUNNING_RUNS } from '../queue/runningRuns.ts'
 
@@ -54,13 +55,11 @@ const LET_GO_SQL = `
     select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
   )`
 
-const LOST = 'worker_lost'
-
 const END_LOST_RUNS_SQL = `
   update "JobRun" run
-  set "status" = 'failed', "endedAt" = $2, "errorCode" = '${LOST}',
+  set "status" = 'failed', "endedAt" = $2, "errorCode" = '${WORKER_LOST}',
       "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
-        'code', '${LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
+        'code', '${WORKER_LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
       ))
   where run."id" in (
     -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
@@ -166,7 +165,7 @@ async function endLostRuns(
     await queue.fail(
       tx,
       deliveries,
-      { code: LOST, message: 'The worker died that executed it' },
+      { code: WORKER_LOST, message: 'The worker died that executed it' },
       next,
     )
   }

@@ -250,12 +250,14 @@ describe('rescueLostRuns', () => {
   async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
     await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
     await runtime.rows(`update pgboss.job set state = 'completed' where id <> $1`, [queueJobId])
-    await claimWork(runtime.database, {
-      workerId: 'gone',
-      requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit: 1, exclusiveKey: null }],
-      startedAt: new Date(),
-      hasFreshRunIds: true,
-    })
+    await asWorker(runtime.database, 'gone', () =>
+      claimWork(runtime.database, {
+        workerId: 'gone',
+        requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit: 1, exclusiveKey: null }],
+        startedAt: new Date(),
+        hasFreshRunIds: true,
+      }),
+    )
     await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
     if (hasProgress) {
       await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
