@@ -17,6 +17,10 @@ export const KEEP_DEAD_LETTERS_SQL = `
   update pgboss.job set deletion_seconds = 0
   where name = $1 and id = any($2) and ${IS_DEAD_LETTER}`
 
+/** Those that pg-boss has made of attempts that expired, before claims saw to it that they are kept. */
+export const KEEP_ALL_DEAD_LETTERS_SQL = `
+  update pgboss.job job set deletion_seconds = 0 where ${IS_DEAD_LETTER} and deletion_seconds <> 0`
+
 /** As if it had been fetched: the one attempt that follows is the last. */
 export const TAKE_DEAD_LETTER_SQL = `
   update pgboss.job

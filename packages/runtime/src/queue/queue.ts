@@ -5,6 +5,7 @@ import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 import {
   DEAD_LETTER_INDEX_SQL,
+  KEEP_ALL_DEAD_LETTERS_SQL,
   KEEP_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetters.ts'
@@ -148,6 +149,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
   await startBoss(boss)
   try {
     await database.query(DEAD_LETTER_INDEX_SQL)
+    await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
     await declareQueues(boss, jobs)
   } finally {
     await boss.stop({ graceful: false, close: false })

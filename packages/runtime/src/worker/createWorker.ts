@@ -23,6 +23,7 @@ import { isSuspect } from '../queue/losses.ts'
 import { performSuspect } from './performSuspect.ts'
 import { createQueue } from '../queue/queue.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
+import { endExpiredRuns } from './endExpiredRuns.ts'
 import { lookAround } from './lookAround.ts'
 import { createScheduler, type Clock } from './scheduler.ts'
 import { createSession, type Session } from '../queue/session.ts'
@@ -82,6 +83,8 @@ export interface Worker {
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
+/** The queue looks once a minute for attempts that have expired. */
+const ROUNDS_PER_EXPIRY = 10
 /** What settling may take after the last handler has ended. */
 const SETTLE_TIMEOUT_MS = 5_000
 
@@ -174,6 +177,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   }
   let rounds: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
+  let roundsMade = 0
   let stopping: Promise<void> | null = null
 
   async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
@@ -208,6 +212,12 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
         for (const run of await rescueClaims(rescue, lost)) {
+          announcer.run(run)
+          lanes.get(run.name)?.wake()
+        }
+      }
+      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
+        for (const run of await endExpiredRuns({ database, log, now, observers })) {
           announcer.run(run)
           lanes.get(run.name)?.wake()
         }
