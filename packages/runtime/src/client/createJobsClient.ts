@@ -6,6 +6,7 @@ import { asDb, openBoss, startBoss, type Envelope } from '../queue/boss.ts'
 import { openDatabase } from '../queue/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from '../queue/enqueueWork.ts'
 import { inTransaction } from '../queue/inTransaction.ts'
+import { checkUniqueKeys } from '../queue/uniqueKeys.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions } from './recordActions.ts'
@@ -95,6 +96,7 @@ export function createJobsClient({
   return {
     async start() {
       await startBoss(boss)
+      await checkUniqueKeys(database)
     },
     async stop() {
       await boss.stop({ graceful: false, close: false })

@@ -8,8 +8,9 @@ export interface EnqueueOptions {
   priority?: number
   /**
    * While work of this job with the same key waits, runs, or is to be retried, no more of it is enqueued.
-   * The key frees up when that work is completed or given up. It holds between transactions of PostgreSQL's
-   * default isolation level, read committed; the later one waits for the earlier to end.
+   * The key frees up when that work is completed or given up. Of two transactions with the same key, the later
+   * one waits for the earlier to end; at a higher isolation level than read committed it fails then as one that can't be
+   * serialized (40001), and has to be tried again.
    */
   uniqueKey?: string
 }

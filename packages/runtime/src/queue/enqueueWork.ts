@@ -11,7 +11,7 @@ import {
   type TraceEnqueue,
 } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
-import { inTransaction } from './inTransaction.ts'
+import { HOLDS_KEY } from './uniqueKeys.ts'
 
 export interface NewWork {
   envelope: Envelope
@@ -34,7 +34,7 @@ export class QueueMissingError extends Error {
 
 /**
  * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
- * statement, and two more when some have unique keys. Given a client, only the latter need a transaction.
+ * statement, and another when some have unique keys that others hold. Given a client, it needs no transaction.
  * @throws JobError `payload_invalid`, before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
@@ -45,11 +45,7 @@ export async function enqueueWork(
   work: readonly NewWork[],
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
-  const hasKeys = work.some(({ options }) => options?.uniqueKey !== undefined)
-  const put = (trace?: TraceContext) =>
-    hasKeys
-      ? inTransaction(tx, (inner) => putWork(boss, fromPrisma(inner), job, work, trace))
-      : putWork(boss, fromPrisma(tx), job, work, trace)
+  const put = (trace?: TraceContext) => putWork(boss, fromPrisma(tx), job, work, trace)
   if (traceEnqueue === undefined) return await put()
   return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
@@ -65,36 +61,92 @@ async function putWork(
     checkPayload(job, envelope.payload)
     checkOptions(options)
   }
-  const held = await holdKeys(db, job.name, work)
-  const results: EnqueueResult[] = []
-  const inserts: Parameters<PgBoss['insert']>[1] = []
-  for (const { envelope, options = {} } of work) {
-    const { startAfter, priority, uniqueKey } = options
-    const holder = uniqueKey === undefined ? undefined : held.get(uniqueKey)
-    if (holder !== undefined) {
-      results.push({ kind: 'alreadyQueued', queueJobId: holder })
-      continue
-    }
-    const id = uuid()
+  const pieces = work.map((piece) => ({ ...piece, id: uuid() }))
+  const byKey = new Map<string, Piece>()
+  for (const piece of pieces) {
+    const { uniqueKey } = piece.options ?? {}
+    if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
+  }
+  const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
+  const insert = (some: readonly Piece[]) => insertPieces(boss, db, job.name, some, trace)
+  const holders =
+    byKey.size === 0 ? new Map() : await takeKeys(db, job.name, byKey, unkeyed, insert)
+  if (byKey.size === 0) await insert(unkeyed)
+  return pieces.map(({ id, options }) => {
     // Also between two pieces of this call.
-    if (uniqueKey !== undefined) held.set(uniqueKey, id)
-    results.push({ kind: 'enqueued', queueJobId: id })
-    inserts.push({
+    const holder = options?.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
+    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
+  })
+}
+
+type Piece = NewWork & { id: string }
+
+/** What held a key may be gone when it is looked for; then the key is asked for again. */
+const MAX_LOOKS = 10
+
+/**
+ * By which work each key is held in the end, be it that of this call. Where a transaction that has not ended holds one,
+ * PostgreSQL waits for its end. What has no key goes with the first statement.
+ */
+async function takeKeys(
+  db: Db,
+  name: string,
+  byKey: ReadonlyMap<string, Piece>,
+  unkeyed: readonly Piece[],
+  insert: (pieces: readonly Piece[]) => Promise<Set<string>>,
+): Promise<Map<string, string>> {
+  const holders = new Map<string, string>()
+  // Always in the same order: two transactions with the same keys must not wait for each other.
+  let open = [...byKey.keys()].toSorted()
+  for (let looks = 1; ; looks++) {
+    const asked = open.map((key) => byKey.get(key) as Piece)
+    const taken = await insert(looks === 1 ? [...asked, ...unkeyed] : asked)
+    for (const key of open) {
+      const { id } = byKey.get(key) as Piece
+      if (taken.has(id)) holders.set(key, id)
+    }
+    open = open.filter((key) => !holders.has(key))
+    if (open.length === 0) return holders
+    const { rows } = await db.executeSql(
+      `select id::text as id, singleton_key as key from pgboss.job
+       where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
+      [name, open],
+    )
+    for (const { id, key } of rows) holders.set(key, id)
+    open = open.filter((key) => !holders.has(key))
+    if (open.length === 0) return holders
+    if (looks === MAX_LOOKS)
+      throw new Error(`Whoever holds the unique key ${open[0]} was gone each time`)
+  }
+}
+
+/** The ids of those that were inserted: all of them, but for keys that others hold. */
+async function insertPieces(
+  boss: PgBoss,
+  db: Db,
+  name: string,
+  pieces: readonly Piece[],
+  trace: TraceContext | undefined,
+): Promise<Set<string>> {
+  if (pieces.length === 0) return new Set()
+  const inserts = pieces.map(
+    ({ id, envelope, options: { startAfter, priority, uniqueKey } = {} }) => ({
       id,
       data: trace === undefined ? envelope : { ...envelope, trace },
       ...(startAfter && { startAfter }),
       ...(priority !== undefined && { priority }),
       ...(uniqueKey !== undefined && { singletonKey: uniqueKey }),
-    })
-  }
-  if (inserts.length === 0) return results
+    }),
+  )
+  // The ids of thousands take their time on the way back.
+  const returnId = inserts.some(({ singletonKey }) => singletonKey !== undefined)
   try {
-    await boss.insert(job.name, inserts, { db })
+    const taken = await boss.insert(name, inserts, { db, returnId })
+    return new Set(returnId ? taken : inserts.map(({ id }) => id))
   } catch (error) {
     if (!(error instanceof Error && /^Queue .* does not exist$/.test(error.message))) throw error
-    throw new QueueMissingError([job.name], { cause: error })
+    throw new QueueMissingError([name], { cause: error })
   }
-  return results
 }
 
 /** The same for a single piece. */
@@ -119,31 +171,6 @@ export function createEnqueue(
     const envelope: Envelope = { payload, trigger: 'queue' }
     return await enqueueOne(boss, tx, job, { envelope, options }, traceEnqueue)
   }
-}
-
-/** Of each key that is held, by which work. Until the transaction ends, nobody else enqueues any of them. */
-async function holdKeys(
-  db: Db,
-  name: string,
-  work: readonly NewWork[],
-): Promise<Map<string, string>> {
-  const keys = new Set(work.flatMap(({ options }) => options?.uniqueKey ?? []))
-  if (keys.size === 0) return new Map()
-  // Always in the same order: two transactions with the same keys must not wait for each other.
-  await db.executeSql(
-    `select pg_advisory_xact_lock(key)::text
-     from (select distinct hashtextextended($1 || ' ' || key, 1) as key from unnest($2::text[]) key order by 1) k`,
-    [name, [...keys]],
-  )
-  const { rows } = await db.executeSql(
-    `select id::text as id, singleton_key as key from pgboss.job
-     where name = $1 and singleton_key = any($2) and state < 'active'
-     union all
-     select id::text as id, singleton_key as key from pgboss.job
-     where name = $1 and singleton_key = any($2) and state = 'active'`,
-    [name, [...keys]],
-  )
-  return new Map(rows.map(({ id, key }) => [key, id]))
 }
 
 /** What the database would refuse only in the middle of the caller's transaction. */

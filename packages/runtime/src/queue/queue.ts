@@ -15,6 +15,7 @@ import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
+import { checkUniqueKeys, installUniqueKeys } from './uniqueKeys.ts'
 
 /** A piece of work that this worker has taken from the queue. */
 export interface Delivery {
@@ -99,6 +100,7 @@ export function createQueue({
   return {
     async start(jobs, callback) {
       await startBoss(boss)
+      await checkUniqueKeys(database)
       await declareQueues(boss, jobs)
       onWork = callback
     },
@@ -150,6 +152,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
   try {
     await database.query(DEAD_LETTER_INDEX_SQL)
     await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
+    await installUniqueKeys(database)
     await declareQueues(boss, jobs)
   } finally {
     await boss.stop({ graceful: false, close: false })

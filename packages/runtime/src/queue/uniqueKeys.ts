@@ -1,0 +1,133 @@
+import pg from 'pg'
+import { setTimeout as pause } from 'node:timers/promises'
+import { QueueSchemaError } from './boss.ts'
+import type { Connection, Database } from './database.ts'
+
+/** Its children, one for each partition, are called after it. */
+const INDEX = 'roundsman_unique_keys'
+
+/** Work that holds its unique key: it waits, runs, or is to be retried. */
+export const HOLDS_KEY = `singleton_key is not null and state <= 'active'`
+const COLUMNS = `(name, singleton_key) where ${HOLDS_KEY}`
+
+const IS_WHOLE_SQL = `
+  select from pg_index where indexrelid = to_regclass('pgboss.${INDEX}') and indisvalid`
+
+/** What was enqueued past a key that was held, or given back past it: the oldest keeps the key, the others lose theirs. */
+const SETTLE_DUPLICATES_SQL = `
+  update pgboss.job job set singleton_key = null
+  from (
+    select name, id, row_number() over (partition by name, singleton_key order by created_on, id) as rank
+    from pgboss.job where ${HOLDS_KEY}
+  ) as same
+  where same.rank > 1 and job.name = same.name and job.id = same.id and job.state <= 'active'`
+
+interface Partition {
+  [column: string]: unknown
+  /** Both quoted where they need it. */
+  table: string
+  index: string
+  isBuilt: boolean | null
+  isAttached: boolean
+}
+
+const PARTITIONS_SQL = `
+  select part.oid::regclass::text as "table",
+         quote_ident('${INDEX}_' || left(part.relname, 40)) as "index",
+         built.indisvalid as "isBuilt",
+         exists (select from pg_inherits where inhrelid = built.indexrelid) as "isAttached"
+  from pg_inherits child
+    join pg_class part on part.oid = child.inhrelid
+    left join pg_index built on built.indexrelid = to_regclass('pgboss.' || quote_ident('${INDEX}_' || left(part.relname, 40)))
+  where child.inhparent = 'pgboss.job'::regclass`
+
+/** Duplicates may come while it is built, from clients of the version before. */
+const MAX_TRIES = 10
+const RETRY_MS = 200
+const LOCK_TIMEOUT_MS = 2_000
+/** Any number; of two that install at once, one waits. */
+const INSTALL_LOCK = 7_310_250
+
+/**
+ * Sees to it that PostgreSQL lets no second piece of work of a job have a key that another holds. The index is built
+ * beside the work that goes on, however large the table is: it waits for transactions that are open, and none waits for it.
+ */
+export async function installUniqueKeys(database: Database): Promise<void> {
+  if (await areKeysUnique(database)) return
+  await database.transaction(async (tx) => {
+    await tx.query('set local idle_in_transaction_session_timeout = 0')
+    // Not by waiting in the database: a statement that waits would be waited for by the one that builds.
+    while (!(await isLocked(tx))) await pause(RETRY_MS)
+    if (!(await areKeysUnique(database))) await build(database)
+  })
+}
+
+/** @throws QueueSchemaError */
+export async function checkUniqueKeys(database: Connection): Promise<void> {
+  if (await areKeysUnique(database)) return
+  throw new QueueSchemaError(
+    `The queue's index pgboss.${INDEX} is missing in this database: without it, unique keys would not be unique`,
+  )
+}
+
+async function areKeysUnique(database: Connection): Promise<boolean> {
+  return (await database.query(IS_WHOLE_SQL)).rows.length > 0
+}
+
+async function isLocked(tx: Connection): Promise<boolean> {
+  const { rows } = await tx.query<{ isLocked: boolean }>(
+    `select pg_try_advisory_xact_lock(${INSTALL_LOCK}) as "isLocked"`,
+  )
+  return rows[0]?.isLocked ?? false
+}
+
+async function build(database: Database): Promise<void> {
+  await briefly(
+    database,
+    `create unique index if not exists ${INDEX} on only pgboss.job ${COLUMNS}`,
+  )
+  const { rows: partitions } = await database.query<Partition>(PARTITIONS_SQL)
+  for (const { table, index, isBuilt, isAttached } of partitions) {
+    if (isAttached) continue
+    // One that is not whole is left over from somebody who was interrupted.
+    if (isBuilt === false) await database.query(`drop index concurrently pgboss.${index}`)
+    if (isBuilt !== true) await buildOf(database, table, index)
+    await briefly(database, `alter index pgboss.${INDEX} attach partition pgboss.${index}`)
+  }
+}
+
+async function buildOf(database: Database, table: string, index: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    await database.query(SETTLE_DUPLICATES_SQL)
+    try {
+      await database.query(`create unique index concurrently ${index} on ${table} ${COLUMNS}`)
+      return
+    } catch (error) {
+      await database.query(`drop index concurrently if exists pgboss.${index}`)
+      if (!isError(error, UNIQUE_VIOLATION) || tries === MAX_TRIES) throw error
+    }
+  }
+}
+
+/** Whoever waits for a lock of a table keeps others from it that come later: so not for long. */
+async function briefly(database: Database, statement: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await database.transaction(async (tx) => {
+        await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+        await tx.query(statement)
+      })
+      return
+    } catch (error) {
+      if (!isError(error, LOCK_NOT_AVAILABLE) || tries === MAX_TRIES) throw error
+      await pause(RETRY_MS)
+    }
+  }
+}
+
+const UNIQUE_VIOLATION = '23505'
+const LOCK_NOT_AVAILABLE = '55P03'
+
+function isError(error: unknown, code: string): boolean {
+  return error instanceof pg.DatabaseError && error.code === code
+}
