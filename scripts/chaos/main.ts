@@ -4,8 +4,9 @@ import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { hasFailed, renderReport, repeatCommand } from './renderReport.ts'
+import { describeVanishing, hasFailed, renderReport, repeatCommand } from './renderReport.ts'
 import { runChaos, type ChaosOptions, type ChaosResult } from './runChaos.ts'
+import { vanishMachine, type VanishResult } from './vanishMachine.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/chaos.md'
@@ -48,12 +49,29 @@ async function main(): Promise<number> {
     const result = await tryOne(options, { stop, trace: parsed.trace })
     if (result === null) return 1
     results.push(result)
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results))
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, null))
   }
+  const vanish = await tryVanishing(stop)
+  await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, vanish))
   print(`Written to ${REPORT}`)
   const failed = results.filter(hasFailed)
   for (const result of failed) process.stderr.write(`Repeat with: ${repeatCommand(result)}\n`)
-  return failed.length === 0 ? 0 : 1
+  return failed.length === 0 && vanish?.isPassed !== false ? 0 : 1
+}
+
+/** Null where it cannot be tried. */
+async function tryVanishing(stop: AbortController): Promise<VanishResult | null> {
+  print('A machine that vanishes from the network')
+  const startedAt = performance.now()
+  const elapsed = () => `${((performance.now() - startedAt) / 1_000).toFixed(3).padStart(8)} s`
+  const result = await vanishMachine({
+    signal: stop.signal,
+    onProgress: (message) => print(`${elapsed()}  ${message}`),
+    onEvent: () => undefined,
+  })
+  if (result === null) print('NOT TRIED: it takes root and iproute2 on Linux')
+  else print(`${result.isPassed ? 'PASS' : 'FAIL'}  ${describeVanishing(result)}`)
+  return result
 }
 
 /** Null when it came to no result. */

@@ -1,8 +1,9 @@
 import type { Distribution, RescueTimes } from './measureRescue.ts'
 import type { ChaosResult } from './runChaos.ts'
+import type { VanishResult } from './vanishMachine.ts'
 
 /** The runs as a page for people: the same whatever machine they ran on, but for its figures. */
-export function renderReport(results: readonly ChaosResult[]): string {
+export function renderReport(results: readonly ChaosResult[], vanish: VanishResult | null): string {
   const [first] = results
   if (!first) throw new Error('There is nothing to report')
   const { kills, jobs, rows } = first.options
@@ -24,7 +25,18 @@ frozen or half-open: they could commit nothing more.
 A worker whose clock is ahead of PostgreSQL's decides no tick more than a second early, and one that is behind leaves them to
 the others.
 
-${results.map(renderRun).join('\n')}`
+${results.map(renderRun).join('\n')}
+## A machine that vanishes
+
+A worker in a network namespace of its own loses its link in the middle of a clean-up, while work is enqueued, and so
+announced to it, twice a second. ${vanish === null ? 'Not tried: it takes root and iproute2 on Linux.' : `${vanish.isPassed ? 'Passed' : '**Failed**'}: ${describeVanishing(vanish)}.`}
+`
+}
+
+export function describeVanishing(result: VanishResult): string {
+  const { noticedMs, releasedMs, effects, markedAfterwards } = result
+  const after = (ms: number | null) => (ms === null ? 'not in time' : `after ${seconds(ms)}`)
+  return `its run was ended ${after(noticedMs)}, its last connection let go ${after(releasedMs)}; ${effects} pieces of other work were done meanwhile; ${markedAfterwards} rows were changed for the lost run once the link was back`
 }
 
 export function hasFailed({ checks }: ChaosResult): boolean {

@@ -55,24 +55,30 @@ export async function startWorker(options: {
   entry: string
   /** Where its connections lead: to the server, or to a pooler before it. */
   targetPort: number
+  /** A command that runs it elsewhere, and how that place reaches the server: past its proxy. Default: here. */
+  within?: readonly string[]
+  databaseUrl?: string
   settings: Omit<WorkerSettings, 'databaseUrl'>
   onLog: (line: string) => void
 }): Promise<WorkerHandle> {
-  const { server, database, entry, targetPort, onLog } = options
+  const { server, database, entry, targetPort, within = [], onLog } = options
   const proxy = await createProxy(targetPort)
   const settings: WorkerSettings = {
     ...options.settings,
-    databaseUrl: server.url(database, proxy.port),
+    databaseUrl: options.databaseUrl ?? server.url(database, proxy.port),
   }
-  const child = spawn(
+  const [program = '', ...args] = [
+    ...within,
     process.execPath,
-    ['--conditions=@roundsman/source', entry, JSON.stringify(settings)],
-    {
-      // Hundreds are started in a run, and each would compile the same files again.
-      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
-  )
+    '--conditions=@roundsman/source',
+    entry,
+    JSON.stringify(settings),
+  ]
+  const child = spawn(program, args, {
+    // Hundreds are started in a run, and each would compile the same files again.
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   let id: string | null = null
   let isReady = false
   let hasExited = false
