@@ -113,7 +113,7 @@ describe('simulateJob', () => {
 
     expect(await outcomesOf({}, options)).toEqual([
       '00:00 enqueued 00:00',
-      '00:15 coalesced',
+      '00:15 skipped',
       '00:30 skipped',
       '00:45 skipped',
     ])
@@ -172,7 +172,7 @@ describe('comparePolicies', () => {
       row.skipped,
     ])
     expect(rows).toEqual([
-      ['once skip own', 0, 1, 0, 1],
+      ['once skip own', 0, 0, 0, 2],
       ['once queue', 1, 1, 0, 0],
       ['once allow', 1, 1, 0, 0],
       ['all queue', 2, 0, 0, 0],

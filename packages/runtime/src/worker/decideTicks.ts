@@ -42,18 +42,22 @@ export function decideTicks(
   if (latest === undefined) return []
 
   const limitMs = schedule.missed === 'skip' ? ON_TIME_MS : schedule.catchUpMs
-  const isMakeable = (tick: Date) => now.getTime() - tick.getTime() <= limitMs
   const tooLate = schedule.missed === 'skip' ? 'not seen in time' : 'beyond the catch-up window'
-  const runsBlocked = schedule.overlap === 'skip' && isUnfinished
+  const decideOne = (tick: Date): TickDecision => {
+    if (isPaused) return decide(tick, 'skipped', 'paused')
+    if (now.getTime() - tick.getTime() > limitMs) return decide(tick, 'missed', tooLate)
+    if (schedule.overlap === 'skip' && isUnfinished) {
+      return decide(tick, 'skipped', 'an earlier run had not ended')
+    }
+    return decide(tick, 'enqueued', null)
+  }
+  // Only what is enqueued makes up for others.
+  const isMadeUpFor = schedule.missed !== 'all' && decideOne(latest).outcome === 'enqueued'
 
   const listed = due.listed.map((tick) => {
-    if (isPaused) return decide(tick, 'skipped', 'paused')
-    if (!isMakeable(tick)) return decide(tick, 'missed', tooLate)
-    if (schedule.missed !== 'all' && tick !== latest) {
-      return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)
-    }
-    if (runsBlocked) return decide(tick, 'skipped', 'an earlier run had not ended')
-    return decide(tick, 'enqueued', null)
+    const decision = decideOne(tick)
+    if (tick === latest || !isMadeUpFor || decision.outcome !== 'enqueued') return decision
+    return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)
   })
   if (due.earlier === null) return listed
   const { count, from, through } = due.earlier

@@ -53,6 +53,22 @@ describe('whether a job has unfinished work', () => {
     expect(await isUnfinished()).toBe(expected)
   })
 
+  it.each(['created', 'retry', 'active'])(
+    'is not so with a dry run that is %s, however many there are',
+    async (state) => {
+      const dryRun = () =>
+        runtime.prisma.$transaction((tx) =>
+          opened.client.requestRun(tx, parcel, { actor: 'tests', reason: 'look', dryRun: true }),
+        )
+      await dryRun()
+      await dryRun()
+      await runtime.rows('update pgboss.job set state = $1', [state])
+      expect(await isUnfinished()).toBe(false)
+      await runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, parcel, {}))
+      expect(await isUnfinished()).toBe(true)
+    },
+  )
+
   it.each([
     ['that is under way', 'running', false, true],
     ['that only rehearses', 'running', true, false],

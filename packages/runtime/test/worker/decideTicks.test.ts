@@ -1,5 +1,12 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { defineJob, type ScheduleOptions } from '../../src/contract/index.ts'
+import {
+  defineJob,
+  MISSED_POLICIES,
+  nextTicks,
+  OVERLAP_POLICIES,
+  type ScheduleOptions,
+} from '../../src/contract/index.ts'
 import { decideTicks } from '../../src/worker/decideTicks.ts'
 import { dueTicks, MAX_LISTED } from '../../src/worker/dueTicks.ts'
 
@@ -81,6 +88,32 @@ describe('decideTicks', () => {
     expect(row).toMatchObject({ outcome: 'skipped', reason: 'an earlier run had not ended' })
   })
 
+  it('overlap skip: what a blocked tick would have made up for is skipped with it', async () => {
+    const rows = await decide({}, '2026-05-01T09:30:00Z', { isUnfinished: true })
+
+    expect(rows.map(({ outcome, reason }) => `${outcome} ${reason}`)).toEqual(
+      Array(3).fill('skipped an earlier run had not ended'),
+    )
+  })
+
+  it.each([
+    [0, 'enqueued'],
+    [10_000, 'enqueued'],
+    [10_001, 'missed'],
+  ])('skip: a tick that is decided %i ms after it was due is %s', async (lateMs, outcome) => {
+    const resolved = schedule({ missed: 'skip' })
+    const scheduledFor = new Date('2026-05-01T12:00:00Z')
+    const now = new Date(scheduledFor.getTime() + lateMs)
+
+    expect(
+      decideTicks(
+        resolved,
+        { listed: [scheduledFor], earlier: null },
+        { now, isPaused: false, isUnfinished: false },
+      ),
+    ).toMatchObject([{ outcome }])
+  })
+
   it.each(['queue', 'allow'] as const)(
     'overlap %s: a tick during an earlier run is enqueued',
     async (overlap) => {
@@ -108,5 +141,78 @@ describe('decideTicks', () => {
     expect(earlier).toMatchObject({ outcome: 'missed', count: 30 * 24 - MAX_LISTED })
     expect(earlier?.scheduledFor.toISOString()).toBe('2026-04-01T13:00:00.000Z')
     expect(earlier?.through?.getTime()).toBe(listed[0]!.scheduledFor.getTime() - 3_600_000)
+  })
+})
+
+describe('whatever is due, and whatever the policies', () => {
+  const policies = fc
+    .record({
+      missed: fc.constantFrom(...MISSED_POLICIES),
+      overlap: fc.constantFrom(...OVERLAP_POLICIES),
+      catchUpMs: fc.integer({ min: 1, max: 4 * DAY }),
+    })
+    // The one pair that no job may have.
+    .filter(({ missed, overlap }) => !(missed === 'all' && overlap === 'skip'))
+  // More of them than are listed one by one, at most.
+  const outages = fc.oneof(
+    ...[
+      { cron: '*/5 * * * * *', longestMs: 15 * 60_000 },
+      { cron: '*/7 * * * *', longestMs: DAY },
+      { cron: '0 * * * *', longestMs: 6 * DAY },
+      { cron: '30 2 * * *', longestMs: 6 * DAY },
+    ].map(({ cron, longestMs }) =>
+      fc.record({ cron: fc.constant(cron), backMs: fc.nat(longestMs) }),
+    ),
+  )
+  const situations = fc.record({
+    outage: outages,
+    lateMs: fc.nat(20_000),
+    isPaused: fc.boolean(),
+    isUnfinished: fc.boolean(),
+  })
+
+  it('each tick is in one row, and what is made up for is so by one that is enqueued', async () => {
+    await fc.assert(
+      fc.asyncProperty(policies, situations, async (policy, drawn) => {
+        const {
+          outage: { cron, backMs },
+          lateMs,
+          ...state
+        } = drawn
+        const resolved = schedule({ cron, ...policy })
+        const now = new Date(NOW.getTime() + lateMs)
+        const cursor = new Date(now.getTime() - backMs)
+        const due = await dueTicks(resolved, cursor, now)
+        const rows = decideTicks(resolved, due, { now, ...state })
+
+        const ticks: number[] = []
+        for (const tick of nextTicks(resolved, cursor)) {
+          if (tick > now) break
+          ticks.push(tick.getTime())
+        }
+        let at = 0
+        for (const { scheduledFor, count, through } of rows) {
+          expect(scheduledFor.getTime()).toBe(ticks[at])
+          at += count
+          if (through !== null) expect(through.getTime()).toBe(ticks[at - 1])
+          else expect(count).toBe(1)
+        }
+        expect(at).toBe(ticks.length)
+
+        const enqueued = rows.filter(({ outcome }) => outcome === 'enqueued')
+        for (const { outcome, reason, scheduledFor } of rows) {
+          expect(reason === null).toBe(outcome === 'enqueued')
+          if (outcome !== 'coalesced') continue
+          expect(enqueued.map((row) => `made up for by ${row.scheduledFor.toISOString()}`)).toEqual(
+            [reason],
+          )
+          expect(scheduledFor.getTime()).toBeLessThan(enqueued[0]!.scheduledFor.getTime())
+        }
+        if (policy.missed !== 'all') expect(enqueued.length).toBeLessThanOrEqual(1)
+        if (state.isPaused) expect(enqueued).toEqual([])
+        if (policy.overlap === 'skip' && state.isUnfinished) expect(enqueued).toEqual([])
+      }),
+      { numRuns: 150 },
+    )
   })
 })
