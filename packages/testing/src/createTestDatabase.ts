@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
 import { createDatabase, dropDatabase } from './adminConnection.ts'
+import { lookForClaims, madeDatabases } from './madeDatabases.ts'
 
 export interface TestDatabase {
   url: string
@@ -24,5 +25,12 @@ export async function createTestDatabase(
     name,
     options.migrated === false ? undefined : template,
   )
-  return { url, drop: () => dropDatabase(adminUrl, name) }
+  madeDatabases.add(name)
+  return {
+    url,
+    async drop() {
+      if (madeDatabases.delete(name)) await lookForClaims(url)
+      await dropDatabase(adminUrl, name)
+    },
+  }
 }
