@@ -290,14 +290,6 @@ describe('an isolated run that ends its process', () => {
     expect(second!.details!.effects).toBe(await effectsOf(second!.id))
     expect(killed!.details!.effects! + second!.details!.effects!).toBe(EFFECTS)
   })
-
-  it('right after its end has ended all the same', async () => {
-    worker = await startWorker()
-    await act('finishAndExit', { n: 1 })
-    const [run] = await ended()
-
-    expect(await effectsOf(run!.id)).toBe(run!.details!.effects)
-  })
 })
 
 describe('an isolated run that does not end', () => {

@@ -50,6 +50,7 @@ let current: { token: string; abort: Abort } | null = null
 let openLog: (token: string | null) => Logger = () => pino({ level: 'silent' })
 let opened: Promise<Opened> | null = null
 let client: Promise<JobsClient> | null = null
+let closing: Promise<void> | null = null
 let databaseUrl = ''
 
 readFrames(channel, {
@@ -72,7 +73,9 @@ async function receive(message: ToChild): Promise<void> {
       current = { token, abort: new Abort() }
       const result = await perform(message, current.abort)
       current = null
-      return send({ kind: 'ended', token, result })
+      send({ kind: 'ended', token, result })
+      setImmediate(() => setImmediate(rest, token))
+      return
     }
     case 'abort':
       if (current?.token !== message.token) return
@@ -80,10 +83,14 @@ async function receive(message: ToChild): Promise<void> {
         new JobError(message.code, message.message, { retryable: message.retryable }),
       )
     case 'close':
-      return await close()
+      return await (closing ??= close())
     default:
       return message satisfies never
   }
+}
+
+function rest(token: string): void {
+  send({ kind: 'rested', token, usedBytes: process.memoryUsage.rss() })
 }
 
 function send(message: FromChild): void {

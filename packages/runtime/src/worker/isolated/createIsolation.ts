@@ -16,14 +16,13 @@ export interface Isolation {
   stop(): Promise<void>
 }
 
-/** A process that waits for the next run of its job costs memory, and to start one takes a part of a second. */
-const IDLE_MS = 30_000
-/** What handlers leave behind adds up. */
-const MAX_RUNS = 1_000
-
 interface Slot {
+  name: string
   child: Child
+  isBusy: boolean
   runs: number
+  /** While it is not known whether it can have another run. */
+  rest: Promise<void> | null
   timer: NodeJS.Timeout | undefined
 }
 
@@ -38,18 +37,29 @@ export function createIsolation(options: {
   databaseUrl: string
   workerId: string
   log: Logger
+  /** How long a process waits for the next run of its job: it costs memory, and to start one a part of a second. */
+  idleMs?: number
+  /** After as many a process is replaced: what handlers leave behind adds up. */
+  maxRuns?: number
 }): Isolation {
-  const { databaseUrl, workerId, log } = options
+  const { databaseUrl, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
   const module = resolveModule(options.handlersModule, options.jobs)
   const slots = new Set<Slot>()
   const idle = new Map<string, Slot[]>()
   let isStopped = false
 
-  function take(job: Job, { memoryMb }: IsolationLimits): Slot {
-    const waiting = idle.get(job.name)?.pop()
-    if (waiting !== undefined) {
-      clearTimeout(waiting.timer)
-      return waiting
+  async function take(job: Job, { memoryMb }: IsolationLimits): Promise<Slot> {
+    for (;;) {
+      const waiting = idle.get(job.name)?.pop()
+      if (waiting !== undefined) {
+        clearTimeout(waiting.timer)
+        waiting.isBusy = true
+        return waiting
+      }
+      // Sooner ready than a new one, unless its last run holds it up.
+      const resting = [...slots].flatMap(({ name, rest }) => (name === job.name && rest) || [])
+      if (resting.length === 0) break
+      await Promise.race(resting)
     }
     const child = startChild({
       name: job.name,
@@ -57,31 +67,40 @@ export function createIsolation(options: {
       open: { module, databaseUrl, level: log.level },
       idle: toChildLog(log.child({ name: job.name })),
     })
-    const slot: Slot = { child, runs: 0, timer: undefined }
+    const slot: Slot = {
+      name: job.name,
+      child,
+      isBusy: true,
+      runs: 0,
+      rest: null,
+      timer: undefined,
+    }
     slots.add(slot)
     void child.ended.then(() => {
       slots.delete(slot)
-      forget(job.name, slot)
+      forget(slot)
     })
     return slot
   }
 
-  function putBack(name: string, slot: Slot): void {
+  async function putBack(slot: Slot): Promise<void> {
+    slot.isBusy = false
     slot.runs++
-    if (isStopped || slot.runs >= MAX_RUNS) return void slot.child.close()
+    if (!(await slot.child.rests())) return await slot.child.kill()
+    if (isStopped || slot.runs >= maxRuns) return void slot.child.close()
     // Short of a run nobody would wait for its end.
     slot.timer = setTimeout(() => {
-      forget(name, slot)
+      forget(slot)
       void slot.child.close()
-    }, IDLE_MS).unref()
-    const waiting = idle.get(name)
+    }, idleMs).unref()
+    const waiting = idle.get(slot.name)
     if (waiting) waiting.push(slot)
-    else idle.set(name, [slot])
+    else idle.set(slot.name, [slot])
   }
 
-  function forget(name: string, slot: Slot): void {
+  function forget(slot: Slot): void {
     clearTimeout(slot.timer)
-    const waiting = idle.get(name)
+    const waiting = idle.get(slot.name)
     const place = waiting?.indexOf(slot) ?? -1
     if (place >= 0) waiting?.splice(place, 1)
   }
@@ -90,8 +109,12 @@ export function createIsolation(options: {
     const { abort, job, payload, approvedRows } = execution
     const run = execution.run as NewRun
     const token = randomUUID()
-    const slot = take(job, limits)
+    const slot = await take(job, limits)
     const { child } = slot
+    if (abort.isAborted) {
+      await child.kill()
+      throw abort.reason
+    }
     const progress = createProgress(execution.keepProgress)
     let timer: NodeJS.Timeout | undefined
     abort.onAbort(() => {
@@ -123,7 +146,7 @@ export function createIsolation(options: {
       clearTimeout(timer)
       abort.onAbort(null)
       await progress.stop()
-      if (isReusable) putBack(job.name, slot)
+      if (isReusable) slot.rest = putBack(slot).finally(() => (slot.rest = null))
       // Nothing of a run goes on when it has ended.
       else await child.kill()
     }
@@ -149,11 +172,12 @@ export function createIsolation(options: {
     },
     async stop() {
       isStopped = true
-      const waiting = new Set([...idle.values()].flat())
       await Promise.all(
         [...slots].map(async (slot) => {
+          if (slot.isBusy) return await slot.child.kill()
+          await slot.rest
           clearTimeout(slot.timer)
-          await (waiting.has(slot) ? slot.child.close() : slot.child.kill())
+          await slot.child.close()
         }),
       )
     },

@@ -35,6 +35,8 @@ export const fromChild = z.discriminatedUnion('kind', [
     done: z.number(),
     total: z.number().nullable(),
   }),
+  /** The turn in which its last run ended is over, and nothing of it has ended the process or holds it up. */
+  z.object({ kind: z.literal('rested'), token, usedBytes: z.number() }),
   z.object({
     kind: z.literal('ended'),
     token,

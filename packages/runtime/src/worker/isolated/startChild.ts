@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import type { Duplex, Readable } from 'node:stream'
+import { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { RunResult } from '../executeRun.ts'
 import { childArguments, childEnvironment } from './childArguments.ts'
@@ -32,6 +32,8 @@ export interface ChildRun extends ChildLog {
 export interface Child {
   /** Carries one out. Rejects with a ChildCrash when the process ends before it. */
   perform(run: ChildRun): Promise<RunResult>
+  /** Once its last run has ended: whether it can have another. */
+  rests(): Promise<boolean>
   abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
   /** Lets it close what it has opened, for a second, and waits for its end. */
   close(): Promise<void>
@@ -66,6 +68,10 @@ const HEADROOM_MB = 256
 /** Details are bounded far below it, and log lines too. */
 const MAX_MESSAGE_BYTES = 16 * MEGABYTE
 const CLOSE_TIMEOUT_MS = 1_000
+/** A process that has not rested by then is held up by what its last run has left behind. */
+const REST_TIMEOUT_MS = 1_000
+/** Between the end of its channel and its own. */
+const SILENCE_TIMEOUT_MS = 1_000
 /** What it printed may still be on its way, or held open by a process that left its group. */
 const OUTPUT_TIMEOUT_MS = 500
 /** The kernel ends a killed process at once, unless a device hangs. */
@@ -90,21 +96,33 @@ export function startChild(options: ChildOptions): Child {
       windowsHide: true,
     },
   )
-  const [, stdout, stderr, channel, lifeline] = child.stdio as unknown as [
-    null,
-    Readable,
-    Readable,
-    Duplex,
-    Duplex,
-  ]
   let current: (ChildRun & { settle(result: RunResult | ChildCrash): void }) | null = null
   let crash: ChildCrash | null = null
   let fault: string | null = null
+  let lastToken: string | null = null
+  let resting: Promise<number> = Promise.resolve(Infinity)
+  let onRest: (usedBytes: number) => void = () => undefined
+  let silence: NodeJS.Timeout | undefined
+  // Without them where this process may not open any more files; it says so by an error.
+  const streams = (child.stdio ?? []) as unknown as (Duplex | null)[]
+  const [, stdout = empty(), stderr = empty(), channel = empty(), lifeline = empty()] = streams as [
+    null,
+    Duplex?,
+    Duplex?,
+    Duplex?,
+    Duplex?,
+  ]
   readPrinted(stdout, (text) => (current ?? idle).onPrinted('stdout', text))
   const errors = readPrinted(stderr, (text) => (current ?? idle).onPrinted('stderr', text))
 
   // It may end at any moment, and then says so by its end.
-  for (const stream of [channel, lifeline]) stream.on('error', () => undefined)
+  for (const stream of [channel, lifeline]) {
+    stream.on('error', () => undefined)
+    stream.once('close', () => {
+      if (crash !== null) return
+      silence ??= setTimeout(() => endFor('closed its channel'), SILENCE_TIMEOUT_MS)
+    })
+  }
   lifeline.on('data', (bytes: Buffer) => {
     const usedMb = Math.round(Number(bytes.toString('latin1')) / MEGABYTE)
     fault ??= `needed ${usedMb} MB of memory, more than ${memoryMb} MB and ${HEADROOM_MB} MB beside the heap`
@@ -114,22 +132,23 @@ export function startChild(options: ChildOptions): Child {
     onMessage(message) {
       const parsed = fromChild.safeParse(message)
       if (parsed.success) receive(parsed.data)
-      else refuse('what is no message')
+      else endFor('sent what is no message')
     },
-    onGarbage: refuse,
+    onGarbage: (what) => endFor(`sent ${what}`),
   })
   const ended = new Promise<ChildCrash>((resolve) => {
     const end = (how: string) => {
       crash ??= describeEnd(fault ?? how, errors.tail(), memoryMb)
-      for (const stream of child.stdio) stream?.destroy()
+      for (const stream of streams) stream?.destroy()
+      clearTimeout(silence)
       current?.settle(crash)
       resolve(crash)
     }
-    child.once('error', (error) => {
+    child.on('error', (error) => {
       if (child.pid === undefined) end(`could not be started: ${error.message}`)
     })
     child.once('exit', (code, signal) => {
-      killGroup()
+      if (child.pid) killGroup(child.pid)
       const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
       const timer = setTimeout(() => end(how), OUTPUT_TIMEOUT_MS)
       child.once('close', () => {
@@ -145,13 +164,17 @@ export function startChild(options: ChildOptions): Child {
     if (crash === null && channel.writable) sendFrame(channel, message)
   }
 
-  function refuse(what: string): void {
-    fault ??= `sent ${what}`
-    child.kill('SIGKILL')
+  function endFor(what: string): void {
+    fault ??= what
+    killAll()
   }
 
   function receive(message: FromChild): void {
     if (message.kind === 'log' && message.token === null) return idle.onLog(message.line)
+    if (message.kind === 'rested') {
+      if (message.token === lastToken) onRest(message.usedBytes)
+      return
+    }
     // What comes late, of a run that has ended, is nobody's.
     if (message.token !== current?.request.token || current === null) return
     switch (message.kind) {
@@ -166,18 +189,18 @@ export function startChild(options: ChildOptions): Child {
     }
   }
 
-  function killGroup(): void {
-    if (child.pid === undefined || process.platform === 'win32') return
-    try {
-      process.kill(-child.pid, 'SIGKILL')
-    } catch {
-      // Nobody is left in it.
-    }
+  /** With whatever it has started. */
+  function killAll(): void {
+    // Without a process, the number 0 stands for this one and all of its group.
+    if (!child.pid) return
+    killGroup(child.pid)
+    child.kill('SIGKILL')
   }
 
   async function kill(): Promise<void> {
-    killGroup()
-    child.kill('SIGKILL')
+    // Its number may be another's by now.
+    if (crash !== null) return
+    killAll()
     await within(KILL_TIMEOUT_MS, ended)
   }
 
@@ -185,6 +208,8 @@ export function startChild(options: ChildOptions): Child {
     perform: (run) =>
       new Promise((resolve, reject) => {
         if (crash !== null) return reject(crash)
+        lastToken = run.request.token
+        resting = new Promise((rest) => (onRest = rest))
         current = {
           ...run,
           settle(result) {
@@ -195,6 +220,12 @@ export function startChild(options: ChildOptions): Child {
         }
         send({ kind: 'run', ...run.request })
       }),
+    async rests() {
+      const isOver = ended.then(() => Infinity)
+      const used = await within(REST_TIMEOUT_MS, Promise.race([resting, isOver]))
+      // What it keeps, it would take along into the next run.
+      return used !== undefined && used <= maxBytes / 2
+    },
     abort: (token, reason) => send({ kind: 'abort', token, ...reason }),
     async close() {
       send({ kind: 'close' })
@@ -215,8 +246,26 @@ function describeEnd(how: string, errors: string, memoryMb: number): ChildCrash 
   return new ChildCrash(`The process of the run ${how}`, said)
 }
 
-async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+function killGroup(pid: number): void {
+  if (process.platform === 'win32') return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
+  }
+}
+
+/** Takes everything and tells nothing. */
+function empty(): Duplex {
+  return new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
+}
+
+async function within<Value>(timeoutMs: number, work: Promise<Value>): Promise<Value | undefined> {
   let timer: NodeJS.Timeout | undefined
-  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))])
+  const timedOut = new Promise<undefined>(
+    (resolve) => (timer = setTimeout(() => resolve(undefined), timeoutMs)),
+  )
+  const result = await Promise.race([work, timedOut])
   clearTimeout(timer)
+  return result
 }
