@@ -38,6 +38,7 @@ const variables = {
     default: 90,
     unit: 'days',
   }),
+  JOB_ACTION_RETENTION_DAYS: integerVariable({ min: 1, max: 3_650, default: 365, unit: 'days' }),
   ...sellerVariables,
   ...mailVariables,
   ...pingVariables,

@@ -43,6 +43,7 @@ describe('without any variable', () => {
       I18N_CACHE_MAX_AGE_DAYS: 30,
       JOB_RUN_RETENTION_DAYS: 30,
       JOB_RUN_FAILED_RETENTION_DAYS: 90,
+      JOB_ACTION_RETENTION_DAYS: 365,
       ...Object.fromEntries(
         (jobs as readonly Job[])
           .filter(isScheduled)

@@ -13,7 +13,10 @@ import { renderInvoicePdf } from './renderInvoicePdf.ts'
 
 type CleanupEnvironment = Pick<
   WorkerEnvironment,
-  'I18N_CACHE_MAX_AGE_DAYS' | 'JOB_RUN_RETENTION_DAYS' | 'JOB_RUN_FAILED_RETENTION_DAYS'
+  | 'I18N_CACHE_MAX_AGE_DAYS'
+  | 'JOB_RUN_RETENTION_DAYS'
+  | 'JOB_RUN_FAILED_RETENTION_DAYS'
+  | 'JOB_ACTION_RETENTION_DAYS'
 >
 
 export interface HandlerDependencies {
@@ -35,6 +38,7 @@ export function createCleanups(env: CleanupEnvironment) {
     pruneJobRuns: pruneJobRuns({
       days: env.JOB_RUN_RETENTION_DAYS,
       failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
+      actionDays: env.JOB_ACTION_RETENTION_DAYS,
     }),
   }
 }

@@ -11,6 +11,8 @@ export interface RetentionOptions {
   days: number
   /** How long failed runs are kept. */
   failedDays: number
+  /** How long it is kept what people did about jobs. */
+  actionDays: number
 }
 
 const BATCH_SIZE = 1_000
@@ -18,12 +20,12 @@ const DAY_MS = 86_400_000
 
 /** What is removed, and under which name it is counted. */
 interface OldRows extends SweptRows {
-  readonly count: 'succeeded' | 'failed' | 'ticks'
+  readonly count: 'succeeded' | 'failed' | 'ticks' | 'actions'
   readonly cutoff: Date
   readonly finders: readonly [DueFinder]
 }
 
-type AllOldRows = readonly [succeeded: OldRows, failed: OldRows, ticks: OldRows]
+type AllOldRows = readonly [succeeded: OldRows, failed: OldRows, ticks: OldRows, actions: OldRows]
 
 /**
  * A schedule goes on from its cursor, so no tick is needed for the next one. A run that has not ended is
@@ -35,7 +37,9 @@ export function pruneJobRuns(options: RetentionOptions): SweepHandler<typeof job
     async ({ batch, guard }, all) => {
       await guard({
         total: async (tx) =>
-          (await estimateRows(tx, 'JobRun')) + (await estimateRows(tx, 'JobTick')),
+          (await estimateRows(tx, 'JobRun')) +
+          (await estimateRows(tx, 'JobTick')) +
+          (await estimateRows(tx, 'JobAction')),
         due: async (tx, limit) => {
           let due = 0
           for (const { table, finders } of all) {
@@ -45,26 +49,32 @@ export function pruneJobRuns(options: RetentionOptions): SweepHandler<typeof job
         },
       })
       for (const rows of all) {
-        const query = removeQuery(rows)
-        let removed: number | undefined
-        do {
-          ;({ [rows.count]: removed } = await batch(async (tx) => ({
-            [rows.count]: await tx.$executeRaw(query),
-          })))
-        } while (removed)
+        // The next batch goes on where the last one ended, so that what is kept is passed over once and not each time.
+        let position: string | null = null
+        for (let isOver = false; !isOver;) {
+          let last: string | null = null
+          await batch(async (tx) => {
+            const [removed] = await tx.$queryRaw<RemovedRow[]>(removeQuery(rows, position))
+            last = removed?.last ?? null
+            return { [rows.count]: removed?.count ?? 0 }
+          })
+          isOver = last === null
+          position = last
+        }
       }
-      const [succeeded, failed] = all
+      const [succeeded, failed, , actions] = all
       return {
         cutoff: succeeded.cutoff.toISOString(),
         failedCutoff: failed.cutoff.toISOString(),
+        actionsCutoff: actions.cutoff.toISOString(),
       }
     },
   )
 }
 
-function oldRowsAt(now: Date, { days, failedDays }: RetentionOptions): AllOldRows {
-  if (days < 1 || failedDays < 1) {
-    throw new JobError('retention_invalid', 'Runs have to be kept for a day at least', {
+function oldRowsAt(now: Date, { days, failedDays, actionDays }: RetentionOptions): AllOldRows {
+  if (days < 1 || failedDays < 1 || actionDays < 1) {
+    throw new JobError('retention_invalid', 'Records have to be kept for a day at least', {
       retryable: false,
     })
   }
@@ -75,6 +85,7 @@ function oldRowsAt(now: Date, { days, failedDays }: RetentionOptions): AllOldRow
     oldRows('succeeded', 'JobRun', 'startedAt', cutoff, Prisma.sql`"status" = 'success' and`),
     oldRows('failed', 'JobRun', 'startedAt', failedCutoff, Prisma.sql`"errorCode" is not null and`),
     oldRows('ticks', 'JobTick', 'scheduledFor', cutoff, Prisma.empty),
+    oldRows('actions', 'JobAction', 'at', daysAgo(actionDays), Prisma.empty),
   ]
 }
 
@@ -89,11 +100,26 @@ function oldRows(
   return { count, table, cutoff, finders: [{ where, key, keyType: 'timestamptz' }] }
 }
 
-function removeQuery({ table, finders: [{ where, key }] }: OldRows): Prisma.Sql {
+interface RemovedRow {
+  count: number
+  /** The key of the last one, with all its digits. */
+  last: string | null
+}
+
+function removeQuery(
+  { table, finders: [{ where, key }] }: OldRows,
+  position: string | null,
+): Prisma.Sql {
+  const from =
+    position === null ? Prisma.empty : Prisma.sql`and ${quoted(key)} >= ${position}::timestamptz`
   return Prisma.sql`
-    delete from ${quoted(table)}
-    where ctid = any(array(
-      select ctid from ${quoted(table)} where ${where}
-      order by ${quoted(key)} limit ${BATCH_SIZE} for update skip locked
-    ))`
+    with removed as (
+      delete from ${quoted(table)}
+      where ctid = any(array(
+        select ctid from ${quoted(table)} where ${where} ${from}
+        order by ${quoted(key)} limit ${BATCH_SIZE} for update skip locked
+      ))
+      returning ${quoted(key)} as "key"
+    )
+    select count(*)::int as "count", max("key")::text as "last" from removed`
 }

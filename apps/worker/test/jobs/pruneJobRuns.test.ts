@@ -11,6 +11,8 @@ const NOW = new Date('2026-05-01T12:00:00Z')
 const DAY_MS = 86_400_000
 const daysOld = (days: number) => new Date(NOW.getTime() - days * DAY_MS)
 
+const RETENTION = { days: 30, failedDays: 90, actionDays: 365 }
+
 let database: WorkerDatabase
 
 beforeAll(async () => {
@@ -18,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(async () => {
-  await database.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick"`
+  await database.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobAction"`
 })
 
 async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
@@ -26,7 +28,7 @@ async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = 
     databaseUrl: database.url,
     prisma: database.prisma,
     job,
-    handler: pruneJobRuns({ days: 30, failedDays: 90 }),
+    handler: pruneJobRuns(RETENTION),
     now: () => NOW,
     log: pino({ level: 'silent' }),
     ...options,
@@ -111,7 +113,7 @@ describe('pruneJobRuns', () => {
     await run()
 
     expect(await run()).toMatchObject({
-      details: { succeeded: 0, failed: 0, ticks: 0, batches: 0 },
+      details: { succeeded: 0, failed: 0, ticks: 0, actions: 0, batches: 0 },
     })
     expect(await database.prisma.jobRun.count({ where: { name: job.name } })).toBe(2)
   })
@@ -124,6 +126,53 @@ describe('pruneJobRuns', () => {
     expect(await left()).toHaveLength(5_000)
     expect(await run()).toMatchObject({ details: { succeeded: 2_500, batches: 3 } })
     expect(await left()).toHaveLength(2_500)
+  })
+
+  it('removes what people did once it is older than it is kept', async () => {
+    const { prisma } = database
+    await prisma.jobAction.createMany({
+      data: [364, 365, 366, 800].map((days) => ({
+        at: daysOld(days),
+        action: 'cancel',
+        name: 'sweep',
+        actor: `ann ${days}`,
+      })),
+    })
+    expect(await run()).toMatchObject({
+      details: { actions: 2, actionsCutoff: daysOld(365).toISOString() },
+    })
+    const kept = await prisma.jobAction.findMany({ orderBy: { at: 'desc' } })
+    expect(kept.map(({ actor }) => actor)).toEqual(['ann 364', 'ann 365'])
+  })
+
+  it('passes over what is kept once, and not in each batch', async () => {
+    const { prisma } = database
+    await prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
+      select gen_random_uuid(), 'kept', 'failed', 'cli', 'w', ${daysOld(80)}::timestamptz + n * interval '1 s', now(), 'x'
+      from generate_series(1, 30000) n`
+    await insertManyRuns(5_500, 40)
+    const read: number[] = []
+    const countReads = async (tx: Prisma.TransactionClient) => {
+      const [row] = await tx.$queryRaw<{ rows: number }[]>`
+        select (idx_tup_fetch + seq_tup_read)::int as "rows" from pg_stat_xact_user_tables
+        where relname = 'JobRun'`
+      return row?.rows ?? 0
+    }
+    await pruneJobRuns(RETENTION)({
+      now: () => NOW,
+      guard: async () => undefined,
+      batch: (work: (tx: Prisma.TransactionClient) => Promise<object>) =>
+        prisma.$transaction(async (tx) => {
+          const before = await countReads(tx)
+          await work(tx)
+          read.push((await countReads(tx)) - before)
+        }),
+    } as never)
+    expect(await prisma.jobRun.count()).toBe(30_000)
+    const [first = 0, ...others] = read.slice(0, 6)
+    expect(first).toBeGreaterThan(30_000)
+    expect(Math.max(...others)).toBeLessThan(10_000)
   })
 
   it('forgets a short history wholly, and of a long one not more than half without being asked to', async () => {
