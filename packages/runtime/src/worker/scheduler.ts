@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import cron from 'node-cron'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import type { ScheduledJob } from '../contract/index.ts'
 import type { Connection, Database } from '../queue/database.ts'
+import { nodeCronClock, type Clock } from './clock.ts'
 import type { Observers } from './combineObservers.ts'
 import { createNextTick } from './createNextTick.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
@@ -18,9 +18,6 @@ export interface Scheduler {
   /** Decides whatever is due by now. The clock calls it every second; tests call it themselves. */
   wake(): Promise<void>
 }
-
-/** Calls back at every full second until it is stopped. */
-export type Clock = (onSecond: () => void) => { stop(): void }
 
 export interface SchedulerOptions {
   jobs: readonly ScheduledJob[]
@@ -85,13 +82,6 @@ interface Decided {
   decidedAt: Date
 }
 
-/** node-cron is a clock here, and no more: it says that a second has passed, never what is due. */
-export const nodeCronClock: Clock = (onSecond) => {
-  // A late wake-up finds what was due all the same, so none is worth dropping, or a warning.
-  const task = cron.schedule('* * * * * *', onSecond, { suppressMissedWarning: true })
-  return { stop: () => void task.destroy() }
-}
-
 /**
  * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number
  * of workers may run one: advancing a schedule's cursor is a compare-and-set, and whoever wins decides.
@@ -123,7 +113,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       plans.set(job.name, { job, cursor: startedAt, nextDue: null, following: null, isOurs: true })
     }
     await refresh([...plans.values()])
-    ticking = clock(() => void wake())
+    ticking = clock(() => void wake(), log)
   }
 
   async function stop(): Promise<void> {

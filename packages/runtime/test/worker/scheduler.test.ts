@@ -4,7 +4,8 @@ import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/co
 import { createQueue, installQueue, type Queue } from '../../src/queue/queue.ts'
 import type { Connection, Database } from '../../src/queue/database.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
-import { createScheduler, type Clock, type Scheduler } from '../../src/worker/scheduler.ts'
+import type { Clock } from '../../src/worker/clock.ts'
+import { createScheduler, type Scheduler } from '../../src/worker/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
@@ -488,18 +489,5 @@ describe('scheduler', () => {
     ).toEqual(
       ['winner', 'winner', 'other', 'other'].map((workerId) => ({ workerId, outcome: 'enqueued' })),
     )
-  })
-
-  it('is woken by node-cron every second', async () => {
-    let ticks = 0
-    const { nodeCronClock } = await import('../../src/worker/scheduler.ts')
-    await new Promise<void>((resolve) => {
-      const ticking = nodeCronClock(() => {
-        if (++ticks < 2) return
-        ticking.stop()
-        resolve()
-      })
-    })
-    expect(ticks).toBe(2)
   })
 })
