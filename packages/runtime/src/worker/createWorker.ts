@@ -70,11 +70,14 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
 export interface Worker {
   readonly id: string
   /**
-   * Rejects when the database cannot be reached.
+   * Rejects when the database cannot be reached; then nothing stays open, and another worker has to be made.
    * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
    */
   start(): Promise<void>
-  /** Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once. */
+  /**
+   * Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once.
+   * It takes 15 s beyond the drain's time-out at most, also where the database does not answer.
+   */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
   /** Whether it holds the connection by which the others know that it lives. */
   isReady(): boolean
@@ -86,8 +89,10 @@ export interface Worker {
 const ROUND_MS = 1_000
 /** The queue looks once a minute for attempts that have expired. */
 const ROUNDS_PER_EXPIRY = 10
-/** What settling may take after the last handler has ended. */
-const SETTLE_TIMEOUT_MS = 5_000
+/** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
+const SETTLE_TIMEOUT_MS = 9_000
+/** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
+const CLOSE_TIMEOUT_MS = 1_000
 
 /** @throws TypeError when a job is isolated, and `handlersModule` is missing or no place of a module */
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
@@ -243,20 +248,28 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     claimer.stop()
     turns.stop()
     const all = [...lanes.values()]
-    await Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
-    const idle = Promise.all(all.map((lane) => lane.idle()))
+    const quiet = Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
+    const idle = quiet.then(() => Promise.all(all.map((lane) => lane.idle())))
     if (!(await settlesWithin(idle, drainTimeoutMs))) {
       const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
       log.warn({ runs }, 'drain timed out, aborting what runs')
       abortRuns()
-      await settlesWithin(idle, SETTLE_TIMEOUT_MS * 2)
+      if (!(await settlesWithin(idle, SETTLE_TIMEOUT_MS))) {
+        log.warn('the database does not answer: what is left is given to the rescue')
+      }
     }
-    await isolation.stop()
-    await queue.stop()
-    await announcer.stop()
+    await close()
+  }
+
+  /** Whatever state it is in. Nothing is waited for that does not answer, and afterwards nothing keeps the process. */
+  async function close(): Promise<void> {
+    settler.stop()
+    await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(announcer.stop(), CLOSE_TIMEOUT_MS)
     // Last: with the session goes the lock that says that this worker lives.
     await session.stop()
-    await database.close()
+    await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
   }
 
   function abortRuns(): void {
@@ -268,13 +281,20 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   return {
     id,
     async start() {
-      await session.start()
-      await queue.start(jobs, (name) => {
-        if (name === null) for (const lane of lanes.values()) lane.wake()
-        else lanes.get(name)?.wake()
-      })
-      await cancellations.start()
-      await scheduler.start()
+      try {
+        await session.start()
+        await queue.start(jobs, (name) => {
+          if (name === null) for (const lane of lanes.values()) lane.wake()
+          else lanes.get(name)?.wake()
+        })
+        await cancellations.start()
+        await scheduler.start()
+      } catch (error) {
+        // Nothing stays open of what can't be used.
+        stopping ??= scheduler.stop().then(close)
+        await stopping
+        throw error
+      }
       for (const lane of lanes.values()) lane.start()
       scheduleRound()
       log.info(

@@ -29,6 +29,8 @@ export type SettleOutcome = { kind: 'settled'; details: Details | null } | { kin
 export interface Settler {
   /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
   settle(settlement: Settlement): Promise<SettleOutcome>
+  /** What can't be settled now is left to the rescue: its outcome is `lost`. */
+  stop(): void
 }
 
 interface Waiting {
@@ -56,6 +58,7 @@ export function createSettler(options: {
   // Claims without a run that is open, which the next group lets go.
   let left: string[] = []
   let busy = 0
+  let stopped = false
 
   async function work(): Promise<void> {
     while (waiting.length > 0) await settleGroup(waiting.splice(0, MAX_GROUP))
@@ -96,7 +99,10 @@ export function createSettler(options: {
         // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
         // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
         log.warn({ err: error, runs: group.length }, 'settling failed, trying again')
-        await pauseAfter(failures)
+        if (!stopped) await pauseAfter(failures)
+        if (!stopped) continue
+        for (const { resolve } of group) resolve({ kind: 'lost' })
+        return
       }
     }
   }
@@ -132,6 +138,7 @@ export function createSettler(options: {
   }
 
   return {
+    stop: () => (stopped = true),
     settle: (settlement) =>
       new Promise((resolve) => {
         waiting.push({ settlement, resolve })
