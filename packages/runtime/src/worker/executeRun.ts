@@ -207,7 +207,7 @@ function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise
       abort.onAbort(null)
     }
     abort.onAbort(() => {
-      timer = setTimeout(() => reject(abort.reason as Error), ABORT_GRACE_MS)
+      timer = setTimeout(() => reject(abort.reason as Error), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
     })
     start().then(
       (value) => {
