@@ -133,7 +133,8 @@ export async function claimWork(
 /**
  * What these claims took hold of, whose answer never came; nothing where they did not, and then they never will. An
  * empty claim takes the place of each: it waits for a statement that PostgreSQL still carries out without anybody who
- * hears its answer, or that one fails when it comes to its end. It goes with the worker.
+ * hears its answer, or that one fails when it comes to its end. Once none can be under way, it may go: see
+ * dropClosedClaims.
  */
 export async function settleClaims(
   connection: Connection,
@@ -158,6 +159,18 @@ export async function settleClaims(
     [claimIds],
   )
   return rows
+}
+
+/** A statement is cancelled after half a minute. This is for what may have been on its way to the server. */
+const CLOSED_FOR_MINUTES = 10
+
+/** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
+export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
+  await connection.query(
+    `delete from "JobClaim" where "workerId" = $1 and "runIds" = '{}'
+       and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
+    [workerId],
+  )
 }
 
 interface ClaimedRow extends Omit<TakenRow, 'id'> {

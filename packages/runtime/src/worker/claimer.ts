@@ -108,7 +108,8 @@ export function createClaimer({
         resolve(answer({ ...taken, work }, request.limit))
       }
     } catch (error) {
-      const isOfOne = error instanceof ClaimConflict || error instanceof pg.DatabaseError
+      // After a lost answer these ids are closed: whoever still wants work asks with others.
+      const isOfOne = error instanceof ClaimConflict || isAnswer(error)
       if (group.length === 1 || !isOfOne) {
         for (const { reject } of group) reject(error)
         return

@@ -10,6 +10,7 @@ import {
   type TraceEnqueue,
   type TransactionOf,
 } from '../contract/index.ts'
+import { dropClosedClaims } from '../queue/claimWork.ts'
 import { openDatabase, type Connections } from '../queue/database.ts'
 import { createAnnouncer } from './createAnnouncer.ts'
 import { combineObservers } from './combineObservers.ts'
@@ -263,6 +264,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         }
       }
       if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
+        await dropClosedClaims(database, id)
         for (const run of await endExpiredRuns({ database, log, now, observers })) {
           announcer.run(run)
           lanes.get(run.name)?.wake()

@@ -3,7 +3,7 @@ import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/contract/index.ts'
-import { claimWork } from '../../src/queue/claimWork.ts'
+import { claimWork, dropClosedClaims } from '../../src/queue/claimWork.ts'
 import { openDatabase, type Connection, type Database } from '../../src/queue/database.ts'
 import { createClaimer } from '../../src/worker/claimer.ts'
 import { combineObservers } from '../../src/worker/combineObservers.ts'
@@ -209,6 +209,46 @@ describe('a claim that the server carried out before it shut down', () => {
       work.map(({ runId }) => ({ id: runId })),
     )
     expect(work).toHaveLength(1)
+  })
+})
+
+describe('claims of several jobs whose connection is cut', () => {
+  it('are closed once, and not asked for again by the same ids', async () => {
+    await send(echo)
+    await send(other)
+    let asked = 0
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        if (!textOf(statement).includes('update pgboss.job')) {
+          return await runtime.database.query<never>(statement, values)
+        }
+        asked++
+        const error = new pg.DatabaseError('terminating connection', 0, 'error')
+        throw Object.assign(error, { code: '57P01' })
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const answers = await Promise.allSettled([echo, other].map((job) => claimer.claim(job, 1)))
+
+    expect(answers).toMatchObject([{ reason: { code: '57P01' } }, { reason: { code: '57P01' } }])
+    expect(asked).toBe(1)
+    expect(await runtime.rows('select from "JobClaim"')).toHaveLength(2)
+  })
+
+  it('leave nothing behind once no statement can still carry their ids', async () => {
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds", "createdAt")
+       select gen_random_uuid(), name, worker, runs::uuid[], now() - minutes * interval '1 minute'
+       from (values
+         ('gone', 'w1', '{}', 11), ('young', 'w1', '{}', 9), ('foreign', 'w2', '{}', 11),
+         ('held', 'w1', '{00000000-0000-0000-0000-000000000001}', 11)
+       ) as claim(name, worker, runs, minutes)`,
+    )
+    await dropClosedClaims(runtime.database, 'w1')
+    expect(await runtime.rows('select "name" from "JobClaim" order by 1')).toEqual(
+      ['foreign', 'held', 'young'].map((name) => ({ name })),
+    )
   })
 })
 
