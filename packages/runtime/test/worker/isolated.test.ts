@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client/index.ts'
@@ -210,6 +211,12 @@ describe('an isolated run', () => {
       status: 'failed',
       details: { guard: { due: 11, allowed: 10 }, error: { code: 'guard_blocked' } },
     })
+    const [{ id }] = (await runs()) as [Run]
+    await client.approveRun(runtime.prisma, id, { actor: 'a', reason: 'r' })
+    expect((await ended('probe', 2))[1]).toMatchObject({
+      status: 'success',
+      details: { effects: 1, guard: { due: 11, allowed: 11 } },
+    })
   })
 
   it('can be tried out', async () => {
@@ -236,6 +243,16 @@ describe('an isolated run', () => {
       details: { error: { code: 'payload_invalid' } },
     })
     expect(runtime.lines.some(({ msg }) => msg === 'acting')).toBe(false)
+  })
+
+  it('shares the processors with no more than there are', async () => {
+    worker = await startWorker()
+    const most = Math.min(availableParallelism(), 10)
+    for (let n = 0; n <= most; n++) await send(brief, { act: 'obey', n, text: '' })
+    await acting()
+    const running = (await runs('brief')).filter(({ status }) => status === 'running')
+
+    expect(running).toHaveLength(most)
   })
 
   it('has no channel that could be mistaken for the worker’s', async () => {

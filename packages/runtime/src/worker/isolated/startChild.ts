@@ -175,8 +175,11 @@ export function startChild(options: ChildOptions): Child {
       if (message.token === lastToken) onRest(message.usedBytes)
       return
     }
-    // What comes late, of a run that has ended, is nobody's.
-    if (message.token !== current?.request.token || current === null) return
+    // Of a run that has ended, what comes late must not be taken for the next one's.
+    if (message.token !== current?.request.token || current === null) {
+      if (message.kind === 'log') idle.onLog(message.line)
+      return
+    }
     switch (message.kind) {
       case 'log':
         return current.onLog(message.line)

@@ -4,6 +4,7 @@ import { waitFor } from '@roundsman/testing'
 import { pino, type Logger } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Abort } from '../../../src/worker/abort.ts'
+import type { Progress } from '../../../src/worker/createProgress.ts'
 import type { RunResult } from '../../../src/worker/executeRun.ts'
 import { createIsolation, type Isolation } from '../../../src/worker/isolated/createIsolation.ts'
 import { probe } from '../fixtures/isolated.ts'
@@ -34,7 +35,11 @@ function open(options: { idleMs?: number; maxRuns?: number } = {}): void {
   })
 }
 
-function run(act: string, abort = new Abort()): Promise<RunResult> {
+function run(
+  act: string,
+  abort = new Abort(),
+  keepProgress: (progress: Progress) => Promise<void> = async () => undefined,
+): Promise<RunResult> {
   return isolation.execute({
     run: {
       id: crypto.randomUUID(),
@@ -54,7 +59,7 @@ function run(act: string, abort = new Abort()): Promise<RunResult> {
     now: () => new Date(),
     abort,
     approvedRows: null,
-    keepProgress: async () => undefined,
+    keepProgress,
     enqueue: () => Promise.reject(new Error('it ran here')),
   })
 }
@@ -98,6 +103,28 @@ it.each(['leaveExit', 'leaveLoop', 'leaveMemory'])(
     await waitFor(() => isGone(first))
   },
 )
+
+it('takes nothing that a run says late for the next one’s', async () => {
+  open()
+  await run('leaveReports')
+  const kept: Progress[] = []
+  await run('report', new Abort(), async (progress) => void kept.push(progress))
+
+  expect(pids()[1]).toBe(pids()[0])
+  expect(kept.at(-1)).toEqual({ done: 2, total: 3 })
+  expect(kept.filter(({ done }) => done === 99)).toEqual([])
+  expect(lines.map(({ msg }) => msg)).toContain('late')
+})
+
+it('goes on when its service is told to stop', async () => {
+  open()
+  expect(await run('stay')).toMatchObject({ status: 'success' })
+})
+
+it.runIf(process.platform === 'linux')('is what the kernel ends first', async () => {
+  open()
+  expect(await run('tellProcess')).toMatchObject({ details: { oomScore: '500' } })
+})
 
 it('hands the handler its run with its dates', async () => {
   open()
