@@ -196,8 +196,7 @@ export function createFleet(options: FleetOptions): Fleet {
         return true
       }
       case 'failOver':
-        await during(null, () => server.failOver(disturbance.splitMs))
-        return true
+        return await during(null, () => server.failOver(disturbance.splitMs))
       case 'fullDisk':
         return await during(null, () => server.fillDisk(disturbance.durationMs))
       case 'kill': {

@@ -36,9 +36,9 @@ export interface Server {
   /**
    * The primary crashes and the standby takes over; a new standby is made. With `splitMs`, the old primary goes on for
    * that long with the connections that it has, and new ones lead to the new primary: what is committed on the old one
-   * meanwhile waits for a standby that it has no more, and is lost with it.
+   * meanwhile waits for a standby that it has no more, and is lost with it. Resolves to false where there is no standby.
    */
-  failOver(splitMs: number): Promise<void>
+  failOver(splitMs: number): Promise<boolean>
   /**
    * Its disk, and that of the standby, has no byte left for a while. What has crashed of it is started again then.
    * Resolves to false where it has no disk of its own to fill: that takes root on Linux.
@@ -66,9 +66,9 @@ const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' 
 export async function openServer(): Promise<Server> {
   const dataDir = await makeDataDir()
   const isOwnDisk = await mountDisk(dataDir)
+  let primary: Cluster | undefined
   let standby: Cluster | undefined
-  // All that there ever were.
-  const clusters: Cluster[] = []
+  let copies = 0
   // One at a time, and none any more once it is closed.
   let turn: Promise<unknown> = Promise.resolve()
   let isClosed = false
@@ -84,22 +84,18 @@ export async function openServer(): Promise<Server> {
       onProgress: () => undefined,
       signal: undefined,
     })
-    let primary = first
-    clusters.push(first)
+    primary = first
     await start(first)
     const password = await readPassword(first)
     const front = await createProxy(await portOf(first))
     const connect = async (cluster: Cluster) => connectTo(await portOf(cluster), password)
 
     /** A copy of the running primary that follows it, and for which every commit waits from then on. */
-    const makeStandby = async (): Promise<Cluster> => {
-      if (standby !== undefined) return standby
-      const of = primary
+    const makeStandby = async (of: Cluster): Promise<void> => {
       const database = await connect(of)
       try {
-        const home = join(dirname(of.home), `copy-${clusters.length}`)
+        const home = join(dirname(of.home), `copy-${++copies}`)
         const next = { ...of, home, data: join(home, 'data') }
-        clusters.push(next)
         // The copy is to wait for nobody, should it become the primary.
         await database.query(`alter system set synchronous_standby_names = ''`)
         await copyCluster(database, of, next)
@@ -110,17 +106,16 @@ export async function openServer(): Promise<Server> {
         )
         await giveTo(next, join(next.data, 'standby.signal'), '')
         await start(next, { keepPort: false })
+        standby = next
         await until(database, `select from pg_stat_replication where state = 'streaming'`)
         await database.query(`alter system set synchronous_standby_names = '*'`)
         await database.query('select pg_reload_conf()')
         await until(database, `select from pg_stat_replication where sync_state = 'sync'`)
-        standby = next
-        return next
       } finally {
         await database.close()
       }
     }
-    await makeStandby()
+    await makeStandby(first)
 
     return {
       port: front.port,
@@ -128,17 +123,17 @@ export async function openServer(): Promise<Server> {
         `postgresql://roundsman:${password}@127.0.0.1:${through}/${database}`,
       async restart(mode, downMs) {
         await inTurn(async () => {
-          const cluster = primary
+          const cluster = primary as Cluster
           await stop(cluster, mode)
           await pause(downMs)
           if (!isClosed) await start(cluster)
         })
       },
       async failOver(splitMs) {
-        await inTurn(async () => {
-          const old = primary
-          // Of two that come shortly after each other, the second finds none.
-          const next = await makeStandby()
+        const isDone = await inTurn(async () => {
+          const old = primary as Cluster
+          const next = standby
+          if (next === undefined) return false
           if (splitMs === 0) await stop(old, 'immediate')
           const database = await connect(next)
           await database.query('select pg_promote(true, 60)').finally(() => database.close())
@@ -148,9 +143,11 @@ export async function openServer(): Promise<Server> {
           await pause(splitMs)
           await stop(old, 'immediate')
           await rm(old.home, { recursive: true, force: true, maxRetries: 5 })
+          return true
         })
-        // Made while the workers are back at work. Where that fails, the next fail-over says so.
-        void inTurn(makeStandby).catch(() => undefined)
+        // Made while the workers are back at work; the next one to restart or fail over waits for it.
+        if (isDone) void inTurn(() => makeStandby(primary as Cluster)).catch(() => undefined)
+        return isDone ?? false
       },
       async fillDisk(durationMs) {
         if (!isOwnDisk) return false
@@ -168,11 +165,11 @@ export async function openServer(): Promise<Server> {
         isClosed = true
         await turn.catch(() => undefined)
         front.close()
-        await remove(clusters, dataDir, isOwnDisk)
+        await remove([primary, standby], dataDir, isOwnDisk)
       },
     }
   } catch (error) {
-    await remove(clusters, dataDir, isOwnDisk)
+    await remove([primary, standby], dataDir, isOwnDisk)
     throw error
   }
 }
@@ -305,11 +302,12 @@ async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
 }
 
 async function remove(
-  clusters: readonly Cluster[],
+  clusters: readonly (Cluster | undefined)[],
   dataDir: string,
   isOwnDisk: boolean,
 ): Promise<void> {
   for (const cluster of clusters) {
+    if (cluster === undefined) continue
     await stop(cluster, 'immediate')
     // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
     if (dirname(cluster.home) !== dataDir) {

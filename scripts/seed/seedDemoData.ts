@@ -1,7 +1,12 @@
-import { DEMO_PASSWORD, DEMO_USERS } from '../../packages/db/src/demoAccounts.ts'
 import { withConnection } from '../../packages/db/src/withConnection.ts'
 
-export { DEMO_PASSWORD }
+export const DEMO_PASSWORD = 'roundsman-demo'
+
+const DEMO_USERS = [
+  { email: 'owner@example.com', role: 'owner' },
+  { email: 'admin@example.com', role: 'admin' },
+  { email: 'staff@example.com', role: 'staff' },
+] as const
 
 export interface SeedResult {
   isNew: boolean

@@ -132,13 +132,12 @@ export function openDatabase({
     async close({ timeoutMs = 5_000 } = {}) {
       const deadline = performance.now() + timeoutMs
       await settlesWithin(pool.end(), timeoutMs)
-      const closed = Promise.all(
-        [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+      const farewells = [...sockets].map(
+        (socket) => new Promise((resolve) => socket.once('close', resolve)),
       )
-      await settlesWithin(closed, Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now())))
+      const leftMs = Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now()))
+      await settlesWithin(Promise.all(farewells), leftMs)
       for (const socket of sockets) socket.destroy()
-      // Whoever still waited for an answer has been told.
-      await closed
     },
   }
 }

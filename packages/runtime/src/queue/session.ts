@@ -132,7 +132,6 @@ export function createSession({
   /** Without a session: when the last heartbeat was on its way that came through. */
   let lastBeatAt = 0
   let isLasting = false
-  let isSignedUp = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let beating: Promise<void> = Promise.resolve()
@@ -146,7 +145,6 @@ export function createSession({
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
     lastBeatAt = performance.now()
-    isSignedUp = true
     await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt])
     connectedSince = performance.now()
     scheduleBeat()
@@ -178,7 +176,6 @@ export function createSession({
       }
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
-      isSignedUp = true
       await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
       for (const { channel } of subscriptions) await ask(client, listenSql(channel))
     } catch (error) {
@@ -320,7 +317,7 @@ export function createSession({
       const open = link
       link = null
       connectedSince = null
-      if (isSignedUp) await settlesWithin(signOff(open), FAREWELL_MS)
+      await settlesWithin(signOff(open), FAREWELL_MS)
       if (open) await discard(open)
     },
     isLasting: () => isLasting,

@@ -8,8 +8,8 @@ export interface RunEnd {
   endedAt: Date
   /** Of what went wrong; null when nothing did. */
   errorCode: string | null
-  /** Merged into what the run's batches have counted. */
-  details: Details | null
+  /** As JSON; merged into what the run's batches have counted. */
+  details: string | null
 }
 
 /** Of runs that were to be ended, those that were this worker's, with their whole details. */
@@ -34,11 +34,7 @@ export async function settleWork(
     toColumn(ends.map(({ id }) => id)),
     toColumn(ends.map(({ endedAt }) => endedAt)),
     toColumn(ends.map(({ errorCode }) => errorCode)),
-    toColumn(
-      ends.map(({ details }) =>
-        details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details),
-      ),
-    ),
+    toColumn(ends.map(({ details }) => details)),
     claimIds,
     ends.length,
   ])

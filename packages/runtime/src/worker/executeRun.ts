@@ -11,11 +11,15 @@ import {
   type JobsPrismaClient,
   type RunInfo,
 } from '../contract/index.ts'
+import { storableText } from '../contract/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
 import { createProgress, type Progress } from './createProgress.ts'
-import { describeError, type ErrorDescription } from './describeError.ts'
+import { describeError, isJobError, type ErrorDescription } from './describeError.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
+import { storableCounts } from './storableCounts.ts'
+import { MAX_DETAILS_BYTES, storableDetails } from './storableDetails.ts'
+import { storableProgress } from './storableProgress.ts'
 
 export interface ExecuteOptions {
   run: RunInfo
@@ -34,6 +38,8 @@ export interface ExecuteOptions {
   approvedRows: number | null
   keepProgress: (progress: Progress) => Promise<void>
   enqueue: Enqueue<PrismaTransactionLike>
+  /** Of what a handler returns, as JSON. Default 65,536. */
+  maxDetailsBytes?: number | undefined
 }
 
 export type RunResult =
@@ -45,87 +51,174 @@ export const ABORT_GRACE_MS = 5_000
 
 const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 
-/** Runs one handler to its end. Every way in which it can end is a result; it never throws. */
+/**
+ * Runs one handler to its end. Every way in which it can end is a result; it never throws. What the handler hands over
+ * is copied as it comes, so that nothing foreign is called once this has returned.
+ */
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
-  const { run, job, handler, prisma, abort } = options
-  const parsed = job.payload.safeParse(options.payload ?? {})
-  if (!parsed.success) {
-    const message = describePayloadError(parsed.error)
-    return {
-      status: 'failed',
-      error: { code: 'payload_invalid', message },
-      retryable: false,
-      details: {},
-    }
-  }
+  const { job, abort } = options
+  const parsed = parsePayload(options)
+  if (parsed.kind === 'refused') return parsed.result
 
   const timer = setTimeout(
     () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
     job.timeoutMs,
   )
-  // Most runs are too short to report any, and log nothing of their own.
+  // Most runs report none.
   let progress: ReturnType<typeof createProgress> | undefined
-  let log: Logger | undefined
-  // What a dry run has counted; a real one counts in its row, batch by batch.
-  const rehearsed: Counts = {}
-  // What the guard found.
-  const facts: Details = {}
-
-  const call = (transactions: Transactions) =>
-    untilAborted(abort, async () =>
-      (handler as Handler<unknown, unknown>)({
-        run,
-        payload: parsed.data,
-        // Getters of its own, so that a handler may hand on a copy: `{ ...context, batch }`.
-        get signal() {
-          return abort.signal
-        },
-        get log() {
-          return (log ??= options.openLog())
-        },
-        now: options.now,
-        batch(work) {
-          if (abort.isAborted) throw abort.reason
-          return transactions.batch(work) as never
-        },
-        async guard(count) {
-          const { guard } = job
-          if (guard === null) return
-          try {
-            await transactions.read(async (tx) => {
-              Object.assign(facts, await checkGuard(tx, guard, count, options.approvedRows))
-            })
-          } catch (error) {
-            if (!(run.dryRun && error instanceof JobError)) throw error
-            Object.assign(facts, error.details)
-          }
-        },
-        enqueue: options.enqueue,
-        progress(done, total) {
-          progress ??= createProgress(options.keepProgress)
-          progress.report({ done, total: total ?? null })
-        },
-      }),
-    )
-
+  const known: Known = { rehearsed: {}, facts: {} }
   try {
-    const details = run.dryRun
-      ? await rehearse(prisma, job.timeoutMs, call, rehearsed)
-      : await call({
-          batch: (work) => commitBatch(options, work),
-          read: async (work) => void (await prisma.$transaction(work, TRANSACTION_OPTIONS)),
-        })
-    return { status: 'success', details: { ...rehearsed, ...facts, ...details } }
+    const returned = await carryOut(options, parsed.payload, known, (report) => {
+      progress ??= createProgress(options.keepProgress)
+      progress.report(report)
+    })
+    return succeed(options, known, returned)
   } catch (error) {
-    return {
-      status: 'failed',
-      error: describeError(error, options.payload),
-      retryable: !(error instanceof JobError) || error.retryable,
-      details: { ...rehearsed, ...facts, ...(error instanceof JobError && error.details) },
-    }
+    return fail(options, known, error)
   } finally {
     clearTimeout(timer)
     await progress?.stop()
+  }
+}
+
+/** What is known of a run beside what its handler returns. */
+interface Known {
+  /** What a dry run has counted; a real one counts in its row, batch by batch. */
+  rehearsed: Counts
+  /** What the guard found. */
+  facts: Details
+}
+
+type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
+
+/** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
+function parsePayload({ job, payload }: ExecuteOptions): Parsed {
+  let error: ErrorDescription
+  try {
+    const parsed = job.payload.safeParse(payload ?? {})
+    if (parsed.success) return { kind: 'parsed', payload: parsed.data }
+    const message = storableText(describePayloadError(parsed.error), 2_000)
+    error = { code: 'payload_invalid', message }
+  } catch (reason) {
+    const { message, ...more } = describeError(reason, payload)
+    error = {
+      ...more,
+      code: 'payload_invalid',
+      message: storableText(`The schema itself failed: ${message}`),
+    }
+  }
+  return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
+}
+
+function succeed(options: ExecuteOptions, known: Known, returned: unknown): RunResult {
+  const { maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const details = storableDetails(returned, maxDetailsBytes)
+  const all = { ...known.rehearsed, ...known.facts, ...details }
+  if (details !== null) return { status: 'success', details: all }
+  return {
+    status: 'failed',
+    error: {
+      code: 'details_too_large',
+      message: `The handler did its work and returned details of more than ${maxDetailsBytes} bytes`,
+    },
+    retryable: false,
+    details: all,
+  }
+}
+
+function fail(options: ExecuteOptions, { rehearsed, facts }: Known, error: unknown): RunResult {
+  const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const description = describeError(error, payload)
+  if (!isJobError(error)) {
+    const details = { ...rehearsed, ...facts }
+    return { status: 'failed', error: description, retryable: true, details }
+  }
+  const details = storableDetails(readPart(error, 'details'), maxDetailsBytes)
+  return {
+    status: 'failed',
+    error: { ...description, ...(details === null && { omitted: 'details_too_large' }) },
+    // What is no boolean says nothing.
+    retryable: readPart(error, 'retryable') !== false,
+    details: { ...rehearsed, ...facts, ...details },
+  }
+}
+
+async function carryOut(
+  options: ExecuteOptions,
+  payload: unknown,
+  known: Known,
+  report: (progress: Progress) => void,
+): Promise<unknown> {
+  const { job, handler, prisma, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const run = copyForHandler(options.run)
+  // Most runs log nothing of their own.
+  let log: Logger | undefined
+
+  const call = async (transactions: Transactions): Promise<unknown> =>
+    (handler as Handler<unknown, unknown>)({
+      run,
+      payload,
+      // Getters of its own, so that a handler may hand on a copy: `{ ...context, batch }`.
+      get signal() {
+        return abort.signal
+      },
+      get log() {
+        return (log ??= options.openLog())
+      },
+      now: options.now,
+      batch(work) {
+        if (abort.isAborted) throw abort.reason
+        return transactions.batch(work) as never
+      },
+      async guard(count) {
+        const { guard } = job
+        if (guard === null) return
+        try {
+          await transactions.read(async (tx) => {
+            const found = await checkGuard(tx, guard, count, options.approvedRows)
+            Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
+          })
+        } catch (error) {
+          if (!(run.dryRun && isJobError(error))) throw error
+          Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
+        }
+      },
+      enqueue: options.enqueue,
+      progress(done, total) {
+        const progress = storableProgress(done, total)
+        if (progress !== null) report(progress)
+      },
+    })
+
+  if (run.dryRun) return await rehearse(options, call, known.rehearsed)
+  const names = new Set<string>()
+  return await untilAborted(abort, () =>
+    call({
+      batch: (work) => commitBatch(options, work, names),
+      read: async (work) => void (await prisma.$transaction(work, TRANSACTION_OPTIONS)),
+    }),
+  )
+}
+
+/** Of its own: whatever a handler does to it, the run stays what it is. */
+function copyForHandler(run: RunInfo): RunInfo {
+  const { id, name, trigger, attempt, retriesLeft, scheduledFor, dryRun } = run
+  return Object.freeze({
+    id,
+    name,
+    trigger,
+    attempt,
+    retriesLeft,
+    scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
+    dryRun,
+  })
+}
+
+function readPart(error: JobError, part: 'details' | 'retryable'): unknown {
+  try {
+    return error[part]
+  } catch {
+    return undefined
   }
 }
 
@@ -141,10 +234,13 @@ interface RawTransaction {
 async function commitBatch(
   { prisma, run, workerId, now }: ExecuteOptions,
   work: (tx: unknown) => Promise<Counts>,
+  names: Set<string>,
 ): Promise<Counts> {
+  let returned: Counts = {}
   let counts: Counts = {}
   await prisma.$transaction(async (tx: RawTransaction) => {
-    counts = await work(tx)
+    returned = await work(tx)
+    counts = storableCounts(returned, names)
     const added = JSON.stringify(countBatch(counts))
     const at = String(now().getTime())
     const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added, at)
@@ -154,44 +250,55 @@ async function commitBatch(
       'The run was taken over by another worker; the batch is rolled back',
     )
   }, TRANSACTION_OPTIONS)
-  return counts
+  for (const name of Object.keys(counts)) names.add(name)
+  return returned
 }
 
 class RehearsalOver extends Error {
-  readonly details: Details | void
-  constructor(details: Details | void) {
+  readonly returned: unknown
+  constructor(returned: unknown) {
     super('rolled back: dry run')
-    this.details = details
+    this.returned = returned
   }
 }
 
 /** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
 async function rehearse(
-  prisma: JobsPrismaClient,
-  timeoutMs: number,
-  call: (transactions: Transactions) => Promise<Details | void>,
+  { prisma, job, abort }: ExecuteOptions,
+  call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
-): Promise<Details | void> {
-  try {
-    await prisma.$transaction(
-      async (tx: unknown) => {
-        const details = await call({
-          batch: async (work) => {
-            const counts = await work(tx)
-            for (const [key, count] of Object.entries(countBatch(counts))) {
-              total[key] = (total[key] ?? 0) + count
-            }
-            return counts
-          },
-          read: (work) => work(tx),
-        })
-        throw new RehearsalOver(details)
-      },
-      { maxWait: 10_000, timeout: timeoutMs },
-    )
-  } catch (error) {
-    if (error instanceof RehearsalOver) return error.details
-    throw error
+): Promise<unknown> {
+  const names = new Set<string>()
+  // Where the abort is waited for no longer, the transaction ends as well; and where that takes for ever, the run
+  // ends without it.
+  const over = Promise.withResolvers<never>()
+  over.promise.catch(() => undefined)
+  const rehearsal = async (): Promise<unknown> => {
+    try {
+      return await prisma.$transaction(
+        async (tx: unknown) => {
+          const called = call({
+            batch: async (work) => count(await work(tx)),
+            read: (work) => work(tx),
+          })
+          throw new RehearsalOver(await Promise.race([called, over.promise]))
+        },
+        { maxWait: 10_000, timeout: job.timeoutMs },
+      )
+    } catch (error) {
+      if (!(error instanceof RehearsalOver)) throw error
+      return error.returned
+    }
+  }
+  return await untilAborted(abort, rehearsal, over.reject)
+
+  function count(returned: Counts): Counts {
+    const counts = storableCounts(returned, names)
+    for (const name of Object.keys(counts)) names.add(name)
+    for (const [name, added] of Object.entries(countBatch(counts))) {
+      total[name] = (total[name] ?? 0) + added
+    }
+    return returned
   }
 }
 
@@ -199,7 +306,11 @@ async function rehearse(
  * The handler's own end; or, once the run is aborted and the handler has had its chance to notice, the
  * reason. A handler that goes on regardless can commit no further batch: its run has ended.
  */
-function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise<Value> {
+function untilAborted<Value>(
+  abort: Abort,
+  start: () => Promise<Value>,
+  onGivenUp: (reason: unknown) => void = () => undefined,
+): Promise<Value> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const leave = () => {
@@ -207,7 +318,10 @@ function untilAborted<Value>(abort: Abort, start: () => Promise<Value>): Promise
       abort.onAbort(null)
     }
     abort.onAbort(() => {
-      timer = setTimeout(() => reject(abort.reason as Error), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
+      timer = setTimeout(() => {
+        reject(abort.reason)
+        onGivenUp(abort.reason)
+      }, ABORT_GRACE_MS)
     })
     start().then(
       (value) => {

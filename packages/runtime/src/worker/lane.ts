@@ -54,8 +54,6 @@ export function createLane(options: LaneOptions): Lane {
   // The second claim is under way in PostgreSQL while this process records what the first has brought.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
-  // Of an exclusive job, beside which its real run may go on: the next tick must not wait for them.
-  let rehearsing = 0
   let claimed = 0
   // Until it is started.
   let stopped = true
@@ -73,13 +71,13 @@ export function createLane(options: LaneOptions): Lane {
       !stopped &&
       woken &&
       underWay.size < maxClaims &&
-      room() > 0 &&
+      running + claimed < concurrency &&
       (turns === undefined || turns.isOpen())
     ) {
       woken = hasBacklog
-      const most = room()
-      claimed += most
-      const taking = take(most).finally(() => {
+      const room = Math.min(concurrency - running - claimed, MAX_CLAIM)
+      claimed += room
+      const taking = take(room).finally(() => {
         underWay.delete(taking)
         pump()
       })
@@ -87,14 +85,9 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  function room(): number {
-    const free = concurrency - (running - rehearsing) - claimed
-    return rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
-  }
-
-  async function take(most: number): Promise<void> {
+  async function take(room: number): Promise<void> {
     try {
-      const { mayBeMore, freeInMs } = await claim(most)
+      const { mayBeMore, freeInMs } = await claim(room)
       failures = 0
       hasBacklog = mayBeMore
       if (mayBeMore) woken = true
@@ -107,14 +100,14 @@ export function createLane(options: LaneOptions): Lane {
       woken = true
       await pauseAfter(++failures)
     } finally {
-      claimed -= most
+      claimed -= room
     }
   }
 
-  async function claim(most: number): Promise<ClaimAnswer> {
+  async function claim(room: number): Promise<ClaimAnswer> {
     turns?.enter()
     try {
-      const answer = await claimer.claim(job, most, { hasBacklog })
+      const answer = await claimer.claim(job, room, { hasBacklog })
       const { work } = answer
       if (work.length > 0) {
         options.observers?.workClaimed(job.name, work.length)
@@ -139,16 +132,12 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function begin(one: Claim): void {
-    const isBeside = job.isExclusive && one.run.dryRun
     running++
-    if (isBeside) rehearsing++
-    const end = () => leave(isBeside)
-    execute(one).then(end, end)
+    execute(one).then(leave, leave)
   }
 
-  function leave(isBeside: boolean): void {
+  function leave(): void {
     running--
-    if (isBeside) rehearsing--
     // Runs that were settled together leave room together: for one claim, not for many small ones.
     leaving ??= setImmediate(() => {
       leaving = undefined

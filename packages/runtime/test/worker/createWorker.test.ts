@@ -221,6 +221,7 @@ describe('createWorker', () => {
       error: {
         code: 'handler_failed',
         message: 'cannot mail [redacted] by smtp://[redacted]@mail.test with Bearer [redacted]',
+        stack: expect.stringMatching(/^at echo \(packages.runtime.test/),
       },
     })
     expect(JSON.stringify(runtime.lines)).not.toMatch(/jane@customer|letmein|abc\.def/)

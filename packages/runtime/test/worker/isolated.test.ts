@@ -274,7 +274,6 @@ describe('an isolated run that ends its process', () => {
     ['fillHeap', 'was ended by SIGABRT: its heap was full (128 MB)'],
     ['fillBuffers', 'MB of memory, more than 128 MB and 256 MB beside the heap'],
     ['garble', 'sent a message of 538976288 bytes'],
-    ['returnTooMuch', 'sent a message of'],
     ['startOthers', 'ended with exit code 3'],
   ] as const)('by %s fails, and says how', { timeout: 60_000 }, async (how, message) => {
     worker = await startWorker()
@@ -288,6 +287,14 @@ describe('an isolated run that ends its process', () => {
     // The worker has seen nothing of it, and goes on.
     await send(beside, {})
     expect(await ended('beside')).toMatchObject([{ status: 'success' }])
+  })
+
+  it('by nothing but that it returns too much, ends as one in this process does', async () => {
+    worker = await startWorker()
+    await act('returnTooMuch')
+    expect(await ended()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'details_too_large' } } },
+    ])
   })
 
   it('counts what it has committed and nothing else, and is tried again', async () => {

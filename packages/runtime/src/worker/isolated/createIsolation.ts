@@ -106,7 +106,7 @@ export function createIsolation(options: {
   }
 
   async function perform(execution: ExecuteOptions, limits: IsolationLimits): Promise<RunResult> {
-    const { abort, job, payload, approvedRows } = execution
+    const { abort, job, payload, approvedRows, maxDetailsBytes } = execution
     const run = execution.run as NewRun
     const token = randomUUID()
     const slot = await take(job, limits)
@@ -138,6 +138,7 @@ export function createIsolation(options: {
           guard: job.guard,
           workerId,
           approvedRows,
+          maxDetailsBytes,
         },
       })
       isReusable = result.status === 'success' && !abort.isAborted

@@ -22,6 +22,7 @@ export interface RunRequest {
   guard: Guard | null
   workerId: string
   approvedRows: number | null
+  maxDetailsBytes: number | undefined
 }
 
 const token = z.string()

@@ -1,0 +1,213 @@
+/** As much of a text as is looked at. */
+const MAX_READ = 8_192
+// Shorter values (a locale, a digit) are everywhere in ordinary words; taking them out would only garble.
+const MIN_SECRET_LENGTH = 4
+/** Of a payload that holds more, it cannot be said in bounded time whether a text quotes it. */
+const MAX_VALUES = 200_000
+
+const REDACTED = '[redacted]'
+const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
+
+/**
+ * Takes out of a text that others have written what it must not tell: credentials in URLs and headers, e-mail
+ * addresses, and every text of the payload. Of the text, its beginning is what is left.
+ */
+export type Redact = (text: string) => string
+
+/** Time and memory are linear in the payload and, up to 8 kB, in the text. */
+export function createRedact(payload: unknown): Redact {
+  const secrets = textsIn(payload)
+  return (text) => {
+    if (secrets === null) return WITHHELD
+    const read = text.slice(0, MAX_READ)
+    const covers = new Covers(read.length)
+    coverCredentials(read, covers)
+    if (secrets.size > 0) coverSecrets(read, secrets, read.length < text.length, covers)
+    return covers.replace(read)
+  }
+}
+
+/** Null when there are too many values, or one of them can't be read. */
+function textsIn(payload: unknown): Set<string> | null {
+  const texts = new Set<string>()
+  const objects = new Set<object>()
+  const left: unknown[] = [payload]
+  let count = 0
+  try {
+    while (left.length > 0) {
+      const value = left.pop()
+      if (++count > MAX_VALUES) return null
+      if (typeof value === 'object' && value !== null) {
+        if (objects.has(value)) continue
+        objects.add(value)
+        const values = Object.values(value)
+        if (values.length > MAX_VALUES) return null
+        for (const inner of values) left.push(inner)
+      } else if (typeof value === 'string' || typeof value === 'number') {
+        addText(texts, String(value))
+      }
+    }
+  } catch {
+    return null
+  }
+  return texts
+}
+
+function addText(texts: Set<string>, text: string): void {
+  if (text.length < MIN_SECRET_LENGTH) return
+  texts.add(text)
+  // As those write it that quote a call.
+  const quoted = JSON.stringify(text).slice(1, -1)
+  if (quoted !== text) texts.add(quoted)
+  // A text that is read from its last paragraph on may begin within this one.
+  const paragraph = text.slice(text.lastIndexOf('\n\n') + 1).trimStart()
+  if (paragraph !== text && paragraph.length >= MIN_SECRET_LENGTH) texts.add(paragraph)
+}
+
+/** Which parts of a text have to go; they may overlap. */
+class Covers {
+  readonly #changes: Int32Array
+  constructor(length: number) {
+    this.#changes = new Int32Array(length + 1)
+  }
+  add(from: number, to: number): void {
+    if (from === to) return
+    this.#changes[from] = (this.#changes[from] ?? 0) + 1
+    this.#changes[to] = (this.#changes[to] ?? 0) - 1
+  }
+  /** Each unbroken part is replaced by one mark, in which nothing is looked for again. */
+  replace(text: string): string {
+    let left = ''
+    let depth = 0
+    let from = 0
+    for (let at = 0; at <= text.length; at++) {
+      const before = depth
+      depth += this.#changes[at] ?? 0
+      if (before === 0 && depth > 0) left += text.slice(from, at) + REDACTED
+      if (depth === 0 && before > 0) from = at
+    }
+    return depth > 0 ? left : left + text.slice(from)
+  }
+}
+
+/** None of these goes back over what it has read by more than a bounded number of characters. */
+const URL_CREDENTIALS = /(?<=\w:\/\/)[^\s/]+(?=@)/g
+const HEADER_CREDENTIALS = /\b(?:Bearer|Basic)\s+(?=\S)/gi
+const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
+
+function coverCredentials(text: string, covers: Covers): void {
+  const inUrls = [...text.matchAll(URL_CREDENTIALS)].map(spanOf)
+  for (const [from, to] of inUrls) covers.add(from, to)
+  for (const match of text.matchAll(HEADER_CREDENTIALS)) {
+    const [, from] = spanOf(match)
+    const length = text.slice(from).search(/\s|$/)
+    covers.add(from, from + length)
+  }
+  let next = 0
+  for (const match of text.matchAll(ADDRESS)) {
+    const [from, to] = spanOf(match)
+    while (next < inUrls.length && (inUrls[next] as Span)[1] < from) next++
+    // After the credentials in a URL follows its host, not an address's.
+    const isInUrl = next < inUrls.length && (inUrls[next] as Span)[0] < to
+    if (!isInUrl) covers.add(from, to)
+  }
+}
+
+type Span = [from: number, to: number]
+
+function spanOf(match: RegExpExecArray): Span {
+  return [match.index, match.index + match[0].length]
+}
+
+/**
+ * By the text's suffix automaton: of each secret, it tells in as many steps as the secret has characters whether it
+ * occurs; and in as many as the text has, where all of those occur that do.
+ */
+function coverSecrets(
+  text: string,
+  secrets: ReadonlySet<string>,
+  isCut: boolean,
+  covers: Covers,
+): void {
+  const { states, prefixes } = indexOf(text)
+  // By state: how long the longest secret is that ends where its texts end.
+  const longest = new Uint32Array(states.length)
+  const isLast = isCut ? endOf(states, prefixes) : null
+  let longestAtCut = 0
+  for (const secret of secrets) {
+    let state = 0
+    let at = 0
+    for (; at < secret.length; at++) {
+      const next = (states[state] as State).next.get(secret.charCodeAt(at))
+      if (next === undefined) break
+      state = next
+      // What was cut off may have been its rest.
+      if (isLast?.has(state)) longestAtCut = Math.max(longestAtCut, at + 1)
+    }
+    if (at === secret.length) longest[state] = Math.max(longest[state] ?? 0, at)
+  }
+  if (longestAtCut >= MIN_SECRET_LENGTH) covers.add(text.length - longestAtCut, text.length)
+  // Wherever the texts of a state end, those of the state that it links to end as well.
+  const byLength = states.map((_, at) => at).toSorted((a, b) => lengthOf(a) - lengthOf(b))
+  for (const at of byLength) {
+    const { link } = states[at] as State
+    if (link >= 0) longest[at] = Math.max(longest[at] ?? 0, longest[link] ?? 0)
+  }
+  for (const [at, prefix] of prefixes.entries()) {
+    covers.add(at + 1 - (longest[prefix] ?? 0), at + 1)
+  }
+
+  function lengthOf(at: number): number {
+    return (states[at] as State).length
+  }
+}
+
+interface State {
+  length: number
+  link: number
+  next: Map<number, number>
+}
+
+/** The suffix automaton of a text, and the state of each of its beginnings. */
+function indexOf(text: string): { states: State[]; prefixes: number[] } {
+  const states: State[] = [{ length: 0, link: -1, next: new Map() }]
+  const prefixes: number[] = []
+  let last = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    const added = states.push({ length: at + 1, link: 0, next: new Map() }) - 1
+    let from = last
+    for (; from >= 0 && !stateAt(from).next.has(code); from = stateAt(from).link) {
+      stateAt(from).next.set(code, added)
+    }
+    if (from >= 0) stateAt(added).link = splitOff(from, code)
+    prefixes.push(added)
+    last = added
+  }
+  return { states, prefixes }
+
+  /** The state to which `from` leads by `code`, of texts that are longer by that and no more. */
+  function splitOff(from: number, code: number): number {
+    const to = stateAt(from).next.get(code) as number
+    const length = stateAt(from).length + 1
+    if (stateAt(to).length === length) return to
+    const { link, next } = stateAt(to)
+    const copy = states.push({ length, link, next: new Map(next) }) - 1
+    for (let at = from; at >= 0 && stateAt(at).next.get(code) === to; at = stateAt(at).link) {
+      stateAt(at).next.set(code, copy)
+    }
+    stateAt(to).link = copy
+    return copy
+  }
+
+  function stateAt(at: number): State {
+    return states[at] as State
+  }
+}
+
+/** The states whose texts end where the whole text ends. */
+function endOf(states: readonly State[], prefixes: readonly number[]): Set<number> {
+  const found = new Set<number>()
+  for (let at = prefixes.at(-1) ?? 0; at > 0; at = (states[at] as State).link) found.add(at)
+  return found
+}
