@@ -2,13 +2,12 @@ import { afterAll, inject } from 'vitest'
 import { withAdmin } from './adminConnection.ts'
 import { findProblems, madeDatabases } from './madeDatabases.ts'
 
-/** What keeps a process alive; a timer or a socket that does not is nobody's burden. */
+/** What keeps a process alive, but for pipes, by which the test runner talks to it. */
 const KINDS: Readonly<Record<string, string>> = {
   Timeout: 'timers',
   Immediate: 'immediates',
   TCPSocketWrap: 'sockets',
   TCPServerWrap: 'servers',
-  PipeWrap: 'pipes',
   TLSWrap: 'TLS sockets',
   ProcessWrap: 'child processes',
   FSEventWrap: 'watched files',
@@ -23,9 +22,6 @@ const LOOK_EVERY_MS = 25
  * Asserts after each test file that it has left nothing behind: what stays in a test stays in production, once for each
  * run. As vitest's setup file it is the first to register, and so the last to be called.
  */
-// They come into being with the first word that is written to them.
-for (const stream of [process.stdout, process.stderr]) stream.write('')
-
 const before = { resources: countResources(), listeners: countListeners() }
 
 afterAll(async () => {
