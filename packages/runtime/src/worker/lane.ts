@@ -8,6 +8,7 @@ import type { Observers } from './combineObservers.ts'
 import { MAX_TIMER_MS, pauseAfter } from './pauseAfter.ts'
 import type { NewRun } from './runs.ts'
 import type { HeldClaim } from './settler.ts'
+import { writeLine } from './writeLine.ts'
 import type { Turns } from './turns.ts'
 
 /** A piece of work with the run that has been recorded for it. */
@@ -133,7 +134,11 @@ export function createLane(options: LaneOptions): Lane {
 
   function begin(one: Claim): void {
     running++
-    execute(one).then(leave, leave)
+    execute(one).then(leave, (error: unknown) => {
+      const { id: runId, name, attempt } = one.run
+      writeLine(log, 'error', { err: error, name, runId, attempt }, 'a job run came to no end')
+      leave()
+    })
   }
 
   function leave(): void {
