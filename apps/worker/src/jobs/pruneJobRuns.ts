@@ -36,10 +36,13 @@ export function pruneJobRuns(options: RetentionOptions): SweepHandler<typeof job
     (now) => oldRowsAt(now, options),
     async ({ batch, guard }, all) => {
       await guard({
-        total: async (tx) =>
-          (await estimateRows(tx, 'JobRun')) +
-          (await estimateRows(tx, 'JobTick')) +
-          (await estimateRows(tx, 'JobAction')),
+        total: async (tx, upTo) => {
+          const countOf = (table: string) =>
+            upTo === undefined
+              ? estimateRows(tx, table)
+              : countRows(tx, table, Prisma.sql`true`, upTo)
+          return (await countOf('JobRun')) + (await countOf('JobTick'))
+        },
         due: async (tx, limit) => {
           let due = 0
           for (const { table, finders } of all) {

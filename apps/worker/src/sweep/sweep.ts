@@ -1,4 +1,4 @@
-import type { Prisma } from '@roundsman/db'
+import { Prisma } from '@roundsman/db'
 import { JobError, type Details, type RunContext } from '@roundsman/runtime/contract'
 import type { Transaction } from '../jobs/handler.ts'
 import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
@@ -40,10 +40,13 @@ export async function sweep<C extends SweepCounts>(
   /** All that is due, where it was counted beyond the first look. */
   let due = null as number | null
   await guard({
-    total: (tx) =>
-      target.population
-        ? countRows(tx, target.table, target.population)
-        : estimateRows(tx, target.table),
+    total: async (tx, upTo) => {
+      const { table, population } = target
+      if (population) return await countRows(tx, table, population, upTo)
+      return upTo === undefined
+        ? await estimateRows(tx, table)
+        : await countRows(tx, table, Prisma.sql`true`, upTo)
+    },
     due: async (tx, limit) => {
       look ??= await firstLook(tx, target)
       if (look.isAll || limit <= look.due) return look.due

@@ -85,8 +85,11 @@ export interface RunContext<Payload, Tx> {
 }
 
 export interface GuardCount<Tx> {
-  /** How many rows there are; an estimate will do. Asked only when the guard's maxShare matters. */
-  total: (tx: Tx) => Promise<number>
+  /**
+   * How many rows there are. Asked only when the guard's maxShare matters. An estimate will do, unless `upTo` is given:
+   * then so many have to be counted if there are as many, and it need not count further.
+   */
+  total: (tx: Tx, upTo?: number) => Promise<number>
   /** How many rows are due; it need not count further than `limit`. */
   due: (tx: Tx, limit: number) => Promise<number>
 }

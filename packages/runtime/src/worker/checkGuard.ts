@@ -5,7 +5,8 @@ const COUNT_LIMIT = 10_000_000
 
 /**
  * Counts what is due and says so, or refuses it. What is too little for the guard to mind is neither counted
- * to its end nor mentioned. What somebody approved is allowed up to the number that was counted then.
+ * to its end nor mentioned. What somebody approved is allowed up to the number that was counted then. An estimate of the
+ * whole lets pass what is at most half of what it allows; anything else is decided by counting.
  * @throws JobError `guard_blocked`, with the numbers in its details
  */
 export async function checkGuard<Tx>(
@@ -14,17 +15,31 @@ export async function checkGuard<Tx>(
   count: GuardCount<Tx>,
   approvedRows: number | null,
 ): Promise<{ guard?: Details }> {
-  const { minRows = 0 } = guard
+  const { minRows = 0, maxShare, maxRows = Infinity } = guard
   if (minRows > 0 && (await count.due(tx, minRows + 1)) <= minRows) return {}
-  const total = guard.maxShare === undefined ? null : await count.total(tx)
-  const limits = [
-    guard.maxRows ?? Infinity,
-    total === null || guard.maxShare === undefined
+  const shareOf = (total: number | null) =>
+    total === null || maxShare === undefined
       ? Infinity
-      : Math.max(minRows, Math.floor(total * guard.maxShare)),
-  ]
-  const allowed = Math.max(Math.min(...limits), approvedRows ?? 0)
-  const due = await count.due(tx, Math.max(COUNT_LIMIT, allowed + 1))
+      : Math.max(minRows, Math.floor(total * maxShare))
+  const allow = () => Math.max(Math.min(maxRows, shareOf(total)), approvedRows ?? 0)
+  let total = maxShare === undefined ? null : await count.total(tx)
+  let limit = Math.max(COUNT_LIMIT, allow() + 1)
+  let due = await count.due(tx, limit)
+
+  const dependsOnShare = () =>
+    due <= maxRows && due > Math.max(minRows, approvedRows ?? 0) && 2 * due > shareOf(total)
+  while (total !== null && maxShare !== undefined && dependsOnShare()) {
+    const upTo = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
+    const counted = await count.total(tx, upTo)
+    total = counted
+    if (counted < upTo || due < limit) break
+    // There is room for more than was counted of what is due.
+    limit = Number.MAX_SAFE_INTEGER
+    due = await count.due(tx, limit)
+  }
+  // A whole is never smaller than its part.
+  if (total !== null) total = Math.max(total, due)
+  const allowed = allow()
   const details = { guard: { due, allowed, ...(total !== null && { total }) } }
   if (due <= allowed) return details
   throw new JobError('guard_blocked', `${due} rows are due and at most ${allowed} may be changed`, {

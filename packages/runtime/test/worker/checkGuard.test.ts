@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Guard, GuardCount } from '../../src/contract/index.ts'
+import { JobError, type Guard, type GuardCount } from '../../src/contract/index.ts'
 import { checkGuard } from '../../src/worker/checkGuard.ts'
 
 const MILLION = 1_000_000
@@ -34,5 +35,81 @@ describe('checkGuard', () => {
     await expect(
       check({ maxRows: 100 }, { due: 5 * MILLION, total: 9 * MILLION }),
     ).rejects.toMatchObject({ details: { guard: { due: 5 * MILLION, allowed: 100 } } })
+  })
+})
+
+describe('an estimate of the whole', () => {
+  const situations = fc
+    .record({
+      total: fc.oneof(fc.nat(50), fc.nat(30 * MILLION)),
+      dueShare: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 0.5, 1)),
+      error: fc.double({ min: 0, max: 4, noNaN: true }),
+      maxShare: fc.oneof(
+        fc.double({ min: 0.001, max: 1, noNaN: true }),
+        fc.constantFrom(0.1, 0.3, 0.7, 0.9, 1),
+      ),
+      minRows: fc.option(fc.integer({ min: 1, max: 10_000 }), { nil: undefined }),
+      maxRows: fc.option(fc.integer({ min: 10_000, max: 30 * MILLION }), { nil: undefined }),
+      approvedRows: fc.option(fc.nat(30 * MILLION), { nil: null }),
+    })
+    .map(({ dueShare, ...drawn }) => ({ ...drawn, due: Math.round(drawn.total * dueShare) }))
+
+  it('blocks nothing that counting would let pass, nor the other way round where it errs by half', async () => {
+    await fc.assert(
+      fc.asyncProperty(situations, async (drawn) => {
+        const { total, due, error, maxShare, minRows, maxRows, approvedRows } = drawn
+        const guard: Guard = {
+          maxShare,
+          ...(minRows !== undefined && { minRows }),
+          ...(maxRows !== undefined && { maxRows }),
+        }
+        const estimate = Math.round(total * error)
+        const byShare = Math.max(minRows ?? 0, Math.floor(total * maxShare))
+        const isAllowed = due <= Math.max(Math.min(maxRows ?? Infinity, byShare), approvedRows ?? 0)
+        const checked = checkGuard(
+          null,
+          guard,
+          {
+            total: async (_, upTo) => (upTo === undefined ? estimate : Math.min(total, upTo)),
+            due: async (_, limit) => Math.min(due, limit),
+          },
+          approvedRows,
+        )
+        const outcome = await checked.catch((refused: JobError) => refused)
+        const details = outcome instanceof JobError ? outcome.details : outcome
+        const numbers = details['guard'] as
+          | { due: number; allowed: number; total: number }
+          | undefined
+        if (isAllowed) expect(outcome).not.toBeInstanceOf(JobError)
+        else if (estimate <= 2 * total) expect(outcome).toBeInstanceOf(JobError)
+        if (outcome instanceof JobError) {
+          expect(numbers!.due).toBeGreaterThan(numbers!.allowed)
+          expect(numbers!.total).toBeGreaterThanOrEqual(Math.min(numbers!.due, total))
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it.each([
+    ['a table that has just grown', { total: 4 * MILLION, estimate: 1_833_370 }],
+    ['a table that nobody has looked at', { total: 4 * MILLION, estimate: 0 }],
+    ['a table that has just shrunk', { total: 4 * MILLION, estimate: 6 * MILLION }],
+  ])('of %s does not decide', async (_, { total, estimate }) => {
+    const check = (due: number) =>
+      checkGuard(
+        null,
+        { maxShare: 0.9 },
+        {
+          total: async (__, upTo) => (upTo === undefined ? estimate : Math.min(total, upTo)),
+          due: async (__, limit) => Math.min(due, limit),
+        },
+        null,
+      )
+    await expect(check(2_000_006)).resolves.toMatchObject({ guard: { due: 2_000_006 } })
+    await expect(check(3_600_001)).rejects.toMatchObject({
+      code: 'guard_blocked',
+      details: { guard: { due: 3_600_001, allowed: 3_600_000, total } },
+    })
   })
 })
