@@ -4,8 +4,10 @@ import type { Logger } from 'pino'
 import { answerInTime } from './answerInTime.ts'
 import { socketOf, type Connection, type Result } from './database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import { endClient } from './endClient.ts'
 import { HEARTBEAT_TIMEOUT_MS, isBeatingSql } from './isAliveSql.ts'
 import { isSession } from './isSession.ts'
+import { createListener } from './listener.ts'
 import { settlesWithin } from './settlesWithin.ts'
 import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
 
@@ -45,6 +47,11 @@ export interface SessionOptions {
   workerId: string
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
+  /**
+   * After how long the server lets the lock go of a worker whose machine has vanished from the network.
+   * Default 15,000 ms.
+   */
+  vanishedAfterMs?: number
   log: Logger
 }
 
@@ -82,9 +89,6 @@ const FAREWELL_MS = 1_000
 /** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
 const LOCK_SQL = `select pg_advisory_lock(${workerLockKey('$1')})`
 
-/** For the server's end: until it notices that a machine has vanished, it holds the lock of a living worker. */
-const VANISHED_AFTER_MS = 15_000
-
 /**
  * Ends the connection that still holds the lock of a worker which has lost its end of it. `$2` is the
  * connection that is to have the lock.
@@ -100,17 +104,11 @@ interface Link {
   socket: Socket
 }
 
-interface Subscription {
-  channel: string
-  onNotification: (payload: string) => void
-  onReconnect: () => void
-}
-
 /**
  * How others know that a worker lives: one connection that it keeps for as long as it does. It holds the
  * advisory lock named after the worker, which PostgreSQL lets go the moment the process dies, however it
- * dies; a process that is busy or blocked keeps it. The connection also listens, so that work starts when
- * it arrives.
+ * dies; a process that is busy or blocked keeps it. It is sent nothing but answers: another connection listens, so that
+ * work starts when it arrives.
  *
  * Behind a transaction pooler a connection is not a session. There, the worker beats instead, work is
  * found by looking once a second, and a worker whose event loop is blocked for HEARTBEAT_TIMEOUT_MS is
@@ -121,9 +119,17 @@ export function createSession({
   database,
   workerId,
   answerTimeoutMs = 10_000,
+  vanishedAfterMs = 15_000,
   log,
 }: SessionOptions): Session {
-  const subscriptions: Subscription[] = []
+  const listener = createListener({
+    url,
+    applicationName: `roundsman ${workerId} listening`,
+    answerTimeoutMs,
+    vanishedAfterMs,
+    log,
+  })
+  const reconnects: (() => void)[] = []
   const startedAt = new Date()
   let link: Link | null = null
   let opening: Link | null = null
@@ -154,7 +160,7 @@ export function createSession({
   async function connect({ probe = false } = {}): Promise<boolean> {
     const socket = new Socket()
     const client = new pg.Client({
-      ...connectionSettings(url, { vanishedAfterMs: VANISHED_AFTER_MS }),
+      ...connectionSettings(url, { vanishedAfterMs }),
       application_name: `roundsman ${workerId}`,
       stream: () => socket,
     })
@@ -163,11 +169,6 @@ export function createSession({
     // Later failures come through here; those of connect() and query() through their promises as well.
     client.on('error', (error) => lose(next, error))
     client.on('end', () => lose(next, new Error('the connection ended')))
-    client.on('notification', ({ channel, payload = '' }) => {
-      for (const subscription of subscriptions) {
-        if (subscription.channel === channel) subscription.onNotification(payload)
-      }
-    })
     try {
       await client.connect()
       if (probe && !(await isSession(client, database))) {
@@ -177,7 +178,6 @@ export function createSession({
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
-      for (const { channel } of subscriptions) await ask(client, listenSql(channel))
     } catch (error) {
       await discard(next)
       throw error
@@ -229,7 +229,7 @@ export function createSession({
     }
     if (stopped) return
     log.info('session restored')
-    for (const subscription of subscriptions) subscription.onReconnect()
+    for (const onReconnect of reconnects) onReconnect()
   }
 
   function scheduleBeat(): void {
@@ -259,7 +259,7 @@ export function createSession({
       lastBeatAt = sentAt
       if (connectedSince === null || !rows[0]?.wasAlive) {
         connectedSince = performance.now()
-        for (const subscription of subscriptions) subscription.onReconnect()
+        for (const onReconnect of reconnects) onReconnect()
       }
     } catch (error) {
       connectedSince = null
@@ -318,7 +318,7 @@ export function createSession({
       link = null
       connectedSince = null
       await settlesWithin(signOff(open), FAREWELL_MS)
-      if (open) await discard(open)
+      await Promise.all([open && discard(open), listener.stop()])
     },
     isLasting: () => isLasting,
     connectedForMs() {
@@ -332,20 +332,12 @@ export function createSession({
       lose(link, new Error('the database says that nobody holds the lock of this worker'))
     },
     async listen(channel, onNotification, onReconnect) {
-      subscriptions.push({ channel, onNotification, onReconnect })
-      if (link) await ask(link.client, listenSql(channel))
+      reconnects.push(onReconnect)
+      if (isLasting) await listener.listen(channel, onNotification, onReconnect)
     },
   }
 }
 
-function listenSql(channel: string): string {
-  return `listen ${pg.escapeIdentifier(channel)}`
-}
-
 async function discard({ client, socket }: Link): Promise<void> {
-  client.removeAllListeners()
-  client.on('error', () => undefined)
-  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS)
-  await client.end().catch(() => undefined)
-  clearTimeout(timer)
+  await endClient(client, socket)
 }

@@ -1,10 +1,12 @@
-import { createProxy, waitFor } from '@roundsman/testing'
+import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/contract/index.ts'
 import type { Connection } from '../../src/queue/database.ts'
 import { createQueue, type Queue } from '../../src/queue/queue.ts'
 import { createSession, type Session } from '../../src/queue/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const BLOCKED = new URL('../worker/fixtures/blockedProcess.ts', import.meta.url).pathname
 
 const echo = defineJob({ name: 'echo', description: '' })
 
@@ -118,4 +120,19 @@ describe('createSession', () => {
       proxy.close()
     }
   }, 40_000)
+
+  it('keeps its lock while it is blocked under megabytes of notifications', async () => {
+    const child = spawnProcess(BLOCKED, { args: [runtime.url, '5000'] })
+    await child.waitForLine('blocked now')
+    for (let part = 0; part < 10; part++) {
+      await runtime.rows(
+        `select pg_notify('flood', repeat('x', 7000) || n || $1) from generate_series(1, 500) n`,
+        [` of ${part}`],
+      )
+    }
+    // The other one, which is sent them, is cut off as if its process had vanished: the server can't tell.
+    expect(await child.waitForLine('its connection')).toBe('kept its connection')
+    await child.waitForLine('hears again')
+    expect(await child.exited).toEqual({ code: 0, signal: null })
+  })
 })

@@ -1,0 +1,14 @@
+import type { Socket } from 'node:net'
+import type pg from 'pg'
+
+/** How long a connection may take to end in good order. One that lost its other end never would. */
+const FAREWELL_MS = 1_000
+
+/** Ends a connection for good: what it still has to say is for nobody. */
+export async function endClient(client: pg.Client, socket: Socket): Promise<void> {
+  client.removeAllListeners()
+  client.on('error', () => undefined)
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS)
+  await client.end().catch(() => undefined)
+  clearTimeout(timer)
+}
