@@ -4,6 +4,7 @@ import type { JobsClient } from '@roundsman/runtime/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { findEmail } from '../invoices/findEmail.ts'
 import { unknownInvoice } from '../invoices/findInvoice.ts'
 import { emailAddress } from '../invoices/invoiceBody.ts'
 import { requestInvoicePdf } from '../invoices/invoicePdf.ts'
@@ -101,7 +102,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
       },
     },
     async ({ params: { id } }) => {
-      const email = await prisma.emailMessage.findUnique({ where: { id } })
+      const email = await findEmail(prisma, id)
       if (!email) throw new Problem(404, { detail: 'There is no e-mail with this id' })
       return {
         ...email,

@@ -261,6 +261,77 @@ describe('GET /api/emails/:id', () => {
     })
   })
 
+  describe('while its row says queued', () => {
+    const workOf = async (name: string) =>
+      (await listQueue(api.prisma)).find((work) => work.name === name)!.id
+    const shown = async (messageId: string) => {
+      const { status, errorCode } = (await show(messageId)).json()
+      return [status, errorCode]
+    }
+    const waiting = async () => {
+      const { messageId } = (await send((await readyInvoice()).id)).json()
+      return { messageId, queueJobId: await workOf('dispatchEmail') }
+    }
+
+    it.each(['created', 'retry', 'active'] as const)('waits as its work is %s', async (state) => {
+      const { messageId, queueJobId } = await waiting()
+      await setWork(api.prisma, queueJobId, state)
+      expect(await shown(messageId)).toEqual(['queued', null])
+    })
+
+    it.each(['worker_lost', 'timeout', 'cancelled', null])(
+      'has failed when its last attempt ended with %s, and waits again once redriven',
+      async (code) => {
+        const { messageId, queueJobId } = await waiting()
+        await setWork(
+          api.prisma,
+          queueJobId,
+          'failed',
+          code === null ? null : { code, message: '' },
+        )
+        expect(await shown(messageId)).toEqual(['failed', code ?? 'expired'])
+
+        const redrive = () =>
+          api.as('admin', {
+            method: 'POST',
+            url: `/api/jobs/dead-letters/${queueJobId}/redrive`,
+            payload: { reason: 'mended' },
+          })
+        expect((await redrive()).statusCode).toBe(200)
+        expect(await shown(messageId)).toEqual(['queued', null])
+        const data = { status: 'failed', errorCode: 'smtp_refused 550' } as const
+        await api.prisma.emailMessage.updateMany({ data })
+        expect(await shown(messageId)).toEqual(['queued', null])
+
+        await setWork(api.prisma, queueJobId, 'failed', { code: 'smtp_refused', message: '' })
+        expect(await shown(messageId)).toEqual(['failed', 'smtp_refused 550'])
+      },
+    )
+
+    it('has failed when its work was discarded', async () => {
+      const { messageId, queueJobId } = await waiting()
+      await setWork(api.prisma, queueJobId, 'failed', { code: 'timeout', message: '' })
+      const discarded = await api.as('admin', {
+        method: 'DELETE',
+        url: `/api/jobs/dead-letters/${queueJobId}`,
+      })
+      expect(discarded.statusCode).toBe(204)
+      expect(await shown(messageId)).toEqual(['failed', 'discarded'])
+    })
+
+    it('waits for its PDF, and has failed when nobody makes that any more', async () => {
+      const { messageId } = (await send((await createInvoice(api, { customer })).id)).json()
+      expect(await shown(messageId)).toEqual(['queued', null])
+      const render = await workOf('renderInvoicePdf')
+      await setWork(api.prisma, render, 'active')
+      expect(await shown(messageId)).toEqual(['queued', null])
+      await setWork(api.prisma, render, 'failed', { code: 'invoice_invalid', message: '' })
+      expect(await shown(messageId)).toEqual(['failed', 'invoice_invalid'])
+      await api.prisma.$executeRaw`delete from pgboss.job`
+      expect(await shown(messageId)).toEqual(['failed', 'pdf_missing'])
+    })
+  })
+
   it('does not know one that never was, nor what is not an id', async () => {
     expectProblem(await show(UNKNOWN_ID), 404)
     expectInvalid(await show('1'), ['params.id'])

@@ -1,5 +1,7 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 import type { Job } from '../contract/index.ts'
+import { IS_DEAD_LETTER } from '../queue/deadLetters.ts'
+import { HOLDS_KEY } from '../queue/uniqueKeys.ts'
 
 /** Where a piece of work stands. */
 export type WorkState =
@@ -38,6 +40,33 @@ export async function findManyWork(
     queueJobIds,
   )
   return new Map(rows.map((row) => [row.id, toWorkState(row)]))
+}
+
+/**
+ * Work that holds a unique key; where none does, the last that was given up with it since an instant. Null when there
+ * is neither: it was completed, or discarded, or never enqueued.
+ */
+export async function findWorkByKey(
+  tx: PrismaTransactionLike,
+  job: Pick<Job, 'name'>,
+  uniqueKey: string,
+  failedSince: Date,
+): Promise<WorkState | null> {
+  const [row] = await tx.$queryRawUnsafe<QueueRow[]>(
+    `select id::text as "id", state::text as "state", start_after as "startAfter", null as "errorCode"
+     from pgboss.job where name = $1 and singleton_key = $2 and ${HOLDS_KEY}
+     union all (
+       select job.id::text, job.state::text, job.start_after, coalesce(left(job.output ->> 'code', 100), 'expired')
+       from pgboss.job job
+       where ${IS_DEAD_LETTER} and job.completed_on >= $3::timestamptz and job.name = $1 and job.singleton_key = $2
+       order by job.completed_on desc limit 1
+     )
+     order by "errorCode" nulls first limit 1`,
+    job.name,
+    uniqueKey,
+    failedSince.toISOString(),
+  )
+  return row === undefined ? null : toWorkState(row)
 }
 
 interface QueueRow {

@@ -30,4 +30,4 @@ export {
 export { RUNNING_RUNS } from '../queue/runningRuns.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './watchChanges.ts'
 export { findEnqueuedAt } from './findEnqueuedAt.ts'
-export { findManyWork, findWork, type WorkState } from './findWork.ts'
+export { findManyWork, findWork, findWorkByKey, type WorkState } from './findWork.ts'
