@@ -1,6 +1,6 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
 import { openDatabase } from '../apps/worker/src/openDatabase.ts'
-import { EnvironmentError, listenForStop } from '../packages/process/src/index.ts'
+import { EnvironmentError, listenForStop, StartError } from '../packages/process/src/index.ts'
 import type { Job } from '../packages/runtime/src/contract/index.ts'
 
 /**
@@ -24,7 +24,8 @@ export async function runWithDatabase(
     }
   } catch (error) {
     if (!(error instanceof Error)) throw error
-    process.stderr.write(`${error instanceof EnvironmentError ? error.message : error.stack}\n`)
+    const isForeseen = error instanceof EnvironmentError || error instanceof StartError
+    process.stderr.write(`${isForeseen ? error.message : error.stack}\n`)
     return 1
   }
 }

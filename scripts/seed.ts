@@ -1,12 +1,13 @@
 import { refuseArguments } from './refuseArguments.ts'
 import { runWithDatabase } from './runWithDatabase.ts'
 import { migrateDatabase } from './migrate/migrateDatabase.ts'
+import { mayAddDemoData } from './seed/mayAddDemoData.ts'
 import { DEMO_PASSWORD, seedDemoData } from './seed/seedDemoData.ts'
 
 const USAGE = `Usage: pnpm db:seed
 
 Migrates the database and, if it has no users yet, adds demo accounts and data.
-Never in production.
+Never in production; where HOST is not of this machine alone, only with DEMO_DATA=true.
 
 Exit code: 0 success, 1 failed or refused, 2 usage`
 
@@ -14,11 +15,18 @@ process.exit(refuseArguments(USAGE) ?? (await main()))
 
 async function main(): Promise<number> {
   // Everybody knows the demo accounts' password.
-  const { NODE_ENV, REPLIT_DEPLOYMENT } = process.env
+  const { NODE_ENV, REPLIT_DEPLOYMENT, HOST } = process.env
   if (NODE_ENV === 'production' || REPLIT_DEPLOYMENT === '1') {
     const variable = NODE_ENV === 'production' ? 'NODE_ENV=production' : 'REPLIT_DEPLOYMENT=1'
     process.stderr.write(
       `Demo accounts are never made in production (${variable}). Unset it where this is not production.\n`,
+    )
+    return 1
+  }
+  if (!mayAddDemoData(process.env)) {
+    process.stderr.write(
+      `HOST: ${HOST} is reached from other machines, and everybody knows the password of the demo accounts. ` +
+        'Set DEMO_DATA=true where you want them all the same.\n',
     )
     return 1
   }

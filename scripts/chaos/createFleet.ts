@@ -196,7 +196,8 @@ export function createFleet(options: FleetOptions): Fleet {
         return true
       }
       case 'failOver':
-        return await during(null, () => server.failOver(disturbance.splitMs))
+        await during(null, () => server.failOver(disturbance.splitMs))
+        return true
       case 'fullDisk':
         return await during(null, () => server.fillDisk(disturbance.durationMs))
       case 'kill': {

@@ -36,9 +36,9 @@ export interface Server {
   /**
    * The primary crashes and the standby takes over; a new standby is made. With `splitMs`, the old primary goes on for
    * that long with the connections that it has, and new ones lead to the new primary: what is committed on the old one
-   * meanwhile waits for a standby that it has no more, and is lost with it. Resolves to false where there is no standby.
+   * meanwhile waits for a standby that it has no more, and is lost with it.
    */
-  failOver(splitMs: number): Promise<boolean>
+  failOver(splitMs: number): Promise<void>
   /**
    * Its disk, and that of the standby, has no byte left for a while. What has crashed of it is started again then.
    * Resolves to false where it has no disk of its own to fill: that takes root on Linux.
@@ -66,9 +66,9 @@ const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' 
 export async function openServer(): Promise<Server> {
   const dataDir = await makeDataDir()
   const isOwnDisk = await mountDisk(dataDir)
-  let primary: Cluster | undefined
   let standby: Cluster | undefined
-  let copies = 0
+  // All that there ever were.
+  const clusters: Cluster[] = []
   // One at a time, and none any more once it is closed.
   let turn: Promise<unknown> = Promise.resolve()
   let isClosed = false
@@ -84,18 +84,22 @@ export async function openServer(): Promise<Server> {
       onProgress: () => undefined,
       signal: undefined,
     })
-    primary = first
+    let primary = first
+    clusters.push(first)
     await start(first)
     const password = await readPassword(first)
     const front = await createProxy(await portOf(first))
     const connect = async (cluster: Cluster) => connectTo(await portOf(cluster), password)
 
     /** A copy of the running primary that follows it, and for which every commit waits from then on. */
-    const makeStandby = async (of: Cluster): Promise<void> => {
+    const makeStandby = async (): Promise<Cluster> => {
+      if (standby !== undefined) return standby
+      const of = primary
       const database = await connect(of)
       try {
-        const home = join(dirname(of.home), `copy-${++copies}`)
+        const home = join(dirname(of.home), `copy-${clusters.length}`)
         const next = { ...of, home, data: join(home, 'data') }
+        clusters.push(next)
         // The copy is to wait for nobody, should it become the primary.
         await database.query(`alter system set synchronous_standby_names = ''`)
         await copyCluster(database, of, next)
@@ -106,16 +110,17 @@ export async function openServer(): Promise<Server> {
         )
         await giveTo(next, join(next.data, 'standby.signal'), '')
         await start(next, { keepPort: false })
-        standby = next
         await until(database, `select from pg_stat_replication where state = 'streaming'`)
         await database.query(`alter system set synchronous_standby_names = '*'`)
         await database.query('select pg_reload_conf()')
         await until(database, `select from pg_stat_replication where sync_state = 'sync'`)
+        standby = next
+        return next
       } finally {
         await database.close()
       }
     }
-    await makeStandby(first)
+    await makeStandby()
 
     return {
       port: front.port,
@@ -123,17 +128,17 @@ export async function openServer(): Promise<Server> {
         `postgresql://roundsman:${password}@127.0.0.1:${through}/${database}`,
       async restart(mode, downMs) {
         await inTurn(async () => {
-          const cluster = primary as Cluster
+          const cluster = primary
           await stop(cluster, mode)
           await pause(downMs)
           if (!isClosed) await start(cluster)
         })
       },
       async failOver(splitMs) {
-        const isDone = await inTurn(async () => {
-          const old = primary as Cluster
-          const next = standby
-          if (next === undefined) return false
+        await inTurn(async () => {
+          const old = primary
+          // Of two that come shortly after each other, the second finds none.
+          const next = await makeStandby()
           if (splitMs === 0) await stop(old, 'immediate')
           const database = await connect(next)
           await database.query('select pg_promote(true, 60)').finally(() => database.close())
@@ -143,11 +148,9 @@ export async function openServer(): Promise<Server> {
           await pause(splitMs)
           await stop(old, 'immediate')
           await rm(old.home, { recursive: true, force: true, maxRetries: 5 })
-          return true
         })
-        // Made while the workers are back at work; the next one to restart or fail over waits for it.
-        if (isDone) void inTurn(() => makeStandby(primary as Cluster)).catch(() => undefined)
-        return isDone ?? false
+        // Made while the workers are back at work. Where that fails, the next fail-over says so.
+        void inTurn(makeStandby).catch(() => undefined)
       },
       async fillDisk(durationMs) {
         if (!isOwnDisk) return false
@@ -165,11 +168,11 @@ export async function openServer(): Promise<Server> {
         isClosed = true
         await turn.catch(() => undefined)
         front.close()
-        await remove([primary, standby], dataDir, isOwnDisk)
+        await remove(clusters, dataDir, isOwnDisk)
       },
     }
   } catch (error) {
-    await remove([primary, standby], dataDir, isOwnDisk)
+    await remove(clusters, dataDir, isOwnDisk)
     throw error
   }
 }
@@ -302,12 +305,11 @@ async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
 }
 
 async function remove(
-  clusters: readonly (Cluster | undefined)[],
+  clusters: readonly Cluster[],
   dataDir: string,
   isOwnDisk: boolean,
 ): Promise<void> {
   for (const cluster of clusters) {
-    if (cluster === undefined) continue
     await stop(cluster, 'immediate')
     // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
     if (dirname(cluster.home) !== dataDir) {

@@ -1,12 +1,7 @@
+import { DEMO_PASSWORD, DEMO_USERS } from '../../packages/db/src/demoAccounts.ts'
 import { withConnection } from '../../packages/db/src/withConnection.ts'
 
-export const DEMO_PASSWORD = 'roundsman-demo'
-
-const DEMO_USERS = [
-  { email: 'owner@example.com', role: 'owner' },
-  { email: 'admin@example.com', role: 'admin' },
-  { email: 'staff@example.com', role: 'staff' },
-] as const
+export { DEMO_PASSWORD }
 
 export interface SeedResult {
   isNew: boolean

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { nextRuns } from '../../apps/worker/src/nextRuns.ts'
 import { EnvironmentError } from '../../packages/process/src/index.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
+import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { createLineFormatter } from './createLineFormatter.ts'
 import { createPaint } from './createPaint.ts'
@@ -68,7 +69,8 @@ export async function runStack(options: RunStackOptions): Promise<number> {
     )
     signal.throwIfAborted()
     // Everybody knows the demo accounts' password.
-    const demoUsers = env.isProduction ? [] : await addDemoData(database, progress)
+    const isDemo = !env.isProduction && mayAddDemoData(process.env)
+    const demoUsers = isDemo ? await addDemoData(database, progress) : []
     signal.throwIfAborted()
     const stack: OpenStack = { ...options, database, demoUsers }
     const supervisor = await takeTurn(

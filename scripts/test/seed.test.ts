@@ -105,6 +105,26 @@ test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYM
   },
 )
 
+test('the command refuses where others reach this machine, unless it is asked for', async () => {
+  const run = async (DEMO_DATA?: string) => {
+    const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/seed.ts'), {
+      env: {
+        DATABASE_URL: database.url,
+        NODE_ENV: undefined,
+        REPLIT_DEPLOYMENT: undefined,
+        HOST: '0.0.0.0',
+        DEMO_DATA,
+      },
+    })
+    const { code } = await command.exited
+    return { code, output: [...command.stdout, ...command.stderr].join('\n') }
+  }
+  expect(await run()).toMatchObject({ code: 1, output: expect.stringContaining('DEMO_DATA=true') })
+  expect(await prisma.user.count()).toBe(0)
+  expect(await run('true')).toMatchObject({ code: 0 })
+  expect(await prisma.user.count()).toBe(3)
+})
+
 test.each([
   ['--help', 0],
   ['-h', 0],

@@ -2,7 +2,9 @@ import {
   acquireDatabase,
   createDatabaseClient,
   databaseProblem,
+  findDemoPasswords,
   type Database,
+  type DatabaseClient,
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import {
@@ -98,6 +100,7 @@ async function serve(
       watchJobHealth({ registry, read: () => readJobHealth(prisma, jobs, new Date()) })
     }
     try {
+      if (env.NODE_ENV === 'production') await refuseDemoPasswords(prisma)
       // The wish may have come while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
@@ -122,6 +125,16 @@ async function serve(
   } finally {
     await database.release()
   }
+}
+
+/** Demo accounts in what became production: whoever has read our documents could log in. */
+async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
+  const [email, ...others] = await findDemoPasswords(prisma)
+  if (email === undefined) return
+  throw new StartError(
+    `DATABASE_URL: ${[email, ...others].join(', ')} still log in with the demo password, which everybody knows; ` +
+      `give each another: pnpm user:password --email ${email}`,
+  )
 }
 
 async function openDatabase(env: ApiEnvironment, logger: Logger): Promise<Database> {

@@ -1,4 +1,10 @@
-import { acquireEmbeddedPostgres, createDatabaseClient, migrate } from '@roundsman/db'
+import {
+  acquireEmbeddedPostgres,
+  changePassword,
+  createDatabaseClient,
+  DEMO_PASSWORD,
+  migrate,
+} from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/runtime/worker'
 import {
@@ -20,6 +26,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 
 const log = pino({ level: 'silent' })
+const PASSWORD = 'correct horse battery staple'
 const SERVER = join(import.meta.dirname, '../src/server.ts')
 
 let database: TestDatabase
@@ -31,7 +38,7 @@ beforeAll(async () => {
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
-  await createUserOfEachRole(prisma, 'roundsman-demo')
+  await createUserOfEachRole(prisma, PASSWORD)
   await prisma.$disconnect()
 })
 afterAll(() => database.drop())
@@ -86,7 +93,7 @@ describe('stops', () => {
     const answer = fetch(`${url}/api/auth/login`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ email: 'owner@example.com', password: 'roundsman-demo' }),
+      body: JSON.stringify({ email: 'owner@example.com', password: PASSWORD }),
     })
     await server.waitForLine('"msg":"incoming request"')
     const signalledAt = performance.now()
@@ -142,7 +149,7 @@ it('serves behind a transaction pooler, where a connection forgets what was prep
   const answer = await fetch(`${url}/api/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: 'admin@example.com', password: 'roundsman-demo' }),
+    body: JSON.stringify({ email: 'admin@example.com', password: PASSWORD }),
   })
   const { token } = (await answer.json()) as { token: string }
   const statuses: number[] = []
@@ -287,6 +294,29 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
         expect.stringMatching(/^DATABASE_URL: the database lacks 2.*_jobs, .*pnpm db:migrate$/),
       ])
     }
+  })
+
+  it('demo accounts that still have the demo password, in production', async () => {
+    const deployed = await createTestDatabase()
+    onTestFinished(() => deployed.drop())
+    await migrateQueue({ databaseUrl: deployed.url, jobs, log })
+    const prisma = createDatabaseClient({
+      url: deployed.url,
+      applicationName: 'tests',
+      onPoolError: () => undefined,
+    })
+    onTestFinished(() => prisma.$disconnect())
+    await createUserOfEachRole(prisma, DEMO_PASSWORD)
+    await changePassword(prisma, 'owner@example.com', PASSWORD)
+    const production = { NODE_ENV: 'production', DATABASE_URL: deployed.url, HOST: '127.0.0.1' }
+    expect((await failure(production)).at(-1)).toMatch(
+      /^DATABASE_URL: admin@example.com, staff@example.com .*pnpm user:password --email admin@example.com$/,
+    )
+    for (const role of ['admin', 'staff']) {
+      await changePassword(prisma, `${role}@example.com`, PASSWORD)
+    }
+    const { server } = await start(production)
+    expect((await server.kill()).code).toBe(0)
   })
 
   it('every wrong variable at once', async () => {

@@ -1,4 +1,4 @@
-import { serverTimeouts, type ServerTimeoutOptions } from '@roundsman/process'
+import { isLoopback, serverTimeouts, type ServerTimeoutOptions } from '@roundsman/process'
 import { mayScrape, type Metrics } from '@roundsman/telemetry'
 import Fastify, { type FastifyInstance } from 'fastify'
 
@@ -39,8 +39,4 @@ export function buildHealth(options: HealthOptions): FastifyInstance {
     })
   }
   return app
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d+){3}|::1)$/.test(host)
 }

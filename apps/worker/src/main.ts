@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { createDatabaseClient, type Database } from '@roundsman/db'
 import {
   awaitRelease,
@@ -32,6 +33,8 @@ import { createPinger } from './pings/createPinger.ts'
 const VERSION = readVersion(import.meta.dirname)
 /** What pings may take after the drain. Whoever stops us soon loses patience. */
 const LAST_PINGS_MS = 2_000
+/** What closing may take in a process that is in an unknown state. */
+const LAST_CLOSING_MS = 10_000
 const GIVE_BACK_AFTER_MS = 5_000
 
 process.exit(await run())
@@ -65,13 +68,14 @@ async function run(): Promise<number> {
       onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
     })
     const metrics = createWorkerMetrics(VERSION)
+    let code = 0
     try {
-      await work({ env, log, stop, impatience: impatience.signal, metrics, tracing })
+      code = await work({ env, log, stop, impatience: impatience.signal, metrics, tracing })
     } finally {
       await tracing?.close()
     }
     log.info('worker stopped')
-    return 0
+    return code
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error
     process.stderr.write(`${error.message}\n`)
@@ -79,8 +83,8 @@ async function run(): Promise<number> {
   }
 }
 
-/** Resolves once `stop` is aborted and everything that was opened is closed again. */
-async function work(context: Context): Promise<void> {
+/** Resolves to the exit code once `stop` is aborted and everything that was opened is closed again. */
+async function work(context: Context): Promise<number> {
   const { env, log, stop, metrics } = context
   let isReady = () => false
   const health = buildHealth({
@@ -93,12 +97,12 @@ async function work(context: Context): Promise<void> {
     const database = await open(env, log, health)
     try {
       if (env.JOBS_ENABLED) {
-        await runJobs(context, database.url, (ready) => (isReady = ready))
-      } else {
-        isReady = () => true
-        log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
-        await aborted(stop)
+        return await runJobs(context, database.url, (ready) => (isReady = ready))
       }
+      isReady = () => true
+      log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
+      await aborted(stop)
+      return 0
     } finally {
       await database.release()
     }
@@ -146,12 +150,12 @@ function problemsOf(error: unknown): readonly string[] {
   throw error
 }
 
-/** Schedules and executes until `stop` is aborted, then drains. */
+/** Schedules and executes until `stop` is aborted, then drains. The exit code is 1 where it had to stop by itself. */
 async function runJobs(
   { env, log, stop, impatience, metrics, tracing }: Context,
   databaseUrl: string,
   onReady: (isReady: () => boolean) => void,
-): Promise<void> {
+): Promise<number> {
   const prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'roundsman worker',
@@ -164,6 +168,7 @@ async function runJobs(
   const mailer = opened && countEmails(opened, metrics.registry)
   const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
   const jobNames = env.jobs.map(({ name }) => name)
+  const failure = Promise.withResolvers<'failed'>()
   const worker = createWorker({
     databaseUrl,
     prisma,
@@ -180,6 +185,11 @@ async function runJobs(
       ...(tracing ? [{ runStarted: tracing.traceRun }] : []),
     ],
     traceEnqueue: tracing?.traceEnqueue,
+    onFatal() {
+      failure.resolve('failed')
+      // What is closed now may not be in a state to end.
+      setTimeout(() => process.exit(1), LAST_CLOSING_MS).unref()
+    },
   })
   metrics.watchWorker(worker)
   metrics.watchQueue(prisma, jobNames)
@@ -188,11 +198,13 @@ async function runJobs(
     onReady(worker.isReady)
     // Whoever waits for us to be ready does not wait for that.
     setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
-    await aborted(stop)
+    if ((await Promise.race([aborted(stop), failure.promise])) === 'failed') return 1
     log.info({ reason: stop.reason }, 'worker draining')
     // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.
     void aborted(impatience).then(() => worker.stop())
     await worker.stop()
+    // It may have failed while it was stopping, and then says so in the next turn.
+    return await Promise.race([failure.promise.then(() => 1), setImmediate(0)])
   } catch (error) {
     throw explainQueueError(error) ?? error
   } finally {

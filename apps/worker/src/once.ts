@@ -33,7 +33,7 @@ const USAGE = `Usage: pnpm worker:once <job> [--dry-run] [--payload JSON | --dea
   --dead-letter ID  work of this job that was given up: with its payload, as its next attempt
   --json            print the run as JSON
 
-Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running already`
+Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running, or queued, already`
 
 /** The run is over, and whoever waits for it should not wait long for a monitor. */
 const LAST_PINGS_MS = 10_000
@@ -215,6 +215,14 @@ function report({ job, asJson }: Request, result: RunOnceResult): number {
       if (!asJson) {
         process.stdout.write(`${job.name}: not started, it is running already\n`)
         process.stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
+      }
+      return EXIT.alreadyRunning
+    case 'alreadyQueued':
+      if (!asJson) {
+        process.stdout.write(
+          `${job.name}: not started, work with the same unique key waits or runs already\n`,
+        )
+        process.stdout.write(`  work     ${result.queueJobId}\n`)
       }
       return EXIT.alreadyRunning
     case 'noDeadLetter':

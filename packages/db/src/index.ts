@@ -3,6 +3,7 @@ export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions }
 export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
+export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem } from './databaseProblem.ts'
 export { findFreePort } from './embedded/findFreePort.ts'
 export {
@@ -24,4 +25,5 @@ export {
   TooManyHashesError,
   verifyPassword,
 } from './passwords.ts'
+export { changePassword, createUser, MIN_PASSWORD_LENGTH, passwordProblem } from './accounts.ts'
 export * from './generated/client.ts'

@@ -9,6 +9,7 @@ export {
   switchVariable,
   type EnvironmentOptions,
 } from './environment.ts'
+export { isLoopback } from './isLoopback.ts'
 export { readVersion } from './readVersion.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
 export { listenForStop } from './listenForStop.ts'

@@ -52,12 +52,19 @@ const SESSION_MS = 8 * 3_600_000
 const tokenSchema = z.object({
   sub: z.guid(),
   use: z.literal('session').optional(),
+  iat: z.number(),
   exp: z.number(),
 })
 
+type Claims = z.output<typeof tokenSchema>
+
+/** Tokens of before `loginsFrom`, in seconds since 1970, are of an earlier password. */
+type FoundUser = Caller & { loginsFrom: number | null }
+
 /**
  * Access tokens: JWT, HS256 and nothing else, valid for 15 minutes. They name the user and no role;
- * the role is read at each request, so that who is demoted or deleted is so at once.
+ * the role is read at each request, so that who is demoted or deleted is so at once, as are the log-ins of whoever got
+ * another password.
  */
 export const authentication = fastifyPlugin<AuthenticationOptions>(
   async (app, { prisma, jwtSecret, now }) => {
@@ -76,8 +83,12 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: nowMs })),
     )
     const findUser = gatherLookUps(async (ids) => {
-      const text = 'select "id", "email", "role" from "User" where "id" = any($1::uuid[])'
-      const users = await prisma.readRows<Caller>({ name: 'callers', text, values: [ids] })
+      const users = await prisma.readRows<FoundUser>({
+        name: 'callers',
+        text: `select "id", "email", "role", extract(epoch from "passwordChangedAt")::float8 as "loginsFrom"
+               from "User" where "id" = any($1::uuid[])`,
+        values: [ids],
+      })
       return new Map(users.map((user) => [user.id, user]))
     })
     const callers = new WeakMap<FastifyRequest, Caller>()
@@ -122,25 +133,25 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     /** @throws Problem 401 or 403 */
     async function authorize(request: FastifyRequest, role: Role): Promise<Caller> {
       const sessionToken = readSessionToken(request)
-      const userId =
+      const claims =
         sessionToken === undefined
-          ? readUserId(readToken(request), undefined)
-          : readUserId(sessionToken, 'session')
-      const user = userId === undefined ? undefined : await findUser(userId)
-      if (!user)
+          ? readUserClaims(readToken(request), undefined)
+          : readUserClaims(sessionToken, 'session')
+      const found = claims && (await findUser(claims.sub))
+      if (!claims || !found || (found.loginsFrom !== null && claims.iat < found.loginsFrom))
         throw unauthorized(
           'The access token is not valid (any more); log in again',
           'invalid_token',
         )
-      if (RANK[user.role] < RANK[role])
+      if (RANK[found.role] < RANK[role])
         throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
-      return user
+      return { id: found.id, email: found.email, role: found.role }
     }
 
-    function readUserId(token: string, use: 'session' | undefined): string | undefined {
+    function readUserClaims(token: string, use: 'session' | undefined): Claims | undefined {
       try {
         const claims = readClaims(token, now().getTime())
-        return claims.use === use ? claims.sub : undefined
+        return claims.use === use ? claims : undefined
       } catch {
         // Expired, forged, of another issuer, not a token at all: the answer is the same.
         return undefined

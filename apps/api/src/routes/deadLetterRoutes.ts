@@ -3,7 +3,7 @@ import {
   discardDeadLetter,
   findDeadLetterName,
   listDeadLetters,
-  redriveDeadLetters,
+  redriveWork,
 } from '@roundsman/runtime/client'
 import type { Job } from '@roundsman/runtime/contract'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -26,7 +26,15 @@ const MAX_REDRIVEN = 1_000
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const idParams = z.strictObject({ queueJobId: z.guid() })
-const redriven = z.object({ redriven: z.int().describe('How many went back into the queue') })
+const redriven = z.object({
+  redriven: z.int().describe('How many went back into the queue'),
+  alreadyQueued: z
+    .int()
+    .optional()
+    .describe(
+      'How many did not, since other work with their unique key waits or runs. Left out for none',
+    ),
+})
 
 const deadLetterSchema = z.object({
   queueJobId: z.guid().describe('Its runs carry it'),
@@ -85,7 +93,8 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       schema: {
         tags: ['jobs'],
         summary: 'Give dead letters of a job back to the queue',
-        description: 'All of them, or those that are named. They get as many attempts as new work.',
+        description:
+          'All of them, or those that are named, but for those whose unique key other work holds. They get as many attempts as new work.',
         security: [{ accessToken: [] }],
         body: z.strictObject({
           name: jobName,
@@ -102,11 +111,13 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
       }
       const request = { actor: caller.email, reason }
-      const count = await transact(prisma, (tx) =>
-        redriveDeadLetters(tx, job, queueJobIds ?? 'all', request),
+      const outcome = await transact(prisma, (tx) =>
+        redriveWork(tx, job, queueJobIds ?? 'all', request),
       )
-      log.info({ name, redriven: count, userId: caller.id }, 'dead letters redriven')
-      return { redriven: count }
+      const { redriven: count, alreadyQueued } = outcome
+      const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
+      log.info({ name, ...told, userId: caller.id }, 'dead letters redriven')
+      return told
     },
   )
 
@@ -135,10 +146,14 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
           })
         }
         const request = { actor: caller.email, reason }
-        // Somebody else may have been faster.
-        if ((await redriveDeadLetters(tx, job, [queueJobId], request)) === 0) {
-          throw unknownDeadLetter()
+        const outcome = await redriveWork(tx, job, [queueJobId], request)
+        if (outcome.alreadyQueued > 0) {
+          throw new Problem(409, {
+            detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
+          })
         }
+        // Somebody else may have been faster.
+        if (outcome.redriven === 0) throw unknownDeadLetter()
         return found
       })
       log.info({ name, queueJobId, redriven: 1, userId: caller.id }, 'dead letters redriven')

@@ -1,4 +1,4 @@
-import { verifyPassword } from '@roundsman/db'
+import { changePassword, verifyPassword } from '@roundsman/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -95,6 +95,38 @@ async function fastestOf(work: () => Promise<unknown>): Promise<number> {
   }
   return Math.min(...durations)
 }
+
+it('ends the log-ins of an earlier password, of browsers too, and of nobody else', async () => {
+  const ask = async (headers: Record<string, string>) =>
+    (await api.app.inject({ url: '/api/jobs/runs', headers })).statusCode
+  const credentials = { email: 'owner@example.com', password: PASSWORD }
+  const session = await api.app.inject({
+    method: 'POST',
+    url: '/api/console/session',
+    payload: credentials,
+  })
+  const cookie = String(session.headers['set-cookie']).split(';')[0] ?? ''
+  const logins = [
+    { authorization: `Bearer ${(await logIn(credentials)).json().token}` },
+    { cookie },
+    {
+      authorization: `Bearer ${(await logIn({ ...credentials, email: 'admin@example.com' })).json().token}`,
+    },
+  ]
+  expect(await Promise.all(logins.map(ask))).toEqual([200, 200, 200])
+  await changePassword(api.prisma, 'OWNER@example.com', 'another long password')
+  // The database's clock is not that of the test.
+  const changedAt = new Date(api.clock.now().getTime() + 1_000)
+  await api.prisma.user.updateMany({
+    where: { passwordChangedAt: { not: null } },
+    data: { passwordChangedAt: changedAt },
+  })
+  expect(await Promise.all(logins.map(ask))).toEqual([401, 401, 200])
+  expect((await logIn(credentials)).statusCode).toBe(401)
+  api.clock.set(changedAt)
+  const { token } = (await logIn({ ...credentials, password: 'another long password' })).json()
+  expect(await ask({ authorization: `Bearer ${token}` })).toBe(200)
+})
 
 it.each(['/api/auth/login', '/api/console/session'])(
   'tells those who come to %s while many log in to come again',

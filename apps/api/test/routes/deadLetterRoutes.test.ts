@@ -167,6 +167,27 @@ describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
     expect(await listIds()).toEqual([id])
   })
 
+  it('leaves one whose unique key other work holds, and says so', async () => {
+    const emailId = randomUUID()
+    const enqueue = () =>
+      api.prisma.$transaction((tx) =>
+        api.jobsClient.enqueue(tx, dispatchEmail, { emailId }, { uniqueKey: emailId }),
+      )
+    const { queueJobId: id } = await enqueue()
+    await setWork(api.prisma, id, 'failed')
+    const [free] = await giveUpEmails()
+    await enqueue()
+    expect(expectProblem(await redrive(id), 409).detail).toContain('unique key')
+    expect((await redriveMany({ name: 'dispatchEmail', reason: 'all of them' })).json()).toEqual({
+      redriven: 1,
+      alreadyQueued: 1,
+    })
+    expect(await listIds()).toEqual([id])
+    expect((await listQueue(api.prisma)).find((work) => work.id === free)).toMatchObject({
+      state: 'retry',
+    })
+  })
+
   it('needs a reason', async () => {
     const [id] = await giveUpEmails()
     for (const payload of [{}, { reason: '' }, { reason: ' ' }, { reason: 'a\0b' }]) {
@@ -178,7 +199,7 @@ describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
   it('changes nothing when its transaction does not commit', async () => {
     const [id] = await giveUpEmails()
     const before = await listQueue(api.prisma)
-    await withRefusedCommit(api.prisma, 'update on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'delete on pgboss.job_common', async () => {
       expectProblem(await redrive(id!), 500)
     })
     expect(await listQueue(api.prisma)).toEqual(before)

@@ -30,13 +30,13 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const perform = useMutation({
     mutationFn: (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return api.change(method, path, body)
+      return api.change<unknown>(method, path, body)
     },
-    onSuccess: () => {
+    onSuccess: (answer) => {
       void queries.invalidateQueries({
         predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
       })
-      onDone(words.done)
+      onDone(`${words.done}${describeLeftOut(answer)}`)
     },
   })
 
@@ -104,6 +104,13 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       </form>
     </Dialog>
   )
+}
+
+/** What was not redriven, as the end of a sentence; empty where nothing was left out. */
+function describeLeftOut(answer: unknown): string {
+  const { alreadyQueued = 0 } = (answer ?? {}) as { alreadyQueued?: number }
+  if (alreadyQueued === 0) return ''
+  return `, but for ${alreadyQueued.toLocaleString('en')} whose unique key other work holds`
 }
 
 /** Only for runs, and as far as it is known. */

@@ -1,6 +1,6 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 import type { Job } from '../contract/index.ts'
-import { IS_DEAD_LETTER } from '../queue/deadLetters.ts'
+import { IS_DEAD_LETTER, IS_KEY_HELD } from '../queue/deadLetters.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, type Actor } from './recordActions.ts'
 
@@ -81,42 +81,89 @@ export async function findDeadLetterName(
 /** So that one call ends soon, however many there are. */
 const MAX_REDRIVEN = 10_000
 
+export interface RedriveOutcome {
+  /** How many went back into the queue. */
+  redriven: number
+  /**
+   * How many did not, since other work of the job with their unique key waits or runs already. They stay what they are.
+   */
+  alreadyQueued: number
+}
+
 /**
- * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew, and returns
- * how many there were: at most 10,000, the oldest first, so that there may be more. The runs that follow
- * carry who wanted it, and why.
+ * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew: at most 10,000, the
+ * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
  */
-export async function redriveDeadLetters(
+export async function redriveWork(
   tx: PrismaTransactionLike,
   job: Job,
   which: readonly string[] | 'all',
   { actor, reason }: Request,
-): Promise<number> {
-  const rows = await tx.$queryRawUnsafe<{ queueJobId: string }[]>(
-    `update pgboss.job
-     set state = 'retry', start_after = now(), completed_on = null, output = null,
-         retry_limit = retry_count + 1 + $3::int,
-         -- What has lost its worker runs alone once more, and has all its tries at it anew.
-         data = (data - 'lostAlone') || jsonb_build_object('actor', $4::text, 'reason', $5::text),
-         keep_until = now() + queue.retention_seconds * interval '1 second',
-         deletion_seconds = queue.deletion_seconds
-     from pgboss.queue queue
-     where queue.name = job.name and job.name = $1 and job.id = any(array(
-       select job.id from pgboss.job job
-       where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[]))
-       order by job.completed_on, job.id limit ${MAX_REDRIVEN} for update skip locked
-     ))
-     returning job.id::text as "queueJobId"`,
+): Promise<RedriveOutcome> {
+  const rows = await tx.$queryRawUnsafe<{ queueJobId: string | null; alreadyQueued: number }[]>(
+    REDRIVE_SQL,
     job.name,
     which === 'all' ? null : which,
     job.retry.limit,
     actor,
     reason,
   )
-  const targets = rows.map(({ queueJobId }) => ({ name: job.name, queueJobId }))
+  const targets = rows.flatMap(({ queueJobId }) =>
+    queueJobId === null ? [] : [{ name: job.name, queueJobId }],
+  )
   await recordActions(tx, 'redrive', targets, { actor, reason })
-  return rows.length
+  return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
 }
+
+/** The same, for who only wants to know how many were redriven. */
+export async function redriveDeadLetters(
+  tx: PrismaTransactionLike,
+  job: Job,
+  which: readonly string[] | 'all',
+  request: Request,
+): Promise<number> {
+  return (await redriveWork(tx, job, which, request)).redriven
+}
+
+/**
+ * Taken out and put in again, since an update can't pass over a unique key that somebody takes at this moment: what
+ * meets one is put back as it was. Keys in order, so that two transactions with the same ones do not wait for each other.
+ */
+const REDRIVE_SQL = `
+  with chosen as materialized (
+    select job.id, job.completed_on from pgboss.job job
+    where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[])) and not ${IS_KEY_HELD}
+    order by job.completed_on, job.id limit ${MAX_REDRIVEN} for update skip locked
+  ), held as materialized (
+    -- Of those that a further call would meet, that call tells.
+    select from pgboss.job job
+    where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[])) and ${IS_KEY_HELD}
+      and ((select count(*) from chosen) < ${MAX_REDRIVEN} or job.completed_on <= (select max(completed_on) from chosen))
+  ), taken as (
+    delete from pgboss.job job where job.name = $1 and job.id = any(array(select id from chosen))
+    returning job as letter
+  ), redriven as (
+    insert into pgboss.job
+    select again.* from taken, pgboss.queue queue, lateral jsonb_populate_record(letter, jsonb_build_object(
+      'state', 'retry', 'start_after', now(), 'completed_on', null, 'output', null,
+      'retry_limit', (letter).retry_count + 1 + $3::int,
+      -- What has lost its worker runs alone once more, and has all its tries at it anew.
+      'data', (letter).data - 'lostAlone' || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+      'keep_until', now() + queue.retention_seconds * interval '1 second',
+      'deletion_seconds', queue.deletion_seconds
+    )) again
+    where queue.name = $1
+    order by again.singleton_key collate "C"
+    on conflict do nothing
+    returning id
+  ), kept as (
+    insert into pgboss.job select (letter).* from taken where (letter).id not in (select id from redriven)
+    returning id
+  )
+  select redriven.id::text as "queueJobId", left_out.count::int as "alreadyQueued"
+  from (
+    select (select count(*) from held) + (select count(*) from kept) as count
+  ) left_out left join redriven on true`
 
 /** Removes a dead letter for good. What its runs have recorded stays. */
 export async function discardDeadLetter(

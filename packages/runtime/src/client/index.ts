@@ -13,9 +13,11 @@ export {
   findDeadLetterName,
   listDeadLetters,
   redriveDeadLetters,
+  redriveWork,
   type DeadLetter,
   type DeadLetterPosition,
   type DeadLetterQuery,
+  type RedriveOutcome,
 } from './deadLetters.ts'
 export { isAnyWorkerAlive } from './isAnyWorkerAlive.ts'
 export { listWorkers, type ListedWorker } from './listWorkers.ts'

@@ -15,6 +15,18 @@ export function* nextTicks(
   for (let tick = cron.nextRun(after); tick !== null; tick = cron.nextRun(tick)) yield tick
 }
 
+/** The latest instants up to and including `through` at which the schedule was due, oldest first. */
+export function previousTicks(
+  schedule: Pick<Schedule, 'cron' | 'timeZone'>,
+  through: Date,
+  count: number,
+): Date[] {
+  // The calendar's are before the instant that it is given.
+  return calendar(schedule)
+    .previousRuns(count, new Date(through.getTime() + 1))
+    .toReversed()
+}
+
 /**
  * Whether the schedule is a time of day, such as `30 2 * * *`: it is due once on each of its days, whatever the
  * clocks do. Else it is an interval, which is due whenever the wall clock shows it. See docs/timeZones.md.

@@ -132,12 +132,13 @@ export function openDatabase({
     async close({ timeoutMs = 5_000 } = {}) {
       const deadline = performance.now() + timeoutMs
       await settlesWithin(pool.end(), timeoutMs)
-      const farewells = [...sockets].map(
-        (socket) => new Promise((resolve) => socket.once('close', resolve)),
+      const closed = Promise.all(
+        [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
       )
-      const leftMs = Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now()))
-      await settlesWithin(Promise.all(farewells), leftMs)
+      await settlesWithin(closed, Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now())))
       for (const socket of sockets) socket.destroy()
+      // Whoever still waited for an answer has been told.
+      await closed
     },
   }
 }

@@ -5,6 +5,7 @@ import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 import {
   DEAD_LETTER_INDEX_SQL,
+  FIND_HOLDER_SQL,
   KEEP_ALL_DEAD_LETTERS_SQL,
   KEEP_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
@@ -37,13 +38,20 @@ export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
  */
 export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp'
 
+export type TakenDeadLetter =
+  | { kind: 'taken'; delivery: Delivery }
+  /** Work with its unique key waits or runs. */
+  | { kind: 'alreadyQueued'; queueJobId: string }
+  /** There is none with this id. */
+  | { kind: 'notFound' }
+
 export interface Queue {
   start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
   stop(): Promise<void>
   /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
   sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
-  /** Takes one that was given up, for a single further attempt; null when there is none with this id. */
-  takeDeadLetter(tx: Connection, name: string, queueJobId: string): Promise<Delivery | null>
+  /** Takes one that was given up, for a single further attempt. */
+  takeDeadLetter(tx: Connection, job: Job, queueJobId: string): Promise<TakenDeadLetter>
   /** Enqueues in a handler's own transaction. */
   enqueue: Enqueue<PrismaTransactionLike>
   /**
@@ -109,9 +117,12 @@ export function createQueue({
       await boss.stop({ graceful: false, close: false })
     },
     sendAll: sendWork,
-    async takeDeadLetter(tx, name, queueJobId) {
-      const { rows } = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [name, queueJobId])
-      return rows[0] ? toDelivery(rows[0]) : null
+    async takeDeadLetter(tx, job, queueJobId) {
+      const letter = [job.name, queueJobId]
+      const taken = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [...letter, expireSeconds(job)])
+      if (taken.rows[0]) return { kind: 'taken', delivery: toDelivery(taken.rows[0]) }
+      const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
+      return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
     },
     enqueue: createEnqueue(boss, traceEnqueue),
     async fail(tx, deliveries, error, next) {

@@ -138,6 +138,7 @@ export function createSession({
   /** Without a session: when the last heartbeat was on its way that came through. */
   let lastBeatAt = 0
   let isLasting = false
+  let isSignedUp = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let beating: Promise<void> = Promise.resolve()
@@ -151,6 +152,7 @@ export function createSession({
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
     lastBeatAt = performance.now()
+    isSignedUp = true
     await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt])
     connectedSince = performance.now()
     scheduleBeat()
@@ -177,6 +179,7 @@ export function createSession({
       }
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
+      isSignedUp = true
       await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
     } catch (error) {
       await discard(next)
@@ -317,7 +320,7 @@ export function createSession({
       const open = link
       link = null
       connectedSince = null
-      await settlesWithin(signOff(open), FAREWELL_MS)
+      if (isSignedUp) await settlesWithin(signOff(open), FAREWELL_MS)
       await Promise.all([open && discard(open), listener.stop()])
     },
     isLasting: () => isLasting,

@@ -125,6 +125,14 @@ async function briefly(database: Database, statement: string): Promise<void> {
   }
 }
 
+/** Other work has taken the key while this statement was under way. */
+export function isKeyTaken(error: unknown): boolean {
+  return (
+    isError(error, UNIQUE_VIOLATION) &&
+    (error as pg.DatabaseError).constraint?.startsWith(INDEX) === true
+  )
+}
+
 const UNIQUE_VIOLATION = '23505'
 const LOCK_NOT_AVAILABLE = '55P03'
 

@@ -5,6 +5,8 @@
 export class Abort {
   isAborted = false
   reason: unknown = undefined
+  /** The handler is not waited for. */
+  isAtOnce = false
   #controller: AbortController | null = null
   #listener: (() => void) | null = null
 
@@ -21,6 +23,12 @@ export class Abort {
     this.reason = reason
     this.#controller?.abort(reason)
     this.#listener?.()
+  }
+
+  /** There is nothing to wait for: whoever runs is beyond noticing. */
+  abortAtOnce(reason: unknown): void {
+    this.isAtOnce ||= !this.isAborted
+    this.abort(reason)
   }
 
   /** Calls back once it is aborted, at once if it is already. There is one listener at most. */

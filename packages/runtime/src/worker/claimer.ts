@@ -56,8 +56,8 @@ interface Waiting {
 const MAX_STATEMENTS = 3
 /** A claim that met another one sees it the next time, unless it meets yet another. */
 const MAX_TRIES = 3
-/** For what became of a claim whose answer never came: a worker that stops would leave its runs to the rescue. */
-const LOOKS_AT_STOP = 40
+/** For what became of a claim whose answer never came, once its worker stops; then its runs are left to the rescue. */
+const LOOK_AT_STOP_MS = 8_000
 
 export function createClaimer({
   database,
@@ -69,7 +69,7 @@ export function createClaimer({
   let waiting: Waiting[] = []
   let underWay = 0
   let isScheduled = false
-  let stopped = false
+  let stoppedAt = Infinity
 
   function schedule(): void {
     if (isScheduled || waiting.length === 0 || underWay === MAX_STATEMENTS) return
@@ -154,9 +154,10 @@ export function createClaimer({
     requests: readonly ClaimRequest[],
     error: unknown,
   ): Promise<ClaimedWork[]> {
-    for (let looks = 1, left = LOOKS_AT_STOP; !stopped || left-- > 0; looks++) {
+    const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
+    for (let looks = 1; !isOver(); looks++) {
       const work = await settleClaims(database, workerId, requests).catch(() => null)
-      if (work === null) await pauseAfter(stopped ? 1 : looks)
+      if (work === null) await pauseAfter(stoppedAt < Infinity ? 1 : looks)
       else if (work.length > 0) return work
       else break
     }
@@ -209,7 +210,7 @@ export function createClaimer({
       })
     },
     stop() {
-      stopped = true
+      stoppedAt = performance.now()
     },
   }
 }

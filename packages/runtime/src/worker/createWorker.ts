@@ -20,7 +20,8 @@ import { createClaimer } from './claimer.ts'
 import { createIsolation } from './isolated/createIsolation.ts'
 import { createLane, type Claim, type Lane } from './lane.ts'
 import type { WorkerObserver } from './observer.ts'
-import { DRAINED, performRun, type RunServices, type RunWork } from './performRun.ts'
+import { executeRun } from './executeRun.ts'
+import { DRAINED, performRun, WORKER_LOST, type RunServices, type RunWork } from './performRun.ts'
 import { isSuspect } from '../queue/losses.ts'
 import { performSuspect } from './performSuspect.ts'
 import { createQueue } from '../queue/queue.ts'
@@ -30,8 +31,10 @@ import { lookAround } from './lookAround.ts'
 import { createScheduler } from './scheduler.ts'
 import { createSession, type Session } from '../queue/session.ts'
 import { createSettler } from './settler.ts'
+import { createStrays, list, logSafely } from './strays.ts'
 import { checkMaxDetailsBytes } from './storableDetails.ts'
 import { createTurns } from './turns.ts'
+import { createWatchdog } from './watchdog.ts'
 import { settlesWithin } from '../queue/settlesWithin.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
@@ -57,6 +60,24 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
    * 30,000 ms, and at most that, so that the wait stays below what the queue allows an attempt.
    */
   aloneWaitMs?: number
+  /**
+   * What becomes of errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
+   * process. `contain` (default): the run that left it behind ends as failed with code `handler_crashed`, and the
+   * others go on; where none can be named, the worker stops and `onFatal` is called. `leave`: the host sees to them.
+   */
+  strays?: 'contain' | 'leave'
+  /**
+   * Called when the worker has stopped by itself, over an error that belongs to no run: the process is in a state that
+   * nobody knows, and has to end. Default: it ends with exit code 1, as it would without a worker, unless others
+   * listen to `uncaughtException` or `unhandledRejection`.
+   */
+  onFatal?: (error: unknown) => void
+  /**
+   * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of what runs
+   * in it, and `marginMs` (default 10,000), and says on standard error who ran. Costs a thread while there are runs.
+   * Default true.
+   */
+  watchdog?: boolean | { marginMs?: number }
   /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
   leave?: readonly string[]
   /**
@@ -77,11 +98,14 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
 export interface Worker {
   readonly id: string
   /**
-   * Rejects when the database cannot be reached.
+   * Rejects when the database cannot be reached; then nothing stays open, and another worker has to be made.
    * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
    */
   start(): Promise<void>
-  /** Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once. */
+  /**
+   * Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once.
+   * It takes 15 s beyond the drain's time-out at most, also where the database does not answer.
+   */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
   /** Whether it holds the connection by which the others know that it lives. */
   isReady(): boolean
@@ -93,8 +117,14 @@ export interface Worker {
 const ROUND_MS = 1_000
 /** The queue looks once a minute for attempts that have expired. */
 const ROUNDS_PER_EXPIRY = 10
-/** What settling may take after the last handler has ended. */
-const SETTLE_TIMEOUT_MS = 5_000
+/** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
+const SETTLE_TIMEOUT_MS = 9_000
+/** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
+const CLOSE_TIMEOUT_MS = 1_000
+/** How long runs may finish in a process that is in an unknown state. */
+const FATAL_DRAIN_MS = 5_000
+/** After that it ends, whatever has not come to its end. */
+const FATAL_TIMEOUT_MS = 30_000
 
 /** @throws TypeError when a limit is out of range, or a job is isolated and `handlersModule` is no place of a module */
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
@@ -155,6 +185,21 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
     onChange: (run) => announcer.run(run),
   }
+  const { watchdog: watching = true } = options
+  const strays = createStrays({
+    log,
+    execute: executeRun,
+    onStart: (run) => watchdog?.watch(run),
+    onUnnamed: (error) => failOver(error),
+  })
+  const watchdog =
+    watching === false
+      ? null
+      : createWatchdog({
+          marginMs: (watching === true ? undefined : watching.marginMs) ?? 10_000,
+          log,
+          running: strays.running,
+        })
   const claimer = createClaimer({
     database,
     workerId: id,
@@ -188,6 +233,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
   let stopping: Promise<void> | null = null
+  let isFailing = false
 
   async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
     const work: RunWork = {
@@ -199,11 +245,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       payload: envelope.payload,
       approvedRows: envelope.approvedRows ?? null,
       trace: envelope.trace,
+      execute: job.isolate === null ? strays.execute : isolation.execute,
     }
     // It can do this process no harm.
-    if (job.isolate !== null) {
-      return await performRun(services, { ...work, execute: isolation.execute })
-    }
+    if (job.isolate !== null) return await performRun(services, work)
     if (isSuspect(envelope)) return await performSuspect(services, work, turns)
     turns.enter()
     try {
@@ -252,39 +297,76 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     claimer.stop()
     turns.stop()
     const all = [...lanes.values()]
-    await Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
-    const idle = Promise.all(all.map((lane) => lane.idle()))
+    const quiet = Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
+    const idle = quiet.then(() => Promise.all(all.map((lane) => lane.idle())))
     if (!(await settlesWithin(idle, drainTimeoutMs))) {
       const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
       log.warn({ runs }, 'drain timed out, aborting what runs')
       abortRuns()
-      await settlesWithin(idle, SETTLE_TIMEOUT_MS * 2)
+      if (!(await settlesWithin(idle, SETTLE_TIMEOUT_MS))) {
+        log.warn('the database does not answer: what is left is given to the rescue')
+      }
     }
-    await isolation.stop()
+    await close()
+  }
+
+  /** Whatever state it is in. Nothing is waited for that does not answer, and afterwards nothing keeps the process. */
+  async function close(): Promise<void> {
     settler.stop()
-    await queue.stop()
-    await announcer.stop()
+    await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(announcer.stop(), CLOSE_TIMEOUT_MS)
     // Last: with the session goes the lock that says that this worker lives.
     await session.stop()
-    await database.close()
+    await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
   }
 
   function abortRuns(): void {
     cancellations.abortAll(
-      new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
+      isFailing
+        ? new JobError(WORKER_LOST, 'The worker ended itself over an error that belongs to no run')
+        : new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
     )
   }
 
-  return {
+  /** Any of the runs may have done it, and whatever this process does from now on may be wrong. */
+  function failOver(error: unknown): void {
+    const runs = list(strays.running())
+    if (isFailing) {
+      logSafely(log, 'error', { runs }, error, 'another error that belongs to no run')
+      return
+    }
+    isFailing = true
+    logSafely(log, 'fatal', { runs }, error, 'an error belongs to no run: the worker stops')
+    const drainTimeoutMs = Math.min(options.drainTimeoutMs ?? FATAL_DRAIN_MS, FATAL_DRAIN_MS)
+    const stopped = worker.stop({ drainTimeoutMs }).catch((reason: unknown) => {
+      log.error({ err: reason }, 'the worker could not be stopped')
+    })
+    void settlesWithin(stopped, FATAL_TIMEOUT_MS).then(() => {
+      strays.stop()
+      if (options.onFatal) options.onFatal(error)
+      else if (!isAnybodyListening()) process.exit(1)
+    })
+  }
+
+  const worker: Worker = {
     id,
     async start() {
-      await session.start()
-      await queue.start(jobs, (name) => {
-        if (name === null) for (const lane of lanes.values()) lane.wake()
-        else lanes.get(name)?.wake()
-      })
-      await cancellations.start()
-      await scheduler.start()
+      try {
+        await session.start()
+        await queue.start(jobs, (name) => {
+          if (name === null) for (const lane of lanes.values()) lane.wake()
+          else lanes.get(name)?.wake()
+        })
+        await cancellations.start()
+        await scheduler.start()
+      } catch (error) {
+        // Nothing stays open of what can't be used.
+        stopping ??= scheduler.stop().then(close)
+        await stopping
+        throw error
+      }
+      strays.start({ isContained: options.strays !== 'leave' })
       for (const lane of lanes.values()) lane.start()
       scheduleRound()
       log.info(
@@ -297,12 +379,23 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     },
     stop({ drainTimeoutMs = options.drainTimeoutMs ?? 25_000 } = {}) {
       if (stopping) abortRuns()
-      stopping ??= drain(drainTimeoutMs)
+      stopping ??= drain(drainTimeoutMs).finally(async () => {
+        strays.stop()
+        await watchdog?.stop()
+      })
       return stopping
     },
     isReady: () => session.connectedForMs() !== null && stopping === null,
     connections: database.connections,
   }
+  return worker
+}
+
+/** Then it is theirs to decide whether the process lives. */
+function isAnybodyListening(): boolean {
+  return (
+    process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection') > 0
+  )
 }
 
 /** Who executes a run, for people and for the lock: host, process, and something no restart repeats. */

@@ -51,12 +51,11 @@ export function decideTicks(
     }
     return decide(tick, 'enqueued', null)
   }
-  // Only what is enqueued makes up for others.
-  const isMadeUpFor = schedule.missed !== 'all' && decideOne(latest).outcome === 'enqueued'
-
   const listed = due.listed.map((tick) => {
     const decision = decideOne(tick)
-    if (tick === latest || !isMadeUpFor || decision.outcome !== 'enqueued') return decision
+    // Where an older one could be enqueued, so can the latest: only then does it make up for the others.
+    if (decision.outcome !== 'enqueued' || schedule.missed === 'all' || tick === latest)
+      return decision
     return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)
   })
   if (due.earlier === null) return listed

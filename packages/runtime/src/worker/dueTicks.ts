@@ -1,5 +1,6 @@
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { nextTicks, type Schedule } from '../contract/index.ts'
+import { previousTicks } from '../contract/nextTicks.ts'
+import { countTicks } from './countTicks.ts'
 
 /** What has become due: the newest ticks one by one, and what lies before them as a whole. */
 export interface DueTicks {
@@ -12,18 +13,17 @@ export const MAX_LISTED = 100
 
 /** The ticks after `cursor` up to and including `now`, from the calendar alone. */
 export async function dueTicks(schedule: Schedule, cursor: Date, now: Date): Promise<DueTicks> {
-  const listed: Date[] = []
-  let earlier = null as DueTicks['earlier']
-  let seen = 0
+  const oldest: Date[] = []
   for (const tick of nextTicks(schedule, cursor)) {
     if (tick > now) break
-    listed.push(tick)
-    const oldest = listed.length > MAX_LISTED ? listed.shift() : undefined
-    if (oldest) {
-      earlier = { count: (earlier?.count ?? 0) + 1, from: earlier?.from ?? oldest, through: oldest }
-    }
-    // A schedule by the second that was down for a week has 600,000 ticks to count.
-    if (++seen % 500 === 0) await yieldToEventLoop()
+    oldest.push(tick)
+    if (oldest.length > MAX_LISTED) break
   }
-  return { listed, earlier }
+  const [from] = oldest
+  if (from === undefined || oldest.length <= MAX_LISTED) return { listed: oldest, earlier: null }
+  const [through = from, ...listed] = previousTicks(schedule, now, MAX_LISTED + 1)
+  return {
+    listed,
+    earlier: { count: await countTicks(schedule, cursor, through), from, through },
+  }
 }

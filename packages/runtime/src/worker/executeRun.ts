@@ -318,10 +318,13 @@ function untilAborted<Value>(
       abort.onAbort(null)
     }
     abort.onAbort(() => {
-      timer = setTimeout(() => {
-        reject(abort.reason)
-        onGivenUp(abort.reason)
-      }, ABORT_GRACE_MS)
+      timer = setTimeout(
+        () => {
+          reject(abort.reason)
+          onGivenUp(abort.reason)
+        },
+        abort.isAtOnce ? 0 : ABORT_GRACE_MS,
+      )
     })
     start().then(
       (value) => {

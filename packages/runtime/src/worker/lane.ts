@@ -55,6 +55,8 @@ export function createLane(options: LaneOptions): Lane {
   // The second claim is under way in PostgreSQL while this process records what the first has brought.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
+  // Of an exclusive job, beside which its real run may go on: the next tick must not wait for them.
+  let rehearsing = 0
   let claimed = 0
   // Until it is started.
   let stopped = true
@@ -72,13 +74,13 @@ export function createLane(options: LaneOptions): Lane {
       !stopped &&
       woken &&
       underWay.size < maxClaims &&
-      running + claimed < concurrency &&
+      room() > 0 &&
       (turns === undefined || turns.isOpen())
     ) {
       woken = hasBacklog
-      const room = Math.min(concurrency - running - claimed, MAX_CLAIM)
-      claimed += room
-      const taking = take(room).finally(() => {
+      const most = room()
+      claimed += most
+      const taking = take(most).finally(() => {
         underWay.delete(taking)
         pump()
       })
@@ -86,9 +88,14 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  async function take(room: number): Promise<void> {
+  function room(): number {
+    const free = concurrency - (running - rehearsing) - claimed
+    return rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
+  }
+
+  async function take(most: number): Promise<void> {
     try {
-      const { mayBeMore, freeInMs } = await claim(room)
+      const { mayBeMore, freeInMs } = await claim(most)
       failures = 0
       hasBacklog = mayBeMore
       if (mayBeMore) woken = true
@@ -101,14 +108,14 @@ export function createLane(options: LaneOptions): Lane {
       woken = true
       await pauseAfter(++failures)
     } finally {
-      claimed -= room
+      claimed -= most
     }
   }
 
-  async function claim(room: number): Promise<ClaimAnswer> {
+  async function claim(most: number): Promise<ClaimAnswer> {
     turns?.enter()
     try {
-      const answer = await claimer.claim(job, room, { hasBacklog })
+      const answer = await claimer.claim(job, most, { hasBacklog })
       const { work } = answer
       if (work.length > 0) {
         options.observers?.workClaimed(job.name, work.length)
@@ -133,16 +140,20 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function begin(one: Claim): void {
+    const isBeside = job.isExclusive && one.run.dryRun
     running++
-    execute(one).then(leave, (error: unknown) => {
+    if (isBeside) rehearsing++
+    const end = () => leave(isBeside)
+    execute(one).then(end, (error: unknown) => {
       const { id: runId, name, attempt } = one.run
       writeLine(log, 'error', { err: error, name, runId, attempt }, 'a job run came to no end')
-      leave()
+      end()
     })
   }
 
-  function leave(): void {
+  function leave(isBeside: boolean): void {
     running--
+    if (isBeside) rehearsing--
     // Runs that were settled together leave room together: for one claim, not for many small ones.
     leaving ??= setImmediate(() => {
       leaving = undefined

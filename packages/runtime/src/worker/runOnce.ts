@@ -17,9 +17,10 @@ import { IS_ALIVE_SQL } from '../queue/isAliveSql.ts'
 import type { WorkerObserver } from './observer.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { performRun, type RunServices } from './performRun.ts'
-import { createQueue, type Delivery } from '../queue/queue.ts'
+import { createQueue, type Delivery, type TakenDeadLetter } from '../queue/queue.ts'
 import { findLostClaims, RESCUE_GRACE_MS, rescueLostRuns } from './rescue.ts'
 import { exclusiveKey, recordRun, type NewRun } from './runs.ts'
+import { isKeyTaken } from '../queue/uniqueKeys.ts'
 import { createSession } from '../queue/session.ts'
 import { createIsolation } from './isolated/createIsolation.ts'
 import { createSettler } from './settler.ts'
@@ -54,6 +55,8 @@ export type RunOnceResult =
   | { kind: 'ended'; run: FinishedRun }
   /** The job allows one run at a time, and one is under way. */
   | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
+  /** Work with the dead letter's unique key waits or runs: this one. */
+  | { kind: 'alreadyQueued'; queueJobId: string }
   /** There is no dead letter of this job with the given id. */
   | { kind: 'noDeadLetter'; queueJobId: string }
   /** Another process took the run over, having found this one without its lock. */
@@ -104,6 +107,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   const queue = createQueue({ database, session, log, supervise: false, traceEnqueue })
   const cancellations = createCancellations({ database, session, workerId })
   let delivery: Delivery | null = null
+  let letter = { kind: 'notFound' } as TakenDeadLetter
   let run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -126,8 +130,10 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     if (options.signal?.aborted) abort()
     else options.signal?.addEventListener('abort', abort, { once: true })
     let isRecorded = await record()
-    if (options.deadLetter !== undefined && delivery === null) {
-      return { kind: 'noDeadLetter', queueJobId: options.deadLetter }
+    if (options.deadLetter !== undefined && letter.kind !== 'taken') {
+      return letter.kind === 'alreadyQueued'
+        ? letter
+        : { kind: 'noDeadLetter', queueJobId: options.deadLetter }
     }
     // A run whose process has died would otherwise stand in the way until a worker starts. It is ended after
     // the grace: after a restart of PostgreSQL those who live have to come back first.
@@ -180,8 +186,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
         const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
         if (!rows[0]?.isAlive) return null
         if (options.deadLetter !== undefined) {
-          delivery = await queue.takeDeadLetter(tx, job.name, options.deadLetter)
-          if (delivery === null) return false
+          letter = await queue.takeDeadLetter(tx, job, options.deadLetter)
+          if (letter.kind !== 'taken') return false
+          ;({ delivery } = letter)
           run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
         }
         if (await recordRun(tx, workerId, run, claim)) return true
@@ -190,6 +197,8 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       })
       .catch((error: unknown) => {
         if (error instanceof NotRecorded) return false
+        // Somebody has just enqueued work with its unique key. Seen now, it stands in the way.
+        if (isKeyTaken(error)) return record()
         throw error
       })
   }

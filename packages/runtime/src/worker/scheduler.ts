@@ -151,7 +151,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     )
   }
 
+  /** What the calendar has to be asked for, after an outage, does not hold up the rest. */
   async function decide(due: readonly Plan[], instant: Date): Promise<void> {
+    const { known = [], unknown = [] } = Object.groupBy(due, (plan) =>
+      hasOneDue(plan, instant) ? 'known' : 'unknown',
+    )
+    await decideTogether(known, instant)
+    await decideTogether(unknown, instant)
+  }
+
+  async function decideTogether(due: readonly Plan[], instant: Date): Promise<void> {
     if (due.length === 0) return
     const candidates = await Promise.all(
       due.map(async (plan) => ({ plan, due: await ticksOf(plan, instant) })),
@@ -185,13 +194,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
   }
 
-  /** Asks the calendar only when more than one may be due. */
   async function ticksOf(plan: Plan, instant: Date): Promise<DueTicks> {
-    const { nextDue, following, cursor, job } = plan
-    if (nextDue === null || (following !== null && following <= instant)) {
-      return await dueTicks(job.schedule, cursor, instant)
+    if (plan.nextDue !== null && hasOneDue(plan, instant)) {
+      return { listed: [plan.nextDue], earlier: null }
     }
-    return { listed: [nextDue], earlier: null }
+    return await dueTicks(plan.job.schedule, plan.cursor, instant)
+  }
+
+  function hasOneDue({ nextDue, following }: Plan, instant: Date): boolean {
+    return nextDue !== null && (following === null || following > instant)
   }
 
   /** A worker whose clock is ahead must not decide for all of them what is not due yet. */

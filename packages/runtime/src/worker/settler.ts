@@ -35,7 +35,7 @@ export type SettleOutcome =
 export interface Settler {
   /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
   settle(settlement: Settlement): Promise<SettleOutcome>
-  /** Tries nothing again any more. What could not be settled is left to the rescue. */
+  /** What can't be settled now is left to the rescue: its outcome is `lost`. */
   stop(): void
 }
 
@@ -101,14 +101,14 @@ export function createSettler(options: {
   }
 
   async function settleGroups(): Promise<void> {
-    while (waiting.length > 0 && !isStopped) {
+    while (waiting.length > 0) {
       const alarm = setTimeout(() => {
         if (waiting.length > 0 && busy < MAX_SLOW_GROUPS) startGroups()
       }, SLOW_MS)
       await settleNext().finally(() => clearTimeout(alarm))
     }
     busy--
-    if (busy === 0 && left.length > 0 && !isStopped) await letGo()
+    if (busy === 0 && left.length > 0) await letGo()
   }
 
   async function letGo(): Promise<void> {
@@ -128,6 +128,8 @@ export function createSettler(options: {
     const failure = await tryToSettle(group)
     if (failure === null) {
       failures = 0
+    } else if (isStopped) {
+      leaveToRescue(group)
     } else if (failure === 'away') {
       // Behind the others: if it is this very group that connections break at, they get their turn.
       waiting.push(...group)
@@ -159,6 +161,11 @@ export function createSettler(options: {
       await pauseAfter(tries)
       last = await tryPart(group)
     }
+    if (last !== null) leaveToRescue(group)
+  }
+
+  function leaveToRescue(group: readonly Waiting[]): void {
+    for (const { resolve } of group) resolve({ kind: 'lost' })
   }
 
   /** In its turn. */

@@ -545,3 +545,46 @@ describe.each([echo, limited])(
     })
   },
 )
+
+describe('a lane of an exclusive job', () => {
+  it('starts its run beside dry runs that have not ended, and no second one', async () => {
+    const ends: (() => void)[] = []
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    const lane = createLane({
+      job: exclusive,
+      concurrency: 2,
+      claimer,
+      log: runtime.log,
+      execute: (claim) => {
+        executed.push(claim)
+        return new Promise<void>((resolve) => ends.push(resolve))
+      },
+    })
+    lanes = [lane]
+    const request = (dryRun: boolean) =>
+      runtime.prisma.$transaction((tx) =>
+        opened.client.requestRun(tx, exclusive, { actor: 'tests', reason: 'look', dryRun }),
+      )
+    const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
+    await request(true)
+    lane.start()
+    await waitFor(() => executed.length === 1)
+    await request(false)
+    lane.wake()
+    await waitFor(() => executed.length === 2)
+    expect(kinds()).toEqual(['dry', 'real'])
+
+    await request(false)
+    await request(true)
+    lane.wake()
+    await lane.stop()
+    expect(kinds()).toEqual(['dry', 'real'])
+    expect(lane.running()).toBe(2)
+    for (const end of ends) end()
+    await lane.idle()
+  })
+})

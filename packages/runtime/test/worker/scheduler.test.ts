@@ -490,4 +490,36 @@ describe('scheduler', () => {
       ['winner', 'winner', 'other', 'other'].map((workerId) => ({ workerId, outcome: 'enqueued' })),
     )
   })
+
+  it('has each second of a month in which nobody was there, and decides what is not behind before it', async () => {
+    const clock = fakeClock(START)
+    const jobs = [job({ cron: '* * * * * *' }), job({ cron: '0 * * * *' }, 'other')]
+    await startScheduler(clock.now, { jobs })
+    clock.set('2026-05-31T12:00:30Z')
+    await runtime.rows(
+      `update "JobSchedule" set "cursor" = '2026-05-31T11:30:00Z' where "name" = 'other'`,
+    )
+    const decided: string[] = []
+    const restarted = await startScheduler(clock.now, {
+      jobs,
+      workerId: 'w2',
+      onTick: (name) => decided.push(name),
+    })
+    await restarted.wake()
+
+    expect(decided).toEqual(['other', 'sweep'])
+    expect(
+      await runtime.rows(
+        `select count(*)::int as rows, sum("count")::int as ticks, min("scheduledFor") as first, max("scheduledFor") as last
+         from "JobTick" where "name" = 'sweep'`,
+      ),
+    ).toEqual([
+      {
+        rows: 101,
+        ticks: 30 * 86_400,
+        first: new Date('2026-05-01T12:00:31Z'),
+        last: new Date('2026-05-31T12:00:30Z'),
+      },
+    ])
+  })
 })

@@ -1,0 +1,121 @@
+import inspector from 'node:inspector'
+import { Worker as Thread } from 'node:worker_threads'
+import type { Logger } from 'pino'
+import { findCurrentRun, type RunHere } from './strays.ts'
+import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
+
+export interface Watchdog {
+  /** A handler is about to be called. */
+  watch(run: RunHere): void
+  /** Resolves once its thread has ended. */
+  stop(): Promise<void>
+}
+
+const BEAT_MS = 1_000
+/** The thread costs memory; a process that has nothing to do has none. */
+const IDLE_BEATS = 60
+const TEXT_BYTES = 16_384
+/** What it needs is less; without these it would be given more. */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1, stackSizeMb: 0.5 }
+
+/**
+ * Ends this process when its event loop has not turned for longer than any of its runs may take: nothing else in it
+ * would. Before that it writes who ran, and what the loop is blocked by, to standard error. A thread of its own
+ * watches, from the first run on until there has been none for a minute.
+ */
+export function createWatchdog(options: {
+  /** Beyond the longest time-out. */
+  marginMs: number
+  log: Logger
+  running: () => Iterable<RunHere>
+}): Watchdog {
+  const { marginMs, log, running } = options
+  let thread: Thread | null = null
+  // Of each thread its own: the one before may not have ended yet.
+  let numbers = new Int32Array(new SharedArrayBuffer(0))
+  let text = Buffer.from(new SharedArrayBuffer(0))
+  let timer: NodeJS.Timeout | undefined
+  let idleBeats = 0
+  let stopped = false
+
+  function start(): void {
+    const memory = new SharedArrayBuffer(4 * SHARED.NUMBERS + TEXT_BYTES)
+    numbers = new Int32Array(memory, 0, SHARED.NUMBERS)
+    text = Buffer.from(memory, 4 * SHARED.NUMBERS)
+    noticeDebugger()
+    thread = new Thread(WATCHDOG_PROGRAM, {
+      eval: true,
+      workerData: { memory, marginMs, line: { ...log.bindings(), pid: process.pid } },
+      env: {},
+      execArgv: [],
+      resourceLimits: RESOURCE_LIMITS,
+      trackUnmanagedFds: false,
+    })
+    thread.unref()
+    thread.on('error', (error) => log.warn({ err: error }, 'the watchdog has failed'))
+    // Not named when it is gone: another process's worker may have set it since.
+    Object.defineProperty(globalThis, CURRENT_RUN, {
+      configurable: true,
+      value: () => {
+        const run = findCurrentRun()
+        return run && { name: run.name, runId: run.runId }
+      },
+    })
+    timer = setInterval(beat, BEAT_MS).unref()
+  }
+
+  function beat(): void {
+    Atomics.add(numbers, SHARED.BEAT, 1)
+    noticeDebugger()
+    let longestMs = 0
+    numbers[SHARED.TEXT_LENGTH] = 0
+    for (const run of running()) {
+      longestMs = Math.max(longestMs, run.timeoutMs)
+      note(run)
+    }
+    // What has ended may have left something behind that blocks.
+    if (longestMs > 0) numbers[SHARED.LIMIT_MS] = longestMs
+    idleBeats = longestMs === 0 ? idleBeats + 1 : 0
+    if (idleBeats >= IDLE_BEATS) void end()
+  }
+
+  function noticeDebugger(): void {
+    numbers[SHARED.IS_DEBUGGED] = inspector.url() === undefined ? 0 : 1
+  }
+
+  /** Of many in one second the first are noted: the others cost nothing. */
+  function note({ name, runId }: RunHere): void {
+    const length = numbers[SHARED.TEXT_LENGTH] as number
+    if (length + name.length + runId.length + 2 > TEXT_BYTES) return
+    numbers[SHARED.TEXT_LENGTH] = length + text.write(`${name} ${runId}\n`, length, 'latin1')
+  }
+
+  async function end(): Promise<void> {
+    const ending = thread
+    if (ending === null) return
+    thread = null
+    clearInterval(timer)
+    idleBeats = 0
+    Reflect.deleteProperty(globalThis, CURRENT_RUN)
+    const exited = new Promise((resolve) => ending.once('exit', resolve))
+    ending.ref()
+    Atomics.store(numbers, SHARED.IS_STOPPED, 1)
+    Atomics.notify(numbers, SHARED.IS_STOPPED)
+    await exited
+  }
+
+  return {
+    watch(run) {
+      if (stopped) return
+      if (thread === null) start()
+      if (run.timeoutMs > (numbers[SHARED.LIMIT_MS] as number)) {
+        numbers[SHARED.LIMIT_MS] = run.timeoutMs
+      }
+      note(run)
+    },
+    async stop() {
+      stopped = true
+      await end()
+    },
+  }
+}

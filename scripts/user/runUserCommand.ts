@@ -1,0 +1,91 @@
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { missingMigrations } from '../../packages/db/src/missingMigrations.ts'
+import {
+  createDatabaseClient,
+  passwordProblem,
+  Role,
+  type PrismaClient,
+} from '../../packages/db/src/index.ts'
+import { StartError } from '../../packages/process/src/index.ts'
+import { runWithDatabase } from '../runWithDatabase.ts'
+import { PromptEnded, readPassword } from './readPassword.ts'
+
+export interface UserCommand {
+  usage: string
+  takesRole: boolean
+  /**
+   * Returns what it did, for people.
+   * @throws StartError why not, with the remedy
+   */
+  run(prisma: PrismaClient, user: { email: string; role: Role; password: string }): Promise<string>
+}
+
+const options = {
+  email: { type: 'string' },
+  role: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** Resolves to the exit code. The password is never an argument: those stand in the list of processes. */
+export async function runUserCommand({ usage, takesRole, run }: UserCommand): Promise<number> {
+  const asked = readArguments(takesRole)
+  if (asked === 'help') {
+    process.stdout.write(`${usage}\n`)
+    return 0
+  }
+  if ('problem' in asked) return refuse(2, `${asked.problem}\n\n${usage}`)
+  const { email, role } = asked
+  let password: string | undefined
+  try {
+    password = await readPassword(process.stdin, process.stderr)
+  } catch (error) {
+    if (error instanceof PromptEnded) return refuse(1, error.message)
+    throw error
+  }
+  if (password === undefined)
+    return refuse(1, 'The two passwords are not the same; nothing was changed')
+  const problem = passwordProblem(password)
+  if (problem !== null) return refuse(1, `The password ${problem}; nothing was changed`)
+  return await runWithDatabase(async ({ url }) => {
+    if ((await missingMigrations(url)).length > 0) {
+      throw new StartError('The database is not up to date: run pnpm db:migrate first')
+    }
+    const prisma = createDatabaseClient({
+      url,
+      applicationName: 'roundsman user',
+      poolSize: 1,
+      onPoolError: () => undefined,
+    })
+    try {
+      return await run(prisma, { email, role, password })
+    } finally {
+      await prisma.$disconnect()
+    }
+  })
+}
+
+function readArguments(
+  takesRole: boolean,
+): 'help' | { problem: string } | { email: string; role: Role } {
+  try {
+    const { values } = parseArgs({ options, allowPositionals: false, strict: true })
+    if (values.help) return 'help'
+    const email = z.email().max(254).safeParse(values.email)
+    if (!email.success) return { problem: '--email has to be an e-mail address' }
+    if (!takesRole) {
+      if (values.role !== undefined) return { problem: '--role is not known here' }
+      return { email: email.data, role: Role.staff }
+    }
+    const role = z.enum(Role).safeParse(values.role)
+    if (!role.success) return { problem: `--role is one of ${Object.keys(Role).join(', ')}` }
+    return { email: email.data, role: role.data }
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}
+
+function refuse(code: number, message: string): number {
+  process.stderr.write(`${message}\n`)
+  return code
+}
