@@ -2,6 +2,7 @@ import {
   createLocalTime,
   nextTicks,
   type Guard,
+  type IsolationLimits,
   type Job,
   type LocalTime,
   type RateLimit,
@@ -29,6 +30,8 @@ export interface ListedJob {
   concurrency: number | null
   isExclusive: boolean
   rateLimit: RateLimit | null
+  /** Null where it runs in the worker's own process. */
+  isolate: IsolationLimits | null
   isDestructive: boolean
   guard: Guard | null
   unguarded: string | null
@@ -61,7 +64,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   const { jobs, catalogue, states, isEnabled } = options
   return jobs.map((job, index) => {
     const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
-    const { rateLimit, isDestructive, guard, unguarded } = job
+    const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)
     return {
       name,
@@ -76,6 +79,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
       concurrency,
       isExclusive,
       rateLimit,
+      isolate,
       isDestructive,
       guard,
       unguarded,

@@ -44,6 +44,7 @@ function formatJob(job: ListedJob, layout: Layout): string {
     ['retries', describeRetry(job.retry)],
     ['at once', describeConcurrency(job)],
     ['rate limit', describeRateLimit(job)],
+    ...(job.isolate ? [['process', `of its own, with a heap of ${job.isolate.memoryMb} MB`]] : []),
     ['guard', describeGuard(job)],
   ]
   return [
@@ -94,9 +95,11 @@ function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
   return `${limit}, ${delays}, then doubling up to ${describeDuration(maxDelayMs)}`
 }
 
-function describeConcurrency({ isExclusive, concurrency }: ListedJob): string {
+function describeConcurrency({ isExclusive, isolate, concurrency }: ListedJob): string {
   if (isExclusive) return 'exclusive: one run at a time over all workers'
-  return concurrency === null ? 'as many as WORKER_CONCURRENCY' : `${concurrency} in each worker`
+  if (concurrency !== null) return `${concurrency} in each worker`
+  const most = 'as many as WORKER_CONCURRENCY'
+  return isolate === null ? most : `${most}, and no more than processors`
 }
 
 function describeRateLimit({ rateLimit }: ListedJob): string {

@@ -110,6 +110,14 @@ describe('formatJobs', () => {
     ])
   })
 
+  it('says what has a process of its own', () => {
+    const isolated = defineJob({ name: 'parseParcel', description: '', isolate: true })
+    const text = formatJobs(describeBoth({ jobs: [isolated], catalogue: [isolated] }), plain(80))
+
+    expect(text).toContain('at once     as many as WORKER_CONCURRENCY, and no more than processors')
+    expect(text).toContain('process     of its own, with a heap of 512 MB')
+  })
+
   it('says who has paused it, and by what workers still go', () => {
     const pausedAt = new Date('2026-10-23T08:15:00Z')
     const states = [
