@@ -289,12 +289,27 @@ describe('an isolated run that ends its process', () => {
     expect(await ended('beside')).toMatchObject([{ status: 'success' }])
   })
 
+  it('by nothing but a value that JSON has not, ends well', async () => {
+    worker = await startWorker()
+    await act('returnBigint')
+    expect(await ended()).toMatchObject([{ status: 'success', details: { count: 1 } }])
+  })
+
   it('by nothing but that it returns too much, ends as one in this process does', async () => {
     worker = await startWorker()
     await act('returnTooMuch')
     expect(await ended()).toMatchObject([
       { status: 'failed', details: { error: { code: 'details_too_large' } } },
     ])
+  })
+
+  it('by an error that nobody caught shows where that was made', async () => {
+    worker = await startWorker()
+    await act('reject')
+
+    expect((await ended())[0]!.details!.error).toMatchObject({
+      stack: expect.stringContaining('isolatedHandlers.ts'),
+    })
   })
 
   it('counts what it has committed and nothing else, and is tried again', async () => {

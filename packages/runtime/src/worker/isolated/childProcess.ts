@@ -118,7 +118,6 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
 async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
   const run = {
     ...request.run,
-    startedAt: new Date(request.run.startedAt),
     scheduledFor: request.run.scheduledFor === null ? null : new Date(request.run.scheduledFor),
   }
   let found: Opened

@@ -6,7 +6,6 @@ import { JobError, type IsolationLimits, type Job } from '../../contract/index.t
 import { createProgress } from '../createProgress.ts'
 import { describeError } from '../describeError.ts'
 import { ABORT_GRACE_MS, type ExecuteOptions, type RunResult } from '../executeRun.ts'
-import type { NewRun } from '../runs.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
@@ -107,7 +106,7 @@ export function createIsolation(options: {
 
   async function perform(execution: ExecuteOptions, limits: IsolationLimits): Promise<RunResult> {
     const { abort, job, payload, approvedRows, maxDetailsBytes } = execution
-    const run = execution.run as NewRun
+    const { run } = execution
     const token = randomUUID()
     const slot = await take(job, limits)
     const { child } = slot
@@ -129,9 +128,13 @@ export function createIsolation(options: {
         request: {
           token,
           run: {
-            ...run,
-            startedAt: run.startedAt.getTime(),
+            id: run.id,
+            name: run.name,
+            trigger: run.trigger,
+            attempt: run.attempt,
+            retriesLeft: run.retriesLeft,
             scheduledFor: run.scheduledFor?.getTime() ?? null,
+            dryRun: run.dryRun,
           },
           payload,
           timeoutMs: job.timeoutMs,

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { Guard } from '../../contract/index.ts'
-import type { NewRun } from '../runs.ts'
+import type { Guard, RunInfo } from '../../contract/index.ts'
 
 /** To the process of isolated runs. Dates travel as milliseconds. */
 export type ToChild =
@@ -13,10 +12,7 @@ export type ToChild =
 export interface RunRequest {
   /** Of this run alone: what comes late from the run before is not taken for this one's. */
   token: string
-  run: Omit<NewRun, 'startedAt' | 'scheduledFor'> & {
-    startedAt: number
-    scheduledFor: number | null
-  }
+  run: Omit<RunInfo, 'scheduledFor'> & { scheduledFor: number | null }
   payload: unknown
   timeoutMs: number
   guard: Guard | null

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { waitFor } from '@roundsman/testing'
 import { pino, type Logger } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { RunInfo } from '../../../src/contract/index.ts'
 import { Abort } from '../../../src/worker/abort.ts'
 import type { Progress } from '../../../src/worker/createProgress.ts'
 import type { RunResult } from '../../../src/worker/executeRun.ts'
@@ -12,6 +13,16 @@ import { probe } from '../fixtures/isolated.ts'
 // Nothing of it needs a database.
 const STARVED = new URL('../fixtures/starvedProcess.ts', import.meta.url).pathname
 const MODULE = new URL('../fixtures/isolatedHandlers.ts', import.meta.url)
+
+const RUN: RunInfo = {
+  id: 'a',
+  name: 'probe',
+  trigger: 'queue',
+  attempt: 2,
+  retriesLeft: 1,
+  scheduledFor: new Date('2026-03-29T01:00:00Z'),
+  dryRun: false,
+}
 
 let isolation: Isolation
 let lines: Record<string, unknown>[]
@@ -41,15 +52,7 @@ function run(
   keepProgress: (progress: Progress) => Promise<void> = async () => undefined,
 ): Promise<RunResult> {
   return isolation.execute({
-    run: {
-      id: crypto.randomUUID(),
-      name: 'probe',
-      trigger: 'queue',
-      attempt: 1,
-      scheduledFor: new Date('2026-03-29T01:00:00Z'),
-      dryRun: false,
-      startedAt: new Date(),
-    } as never,
+    run: RUN,
     job: probe,
     handler: () => Promise.reject(new Error('it ran here')),
     payload: { act },
@@ -130,7 +133,7 @@ it('hands the handler its run with its dates', async () => {
   open()
   expect(await run('tellRun')).toMatchObject({
     status: 'success',
-    details: { scheduledFor: '2026-03-29T01:00:00.000Z', isStarted: true },
+    details: { ...RUN, scheduledFor: '2026-03-29T01:00:00.000Z' },
   })
 })
 
