@@ -143,7 +143,7 @@ export function createSettler(options: {
   async function settleInParts(group: readonly Waiting[], failure: Failure): Promise<void> {
     const [one] = group
     let last: Failure | null = failure
-    for (let tries = 1; last !== null && !isStopped; tries++) {
+    for (let tries = 1; last !== null; tries++) {
       if (group.length > 1 && last !== 'away') {
         if (last === 'contended') await pauseAfter(tries)
         const middle = Math.ceil(group.length / 2)
@@ -202,7 +202,9 @@ export function createSettler(options: {
         { err: error, runs: group.length, runId },
         'settling failed, trying again',
       )
-      return failure
+      if (!isStopped) return failure
+      for (const { resolve } of group) resolve({ kind: 'lost' })
+      return null
     }
     options.observers?.runsSettled(group.length)
     left = left.filter((id) => !over.includes(id))
