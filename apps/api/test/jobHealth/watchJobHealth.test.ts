@@ -1,4 +1,5 @@
 import { createMetrics } from '@roundsman/telemetry'
+import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import type { JobHealth } from '../../src/jobHealth/readJobHealth.ts'
 import { watchJobHealth } from '../../src/jobHealth/watchJobHealth.ts'
@@ -39,4 +40,17 @@ it('says what is not', async () => {
 it('says nothing at all while the database fails or hangs', async () => {
   expect(await scrape(() => Promise.reject(new Error('away')))).toEqual([])
   expect(await scrape(() => new Promise(() => undefined))).toEqual([])
+})
+
+it('stops naming a problem that is over', async () => {
+  const metrics = createMetrics({ app: 'api', version: '1' })
+  const health: JobHealth = { problems: [{ kind: 'noWorker' }], paused: [] }
+  watchJobHealth({ registry: metrics.registry, read: async () => health, maxAgeMs: 200 })
+  expect(await metrics.render()).toContain('kind="noWorker"')
+  health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0) }]
+  const later = await waitFor(async () => {
+    const text = await metrics.render()
+    return text.includes('kind="late"') && text
+  })
+  expect(later).not.toContain('kind="noWorker"')
 })

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import type { ObservedRun, RunEnding } from '@roundsman/runtime/worker'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { createPinger, type PingerOptions } from '../../src/pings/createPinger.ts'
 import { openMonitor } from './openMonitor.ts'
 
@@ -199,4 +200,48 @@ it('is closed in time while the monitor hangs', async () => {
   await waitFor(() => monitor.pings.length === 1)
   await pinger.close({ timeoutMs: 20 })
   expect(outcomes).toEqual(['start failed', 'success failed'])
+})
+
+it('sends no more at once than it may, also to pings that come while others end', async () => {
+  const held: ServerResponse[] = []
+  let underWay = 0
+  let most = 0
+  const server = createHttpServer((_request, response) => {
+    most = Math.max(most, ++underWay)
+    held.push(response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { pinger } = open(
+    new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/check`),
+    {
+      concurrency: 3,
+    },
+  )
+  const send = (count: number) => {
+    for (let i = 0; i < count; i += 1) pinger.observer.runRescued?.({ ...RUN, attempt: 1 })
+  }
+  const release = () => {
+    for (const response of held.splice(0)) {
+      underWay -= 1
+      response.end('OK')
+    }
+  }
+  send(6)
+  for (let wave = 1; wave <= 4; wave += 1) {
+    await waitFor(() => held.length >= 3)
+    release()
+    await waitFor(() => held.length >= 3)
+    // Three are under way, in places that others have handed on.
+    send(6)
+  }
+  const closed = pinger.close()
+  const releasing = setInterval(release, 5)
+  await closed
+  clearInterval(releasing)
+  expect(most).toBe(3)
 })

@@ -1,0 +1,52 @@
+import { waitFor } from '@roundsman/testing'
+import { pino } from 'pino'
+import { expect, it } from 'vitest'
+import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
+import { firstLook } from '../../src/sweep/firstLook.ts'
+import { sweep, type SweepContext } from '../../src/sweep/sweep.ts'
+import { NOW, openEntries, target } from './openEntries.ts'
+
+const entries = openEntries()
+
+const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) => entries.prisma
+  .$executeRaw`
+  insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
+  select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text', ${NOW.toISOString()}::timestamptz
+    - (${minutesAgo}::float8 + (${lastMinutesAgo}::float8 - ${minutesAgo}::float8) * n / ${count}::int)
+      * interval '1 min'
+  from generate_series(1, ${count}::int) n`
+
+it('cleans what lies outside of the pages that it took, also when it has left many dead rows in them', async () => {
+  const { prisma } = entries
+  // By their dates all of them lie in the pages of the first ones, and some do not.
+  await insert(49_000, 180, 60)
+  await insert(60_000, -60, -120)
+  await insert(50, 120, 119)
+  await insert(5_000, -10, -11)
+  await prisma.$transaction(async (tx) => {
+    await tx.$executeRaw`delete from "I18nCacheEntry" where "createdAt" between ${NOW}::timestamptz + interval '9 min'
+      and ${NOW}::timestamptz + interval '12 min'`
+    await tx.$queryRaw`select pg_stat_force_next_flush()::text`
+  })
+  const look = await waitFor(async () => {
+    const found = await prisma.$transaction((tx) => firstLook(tx, target))
+    return found.dead >= 5_000 && found
+  })
+  const chosen = await prisma.$transaction((tx) => chooseOrder(tx, target, look))
+  if (chosen.kind !== 'pages') throw new Error('Not a case for pages')
+  expect(chosen.stop).toBeLessThan(chosen.pages)
+
+  await sweep(
+    {
+      batch: (work: Parameters<SweepContext['batch']>[0]) => prisma.$transaction((tx) => work(tx)),
+      guard: async () => undefined,
+      log: pino({ level: 'silent' }),
+      now: () => NOW,
+      run: { dryRun: false },
+      signal: new AbortController().signal,
+    } as never,
+    target,
+  )
+  const left = await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })
+  expect(left).toBe(0)
+})
