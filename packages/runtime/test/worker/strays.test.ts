@@ -103,7 +103,7 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
   it('in the name of no run: the worker stops, all that ran count a loss, and the process ends with 1', async () => {
     await start()
     await leaveInPeace(1, 1_000)
-    await leaveInPeace(2, 19_000)
+    await leaveInPeace(2, 9_500)
     await waitFor(async () => (await runs('innocent')).length === 2)
     await harm('emitter')
 
@@ -121,12 +121,11 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     ])
     expect(
       await runtime.rows(
-        `select name, state::text, data ->> 'lost' as lost, data ->> 'lostAlone' as alone,
-                retry_limit - retry_count as "retriesLeft", start_after <= now() as "isDue" from pgboss.job`,
+        `select state::text, data ->> 'lost' as lost, data ->> 'lostAlone' as alone,
+                retry_limit - retry_count as "retriesLeft", start_after <= now() as "isDue"
+         from pgboss.job where name = 'innocent'`,
       ),
-    ).toEqual([
-      { name: 'innocent', state: 'retry', lost: '1', alone: null, retriesLeft: 1, isDue: true },
-    ])
+    ).toEqual([{ state: 'retry', lost: '1', alone: null, retriesLeft: 1, isDue: true }])
   })
 
   it('is told to the host that wants to know, when the worker has stopped', async () => {
@@ -205,7 +204,7 @@ describe('a handler that blocks the event loop', { timeout: 60_000 }, () => {
     await harm('wait')
     await child.exited
     expect(JSON.parse(await child.waitForLine('the event loop is blocked'))).toMatchObject({
-      limitMs: 20_000,
+      limitMs: 10_000,
     })
   })
 
