@@ -127,4 +127,31 @@ describe('createDatabaseClient', () => {
       return open.length === 0
     })
   })
+
+  it('is read committed whatever the role has, and lets a transaction choose another', async () => {
+    const name = new URL(database.url).pathname.slice(1)
+    await prisma.$executeRawUnsafe(
+      `alter database "${name}" set default_transaction_isolation = 'serializable'`,
+    )
+    const other = createDatabaseClient({
+      url: database.url,
+      applicationName: 'other',
+      onPoolError: () => undefined,
+    })
+    const text = `select current_setting('transaction_isolation') as isolation, current_setting('jit') as jit,
+                         current_setting('tcp_user_timeout') as "userTimeout"`
+    try {
+      expect(await other.$queryRawUnsafe(text)).toEqual([
+        { isolation: 'read committed', jit: 'off', userTimeout: '30000' },
+      ])
+      expect(
+        await other.$transaction((tx) => tx.$queryRawUnsafe(text), {
+          isolationLevel: 'Serializable',
+        }),
+      ).toMatchObject([{ isolation: 'serializable' }])
+    } finally {
+      await other.$disconnect()
+      await prisma.$executeRawUnsafe(`alter database "${name}" reset default_transaction_isolation`)
+    }
+  })
 })

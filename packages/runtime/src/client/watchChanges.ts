@@ -23,11 +23,14 @@ export interface ChangesWatchOptions {
    * listen at all, as behind a transaction pooler.
    */
   onGap: () => void
+  /**
+   * How often it asks whether the connection still works: one that has lost its other end says nothing, as one on
+   * which nothing happens. Default 15,000 ms.
+   */
+  probeMs?: number
 }
 
 const RETRY_MS = 1_000
-/** A connection that has lost its other end says nothing, as one on which nothing happens. */
-const PROBE_MS = 15_000
 const QUERY_TIMEOUT_MS = 5_000
 const GAP_MS = 5_000
 
@@ -36,7 +39,7 @@ const GAP_MS = 5_000
  * transaction pooler nothing would be heard, and nothing say so: there, all may have changed every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
-  const { databaseUrl, log, onChange, onGap } = options
+  const { databaseUrl, log, onChange, onGap, probeMs = 15_000 } = options
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
@@ -108,7 +111,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
         () => scheduleProbe(of),
         (error: unknown) => lose(of, error as Error),
       )
-    }, PROBE_MS)
+    }, probeMs)
   }
 
   function lose(lost: pg.Client, error: Error): void {

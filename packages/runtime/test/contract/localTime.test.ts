@@ -40,4 +40,15 @@ describe('createLocalTime', () => {
     expect(describeAt('Australia/Lord_Howe', '2026-04-04T14:45:00Z').mark).toBe('repeatedHour')
     expect(describeAt('UTC', '2026-10-25T00:30:00Z').mark).toBeNull()
   })
+
+  it('marks both passes through an hour that the clocks are set back by two for', () => {
+    // The only zone that changes by two hours.
+    const marks = ['00:59:59', '01:00:00', '02:59:59', '03:00:00'].map(
+      (time) => describeAt('Antarctica/Troll', `2026-10-25T${time}Z`).mark,
+    )
+    expect(marks).toEqual(['repeatedHour', 'repeatedHour', 'repeatedHour', null])
+    expect(describeAt('Antarctica/Troll', '2026-10-24T23:00:00Z').mark).toBe('repeatedHour')
+    expect(describeAt('Antarctica/Troll', '2026-10-24T22:59:59Z').mark).toBeNull()
+    expect(describeAt('Antarctica/Troll', '2026-03-29T01:00:00Z').mark).toBe('afterGap')
+  })
 })

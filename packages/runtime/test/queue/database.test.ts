@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
+import { createProxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from '../../src/queue/database.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -95,5 +96,62 @@ describe('openDatabase', () => {
       await unlucky.close()
       server.close()
     }
+  })
+
+  it('gives a connection that no more answers within a transaction to nobody else', async () => {
+    const server = new URL(runtime.url)
+    const proxy = await createProxy(Number(server.port))
+    server.port = String(proxy.port)
+    const half = openDatabase({
+      url: server.href,
+      applicationName: 'half open',
+      poolSize: 1,
+      answerTimeoutMs: 200,
+      log: runtime.log,
+    })
+    try {
+      const refused = half.transaction(async (tx) => {
+        await tx.query('select 1')
+        proxy.forget()
+        await tx.query('select 2')
+      })
+      await expect(refused).rejects.toThrow('Query read timeout')
+      expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
+        { n: 3 },
+      ])
+    } finally {
+      await half.close()
+      proxy.close()
+    }
+  })
+
+  it('leaves nothing on a connection that many transactions have had', async () => {
+    const warnings: string[] = []
+    const onWarning = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', onWarning)
+    const one = openDatabase({
+      url: runtime.url,
+      applicationName: 'one',
+      poolSize: 1,
+      log: runtime.log,
+    })
+    try {
+      for (let n = 0; n < 30; n++) await one.transaction((tx) => tx.query('select 1'))
+      // Node says so in a later turn.
+      await new Promise(setImmediate)
+      expect(warnings).not.toContain('MaxListenersExceededWarning')
+    } finally {
+      process.off('warning', onWarning)
+      await one.close()
+    }
+  })
+
+  it('is read committed and uncompiled, and each connection ends when its other end has vanished', async () => {
+    const names = ['default_transaction_isolation', 'jit', 'tcp_user_timeout', 'statement_timeout']
+    const { rows } = await database.query<{ value: string }>(
+      'select current_setting(name) as value from unnest($1::text[]) with ordinality as t(name, n) order by n',
+      [names],
+    )
+    expect(rows.map(({ value }) => value)).toEqual(['read committed', 'off', '30000', '30s'])
   })
 })

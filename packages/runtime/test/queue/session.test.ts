@@ -135,4 +135,12 @@ describe('createSession', () => {
     await child.waitForLine('hears again')
     expect(await child.exited).toEqual({ code: 0, signal: null })
   })
+
+  it('has the server let go of it soon after its machine has vanished', async () => {
+    const { rows } = await session.query(
+      `select current_setting('tcp_user_timeout') as "userTimeout", current_setting('tcp_keepalives_idle') as idle,
+              current_setting('jit') as jit, current_setting('idle_session_timeout') as "idleSession"`,
+    )
+    expect(rows).toEqual([{ userTimeout: '15000', idle: '5', jit: 'off', idleSession: '0' }])
+  })
 })
