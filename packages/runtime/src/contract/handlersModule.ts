@@ -17,7 +17,7 @@ export interface HandlersModule<Jobs extends readonly Job[], Client extends Jobs
   handlers: HandlersFor<Jobs, TransactionOf<Client>>
   /** One of its own, with a small pool: there is one run at a time. */
   prisma: Client
-  /** Called before an idle process ends, which has a second for it; never after a run that failed. */
+  /** Called before an idle process ends, which has half a second for it; never after a run that failed. */
   close?(): Promise<void>
 }
 

@@ -35,7 +35,7 @@ export interface Child {
   /** Once its last run has ended: whether it can have another. */
   rests(): Promise<boolean>
   abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
-  /** Lets it close what it has opened, for a second, and waits for its end. */
+  /** Lets it close what it has opened, for half a second, and waits for its end. */
   close(): Promise<void>
   /** Ends it, with whatever it has started, and waits for that. */
   kill(): Promise<void>
@@ -67,7 +67,8 @@ const MEGABYTE = 1_048_576
 const HEADROOM_MB = 256
 /** Details are bounded far below it, and log lines too. */
 const MAX_MESSAGE_BYTES = 16 * MEGABYTE
-const CLOSE_TIMEOUT_MS = 1_000
+/** Less than a worker that stops waits for all of them. */
+const CLOSE_TIMEOUT_MS = 500
 /** A process that has not rested by then is held up by what its last run has left behind. */
 const REST_TIMEOUT_MS = 1_000
 /** Between the end of its channel and its own. */
