@@ -178,6 +178,7 @@ export function createSettler(options: {
       const next = waitingParts.shift()
       if (next === undefined) parts--
       else next()
+      if (parts + busy === 0 && left.length > 0 && !isStopped) await letGo()
     }
   }
 

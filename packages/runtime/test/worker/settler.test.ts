@@ -1,8 +1,10 @@
 import { waitFor } from '@roundsman/testing'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/contract/index.ts'
 import type { ClaimedWork } from '../../src/queue/claimWork.ts'
-import type { Database } from '../../src/queue/database.ts'
+import { openDatabase, type Database } from '../../src/queue/database.ts'
 import { createSettler, type HeldClaim, type Settlement } from '../../src/worker/settler.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -25,6 +27,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await runtime.rows('truncate "JobRun", "JobClaim"')
   await runtime.rows('delete from pgboss.job')
+  runtime.lines.length = 0
 })
 
 const settlerOf = (database: Database = runtime.database) =>
@@ -231,6 +234,209 @@ describe('a settlement whose answer was lost', () => {
     ).toEqual({ kind: 'lost' })
   })
 })
+
+describe('a group that is refused', () => {
+  const NUL = { text: 'a\0b' }
+  const states = () =>
+    runtime.rows<{ id: string; errorCode: string | null; details: unknown }>(
+      `select "id", "errorCode", "details" from "JobRun" where "status" <> 'running'`,
+    )
+
+  it('is divided down to its cause, which keeps its counts; all others are settled', async () => {
+    const settler = settlerOf()
+    const work = await take(50)
+    const held = heldBy(work)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3, "batches": 1}'`)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({ ...settlement(one, held), details: at === 17 ? NUL : { at } }),
+      ),
+    )
+    const guilty = outcomes[17]
+    expect(guilty).toMatchObject({
+      kind: 'settled',
+      details: { cleaned: 3, batches: 1, error: { code: 'details_unstorable' } },
+      instead: { failure: { error: { code: 'details_unstorable' }, next: 'giveUp' } },
+    })
+    for (const [at, outcome] of outcomes.entries()) {
+      if (at !== 17)
+        expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, batches: 1, at } })
+    }
+    const failed = (await states()).filter(({ errorCode }) => errorCode !== null)
+    expect(failed).toMatchObject([{ id: work[17]!.runId, errorCode: 'details_unstorable' }])
+    expect(await runtime.rows('select state::text from pgboss.job')).toEqual([{ state: 'failed' }])
+    expect(await claims()).toEqual([])
+  })
+
+  it('has several causes, and each of them one end', async () => {
+    const settler = settlerOf()
+    const work = await take(40)
+    const held = heldBy(work)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({ ...settlement(one, held), details: at % 4 === 0 ? NUL : null }),
+      ),
+    )
+    expect(outcomes.filter((one) => one.kind === 'settled' && one.instead)).toHaveLength(10)
+    expect(await states()).toHaveLength(40)
+    expect(await claims()).toEqual([])
+  })
+
+  it.each([
+    { it: 'a bigint', value: 1n },
+    {
+      it: 'a toJSON that throws',
+      value: {
+        toJSON: () => {
+          throw new Error('no')
+        },
+      },
+    },
+  ])('is refused by JSON itself: $it', async ({ value }) => {
+    const settler = settlerOf()
+    const work = await take(3)
+    const held = heldBy(work)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({
+          ...settlement(one, held),
+          details: at === 1 ? { value: value as never } : null,
+        }),
+      ),
+    )
+    expect(outcomes.map((one) => one.kind === 'settled' && one.instead !== undefined)).toEqual([
+      false,
+      true,
+      false,
+    ])
+  })
+
+  it('is tried again for ever where it holds nothing that could be left out', async () => {
+    let isRefused = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        if (isRefused)
+          throw Object.assign(new pg.DatabaseError('denied', 0, 'error'), { code: '42501' })
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const [one] = await take(1)
+    const settled = settler.settle(settlement(one!, heldBy([one!])))
+    await waitFor(() => failures().length > 2)
+    isRefused = false
+    expect(await settled).toEqual({ kind: 'settled', details: null })
+  })
+})
+
+describe('a run that somebody has locked', () => {
+  it('keeps none of the others from being settled, and is settled itself once it is free', async () => {
+    const work = await take(9)
+    const held = heldBy(work)
+    const impatientUrl = `${runtime.url}?options=${encodeURIComponent('-c lock_timeout=100')}`
+    const locking = openDatabase({ url: runtime.url, applicationName: 'locking', log: runtime.log })
+    const impatient = openDatabase({
+      url: impatientUrl,
+      applicationName: 'impatient',
+      log: runtime.log,
+    })
+    try {
+      const settler = settlerOf(impatient)
+      let free: () => void = () => undefined
+      const isFree = new Promise<void>((resolve) => (free = resolve))
+      const locked = locking.transaction(async (tx) => {
+        await tx.query('select from "JobRun" where "id" = $1 for update', [work[4]!.runId])
+        await isFree
+      })
+      await waitFor(async () => (await lockers()) > 0)
+      const ends = work.map((one) => settler.settle(settlement(one, held)))
+      await Promise.all(ends.filter((_, at) => at !== 4))
+      expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
+      // What ends now need not wait for it.
+      const [later] = await take(1)
+      expect(await settler.settle(settlement(later!, heldBy([later!])))).toMatchObject({
+        kind: 'settled',
+      })
+      free()
+      await locked
+      expect(await ends[4]).toEqual({ kind: 'settled', details: null })
+      await waitForNone()
+    } finally {
+      await locking.close()
+      await impatient.close()
+    }
+  })
+})
+
+describe('a database that is away', () => {
+  it('is tried less and less often, by groups that get smaller, and the log says so', async () => {
+    let tries = 0
+    let isAway = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        if (isAway && ++tries) throw new Error('Connection terminated unexpectedly')
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const work = await take(20)
+    const held = heldBy(work)
+    const startedAt = performance.now()
+    const ends = Promise.all(work.map((one) => settler.settle(settlement(one, held))))
+    await waitFor(() => tries === 4)
+    // 50, 100 and 200 ms lie between them, however slow the machine is.
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(345)
+    isAway = false
+    expect((await ends).every(({ kind }) => kind === 'settled')).toBe(true)
+    expect(failures()).toHaveLength(4)
+    expect(await claims()).toEqual([])
+  })
+
+  it('does so for one run alone, and the others are settled all the same', async () => {
+    const work = await take(16)
+    const held = heldBy(work)
+    const poison = work[3]!.runId
+    let isBroken = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        // As where connections break at what it holds.
+        if (isBroken && String((values as unknown[])[1]).includes(poison)) {
+          throw new Error('Connection terminated unexpectedly')
+        }
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const ends = work.map((one) => settler.settle(settlement(one, held)))
+    await Promise.all(ends.filter((_, at) => at !== 3))
+    isBroken = false
+    expect(await ends[3]).toEqual({ kind: 'settled', details: null })
+    await waitForNone()
+  })
+
+  it('is left alone once the settler has been stopped', async () => {
+    let tries = 0
+    const settler = settlerOf({
+      ...runtime.database,
+      query: async () => {
+        tries++
+        throw new Error('Cannot use a pool after calling end on the pool')
+      },
+    })
+    settler.stop()
+    const [one] = await take(1)
+    void settler.settle(settlement(one!, heldBy([one!])))
+    await nextTurn()
+    await nextTurn()
+    expect(tries).toBe(0)
+  })
+})
+
+const failures = () => runtime.lines.filter(({ msg }) => msg === 'settling failed, trying again')
+
+async function lockers(): Promise<number> {
+  return await count(`pg_locks where relation = '"JobRun"'::regclass and mode = 'RowShareLock'`)
+}
 
 /** What no group could let go follows the last of them. */
 async function waitForNone(): Promise<void> {
