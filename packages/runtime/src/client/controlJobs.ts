@@ -1,6 +1,6 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 import { CANCEL_CHANNEL } from '../queue/channels.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
 export interface Request extends Actor {
@@ -14,8 +14,9 @@ export interface Request extends Actor {
 export async function cancelRun(
   tx: PrismaTransactionLike,
   runId: string,
-  { actor, reason }: Request,
+  by: Request,
 ): Promise<'requested' | 'notRunning' | 'notFound'> {
+  const { actor, reason } = storableActor(by)
   const requested = await tx.$queryRawUnsafe<{ name: string }[]>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
@@ -43,8 +44,9 @@ export async function cancelRun(
 export async function pauseJob(
   tx: PrismaTransactionLike,
   name: string,
-  { actor, reason }: Request,
+  by: Request,
 ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
+  const { actor, reason } = storableActor(by)
   const paused = await tx.$queryRawUnsafe(
     `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
      where "name" = $1 and "pausedAt" is null returning "name"`,

@@ -9,7 +9,7 @@ import { inTransaction } from '../queue/inTransaction.ts'
 import { checkUniqueKeys } from '../queue/uniqueKeys.ts'
 import { takeApproval, type Approval } from './approval.ts'
 import type { Request } from './controlJobs.ts'
-import { recordActions } from './recordActions.ts'
+import { recordActions, storableActor } from './recordActions.ts'
 
 export interface JobsClientOptions {
   databaseUrl: string
@@ -104,16 +104,18 @@ export function createJobsClient({
     },
     enqueue: createEnqueue(boss, traceEnqueue),
     enqueueMany,
-    requestRun: (client, job, { actor, reason, dryRun = false, payload = {} }) =>
+    requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
       inTransaction(client, async (tx) => {
+        const { actor, reason } = storableActor(by)
         const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
         const queueJobId = await send(tx, job, envelope)
         const target = { name: job.name, queueJobId }
         await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
         return queueJobId
       }),
-    approveRun: (client, runId, { actor, reason }) =>
+    approveRun: (client, runId, by) =>
       inTransaction<ApproveOutcome>(client, async (tx) => {
+        const { actor, reason } = storableActor(by)
         const approval: Approval = await takeApproval(tx, runId, actor)
         if (approval.kind !== 'taken') return approval
         const { name, payload, rows } = approval

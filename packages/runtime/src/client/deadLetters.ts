@@ -2,7 +2,7 @@ import type { PrismaTransactionLike } from 'pg-boss'
 import type { Job } from '../contract/index.ts'
 import { IS_DEAD_LETTER, IS_KEY_HELD } from '../queue/deadLetters.ts'
 import type { Request } from './controlJobs.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Work that was given up: it is kept with its error until somebody redrives or discards it. */
 export interface DeadLetter {
@@ -98,8 +98,9 @@ export async function redriveWork(
   tx: PrismaTransactionLike,
   job: Job,
   which: readonly string[] | 'all',
-  { actor, reason }: Request,
+  by: Request,
 ): Promise<RedriveOutcome> {
+  const { actor, reason } = storableActor(by)
   const rows = await tx.$queryRawUnsafe<{ queueJobId: string | null; alreadyQueued: number }[]>(
     REDRIVE_SQL,
     job.name,

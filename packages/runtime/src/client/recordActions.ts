@@ -1,4 +1,5 @@
 import type { PrismaTransactionLike } from 'pg-boss'
+import { storableText } from '../contract/storableText.ts'
 
 export type JobActionKind =
   | 'run'
@@ -22,13 +23,26 @@ export interface JobActionTarget {
   queueJobId?: string
 }
 
+const MAX_ACTOR_LENGTH = 500
+const MAX_REASON_LENGTH = 2_000
+
+/** As PostgreSQL can hold it: what an API was sent may hold what no column and no JSON can. */
+export function storableActor<By extends Actor>({ actor, reason }: By): By {
+  return {
+    actor: storableText(actor, MAX_ACTOR_LENGTH),
+    ...(reason !== undefined &&
+      reason !== null && { reason: storableText(reason, MAX_REASON_LENGTH) }),
+  } as By
+}
+
 /** Writes down what somebody does, in the transaction that does it. */
 export async function recordActions(
   tx: PrismaTransactionLike,
   action: JobActionKind,
   targets: readonly JobActionTarget[],
-  { actor, reason }: Actor,
+  by: Actor,
 ): Promise<void> {
+  const { actor, reason } = storableActor(by)
   await tx.$queryRawUnsafe(
     `insert into "JobAction" ("action", "name", "runId", "queueJobId", "actor", "reason")
      select $1, name, run::uuid, job::uuid, $5, $6

@@ -9,6 +9,7 @@ import type {
   TraceEnqueue,
   TransactionOf,
 } from '../contract/index.ts'
+import { storableText } from '../contract/storableText.ts'
 import { createCancellations } from './createCancellations.ts'
 import { combineObservers } from './combineObservers.ts'
 import { createWorkerId } from './createWorker.ts'
@@ -117,7 +118,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     scheduledFor: null,
     startedAt: now(),
     dryRun: options.dryRun ?? false,
-    actor: options.actor ?? null,
+    actor: options.actor === undefined ? null : storableText(options.actor, 500),
     reason: null,
     queueJobId: null,
   }

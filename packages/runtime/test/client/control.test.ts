@@ -156,6 +156,25 @@ describe('requestRun', () => {
     expect((await runs())[0]?.progress).toEqual({ done: 1, total: 2 })
   })
 
+  it('stores who and why, whatever these texts hold', async () => {
+    const odd = { actor: 'a\0b\ud83d', reason: `\0${'👍'.repeat(5_000)}` }
+    const queueJobId = await client.requestRun(runtime.prisma, purge, odd)
+    const reason = `\ufffd${'👍'.repeat(999)}…`
+    const [action] = await runtime.rows('select * from "JobAction" where "queueJobId" = $1', [
+      queueJobId,
+    ])
+    expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
+    const [work] = await runtime.rows('select data from pgboss.job where id = $1', [queueJobId])
+    expect(work).toMatchObject({ data: { actor: 'a\ufffdb\ufffd', reason } })
+    await runtime.rows(
+      `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+       values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
+    )
+    expect(await pauseJob(runtime.prisma, 'purge', odd)).toBe('paused')
+    expect(await resumeJob(runtime.prisma, 'purge', { actor: '\0' })).toBe('resumed')
+    expect(await cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
+  })
+
   it('refuses a payload that does not fit', async () => {
     const refused = client.requestRun(runtime.prisma, purge, { ...by, payload: { n: 1 } })
     await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })

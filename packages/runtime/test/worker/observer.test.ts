@@ -226,6 +226,95 @@ describe('an observer', () => {
     expect(lines).toHaveLength(5)
   })
 
+  const never = () => new Promise<never>(() => undefined)
+  const broken = () => Promise.reject(new Error('an observer’s own'))
+  const fields = {
+    get logFields(): never {
+      throw new Error('an observer’s own')
+    },
+  }
+
+  it.each<{ it: string; observer: WorkerObserver }>([
+    { it: 'has fields that throw', observer: { runStarted: () => fields } },
+    {
+      it: 'is asynchronous, and rejects',
+      observer: {
+        runStarted: broken as never,
+        workClaimed: broken,
+        runsSettled: broken,
+      },
+    },
+    { it: 'rejects at the end', observer: { runStarted: () => ({ ended: broken }) } },
+    { it: 'never calls the handler', observer: { runStarted: () => ({ within: never }) } },
+    {
+      it: 'comes to no end',
+      observer: { runStarted: () => ({ within: (work) => work().then(never) }) },
+    },
+    {
+      it: 'calls the handler twice',
+      observer: { runStarted: () => ({ within: async (work) => (await work(), await work()) }) },
+    },
+    {
+      it: 'calls the handler late',
+      observer: {
+        runStarted: () => ({ within: async (work) => (await Promise.resolve(), await work()) }),
+      },
+    },
+    {
+      it: 'throws at once',
+      observer: {
+        runStarted: () => ({
+          within: () => {
+            throw new Error('an observer’s own')
+          },
+        }),
+      },
+    },
+    {
+      it: 'returns something else',
+      observer: { runStarted: () => ({ within: (async () => 5) as never }) },
+    },
+    {
+      it: 'changes the run',
+      observer: {
+        runStarted: (run) => {
+          run.startedAt.setTime(Number.NaN)
+          Object.assign(run, { id: 'other' })
+        },
+      },
+    },
+  ])('that $it costs no run its end, and the process nothing', async ({ observer }) => {
+    const noted = note()
+    let calls = 0
+    const strays: unknown[] = []
+    const onStray = (error: unknown) => strays.push(error)
+    process.on('unhandledRejection', onStray)
+    try {
+      await startWorker([observer, noted.observer], { echo: async () => void calls++ })
+      await send()
+      await waitFor(() => noted.ended.length === 1)
+      expect([calls, noted.ended[0]]).toMatchObject([
+        1,
+        { kind: 'success', durationMs: expect.any(Number) },
+      ])
+      expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'success' }])
+      await worker?.stop()
+      expect(strays).toEqual([])
+    } finally {
+      process.off('unhandledRejection', onStray)
+    }
+  })
+
+  it('has fields that are stored as texts, and none of them takes the place of the engine’s', async () => {
+    const logFields = { runId: 'other', a: 1n, b: '\0' } as never
+    await startWorker([{ runStarted: () => ({ logFields }) }], {})
+    await send()
+    await waitFor(() => runtime.lines.some(({ msg }) => msg === 'job run finished'))
+    const line = runtime.lines.find(({ msg }) => msg === 'job run finished')
+    expect(line).toMatchObject({ a: '1', b: '\ufffd' })
+    expect(line?.runId).not.toBe('other')
+  })
+
   it('is told of a run by hand', async () => {
     const { observer, started, ended } = note()
     const { url, prisma, log } = runtime
