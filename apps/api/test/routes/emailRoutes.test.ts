@@ -1,3 +1,4 @@
+import { dispatchEmail } from '@roundsman/jobs'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
@@ -307,6 +308,15 @@ describe('GET /api/emails/:id', () => {
         expect(await shown(messageId)).toEqual(['failed', 'smtp_refused 550'])
       },
     )
+
+    it('waits when it was set going anew beside a dead letter', async () => {
+      const { messageId, queueJobId } = await waiting()
+      await setWork(api.prisma, queueJobId, 'failed', { code: 'timeout', message: '' })
+      await api.prisma.$transaction((tx) =>
+        api.jobsClient.enqueue(tx, dispatchEmail, { emailId: messageId }, { uniqueKey: messageId }),
+      )
+      expect(await shown(messageId)).toEqual(['queued', null])
+    })
 
     it('has failed when its work was discarded', async () => {
       const { messageId, queueJobId } = await waiting()
