@@ -153,7 +153,7 @@ describe('a last attempt that the queue has given up', () => {
     })
     await worker.start()
     onTestFinished(() => worker.stop())
-    await waitFor(async () => (await runs())[0]?.errorCode === 'expired')
+    expect(await waitFor(async () => (await runs())[0]?.errorCode === 'expired')).toBe(true)
   })
 
   it('holds no exclusive key any more', async () => {
