@@ -82,7 +82,7 @@ it.each([
     .$executeRaw`update "JobRun" set "startedAt" = ${api.clock.now().toISOString()}::timestamptz`
   for (const errorCode of ['smtp_down', 'guard_blocked']) {
     await api.prisma.$executeRaw`update "JobRun" set "errorCode" = ${errorCode}`
-    await lookEverywhere(id)
+    expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
   }
 })
 
@@ -115,10 +115,12 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
     select ${dispatchEmail.name}, '{"trigger": "queue"}', 'failed', now(),
       jsonb_build_object('code', ${text}, 'message', ${text})
     from generate_series(1, 20) n`
-  await lookEverywhere(id)
+  expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
 })
 
-async function lookEverywhere(id: string): Promise<void> {
+/** The longest answer of all that shows it. */
+async function lookEverywhere(id: string): Promise<number> {
+  let longest = 0
   for (const url of [
     '/api/jobs',
     '/api/jobs/runs',
@@ -131,6 +133,7 @@ async function lookEverywhere(id: string): Promise<void> {
     `/api/console/jobs/${NAME}`,
     '/api/console/queue',
   ]) {
-    expect((await get(url)).length, url).toBeLessThan(2 * MEGABYTE)
+    longest = Math.max(longest, (await get(url)).length)
   }
+  return longest
 }

@@ -101,6 +101,7 @@ describe('an answer that takes long', () => {
     send(app, authorized(app, '/api/jobs/runs.csv')).pause()
     await waitFor(async () => (await connections(app)) === 1)
     await waitFor(async () => (await connections(app)) === 0)
+    expect(await connections(app)).toBe(0)
   })
 
   it('goes on while events come', async () => {
@@ -113,5 +114,6 @@ describe('an answer that takes long', () => {
     let seen = ''
     events.on('data', (chunk) => (seen += chunk.toString()))
     await waitFor(() => seen.split('event: ping').length * 100 > 2 * idleMs)
+    expect(events.closed).toBe(false)
   })
 })
