@@ -330,23 +330,36 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   }
 
   /** Any of the runs may have done it, and whatever this process does from now on may be wrong. */
-  function failOver(error: unknown): void {
+  function failOver(reason: unknown): void {
     const runs = list(strays.running())
     if (isFailing) {
-      logSafely(log, 'error', { runs }, error, 'another error that belongs to no run')
+      logSafely(log, 'error', { runs }, reason, 'another error that belongs to no run')
       return
     }
     isFailing = true
-    logSafely(log, 'fatal', { runs }, error, 'an error belongs to no run: the worker stops')
+    logSafely(log, 'fatal', { runs }, reason, 'an error belongs to no run: the worker stops')
+    void endProcess(reason)
+  }
+
+  async function endProcess(reason: unknown): Promise<void> {
     const drainTimeoutMs = Math.min(options.drainTimeoutMs ?? FATAL_DRAIN_MS, FATAL_DRAIN_MS)
-    const stopped = worker.stop({ drainTimeoutMs }).catch((reason: unknown) => {
-      log.error({ err: reason }, 'the worker could not be stopped')
-    })
-    void settlesWithin(stopped, FATAL_TIMEOUT_MS).then(() => {
+    try {
+      await settlesWithin(worker.stop({ drainTimeoutMs }), FATAL_TIMEOUT_MS)
+    } catch (error) {
+      log.error({ err: error }, 'the worker could not be stopped')
+    }
+    strays.stop()
+    if (options.onFatal) options.onFatal(reason)
+    else if (!isAnybodyListening()) process.exit(1)
+  }
+
+  async function drainAndLeave(drainTimeoutMs: number): Promise<void> {
+    try {
+      await drain(drainTimeoutMs)
+    } finally {
       strays.stop()
-      if (options.onFatal) options.onFatal(error)
-      else if (!isAnybodyListening()) process.exit(1)
-    })
+      await watchdog?.stop()
+    }
   }
 
   const worker: Worker = {
@@ -379,10 +392,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     },
     stop({ drainTimeoutMs = options.drainTimeoutMs ?? 25_000 } = {}) {
       if (stopping) abortRuns()
-      stopping ??= drain(drainTimeoutMs).finally(async () => {
-        strays.stop()
-        await watchdog?.stop()
-      })
+      stopping ??= drainAndLeave(drainTimeoutMs)
       return stopping
     },
     isReady: () => session.connectedForMs() !== null && stopping === null,

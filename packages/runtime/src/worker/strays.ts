@@ -34,7 +34,7 @@ export interface Strays {
 }
 
 /** The code of a run whose handler left an error to nobody. */
-export const HANDLER_CRASHED = 'handler_crashed'
+const HANDLER_CRASHED = 'handler_crashed'
 
 /** What a handler that is not to be stopped goes on leaving behind is not news for ever. */
 const MAX_LINES_OF_A_RUN = 10

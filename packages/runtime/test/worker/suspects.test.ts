@@ -79,9 +79,13 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await worker.stop({ drainTimeoutMs: 0 })
+  await expectNothingHeld()
+})
+
+async function expectNothingHeld(): Promise<void> {
   expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
-})
+}
 
 async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void> {
   const { url, prisma, log } = runtime
@@ -97,7 +101,10 @@ async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void
 }
 
 /** Of the given number of losses, by as many attempts. */
-async function enqueue(n: number, { lost = 0, name = 'parcel' as Name } = {}): Promise<void> {
+async function enqueue(
+  n: number,
+  { lost = 0, name = 'parcel' }: { lost?: number; name?: Name } = {},
+): Promise<void> {
   const job = jobs.find((one) => one.name === name) ?? parcel
   await runtime.prisma.$transaction(async (tx) => {
     const { queueJobId } = await client.enqueue(tx, job, { n })
@@ -174,7 +181,7 @@ describe('work that has lost several workers', () => {
       started
         .filter(({ isAlone }) => isAlone)
         .map(({ n }) => n)
-        .toSorted(),
+        .toSorted((a, b) => a - b),
     ).toEqual(suspects)
     expect(started.filter(({ isAlone, beside }) => isAlone && beside.length > 0)).toEqual([])
     expect(started.filter(({ beside }) => beside.some((n) => suspects.includes(n)))).toEqual([])
@@ -214,9 +221,11 @@ describe('work that has lost several workers', () => {
       started
         .filter(({ isAlone }) => isAlone)
         .map(({ n }) => n)
-        .toSorted(),
+        .toSorted((a, b) => a - b),
     ).toEqual([2, 3])
-    expect((await codes()).map(({ attempt }) => attempt).toSorted()).toEqual([1, 1, 3, 4])
+    expect((await codes()).map(({ attempt }) => attempt).toSorted((a, b) => a - b)).toEqual([
+      1, 1, 3, 4,
+    ])
   })
 
   it('ends as cancelled, without having started, when somebody cancels it meanwhile', async () => {

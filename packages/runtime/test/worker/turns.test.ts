@@ -12,8 +12,10 @@ beforeEach(() => {
   turns = createTurns({ waitMs: 1_000, onOpen: () => onOpen() })
 })
 
+const expectNoTimer = () => expect(vi.getTimerCount()).toBe(0)
+
 afterEach(() => {
-  expect(vi.getTimerCount()).toBe(0)
+  expectNoTimer()
   vi.useRealTimers()
 })
 
@@ -92,6 +94,7 @@ it('in that peace still gets its turn when nothing runs by itself', async () => 
   const second = ask()
   turns.leave()
   await settled()
+  expect(second.turn?.kind).toBe('alone')
   endOf(second)
 })
 
