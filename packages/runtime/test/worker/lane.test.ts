@@ -588,3 +588,35 @@ describe('a lane of an exclusive job', () => {
     await lane.idle()
   })
 })
+
+it('a lane that waits for its rate limit leaves no timer when it is stopped, and says which run was let down', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const { queueJobId } = await send(echo)
+  const [work] = await opened.take('echo', 1)
+  const before = timers()
+  let claims = 0
+  const lane = createLane({
+    job: limited,
+    concurrency: 1,
+    claimer: {
+      claim: async () => ({
+        work: claims++ === 0 ? [work!] : [],
+        mayBeMore: false,
+        freeInMs: 60_000,
+        isAlive: true,
+      }),
+    },
+    log: runtime.log,
+    execute: () => Promise.reject(new Error('broken')),
+  })
+  lane.start()
+  await waitFor(() => timers() > before)
+  await lane.stop()
+  expect(timers()).toBeLessThanOrEqual(before)
+  await lane.idle()
+  expect(runtime.lines.at(-1)).toMatchObject({
+    msg: 'a job run came to no end',
+    runId: queueJobId,
+    err: { message: 'broken' },
+  })
+})
