@@ -78,12 +78,13 @@ async function findStretches(timeZone: string, from: number, to: number): Promis
 
 /** The first second in between at which it is not so any more. */
 function bisect(isSo: number, isNot: number, ask: (second: number) => boolean): number {
-  while (isNot - isSo > 1) {
-    const middle = Math.floor((isSo + isNot) / 2)
-    if (ask(middle)) isSo = middle
-    else isNot = middle
+  let [low, high] = [isSo, isNot]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (ask(middle)) low = middle
+    else high = middle
   }
-  return isNot
+  return high
 }
 
 interface Fields {

@@ -136,7 +136,9 @@ describe('connectionSettings', () => {
   })
 
   it('keeps all else that the URL says, whatever it is', () => {
-    const text = fc.string({ unit: 'grapheme', minLength: 1 }).filter((it) => it.isWellFormed())
+    const text = fc
+      .string({ unit: 'grapheme', minLength: 1 })
+      .filter((value) => value.isWellFormed())
     const parts = fc.record({
       user: text,
       password: text,
@@ -156,7 +158,7 @@ describe('connectionSettings', () => {
         )
         const keys = ['host', 'port', 'user', 'password', 'database', 'application_name'] as const
         for (const key of keys) expect(after?.[key]).toEqual(before?.[key])
-        if (options) expect(after?.['options']).toContain(` ${options} `)
+        expect(after?.['options']).toContain(options === undefined ? ' ' : ` ${options} `)
       }),
     )
   })
@@ -174,7 +176,8 @@ describe('connectionSettings', () => {
     const limit = rows[0]?.isThere === true ? '-c transaction_timeout=50ms' : ''
     const pool = openDatabase({ url: withOptions(limit), applicationName: 'limited', log })
     try {
-      await pool.transaction((tx) => tx.query('select pg_sleep(0.2)'))
+      const slept = pool.transaction((tx) => tx.query('select pg_sleep(0.2)'))
+      await expect(slept).resolves.toMatchObject({ rowCount: 1 })
       await waitFor(() => pool.connections().idle === 1)
     } finally {
       await pool.close()

@@ -68,14 +68,14 @@ const HOSTILE: [name: string, value: string][] = [
 describe('a worker, a scheduler and a client of a database', () => {
   it.each(HOSTILE)('with %s = %s enqueue, run, tick, settle and read', async (name, value) => {
     await runtime.rows(`alter database ${database} set ${name} = ${value}`)
-    await endToEnd()
+    expect(await endToEnd()).toBe('success')
   })
 
   it('with all of them at once do so too', async () => {
     for (const [name, value] of HOSTILE) {
       await runtime.rows(`alter database ${database} set ${name} = ${value}`)
     }
-    await endToEnd()
+    expect(await endToEnd()).toBe('success')
   })
 
   it('that is read-only say so', async () => {
@@ -93,7 +93,8 @@ describe('a worker, a scheduler and a client of a database', () => {
   })
 })
 
-async function endToEnd(): Promise<void> {
+async function endToEnd(): Promise<string> {
+  let status: string
   const { url, log } = runtime
   const prisma = createDatabaseClient({
     url,
@@ -126,6 +127,7 @@ async function endToEnd(): Promise<void> {
     const run = await waitFor(() =>
       prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }),
     )
+    status = run.status
     expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
     expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
     expect(await findWork(prisma, count, queueJobId)).toMatchObject({ kind: 'completed' })
@@ -147,4 +149,5 @@ async function endToEnd(): Promise<void> {
     { text: 'Größe ' + String.raw`\n'` },
   ])
   expect(runtime.lines.slice(before).filter(({ level }) => Number(level) >= 40)).toEqual([])
+  return status
 }
