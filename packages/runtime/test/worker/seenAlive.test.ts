@@ -53,7 +53,7 @@ afterEach(async () => {
   workers = []
 })
 
-async function work({ ms }: { ms: number }, queueJobId: string | null): Promise<void> {
+async function carryOut({ ms }: { ms: number }, queueJobId: string | null): Promise<void> {
   const id = queueJobId ?? ''
   const others = underWay.get(id) ?? 0
   if (others > 0) doubled.add(id)
@@ -71,7 +71,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
       'select "queueJobId" as id from "JobRun" where "id" = $1',
       [run.id],
     )
-    await work(payload, id)
+    await carryOut(payload, id)
   }
   const worker = createWorker({
     databaseUrl: url.href,
