@@ -4,11 +4,14 @@ import fc from 'fast-check'
 import type { PrismaClient } from '../../packages/db/src/index.ts'
 import type { Job, RunContext, TransactionOf } from '../../packages/runtime/src/contract/index.ts'
 import { hostileOutcome, playOutcome } from '../../packages/testing/src/hostileOutcomes.ts'
-import { hostileText } from '../../packages/testing/src/hostileValues.ts'
+import { hostileText, makeHostile, ODD_NAMES } from '../../packages/testing/src/hostileValues.ts'
 import { JobError } from '../../packages/runtime/src/contract/index.ts'
 import { foreignErrors, foreignValues, SMALL } from './foreignValues.ts'
 
 type Tx = TransactionOf<PrismaClient>
+
+/** A logger may write all of a list: a handler that blocks for as long is among the deadly. */
+const LOGGED = ODD_NAMES.filter((name) => !['arrayOfGreatLength', 'sparse'].includes(name))
 
 /** What an outcome has to work with. */
 export interface Scene {
@@ -231,8 +234,9 @@ function drawEnqueue(): fc.Arbitrary<Drawn> {
 
 function drawLog(): fc.Arbitrary<Drawn> {
   const level = fc.constantFrom('info', 'warn', 'error')
-  return fc.tuple(level, foreignValues(), hostileText()).map(([name, value, text]) => ({
+  return fc.tuple(level, fc.constantFrom(...LOGGED), hostileText()).map(([name, odd, text]) => ({
     perform({ context }) {
+      const value = () => makeHostile({ is: 'odd', name: odd })
       context.log[name]({ value: value() }, text)
       context.log[name](value() as object, text)
     },

@@ -28,6 +28,8 @@ function toText(foreign: unknown): string {
   if (typeof foreign === 'bigint') return String(storableBigint(foreign))
   if (typeof foreign === 'function') return '[function]'
   try {
+    // It would be written out, item by item, however long it is.
+    if (Array.isArray(foreign) || ArrayBuffer.isView(foreign)) return '[list]'
     return String(foreign)
   } catch {
     return '[unreadable]'

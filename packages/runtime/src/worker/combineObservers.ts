@@ -2,6 +2,8 @@ import type { Logger } from 'pino'
 import { storableText } from '../contract/storableText.ts'
 import { settlesWithin } from '../queue/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
+import { describeError } from './describeError.ts'
+import { toLoggedError } from './toLoggedError.ts'
 import { writeLine } from './writeLine.ts'
 
 /** All of several observers, none of which can do harm to the work or to the others. */
@@ -20,8 +22,8 @@ export function combineObservers(
 ): Observers | undefined {
   if (observers.length === 0) return undefined
 
-  function complain(err: unknown): void {
-    writeLine(log, 'warn', { err }, 'an observer failed')
+  function complain(error: unknown): void {
+    writeLine(log, 'warn', { err: toLoggedError(describeError(error)) }, 'an observer failed')
   }
 
   /** Also of one that is asynchronous, which it should not be: nobody waits for it. */

@@ -5,6 +5,7 @@ import type { AfterFailure, DeliveryRef, Queue } from '../queue/queue.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
 import type { Cancellations } from './createCancellations.ts'
+import { toLoggedError } from './toLoggedError.ts'
 import { describeError, isJobError } from './describeError.ts'
 import { executeRun, type ExecuteOptions, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
@@ -198,22 +199,6 @@ function toLogged(details: Details | null): Details | null {
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return details
   const { code = null, message = null } = error
   return { ...others, error: { code, message } }
-}
-
-/** A copy that any logger can write, in place of what was thrown. */
-function toLoggedError({ code, message, stack, cause }: LoggedError): Error {
-  const error = Object.assign(new Error(message), { code })
-  error.name = code ?? 'Error'
-  error.stack = [`${error.name}: ${message}`, ...(stack?.split('\n') ?? [])].join('\n    ')
-  if (cause) error.cause = toLoggedError(cause)
-  return error
-}
-
-interface LoggedError {
-  code?: string
-  message: string
-  stack?: string
-  cause?: LoggedError
 }
 
 /** The code of a run that its own worker aborted in order to shut down. */

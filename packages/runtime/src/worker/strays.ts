@@ -6,6 +6,8 @@ import type { Abort } from './abort.ts'
 import { describeError } from './describeError.ts'
 import type { ExecuteOptions } from './executeRun.ts'
 import type { Execute } from './performRun.ts'
+import { toLoggedError } from './toLoggedError.ts'
+import { writeLine } from './writeLine.ts'
 
 /** A run whose handler is called in this process. */
 export interface RunHere {
@@ -169,9 +171,6 @@ export function logSafely(
   error: unknown,
   line: string,
 ): void {
-  try {
-    log[level]({ ...fields, err: error }, line)
-  } catch {
-    log[level](fields, line)
-  }
+  // Not the error itself: a logger may write all of a list, or read what throws.
+  writeLine(log, level, { ...fields, err: toLoggedError(describeError(error)) }, line)
 }

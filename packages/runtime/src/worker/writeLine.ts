@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 /** Writes a line. The logger is the product's own: one that fails must not cost a run its end. */
 export function writeLine(
   log: Logger,
-  level: 'info' | 'warn' | 'error',
+  level: 'info' | 'warn' | 'error' | 'fatal',
   fields: object,
   message: string,
 ): void {

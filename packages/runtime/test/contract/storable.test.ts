@@ -231,3 +231,10 @@ describe('a text', () => {
     expect(storableText(makeHostile({ is: 'odd', name }), 50).length).toBeLessThanOrEqual(51)
   })
 })
+
+it('does not write out a list, however long', () => {
+  const list: unknown[] = []
+  list.length = 100_000_000
+  expect(storableText(list)).toBe('[list]')
+  expect(storableText(new Float64Array(3))).toBe('[list]')
+})

@@ -89,6 +89,15 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     expect(await child.kill()).toEqual({ code: 0, signal: null })
   })
 
+  it('that no logger could write to its end, is a short line', async () => {
+    await start()
+    await harm('longList')
+    await endOf('guilty')
+    const line = await child.waitForLine('a handler left an error behind')
+    expect(JSON.parse(line)).toMatchObject({ err: { message: '[list]' } })
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+  })
+
   it('after its run has ended: is a line in the log, and nothing else', async () => {
     await start()
     await harm('late')
