@@ -12,6 +12,7 @@ import {
 } from './deadLetters.ts'
 import { createEnqueue } from './enqueueWork.ts'
 import { BACK_OFF_AFTER_LOSS, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
+import { createRebuilds } from './rebuilds.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
 import { expireSeconds } from './expireSeconds.ts'
@@ -70,8 +71,10 @@ export interface QueueOptions {
   database: Database
   session: Session
   log: Logger
-  /** Whether this process looks after the queue's tables: expiry, retention. */
-  supervise: boolean
+  /**
+   * This process looks after the queue's tables: expiry, retention, indexes. Default: another does.
+   */
+  supervise?: { openPatient: () => Database }
   /** Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
 }
@@ -84,8 +87,9 @@ export function createQueue({
   traceEnqueue,
 }: QueueOptions): Queue {
   let onWork: (name: string | null) => void = () => undefined
+  const rebuilds = supervise && createRebuilds(supervise.openPatient)
   const listening: Db = {
-    ...asDb(database),
+    ...(rebuilds ? rebuilds.around(asDb(database)) : asDb(database)),
     async listen(channel, onNotification, onReconnect) {
       await session.listen(
         channel,
@@ -101,7 +105,7 @@ export function createQueue({
       return { close: async () => undefined }
     },
   }
-  const boss = openBoss(listening, { supervise })
+  const boss = openBoss(listening, { supervise: supervise !== undefined })
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
 
@@ -115,6 +119,7 @@ export function createQueue({
     async stop() {
       onWork = () => undefined
       await boss.stop({ graceful: false, close: false })
+      await rebuilds?.stop()
     },
     sendAll: sendWork,
     async takeDeadLetter(tx, job, queueJobId) {

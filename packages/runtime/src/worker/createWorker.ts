@@ -157,7 +157,22 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const session: Session = createSession({ url: databaseUrl, database, workerId: id, log })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
-  const queue = createQueue({ database, session, log, supervise: true, traceEnqueue })
+  const queue = createQueue({
+    database,
+    session,
+    log,
+    supervise: {
+      openPatient: () =>
+        openDatabase({
+          url: databaseUrl,
+          applicationName: `roundsman ${id} maintenance`,
+          poolSize: 1,
+          statementTimeoutMs: null,
+          log,
+        }),
+    },
+    traceEnqueue,
+  })
   const settler = createSettler({ database, queue, workerId: id, log, observers })
   const scheduler = createScheduler({
     jobs: jobs.filter(isScheduled),

@@ -105,7 +105,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   const session = createSession({ url: databaseUrl, database, workerId, log })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
-  const queue = createQueue({ database, session, log, supervise: false, traceEnqueue })
+  const queue = createQueue({ database, session, log, traceEnqueue })
   const cancellations = createCancellations({ database, session, workerId })
   let delivery: Delivery | null = null
   let letter = { kind: 'notFound' } as TakenDeadLetter

@@ -24,7 +24,7 @@ beforeAll(async () => {
   await client.start()
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
+  queue = createQueue({ database, session, log })
   await queue.start([], () => undefined)
 })
 

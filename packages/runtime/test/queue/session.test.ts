@@ -26,7 +26,7 @@ beforeEach(async () => {
   woken = []
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
+  queue = createQueue({ database, session, log })
   await queue.start([echo], (name) => woken.push(name))
 })
 

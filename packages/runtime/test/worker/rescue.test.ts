@@ -168,7 +168,7 @@ describe('rescueLostRuns', () => {
     const { url, database, log } = runtime
     session = createSession({ url, database, workerId: 'rescuer', log })
     await session.start()
-    queue = createQueue({ database, session, log, supervise: false })
+    queue = createQueue({ database, session, log })
     await queue.start([drip], () => undefined)
     const items = Array.from({ length: LOST_RUNS }, () => ({ payload: {} }))
     await client.enqueueMany(runtime.prisma, drip, items)

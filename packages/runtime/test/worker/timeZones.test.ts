@@ -26,7 +26,7 @@ beforeAll(async () => {
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
-  queue = createQueue({ database, session, log, supervise: false })
+  queue = createQueue({ database, session, log })
   await queue.start(jobs, () => undefined)
 })
 
