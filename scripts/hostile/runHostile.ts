@@ -17,6 +17,7 @@ import {
   type Enqueued,
   type LoadContext,
 } from './enqueueLoad.ts'
+import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 
 export interface HostileOptions {
@@ -48,6 +49,7 @@ export interface HostileResult extends HostileFigures {
   fleet: FleetHistory
 }
 
+const SCHEDULED = hostileSchedules.map(({ name }) => name)
 const QUIET_PATIENCE_MS = 120_000
 const DEFINITIONS_SHARE = 0.2
 
@@ -120,7 +122,7 @@ export async function runHostile(
     })
     enough.abort()
     await innocents
-    const isQuiet = await untilQuiet(database, signal)
+    const isQuiet = await untilQuiet(database, signal, SCHEDULED)
     const to = Date.now()
     await fleet.stop()
     onProgress('Checking')
@@ -148,21 +150,25 @@ export async function runHostile(
 }
 
 /** Until nothing drawn waits or runs; false when that took too long. */
-async function untilQuiet(database: Connection, signal: AbortSignal): Promise<boolean> {
+async function untilQuiet(
+  database: Connection,
+  signal: AbortSignal,
+  goesOn: readonly string[] = [...INNOCENTS, ...SCHEDULED],
+): Promise<boolean> {
   const deadline = Date.now() + QUIET_PATIENCE_MS
   while (Date.now() < deadline) {
     signal.throwIfAborted()
-    const { rows } = await database.query<{ isQuiet: boolean }>(QUIET_SQL)
+    const { rows } = await database.query<{ isQuiet: boolean }>(QUIET_SQL, [goesOn])
     if (rows[0]?.isQuiet) return true
     await pause(250, undefined, { signal })
   }
   return false
 }
 
-/** Innocent work goes on meanwhile, so that only what is older counts. */
+/** Of what goes on meanwhile only what is older counts. */
 const QUIET_SQL = `
   select not exists (
     select from pgboss.job
     where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
-      and (created_on < now() - interval '6 seconds' or name not in ('innocent', 'innocentLong', 'innocentTick', 'guiltyTick'))
+      and (created_on < now() - interval '6 seconds' or name <> all($1))
   ) as "isQuiet"`

@@ -218,6 +218,8 @@ export function isScheduled(job: Job): job is ScheduledJob {
 
 function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
   const { cron, timeZone = 'UTC', missed = 'once', catchUpMs = DAY_MS, overlap = 'skip' } = options
+  oneOf(name, 'schedule.missed', missed, MISSED_POLICIES)
+  oneOf(name, 'schedule.overlap', overlap, OVERLAP_POLICIES)
   const problem = cronProblem(cron, timeZone)
   if (problem) throw new TypeError(`Job "${name}": ${problem}`)
   if (missed === 'all' && overlap === 'skip') {
@@ -246,6 +248,7 @@ function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPo
 
 /** Why an expression can't be used, in words, or null when it can. */
 export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
+  if (typeof cron !== 'string') return 'a cron expression is a text'
   if (!isTimeZone(timeZone)) return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
   const fields = cron.trim().split(/\s+/).length
   if (fields !== 5 && fields !== 6 && !cron.startsWith('@')) {
@@ -350,4 +353,9 @@ function positive(name: string, option: string, value: number, max = Infinity): 
   }
   if (value <= max) return value
   throw new TypeError(`Job "${name}": ${option} must be at most ${max}, not ${value}`)
+}
+
+function oneOf(name: string, option: string, value: string, values: readonly string[]): void {
+  if (values.includes(value)) return
+  throw new TypeError(`Job "${name}": ${option} must be one of ${values.join(', ')}`)
 }

@@ -114,3 +114,13 @@ describe('reschedule', () => {
     ).toThrow('"x"')
   })
 })
+
+it.each([
+  { schedule: { cron: 5 }, problem: 'a cron expression is a text' },
+  { schedule: { cron: null }, problem: 'a cron expression is a text' },
+  { schedule: { cron: '@daily', missed: 'never' }, problem: 'schedule.missed must be one of once' },
+  { schedule: { cron: '@daily', overlap: 'perhaps' }, problem: 'schedule.overlap must be one of' },
+])('refuses the schedule $schedule with the name of the job', ({ schedule, problem }) => {
+  const define = () => defineJob({ name: 'late', description: '', schedule: schedule as never })
+  expect(define).toThrow(`Job "late": ${problem}`)
+})
