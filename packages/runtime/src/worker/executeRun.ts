@@ -167,7 +167,7 @@ async function carryOut(
       },
       now: options.now,
       batch(work) {
-        if (abort.isAborted) throw abort.reason
+        if (abort.isAborted) throw abort.signal.reason
         return transactions.batch(work) as never
       },
       async guard(count) {
