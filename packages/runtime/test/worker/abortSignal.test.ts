@@ -36,13 +36,13 @@ async function startBoth(handlers: {
     log,
     onFatal: (error) => void fatal.push(error),
     handlers: {
-      async bad(context) {
+      async bad(context: Context) {
         badRunId = context.run.id
         const ended = handlers.bad(context)
         started.push('bad')
         await ended
       },
-      async innocent(context) {
+      async innocent(context: Context) {
         const ended = handlers.innocent(context)
         started.push('innocent')
         await ended
@@ -85,7 +85,7 @@ test.each([
       }),
     innocent: () => release.promise,
   })
-  await cancelRun(runtime.prisma, badRunId, { actor: 'somebody', reason: null })
+  await cancelRun(runtime.prisma, badRunId, { actor: 'somebody', reason: 'a test' })
   await waitFor(() =>
     runtime.lines.some(({ msg }) =>
       /^(a handler left an error|an error belongs)/.test(String(msg)),
