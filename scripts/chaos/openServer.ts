@@ -141,7 +141,11 @@ export async function openServer(): Promise<Server> {
           const next = await makeStandby()
           if (splitMs === 0) await stop(old, 'immediate')
           const database = await connect(next)
-          await database.query('select pg_promote(true, 60)').finally(() => database.close())
+          try {
+            await database.query('select pg_promote(true, 60)')
+          } finally {
+            await database.close()
+          }
           front.retarget(await portOf(next))
           primary = next
           standby = undefined

@@ -67,7 +67,7 @@ export async function startWorker(options: {
     ...options.settings,
     databaseUrl: options.databaseUrl ?? server.url(database, proxy.port),
   }
-  const [program = '', ...args] = [
+  const [program, ...args] = [
     ...within,
     process.execPath,
     '--conditions=@roundsman/source',

@@ -28,6 +28,7 @@ export async function withSchemaEngine<Result>(
   await instantiated
   const factory = new AtomicScripts({
     ...connectionSettings(url),
+    // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
     onConnect: (client) => client.query(LIFT_TRANSACTION_TIMEOUT_SQL),
   })
   const adapter = bindMigrationAwareSqlAdapterFactory(factory)

@@ -87,6 +87,7 @@ export function openDatabase({
     // What comes after a pause finds a connection that knows its statements.
     min: 1,
     idleTimeoutMillis: 30_000,
+    // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
     onConnect: liftTransactionTimeout,
     ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
     stream: () => {

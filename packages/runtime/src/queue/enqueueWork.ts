@@ -69,7 +69,7 @@ async function putWork(
   }
   const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
   const insert = (some: readonly Piece[]) => insertPieces(boss, db, job.name, some, trace)
-  const holders =
+  const holders: ReadonlyMap<string, string> =
     byKey.size === 0 ? new Map() : await takeKeys(db, job.name, byKey, unkeyed, insert)
   if (byKey.size === 0) await insert(unkeyed)
   return pieces.map(({ id, options }) => {
@@ -112,7 +112,7 @@ async function takeKeys(
        where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
       [name, open],
     )
-    for (const { id, key } of rows) holders.set(key, id)
+    for (const { id, key } of rows as { id: string; key: string }[]) holders.set(key, id)
     open = open.filter((key) => !holders.has(key))
     if (open.length === 0) return holders
     if (looks === MAX_LOOKS)

@@ -150,7 +150,7 @@ describe('connectionSettings', () => {
     fc.assert(
       fc.property(parts, ({ user, password, database: name, parameters, options }) => {
         const query = new URLSearchParams({ ...parameters, ...(options && { options }) })
-        const url = `postgres://${encodeURIComponent(user)}:${encodeURIComponent(password)}@h:1/${encodeURIComponent(name)}?${query}`
+        const url = `postgres://${encodeURIComponent(user)}:${encodeURIComponent(password)}@h:1/${encodeURIComponent(name)}?${String(query)}`
         const [before, after] = [{ connectionString: url }, connectionSettings(url)].map(
           (config) =>
             (new pg.Client(config) as unknown as { connectionParameters: Record<string, unknown> })

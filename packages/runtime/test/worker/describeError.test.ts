@@ -172,10 +172,10 @@ describe('the stack', () => {
   it('names what lies elsewhere by its last folders', () => {
     const error = Object.assign(new Error('x'), {
       stack:
-        'Error: x\n    at f (file:///home/anna/shop/src/jobs/mail.ts:3:4)\n    at C:\\Users\\anna\\b.js:1:2',
+        'Error: x\n    at f (file:///home/anna/shop/src/jobs/mail.ts:3:4)\n    at C:\\Work\\anna\\b.js:1:2',
     })
     expect(describeError(error).stack).toBe(
-      'at f (…/src/jobs/mail.ts:3:4)\nat …/Users/anna/b.js:1:2',
+      'at f (…/src/jobs/mail.ts:3:4)\nat …/Work/anna/b.js:1:2',
     )
   })
 

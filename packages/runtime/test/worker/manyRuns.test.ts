@@ -107,7 +107,7 @@ describe('a worker after ten thousand runs of all kinds', () => {
     // Pools may have grown meanwhile, to their limits.
     expect(after.resources['Timeout']).toBeLessThanOrEqual((before.resources['Timeout'] ?? 0) + 2)
     expect(after.heapBytes - before.heapBytes).toBeLessThan(MAX_GROWTH_BYTES)
-    worker.kill()
+    void worker.kill()
     expect(await worker.exited).toEqual({ code: 0, signal: null })
   }, 400_000)
 })

@@ -240,10 +240,13 @@ describe('an observer', () => {
       it: 'is asynchronous, and rejects',
       observer: {
         runStarted: broken as never,
+        // oxlint-disable-next-line typescript/no-misused-promises -- that it is asynchronous is the point
         workClaimed: broken,
+        // oxlint-disable-next-line typescript/no-misused-promises -- the same
         runsSettled: broken,
       },
     },
+    // oxlint-disable-next-line typescript/no-misused-promises -- the same
     { it: 'rejects at the end', observer: { runStarted: () => ({ ended: broken }) } },
     { it: 'never calls the handler', observer: { runStarted: () => ({ within: never }) } },
     {
