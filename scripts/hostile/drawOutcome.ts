@@ -2,11 +2,16 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { PrismaClient } from '../../packages/db/src/index.ts'
-import type { Job, RunContext, TransactionOf } from '../../packages/runtime/src/contract/index.ts'
+import type {
+  EnqueueOptions,
+  Job,
+  RunContext,
+  TransactionOf,
+} from '../../packages/runtime/src/contract/index.ts'
 import { hostileOutcome, playOutcome } from '../../packages/testing/src/hostileOutcomes.ts'
 import { hostileText, makeHostile, ODD_NAMES } from '../../packages/testing/src/hostileValues.ts'
 import { JobError } from '../../packages/runtime/src/contract/index.ts'
-import { foreignErrors, foreignValues, SMALL } from './foreignValues.ts'
+import { foreignErrors, foreignValues, SMALL, type Make } from './foreignValues.ts'
 
 type Tx = TransactionOf<PrismaClient>
 
@@ -89,7 +94,7 @@ type Drawn = Partial<Omit<Outcome, 'kind' | 'perform'>> & Pick<Outcome, 'perform
 function drawPlay(): fc.Arbitrary<Drawn> {
   return hostileOutcome(SMALL).map((outcome) => ({
     ends: outcome.end.does.startsWith('throw') ? 'failed' : 'either',
-    perform: ({ context }) => playOutcome(outcome, context as never, JobError),
+    perform: ({ context }) => playOutcome(outcome, context, JobError),
   }))
 }
 
@@ -123,17 +128,16 @@ function drawBatch(): fc.Arbitrary<Drawn> {
     })),
     foreignErrors().map((error) => ({
       ends: 'failed' as const,
-      perform: batch(() => {
-        // oxlint-disable-next-line typescript/only-throw-error -- handlers do
-        throw error()
-      }),
+      perform: batch(throwing(error)),
     })),
     foreignErrors().map((error) => ({
-      perform: (scene: Scene) =>
-        batch(() => {
-          // oxlint-disable-next-line typescript/only-throw-error -- handlers do
-          throw error()
-        })(scene).catch(() => undefined),
+      async perform(scene: Scene) {
+        try {
+          await batch(throwing(error))(scene)
+        } catch {
+          // It is nothing to this handler.
+        }
+      },
     })),
     fc.constant({
       ends: 'failed' as const,
@@ -170,6 +174,13 @@ function drawBatch(): fc.Arbitrary<Drawn> {
           .then(() => undefined),
     }),
   )
+}
+
+function throwing(make: Make): () => never {
+  return () => {
+    // oxlint-disable-next-line typescript/only-throw-error -- handlers do
+    throw make()
+  }
 }
 
 function drawProgress(): fc.Arbitrary<Drawn> {
@@ -226,7 +237,7 @@ function drawEnqueue(): fc.Arbitrary<Drawn> {
   return fc.tuple(payload, options).map(([given, how]) => ({
     perform: ({ context, sink }) =>
       context.batch(async (tx) => {
-        await context.enqueue(tx, sink, given() as never, how() as never)
+        await context.enqueue(tx, sink, given(), how() as EnqueueOptions)
         return { enqueued: 1 }
       }),
   }))
@@ -320,6 +331,7 @@ function drawSlow(): fc.Arbitrary<Drawn> {
     // Ends for its time-out, which it does not notice.
     fc.constant({ ends: 'failed' as const, perform: () => never }),
     // A promise in name only.
+    // oxlint-disable-next-line unicorn/no-thenable -- what is to be tried
     fc.constant({ ends: 'failed' as const, perform: () => ({ then: () => undefined }) }),
     fc.constant({
       ends: 'failed' as const,

@@ -82,7 +82,7 @@ export const innocentLong = defineJob({
   retry: patient,
 })
 
-export const innocentTick = defineJob({
+const innocentTick = defineJob({
   name: 'innocentTick',
   description: 'Leaves one row behind, every second',
   schedule: { cron: '* * * * * *', overlap: 'allow', missed: 'all' },
