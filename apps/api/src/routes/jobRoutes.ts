@@ -1,9 +1,8 @@
 import { JobRunStatus, TickOutcome, type PrismaClient } from '@roundsman/db'
 import { pauseJob, resumeJob, type JobsClient } from '@roundsman/runtime/client'
-import { MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/runtime/contract'
+import { JobError, MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/runtime/contract'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { isStorableJson } from '../isStorableJson.ts'
 import { listJobs, type ListedJob } from '../listJobs.ts'
 import { listJobTicks, parseJobTickCursor, type ListedJobTick } from '../listJobTicks.ts'
 import { nextPageCursor, pageCursor } from '../pageCursor.ts'
@@ -138,9 +137,12 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     async ({ params: { name }, body, caller, log }, reply) => {
       const job = findJob(name)
       const { reason, dryRun, payload } = body
-      checkPayload(job, payload)
       const request = { actor: caller.email, reason, dryRun, payload }
-      const queueJobId = await transact(prisma, (tx) => jobsClient.requestRun(tx, job, request))
+      const queueJobId = await transact(prisma, (tx) =>
+        jobsClient.requestRun(tx, job, request),
+      ).catch((error: unknown) => {
+        throw error instanceof JobError ? refusedPayload(job, error) : error
+      })
       log.info({ name, queueJobId, dryRun, userId: caller.id }, 'job run requested')
       return reply.code(202).send({ queueJobId })
     },
@@ -226,24 +228,16 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
   }
 }
 
-/** @throws Problem 400 with each part of the payload that does not fit */
-function checkPayload(job: Job, payload: unknown): void {
-  const issues = job.payload.safeParse(payload).error?.issues ?? []
-  const errors = issues.flatMap((issue) => {
-    const path = ['body', 'payload', ...issue.path.map(String)]
-    if (issue.code !== 'unrecognized_keys')
-      return [{ path: path.join('.'), message: issue.message }]
-    return issue.keys.map((key) => ({
-      path: [...path, key].join('.'),
-      message: 'is not known here',
-    }))
+/** Tells each part of the payload that does not fit. */
+function refusedPayload(job: Job, error: JobError): unknown {
+  if (error.code !== 'payload_invalid') return error
+  const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
+  const errors = issues.flatMap(({ path, message, keys }) => {
+    const place = ['body', 'payload', ...path]
+    if (keys === undefined) return [{ path: place.join('.'), message }]
+    return keys.map((key) => ({ path: [...place, key].join('.'), message: 'is not known here' }))
   })
-  if (errors.length === 0 && !isStorableJson(payload)) {
-    const message = 'contains a NUL character or half of a surrogate pair, or is nested too deeply'
-    errors.push({ path: 'body.payload', message })
-  }
-  if (errors.length === 0) return
-  throw new Problem(400, {
+  return new Problem(400, {
     detail: `The payload is not one that ${job.name} takes`,
     extensions: { errors },
   })

@@ -104,9 +104,9 @@ describe('POST /api/jobs/:name/run', () => {
       ],
       [{ to: 'a@example.com', cc: 1, bcc: 2 }, ['body.payload.cc', 'body.payload.bcc']],
       // What the job takes and the database cannot hold.
-      [{ to: 'a@example.com', note: 'a\0b' }, ['body.payload']],
-      [{ to: 'a@example.com', note: { deep: ['\ud800'] } }, ['body.payload']],
-      [{ to: 'a@example.com', note: { 'a\0b': 1 } }, ['body.payload']],
+      [{ to: 'a@example.com', note: 'a\0b' }, ['body.payload.note']],
+      [{ to: 'a@example.com', note: { deep: ['\ud800'] } }, ['body.payload.note.deep.0']],
+      [{ to: 'a@example.com', note: { 'a\0b': 1 } }, ['body.payload.note.a\ufffdb']],
     ]
     for (const [payload, paths] of cases) {
       it(JSON.stringify(payload) ?? 'none', async () => {
@@ -117,13 +117,25 @@ describe('POST /api/jobs/:name/run', () => {
 
     it('one that is nested deeper than the database takes', async () => {
       const depth = 10_000
+      const places = Array.from({ length: 63 }, () => '0')
       const response = await api.as('admin', {
         method: 'POST',
         url: '/api/jobs/sendReport/run',
         headers: { 'content-type': 'application/json' },
         payload: `{"reason":"why","payload":{"to":"a@example.com","note":${'['.repeat(depth)}${']'.repeat(depth)}}}`,
       })
-      expectInvalid(response, ['body.payload'])
+      expectInvalid(response, [['body.payload.note', ...places].join('.')])
+    })
+
+    it('one whose number JSON cannot say once it is read', async () => {
+      const response = await api.as('admin', {
+        method: 'POST',
+        url: '/api/jobs/sendReport/run',
+        headers: { 'content-type': 'application/json' },
+        payload: '{"reason":"why","payload":{"to":"a@example.com","note":[1,1e400]}}',
+      })
+      expectInvalid(response, ['body.payload.note.1'])
+      expect(await listQueue(api.prisma)).toEqual([])
     })
 
     it('and a payload for a job that takes none', async () => {

@@ -23,15 +23,17 @@ export interface JobsClientOptions {
  * All of it happens in the caller's transaction: if and only if that commits. Where nothing else belongs to it, the
  * Prisma client itself does: `enqueue(prisma, …)` is one statement then.
  *
- * What puts work into the queue throws JobError `payload_invalid`, with zod's issues in its details, before
- * anything is written, and QueueMissingError where no worker has ever known the job.
+ * What puts work into the queue throws JobError `payload_invalid`, with the issues in its details, before anything is
+ * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
 export interface JobsClient {
   /** @throws QueueSchemaError when `migrateQueue` of this version has not run on the database */
   start(): Promise<void>
   stop(): Promise<void>
   enqueue: Enqueue<PrismaTransactionLike>
-  /** Any number of pieces of work, with one statement. The results stand in the order of the items. */
+  /**
+   * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
+   */
   enqueueMany<J extends Job>(
     tx: PrismaTransactionLike,
     job: J,

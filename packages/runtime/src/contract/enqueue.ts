@@ -31,7 +31,8 @@ export interface WorkItem<J extends Job = Job> {
 /**
  * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a Prisma client
  * instead, by itself.
- * @throws JobError `payload_invalid`, before anything is written
+ * @throws JobError `payload_invalid`, before anything is written: also of what JSON or PostgreSQL cannot hold, or of
+ *   more than 8 MB
  */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,

@@ -24,17 +24,59 @@ const UNREADABLE = '[unreadable]'
  * levels deep is a text that says so.
  */
 export function storable(foreign: unknown, maxBytes: number): Storable {
+  return makeCopy(foreign, { levels: [], left: maxBytes, stepsLeft: maxBytes, change: undefined })
+}
+
+/** Something within a value that would not arrive as it is, and what to do instead. */
+export interface Change {
+  path: string[]
+  problem: string
+}
+
+/**
+ * The same for a value that is stored as JSON.stringify writes it, or not at all: the first thing is told that
+ * would have to be converted, or that JSON.stringify would lose. As it does, this leaves functions, symbols and undefined
+ * out of objects, and calls `toJSON`.
+ */
+export function storableUnchanged(
+  foreign: unknown,
+  maxBytes: number,
+): Storable | { kind: 'changed'; change: Change } {
+  const copy: Copy = { levels: [], left: maxBytes, stepsLeft: maxBytes, change: null }
+  const made = makeCopy(foreign, copy)
+  if (copy.change) return { kind: 'changed', change: copy.change }
+  if (made.kind === 'stored' && made.value === undefined && foreign !== undefined)
+    return { kind: 'changed', change: { path: [], problem: LEFT_OUT } }
+  return made
+}
+
+function makeCopy(foreign: unknown, copy: Copy): Storable {
   if (foreign === undefined) return { kind: 'stored', value: undefined, bytes: 0 }
-  const copy: Copy = { levels: [], left: maxBytes, stepsLeft: maxBytes }
+  const maxBytes = copy.left
   const value = take(copy, foreign, '')
   const { levels } = copy
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    if (copy.change) break
     if (copy.left < 0 || copy.stepsLeft-- < 0) return { kind: 'tooLarge' }
     if (level.at === level.length) levels.pop()
     else step(copy, level)
   }
   if (copy.left < 0) return { kind: 'tooLarge' }
   return { kind: 'stored', value, bytes: maxBytes - copy.left }
+}
+
+const NUL_OR_HALF =
+  'holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store; take it out'
+const LEFT_OUT = 'is nothing that JSON has; pass null, or leave it out'
+
+/** Only where it is told. What comes after it is of no account. */
+function tellChange(copy: Copy, problem: string): void {
+  if (copy.change !== null) return
+  // A level whose first item has not been read was opened for what is told of.
+  const path = copy.levels
+    .filter(({ at }) => at > 0)
+    .map(({ keys, at }) => storableText(keys === null ? at - 1 : keys[at - 1], 100))
+  copy.change = { path, problem }
 }
 
 /** Functions share it, rather than closing over it: every run has one. */
@@ -44,13 +86,16 @@ interface Copy {
   /** Bytes; below zero once there are too many. */
   left: number
   stepsLeft: number
+  /** The first one; null before it, undefined where none is told. */
+  change: Change | null | undefined
 }
 
 function step(copy: Copy, level: Level): void {
   const at = level.at++
   const key = level.keys === null ? at : (level.keys[at] as string)
-  const item = take(copy, read(level.source, key), key)
+  const item = takeItem(copy, level.source, key)
   if (level.keys === null) {
+    if (item === undefined) tellChange(copy, LEFT_OUT)
     ;(level.made as JsonValue[]).push(item === undefined ? spend(copy, null, 4) : item)
   } else {
     if (item === undefined) return
@@ -62,15 +107,26 @@ function step(copy: Copy, level: Level): void {
 }
 
 function take(copy: Copy, item: unknown, key: string | number): JsonValue | undefined {
-  if (typeof item !== 'object' || item === null) return takeLeaf(copy, item)
+  if (typeof item === 'bigint' ? copy.change === undefined : !isObject(item))
+    return takeLeaf(copy, item)
   try {
     const { toJSON } = item as { toJSON?: unknown }
-    if (typeof toJSON !== 'function') return open(copy, item)
+    if (typeof toJSON !== 'function')
+      return isObject(item) ? open(copy, item) : takeLeaf(copy, item)
     const made = toJSON.call(item, String(key)) as unknown
-    return typeof made === 'object' && made !== null ? open(copy, made) : takeLeaf(copy, made)
+    if (made === null && types.isDate(item))
+      tellChange(copy, 'is an invalid date; pass a valid one')
+    return isObject(made) ? open(copy, made) : takeLeaf(copy, made)
   } catch {
-    return takeText(copy, UNREADABLE)
+    return takeUnreadable(copy)
   }
+}
+
+const isObject = (item: unknown): item is object => typeof item === 'object' && item !== null
+
+function takeUnreadable(copy: Copy): string {
+  tellChange(copy, 'cannot be read, since a getter or toJSON of it throws; pass plain data')
+  return takeText(copy, UNREADABLE)
 }
 
 function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
@@ -78,8 +134,14 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
     case 'string':
       return takeText(copy, item)
     case 'number':
-      return Number.isFinite(item) ? spend(copy, item, String(item).length) : spend(copy, null, 4)
+      if (Number.isFinite(item)) return spend(copy, item, String(item).length)
+      tellChange(copy, 'is not a finite number, and JSON has no other; pass null, or text')
+      return spend(copy, null, 4)
     case 'bigint': {
+      tellChange(
+        copy,
+        'is a bigint, which JSON does not have; pass a number, or its digits as text',
+      )
       const made = storableBigint(item)
       return typeof made === 'number' ? takeLeaf(copy, made) : takeText(copy, made)
     }
@@ -96,12 +158,23 @@ function open(copy: Copy, source: object): JsonValue {
   if (!isOrdinary && types.isBoxedPrimitive(source) && !types.isSymbolObject(source)) {
     return takeLeaf(copy, unbox(source)) as JsonValue
   }
-  if (copy.levels.some((level) => level.source === source)) return takeText(copy, CIRCULAR)
-  if (copy.levels.length === MAX_LEVELS) return takeText(copy, TOO_DEEP)
+  if (copy.levels.some((level) => level.source === source)) {
+    tellChange(copy, 'refers to what it is a part of, which JSON cannot; pass an id instead')
+    return takeText(copy, CIRCULAR)
+  }
+  if (copy.levels.length === MAX_LEVELS) {
+    tellChange(copy, `lies more than ${MAX_LEVELS} levels deep; make it flatter`)
+    return takeText(copy, TOO_DEEP)
+  }
   // The names of its elements alone would take as many times its memory.
   if (ArrayBuffer.isView(source) && source.byteLength > copy.left)
     return spend(copy, null, Infinity)
   const isArray = Array.isArray(source)
+  if (!isOrdinary && !isArray && hidesContent(source))
+    tellChange(
+      copy,
+      'is an object whose content JSON leaves out; pass plain objects, lists and texts',
+    )
   const keys = isArray ? null : Object.keys(source)
   const length = keys === null ? (source as unknown[]).length : keys.length
   const made = isArray ? [] : {}
@@ -114,6 +187,7 @@ function takeText(copy: Copy, text: string): string {
   if (text.length > copy.left) return spend(copy, '', Infinity)
   if (PLAIN_TEXT.test(text)) return spend(copy, text, text.length + 2)
   const clean = storableText(text)
+  if (clean !== text) tellChange(copy, NUL_OR_HALF)
   return spend(copy, clean, Buffer.byteLength(JSON.stringify(clean)))
 }
 
@@ -137,12 +211,27 @@ interface Level {
 /** Stands for itself between quotation marks. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/
 
-function read(source: object, key: string | number): unknown {
+function takeItem(copy: Copy, source: object, key: string | number): JsonValue | undefined {
+  let item: unknown
   try {
-    return (source as Record<string | number, unknown>)[key]
+    item = (source as Record<string | number, unknown>)[key]
   } catch {
-    return UNREADABLE
+    return takeUnreadable(copy)
   }
+  return take(copy, item, key)
+}
+
+function hidesContent(source: object): boolean {
+  return (
+    types.isMap(source) ||
+    types.isSet(source) ||
+    types.isWeakMap(source) ||
+    types.isWeakSet(source) ||
+    types.isRegExp(source) ||
+    types.isNativeError(source) ||
+    types.isPromise(source) ||
+    types.isAnyArrayBuffer(source)
+  )
 }
 
 function unbox(boxed: object): unknown {

@@ -1,8 +1,6 @@
 import { fromPrisma, type Db, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import { v7 as uuid } from 'uuid'
 import {
-  describePayloadError,
-  JobError,
   type Enqueue,
   type EnqueueOptions,
   type EnqueueResult,
@@ -11,6 +9,7 @@ import {
   type TraceEnqueue,
 } from '../contract/index.ts'
 import type { Envelope } from './boss.ts'
+import { storablePayload } from './storablePayload.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 export interface NewWork {
@@ -34,7 +33,7 @@ export class QueueMissingError extends Error {
 
 /**
  * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
- * statement, and another when some have unique keys that others hold. Given a client, it needs no transaction.
+ * statement, large ones with several, and another when some have unique keys that others hold. Given a client, it needs no transaction.
  * @throws JobError `payload_invalid`, before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
@@ -57,11 +56,11 @@ async function putWork(
   work: readonly NewWork[],
   trace?: TraceContext,
 ): Promise<EnqueueResult[]> {
-  for (const { envelope, options } of work) {
-    checkPayload(job, envelope.payload)
+  const pieces = work.map(({ envelope, options }): Piece => {
     checkOptions(options)
-  }
-  const pieces = work.map((piece) => ({ ...piece, id: uuid() }))
+    const { payload, bytes } = storablePayload(job, envelope.payload)
+    return { id: uuid(), envelope: { ...envelope, payload }, options, bytes }
+  })
   const byKey = new Map<string, Piece>()
   for (const piece of pieces) {
     const { uniqueKey } = piece.options ?? {}
@@ -79,7 +78,8 @@ async function putWork(
   })
 }
 
-type Piece = NewWork & { id: string }
+/** With a payload that nobody else holds. */
+type Piece = NewWork & { id: string; bytes: number }
 
 /** What held a key may be gone when it is looked for; then the key is asked for again. */
 const MAX_LOOKS = 10
@@ -129,6 +129,38 @@ async function insertPieces(
   trace: TraceContext | undefined,
 ): Promise<Set<string>> {
   if (pieces.length === 0) return new Set()
+  const [some = [], ...rest] = divide(pieces)
+  const taken = await insertSome(boss, db, name, some, trace)
+  for (const more of rest)
+    for (const id of await insertSome(boss, db, name, more, trace)) taken.add(id)
+  return taken
+}
+
+/** PostgreSQL takes a gigabyte with one statement, Node makes a text of half that, and both need it several times over. */
+const MAX_STATEMENT_BYTES = 32 * 2 ** 20
+
+/** All of them at once, but for payloads that are large together. */
+function divide(pieces: readonly Piece[]): Piece[][] {
+  const parts: Piece[][] = []
+  let bytes = Infinity
+  for (const piece of pieces) {
+    bytes += piece.bytes
+    if (bytes > MAX_STATEMENT_BYTES) {
+      parts.push([])
+      bytes = piece.bytes
+    }
+    parts.at(-1)?.push(piece)
+  }
+  return parts
+}
+
+async function insertSome(
+  boss: PgBoss,
+  db: Db,
+  name: string,
+  pieces: readonly Piece[],
+  trace: TraceContext | undefined,
+): Promise<Set<string>> {
   const inserts = pieces.map(
     ({ id, envelope, options: { startAfter, priority, uniqueKey } = {} }) => ({
       id,
@@ -178,25 +210,16 @@ function checkOptions({ priority, startAfter, uniqueKey }: EnqueueOptions = {}):
   if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) {
     throw new TypeError(`priority must be a whole number of 32 bits, not ${priority}`)
   }
-  if (startAfter !== undefined && Number.isNaN(startAfter.getTime())) {
+  if (startAfter !== undefined && !isYearOfFourDigits(startAfter)) {
     throw new TypeError('startAfter must be a valid date')
   }
-  if (uniqueKey !== undefined && !/^[^\0]{1,255}$/su.test(uniqueKey)) {
+  if (uniqueKey !== undefined && !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey)) {
     throw new TypeError('uniqueKey must have 1 to 255 characters')
   }
 }
 
-function checkPayload(job: Pick<Job, 'payload'>, payload: unknown): void {
-  const parsed = job.payload.safeParse(payload)
-  if (parsed.success) return
-  throw new JobError('payload_invalid', describePayloadError(parsed.error), {
-    retryable: false,
-    details: {
-      issues: parsed.error.issues.map(({ path, code, message }) => ({
-        path: path.map(String),
-        code: code ?? 'custom',
-        message,
-      })),
-    },
-  })
+/** JSON has a sign before others, which PostgreSQL does not read. */
+function isYearOfFourDigits(date: Date): boolean {
+  const year = date.getUTCFullYear()
+  return year >= 1 && year <= 9_999
 }
