@@ -197,6 +197,10 @@ const EXPIRED = JSON.stringify({
   error: { code: 'expired', message: 'It was still running when its work was given out again' },
 } satisfies Details)
 
+const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`
+/** What else a text may hold would fail the statement, and with it the claim of all the others. */
+const INSTANT = '^[1-9]\\d{3}-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d[.]\\d{3}Z$'
+
 interface ClaimSql {
   /** The requests as rows, beside `alive`. */
   wanted: string
@@ -213,7 +217,8 @@ interface ClaimSql {
  * must commit nothing more; it may hold the key that the new one needs.
  *
  * How long the attempt may take is told by the job as this worker knows it, and not as it was when the work was
- * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up.
+ * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up. What somebody has sent by other
+ * means, without an envelope, is taken for a payload: its schema judges it, and it stands in nobody's way.
  */
 function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   return `
@@ -225,7 +230,7 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     select job.id, job.name from wanted cross join lateral (
       select job.id, job.name from pgboss.job job
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
-        and (wanted."exclusiveKey" is null or (job.data ->> 'dryRun')::bool is true or not exists (
+        and (wanted."exclusiveKey" is null or job.data -> 'dryRun' = 'true' or not exists (
           select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
           where other."exclusiveKey" = wanted."exclusiveKey"
             and (run."queueJobId" is distinct from job.id or run."status" <> 'running')
@@ -239,7 +244,9 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     set state = 'active', started_on = now(), heartbeat_on = now(),
         retry_count = retry_count + case when started_on is null then 0 else 1 end,
         expire_seconds = coalesce((select wanted."expireSeconds" from wanted where wanted.name = job.name), expire_seconds),
-        deletion_seconds = case when job.data ->> 'trigger' = 'queue' then 0 else deletion_seconds end
+        deletion_seconds = case when job.data ->> 'trigger' in (${OTHER_TRIGGERS}) then deletion_seconds else 0 end,
+        data = case when job.data ->> 'trigger' in ('queue', ${OTHER_TRIGGERS}) then job.data
+               else jsonb_build_object('trigger', 'queue', 'payload', coalesce(job.data, '{}')) end
     where ${isTaken}
     returning job.id, job.name, job.data, job.retry_count, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
               case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
@@ -260,8 +267,9 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
                           "queueJobId", "workerId")
     select taken."runId", taken.name, (taken.data ->> 'trigger')::"JobTrigger",
-           taken.retry_count + 1, (taken.data ->> 'scheduledFor')::timestamptz, $5,
-           coalesce((taken.data ->> 'dryRun')::bool, false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6
+           taken.retry_count + 1,
+           case when taken.data ->> 'scheduledFor' ~ '${INSTANT}' then (taken.data ->> 'scheduledFor')::timestamptz end, $5,
+           coalesce(taken.data -> 'dryRun' = 'true', false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6
     from taken
     returning "id", "name", "dryRun"
   ), claimed as (

@@ -12,6 +12,7 @@ import {
 } from '../contract/index.ts'
 import { dropClosedClaims } from '../queue/claimWork.ts'
 import { openDatabase, type Connections } from '../queue/database.ts'
+import { boundedClock } from './boundedClock.ts'
 import { createAnnouncer } from './createAnnouncer.ts'
 import { combineObservers } from './combineObservers.ts'
 import { createCancellations } from './createCancellations.ts'
@@ -130,15 +131,8 @@ const FATAL_TIMEOUT_MS = 30_000
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const {
-    databaseUrl,
-    prisma,
-    jobs,
-    handlers,
-    log,
-    concurrency = 10,
-    now = () => new Date(),
-  } = options
+  const { databaseUrl, prisma, jobs, handlers, log, concurrency = 10 } = options
+  const now = boundedClock(options.now)
   const id = createWorkerId()
   const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
   const isolation = createIsolation({
