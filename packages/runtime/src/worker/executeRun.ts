@@ -16,6 +16,7 @@ import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
 import { createProgress, type Progress } from './createProgress.ts'
 import { describeError, isJobError, type ErrorDescription } from './describeError.ts'
+import { inFreeTransaction } from './inFreeTransaction.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
 import { storableCounts } from './storableCounts.ts'
 import { MAX_DETAILS_BYTES, storableDetails } from './storableDetails.ts'
@@ -48,8 +49,6 @@ export type RunResult =
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
 export const ABORT_GRACE_MS = 5_000
-
-const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 
 /**
  * Runs one handler to its end. Every way in which it can end is a result; it never throws. What the handler hands over
@@ -195,7 +194,7 @@ async function carryOut(
   return await untilAborted(abort, () =>
     call({
       batch: (work) => commitBatch(options, work, names),
-      read: async (work) => void (await prisma.$transaction(work, TRANSACTION_OPTIONS)),
+      read: async (work) => await inFreeTransaction(prisma, abort, work),
     }),
   )
 }
@@ -232,13 +231,13 @@ interface RawTransaction {
 }
 
 async function commitBatch(
-  { prisma, run, workerId, now }: ExecuteOptions,
+  { prisma, abort, run, workerId, now }: ExecuteOptions,
   work: (tx: unknown) => Promise<Counts>,
   names: Set<string>,
 ): Promise<Counts> {
   let returned: Counts = {}
   let counts: Counts = {}
-  await prisma.$transaction(async (tx: RawTransaction) => {
+  await inFreeTransaction(prisma, abort, async (tx: RawTransaction) => {
     returned = await work(tx)
     counts = storableCounts(returned, names)
     const added = JSON.stringify(countBatch(counts))
@@ -249,7 +248,7 @@ async function commitBatch(
       'run_lost',
       'The run was taken over by another worker; the batch is rolled back',
     )
-  }, TRANSACTION_OPTIONS)
+  })
   for (const name of Object.keys(counts)) names.add(name)
   return returned
 }
