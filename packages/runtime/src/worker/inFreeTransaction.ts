@@ -10,16 +10,16 @@ const MAX_WAIT_MS = 2 * OPTIONS.timeout
  * Works in a transaction of the product's client. Where others hold all of its connections, it waits for one, until
  * the run is aborted or two minutes are over: that they take their time is no failure of this run.
  */
-export async function inFreeTransaction(
+export async function inFreeTransaction<Tx>(
   prisma: JobsPrismaClient,
   abort: Abort,
-  work: (tx: never) => Promise<void>,
+  work: (tx: Tx) => Promise<void>,
 ): Promise<void> {
   const startedAt = performance.now()
   let isBegun = false
   for (let tries = 1; ; tries++) {
     try {
-      await prisma.$transaction(async (tx: never) => {
+      await prisma.$transaction(async (tx: Tx) => {
         isBegun = true
         await work(tx)
       }, OPTIONS)
