@@ -228,7 +228,7 @@ function hidesContent(source: object): boolean {
     types.isWeakMap(source) ||
     types.isWeakSet(source) ||
     types.isRegExp(source) ||
-    types.isNativeError(source) ||
+    source instanceof Error ||
     types.isPromise(source) ||
     types.isAnyArrayBuffer(source)
   )

@@ -71,19 +71,17 @@ const throughJson = (value: unknown): unknown => {
 async function checkOne(make: () => unknown): Promise<'refused' | 'enqueued'> {
   const answer = await enqueue(make())
   expect(await runtime.rows('delete from "Business" returning "id"')).toHaveLength(2)
-  const payloads = await arrived()
-  if (answer.kind === 'enqueued') expect(payloads).toEqual([throughJson(make())])
-  else {
-    expect(payloads).toEqual([])
-    expect(answer.error).toMatchObject({
-      retryable: false,
-      message: expect.stringMatching(/^[^:]*.*: .+; .+/s),
-      details: { issues: [{ path: expect.any(Array) as string[] }] },
-    })
-    expect(Buffer.byteLength(answer.error.message)).toBeLessThan(30_000)
-  }
+  expect(await arrived()).toEqual(answer.kind === 'enqueued' ? [throughJson(make())] : [])
+  expect(answer).toSatisfy(isToldInShort)
   return answer.kind
 }
+
+const isToldInShort = (answer: Answer) =>
+  answer.kind === 'enqueued' ||
+  (/: .+; .+/s.test(answer.error.message) &&
+    answer.error.message.length < 10_000 &&
+    !answer.error.retryable &&
+    Array.isArray(answer.error.details.issues))
 
 describe('whatever the payload', () => {
   it('arrives as JSON has it, or is refused and leaves its transaction whole', async () => {
@@ -98,8 +96,9 @@ describe('whatever the payload', () => {
   })
 
   it.each(ODD_NAMES)('is kept or refused as a part of it: %s', async (name) => {
-    await checkOne(() => ({ odd: makeHostile({ is: 'odd', name }) }))
-    await checkOne(() => [makeHostile({ is: 'odd', name })])
+    const make = () => makeHostile({ is: 'odd', name })
+    expect(await checkOne(() => ({ odd: make() }))).toBeDefined()
+    expect(await checkOne(() => [make()])).toBeDefined()
   })
 })
 
