@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProxy, waitFor } from '@roundsman/testing'
+import { answerInTime, UnansweredError } from '../../src/queue/answerInTime.ts'
 import { openDatabase } from '../../src/queue/database.ts'
 import { createSession } from '../../src/queue/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -74,6 +75,33 @@ describe('an answer that came while the event loop was blocked', () => {
     } finally {
       await session.stop()
     }
+  })
+})
+
+describe('an answer that arrives in parts', () => {
+  /** It has received more at every so many looks, and all of it after 40. */
+  function socketThatReceives(everyLooks: number, onAll: () => void = () => undefined) {
+    let looks = 0
+    return {
+      get bytesRead() {
+        if (++looks === 40) onAll()
+        return Math.floor(looks / everyLooks)
+      },
+    }
+  }
+
+  it('is waited for, though its server pauses between them', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const socket = socketThatReceives(8, () => resolve('all of it'))
+    expect(await answerInTime(promise, { timeoutMs: 0, socket })).toBe('all of it')
+  })
+
+  it('is given up when no more comes, or when it has no end', async () => {
+    const never = new Promise<never>(() => undefined)
+    const wait = (socket: { bytesRead: number }) =>
+      answerInTime(never, { timeoutMs: 0, maxMoreMs: 50, socket })
+    await expect(wait({ bytesRead: 5 })).rejects.toThrow(UnansweredError)
+    await expect(wait(socketThatReceives(1))).rejects.toThrow(UnansweredError)
   })
 })
 

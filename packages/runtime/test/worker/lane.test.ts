@@ -275,6 +275,30 @@ describe('a lane that nobody wakes', () => {
     expect(await runs()).toHaveLength(1)
   })
 
+  it('pauses after a failure no longer than after the first, once it has succeeded', async () => {
+    // With a pause that grew from one to the next, they would take minutes.
+    const FAILURES = 20
+    let asked = 0
+    const lane = createLane({
+      job: echo,
+      concurrency: 1,
+      claimer: {
+        claim: async () => {
+          const hasFailed = ++asked % 2 === 1
+          if (hasFailed && asked < 2 * FAILURES) throw new Error('connection lost')
+          // So that it looks again at once.
+          return { work: [], mayBeMore: asked < 2 * FAILURES, freeInMs: null, isAlive: true }
+        },
+      },
+      log: runtime.log,
+      execute: async () => undefined,
+    })
+    lane.start()
+    await waitFor(() => asked >= 2 * FAILURES)
+    await lane.stop()
+    expect(asked).toBe(2 * FAILURES)
+  })
+
   it('does not look again at once after a claim that met another one', async () => {
     let asked = 0
     const lane = createLane({
