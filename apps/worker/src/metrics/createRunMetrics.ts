@@ -10,6 +10,12 @@ const ENGINE_REASONS = [
   'payload_invalid',
   'worker_lost',
   'expired',
+  'details_too_large',
+  'details_unstorable',
+  'counts_invalid',
+  'handler_crashed',
+  'handlers_module_failed',
+  'handler_missing',
 ]
 
 /** From a mail that is sent at once to a clean-up that takes an hour. */

@@ -59,6 +59,20 @@ it('counts runs by job, outcome and reason, of which there is a closed set', asy
   expect(await render()).not.toMatch(/smtp_unavailable|P2024/)
 })
 
+it.each([
+  'details_too_large',
+  'details_unstorable',
+  'counts_invalid',
+  'handler_crashed',
+  'handlers_module_failed',
+  'handler_missing',
+])('counts %s, which is a code of the engine, by itself', async (code) => {
+  const series = `roundsman_job_runs_total{job_name="${JOB}",outcome="failed",reason="${code}"}`
+  expect(await valueOf(series)).toBe(0)
+  run(failed(code))
+  expect(await valueOf(series)).toBe(1)
+})
+
 it('measures how long they took, in seconds', async () => {
   run({ kind: 'success', durationMs: 40, details: null })
   run(failed('timeout'))
