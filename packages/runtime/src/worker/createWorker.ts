@@ -15,6 +15,7 @@ import { openDatabase, type Connections } from '../queue/database.ts'
 import { boundedClock } from './boundedClock.ts'
 import { createAnnouncer } from './createAnnouncer.ts'
 import { combineObservers } from './combineObservers.ts'
+import { containedLog } from './containedLog.ts'
 import { createCancellations } from './createCancellations.ts'
 import type { Clock } from './clock.ts'
 import { createClaimer } from './claimer.ts'
@@ -131,7 +132,8 @@ const FATAL_TIMEOUT_MS = 30_000
 export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { databaseUrl, prisma, jobs, handlers, log, concurrency = 10 } = options
+  const { databaseUrl, prisma, jobs, handlers, concurrency = 10 } = options
+  const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const id = createWorkerId()
   const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
