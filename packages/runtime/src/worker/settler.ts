@@ -35,7 +35,7 @@ export type SettleOutcome =
 export interface Settler {
   /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
   settle(settlement: Settlement): Promise<SettleOutcome>
-  /** What can't be settled now is left to the rescue: its outcome is `lost`. */
+  /** Tries nothing any more. What has not been settled is left to the rescue: its outcome is `lost`. */
   stop(): void
 }
 
@@ -101,14 +101,15 @@ export function createSettler(options: {
   }
 
   async function settleGroups(): Promise<void> {
-    while (waiting.length > 0) {
+    while (waiting.length > 0 && !isStopped) {
       const alarm = setTimeout(() => {
         if (waiting.length > 0 && busy < MAX_SLOW_GROUPS) startGroups()
       }, SLOW_MS)
       await settleNext().finally(() => clearTimeout(alarm))
     }
     busy--
-    if (busy === 0 && left.length > 0) await letGo()
+    if (isStopped) leaveToRescue(waiting.splice(0))
+    else if (busy === 0 && left.length > 0) await letGo()
   }
 
   async function letGo(): Promise<void> {
