@@ -2,7 +2,8 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { CHANGES_CHANNEL, type Announcement } from '../queue/channels.ts'
 import { connectionSettings } from '../queue/connectionSettings.ts'
-import { openDatabase } from '../queue/database.ts'
+import { openDatabase, socketOf } from '../queue/database.ts'
+import { endClient } from '../queue/endClient.ts'
 import { isSession } from '../queue/isSession.ts'
 import { readAnnouncement } from './readAnnouncement.ts'
 
@@ -100,8 +101,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
       'connections to this database are not sessions, as behind a transaction pooler: who watches is told to look again',
     )
     timer = setInterval(onGap, GAP_MS)
-    of.removeAllListeners().on('error', () => undefined)
-    await of.end().catch(() => undefined)
+    await endClient(of, socketOf(of))
   }
 
   function scheduleProbe(of: pg.Client): void {
@@ -118,8 +118,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     if (client !== lost) return
     client = null
     clearTimeout(timer)
-    lost.removeAllListeners().on('error', () => undefined)
-    void lost.end().catch(() => undefined)
+    void endClient(lost, socketOf(lost))
     if (isClosed) return
     log.warn({ reason: error.message }, 'watching for changes interrupted, trying again')
     timer = setTimeout(() => void connect(), RETRY_MS)
@@ -133,8 +132,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
       clearTimeout(timer)
       const open = client
       client = null
-      open?.removeAllListeners().on('error', () => undefined)
-      await open?.end().catch(() => undefined)
+      if (open) await endClient(open, socketOf(open))
     },
   }
 }

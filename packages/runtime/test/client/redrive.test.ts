@@ -161,7 +161,11 @@ describe('redriving', () => {
     const letters = [await fail(), await fail()]
     await runtime.database.transaction(async (tx) => {
       await tx.query('select from pgboss.job where id = $1 for update', [letters[0]])
-      expect(await redrive()).toEqual({ redriven: 1, alreadyQueued: 0 })
+      const redriving = runtime.prisma.$transaction(async (other) => {
+        await other.$executeRawUnsafe(`set local lock_timeout = '3s'`)
+        return await redriveWork(other, parcel, 'all', by)
+      })
+      await expect(redriving).resolves.toEqual({ redriven: 1, alreadyQueued: 0 })
     })
     expect(await deadLetters()).toEqual([letters[0]])
   })

@@ -212,6 +212,27 @@ describe('a claim that the server carried out before it shut down', () => {
   })
 })
 
+describe('a claim whose run was ended before its worker could look', () => {
+  it('brings nothing: what has ended is not started', async () => {
+    await send(echo)
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const answer = await runtime.database.query(statement, values)
+        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        // As another worker does that takes this one for dead.
+        await runtime.rows(
+          `update "JobRun" set "status" = 'failed', "endedAt" = now(), "errorCode" = 'worker_lost'`,
+        )
+        throw new Error('connection lost')
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    await expect(claimer.claim(echo, 1)).rejects.toThrow('connection lost')
+    expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'failed' }])
+  })
+})
+
 describe('claims of several jobs whose connection is cut', () => {
   it('are closed once, and not asked for again by the same ids', async () => {
     await send(echo)

@@ -2,17 +2,18 @@ import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/contract/index.ts'
 import { createSession } from '../../src/queue/session.ts'
 import { createCancellations, type Cancellations } from '../../src/worker/createCancellations.ts'
+import { ABORT_GRACE_MS } from '../../src/worker/executeRun.ts'
 import { performRun, type RunServices, type RunWork } from '../../src/worker/performRun.ts'
 import { recordRun } from '../../src/worker/runs.ts'
 import { createSettler } from '../../src/worker/settler.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const brief = defineJob({ name: 'brief', description: '', timeoutMs: 4_000 })
+const brief = defineJob({ name: 'brief', description: '', timeoutMs: 4_321 })
 
 type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
@@ -102,6 +103,41 @@ describe('once a run has ended', () => {
     await cancellations.check()
     expect(looks).toBe(0)
     await waitFor(() => timers() <= before)
+  })
+
+  it.each<{ how: string; limitsMs: number[]; handler: BriefHandler }>([
+    { how: 'succeeded', limitsMs: [brief.timeoutMs], handler: async () => undefined },
+    {
+      how: 'failed',
+      limitsMs: [brief.timeoutMs],
+      handler: () => Promise.reject(new Error('no luck')),
+    },
+    {
+      how: 'heeded that it was cancelled',
+      limitsMs: [brief.timeoutMs, ABORT_GRACE_MS],
+      handler: async ({ run, signal }) => {
+        await runtime.rows(
+          `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
+          [run.id],
+        )
+        await cancellations.check()
+        signal.throwIfAborted()
+      },
+    },
+  ])('and $how, its limits are none of the process any more', async ({ limitsMs, handler }) => {
+    const [set, clear] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')]
+    try {
+      await perform(handler)
+      for (const limitMs of limitsMs) {
+        const own = set.mock.results.filter((_, at) => set.mock.calls[at]?.[1] === limitMs)
+        expect(own).not.toEqual([])
+        const cleared = clear.mock.calls.map(([timer]) => timer)
+        expect(own.every(({ value }) => cleared.includes(value as never))).toBe(true)
+      }
+    } finally {
+      set.mockRestore()
+      clear.mockRestore()
+    }
   })
 
   it('reports of progress that come late are not kept, and leave no timer', async () => {
