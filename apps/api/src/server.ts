@@ -1,7 +1,7 @@
 import {
   acquireDatabase,
   createDatabaseClient,
-  databaseProblem,
+  examineDatabase,
   findDemoPasswords,
   type Database,
   type DatabaseClient,
@@ -73,8 +73,14 @@ async function serve(
 ): Promise<void> {
   const database = await openDatabase(env, logger)
   try {
-    const problem = await databaseProblem(database.url)
+    const { problem, remedies } = await examineDatabase(database.url)
     if (problem !== null) throw new StartError(problem)
+    if (remedies.length > 0) {
+      logger.warn(
+        { remedies },
+        'connections to this database are not set as they ask to be: a pooler ignores it',
+      )
+    }
     const jobsClient = await openJobsClient({
       database,
       logger,

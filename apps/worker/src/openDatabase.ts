@@ -1,6 +1,6 @@
 import {
   acquireDatabase,
-  databaseProblem,
+  examineDatabase,
   type Database,
   type DatabaseEnvironment,
 } from '@roundsman/db'
@@ -13,6 +13,7 @@ import { EnvironmentError } from '@roundsman/process'
 export async function openDatabase(
   env: DatabaseEnvironment,
   onProgress: (message: string) => void,
+  onRemedies: (remedies: string[]) => void = () => undefined,
 ): Promise<Database> {
   const database = await acquireDatabase(env, onProgress).catch((error: unknown) => {
     // What was foreseen explains itself; of anything else the place matters.
@@ -20,8 +21,9 @@ export async function openDatabase(
     throw new EnvironmentError([`DATA_DIR: ${error.message}`])
   })
   try {
-    const problem = await databaseProblem(database.url)
+    const { problem, remedies } = await examineDatabase(database.url)
     if (problem !== null) throw new EnvironmentError([problem])
+    if (remedies.length > 0) onRemedies(remedies)
     return database
   } catch (error) {
     await database.release()

@@ -11,8 +11,14 @@ import { openDatabase } from './openDatabase.ts'
  * @throws EnvironmentError
  */
 export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger): Promise<Database> {
-  const database = await openDatabase(env, (progress) =>
-    log.info({ progress }, 'embedded database'),
+  const database = await openDatabase(
+    env,
+    (progress) => log.info({ progress }, 'embedded database'),
+    (remedies) =>
+      log.warn(
+        { remedies },
+        'connections to this database are not set as they ask to be: a pooler ignores it',
+      ),
   )
   try {
     if (database.isEmbedded) {

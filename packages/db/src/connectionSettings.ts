@@ -67,6 +67,24 @@ export function connectionSettings(url: string): ConnectionSettings {
   }
 }
 
+/**
+ * What such a connection has, unless somebody between it and PostgreSQL ignores how it starts. Without what is
+ * examined in other ways, is another one's to say, or has a meaning on some kinds of sockets only.
+ */
+export function readAskedSettings(url: string): Record<string, string> {
+  const said = readOptions(url).toLowerCase()
+  const { jit, lock_timeout, idle_in_transaction_session_timeout } = PREFERRED_SETTINGS
+  const preferred = { jit, lock_timeout, idle_in_transaction_session_timeout }
+  const {
+    timezone: _zone,
+    datestyle: _style,
+    intervalstyle: IntervalStyle,
+    ...needed
+  } = NEEDED_SETTINGS
+  const unsaid = Object.entries(preferred).filter(([name]) => !said.includes(name))
+  return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
+}
+
 function toOptions(settings: Readonly<Record<string, string>>): string {
   return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)

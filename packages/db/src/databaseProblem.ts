@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionSettings } from './connectionSettings.ts'
+import { connectionSettings, readAskedSettings } from './connectionSettings.ts'
 
 const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000
@@ -9,6 +9,23 @@ const STATEMENT_TIMEOUT_MS = 30_000
  * password is never part of it.
  */
 export async function databaseProblem(url: string): Promise<string | null> {
+  return (await examineDatabase(url)).problem
+}
+
+export interface ExaminedDatabase {
+  problem: string | null
+  /** What makes its connections what they were asked to be, where a pooler keeps them as they are. Mostly none. */
+  remedies: string[]
+}
+
+/** The same, and what works without it, but worse than it could. */
+export async function examineDatabase(url: string): Promise<ExaminedDatabase> {
+  const remedies: string[] = []
+  const problem = await findProblem(url, remedies)
+  return { problem, remedies: problem === null ? remedies : [] }
+}
+
+async function findProblem(url: string, remedies: string[]): Promise<string | null> {
   let client: pg.Client
   try {
     client = new pg.Client({
@@ -22,11 +39,21 @@ export async function databaseProblem(url: string): Promise<string | null> {
   try {
     await client.connect()
     const { rows } = await client.query<Facts>(FACTS_SQL)
-    const { version = 0, zone = '', isUtc = false, user = '' } = rows[0] ?? {}
+    const { version = 0, zone = '', isUtc = false, user = '', settings = {} } = rows[0] ?? {}
     if (version < OLDEST_VERSION)
       return `DATABASE_URL: the server is PostgreSQL ${version}; use ${OLDEST_VERSION} or newer`
-    if (isUtc) return null
-    return `DATABASE_URL: a pooler keeps the connection in the time zone ${zone}, so that all instants would be read hours off; set it for good with alter role ${user} set timezone = 'UTC', and have the pooler connect anew`
+    if (!isUtc)
+      return `DATABASE_URL: a pooler keeps the connection in the time zone ${zone}, so that all instants would be read hours off; set it for good with alter role ${user} set timezone = 'UTC', and have the pooler connect anew`
+    const { DateStyle: dateStyle = '' } = settings
+    if (!dateStyle.startsWith('ISO'))
+      return `DATABASE_URL: a pooler keeps the connection in the date style ${dateStyle}, so that days and months would be mistaken; set it for good with alter role ${user} set datestyle = 'ISO, MDY', and have the pooler connect anew`
+    const asked = readAskedSettings(url)
+    for (const [name, value] of Object.entries(asked)) {
+      const actual = settings[name]
+      if (actual !== undefined && !isAsGood(name, actual, value))
+        remedies.push(`alter role ${user} set ${name} = '${value}'`)
+    }
+    return null
   } catch (error) {
     return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, client)}`
   } finally {
@@ -40,13 +67,28 @@ interface Facts {
   isUtc: boolean
   /** Quoted where it has to be. */
   user: string
+  /** In their units. */
+  settings: Record<string, string>
+}
+
+/** Some do as well as what was asked for. */
+function isAsGood(name: string, actual: string, asked: string): boolean {
+  switch (name) {
+    case 'extra_float_digits':
+      return Number(actual) >= Number(asked)
+    case 'idle_in_transaction_session_timeout':
+      return actual !== '0'
+    default:
+      return actual === asked
+  }
 }
 
 const FACTS_SQL = `
   select current_setting('server_version_num')::int / 10000 as "version",
          current_setting('TimeZone') as "zone", quote_ident(current_user) as "user",
          extract(timezone from timestamptz '2026-01-01') = 0
-           and extract(timezone from timestamptz '2026-07-01') = 0 as "isUtc"`
+           and extract(timezone from timestamptz '2026-07-01') = 0 as "isUtc",
+         (select jsonb_object_agg(name, setting) from pg_settings where context in ('user', 'superuser')) as "settings"`
 
 function explain(
   error: NodeJS.ErrnoException,

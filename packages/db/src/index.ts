@@ -4,7 +4,7 @@ export { acquireDatabase, type Database, type DatabaseEnvironment } from './data
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
-export { databaseProblem } from './databaseProblem.ts'
+export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
 export { findFreePort } from './embedded/findFreePort.ts'
 export {
   findJobRun,

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net'
 import { createPooler, createTestDatabase, type CreatePoolerOptions } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
-import { databaseProblem } from '../src/index.ts'
+import { databaseProblem, examineDatabase } from '../src/index.ts'
 
 const withChanges = async (change: (url: URL) => void) => {
   const database = await createTestDatabase({ migrated: false })
@@ -18,7 +18,7 @@ const behindPooler = async (options?: CreatePoolerOptions) => {
   const database = await createTestDatabase({ migrated: false })
   const pooler = await createPooler(database.url, options)
   try {
-    return await databaseProblem(pooler.url)
+    return await examineDatabase(pooler.url)
   } finally {
     await pooler.close()
     await database.drop()
@@ -75,16 +75,59 @@ describe('databaseProblem', () => {
   })
 
   it('says that a pooler keeps a time zone in which instants would be wrong', async () => {
-    expect(await behindPooler()).toBeNull()
+    expect(await behindPooler()).toMatchObject({ problem: null })
     // Without an offset on the first of January.
-    expect(await behindPooler({ timeZone: 'Europe/London' })).toMatch(
+    expect((await behindPooler({ timeZone: 'Europe/London' })).problem).toMatch(
       /in the time zone Europe\/London.* alter role \w+ set timezone = 'UTC'/,
     )
   })
 
   it('says which parameters a pooler has to let pass', async () => {
-    expect(await behindPooler({ refused: ['statement_timeout'] })).toContain(
+    expect((await behindPooler({ refused: ['statement_timeout'] })).problem).toContain(
       'unsupported startup parameter: statement_timeout); in PgBouncer set ignore_startup_parameters',
     )
+  })
+
+  it('says that a pooler keeps a date style in which days would be wrong', async () => {
+    const { problem } = await behindPooler({ settings: { datestyle: 'SQL, DMY' } })
+    expect(problem).toMatch(/date style SQL, DMY.* alter role \w+ set datestyle = 'ISO, MDY'/)
+  })
+})
+
+describe('examineDatabase', () => {
+  const GOOD = { jit: 'off', idle_in_transaction_session_timeout: '20000' }
+
+  it('finds nothing to mend on a direct connection', async () => {
+    const database = await createTestDatabase({ migrated: false })
+    try {
+      expect(await examineDatabase(database.url)).toEqual({ problem: null, remedies: [] })
+      const url = `${database.url}?options=-c%20jit%3Don`
+      expect(await examineDatabase(url)).toEqual({ problem: null, remedies: [] })
+    } finally {
+      await database.drop()
+    }
+  })
+
+  it('finds nothing to mend behind a pooler whose role is set as it should', async () => {
+    expect(await behindPooler({ settings: GOOD })).toEqual({ problem: null, remedies: [] })
+  })
+
+  it.each([
+    ['jit', 'on', 'off'],
+    ['lock_timeout', '50', '0'],
+    ['idle_in_transaction_session_timeout', '0', '60000'],
+    ['IntervalStyle', 'iso_8601', 'postgres'],
+    ['bytea_output', 'escape', 'hex'],
+    ['extra_float_digits', '0', '1'],
+    ['standard_conforming_strings', 'off', 'on'],
+    ['array_nulls', 'off', 'on'],
+    ['default_transaction_isolation', 'serializable', 'read committed'],
+    ['idle_session_timeout', '90000', '0'],
+  ])('tells how to mend %s = %s behind a pooler', async (name, value, wanted) => {
+    const { problem, remedies } = await behindPooler({ settings: { ...GOOD, [name]: value } })
+    expect(problem).toBeNull()
+    expect(remedies).toEqual([
+      expect.stringMatching(new RegExp(`^alter role \\w+ set ${name} = '${wanted}'$`)),
+    ])
   })
 })

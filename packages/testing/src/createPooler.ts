@@ -14,6 +14,8 @@ export interface Pooler {
 export interface CreatePoolerOptions {
   /** Of its connections to PostgreSQL, which its clients can't change for themselves. Default UTC. */
   timeZone?: string
+  /** More that is set on these connections, as a role's or a server's defaults are. Default: nothing. */
+  settings?: Readonly<Record<string, string>>
   /** Parameters of the start with which nobody is let in. Default: none, and all of them are ignored. */
   refused?: readonly string[]
 }
@@ -46,7 +48,7 @@ const START = 196_608
  */
 export async function createPooler(
   url: string,
-  { timeZone = 'UTC', refused = [] }: CreatePoolerOptions = {},
+  { timeZone = 'UTC', settings = {}, refused = [] }: CreatePoolerOptions = {},
 ): Promise<Pooler> {
   const clients = new Set<Client>()
   const servers = new Set<Server>()
@@ -57,7 +59,10 @@ export async function createPooler(
 
   async function openServer(): Promise<void> {
     // The driver logs in, and then its connection is ours.
-    const driver = new pg.Client({ connectionString: url, options: `-c timezone=${timeZone}` })
+    const options = Object.entries({ timezone: timeZone, ...settings })
+      .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+      .join(' ')
+    const driver = new pg.Client({ connectionString: url, options })
     driver.on('error', () => undefined)
     const { connection } = driver as unknown as {
       connection: NodeJS.EventEmitter & { stream: Socket }
