@@ -108,6 +108,8 @@ export function createJobsClient({
     enqueueMany,
     requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
       inTransaction(client, async (tx) => {
+        // The statement that takes work reads it as one, for many pieces at once.
+        if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
         const { actor, reason } = storableActor(by)
         const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
         const queueJobId = await send(tx, job, envelope)

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { fromPrisma, type Db, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import { v7 as uuid } from 'uuid'
 import {
@@ -8,6 +9,7 @@ import {
   type TraceContext,
   type TraceEnqueue,
 } from '../contract/index.ts'
+import { storableText } from '../contract/storableText.ts'
 import type { Envelope } from './boss.ts'
 import { storablePayload } from './storablePayload.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
@@ -57,9 +59,9 @@ async function putWork(
   trace?: TraceContext,
 ): Promise<EnqueueResult[]> {
   const pieces = work.map(({ envelope, options }): Piece => {
-    checkOptions(options)
+    const checked = checkOptions(options)
     const { payload, bytes } = storablePayload(job, envelope.payload)
-    return { id: uuid(), envelope: { ...envelope, payload }, options, bytes }
+    return { id: uuid(), envelope: { ...envelope, payload }, options: checked, bytes }
   })
   const byKey = new Map<string, Piece>()
   for (const piece of pieces) {
@@ -78,7 +80,7 @@ async function putWork(
   })
 }
 
-/** With a payload that nobody else holds. */
+/** With a payload and options that nobody else holds. */
 type Piece = NewWork & { id: string; bytes: number }
 
 /** What held a key may be gone when it is looked for; then the key is asked for again. */
@@ -205,18 +207,38 @@ export function createEnqueue(
   }
 }
 
-/** What the database would refuse only in the middle of the caller's transaction. */
-function checkOptions({ priority, startAfter, uniqueKey }: EnqueueOptions = {}): void {
-  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) {
-    throw new TypeError(`priority must be a whole number of 32 bits, not ${priority}`)
+/**
+ * Refuses what the database would refuse only in the middle of the caller's transaction, and whatever is of another
+ * type: as JSON that may have no end. The copy holds nothing foreign.
+ */
+function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
+  const { priority, startAfter, uniqueKey } = options as {
+    [option in keyof EnqueueOptions]: unknown
   }
-  if (startAfter !== undefined && !isYearOfFourDigits(startAfter)) {
-    throw new TypeError('startAfter must be a valid date')
+  const checked: EnqueueOptions = {}
+  if (priority !== undefined) {
+    if (!Number.isInteger(priority) || Math.abs(priority as number) >= 2 ** 31) {
+      const given = storableText(priority, MAX_SHOWN)
+      throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
+    }
+    checked.priority = priority as number
   }
-  if (uniqueKey !== undefined && !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey)) {
-    throw new TypeError('uniqueKey must have 1 to 255 characters')
+  if (startAfter !== undefined) {
+    if (!types.isDate(startAfter)) throw new TypeError('startAfter must be a valid date')
+    // Without what it may have been given as its own.
+    checked.startAfter = new Date(Date.prototype.getTime.call(startAfter))
+    if (!isYearOfFourDigits(checked.startAfter))
+      throw new TypeError('startAfter must be a valid date')
   }
+  if (uniqueKey !== undefined) {
+    if (typeof uniqueKey !== 'string' || !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey))
+      throw new TypeError('uniqueKey must have 1 to 255 characters')
+    checked.uniqueKey = uniqueKey
+  }
+  return checked
 }
+
+const MAX_SHOWN = 100
 
 /** JSON has a sign before others, which PostgreSQL does not read. */
 function isYearOfFourDigits(date: Date): boolean {

@@ -179,6 +179,59 @@ describe('enqueue', () => {
     await expect(client.enqueue(runtime.prisma, letter, { n: 1 }, options)).rejects.toThrow(problem)
   })
 
+  it('refuses options of another type than theirs, and writes nothing', async () => {
+    // As JSON it has no end: whoever writes it keeps the process to itself for ever.
+    let doubled: object = {}
+    for (let level = 0; level < 60; level++) doubled = { left: doubled, right: doubled }
+    const proxy = new Proxy({}, { get: () => doubled })
+    const foreign = [doubled, proxy, 5, 5n, true, null, ['k'], Symbol('k'), Object('k')]
+
+    for (const option of ['uniqueKey', 'priority', 'startAfter'] as const) {
+      for (const value of foreign) {
+        if (option === 'priority' && value === 5) continue
+        const options = { [option]: value } as never
+        const refused = client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+        await expect(refused).rejects.toThrow(TypeError)
+        await expect(refused).rejects.toThrow(`${option} must`)
+      }
+    }
+    expect(await numbers()).toEqual([])
+  })
+
+  it.each(['perhaps', 1, {}])(
+    'refuses a run of which %j says whether it is dry',
+    async (dryRun) => {
+      const request = { actor: 'ops', payload: { n: 1 }, dryRun: dryRun as never }
+
+      await expect(client.requestRun(runtime.prisma, letter, request)).rejects.toThrow(
+        'dryRun must',
+      )
+      expect(await numbers()).toEqual([])
+    },
+  )
+
+  it('reads options once, and keeps nothing of them that is not its own', async () => {
+    const startAfter = Object.assign(new Date('2100-01-01T00:00:00Z'), { toJSON: () => 'never' })
+    let reads = 0
+    const options = {
+      startAfter,
+      get uniqueKey() {
+        return reads++ === 0 ? 'k' : (5 as never)
+      },
+    }
+
+    const { queueJobId } = await client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+
+    expect(await client.enqueue(runtime.prisma, letter, { n: 2 }, { uniqueKey: 'k' })).toEqual({
+      kind: 'alreadyQueued',
+      queueJobId,
+    })
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'waiting',
+      startAfter: new Date('2100-01-01T00:00:00Z'),
+    })
+  })
+
   it('says which queue is missing, and who makes it', async () => {
     const refused = client.enqueue(runtime.prisma, unknown, {})
 
