@@ -9,6 +9,6 @@ export function storableText({ min = 1, max }: { min?: number; max: number }) {
     .refine(isStorable, 'contains a NUL character or half of a surrogate pair')
 }
 
-export function isStorable(text: string): boolean {
+function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }

@@ -3,7 +3,7 @@ import { storableUnchanged } from '../contract/storable.ts'
 import { storableText } from '../contract/storableText.ts'
 
 /** What is larger belongs into a table of its own, and its id into the payload. */
-export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
+const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 /** Of a list of thousands, each item may be wrong. */
 const MAX_ISSUES = 100
 
