@@ -201,7 +201,7 @@ describe('enqueue', () => {
   it.each(['perhaps', 1, {}])(
     'refuses a run of which %j says whether it is dry',
     async (dryRun) => {
-      const request = { actor: 'ops', payload: { n: 1 }, dryRun: dryRun as never }
+      const request = { actor: 'ops', reason: 'test', payload: { n: 1 }, dryRun: dryRun as never }
 
       await expect(client.requestRun(runtime.prisma, letter, request)).rejects.toThrow(
         'dryRun must',
