@@ -145,6 +145,7 @@ it('serves behind a transaction pooler, where a connection forgets what was prep
   onTestFinished(() => pooler.close())
 
   const { server, url } = await start({ DATABASE_URL: pooler.url })
+  await server.waitForLine('a pooler ignores it')
   await server.waitForLine('as behind a transaction pooler')
   const answer = await fetch(`${url}/api/auth/login`, {
     method: 'POST',
