@@ -26,6 +26,8 @@ export default defineConfig({
       'apps/*/test/**/*.test.ts',
       'scripts/test/**/*.test.ts',
     ],
+    setupFiles: ['packages/testing/src/leaveNothing.ts'],
+    provide: { leavesNothing: '/packages/runtime/test/(client|contract|queue)/' },
     globalSetup: ['packages/testing/src/globalSetup.ts'],
     passWithNoTests: false,
     testTimeout: 30_000,

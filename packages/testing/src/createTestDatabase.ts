@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
 import { createDatabase, dropDatabase } from './adminConnection.ts'
-import { lookForClaims, madeDatabases } from './madeDatabases.ts'
+import { lookForClaims } from './lookForClaims.ts'
+import { madeDatabases } from './madeDatabases.ts'
 
 export interface TestDatabase {
   url: string

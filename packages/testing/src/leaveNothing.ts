@@ -1,6 +1,12 @@
-import { afterAll, inject } from 'vitest'
-import { withAdmin } from './adminConnection.ts'
-import { findProblems, madeDatabases } from './madeDatabases.ts'
+import { afterAll, beforeAll, expect, inject } from 'vitest'
+import { madeDatabases, problems } from './madeDatabases.ts'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Of which test files it is asserted that they leave nothing: those whose path matches. */
+    leavesNothing: string
+  }
+}
 
 /** What keeps a process alive, but for pipes, by which the test runner talks to it. */
 const KINDS: Readonly<Record<string, string>> = {
@@ -14,19 +20,32 @@ const KINDS: Readonly<Record<string, string>> = {
   Worker: 'threads',
 }
 
-/** What was closed may take a moment to be gone. */
-const PATIENCE_MS = 3_000
+/** What was closed may take a moment to be gone, and longer on a busy machine. Where nothing is left, nobody waits. */
+const PATIENCE_MS = 10_000
 const LOOK_EVERY_MS = 25
+
+/** Loggers add one for the whole process, when the first of them is made. */
+const ONCE_PER_PROCESS: ReadonlySet<string> = new Set(['exit', 'beforeExit'])
 
 /**
  * Asserts after each test file that it has left nothing behind: what stays in a test stays in production, once for each
  * run. As vitest's setup file it is the first to register, and so the last to be called.
  */
-const before = { resources: countResources(), listeners: countListeners() }
+const resourcesBefore = countResources()
+let listenersBefore: ReadonlyMap<string, number> = new Map()
 
-afterAll(async () => {
+if (new RegExp(inject('leavesNothing')).test(expect.getState().testPath ?? '')) {
+  // Once all is loaded: libraries listen for as long as the process lives.
+  beforeAll(() => void (listenersBefore = countListeners()))
+  afterAll(assertNothingLeft)
+}
+
+async function assertNothingLeft(): Promise<void> {
   let left = findLeft()
-  for (const deadline = Date.now() + PATIENCE_MS; left.length > 0 && Date.now() < deadline;) {
+  for (
+    const deadline = performance.now() + PATIENCE_MS;
+    left.length > 0 && performance.now() < deadline;
+  ) {
     await pauseUnseen(LOOK_EVERY_MS)
     left = findLeft()
   }
@@ -34,24 +53,19 @@ afterAll(async () => {
   if (left.length > 0) {
     throw new Error(`The tests of this file have left behind:\n${left.join('\n')}`)
   }
-})
+}
 
 function findLeft(): string[] {
-  const resources = countResources()
-  const listeners = countListeners()
-  const more = (now: ReadonlyMap<string, number>, then: ReadonlyMap<string, number>) =>
-    [...now].flatMap(([name, count]) => {
-      const added = count - (then.get(name) ?? 0)
-      return added > 0 ? [[name, added] as const] : []
-    })
-  return [
-    ...more(resources, before.resources).map(
-      ([kind, added]) => `- ${added} ${KINDS[kind]} that nobody has closed`,
-    ),
-    ...more(listeners, before.listeners).map(
-      ([event, added]) => `- ${added} listeners for '${event}' on process`,
-    ),
-  ]
+  const resources = [...countResources()].map(
+    ([kind, count]) => [count - (resourcesBefore.get(kind) ?? 0), KINDS[kind]] as const,
+  )
+  const listeners = [...countListeners()].map(([event, count]) => {
+    const before = (listenersBefore.get(event) ?? 0) + (ONCE_PER_PROCESS.has(event) ? 1 : 0)
+    return [count - before, `listeners for '${event}' on process`] as const
+  })
+  return [...resources, ...listeners].flatMap(([added, what]) =>
+    added > 0 ? [`- ${added} ${what} that nobody has closed`] : [],
+  )
 }
 
 function countResources(): Map<string, number> {
@@ -68,7 +82,9 @@ function countListeners(): Map<string, number> {
 
 async function findLeftInDatabases(): Promise<string[]> {
   const names = [...madeDatabases]
-  if (names.length === 0) return [...findProblems()]
+  if (names.length === 0) return [...problems]
+  // Its driver costs a file that needs no database more than all else here.
+  const { withAdmin } = await import('./adminConnection.ts')
   const { adminUrl } = inject('testServer')
   const rows = await withAdmin(adminUrl, async (client) => {
     const found = await client.query<{ name: string; users: string[] }>(
@@ -80,7 +96,7 @@ async function findLeftInDatabases(): Promise<string[]> {
     return found.rows
   })
   return [
-    ...findProblems(),
+    ...problems,
     ...rows.map(
       ({ name, users }) =>
         `- the database ${name}, with ${users.length} connections: ${users.join(', ')}`,
