@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { createProxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from '../../src/queue/database.ts'
@@ -33,8 +33,10 @@ const FAREWELL = (() => {
 async function breakAfterGreeting(url: string): Promise<{ url: string; close(): void }> {
   const address = new URL(url)
   const target = { host: address.hostname, port: Number(address.port) }
+  const sockets: Socket[] = []
   const server = createServer((near) => {
     const far = connect(target)
+    sockets.push(near, far)
     near.on('error', () => undefined).pipe(far)
     far
       .on('error', () => undefined)
@@ -49,7 +51,11 @@ async function breakAfterGreeting(url: string): Promise<{ url: string; close(): 
   await once(server, 'listening')
   address.hostname = '127.0.0.1'
   address.port = String((server.address() as AddressInfo).port)
-  return { url: address.href, close: () => void server.close() }
+  const close = () => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+  return { url: address.href, close }
 }
 
 const cut = () =>
