@@ -47,8 +47,13 @@ and its retry, a cancellation, and the record read back. ${cells.filter(({ probl
 
 | host or role | |
 |---|---|
-${cells.map(({ name, problem }) => `| ${cell(name)} | ${problem === null ? 'held' : `**did not hold**: ${cell(problem.slice(0, 300))}`} |`).join('\n')}
+${cells.map(({ name, problem }) => `| ${cell(name)} | ${problem === null ? 'held' : `**did not hold**: ${cell(shorten(problem))}`} |`).join('\n')}
 `
+}
+
+/** Its first sentence: what a cell's processes logged after it names places on this machine. */
+function shorten(problem: string): string {
+  return (problem.split('; {')[0] ?? '').slice(0, 300)
 }
 
 const MAX_ROWS = 25
