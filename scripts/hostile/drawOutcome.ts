@@ -102,9 +102,7 @@ function drawThrow(): fc.Arbitrary<Drawn> {
   return fc.tuple(foreignErrors(), fc.boolean()).map(([error, isAsync]) => ({
     ends: 'failed',
     perform() {
-      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- handlers do
       if (isAsync) return Promise.reject(error())
-      // oxlint-disable-next-line typescript/only-throw-error -- handlers do
       throw error()
     },
   }))
@@ -178,7 +176,6 @@ function drawBatch(): fc.Arbitrary<Drawn> {
 
 function throwing(make: Make): () => never {
   return () => {
-    // oxlint-disable-next-line typescript/only-throw-error -- handlers do
     throw make()
   }
 }
@@ -274,7 +271,6 @@ function drawStray(): fc.Arbitrary<Drawn> {
     async perform() {
       start(() => {
         if (emits) new EventEmitter().emit('error', error())
-        // oxlint-disable-next-line typescript/only-throw-error -- handlers do
         throw error()
       })
       if (ms > 0) await pause(ms)
@@ -343,7 +339,6 @@ function drawSlow(): fc.Arbitrary<Drawn> {
       async perform({ context }: Scene) {
         await pause(60_000, undefined, { signal: context.signal }).catch(() => undefined)
         await pause(ms)
-        // oxlint-disable-next-line typescript/only-throw-error -- handlers do
         throw error()
       },
     })),

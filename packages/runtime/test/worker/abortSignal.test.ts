@@ -80,6 +80,7 @@ test.each([
   const { badRunId, fatal } = await startBoth({
     bad: ({ signal }) =>
       new Promise((resolve) => {
+        // oxlint-disable-next-line typescript/no-misused-promises -- that it may be asynchronous is the point
         signal.addEventListener('abort', listener)
         signal.addEventListener('abort', () => resolve())
       }),
