@@ -55,20 +55,18 @@ const handlers: HandlersFor<typeof cellJobs, TransactionOf<PrismaClient>> = {
   // Not every encoding has it: then the run ends with that reason.
   foreign: () => Promise.resolve({ text: '日本 \u{1f600}' }),
 }
-const worker = createWorker({
-  databaseUrl,
-  prisma,
-  jobs: cellJobs,
-  handlers,
-  log,
-  drainTimeoutMs: 2_000,
-})
+const options = { databaseUrl, prisma, jobs: cellJobs, handlers, log, drainTimeoutMs: 2_000 }
 const client = createJobsClient({ databaseUrl, log })
 
 let problem: string | null = null
 let step = 'starts'
 try {
-  await stubbornly(() => worker.start())
+  // As a supervisor does: one whose start has failed is not started again.
+  const worker = await stubbornly(async () => {
+    const next = createWorker(options)
+    await next.start()
+    return next
+  })
   await stubbornly(() => client.start())
   step = 'enqueues'
   const ids = await stubbornly(() =>

@@ -12,7 +12,8 @@ export function repeatHostile({ seed, outcomes, deadly }: HostileOptions): strin
 /** A run as a page for people. */
 export function renderHostile(result: HostileResult, cells: readonly CellResult[]): string {
   const { options, checks, kinds, codes, fleet, innocents, refused } = result
-  const verdict = hasFailed(result) ? '**Something did not hold.**' : 'All held.'
+  const isAllHeld = !hasFailed(result) && cells.every(({ problem }) => problem === null)
+  const verdict = isAllHeld ? 'All held.' : '**Something did not hold.**'
   return `# Hostile
 
 Written by \`pnpm hostile\` at ${result.ranAt.toISOString().slice(0, 16)}Z. Two worker processes on one PostgreSQL, started again

@@ -100,7 +100,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsP
 export interface Worker {
   readonly id: string
   /**
-   * Rejects when the database cannot be reached; then nothing stays open, and another worker has to be made.
+   * Rejects when the database cannot be reached; then nothing stays open. Each worker is started once: after that, and
+   * after it was stopped, another one has to be made.
    * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
    */
   start(): Promise<void>
@@ -243,6 +244,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let rounds: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
+  let isStarted = false
   let stopping: Promise<void> | null = null
   let isFailing = false
 
@@ -376,6 +378,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const worker: Worker = {
     id,
     async start() {
+      if (isStarted || stopping) {
+        throw new Error('A worker is started once: make another one with createWorker')
+      }
+      isStarted = true
       try {
         await session.start()
         await queue.start(jobs, (name) => {

@@ -105,18 +105,40 @@ export function createStrays(options: {
     writeSync(2, `${JSON.stringify(line)}\n`)
   }
 
+  function listen(): void {
+    process.on('exit', noticeExit)
+    process.on('uncaughtException', notice)
+    process.on('unhandledRejection', notice)
+    process.on('removeListener', listenAgain)
+  }
+
+  function leave(): void {
+    process.off('removeListener', listenAgain)
+    process.off('uncaughtException', notice)
+    process.off('unhandledRejection', notice)
+    process.off('exit', noticeExit)
+  }
+
+  /** Foreign code that removes all listeners of the process means others than these. */
+  function listenAgain(event: string | symbol, listener: unknown): void {
+    if (listener !== notice && listener !== noticeExit) return
+    leave()
+    // After whoever removes them is through with it.
+    queueMicrotask(listen)
+    writeLine(
+      log,
+      'warn',
+      { event: String(event) },
+      'listeners of the process were removed, and are back',
+    )
+  }
+
   return {
     start({ isContained }) {
-      process.on('exit', noticeExit)
-      if (!isContained) return
-      process.on('uncaughtException', notice)
-      process.on('unhandledRejection', notice)
+      if (isContained) listen()
+      else process.on('exit', noticeExit)
     },
-    stop() {
-      process.off('uncaughtException', notice)
-      process.off('unhandledRejection', notice)
-      process.off('exit', noticeExit)
-    },
+    stop: leave,
     running: () => runs,
     async execute(run: ExecuteOptions) {
       const named: NamedRun = {

@@ -64,6 +64,7 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     ['exception', 'in a timer'],
     ['hostile', ''],
     ['hopeless', 'No retry helps'],
+    ['listeners', 'nobody hears any more'],
   ] as const)('%s: ends its own run at once, and no other', async (how, message) => {
     await start()
     await leaveInPeace(1, 2_000)
