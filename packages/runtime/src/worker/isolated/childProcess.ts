@@ -39,6 +39,13 @@ const lifeline = new Worker(
   { execArgv: [], env: {}, workerData: { maxBytes: Number(maxBytes) } },
 )
 lifeline.unref()
+// Listened for at once: it may be there before the worker's first message is.
+const watched = new Promise<void>((resolve, reject) => {
+  lifeline.once('online', resolve)
+  lifeline.once('error', reject)
+})
+// Whoever asks for a run is told.
+watched.catch(() => undefined)
 letKernelChooseUs()
 // A service manager sends them to all processes of a service, while the worker lets this one finish.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
@@ -98,10 +105,7 @@ function send(message: FromChild): void {
 }
 
 async function openModule(module: string, setting: HandlersSetting): Promise<Opened> {
-  await new Promise((resolve, reject) => {
-    lifeline.once('online', () => resolve(undefined))
-    lifeline.once('error', reject)
-  })
+  await watched
   const exported = (await import(module)) as Exported & { default?: Exported }
   // Of CommonJS, not every export is seen by its name.
   const open = exported.openHandlers ?? exported.default?.openHandlers
