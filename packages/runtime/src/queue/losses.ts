@@ -11,30 +11,40 @@ const FIRST_BACK_OFF_S = 1
 const MAX_BACK_OFF_S = 60
 
 /** Whether this work may be what ends workers. */
-export function isSuspect({ lost = 0 }: Envelope): boolean {
-  return lost >= LOSSES_BEFORE_ALONE
+export function isSuspect({ lost }: Envelope): boolean {
+  return typeof lost === 'number' && lost >= LOSSES_BEFORE_ALONE
 }
 
-/** For an update of `job`, whose attempt is under way: counts that its worker was lost. */
-export const COUNT_LOSS = `
-  data = job.data || jsonb_build_object('lost', coalesce((job.data ->> 'lost')::int, 0) + 1),
-  retry_limit = job.retry_limit + 1`
+/** Envelopes may be written by others: what is no count is none. A cast would fail the rescue at each try. */
+const readCount = (name: 'lost' | 'lostAlone') => `
+  case when (job.data -> '${name}')::text ~ '^[0-9]{1,9}$' then (job.data ->> '${name}')::int else 0 end`
 
-const LOST_ALONE = `coalesce((job.data ->> 'lostAlone')::int, 0) + 1`
+/** One more than any limit that others have set. */
+const ONE_MORE = 'least(job.retry_limit, 2147483646) + 1'
+
+/** For an update of `job`, whose attempt is under way: another one follows, and it costs none of the job's retries. */
+export const COST_NO_RETRY = `retry_limit = ${ONE_MORE}`
+
+/** The same, and counts that its worker was lost. */
+export const COUNT_LOSS = `
+  data = job.data || jsonb_build_object('lost', ${readCount('lost')} + 1),
+  ${COST_NO_RETRY}`
+
+const LOST_ALONE = `${readCount('lostAlone')} + 1`
 
 /** The same where nothing else ran in its process. Too often, and it is not given out again. */
 export const COUNT_LOSS_ALONE = `
   data = job.data || jsonb_build_object(
-    'lost', coalesce((job.data ->> 'lost')::int, 0) + 1, 'lostAlone', ${LOST_ALONE}),
+    'lost', ${readCount('lost')} + 1, 'lostAlone', ${LOST_ALONE}),
   retry_limit = case when ${LOST_ALONE} >= (
     select case when count(*) = 0 then ${MAX_LOST_ALONE} else ${MAX_LOST_ALONE_IN_PROGRESS} end
     from "JobRun" run
     where run."queueJobId" = job.id and run."attempt" = job.retry_count + 1 and run."batchMarks" is not null
-  ) then job.retry_count else job.retry_limit + 1 end`
+  ) then job.retry_count else ${ONE_MORE} end`
 
 /** For an update of `job` that is to be redelivered: at once after its first loss, ever later after each other one. */
 export const BACK_OFF_AFTER_LOSS = `
   start_after = now() + interval '1 second' * case
-    when (job.data ->> 'lost')::int < ${LOSSES_BEFORE_ALONE} then 0
-    else least(${MAX_BACK_OFF_S}, ${FIRST_BACK_OFF_S} * power(4, least((job.data ->> 'lost')::int, 10) - ${LOSSES_BEFORE_ALONE}))
+    when ${readCount('lost')} < ${LOSSES_BEFORE_ALONE} then 0
+    else least(${MAX_BACK_OFF_S}, ${FIRST_BACK_OFF_S} * power(4, least(${readCount('lost')}, 10) - ${LOSSES_BEFORE_ALONE}))
   end`

@@ -11,7 +11,7 @@ import {
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetters.ts'
 import { createEnqueue } from './enqueueWork.ts'
-import { BACK_OFF_AFTER_LOSS, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
+import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { createRebuilds } from './rebuilds.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from './session.ts'
@@ -141,7 +141,7 @@ export function createQueue({
         )
       // pg-boss decides by the limit alone, so the limit is what has to say it.
       if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
-      if (next === 'redeliver') await adjust('retry_limit = job.retry_limit + 1', 'active')
+      if (next === 'redeliver') await adjust(COST_NO_RETRY, 'active')
       if (next === 'lost') await adjust(COUNT_LOSS, 'active')
       if (next === 'lostAlone') await adjust(COUNT_LOSS_ALONE, 'active')
       await boss.fail(first.name, attempts, error, { db: asDb(tx) })

@@ -90,6 +90,25 @@ describe('attempts', () => {
     )
   })
 
+  it.each(['"many"', '{}', '[1]', 'null', 'true', '2.5', '-3', '1e30', '"7"'])(
+    'are counted as lost, and kept from others, where somebody has written %s for the count',
+    async (count) => {
+      await enqueue()
+      const [work] = await opened.take('parcel')
+      await runtime.rows(
+        `update pgboss.job set retry_limit = 2147483647,
+           data = data || jsonb_build_object('lost', $1::jsonb, 'lostAlone', $1::jsonb)`,
+        [count],
+      )
+      await fail(work!, 'lost')
+      await fail((await opened.take('parcel'))[0]!, 'lostAlone')
+      const [third] = await opened.take('parcel')
+      expect(third).toMatchObject({ attempt: 3, envelope: { lost: 2, lostAlone: 1 } })
+      await fail(third!, 'redeliver')
+      expect(await opened.take('parcel')).toMatchObject([{ attempt: 4 }])
+    },
+  )
+
   it('say how many are left, also where the answer to their claim never came', async () => {
     await enqueue()
     await fail((await opened.take('parcel'))[0]!, 'retry')
