@@ -27,7 +27,7 @@ export default defineConfig({
       'scripts/test/**/*.test.ts',
     ],
     setupFiles: ['packages/testing/src/leaveNothing.ts'],
-    provide: { leavesNothing: '/packages/runtime/test/(client|contract|queue)/' },
+    provide: { leavesNothing: '/packages/engine/test/(job|read|work|control|store)/' },
     globalSetup: ['packages/testing/src/globalSetup.ts'],
     passWithNoTests: false,
     testTimeout: 30_000,

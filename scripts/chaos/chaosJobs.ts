@@ -7,7 +7,7 @@ import {
   type HandlersFor,
   type RunContext,
   type TransactionOf,
-} from '../../packages/runtime/src/contract/index.ts'
+} from '../../packages/engine/src/index.ts'
 import type { Random } from './createRandom.ts'
 
 // An attempt that meets a cut connection fails like any other. Here no number of them is the job's fault.

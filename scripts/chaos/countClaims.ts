@@ -1,5 +1,5 @@
-import { isAliveSql } from '../../packages/runtime/src/queue/isAliveSql.ts'
-import type { Connection } from '../../packages/runtime/src/queue/database.ts'
+import { isAliveSql } from '../../packages/engine/src/liveness/isAliveSql.ts'
+import type { Connection } from '../../packages/engine/src/store/database.ts'
 
 /** What is held when all was done, while the last workers still live. */
 export interface ClaimsLeft {

@@ -1,4 +1,4 @@
-import type { Connection } from '../../packages/runtime/src/queue/database.ts'
+import type { Connection } from '../../packages/engine/src/store/database.ts'
 import type { Kill } from './createFleet.ts'
 
 export interface Distribution {

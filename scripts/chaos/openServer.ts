@@ -19,7 +19,7 @@ import { openCluster, type Cluster } from '../../packages/db/src/embedded/openCl
 import { isPostmaster, readPostmaster } from '../../packages/db/src/embedded/readPostmaster.ts'
 import { startServer } from '../../packages/db/src/embedded/startServer.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { openDatabase, type Database } from '../../packages/runtime/src/queue/database.ts'
+import { openDatabase, type Database } from '../../packages/engine/src/store/database.ts'
 import { createProxy } from '../../packages/testing/src/createProxy.ts'
 
 /** A PostgreSQL of our own with a synchronous standby, made to be stopped at the worst moment. */

@@ -1,7 +1,7 @@
 import { migrate } from '../../packages/db/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { openDatabase, type Connection } from '../../packages/runtime/src/queue/database.ts'
-import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
+import { openDatabase, type Connection } from '../../packages/engine/src/store/database.ts'
+import { migrateQueue } from '../../packages/engine/src/worker.ts'
 import { chaosJobs, chaosSchedules } from './chaosJobs.ts'
 import type { Server } from './openServer.ts'
 

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient } from '../../packages/db/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { createJobsClient, type JobsClient } from '../../packages/runtime/src/client/index.ts'
+import { createJobsClient, type JobsClient } from '../../packages/engine/src/client.ts'
 import {
   openDatabase,
   type Connection,
   type Database,
-} from '../../packages/runtime/src/queue/database.ts'
+} from '../../packages/engine/src/store/database.ts'
 import { checkOutVersion } from './checkOutVersion.ts'
 import { createPooler } from '../../packages/testing/src/createPooler.ts'
 import { chaosSchedules, sweep } from './chaosJobs.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Connection } from '../../packages/runtime/src/queue/database.ts'
+import type { Connection } from '../../packages/engine/src/store/database.ts'
 import { numbers } from './checks/checkTickJobs.ts'
 import type { Random } from './createRandom.ts'
 

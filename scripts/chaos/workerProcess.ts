@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline'
 import { createDatabaseClient } from '../../packages/db/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { createWorker } from '../../packages/runtime/src/worker/index.ts'
+import { createWorker } from '../../packages/engine/src/worker.ts'
 import { chaosJobs, createChaosHandlers } from './chaosJobs.ts'
 import { createRandom } from './createRandom.ts'
 import type { WorkerCommand, WorkerReport, WorkerSettings } from './startWorker.ts'

@@ -6,16 +6,16 @@ import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 
 /**
  * Who may import what of ours. A room is a folder of packages or apps, and is imported as
- * `@roundsman/<room>`; what is not listed is forbidden. Only the way that is named is open: `runtime/client`
- * opens neither `runtime` nor `runtime/worker`. Scripts and configuration files may import everything.
+ * `@roundsman/<room>`; what is not listed is forbidden. Only the way that is named is open: `engine/client`
+ * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import everything.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: [],
   billing: [],
-  runtime: [],
+  engine: [],
   process: [],
   telemetry: [],
-  jobs: ['runtime/contract'],
+  jobs: ['engine'],
   testing: ['db'],
   api: [
     'db',
@@ -25,8 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'jobs',
     'jobs/hooks',
-    'runtime/client',
-    'runtime/contract',
+    'engine/client',
+    'engine',
   ],
   worker: [
     'db',
@@ -36,11 +36,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'jobs',
     'jobs/hooks',
-    'runtime/worker',
-    'runtime/contract',
+    'engine/worker',
+    'engine',
   ],
   console: ['api/console (types)'],
-  bench: ['db', 'jobs', 'runtime/client', 'runtime/worker', 'runtime/contract'],
+  bench: ['db', 'jobs', 'engine', 'engine/client', 'engine/worker'],
 }
 
 /** Beside what their room may import, and the room itself. The client is how a test plays a producer. */
@@ -49,36 +49,56 @@ const TESTS_MAY_IMPORT = [
   'testing/hostileOutcomes',
   'testing/hostileValues',
   'db',
-  'runtime/client',
+  'engine/client',
 ]
 
 /** The same for one room: the API's tests need the queue's tables, and creating them is the worker's to do. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  api: ['runtime/worker'],
+  api: ['engine/worker'],
 }
 
-/**
- * Within a room, by folder of its src: the API takes the client, and must not get a scheduler along with it,
- * by no detour either.
- */
+/** Within a room, by folder of its src, or file of it. What has no row may import everything of its room. */
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
-  'runtime/contract': [],
-  'runtime/queue': ['runtime/contract'],
-  'runtime/client': ['runtime/contract', 'runtime/queue'],
-  'runtime/worker': ['runtime/contract', 'runtime/queue', 'runtime/client'],
+  'engine/job': ['engine/index.ts', 'engine/work'],
+  'engine/store': ['engine/index.ts', 'engine/job', 'engine/liveness'],
+  'engine/control': ['engine/index.ts', 'engine/job', 'engine/store'],
+  'engine/read': ['engine/index.ts', 'engine/store', 'engine/liveness'],
+}
+
+/** What nobody gets along with an entry, by no detour: the API takes the client, and must not get a scheduler with it. */
+const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
+  'packages/engine/src/index.ts': [
+    'node-cron',
+    'pg',
+    'pg-boss',
+    'packages/engine/src/control/',
+    'packages/engine/src/liveness/',
+    'packages/engine/src/read/',
+    'packages/engine/src/run/',
+    'packages/engine/src/store/',
+    'packages/engine/src/work/',
+  ],
+  'packages/engine/src/client.ts': [
+    'node-cron',
+    'packages/engine/src/createWorker.ts',
+    'packages/engine/src/runOnce.ts',
+    'packages/engine/src/tick/scheduler.ts',
+    'packages/engine/src/run/',
+    'packages/engine/src/work/',
+  ],
 }
 
 /** Packages of others that only these folders know. */
 const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
   // What the engine stands on is also what it is measured against.
-  'pg-boss': ['packages/runtime/', 'packages/bench/'],
-  'node-cron': ['packages/runtime/src/worker/'],
+  'pg-boss': ['packages/engine/', 'packages/bench/'],
+  'node-cron': ['packages/engine/src/tick/'],
 }
 
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'apps/worker/src/check/findRefusedDefinitions.ts': 'the files of the catalogue',
-  'packages/runtime/src/worker/isolated/childProcess.ts': 'the handlers that the worker names',
+  'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
   'packages/db/src/embedded/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
@@ -87,11 +107,11 @@ const SCOPE = '@roundsman/'
 /** A file of a room, taken apart. */
 interface Place {
   path: string
-  /** `packages/runtime` */
+  /** `packages/engine` */
   folder: string
   /** `runtime` */
   room: string
-  /** `runtime/worker` for what is below packages/runtime/src/worker; else the room. */
+  /** `engine/run` for what is below packages/engine/src/run, `engine/client.ts` for that file; else the room. */
   part: string
   isTest: boolean
 }
@@ -103,20 +123,47 @@ interface Place {
 export async function checkBoundaries(root: string): Promise<readonly string[]> {
   const [files, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
   const code = files.filter((path) => /\.[cm]?[jt]sx?$/.test(path))
-  const problems = await Promise.all(code.map((path) => checkFile(root, path)))
-  return [...workspaces.flatMap(checkManifest), ...problems.flat()]
+  const imports = new Map<string, readonly FoundImport[]>()
+  const problems = await Promise.all(code.map((path) => checkFile(root, path, imports)))
+  return [...workspaces.flatMap(checkManifest), ...problems.flat(), ...checkReach(imports)]
 }
 
-async function checkFile(root: string, path: string): Promise<string[]> {
+async function checkFile(
+  root: string,
+  path: string,
+  imports: Map<string, readonly FoundImport[]>,
+): Promise<string[]> {
   const text = await readFile(join(root, path), 'utf8')
   try {
-    return findImports(path, text).flatMap((found) => {
-      const problem = checkImport(path, found)
-      return problem === undefined ? [] : [`${path}:${found.line}: ${problem}`]
+    const found = findImports(path, text)
+    imports.set(path, found)
+    return found.flatMap((one) => {
+      const problem = checkImport(path, one)
+      return problem === undefined ? [] : [`${path}:${one.line}: ${problem}`]
     })
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
+}
+
+function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {
+  return Object.entries(MUST_NOT_REACH).flatMap(([entry, forbidden]) => {
+    const ways = new Map([[entry, entry]])
+    for (const [path, way] of ways) {
+      for (const { specifier, isTypeOnly } of imports.get(path) ?? []) {
+        if (isTypeOnly) continue
+        const target = specifier.startsWith('.')
+          ? posix.join(posix.dirname(path), specifier)
+          : specifier
+        if (!ways.has(target)) ways.set(target, `${way} → ${target}`)
+      }
+    }
+    return [...ways].flatMap(([target, way]) =>
+      forbidden.some((one) => (one.endsWith('/') ? target.startsWith(one) : target === one))
+        ? [`${entry}:1: reaches ${target} (${way}): import its types only, or move what both need`]
+        : [],
+    )
+  })
 }
 
 function checkImport(path: string, found: FoundImport): string | undefined {
@@ -156,7 +203,7 @@ function checkPath(place: Place, specifier: string): string | undefined {
   return checkPart(place, placeOf(target)?.part ?? place.room)
 }
 
-/** `room` is what follows the scope, `db` or `runtime/worker`. */
+/** `room` is what follows the scope, `db` or `engine/worker`. */
 function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): string | undefined {
   if (room === place.room || room.startsWith(`${place.room}/`)) return checkPart(place, room)
   const may = [
@@ -194,7 +241,7 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
         // An alias would hide one of ours behind another name.
         if (/^(workspace|link|file|portal):/.test(version))
           return [`${path}: ${name} is ${version}`]
-        const problem = checkForeign(`${folder}/src/worker/`, name)
+        const problem = checkForeign(`${folder}/src/tick/`, name)
         return problem === undefined ? [] : [`${path}: ${problem}`]
       }
       if (version !== 'workspace:*')
@@ -209,15 +256,14 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
 }
 
 function placeOf(path: string): Place | undefined {
-  const [group = '', room = '', kind, section, ...rest] = path.split('/')
+  const [group = '', room = '', kind, section] = path.split('/')
   if ((group !== 'packages' && group !== 'apps') || room === '') return undefined
-  const hasPart =
-    kind === 'src' && section !== undefined && (rest.length > 0 || !section.includes('.'))
+  const isOfSource = kind === 'src' && section !== undefined
   return {
     path,
     folder: `${group}/${room}`,
     room,
-    part: hasPart ? `${room}/${section}` : room,
+    part: isOfSource ? `${room}/${section}` : room,
     isTest: kind === 'test',
   }
 }

@@ -3,7 +3,7 @@ import { join, posix } from 'node:path'
 import { listFiles } from './listFiles.ts'
 
 /** Where a path that a document names may begin, beside the document's own folder. */
-const BASES = ['', 'packages/runtime', 'apps/worker', 'apps/console']
+const BASES = ['', 'packages/engine', 'apps/worker', 'apps/console']
 const PATH = /^(?:apps|docs|packages|prisma|reports|scripts|src|test)\/[\w./-]+$/
 const VARIABLE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/
 const PNPM =

@@ -1,4 +1,4 @@
-import { defineJob } from '../../packages/runtime/src/contract/index.ts'
+import { defineJob } from '../../packages/engine/src/index.ts'
 
 // What is done to the database may cost attempts; it is the end that counts.
 const retry = { limit: 20, delayMs: 1_000, maxDelayMs: 1_000 }

@@ -6,9 +6,9 @@ import {
   type PrismaClient,
 } from '../../packages/db/src/index.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import { cancelRun, createJobsClient } from '../../packages/runtime/src/client/index.ts'
-import type { HandlersFor, TransactionOf } from '../../packages/runtime/src/contract/index.ts'
-import { createWorker } from '../../packages/runtime/src/worker/index.ts'
+import { cancelRun, createJobsClient } from '../../packages/engine/src/client.ts'
+import type { HandlersFor, TransactionOf } from '../../packages/engine/src/index.ts'
+import { createWorker } from '../../packages/engine/src/worker.ts'
 import { cellJobs, cellTick, counts, fails, foreign, waits } from './cellJobs.ts'
 
 const { databaseUrl, patienceMs } = JSON.parse(process.argv[2] ?? '{}') as CellSettings

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import type { CheckResult } from '../chaos/checks/checkGuarantees.ts'
-import type { Connection } from '../../packages/runtime/src/queue/database.ts'
+import type { Connection } from '../../packages/engine/src/store/database.ts'
 import type { Crash, FleetHistory, Gap, Life } from './createFleet.ts'
 import type { DefinitionCounts } from './drawDefinitions.ts'
 import type { Enqueued } from './enqueueLoad.ts'

@@ -1,4 +1,4 @@
-import type { RunObservation, WorkerObserver } from '../../packages/runtime/src/worker/index.ts'
+import type { RunObservation, WorkerObserver } from '../../packages/engine/src/worker.ts'
 import { createRandom } from '../chaos/createRandom.ts'
 import { guiltyHasty, INNOCENTS } from './hostileJobs.ts'
 

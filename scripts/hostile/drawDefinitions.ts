@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { z } from 'zod'
-import { defineJob, type Job, type JobOptions } from '../../packages/runtime/src/contract/index.ts'
+import { defineJob, type Job, type JobOptions } from '../../packages/engine/src/index.ts'
 import { hostileText } from '../../packages/testing/src/hostileValues.ts'
 
 /** A definition that was neither refused as it should be nor is what was asked for. */

@@ -7,10 +7,10 @@ import type {
   Job,
   RunContext,
   TransactionOf,
-} from '../../packages/runtime/src/contract/index.ts'
+} from '../../packages/engine/src/index.ts'
 import { hostileOutcome, playOutcome } from '../../packages/testing/src/hostileOutcomes.ts'
 import { hostileText, makeHostile, ODD_NAMES } from '../../packages/testing/src/hostileValues.ts'
-import { JobError } from '../../packages/runtime/src/contract/index.ts'
+import { JobError } from '../../packages/engine/src/index.ts'
 import { foreignErrors, foreignValues, SMALL, type Make } from './foreignValues.ts'
 
 type Tx = TransactionOf<PrismaClient>

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { hostileText, hostileValue, makeHostile } from '../../packages/testing/src/hostileValues.ts'
-import { JobError } from '../../packages/runtime/src/contract/index.ts'
+import { JobError } from '../../packages/engine/src/index.ts'
 
 /** Makes a value, another one at each call: those who draw look into what they draw. */
 export type Make = () => unknown

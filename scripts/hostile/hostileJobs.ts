@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineJob, isScheduled, type Job } from '../../packages/runtime/src/contract/index.ts'
+import { defineJob, isScheduled, type Job } from '../../packages/engine/src/index.ts'
 
 const numbered = z.object({ number: z.number().int(), texts: z.array(z.string()).optional() })
 const retry = { limit: 0 }

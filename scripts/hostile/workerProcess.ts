@@ -8,8 +8,8 @@ import type {
   Job,
   RunContext,
   TransactionOf,
-} from '../../packages/runtime/src/contract/index.ts'
-import { createWorker } from '../../packages/runtime/src/worker/index.ts'
+} from '../../packages/engine/src/index.ts'
+import { createWorker } from '../../packages/engine/src/worker.ts'
 import { createHostileObserver } from './createHostileObserver.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
 import { deadlyOutcome, drawOutcome, grantWishes, type Outcome } from './drawOutcome.ts'

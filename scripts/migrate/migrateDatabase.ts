@@ -1,8 +1,8 @@
 import { migrate } from '../../packages/db/src/migrate.ts'
 import { missingMigrations } from '../../packages/db/src/missingMigrations.ts'
 import { createLogger } from '../../packages/process/src/index.ts'
-import type { Job } from '../../packages/runtime/src/contract/index.ts'
-import { migrateQueue } from '../../packages/runtime/src/worker/migrateQueue.ts'
+import type { Job } from '../../packages/engine/src/index.ts'
+import { migrateQueue } from '../../packages/engine/src/store/migrateQueue.ts'
 
 /** Brings our tables and the queue's up to date. Returns the names of the migrations that it applied. */
 export async function migrateDatabase(options: {

@@ -1,4 +1,4 @@
-import { cronProblem } from '../../packages/runtime/src/contract/index.ts'
+import { cronProblem } from '../../packages/engine/src/index.ts'
 import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
 
 export interface NewJobRequest {

@@ -3,7 +3,7 @@ import type { NewJobRequest } from './checkRequest.ts'
 /** What the job is; `describe` is a sentence for people. */
 export function writeContract({ name, cron }: NewJobRequest): string {
   const schedule = cron === null ? '' : `  schedule: { cron: '${cron}' },\n`
-  return `import { defineJob } from '@roundsman/runtime/contract'
+  return `import { defineJob } from '@roundsman/engine'
 
 export const ${name} = defineJob({
   name: '${name}',

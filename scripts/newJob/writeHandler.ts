@@ -3,7 +3,7 @@ export function writeHandler(name: string): string {
   const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Dependencies`
   const ownPart = batchName(name)
   return `import type { ${name} as job } from '@roundsman/jobs'
-import { JobError } from '@roundsman/runtime/contract'
+import { JobError } from '@roundsman/engine'
 import type { Handler, Transaction } from './handler.ts'
 
 export interface ${type} {

@@ -5,8 +5,8 @@ export function writeTest(name: string): string {
   const ownPart = batchName(name)
   return `import type { PrismaClient } from '@roundsman/db'
 import { ${name} as job } from '@roundsman/jobs'
-import { JobError } from '@roundsman/runtime/contract'
-import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
+import { JobError } from '@roundsman/engine'
+import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'

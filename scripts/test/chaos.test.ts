@@ -5,8 +5,8 @@ import {
   openDatabase,
   type Connection,
   type Database,
-} from '../../packages/runtime/src/queue/database.ts'
-import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
+} from '../../packages/engine/src/store/database.ts'
+import { migrateQueue } from '../../packages/engine/src/worker.ts'
 import { chaosJobs, chaosSchedules } from '../chaos/chaosJobs.ts'
 import { checkGuarantees, type Evidence } from '../chaos/checks/checkGuarantees.ts'
 import { countClaims } from '../chaos/countClaims.ts'

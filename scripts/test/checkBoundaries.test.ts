@@ -8,31 +8,31 @@ async function problemsOf(files: Readonly<Record<string, string>>): Promise<read
 }
 
 const allowed = [
-  ['packages/jobs/src/a.ts', '@roundsman/runtime/contract'],
+  ['packages/jobs/src/a.ts', '@roundsman/engine'],
   ['packages/testing/src/a.ts', '@roundsman/db'],
   ['apps/api/src/a.ts', '@roundsman/db'],
   ['apps/api/src/a.ts', '@roundsman/process'],
   ['apps/api/src/a.ts', '@roundsman/process/cronInWords'],
   ['apps/api/src/a.ts', '@roundsman/jobs'],
   ['apps/api/src/a.ts', '@roundsman/jobs/hooks'],
-  ['apps/api/src/a.ts', '@roundsman/runtime/client'],
-  ['apps/api/src/a.ts', '@roundsman/runtime/contract'],
+  ['apps/api/src/a.ts', '@roundsman/engine/client'],
+  ['apps/api/src/a.ts', '@roundsman/engine'],
   ['apps/worker/src/a.ts', '@roundsman/db'],
   ['apps/worker/src/a.ts', '@roundsman/process'],
   ['apps/worker/src/a.ts', '@roundsman/process/cronInWords'],
   ['apps/worker/src/a.ts', '@roundsman/jobs'],
   ['apps/worker/src/a.ts', '@roundsman/jobs/hooks'],
-  ['apps/worker/src/a.ts', '@roundsman/runtime/worker'],
-  ['apps/worker/src/a.ts', '@roundsman/runtime/contract'],
-  ['apps/api/test/a.test.ts', '@roundsman/runtime/worker'],
+  ['apps/worker/src/a.ts', '@roundsman/engine/worker'],
+  ['apps/worker/src/a.ts', '@roundsman/engine'],
+  ['apps/api/test/a.test.ts', '@roundsman/engine/worker'],
   ['apps/worker/test/a.test.ts', '@roundsman/testing'],
-  ['packages/runtime/test/a.test.ts', '@roundsman/db'],
-  ['packages/runtime/test/a.test.ts', '@roundsman/runtime/worker'],
-  ['packages/runtime/test/worker/a.test.ts', '../../src/worker/scheduler.ts'],
-  ['packages/runtime/src/queue/a.ts', 'pg-boss'],
-  ['packages/runtime/src/worker/a.ts', 'node-cron'],
-  ['packages/runtime/src/worker/a.ts', '../queue/queue.ts'],
-  ['packages/runtime/src/client/a.ts', '../queue/queue.ts'],
+  ['packages/engine/test/a.test.ts', '@roundsman/db'],
+  ['packages/engine/test/a.test.ts', '@roundsman/engine/worker'],
+  ['packages/engine/test/tick/a.test.ts', '../../src/tick/scheduler.ts'],
+  ['packages/engine/src/store/a.ts', 'pg-boss'],
+  ['packages/engine/src/tick/a.ts', 'node-cron'],
+  ['packages/engine/src/run/a.ts', '../store/queue.ts'],
+  ['packages/engine/src/read/a.ts', '../store/queue.ts'],
   ['apps/api/src/routes/a.ts', '../app.ts'],
   ['apps/api/src/a.ts', '../package.json'],
   ['apps/api/src/a.ts', 'fastify'],
@@ -47,28 +47,28 @@ test.each(allowed)('%s may import %s', async (path, specifier) => {
 
 const forbidden = [
   // db, runtime and process know nothing of ours.
-  ['packages/db/src/a.ts', '@roundsman/runtime/contract'],
+  ['packages/db/src/a.ts', '@roundsman/engine'],
   ['packages/db/src/a.ts', '@roundsman/process'],
   ['packages/db/src/a.ts', '@roundsman/jobs'],
   ['packages/db/src/a.ts', '@roundsman/testing'],
-  ['packages/runtime/src/worker/a.ts', '@roundsman/db'],
-  ['packages/runtime/src/worker/a.ts', '@roundsman/process'],
-  ['packages/runtime/src/worker/a.ts', '@roundsman/jobs'],
-  ['packages/runtime/src/worker/a.ts', '@roundsman/testing'],
+  ['packages/engine/src/run/a.ts', '@roundsman/db'],
+  ['packages/engine/src/run/a.ts', '@roundsman/process'],
+  ['packages/engine/src/run/a.ts', '@roundsman/jobs'],
+  ['packages/engine/src/run/a.ts', '@roundsman/testing'],
   ['packages/process/src/a.ts', '@roundsman/db'],
-  ['packages/process/src/a.ts', '@roundsman/runtime/contract'],
+  ['packages/process/src/a.ts', '@roundsman/engine'],
   // The catalogue knows the contract only.
-  ['packages/jobs/src/a.ts', '@roundsman/runtime/client'],
-  ['packages/jobs/src/a.ts', '@roundsman/runtime/worker'],
+  ['packages/jobs/src/a.ts', '@roundsman/engine/client'],
+  ['packages/jobs/src/a.ts', '@roundsman/engine/worker'],
   ['packages/jobs/src/a.ts', '@roundsman/db'],
-  ['packages/testing/src/a.ts', '@roundsman/runtime/worker'],
+  ['packages/testing/src/a.ts', '@roundsman/engine/worker'],
   ['packages/testing/src/a.ts', '@roundsman/process'],
   // The API schedules nothing and executes nothing; the worker enqueues in the name of nobody.
-  ['apps/api/src/a.ts', '@roundsman/runtime/worker'],
-  ['apps/api/src/a.ts', '@roundsman/runtime'],
-  ['apps/api/src/a.ts', '@roundsman/runtime/queue'],
+  ['apps/api/src/a.ts', '@roundsman/engine/worker'],
+  ['apps/api/src/a.ts', '@roundsman/engine/contract'],
+  ['apps/api/src/a.ts', '@roundsman/engine/store'],
   ['apps/api/src/a.ts', '@roundsman/testing'],
-  ['apps/worker/src/a.ts', '@roundsman/runtime/client'],
+  ['apps/worker/src/a.ts', '@roundsman/engine/client'],
   ['apps/worker/src/a.ts', '@roundsman/testing'],
   ['apps/console/src/a.ts', '@roundsman/db'],
   // An app imports no app.
@@ -77,15 +77,15 @@ const forbidden = [
   ['apps/console/src/a.ts', '@roundsman/api'],
   ['apps/api/test/a.test.ts', '@roundsman/worker'],
   // Tests get a little more, and not everything.
-  ['packages/db/test/a.test.ts', '@roundsman/runtime/worker'],
-  ['packages/runtime/test/a.test.ts', '@roundsman/jobs'],
+  ['packages/db/test/a.test.ts', '@roundsman/engine/worker'],
+  ['packages/engine/test/a.test.ts', '@roundsman/jobs'],
   ['packages/process/test/a.test.ts', '@roundsman/api'],
   // Past the exports of a package.
   ['apps/api/src/a.ts', '@roundsman/db/src/client.ts'],
   ['apps/api/src/a.ts', '../../../packages/db/src/client.ts'],
-  ['apps/api/src/deep/a.ts', '../../../../packages/runtime/src/worker/index.ts'],
+  ['apps/api/src/deep/a.ts', '../../../../packages/engine/src/worker.ts'],
   ['apps/api/src/a.ts', '../../worker/src/main.ts'],
-  ['packages/db/src/a.ts', '../../runtime/src/queue/boss.ts'],
+  ['packages/db/src/a.ts', '../../engine/src/store/boss.ts'],
   ['packages/db/test/a.test.ts', '../../testing/src/index.ts'],
   ['apps/worker/src/a.ts', '../../../scripts/seed/seedDemoData.ts'],
   ['apps/worker/src/a.ts', '../../..'],
@@ -97,18 +97,18 @@ const forbidden = [
   ['scripts/proof/a.ts', 'pg-boss'],
   ['packages/db/src/a.ts', 'pg-boss/dist/index.js'],
   ['apps/worker/src/a.ts', 'node-cron'],
-  ['packages/runtime/src/contract/a.ts', 'node-cron'],
-  ['packages/runtime/src/queue/a.ts', 'node-cron'],
+  ['packages/engine/src/job/a.ts', 'node-cron'],
+  ['packages/engine/src/store/a.ts', 'node-cron'],
   // Within the engine.
-  ['packages/runtime/src/contract/a.ts', '../client/index.ts'],
-  ['packages/runtime/src/contract/a.ts', '../worker/index.ts'],
-  ['packages/runtime/src/contract/a.ts', '../queue/queue.ts'],
-  ['packages/runtime/src/contract/a.ts', '@roundsman/runtime/worker'],
-  ['packages/runtime/src/client/a.ts', '../worker/runs.ts'],
-  ['packages/runtime/src/client/a.ts', '../worker'],
-  ['packages/runtime/src/client/a.ts', '@roundsman/runtime/worker'],
-  ['packages/runtime/src/client/a.ts', '../detour.ts'],
-  ['packages/runtime/src/queue/a.ts', '../worker/runs.ts'],
+  ['packages/engine/src/job/a.ts', '../client.ts'],
+  ['packages/engine/src/job/a.ts', '../worker.ts'],
+  ['packages/engine/src/job/a.ts', '../store/queue.ts'],
+  ['packages/engine/src/job/a.ts', '@roundsman/engine/worker'],
+  ['packages/engine/src/read/a.ts', '../run/runs.ts'],
+  ['packages/engine/src/read/a.ts', '../worker.ts'],
+  ['packages/engine/src/control/a.ts', '@roundsman/engine/worker'],
+  ['packages/engine/src/control/a.ts', '../detour.ts'],
+  ['packages/engine/src/store/a.ts', '../run/runs.ts'],
 ] as const
 
 test.each(forbidden)('%s may not import %s', async (path, specifier) => {
@@ -116,9 +116,24 @@ test.each(forbidden)('%s may not import %s', async (path, specifier) => {
   expect(problems).toEqual([expect.stringMatching(`^${path}:2: `)])
 })
 
+test.each([
+  ['packages/engine/src/index.ts', 'pg'],
+  ['packages/engine/src/client.ts', 'node-cron'],
+])('%s may reach %s by no detour', async (entry, target) => {
+  const files = (kind: string) => ({
+    [entry]: "export { a } from './tick/a.ts'\n",
+    'packages/engine/src/tick/a.ts': `${kind} { b } from './b.ts'\n`,
+    'packages/engine/src/tick/b.ts': `import '${target}'\n`,
+  })
+  expect(await problemsOf(files('export'))).toEqual([
+    expect.stringMatching(`^${entry}:1: reaches ${target} .*tick/a.ts → .*tick/b.ts`),
+  ])
+  expect(await problemsOf(files('export type'))).toEqual([])
+})
+
 describe('whatever the kind of import', () => {
-  const name = '@roundsman/runtime/worker'
-  const path = '../../../packages/runtime/src/worker/index.ts'
+  const name = '@roundsman/engine/worker'
+  const path = '../../../packages/engine/src/worker.ts'
   const kinds = (specifier: string) => [
     `import '${specifier}'`,
     `import worker from '${specifier}'`,
@@ -201,7 +216,7 @@ describe('a package.json', () => {
     })
 
   test('may name what the room may import', async () => {
-    const dependencies = { '@roundsman/runtime': 'workspace:*', fastify: '5.12.8' }
+    const dependencies = { '@roundsman/engine': 'workspace:*', fastify: '5.12.8' }
     const devDependencies = { '@roundsman/testing': 'workspace:*' }
     expect(await problemsOfApi({ dependencies, devDependencies })).toEqual([])
   })

@@ -23,7 +23,7 @@ test.each([
 })
 
 test.each([
-  'packages/runtime/src/worker/index.ts',
+  'packages/engine/src/worker.ts',
   'https://example.com/work/home/x',
   './home/x, ../work/x, $HOME/work/x',
   path('workers', 'x'),

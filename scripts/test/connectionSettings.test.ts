@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { connectionSettings as ofDatabase } from '../../packages/db/src/connectionSettings.ts'
-import { connectionSettings as ofEngine } from '../../packages/runtime/src/queue/connectionSettings.ts'
+import { connectionSettings as ofEngine } from '../../packages/engine/src/store/connectionSettings.ts'
 
 // Neither package may import the other, and what one reads the other has written.
 it('the engine opens its connections as the Prisma client does', () => {

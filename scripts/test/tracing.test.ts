@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'
 import { createDatabaseClient, hashPassword } from '../../packages/db/src/index.ts'
 import { jobs } from '../../packages/jobs/src/index.ts'
-import { migrateQueue } from '../../packages/runtime/src/worker/index.ts'
+import { migrateQueue } from '../../packages/engine/src/worker.ts'
 import { startApi, startWorker } from './startProcesses.ts'
 
 /** Has a process say on its standard error when it loads OpenTelemetry's SDK. */

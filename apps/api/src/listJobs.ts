@@ -5,7 +5,7 @@ import {
   type JobSchedule,
   type PrismaClient,
 } from '@roundsman/db'
-import { nextTick, type Job } from '@roundsman/runtime/contract'
+import { nextTick, type Job } from '@roundsman/engine'
 
 export interface ListedJob {
   job: Job

@@ -5,8 +5,8 @@ import {
   QueueSchemaError,
   type JobsClient,
   type JobsClientOptions,
-} from '@roundsman/runtime/client'
-import type { TraceEnqueue } from '@roundsman/runtime/contract'
+} from '@roundsman/engine/client'
+import type { TraceEnqueue } from '@roundsman/engine'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 

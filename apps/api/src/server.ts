@@ -16,7 +16,7 @@ import {
   StartError,
   tracingOptions,
 } from '@roundsman/process'
-import { measureQueue } from '@roundsman/runtime/client'
+import { measureQueue } from '@roundsman/engine/client'
 import { createMetrics, startTracing, watchQueue, type Tracing } from '@roundsman/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'

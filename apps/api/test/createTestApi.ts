@@ -1,8 +1,8 @@
 import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman/db'
 import { jobs as catalogue } from '@roundsman/jobs'
-import { createJobsClient, type JobsClient } from '@roundsman/runtime/client'
-import { defineJob, type Job } from '@roundsman/runtime/contract'
-import { migrateQueue } from '@roundsman/runtime/worker'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { defineJob, type Job } from '@roundsman/engine'
+import { migrateQueue } from '@roundsman/engine/worker'
 import {
   createTestDatabase,
   createUserOfEachRole,

@@ -6,7 +6,7 @@ import {
   migrate,
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/runtime/worker'
+import { migrateQueue } from '@roundsman/engine/worker'
 import {
   createPooler,
   createTestDatabase,

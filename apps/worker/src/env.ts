@@ -7,7 +7,7 @@ import {
   telemetryVariables,
 } from '@roundsman/process'
 import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
-import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/runtime/contract'
+import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/engine'
 import { z } from 'zod'
 import { cronVariable } from './cronVariable.ts'
 import { mailVariables } from './mailVariables.ts'

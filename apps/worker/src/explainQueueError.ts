@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@roundsman/process'
-import { QueueSchemaError } from '@roundsman/runtime/worker'
+import { QueueSchemaError } from '@roundsman/engine/worker'
 
 /** Why the engine can't start on this database, with the remedy, or null when the error is of another kind. */
 export function explainQueueError(error: unknown): EnvironmentError | null {

@@ -1,5 +1,5 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { defineHandlersModule } from '@roundsman/runtime/contract'
+import { defineHandlersModule } from '@roundsman/engine'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment } from './env.ts'

@@ -1,5 +1,5 @@
 import { jobs as catalogue } from '@roundsman/jobs'
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 import { standardLayout, wrap } from './command/layout.ts'
 import { lookIntoDatabase } from './command/lookIntoDatabase.ts'
 import { parseOptions, parseWholeNumber } from './command/parseOptions.ts'

@@ -10,7 +10,7 @@ import {
   StartError,
   tracingOptions,
 } from '@roundsman/process'
-import { createWorker } from '@roundsman/runtime/worker'
+import { createWorker } from '@roundsman/engine/worker'
 import { startTracing, type Tracing } from '@roundsman/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'

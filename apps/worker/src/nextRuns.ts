@@ -1,4 +1,4 @@
-import { isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, nextTick, type Job } from '@roundsman/engine'
 import type { WorkerEnvironment } from './env.ts'
 
 /** When each scheduled job is due next; none while jobs are disabled. */

@@ -8,8 +8,8 @@ import {
   readVersion,
   tracingOptions,
 } from '@roundsman/process'
-import { describePayloadError, JobError, type Job } from '@roundsman/runtime/contract'
-import { runOnce, type RunOnceResult } from '@roundsman/runtime/worker'
+import { describePayloadError, JobError, type Job } from '@roundsman/engine'
+import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { startTracing } from '@roundsman/telemetry'
 import { pino } from 'pino'
 import { UsageError } from './command/runCommand.ts'

@@ -1,6 +1,6 @@
 import { migrate, missingMigrations, type Database } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/process'
-import { migrateQueue } from '@roundsman/runtime/worker'
+import { migrateQueue } from '@roundsman/engine/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
 import { openDatabase } from './openDatabase.ts'

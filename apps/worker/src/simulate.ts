@@ -1,4 +1,4 @@
-import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/runtime/contract'
+import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { standardLayout, wrap } from './command/layout.ts'
 import { lookIntoDatabase } from './command/lookIntoDatabase.ts'
 import { parseOptions, parseWholeNumber } from './command/parseOptions.ts'

@@ -1,5 +1,5 @@
-import { createJobsClient } from '@roundsman/runtime/client'
-import type { Job } from '@roundsman/runtime/contract'
+import { createJobsClient } from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
 import { pino } from 'pino'
 import type { WorkerDatabase } from './openWorkerDatabase.ts'
 

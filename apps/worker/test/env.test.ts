@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { EnvironmentError } from '@roundsman/process'
 import { jobs } from '@roundsman/jobs'
-import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, type Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import { cronVariable } from '../src/cronVariable.ts'
 import { readWorkerEnvironment } from '../src/env.ts'

@@ -1,5 +1,5 @@
 import { cleanupI18nCache } from '@roundsman/jobs'
-import { runOnce } from '@roundsman/runtime/worker'
+import { runOnce } from '@roundsman/engine/worker'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { handlersModule } from '../src/handlersModule.ts'

@@ -1,6 +1,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/runtime/worker'
+import { migrateQueue } from '@roundsman/engine/worker'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 

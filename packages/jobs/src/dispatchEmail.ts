@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/runtime/contract'
+import { defineJob } from '@roundsman/engine'
 import { z } from 'zod'
 
 /** About two days: the first ten attempts within an hour and a half, then one an hour. */

@@ -1,4 +1,4 @@
-import type { Enqueue, EnqueueOptions, Job, PayloadOf } from '@roundsman/runtime/contract'
+import type { Enqueue, EnqueueOptions, Job, PayloadOf } from '@roundsman/engine'
 import { dispatchEmail } from './dispatchEmail.ts'
 
 /** What happens in this product that work may follow from. Ids only: the work reads what it needs. */

@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/runtime/contract'
+import { defineJob } from '@roundsman/engine'
 
 export const pruneJobRuns = defineJob({
   name: 'pruneJobRuns',

@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/runtime/contract'
+import { defineJob } from '@roundsman/engine'
 import { z } from 'zod'
 
 export const renderInvoicePdf = defineJob({

@@ -1,4 +1,4 @@
-import { cronProblem, isScheduled, nextTick, type Job } from '@roundsman/runtime/contract'
+import { cronProblem, isScheduled, nextTick, type Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import * as exports from '../src/index.ts'
 

@@ -1,4 +1,4 @@
-import type { EnqueueOptions, Job } from '@roundsman/runtime/contract'
+import type { EnqueueOptions, Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import { emit, type DomainEvents } from '../src/hooks.ts'
 import { dispatchEmail } from '../src/index.ts'

@@ -1,5 +1,5 @@
-import type { ScheduledJob } from '../../../packages/runtime/src/contract/index.ts'
-import type { Connection } from '../../../packages/runtime/src/queue/database.ts'
+import type { ScheduledJob } from '../../../packages/engine/src/index.ts'
+import type { Connection } from '../../../packages/engine/src/store/database.ts'
 import type { ClaimsLeft } from '../countClaims.ts'
 import type { FleetHistory } from '../createFleet.ts'
 import type { Load } from '../enqueueLoad.ts'

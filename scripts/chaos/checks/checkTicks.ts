@@ -1,4 +1,4 @@
-import { nextTicks, type ScheduledJob } from '../../../packages/runtime/src/contract/index.ts'
+import { nextTicks, type ScheduledJob } from '../../../packages/engine/src/index.ts'
 import type { Check } from './checkGuarantees.ts'
 
 interface LedgerRow {

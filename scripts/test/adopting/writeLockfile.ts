@@ -49,7 +49,7 @@ async function findTarball(root: string, roundsman: string): Promise<Tarball | n
   return {
     path: `vendor/${name}`,
     integrity: `sha512-${createHash('sha512').update(bytes).digest('base64')}`,
-    manifest: await readManifest(join(roundsman, 'packages/runtime')),
+    manifest: await readManifest(join(roundsman, 'packages/engine')),
   }
 }
 

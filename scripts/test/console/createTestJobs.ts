@@ -5,7 +5,7 @@ import {
   JobError,
   type HandlersFor,
   type Job,
-} from '../../../packages/runtime/src/contract/index.ts'
+} from '../../../packages/engine/src/index.ts'
 import { createGate, type Gate } from './createGate.ts'
 
 export const STEPS = 3

@@ -8,8 +8,8 @@ import {
   type PrismaClient,
   type Role,
 } from '../../../packages/db/src/index.ts'
-import { createJobsClient } from '../../../packages/runtime/src/client/index.ts'
-import { createWorker, migrateQueue } from '../../../packages/runtime/src/worker/index.ts'
+import { createJobsClient } from '../../../packages/engine/src/client.ts'
+import { createWorker, migrateQueue } from '../../../packages/engine/src/worker.ts'
 import { buildConsole } from './buildConsole.ts'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 

@@ -1,5 +1,5 @@
 import type { DatabaseClient } from '@roundsman/db'
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { Problem, problemResponses } from '../problem.ts'

@@ -1,5 +1,5 @@
 import { JobRunStatus, TickOutcome } from '@roundsman/db'
-import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/runtime/contract'
+import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/engine'
 import { z } from 'zod'
 import { actionSchema } from '../readActions.ts'
 import type {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { watchChanges, type Announcement, type ChangesWatch } from '@roundsman/runtime/client'
+import { watchChanges, type Announcement, type ChangesWatch } from '@roundsman/engine/client'
 import type { Logger } from 'pino'
 
 /** A server-sent event: its id, its kind, and its data as JSON. */

@@ -1,4 +1,4 @@
-import { createLocalTime, nextTicks, type Schedule } from '@roundsman/runtime/contract'
+import { createLocalTime, nextTicks, type Schedule } from '@roundsman/engine'
 import type { ConsoleJobDetail } from './consoleContract.ts'
 
 const DAY_MS = 86_400_000

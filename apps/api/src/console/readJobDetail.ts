@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 import { readJobActions } from '../readActions.ts'
 import type { ConsoleJobDetail } from './consoleContract.ts'
 import type { JobDays } from './createJobDays.ts'

@@ -6,7 +6,7 @@ import {
   type JobTick,
   type PrismaClient,
 } from '@roundsman/db'
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
 import { readSchedules } from './readSchedules.ts'
 

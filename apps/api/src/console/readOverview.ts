@@ -6,8 +6,8 @@ import {
   type JobRun,
   type PrismaClient,
 } from '@roundsman/db'
-import { countQueue, listWorkers, RUNNING_RUNS } from '@roundsman/runtime/client'
-import { nextTicks, type Job } from '@roundsman/runtime/contract'
+import { countQueue, listWorkers, RUNNING_RUNS } from '@roundsman/engine/client'
+import { nextTicks, type Job } from '@roundsman/engine'
 import { slowLimitMs } from '../jobHealth/judgeRun.ts'
 import { PROGRESS_BYTES, readProgress } from '../readProgress.ts'
 import type { ConsoleAttention, ConsoleOverview } from './consoleContract.ts'

@@ -1,6 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
-import { countQueue } from '@roundsman/runtime/client'
-import type { Job } from '@roundsman/runtime/contract'
+import { countQueue } from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue } from './consoleContract.ts'
 
 const MINUTE_MS = 60_000

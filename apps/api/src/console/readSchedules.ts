@@ -1,6 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
 import { cronInWords } from '@roundsman/process/cronInWords'
-import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, type Job } from '@roundsman/engine'
 import { judgeSchedule } from '../jobHealth/judgeSchedule.ts'
 import { readScheduleRows, type ScheduleRow } from '../jobHealth/readScheduleRows.ts'
 import type { ConsoleJob } from './consoleContract.ts'

@@ -1,5 +1,5 @@
 import type { Prisma } from '@roundsman/db'
-import type { JobsClient } from '@roundsman/runtime/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import { requestInvoicePdf, type InvoiceVersion } from './invoicePdf.ts'
 
 /**

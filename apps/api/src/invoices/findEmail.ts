@@ -1,6 +1,6 @@
 import type { EmailMessage, PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
-import { findWorkByKey } from '@roundsman/runtime/client'
+import { findWorkByKey } from '@roundsman/engine/client'
 import { readTogether } from '../transact.ts'
 import { findPdfState } from './invoicePdf.ts'
 

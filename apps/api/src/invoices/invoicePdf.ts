@@ -1,6 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import { renderInvoicePdf } from '@roundsman/jobs'
-import { findManyWork, type JobsClient, type WorkState } from '@roundsman/runtime/client'
+import { findManyWork, type JobsClient, type WorkState } from '@roundsman/engine/client'
 
 type Transaction = Prisma.TransactionClient
 

@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 
 /** A run is slow when it takes longer than nearly all before it, by this factor, and is no trifle. */
 const SLOW_FACTOR = 2

@@ -1,4 +1,4 @@
-import { nextTick } from '@roundsman/runtime/contract'
+import { nextTick } from '@roundsman/engine'
 
 export interface ScheduleState {
   cron: string

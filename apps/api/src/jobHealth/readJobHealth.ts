@@ -1,6 +1,6 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
-import { isAnyWorkerAlive, RUNNING_RUNS } from '@roundsman/runtime/client'
-import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { isAnyWorkerAlive, RUNNING_RUNS } from '@roundsman/engine/client'
+import { isScheduled, type Job } from '@roundsman/engine'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { readScheduleRows } from './readScheduleRows.ts'

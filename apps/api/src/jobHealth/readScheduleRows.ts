@@ -1,5 +1,5 @@
 import { boundedText, type PrismaClient } from '@roundsman/db'
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 
 /** A schedule as the workers follow it. */
 export interface ScheduleRow {

@@ -1,4 +1,4 @@
-import { QueueMissingError } from '@roundsman/runtime/client'
+import { QueueMissingError } from '@roundsman/engine/client'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'

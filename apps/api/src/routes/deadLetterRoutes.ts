@@ -4,8 +4,8 @@ import {
   findDeadLetterName,
   listDeadLetters,
   redriveWork,
-} from '@roundsman/runtime/client'
-import type { Job } from '@roundsman/runtime/contract'
+} from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { formatInstantCursor, instantCursor } from '../instantCursor.ts'

@@ -1,6 +1,6 @@
 import { EmailKind, EmailStatus, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
-import type { JobsClient } from '@roundsman/runtime/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'

@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import type { JobsClient } from '@roundsman/runtime/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { unknownInvoice } from '../invoices/findInvoice.ts'

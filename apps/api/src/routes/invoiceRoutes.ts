@@ -1,6 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
-import type { JobsClient } from '@roundsman/runtime/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { instantCursor } from '../instantCursor.ts'

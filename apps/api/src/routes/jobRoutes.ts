@@ -1,6 +1,6 @@
 import { JobRunStatus, TickOutcome, type PrismaClient } from '@roundsman/db'
-import { pauseJob, resumeJob, type JobsClient } from '@roundsman/runtime/client'
-import { JobError, MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/runtime/contract'
+import { pauseJob, resumeJob, type JobsClient } from '@roundsman/engine/client'
+import { JobError, MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { listJobs, type ListedJob } from '../listJobs.ts'

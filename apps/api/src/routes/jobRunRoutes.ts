@@ -7,7 +7,7 @@ import {
   type DatabaseClient,
   type ListedJobRun,
 } from '@roundsman/db'
-import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/runtime/client'
+import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { batchMarkSchema, readBatchMarks } from '../readBatchMarks.ts'

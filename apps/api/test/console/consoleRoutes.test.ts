@@ -1,5 +1,5 @@
 import { Prisma, type JobRun } from '@roundsman/db'
-import { createWorker } from '@roundsman/runtime/worker'
+import { createWorker } from '@roundsman/engine/worker'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

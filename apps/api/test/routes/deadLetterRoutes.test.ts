@@ -1,5 +1,5 @@
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
-import { defineJob, type Job } from '@roundsman/runtime/contract'
+import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'

@@ -4,7 +4,7 @@ import {
   nextTick,
   nextTicks,
   type ScheduledJob,
-} from '@roundsman/runtime/contract'
+} from '@roundsman/engine'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000

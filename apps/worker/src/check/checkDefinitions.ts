@@ -1,4 +1,4 @@
-import { cronProblem, type Job } from '@roundsman/runtime/contract'
+import { cronProblem, type Job } from '@roundsman/engine'
 import { cronVariable } from '../cronVariable.ts'
 import type { Finding } from './finding.ts'
 

@@ -1,6 +1,6 @@
 import { EnvironmentError } from '@roundsman/process'
 import { jobs as catalogue } from '@roundsman/jobs'
-import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, type Job } from '@roundsman/engine'
 import { cronVariable } from '../cronVariable.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
 import type { Finding } from './finding.ts'

@@ -1,6 +1,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/process'
-import { isScheduled, type Job } from '@roundsman/runtime/contract'
+import { isScheduled, type Job } from '@roundsman/engine'
 import { pino } from 'pino'
 import { finishFirst } from '../command/finishFirst.ts'
 import { disconnect } from '../disconnect.ts'

@@ -1,4 +1,4 @@
-import type { ScheduledJob } from '@roundsman/runtime/contract'
+import type { ScheduledJob } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import type { Finding } from './finding.ts'

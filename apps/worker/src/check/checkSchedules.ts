@@ -1,4 +1,4 @@
-import { nextTicks, type ScheduledJob } from '@roundsman/runtime/contract'
+import { nextTicks, type ScheduledJob } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import { cronVariable } from '../cronVariable.ts'
 import { findCollisions } from '../simulate/findMeetings.ts'

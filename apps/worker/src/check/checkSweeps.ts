@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 import type { DeclaredSweep } from './checkIndexes.ts'
 import type { Finding } from './finding.ts'
 

@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/runtime/contract'
+import type { Job } from '@roundsman/engine'
 
 /** How much one run may change, in words. */
 export function describeGuard({

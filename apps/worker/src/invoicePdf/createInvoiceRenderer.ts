@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants, setPriority } from 'node:os'
 import { extname, join } from 'node:path'
-import { JobError } from '@roundsman/runtime/contract'
+import { JobError } from '@roundsman/engine'
 import type { InvoiceDocument } from './invoiceDocument.ts'
 import type { RenderAnswer } from './renderProcess.ts'
 

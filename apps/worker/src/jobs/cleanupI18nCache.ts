@@ -1,6 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupI18nCache as job } from '@roundsman/jobs'
-import { JobError } from '@roundsman/runtime/contract'
+import { JobError } from '@roundsman/engine'
 import { sweep } from '../sweep/sweep.ts'
 import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
 import type { SweepTarget } from '../sweep/sweepTarget.ts'

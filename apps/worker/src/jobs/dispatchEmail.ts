@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Invoice, PrismaClient } from '@roundsman/db'
 import type { dispatchEmail as job } from '@roundsman/jobs'
-import { JobError, type Details } from '@roundsman/runtime/contract'
+import { JobError, type Details } from '@roundsman/engine'
 import { composeInvoiceEmail } from '../email/composeInvoiceEmail.ts'
 import type { Mailer } from '../email/createMailer.ts'
 import type { Handler, Transaction } from './handler.ts'

@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import type { Handler as AnyHandler, PayloadOf, TransactionOf } from '@roundsman/runtime/contract'
+import type { Handler as AnyHandler, PayloadOf, TransactionOf } from '@roundsman/engine'
 
 export type Transaction = TransactionOf<PrismaClient>
 

@@ -1,6 +1,6 @@
 import type { PrismaClient } from '@roundsman/db'
 import type { jobs } from '@roundsman/jobs'
-import type { HandlersFor } from '@roundsman/runtime/contract'
+import type { HandlersFor } from '@roundsman/engine'
 import type { Mailer } from '../email/createMailer.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import type { InvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'

@@ -1,6 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import type { pruneJobRuns as job } from '@roundsman/jobs'
-import { JobError } from '@roundsman/runtime/contract'
+import { JobError } from '@roundsman/engine'
 import { countRows, estimateRows } from '../sweep/countRows.ts'
 import { quoted } from '../sweep/quoted.ts'
 import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'

@@ -8,7 +8,7 @@ import {
   type RateLimit,
   type RetryPolicy,
   type Schedule,
-} from '@roundsman/runtime/contract'
+} from '@roundsman/engine'
 import { describeCron } from '../command/describeCron.ts'
 import { cronVariable } from '../cronVariable.ts'
 import type { ScheduleState } from './readScheduleStates.ts'

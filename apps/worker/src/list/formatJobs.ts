@@ -1,4 +1,4 @@
-import type { RetryPolicy } from '@roundsman/runtime/contract'
+import type { RetryPolicy } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeGuard } from '../command/describeGuard.ts'
 import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'

@@ -1,4 +1,4 @@
-import { TICK_OUTCOMES, type WorkerObserver } from '@roundsman/runtime/worker'
+import { TICK_OUTCOMES, type WorkerObserver } from '@roundsman/engine/worker'
 import { Counter, Gauge, Histogram, type Registry } from '@roundsman/telemetry'
 
 /** Codes of the engine's own. Handlers have others, of which there is no list: they count as `handler`. */

@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import { measureQueue, type Worker } from '@roundsman/runtime/worker'
+import { measureQueue, type Worker } from '@roundsman/engine/worker'
 import { Counter, createMetrics, Gauge, watchQueue, type Metrics } from '@roundsman/telemetry'
 import type { PingEvent, PingOutcome } from '../pings/createPinger.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Details } from '@roundsman/runtime/contract'
-import type { RescuedRun, RunEnding, WorkerObserver } from '@roundsman/runtime/worker'
+import type { Details } from '@roundsman/engine'
+import type { RescuedRun, RunEnding, WorkerObserver } from '@roundsman/engine/worker'
 import type { Logger } from 'pino'
 
 export const PING_EVENTS = ['start', 'success', 'fail'] as const

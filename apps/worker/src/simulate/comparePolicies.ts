@@ -1,6 +1,6 @@
-import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/runtime/contract'
-import type { MissedPolicy, OverlapPolicy, ScheduledJob } from '@roundsman/runtime/contract'
-import type { TickOutcome } from '@roundsman/runtime/worker'
+import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/engine'
+import type { MissedPolicy, OverlapPolicy, ScheduledJob } from '@roundsman/engine'
+import type { TickOutcome } from '@roundsman/engine/worker'
 import {
   simulateJob,
   type SimulatedRun,

@@ -4,7 +4,7 @@ import {
   type MissedPolicy,
   type OverlapPolicy,
   type ScheduledJob,
-} from '@roundsman/runtime/contract'
+} from '@roundsman/engine'
 import { comparePolicies, countOutcomes } from './comparePolicies.ts'
 import type { OutcomeCounts, PolicyResult } from './comparePolicies.ts'
 import { findCollisions, findOverlaps, type Meeting } from './findMeetings.ts'

@@ -1,5 +1,5 @@
-import { nextTick, type ScheduledJob } from '@roundsman/runtime/contract'
-import { decideTicks, dueTicks, type TickDecision } from '@roundsman/runtime/worker'
+import { nextTick, type ScheduledJob } from '@roundsman/engine'
+import { decideTicks, dueTicks, type TickDecision } from '@roundsman/engine/worker'
 
 /** From the first instant up to and without the last. */
 export interface TimeRange {

@@ -1,5 +1,5 @@
 import type { Prisma } from '@roundsman/db'
-import type { Details } from '@roundsman/runtime/contract'
+import type { Details } from '@roundsman/engine'
 import type { Transaction } from '../jobs/handler.ts'
 import { quoted } from './quoted.ts'
 import type { SweepTarget } from './sweepTarget.ts'

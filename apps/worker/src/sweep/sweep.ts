@@ -1,5 +1,5 @@
 import { Prisma } from '@roundsman/db'
-import { JobError, type Details, type RunContext } from '@roundsman/runtime/contract'
+import { JobError, type Details, type RunContext } from '@roundsman/engine'
 import type { Transaction } from '../jobs/handler.ts'
 import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'

@@ -1,4 +1,4 @@
-import type { Details, Job, PayloadOf, RunContext } from '@roundsman/runtime/contract'
+import type { Details, Job, PayloadOf, RunContext } from '@roundsman/engine'
 import type { Handler, Transaction } from '../jobs/handler.ts'
 import type { SweptRows } from './sweepTarget.ts'
 

@@ -1,5 +1,5 @@
 import type { Prisma } from '@roundsman/db'
-import type { Counts } from '@roundsman/runtime/contract'
+import type { Counts } from '@roundsman/engine'
 import type { Transaction } from '../jobs/handler.ts'
 
 /** Which rows a job takes away, and how it finds them: what `worker:check` asks the database about. */

@@ -1,4 +1,4 @@
-import { defineJob, isScheduled, type Job } from '@roundsman/runtime/contract'
+import { defineJob, isScheduled, type Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import { checkClockChanges } from '../../src/check/checkClockChanges.ts'
 

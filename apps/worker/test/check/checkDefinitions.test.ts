@@ -1,4 +1,4 @@
-import { defineJob, type Job } from '@roundsman/runtime/contract'
+import { defineJob, type Job } from '@roundsman/engine'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { checkDefinitions } from '../../src/check/checkDefinitions.ts'

@@ -1,4 +1,4 @@
-import { defineJob, isScheduled, type Job } from '@roundsman/runtime/contract'
+import { defineJob, isScheduled, type Job } from '@roundsman/engine'
 import { expect, it } from 'vitest'
 import { checkRetention } from '../../src/check/checkRetention.ts'
 

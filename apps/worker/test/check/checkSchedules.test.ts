@@ -4,7 +4,7 @@ import {
   type JobOptions,
   type ScheduledJob,
   type ScheduleOptions,
-} from '@roundsman/runtime/contract'
+} from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import { checkSchedules } from '../../src/check/checkSchedules.ts'
 

@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/runtime/contract'
+import { defineJob } from '@roundsman/engine'
 import { expect, it } from 'vitest'
 import { explainDefinitionError } from '../../src/check/explainDefinitionError.ts'
 

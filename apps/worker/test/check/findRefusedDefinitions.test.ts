@@ -9,7 +9,7 @@ it('finds every definition that is refused, and each once', async () => {
   const folder = await mkdtemp(join(import.meta.dirname, 'catalogue-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const define = (name: string, cron: string) =>
-    `import { defineJob } from '@roundsman/runtime/contract'
+    `import { defineJob } from '@roundsman/engine'
      export const job = defineJob({ name: '${name}', description: '', schedule: { cron: '${cron}' } })`
   const files = {
     'index.ts': `export * from './sweepFloors.ts'\nthrow new Error('not imported here')`,

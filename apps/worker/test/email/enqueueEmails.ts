@@ -1,5 +1,5 @@
 import { dispatchEmail } from '@roundsman/jobs'
-import { createJobsClient } from '@roundsman/runtime/client'
+import { createJobsClient } from '@roundsman/engine/client'
 import { pino } from 'pino'
 import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 

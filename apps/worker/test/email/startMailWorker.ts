@@ -1,6 +1,6 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
-import { createWorker, type Worker } from '@roundsman/runtime/worker'
+import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { createMailer, type MailerTimeouts } from '../../src/email/createMailer.ts'

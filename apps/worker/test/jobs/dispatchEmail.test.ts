@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
-import { listDeadLetters, redriveDeadLetters } from '@roundsman/runtime/client'
+import { listDeadLetters, redriveDeadLetters } from '@roundsman/engine/client'
 import {
   createSmtpServer,
   localhostCertificate,

@@ -1,6 +1,6 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import { pruneJobRuns as job } from '@roundsman/jobs'
-import { runOnce, type RunOnceOptions } from '@roundsman/runtime/worker'
+import { runOnce, type RunOnceOptions } from '@roundsman/engine/worker'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/runtime/contract'
+import { defineJob } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import type { Layout } from '../../src/command/layout.ts'
 import { describeJobs, type DescribeJobsOptions } from '../../src/list/describeJobs.ts'

@@ -1,4 +1,4 @@
-import type { ObservedRun, RunEnding, WorkerObserver } from '@roundsman/runtime/worker'
+import type { ObservedRun, RunEnding, WorkerObserver } from '@roundsman/engine/worker'
 import { createMetrics } from '@roundsman/telemetry'
 import { beforeEach, expect, it } from 'vitest'
 import { createRunMetrics } from '../../src/metrics/createRunMetrics.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
-import type { ObservedRun, RunEnding } from '@roundsman/runtime/worker'
+import type { ObservedRun, RunEnding } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'

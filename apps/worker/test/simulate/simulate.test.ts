@@ -1,4 +1,4 @@
-import { defineJob, isScheduled, type ScheduledJob } from '@roundsman/runtime/contract'
+import { defineJob, isScheduled, type ScheduledJob } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import type { Layout } from '../../src/command/layout.ts'
 import { formatSimulation } from '../../src/simulate/formatSimulation.ts'

@@ -1,11 +1,6 @@
 import { cleanupPreviewSessions } from '@roundsman/jobs'
-import {
-  defineJob,
-  isScheduled,
-  type ScheduledJob,
-  type ScheduleOptions,
-} from '@roundsman/runtime/contract'
-import { createWorker } from '@roundsman/runtime/worker'
+import { defineJob, isScheduled, type ScheduledJob, type ScheduleOptions } from '@roundsman/engine'
+import { createWorker } from '@roundsman/engine/worker'
 import { fakeClock, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'

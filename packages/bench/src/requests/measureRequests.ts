@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { renderInvoicePdf } from '@roundsman/jobs'
-import { createJobsClient } from '@roundsman/runtime/client'
+import { createJobsClient } from '@roundsman/engine/client'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import type { Bench } from '../openBench.ts'
 import { log } from '../openServer.ts'

@@ -1,4 +1,4 @@
-import { defineJob, type Job } from '@roundsman/runtime/contract'
+import { defineJob, type Job } from '@roundsman/engine'
 
 /** That many jobs, each due every second, with the policies that a job has by default. */
 export function createSchedules(count: number): Job[] {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { migrateQueue } from '@roundsman/runtime/worker'
+import { migrateQueue } from '@roundsman/engine/worker'
 import type { Bench } from '../openBench.ts'
 import { log, withClient } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'

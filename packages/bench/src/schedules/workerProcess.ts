@@ -1,6 +1,6 @@
 // A worker of many schedules.
 import { createDatabaseClient } from '@roundsman/db'
-import { createWorker, migrateQueue } from '@roundsman/runtime/worker'
+import { createWorker, migrateQueue } from '@roundsman/engine/worker'
 import { log } from '../openServer.ts'
 import { createSchedules } from './createSchedules.ts'
 

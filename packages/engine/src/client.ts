@@ -1,0 +1,35 @@
+export { QueueSchemaError } from './store/boss.ts'
+export { QueueMissingError } from './store/enqueueWork.ts'
+export type { Actor, JobActionKind } from './control/recordActions.ts'
+export { cancelRun, pauseJob, resumeJob, type Request } from './control/controlJobs.ts'
+export {
+  createJobsClient,
+  type ApproveOutcome,
+  type JobsClient,
+  type JobsClientOptions,
+} from './createJobsClient.ts'
+export {
+  discardDeadLetter,
+  findDeadLetterName,
+  listDeadLetters,
+  redriveDeadLetters,
+  redriveWork,
+  type DeadLetter,
+  type DeadLetterPosition,
+  type DeadLetterQuery,
+  type RedriveOutcome,
+} from './control/deadLetters.ts'
+export { isAnyWorkerAlive } from './read/isAnyWorkerAlive.ts'
+export { listWorkers, type ListedWorker } from './read/listWorkers.ts'
+export { countQueue, type QueueCounts } from './read/countQueue.ts'
+export {
+  MAX_MEASURED,
+  measureQueue,
+  QUEUE_STATES,
+  type QueueMeasure,
+  type QueueState,
+} from './read/measureQueue.ts'
+export { RUNNING_RUNS } from './liveness/runningRuns.ts'
+export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
+export { findEnqueuedAt } from './read/findEnqueuedAt.ts'
+export { findManyWork, findWork, findWorkByKey, type WorkState } from './read/findWork.ts'

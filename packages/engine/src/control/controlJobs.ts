@@ -1,0 +1,91 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import { CANCEL_CHANNEL } from '../store/channels.ts'
+import { recordActions, storableActor, type Actor } from './recordActions.ts'
+
+/** Who wants something done to a job or a run, and why; both are recorded. */
+export interface Request extends Actor {
+  reason: string
+}
+
+/**
+ * Stops a run that is under way, in whichever process: its handler's signal is aborted within a second
+ * after the transaction has committed, and the run ends as failed with code `cancelled`.
+ */
+export async function cancelRun(
+  tx: PrismaTransactionLike,
+  runId: string,
+  by: Request,
+): Promise<'requested' | 'notRunning' | 'notFound'> {
+  const { actor, reason } = storableActor(by)
+  const requested = await tx.$queryRawUnsafe<{ name: string }[]>(
+    `update "JobRun"
+     set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
+         "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
+         "reason" = coalesce("reason", $3)
+     where "id" = $1::uuid and "status" = 'running'
+     returning "name", pg_notify('${CANCEL_CHANNEL}', "id"::text)::text`,
+    runId,
+    actor,
+    reason,
+  )
+  const [run] = requested
+  if (run) {
+    await recordActions(tx, 'cancel', [{ name: run.name, runId }], { actor, reason })
+    return 'requested'
+  }
+  const found = await tx.$queryRawUnsafe(
+    `select 1 as found from "JobRun" where "id" = $1::uuid`,
+    runId,
+  )
+  return hasRows(found) ? 'notRunning' : 'notFound'
+}
+
+/** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */
+export async function pauseJob(
+  tx: PrismaTransactionLike,
+  name: string,
+  by: Request,
+): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
+  const { actor, reason } = storableActor(by)
+  const paused = await tx.$queryRawUnsafe(
+    `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
+     where "name" = $1 and "pausedAt" is null returning "name"`,
+    name,
+    actor,
+    reason,
+  )
+  if (hasRows(paused)) {
+    await recordActions(tx, 'pause', [{ name }], { actor, reason })
+    return 'paused'
+  }
+  return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
+}
+
+/** The schedule goes on with its next tick; what was due meanwhile stays skipped. */
+export async function resumeJob(
+  tx: PrismaTransactionLike,
+  name: string,
+  by: Actor,
+): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
+  const resumed = await tx.$queryRawUnsafe(
+    `update "JobSchedule"
+     set "pausedAt" = null, "pausedBy" = null, "pauseReason" = null, "updatedAt" = now()
+     where "name" = $1 and "pausedAt" is not null returning "name"`,
+    name,
+  )
+  if (hasRows(resumed)) {
+    await recordActions(tx, 'resume', [{ name }], by)
+    return 'resumed'
+  }
+  return (await isScheduled(tx, name)) ? 'notPaused' : 'notScheduled'
+}
+
+async function isScheduled(tx: PrismaTransactionLike, name: string): Promise<boolean> {
+  return hasRows(
+    await tx.$queryRawUnsafe(`select "name" from "JobSchedule" where "name" = $1`, name),
+  )
+}
+
+function hasRows(result: unknown): boolean {
+  return Array.isArray(result) && result.length > 0
+}

@@ -1,0 +1,58 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import { storableText } from '../job/storableText.ts'
+
+export type JobActionKind =
+  | 'run'
+  | 'dryRun'
+  | 'pause'
+  | 'resume'
+  | 'cancel'
+  | 'approve'
+  | 'redrive'
+  | 'discard'
+
+/** Who wants something done, and why. */
+export interface Actor {
+  actor: string
+  reason?: string
+}
+
+export interface JobActionTarget {
+  name: string
+  runId?: string
+  queueJobId?: string
+}
+
+const MAX_ACTOR_LENGTH = 500
+const MAX_REASON_LENGTH = 2_000
+
+/** As PostgreSQL can hold it: what an API was sent may hold what no column and no JSON can. */
+export function storableActor<By extends Actor>({ actor, reason }: By): By {
+  return {
+    actor: storableText(actor, MAX_ACTOR_LENGTH),
+    ...(reason !== undefined &&
+      reason !== null && { reason: storableText(reason, MAX_REASON_LENGTH) }),
+  } as By
+}
+
+/** Writes down what somebody does, in the transaction that does it. */
+export async function recordActions(
+  tx: PrismaTransactionLike,
+  action: JobActionKind,
+  targets: readonly JobActionTarget[],
+  by: Actor,
+): Promise<void> {
+  const { actor, reason } = storableActor(by)
+  await tx.$queryRawUnsafe(
+    `insert into "JobAction" ("action", "name", "runId", "queueJobId", "actor", "reason")
+     select $1, name, run::uuid, job::uuid, $5, $6
+     from unnest($2::text[], $3::text[], $4::text[]) as target(name, run, job)
+     returning "id"::text`,
+    action,
+    targets.map(({ name }) => name),
+    targets.map(({ runId }) => runId ?? null),
+    targets.map(({ queueJobId }) => queueJobId ?? null),
+    actor,
+    reason ?? null,
+  )
+}

@@ -1,0 +1,132 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
+import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
+import { openDatabase } from './store/database.ts'
+import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
+import { inTransaction } from './store/inTransaction.ts'
+import { checkUniqueKeys } from './store/uniqueKeys.ts'
+import { takeApproval, type Approval } from './control/approval.ts'
+import type { Request } from './control/controlJobs.ts'
+import { recordActions, storableActor } from './control/recordActions.ts'
+
+export interface JobsClientOptions {
+  databaseUrl: string
+  /** Fastify's own will do: `app.log`. */
+  log: Pick<Logger, 'warn' | 'error'>
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
+}
+
+/**
+ * All of it happens in the caller's transaction: if and only if that commits. Where nothing else belongs to it, the
+ * Prisma client itself does: `enqueue(prisma, …)` is one statement then.
+ *
+ * What puts work into the queue throws JobError `payload_invalid`, with the issues in its details, before anything is
+ * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
+ */
+export interface JobsClient {
+  /** @throws QueueSchemaError when `migrateQueue` of this version has not run on the database */
+  start(): Promise<void>
+  stop(): Promise<void>
+  enqueue: Enqueue<PrismaTransactionLike>
+  /**
+   * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
+   */
+  enqueueMany<J extends Job>(
+    tx: PrismaTransactionLike,
+    job: J,
+    items: readonly WorkItem<J>[],
+  ): Promise<EnqueueResult[]>
+  /**
+   * Enqueues a run that a person wants, now or, where another one is under way, after it. Returns the
+   * work's id in the queue.
+   */
+  requestRun(
+    tx: PrismaTransactionLike,
+    job: Job,
+    request: Request & { dryRun?: boolean; payload?: unknown },
+  ): Promise<string>
+  /**
+   * Lets a run that its guard has blocked be made up for: once, within a day, and for no more rows than
+   * were counted. The new run's id in the queue is in the answer.
+   */
+  approveRun(tx: PrismaTransactionLike, runId: string, request: Request): Promise<ApproveOutcome>
+}
+
+export type ApproveOutcome =
+  | { kind: 'approved'; queueJobId: string; rows: number }
+  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
+
+/** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
+export function createJobsClient({
+  databaseUrl,
+  log,
+  traceEnqueue,
+}: JobsClientOptions): JobsClient {
+  // For what pg-boss reads of its own: which queues there are. Work is sent on the caller's connection.
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman client',
+    poolSize: 1,
+    log,
+  })
+  const boss = openBoss(asDb(database))
+  boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+
+  async function send(
+    tx: PrismaTransactionLike,
+    job: Pick<Job, 'name' | 'payload'>,
+    envelope: Envelope,
+  ): Promise<string> {
+    return (await enqueueOne(boss, tx, job, { envelope }, traceEnqueue)).queueJobId
+  }
+
+  async function enqueueMany<J extends Job>(
+    tx: PrismaTransactionLike,
+    job: J,
+    items: readonly WorkItem<J>[],
+  ): Promise<EnqueueResult[]> {
+    const work = items.map(({ payload, options }) => ({
+      envelope: { payload, trigger: 'queue' as const },
+      options,
+    }))
+    return await enqueueWork(boss, tx, job, work, traceEnqueue)
+  }
+
+  return {
+    async start() {
+      await startBoss(boss)
+      await checkUniqueKeys(database)
+    },
+    async stop() {
+      await boss.stop({ graceful: false, close: false })
+      await database.close()
+    },
+    enqueue: createEnqueue(boss, traceEnqueue),
+    enqueueMany,
+    requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
+      inTransaction(client, async (tx) => {
+        // The statement that takes work reads it as one, for many pieces at once.
+        if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
+        const { actor, reason } = storableActor(by)
+        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
+        const queueJobId = await send(tx, job, envelope)
+        const target = { name: job.name, queueJobId }
+        await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+        return queueJobId
+      }),
+    approveRun: (client, runId, by) =>
+      inTransaction<ApproveOutcome>(client, async (tx) => {
+        const { actor, reason } = storableActor(by)
+        const approval: Approval = await takeApproval(tx, runId, actor)
+        if (approval.kind !== 'taken') return approval
+        const { name, payload, rows } = approval
+        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
+        const queueJobId = await send(tx, { name, payload: z.unknown() }, envelope)
+        await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
+        return { kind: 'approved', queueJobId, rows }
+      }),
+  }
+}

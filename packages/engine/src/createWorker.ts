@@ -1,0 +1,437 @@
+import { randomBytes } from 'node:crypto'
+import { availableParallelism, hostname } from 'node:os'
+import type { Logger } from 'pino'
+import {
+  isScheduled,
+  JobError,
+  type HandlersFor,
+  type Job,
+  type JobsPrismaClient,
+  type TraceEnqueue,
+  type TransactionOf,
+} from './index.ts'
+import { dropClosedClaims } from './store/claimWork.ts'
+import { openDatabase, type Connections } from './store/database.ts'
+import { boundedClock } from './tick/boundedClock.ts'
+import { createAnnouncer } from './read/createAnnouncer.ts'
+import { combineObservers } from './run/combineObservers.ts'
+import { containedLog } from './run/containedLog.ts'
+import { createCancellations } from './run/createCancellations.ts'
+import type { Clock } from './tick/clock.ts'
+import { createClaimer } from './work/claimer.ts'
+import { createIsolation } from './run/isolated/createIsolation.ts'
+import { createLane, type Claim, type Lane } from './work/lane.ts'
+import type { WorkerObserver } from './run/observer.ts'
+import { executeRun } from './run/executeRun.ts'
+import {
+  DRAINED,
+  performRun,
+  WORKER_LOST,
+  type RunServices,
+  type RunWork,
+} from './run/performRun.ts'
+import { isSuspect } from './liveness/losses.ts'
+import { performSuspect } from './liveness/performSuspect.ts'
+import { createQueue } from './store/queue.ts'
+import { RESCUE_GRACE_MS, rescueClaims } from './liveness/rescue.ts'
+import { endExpiredRuns } from './liveness/endExpiredRuns.ts'
+import { lookAround } from './liveness/lookAround.ts'
+import { createScheduler } from './tick/scheduler.ts'
+import { createSession, type Session } from './liveness/session.ts'
+import { createSettler } from './run/settler.ts'
+import { createStrays, list, logSafely } from './run/strays.ts'
+import { checkMaxDetailsBytes } from './run/storableDetails.ts'
+import { createTurns } from './work/turns.ts'
+import { createWatchdog } from './run/watchdog.ts'
+import { settlesWithin } from './store/settlesWithin.ts'
+
+export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
+  /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
+  databaseUrl: string
+  /** Hands its transactions to the handlers; whoever made it closes it. */
+  prisma: Client
+  jobs: Jobs
+  handlers: HandlersFor<Jobs, TransactionOf<Client>>
+  /**
+   * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
+   * made by `defineHandlersModule`. For those jobs `handlers` and `prisma` are not used. Needed if a job is isolated.
+   */
+  handlersModule?: URL | string
+  log: Logger
+  /** Runs at once for each job that sets no limit of its own; of an isolated one no more than processors. Default 10. */
+  concurrency?: number
+  /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
+  drainTimeoutMs?: number
+  /**
+   * How long lanes take no new work so that a suspect, which has lost several workers, can run alone. What runs has
+   * not ended by then: the suspect is given back, and the lanes are left in peace for ten times as long. Default
+   * 30,000 ms, and at most that, so that the wait stays below what the queue allows an attempt.
+   */
+  aloneWaitMs?: number
+  /**
+   * What becomes of errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
+   * process. `contain` (default): the run that left it behind ends as failed with code `handler_crashed`, and the
+   * others go on; where none can be named, the worker stops and `onFatal` is called. `leave`: the host sees to them.
+   */
+  strays?: 'contain' | 'leave'
+  /**
+   * Called when the worker has stopped by itself, over an error that belongs to no run: the process is in a state that
+   * nobody knows, and has to end. Default: it ends with exit code 1, as it would without a worker, unless others
+   * listen to `uncaughtException` or `unhandledRejection`.
+   */
+  onFatal?: (error: unknown) => void
+  /**
+   * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of what runs
+   * in it, and `marginMs` (default 10,000), and says on standard error who ran. Costs a thread while there are runs.
+   * Default true.
+   */
+  watchdog?: boolean | { marginMs?: number }
+  /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
+  leave?: readonly string[]
+  /**
+   * Of what a handler returns, as JSON. A run with more ends as failed with code `details_too_large`, though its work
+   * is done; its counts are kept. Default 65,536; at most 16,000,000.
+   */
+  maxDetailsBytes?: number
+  /** Told of what the worker does. Default: none, at no cost. */
+  observers?: readonly WorkerObserver[]
+  /** Traces what the handlers enqueue. Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
+  /** Default: the system's time. */
+  now?: () => Date
+  /** Default: node-cron, every second. */
+  clock?: Clock
+}
+
+export interface Worker {
+  readonly id: string
+  /**
+   * Rejects when the database cannot be reached; then nothing stays open. Each worker is started once: after that, and
+   * after it was stopped, another one has to be made.
+   * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
+   */
+  start(): Promise<void>
+  /**
+   * Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once.
+   * It takes 15 s beyond the drain's time-out at most, also where the database does not answer.
+   */
+  stop(options?: { drainTimeoutMs?: number }): Promise<void>
+  /** Whether it holds the connection by which the others know that it lives. */
+  isReady(): boolean
+  /** The engine's own; handlers have those of their Prisma client. */
+  connections(): Connections
+}
+
+/** How often a worker looks for lost runs and for work that sent no notification. */
+const ROUND_MS = 1_000
+/** The queue looks once a minute for attempts that have expired. */
+const ROUNDS_PER_EXPIRY = 10
+/** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
+const SETTLE_TIMEOUT_MS = 9_000
+/** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
+const CLOSE_TIMEOUT_MS = 1_000
+/** How long runs may finish in a process that is in an unknown state. */
+const FATAL_DRAIN_MS = 5_000
+/** After that it ends, whatever has not come to its end. */
+const FATAL_TIMEOUT_MS = 30_000
+
+/** @throws TypeError when a limit is out of range, or a job is isolated and `handlersModule` is no place of a module */
+export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
+  options: WorkerOptions<Jobs, Client>,
+): Worker {
+  const { databaseUrl, prisma, jobs, handlers, concurrency = 10 } = options
+  const log = containedLog(options.log)
+  const now = boundedClock(options.now)
+  const id = createWorkerId()
+  const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
+  const isolation = createIsolation({
+    handlersModule: options.handlersModule,
+    jobs: taken,
+    databaseUrl,
+    workerId: id,
+    log,
+  })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: `roundsman ${id} engine`,
+    canPrepare: () => session.isLasting(),
+    log,
+  })
+  const session: Session = createSession({ url: databaseUrl, database, workerId: id, log })
+  const { traceEnqueue } = options
+  const observers = combineObservers(options.observers ?? [], log)
+  const queue = createQueue({
+    database,
+    session,
+    log,
+    supervise: {
+      openPatient: () =>
+        openDatabase({
+          url: databaseUrl,
+          applicationName: `roundsman ${id} maintenance`,
+          poolSize: 1,
+          statementTimeoutMs: null,
+          log,
+        }),
+    },
+    traceEnqueue,
+  })
+  const settler = createSettler({ database, queue, workerId: id, log, observers })
+  const scheduler = createScheduler({
+    jobs: jobs.filter(isScheduled),
+    database,
+    queue,
+    workerId: id,
+    log,
+    now,
+    onTick: (name) => announcer.tick(name),
+    observers,
+    ...(options.clock && { clock: options.clock }),
+  })
+  const announcer = createAnnouncer(database, log)
+  const cancellations = createCancellations({ database, session, workerId: id })
+  const services: RunServices = {
+    prisma,
+    settler,
+    cancellations,
+    database,
+    queue,
+    workerId: id,
+    log,
+    now,
+    observers,
+    maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
+    onChange: (run) => announcer.run(run),
+  }
+  const { watchdog: watching = true } = options
+  const strays = createStrays({
+    log,
+    execute: executeRun,
+    onStart: (run) => watchdog?.watch(run),
+    onUnnamed: (error) => failOver(error),
+  })
+  const watchdog =
+    watching === false
+      ? null
+      : createWatchdog({
+          marginMs: (watching === true ? undefined : watching.marginMs) ?? 10_000,
+          log,
+          running: strays.running,
+        })
+  const claimer = createClaimer({
+    database,
+    workerId: id,
+    now,
+    onNotAlive: session.doubt,
+    observers,
+  })
+  const turns = createTurns({
+    waitMs: Math.min(options.aloneWaitMs ?? 30_000, 30_000),
+    onOpen: () => {
+      for (const lane of lanes.values()) lane.wake()
+    },
+  })
+  const lanes = new Map<string, Lane>()
+  for (const job of taken) {
+    const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
+    lanes.set(
+      job.name,
+      createLane({
+        job,
+        concurrency: job.concurrency ?? most,
+        claimer,
+        log,
+        observers,
+        turns: job.isolate === null ? turns : undefined,
+        execute: (claim) => execute(job, claim),
+      }),
+    )
+  }
+  let rounds: NodeJS.Timeout | undefined
+  let round: Promise<void> = Promise.resolve()
+  let roundsMade = 0
+  let isStarted = false
+  let stopping: Promise<void> | null = null
+  let isFailing = false
+
+  async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
+    const work: RunWork = {
+      run,
+      held,
+      delivery,
+      job,
+      handler: handlers[job.name as keyof typeof handlers] as never,
+      payload: envelope.payload,
+      approvedRows: envelope.approvedRows ?? null,
+      trace: envelope.trace,
+      execute: job.isolate === null ? strays.execute : isolation.execute,
+    }
+    // It can do this process no harm.
+    if (job.isolate !== null) return await performRun(services, work)
+    if (isSuspect(envelope)) return await performSuspect(services, work, turns)
+    turns.enter()
+    try {
+      return await performRun(services, work)
+    } finally {
+      turns.leave()
+    }
+  }
+
+  async function makeRound(): Promise<void> {
+    const connectedForMs = session.connectedForMs()
+    if (connectedForMs === null) return
+    try {
+      const { lost, ready } = await lookAround(session, id, [...lanes.keys()])
+      if (connectedForMs >= RESCUE_GRACE_MS) {
+        const rescue = { database, queue, log, now, observers }
+        for (const run of await rescueClaims(rescue, lost)) {
+          announcer.run(run)
+          lanes.get(run.name)?.wake()
+        }
+      }
+      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
+        await dropClosedClaims(database, id)
+        for (const run of await endExpiredRuns({ database, log, now, observers })) {
+          announcer.run(run)
+          lanes.get(run.name)?.wake()
+        }
+      }
+      await cancellations.check()
+      for (const name of ready) lanes.get(name)?.wake()
+    } catch (error) {
+      log.warn({ err: error }, 'round failed, trying again')
+    }
+  }
+
+  function scheduleRound(): void {
+    rounds = setTimeout(() => {
+      round = makeRound().finally(() => {
+        if (!stopping) scheduleRound()
+      })
+    }, ROUND_MS)
+  }
+
+  async function drain(drainTimeoutMs: number): Promise<void> {
+    clearTimeout(rounds)
+    claimer.stop()
+    turns.stop()
+    const all = [...lanes.values()]
+    const quiet = Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
+    const idle = quiet.then(() => Promise.all(all.map((lane) => lane.idle())))
+    if (!(await settlesWithin(idle, drainTimeoutMs))) {
+      const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
+      log.warn({ runs }, 'drain timed out, aborting what runs')
+      abortRuns()
+      if (!(await settlesWithin(idle, SETTLE_TIMEOUT_MS))) {
+        log.warn('the database does not answer: what is left is given to the rescue')
+      }
+    }
+    await close()
+  }
+
+  /** Whatever state it is in. Nothing is waited for that does not answer, and afterwards nothing keeps the process. */
+  async function close(): Promise<void> {
+    settler.stop()
+    await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(announcer.stop(), CLOSE_TIMEOUT_MS)
+    // Last: with the session goes the lock that says that this worker lives.
+    await session.stop()
+    await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
+  }
+
+  function abortRuns(): void {
+    cancellations.abortAll(
+      isFailing
+        ? new JobError(WORKER_LOST, 'The worker ended itself over an error that belongs to no run')
+        : new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
+    )
+  }
+
+  /** Any of the runs may have done it, and whatever this process does from now on may be wrong. */
+  function failOver(reason: unknown): void {
+    const runs = list(strays.running())
+    if (isFailing) {
+      logSafely(log, 'error', { runs }, reason, 'another error that belongs to no run')
+      return
+    }
+    isFailing = true
+    logSafely(log, 'fatal', { runs }, reason, 'an error belongs to no run: the worker stops')
+    void endProcess(reason)
+  }
+
+  async function endProcess(reason: unknown): Promise<void> {
+    const drainTimeoutMs = Math.min(options.drainTimeoutMs ?? FATAL_DRAIN_MS, FATAL_DRAIN_MS)
+    try {
+      await settlesWithin(worker.stop({ drainTimeoutMs }), FATAL_TIMEOUT_MS)
+    } catch (error) {
+      log.error({ err: error }, 'the worker could not be stopped')
+    }
+    strays.stop()
+    if (options.onFatal) options.onFatal(reason)
+    else if (!isAnybodyListening()) process.exit(1)
+  }
+
+  async function drainAndLeave(drainTimeoutMs: number): Promise<void> {
+    try {
+      await drain(drainTimeoutMs)
+    } finally {
+      strays.stop()
+      await watchdog?.stop()
+    }
+  }
+
+  const worker: Worker = {
+    id,
+    async start() {
+      if (isStarted || stopping) {
+        throw new Error('A worker is started once: make another one with createWorker')
+      }
+      isStarted = true
+      try {
+        await session.start()
+        await queue.start(jobs, (name) => {
+          if (name === null) for (const lane of lanes.values()) lane.wake()
+          else lanes.get(name)?.wake()
+        })
+        await cancellations.start()
+        await scheduler.start()
+      } catch (error) {
+        // Nothing stays open of what can't be used.
+        stopping ??= scheduler.stop().then(close)
+        await stopping
+        throw error
+      }
+      strays.start({ isContained: options.strays !== 'leave' })
+      for (const lane of lanes.values()) lane.start()
+      scheduleRound()
+      log.info(
+        {
+          workerId: id,
+          jobs: jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule })),
+        },
+        'Jobs scheduler enabled',
+      )
+    },
+    stop({ drainTimeoutMs = options.drainTimeoutMs ?? 25_000 } = {}) {
+      if (stopping) abortRuns()
+      stopping ??= drainAndLeave(drainTimeoutMs)
+      return stopping
+    },
+    isReady: () => session.connectedForMs() !== null && stopping === null,
+    connections: database.connections,
+  }
+  return worker
+}
+
+/** Then it is theirs to decide whether the process lives. */
+function isAnybodyListening(): boolean {
+  return (
+    process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection') > 0
+  )
+}
+
+/** Who executes a run, for people and for the lock: host, process, and something no restart repeats. */
+export function createWorkerId(): string {
+  return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+}

@@ -1,0 +1,45 @@
+export {
+  cronProblem,
+  defineJob,
+  isScheduled,
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  reschedule,
+  type Guard,
+  type IsolationLimits,
+  type Job,
+  type JobOptions,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type RateLimit,
+  type RetryPolicy,
+  type Schedule,
+  type ScheduledJob,
+  type ScheduleOptions,
+} from './job/defineJob.ts'
+export { describePayloadError } from './job/describePayloadError.ts'
+export type { Enqueue, EnqueueOptions, EnqueueResult, WorkItem } from './work/enqueue.ts'
+export {
+  JOB_TRIGGERS,
+  type Counts,
+  type Details,
+  type GuardCount,
+  type Handler,
+  type HandlersFor,
+  type JobsPrismaClient,
+  type JobTrigger,
+  type JsonValue,
+  type PayloadOf,
+  type RunContext,
+  type RunInfo,
+  type TransactionOf,
+} from './job/handler.ts'
+export {
+  defineHandlersModule,
+  type HandlersModule,
+  type HandlersSetting,
+} from './job/handlersModule.ts'
+export { JobError, type JobErrorOptions } from './job/jobError.ts'
+export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'
+export { isTimeOfDay, nextTick, nextTicks } from './tick/nextTicks.ts'
+export type { TraceContext, TraceEnqueue } from './work/trace.ts'

@@ -1,0 +1,105 @@
+import type { Logger } from 'pino'
+import type { Job } from './defineJob.ts'
+import type { EnqueueOptions, EnqueueResult } from '../work/enqueue.ts'
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue }
+
+/** What a run says of itself in JobRun.details: counts and facts, never payloads or secrets. */
+export type Details = { [key: string]: JsonValue }
+
+/** Numbers that add up over the batches of a run. */
+export type Counts = { [key: string]: number }
+
+export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
+export type JobTrigger = (typeof JOB_TRIGGERS)[number]
+
+/** The least that a Prisma client offers; any client whose schema has jobs.prisma will do. */
+export interface JobsPrismaClient {
+  $transaction(
+    // oxlint-disable-next-line typescript/no-explicit-any -- the transaction's type is the product's own
+    work: (tx: any) => Promise<unknown>,
+    options?: { maxWait?: number; timeout?: number },
+  ): Promise<unknown>
+}
+
+/** The transaction that a client hands to `$transaction(async (tx) => …)`. */
+export type TransactionOf<Client> = Client extends {
+  $transaction(work: (tx: infer Tx) => Promise<unknown>, ...rest: never[]): unknown
+}
+  ? Tx
+  : never
+
+export interface RunInfo {
+  readonly id: string
+  readonly name: string
+  readonly trigger: JobTrigger
+  /** 1 at the first delivery. */
+  readonly attempt: number
+  /**
+   * How many retries its work has left should this run fail: at 0 it is given up then. What was lost or drained has
+   * cost none, and a redrive grants them anew. Always 0 where nobody delivers it again, as in `worker:once`.
+   */
+  readonly retriesLeft: number
+  /** The instant that the schedule named, when a schedule started the run. */
+  readonly scheduledFor: Date | null
+  readonly dryRun: boolean
+}
+
+export interface RunContext<Payload, Tx> {
+  readonly run: RunInfo
+  readonly payload: Payload
+  /** Aborted by time-out, cancellation, drain, and loss of the run. Hand it to every await that takes one. */
+  readonly signal: AbortSignal
+  /** Carries name, runId and attempt. */
+  readonly log: Logger
+  now(): Date
+  /**
+   * Does a bounded piece of work in one transaction together with its counts: they are added to the
+   * run's details, `batches` is counted, and all of it commits only while the run is still this
+   * worker's. In a dry run it is rolled back at the end.
+   * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
+   */
+  batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
+  /**
+   * To be asked before the first change, by a job that has a guard; without one it counts nothing, and it
+   * records nothing of so few rows as the guard's minRows. In a dry run it never blocks, and what it counted
+   * is in the details.
+   * @throws JobError `guard_blocked` when more is due than the guard allows
+   */
+  guard(count: GuardCount<Tx>): Promise<void>
+  /** Puts further work into the queue, in a transaction of this run: with its batch, or not at all. */
+  enqueue<J extends Job>(
+    tx: Tx,
+    job: J,
+    payload: PayloadOf<J>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>
+  /** How far the run is. Kept at most once a second, so it may be called as often as is convenient. */
+  progress(done: number, total?: number): void
+}
+
+export interface GuardCount<Tx> {
+  /**
+   * How many rows there are. Asked only when the guard's maxShare matters. An estimate will do, unless `upTo` is given:
+   * then so many have to be counted if there are as many, and it need not count further.
+   */
+  total: (tx: Tx, upTo?: number) => Promise<number>
+  /** How many rows are due; it need not count further than `limit`. */
+  due: (tx: Tx, limit: number) => Promise<number>
+}
+
+/** What a handler returns is merged into the run's details. */
+export type Handler<Payload, Tx> = (context: RunContext<Payload, Tx>) => Promise<Details | void>
+
+/** One handler for every job of a catalogue: a missing one is a type error. */
+export type HandlersFor<Jobs extends readonly Job[], Tx> = {
+  readonly [J in Jobs[number] as J['name']]: Handler<PayloadOf<J>, Tx>
+}
+
+export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never

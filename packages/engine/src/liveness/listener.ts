@@ -1,0 +1,129 @@
+import { Socket } from 'node:net'
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { answerInTime } from '../store/answerInTime.ts'
+import { connectionSettings } from '../store/connectionSettings.ts'
+import { endClient } from '../store/endClient.ts'
+
+export interface Listener {
+  /** Resolves when it listens. Calls back on every notification, and after every reconnect, when some may have been missed. */
+  listen(
+    channel: string,
+    onNotification: (payload: string) => void,
+    onReconnect: () => void,
+  ): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface ListenerOptions {
+  url: string
+  applicationName: string
+  answerTimeoutMs: number
+  vanishedAfterMs: number
+  log: Pick<Logger, 'warn'>
+}
+
+interface Subscription {
+  channel: string
+  onNotification: (payload: string) => void
+  onReconnect: () => void
+}
+
+interface Link {
+  client: pg.Client
+  socket: Socket
+}
+
+/** A connection that has lost its other end says nothing, as one on which nothing happens. */
+const PROBE_MS = 15_000
+const RETRY_MS = 500
+
+/**
+ * Listens on a connection of its own, which it has from the first channel on. What it is sent piles up while this
+ * process is busy, and then the server ends the connection as if its other end had vanished; nothing else may hang on it.
+ */
+export function createListener(options: ListenerOptions): Listener {
+  const { url, applicationName, answerTimeoutMs, vanishedAfterMs, log } = options
+  const subscriptions: Subscription[] = []
+  let link: Link | null = null
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+
+  const ask = ({ client, socket }: Link, text: string) =>
+    answerInTime(client.query(text), { timeoutMs: answerTimeoutMs, socket })
+
+  async function connect(): Promise<void> {
+    const socket = new Socket()
+    const client = new pg.Client({
+      ...connectionSettings(url, { vanishedAfterMs }),
+      application_name: applicationName,
+      stream: () => socket,
+    })
+    const next = { client, socket }
+    link = next
+    client.on('error', (error) => lose(next, error))
+    client.on('end', () => lose(next, new Error('the connection ended')))
+    client.on('notification', ({ channel, payload = '' }) => {
+      for (const subscription of subscriptions) {
+        if (subscription.channel === channel) subscription.onNotification(payload)
+      }
+    })
+    try {
+      await client.connect()
+      for (const { channel } of subscriptions) await ask(next, listenSql(channel))
+    } catch (error) {
+      if (link === next) link = null
+      await endClient(client, socket)
+      throw error
+    }
+    if (link === next) scheduleProbe(next)
+  }
+
+  function scheduleProbe(of: Link): void {
+    timer = setTimeout(() => {
+      ask(of, 'select').then(
+        () => link === of && scheduleProbe(of),
+        (error: unknown) => lose(of, error as Error),
+      )
+    }, PROBE_MS)
+  }
+
+  function lose(lost: Link, error: Error): void {
+    if (link !== lost) return
+    link = null
+    clearTimeout(timer)
+    void endClient(lost.client, lost.socket)
+    if (stopped) return
+    log.warn({ reason: error.message }, 'listening interrupted, trying again')
+    timer = setTimeout(() => void reconnect(), RETRY_MS)
+  }
+
+  async function reconnect(): Promise<void> {
+    try {
+      await connect()
+    } catch {
+      if (!stopped) timer = setTimeout(() => void reconnect(), RETRY_MS)
+      return
+    }
+    for (const subscription of subscriptions) subscription.onReconnect()
+  }
+
+  return {
+    async listen(channel, onNotification, onReconnect) {
+      subscriptions.push({ channel, onNotification, onReconnect })
+      if (subscriptions.length === 1) await connect()
+      else if (link) await ask(link, listenSql(channel))
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      const open = link
+      link = null
+      if (open) await endClient(open.client, open.socket)
+    },
+  }
+}
+
+function listenSql(channel: string): string {
+  return `listen ${pg.escapeIdentifier(channel)}`
+}

@@ -1,0 +1,96 @@
+import { JobError } from '../index.ts'
+import { giveBackUnstarted, holdAlone } from './suspects.ts'
+import { Abort } from '../run/abort.ts'
+import { pauseAfter } from '../run/pauseAfter.ts'
+import { performRun, type RunServices, type RunWork } from '../run/performRun.ts'
+import type { HeldClaim } from '../run/settler.ts'
+import type { Turns } from '../work/turns.ts'
+
+/** Until it is taken again what found this process busy; another may have room for it sooner. */
+const GIVE_WAY_MS = 10_000
+
+/**
+ * Carries out work that has lost several workers, alone in this process: then it is known who did it. The handler, and
+ * with it the time-out, starts when nothing else runs here; where that takes too long, the work is given back instead.
+ */
+export async function performSuspect(
+  services: RunServices,
+  work: RunWork,
+  turns: Turns,
+): Promise<unknown> {
+  const { database, workerId, cancellations, log } = services
+  const { run } = work
+  const fields = { name: run.name, runId: run.id, attempt: run.attempt }
+  const abort = new Abort()
+  cancellations.watch(run.id, abort)
+  log.info(fields, 'job run waits to run alone: its work has lost several workers')
+  const turn = await turns.take(abort)
+  try {
+    if (turn.kind === 'alone') {
+      const held = await untilDone(() => moveToOwnClaim(work))
+      if (held !== null) return await performRun(services, { ...work, held, isAlone: true })
+    } else if (turn.kind !== 'aborted') {
+      const delayMs = turn.kind === 'busy' ? GIVE_WAY_MS : 0
+      if (await untilDone(() => giveBack(work, delayMs))) {
+        cancellations.forget(run.id)
+        log.info({ ...fields, reason: turn.kind }, 'job run given back before it started')
+        return null
+      }
+    }
+    // Cancelled, lost or drained meanwhile: ends like any run that is aborted, but its handler is not called.
+    const handler = async () => {
+      throw abort.isAborted ? abort.reason : new JobError('run_lost', 'The run was taken over')
+    }
+    return await performRun(services, { ...work, handler })
+  } finally {
+    if (turn.kind === 'alone') turn.end()
+  }
+
+  /** Null when it can't be, and then the run has to end in another way. */
+  async function untilDone<Value>(attempt: () => Promise<Value>): Promise<Value | null> {
+    for (let failures = 1; !abort.isAborted; failures++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        log.warn(
+          { ...fields, err: error },
+          'a run that waits to run alone can not be moved, trying again',
+        )
+        await pauseAfter(failures)
+      }
+    }
+    return null
+  }
+
+  async function moveToOwnClaim({ held }: RunWork): Promise<HeldClaim | null> {
+    const isLast = held.open === 1
+    const id = await holdAlone(database, {
+      runId: run.id,
+      workerId,
+      claimId: held.id,
+      isLast,
+    })
+    if (id === null) return null
+    if (isLast) return held
+    await leave(held)
+    return { id, open: 1 }
+  }
+
+  async function giveBack({ held }: RunWork, delayMs: number): Promise<boolean> {
+    const isLast = held.open === 1
+    const where = { runId: run.id, workerId, claimId: held.id, isLast }
+    const isGivenBack = await giveBackUnstarted(database, where, delayMs)
+    if (isGivenBack && isLast) held.open--
+    else if (isGivenBack) await leave(held)
+    return isGivenBack
+  }
+
+  /** Only now: while others may let the claim go, the run has to be held by another, or be gone. */
+  async function leave(held: HeldClaim): Promise<void> {
+    held.open--
+    if (held.open > 0) return
+    await database
+      .query('delete from "JobClaim" where "id" = $1', [held.id])
+      .catch((error: unknown) => log.warn({ err: error }, 'letting claims go failed'))
+  }
+}

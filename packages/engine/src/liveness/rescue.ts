@@ -1,0 +1,172 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import type { Connection, Database } from '../store/database.ts'
+import type { AfterFailure, Queue } from '../store/queue.ts'
+import type { Observers } from '../run/combineObservers.ts'
+import { WORKER_LOST } from '../run/performRun.ts'
+import { isAliveSql } from './isAliveSql.ts'
+import { RUNNING_RUNS } from './runningRuns.ts'
+
+/** What a worker held that is gone. */
+export interface LostClaim {
+  id: string
+  name: string
+}
+
+interface LostRun {
+  id: string
+  name: string
+  attempt: number
+  queueJobId: string | null
+  workerId: string
+  dryRun: boolean
+  startedAt: Date
+  /** Nothing else ran in its process. */
+  wasAlone: boolean
+}
+
+/** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
+export const RESCUE_GRACE_MS = 2_000
+const MAX_RESCUES = 500
+
+/** What workers hold that are gone. Each of those that hold anything is asked for once, however much it holds. */
+export const LOST_CLAIMS_SQL = `
+  with holder as materialized (
+    select distinct "workerId" as id from "JobClaim" where "workerId" <> $1
+  ), gone as materialized (
+    select holder.id from holder left join "JobWorker" worker on worker."id" = holder.id
+    where not ${isAliveSql('holder.id', 'worker')}
+  )
+  select claim."id", claim."name"
+  from "JobClaim" claim join gone on gone.id = claim."workerId"
+  limit ${MAX_RESCUES}`
+
+const LOST_RUNS_SQL = `
+  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
+         claim."isAlone" as "wasAlone"
+  from ${RUNNING_RUNS}
+  where claim."id" = any($1)
+  order by run."id"
+  limit ${MAX_RESCUES}`
+
+/** A run that could not be ended just now is still held, and found again in the next round. */
+const LET_GO_SQL = `
+  delete from "JobClaim" where "id" = any($1) and "id" not in (
+    select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
+  )`
+
+const END_LOST_RUNS_SQL = `
+  update "JobRun" run
+  set "status" = 'failed', "endedAt" = $2, "errorCode" = '${WORKER_LOST}',
+      "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
+        'code', '${WORKER_LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
+      ))
+  where run."id" in (
+    -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
+    select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
+    order by "id" for update skip locked
+  )
+  returning run."id"`
+
+interface RescueOptions {
+  database: Database
+  queue: Pick<Queue, 'fail'>
+  log: Logger
+  now: () => Date
+  observers?: Observers | undefined
+}
+
+/** Looks for what dead workers held and rescues it. */
+export async function rescueLostRuns(
+  options: RescueOptions & { workerId: string },
+): Promise<LostRun[]> {
+  return await rescueClaims(options, await findLostClaims(options.database, options.workerId))
+}
+
+/** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
+export async function rescueClaims(
+  { database, queue, log, now, observers }: RescueOptions,
+  claims: readonly LostClaim[],
+): Promise<LostRun[]> {
+  if (claims.length === 0) return []
+  const claimIds = claims.map(({ id }) => id)
+  const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
+    LOST_RUNS_SQL,
+    [claimIds],
+  )
+  const rescued: LostRun[] = []
+  const groups = lost.length === 0 ? [] : [lost]
+  for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
+    const group = runs
+    try {
+      rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error
+      // One that can't be rescued must not keep the others from it.
+      const middle = Math.ceil(group.length / 2)
+      if (middle < group.length) groups.push(group.slice(middle), group.slice(0, middle))
+      else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
+    }
+  }
+  await database.query(LET_GO_SQL, [claimIds]).catch((error: unknown) => {
+    // They are found again in the next round.
+    log.warn({ err: error }, 'letting claims of dead workers go failed')
+  })
+  for (const run of rescued) {
+    const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
+    log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
+    observers?.runRescued(run)
+  }
+  return rescued
+}
+
+/** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
+export async function findLostClaims(database: Database, workerId: string): Promise<LostClaim[]> {
+  const { rows } = await database.query<LostClaim & { [column: string]: unknown }>(
+    LOST_CLAIMS_SQL,
+    [workerId],
+  )
+  return rows
+}
+
+/** Those that another worker did not end first. */
+async function endLostRuns(
+  tx: Connection,
+  queue: Pick<Queue, 'fail'>,
+  runs: readonly LostRun[],
+  endedAt: Date,
+): Promise<LostRun[]> {
+  const { rows } = await tx.query<{ id: string }>(END_LOST_RUNS_SQL, [
+    runs.map(({ id }) => id),
+    endedAt,
+  ])
+  const ended = new Set(rows.map(({ id }) => id))
+  const won = runs.filter(({ id }) => ended.has(id))
+  for (const [name, ofJob] of Map.groupBy(won, (run) => run.name)) {
+    await giveBack(
+      name,
+      ofJob.filter(({ wasAlone }) => !wasAlone),
+      'lost',
+    )
+    // A payload that kills its worker must not go round for ever.
+    await giveBack(
+      name,
+      ofJob.filter(({ wasAlone }) => wasAlone),
+      'lostAlone',
+    )
+  }
+  return won
+
+  async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {
+    // Fenced to the attempt: if the queue has given the work out again, that attempt is left alone.
+    const deliveries = lost.flatMap(({ queueJobId, attempt }) =>
+      queueJobId === null ? [] : [{ queueJobId, name, attempt }],
+    )
+    await queue.fail(
+      tx,
+      deliveries,
+      { code: WORKER_LOST, message: 'The worker died that executed it' },
+      next,
+    )
+  }
+}

@@ -1,0 +1,79 @@
+import { v7 as uuid } from 'uuid'
+import type { Connection } from '../store/database.ts'
+
+/** A run that has been recorded and has not started. */
+interface Unstarted {
+  runId: string
+  workerId: string
+  /** By which its worker holds it. */
+  claimId: string
+  /** Whether it is the only one that is left of its claim. */
+  isLast: boolean
+}
+
+/**
+ * Holds a run by a claim of its own which says that nothing else runs in the process, and returns that claim's id; null
+ * when the run is not this worker's any more. Committed before its handler starts: whoever finds it lost knows who did it.
+ */
+export async function holdAlone(
+  connection: Connection,
+  { runId, workerId, claimId, isLast }: Unstarted,
+): Promise<string | null> {
+  const held = isLast ? claimId : uuid()
+  const { rowCount } = await connection.query(isLast ? MARK_SQL : SPLIT_SQL, [
+    runId,
+    workerId,
+    claimId,
+    ...(isLast ? [] : [held]),
+  ])
+  return rowCount === 0 ? null : held
+}
+
+const IS_OWN = `"id" = $1 and "workerId" = $2 and "status" = 'running'`
+
+const MARK_SQL = `
+  update "JobClaim" set "isAlone" = true
+  where "id" = $3 and exists (select from "JobRun" where ${IS_OWN})`
+
+const SPLIT_SQL = `
+  with rest as (
+    update "JobClaim" set "runIds" = array_remove("runIds", $1) where "id" = $3
+  )
+  insert into "JobClaim" ("id", "name", "workerId", "runIds", "isAlone")
+  select $4, "name", "workerId", array["id"], true from "JobRun" where ${IS_OWN}`
+
+/**
+ * As if it had not been taken: its run is gone, its attempt is not counted, and it waits for `delayMs`. Not so where
+ * the run is not this worker's any more, or somebody has cancelled it: then false.
+ */
+export async function giveBackUnstarted(
+  connection: Connection,
+  { runId, workerId, claimId, isLast }: Unstarted,
+  delayMs: number,
+): Promise<boolean> {
+  const { rowCount } = await connection.query(isLast ? GIVE_BACK_LAST_SQL : GIVE_BACK_SQL, [
+    runId,
+    workerId,
+    claimId,
+    delayMs,
+  ])
+  return rowCount !== 0
+}
+
+const giveBackSql = (letGo: string) => `
+  with gone as (
+    delete from "JobRun" where ${IS_OWN} and "cancelRequestedAt" is null
+    returning "name", "queueJobId", "attempt"
+  ), held as (
+    ${letGo} and exists (select from gone)
+  )
+  update pgboss.job job
+  set state = 'retry', retry_count = job.retry_count - 1, start_after = now() + $4 * interval '1 millisecond'
+  from gone
+  where job.name = gone."name" and job.id = gone."queueJobId" and job.retry_count = gone."attempt" - 1
+    and job.state::text = 'active'`
+
+const GIVE_BACK_LAST_SQL = giveBackSql('delete from "JobClaim" where "id" = $3')
+const GIVE_BACK_SQL = giveBackSql(
+  'update "JobClaim" set "runIds" = array_remove("runIds", $1) where "id" = $3',
+)

@@ -1,0 +1,87 @@
+import type { Logger } from 'pino'
+import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
+import type { Connection } from '../store/database.ts'
+
+export interface Announcer {
+  run(run: { id: string; name: string }): void
+  tick(name: string): void
+  /** Says what has not been said yet. */
+  stop(): Promise<void>
+}
+
+/** Often enough to watch, and seldom enough to cost nothing, however many runs there are. */
+const INTERVAL_MS = 250
+const MAX_IDS = 100
+/** A notification holds less than 8,000. */
+const MAX_BYTES = 7_999
+
+/**
+ * Tells whoever listens what has changed. Beside the transactions, not in them: a notification makes its
+ * transaction's commit wait for those of others.
+ */
+export function createAnnouncer(database: Connection, log: Logger): Announcer {
+  let pending = empty()
+  let timer: NodeJS.Timeout | undefined
+  let saying: Promise<void> = Promise.resolve()
+
+  function later(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      saying = say()
+    }, INTERVAL_MS)
+  }
+
+  async function say(): Promise<void> {
+    const { ids, names, ticks } = pending
+    if (names.size + ticks.size === 0) return
+    pending = empty()
+    const announcement: Announcement = {
+      ids: ids.size > MAX_IDS ? [] : [...ids],
+      names: [...names],
+      ticks: [...ticks],
+    }
+    try {
+      await database.query('select pg_notify($1, payload) from unnest($2::text[]) payload', [
+        CHANGES_CHANNEL,
+        toPayloads(announcement),
+      ])
+    } catch (error) {
+      log.debug({ err: error }, 'changes could not be announced')
+    }
+  }
+
+  return {
+    run({ id, name }) {
+      if (pending.ids.size <= MAX_IDS) pending.ids.add(id)
+      pending.names.add(name)
+      later()
+    },
+    tick(name) {
+      pending.ticks.add(name)
+      later()
+    },
+    async stop() {
+      clearTimeout(timer)
+      await saying
+      await say()
+    },
+  }
+}
+
+/** As one notification if it fits into one, which it does unless there are hundreds of jobs. */
+function toPayloads(announcement: Announcement): string[] {
+  const payload = JSON.stringify(announcement)
+  const { names, ticks } = announcement
+  if (Buffer.byteLength(payload) <= MAX_BYTES || Math.max(names.length, ticks.length) < 2) {
+    return [payload]
+  }
+  const [name, tick] = [Math.ceil(names.length / 2), Math.ceil(ticks.length / 2)]
+  return [
+    ...toPayloads({ ids: [], names: names.slice(0, name), ticks: ticks.slice(0, tick) }),
+    ...toPayloads({ ids: [], names: names.slice(name), ticks: ticks.slice(tick) }),
+  ]
+}
+
+function empty() {
+  return { ids: new Set<string>(), names: new Set<string>(), ticks: new Set<string>() }
+}

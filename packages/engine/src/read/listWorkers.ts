@@ -1,0 +1,24 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import { isAliveSql } from '../liveness/isAliveSql.ts'
+
+export interface ListedWorker {
+  id: string
+  liveness: 'lock' | 'heartbeat'
+  startedAt: Date
+  /** One that was killed is listed for a day. */
+  isAlive: boolean
+  /** By its heartbeat, which also one with a lock sends every five seconds. */
+  lastSignAt: Date
+}
+
+/** Those that live first, then by their start, the latest first. */
+export async function listWorkers(
+  tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
+): Promise<ListedWorker[]> {
+  return await tx.$queryRawUnsafe<ListedWorker[]>(
+    `select worker."id", worker."liveness"::text, worker."startedAt", worker."heartbeatAt" as "lastSignAt",
+            ${isAliveSql('worker."id"', 'worker')} as "isAlive"
+     from "JobWorker" worker
+     order by "isAlive" desc, worker."startedAt" desc limit 100`,
+  )
+}

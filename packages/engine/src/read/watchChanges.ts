@@ -1,0 +1,138 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
+import { connectionSettings } from '../store/connectionSettings.ts'
+import { openDatabase, socketOf } from '../store/database.ts'
+import { endClient } from '../store/endClient.ts'
+import { isSession } from '../liveness/isSession.ts'
+import { readAnnouncement } from './readAnnouncement.ts'
+
+export type { Announcement }
+
+export interface ChangesWatch {
+  /** Whether connections to this database are sessions; false as long as that is not known. */
+  isLasting(): boolean
+  close(): Promise<void>
+}
+
+export interface ChangesWatchOptions {
+  databaseUrl: string
+  log: Pick<Logger, 'warn'>
+  onChange: (announcement: Announcement) => void
+  /**
+   * Something may have been missed: it listens again after a while in which it did not, or, every GAP_MS, it cannot
+   * listen at all, as behind a transaction pooler.
+   */
+  onGap: () => void
+  /**
+   * How often it asks whether the connection still works: one that has lost its other end says nothing, as one on
+   * which nothing happens. Default 15,000 ms.
+   */
+  probeMs?: number
+}
+
+const RETRY_MS = 1_000
+const QUERY_TIMEOUT_MS = 5_000
+const GAP_MS = 5_000
+
+/**
+ * Listens, on a connection of its own, to what workers announce. Reconnects for as long as it is open. Behind a
+ * transaction pooler nothing would be heard, and nothing say so: there, all may have changed every GAP_MS.
+ */
+export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
+  const { databaseUrl, log, onChange, onGap, probeMs = 15_000 } = options
+  let client: pg.Client | null = null
+  let timer: NodeJS.Timeout | undefined
+  let isClosed = false
+  let hasListened = false
+  let hasHeardForeign = false
+
+  async function connect(): Promise<void> {
+    const next = new pg.Client({
+      ...connectionSettings(databaseUrl),
+      application_name: 'roundsman changes',
+      query_timeout: QUERY_TIMEOUT_MS,
+    })
+    client = next
+    next.on('error', (error) => lose(next, error))
+    next.on('end', () => lose(next, new Error('the connection ended')))
+    next.on('notification', ({ channel, payload = '' }) => {
+      if (channel === CHANGES_CHANNEL) hear(payload)
+    })
+    try {
+      await next.connect()
+      if (!hasListened && !(await mayListen(next))) return await giveUpListening(next)
+      await next.query(`listen ${CHANGES_CHANNEL}`)
+    } catch (error) {
+      return lose(next, error as Error)
+    }
+    if (hasListened) onGap()
+    hasListened = true
+    scheduleProbe(next)
+  }
+
+  function hear(payload: string): void {
+    const announcement = readAnnouncement(payload)
+    if (announcement) return onChange(announcement)
+    // Once: whoever sends these may send many.
+    if (!hasHeardForeign) log.warn({ channel: CHANGES_CHANNEL }, 'foreign notification ignored')
+    hasHeardForeign = true
+  }
+
+  async function mayListen(next: pg.Client): Promise<boolean> {
+    const database = openDatabase({
+      url: databaseUrl,
+      applicationName: 'roundsman changes',
+      poolSize: 1,
+      log,
+    })
+    try {
+      return await isSession(next, database)
+    } finally {
+      await database.close()
+    }
+  }
+
+  async function giveUpListening(of: pg.Client): Promise<void> {
+    if (client !== of) return
+    client = null
+    log.warn(
+      { everyMs: GAP_MS },
+      'connections to this database are not sessions, as behind a transaction pooler: who watches is told to look again',
+    )
+    timer = setInterval(onGap, GAP_MS)
+    await endClient(of, socketOf(of))
+  }
+
+  function scheduleProbe(of: pg.Client): void {
+    if (client !== of) return
+    timer = setTimeout(() => {
+      of.query('select').then(
+        () => scheduleProbe(of),
+        (error: unknown) => lose(of, error as Error),
+      )
+    }, probeMs)
+  }
+
+  function lose(lost: pg.Client, error: Error): void {
+    if (client !== lost) return
+    client = null
+    clearTimeout(timer)
+    void endClient(lost, socketOf(lost))
+    if (isClosed) return
+    log.warn({ reason: error.message }, 'watching for changes interrupted, trying again')
+    timer = setTimeout(() => void connect(), RETRY_MS)
+  }
+
+  void connect()
+  return {
+    isLasting: () => hasListened,
+    async close() {
+      isClosed = true
+      clearTimeout(timer)
+      const open = client
+      client = null
+      if (open) await endClient(open, socketOf(open))
+    },
+  }
+}

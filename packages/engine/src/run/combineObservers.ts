@@ -1,0 +1,140 @@
+import type { Logger } from 'pino'
+import { storableText } from '../job/storableText.ts'
+import { settlesWithin } from '../store/settlesWithin.ts'
+import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
+import { describeError } from './describeError.ts'
+import { toLoggedError } from './toLoggedError.ts'
+import { writeLine } from './writeLine.ts'
+
+/** All of several observers, none of which can do harm to the work or to the others. */
+export interface Observers extends Required<WorkerObserver> {
+  runStarted(run: ObservedRun): Required<RunObservation>
+}
+
+/** How long an observer may keep a handler from starting, and its run from being ended. */
+const MAX_WAIT_MS = 1_000
+const MAX_FIELD_LENGTH = 500
+
+/** Undefined when there are none: then nothing is called. */
+export function combineObservers(
+  observers: readonly WorkerObserver[],
+  log: Logger,
+): Observers | undefined {
+  if (observers.length === 0) return undefined
+
+  function complain(error: unknown): void {
+    writeLine(log, 'warn', { err: toLoggedError(describeError(error)) }, 'an observer failed')
+  }
+
+  /** Also of one that is asynchronous, which it should not be: nobody waits for it. */
+  function contain(call: () => unknown): unknown {
+    try {
+      const result = call()
+      if (!isThenable(result)) return result
+      Promise.resolve(result).catch(complain)
+    } catch (error) {
+      complain(error)
+    }
+    return undefined
+  }
+
+  function each(call: (observer: WorkerObserver) => unknown): void {
+    for (const observer of observers) contain(() => call(observer))
+  }
+
+  /** What it wants, read once. */
+  function readObservation(observer: WorkerObserver, run: ObservedRun): ReadObservation[] {
+    const read: ReadObservation[] = []
+    contain(() => {
+      const observation: unknown = observer.runStarted?.(run)
+      if (typeof observation !== 'object' || observation === null || isThenable(observation)) {
+        return observation
+      }
+      const { within, ended, logFields } = observation as RunObservation
+      read.push({
+        within: typeof within === 'function' ? within.bind(observation) : null,
+        ended: typeof ended === 'function' ? ended.bind(observation) : null,
+        logFields: readFields(logFields),
+      })
+      return undefined
+    })
+    return read
+  }
+
+  function combineRun(observations: readonly ReadObservation[]): Required<RunObservation> {
+    return {
+      logFields: Object.fromEntries(observations.flatMap(({ logFields }) => logFields)),
+      async within<Result>(work: () => Promise<Result>): Promise<Result> {
+        const surrounding = observations.flatMap(({ within }) => within ?? [])
+        if (surrounding.length === 0) return await work()
+        // Whatever an observer makes of it, the handler is called once, and its own end is what counts.
+        const started = Promise.withResolvers<void>()
+        let running: Promise<Result> | undefined
+        const once = () => {
+          running ??= work()
+          started.resolve()
+          return running
+        }
+        const surrounded = surrounding.reduceRight<() => Promise<unknown>>(
+          (inner, within) => async () => await within(inner),
+          once,
+        )
+        const isOver = surrounded().catch(complain)
+        if (running === undefined) {
+          await settlesWithin(Promise.race([started.promise, isOver]), MAX_WAIT_MS)
+        }
+        const result = await once()
+        if (!(await settlesWithin(isOver, MAX_WAIT_MS))) {
+          complain(new Error('An observer did not come to its end after the run had'))
+        }
+        return result
+      },
+      ended(end) {
+        for (const { ended } of observations) contain(() => ended?.(end))
+      },
+    }
+  }
+
+  return {
+    runStarted: (run) =>
+      combineRun(observers.flatMap((observer) => readObservation(observer, copyRun(run)))),
+    runRescued: (run) => each((observer) => observer.runRescued?.(run)),
+    runExpired: (run) => each((observer) => observer.runExpired?.(run)),
+    ticksDecided: (...ticks) => each((observer) => observer.ticksDecided?.(...ticks)),
+    workClaimed: (...work) => each((observer) => observer.workClaimed?.(...work)),
+    runsSettled: (count) => each((observer) => observer.runsSettled?.(count)),
+  }
+}
+
+interface ReadObservation {
+  within: RunObservation['within'] | null
+  ended: RunObservation['ended'] | null
+  logFields: [name: string, text: string][]
+}
+
+/** A text may hold whatever it likes, and anything else is none. */
+function readFields(fields: unknown): [string, string][] {
+  if (typeof fields !== 'object' || fields === null) return []
+  return Object.entries(fields).map(([name, value]) => [
+    name,
+    storableText(value, MAX_FIELD_LENGTH),
+  ])
+}
+
+/** Of its own, dates too: whatever an observer does to it, the run stays what it is. */
+function copyRun(run: ObservedRun): ObservedRun {
+  const { scheduledFor, startedAt } = run
+  return {
+    ...run,
+    startedAt: new Date(startedAt),
+    scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
+}

@@ -1,0 +1,69 @@
+import { JobError } from '../index.ts'
+import type { Abort } from './abort.ts'
+import { CANCEL_CHANNEL } from '../store/channels.ts'
+import type { Database } from '../store/database.ts'
+import type { Session } from '../liveness/session.ts'
+
+export interface Cancellations {
+  start(): Promise<void>
+  /** Aborts the run when somebody cancels it or another worker has taken it over, until it is forgotten. */
+  watch(runId: string, abort: Abort): void
+  forget(runId: string): void
+  /** Finds what a notification did not tell: one may be lost with the connection. */
+  check(): Promise<void>
+  /** Aborts all runs: those that are watched and those that will be. */
+  abortAll(reason: unknown): void
+}
+
+/** Carries the wish to stop a run, of another process or of its own, to the run. */
+export function createCancellations(options: {
+  database: Database
+  session: Session
+  workerId: string
+}): Cancellations {
+  const { database, session, workerId } = options
+  const watched = new Map<string, Abort>()
+  let ending: { reason: unknown } | null = null
+
+  async function check(): Promise<void> {
+    if (watched.size === 0) return
+    const asked = [...watched.keys()]
+    const { rows } = await database.query<{
+      id: string
+      isCancelled: boolean
+      cancelRequestedBy: string | null
+    }>(
+      `select "id", "cancelRequestedAt" is not null as "isCancelled", "cancelRequestedBy" from "JobRun"
+       where "status" = 'running' and "workerId" = $1 and "id" = any($2)`,
+      [workerId, asked],
+    )
+    const own = new Set(rows.map(({ id }) => id))
+    for (const id of asked) {
+      if (!own.has(id))
+        watched.get(id)?.abort(new JobError('run_lost', 'The run was taken over by another worker'))
+    }
+    for (const { id, isCancelled, cancelRequestedBy } of rows) {
+      if (!isCancelled) continue
+      const by = cancelRequestedBy ?? 'somebody'
+      const reason = new JobError('cancelled', `Cancelled by ${by}`, { retryable: false })
+      watched.get(id)?.abort(reason)
+    }
+  }
+
+  return {
+    async start() {
+      const look = () => void check().catch(() => undefined)
+      await session.listen(CANCEL_CHANNEL, (runId) => watched.has(runId) && look(), look)
+    },
+    watch(runId, abort) {
+      watched.set(runId, abort)
+      if (ending) abort.abort(ending.reason)
+    },
+    forget: (runId) => void watched.delete(runId),
+    check,
+    abortAll(reason) {
+      ending ??= { reason }
+      for (const abort of watched.values()) abort.abort(reason)
+    },
+  }
+}

@@ -1,0 +1,340 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import type { Logger } from 'pino'
+import {
+  describePayloadError,
+  JobError,
+  type Counts,
+  type Details,
+  type Enqueue,
+  type Handler,
+  type Job,
+  type JobsPrismaClient,
+  type RunInfo,
+} from '../index.ts'
+import { storableText } from '../job/storableText.ts'
+import { checkGuard } from './checkGuard.ts'
+import type { Abort } from './abort.ts'
+import { createProgress, type Progress } from './createProgress.ts'
+import { describeError, isJobError, type ErrorDescription } from './describeError.ts'
+import { inFreeTransaction } from './inFreeTransaction.ts'
+import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
+import { storableCounts } from './storableCounts.ts'
+import { MAX_DETAILS_BYTES, storableDetails } from './storableDetails.ts'
+import { storableProgress } from './storableProgress.ts'
+
+export interface ExecuteOptions {
+  run: RunInfo
+  job: Job
+  handler: Handler<never, never>
+  /** As it came from the queue or the command line; validated here. */
+  payload: unknown
+  prisma: JobsPrismaClient
+  workerId: string
+  /** The run's own; asked for once, by a handler that logs. */
+  openLog: () => Logger
+  now: () => Date
+  /** Also aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
+  abort: Abort
+  /** How many rows somebody has approved, or null. */
+  approvedRows: number | null
+  keepProgress: (progress: Progress) => Promise<void>
+  enqueue: Enqueue<PrismaTransactionLike>
+  /** Of what a handler returns, as JSON. Default 65,536. */
+  maxDetailsBytes?: number | undefined
+}
+
+export type RunResult =
+  | { status: 'success'; details: Details }
+  | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
+
+/** How long an aborted handler may take to notice, before the run ends without it. */
+export const ABORT_GRACE_MS = 5_000
+
+/**
+ * Runs one handler to its end. Every way in which it can end is a result; it never throws. What the handler hands over
+ * is copied as it comes, so that nothing foreign is called once this has returned.
+ */
+export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
+  const { job, abort } = options
+  const parsed = parsePayload(options)
+  if (parsed.kind === 'refused') return parsed.result
+
+  const timer = setTimeout(
+    () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
+    job.timeoutMs,
+  )
+  // Most runs report none.
+  let progress: ReturnType<typeof createProgress> | undefined
+  const known: Known = { rehearsed: {}, facts: {} }
+  try {
+    const returned = await carryOut(options, parsed.payload, known, (report) => {
+      progress ??= createProgress(options.keepProgress)
+      progress.report(report)
+    })
+    return succeed(options, known, returned)
+  } catch (error) {
+    return fail(options, known, error)
+  } finally {
+    clearTimeout(timer)
+    await progress?.stop()
+  }
+}
+
+/** What is known of a run beside what its handler returns. */
+interface Known {
+  /** What a dry run has counted; a real one counts in its row, batch by batch. */
+  rehearsed: Counts
+  /** What the guard found. */
+  facts: Details
+}
+
+type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
+
+/** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
+function parsePayload({ job, payload }: ExecuteOptions): Parsed {
+  let error: ErrorDescription
+  try {
+    const parsed = job.payload.safeParse(payload ?? {})
+    if (parsed.success) return { kind: 'parsed', payload: parsed.data }
+    const message = storableText(describePayloadError(parsed.error), 2_000)
+    error = { code: 'payload_invalid', message }
+  } catch (reason) {
+    const { message, ...more } = describeError(reason, payload)
+    error = {
+      ...more,
+      code: 'payload_invalid',
+      message: storableText(`The schema itself failed: ${message}`),
+    }
+  }
+  return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
+}
+
+function succeed(options: ExecuteOptions, known: Known, returned: unknown): RunResult {
+  const { maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const details = storableDetails(returned, maxDetailsBytes)
+  const all = { ...known.rehearsed, ...known.facts, ...details }
+  if (details !== null) return { status: 'success', details: all }
+  return {
+    status: 'failed',
+    error: {
+      code: 'details_too_large',
+      message: `The handler did its work and returned details of more than ${maxDetailsBytes} bytes`,
+    },
+    retryable: false,
+    details: all,
+  }
+}
+
+function fail(options: ExecuteOptions, { rehearsed, facts }: Known, error: unknown): RunResult {
+  const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const description = describeError(error, payload)
+  if (!isJobError(error)) {
+    const details = { ...rehearsed, ...facts }
+    return { status: 'failed', error: description, retryable: true, details }
+  }
+  const details = storableDetails(readPart(error, 'details'), maxDetailsBytes)
+  return {
+    status: 'failed',
+    error: { ...description, ...(details === null && { omitted: 'details_too_large' }) },
+    // What is no boolean says nothing.
+    retryable: readPart(error, 'retryable') !== false,
+    details: { ...rehearsed, ...facts, ...details },
+  }
+}
+
+async function carryOut(
+  options: ExecuteOptions,
+  payload: unknown,
+  known: Known,
+  report: (progress: Progress) => void,
+): Promise<unknown> {
+  const { job, handler, prisma, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = options
+  const run = copyForHandler(options.run)
+  // Most runs log nothing of their own.
+  let log: Logger | undefined
+
+  const call = async (transactions: Transactions): Promise<unknown> =>
+    (handler as Handler<unknown, unknown>)({
+      run,
+      payload,
+      // Getters of its own, so that a handler may hand on a copy: `{ ...context, batch }`.
+      get signal() {
+        return abort.signal
+      },
+      get log() {
+        return (log ??= options.openLog())
+      },
+      now: options.now,
+      batch(work) {
+        if (abort.isAborted) throw abort.signal.reason
+        return transactions.batch(work) as never
+      },
+      async guard(count) {
+        const { guard } = job
+        if (guard === null) return
+        try {
+          await transactions.read(async (tx) => {
+            const found = await checkGuard(tx, guard, count, options.approvedRows)
+            Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
+          })
+        } catch (error) {
+          if (!(run.dryRun && isJobError(error))) throw error
+          Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
+        }
+      },
+      enqueue: options.enqueue,
+      progress(done, total) {
+        const progress = storableProgress(done, total)
+        if (progress !== null) report(progress)
+      },
+    })
+
+  if (run.dryRun) return await rehearse(options, call, known.rehearsed)
+  const names = new Set<string>()
+  return await untilAborted(abort, () =>
+    call({
+      batch: (work) => commitBatch(options, work, names),
+      read: async (work) => await inFreeTransaction(prisma, abort, work),
+    }),
+  )
+}
+
+/** Of its own: whatever a handler does to it, the run stays what it is. */
+function copyForHandler(run: RunInfo): RunInfo {
+  const { id, name, trigger, attempt, retriesLeft, scheduledFor, dryRun } = run
+  return Object.freeze({
+    id,
+    name,
+    trigger,
+    attempt,
+    retriesLeft,
+    scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
+    dryRun,
+  })
+}
+
+function readPart(error: JobError, part: 'details' | 'retryable'): unknown {
+  try {
+    return error[part]
+  } catch {
+    return undefined
+  }
+}
+
+interface Transactions {
+  batch(work: (tx: unknown) => Promise<Counts>): Promise<Counts>
+  read(work: (tx: unknown) => Promise<void>): Promise<void>
+}
+
+interface RawTransaction {
+  $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]>
+}
+
+async function commitBatch(
+  { prisma, abort, run, workerId, now }: ExecuteOptions,
+  work: (tx: unknown) => Promise<Counts>,
+  names: Set<string>,
+): Promise<Counts> {
+  let returned: Counts = {}
+  let counts: Counts = {}
+  await inFreeTransaction(prisma, abort, async (tx: RawTransaction) => {
+    returned = await work(tx)
+    counts = storableCounts(returned, names)
+    const added = JSON.stringify(countBatch(counts))
+    const at = String(now().getTime())
+    const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added, at)
+    if (owned.length > 0) return
+    throw new JobError(
+      'run_lost',
+      'The run was taken over by another worker; the batch is rolled back',
+    )
+  })
+  for (const name of Object.keys(counts)) names.add(name)
+  return returned
+}
+
+class RehearsalOver extends Error {
+  readonly returned: unknown
+  constructor(returned: unknown) {
+    super('rolled back: dry run')
+    this.returned = returned
+  }
+}
+
+/** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
+async function rehearse(
+  { prisma, job, abort }: ExecuteOptions,
+  call: (transactions: Transactions) => Promise<unknown>,
+  total: Counts,
+): Promise<unknown> {
+  const names = new Set<string>()
+  // Where the abort is waited for no longer, the transaction ends as well; and where that takes for ever, the run
+  // ends without it.
+  const over = Promise.withResolvers<never>()
+  over.promise.catch(() => undefined)
+  const rehearsal = async (): Promise<unknown> => {
+    try {
+      return await prisma.$transaction(
+        async (tx: unknown) => {
+          const called = call({
+            batch: async (work) => count(await work(tx)),
+            read: (work) => work(tx),
+          })
+          throw new RehearsalOver(await Promise.race([called, over.promise]))
+        },
+        { maxWait: 10_000, timeout: job.timeoutMs },
+      )
+    } catch (error) {
+      if (!(error instanceof RehearsalOver)) throw error
+      return error.returned
+    }
+  }
+  return await untilAborted(abort, rehearsal, over.reject)
+
+  function count(returned: Counts): Counts {
+    const counts = storableCounts(returned, names)
+    for (const name of Object.keys(counts)) names.add(name)
+    for (const [name, added] of Object.entries(countBatch(counts))) {
+      total[name] = (total[name] ?? 0) + added
+    }
+    return returned
+  }
+}
+
+/**
+ * The handler's own end; or, once the run is aborted and the handler has had its chance to notice, the
+ * reason. A handler that goes on regardless can commit no further batch: its run has ended.
+ */
+function untilAborted<Value>(
+  abort: Abort,
+  start: () => Promise<Value>,
+  onGivenUp: (reason: unknown) => void = () => undefined,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const leave = () => {
+      clearTimeout(timer)
+      abort.onAbort(null)
+    }
+    abort.onAbort(() => {
+      timer = setTimeout(
+        () => {
+          reject(abort.reason)
+          onGivenUp(abort.reason)
+        },
+        abort.isAtOnce ? 0 : ABORT_GRACE_MS,
+      )
+    })
+    start().then(
+      (value) => {
+        leave()
+        resolve(value)
+      },
+      (error: unknown) => {
+        leave()
+        // A handler that stops because it was told to usually throws something of its own.
+        reject(abort.isAborted ? abort.reason : error)
+      },
+    )
+  })
+}

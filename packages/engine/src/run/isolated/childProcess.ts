@@ -1,0 +1,228 @@
+// The process of isolated runs: started by startChild, and by nobody else. What it hears comes from the worker alone.
+import { writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import { pino, type Logger } from 'pino'
+import type { JobsClient } from '../../client.ts'
+import {
+  JobError,
+  type Enqueue,
+  type Handler,
+  type HandlersModule,
+  type HandlersSetting,
+  type Job,
+  type JobsPrismaClient,
+} from '../../index.ts'
+import { Abort } from '../abort.ts'
+import { describeError } from '../describeError.ts'
+import { executeRun, type RunResult } from '../executeRun.ts'
+import { readFrames, sendFrame } from './frames.ts'
+import type { FromChild, RunRequest, ToChild } from './messages.ts'
+
+type Opened = HandlersModule<readonly Job[], JobsPrismaClient>
+
+interface Exported {
+  openHandlers?: (setting: HandlersSetting) => Promise<Opened>
+}
+
+const MAX_LOG_LINE_LENGTH = 64_000
+const MAX_LOG_LINES_A_SECOND = 1_000
+const CHANNEL_FD = 3
+
+const [, , maxBytes] = process.argv
+// Before any code of the handlers', so that it sees all that they do.
+const lifeline = new Worker(
+  new URL(
+    import.meta.url.endsWith('.ts') ? './lifelineThread.ts' : './lifelineThread.js',
+    import.meta.url,
+  ),
+  { execArgv: [], env: {}, workerData: { maxBytes: Number(maxBytes) } },
+)
+lifeline.unref()
+// Listened for at once: it may be there before the worker's first message is.
+const watched = new Promise<void>((resolve, reject) => {
+  lifeline.once('online', resolve)
+  lifeline.once('error', reject)
+})
+// Whoever asks for a run is told.
+watched.catch(() => undefined)
+letKernelChooseUs()
+// A service manager sends them to all processes of a service, while the worker lets this one finish.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+
+const channel = new Socket({ fd: CHANNEL_FD })
+channel.on('error', () => undefined).on('close', () => process.exit(1))
+
+let current: { token: string; abort: Abort } | null = null
+let openLog: (token: string | null) => Logger = () => pino({ level: 'silent' })
+let opened: Promise<Opened> | null = null
+let client: Promise<JobsClient> | null = null
+let closing: Promise<void> | null = null
+let databaseUrl = ''
+
+readFrames(channel, {
+  maxBytes: Number.MAX_SAFE_INTEGER,
+  onMessage: (message) => void receive(message as ToChild),
+  onGarbage: () => process.exit(1),
+})
+
+async function receive(message: ToChild): Promise<void> {
+  switch (message.kind) {
+    case 'open':
+      databaseUrl = message.databaseUrl
+      openLog = createOpenLog(message.level)
+      opened = openModule(message.module, { databaseUrl, log: openLog(null) })
+      // Whoever asks for a run is told.
+      opened.catch(() => undefined)
+      return
+    case 'run': {
+      const { token } = message
+      current = { token, abort: new Abort() }
+      const result = await perform(message, current.abort)
+      current = null
+      send({ kind: 'ended', token, result })
+      setImmediate(() => setImmediate(rest, token))
+      return
+    }
+    case 'abort':
+      if (current?.token !== message.token) return
+      return current.abort.abort(
+        new JobError(message.code, message.message, { retryable: message.retryable }),
+      )
+    case 'close':
+      return await (closing ??= close())
+    default:
+      return message satisfies never
+  }
+}
+
+function rest(token: string): void {
+  send({ kind: 'rested', token, usedBytes: process.memoryUsage.rss() })
+}
+
+function send(message: FromChild): void {
+  sendFrame(channel, message)
+}
+
+async function openModule(module: string, setting: HandlersSetting): Promise<Opened> {
+  await watched
+  const exported = (await import(module)) as Exported & { default?: Exported }
+  // Of CommonJS, not every export is seen by its name.
+  const open = exported.openHandlers ?? exported.default?.openHandlers
+  if (typeof open !== 'function') {
+    throw new TypeError('it exports no function openHandlers; use defineHandlersModule')
+  }
+  const found = await open(setting)
+  if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.prisma) {
+    throw new TypeError('its function must return { jobs, handlers, prisma }')
+  }
+  return found
+}
+
+async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
+  const run = {
+    ...request.run,
+    scheduledFor: request.run.scheduledFor === null ? null : new Date(request.run.scheduledFor),
+  }
+  let found: Opened
+  try {
+    found = await (opened as Promise<Opened>)
+  } catch (error) {
+    const { message, ...more } = describeError(error, request.payload)
+    return failed({
+      ...more,
+      code: 'handlers_module_failed',
+      message: `The handlers' module could not be opened: ${message}`,
+    })
+  }
+  const job = found.jobs.find(({ name }) => name === run.name)
+  const handler = (found.handlers as Record<string, unknown>)[run.name]
+  if (job === undefined || typeof handler !== 'function') {
+    const what = job === undefined ? 'job' : 'handler'
+    return failed({
+      code: 'handler_missing',
+      message: `The handlers' module has no ${what} ${run.name}`,
+    })
+  }
+  const { token, timeoutMs, guard } = request
+  return await executeRun({
+    run,
+    job: { ...job, timeoutMs, guard },
+    handler: handler as Handler<never, never>,
+    payload: request.payload,
+    prisma: found.prisma,
+    workerId: request.workerId,
+    openLog: () => openLog(token),
+    now: () => new Date(),
+    abort,
+    approvedRows: request.approvedRows,
+    maxDetailsBytes: request.maxDetailsBytes,
+    async keepProgress({ done, total }) {
+      send({ kind: 'progress', token, done, total })
+    },
+    enqueue,
+  })
+}
+
+function failed(error: { code: string; message: string }): RunResult {
+  return { status: 'failed', error, retryable: true, details: {} }
+}
+
+/** Opens what it needs when it is first called: few handlers enqueue, and to load it takes a while. */
+const enqueue: Enqueue<Parameters<JobsClient['enqueue']>[0]> = async (...work) => {
+  client ??= openClient()
+  return await (await client).enqueue(...work)
+}
+
+async function openClient(): Promise<JobsClient> {
+  try {
+    const { createJobsClient } = await import('../../client.ts')
+    const jobs = createJobsClient({ databaseUrl, log: openLog(null) })
+    await jobs.start()
+    return jobs
+  } catch (error) {
+    client = null
+    throw error
+  }
+}
+
+async function close(): Promise<void> {
+  try {
+    await (await opened)?.close?.()
+    await (await client)?.stop()
+  } finally {
+    process.exit(0)
+  }
+}
+
+/** Loggers whose lines go to the worker, which writes them into its own log. */
+function createOpenLog(level: string): (token: string | null) => Logger {
+  let secondEndsAt = 0
+  let lines = 0
+  const write = (token: string | null, line: string) => {
+    const now = performance.now()
+    if (now >= secondEndsAt) {
+      secondEndsAt = now + 1_000
+      lines = 0
+    }
+    lines++
+    if (lines > MAX_LOG_LINES_A_SECOND + 1) return
+    if (lines > MAX_LOG_LINES_A_SECOND || line.length > MAX_LOG_LINE_LENGTH) {
+      const msg = 'log lines of an isolated run were left out'
+      return send({ kind: 'log', token, line: JSON.stringify({ level: 40, msg }) })
+    }
+    send({ kind: 'log', token, line })
+  }
+  return (token) =>
+    pino({ level, base: null, timestamp: false }, { write: (line) => write(token, line) })
+}
+
+/** Where the machine's memory is full, Linux ends a process of its choice: better this one than the worker. */
+function letKernelChooseUs(): void {
+  if (process.platform !== 'linux') return
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '500')
+  } catch {
+    // Not everywhere is it ours to say.
+  }
+}

@@ -1,0 +1,271 @@
+import { isAbsolute } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { pathToFileURL } from 'node:url'
+import type { Logger } from 'pino'
+import { JobError, type IsolationLimits, type Job } from '../../index.ts'
+import { createProgress } from '../createProgress.ts'
+import { describeError } from '../describeError.ts'
+import { ABORT_GRACE_MS, type ExecuteOptions, type RunResult } from '../executeRun.ts'
+import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
+
+export interface Isolation {
+  /** Like executeRun, in a process of the run's own. */
+  execute(options: ExecuteOptions): Promise<RunResult>
+  /** Ends all processes. */
+  stop(): Promise<void>
+}
+
+interface Slot {
+  name: string
+  child: Child
+  isBusy: boolean
+  runs: number
+  /** While it is not known whether it can have another run. */
+  rest: Promise<void> | null
+  timer: NodeJS.Timeout | undefined
+}
+
+/**
+ * Carries runs out in child processes: each has one at a time, and is used again for the next run of its job if the
+ * last one succeeded. Lock, claim and settling stay with this process, and what a run may commit is fenced as ever.
+ * @throws TypeError when a job is isolated and no module is named, or `handlersModule` is no place of a module
+ */
+export function createIsolation(options: {
+  handlersModule: URL | string | undefined
+  jobs: readonly Job[]
+  databaseUrl: string
+  workerId: string
+  log: Logger
+  /** How long a process waits for the next run of its job: it costs memory, and to start one a part of a second. */
+  idleMs?: number
+  /** After as many a process is replaced: what handlers leave behind adds up. */
+  maxRuns?: number
+}): Isolation {
+  const { databaseUrl, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
+  const module = resolveModule(options.handlersModule, options.jobs)
+  const slots = new Set<Slot>()
+  const idle = new Map<string, Slot[]>()
+  let isStopped = false
+
+  async function take(job: Job, { memoryMb }: IsolationLimits): Promise<Slot> {
+    for (;;) {
+      const waiting = idle.get(job.name)?.pop()
+      if (waiting !== undefined) {
+        clearTimeout(waiting.timer)
+        waiting.isBusy = true
+        return waiting
+      }
+      // Sooner ready than a new one, unless its last run holds it up.
+      const resting = [...slots].flatMap(({ name, rest }) => (name === job.name && rest) || [])
+      if (resting.length === 0) break
+      await Promise.race(resting)
+    }
+    const child = startChild({
+      name: job.name,
+      memoryMb,
+      open: { module, databaseUrl, level: log.level },
+      idle: toChildLog(log.child({ name: job.name })),
+    })
+    const slot: Slot = {
+      name: job.name,
+      child,
+      isBusy: true,
+      runs: 0,
+      rest: null,
+      timer: undefined,
+    }
+    slots.add(slot)
+    void child.ended.then(() => {
+      slots.delete(slot)
+      forget(slot)
+    })
+    return slot
+  }
+
+  async function putBack(slot: Slot): Promise<void> {
+    slot.isBusy = false
+    slot.runs++
+    if (!(await slot.child.rests())) return await slot.child.kill()
+    if (isStopped || slot.runs >= maxRuns) return void slot.child.close()
+    // Short of a run nobody would wait for its end.
+    slot.timer = setTimeout(() => {
+      forget(slot)
+      void slot.child.close()
+    }, idleMs).unref()
+    const waiting = idle.get(slot.name)
+    if (waiting) waiting.push(slot)
+    else idle.set(slot.name, [slot])
+  }
+
+  function forget(slot: Slot): void {
+    clearTimeout(slot.timer)
+    const waiting = idle.get(slot.name)
+    const place = waiting?.indexOf(slot) ?? -1
+    if (place >= 0) waiting?.splice(place, 1)
+  }
+
+  async function perform(execution: ExecuteOptions, limits: IsolationLimits): Promise<RunResult> {
+    const { abort, job, payload, approvedRows, maxDetailsBytes } = execution
+    const { run } = execution
+    const token = randomUUID()
+    const slot = await take(job, limits)
+    const { child } = slot
+    if (abort.isAborted) {
+      await child.kill()
+      throw abort.reason
+    }
+    const progress = createProgress(execution.keepProgress)
+    let timer: NodeJS.Timeout | undefined
+    abort.onAbort(() => {
+      child.abort(token, describeReason(abort.reason))
+      timer = setTimeout(() => void child.kill(), ABORT_GRACE_MS)
+    })
+    let isReusable = false
+    try {
+      const result = await child.perform({
+        ...toChildLog(execution.openLog()),
+        onProgress: (done, total) => progress.report({ done, total }),
+        request: {
+          token,
+          run: {
+            id: run.id,
+            name: run.name,
+            trigger: run.trigger,
+            attempt: run.attempt,
+            retriesLeft: run.retriesLeft,
+            scheduledFor: run.scheduledFor?.getTime() ?? null,
+            dryRun: run.dryRun,
+          },
+          payload,
+          timeoutMs: job.timeoutMs,
+          guard: job.guard,
+          workerId,
+          approvedRows,
+          maxDetailsBytes,
+        },
+      })
+      isReusable = result.status === 'success' && !abort.isAborted
+      return result
+    } finally {
+      clearTimeout(timer)
+      abort.onAbort(null)
+      await progress.stop()
+      if (isReusable) slot.rest = putBack(slot).finally(() => (slot.rest = null))
+      // Nothing of a run goes on when it has ended.
+      else await child.kill()
+    }
+  }
+
+  return {
+    async execute(execution) {
+      const { abort, job } = execution
+      const timer = setTimeout(
+        () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
+        job.timeoutMs,
+      )
+      try {
+        if (abort.isAborted) throw abort.reason
+        return await perform(execution, job.isolate as IsolationLimits)
+      } catch (error) {
+        // One that was killed since it did not stop when it was told to.
+        const isKilled = abort.isAborted && error instanceof ChildCrash
+        return toFailure(isKilled ? abort.reason : error, execution.payload)
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+    async stop() {
+      isStopped = true
+      await Promise.all(
+        [...slots].map(async (slot) => {
+          if (slot.isBusy) return await slot.child.kill()
+          await slot.rest
+          clearTimeout(slot.timer)
+          await slot.child.close()
+        }),
+      )
+    },
+  }
+}
+
+function resolveModule(handlersModule: URL | string | undefined, jobs: readonly Job[]): string {
+  if (handlersModule === undefined) {
+    const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
+    if (names.length === 0) return ''
+    throw new TypeError(
+      `${names.join(', ')}: isolated, and no module with the handlers is named; give handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
+    )
+  }
+  const text = String(handlersModule)
+  if (/^(file|data):/.test(text)) return text
+  if (isAbsolute(text)) return pathToFileURL(text).href
+  throw new TypeError(
+    `handlersModule must be a file's URL or absolute path, not "${text}"; give new URL('./handlers.js', import.meta.url)`,
+  )
+}
+
+function toFailure(error: unknown, payload: unknown): RunResult {
+  const retryable = !(error instanceof JobError) || error.retryable
+  if (!(error instanceof ChildCrash)) {
+    return { status: 'failed', error: describeError(error, payload), retryable, details: {} }
+  }
+  // Ours is the sentence, theirs is what may quote the payload.
+  const { message, said } = error
+  const told = said === null ? null : describeError(said, payload)
+  return {
+    status: 'failed',
+    error: {
+      ...told,
+      code: 'handler_crashed',
+      message: told === null ? message : `${message}: ${told.message}`,
+    },
+    retryable,
+    details: {},
+  }
+}
+
+function describeReason(reason: unknown): { code: string; message: string; retryable: boolean } {
+  const { code, message } = describeError(reason)
+  return { code, message, retryable: !(reason instanceof JobError) || reason.retryable }
+}
+
+const LEVELS = new Map([
+  [10, 'trace'],
+  [20, 'debug'],
+  [30, 'info'],
+  [40, 'warn'],
+  [50, 'error'],
+  [60, 'fatal'],
+] as const)
+
+/** Writes what a process says into the worker's log. */
+function toChildLog(log: Logger): ChildLog {
+  return {
+    onLog(line) {
+      const { level, msg, ...fields } = parseLine(line)
+      if (fields.err) fields.err = reviveError(fields.err)
+      const method = LEVELS.get(level as 30) ?? 'info'
+      log[method](fields, typeof msg === 'string' ? msg : undefined)
+    },
+    onPrinted: (stream, text) => log.info({ stream, text }, 'isolated run printed'),
+  }
+}
+
+/** So that a logger tells it as it tells one of its own process. */
+function reviveError(told: unknown): unknown {
+  const { type, message, stack, ...more } = told as Record<string, unknown>
+  if (typeof type !== 'string' || typeof message !== 'string') return told
+  const error = Object.assign(new Error(message), more, { name: type, stack })
+  // By which pino names it.
+  return Object.defineProperty(error, 'constructor', { value: undefined })
+}
+
+function parseLine(line: string): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(line)
+    if (typeof parsed === 'object' && parsed !== null) return parsed as Record<string, unknown>
+  } catch {
+    // Whatever it is, it is shown.
+  }
+  return { msg: line }
+}

@@ -1,0 +1,110 @@
+import type { Counts, Job, JobTrigger } from '../index.ts'
+import type { Connection } from '../store/database.ts'
+
+/** A run that is about to start. */
+export interface NewRun {
+  id: string
+  name: string
+  trigger: JobTrigger
+  attempt: number
+  retriesLeft: number
+  scheduledFor: Date | null
+  startedAt: Date
+  dryRun: boolean
+  actor: string | null
+  reason: string | null
+  queueJobId: string | null
+}
+
+/**
+ * Records a run that did not come from the queue before its handler starts. False when another one with its
+ * exclusive key is under way, and then nothing is recorded.
+ */
+export async function recordRun(
+  tx: Connection,
+  workerId: string,
+  run: NewRun,
+  claim: { id: string; exclusiveKey: string | null },
+): Promise<boolean> {
+  const { rowCount } = await tx.query(
+    `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+     values ($1, $2, $3, $4, array[$5::uuid])
+     on conflict ("exclusiveKey") do nothing`,
+    [claim.id, run.name, workerId, claim.exclusiveKey, run.id],
+  )
+  if (rowCount === 0) return false
+  await tx.query(
+    `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
+                           "queueJobId", "workerId")
+     values ($1, $2, $3::"JobTrigger", $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      run.id,
+      run.name,
+      run.trigger,
+      run.attempt,
+      run.scheduledFor,
+      run.startedAt,
+      run.dryRun,
+      run.actor,
+      run.reason,
+      run.queueJobId,
+      workerId,
+    ],
+  )
+  return true
+}
+
+/** A dry run changes nothing, so it may go on beside any other. */
+export function exclusiveKey(job: Job, dryRun: boolean): string | null {
+  return job.isExclusive && !dryRun ? job.name : null
+}
+
+/** Keeps how far a run says it is, while it is still this worker's. */
+export async function keepProgress(
+  connection: Connection,
+  workerId: string,
+  runId: string,
+  progress: { done: number; total: number | null },
+): Promise<void> {
+  await connection.query(
+    `update "JobRun" set "progress" = $3::jsonb
+     where "id" = $1 and "workerId" = $2 and "status" = 'running'`,
+    [runId, workerId, JSON.stringify(progress)],
+  )
+}
+
+/** So many marks are kept at most, and at least half as many once there were, beside that of the first batch. */
+const BATCH_MARKS = 16
+
+/**
+ * For the transaction of a batch: adds its counts to its run, and marks when that was, in milliseconds since 1970.
+ * A mark holds all that was counted by then, so that dropping the ones between makes none of the others wrong:
+ * every second one goes when there are too many. It takes no more than values and texts.
+ */
+export const ADD_COUNTS_SQL = `
+  update "JobRun" run
+  set ("details", "batchMarks") = (
+    select counted.details, case when ($3::jsonb ->> 'batches')::int = 0 then run."batchMarks" else coalesce(
+      (select jsonb_agg(mark order by (mark ->> 'batches')::int)
+       from jsonb_array_elements(run."batchMarks") mark
+       where (mark ->> 'batches')::int = 1 or (mark ->> 'batches')::int % spread.stride = 0),
+      '[]'
+    ) || jsonb_build_array(jsonb_build_object('at', $4::bigint) || counted.details) end
+    from (
+      select coalesce(run."details", '{}') || (
+        select jsonb_object_agg(key, coalesce((run."details" ->> key)::numeric, 0) + value::numeric)
+        from jsonb_each_text($3::jsonb)
+      ) as details
+    ) counted, lateral (
+      -- The least power of two by which there are not too many. Once, and not for each mark.
+      select power(2, ceil(log(2, greatest(
+        (counted.details ->> 'batches')::numeric / ${BATCH_MARKS}, 1))))::int as stride offset 0
+    ) spread
+  )
+  where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
+  returning "id"`
+
+/** Counts of a batch as they are stored: a batch that changed nothing is not counted as one. */
+export function countBatch(counts: Counts): Counts {
+  return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }
+}

@@ -1,0 +1,338 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import type { Details } from '../index.ts'
+import { storableText } from '../job/storableText.ts'
+import type { Observers } from './combineObservers.ts'
+import type { Database } from '../store/database.ts'
+import type { ErrorDescription } from './describeError.ts'
+import type { AfterFailure, DeliveryRef, Queue } from '../store/queue.ts'
+import { pauseAfter } from './pauseAfter.ts'
+import { findSettled, settleWork, type EndedRuns, type RunEnd } from '../store/settleWork.ts'
+import { writeLine } from './writeLine.ts'
+
+export interface Settlement {
+  id: string
+  endedAt: Date
+  /** Merged into what the run's batches have counted. */
+  details: Details | null
+  /** The queue's side of the run, or null for a run that did not come from the queue. */
+  delivery: DeliveryRef | null
+  failure: { error: ErrorDescription; next: AfterFailure } | null
+  held: HeldClaim
+}
+
+/** A claim that this worker holds, with how many of its runs have not been settled. */
+export interface HeldClaim {
+  readonly id: string
+  open: number
+}
+
+/** `instead` is what was settled where PostgreSQL refused what was to be. */
+export type SettleOutcome =
+  | { kind: 'settled'; details: Details | null; instead?: Settlement }
+  | { kind: 'lost' }
+
+export interface Settler {
+  /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
+  settle(settlement: Settlement): Promise<SettleOutcome>
+  /** Tries nothing any more. What has not been settled is left to the rescue: its outcome is `lost`. */
+  stop(): void
+}
+
+interface Waiting {
+  settlement: Settlement
+  end: RunEnd
+  /** Whether it is not what the run's handler has led to. */
+  isInstead: boolean
+  tries: number
+  resolve: (outcome: SettleOutcome) => void
+}
+
+/**
+ * Why settling failed.
+ *   away       the database does not answer, or takes nothing at the moment
+ *   contended  a run, or its work, is locked by somebody or was just changed
+ *   refused    the next try will meet it again: there is something in it that can't be stored
+ */
+type Failure = 'away' | 'contended' | 'refused'
+
+const MAX_GROUP = 2_000
+/** Of details, in characters: PostgreSQL answers with those of a group as one value, which has a limit. */
+const MAX_GROUP_LENGTH = 4_000_000
+/** At once, while there are more runs than one group can take. */
+const MAX_GROUPS = 2
+/** What waits behind a group that takes longer need not wait for it. */
+const SLOW_MS = 500
+/** At once, while the others are slow. */
+const MAX_SLOW_GROUPS = 4
+/** Parts of divided groups, at once: each may wait for a lock, and holds a connection meanwhile. */
+const MAX_PARTS = 2
+
+/**
+ * Commits in groups: what has ended while one transaction was under way shares the next one. So a lone
+ * run is settled at once, and thousands cost few transactions.
+ *
+ * While the database is away, all wait, and groups that get smaller are tried in turn, so that none can keep the others
+ * from being settled. A group that is refused, or that waited in vain for a lock, is divided, and what comes next does
+ * not wait for its parts. A run that is refused alone is ended without what was refused.
+ */
+export function createSettler(options: {
+  database: Database
+  queue: Queue
+  workerId: string
+  log: Logger
+  observers?: Observers | undefined
+}): Settler {
+  const { database, queue, workerId, log } = options
+  const waiting: Waiting[] = []
+  // Claims without a run that is open, which the next group lets go.
+  let left: string[] = []
+  let busy = 0
+  // Since the database was last heard of.
+  let failures = 0
+  let isStopped = false
+  let parts = 0
+  const waitingParts: (() => void)[] = []
+
+  function startGroups(): void {
+    busy++
+    // Runs that end in the same turn of the event loop share a transaction.
+    setImmediate(() => void settleGroups())
+  }
+
+  async function settleGroups(): Promise<void> {
+    while (waiting.length > 0 && !isStopped) {
+      const alarm = setTimeout(() => {
+        if (waiting.length > 0 && busy < MAX_SLOW_GROUPS) startGroups()
+      }, SLOW_MS)
+      await settleNext().finally(() => clearTimeout(alarm))
+    }
+    busy--
+    if (isStopped) leaveToRescue(waiting.splice(0))
+    else if (busy === 0 && left.length > 0) await letGo()
+  }
+
+  async function letGo(): Promise<void> {
+    const over = left
+    left = []
+    try {
+      await database.query('delete from "JobClaim" where "id" = any($1)', [over])
+    } catch (error) {
+      // With the next ones: until then they say of no run that it is under way.
+      left.push(...over)
+      writeLine(log, 'warn', { err: error }, 'letting claims go failed')
+    }
+  }
+
+  async function settleNext(): Promise<void> {
+    const group = takeGroup(waiting, Math.max(1, MAX_GROUP >> Math.min(failures, 16)))
+    const failure = await tryToSettle(group)
+    if (failure === null) {
+      failures = 0
+    } else if (isStopped) {
+      leaveToRescue(group)
+    } else if (failure === 'away') {
+      // Behind the others: if it is this very group that connections break at, they get their turn.
+      waiting.push(...group)
+      await pauseAfter(++failures)
+    } else {
+      void settleInParts(group, failure)
+    }
+  }
+
+  /** Until all of the group is settled. */
+  async function settleInParts(group: readonly Waiting[], failure: Failure): Promise<void> {
+    const [one] = group
+    let last: Failure | null = failure
+    for (let tries = 1; last !== null; tries++) {
+      if (group.length > 1 && last !== 'away') {
+        if (last === 'contended') await pauseAfter(tries)
+        const middle = Math.ceil(group.length / 2)
+        await Promise.all(
+          [group.slice(0, middle), group.slice(middle)].map(async (part) => {
+            const partFailure = await tryPart(part)
+            if (partFailure !== null) await settleInParts(part, partFailure)
+          }),
+        )
+        return
+      }
+      const instead = last === 'refused' && one ? toInstead(one) : null
+      last = instead === null ? last : await tryPart([instead])
+      if (last === null) return
+      await pauseAfter(tries)
+      last = await tryPart(group)
+    }
+    if (last !== null) leaveToRescue(group)
+  }
+
+  function leaveToRescue(group: readonly Waiting[]): void {
+    for (const { resolve } of group) resolve({ kind: 'lost' })
+  }
+
+  /** In its turn. */
+  async function tryPart(part: readonly Waiting[]): Promise<Failure | null> {
+    if (parts === MAX_PARTS) await new Promise<void>((resolve) => waitingParts.push(resolve))
+    else parts++
+    try {
+      return await tryToSettle(part)
+    } finally {
+      const next = waitingParts.shift()
+      if (next === undefined) parts--
+      else next()
+      if (parts + busy === 0 && left.length > 0 && !isStopped) await letGo()
+    }
+  }
+
+  /** Null when they are settled. */
+  async function tryToSettle(group: readonly Waiting[]): Promise<Failure | null> {
+    const settlements = group.map(({ settlement }) => settlement)
+    const over = [...left, ...heldByThese(settlements)]
+    const again = group.filter(({ tries }) => tries > 0)
+    for (const one of group) one.tries++
+    let ended: EndedRuns
+    try {
+      ended = await commit(group, over)
+      await addSettledBefore(ended, again)
+    } catch (error) {
+      // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
+      // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
+      const failure = judge(error)
+      const runId = group.length === 1 ? group[0]?.settlement.id : undefined
+      writeLine(
+        log,
+        'warn',
+        { err: error, runs: group.length, runId },
+        'settling failed, trying again',
+      )
+      if (!isStopped) return failure
+      for (const { resolve } of group) resolve({ kind: 'lost' })
+      return null
+    }
+    options.observers?.runsSettled(group.length)
+    left = left.filter((id) => !over.includes(id))
+    for (const { settlement, isInstead, resolve } of group) {
+      const { id, held } = settlement
+      // Another group has settled the others of it, at the same time.
+      if (--held.open === 0 && !over.includes(held.id)) left.push(held.id)
+      const details = ended.get(id)
+      resolve(
+        details === undefined
+          ? { kind: 'lost' }
+          : { kind: 'settled', details, ...(isInstead && { instead: settlement }) },
+      )
+    }
+    return null
+  }
+
+  /** A try before this one may have been committed, and only its answer was lost. */
+  async function addSettledBefore(ended: EndedRuns, again: readonly Waiting[]): Promise<void> {
+    const missing = again.flatMap(({ end }) => (ended.has(end.id) ? [] : [end]))
+    for (const [id, details] of await findSettled(database, workerId, missing)) {
+      ended.set(id, details)
+    }
+  }
+
+  async function commit(group: readonly Waiting[], over: readonly string[]): Promise<EndedRuns> {
+    const ends = group.map(({ end }) => end)
+    const failed = group.flatMap(({ settlement: { id, delivery, failure } }) =>
+      delivery === null || failure === null ? [] : [{ id, delivery, failure }],
+    )
+    // One statement is a transaction of its own.
+    if (failed.length === 0) return await settleWork(database, workerId, ends, over)
+    return await database.transaction(async (tx) => {
+      const ended = await settleWork(tx, workerId, ends, over)
+      for (const { id, delivery, failure } of failed) {
+        // Where it was thrown is told by its runs.
+        const { code, message } = failure.error
+        if (ended.has(id)) await queue.fail(tx, [delivery], { code, message }, failure.next)
+      }
+      return ended
+    })
+  }
+
+  return {
+    settle: (settlement) =>
+      new Promise((resolve) => {
+        waiting.push(toWaiting(settlement, resolve))
+        if (busy === 0 || (busy < MAX_GROUPS && waiting.length >= MAX_GROUP)) startGroups()
+      }),
+    stop() {
+      isStopped = true
+    },
+  }
+}
+
+/** The first of those that wait, as far as they may go together. */
+function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
+  let length = 0
+  let count = 0
+  for (const { end } of waiting) {
+    length += end.details?.length ?? 0
+    if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
+    count++
+  }
+  return waiting.splice(0, count)
+}
+
+function toWaiting(settlement: Settlement, resolve: Waiting['resolve']): Waiting {
+  try {
+    return { settlement, end: toEnd(settlement), isInstead: false, tries: 0, resolve }
+  } catch {
+    // JSON refuses it, as PostgreSQL would.
+    const instead = toStorable(settlement)
+    return { settlement: instead, end: toEnd(instead), isInstead: true, tries: 0, resolve }
+  }
+}
+
+/** Null where there is nothing in it that could be refused. */
+function toInstead(one: Waiting): Waiting | null {
+  const { details, failure } = one.settlement
+  if (one.isInstead || (details === null && failure === null)) return null
+  const settlement = toStorable(one.settlement)
+  return { ...one, settlement, end: toEnd(settlement), isInstead: true }
+}
+
+/** Without what a handler has handed over. */
+function toStorable(settlement: Settlement): Settlement {
+  const { failure } = settlement
+  const what = failure === null ? 'The handler did its work, and' : 'The run failed, and'
+  const error: ErrorDescription = {
+    code: 'details_unstorable',
+    message:
+      `${what} PostgreSQL refused its details` +
+      (failure === null ? '' : ` (of ${storableText(failure.error.code, 64)})`),
+  }
+  return { ...settlement, details: { error }, failure: { error, next: failure?.next ?? 'giveUp' } }
+}
+
+function toEnd({ id, endedAt, details, failure }: Settlement): RunEnd {
+  const isEmpty = details === null || Object.keys(details).length === 0
+  return {
+    id,
+    endedAt,
+    details: isEmpty ? null : JSON.stringify(details),
+    errorCode: failure?.error.code ?? null,
+  }
+}
+
+/** Of what the driver or Node says of a connection there are many kinds; what a program's mistake says, is known. */
+function judge(error: unknown): Failure {
+  if (error instanceof pg.DatabaseError) {
+    const code = error.code ?? ''
+    if (/^(40|55|57014)/.test(code)) return 'contended'
+    return /^(08|53|57|58|25006)/.test(code) ? 'away' : 'refused'
+  }
+  const isMistake =
+    error instanceof TypeError ||
+    error instanceof RangeError ||
+    error instanceof SyntaxError ||
+    error instanceof ReferenceError
+  return isMistake ? 'refused' : 'away'
+}
+
+/** The claims of which these are the last. */
+function heldByThese(settlements: readonly Settlement[]): string[] {
+  const counts = new Map<HeldClaim, number>()
+  for (const { held } of settlements) counts.set(held, (counts.get(held) ?? 0) + 1)
+  return [...counts].flatMap(([{ id, open }, count]) => (open === count ? [id] : []))
+}

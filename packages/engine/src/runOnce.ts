@@ -1,0 +1,246 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import type {
+  Details,
+  Handler,
+  Job,
+  JobsPrismaClient,
+  TraceEnqueue,
+  TransactionOf,
+} from './index.ts'
+import { storableText } from './job/storableText.ts'
+import { createCancellations } from './run/createCancellations.ts'
+import { combineObservers } from './run/combineObservers.ts'
+import { createWorkerId } from './createWorker.ts'
+import { openDatabase } from './store/database.ts'
+import { IS_ALIVE_SQL } from './liveness/isAliveSql.ts'
+import type { WorkerObserver } from './run/observer.ts'
+import { pauseAfter } from './run/pauseAfter.ts'
+import { performRun, type RunServices } from './run/performRun.ts'
+import { createQueue, type Delivery, type TakenDeadLetter } from './store/queue.ts'
+import { findLostClaims, RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
+import { exclusiveKey, recordRun, type NewRun } from './run/runs.ts'
+import { isKeyTaken } from './store/uniqueKeys.ts'
+import { createSession } from './liveness/session.ts'
+import { createIsolation } from './run/isolated/createIsolation.ts'
+import { createSettler } from './run/settler.ts'
+import { checkMaxDetailsBytes } from './run/storableDetails.ts'
+
+export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
+  databaseUrl: string
+  prisma: Client
+  job: J
+  handler: Handler<never, TransactionOf<Client>>
+  /** As the worker's; then an isolated job runs in a child process here, too. Default: it runs in this process. */
+  handlersModule?: URL | string | undefined
+  /** Validated like one from the queue. Default: an empty object. */
+  payload?: unknown
+  /** Of work that was given up: it is this work's next attempt, with its payload, and settles it. */
+  deadLetter?: string
+  dryRun?: boolean
+  /** Who asks for it. */
+  actor?: string
+  log: Logger
+  /** As the worker's. Default 65,536. */
+  maxDetailsBytes?: number
+  /** Told of the run, and of those that it rescues. Default: none. */
+  observers?: readonly WorkerObserver[]
+  /** Traces what the handler enqueues. Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
+  signal?: AbortSignal
+  now?: () => Date
+}
+
+export type RunOnceResult =
+  | { kind: 'ended'; run: FinishedRun }
+  /** The job allows one run at a time, and one is under way. */
+  | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
+  /** Work with the dead letter's unique key waits or runs: this one. */
+  | { kind: 'alreadyQueued'; queueJobId: string }
+  /** There is no dead letter of this job with the given id. */
+  | { kind: 'noDeadLetter'; queueJobId: string }
+  /** Another process took the run over, having found this one without its lock. */
+  | { kind: 'lost'; runId: string }
+
+/** Rolls back that the dead letter was taken. */
+class NotRecorded extends Error {}
+
+/** How often it asks whether others can see that it lives: a session that was cut is back in half a second. */
+const MAX_ALIVE_TRIES = 8
+
+export interface FinishedRun {
+  id: string
+  name: string
+  status: 'success' | 'failed'
+  trigger: 'cli'
+  dryRun: boolean
+  startedAt: Date
+  endedAt: Date
+  durationMs: number
+  details: Details | null
+}
+
+/**
+ * Runs one job here and now, by a person's explicit wish: recorded, fenced and rescued like any run, but
+ * without the queue, so that it needs no worker and is not delivered again if this process dies. What the handler does
+ * is in the result, also when it fails.
+ * @throws QueueSchemaError when `migrateQueue` of this version has not run on the database
+ */
+export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
+  options: RunOnceOptions<J, Client>,
+): Promise<RunOnceResult> {
+  const { databaseUrl, job, handlersModule, log, now = () => new Date() } = options
+  const workerId = createWorkerId()
+  const isolation =
+    job.isolate === null || handlersModule === undefined
+      ? null
+      : createIsolation({ handlersModule, jobs: [job], databaseUrl, workerId, log })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: `roundsman ${workerId} once`,
+    poolSize: 2,
+    log,
+  })
+  const session = createSession({ url: databaseUrl, database, workerId, log })
+  const { traceEnqueue } = options
+  const observers = combineObservers(options.observers ?? [], log)
+  const queue = createQueue({ database, session, log, traceEnqueue })
+  const cancellations = createCancellations({ database, session, workerId })
+  let delivery: Delivery | null = null
+  let letter = { kind: 'notFound' } as TakenDeadLetter
+  let run: NewRun = {
+    id: uuid(),
+    name: job.name,
+    trigger: 'cli',
+    attempt: 1,
+    retriesLeft: 0,
+    scheduledFor: null,
+    startedAt: now(),
+    dryRun: options.dryRun ?? false,
+    actor: options.actor === undefined ? null : storableText(options.actor, 500),
+    reason: null,
+    queueJobId: null,
+  }
+  const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
+  try {
+    await session.start()
+    await queue.start([job], () => undefined)
+    await cancellations.start()
+    const abort = () => cancellations.abortAll(options.signal?.reason)
+    if (options.signal?.aborted) abort()
+    else options.signal?.addEventListener('abort', abort, { once: true })
+    let isRecorded = await record()
+    if (options.deadLetter !== undefined && letter.kind !== 'taken') {
+      return letter.kind === 'alreadyQueued'
+        ? letter
+        : { kind: 'noDeadLetter', queueJobId: options.deadLetter }
+    }
+    // A run whose process has died would otherwise stand in the way until a worker starts. It is ended after
+    // the grace: after a restart of PostgreSQL those who live have to come back first.
+    if (!isRecorded && (await isHeldByLostRun())) {
+      await delay(RESCUE_GRACE_MS)
+      await rescueLostRuns({ database, queue, workerId, log, now, observers })
+      isRecorded = await record()
+    }
+    if (!isRecorded) {
+      const { rows } = await database.query<{ id: string; workerId: string }>(
+        `select "runIds"[1] as "id", "workerId" from "JobClaim" where "exclusiveKey" = $1`,
+        [claim.exclusiveKey],
+      )
+      return {
+        kind: 'alreadyRunning',
+        runId: rows[0]?.id ?? null,
+        workerId: rows[0]?.workerId ?? null,
+      }
+    }
+    return await execute()
+  } finally {
+    await isolation?.stop()
+    await queue.stop()
+    await session.stop()
+    await database.close()
+  }
+
+  /** Only while others can see that this process lives: they would end a run at once that nobody seems to carry out. */
+  async function record(): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      const askedAt = performance.now()
+      const isRecorded = await tryToRecord()
+      if (isRecorded !== null) return isRecorded
+      session.doubt(askedAt)
+      if (tries === MAX_ALIVE_TRIES) {
+        throw new Error(
+          'Nobody can see that this process lives: its connection to the database does not last',
+        )
+      }
+      await pauseAfter(tries)
+    }
+  }
+
+  /** Null: nobody can see that this process lives. */
+  async function tryToRecord(): Promise<boolean | null> {
+    // It starts when it is on record: to connect, or to wait for a lost run to be ended, is not its time.
+    run = { ...run, startedAt: now() }
+    return await database
+      .transaction(async (tx) => {
+        const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
+        if (!rows[0]?.isAlive) return null
+        if (options.deadLetter !== undefined) {
+          letter = await queue.takeDeadLetter(tx, job, options.deadLetter)
+          if (letter.kind !== 'taken') return false
+          ;({ delivery } = letter)
+          run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
+        }
+        if (await recordRun(tx, workerId, run, claim)) return true
+        if (delivery !== null) throw new NotRecorded()
+        return false
+      })
+      .catch((error: unknown) => {
+        if (error instanceof NotRecorded) return false
+        // Somebody has just enqueued work with its unique key. Seen now, it stands in the way.
+        if (isKeyTaken(error)) return record()
+        throw error
+      })
+  }
+
+  async function isHeldByLostRun(): Promise<boolean> {
+    return (await findLostClaims(database, workerId)).some(({ name }) => name === job.name)
+  }
+
+  async function execute(): Promise<RunOnceResult> {
+    const services: RunServices = {
+      prisma: options.prisma,
+      settler: createSettler({ database, queue, workerId, log, observers }),
+      cancellations,
+      database,
+      queue,
+      workerId,
+      log,
+      now,
+      observers,
+      maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
+    }
+    const { settlement, outcome } = await performRun(services, {
+      run,
+      held: { id: claim.id, open: 1 },
+      delivery,
+      job,
+      handler: options.handler,
+      payload: delivery === null ? options.payload : delivery.envelope.payload,
+      approvedRows: null,
+      trace: delivery?.envelope.trace,
+      execute: isolation?.execute,
+    })
+    if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
+    const { id, name, dryRun, startedAt } = run
+    const { endedAt } = settlement
+    const status = settlement.failure === null ? 'success' : 'failed'
+    const durationMs = endedAt.getTime() - startedAt.getTime()
+    const { details } = outcome
+    return {
+      kind: 'ended',
+      run: { id, name, status, trigger: 'cli', dryRun, startedAt, endedAt, durationMs, details },
+    }
+  }
+}

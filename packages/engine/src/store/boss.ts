@@ -1,0 +1,71 @@
+import { PgBoss, type Db } from 'pg-boss'
+import type { JobTrigger, TraceContext } from '../index.ts'
+import type { Connection } from './database.ts'
+
+/*
+ * This folder is the only one that knows pg-boss, and the only one where its words are translated: its
+ * queue is our job, its job is one piece of work, its retryCount + 1 is our attempt.
+ */
+
+/** What travels with a payload, for the run that it will become. */
+export interface Envelope {
+  payload: unknown
+  trigger: JobTrigger
+  scheduledFor?: string
+  dryRun?: boolean
+  actor?: string
+  reason?: string
+  /** How many rows the run may change whatever its guard says: somebody has approved it. */
+  approvedRows?: number
+  /** Where it was enqueued, if that was traced. */
+  trace?: TraceContext
+  /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
+  lost?: number
+  /** How often of these nothing else ran in its process. */
+  lostAlone?: number
+}
+
+/** pg-boss on a connection of ours, without a schedule of its own. */
+export function openBoss(db: Db, { migrate = false, supervise = false } = {}): PgBoss {
+  return new PgBoss({
+    db,
+    migrate,
+    supervise,
+    // How long an upgrade may have to wait for its turn to build indexes, see finishUpgrade. It takes no less.
+    bamIntervalSeconds: 10,
+    // Its cron starts an every-minute job up to 42 s late; the scheduler's ledger decides here.
+    schedule: false,
+    registerInstance: false,
+    // Work that waits for other work is a thing of its own that is not used here: it would be looked for every 5 s.
+    flowIntervalSeconds: 3_600,
+    useListenNotify: db.listen !== undefined,
+    // Its spans are one for each look into a queue, also an empty one, and end in no run. Ours are in worker/.
+    openTelemetry: { enabled: false },
+  })
+}
+
+export function asDb(connection: Connection): Db {
+  return { executeSql: (text, values) => connection.query(text, values) }
+}
+
+/** The queue's own tables are missing in this database, or are those of another version. */
+export class QueueSchemaError extends Error {
+  override readonly name = 'QueueSchemaError'
+}
+
+/** Starts pg-boss, which checks its tables unless it may migrate them. */
+export async function startBoss(boss: PgBoss): Promise<void> {
+  try {
+    await boss.start()
+  } catch (error) {
+    // pg-boss tells these by their text alone.
+    if (!(error instanceof Error && /is not installed$|requires migrations$/.test(error.message)))
+      throw error
+    throw new QueueSchemaError(
+      "The queue's tables are missing in this database, or are those of another version",
+      {
+        cause: error,
+      },
+    )
+  }
+}

@@ -1,0 +1,328 @@
+import pg from 'pg'
+import type { Details } from '../index.ts'
+import type { Envelope } from './boss.ts'
+import type { Connection, PreparedStatement } from './database.ts'
+import { aliveSql } from '../liveness/isAliveSql.ts'
+
+/** What a worker wants of one job. */
+export interface ClaimRequest {
+  /** Chosen by the worker: by it a claim is found again whose answer never came. */
+  claimId: string
+  name: string
+  /** Pieces of work at most. */
+  limit: number
+  /** No two claims carry the same. For jobs of which one run may be under way; their limit is 1. */
+  exclusiveKey: string | null
+  /** After it the queue takes the attempt for hung. Default: what the work was enqueued with. */
+  expireSeconds?: number
+  /** Whether the claim before found as many as it asked for. Default: no. */
+  hasBacklog?: boolean
+}
+
+/** A piece of work that a worker has taken, with the run that was recorded for it. */
+export interface ClaimedWork {
+  claimId: string
+  runId: string
+  queueJobId: string
+  name: string
+  attempt: number
+  /** How often it is given out again should this attempt fail. */
+  retriesLeft: number
+  startedAt: Date
+  envelope: Envelope
+}
+
+export interface Claimed {
+  work: ClaimedWork[]
+  /**
+   * False: nobody can see that this worker lives, so nothing was taken. What it took would be given to others while it
+   * is carried out.
+   */
+  isAlive: boolean
+  expired: ExpiredRun[]
+}
+
+/** An attempt that was ended because its work was given out again. */
+export interface ExpiredRun {
+  id: string
+  name: string
+  attempt: number
+  dryRun: boolean
+  startedAt: Date
+}
+
+/** Why nothing was taken. */
+export class ClaimConflict extends Error {
+  override readonly name = 'ClaimConflict'
+  readonly kind: 'exclusiveKey' | 'runId'
+  constructor(kind: ClaimConflict['kind'], cause: unknown) {
+    super(`Another claim or run has the same ${kind}`, { cause })
+    this.kind = kind
+  }
+}
+
+export interface ClaimOptions {
+  workerId: string
+  requests: readonly ClaimRequest[]
+  startedAt: Date
+  /** Of first attempts too: not the ids of their work. */
+  hasFreshRunIds: boolean
+}
+
+/**
+ * Takes work of these jobs, records its runs, and notes that the worker holds them, with one statement. Killed
+ * before it has committed, nothing was taken; killed after it, there is a claim by which the rescue finds the runs.
+ * It asks first, and once, whether others can see that the worker lives. Where that ends a moment later, the work is
+ * given to another, and what the run here does after that is fenced off.
+ * @throws ClaimConflict
+ */
+export async function claimWork(
+  connection: Connection,
+  { workerId, requests, startedAt, hasFreshRunIds }: ClaimOptions,
+): Promise<Claimed> {
+  const [first] = requests
+  if (first === undefined) return { work: [], isAlive: true, expired: [] }
+  try {
+    const { rows } = await connection.query<ClaimedRow>(
+      requests.length > 1 ? CLAIM_MANY : first.hasBacklog ? CLAIM_BACKLOG : CLAIM_FEW,
+      [
+        requests.map(({ name }) => name),
+        requests.map(({ limit }) => limit),
+        requests.map(({ exclusiveKey }) => exclusiveKey),
+        requests.map(({ claimId }) => claimId),
+        startedAt,
+        workerId,
+        hasFreshRunIds,
+        EXPIRED,
+        requests.map(({ expireSeconds = null }) => expireSeconds),
+      ],
+    )
+    if (rows[0]?.id === null) return { work: [], isAlive: false, expired: [] }
+    const claimIds = new Map(requests.map(({ name, claimId }) => [name, claimId]))
+    return {
+      work: (rows as TakenRow[]).map(
+        ({ id, runId, name = first.name, data, retryCount, retriesLeft }) => ({
+          claimId: claimIds.get(name) ?? '',
+          runId: runId ?? id,
+          queueJobId: id,
+          name,
+          attempt: retryCount + 1,
+          retriesLeft,
+          startedAt,
+          envelope: data,
+        }),
+      ),
+      isAlive: true,
+      expired: (rows[0]?.expired ?? []).map((run) => ({
+        ...run,
+        startedAt: new Date(run.startedAt),
+      })),
+    }
+  } catch (error) {
+    switch (error instanceof pg.DatabaseError ? error.constraint : undefined) {
+      case 'JobClaim_exclusiveKey_key':
+        throw new ClaimConflict('exclusiveKey', error)
+      case 'JobRun_pkey':
+        throw new ClaimConflict('runId', error)
+      default:
+        throw error
+    }
+  }
+}
+
+/**
+ * What these claims took hold of, whose answer never came; nothing where they did not, and then they never will. An
+ * empty claim takes the place of each: it waits for a statement that PostgreSQL still carries out without anybody who
+ * hears its answer, or that one fails when it comes to its end. Once none can be under way, it may go: see
+ * dropClosedClaims.
+ */
+export async function settleClaims(
+  connection: Connection,
+  workerId: string,
+  requests: readonly ClaimRequest[],
+): Promise<ClaimedWork[]> {
+  const claimIds = requests.map(({ claimId }) => claimId)
+  await connection.query(
+    `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+     select id, name, $3, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+     on conflict ("id") do nothing`,
+    [claimIds, requests.map(({ name }) => name), workerId],
+  )
+  const { rows } = await connection.query<ClaimedWork>(
+    `select claim."id" as "claimId", run."id" as "runId", run."queueJobId", run."name", run."attempt",
+            greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt", job.data as "envelope"
+     from "JobClaim" claim
+       cross join unnest(claim."runIds") held(id)
+       join "JobRun" run on run."id" = held.id
+       join pgboss.job job on job.name = run."name" and job.id = run."queueJobId"
+     where claim."id" = any($1) and run."status" = 'running'`,
+    [claimIds],
+  )
+  return rows
+}
+
+/** A statement is cancelled after half a minute. This is for what may have been on its way to the server. */
+const CLOSED_FOR_MINUTES = 10
+
+/** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
+export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
+  await connection.query(
+    `delete from "JobClaim" where "workerId" = $1 and "runIds" = '{}'
+       and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
+    [workerId],
+  )
+}
+
+interface ClaimedRow extends Omit<TakenRow, 'id'> {
+  [column: string]: unknown
+  /** Null in a row that stands alone: this worker is not alive. */
+  id: string | null
+}
+
+interface TakenRow {
+  /** Of the work. */
+  id: string
+  /** Null where it is the same. */
+  runId: string | null
+  /** Where several jobs were asked for. */
+  name?: string
+  data: Envelope
+  retryCount: number
+  retriesLeft: number
+  /** The same in every row. */
+  expired: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
+}
+
+const EXPIRED = JSON.stringify({
+  error: { code: 'expired', message: 'It was still running when its work was given out again' },
+} satisfies Details)
+
+const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`
+/** What else a text may hold would fail the statement, and with it the claim of all the others. */
+const INSTANT = '^[1-9]\\d{3}-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d[.]\\d{3}Z$'
+
+interface ClaimSql {
+  /** The requests as rows, beside `alive`. */
+  wanted: string
+  isTaken: string
+  isOneJob: boolean
+}
+
+/**
+ * What pg-boss's fetch does, but found by the index in any case. Its own joins the table with what it has found,
+ * for which PostgreSQL reads the whole table as soon as that is worth more than a few per cent of it, at every batch.
+ *
+ * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that
+ * still counts as running (the queue has given the work out again because it exceeded every limit) is ended first, and
+ * must commit nothing more; it may hold the key that the new one needs.
+ *
+ * How long the attempt may take is told by the job as this worker knows it, and not as it was when the work was
+ * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up. What somebody has sent by other
+ * means, without an envelope, is taken for a payload: its schema judges it, and it stands in nobody's way.
+ */
+function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
+  return `
+  with alive as materialized (
+    ${aliveSql('$6')}
+  ), wanted as materialized (
+    ${wanted} where alive."isAlive"
+  ), next as materialized (
+    select job.id, job.name from wanted cross join lateral (
+      select job.id, job.name from pgboss.job job
+      where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
+        and (wanted."exclusiveKey" is null or job.data -> 'dryRun' = 'true' or not exists (
+          select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
+          where other."exclusiveKey" = wanted."exclusiveKey"
+            and (run."queueJobId" is distinct from job.id or run."status" <> 'running')
+        ))
+      order by job.priority desc, job.created_on
+      limit wanted."limit"
+      for update skip locked
+    ) job
+  ), taken as (
+    update pgboss.job job
+    set state = 'active', started_on = now(), heartbeat_on = now(),
+        retry_count = retry_count + case when started_on is null then 0 else 1 end,
+        expire_seconds = coalesce((select wanted."expireSeconds" from wanted where wanted.name = job.name), expire_seconds),
+        deletion_seconds = case when job.data ->> 'trigger' in (${OTHER_TRIGGERS}) then deletion_seconds else 0 end,
+        data = case when job.data ->> 'trigger' in ('queue', ${OTHER_TRIGGERS}) then job.data
+               else jsonb_build_object('trigger', 'queue', 'payload', coalesce(job.data, '{}')) end
+    where ${isTaken}
+    returning job.id, job.name, job.data, job.retry_count, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
+              case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
+  ), expired as (
+    update "JobRun" run
+    set "status" = 'failed', "endedAt" = $5, "errorCode" = 'expired',
+        "details" = coalesce(run."details", '{}') || $8::jsonb
+    where run."status" = 'running' and run."id" = any(array(
+      select earlier."id" from taken join "JobRun" earlier on earlier."queueJobId" = taken.id
+      where taken.retry_count > 0
+    ))
+    returning run."id", run."name", run."attempt", run."dryRun", run."startedAt"
+  ), freed as (
+    delete from "JobClaim" claim
+    where claim."exclusiveKey" is not null and claim."runIds" && array(select "id" from expired)
+    returning claim."id"
+  ), recorded as (
+    insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
+                          "queueJobId", "workerId")
+    select taken."runId", taken.name, (taken.data ->> 'trigger')::"JobTrigger",
+           taken.retry_count + 1,
+           case when taken.data ->> 'scheduledFor' ~ '${INSTANT}' then (taken.data ->> 'scheduledFor')::timestamptz end, $5,
+           coalesce(taken.data -> 'dryRun' = 'true', false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6
+    from taken
+    returning "id", "name", "dryRun"
+  ), claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+    select wanted."claimId", wanted.name, $6,
+           case when not bool_or(recorded."dryRun") then wanted."exclusiveKey" end, array_agg(recorded."id")
+    from recorded join wanted on wanted.name = recorded."name"
+    -- After what held its key is gone.
+    where (select count(*) from freed) >= 0
+    group by wanted."claimId", wanted.name, wanted."exclusiveKey"
+    -- All in the same order, so that two claims that meet at two keys do not wait for each other.
+    order by wanted."exclusiveKey"
+  )
+  select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
+         retry_count as "retryCount", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
+  from taken
+  union all
+  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null from alive where not "isAlive"`
+}
+
+const REQUESTS = `
+    select wanted.* from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[])
+      as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds")`
+const FIRST_REQUEST = `
+    select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
+           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds"
+    from alive`
+const IS_TAKEN = 'job.name = ($1::text[])[1] and job.id = any(array(select id from next))'
+
+/**
+ * One row makes the general plan as cheap as one for these very values, so PostgreSQL keeps it: planning takes twice
+ * as long as taking a piece of work.
+ */
+const CLAIM_FEW: PreparedStatement = {
+  name: 'roundsman_claim_few',
+  text: claimSql({ wanted: FIRST_REQUEST, isTaken: IS_TAKEN, isOneJob: true }),
+}
+/**
+ * For rows that come out of arrays, PostgreSQL plans each time, by how large the queue is now. A plan that was made
+ * while it was empty reads all of it.
+ */
+const CLAIM_BACKLOG: PreparedStatement = {
+  name: 'roundsman_claim_backlog',
+  text: claimSql({ wanted: REQUESTS, isTaken: IS_TAKEN, isOneJob: true }),
+}
+const CLAIM_MANY: PreparedStatement = {
+  name: 'roundsman_claim_many',
+  text: claimSql({
+    wanted: REQUESTS,
+    // Arrays, and the state as a text, keep PostgreSQL to the primary key. Should two jobs have work of one id, that of
+    // either may be taken here, but none twice.
+    isTaken: `job.name = any(array(select distinct name from next)) and job.id = any(array(select id from next))
+      and job.state::text in ('created', 'retry')`,
+    isOneJob: false,
+  }),
+}

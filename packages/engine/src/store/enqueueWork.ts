@@ -1,0 +1,247 @@
+import { types } from 'node:util'
+import { fromPrisma, type Db, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
+import { v7 as uuid } from 'uuid'
+import {
+  type Enqueue,
+  type EnqueueOptions,
+  type EnqueueResult,
+  type Job,
+  type TraceContext,
+  type TraceEnqueue,
+} from '../index.ts'
+import { storableText } from '../job/storableText.ts'
+import type { Envelope } from './boss.ts'
+import { storablePayload } from '../job/storablePayload.ts'
+import { HOLDS_KEY } from './uniqueKeys.ts'
+
+export interface NewWork {
+  envelope: Envelope
+  options?: EnqueueOptions | undefined
+}
+
+/** pg-boss knows no queues of these names in this database. */
+export class QueueMissingError extends Error {
+  override readonly name = 'QueueMissingError'
+  readonly jobs: readonly string[]
+
+  constructor(jobs: readonly string[], options?: ErrorOptions) {
+    super(
+      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts`,
+      options,
+    )
+    this.jobs = jobs
+  }
+}
+
+/**
+ * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
+ * statement, large ones with several, and another when some have unique keys that others hold. Given a client, it needs no transaction.
+ * @throws JobError `payload_invalid`, before anything is written
+ * @throws QueueMissingError when no worker has declared this job's queue yet
+ */
+export async function enqueueWork(
+  boss: PgBoss,
+  tx: PrismaTransactionLike,
+  job: Pick<Job, 'name' | 'payload'>,
+  work: readonly NewWork[],
+  traceEnqueue?: TraceEnqueue,
+): Promise<EnqueueResult[]> {
+  const put = (trace?: TraceContext) => putWork(boss, fromPrisma(tx), job, work, trace)
+  if (traceEnqueue === undefined) return await put()
+  return await traceEnqueue({ name: job.name, count: work.length }, put)
+}
+
+async function putWork(
+  boss: PgBoss,
+  db: Db,
+  job: Pick<Job, 'name' | 'payload'>,
+  work: readonly NewWork[],
+  trace?: TraceContext,
+): Promise<EnqueueResult[]> {
+  const pieces = work.map(({ envelope, options }): Piece => {
+    const checked = checkOptions(options)
+    const { payload, bytes } = storablePayload(job, envelope.payload)
+    return { id: uuid(), envelope: { ...envelope, payload }, options: checked, bytes }
+  })
+  const byKey = new Map<string, Piece>()
+  for (const piece of pieces) {
+    const { uniqueKey } = piece.options ?? {}
+    if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
+  }
+  const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
+  const insert = (some: readonly Piece[]) => insertPieces(boss, db, job.name, some, trace)
+  const holders: ReadonlyMap<string, string> =
+    byKey.size === 0 ? new Map() : await takeKeys(db, job.name, byKey, unkeyed, insert)
+  if (byKey.size === 0) await insert(unkeyed)
+  return pieces.map(({ id, options }) => {
+    // Also between two pieces of this call.
+    const holder = options?.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
+    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
+  })
+}
+
+/** With a payload and options that nobody else holds. */
+type Piece = NewWork & { id: string; bytes: number }
+
+/** What held a key may be gone when it is looked for; then the key is asked for again. */
+const MAX_LOOKS = 10
+
+/**
+ * By which work each key is held in the end, be it that of this call. Where a transaction that has not ended holds one,
+ * PostgreSQL waits for its end. What has no key goes with the first statement.
+ */
+async function takeKeys(
+  db: Db,
+  name: string,
+  byKey: ReadonlyMap<string, Piece>,
+  unkeyed: readonly Piece[],
+  insert: (pieces: readonly Piece[]) => Promise<Set<string>>,
+): Promise<Map<string, string>> {
+  const holders = new Map<string, string>()
+  // Always in the same order: two transactions with the same keys must not wait for each other.
+  let open = [...byKey.keys()].toSorted()
+  for (let looks = 1; ; looks++) {
+    const asked = open.map((key) => byKey.get(key) as Piece)
+    const taken = await insert(looks === 1 ? [...asked, ...unkeyed] : asked)
+    for (const key of open) {
+      const { id } = byKey.get(key) as Piece
+      if (taken.has(id)) holders.set(key, id)
+    }
+    open = open.filter((key) => !holders.has(key))
+    if (open.length === 0) return holders
+    const { rows } = await db.executeSql(
+      `select id::text as id, singleton_key as key from pgboss.job
+       where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
+      [name, open],
+    )
+    for (const { id, key } of rows as { id: string; key: string }[]) holders.set(key, id)
+    open = open.filter((key) => !holders.has(key))
+    if (open.length === 0) return holders
+    if (looks === MAX_LOOKS)
+      throw new Error(`Whoever holds the unique key ${open[0]} was gone each time`)
+  }
+}
+
+/** The ids of those that were inserted: all of them, but for keys that others hold. */
+async function insertPieces(
+  boss: PgBoss,
+  db: Db,
+  name: string,
+  pieces: readonly Piece[],
+  trace: TraceContext | undefined,
+): Promise<Set<string>> {
+  if (pieces.length === 0) return new Set()
+  const [some = [], ...rest] = divide(pieces)
+  const taken = await insertSome(boss, db, name, some, trace)
+  for (const more of rest)
+    for (const id of await insertSome(boss, db, name, more, trace)) taken.add(id)
+  return taken
+}
+
+/** PostgreSQL takes a gigabyte with one statement, Node makes a text of half that, and both need it several times over. */
+const MAX_STATEMENT_BYTES = 32 * 2 ** 20
+
+/** All of them at once, but for payloads that are large together. */
+function divide(pieces: readonly Piece[]): Piece[][] {
+  const parts: Piece[][] = []
+  let bytes = Infinity
+  for (const piece of pieces) {
+    bytes += piece.bytes
+    if (bytes > MAX_STATEMENT_BYTES) {
+      parts.push([])
+      bytes = piece.bytes
+    }
+    parts.at(-1)?.push(piece)
+  }
+  return parts
+}
+
+async function insertSome(
+  boss: PgBoss,
+  db: Db,
+  name: string,
+  pieces: readonly Piece[],
+  trace: TraceContext | undefined,
+): Promise<Set<string>> {
+  const inserts = pieces.map(
+    ({ id, envelope, options: { startAfter, priority, uniqueKey } = {} }) => ({
+      id,
+      data: trace === undefined ? envelope : { ...envelope, trace },
+      ...(startAfter && { startAfter }),
+      ...(priority !== undefined && { priority }),
+      ...(uniqueKey !== undefined && { singletonKey: uniqueKey }),
+    }),
+  )
+  // The ids of thousands take their time on the way back.
+  const returnId = inserts.some(({ singletonKey }) => singletonKey !== undefined)
+  try {
+    const taken = await boss.insert(name, inserts, { db, returnId })
+    return new Set(returnId ? taken : inserts.map(({ id }) => id))
+  } catch (error) {
+    if (!(error instanceof Error && /^Queue .* does not exist$/.test(error.message))) throw error
+    throw new QueueMissingError([name], { cause: error })
+  }
+}
+
+/** The same for a single piece. */
+export async function enqueueOne(
+  boss: PgBoss,
+  tx: PrismaTransactionLike,
+  job: Pick<Job, 'name' | 'payload'>,
+  work: NewWork,
+  traceEnqueue?: TraceEnqueue,
+): Promise<EnqueueResult> {
+  const [result] = await enqueueWork(boss, tx, job, [work], traceEnqueue)
+  if (result === undefined) throw new Error('Nothing was enqueued')
+  return result
+}
+
+/** For programs, which enqueue by Prisma, most often in a transaction: a request's, or a run's own. */
+export function createEnqueue(
+  boss: PgBoss,
+  traceEnqueue?: TraceEnqueue,
+): Enqueue<PrismaTransactionLike> {
+  return async (tx, job, payload, options) => {
+    const envelope: Envelope = { payload, trigger: 'queue' }
+    return await enqueueOne(boss, tx, job, { envelope, options }, traceEnqueue)
+  }
+}
+
+/**
+ * Refuses what the database would refuse only in the middle of the caller's transaction, and whatever is of another
+ * type: as JSON that may have no end. The copy holds nothing foreign.
+ */
+function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
+  const { priority, startAfter, uniqueKey } = options as {
+    [option in keyof EnqueueOptions]: unknown
+  }
+  const checked: EnqueueOptions = {}
+  if (priority !== undefined) {
+    if (!Number.isInteger(priority) || Math.abs(priority as number) >= 2 ** 31) {
+      const given = storableText(priority, MAX_SHOWN)
+      throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
+    }
+    checked.priority = priority as number
+  }
+  if (startAfter !== undefined) {
+    if (!types.isDate(startAfter)) throw new TypeError('startAfter must be a valid date')
+    // Without what it may have been given as its own.
+    checked.startAfter = new Date(Date.prototype.getTime.call(startAfter))
+    if (!isYearOfFourDigits(checked.startAfter))
+      throw new TypeError('startAfter must be a valid date')
+  }
+  if (uniqueKey !== undefined) {
+    if (typeof uniqueKey !== 'string' || !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey))
+      throw new TypeError('uniqueKey must have 1 to 255 characters')
+    checked.uniqueKey = uniqueKey
+  }
+  return checked
+}
+
+const MAX_SHOWN = 100
+
+/** JSON has a sign before others, which PostgreSQL does not read. */
+function isYearOfFourDigits(date: Date): boolean {
+  const year = date.getUTCFullYear()
+  return year >= 1 && year <= 9_999
+}

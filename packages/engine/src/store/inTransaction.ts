@@ -1,0 +1,15 @@
+import type { PrismaTransactionLike } from 'pg-boss'
+import type { JobsPrismaClient } from '../index.ts'
+
+/** Works in the caller's transaction; given a client, in one of its own. */
+export async function inTransaction<Value>(
+  tx: PrismaTransactionLike,
+  work: (tx: PrismaTransactionLike) => Promise<Value>,
+): Promise<Value> {
+  return isClient(tx) ? ((await tx.$transaction(work)) as Value) : await work(tx)
+}
+
+/** A transaction can begin another within it, but not connect. */
+function isClient(tx: PrismaTransactionLike): tx is PrismaTransactionLike & JobsPrismaClient {
+  return '$connect' in tx
+}

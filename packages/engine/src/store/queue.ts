@@ -1,0 +1,229 @@
+import type { Db, PgBoss, PrismaTransactionLike } from 'pg-boss'
+import type { Logger } from 'pino'
+import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
+import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
+import type { Connection, Database } from './database.ts'
+import {
+  DEAD_LETTER_INDEX_SQL,
+  FIND_HOLDER_SQL,
+  KEEP_ALL_DEAD_LETTERS_SQL,
+  KEEP_DEAD_LETTERS_SQL,
+  TAKE_DEAD_LETTER_SQL,
+} from './deadLetterSql.ts'
+import { createEnqueue } from './enqueueWork.ts'
+import {
+  BACK_OFF_AFTER_LOSS,
+  COST_NO_RETRY,
+  COUNT_LOSS,
+  COUNT_LOSS_ALONE,
+} from '../liveness/losses.ts'
+import { createRebuilds } from './rebuilds.ts'
+import { sendWork, type WorkToSend } from './sendWork.ts'
+import type { Session } from '../liveness/session.ts'
+import { expireSeconds } from './expireSeconds.ts'
+import { toColumn } from './toColumn.ts'
+import { checkUniqueKeys, installUniqueKeys } from './uniqueKeys.ts'
+
+/** A piece of work that this worker has taken from the queue. */
+export interface Delivery {
+  queueJobId: string
+  name: string
+  attempt: number
+  envelope: Envelope
+}
+
+export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
+
+/**
+ * What follows an attempt that failed.
+ *   retry      another one after the job's back-off, unless this was the last
+ *   redeliver  another one at once, and it costs none of the job's retries: not the job's fault
+ *   lost       as redeliver, and the loss of its worker is counted: after two of them it waits ever longer
+ *   lostAlone  as lost, where nothing else ran in that process: nothing, when that has happened too often
+ *   giveUp     nothing: another attempt can't help
+ */
+export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp'
+
+export type TakenDeadLetter =
+  | { kind: 'taken'; delivery: Delivery }
+  /** Work with its unique key waits or runs. */
+  | { kind: 'alreadyQueued'; queueJobId: string }
+  /** There is none with this id. */
+  | { kind: 'notFound' }
+
+export interface Queue {
+  start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
+  stop(): Promise<void>
+  /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
+  sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
+  /** Takes one that was given up, for a single further attempt. */
+  takeDeadLetter(tx: Connection, job: Job, queueJobId: string): Promise<TakenDeadLetter>
+  /** Enqueues in a handler's own transaction. */
+  enqueue: Enqueue<PrismaTransactionLike>
+  /**
+   * Ends attempts of one job that did not succeed. Nothing happens to work that has been given out again
+   * since.
+   */
+  fail(
+    tx: Connection,
+    deliveries: readonly DeliveryRef[],
+    error: { code: string; message: string },
+    next: AfterFailure,
+  ): Promise<void>
+}
+
+export interface QueueOptions {
+  database: Database
+  session: Session
+  log: Logger
+  /**
+   * This process looks after the queue's tables: expiry, retention, indexes. Default: another does.
+   */
+  supervise?: { openPatient: () => Database }
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
+}
+
+export function createQueue({
+  database,
+  session,
+  log,
+  supervise,
+  traceEnqueue,
+}: QueueOptions): Queue {
+  let onWork: (name: string | null) => void = () => undefined
+  const rebuilds = supervise && createRebuilds(supervise.openPatient)
+  const listening: Db = {
+    ...(rebuilds ? rebuilds.around(asDb(database)) : asDb(database)),
+    async listen(channel, onNotification, onReconnect) {
+      await session.listen(
+        channel,
+        (name) => {
+          onNotification(name)
+          onWork(name)
+        },
+        () => {
+          onReconnect()
+          onWork(null)
+        },
+      )
+      return { close: async () => undefined }
+    },
+  }
+  const boss = openBoss(listening, { supervise: supervise !== undefined })
+  boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+  boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
+
+  return {
+    async start(jobs, callback) {
+      await startBoss(boss)
+      await checkUniqueKeys(database)
+      await declareQueues(boss, jobs)
+      onWork = callback
+    },
+    async stop() {
+      onWork = () => undefined
+      await boss.stop({ graceful: false, close: false })
+      await rebuilds?.stop()
+    },
+    sendAll: sendWork,
+    async takeDeadLetter(tx, job, queueJobId) {
+      const letter = [job.name, queueJobId]
+      const taken = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [...letter, expireSeconds(job)])
+      if (taken.rows[0]) return { kind: 'taken', delivery: toDelivery(taken.rows[0]) }
+      const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
+      return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
+    },
+    enqueue: createEnqueue(boss, traceEnqueue),
+    async fail(tx, deliveries, error, next) {
+      const [first] = deliveries
+      if (!first) return
+      const attempts = deliveries.map(toAttempt)
+      const adjust = async (assignment: string, state: string) =>
+        tx.query(
+          `update pgboss.job set ${assignment} from ${ATTEMPTS_SQL} and job.state = '${state}'`,
+          [first.name, ...toColumns(deliveries)],
+        )
+      // pg-boss decides by the limit alone, so the limit is what has to say it.
+      if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
+      if (next === 'redeliver') await adjust(COST_NO_RETRY, 'active')
+      if (next === 'lost') await adjust(COUNT_LOSS, 'active')
+      if (next === 'lostAlone') await adjust(COUNT_LOSS_ALONE, 'active')
+      await boss.fail(first.name, attempts, error, { db: asDb(tx) })
+      if (next === 'redeliver') await adjust('start_after = now()', 'retry')
+      if (next === 'lost' || next === 'lostAlone') await adjust(BACK_OFF_AFTER_LOSS, 'retry')
+      if (next !== 'redeliver' && next !== 'lost')
+        await tx.query(KEEP_DEAD_LETTERS_SQL, [first.name, attempts.map(({ id }) => id)])
+    },
+  }
+}
+
+/** What to join with, and how. Nothing is done to work that has been given out again since. */
+const ATTEMPTS_SQL = `
+  unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
+  where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count`
+
+const TEN_YEARS_S = 10 * 365 * 86_400
+
+/** Creates or upgrades pg-boss's schema, and the queues of these jobs. */
+export async function installQueue(database: Database, jobs: readonly Job[]): Promise<void> {
+  const boss = openBoss(asDb(database), { migrate: true })
+  boss.on('error', () => undefined)
+  await startBoss(boss)
+  try {
+    await database.query(DEAD_LETTER_INDEX_SQL)
+    await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
+    await installUniqueKeys(database)
+    await declareQueues(boss, jobs)
+  } finally {
+    await boss.stop({ graceful: false, close: false })
+  }
+}
+
+async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
+  const existing = new Set(
+    (await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name),
+  )
+  for (const job of jobs) {
+    const options = {
+      notify: true,
+      retryLimit: job.retry.limit,
+      retryDelay: Math.max(1, Math.round(job.retry.delayMs / 1000)),
+      retryBackoff: true,
+      retryDelayMax: Math.max(1, Math.round(job.retry.maxDelayMs / 1000)),
+      // How long work may wait. By default pg-boss would remove, silently, what nobody took for two weeks.
+      retentionSeconds: TEN_YEARS_S,
+      expireInSeconds: expireSeconds(job),
+    }
+    if (existing.has(job.name)) await boss.updateQueue(job.name, options)
+    else await boss.createQueue(job.name, options)
+  }
+}
+
+interface QueueRow {
+  [column: string]: unknown
+  id: string
+  name: string
+  data: Envelope
+  retryCount: number
+}
+
+function toDelivery(job: QueueRow): Delivery {
+  return {
+    queueJobId: job.id,
+    name: job.name,
+    attempt: job.retryCount + 1,
+    envelope: job.data,
+  }
+}
+
+function toColumns(deliveries: readonly DeliveryRef[]): unknown[] {
+  return [
+    toColumn(deliveries.map(({ queueJobId }) => queueJobId)),
+    toColumn(deliveries.map(({ attempt }) => attempt - 1)),
+  ]
+}
+
+function toAttempt({ queueJobId, attempt }: DeliveryRef): { id: string; retryCount: number } {
+  return { id: queueJobId, retryCount: attempt - 1 }
+}

@@ -1,0 +1,99 @@
+import type { Details } from '../index.ts'
+import type { Connection } from './database.ts'
+import { toColumn } from './toColumn.ts'
+
+/** How a run ended. */
+export interface RunEnd {
+  id: string
+  endedAt: Date
+  /** Of what went wrong; null when nothing did. */
+  errorCode: string | null
+  /** As JSON; merged into what the run's batches have counted. */
+  details: string | null
+}
+
+/** Of runs that were to be ended, those that were this worker's, with their whole details. */
+export type EndedRuns = Map<string, Details | null>
+
+/**
+ * Ends runs, completes the work of those that succeeded, and lets claims go, with one statement. What is done leaves
+ * the queue, since its run is the record of it; work that has been given out again since is left alone. A run that is
+ * missing in the answer was not this worker's any more: whoever took it over has ended it.
+ */
+export async function settleWork(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+  claimIds: readonly string[],
+): Promise<EndedRuns> {
+  const { rows } = await connection.query<{
+    ended: string[] | null
+    details: Record<string, Details>
+  }>(SETTLE_SQL, [
+    workerId,
+    toColumn(ends.map(({ id }) => id)),
+    toColumn(ends.map(({ endedAt }) => endedAt)),
+    toColumn(ends.map(({ errorCode }) => errorCode)),
+    toColumn(ends.map(({ details }) => details)),
+    claimIds,
+    ends.length,
+  ])
+  const [{ ended, details } = { ended: [], details: {} }] = rows
+  const ids = ended ?? ends.map(({ id }) => id)
+  return new Map(ids.map((id) => [id, details[id] ?? null]))
+}
+
+/**
+ * Of these ends, those that a commit has recorded whose answer never came, with their whole details: the same worker
+ * has ended the run at the same moment with the same code. Any other end is another's.
+ */
+export async function findSettled(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+): Promise<EndedRuns> {
+  if (ends.length === 0) return new Map()
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(
+    FIND_SETTLED_SQL,
+    [
+      workerId,
+      toColumn(ends.map(({ id }) => id)),
+      toColumn(ends.map(({ endedAt }) => endedAt)),
+      toColumn(ends.map(({ errorCode }) => errorCode)),
+    ],
+  )
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+const FIND_SETTLED_SQL = `
+  select run."id"::text as "id", run."details"
+  from unnest($2::uuid[], $3::timestamptz[], $4::text[]) as "end"(id, at, code)
+    join "JobRun" run on run."id" = "end".id
+  where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
+    and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
+
+/**
+ * `array(select unnest(…))` has PostgreSQL look the runs up by their ids, however many it takes them for. All are
+ * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
+ * looking through all active work for each that is completed.
+ */
+const SETTLE_SQL = `
+  with ended as (
+    update "JobRun" run
+    set "status" = (case when "end".code is null then 'success' else 'failed' end)::"JobRunStatus",
+        "endedAt" = "end".at, "errorCode" = "end".code,
+        "details" = coalesce(run."details" || "end".details::jsonb, run."details", "end".details::jsonb)
+    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) as "end"(id, at, code, details)
+    where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
+      and run."status" = 'running' and run."workerId" = $1
+    returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode"
+  ), completed as (
+    delete from pgboss.job job using ended
+    where ended."errorCode" is null and job.name = ended."name" and job.id = ended."queueJobId"
+      and job.retry_count = ended."attempt" - 1 and job.state::text = 'active'
+  ), let_go as (
+    delete from "JobClaim" where "id" = any($6::uuid[])
+  )
+  select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
+         coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
+  from ended`

@@ -1,0 +1,29 @@
+import { nextTicks, type Schedule } from '../index.ts'
+import { previousTicks } from './nextTicks.ts'
+import { countTicks } from './countTicks.ts'
+
+/** What has become due: the newest ticks one by one, and what lies before them as a whole. */
+export interface DueTicks {
+  /** Oldest first, at most MAX_LISTED. */
+  listed: Date[]
+  earlier: { count: number; from: Date; through: Date } | null
+}
+
+export const MAX_LISTED = 100
+
+/** The ticks after `cursor` up to and including `now`, from the calendar alone. */
+export async function dueTicks(schedule: Schedule, cursor: Date, now: Date): Promise<DueTicks> {
+  const oldest: Date[] = []
+  for (const tick of nextTicks(schedule, cursor)) {
+    if (tick > now) break
+    oldest.push(tick)
+    if (oldest.length > MAX_LISTED) break
+  }
+  const [from] = oldest
+  if (from === undefined || oldest.length <= MAX_LISTED) return { listed: oldest, earlier: null }
+  const [through = from, ...listed] = previousTicks(schedule, now, MAX_LISTED + 1)
+  return {
+    listed,
+    earlier: { count: await countTicks(schedule, cursor, through), from, through },
+  }
+}

@@ -1,0 +1,377 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import type { ScheduledJob } from '../index.ts'
+import type { Connection, Database } from '../store/database.ts'
+import { nodeCronClock, type Clock } from './clock.ts'
+import type { Observers } from '../run/combineObservers.ts'
+import { createNextTick } from './createNextTick.ts'
+import { decideTicks, type TickDecision } from './decideTicks.ts'
+import { dueTicks, type DueTicks } from './dueTicks.ts'
+import { QueueMissingError } from '../store/enqueueWork.ts'
+import { isUnfinishedSql } from '../store/isUnfinishedSql.ts'
+import type { Queue } from '../store/queue.ts'
+
+export interface Scheduler {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Decides whatever is due by now. The clock calls it every second; tests call it themselves. */
+  wake(): Promise<void>
+}
+
+export interface SchedulerOptions {
+  jobs: readonly ScheduledJob[]
+  database: Database
+  queue: Pick<Queue, 'sendAll'>
+  workerId: string
+  log: Logger
+  now: () => Date
+  /** Called for each job whose ticks this worker has decided. */
+  onTick?: (name: string) => void
+  observers?: Observers | undefined
+  clock?: Clock
+  /**
+   * How long this worker waits for one that decided a schedule's last tick to decide the next as well, before it
+   * looks whether that was done, and else does it. Default 50 ms.
+   */
+  headStartMs?: number
+}
+
+/** How much a worker's clock may be ahead of the database's: in good order they differ by milliseconds. */
+const MAX_CLOCK_LEAD_MS = 1_000
+const LATEST_SQL = `clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds'`
+
+/** What a worker knows of a schedule between two queries. */
+interface Plan {
+  job: ScheduledJob
+  /** As last seen in the database. */
+  cursor: Date
+  /** Null when the schedule is never due again, or another worker has a newer version of it. */
+  nextDue: Date | null
+  /** The tick after that, found while there is time. */
+  following: Date | null
+  /** Whether this worker decided its last tick, or nobody has yet. Then it is the first to try. */
+  isOurs: boolean
+}
+
+interface ScheduleRow {
+  [column: string]: unknown
+  name: string
+  cron: string
+  timeZone: string
+  cursor: Date
+}
+
+/** A schedule whose cursor this worker has advanced. */
+interface Won {
+  [column: string]: unknown
+  name: string
+  cursor: Date
+  pausedAt: Date | null
+  isUnfinished: boolean
+}
+
+interface Candidate {
+  plan: Plan
+  due: DueTicks
+}
+
+interface Decided {
+  cursors: Map<string, Date>
+  ticks: LedgerEntry[]
+  decidedAt: Date
+}
+
+/**
+ * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number
+ * of workers may run one: advancing a schedule's cursor is a compare-and-set, and whoever wins decides.
+ * Whoever decided a schedule's last tick is the first to try, and the others look a moment later whether it did.
+ * Nothing is kept in memory but each schedule's next due times, so that an idle second costs no query.
+ */
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  const {
+    jobs,
+    database,
+    queue,
+    workerId,
+    log,
+    now,
+    clock = nodeCronClock,
+    headStartMs = 50,
+  } = options
+  const plans = new Map<string, Plan>()
+  const nextTick = createNextTick()
+  let ticking: { stop(): void } | null = null
+  /** As last seen. Then the database is asked for the time first; else the claim alone looks at it. */
+  let isAhead = false
+  let round: Promise<void> | null = null
+
+  async function start(): Promise<void> {
+    const startedAt = await boundedNow()
+    await registerSchedules(database, jobs, startedAt)
+    for (const job of jobs) {
+      plans.set(job.name, { job, cursor: startedAt, nextDue: null, following: null, isOurs: true })
+    }
+    await refresh([...plans.values()])
+    ticking = clock(() => void wake(), log)
+  }
+
+  async function stop(): Promise<void> {
+    ticking?.stop()
+    ticking = null
+    await round
+  }
+
+  async function wake(): Promise<void> {
+    // A round that takes longer than a second is not joined by a second one: what became due meanwhile
+    // is still due when the next second wakes it.
+    round ??= decideDue()
+      .catch((error: unknown) =>
+        log.error({ err: error }, 'deciding due ticks failed, trying again'),
+      )
+      .finally(() => (round = null))
+    await round
+  }
+
+  async function decideDue(): Promise<void> {
+    if (duePlans(now()).length === 0) return
+    const instant = isAhead ? await boundedNow() : now()
+    const due = duePlans(instant)
+    await decide(
+      due.filter(({ isOurs }) => isOurs),
+      instant,
+    )
+    const left = due.filter(({ isOurs }) => !isOurs)
+    if (left.length === 0) return
+    await pause(headStartMs)
+    await refresh(left)
+    await decide(
+      left.filter(({ nextDue }) => nextDue !== null && nextDue <= instant),
+      instant,
+    )
+  }
+
+  /** What the calendar has to be asked for, after an outage, does not hold up the rest. */
+  async function decide(due: readonly Plan[], instant: Date): Promise<void> {
+    const { known = [], unknown = [] } = Object.groupBy(due, (plan) =>
+      hasOneDue(plan, instant) ? 'known' : 'unknown',
+    )
+    await decideTogether(known, instant)
+    await decideTogether(unknown, instant)
+  }
+
+  async function decideTogether(due: readonly Plan[], instant: Date): Promise<void> {
+    if (due.length === 0) return
+    const candidates = await Promise.all(
+      due.map(async (plan) => ({ plan, due: await ticksOf(plan, instant) })),
+    )
+    const won = await decideCandidates(candidates, instant)
+    const ticks = Map.groupBy(won.ticks, ({ name }) => name)
+    for (const plan of due) {
+      const { name } = plan.job
+      const cursor = won.cursors.get(name)
+      plan.isOurs = cursor !== undefined
+      if (cursor === undefined) continue
+      advance(plan, cursor)
+      options.onTick?.(name)
+      options.observers?.ticksDecided(name, ticks.get(name) ?? [], won.decidedAt)
+    }
+  }
+
+  /** A queue that is missing keeps the ticks of its own job due, and of no other. */
+  async function decideCandidates(candidates: Candidate[], instant: Date): Promise<Decided> {
+    try {
+      return await database.transaction((tx) => claimTicks(tx, candidates, instant))
+    } catch (error) {
+      if (!(error instanceof QueueMissingError)) throw error
+      log.error({ err: error }, 'ticks could not be enqueued, trying again')
+      const others = candidates.filter(({ plan }) => !error.jobs.includes(plan.job.name))
+      return await database.transaction((tx) => claimTicks(tx, others, instant))
+    }
+  }
+
+  function duePlans(instant: Date): Plan[] {
+    return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
+  }
+
+  async function ticksOf(plan: Plan, instant: Date): Promise<DueTicks> {
+    if (plan.nextDue !== null && hasOneDue(plan, instant)) {
+      return { listed: [plan.nextDue], earlier: null }
+    }
+    return await dueTicks(plan.job.schedule, plan.cursor, instant)
+  }
+
+  function hasOneDue({ nextDue, following }: Plan, instant: Date): boolean {
+    return nextDue !== null && (following === null || following > instant)
+  }
+
+  /** A worker whose clock is ahead must not decide for all of them what is not due yet. */
+  async function boundedNow(): Promise<Date> {
+    const { rows } = await database.query<{ latest: Date }>(`select ${LATEST_SQL} as "latest"`)
+    return bound(now(), rows[0]?.latest)
+  }
+
+  function bound(instant: Date, latest: Date | undefined): Date {
+    isAhead = latest !== undefined && latest < now()
+    return latest !== undefined && latest < instant ? latest : instant
+  }
+
+  async function claimTicks(
+    tx: Connection,
+    candidates: readonly Candidate[],
+    instant: Date,
+  ): Promise<Decided> {
+    const { rows } = await tx.query<{ latest: Date } & (Won | { name: null })>(CLAIM_SQL, [
+      candidates.map(({ plan }) => plan.job.name),
+      candidates.map(({ plan }) => plan.cursor),
+      candidates.map(({ due }) => due.listed.at(-1)),
+      candidates.map(({ plan }) => plan.job.schedule.cron),
+      candidates.map(({ plan }) => plan.job.schedule.timeZone),
+    ])
+    const decidedAt = bound(instant, rows[0]?.latest)
+    const won = new Map(
+      rows.flatMap((row) => (row.name === null ? [] : [[row.name, row] as const])),
+    )
+    const cursors = new Map([...won].map(([name, { cursor }]) => [name, cursor]))
+    const entries: LedgerEntry[] = []
+    for (const { plan, due } of candidates) {
+      const { name, schedule } = plan.job
+      const row = won.get(name)
+      if (!row) continue
+      const situation = {
+        now: decidedAt,
+        isPaused: row.pausedAt !== null,
+        isUnfinished: row.isUnfinished,
+      }
+      for (const decision of decideTicks(schedule, due, situation)) {
+        const queueJobId = decision.outcome === 'enqueued' ? uuid() : null
+        entries.push({ ...decision, name, queueJobId })
+      }
+    }
+    if (entries.length === 0) return { cursors, ticks: [], decidedAt }
+    const ticks = await writeLedger(tx, workerId, entries)
+    await queue.sendAll(
+      tx,
+      ticks.flatMap(({ name, scheduledFor, queueJobId: id }) => {
+        if (id === null) return []
+        const at = scheduledFor.toISOString()
+        return { id, name, envelope: { payload: {}, trigger: 'schedule', scheduledFor: at } }
+      }),
+    )
+    return { cursors, ticks, decidedAt }
+  }
+
+  async function refresh(stale: readonly Plan[]): Promise<void> {
+    const { rows } = await database.query<ScheduleRow>(
+      `select "name", "cron", "timeZone", "cursor" from "JobSchedule" where "name" = any($1)`,
+      [stale.map(({ job }) => job.name)],
+    )
+    const stored = new Map(rows.map((row) => [row.name, row]))
+    for (const plan of stale) {
+      const { name, schedule } = plan.job
+      const row = stored.get(name)
+      if (row?.cron === schedule.cron && row.timeZone === schedule.timeZone) {
+        advance(plan, row.cursor)
+      } else {
+        if (plan.nextDue !== null) log.warn({ name }, 'schedule was changed by a newer worker')
+        plan.nextDue = null
+      }
+    }
+  }
+
+  function advance(plan: Plan, cursor: Date): void {
+    const { schedule } = plan.job
+    const isExpected = plan.nextDue?.getTime() === cursor.getTime()
+    plan.cursor = cursor
+    plan.nextDue = isExpected ? plan.following : nextTick(schedule, cursor)
+    plan.following = plan.nextDue && nextTick(schedule, plan.nextDue)
+  }
+
+  return { start, stop, wake }
+}
+
+/**
+ * A new or changed schedule starts from now; one that is as it was goes on where the ledger ends,
+ * however long nobody was there.
+ */
+async function registerSchedules(
+  database: Database,
+  jobs: readonly ScheduledJob[],
+  now: Date,
+): Promise<void> {
+  await database.query(
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+     select name, cron, "timeZone", $4::timestamptz, $4::timestamptz
+     from unnest($1::text[], $2::text[], $3::text[]) as job(name, cron, "timeZone")
+     on conflict ("name") do update
+       set "cron" = excluded."cron", "timeZone" = excluded."timeZone",
+           "cursor" = excluded."cursor", "updatedAt" = excluded."updatedAt"
+       where ("JobSchedule"."cron", "JobSchedule"."timeZone") is distinct from (excluded."cron", excluded."timeZone")`,
+    [
+      jobs.map(({ name }) => name),
+      jobs.map(({ schedule }) => schedule.cron),
+      jobs.map(({ schedule }) => schedule.timeZone),
+      now,
+    ],
+  )
+}
+
+/**
+ * Advances the cursors that still stand where this worker saw them, and tells what their ticks depend on. Rows that
+ * another worker is deciding right now are passed over rather than waited for: should it fail, they are due again a
+ * second later. A worker that wins nothing is told the time all the same.
+ */
+const CLAIM_SQL = `
+  with clock as materialized (
+    select ${LATEST_SQL} as latest
+  ), claim as (
+    select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[])
+      as claim(name, seen, next, cron, "timeZone")
+  ), won as (
+    select schedule."name", claim.next
+    from "JobSchedule" schedule join claim on claim.name = schedule."name"
+    where schedule."cursor" = claim.seen and schedule."cron" = claim.cron
+      and schedule."timeZone" = claim."timeZone" and claim.next <= (select latest from clock)
+    for update of schedule skip locked
+  ), advanced as (
+    update "JobSchedule" schedule set "cursor" = won.next
+    from won where schedule."name" = won."name"
+    returning schedule."name", schedule."cursor", schedule."pausedAt"
+  )
+  select clock.latest, advanced.*, ${isUnfinishedSql('advanced."name"')} as "isUnfinished"
+  from clock left join advanced on true`
+
+type LedgerEntry = TickDecision & { name: string; queueJobId: string | null }
+
+/**
+ * Writes what is not in the ledger yet and returns it. A tick that is there already (somebody set a
+ * cursor back) has had its outcome, and is neither decided nor sent again.
+ */
+async function writeLedger(
+  tx: Connection,
+  workerId: string,
+  entries: readonly LedgerEntry[],
+): Promise<LedgerEntry[]> {
+  const { rows } = await tx.query<Pick<LedgerEntry, 'name' | 'scheduledFor'>>(
+    `insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "queueJobId", "count", "through", "workerId")
+     select name, "scheduledFor", outcome::"TickOutcome", reason, "queueJobId", count, through, $8
+     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::int[], $7::timestamptz[])
+       as tick(name, "scheduledFor", outcome, reason, "queueJobId", count, through)
+     on conflict do nothing
+     returning "name", "scheduledFor"`,
+    [
+      entries.map(({ name }) => name),
+      entries.map(({ scheduledFor }) => scheduledFor),
+      entries.map(({ outcome }) => outcome),
+      entries.map(({ reason }) => reason),
+      entries.map(({ queueJobId }) => queueJobId),
+      entries.map(({ count }) => count),
+      entries.map(({ through }) => through),
+      workerId,
+    ],
+  )
+  const key = ({ name, scheduledFor }: Pick<LedgerEntry, 'name' | 'scheduledFor'>) =>
+    `${name} ${scheduledFor.getTime()}`
+  const written = new Set(rows.map(key))
+  return entries.filter((entry) => written.has(key(entry)))
+}

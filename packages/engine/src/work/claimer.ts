@@ -1,0 +1,225 @@
+import pg from 'pg'
+import { v7 as uuid } from 'uuid'
+import type { Job } from '../index.ts'
+import type { Observers } from '../run/combineObservers.ts'
+import type { Database } from '../store/database.ts'
+import {
+  ClaimConflict,
+  claimWork,
+  settleClaims,
+  type Claimed,
+  type ClaimedWork,
+  type ClaimRequest,
+} from '../store/claimWork.ts'
+import { expireSeconds } from '../store/expireSeconds.ts'
+import { pauseAfter } from '../run/pauseAfter.ts'
+import { exclusiveKey } from '../run/runs.ts'
+import { chargeAllowance, readAllowance } from './throttle.ts'
+
+/** Takes work for the lanes of a worker. */
+export interface Claimer {
+  /** What several lanes ask for at the same moment is taken with one statement. */
+  claim(job: Job, limit: number, options?: Pick<ClaimRequest, 'hasBacklog'>): Promise<ClaimAnswer>
+  /** Claims that are under way find an end soon, also where the database does not answer. */
+  stop(): void
+}
+
+export interface ClaimAnswer {
+  work: ClaimedWork[]
+  /** False: nobody can see that this worker lives, and until somebody can, it gets nothing. */
+  isAlive: boolean
+  /** A claim that was answered in full says that there is more. */
+  mayBeMore: boolean
+  /** Until the job's rate limit lets the next run start; null when it is not what stands in the way. */
+  freeInMs: number | null
+}
+
+export interface ClaimerOptions {
+  database: Database
+  workerId: string
+  now: () => Date
+  /** Called where the database says, to a question of `askedAt` (performance.now), that nobody can see us live. */
+  onNotAlive?: (askedAt: number) => void
+  observers?: Observers | undefined
+}
+
+/** What a claim has brought. */
+type Taken = Omit<Claimed, 'expired'>
+
+interface Waiting {
+  request: ClaimRequest
+  resolve: (answer: ClaimAnswer) => void
+  reject: (error: unknown) => void
+}
+
+/** At once. What is asked for meanwhile waits, and shares the next one. */
+const MAX_STATEMENTS = 3
+/** A claim that met another one sees it the next time, unless it meets yet another. */
+const MAX_TRIES = 3
+/** For what became of a claim whose answer never came, once its worker stops; then its runs are left to the rescue. */
+const LOOK_AT_STOP_MS = 8_000
+
+export function createClaimer({
+  database,
+  workerId,
+  now,
+  onNotAlive = () => undefined,
+  observers,
+}: ClaimerOptions): Claimer {
+  let waiting: Waiting[] = []
+  let underWay = 0
+  let isScheduled = false
+  let stoppedAt = Infinity
+
+  function schedule(): void {
+    if (isScheduled || waiting.length === 0 || underWay === MAX_STATEMENTS) return
+    isScheduled = true
+    queueMicrotask(() => {
+      isScheduled = false
+      void claimNext()
+    })
+  }
+
+  async function claimNext(): Promise<void> {
+    // One of each job: a lane that asks twice wants two claims.
+    const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
+      ([first]) => first as Waiting,
+    )
+    waiting = waiting.filter((one) => !group.includes(one))
+    underWay++
+    schedule()
+    try {
+      await claimGroup(group)
+    } finally {
+      underWay--
+      schedule()
+    }
+  }
+
+  async function claimGroup(group: readonly Waiting[]): Promise<void> {
+    const requests = group.map(({ request }) => request)
+    try {
+      const taken = await takeHold(requests, (hasFreshRunIds) =>
+        claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
+      )
+      const byClaim = Map.groupBy(taken.work, ({ claimId }) => claimId)
+      for (const { request, resolve } of group) {
+        const work = byClaim.get(request.claimId) ?? []
+        resolve(answer({ ...taken, work }, request.limit))
+      }
+    } catch (error) {
+      // After a lost answer these ids are closed: whoever still wants work asks with others.
+      const isOfOne = error instanceof ClaimConflict || isAnswer(error)
+      if (group.length === 1 || !isOfOne) {
+        for (const { reject } of group) reject(error)
+        return
+      }
+      // What one of them asks for can't be taken. It must not keep the others from theirs.
+      const middle = Math.ceil(group.length / 2)
+      await claimGroup(group.slice(0, middle))
+      await claimGroup(group.slice(middle))
+    }
+  }
+
+  async function takeHold(
+    requests: readonly ClaimRequest[],
+    attempt: (hasFreshRunIds: boolean) => Promise<Claimed>,
+  ): Promise<Taken> {
+    let hasFreshRunIds = false
+    for (let tries = 1; ; tries++) {
+      const askedAt = performance.now()
+      try {
+        const { expired, ...taken } = await attempt(hasFreshRunIds)
+        if (!taken.isAlive) onNotAlive(askedAt)
+        for (const run of expired) observers?.runExpired(run)
+        return taken
+      } catch (error) {
+        if (isAnswer(error)) throw error
+        if (!(error instanceof ClaimConflict)) {
+          return { work: await findClaimAfterLostAnswer(requests, error), isAlive: true }
+        }
+        if (tries === MAX_TRIES) throw error
+        hasFreshRunIds ||= error.kind === 'runId'
+        // The error is told before the statement's locks are let go: looked at at once, the work would be passed over.
+        await pauseAfter(tries)
+      }
+    }
+  }
+
+  /**
+   * Whether a claim took hold whose answer never came. Its runs would be nobody's otherwise: this worker lives, so
+   * nobody else ends them.
+   */
+  async function findClaimAfterLostAnswer(
+    requests: readonly ClaimRequest[],
+    error: unknown,
+  ): Promise<ClaimedWork[]> {
+    const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
+    for (let looks = 1; !isOver(); looks++) {
+      const work = await settleClaims(database, workerId, requests).catch(() => null)
+      if (work === null) await pauseAfter(stoppedAt < Infinity ? 1 : looks)
+      else if (work.length > 0) return work
+      else break
+    }
+    // Where it did take hold, and the database is away while this worker stops, the rescue finds its runs.
+    throw error
+  }
+
+  /** In a transaction, with what it costs of the job's rate limit, which is locked meanwhile. */
+  async function claimLimited(
+    request: ClaimRequest,
+    rateLimit: NonNullable<Job['rateLimit']>,
+  ): Promise<ClaimAnswer> {
+    let allowance = { starts: 0, freeInMs: 0 }
+    const taken = await takeHold([request], (hasFreshRunIds) =>
+      database.transaction(async (tx) => {
+        allowance = await readAllowance(tx, request.name, rateLimit)
+        const limit = Math.min(request.limit, allowance.starts)
+        if (limit === 0) return { work: [], isAlive: true, expired: [] }
+        const requests = [{ ...request, limit }]
+        const claimed = await claimWork(tx, {
+          workerId,
+          requests,
+          startedAt: now(),
+          hasFreshRunIds,
+        })
+        const count = claimed.work.length
+        if (count > 0) await chargeAllowance(tx, request.name, rateLimit, count)
+        return claimed
+      }),
+    )
+    const { starts, freeInMs } = allowance
+    if (starts === 0) return { ...taken, mayBeMore: false, freeInMs }
+    return answer(taken, Math.min(request.limit, starts))
+  }
+
+  return {
+    async claim(job, limit, { hasBacklog = false } = {}) {
+      const request = {
+        claimId: uuid(),
+        name: job.name,
+        limit,
+        hasBacklog,
+        exclusiveKey: exclusiveKey(job, false),
+        expireSeconds: expireSeconds(job),
+      }
+      if (job.rateLimit !== null) return await claimLimited(request, job.rateLimit)
+      return await new Promise((resolve, reject) => {
+        waiting.push({ request, resolve, reject })
+        schedule()
+      })
+    },
+    stop() {
+      stoppedAt = performance.now()
+    },
+  }
+}
+
+/** PostgreSQL has said that it did not do it. Where a connection or the server went away, it may have. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
+}
+
+function answer(taken: Taken, limit: number): ClaimAnswer {
+  return { ...taken, mayBeMore: taken.work.length === limit, freeInMs: null }
+}

@@ -1,0 +1,42 @@
+import type { Job } from '../job/defineJob.ts'
+import type { PayloadOf } from '../job/handler.ts'
+
+export interface EnqueueOptions {
+  /** Not started before it. Default: at once. */
+  startAfter?: Date
+  /** The higher, the sooner, among the work of one job. Default 0. */
+  priority?: number
+  /**
+   * While work of this job with the same key waits, runs, or is to be retried, no more of it is enqueued.
+   * The key frees up when that work is completed or given up. Of two transactions with the same key, the later
+   * one waits for the earlier to end; at a higher isolation level than read committed it fails then as one that can't be
+   * serialized (40001), and has to be tried again.
+   */
+  uniqueKey?: string
+}
+
+export interface EnqueueResult {
+  /** Whether it was enqueued, or work with its unique key was there already. */
+  kind: 'enqueued' | 'alreadyQueued'
+  /** The new work's id in the queue, or that of the work that was there. Its runs carry it. */
+  queueJobId: string
+}
+
+/** One piece of work out of many. */
+export interface WorkItem<J extends Job = Job> {
+  payload: PayloadOf<J>
+  options?: EnqueueOptions
+}
+
+/**
+ * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a Prisma client
+ * instead, by itself.
+ * @throws JobError `payload_invalid`, before anything is written: also of what JSON or PostgreSQL cannot hold, or of
+ *   more than 8 MB
+ */
+export type Enqueue<Tx> = <J extends Job>(
+  tx: Tx,
+  job: J,
+  payload: PayloadOf<J>,
+  options?: EnqueueOptions,
+) => Promise<EnqueueResult>

@@ -1,0 +1,50 @@
+import type { RateLimit } from '../index.ts'
+import type { Connection } from '../store/database.ts'
+
+export interface Allowance {
+  /** How many runs may start now. */
+  starts: number
+  /** Until at least one may. */
+  freeInMs: number
+}
+
+/**
+ * The generic cell rate algorithm, by the database's clock: each start moves `freeAt` on by its share of the
+ * time. Locks the job's row until the caller's transaction ends, so that all workers keep to one limit. No start leaves
+ * `freeAt` further ahead than the burst: where it is, the limit was relaxed or the clock set back, and it is drawn near.
+ */
+export async function readAllowance(
+  tx: Connection,
+  name: string,
+  { limit, perMs }: RateLimit,
+): Promise<Allowance> {
+  const intervalMs = perMs / limit
+  const burst = Math.max(1, Math.floor(limit / 10))
+  const { rows } = await tx.query<{ aheadMs: number }>(
+    `insert into "JobThrottle" ("name", "freeAt") values ($1, clock_timestamp())
+     on conflict ("name") do update
+       set "freeAt" = least("JobThrottle"."freeAt", clock_timestamp() + $2 * interval '1 millisecond')
+     returning (extract(epoch from "freeAt" - clock_timestamp()) * 1000)::float8 as "aheadMs"`,
+    [name, burst * intervalMs],
+  )
+  const aheadMs = Math.max(0, rows[0]?.aheadMs ?? 0)
+  return {
+    starts: Math.max(0, Math.floor(burst - aheadMs / intervalMs)),
+    freeInMs: Math.max(0, aheadMs - (burst - 1) * intervalMs),
+  }
+}
+
+/** What was started counts, in the transaction that started it. */
+export async function chargeAllowance(
+  tx: Connection,
+  name: string,
+  { limit, perMs }: RateLimit,
+  starts: number,
+): Promise<void> {
+  await tx.query(
+    `update "JobThrottle"
+     set "freeAt" = greatest("freeAt", clock_timestamp()) + $2 * interval '1 millisecond'
+     where "name" = $1`,
+    [name, (starts * perMs) / limit],
+  )
+}

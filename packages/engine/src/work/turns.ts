@@ -1,0 +1,103 @@
+import type { Abort } from '../run/abort.ts'
+
+/**
+ * Who may run in a process. Ordinary runs go on beside each other; a suspect runs alone, like the writer of a
+ * readers-writer lock: while one has its turn or waits for it, the lanes take nothing new.
+ */
+export interface Turns {
+  /** Whether lanes may take work. */
+  isOpen(): boolean
+  /** A claim or an ordinary run begins, also one that was claimed before the lanes were held up. */
+  enter(): void
+  leave(): void
+  /** Waits until nothing else is under way. */
+  take(abort: Abort): Promise<Turn>
+  /** Those that wait get no turn any more. */
+  stop(): void
+}
+
+export type Turn =
+  /** It lasts until `end` is called, once. */
+  | { kind: 'alone'; end: () => void }
+  /** What else runs has not ended in time, or others were first. */
+  | { kind: 'busy' }
+  | { kind: 'stopped' }
+  | { kind: 'aborted' }
+
+interface Waiting {
+  settle: (turn: Turn) => void
+}
+
+/** After they were held up in vain, the lanes are left in peace for so many times as long. */
+const PEACE = 10
+
+export function createTurns(options: {
+  /** How long a suspect waits, and holds up the lanes, at most. */
+  waitMs: number
+  /** The lanes may take work again. */
+  onOpen: () => void
+}): Turns {
+  const { waitMs, onOpen } = options
+  let others = 0
+  let isTaken = false
+  let isLettingIn = false
+  let stopped = false
+  // By the clock that does not jump.
+  let peaceUntil = 0
+  const queue: Waiting[] = []
+
+  const isPeace = () => performance.now() < peaceUntil
+
+  function advance(): void {
+    if (!isTaken && others === 0) queue[0]?.settle({ kind: 'alone', end })
+  }
+
+  function end(): void {
+    isTaken = false
+    letIn()
+  }
+
+  /** The lanes take what they can, once, before the next suspect holds them up. */
+  function letIn(): void {
+    isLettingIn = true
+    if (!stopped) onOpen()
+    isLettingIn = false
+    advance()
+  }
+
+  return {
+    isOpen: () => !isTaken && (isLettingIn || queue.length === 0 || isPeace()),
+    enter: () => void others++,
+    leave() {
+      others--
+      advance()
+    },
+    take: (abort) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          if (queue[0] === waiting && !isTaken && !isPeace()) {
+            peaceUntil = performance.now() + PEACE * waitMs
+          }
+          waiting.settle({ kind: 'busy' })
+        }, waitMs)
+        const waiting: Waiting = {
+          settle(turn) {
+            clearTimeout(timer)
+            abort.onAbort(null)
+            queue.splice(queue.indexOf(waiting), 1)
+            isTaken ||= turn.kind === 'alone'
+            resolve(turn)
+            if (!isTaken) letIn()
+          },
+        }
+        queue.push(waiting)
+        if (stopped) return waiting.settle({ kind: 'stopped' })
+        abort.onAbort(() => waiting.settle({ kind: 'aborted' }))
+        advance()
+      }),
+    stop() {
+      stopped = true
+      for (const waiting of [...queue]) waiting.settle({ kind: 'stopped' })
+    },
+  }
+}

@@ -1,0 +1,28 @@
+export { QueueSchemaError } from './store/boss.ts'
+export { createWorker, type Worker, type WorkerOptions } from './createWorker.ts'
+export type {
+  ObservedRun,
+  ObservedTick,
+  RescuedRun,
+  RunEnding,
+  RunObservation,
+  WorkerObserver,
+} from './run/observer.ts'
+export {
+  MAX_MEASURED,
+  measureQueue,
+  QUEUE_STATES,
+  type QueueMeasure,
+  type QueueState,
+} from './read/measureQueue.ts'
+export {
+  decideTicks,
+  TICK_OUTCOMES,
+  type TickDecision,
+  type TickOutcome,
+  type TickSituation,
+} from './tick/decideTicks.ts'
+export { dueTicks, type DueTicks } from './tick/dueTicks.ts'
+export type { Connections } from './store/database.ts'
+export { migrateQueue } from './store/migrateQueue.ts'
+export { runOnce, type FinishedRun, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'

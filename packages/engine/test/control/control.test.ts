@@ -1,0 +1,304 @@
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  cancelRun,
+  createJobsClient,
+  pauseJob,
+  resumeJob,
+  type JobsClient,
+} from '../../src/client.ts'
+import { defineJob, type RunContext } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
+
+const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
+
+const purge = defineJob({
+  name: 'purge',
+  description: '',
+  guard: { maxRows: 100, maxShare: 0.5 },
+  schedule: { cron: '0 0 1 1 *' },
+})
+const by = { actor: 'somebody@example.com', reason: 'because of the test' }
+
+interface Run {
+  id: string
+  name: string
+  status: string
+  attempt: number
+  trigger: string
+  actor: string | null
+  reason: string | null
+  dryRun: boolean
+  details: Record<string, unknown> | null
+  progress: { done: number; total: number | null } | null
+  approvedBy: string | null
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker | undefined
+let rows = { due: 0, total: 0 }
+let removed = 0
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([drip, purge])
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows('delete from pgboss.job')
+  removed = 0
+})
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+})
+
+async function purgeHandler(context: RunContext<Record<string, never>, unknown>): Promise<void> {
+  await context.guard({ total: async () => rows.total, due: async () => rows.due })
+  if (context.run.dryRun) return
+  context.progress(1, 2)
+  await context.batch(async () => ({ removed: (removed += rows.due) }))
+}
+
+async function startWorker(job = purge): Promise<void> {
+  const { url, prisma, log } = runtime
+  worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [job],
+    handlers: { purge: purgeHandler },
+    log,
+    clock: () => ({ stop: () => undefined }),
+  })
+  await worker.start()
+}
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const ended = (count: number) =>
+  waitFor(
+    async () =>
+      (await runs()).filter(({ status }) => status !== 'running').length >= count && runs(),
+  )
+const requestPurge = (options: { dryRun?: boolean } = {}) =>
+  runtime.prisma.$transaction((tx) => client.requestRun(tx, purge, { ...by, ...options }))
+const approve = (runId: string) =>
+  runtime.prisma.$transaction((tx) => client.approveRun(tx, runId, by))
+
+describe('cancelRun', () => {
+  it('reaches a run in another process, which ends as failed and is not tried again', async () => {
+    const other = spawnProcess(WORKER, { args: [runtime.url] })
+    await other.waitForLine('Jobs scheduler enabled')
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
+    const [run] = await waitFor(async () =>
+      (await runs())[0]?.details?.['effects'] ? runs() : null,
+    )
+    expect(await cancelRun(runtime.prisma, run!.id, by)).toBe('requested')
+
+    const [cancelled] = await ended(1)
+    expect(cancelled).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'cancelled', message: 'Cancelled by somebody@example.com' } },
+    })
+    const effects = await runtime.rows('select from "Effect"')
+    expect(cancelled!.details!['effects']).toBe(effects.length)
+    expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
+    expect(await cancelRun(runtime.prisma, run!.id, by)).toBe('notRunning')
+    await other.kill()
+  })
+
+  it('knows a run that does not exist', async () => {
+    expect(await cancelRun(runtime.prisma, crypto.randomUUID(), by)).toBe('notFound')
+  })
+})
+
+describe('pauseJob and resumeJob', () => {
+  it('say what they found, and record who paused and why', async () => {
+    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
+    await startWorker()
+
+    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('paused')
+    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('alreadyPaused')
+    const [schedule] = await runtime.rows('select * from "JobSchedule"')
+    expect(schedule).toMatchObject({ pausedBy: by.actor, pauseReason: by.reason })
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('resumed')
+    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notPaused')
+  })
+})
+
+describe('requestRun', () => {
+  it('starts a run that says who wanted it and why', async () => {
+    rows = { due: 10, total: 1_000 }
+    await startWorker()
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({
+      trigger: 'manual',
+      status: 'success',
+      ...by,
+      details: { removed: 10 },
+    })
+    expect(run!.details).toMatchObject({ guard: { due: 10, allowed: 100, total: 1_000 } })
+    await waitFor(async () => (await runs())[0]?.progress)
+    expect((await runs())[0]?.progress).toEqual({ done: 1, total: 2 })
+  })
+
+  it('stores who and why, whatever these texts hold', async () => {
+    const odd = { actor: 'a\0b\ud83d', reason: `\0${'👍'.repeat(5_000)}` }
+    const queueJobId = await client.requestRun(runtime.prisma, purge, odd)
+    const reason = `\ufffd${'👍'.repeat(999)}…`
+    const [action] = await runtime.rows('select * from "JobAction" where "queueJobId" = $1', [
+      queueJobId,
+    ])
+    expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
+    const [work] = await runtime.rows('select data from pgboss.job where id = $1', [queueJobId])
+    expect(work).toMatchObject({ data: { actor: 'a\ufffdb\ufffd', reason } })
+    await runtime.rows(
+      `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+       values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
+    )
+    expect(await pauseJob(runtime.prisma, 'purge', odd)).toBe('paused')
+    expect(await resumeJob(runtime.prisma, 'purge', { actor: '\0' })).toBe('resumed')
+    expect(await cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
+  })
+
+  it('refuses a payload that does not fit', async () => {
+    const refused = client.requestRun(runtime.prisma, purge, { ...by, payload: { n: 1 } })
+    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
+  })
+})
+
+describe('a guard', () => {
+  it.each([
+    [{ due: 101, total: 1_000 }, 100],
+    [{ due: 51, total: 100 }, 50],
+  ])('blocks a run for which %j is due, before anything changes', async (counted, allowed) => {
+    rows = counted
+    await startWorker()
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      details: {
+        error: {
+          code: 'guard_blocked',
+          message: `${counted.due} rows are due and at most ${allowed} may be changed`,
+        },
+        guard: { ...counted, allowed },
+      },
+    })
+    expect(removed).toBe(0)
+    expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
+  })
+
+  it.each([
+    [{ due: 30, total: 30 }, undefined],
+    [
+      { due: 31, total: 80 },
+      { due: 31, total: 80, allowed: 40 },
+    ],
+  ])('with minRows, lets so few pass whatever their share: %j', async (counted, guard) => {
+    rows = counted
+    await startWorker({ ...purge, guard: { maxRows: 100, maxShare: 0.5, minRows: 30 } })
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({ status: 'success' })
+    expect(run?.details?.['guard']).toEqual(guard)
+    expect(removed).toBe(counted.due)
+  })
+
+  it('with minRows, blocks more than that where it is too great a share', async () => {
+    rows = { due: 31, total: 40 }
+    await startWorker({ ...purge, guard: { maxRows: 100, maxShare: 0.5, minRows: 30 } })
+    await requestPurge()
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'guard_blocked' }, guard: { ...rows, allowed: 30 } },
+    })
+    expect(removed).toBe(0)
+  })
+
+  it('lets a dry run through, which says what it would have blocked', async () => {
+    rows = { due: 500, total: 1_000 }
+    await startWorker()
+    await requestPurge({ dryRun: true })
+
+    const [run] = await ended(1)
+    expect(run).toMatchObject({
+      status: 'success',
+      dryRun: true,
+      details: { guard: { due: 500, allowed: 100 } },
+    })
+  })
+
+  it('gives way to an approval, once, and for no more than was counted', async () => {
+    rows = { due: 500, total: 1_000 }
+    await startWorker()
+    await requestPurge()
+    const [blocked] = await ended(1)
+
+    const answers = await Promise.all([approve(blocked!.id), approve(blocked!.id)])
+    expect(answers.map(({ kind }) => kind).toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'alreadyApproved',
+      'approved',
+    ])
+    const [, second] = await ended(2)
+    expect(second).toMatchObject({
+      status: 'success',
+      trigger: 'manual',
+      ...by,
+      details: { removed: 500 },
+    })
+    expect((await runs())[0]?.approvedBy).toBe(by.actor)
+  })
+
+  it('blocks an approved run again when more has become due meanwhile', async () => {
+    rows = { due: 500, total: 1_000 }
+    await startWorker()
+    await requestPurge()
+    const [blocked] = await ended(1)
+    rows = { due: 501, total: 1_000 }
+    await approve(blocked!.id)
+
+    const [, second] = await ended(2)
+    expect(second).toMatchObject({
+      status: 'failed',
+      details: { guard: { due: 501, allowed: 500 } },
+    })
+    expect(removed).toBe(0)
+  })
+
+  it('can not be approved a day later, nor where nothing was blocked', async () => {
+    rows = { due: 500, total: 1_000 }
+    await startWorker()
+    await requestPurge()
+    const [blocked] = await ended(1)
+    await runtime.rows(`update "JobRun" set "endedAt" = now() - interval '25 hours'`)
+    expect(await approve(blocked!.id)).toEqual({ kind: 'tooLate' })
+
+    rows = { due: 1, total: 1_000 }
+    await requestPurge()
+    const all = await ended(2)
+    const success = all.find(({ status }) => status === 'success')
+    expect(await approve(success!.id)).toEqual({ kind: 'notBlocked' })
+    expect(await approve(crypto.randomUUID())).toEqual({ kind: 'notFound' })
+  })
+})

@@ -1,0 +1,254 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  createJobsClient,
+  discardDeadLetter,
+  findWork,
+  listDeadLetters,
+  redriveDeadLetters,
+  type JobsClient,
+} from '../../src/client.ts'
+import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload: z.strictObject({ n: z.number() }),
+  retry: { limit: 1, delayMs: 1, maxDelayMs: 1 },
+})
+/** What `parcel` was before its payload changed. */
+const oldParcel = { ...parcel, payload: z.unknown() } as Job<'parcel'>
+const rounds = defineJob({
+  name: 'rounds',
+  description: '',
+  schedule: { cron: '0 0 1 1 *' },
+  retry: { limit: 0 },
+})
+const by = { actor: 'admin@example.com', reason: 'mended' }
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker
+let isBroken: boolean
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel, rounds])
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+const handleParcel = async () => {
+  if (isBroken) throw new JobError('broken', 'The handler is broken')
+}
+
+const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload: { n } }) => {
+  await handleParcel()
+  return { n }
+}
+
+beforeEach(async () => {
+  isBroken = true
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobAction"')
+  await runtime.rows('delete from pgboss.job')
+  const { url, prisma, log } = runtime
+  worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [parcel, rounds],
+    handlers: { parcel: handleParcel, rounds: handleParcel },
+    log,
+  })
+  await worker.start()
+})
+
+afterEach(() => worker.stop({ drainTimeoutMs: 0 }))
+
+const enqueue = async (n: number) =>
+  (await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))).queueJobId
+const list = async (query: { name?: string } = {}) =>
+  (await listDeadLetters(runtime.prisma, { limit: 50, ...query })).deadLetters
+const redrive = (which: string[] | 'all') =>
+  runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, which, by))
+const actions = () => runtime.rows('select * from "JobAction"')
+const runs = () =>
+  runtime.rows<{ attempt: number; status: string; actor: string | null; reason: string | null }>(
+    'select * from "JobRun" order by "attempt"',
+  )
+async function failFor(count: number): Promise<string[]> {
+  const ids: string[] = []
+  for (let n = 0; n < count; n++) ids.push(await enqueue(n))
+  await waitFor(async () => (await list()).length === count, { timeoutMs: 20_000 })
+  return ids
+}
+
+describe('work that has used up its attempts', () => {
+  it('is kept with its error and what it took', async () => {
+    const [queueJobId] = await failFor(1)
+
+    expect(await list()).toEqual([
+      {
+        queueJobId,
+        name: 'parcel',
+        attempts: 2,
+        enqueuedAt: expect.any(Date),
+        failedAt: expect.any(Date),
+        error: { code: 'broken', message: 'The handler is broken' },
+      },
+    ])
+    expect(await runtime.rows('select deletion_seconds from pgboss.job')).toEqual([
+      { deletion_seconds: 0 },
+    ])
+  })
+
+  it('redriven, gets all of its attempts again, and its runs say who wanted it', async () => {
+    const [queueJobId] = await failFor(1)
+    expect(await redrive([queueJobId!])).toBe(1)
+    expect(await actions()).toMatchObject([
+      { action: 'redrive', name: 'parcel', queueJobId, ...by },
+    ])
+    await waitFor(async () => (await list())[0]?.attempts === 4, { timeoutMs: 20_000 })
+    isBroken = false
+    await redrive([queueJobId!])
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
+    expect(await findWork(runtime.prisma, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await list()).toEqual([])
+    expect(await runs()).toMatchObject([
+      { attempt: 1, status: 'failed', actor: null },
+      { attempt: 2, status: 'failed', actor: null },
+      { attempt: 3, status: 'failed', ...by },
+      { attempt: 4, status: 'failed', ...by },
+      { attempt: 5, status: 'success', ...by },
+    ])
+  })
+
+  it('redriven, may lose as many workers anew as before, and runs alone at first', async () => {
+    const [queueJobId] = await failFor(1)
+    await worker.stop({ drainTimeoutMs: 0 })
+    await runtime.rows(`update pgboss.job set data = data || '{"lost":7,"lostAlone":5}'`)
+    await redrive([queueJobId!])
+    const [{ data } = { data: null }] = await runtime.rows<{ data: unknown }>(
+      'select data from pgboss.job',
+    )
+    expect(data).toMatchObject({ lost: 7, ...by })
+    expect(data).not.toHaveProperty('lostAlone')
+  })
+
+  it('is redriven all at once, or those that are named', async () => {
+    const ids = await failFor(3)
+    isBroken = false
+    expect(await redrive([ids[0]!, crypto.randomUUID()])).toBe(1)
+    expect(await redrive('all')).toBe(2)
+    expect(await redrive('all')).toBe(0)
+    await waitFor(async () =>
+      (await Promise.all(ids.map((id) => findWork(runtime.prisma, parcel, id)))).every(
+        (work) => work?.kind === 'completed',
+      ),
+    )
+  })
+
+  it('is gone once discarded; its runs stay', async () => {
+    const [queueJobId] = await failFor(1)
+    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('discarded')
+    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('notFound')
+
+    expect(await list()).toEqual([])
+    expect(await runs()).toHaveLength(2)
+    expect(await actions()).toMatchObject([
+      { action: 'discard', name: 'parcel', queueJobId, ...by },
+    ])
+  })
+
+  it('is listed by job, page by page, the latest first', async () => {
+    await failFor(5)
+    const { prisma } = runtime
+    expect(await list({ name: 'rounds' })).toEqual([])
+    const all = await list({ name: 'parcel' })
+    expect(all.map(({ failedAt }) => failedAt.getTime())).toEqual(
+      all.map(({ failedAt }) => failedAt.getTime()).toSorted((one, other) => other - one),
+    )
+    const first = await listDeadLetters(prisma, { limit: 2 })
+    const second = await listDeadLetters(prisma, { limit: 2, after: first.next! })
+    const third = await listDeadLetters(prisma, { limit: 2, after: second.next! })
+    expect([first, second, third].flatMap(({ deadLetters }) => deadLetters)).toEqual(all)
+    expect(third.next).toBeNull()
+  })
+})
+
+describe('what is no dead letter', () => {
+  it('work that waits, runs, or was completed is neither redriven nor discarded', async () => {
+    isBroken = false
+    const queueJobId = await enqueue(1)
+    await waitFor(async () => (await runs())[0]?.status === 'success')
+
+    expect(await redrive([queueJobId])).toBe(0)
+    expect(await discardDeadLetter(runtime.prisma, queueJobId, by)).toBe('notFound')
+  })
+
+  it('a run that a person asked for: who did looks at it and asks again', async () => {
+    await runtime.prisma.$transaction((tx) => client.requestRun(tx, rounds, by))
+    await waitFor(async () => (await runs())[0]?.status === 'failed')
+
+    expect(await list()).toEqual([])
+  })
+})
+
+describe('a payload that its job does not take any more', () => {
+  it('ends there at once, with a code that says so', async () => {
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, oldParcel, { weight: 1 }))
+    await waitFor(async () => (await list()).length === 1)
+
+    expect(await list()).toMatchObject([{ attempts: 1, error: { code: 'payload_invalid' } }])
+    expect(JSON.stringify(await list())).not.toContain('"weight":1')
+  })
+})
+
+describe('runOnce for a dead letter', () => {
+  const once = (deadLetter: string) =>
+    runOnce({
+      databaseUrl: runtime.url,
+      prisma: runtime.prisma,
+      job: parcel,
+      handler: openParcel,
+      deadLetter,
+      log: runtime.log,
+    })
+
+  it('is its next attempt, with its payload, and completes it', async () => {
+    const [queueJobId] = await failFor(1)
+    isBroken = false
+    expect(await once(queueJobId!)).toMatchObject({
+      kind: 'ended',
+      run: { status: 'success', details: { n: 0 } },
+    })
+
+    expect(await list()).toEqual([])
+    expect(await findWork(runtime.prisma, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await runs()).toMatchObject([
+      { attempt: 1 },
+      { attempt: 2 },
+      { attempt: 3, status: 'success', trigger: 'cli', queueJobId },
+    ])
+  })
+
+  it('that fails again is a dead letter again, and is not retried', async () => {
+    const [queueJobId] = await failFor(1)
+    expect(await once(queueJobId!)).toMatchObject({ kind: 'ended', run: { status: 'failed' } })
+
+    expect(await list()).toMatchObject([{ queueJobId, attempts: 3 }])
+  })
+
+  it('is refused for work that is none', async () => {
+    const queueJobId = crypto.randomUUID()
+    expect(await once(queueJobId)).toEqual({ kind: 'noDeadLetter', queueJobId })
+    expect(await runs()).toEqual([])
+  })
+})

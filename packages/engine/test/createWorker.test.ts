@@ -1,0 +1,366 @@
+import type { PrismaClient } from '@roundsman/db'
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient, type JobsClient } from '../src/client.ts'
+import { defineJob, JobError, type RunContext, type TransactionOf } from '../src/index.ts'
+import { createWorker, type Worker } from '../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { readWorkStates } from './readWorkStates.ts'
+
+const echo = defineJob({
+  name: 'echo',
+  description: '',
+  payload: z.object({ text: z.string(), n: z.number().default(0) }),
+  retry: { limit: 1, delayMs: 1_000 },
+})
+const brief = defineJob({ name: 'brief', description: '', timeoutMs: 100, retry: { limit: 0 } })
+const single = defineJob({
+  name: 'single',
+  description: '',
+  schedule: { cron: '0 0 1 1 *', overlap: 'queue' },
+})
+const jobs = [echo, brief, single] as const
+
+type Transaction = TransactionOf<PrismaClient>
+type Echo = RunContext<{ text: string; n: number }, Transaction>
+type Empty = RunContext<Record<string, never>, Transaction>
+
+interface Run {
+  id: string
+  name: string
+  status: string
+  attempt: number
+  details: Record<string, unknown> | null
+  endedAt: Date | null
+  queueJobId: string
+  workerId: string
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker | undefined
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+  runtime.lines.length = 0
+})
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+})
+
+interface Handlers {
+  echo?: (context: Echo) => Promise<void>
+  brief?: (context: Empty) => Promise<void>
+  single?: (context: Empty) => Promise<void>
+}
+
+const nothing = async () => undefined
+
+async function startWorker(
+  handlers: Handlers,
+  options: { concurrency?: number } = {},
+): Promise<Worker> {
+  const { url, prisma, log } = runtime
+  const started = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs,
+    handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers },
+    log,
+    clock: () => ({ stop: () => undefined }),
+    ...options,
+  })
+  await started.start()
+  return started
+}
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const queueStates = () => readWorkStates(runtime.rows)
+const send = (text: string, n = 0) =>
+  runtime.prisma.$transaction((tx) => client.enqueue(tx, echo, { text, n }))
+
+describe('createWorker', () => {
+  it('runs what was enqueued, and records it', async () => {
+    const seen: string[] = []
+    worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
+    const { queueJobId } = await send('hello')
+
+    const [run] = await waitFor(
+      async () => (await runs()).filter(({ endedAt }) => endedAt).length && runs(),
+    )
+    expect(seen).toEqual(['hello'])
+    expect(run).toMatchObject({
+      name: 'echo',
+      status: 'success',
+      attempt: 1,
+      queueJobId,
+      workerId: worker.id,
+    })
+    expect(await queueStates()).toEqual(['completed'])
+  })
+
+  it('the row is committed before the handler starts', async () => {
+    let seen: Run[] = []
+    worker = await startWorker({ echo: async () => void (seen = await runs()) })
+    await send('hello')
+
+    await waitFor(() => seen.length)
+    expect(seen).toMatchObject([{ status: 'running', endedAt: null, details: null }])
+  })
+
+  it('a transaction that is rolled back enqueues nothing', async () => {
+    const refused = runtime.prisma.$transaction(async (tx) => {
+      await client.enqueue(tx, echo, { text: 'never', n: 0 })
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+
+    expect(await queueStates()).toEqual([])
+  })
+
+  it('refuses a payload that does not fit before anything is written', async () => {
+    await expect(client.enqueue(runtime.prisma, echo, { text: 1 } as never)).rejects.toMatchObject({
+      code: 'payload_invalid',
+    })
+    expect(await queueStates()).toEqual([])
+  })
+
+  it('a handler that throws ends its run as failed, and is tried again after the back-off', async () => {
+    let attempts = 0
+    worker = await startWorker({
+      echo: async () => {
+        if (++attempts === 1) throw new Error('no luck')
+      },
+    })
+    await send('hello')
+
+    const [first, second] = await waitFor(
+      async () => (await runs()).filter((r) => r.endedAt).length === 2 && runs(),
+    )
+    expect(first).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      details: { error: { code: 'handler_failed', message: 'no luck' } },
+    })
+    expect(second).toMatchObject({ status: 'success', attempt: 2, queueJobId: first!.queueJobId })
+  })
+
+  it('what has used up its attempts is kept as failed', async () => {
+    worker = await startWorker({ echo: () => Promise.reject(new Error('never')) })
+    await send('hello')
+
+    await waitFor(async () => (await queueStates())[0] === 'failed')
+    expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['failed', 1],
+      ['failed', 2],
+    ])
+  })
+
+  it('an error that says so is not tried again', async () => {
+    worker = await startWorker({
+      echo: () =>
+        Promise.reject(new JobError('gone', 'There is no such thing', { retryable: false })),
+    })
+    await send('hello')
+
+    await waitFor(async () => (await queueStates())[0] === 'failed')
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'gone', message: 'There is no such thing' } } },
+    ])
+  })
+
+  it('a payload that does not fit fails at once, without the handler and without the payload', async () => {
+    let called = false
+    worker = await startWorker({ echo: async () => void (called = true) })
+    const secret = 'hunter2-is-my-password'
+    await runtime.rows(`select pgboss.job_now()`)
+    await runtime.rows(`insert into pgboss.job (name, data, retry_limit) values ('echo', $1, 5)`, [
+      JSON.stringify({ payload: { text: { secret } }, trigger: 'queue' }),
+    ])
+
+    const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
+    expect(called).toBe(false)
+    expect(run).toMatchObject({ status: 'failed', details: { error: { code: 'payload_invalid' } } })
+    expect(JSON.stringify(run)).not.toContain(secret)
+    expect(await queueStates()).toEqual(['failed'])
+  })
+
+  it('texts of the payload and credentials are taken out of what a handler threw', async () => {
+    worker = await startWorker({
+      echo: ({ payload }) =>
+        Promise.reject(
+          new Error(
+            `cannot mail ${payload.text} by smtp://me:letmein@mail.test with Bearer abc.def`,
+          ),
+        ),
+    })
+    await send('jane@customer.test')
+
+    const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
+    expect(run!.details).toEqual({
+      error: {
+        code: 'handler_failed',
+        message: 'cannot mail [redacted] by smtp://[redacted]@mail.test with Bearer [redacted]',
+        stack: expect.stringMatching(/^at echo \(packages.runtime.test/),
+      },
+    })
+    expect(JSON.stringify(runtime.lines)).not.toMatch(/jane@customer|letmein|abc\.def/)
+  })
+
+  it('a run that takes too long is aborted and ends as failed', async () => {
+    let reason: unknown
+    worker = await startWorker({
+      brief: ({ signal }) =>
+        new Promise((_, reject) =>
+          signal.addEventListener('abort', () => {
+            reason = signal.reason
+            reject(new Error('stopped'))
+          }),
+        ),
+    })
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, brief, {}))
+
+    const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
+    expect(run).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'timeout', message: 'The run took longer than 100 ms' } },
+    })
+    expect(reason).toMatchObject({ code: 'timeout' })
+  })
+
+  it('runs no more at once than its concurrency, and all in the end', async () => {
+    let running = 0
+    let most = 0
+    const seen = new Set<number>()
+    worker = await startWorker(
+      {
+        echo: async ({ payload }) => {
+          most = Math.max(most, ++running)
+          await new Promise((resolve) => setImmediate(resolve))
+          running--
+          seen.add(payload.n)
+        },
+      },
+      { concurrency: 3 },
+    )
+    for (let n = 0; n < 40; n++) await send('x', n)
+
+    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
+    expect(seen.size).toBe(40)
+    expect(most).toBeLessThanOrEqual(3)
+    expect(await runs()).toHaveLength(40)
+  })
+
+  it('two workers share the work and run none of it twice', async () => {
+    const seen: number[] = []
+    const handlers: Handlers = { echo: async ({ payload }) => void seen.push(payload.n) }
+    worker = await startWorker(handlers)
+    const other = await startWorker(handlers)
+    for (let n = 0; n < 60; n++) await send('x', n)
+
+    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
+    await other.stop()
+    expect(seen.toSorted((a, b) => a - b)).toEqual([...Array(60).keys()])
+    expect(await runs()).toHaveLength(60)
+  })
+
+  it('an exclusive job runs one at a time, over all workers', async () => {
+    let running = 0
+    let most = 0
+    const handlers: Handlers = {
+      single: async () => {
+        most = Math.max(most, ++running)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        running--
+      },
+    }
+    worker = await startWorker(handlers)
+    const other = await startWorker(handlers)
+    for (let n = 0; n < 4; n++)
+      await runtime.prisma.$transaction((tx) => client.enqueue(tx, single, {}))
+
+    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'), {
+      timeoutMs: 15_000,
+    })
+    await other.stop()
+    expect(most).toBe(1)
+    expect((await runs()).map(({ status }) => status)).toEqual(Array(4).fill('success'))
+  })
+
+  it('stop lets running work finish and takes no more', async () => {
+    let finish: () => void = () => undefined
+    worker = await startWorker(
+      { echo: () => new Promise<void>((resolve) => (finish = resolve)) },
+      { concurrency: 1 },
+    )
+    await send('first')
+    await waitFor(async () => (await runs()).length)
+    await send('second')
+    const stopped = worker.stop({ drainTimeoutMs: 10_000 })
+    expect(worker.isReady()).toBe(false)
+    finish()
+    await stopped
+
+    expect(await runs()).toMatchObject([{ status: 'success' }])
+    expect((await queueStates()).toSorted()).toEqual(['completed', 'created'])
+  })
+
+  it('work that does not finish in time is aborted, recorded, and given back at once', async () => {
+    worker = await startWorker({
+      echo: ({ signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    })
+    await send('first')
+    await waitFor(async () => (await runs()).length)
+    await worker.stop({ drainTimeoutMs: 50 })
+
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'drained' } } },
+    ])
+    expect(await queueStates()).toEqual(['retry'])
+    // Not after the back-off of a failure.
+    expect(await runtime.rows('select from pgboss.job where start_after > now()')).toHaveLength(0)
+
+    worker = await startWorker({})
+    await waitFor(async () => (await queueStates())[0] === 'completed', { timeoutMs: 3_000 })
+    expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['failed', 1],
+      ['success', 2],
+    ])
+  })
+
+  it('logs the start and the end of a run with the fields that people search for', async () => {
+    worker = await startWorker({})
+    await send('hello')
+    const finished = await waitFor(() =>
+      runtime.lines.find(({ msg }) => msg === 'job run finished'),
+    )
+    const started = runtime.lines.find(({ msg }) => msg === 'job run started')
+    const [run] = await runs()
+
+    expect(started).toMatchObject({ name: 'echo', runId: run!.id, attempt: 1, trigger: 'queue' })
+    expect(finished).toMatchObject({
+      name: 'echo',
+      runId: run!.id,
+      attempt: 1,
+      status: 'success',
+      durationMs: expect.any(Number),
+    })
+    expect(runtime.lines.some(({ msg }) => msg === 'Jobs scheduler enabled')).toBe(true)
+  })
+})

@@ -1,0 +1,128 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { TestRuntime } from './openTestRuntime.ts'
+import { openTallyStage, type TallyStage } from './tallyRuntime.ts'
+
+const PATIENCE = { timeoutMs: 30_000 }
+const GATED = { steps: 3, isGated: true, pauseMs: 0 }
+
+let stage: TallyStage
+let runtime: TestRuntime
+let ask: TallyStage['ask']
+let startWorker: TallyStage['startWorker']
+
+beforeAll(async () => {
+  stage = await openTallyStage()
+  ;({ runtime, ask, startWorker } = stage)
+})
+
+afterEach(() => stage.clear())
+
+afterAll(() => stage.close())
+
+const isAtItsGate = async () => (await ask.runs())[0]?.details?.effects === 1
+
+describe('SIGTERM while a run is under way', { timeout: 60_000 }, () => {
+  it('lets it finish, takes nothing more, and the process ends', async () => {
+    const worker = await startWorker()
+    await ask.enqueue({ n: 1, ...GATED })
+    await waitFor(isAtItsGate)
+    process.kill(worker.pid, 'SIGTERM')
+    await worker.waitForLine('draining')
+    await ask.enqueue({ n: 2, ...GATED })
+    await ask.openGate(1)
+
+    expect(await worker.exited).toEqual({ code: 0, signal: null })
+    expect(await ask.runs()).toMatchObject([
+      { status: 'success', attempt: 1, details: { effects: 3, batches: 3 } },
+    ])
+    expect(await ask.queueStates()).toEqual(['completed', 'created'])
+  })
+
+  it('aborts what does not finish in time: recorded, counted, and redone by the next at once', async () => {
+    const worker = await startWorker({ drainTimeoutMs: 200 })
+    await ask.enqueue({ n: 1, ...GATED })
+    await waitFor(isAtItsGate)
+    process.kill(worker.pid, 'SIGTERM')
+
+    expect(await worker.exited).toEqual({ code: 0, signal: null })
+    expect(await ask.runs()).toMatchObject([
+      { status: 'failed', attempt: 1, details: { effects: 1, error: { code: 'drained' } } },
+    ])
+    // Given back as it is: the job's back-off is a minute.
+    expect(
+      await runtime.rows(`select state::text, start_after <= now() as "isDue" from pgboss.job`),
+    ).toEqual([{ state: 'retry', isDue: true }])
+
+    await ask.openGate(2)
+    await startWorker()
+    await waitFor(async () => (await ask.queueStates())[0] === 'completed')
+    expect((await ask.runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['failed', 1],
+      ['success', 2],
+    ])
+    expect(await ask.miscounted()).toEqual([])
+  })
+
+  it('a second one aborts at once', async () => {
+    const worker = await startWorker({ drainTimeoutMs: 600_000 })
+    await ask.enqueue({ n: 1, ...GATED })
+    await waitFor(isAtItsGate)
+    process.kill(worker.pid, 'SIGTERM')
+    await worker.waitForLine('draining')
+    process.kill(worker.pid, 'SIGTERM')
+
+    expect(await worker.exited).toEqual({ code: 0, signal: null })
+    expect(await ask.runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'drained' } } },
+    ])
+    expect(await ask.queueStates()).toEqual(['retry'])
+  })
+})
+
+describe('a rolling restart of three workers', () => {
+  it('loses and repeats nothing of 200 queued jobs', { timeout: 120_000 }, async () => {
+    const COUNT = 200
+    const fleet = await Promise.all([startWorker(), startWorker(), startWorker()])
+    let n = 0
+    const enqueueQuarter = async () => {
+      for (let i = 0; i < COUNT / 4; i++) {
+        // Two batches with a pause between them: the restart meets runs that are half done.
+        await ask.enqueue({ n: n++, steps: 2, isGated: false, pauseMs: 300 })
+      }
+    }
+    await enqueueQuarter()
+    const met = new Set<string>()
+    for (const leaving of [...fleet]) {
+      const underWay = await waitFor(async () => {
+        const own = (await ask.runs(`"status" = 'running'`)).filter(ask.isRunBy(leaving))
+        return own.length > 0 && own
+      }, PATIENCE)
+      for (const { id } of underWay) met.add(id)
+      const replacement = startWorker()
+      const left = leaving.kill('SIGTERM')
+      await enqueueQuarter()
+      expect(await left).toEqual({ code: 0, signal: null })
+      fleet.push(await replacement)
+    }
+    expect(met.size).toBeGreaterThanOrEqual(3)
+
+    await waitFor(async () => (await ask.queueStates()).every((state) => state === 'completed'), {
+      timeoutMs: 60_000,
+    })
+    const runs = await ask.runs()
+    expect(runs).toHaveLength(COUNT)
+    expect(new Set(runs.map(({ status, attempt }) => `${status} ${attempt}`))).toEqual(
+      new Set(['success 1']),
+    )
+    expect(new Set(runs.map(({ queueJobId }) => queueJobId)).size).toBe(COUNT)
+    // Each batch once: a repetition would be here twice, whatever the effect made of it.
+    expect(await runtime.rows('select from "Attempt"')).toHaveLength(2 * COUNT)
+    expect(await runtime.rows('select from "Effect"')).toHaveLength(2 * COUNT)
+    expect(await ask.miscounted()).toEqual([])
+    for (const worker of fleet) {
+      const wrong = worker.stdout.filter((line) => /"level":[56]0/.test(line))
+      expect(wrong).toEqual([])
+    }
+  })
+})

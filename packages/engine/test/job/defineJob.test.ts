@@ -1,0 +1,126 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, reschedule } from '../../src/index.ts'
+
+const options = { name: 'sweep', description: 'Sweeps.' } as const
+
+describe('defineJob', () => {
+  it('fills in what is not said', () => {
+    const job = defineJob({ ...options, schedule: { cron: '*/5 * * * *' } })
+
+    expect(job).toMatchObject({
+      timeoutMs: 900_000,
+      graceMs: 60_000,
+      retry: { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
+      concurrency: null,
+      isExclusive: true,
+      isDestructive: false,
+      guard: null,
+      unguarded: null,
+      schedule: { timeZone: 'UTC', missed: 'once', overlap: 'skip', catchUpMs: 86_400_000 },
+    })
+    expect(job.payload.safeParse({}).success).toBe(true)
+    expect(job.payload.safeParse({ surprise: 1 }).success).toBe(false)
+  })
+
+  it('lets runs overlap only where the schedule says so, or there is none', () => {
+    expect(defineJob(options).isExclusive).toBe(false)
+    expect(
+      defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'allow' } }).isExclusive,
+    ).toBe(false)
+    expect(
+      defineJob({ ...options, schedule: { cron: '* * * * *', overlap: 'queue' } }).isExclusive,
+    ).toBe(true)
+  })
+
+  it.each([
+    [{ name: 'has space' }, 'camelCase'],
+    [{ name: 'Upper' }, 'camelCase'],
+    [{ schedule: { cron: 'often' } }, '1 fields instead of 5'],
+    [{ schedule: { cron: '99 * * * *' } }, 'not a cron expression'],
+    [{ schedule: { cron: '0 0 31 2 *' } }, 'never due'],
+    [{ schedule: { cron: '* * * * *', timeZone: 'Mars/Olympus' } }, 'not an IANA time zone'],
+    [
+      { schedule: { cron: '* * * * *', missed: 'all' as const } },
+      "set overlap to 'queue' or 'allow'",
+    ],
+    [
+      { schedule: { cron: '* * * * *', catchUpMs: 0 } },
+      'catchUpMs must be a positive whole number',
+    ],
+    [{ graceMs: 0 }, 'graceMs must be a positive whole number'],
+    [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
+    [{ timeoutMs: 86_280_001 }, 'timeoutMs must be at most 86280000 (a day, less two minutes)'],
+    [{ timeoutMs: 86_280_001 }, 'divide the work'],
+    [{ graceMs: 31_536_000_001 }, 'graceMs must be at most 31536000000'],
+    [{ retry: { limit: 1_000_001 } }, 'retry.limit must be at most 1000000'],
+    [{ retry: { delayMs: 31_536_000_001 } }, 'retry.delayMs must be at most 31536000000'],
+    [{ retry: { maxDelayMs: 31_536_000_001 } }, 'retry.maxDelayMs must be at most 31536000000'],
+    [
+      { rateLimit: { limit: 1, perMs: 31_536_000_001 } },
+      'rateLimit.perMs must be at most 31536000000',
+    ],
+    [
+      { schedule: { cron: '* * * * *', catchUpMs: 315_360_000_001 } },
+      'catchUpMs must be at most 315360000000',
+    ],
+    [{ concurrency: 1.5 }, 'concurrency must be a positive whole number'],
+    [{ concurrency: 0 }, 'concurrency must be a positive whole number'],
+    [{ retry: { limit: -1 } }, 'retry.limit must be a positive whole number'],
+    [{ retry: { delayMs: 0.5 } }, 'retry.delayMs must be a positive whole number'],
+    [{ guard: {} }, 'a guard needs maxRows or maxShare'],
+    [{ guard: { maxShare: 1.5 } }, 'guard.maxShare must be above 0 and at most 1'],
+    [{ guard: { maxShare: 0.5, minRows: 0 } }, 'guard.minRows must be a positive whole number'],
+    [{ guard: { maxRows: 5, minRows: 1 } }, 'set maxShare, or leave it out'],
+    [
+      { guard: { maxRows: 5, maxShare: 0.5, minRows: 6 } },
+      'guard.minRows (6) must not be more than guard.maxRows (5)',
+    ],
+    [{ isDestructive: true, unguarded: ' ' }, 'unguarded must say why it needs no guard'],
+    [
+      { isDestructive: true, guard: { maxRows: 5 }, unguarded: 'Because.' },
+      'it has a guard; leave unguarded out',
+    ],
+    [{ unguarded: 'Because.' }, 'unguarded is for destructive jobs'],
+  ])('refuses %j and says why, naming the job', (wrong, message) => {
+    const define = () => defineJob({ ...options, ...wrong })
+
+    expect(define).toThrow(message)
+    expect(define).toThrow(`Job "${'name' in wrong ? wrong.name : 'sweep'}"`)
+  })
+
+  it('accepts a cron expression with seconds', () => {
+    expect(defineJob({ ...options, schedule: { cron: '*/10 * * * * *' } }).schedule?.cron).toBe(
+      '*/10 * * * * *',
+    )
+  })
+})
+
+describe('reschedule', () => {
+  it('changes the expression and nothing else', () => {
+    const job = defineJob({
+      ...options,
+      payload: z.object({}),
+      schedule: { cron: '0 3 * * *', overlap: 'queue' },
+    })
+
+    expect(reschedule(job, '0 4 * * *').schedule).toEqual({ ...job.schedule, cron: '0 4 * * *' })
+  })
+
+  it('refuses a job that has no schedule, and an expression that is none', () => {
+    expect(() => reschedule(defineJob(options), '0 4 * * *')).toThrow('no schedule')
+    expect(() =>
+      reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x'),
+    ).toThrow('"x"')
+  })
+})
+
+it.each([
+  { schedule: { cron: 5 }, problem: 'a cron expression is a text' },
+  { schedule: { cron: null }, problem: 'a cron expression is a text' },
+  { schedule: { cron: '@daily', missed: 'never' }, problem: 'schedule.missed must be one of once' },
+  { schedule: { cron: '@daily', overlap: 'perhaps' }, problem: 'schedule.overlap must be one of' },
+])('refuses the schedule $schedule with the name of the job', ({ schedule, problem }) => {
+  const define = () => defineJob({ name: 'late', description: '', schedule: schedule as never })
+  expect(define).toThrow(`Job "late": ${problem}`)
+})

@@ -1,0 +1,146 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createJobsClient, redriveDeadLetters, type JobsClient } from '../../src/client.ts'
+import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
+import { createClaimer } from '../../src/work/claimer.ts'
+import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const NAME = 'parcel'
+const DAY_MS = 86_400_000
+/** No lane asks for more. */
+const MOST_AT_ONCE = 2_000
+
+let runtime: TestRuntime
+let client: JobsClient
+let session: Session
+let queue: Queue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([defineJob({ name: NAME, description: '' })])
+  const { url, database, log } = runtime
+  client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+  queue = createQueue({ database, session, log })
+  await queue.start([], () => undefined)
+})
+
+afterAll(async () => {
+  await queue.stop()
+  await session.stop()
+  await client.stop()
+  await runtime.close()
+})
+
+/** Whole numbers that somebody may write, the edges of what things are stored in among them. */
+const number = fc.oneof(
+  fc.nat(100_000),
+  fc.constantFrom(DAY_MS, DAY_MS - 120_000, 2 ** 31 - 1, 2 ** 31, 60 * DAY_MS, 365 * DAY_MS),
+  fc.integer({ min: -1, max: 400 * DAY_MS }),
+  fc.maxSafeNat(),
+)
+
+const options: fc.Arbitrary<JobOptions<typeof NAME, Record<string, never>>> = fc
+  .record(
+    {
+      timeoutMs: number,
+      graceMs: number,
+      concurrency: number,
+      retry: fc.record(
+        { limit: fc.oneof(fc.nat(3), number), delayMs: number, maxDelayMs: number },
+        { requiredKeys: [] },
+      ),
+      rateLimit: fc.record({ limit: number, perMs: number }),
+      schedule: fc.record({ cron: fc.constant('0 3 * * *'), catchUpMs: number }),
+    },
+    { requiredKeys: [] },
+  )
+  .map((drawn) => ({ name: NAME, description: '', ...drawn }))
+
+interface QueueRow {
+  state: string
+  expire_seconds: number
+  retry_limit: number
+  waitsMs: number
+}
+
+async function readWork(): Promise<QueueRow | undefined> {
+  const [row] = await runtime.rows<QueueRow>(
+    `select *, (extract(epoch from start_after - clock_timestamp()) * 1000)::float8 as "waitsMs" from pgboss.job`,
+  )
+  return row
+}
+
+const roundToSeconds = (ms: number) => Math.max(1, Math.round(ms / 1000)) * 1000
+
+async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
+  const { timeoutMs, graceMs, retry, rateLimit } = job
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobThrottle"')
+  await runtime.rows('delete from pgboss.job')
+  await installQueue(runtime.database, [job])
+  await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, job, [{ payload: {} }]))
+
+  // What the API and a timer make of it.
+  expect(new Date(Date.now() - timeoutMs - graceMs).getTime()).not.toBeNaN()
+  expect(timeoutMs).toBeLessThan(2 ** 31)
+
+  const claimer = createClaimer({
+    database: runtime.database,
+    workerId: 'w1',
+    now: () => new Date(),
+  })
+  const { work } = await claimer.claim(job, Math.min(job.concurrency ?? 1, MOST_AT_ONCE))
+  expect(work).toMatchObject([{ attempt: 1, retriesLeft: retry.limit }])
+  const { freeInMs } = await claimer.claim(job, 1)
+  expect(freeInMs ?? 0).toBeLessThanOrEqual(rateLimit ? rateLimit.perMs / rateLimit.limit : 0)
+  const taken = await readWork()
+  expect(taken!.expire_seconds * 1000).toBeGreaterThanOrEqual(timeoutMs + 120_000)
+  expect(taken!.expire_seconds * 1000).toBeLessThan(timeoutMs + 121_000)
+
+  await runtime.database.transaction((tx) =>
+    queue.fail(tx, work, { code: 'broken', message: '' }, 'retry'),
+  )
+  const failed = await readWork()
+  expect(failed!.state).toBe(retry.limit === 0 ? 'failed' : 'retry')
+  const isOver = failed!.state === 'failed'
+  const [least, most] = [roundToSeconds(retry.delayMs), roundToSeconds(retry.maxDelayMs)]
+  const { waitsMs } = failed!
+  // A moment has passed since.
+  expect(isOver || waitsMs > Math.min(least, most) - 60_000).toBe(true)
+  expect(isOver || waitsMs <= Math.min(2 * least, most)).toBe(true)
+  if (!isOver) return
+  await runtime.prisma.$transaction((tx) =>
+    redriveDeadLetters(tx, job, 'all', { actor: 'tests', reason: 'mended' }),
+  )
+  expect(await readWork()).toMatchObject({ state: 'retry', retry_limit: 1 + retry.limit })
+}
+
+function define(drawn: Parameters<typeof defineJob<typeof NAME>>[0]): Job<typeof NAME> | Error {
+  try {
+    return defineJob(drawn)
+  } catch (error) {
+    return error as Error
+  }
+}
+
+describe('a definition', () => {
+  it('is refused, with the option that is wrong, or honoured to its end', async () => {
+    let honoured = 0
+    await fc.assert(
+      fc.asyncProperty(options, async (drawn) => {
+        const defined = define(drawn)
+        const isRefused = defined instanceof Error
+        expect(!isRefused || defined instanceof TypeError).toBe(true)
+        expect(!isRefused || /^Job "parcel": \S+ must be /.test(defined.message)).toBe(true)
+        if (isRefused) return
+        honoured++
+        await expectHonoured(defined)
+      }),
+      { numRuns: 120 },
+    )
+    expect(honoured).toBeGreaterThan(10)
+  })
+})

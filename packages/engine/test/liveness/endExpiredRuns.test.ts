@@ -1,0 +1,222 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { listDeadLetters, redriveDeadLetters } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import type { ClaimedWork } from '../../src/store/claimWork.ts'
+import { installQueue } from '../../src/store/queue.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
+import { createWorker } from '../../src/createWorker.ts'
+import { endExpiredRuns } from '../../src/liveness/endExpiredRuns.ts'
+import type { RescuedRun } from '../../src/run/observer.ts'
+import { createSettler } from '../../src/run/settler.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '', retry: { limit: 0 } })
+const letter = defineJob({ name: 'letter', description: '', retry: { limit: 1 } })
+
+let runtime: TestRuntime
+let opened: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel, letter])
+  opened = await openTestQueue(runtime, [parcel, letter])
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+async function take(job: typeof parcel | typeof letter): Promise<ClaimedWork> {
+  await runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
+  return (await opened.take(job.name))[0]!
+}
+
+/** pg-boss's maintenance, after so long. */
+async function pass(hours: number): Promise<void> {
+  await runtime.rows(`update pgboss.job set started_on = started_on - $1 * interval '1 hour'`, [
+    hours,
+  ])
+  await runtime.rows(`update "JobClaim" set "createdAt" = "createdAt" - $1 * interval '1 hour'`, [
+    hours,
+  ])
+  await runtime.rows(
+    'update pgboss.queue set monitor_on = null, monitor_claim_on = null, maintain_on = null',
+  )
+  const boss = openBoss(asDb(runtime.database), { supervise: false })
+  await startBoss(boss)
+  try {
+    await boss.supervise()
+  } finally {
+    await boss.stop({ graceful: false, close: false })
+  }
+}
+
+const end = (observers?: Parameters<typeof endExpiredRuns>[0]['observers']) => {
+  const { database, log } = runtime
+  return endExpiredRuns({ database, log, now: () => new Date(), observers })
+}
+const runs = () =>
+  runtime.rows<{ status: string; errorCode: string | null }>(
+    'select "status", "errorCode" from "JobRun" order by "attempt"',
+  )
+const states = async () =>
+  (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
+    ({ state }) => state,
+  )
+const settle = (work: ClaimedWork) => {
+  const { runId: id, queueJobId, name, attempt, claimId } = work
+  const { database, log } = runtime
+  const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
+  return settler.settle({
+    id,
+    endedAt: new Date(),
+    details: null,
+    delivery: { queueJobId, name, attempt },
+    failure: null,
+    held: { id: claimId, open: 1 },
+  })
+}
+
+describe('a last attempt that the queue has given up', () => {
+  it('has its run ended, which can not succeed any more, and is a dead letter for good', async () => {
+    const work = await take(parcel)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+    await pass(2)
+    // Nobody has looked at it yet, and it is kept.
+    expect(await runtime.rows('select state::text, deletion_seconds from pgboss.job')).toEqual([
+      { state: 'failed', deletion_seconds: 0 },
+    ])
+    expect(await runs()).toMatchObject([{ status: 'running' }])
+
+    const seen: RescuedRun[] = []
+    const observers = combineObservers([{ runExpired: (run) => seen.push(run) }], runtime.log)
+    await end(observers)
+    expect(seen).toMatchObject([{ id: work.runId, name: 'parcel', attempt: 1 }])
+    expect(await runtime.rows('select "status", "errorCode", "details" from "JobRun"')).toEqual([
+      {
+        status: 'failed',
+        errorCode: 'expired',
+        details: {
+          cleaned: 3,
+          error: { code: 'expired', message: expect.stringContaining('still running') },
+        },
+      },
+    ])
+    expect(await settle(work)).toEqual({ kind: 'lost' })
+    expect(await runs()).toMatchObject([{ status: 'failed', errorCode: 'expired' }])
+
+    await runtime.rows(`update pgboss.job set completed_on = completed_on - interval '1 year'`)
+    await pass(1)
+    const { deadLetters } = await listDeadLetters(runtime.prisma, { limit: 10 })
+    expect(deadLetters).toMatchObject([{ queueJobId: work.queueJobId, error: { code: 'expired' } }])
+    const by = { actor: 'tests', reason: 'mended' }
+    expect(
+      await runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, 'all', by)),
+    ).toBe(1)
+    expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
+  })
+
+  it('is kept also where its claim was made by a worker that did not see to it', async () => {
+    await take(parcel)
+    await runtime.rows('update pgboss.job set deletion_seconds = 604800')
+    await pass(2)
+    await end()
+    expect(await runtime.rows('select deletion_seconds from pgboss.job')).toEqual([
+      { deletion_seconds: 0 },
+    ])
+    await runtime.rows('update pgboss.job set deletion_seconds = 604800')
+    await installQueue(runtime.database, [parcel])
+    expect(await runtime.rows('select deletion_seconds from pgboss.job')).toEqual([
+      { deletion_seconds: 0 },
+    ])
+  })
+
+  it('is found by a worker that lives', async () => {
+    await take(parcel)
+    await pass(2)
+    const { url, prisma, log } = runtime
+    const handler = async () => undefined
+    const worker = createWorker({
+      databaseUrl: url,
+      prisma,
+      jobs: [parcel, letter],
+      handlers: { parcel: handler, letter: handler },
+      log,
+    })
+    await worker.start()
+    onTestFinished(() => worker.stop())
+    expect(await waitFor(async () => (await runs())[0]?.errorCode === 'expired')).toBe(true)
+  })
+
+  it('holds no exclusive key any more', async () => {
+    const work = await take(parcel)
+    await runtime.rows(`update "JobClaim" set "exclusiveKey" = 'parcel'`)
+    await pass(2)
+    await end()
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+    expect(await settle(work)).toEqual({ kind: 'lost' })
+  })
+
+  it('that no program has enqueued is kept for a while only', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.requestRun(tx, parcel, { actor: 'tests', reason: 'now' }),
+    )
+    await opened.take('parcel')
+    await pass(2)
+    await end()
+    expect(await states()).toEqual(['failed'])
+    await runtime.rows(`update pgboss.job set completed_on = completed_on - interval '8 days'`)
+    await pass(1)
+    expect(await states()).toEqual([])
+  })
+})
+
+describe('an attempt that is to be followed by another', () => {
+  it('has its run ended before that begins', async () => {
+    const work = await take(letter)
+    await pass(2)
+    expect(await states()).toEqual(['retry'])
+    await end()
+    expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
+    expect(await settle(work)).toEqual({ kind: 'lost' })
+    expect(await states()).toEqual(['retry'])
+  })
+})
+
+describe('whoever has time left', () => {
+  it('goes on: by the queue, by its age, and without work in the queue', async () => {
+    await take(letter)
+    await pass(0.25)
+    expect(await states()).toEqual(['active'])
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'parcel', 'cli', 'w2')`,
+    )
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds", "createdAt")
+       select "id", "name", "workerId", array["id"], now() - interval '1 day' from "JobRun" where "trigger" = 'cli'`,
+    )
+    expect(await end()).toEqual([])
+
+    await runtime.rows(`update pgboss.job set state = 'failed'`)
+    await runtime.rows(`update "JobClaim" set "createdAt" = now() where "name" = 'letter'`)
+    expect(await end()).toEqual([])
+  })
+
+  it('is not waited for while it commits a batch, and found afterwards', async () => {
+    const { runId } = await take(parcel)
+    await pass(2)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobRun" where "id" = $1 for update', [runId])
+      expect(await end()).toEqual([])
+    })
+    expect(await end()).toHaveLength(1)
+  })
+})

@@ -1,0 +1,41 @@
+import { waitFor } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+import { createJobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { createWorker } from '../../src/worker.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const PGBOSS_CHANNEL = `'pgboss_' || left(encode(sha224('pgboss'::bytea), 'hex'), 24)`
+const PAYLOADS = ['', '{', 'null', '__proto__', 'constructor', 'é'.repeat(3_000)]
+
+it('a worker goes on after notifications that nobody of ours has sent', async () => {
+  const job = defineJob({ name: 'echo', description: '' })
+  const runtime = await openTestRuntime([job])
+  const { url: databaseUrl, prisma, log, lines } = runtime
+  const worker = createWorker({
+    databaseUrl,
+    prisma,
+    jobs: [job],
+    handlers: { echo: async () => undefined },
+    log,
+  })
+  const client = createJobsClient({ databaseUrl, log })
+  try {
+    await worker.start()
+    await client.start()
+    await runtime.rows(
+      `select pg_notify(channel, payload)
+       from unnest(array['roundsman_cancel', 'roundsman_changes', ${PGBOSS_CHANNEL}]) channel,
+            unnest($1::text[]) payload`,
+      [PAYLOADS],
+    )
+    // Behind them on the same connection, so they have been heard when this is done.
+    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+    await waitFor(() => prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }))
+    expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
+  } finally {
+    await client.stop()
+    await worker.stop()
+    await runtime.close()
+  }
+})

@@ -1,0 +1,414 @@
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createQueue, type Queue } from '../../src/store/queue.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { findLostClaims, rescueLostRuns } from '../../src/liveness/rescue.ts'
+import { claimWork } from '../../src/store/claimWork.ts'
+import { asWorker } from '../asWorker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+
+const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
+const ONCE = new URL('../fixtures/onceProcess.ts', import.meta.url).pathname
+
+interface Run {
+  id: string
+  status: string
+  attempt: number
+  trigger: string
+  details: { effects?: number; batches?: number; error?: { code: string } } | null
+  workerId: string
+  queueJobId: string
+  startedAt: Date
+  endedAt: Date | null
+}
+
+interface Work {
+  state: string
+  data: { lost?: number; lostAlone?: number }
+  retryLimit: number
+  retryCount: number
+  dueInS: number
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker | undefined
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([drip])
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+})
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
+const effectsOf = async (runId: string) =>
+  (
+    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
+      runId,
+    ])
+  )[0]!.n
+const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
+
+async function startWorker(): Promise<Worker> {
+  const { url, prisma, log } = runtime
+  const started = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [drip],
+    handlers: { drip: dripHandler },
+    log,
+  })
+  await started.start()
+  return started
+}
+
+describe('a worker that is SIGKILLed in the middle of a run', () => {
+  it('its run ends as failed with the exact counts of what it did, and the work is done by another', async () => {
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await victim.waitForLine('Jobs scheduler enabled')
+    await enqueue()
+    await waitFor(isUnderWay)
+    worker = await startWorker()
+    await victim.kill('SIGKILL')
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    const [lost, second] = await runs()
+    expect(lost).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      details: { error: { code: 'worker_lost' } },
+    })
+    expect(lost!.workerId).toContain(`:${victim.pid}:`)
+    expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
+    expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
+    expect(second!.details!.effects).toBe(await effectsOf(second!.id))
+    expect(lost!.details!.effects! + second!.details!.effects!).toBe(EFFECTS)
+  })
+
+  it('is found by a worker that starts later', async () => {
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await victim.waitForLine('Jobs scheduler enabled')
+    await enqueue()
+    await waitFor(isUnderWay)
+    await victim.kill('SIGKILL')
+    worker = await startWorker()
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['failed', 1],
+      ['success', 2],
+    ])
+  })
+})
+
+describe('a worker that lives', () => {
+  it('is not taken for dead by others, however long it takes', async () => {
+    const other = spawnProcess(WORKER, { args: [runtime.url] })
+    await other.waitForLine('Jobs scheduler enabled')
+    worker = await startWorker()
+    await enqueue()
+
+    await waitFor(async () => (await runs()).some(({ status }) => status !== 'running'), {
+      timeoutMs: 20_000,
+    })
+    expect(await runs()).toMatchObject([{ status: 'success', details: { effects: EFFECTS } }])
+    await other.kill()
+  })
+
+  it('whose run was taken over can commit no further batch and can not end it', async () => {
+    worker = await startWorker()
+    await enqueue()
+    await waitFor(isUnderWay)
+    const [run] = await runs()
+    const error = JSON.stringify({ error: { code: 'worker_lost', message: 'by the test' } })
+    const [ended] = await runtime.rows<Run>(
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now(),
+         "details" = "details" || $1 returning *`,
+      [error],
+    )
+
+    await waitFor(() =>
+      runtime.lines.some(({ msg }) => msg === 'job run lost: another worker has ended it'),
+    )
+    expect(await effectsOf(run!.id)).toBe(ended!.details!.effects)
+    expect(await runs()).toMatchObject([{ status: 'failed', details: ended!.details }])
+  })
+})
+
+describe('rescueLostRuns', () => {
+  const LOST_RUNS = 600
+  let session: Session
+  let queue: Queue
+
+  beforeEach(async () => {
+    const { url, database, log } = runtime
+    session = createSession({ url, database, workerId: 'rescuer', log })
+    await session.start()
+    queue = createQueue({ database, session, log })
+    await queue.start([drip], () => undefined)
+    const items = Array.from({ length: LOST_RUNS }, () => ({ payload: {} }))
+    await client.enqueueMany(runtime.prisma, drip, items)
+    await asWorker(database, 'gone', () =>
+      claimWork(database, {
+        workerId: 'gone',
+        requests: [
+          { claimId: crypto.randomUUID(), name: 'drip', limit: LOST_RUNS, exclusiveKey: null },
+        ],
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      }),
+    )
+  })
+
+  afterEach(async () => {
+    await queue.stop()
+    await session.stop()
+  })
+
+  const rescue = () =>
+    rescueLostRuns({
+      database: runtime.database,
+      queue,
+      workerId: 'rescuer',
+      log: runtime.log,
+      now: () => new Date(),
+    })
+  const states = () =>
+    runtime.rows<{ status: string; state: string; n: number }>(
+      `select run."status", job.state::text, count(*)::int n
+       from "JobRun" run join pgboss.job job on job.id = run."queueJobId"
+       group by 1, 2 order by 1`,
+    )
+
+  it('gives hundreds back at once, each by one of those that try', async () => {
+    const rescued = await Promise.all([rescue(), rescue(), rescue()])
+    rescued.push(await rescue())
+
+    expect(new Set(rescued.flat().map(({ id }) => id)).size).toBe(LOST_RUNS)
+    expect(rescued.flat()).toHaveLength(LOST_RUNS)
+    expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
+  })
+
+  it('leaves a run as it is that has ended since it was found', async () => {
+    const [late] = await runs()
+    const rescued = await rescueLostRuns({
+      database: {
+        ...runtime.database,
+        async transaction(work) {
+          await runtime.rows(
+            `update "JobRun" set "status" = 'success', "endedAt" = now() where "id" = $1`,
+            [late!.id],
+          )
+          return await runtime.database.transaction(work)
+        },
+      },
+      queue,
+      workerId: 'rescuer',
+      log: runtime.log,
+      now: () => new Date(),
+    })
+    expect(rescued.length).toBeGreaterThan(0)
+    expect(rescued.map(({ id }) => id)).not.toContain(late!.id)
+    expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
+  })
+
+  const workOf = async (queueJobId: string) =>
+    (
+      await runtime.rows<Work>(
+        `select state::text, data, retry_limit as "retryLimit", retry_count as "retryCount",
+           round(extract(epoch from start_after - now()))::int as "dueInS"
+         from pgboss.job where id = $1`,
+        [queueJobId],
+      )
+    )[0]!
+
+  /** Takes the work again, as a worker that then is gone, and has it rescued. */
+  async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
+    await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
+    await runtime.rows(`update pgboss.job set state = 'completed' where id <> $1`, [queueJobId])
+    await asWorker(runtime.database, 'gone', () =>
+      claimWork(runtime.database, {
+        workerId: 'gone',
+        requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit: 1, exclusiveKey: null }],
+        startedAt: new Date(),
+        hasFreshRunIds: true,
+      }),
+    )
+    await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
+    if (hasProgress) {
+      await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
+    }
+    expect(await rescue()).toMatchObject([{ queueJobId, wasAlone: isAlone }])
+    return await workOf(queueJobId)
+  }
+
+  async function loseOnce(): Promise<string> {
+    while ((await rescue()).length > 0);
+    return (await runs())[0]!.queueJobId
+  }
+
+  it('gives work back at once that has lost one worker, and ever later what has lost several', async () => {
+    const id = await loseOnce()
+    expect(await workOf(id)).toMatchObject({ state: 'retry', dueInS: 0, data: { lost: 1 } })
+    const dueInS: number[] = []
+    for (let losses = 2; losses <= 12; losses++) {
+      const work = await loseAgain(id)
+      expect(work).toMatchObject({ state: 'retry', data: { lost: losses } })
+      expect(work.data).not.toHaveProperty('lostAlone')
+      dueInS.push(work.dueInS)
+    }
+    expect(dueInS).toEqual([1, 4, 16, 60, 60, 60, 60, 60, 60, 60, 60])
+  })
+
+  it('never gives up for losses beside others, whatever its attempt is, and they cost it no retry', async () => {
+    const id = await loseOnce()
+    await runtime.rows('update pgboss.job set retry_count = 24, retry_limit = 58 where id = $1', [
+      id,
+    ])
+    for (let losses = 0; losses < 30; losses++) {
+      const work = await loseAgain(id)
+      expect(work.state).toBe('retry')
+      expect(work.retryLimit - work.retryCount).toBe(58 - 24)
+    }
+  })
+
+  it('gives up what has lost five workers while it ran alone', async () => {
+    const id = await loseOnce()
+    for (let losses = 1; losses < 5; losses++) {
+      const { state, data } = await loseAgain(id, { isAlone: true })
+      expect({ state, data }).toMatchObject({ state: 'retry', data: { lostAlone: losses } })
+    }
+    expect(await loseAgain(id, { isAlone: true })).toMatchObject({
+      state: 'failed',
+      data: { lost: 6, lostAlone: 5 },
+    })
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
+  it('has more patience with what gets on, batch by batch', async () => {
+    const id = await loseOnce()
+    const alone = { isAlone: true, hasProgress: true }
+    for (let losses = 1; losses < 25; losses++) {
+      expect(await loseAgain(id, alone)).toMatchObject({ state: 'retry' })
+    }
+    expect(await loseAgain(id, alone)).toMatchObject({ state: 'failed', data: { lostAlone: 25 } })
+  })
+
+  it("takes no worker's own runs from it, not even if its lock is gone", async () => {
+    expect(await findLostClaims(runtime.database, 'gone')).toEqual([])
+    expect(await findLostClaims(runtime.database, 'rescuer')).toHaveLength(1)
+  })
+
+  it('leaves out one that the database refuses to end', async () => {
+    const [refused] = await runs()
+    await runtime.rows(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+      create trigger refuse before update on "JobRun" for each row
+      when (old."id" = '${refused!.id}') execute function refuse()`)
+    try {
+      while ((await rescue()).length > 0);
+      expect(await states()).toEqual([
+        { status: 'running', state: 'active', n: 1 },
+        { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
+      ])
+    } finally {
+      await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
+    }
+    // It is still held, and found in the next round; then nothing is.
+    expect(await rescue()).toMatchObject([{ id: refused!.id }])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+})
+
+describe('runOnce', () => {
+  const once = (options: { dryRun?: boolean } = {}) =>
+    runOnce({
+      databaseUrl: runtime.url,
+      prisma: runtime.prisma,
+      job: drip,
+      handler: dripHandler,
+      log: runtime.log,
+      ...options,
+    })
+
+  it('runs without a worker and records who asked', async () => {
+    const result = await runOnce({
+      databaseUrl: runtime.url,
+      prisma: runtime.prisma,
+      job: drip,
+      handler: dripHandler,
+      actor: 'somebody',
+      log: runtime.log,
+    })
+
+    expect(result).toMatchObject({
+      kind: 'ended',
+      run: { status: 'success', details: { effects: EFFECTS, batches: EFFECTS } },
+    })
+    expect(await runs()).toMatchObject([{ trigger: 'cli', actor: 'somebody', status: 'success' }])
+  })
+
+  it('does not start beside a run of the same job', async () => {
+    const other = spawnProcess(ONCE, { args: [runtime.url] })
+    await waitFor(isUnderWay)
+    const [run] = await runs()
+
+    expect(await once()).toEqual({
+      kind: 'alreadyRunning',
+      runId: run!.id,
+      workerId: run!.workerId,
+    })
+    await other.exited
+    expect(await runs()).toMatchObject([{ status: 'success' }])
+  })
+
+  it('a run whose process was SIGKILLed does not stand in the way', async () => {
+    const victim = spawnProcess(ONCE, { args: [runtime.url] })
+    await waitFor(isUnderWay)
+    await victim.kill('SIGKILL')
+
+    expect(
+      await waitFor(async () => {
+        const result = await once()
+        return result.kind === 'ended' && result
+      }),
+    ).toMatchObject({ run: { status: 'success' } })
+    const [lost, next] = await runs()
+    expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
+    expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
+    // It waited for that first: its own time begins with its record.
+    expect(next!.startedAt.getTime()).toBeGreaterThanOrEqual(lost!.endedAt!.getTime())
+  })
+
+  it('a dry run counts, changes nothing and is recorded as one', async () => {
+    expect(await once({ dryRun: true })).toMatchObject({
+      run: { status: 'success', dryRun: true, details: { effects: EFFECTS } },
+    })
+    expect(await runtime.rows('select from "Effect"')).toHaveLength(0)
+    expect(await runs()).toMatchObject([{ dryRun: true, status: 'success' }])
+  })
+})

@@ -1,0 +1,187 @@
+import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { acquireEmbeddedPostgres, createDatabaseClient, migrate } from '@roundsman/db'
+import { waitFor, type SpawnedProcess } from '@roundsman/testing'
+import pg from 'pg'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createWorker, migrateQueue, runOnce, type Worker } from '../../src/worker.ts'
+import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tallyHandlers } from '../fixtures/tally.ts'
+import { countLines, spawnWorker, tallyQuestions } from '../tallyRuntime.ts'
+
+const PATIENCE = { timeoutMs: 30_000 }
+const GATED = { steps: 3, isGated: true, pauseMs: 0 }
+const log = pino({ level: 'silent' })
+
+let dataDir: string
+let postgres: Awaited<ReturnType<typeof acquireEmbeddedPostgres>>
+let directory: string
+let url: string
+let prisma: ReturnType<typeof createDatabaseClient>
+let pool: pg.Pool
+let client: JobsClient
+let ask: ReturnType<typeof tallyQuestions>
+let workers: SpawnedProcess[]
+let inProcess: Worker | undefined
+
+// A server of its own: the one of the test run serves other tests at the same time.
+const startServer = () =>
+  acquireEmbeddedPostgres({ dataDir, settings: { fsync: 'off', full_page_writes: 'off' } })
+
+async function restartServer(): Promise<void> {
+  await postgres.release()
+  postgres = await startServer()
+}
+
+beforeAll(async () => {
+  dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-restart-')))
+  // As root, PostgreSQL runs under another account.
+  await chmod(dataDir, 0o755)
+  postgres = await startServer()
+  ;({ url, directory } = postgres)
+  await migrate(url)
+  await migrateQueue({ databaseUrl: url, jobs, log })
+  prisma = createDatabaseClient({ url, applicationName: 'test', onPoolError: () => undefined })
+  pool = new pg.Pool({ connectionString: url })
+  pool.on('error', () => undefined)
+  await pool.query(CREATE_TALLY)
+  client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  const rows = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
+    (await pool.query<Row>(text, values)).rows
+  ask = tallyQuestions({ url, prisma, rows }, () => client)
+})
+
+afterAll(async () => {
+  await client.stop()
+  await prisma.$disconnect()
+  await pool.end()
+  await postgres.release()
+  await rm(directory, { recursive: true, force: true })
+  if (dirname(directory) !== dataDir) await rm(dirname(directory), { recursive: true, force: true })
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+beforeEach(async () => {
+  workers = []
+  // The pools' old connections may yet have to be found dead.
+  await waitFor(() => pool.query(CLEAR_TALLY))
+  await pool.query('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await inProcess?.stop({ drainTimeoutMs: 0 })
+  inProcess = undefined
+  await Promise.all(workers.map((worker) => worker.kill('SIGKILL')))
+})
+
+async function startWorker(options: { drainTimeoutMs?: number } = {}): Promise<SpawnedProcess> {
+  const worker = await spawnWorker(url, options)
+  workers.push(worker)
+  return worker
+}
+
+/** A worker with a run of three batches that has done one and waits. */
+async function startBusyWorker(options: { drainTimeoutMs?: number } = {}): Promise<SpawnedProcess> {
+  const worker = await startWorker(options)
+  await ask.enqueue({ n: 1, ...GATED })
+  await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
+  return worker
+}
+
+/** Only a round finds it, as it was put there without a notification. */
+async function waitForRoundOf(worker: SpawnedProcess): Promise<void> {
+  const before = countLines(worker, 'job run started')
+  await waitFor(() =>
+    pool.query(`insert into pgboss.job (name, data) values ('tally', $1)`, [
+      { payload: { n: 1_000, steps: 1, isGated: false }, trigger: 'queue' },
+    ]),
+  )
+  await waitFor(() => countLines(worker, 'job run started') > before)
+}
+
+async function expectOneRun(worker: SpawnedProcess): Promise<void> {
+  await ask.openGate(1)
+  await waitFor(
+    async () => (await ask.runs(`"details" ->> 'batches' = '3'`))[0]?.status === 'success',
+    PATIENCE,
+  )
+  const runs = await ask.runs(`"name" = 'tally'`)
+  expect(runs.filter(({ attempt }) => attempt > 1)).toEqual([])
+  expect(runs.filter(({ status }) => status === 'failed')).toEqual([])
+  expect(runs.filter(ask.isRunBy(worker)).some(({ details }) => details?.effects === 3)).toBe(true)
+  expect(await ask.miscounted()).toEqual([])
+}
+
+describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
+  it('loses no run of the workers that come back, even when one is faster than another', async () => {
+    const slow = await startBusyWorker()
+    const fast = await startWorker()
+    process.kill(slow.pid, 'SIGSTOP')
+    await restartServer()
+    await fast.waitForLine('session restored', PATIENCE)
+    // It has looked for the runs of dead workers, and has seen no lock of the slow one.
+    await waitForRoundOf(fast)
+    process.kill(slow.pid, 'SIGCONT')
+    await slow.waitForLine('session restored', PATIENCE)
+
+    await expectOneRun(slow)
+  })
+
+  it('loses no run when it was away long, and a new worker is there first', async () => {
+    const patient = await startBusyWorker()
+    await postgres.release()
+    // By now it tries as rarely as it ever will.
+    await waitFor(() => countLines(patient, 'reconnecting the session failed') >= 8, {
+      timeoutMs: 60_000,
+    })
+    postgres = await startServer()
+    inProcess = createWorker({
+      databaseUrl: url,
+      prisma,
+      jobs,
+      handlers: tallyHandlers(prisma),
+      log,
+    })
+    await inProcess.start()
+    await patient.waitForLine('session restored', PATIENCE)
+
+    await expectOneRun(patient)
+  })
+
+  it('loses no run to another job that is started by hand at that moment', async () => {
+    const slow = await startBusyWorker()
+    process.kill(slow.pid, 'SIGSTOP')
+    await restartServer()
+    const handlers = tallyHandlers(prisma)
+    const result = await runOnce({
+      databaseUrl: url,
+      prisma,
+      job: linger,
+      handler: handlers.linger,
+      log,
+      signal: AbortSignal.abort(new Error('enough')),
+    })
+    expect(result).toMatchObject({ kind: 'ended' })
+    process.kill(slow.pid, 'SIGCONT')
+    await slow.waitForLine('session restored', PATIENCE)
+
+    await expectOneRun(slow)
+  })
+
+  it('a run that ended meanwhile is recorded and settled as soon as it is back', async () => {
+    const worker = await startBusyWorker({ drainTimeoutMs: 1 })
+    await postgres.release()
+    process.kill(worker.pid, 'SIGTERM')
+    await worker.waitForLine('settling failed')
+    postgres = await startServer()
+
+    expect(await worker.exited).toEqual({ code: 0, signal: null })
+    expect(await waitFor(() => ask.runs())).toMatchObject([
+      { status: 'failed', attempt: 1, details: { effects: 1, error: { code: 'drained' } } },
+    ])
+    expect(await ask.queueStates()).toEqual(['retry'])
+  })
+})

@@ -1,0 +1,263 @@
+import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient, listWorkers, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { isAliveSql } from '../../src/liveness/isAliveSql.ts'
+import { createSession } from '../../src/liveness/session.ts'
+import { createClaimer } from '../../src/work/claimer.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const piece = defineJob({ name: 'piece', description: '', payload: z.object({ ms: z.number() }) })
+const slow = defineJob({
+  name: 'slow',
+  description: '',
+  payload: z.object({ ms: z.number() }),
+  rateLimit: { limit: 1_000, perMs: 1_000 },
+})
+const jobs = [piece, slow] as const
+
+let runtime: TestRuntime
+let client: JobsClient
+let proxy: Proxy
+let workers: Worker[] = []
+/** By work: how many attempts at it are under way, and whether there were ever two. */
+let underWay: Map<string, number>
+let doubled: Set<string>
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  proxy = await createProxy(Number(new URL(runtime.url).port))
+})
+
+afterAll(async () => {
+  proxy.close()
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  underWay = new Map()
+  doubled = new Set()
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobWorker", "JobThrottle"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  proxy.refuse(null)
+  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+  workers = []
+})
+
+async function carryOut({ ms }: { ms: number }, queueJobId: string | null): Promise<void> {
+  const id = queueJobId ?? ''
+  const others = underWay.get(id) ?? 0
+  if (others > 0) doubled.add(id)
+  underWay.set(id, others + 1)
+  await new Promise((resolve) => setTimeout(resolve, ms))
+  underWay.set(id, underWay.get(id)! - 1)
+}
+
+async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
+  const url = new URL(runtime.url)
+  if (isBehindProxy) url.port = String(proxy.port)
+  const { prisma, log } = runtime
+  const handle = async ({ run, payload }: { run: { id: string }; payload: { ms: number } }) => {
+    const [{ id } = { id: null }] = await runtime.rows<{ id: string | null }>(
+      'select "queueJobId" as id from "JobRun" where "id" = $1',
+      [run.id],
+    )
+    await carryOut(payload, id)
+  }
+  const worker = createWorker({
+    databaseUrl: url.href,
+    prisma,
+    jobs,
+    handlers: { piece: handle, slow: handle },
+    concurrency: 5,
+    log,
+  })
+  await worker.start()
+  workers.push(worker)
+  return worker
+}
+
+/** Its session, and none of its pool's connections. */
+const isSessionOf = (worker: Worker) => (greeting: string) =>
+  greeting.includes(`\0roundsman ${worker.id}\0`)
+const isSeen = async (worker: Worker) =>
+  (await listWorkers(runtime.prisma)).find(({ id }) => id === worker.id)?.isAlive ?? false
+const serverTime = async () =>
+  (await runtime.rows<{ at: Date }>('select clock_timestamp() as at'))[0]!.at
+
+async function cutSession(worker: Worker): Promise<Date> {
+  proxy.refuse(isSessionOf(worker))
+  proxy.cut(isSessionOf(worker))
+  await waitFor(async () => !(await isSeen(worker)))
+  return await serverTime()
+}
+
+const enqueue = (count: number, ms: number, job: typeof piece | typeof slow = piece) =>
+  client.enqueueMany(
+    runtime.prisma,
+    job,
+    Array.from({ length: count }, () => ({ payload: { ms } })),
+  )
+const left = async () => (await runtime.rows('select from pgboss.job')).length
+const lostRuns = () =>
+  runtime.rows<{ queueJobId: string }>(
+    `select "queueJobId" from "JobRun" where "errorCode" = 'worker_lost'`,
+  )
+
+describe('a worker whose session is down while its pool works', () => {
+  it.each([piece, slow])('takes no work of %o until others can see it', async (job) => {
+    const worker = await startWorker({ isBehindProxy: true })
+    await cutSession(worker)
+    await enqueue(24, 1, job)
+    // It asks, is told so, and waits: asking again and again would load the database that is in trouble.
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: worker.id,
+      now: () => new Date(),
+    })
+    const answers = await Promise.all([1, 2, 3].map(() => claimer.claim(job, 10)))
+    expect(answers.map(({ work, isAlive }) => [work.length, isAlive])).toEqual(
+      [1, 2, 3].map(() => [0, false]),
+    )
+    expect(await runtime.rows('select from "JobRun"')).toEqual([])
+    expect(await left()).toBe(24)
+
+    proxy.refuse(null)
+    await waitFor(async () => (await left()) === 0)
+    expect(await runtime.rows(`select distinct "status"::text, "workerId" from "JobRun"`)).toEqual([
+      { status: 'success', workerId: worker.id },
+    ])
+    expect(await runtime.rows('select from "JobRun" where "attempt" > 1')).toEqual([])
+  })
+
+  it('leaves it to another, which does each piece once', async () => {
+    const worker = await startWorker({ isBehindProxy: true })
+    const from = await cutSession(worker)
+    const other = await startWorker()
+    await enqueue(30, 20)
+
+    await waitFor(async () => (await left()) === 0)
+    const runs = await runtime.rows<{ workerId: string; createdAt: Date }>('select * from "JobRun"')
+    expect(runs).toHaveLength(30)
+    expect(runs.filter(({ workerId }) => workerId !== other.id)).toEqual([])
+    expect(from.getTime()).toBeLessThan(Math.min(...runs.map(({ createdAt }) => +createdAt)))
+  })
+})
+
+describe('a session that was robbed of its lock', () => {
+  it('is told so by a claim, and takes it back', async () => {
+    // As on a server that was one's own before a fail-over: connected, and nobody else looks there.
+    const { database, log, url } = runtime
+    const session = createSession({ url, database, workerId: 'robbed', log })
+    await session.start()
+    const locks = `select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'
+      and pid in (select pid from pg_stat_activity where application_name = 'roundsman robbed')`
+    await session.query('select pg_advisory_unlock_all()')
+    expect(await runtime.rows(locks)).toHaveLength(0)
+    const claimer = createClaimer({
+      database,
+      workerId: 'robbed',
+      now: () => new Date(),
+      onNotAlive: session.doubt,
+    })
+    try {
+      expect(await claimer.claim(piece, 1)).toMatchObject({ isAlive: false })
+      await waitFor(async () => (await runtime.rows(locks)).length === 1)
+      await waitFor(() => session.connectedForMs() !== null)
+      expect(await claimer.claim(piece, 1)).toMatchObject({ isAlive: true })
+      // An answer to what was asked before it came back says nothing of now.
+      session.doubt(performance.now() - 60_000)
+      expect(session.connectedForMs()).not.toBeNull()
+    } finally {
+      await session.stop()
+    }
+  })
+})
+
+describe('who asks whether a worker lives', () => {
+  const ask = `select ${isAliveSql('asked.id', 'worker')} as "isAlive"
+    from (values ('asked-for')) asked(id) left join "JobWorker" worker on worker."id" = asked.id`
+
+  it('may be several at once, is not taken for it, and is not ended when it comes back', async () => {
+    const { url, database, log } = runtime
+    const session = createSession({ url, database, workerId: 'asked-for', log })
+    await database.transaction(async (tx) => {
+      const answers = [await tx.query(ask), await database.query(ask)]
+      expect(answers.map(({ rows }) => rows)).toEqual([[{ isAlive: false }], [{ isAlive: false }]])
+      const started = session.start()
+      // In line for its lock, it counts as alive.
+      await waitFor(async () => (await runtime.rows<{ isAlive: boolean }>(ask))[0]?.isAlive)
+      expect((await tx.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+      void started.catch(() => undefined)
+    })
+    await waitFor(() => session.connectedForMs() !== null)
+    await session.stop()
+  })
+})
+
+describe('two workers whose sessions are cut at random moments, under load', () => {
+  it(
+    'never take what others take for dead, nor do a piece twice at a time',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.record({ pauseMs: fc.nat(300), downMs: fc.nat(900), which: fc.nat(1) }), {
+            minLength: 3,
+            maxLength: 6,
+          }),
+          async (cuts) => {
+            underWay = new Map()
+            doubled = new Set()
+            await runtime.rows('truncate "JobRun", "JobClaim"')
+            await runtime.rows('delete from pgboss.job')
+            const fleet = [
+              await startWorker({ isBehindProxy: true }),
+              await startWorker({ isBehindProxy: true }),
+            ]
+            await enqueue(200, 30)
+            const unseen: { workerId: string; from: Date; to: Date }[] = []
+            for (const { pauseMs, downMs, which } of cuts) {
+              await new Promise((resolve) => setTimeout(resolve, pauseMs))
+              const from = await cutSession(fleet[which]!)
+              await new Promise((resolve) => setTimeout(resolve, downMs))
+              unseen.push({ workerId: fleet[which]!.id, from, to: await serverTime() })
+              proxy.refuse(null)
+              await waitFor(() => isSeen(fleet[which]!))
+            }
+            await waitFor(async () => (await left()) === 0, { timeoutMs: 30_000 })
+            await Promise.all(workers.map((worker) => worker.stop()))
+            workers = []
+
+            const claimed = await runtime.rows<{ workerId: string; createdAt: Date }>(
+              'select "workerId", "createdAt" from "JobRun"',
+            )
+            const blind = claimed.filter((run) =>
+              unseen.some(
+                ({ workerId, from, to }) =>
+                  run.workerId === workerId && run.createdAt > from && run.createdAt < to,
+              ),
+            )
+            expect(blind).toEqual([])
+            const lost = new Set((await lostRuns()).map(({ queueJobId }) => queueJobId))
+            expect([...doubled].filter((id) => !lost.has(id))).toEqual([])
+            const done = await runtime.rows(`select from "JobRun" where "status" = 'success'`)
+            expect(done).toHaveLength(200)
+          },
+        ),
+        { numRuns: 3 },
+      )
+    },
+  )
+})

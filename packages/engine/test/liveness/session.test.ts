@@ -1,0 +1,146 @@
+import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import type { Connection } from '../../src/store/database.ts'
+import { createQueue, type Queue } from '../../src/store/queue.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
+
+const echo = defineJob({ name: 'echo', description: '' })
+
+let runtime: TestRuntime
+let session: Session
+let queue: Queue
+let woken: (string | null)[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([echo])
+})
+
+afterAll(() => runtime.close())
+
+beforeEach(async () => {
+  const { url, log, database } = runtime
+  woken = []
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+  queue = createQueue({ database, session, log })
+  await queue.start([echo], (name) => woken.push(name))
+})
+
+afterEach(async () => {
+  await queue.stop()
+  await session.stop()
+})
+
+const sendEcho = (tx: Connection) =>
+  queue.sendAll(tx, [
+    {
+      id: crypto.randomUUID(),
+      name: 'echo',
+      envelope: { payload: {}, trigger: 'queue' },
+    },
+  ])
+const send = () => runtime.database.transaction(sendEcho)
+const sessions = (workerId = 'w1') =>
+  runtime.rows<{ pid: number; locks: number }>(
+    `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
+     from pg_stat_activity activity where application_name = 'roundsman ' || $1 and datname = current_database()`,
+    [workerId],
+  )
+
+describe('createSession', () => {
+  it('hears of work the moment it is committed', async () => {
+    await send()
+    await waitFor(() => woken.length)
+    expect(woken).toEqual(['echo'])
+  })
+
+  it('hears nothing of work that was rolled back', async () => {
+    const refused = runtime.database.transaction(async (tx) => {
+      await sendEcho(tx)
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+    await send()
+
+    await waitFor(() => woken.length)
+    expect(woken).toEqual(['echo'])
+  })
+
+  it('holds the lock that says that the worker lives, for as long as it lives', async () => {
+    expect(await sessions()).toMatchObject([{ locks: 1 }])
+    await session.stop()
+    await waitFor(async () => (await sessions()).length === 0)
+  })
+
+  it('comes back when its connection is cut: with its lock, listening, and looking for what it missed', async () => {
+    const before = await sessions()
+    await runtime.rows('select pg_terminate_backend($1)', [before[0]?.pid])
+    await waitFor(() => session.connectedForMs() === null)
+    await waitFor(() => woken.includes(null))
+    const [after] = await sessions()
+
+    expect(after?.pid).not.toBe(before[0]?.pid)
+    expect(after?.locks).toBe(1)
+    woken.length = 0
+    await send()
+    await waitFor(() => woken.includes('echo'))
+  })
+
+  it('counts how long others could tell that it lives by a clock that does not jump', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 })
+    try {
+      expect(session.connectedForMs()).toBeLessThan(3_600_000)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('takes its lock over from a connection whose other end the server still believes in', async () => {
+    const server = new URL(runtime.url)
+    const proxy = await createProxy(Number(server.port))
+    server.port = String(proxy.port)
+    const { database, log } = runtime
+    const far = createSession({ url: server.href, database, workerId: 'w2', log })
+    try {
+      await far.start()
+      const [before] = await sessions('w2')
+      proxy.forget()
+      await waitFor(() => far.connectedForMs() === null, { timeoutMs: 20_000 })
+      await waitFor(() => far.connectedForMs() !== null, { timeoutMs: 5_000 })
+
+      const after = await sessions('w2')
+      expect(after).toMatchObject([{ locks: 1 }])
+      expect(after[0]?.pid).not.toBe(before?.pid)
+    } finally {
+      await far.stop()
+      proxy.close()
+    }
+  }, 40_000)
+
+  it('keeps its lock while it is blocked under megabytes of notifications', async () => {
+    const child = spawnProcess(BLOCKED, { args: [runtime.url, '5000'] })
+    await child.waitForLine('blocked now')
+    for (let part = 0; part < 10; part++) {
+      await runtime.rows(
+        `select pg_notify('flood', repeat('x', 7000) || n || $1) from generate_series(1, 500) n`,
+        [` of ${part}`],
+      )
+    }
+    // The other one, which is sent them, is cut off as if its process had vanished: the server can't tell.
+    expect(await child.waitForLine('its connection')).toBe('kept its connection')
+    await child.waitForLine('hears again')
+    expect(await child.exited).toEqual({ code: 0, signal: null })
+  })
+
+  it('has the server let go of it soon after its machine has vanished', async () => {
+    const { rows } = await session.query(
+      `select current_setting('tcp_user_timeout') as "userTimeout", current_setting('tcp_keepalives_idle') as idle,
+              current_setting('jit') as jit, current_setting('idle_session_timeout') as "idleSession"`,
+    )
+    expect(rows).toEqual([{ userTimeout: '15000', idle: '5', jit: 'off', idleSession: '0' }])
+  })
+})

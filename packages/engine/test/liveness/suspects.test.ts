@@ -1,0 +1,302 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { cancelRun, createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob, type RunContext } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const payload = z.object({ n: z.number() })
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload,
+  concurrency: 4,
+  timeoutMs: 2_000,
+})
+const rounds = defineJob({
+  name: 'rounds',
+  description: '',
+  payload,
+  schedule: { cron: '0 0 1 1 *', overlap: 'queue' },
+})
+const slow = defineJob({
+  name: 'slow',
+  description: '',
+  payload,
+  rateLimit: { limit: 100, perMs: 1_000 },
+})
+const jobs = [parcel, rounds, slow] as const
+type Name = (typeof jobs)[number]['name']
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker
+/** What runs at this moment, and what has run, by its number. */
+let running: number[]
+let started: { n: number; beside: number[]; isAlone: boolean }[]
+let held: Set<number>
+let release: Map<number, () => void>
+
+async function handle({ run, payload: { n }, signal }: RunContext<{ n: number }, unknown>) {
+  const beside = [...running]
+  running.push(n)
+  const [claim] = await runtime.rows<{ isAlone: boolean }>(
+    'select "isAlone" from "JobClaim" where $1::uuid = any("runIds")',
+    [run.id],
+  )
+  started.push({ n, beside, isAlone: claim!.isAlone })
+  try {
+    if (!held.has(n)) return
+    await new Promise<void>((resolve, reject) => {
+      release.set(n, resolve)
+      signal.addEventListener('abort', () => reject(signal.reason as Error))
+    })
+  } finally {
+    running = running.filter((one) => one !== n)
+  }
+}
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobThrottle"')
+  await runtime.rows('delete from pgboss.job')
+  running = []
+  started = []
+  held = new Set()
+  release = new Map()
+})
+
+afterEach(async () => {
+  await worker.stop({ drainTimeoutMs: 0 })
+  await expectNothingHeld()
+})
+
+async function expectNothingHeld(): Promise<void> {
+  expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
+}
+
+async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void> {
+  const { url, prisma, log } = runtime
+  worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs,
+    handlers: { parcel: handle, rounds: handle, slow: handle },
+    log,
+    ...options,
+  })
+  await worker.start()
+}
+
+/** Of the given number of losses, by as many attempts. */
+async function enqueue(
+  n: number,
+  { lost = 0, name = 'parcel' }: { lost?: number; name?: Name } = {},
+): Promise<void> {
+  const job = jobs.find((one) => one.name === name) ?? parcel
+  await runtime.prisma.$transaction(async (tx) => {
+    const { queueJobId } = await client.enqueue(tx, job, { n })
+    if (lost === 0) return
+    await tx.$executeRawUnsafe(
+      `update pgboss.job
+       set data = data || jsonb_build_object('lost', $2::int), state = 'retry', started_on = now(),
+           retry_count = $2::int - 1, retry_limit = $2::int + 2
+       where id = $1::uuid`,
+      queueJobId,
+      lost,
+    )
+  })
+}
+
+const isStarted = (n: number) => waitFor(() => started.some((one) => one.n === n))
+const isWaiting = () =>
+  waitFor(() => runtime.lines.some(({ msg }) => String(msg).startsWith('job run waits')))
+const ends = () =>
+  waitFor(
+    async () =>
+      (await runtime.rows(`select from pgboss.job where state < 'completed'`)).length === 0,
+    { timeoutMs: 20_000 },
+  )
+const codes = () =>
+  runtime.rows<{ attempt: number; errorCode: string | null }>(
+    'select "attempt", "errorCode" from "JobRun" order by "startedAt", "attempt"',
+  )
+
+beforeEach(() => void runtime.lines.splice(0))
+
+describe('work that has lost several workers', () => {
+  it('waits until nothing else runs, and holds a claim that says so before it starts', async () => {
+    held.add(1)
+    await startWorker()
+    await enqueue(1)
+    await isStarted(1)
+    await enqueue(2, { lost: 2 })
+    await isWaiting()
+    // The lanes take nothing new meanwhile.
+    await enqueue(3)
+    await enqueue(4, { name: 'rounds' })
+    release.get(1)!()
+    await ends()
+
+    expect(started.map(({ n }) => n).slice(0, 2)).toEqual([1, 2])
+    expect(started.find(({ n }) => n === 2)).toEqual({ n: 2, beside: [], isAlone: true })
+    for (const other of started.filter(({ n }) => n !== 2)) {
+      expect(other.isAlone).toBe(false)
+      expect(other.beside).not.toContain(2)
+    }
+  })
+
+  it('runs beside others after a single loss', async () => {
+    held.add(1)
+    await startWorker()
+    await enqueue(1)
+    await isStarted(1)
+    await enqueue(2, { lost: 1 })
+    await isStarted(2)
+    expect(started[1]).toEqual({ n: 2, beside: [1], isAlone: false })
+    release.get(1)!()
+    await ends()
+  })
+
+  it('has its turn one by one, also those that one claim has taken with others', async () => {
+    for (let n = 0; n < 4; n++) await enqueue(n, { lost: n % 2 === 0 ? 2 : 0 })
+    for (let n = 4; n < 8; n++) await enqueue(n, { lost: 3, name: n < 6 ? 'rounds' : 'slow' })
+    await startWorker()
+    await ends()
+
+    const suspects = [0, 2, 4, 5, 6, 7]
+    expect(
+      started
+        .filter(({ isAlone }) => isAlone)
+        .map(({ n }) => n)
+        .toSorted((a, b) => a - b),
+    ).toEqual(suspects)
+    expect(started.filter(({ isAlone, beside }) => isAlone && beside.length > 0)).toEqual([])
+    expect(started.filter(({ beside }) => beside.some((n) => suspects.includes(n)))).toEqual([])
+    expect(new Set(started.map(({ n }) => n)).size).toBe(8)
+  })
+
+  it('is given back as it was when what runs does not end, and the lanes go on', async () => {
+    held.add(1)
+    await startWorker({ aloneWaitMs: 300 })
+    await enqueue(1, { name: 'rounds' })
+    await isStarted(1)
+    await enqueue(2, { lost: 2 })
+    await enqueue(3, { lost: 3 })
+    await waitFor(
+      () =>
+        runtime.lines.filter(({ msg }) => String(msg).startsWith('job run given back')).length ===
+        2,
+    )
+    expect(
+      await runtime.rows(
+        `select state::text, retry_count as "retryCount", data ->> 'lost' as lost, start_after > now() as "isLater"
+         from pgboss.job where name = 'parcel' order by lost`,
+      ),
+    ).toEqual([
+      { state: 'retry', retryCount: 1, lost: '2', isLater: true },
+      { state: 'retry', retryCount: 2, lost: '3', isLater: true },
+    ])
+    expect(await codes()).toHaveLength(1)
+    await enqueue(4)
+    await isStarted(4)
+    expect(started.at(-1)).toMatchObject({ n: 4, beside: [1] })
+
+    release.get(1)!()
+    await runtime.rows('update pgboss.job set start_after = now()')
+    await ends()
+    expect(
+      started
+        .filter(({ isAlone }) => isAlone)
+        .map(({ n }) => n)
+        .toSorted((a, b) => a - b),
+    ).toEqual([2, 3])
+    expect((await codes()).map(({ attempt }) => attempt).toSorted((a, b) => a - b)).toEqual([
+      1, 1, 3, 4,
+    ])
+  })
+
+  it('ends as cancelled, without having started, when somebody cancels it meanwhile', async () => {
+    held.add(1)
+    await startWorker()
+    await enqueue(1)
+    await isStarted(1)
+    await enqueue(2, { lost: 2 })
+    await isWaiting()
+    const [run] = await runtime.rows<{ id: string }>(
+      `select "id" from "JobRun" where "attempt" = 3 and "status" = 'running'`,
+    )
+    await runtime.prisma.$transaction((tx) =>
+      cancelRun(tx, run!.id, { actor: 'somebody', reason: 'a test' }),
+    )
+    await waitFor(async () => (await codes()).some(({ errorCode }) => errorCode === 'cancelled'))
+    // Nobody is held up by it any more.
+    await enqueue(3)
+    await isStarted(3)
+    release.get(1)!()
+    await waitFor(() => running.length === 0)
+    expect(started.map(({ n }) => n)).toEqual([1, 3])
+  })
+
+  it('is given back as it was when the worker stops meanwhile', async () => {
+    held.add(1)
+    await startWorker()
+    await enqueue(1)
+    await isStarted(1)
+    await enqueue(2, { lost: 2 })
+    await isWaiting()
+    const stopped = worker.stop({ drainTimeoutMs: 10_000 })
+    await waitFor(
+      async () =>
+        (
+          await runtime.rows(
+            `select from pgboss.job where state = 'retry' and start_after <= now()`,
+          )
+        ).length === 1,
+    )
+    release.get(1)!()
+    await stopped
+    expect(await codes()).toEqual([{ attempt: 1, errorCode: null }])
+    expect(started.map(({ n }) => n)).toEqual([1])
+  })
+
+  it('is aborted and given back like any other when the worker stops while it runs', async () => {
+    held.add(2)
+    await startWorker()
+    await enqueue(2, { lost: 4 })
+    await isStarted(2)
+    await worker.stop({ drainTimeoutMs: 0 })
+    expect(await codes()).toEqual([{ attempt: 5, errorCode: 'drained' }])
+    expect(
+      await runtime.rows(`select state::text, data ->> 'lost' as lost from pgboss.job`),
+    ).toEqual([{ state: 'retry', lost: '4' }])
+  })
+
+  it('has all of its time, however long it waited', async () => {
+    held.add(1)
+    await startWorker()
+    await enqueue(1, { name: 'rounds' })
+    await isStarted(1)
+    await enqueue(2, { lost: 2 })
+    await isWaiting()
+    // Longer ago than its time-out.
+    await runtime.rows(
+      `update "JobRun" set "startedAt" = now() - interval '1 minute' where "name" = 'parcel'`,
+    )
+    release.get(1)!()
+    await ends()
+    expect((await codes()).map(({ errorCode }) => errorCode)).toEqual([null, null])
+  })
+})

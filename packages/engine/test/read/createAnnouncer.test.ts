@@ -1,0 +1,70 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { watchChanges, type Announcement, type ChangesWatch } from '../../src/client.ts'
+import { createAnnouncer } from '../../src/read/createAnnouncer.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+let runtime: TestRuntime
+let watch: ChangesWatch
+let heard: Announcement[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+  const isHeard = Promise.withResolvers<void>()
+  watch = watchChanges({
+    databaseUrl: runtime.url,
+    log: runtime.log,
+    // The probe is said until it is heard, and may be heard again later.
+    onChange: (announcement) =>
+      void (announcement.ticks[0] === 'probe' ? isHeard.resolve() : heard.push(announcement)),
+    onGap: () => undefined,
+  })
+  const probe = setInterval(() => void announce(({ tick }) => tick('probe')), 100)
+  await isHeard.promise
+  clearInterval(probe)
+})
+
+afterAll(async () => {
+  await watch.close()
+  await runtime.close()
+})
+
+beforeEach(() => void (heard = []))
+
+/** Says it at once, and with how many statements. */
+async function announce(
+  changes: (announcer: ReturnType<typeof createAnnouncer>) => void,
+): Promise<number> {
+  let statements = 0
+  const announcer = createAnnouncer(
+    { query: (...args) => (statements++, runtime.database.query(...args)) as never },
+    runtime.log,
+  )
+  changes(announcer)
+  await announcer.stop()
+  return statements
+}
+
+const jobs = (count: number) =>
+  Array.from({ length: count }, (_, index) => `aJobWhoseNameIsRatherLong${index}`)
+
+describe('createAnnouncer', () => {
+  it('says with one notification what has changed of many jobs', async () => {
+    const names = jobs(100)
+    const statements = await announce(({ tick }) => names.forEach(tick))
+    await waitFor(() => heard.length)
+    expect([statements, heard]).toEqual([1, [{ ids: [], names: [], ticks: names }]])
+  })
+
+  it('says with one statement what one notification does not hold', async () => {
+    const names = jobs(1_000)
+    const statements = await announce(({ tick, run }) => {
+      names.forEach(tick)
+      for (const name of names) run({ id: crypto.randomUUID(), name })
+    })
+    await waitFor(() => heard.flatMap(({ ticks }) => ticks).length >= names.length)
+    expect(statements).toBe(1)
+    expect(heard.flatMap(({ ticks }) => ticks)).toEqual(names)
+    expect(heard.flatMap(({ names: of }) => of)).toEqual(names)
+  })
+})

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { Abort } from '../../src/run/abort.ts'
+
+describe('Abort', () => {
+  it('tells whoever holds its signal, also those who ask for it later', () => {
+    const abort = new Abort()
+    const early = abort.signal
+    expect(early.aborted).toBe(false)
+    expect(abort.signal).toBe(early)
+
+    abort.abort('first')
+    abort.abort('second')
+    expect(early.aborted).toBe(true)
+    expect(early.reason).toBe('first')
+    expect([abort.isAborted, abort.reason]).toEqual([true, 'first'])
+
+    const late = new Abort()
+    late.abort('first')
+    expect(late.signal.aborted).toBe(true)
+    expect(late.signal.reason).toBe('first')
+  })
+
+  it('calls its listener once, also one that comes too late, and none that has left', () => {
+    const calls: string[] = []
+    const abort = new Abort()
+    abort.onAbort(() => calls.push('a'))
+    abort.abort('x')
+    abort.abort('y')
+    expect(calls).toEqual(['a'])
+    abort.onAbort(() => calls.push('b'))
+    expect(calls).toEqual(['a', 'b'])
+
+    const other = new Abort()
+    other.onAbort(() => calls.push('c'))
+    other.onAbort(null)
+    other.abort('x')
+    expect(calls).toEqual(['a', 'b'])
+  })
+})

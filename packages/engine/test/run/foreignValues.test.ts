@@ -1,0 +1,87 @@
+import { waitFor } from '@roundsman/testing'
+import { afterEach, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const tally = defineJob({
+  name: 'tally',
+  description: 'Says what it was given.',
+  payload: z.strictObject({ mark: z.string().optional() }),
+})
+
+let runtime: TestRuntime
+let worker: Worker | undefined
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  await runtime.close()
+})
+
+async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] }> {
+  const { url: databaseUrl, prisma, log } = runtime
+  const marks: (string | undefined)[] = []
+  const handlers = {
+    async tally({ payload }: { payload: { mark?: string | undefined } }) {
+      marks.push(payload.mark)
+    },
+  }
+  worker = createWorker({ databaseUrl, prisma, jobs: [tally], handlers, log, ...(now && { now }) })
+  await worker.start()
+  return { marks }
+}
+
+async function enqueue(mark: string): Promise<void> {
+  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  await client.enqueue(runtime.prisma, tally, { mark })
+  await client.stop()
+}
+
+const ends = async () =>
+  (
+    await runtime.rows<{ end: string; count: string }>(
+      `select coalesce("details" -> 'error' ->> 'code', "status"::text) as end, count(*) as count
+       from "JobRun" where "endedAt" is not null group by 1 order by 1`,
+    )
+  ).map(({ end, count }) => `${end} ${count}`)
+
+test('work that others have put into the queue, with whatever in it, keeps no other from being done', async () => {
+  runtime = await openTestRuntime([tally])
+  const payloads = [null, 'null', '{}', '{"mark":"sent by other means"}']
+  const refused = ['[]', '"x"', '5', '{"trigger":"bogus"}', '{"payload":{}}', '{"trigger":null}']
+  const odd = ['"scheduledFor":"garbage"', '"scheduledFor":5', '"dryRun":"perhaps"', '"actor":{}']
+  const envelopes = odd.map((part) => `{"payload":{},"trigger":"schedule",${part}}`)
+  for (const data of [...payloads, ...refused, ...envelopes]) {
+    await runtime.rows(`insert into pgboss.job (name, data) values ('tally', $1::jsonb)`, [data])
+  }
+  await enqueue('innocent')
+  const { marks } = await start()
+  const all = [
+    `payload_invalid ${refused.length}`,
+    `success ${payloads.length + envelopes.length + 1}`,
+  ]
+  await waitFor(async () => (await ends()).join() === all.join())
+  expect(marks).toContain('innocent')
+  expect(marks).toContain('sent by other means')
+})
+
+test.each([
+  [
+    'fails',
+    () => {
+      throw new Error('the clock broke')
+    },
+  ],
+  ['tells no time', () => new Date(Number.NaN)],
+  ['tells a year that nothing can store', () => new Date(8.64e15)],
+  ['tells a time before all others', () => new Date(-8.64e15)],
+])('a clock that %s leaves no run without its end', async (_, now) => {
+  runtime = await openTestRuntime([tally])
+  await enqueue('innocent')
+  await start(now)
+  await waitFor(async () => (await ends()).length > 0)
+  expect(await ends()).toEqual(['success 1'])
+})

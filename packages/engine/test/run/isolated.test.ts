@@ -1,0 +1,544 @@
+import { availableParallelism } from 'node:os'
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob, type Job, type PayloadOf } from '../../src/index.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { readWorkStates } from '../readWorkStates.ts'
+import {
+  beside,
+  brief,
+  CREATE_ISOLATED,
+  EFFECTS,
+  jobs,
+  orphan,
+  probe,
+  steady,
+} from '../fixtures/isolated.ts'
+
+const MODULE = new URL('../fixtures/isolatedHandlers.ts', import.meta.url)
+const WORKER = new URL('../fixtures/isolatedProcess.ts', import.meta.url).pathname
+const PATIENCE = { timeoutMs: 25_000 }
+
+interface Run {
+  id: string
+  name: string
+  status: string
+  attempt: number
+  details: {
+    effects?: number
+    error?: { code: string; message: string }
+    [key: string]: unknown
+  } | null
+  progress: unknown
+  startedAt: Date
+  endedAt: Date | null
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker | undefined
+let calls: string[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  await runtime.rows(CREATE_ISOLATED)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim", "Effect", "Gate"')
+  await runtime.rows('delete from pgboss.job')
+  runtime.lines.length = 0
+  calls = []
+})
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+  const left = childPids().filter(isAlive)
+  if (left.length > 0) throw new Error(`The processes ${left.join(', ')} are left`)
+})
+
+async function startWorker(
+  options: { handlersModule?: URL | string; drainTimeoutMs?: number } = {},
+): Promise<Worker> {
+  const here = (name: string) => async () => void calls.push(name)
+  const started = createWorker({
+    databaseUrl: runtime.url,
+    prisma: runtime.prisma,
+    jobs,
+    handlers: {
+      probe: here('probe'),
+      brief: here('brief'),
+      steady: here('steady'),
+      orphan: here('orphan'),
+      beside: here('beside'),
+    },
+    handlersModule: MODULE,
+    log: runtime.log,
+    clock: () => ({ stop: () => undefined }),
+    ...options,
+  })
+  await started.start()
+  return started
+}
+
+const runs = (name = 'probe') =>
+  runtime.rows<Run>('select * from "JobRun" where "name" = $1 order by "startedAt", "attempt"', [
+    name,
+  ])
+const effectsOf = async (runId: string) =>
+  (
+    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
+      runId,
+    ])
+  )[0]!.n
+
+const send = <J extends Job>(job: J, payload: PayloadOf<J>) =>
+  client.enqueue(runtime.prisma, job, payload)
+const act = (name: (typeof probe extends Job<string, infer P> ? P : never)['act'], more = {}) =>
+  send(probe, { act: name, n: 0, text: '', ...more })
+
+async function ended(name = 'probe', count = 1): Promise<Run[]> {
+  return await waitFor(async () => {
+    const found = (await runs(name)).filter(({ endedAt }) => endedAt)
+    return found.length >= count ? found : null
+  }, PATIENCE)
+}
+
+const acting = () =>
+  waitFor(
+    () => runtime.lines.find(({ msg }) => msg === 'acting')?.childPid as number | undefined,
+    PATIENCE,
+  )
+const childPids = () =>
+  runtime.lines.flatMap(({ childPid, otherPid }) => (childPid ?? otherPid ?? []) as number)
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('an isolated run', () => {
+  it('is carried out in a process of its own, recorded and counted like any other', async () => {
+    worker = await startWorker()
+    await act('work', { n: 7, text: 'x'.repeat(8_000_000) })
+
+    const [run] = await ended()
+    expect(run).toMatchObject({
+      status: 'success',
+      attempt: 1,
+      details: { effects: 1, batches: 1, length: 8_000_000 },
+    })
+    expect(run!.details!.pid).not.toBe(process.pid)
+    expect(calls).toEqual([])
+    expect(await effectsOf(run!.id)).toBe(1)
+    expect(await readWorkStates(runtime.rows)).toEqual(['completed'])
+  })
+
+  it('leaves its process to the next run of its job, and to none that comes after a failure', async () => {
+    worker = await startWorker()
+    const pids: unknown[] = []
+    for (const n of [1, 2]) {
+      await act('work', { n })
+      pids.push((await ended('probe', n)).at(-1)!.details!.pid)
+    }
+    await act('fail', { n: 3 })
+    expect((await ended('probe', 3)).at(-1)).toMatchObject({
+      status: 'failed',
+      details: { effects: 1, tried: 1, error: { code: 'no_luck', message: 'It was not to be' } },
+    })
+    expect(isAlive(pids[0] as number)).toBe(false)
+    await act('work', { n: 4 })
+    pids.push((await ended('probe', 4)).at(-1)!.details!.pid)
+
+    expect(pids[1]).toBe(pids[0])
+    expect(pids[2]).not.toBe(pids[0])
+  })
+
+  it('writes into the log of the worker, under its own name, and not without end', async () => {
+    worker = await startWorker()
+    await act('talk', { n: 5 })
+    const [run] = await ended()
+
+    const mine = runtime.lines.filter(({ runId }) => runId === run!.id)
+    expect(mine.find(({ msg }) => msg === 'said by the handler')).toMatchObject({
+      level: 40,
+      name: 'probe',
+      attempt: 1,
+      n: 5,
+      err: { type: 'Error', message: 'told' },
+    })
+    expect(mine.filter(({ msg }) => msg === 'isolated run printed')).toMatchObject([
+      { stream: 'stdout', text: 'printed by the handler' },
+      { stream: 'stderr', text: 'complained by the handler' },
+    ])
+    const repeated = mine.filter(({ msg }) => msg === 'again and again').length
+    expect(repeated).toBeGreaterThan(100)
+    expect(repeated).toBeLessThan(5_000)
+    const notes = mine.filter(({ msg }) => msg === 'log lines of an isolated run were left out')
+    expect(notes.length).toBeGreaterThan(0)
+    expect(notes.length).toBeLessThan(100)
+  })
+
+  it('reports its progress, and enqueues with its batch or not at all', async () => {
+    worker = await startWorker()
+    await act('report')
+    expect((await ended())[0]).toMatchObject({ status: 'success', progress: { done: 2, total: 3 } })
+    await act('follow')
+    await ended('probe', 2)
+    await ended('beside')
+
+    expect(await runs('beside')).toHaveLength(1)
+    expect(calls).toEqual(['beside'])
+  })
+
+  it('is stopped by its guard', async () => {
+    worker = await startWorker()
+    await act('guarded', { n: 11 })
+
+    expect((await ended())[0]).toMatchObject({
+      status: 'failed',
+      details: { guard: { due: 11, allowed: 10 }, error: { code: 'guard_blocked' } },
+    })
+    const [{ id }] = (await runs()) as [Run]
+    await client.approveRun(runtime.prisma, id, { actor: 'a', reason: 'r' })
+    expect((await ended('probe', 2))[1]).toMatchObject({
+      status: 'success',
+      details: { effects: 1, guard: { due: 11, allowed: 11 } },
+    })
+  })
+
+  it('can be tried out', async () => {
+    worker = await startWorker()
+    await client.requestRun(runtime.prisma, probe, {
+      actor: 'a',
+      reason: 'r',
+      dryRun: true,
+      payload: { act: 'work', n: 1 },
+    })
+
+    expect((await ended())[0]).toMatchObject({ status: 'success', details: { effects: 1 } })
+    expect(await runtime.rows('select * from "Effect"')).toEqual([])
+  })
+
+  it('is not started with a payload that its schema refuses', async () => {
+    worker = await startWorker()
+    await runtime.rows(
+      `insert into pgboss.job (name, data) values ('probe', '{"payload":{"act":"sing"},"trigger":"queue"}')`,
+    )
+
+    expect((await ended())[0]).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'payload_invalid' } },
+    })
+    expect(runtime.lines.some(({ msg }) => msg === 'acting')).toBe(false)
+  })
+
+  it('shares the processors with no more than there are', async () => {
+    worker = await startWorker()
+    const most = Math.min(availableParallelism(), 10)
+    for (let n = 0; n <= most; n++) await send(brief, { act: 'obey', n, text: '' })
+    await acting()
+    const running = (await runs('brief')).filter(({ status }) => status === 'running')
+
+    expect(running).toHaveLength(most)
+  })
+
+  it('has no channel that could be mistaken for the worker’s', async () => {
+    worker = await startWorker()
+    await act('misuseChannel')
+
+    expect((await ended())[0]).toMatchObject({ status: 'success', details: { hasChannel: false } })
+  })
+})
+
+describe('an isolated run that ends its process', () => {
+  it.each([
+    ['exit', 'ended with exit code 0'],
+    ['die', 'was ended by SIGABRT'],
+    ['reject', 'ended with exit code 1: Error: nobody caught [redacted]'],
+    ['throwLater', 'ended with exit code 1: RangeError: out of a timer'],
+    ['fillHeap', 'was ended by SIGABRT: its heap was full (128 MB)'],
+    ['fillBuffers', 'MB of memory, more than 128 MB and 256 MB beside the heap'],
+    ['garble', 'sent a message of 538976288 bytes'],
+    ['startOthers', 'ended with exit code 3'],
+  ] as const)('by %s fails, and says how', { timeout: 60_000 }, async (how, message) => {
+    worker = await startWorker()
+    await act(how, { text: 'a secret' })
+    const [run] = await ended()
+
+    expect(run).toMatchObject({ status: 'failed', details: { error: { code: 'handler_crashed' } } })
+    expect(run!.details!.error!.message).toContain(message)
+    expect(childPids().length).toBe(how === 'startOthers' ? 3 : 2)
+    await waitFor(() => childPids().every((pid) => !isAlive(pid)))
+    // The worker has seen nothing of it, and goes on.
+    await send(beside, {})
+    expect(await ended('beside')).toMatchObject([{ status: 'success' }])
+  })
+
+  it('by nothing but a value that JSON has not, ends well', async () => {
+    worker = await startWorker()
+    await act('returnBigint')
+    expect(await ended()).toMatchObject([{ status: 'success', details: { count: 1 } }])
+  })
+
+  it('by nothing but that it returns too much, ends as one in this process does', async () => {
+    worker = await startWorker()
+    await act('returnTooMuch')
+    expect(await ended()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'details_too_large' } } },
+    ])
+  })
+
+  it('by an error that nobody caught shows where that was made', async () => {
+    worker = await startWorker()
+    await act('reject')
+
+    expect((await ended())[0]!.details!.error).toMatchObject({
+      stack: expect.stringContaining('isolatedHandlers.ts'),
+    })
+  })
+
+  it('counts what it has committed and nothing else, and is tried again', async () => {
+    worker = await startWorker()
+    await send(steady, {})
+    const pid = await acting()
+    await waitFor(async () => ((await runs('steady'))[0]?.details?.effects ?? 0) > 5)
+    process.kill(pid, 'SIGKILL')
+
+    await waitFor(async () => (await runs('steady')).some(({ status }) => status === 'success'), {
+      timeoutMs: 25_000,
+    })
+    const [killed, second] = await runs('steady')
+    expect(killed).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'handler_crashed', message: expect.stringContaining('SIGKILL') } },
+    })
+    expect(killed!.details!.effects).toBe(await effectsOf(killed!.id))
+    expect(second!.details!.effects).toBe(await effectsOf(second!.id))
+    expect(killed!.details!.effects! + second!.details!.effects!).toBe(EFFECTS)
+  })
+})
+
+describe('an isolated run that does not end', () => {
+  it.each(['loop', 'ignore', 'obey'] as const)(
+    'ends by its time-out: %s',
+    { timeout: 60_000 },
+    async (how) => {
+      worker = await startWorker()
+      await send(brief, { act: how, n: 0, text: '' })
+      const pid = await acting()
+
+      expect(await ended('brief')).toMatchObject([
+        { status: 'failed', details: { error: { code: 'timeout' } } },
+      ])
+      expect(isAlive(pid)).toBe(false)
+    },
+  )
+
+  it('holds up nobody, and is ended by whoever cancels it', { timeout: 60_000 }, async () => {
+    worker = await startWorker()
+    await act('loop')
+    await acting()
+    for (let n = 0; n < 20; n++) await send(beside, {})
+    await ended('beside', 20)
+    expect(await runs()).toMatchObject([{ status: 'running' }])
+    await runtime.rows(`update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'a'`)
+
+    expect(await ended()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'cancelled', message: 'Cancelled by a' } } },
+    ])
+  })
+
+  it('is told so first', { timeout: 60_000 }, async () => {
+    worker = await startWorker()
+    await act('obey')
+    await acting()
+    await runtime.rows(`update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'a'`)
+
+    expect(await ended()).toMatchObject([{ details: { error: { code: 'cancelled' } } }])
+    expect(runtime.lines.find(({ msg }) => msg === 'heard')).toMatchObject({
+      err: { type: 'JobError', code: 'cancelled', retryable: false },
+    })
+  })
+
+  it('is ended by a drain, and given back', { timeout: 60_000 }, async () => {
+    worker = await startWorker()
+    await act('loop')
+    const pid = await acting()
+    await worker.stop({ drainTimeoutMs: 0 })
+
+    expect(isAlive(pid)).toBe(false)
+    expect(await runs()).toMatchObject([
+      { status: 'failed', details: { error: { code: 'drained' } } },
+    ])
+    expect(await readWorkStates(runtime.rows)).toEqual(['retry'])
+  })
+
+  it('can commit nothing once another worker has ended it', { timeout: 60_000 }, async () => {
+    worker = await startWorker()
+    await send(steady, {})
+    await acting()
+    await waitFor(async () => ((await runs('steady'))[0]?.details?.effects ?? 0) > 5)
+    const [taken] = await runtime.rows<Run>(
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now() returning *`,
+    )
+    await waitFor(() =>
+      runtime.lines.some(({ msg }) => msg === 'job run lost: another worker has ended it'),
+    )
+
+    expect(await effectsOf(taken!.id)).toBe(taken!.details!.effects)
+    expect((await runs('steady'))[0]!.details).toEqual(taken!.details)
+  })
+
+  it('is gone with a worker that is SIGKILLed while it blocks', { timeout: 60_000 }, async () => {
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await victim.waitForLine('Jobs scheduler enabled', PATIENCE)
+    await act('loop')
+    const { childPid } = JSON.parse(await victim.waitForLine('"acting"', PATIENCE)) as {
+      childPid: number
+    }
+    expect(isAlive(childPid)).toBe(true)
+    await victim.kill('SIGKILL')
+
+    await waitFor(() => !isAlive(childPid))
+  })
+})
+
+describe('a module of handlers', () => {
+  const source = (text: string) => `data:text/javascript,${encodeURIComponent(text)}`
+
+  it('is demanded for an isolated job, by name', () => {
+    const create = (handlersModule?: string) =>
+      createWorker({
+        databaseUrl: runtime.url,
+        prisma: runtime.prisma,
+        jobs: [steady, beside],
+        handlers: { steady: async () => undefined, beside: async () => undefined },
+        log: runtime.log,
+        ...(handlersModule !== undefined && { handlersModule }),
+      })
+
+    expect(() => create()).toThrow(TypeError)
+    expect(() => create()).toThrow('steady: isolated, and no module with the handlers is named')
+    expect(() => create('./handlers.js')).toThrow('not "./handlers.js"; give new URL(')
+  })
+
+  it('that lacks the handler fails the run, and nothing else', async () => {
+    worker = await startWorker()
+    await send(orphan, {})
+
+    expect(await ended('orphan')).toMatchObject([
+      {
+        status: 'failed',
+        details: {
+          error: { code: 'handler_missing', message: "The handlers' module has no job orphan" },
+        },
+      },
+    ])
+  })
+
+  it.each([
+    ['throws', `throw new Error('no such luck')`, 'handlers_module_failed', 'no such luck'],
+    [
+      'has no function',
+      `export const openHandlers = {}`,
+      'handlers_module_failed',
+      'it exports no function openHandlers',
+    ],
+    [
+      'opens too little',
+      `export const openHandlers = async () => null`,
+      'handlers_module_failed',
+      'must return { jobs, handlers, prisma }',
+    ],
+    ['ends the process', `process.exit(7)`, 'handler_crashed', 'ended with exit code 7'],
+  ])('that %s fails the run', async (_what, text, code, message) => {
+    worker = await startWorker({ handlersModule: source(text) })
+    await act('work')
+    const [run] = await ended()
+
+    expect(run).toMatchObject({ status: 'failed', details: { error: { code } } })
+    expect(run!.details!.error!.message).toContain(message)
+  })
+
+  it.each([
+    [
+      'never answers',
+      `export const openHandlers = () => new Promise(() => setInterval(() => {}, 1e6))`,
+    ],
+    ['blocks', `for (;;);`],
+  ])('that %s is ended by the time-out', { timeout: 60_000 }, async (_what, text) => {
+    worker = await startWorker({ handlersModule: source(text) })
+    await send(brief, { act: 'work', n: 0, text: '' })
+
+    expect(await ended('brief')).toMatchObject([
+      { status: 'failed', details: { error: { code: 'timeout' } } },
+    ])
+  })
+})
+
+describe('runOnce', () => {
+  const once = (handlersModule?: URL) =>
+    runOnce({
+      databaseUrl: runtime.url,
+      prisma: runtime.prisma,
+      job: probe,
+      handler: async () => void calls.push('here'),
+      payload: { act: 'work', n: 1 },
+      log: runtime.log,
+      ...(handlersModule && { handlersModule }),
+    })
+
+  it('isolates a job when it is told where the handlers are', async () => {
+    expect(await once(MODULE)).toMatchObject({
+      kind: 'ended',
+      run: { status: 'success', details: { effects: 1 } },
+    })
+    expect(calls).toEqual([])
+    expect(runtime.lines.some(({ msg }) => msg === 'handlers closed')).toBe(true)
+  })
+
+  it('else runs it here', async () => {
+    expect(await once()).toMatchObject({ kind: 'ended', run: { status: 'success' } })
+    expect(calls).toEqual(['here'])
+  })
+})
+
+describe('defineJob', () => {
+  const isolated = (isolate: unknown) =>
+    defineJob({ name: 'sweep', description: '', isolate: isolate as boolean }).isolate
+
+  it('isolates what asks for it, with 512 MB', () => {
+    expect(isolated(undefined)).toBe(null)
+    expect(isolated(false)).toBe(null)
+    expect(isolated(true)).toEqual({ memoryMb: 512 })
+    expect(isolated({})).toEqual({ memoryMb: 512 })
+    expect(isolated({ memoryMb: 64 })).toEqual({ memoryMb: 64 })
+  })
+
+  it.each([
+    [null],
+    ['yes'],
+    [1],
+    [{ memoryMb: 63 }],
+    [{ memoryMb: 1.5 }],
+    [{ memoryMb: Infinity }],
+    [{ memoryMb: '512' }],
+  ])('refuses %j and names the job', (isolate) => {
+    expect(() => isolated(isolate)).toThrow(/^Job "sweep": isolate/)
+  })
+})

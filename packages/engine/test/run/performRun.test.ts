@@ -1,0 +1,193 @@
+import type { PrismaClient } from '@roundsman/db'
+import { waitFor } from '@roundsman/testing'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
+import { createSession } from '../../src/liveness/session.ts'
+import { createCancellations, type Cancellations } from '../../src/run/createCancellations.ts'
+import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
+import { performRun, type RunServices, type RunWork } from '../../src/run/performRun.ts'
+import { recordRun } from '../../src/run/runs.ts'
+import { createSettler } from '../../src/run/settler.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const brief = defineJob({ name: 'brief', description: '', timeoutMs: 4_321 })
+
+type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
+
+let runtime: TestRuntime
+let opened: TestQueue
+let cancellations: Cancellations
+/** Statements that looked after runs that are watched. */
+let looks = 0
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([brief])
+  opened = await openTestQueue(runtime, [brief])
+  const { url, database, log } = runtime
+  const session = createSession({ url, database, workerId: 'w1', log })
+  cancellations = createCancellations({
+    database: { ...database, query: (...of) => (looks++, database.query<never>(...of)) },
+    session,
+    workerId: 'w1',
+  })
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('truncate "JobRun", "JobClaim"'))
+
+async function perform(
+  handler: BriefHandler,
+  { dryRun = false, ...others }: Partial<RunServices & RunWork> & { dryRun?: boolean } = {},
+) {
+  const { database, prisma, log } = runtime
+  const run = {
+    id: uuid(),
+    name: brief.name,
+    trigger: 'cli' as const,
+    attempt: 1,
+    retriesLeft: 0,
+    scheduledFor: null,
+    startedAt: new Date(),
+    dryRun,
+    actor: null,
+    reason: null,
+    queueJobId: null,
+  }
+  const claim = { id: uuid(), exclusiveKey: null }
+  await database.transaction((tx) => recordRun(tx, 'w1', run, claim))
+  const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
+  const services = {
+    prisma,
+    settler,
+    cancellations,
+    database,
+    queue: opened.queue,
+    workerId: 'w1',
+    log,
+  }
+  return await performRun(
+    { ...services, now: () => new Date(), ...others },
+    {
+      run,
+      held: { id: claim.id, open: 1 },
+      delivery: null,
+      job: brief,
+      handler,
+      payload: {},
+      approvedRows: null,
+      trace: undefined,
+      ...others,
+    },
+  )
+}
+
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+
+describe('once a run has ended', () => {
+  it.each([
+    { how: 'succeeded', handler: async () => undefined },
+    { how: 'failed', handler: () => Promise.reject(new Error('no luck')) },
+  ])('and $how, it is watched no longer, and leaves no timer', async ({ handler }) => {
+    // The pool's own, for idle connections, come and go: a database that has just been asked has them.
+    await runtime.rows('select 1')
+    const before = timers()
+    for (let n = 0; n < 5; n++) await perform(handler)
+    looks = 0
+    await cancellations.check()
+    expect(looks).toBe(0)
+    await waitFor(() => timers() <= before)
+  })
+
+  it.each<{ how: string; limitsMs: number[]; handler: BriefHandler }>([
+    { how: 'succeeded', limitsMs: [brief.timeoutMs], handler: async () => undefined },
+    {
+      how: 'failed',
+      limitsMs: [brief.timeoutMs],
+      handler: () => Promise.reject(new Error('no luck')),
+    },
+    {
+      how: 'heeded that it was cancelled',
+      limitsMs: [brief.timeoutMs, ABORT_GRACE_MS],
+      handler: async ({ run, signal }) => {
+        await runtime.rows(
+          `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
+          [run.id],
+        )
+        await cancellations.check()
+        signal.throwIfAborted()
+      },
+    },
+  ])('and $how, its limits are none of the process any more', async ({ limitsMs, handler }) => {
+    const [set, clear] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')]
+    try {
+      await perform(handler)
+      for (const limitMs of limitsMs) {
+        const own = set.mock.results.filter((_, at) => set.mock.calls[at]?.[1] === limitMs)
+        expect(own).not.toEqual([])
+        const cleared = clear.mock.calls.map(([timer]) => timer)
+        expect(own.every(({ value }) => cleared.includes(value as never))).toBe(true)
+      }
+    } finally {
+      set.mockRestore()
+      clear.mockRestore()
+    }
+  })
+
+  it('reports of progress that come late are not kept, and leave no timer', async () => {
+    let late: () => void = () => undefined
+    await perform(async ({ progress }) => {
+      progress(1, 2)
+      late = () => progress(2, 2)
+    })
+    const before = timers()
+    late()
+    expect(timers()).toBe(before)
+    expect(await runtime.rows('select "progress" from "JobRun"')).toEqual([
+      { progress: { done: 1, total: 2 } },
+    ])
+  })
+})
+
+it('a dry run may take as long as its job, in one transaction', async () => {
+  const seen: unknown[] = []
+  const prisma = {
+    $transaction: (work: (tx: unknown) => Promise<unknown>, options?: object) => {
+      seen.push(options)
+      return runtime.prisma.$transaction(work as never, options)
+    },
+  }
+  await perform(async ({ batch }) => void (await batch(async () => ({ n: 1 }))), {
+    dryRun: true,
+    prisma,
+  })
+  expect(seen).toMatchObject([{ timeout: brief.timeoutMs }])
+})
+
+it('a run whose progress can never be kept ends all the same', async () => {
+  const database = { ...runtime.database, query: () => new Promise<never>(() => undefined) }
+  const { settlement } = await perform(async ({ progress }) => progress(1), { database })
+  expect(settlement.failure).toBeNull()
+})
+
+it('a logger that throws costs no run its end', async () => {
+  const fail = (): never => {
+    throw new Error('no room for logs')
+  }
+  const log = { info: fail, warn: fail, error: fail, child: fail } as unknown as Logger
+  let logged: unknown
+  const { settlement } = await perform(async (context) => void (logged = context.log), { log })
+  expect([settlement.failure, logged]).toEqual([null, log])
+})
+
+it('an execution that breaks its promise of a result leaves a run that has failed', async () => {
+  const execute = () => Promise.reject(new Error('broken'))
+  const { settlement, outcome } = await perform(async () => undefined, { execute })
+  expect([settlement.failure?.error.message, outcome.kind]).toEqual(['broken', 'settled'])
+})

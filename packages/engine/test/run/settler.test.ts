@@ -1,0 +1,447 @@
+import { waitFor } from '@roundsman/testing'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import type { ClaimedWork } from '../../src/store/claimWork.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { createSettler, type HeldClaim, type Settlement } from '../../src/run/settler.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+
+let runtime: TestRuntime
+let opened: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel])
+  opened = await openTestQueue(runtime, [parcel])
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+  runtime.lines.length = 0
+})
+
+const settlerOf = (database: Database = runtime.database) =>
+  createSettler({ database, queue: opened.queue, workerId: 'w1', log: runtime.log })
+
+/** With one claim. */
+async function take(count: number): Promise<ClaimedWork[]> {
+  const items = Array.from({ length: count }, () => ({ payload: {} }))
+  await runtime.prisma.$transaction((tx) => opened.client.enqueueMany(tx, parcel, items))
+  return await opened.take('parcel', count)
+}
+
+const heldBy = (work: readonly ClaimedWork[]): HeldClaim => ({
+  id: work[0]!.claimId,
+  open: work.length,
+})
+
+const settlement = (
+  { runId, queueJobId, name, attempt }: ClaimedWork,
+  held: HeldClaim,
+  failure: Settlement['failure'] = null,
+): Settlement => ({
+  id: runId,
+  endedAt: new Date(),
+  details: null,
+  delivery: { queueJobId, name, attempt },
+  failure,
+  held,
+})
+
+const claims = () => runtime.rows<{ id: string }>('select "id" from "JobClaim"')
+const count = async (of: string) =>
+  (await runtime.rows<{ n: number }>(`select count(*)::int n from ${of}`))[0]!.n
+
+describe('a claim', () => {
+  it('is let go when the last of its runs is settled, and not before', async () => {
+    const settler = settlerOf()
+    const work = await take(3)
+    const held = heldBy(work)
+    const [first, ...others] = work.map((one) => settlement(one, held))
+    await settler.settle(first!)
+    expect(await claims()).toEqual([{ id: held.id }])
+    await Promise.all(others.map((one) => settler.settle(one)))
+    expect(await claims()).toEqual([])
+  })
+
+  it('is let go when two groups settle its runs at the same time', async () => {
+    let under = 0
+    let most = 0
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        most = Math.max(most, ++under)
+        return await runtime.database.query<never>(statement, values).finally(() => under--)
+      },
+    })
+    // More than one group takes.
+    const work = await take(3_000)
+    const held = heldBy(work)
+    const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one, held))))
+    expect(most).toBe(2)
+    expect(outcomes.every(({ kind }) => kind === 'settled')).toBe(true)
+    await waitForNone()
+    expect(await count('pgboss.job')).toBe(0)
+    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3_000)
+  })
+
+  it('stays while a run of it could not be settled, and goes with the attempt that succeeds', async () => {
+    let failures = 1
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        if (failures-- > 0) throw new Error('connection lost')
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const [one] = await take(1)
+    const held = heldBy([one!])
+    expect(await settler.settle(settlement(one!, held))).toEqual({ kind: 'settled', details: null })
+    expect(failures).toBeLessThan(0)
+    expect(await claims()).toEqual([])
+    expect(await count('pgboss.job')).toBe(0)
+  })
+})
+
+describe('a run that is settled', () => {
+  it('keeps what its batches have counted', async () => {
+    const settler = settlerOf()
+    const work = await take(3)
+    const held = heldBy(work)
+    const [counted, both, none] = work
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}' where "id" = any($1)`, [
+      [counted!.runId, both!.runId],
+    ])
+    const outcomes = await Promise.all([
+      settler.settle(settlement(counted!, held)),
+      settler.settle({ ...settlement(both!, held), details: { seen: 5 } }),
+      settler.settle({ ...settlement(none!, held), details: { seen: 5 } }),
+    ])
+    const details = [{ cleaned: 3 }, { cleaned: 3, seen: 5 }, { seen: 5 }]
+    expect(outcomes).toEqual(details.map((of) => ({ kind: 'settled', details: of })))
+    for (const [at, { runId }] of work.entries()) {
+      expect(await runtime.rows('select "details" from "JobRun" where "id" = $1', [runId])).toEqual(
+        [{ details: details[at] }],
+      )
+    }
+  })
+
+  it('leaves alone what became of its work when another worker has ended it', async () => {
+    const settler = settlerOf()
+    const work = await take(2)
+    const [lost, own] = work
+    const held = heldBy(work)
+    const error = { code: 'broken', message: 'broken' }
+    await runtime.rows(
+      `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now() where "id" = $1`,
+      [lost!.runId],
+    )
+    await runtime.database.transaction((tx) =>
+      opened.queue.fail(tx, [lost!], { code: 'worker_lost', message: '' }, 'redeliver'),
+    )
+    const readLost = () =>
+      runtime.rows('select to_jsonb(job) as row from pgboss.job job where id = $1', [
+        lost!.queueJobId,
+      ])
+    const before = await readLost()
+    const outcomes = await Promise.all(
+      [lost!, own!].map((one) => settler.settle(settlement(one, held, { error, next: 'giveUp' }))),
+    )
+    expect(outcomes).toEqual([{ kind: 'lost' }, { kind: 'settled', details: null }])
+    expect(await readLost()).toEqual(before)
+    expect(
+      await runtime.rows('select state::text from pgboss.job where id = $1', [own!.queueJobId]),
+    ).toEqual([{ state: 'failed' }])
+    expect(await runtime.rows('select "errorCode" from "JobRun" order by "errorCode"')).toEqual([
+      { errorCode: 'broken' },
+      { errorCode: 'worker_lost' },
+    ])
+    expect(await claims()).toEqual([])
+  })
+})
+
+describe('a settlement whose answer was lost', () => {
+  /** What is sent first is carried out, and nobody hears of it. */
+  function deafOnce(before: () => Promise<unknown> = async () => undefined): Database {
+    const { database } = runtime
+    let isDeaf = true
+    const hear = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+      const value = await answer
+      if (!isDeaf) return value
+      isDeaf = false
+      await before()
+      throw new Error('Connection terminated unexpectedly')
+    }
+    return {
+      ...database,
+      query: (statement, values) => hear(database.query(statement, values)),
+      transaction: (work) => hear(database.transaction(work)),
+    }
+  }
+  const error = { code: 'broken', message: 'broken' }
+  const readWork = () =>
+    runtime.rows<{ state: string; retry_limit: number }>('select * from pgboss.job order by id')
+
+  it('is taken for settled, with the details of the whole run', async () => {
+    const [one] = await take(1)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+    const settler = settlerOf(deafOnce())
+    const outcome = await settler.settle({
+      ...settlement(one!, heldBy([one!])),
+      details: { seen: 5 },
+    })
+    expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, seen: 5 } })
+    expect(await readWork()).toEqual([])
+  })
+
+  it.each(['retry', 'redeliver', 'giveUp'] as const)(
+    'does not do again what became of its work: %s',
+    async (next) => {
+      const work = await take(3)
+      const held = heldBy(work)
+      let before: unknown
+      const settler = settlerOf(deafOnce(async () => (before = await readWork())))
+      const outcomes = await Promise.all(
+        work.map((one) => settler.settle(settlement(one, held, { error, next }))),
+      )
+      expect(outcomes).toEqual(work.map(() => ({ kind: 'settled', details: null })))
+      expect(before).toHaveLength(3)
+      expect(await readWork()).toEqual(before)
+      expect(await claims()).toEqual([])
+    },
+  )
+
+  it.each([
+    ['moment', `"endedAt" = "endedAt" + interval '1 millisecond'`],
+    ['code', `"errorCode" = 'worker_lost'`],
+    ['worker', `"workerId" = 'w2'`],
+  ])('is lost where the run has ended with another %s', async (_, assignment) => {
+    const [one] = await take(1)
+    const other = () => runtime.rows(`update "JobRun" set ${assignment}`)
+    const settler = settlerOf(deafOnce(other))
+    expect(
+      await settler.settle(settlement(one!, heldBy([one!]), { error, next: 'giveUp' })),
+    ).toEqual({ kind: 'lost' })
+  })
+})
+
+describe('a group that is refused', () => {
+  const NUL = { text: 'a\0b' }
+  const states = () =>
+    runtime.rows<{ id: string; errorCode: string | null; details: unknown }>(
+      `select "id", "errorCode", "details" from "JobRun" where "status" <> 'running'`,
+    )
+
+  it('is divided down to its cause, which keeps its counts; all others are settled', async () => {
+    const settler = settlerOf()
+    const work = await take(50)
+    const held = heldBy(work)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3, "batches": 1}'`)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({ ...settlement(one, held), details: at === 17 ? NUL : { at } }),
+      ),
+    )
+    const guilty = outcomes[17]
+    expect(guilty).toMatchObject({
+      kind: 'settled',
+      details: { cleaned: 3, batches: 1, error: { code: 'details_unstorable' } },
+      instead: { failure: { error: { code: 'details_unstorable' }, next: 'giveUp' } },
+    })
+    const others = outcomes.flatMap((outcome, at) => (at === 17 ? [] : [{ outcome, at }]))
+    for (const { outcome, at } of others) {
+      expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, batches: 1, at } })
+    }
+    const failed = (await states()).filter(({ errorCode }) => errorCode !== null)
+    expect(failed).toMatchObject([{ id: work[17]!.runId, errorCode: 'details_unstorable' }])
+    expect(await runtime.rows('select state::text from pgboss.job')).toEqual([{ state: 'failed' }])
+    expect(await claims()).toEqual([])
+  })
+
+  it('has several causes, and each of them one end', async () => {
+    const settler = settlerOf()
+    const work = await take(40)
+    const held = heldBy(work)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({ ...settlement(one, held), details: at % 4 === 0 ? NUL : null }),
+      ),
+    )
+    expect(outcomes.filter((one) => one.kind === 'settled' && one.instead)).toHaveLength(10)
+    expect(await states()).toHaveLength(40)
+    await waitForNone()
+  })
+
+  it.each([
+    { it: 'a bigint', value: 1n },
+    {
+      it: 'a toJSON that throws',
+      value: {
+        toJSON: () => {
+          throw new Error('no')
+        },
+      },
+    },
+  ])('is refused by JSON itself: $it', async ({ value }) => {
+    const settler = settlerOf()
+    const work = await take(3)
+    const held = heldBy(work)
+    const outcomes = await Promise.all(
+      work.map((one, at) =>
+        settler.settle({
+          ...settlement(one, held),
+          details: at === 1 ? { value: value as never } : null,
+        }),
+      ),
+    )
+    expect(outcomes.map((one) => one.kind === 'settled' && one.instead !== undefined)).toEqual([
+      false,
+      true,
+      false,
+    ])
+  })
+
+  it('is tried again for ever where it holds nothing that could be left out', async () => {
+    let isRefused = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        if (isRefused)
+          throw Object.assign(new pg.DatabaseError('denied', 0, 'error'), { code: '42501' })
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const [one] = await take(1)
+    const settled = settler.settle(settlement(one!, heldBy([one!])))
+    await waitFor(() => failures().length > 2)
+    isRefused = false
+    expect(await settled).toEqual({ kind: 'settled', details: null })
+  })
+})
+
+describe('a run that somebody has locked', () => {
+  it('keeps none of the others from being settled, and is settled itself once it is free', async () => {
+    const work = await take(9)
+    const held = heldBy(work)
+    const impatientUrl = `${runtime.url}?options=${encodeURIComponent('-c lock_timeout=100')}`
+    const locking = openDatabase({ url: runtime.url, applicationName: 'locking', log: runtime.log })
+    const impatient = openDatabase({
+      url: impatientUrl,
+      applicationName: 'impatient',
+      log: runtime.log,
+    })
+    try {
+      const settler = settlerOf(impatient)
+      let free: () => void = () => undefined
+      const isFree = new Promise<void>((resolve) => (free = resolve))
+      const locked = locking.transaction(async (tx) => {
+        await tx.query('select from "JobRun" where "id" = $1 for update', [work[4]!.runId])
+        await isFree
+      })
+      await waitFor(async () => (await lockers()) > 0)
+      const ends = work.map((one) => settler.settle(settlement(one, held)))
+      await Promise.all(ends.filter((_, at) => at !== 4))
+      expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
+      // What ends now need not wait for it.
+      const [later] = await take(1)
+      expect(await settler.settle(settlement(later!, heldBy([later!])))).toMatchObject({
+        kind: 'settled',
+      })
+      free()
+      await locked
+      expect(await ends[4]).toEqual({ kind: 'settled', details: null })
+      await waitForNone()
+    } finally {
+      await locking.close()
+      await impatient.close()
+    }
+  })
+})
+
+describe('a database that is away', () => {
+  it('is tried less and less often, by groups that get smaller, and the log says so', async () => {
+    let tries = 0
+    let isAway = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        if (isAway) {
+          tries++
+          // Without a pause, whoever tries on and on leaves others their turn, too.
+          await nextTurn()
+          throw new Error('Connection terminated unexpectedly')
+        }
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const work = await take(20)
+    const held = heldBy(work)
+    const startedAt = performance.now()
+    const ends = Promise.all(work.map((one) => settler.settle(settlement(one, held))))
+    await waitFor(() => tries >= 4)
+    // 50, 100 and 200 ms lie between them, however slow the machine is.
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(345)
+    isAway = false
+    expect((await ends).every(({ kind }) => kind === 'settled')).toBe(true)
+    expect(failures()).toHaveLength(4)
+    expect(await claims()).toEqual([])
+  })
+
+  it('does so for one run alone, and the others are settled all the same', async () => {
+    const work = await take(16)
+    const held = heldBy(work)
+    const poison = work[3]!.runId
+    let isBroken = true
+    const settler = settlerOf({
+      ...runtime.database,
+      async query(statement, values) {
+        // As where connections break at what it holds.
+        if (isBroken && String((values as unknown[])[1]).includes(poison)) {
+          throw new Error('Connection terminated unexpectedly')
+        }
+        return await runtime.database.query<never>(statement, values)
+      },
+    })
+    const ends = work.map((one) => settler.settle(settlement(one, held)))
+    await Promise.all(ends.filter((_, at) => at !== 3))
+    isBroken = false
+    expect(await ends[3]).toEqual({ kind: 'settled', details: null })
+    await waitForNone()
+  })
+
+  it('is left alone once the settler has been stopped', async () => {
+    let tries = 0
+    const settler = settlerOf({
+      ...runtime.database,
+      query: async () => {
+        tries++
+        throw new Error('Cannot use a pool after calling end on the pool')
+      },
+    })
+    settler.stop()
+    const [one] = await take(1)
+    expect(await settler.settle(settlement(one!, heldBy([one!])))).toEqual({ kind: 'lost' })
+    expect(tries).toBe(0)
+  })
+})
+
+const failures = () => runtime.lines.filter(({ msg }) => msg === 'settling failed, trying again')
+
+async function lockers(): Promise<number> {
+  return await count(`pg_locks where relation = '"JobRun"'::regclass and mode = 'RowShareLock'`)
+}
+
+/** What no group could let go follows the last of them. */
+async function waitForNone(): Promise<void> {
+  await waitFor(async () => (await claims()).length === 0)
+}

@@ -1,0 +1,240 @@
+import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
+
+const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
+
+interface Run {
+  id: string
+  name: string
+  status: string
+  attempt: number
+  workerId: string
+  details: { error?: { code: string; message: string }; afterwards?: number } | null
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let child: SpawnedProcess
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(() => child.kill('SIGKILL'))
+
+async function start(options: object = {}): Promise<void> {
+  child = spawnProcess(PROCESS, { args: [runtime.url, JSON.stringify(options)] })
+  await child.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
+}
+const harm = (how: Harm) =>
+  runtime.prisma.$transaction((tx) => client.enqueue(tx, guilty, { harm: how }))
+const leaveInPeace = (n: number, ms: number) =>
+  runtime.prisma.$transaction((tx) => client.enqueue(tx, innocent, { n, ms }))
+const runs = (name: string) =>
+  runtime.rows<Run>('select * from "JobRun" where "name" = $1 order by "attempt"', [name])
+const endOf = (name: string) =>
+  waitFor(
+    async () => {
+      const [run] = await runs(name)
+      return run !== undefined && run.status !== 'running' && run
+    },
+    { timeoutMs: 20_000 },
+  )
+const isUnderWay = (name: string) => waitFor(async () => (await runs(name)).length > 0)
+
+describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
+  it.each([
+    ['rejection', 'nobody catches for'],
+    ['exception', 'in a timer'],
+    ['hostile', ''],
+    ['hopeless', 'No retry helps'],
+    ['listeners', 'nobody hears any more'],
+  ] as const)('%s: ends its own run at once, and no other', async (how, message) => {
+    await start()
+    await leaveInPeace(1, 2_000)
+    await isUnderWay('innocent')
+    await harm(how)
+
+    const run = await endOf('guilty')
+    expect(run.details!.error).toMatchObject({
+      code: 'handler_crashed',
+      message: expect.stringContaining(message),
+    })
+    // Nobody waited for the handler, which had not noticed yet.
+    expect(child.stdout.filter((line) => line.includes('"harmed"'))).toEqual([])
+    expect(await child.waitForLine('a handler left an error behind, and its run ends')).toContain(
+      `"runId":"${run.id}"`,
+    )
+    // Its later batch is refused.
+    expect(await child.waitForLine('"harmed"')).toContain('handler_crashed')
+    expect(await endOf('innocent')).toMatchObject({ status: 'success', attempt: 1 })
+    expect(await runs('guilty')).toMatchObject([
+      { details: expect.not.objectContaining({ afterwards: 1 }) },
+    ])
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+  })
+
+  it('that no logger could write to its end, is a short line', async () => {
+    await start()
+    await harm('longList')
+    await endOf('guilty')
+    const line = await child.waitForLine('a handler left an error behind')
+    expect(JSON.parse(line)).toMatchObject({ err: { message: '[list]' } })
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+  })
+
+  it('after its run has ended: is a line in the log, and nothing else', async () => {
+    await start()
+    await harm('late')
+    const run = await endOf('guilty')
+    const line = await child.waitForLine('a handler left an error behind, after its run had ended')
+    expect(JSON.parse(line)).toMatchObject({ runId: run.id, err: { message: 'too late' } })
+    await leaveInPeace(1, 0)
+    expect(await endOf('innocent')).toMatchObject({ status: 'success' })
+    expect(run).toMatchObject({ status: 'success' })
+  })
+
+  it('in the name of no run: the worker stops, all that ran count a loss, and the process ends with 1', async () => {
+    await start()
+    await leaveInPeace(1, 1_000)
+    await leaveInPeace(2, 9_500)
+    await waitFor(async () => (await runs('innocent')).length === 2)
+    await harm('emitter')
+
+    const { code } = await child.exited
+    expect(code).toBe(1)
+    const line = await child.waitForLine('an error belongs to no run: the worker stops')
+    expect(JSON.parse(line)).toMatchObject({
+      level: 60,
+      err: { message: 'of an emitter' },
+      runs: expect.arrayContaining([expect.objectContaining({ name: 'guilty' })]),
+    })
+    expect((await runs('innocent')).map(({ status }) => status).toSorted()).toEqual([
+      'failed',
+      'success',
+    ])
+    expect(
+      await runtime.rows(
+        `select state::text, data ->> 'lost' as lost, data ->> 'lostAlone' as alone,
+                retry_limit - retry_count as "retriesLeft", start_after <= now() as "isDue"
+         from pgboss.job where name = 'innocent'`,
+      ),
+    ).toEqual([{ state: 'retry', lost: '1', alone: null, retriesLeft: 1, isDue: true }])
+  })
+
+  it('is told to the host that wants to know, when the worker has stopped', async () => {
+    await start({ hasCallback: true })
+    await harm('emitter')
+    expect((await child.exited).code).toBe(3)
+    expect(JSON.parse(await child.waitForLine('"told"'))).toMatchObject({
+      reason: 'of an emitter',
+      isReady: false,
+    })
+  })
+
+  it('is left to the host that sees to it itself', async () => {
+    await start({ strays: 'leave' })
+    await harm('rejection')
+    expect((await child.exited).code).toBe(1)
+    expect(child.stderr.join('\n')).toContain('nobody catches for')
+    // It ends as Node has it, but who it was is said.
+    expect(
+      JSON.parse(await child.waitForLine('"msg":"a handler ended the process"')),
+    ).toMatchObject({ name: 'guilty' })
+    expect(await runs('guilty')).toMatchObject([{ status: 'running' }])
+  })
+
+  it('process.exit(0) in a handler: says who it was, and ends with 1', async () => {
+    await start()
+    await leaveInPeace(1, 5_000)
+    await isUnderWay('innocent')
+    await harm('exit')
+    expect(await child.exited).toEqual({ code: 1, signal: null })
+    const [run] = await runs('guilty')
+    expect(JSON.parse(child.stderr.at(-1)!)).toMatchObject({
+      name: 'guilty',
+      runId: run!.id,
+      msg: 'a handler ended the process',
+      runs: [{ name: 'innocent' }, { name: 'guilty', runId: run!.id }],
+    })
+  })
+
+  it('leaves no thread and no listener behind', async () => {
+    await start()
+    await leaveInPeace(1, 0)
+    await endOf('innocent')
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+    const line = JSON.parse(await child.waitForLine('"stopped"')) as object
+    expect(line).toMatchObject({ left: [], listeners: 0 })
+  })
+})
+
+describe('a handler that blocks the event loop', { timeout: 60_000 }, () => {
+  it.each(['loop', 'regExp', 'wait'] as const)(
+    '%s: ends the process, beyond the longest time-out that runs, and is named',
+    async (how) => {
+      await start()
+      await harm(how)
+      expect(await child.exited).toEqual({ code: null, signal: 'SIGALRM' })
+      const [run] = await runs('guilty')
+      const line = JSON.parse(await child.waitForLine('the event loop is blocked')) as {
+        stack: string[]
+      }
+      expect(line).toMatchObject({
+        level: 60,
+        name: 'guilty',
+        runId: run!.id,
+        limitMs: 2_000,
+        runs: [{ name: 'guilty', runId: run!.id }],
+      })
+      expect(line.stack[0]).toContain('fixtures/guilty.ts')
+    },
+  )
+
+  it('is given as long as the longest of the runs beside it may take', async () => {
+    await start()
+    await leaveInPeace(1, 1_000)
+    await isUnderWay('innocent')
+    await harm('wait')
+    await child.exited
+    expect(JSON.parse(await child.waitForLine('the event loop is blocked'))).toMatchObject({
+      limitMs: 10_000,
+    })
+  })
+
+  it('is left alone where nobody watches, and while a debugger does', async () => {
+    await start({ watchdog: false })
+    await harm('wait')
+    await child.waitForLine('"harming"')
+    const watched = child
+    child = spawnProcess(PROCESS, { args: [runtime.url], env: { NODE_OPTIONS: '--inspect=0' } })
+    await child.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
+    await harm('wait')
+    await child.waitForLine('"harming"')
+    // Another, whose watchdog bites meanwhile.
+    const third = spawnProcess(PROCESS, { args: [runtime.url] })
+    await third.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
+    await harm('wait')
+    expect(await third.exited).toMatchObject({ signal: 'SIGALRM' })
+    for (const { stderr } of [watched, child]) {
+      expect(stderr.filter((line) => line.includes('the event loop is blocked'))).toEqual([])
+    }
+    await watched.kill('SIGKILL')
+  })
+})

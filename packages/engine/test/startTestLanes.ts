@@ -1,0 +1,30 @@
+import type { Job } from '../src/index.ts'
+import type { Database } from '../src/store/database.ts'
+import { createClaimer } from '../src/work/claimer.ts'
+import { createLane, type Claim, type Lane } from '../src/work/lane.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
+
+/** Lanes of one worker, each for two runs at once, which end as soon as they begin. Nothing wakes them. */
+export function startTestLanes(
+  { log }: TestRuntime,
+  jobs: readonly Job[],
+  database: Database,
+  onExecute: (claim: Claim) => void,
+): Lane[] {
+  const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+  const lanes = jobs.map((job) =>
+    createLane({
+      job,
+      concurrency: 2,
+      claimer,
+      log,
+      execute: async (claim) => onExecute(claim),
+    }),
+  )
+  for (const lane of lanes) lane.start()
+  return lanes
+}
+
+export function textOf(statement: Parameters<Database['query']>[0]): string {
+  return typeof statement === 'string' ? statement : statement.text
+}

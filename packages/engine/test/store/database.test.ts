@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { createProxy } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+let runtime: TestRuntime
+let database: Database
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+  database = openDatabase({ url: runtime.url, applicationName: 'victim', log: runtime.log })
+})
+
+afterAll(async () => {
+  await database.close()
+  await runtime.close()
+})
+
+const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
+
+/** What a server says when it is shut down: an error of class FATAL. */
+const FAREWELL = (() => {
+  const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection', '', ''].join('\0')
+  const body = Buffer.from(fields, 'latin1')
+  const head = Buffer.from('E\0\0\0\0', 'latin1')
+  head.writeUInt32BE(body.length + 4, 1)
+  return Buffer.concat([head, body])
+})()
+
+/** The server, as it is when it shuts down at the wrong moment: its farewell comes together with its greeting. */
+async function breakAfterGreeting(url: string): Promise<{ url: string; close(): void }> {
+  const address = new URL(url)
+  const target = { host: address.hostname, port: Number(address.port) }
+  const sockets: Socket[] = []
+  const server = createServer((near) => {
+    const far = connect(target)
+    sockets.push(near, far)
+    near.on('error', () => undefined).pipe(far)
+    far
+      .on('error', () => undefined)
+      .on('data', (chunk) => {
+        if (!chunk.subarray(-READY_FOR_QUERY.length).equals(READY_FOR_QUERY))
+          return near.write(chunk)
+        far.destroy()
+        return near.end(Buffer.concat([chunk, FAREWELL]))
+      })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  address.hostname = '127.0.0.1'
+  address.port = String((server.address() as AddressInfo).port)
+  const close = () => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+  return { url: address.href, close }
+}
+
+const cut = () =>
+  runtime.rows(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'victim'`,
+  )
+
+describe('openDatabase', () => {
+  it('replaces connections that were cut, and logs neither them nor their keys', async () => {
+    await Promise.all([database.query('select 1'), database.query('select 1')])
+    await cut()
+
+    expect((await database.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }])
+    const lost = runtime.lines.filter(({ msg }) => msg === 'idle database connection lost')
+    expect(lost.length).toBeGreaterThan(0)
+    expect(JSON.stringify(lost)).not.toMatch(/secretKey|processID/)
+  })
+
+  it('rejects a transaction whose connection is cut, and serves the next', async () => {
+    const refused = database.transaction(async (tx) => {
+      await tx.query('select 1')
+      await cut()
+      await tx.query('select 1')
+    })
+    await expect(refused).rejects.toThrow(/connection/i)
+
+    expect(
+      await database.transaction(async (tx) => (await tx.query('select 1')).rows),
+    ).toHaveLength(1)
+  })
+
+  it('survives a connection that breaks before anybody has used it', async () => {
+    const server = await breakAfterGreeting(runtime.url)
+    const unlucky = openDatabase({
+      url: server.url,
+      applicationName: 'unlucky',
+      log: runtime.log,
+    })
+    try {
+      await expect(unlucky.transaction((tx) => tx.query('select 1'))).rejects.toThrow(
+        /terminat|connection/i,
+      )
+    } finally {
+      await unlucky.close()
+      server.close()
+    }
+  })
+
+  it('gives a connection that no more answers within a transaction to nobody else', async () => {
+    const server = new URL(runtime.url)
+    const proxy = await createProxy(Number(server.port))
+    server.port = String(proxy.port)
+    const half = openDatabase({
+      url: server.href,
+      applicationName: 'half open',
+      poolSize: 1,
+      answerTimeoutMs: 200,
+      log: runtime.log,
+    })
+    try {
+      const refused = half.transaction(async (tx) => {
+        await tx.query('select 1')
+        proxy.forget()
+        await tx.query('select 2')
+      })
+      await expect(refused).rejects.toThrow('Query read timeout')
+      expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
+        { n: 3 },
+      ])
+    } finally {
+      await half.close()
+      proxy.close()
+    }
+  })
+
+  it('leaves nothing on a connection that many transactions have had', async () => {
+    const warnings: string[] = []
+    const onWarning = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', onWarning)
+    const one = openDatabase({
+      url: runtime.url,
+      applicationName: 'one',
+      poolSize: 1,
+      log: runtime.log,
+    })
+    try {
+      for (let n = 0; n < 30; n++) await one.transaction((tx) => tx.query('select 1'))
+      // Node says so in a later turn.
+      await new Promise(setImmediate)
+      expect(warnings).not.toContain('MaxListenersExceededWarning')
+    } finally {
+      process.off('warning', onWarning)
+      await one.close()
+    }
+  })
+
+  it('is read committed and uncompiled, and each connection ends when its other end has vanished', async () => {
+    const names = ['default_transaction_isolation', 'jit', 'tcp_user_timeout', 'statement_timeout']
+    const { rows } = await database.query<{ value: string }>(
+      'select current_setting(name) as value from unnest($1::text[]) with ordinality as t(name, n) order by n',
+      [names],
+    )
+    expect(rows.map(({ value }) => value)).toEqual(['read committed', 'off', '30000', '30s'])
+  })
+})

@@ -1,0 +1,148 @@
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createJobsClient, findWork } from '../../src/client.ts'
+import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
+import { createWorker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const sweep = defineJob({
+  name: 'sweep',
+  description: '',
+  schedule: { cron: '* * * * * *', missed: 'all', overlap: 'allow' },
+})
+const count = defineJob({ name: 'count', description: '' })
+
+let runtime: TestRuntime
+let database: string
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([sweep, count])
+  await runtime.rows('create table "Effect" (at timestamptz not null default now(), text text)')
+  database = `"${new URL(runtime.url).pathname.slice(1)}"`
+})
+
+afterAll(() => runtime.close())
+
+afterEach(async () => {
+  await runtime.rows(`alter database ${database} reset all`)
+  await runtime.rows('truncate "Effect", "JobRun", "JobClaim", "JobTick", "JobSchedule"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+/** What a database or a role may have as its defaults, one by one. */
+const HOSTILE: [name: string, value: string][] = [
+  ['datestyle', `'SQL, DMY'`],
+  ['datestyle', `'German'`],
+  ['intervalstyle', 'sql_standard'],
+  ['timezone', `'Asia/Kathmandu'`],
+  ['timezone', `'America/St_Johns'`],
+  ['bytea_output', 'escape'],
+  ['extra_float_digits', '-15'],
+  ['standard_conforming_strings', 'off'],
+  ['array_nulls', 'off'],
+  ['default_transaction_isolation', `'serializable'`],
+  ['default_transaction_isolation', `'repeatable read'`],
+  ['default_transaction_deferrable', 'on'],
+  ['statement_timeout', `'1ms'`],
+  ['lock_timeout', `'1ms'`],
+  ['idle_in_transaction_session_timeout', `'1ms'`],
+  ['idle_session_timeout', `'20ms'`],
+  ['jit', 'on'],
+  ['jit_above_cost', '0'],
+  ['plan_cache_mode', 'force_generic_plan'],
+  ['enable_indexscan', 'off'],
+  ['client_encoding', `'LATIN1'`],
+  ['search_path', `"$user", public, pg_catalog`],
+  ['row_security', 'off'],
+  ['work_mem', `'64kB'`],
+  ['synchronous_commit', 'off'],
+  ['client_min_messages', 'debug5'],
+]
+
+describe('a worker, a scheduler and a client of a database', () => {
+  it.each(HOSTILE)('with %s = %s enqueue, run, tick, settle and read', async (name, value) => {
+    await runtime.rows(`alter database ${database} set ${name} = ${value}`)
+    expect(await endToEnd()).toBe('success')
+  })
+
+  it('with all of them at once do so too', async () => {
+    for (const [name, value] of HOSTILE) {
+      await runtime.rows(`alter database ${database} set ${name} = ${value}`)
+    }
+    expect(await endToEnd()).toBe('success')
+  })
+
+  it('that is read-only say so', async () => {
+    await runtime.rows(`alter database ${database} set default_transaction_read_only = on`)
+    const { url, log, prisma } = runtime
+    const worker = createWorker({
+      databaseUrl: url,
+      prisma,
+      jobs: [count],
+      handlers: { count: async () => ({}) },
+      log,
+    })
+    await expect(worker.start()).rejects.toThrow('read-only transaction')
+    await worker.stop()
+  })
+})
+
+async function endToEnd(): Promise<string> {
+  let status: string
+  const { url, log } = runtime
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'hostile',
+    onPoolError: () => undefined,
+  })
+  const client = createJobsClient({ databaseUrl: url, log })
+  const worker = createWorker({
+    databaseUrl: url,
+    prisma,
+    jobs: [sweep, count],
+    handlers: {
+      sweep: async () => ({}),
+      count: async (ctx: RunContext<Record<string, never>, TransactionOf<PrismaClient>>) => {
+        await ctx.batch(async (tx) => {
+          const cleaned = await tx.$executeRaw`
+            insert into "Effect" (text) select ${'Größe ' + String.raw`\n'`} from generate_series(1, 3)`
+          return { cleaned }
+        })
+        return { half: 0.1 + 0.2 }
+      },
+    },
+    log,
+  })
+  const before = runtime.lines.length
+  try {
+    await client.start()
+    await worker.start()
+    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, count, {}))
+    const run = await waitFor(() =>
+      prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }),
+    )
+    status = run.status
+    expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
+    expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
+    expect(await findWork(prisma, count, queueJobId)).toMatchObject({ kind: 'completed' })
+    const ticked = await waitFor(() =>
+      prisma.jobRun.findFirst({ where: { name: 'sweep', status: 'success' } }),
+    )
+    const tick = await prisma.jobTick.findFirstOrThrow({
+      where: { name: 'sweep', scheduledFor: ticked.scheduledFor! },
+    })
+    expect(tick.outcome).toBe('enqueued')
+    const { scheduledFor } = tick
+    expect(nextTick(sweep.schedule!, new Date(scheduledFor.getTime() - 1))).toEqual(scheduledFor)
+  } finally {
+    await worker.stop()
+    await client.stop()
+    await prisma.$disconnect()
+  }
+  expect(await runtime.rows('select distinct text from "Effect"')).toEqual([
+    { text: 'Größe ' + String.raw`\n'` },
+  ])
+  expect(runtime.lines.slice(before).filter(({ level }) => Number(level) >= 40)).toEqual([])
+  return status
+}

@@ -1,0 +1,146 @@
+import { createDatabaseClient } from '@roundsman/db'
+import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createJobsClient, findWork, watchChanges, type JobsClient } from '../../src/client.ts'
+import { createWorker, runOnce } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+
+const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
+
+let runtime: TestRuntime
+let client: JobsClient
+let pooler: Pooler
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([drip])
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  pooler = await createPooler(runtime.url)
+})
+
+afterAll(async () => {
+  await client.stop()
+  await pooler.close()
+  await runtime.close()
+})
+
+interface Run {
+  status: string
+  attempt: number
+  workerId: string
+  details: { effects?: number; error?: { code: string } } | null
+}
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt"')
+
+describe('behind a transaction pooler', () => {
+  it('a producer enqueues in its transaction', async () => {
+    const { url, log, prisma } = runtime
+    const producer = createJobsClient({ databaseUrl: pooler.url, log })
+    await producer.start()
+    const behind = createDatabaseClient({
+      url: pooler.url,
+      applicationName: 'test',
+      onPoolError: () => undefined,
+    })
+    const { queueJobId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
+
+    expect(pooler.url).not.toBe(url)
+    expect(await findWork(prisma, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
+    await runtime.rows('delete from pgboss.job')
+    await producer.stop()
+    await behind.$disconnect()
+  })
+
+  it('who watches for changes is told to look again', async () => {
+    let gaps = 0
+    const watch = watchChanges({
+      databaseUrl: pooler.url,
+      log: runtime.log,
+      onChange: () => undefined,
+      onGap: () => gaps++,
+    })
+
+    await waitFor(() => gaps > 1, { timeoutMs: 30_000 })
+    expect(runtime.lines).toContainEqual(
+      expect.objectContaining({
+        msg: expect.stringContaining('who watches is told to look again'),
+      }),
+    )
+    expect(watch.isLasting()).toBe(false)
+    await watch.close()
+  })
+
+  it('a job is run by hand', async () => {
+    const behind = createDatabaseClient({
+      url: pooler.url,
+      applicationName: 'test',
+      onPoolError: () => undefined,
+    })
+    const result = await runOnce({
+      databaseUrl: pooler.url,
+      prisma: behind,
+      job: drip,
+      handler: dripHandler,
+      log: runtime.log,
+    })
+
+    expect(result).toMatchObject({
+      kind: 'ended',
+      run: { status: 'success', details: { effects: EFFECTS } },
+    })
+    await runtime.rows('truncate "Effect", "JobRun"')
+    await behind.$disconnect()
+  })
+
+  it('a worker says so, works, is left alone while its heart beats, and is rescued when it does not', async () => {
+    const victim = spawnProcess(WORKER, { args: [pooler.url] })
+    expect(await victim.waitForLine('beating every')).toContain('transaction pooler')
+    await victim.waitForLine('Jobs scheduler enabled')
+    expect(await runtime.rows('select "liveness" from "JobWorker"')).toEqual([
+      { liveness: 'heartbeat' },
+    ])
+
+    // Without notifications, work is found by looking.
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
+    await waitFor(async () => (await runs())[0]?.details?.effects)
+    const { url, prisma, log } = runtime
+    const worker = createWorker({
+      databaseUrl: url,
+      prisma,
+      jobs: [drip],
+      handlers: { drip: dripHandler },
+      log,
+    })
+    await worker.start()
+    await runtime.rows(
+      `with run as (
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+         values (gen_random_uuid(), 'drip', 'cli', 'gone', '2026-01-01') returning "id"
+       )
+       insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       select gen_random_uuid(), 'drip', 'gone', array["id"] from run`,
+    )
+    // The other worker has looked who is gone, and rescued it.
+    await waitFor(async () => (await runs())[0]?.status === 'failed')
+    expect((await runs())[1]).toMatchObject({ status: 'running' })
+    await runtime.rows(`delete from "JobRun" where "workerId" = 'gone'`)
+    await victim.kill('SIGKILL')
+    // Its heart has stopped; what makes it dead is that it was long ago.
+    expect(await runs()).toMatchObject([{ status: 'running' }])
+    await runtime.rows(
+      `update "JobWorker" set "heartbeatAt" = now() - interval '31 s' where "liveness" = 'heartbeat'`,
+    )
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    const [lost, second] = await runs()
+    expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
+    expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
+    expect((lost?.details?.effects ?? 0) + (second?.details?.effects ?? 0)).toBe(EFFECTS)
+    await worker.stop()
+  })
+})

@@ -1,0 +1,95 @@
+import { waitFor } from '@roundsman/testing'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { createRebuilds, type Rebuilds } from '../../src/store/rebuilds.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+const STATEMENT_TIMEOUT_MS = 500
+
+let runtime: TestRuntime
+let database: Database
+let rebuilds: Rebuilds
+
+beforeEach(async () => {
+  runtime = await openTestRuntime([parcel])
+  const { url, log } = runtime
+  database = openDatabase({
+    url,
+    applicationName: 'test engine',
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    log,
+  })
+  rebuilds = createRebuilds(() =>
+    openDatabase({
+      url,
+      applicationName: 'test maintenance',
+      poolSize: 1,
+      statementTimeoutMs: null,
+      log,
+    }),
+  )
+})
+
+afterEach(async () => {
+  await rebuilds.stop()
+  await database.close()
+  await runtime.close()
+})
+
+/** Whether a statement waits for a transaction for longer than any statement of the engine may take. */
+const isPatient = async () => {
+  const rows = await runtime.rows(
+    `select from pg_stat_activity
+     where query ilike 'reindex%' and state = 'active'
+       and clock_timestamp() - query_start > interval '${2 * STATEMENT_TIMEOUT_MS} milliseconds'`,
+  )
+  return rows.length > 0
+}
+
+/** Holds a transaction open that has seen the queue, until the work is done. */
+async function whileHeld(work: () => Promise<void>): Promise<void> {
+  await runtime.database.transaction(async (tx) => {
+    await tx.query('select count(*) from pgboss.job')
+    await work()
+  })
+}
+
+it('pg-boss rebuilds its indexes however long a transaction is open, and leaves none behind that is not whole', async () => {
+  const boss = openBoss(rebuilds.around(asDb(database)))
+  const errors: unknown[] = []
+  boss.on('error', (error) => errors.push(error))
+  boss.on('warning', (warning) => errors.push(warning))
+  await startBoss(boss)
+  let supervising: Promise<void> = Promise.resolve()
+
+  await whileHeld(async () => {
+    supervising = boss.supervise(undefined, { reindex: { force: true } })
+    await waitFor(isPatient)
+  })
+  await supervising
+  await boss.stop({ graceful: false, close: false })
+
+  expect(errors).toEqual([])
+  expect(
+    await runtime.rows(
+      `select indexrelid::regclass::text from pg_index where not indisvalid
+       or indexrelid::regclass::text ~ '_cc(new|old)'`,
+    ),
+  ).toEqual([])
+})
+
+it('a worker that stops does not wait for one', async () => {
+  const db = rebuilds.around(asDb(database))
+  await whileHeld(async () => {
+    const rebuilding = db.executeSql('reindex index concurrently pgboss.job_common_pkey').then(
+      () => 'rebuilt',
+      () => 'left alone',
+    )
+    await waitFor(isPatient)
+    await rebuilds.stop()
+    expect(await rebuilding).toBe('left alone')
+  })
+})

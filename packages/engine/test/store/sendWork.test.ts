@@ -1,0 +1,151 @@
+import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import type { PgBoss } from 'pg-boss'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { asDb, openBoss, startBoss, type Envelope } from '../../src/store/boss.ts'
+import type { Connection } from '../../src/store/database.ts'
+import { QueueMissingError } from '../../src/store/enqueueWork.ts'
+import { sendWork } from '../../src/store/sendWork.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const ENVELOPE: Envelope = {
+  payload: { text: `it's "quoted", {braced} and \\ escaped` },
+  trigger: 'schedule',
+  scheduledFor: '2026-05-01T12:01:00.000Z',
+}
+
+/** None of them has what another one has. */
+const QUEUES = {
+  plain: {},
+  every: {
+    retryLimit: 7,
+    retryDelay: 11,
+    retryBackoff: true,
+    retryDelayMax: 13,
+    expireInSeconds: 17,
+    retentionSeconds: 19,
+    deleteAfterSeconds: 23,
+    heartbeatSeconds: 29,
+    deadLetter: 'plain',
+    notify: true,
+  },
+  apart: { partition: true, notify: true, retryLimit: 0 },
+  short: { policy: 'short' },
+} as const satisfies Record<string, Parameters<PgBoss['createQueue']>[1]>
+
+let runtime: TestRuntime
+let boss: PgBoss
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+  boss = openBoss(asDb(runtime.database))
+  await startBoss(boss)
+  for (const [name, options] of Object.entries(QUEUES)) await boss.createQueue(name, options)
+})
+
+afterAll(async () => {
+  await boss.stop({ graceful: false, close: false })
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('delete from pgboss.job'))
+
+const work = (name: string) => ({ id: crypto.randomUUID(), name, envelope: ENVELOPE })
+const inTransaction = <Value>(run: (tx: Connection) => Promise<Value>) =>
+  runtime.database.transaction(run)
+
+/** Every column that pg-boss has, and the table that the row is in. Without the id. */
+async function readRow(tx: Connection): Promise<object> {
+  const { rows } = await tx.query<{ row: object; in: string }>(
+    `select to_jsonb(job) - 'id' as "row", tableoid::regclass::text as "in" from pgboss.job`,
+  )
+  expect(rows).toHaveLength(1)
+  return { ...rows[0] }
+}
+
+describe('sendWork', () => {
+  it.each(Object.keys(QUEUES))(
+    'makes the row that pg-boss makes, of the queue %s',
+    async (name) => {
+      // In one transaction, so that both have the same time.
+      const [theirs, ours] = await inTransaction(async (tx) => {
+        await boss.send(name, ENVELOPE, { id: crypto.randomUUID(), db: asDb(tx) })
+        const sent = await readRow(tx)
+        await tx.query('delete from pgboss.job')
+        await sendWork(tx, [work(name)])
+        return [sent, await readRow(tx)]
+      })
+      expect(ours).toEqual(theirs)
+    },
+  )
+
+  it('sends to many queues at once, each piece under its id', async () => {
+    const pieces = ['plain', 'every', 'apart', 'plain'].map(work)
+    let statements = 0
+    await inTransaction((tx) =>
+      sendWork({ query: (...args) => (statements++, tx.query(...args)) as never }, pieces),
+    )
+    const rows = await runtime.rows<{ id: string; name: string }>('select id, name from pgboss.job')
+    expect(statements).toBe(1)
+    expect(new Map(rows.map(({ id, name }) => [id, name]))).toEqual(
+      new Map(pieces.map(({ id, name }) => [id, name])),
+    )
+  })
+
+  it('leaves out what the policy of its queue refuses, as pg-boss does', async () => {
+    await inTransaction((tx) => sendWork(tx, [work('short'), work('short'), work('plain')]))
+    const rows = await runtime.rows('select name from pgboss.job order by name')
+    expect(rows).toEqual([{ name: 'plain' }, { name: 'short' }])
+  })
+
+  it('tells of each queue that is listened to once, on the channel of pg-boss', async () => {
+    const [channel] = await readChannel()
+    const listener = new pg.Client({ connectionString: runtime.url })
+    const heard: (string | undefined)[] = []
+    await listener.connect()
+    try {
+      listener.on('notification', ({ payload }) => heard.push(payload))
+      await listener.query(`listen ${pg.escapeIdentifier(channel!)}`)
+      await inTransaction((tx) => sendWork(tx, ['every', 'plain', 'apart', 'every'].map(work)))
+      await boss.send('every', {})
+      // It comes after all that was committed before it.
+      await runtime.rows(`select pg_notify($1, 'end')`, [channel])
+      await waitFor(() => heard.includes('end'))
+    } finally {
+      await listener.end()
+    }
+    expect(new Set(heard.slice(0, 2))).toEqual(new Set(['apart', 'every']))
+    expect(heard.slice(2)).toEqual(['every', 'end'])
+  })
+
+  it('names the queues that are missing, and sends nothing', async () => {
+    const refused = inTransaction((tx) =>
+      sendWork(tx, ['plain', 'gone', 'ghost', 'gone'].map(work)),
+    )
+    await expect(refused).rejects.toThrow(QueueMissingError)
+    await expect(refused).rejects.toMatchObject({ jobs: ['ghost', 'gone'] })
+    await expect(refused).rejects.toThrow('ghost, gone')
+    expect(await runtime.rows('select from pgboss.job')).toEqual([])
+  })
+
+  it('asks nothing of the database when there is nothing to send', async () => {
+    const sent = sendWork({ query: () => Promise.reject(new Error('asked')) }, [])
+    await expect(sent).resolves.toBeUndefined()
+  })
+})
+
+/** Which channel pg-boss itself listens on. */
+async function readChannel(): Promise<string[]> {
+  const channels: string[] = []
+  const listening = openBoss({
+    ...asDb(runtime.database),
+    async listen(channel) {
+      channels.push(channel)
+      return { close: async () => undefined }
+    },
+  })
+  await startBoss(listening)
+  await waitFor(() => channels.length > 0)
+  await listening.stop({ graceful: false, close: false })
+  return channels
+}

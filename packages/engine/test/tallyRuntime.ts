@@ -1,0 +1,109 @@
+import { spawnProcess, type SpawnedProcess, type SpawnProcessOptions } from '@roundsman/testing'
+import type { PrismaClient } from '@roundsman/db'
+import type pg from 'pg'
+import { createJobsClient, type JobsClient } from '../src/client.ts'
+import type { Job, PayloadOf } from '../src/index.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { readWorkStates } from './readWorkStates.ts'
+import { CLEAR_TALLY, CREATE_TALLY, jobs, tally } from './fixtures/tally.ts'
+
+const PROCESS = new URL('fixtures/tallyProcess.ts', import.meta.url).pathname
+
+export interface TallyRun {
+  id: string
+  name: string
+  status: 'running' | 'success' | 'failed'
+  attempt: number
+  details: { effects?: number; batches?: number; error?: { code: string } } | null
+  workerId: string
+  queueJobId: string
+}
+
+export interface TallyRuntime {
+  url: string
+  prisma: PrismaClient
+  rows<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+}
+
+/** Starts a worker in a process of its own and waits until it takes work. */
+export async function spawnWorker(
+  url: string,
+  { drainTimeoutMs, ...options }: SpawnProcessOptions & { drainTimeoutMs?: number } = {},
+): Promise<SpawnedProcess> {
+  const args = [url, ...(drainTimeoutMs === undefined ? [] : [String(drainTimeoutMs)])]
+  const worker = spawnProcess(PROCESS, { ...options, args })
+  await worker.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
+  return worker
+}
+
+export const countLines = ({ stdout }: SpawnedProcess, text: string) =>
+  stdout.filter((line) => line.includes(text)).length
+
+/** What the tests of real worker processes ask again and again. */
+export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => JobsClient) {
+  const runs = (where = 'true') =>
+    rows<TallyRun>(`select * from "JobRun" where ${where} order by "startedAt", "attempt"`)
+  return {
+    runs,
+    enqueue: <J extends Job = typeof tally>(
+      payload: PayloadOf<J>,
+      job: J = tally as unknown as J,
+    ) => prisma.$transaction((tx) => client().enqueue(tx, job, payload)),
+    openGate: (attempt: number) => rows('insert into "Gate" values ($1)', [attempt]),
+    isRunBy: (worker: SpawnedProcess) => (run: TallyRun) =>
+      run.workerId.includes(`:${worker.pid}:`),
+    queueStates: () => readWorkStates(rows),
+    /** Of each run, what it says it did and what it did: where the two differ. */
+    miscounted: () =>
+      rows(
+        `select run."id", run."details" ->> 'effects' as said, count(effect."runId") as did
+         from "JobRun" run left join "Effect" effect on effect."runId" = run."id"
+         group by run."id"
+         having count(effect."runId") <> coalesce((run."details" ->> 'effects')::int, 0)`,
+      ),
+    /** Cuts the connection by which the others know that this worker lives. */
+    cutSession: (workerId: string) =>
+      rows(
+        `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1`,
+        // PostgreSQL cuts longer names off.
+        [`roundsman ${workerId}`.slice(0, 63)],
+      ),
+  }
+}
+
+export interface TallyStage {
+  runtime: TestRuntime
+  ask: ReturnType<typeof tallyQuestions>
+  /** Starts a worker that `clear` ends. */
+  startWorker(options?: Parameters<typeof spawnWorker>[1]): Promise<SpawnedProcess>
+  /** Ends the workers, however they are, and leaves nothing of what they did. */
+  clear(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A database for workers that carry out tallies, in processes of their own. */
+export async function openTallyStage(): Promise<TallyStage> {
+  const runtime = await openTestRuntime(jobs)
+  await runtime.rows(CREATE_TALLY)
+  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  const workers: SpawnedProcess[] = []
+  return {
+    runtime,
+    ask: tallyQuestions(runtime, () => client),
+    async startWorker(options) {
+      const worker = await spawnWorker(runtime.url, options)
+      workers.push(worker)
+      return worker
+    },
+    async clear() {
+      await Promise.all(workers.splice(0).map((worker) => worker.kill('SIGKILL')))
+      await runtime.rows(CLEAR_TALLY)
+      await runtime.rows('delete from pgboss.job')
+    },
+    async close() {
+      await client.stop()
+      await runtime.close()
+    },
+  }
+}

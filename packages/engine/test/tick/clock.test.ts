@@ -1,0 +1,149 @@
+import { spawnProcess } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { guardClock, nodeCronClock } from '../../src/tick/clock.ts'
+
+const CLOCK = new URL('../fixtures/clockProcess.ts', import.meta.url).pathname
+
+describe('nodeCronClock', () => {
+  it('wakes every second', async () => {
+    let ticks = 0
+    await new Promise<void>((resolve) => {
+      const ticking = nodeCronClock(
+        () => {
+          if (++ticks < 2) return
+          ticking.stop()
+          resolve()
+        },
+        { error: () => undefined },
+      )
+    })
+    expect(ticks).toBe(2)
+  })
+
+  // Around the hours that the host's zone leaves out and has twice. Apia has given that up; then it is an ordinary day.
+  const CHANGES: [timeZone: string, from: string, localHour: number][] = [
+    ['Europe/Berlin', '2026-03-29T00:30:00Z', 1],
+    ['Europe/Berlin', '2026-10-24T23:30:00Z', 1],
+    ['America/New_York', '2026-03-08T06:30:00Z', 1],
+    ['America/New_York', '2026-11-01T05:30:00Z', 1],
+    ['Australia/Lord_Howe', '2026-10-03T15:00:00Z', 1],
+    ['Australia/Lord_Howe', '2026-04-04T14:30:00Z', 1],
+    ['Pacific/Apia', '2021-04-03T13:30:00Z', 3],
+    ['Pacific/Apia', '2020-09-26T13:30:00Z', 2],
+    ['Pacific/Apia', '2026-10-24T23:30:00Z', 12],
+  ]
+  it.each(CHANGES)(
+    'on a host in %s wakes through %s',
+    async (TZ, from, localHour) => {
+      const child = spawnProcess(CLOCK, { args: [from, String(2.5 * 3_600)], env: { TZ } })
+      expect(await child.exited).toEqual({ code: 0, signal: null })
+      expect(JSON.parse(child.stdout.join(''))).toEqual({
+        localHour,
+        missed: 0,
+        timersASecond: expect.toSatisfy((timers: number) => timers <= 2),
+        problems: [],
+      })
+    },
+    120_000,
+  )
+})
+
+describe('guardClock', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], now: 1_000_000 })
+  })
+  afterEach(() => void vi.useRealTimers())
+
+  /** A clock that wakes when it is told to. Which of them is alive is its number, counted from 1. */
+  function open() {
+    const state = { made: 0, stopped: [] as number[], seconds: 0, errors: [] as unknown[] }
+    let wakeInner: () => void = () => undefined
+    const clock = guardClock((onSecond) => {
+      const number = ++state.made
+      wakeInner = onSecond
+      return { stop: () => void state.stopped.push(number) }
+    })(() => void state.seconds++, {
+      error: (_fields: unknown, message?: string) => void state.errors.push(message),
+    })
+    return { state, clock, wakeInner: () => wakeInner() }
+  }
+
+  it('replaces a clock that has fallen silent, says so once, and stands in for it until it wakes', () => {
+    const { state, clock, wakeInner } = open()
+    for (let second = 0; second < 10; second++) {
+      wakeInner()
+      vi.advanceTimersByTime(1_000)
+    }
+    expect(state).toMatchObject({ made: 1, seconds: 10, errors: [] })
+
+    vi.advanceTimersByTime(3_000)
+    expect(state).toMatchObject({ made: 1, seconds: 10 })
+    vi.advanceTimersByTime(20_000)
+    expect(state.made).toBeGreaterThan(1)
+    expect(state.errors).toEqual(['the clock fell silent and was replaced'])
+    expect(state.seconds).toBeGreaterThan(10 + 15)
+
+    wakeInner()
+    const { seconds, made } = state
+    vi.advanceTimersByTime(4_000)
+    expect(state).toMatchObject({ seconds, made })
+    clock.stop()
+    expect(state.stopped).toHaveLength(state.made)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('does not blame the clock for an event loop that was blocked, or a host that was suspended', () => {
+    const { state, clock, wakeInner } = open()
+    wakeInner()
+    // The time of day goes on, and no timer.
+    vi.setSystemTime(Date.now() + 3_600_000)
+    vi.advanceTimersByTime(1_000)
+    expect(state.errors).toEqual([])
+    // What became due meanwhile does not wait for the next second.
+    expect(state.seconds).toBe(2)
+    clock.stop()
+  })
+
+  it('replaces at once a clock whose host was set back, for which it would wait', () => {
+    const { state, clock, wakeInner } = open()
+    wakeInner()
+    vi.setSystemTime(Date.now() - 3_600_000)
+    vi.advanceTimersByTime(1_000)
+    expect(state).toMatchObject({ made: 2, errors: [] })
+    clock.stop()
+  })
+})
+
+it('stands in for a clock while that cannot tell the time', () => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], now: 0 })
+  try {
+    const state = { made: 0, stopped: 0, seconds: 0, errors: 0 }
+    let wakeInner: () => void = () => undefined
+    const clock = guardClock(
+      (onSecond) => {
+        state.made++
+        wakeInner = onSecond
+        return { stop: () => void state.stopped++ }
+      },
+      (instant) => instant < 10_000 || instant >= 20_000,
+    )(() => void state.seconds++, { error: () => void state.errors++ })
+    for (let second = 0; second < 8; second++) {
+      vi.advanceTimersByTime(1_000)
+      wakeInner()
+    }
+    expect(state).toEqual({ made: 1, stopped: 0, seconds: 8, errors: 0 })
+    vi.advanceTimersByTime(12_000)
+    expect(state).toEqual({ made: 1, stopped: 1, seconds: 20, errors: 0 })
+    vi.advanceTimersByTime(2_000)
+    expect(state).toMatchObject({ made: 2, errors: 0 })
+    clock.stop()
+    expect(state.stopped).toBe(2)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+it('a host whose clock jumps by a year does not walk through its seconds', async () => {
+  const child = spawnProcess(new URL('../fixtures/jumpProcess.ts', import.meta.url).pathname)
+  expect(await child.waitForLine('woken', { timeoutMs: 20_000 })).toBe('woken after the jump')
+})

@@ -1,0 +1,525 @@
+import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
+import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
+import type { Connection, Database } from '../../src/store/database.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import type { Clock } from '../../src/tick/clock.ts'
+import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
+  defineJob({ name, description: '', schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
+
+const START = '2026-05-01T12:00:30Z'
+const silent: Clock = () => ({ stop: () => undefined })
+
+let runtime: TestRuntime
+let session: Session
+let queue: Queue
+
+beforeAll(async () => {
+  const jobs = [job(), job({}, 'other')]
+  runtime = await openTestRuntime(jobs)
+  const { url, log, database } = runtime
+  session = createSession({ url, database, workerId: 'test', log })
+  await session.start()
+  queue = createQueue({ database, session, log })
+  await queue.start(jobs, () => undefined)
+})
+
+afterAll(async () => {
+  await queue.stop()
+  await session.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+interface SchedulerSetup {
+  jobs?: ScheduledJob[]
+  workerId?: string
+  database?: Database
+  queue?: Pick<Queue, 'sendAll'>
+  onTick?: (name: string) => void
+}
+
+async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Promise<Scheduler> {
+  const { jobs = [job()], workerId = 'w1', database = runtime.database } = setup
+  const scheduler = createScheduler({
+    jobs,
+    database,
+    queue: setup.queue ?? queue,
+    workerId,
+    log: runtime.log,
+    now,
+    clock: silent,
+    headStartMs: 0,
+    ...(setup.onTick && { onTick: setup.onTick }),
+  })
+  await scheduler.start()
+  return scheduler
+}
+
+/** The database, with the statements that it was sent. Those that begin and end a transaction don't count. */
+function countStatements(): Database & { count: number } {
+  const counting = {
+    ...runtime.database,
+    count: 0,
+    query: count(runtime.database),
+    transaction: <Value>(work: (tx: Connection) => Promise<Value>) =>
+      runtime.database.transaction((tx) => work({ query: count(tx) })),
+  }
+  function count(connection: Connection): Connection['query'] {
+    return async (...args) => {
+      counting.count++
+      return await connection.query(...args)
+    }
+  }
+  return counting
+}
+
+const ledger = async () =>
+  (
+    await runtime.rows<{ scheduledFor: Date; outcome: string }>(
+      'select "scheduledFor", "outcome" from "JobTick" order by "name", "scheduledFor"',
+    )
+  ).map(({ scheduledFor, outcome }) => `${scheduledFor.toISOString().slice(11, 19)} ${outcome}`)
+
+const names = async () =>
+  (await runtime.rows<{ name: string }>('select "name" from "JobTick" order by "name"')).map(
+    ({ name }) => name,
+  )
+
+const enqueued = async () =>
+  (
+    await runtime.rows<{ at: string }>(
+      `select data ->> 'scheduledFor' as at from pgboss.job order by 1`,
+    )
+  ).map(({ at }) => at.slice(11, 19))
+
+describe('scheduler', () => {
+  it('writes a due tick into the ledger and its work into the queue', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+
+    await scheduler.wake()
+    expect(await ledger()).toEqual([])
+
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 enqueued'])
+    expect(await enqueued()).toEqual(['12:01:00'])
+  })
+
+  it('the ledger names the work that the tick became', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+
+    const [row] = await runtime.rows(
+      'select tick."queueJobId" = job.id as same, tick."workerId" from "JobTick" tick, pgboss.job job',
+    )
+    expect(row).toEqual({ same: true, workerId: 'w1' })
+  })
+
+  it('several workers decide the same tick once', async () => {
+    const clock = fakeClock(START)
+    const workers = await Promise.all(
+      ['w1', 'w2', 'w3', 'w4'].map((workerId) => startScheduler(clock.now, { workerId })),
+    )
+    for (let minute = 1; minute <= 10; minute++) {
+      clock.advance(60_000)
+      await runtime.rows('delete from pgboss.job')
+      await Promise.all(workers.map((worker) => worker.wake()))
+      expect(await enqueued()).toHaveLength(1)
+    }
+
+    expect(await ledger()).toHaveLength(10)
+    expect(new Set(await ledger()).size).toBe(10)
+  })
+
+  it('a worker that lost a tick goes on with the next one', async () => {
+    const clock = fakeClock(START)
+    const first = await startScheduler(clock.now, { workerId: 'w1' })
+    const second = await startScheduler(clock.now, { workerId: 'w2' })
+    clock.set('2026-05-01T12:01:00Z')
+    await first.wake()
+    await second.wake()
+    await runtime.rows('delete from pgboss.job')
+    clock.set('2026-05-01T12:02:00Z')
+    await second.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 enqueued', '12:02:00 enqueued'])
+  })
+
+  it('ticks that nobody was there for are in the ledger, and one run makes up for them', async () => {
+    const clock = fakeClock(START)
+    await startScheduler(clock.now)
+    clock.set('2026-05-01T12:04:10Z')
+    const restarted = await startScheduler(clock.now, { workerId: 'w2' })
+    await restarted.wake()
+
+    expect(await ledger()).toEqual([
+      '12:01:00 coalesced',
+      '12:02:00 coalesced',
+      '12:03:00 coalesced',
+      '12:04:00 enqueued',
+    ])
+    expect(await enqueued()).toEqual(['12:04:00'])
+  })
+
+  it('a new schedule starts from now, and so does one that was changed', async () => {
+    const clock = fakeClock(START)
+    await startScheduler(clock.now)
+    clock.set('2026-05-01T18:00:10Z')
+    const changed = await startScheduler(clock.now, { jobs: [job({ cron: '*/5 * * * *' })] })
+    await changed.wake()
+    expect(await ledger()).toEqual([])
+
+    clock.set('2026-05-01T18:05:00Z')
+    await changed.wake()
+    expect(await ledger()).toEqual(['18:05:00 enqueued'])
+  })
+
+  it('a worker with an outdated schedule leaves the job to the newer one', async () => {
+    const clock = fakeClock(START)
+    const outdated = await startScheduler(clock.now)
+    await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })] })
+    clock.set('2026-05-01T12:01:00Z')
+    await outdated.wake()
+    clock.set('2026-05-01T12:02:00Z')
+    await outdated.wake()
+
+    expect(await ledger()).toEqual([])
+  })
+
+  it.each([{ cron: '30 * * * *' }, { timeZone: 'Asia/Kolkata' }])(
+    'a worker with an outdated schedule claims nothing before it has seen the newer one, %j',
+    async (newer) => {
+      const clock = fakeClock(START)
+      const cron = '0 * * * *'
+      const outdated = await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC' })] })
+      // It stands where the outdated one has seen it.
+      await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC', ...newer })] })
+      clock.set('2026-05-01T13:00:00Z')
+      await outdated.wake()
+
+      expect(await ledger()).toEqual([])
+    },
+  )
+
+  it('does not wait for a schedule that another worker is deciding, and decides the others', async () => {
+    const clock = fakeClock(START)
+    const told: string[] = []
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      onTick: (name) => void told.push(name),
+    })
+    clock.set('2026-05-01T12:01:00Z')
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobSchedule" where "name" = 'sweep' for update`)
+      await scheduler.wake()
+      expect(await names()).toEqual(['other'])
+      // Nobody is told of what it has not decided.
+      expect(told).toEqual(['other'])
+    })
+    await scheduler.wake()
+    expect(told).toEqual(['other', 'sweep'])
+  })
+
+  it('skips a tick while an earlier run has not ended, whoever started it', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'sweep', 'cli', 'somebody')`,
+    )
+    await runtime.rows(HOLD_RUNS_SQL)
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await runtime.rows('delete from "JobRun"')
+    clock.set('2026-05-01T12:02:00Z')
+    await scheduler.wake()
+    clock.set('2026-05-01T12:03:00Z')
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 enqueued', '12:03:00 skipped'])
+  })
+
+  it('records what was due while the schedule was paused', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    await runtime.rows('update "JobSchedule" set "pausedAt" = now()')
+    clock.set('2026-05-01T12:02:00Z')
+    await scheduler.wake()
+    await runtime.rows('update "JobSchedule" set "pausedAt" = null')
+    clock.set('2026-05-01T12:03:00Z')
+    await scheduler.wake()
+
+    expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 skipped', '12:03:00 enqueued'])
+  })
+
+  it('writes neither ledger nor queue when sending fails, and makes up for it', async () => {
+    const clock = fakeClock(START)
+    let isBroken = true
+    const scheduler = await startScheduler(clock.now, {
+      queue: {
+        sendAll: async (...args) => {
+          await queue.sendAll(...args)
+          if (isBroken) throw new Error('connection lost')
+        },
+      },
+    })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    expect([await ledger(), await enqueued()]).toEqual([[], []])
+
+    isBroken = false
+    await scheduler.wake()
+    expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], ['12:01:00']])
+  })
+
+  it('a queue that is missing keeps the ticks of its own job due, and of no other', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now, { jobs: [job(), job({}, 'orphan')] })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    expect(await names()).toEqual(['sweep'])
+    expect(runtime.lines.at(-1)).toMatchObject({ err: { type: 'QueueMissingError' } })
+    expect(runtime.lines.at(-1)).toMatchObject({ err: { jobs: ['orphan'] } })
+
+    await installQueue(runtime.database, [job({}, 'orphan')])
+    await scheduler.wake()
+    expect(await names()).toEqual(['orphan', 'sweep'])
+    expect(await enqueued()).toEqual(['12:01:00', '12:01:00'])
+    await runtime.rows(`delete from pgboss.job where name = 'orphan'`)
+    await runtime.rows(`delete from pgboss.queue where name = 'orphan'`)
+  })
+
+  it('sends no tick again when a cursor was set back', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+    await runtime.rows('delete from pgboss.job')
+    await runtime.rows(`update "JobSchedule" set "cursor" = '2026-05-01T12:00:30Z'`)
+    clock.set('2026-05-01T12:02:00Z')
+    const second = await startScheduler(clock.now, {
+      workerId: 'w2',
+      jobs: [job({ missed: 'all', overlap: 'allow' })],
+    })
+    await second.wake()
+
+    expect([await ledger(), await enqueued()]).toEqual([
+      ['12:01:00 enqueued', '12:02:00 enqueued'],
+      ['12:02:00'],
+    ])
+  })
+
+  it('a worker whose clock is ahead of the database decides nothing that is not due there', async () => {
+    const clock = fakeClock(new Date().toISOString())
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
+    clock.advance(3_600_000)
+    await scheduler.wake()
+    await waitFor(async () => {
+      await scheduler.wake()
+      return (await ledger()).length > 0
+    })
+
+    const [latest] = await runtime.rows<{ isEarly: boolean }>(
+      `select max(coalesce("through", "scheduledFor")) > clock_timestamp() + interval '1 second' as "isEarly" from "JobTick"`,
+    )
+    expect(latest).toEqual({ isEarly: false })
+  })
+
+  it('a worker whose clock is ahead judges by the time of the database how late a tick is', async () => {
+    const tick = new Date(Math.floor(Date.now() / 60_000) * 60_000 - 2 * 3_600_000)
+    const [month, day] = [tick.getUTCMonth() + 1, tick.getUTCDate()]
+    const cron = `${tick.getUTCMinutes()} ${tick.getUTCHours()} ${day} ${month} *`
+    const clock = fakeClock(new Date(tick.getTime() - 60_000).toISOString())
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job({ cron, timeZone: 'UTC', catchUpMs: 2.5 * 3_600_000 })],
+    })
+    clock.set(new Date(Date.now() + 3_600_000).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toEqual([`${tick.toISOString().slice(11, 19)} enqueued`])
+  })
+
+  it('a worker that has seen that its clock is ahead asks for the time before it claims', async () => {
+    const at = (hours: number) => new Date(Date.now() + hours * 3_600_000)
+    const clock = fakeClock(at(-2).toISOString())
+    const counting = countStatements()
+    const cron = `${(at(0).getUTCMinutes() + 30) % 60} * * * *`
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron })], database: counting })
+    clock.set(at(2).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toEqual([])
+    await scheduler.wake()
+    expect(await ledger()).toHaveLength(2)
+
+    counting.count = 0
+    await scheduler.wake()
+    expect(counting.count).toBe(1)
+  })
+
+  it('a worker that is ahead of the database by a part of the lead it may have is not held back', async () => {
+    const started = new Date()
+    const clock = fakeClock(started.toISOString())
+    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
+    clock.set(new Date(Math.floor(started.getTime() / 1000) * 1000 + 1000).toISOString())
+    await scheduler.wake()
+    expect(await ledger()).toHaveLength(1)
+  })
+
+  it('finds every tick when it wakes late, and when it wakes for each', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job({ cron: '*/2 * * * *', missed: 'all', overlap: 'allow' })],
+    })
+    for (const at of ['12:02:00', '12:03:00', '12:04:00', '12:09:30', '12:10:00']) {
+      clock.set(`2026-05-01T${at}Z`)
+      await scheduler.wake()
+    }
+    expect(await ledger()).toEqual(
+      ['02', '04', '06', '08', '10'].map((minute) => `12:${minute}:00 enqueued`),
+    )
+  })
+
+  it('a worker whose clock is behind never moves a schedule back', async () => {
+    const slow = fakeClock(START)
+    const fast = fakeClock(START)
+    const behind = await startScheduler(slow.now, { workerId: 'behind' })
+    const ahead = await startScheduler(fast.now, { workerId: 'ahead' })
+    fast.set('2026-05-01T12:03:00Z')
+    await ahead.wake()
+    slow.set('2026-05-01T12:01:00Z')
+    await behind.wake()
+
+    const [row] = await runtime.rows<{ cursor: Date }>('select "cursor" from "JobSchedule"')
+    expect(row?.cursor.toISOString()).toBe('2026-05-01T12:03:00.000Z')
+  })
+
+  it('an idle second costs no query', async () => {
+    const clock = fakeClock(START)
+    let queries = 0
+    const counting: Database = {
+      ...runtime.database,
+      query: (...args) => (queries++, runtime.database.query(...args)) as never,
+      transaction: (work) => (queries++, runtime.database.transaction(work)),
+    }
+    const scheduler = await startScheduler(clock.now, { database: counting })
+    const atStart = queries
+    for (let second = 0; second < 29; second++) {
+      clock.advance(1_000)
+      await scheduler.wake()
+    }
+    expect(queries).toBe(atStart)
+
+    clock.advance(1_000)
+    await scheduler.wake()
+    expect(queries).toBeGreaterThan(atStart)
+  })
+
+  it('decides many jobs that are due at the same second in one transaction', async () => {
+    const clock = fakeClock(START)
+    let transactions = 0
+    const counting: Database = {
+      ...runtime.database,
+      transaction: (work) => (transactions++, runtime.database.transaction(work)),
+    }
+    const scheduler = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      database: counting,
+    })
+    clock.set('2026-05-01T12:01:00Z')
+    await scheduler.wake()
+
+    expect(transactions).toBe(1)
+    expect(await ledger()).toEqual(['12:01:00 enqueued', '12:01:00 enqueued'])
+  })
+
+  it('sends as many statements for many jobs as for one', async () => {
+    const clock = fakeClock(START)
+    const [one, many] = [countStatements(), countStatements()]
+    await installQueue(runtime.database, [job({}, 'third')])
+    const alone = await startScheduler(clock.now, { jobs: [job({}, 'third')], database: one })
+    const both = await startScheduler(clock.now, {
+      jobs: [job(), job({}, 'other')],
+      database: many,
+    })
+    ;[one.count, many.count] = [0, 0]
+    clock.set('2026-05-01T12:01:00Z')
+    await alone.wake()
+    await both.wake()
+
+    expect(await ledger()).toHaveLength(3)
+    expect(many.count).toBe(one.count)
+    // The claim, the ledger, the queues.
+    expect(one.count).toBe(3)
+  })
+
+  it('leaves a tick to whoever decided the last one, and decides it when that one is gone', async () => {
+    const clock = fakeClock(START)
+    const counting = countStatements()
+    const winner = await startScheduler(clock.now, { workerId: 'winner' })
+    const other = await startScheduler(clock.now, { workerId: 'other', database: counting })
+    const decideAt = async (time: string, ...schedulers: Scheduler[]) => {
+      await runtime.rows('delete from pgboss.job')
+      counting.count = 0
+      clock.set(`2026-05-01T${time}Z`)
+      for (const scheduler of schedulers) await scheduler.wake()
+      return counting.count
+    }
+    // It tries, and looks.
+    expect(await decideAt('12:01:00', winner, other)).toBe(2)
+    // It looks.
+    expect(await decideAt('12:02:00', winner, other)).toBe(1)
+    // It looks, and there is something to do.
+    expect(await decideAt('12:03:00', other)).toBe(4)
+    // Now it is the first to try.
+    expect(await decideAt('12:04:00', other, winner)).toBe(3)
+    expect(
+      await runtime.rows('select "workerId", "outcome" from "JobTick" order by "scheduledFor"'),
+    ).toEqual(
+      ['winner', 'winner', 'other', 'other'].map((workerId) => ({ workerId, outcome: 'enqueued' })),
+    )
+  })
+
+  it('has each second of a month in which nobody was there, and decides what is not behind before it', async () => {
+    const clock = fakeClock(START)
+    const jobs = [job({ cron: '* * * * * *' }), job({ cron: '0 * * * *' }, 'other')]
+    await startScheduler(clock.now, { jobs })
+    clock.set('2026-05-31T12:00:30Z')
+    await runtime.rows(
+      `update "JobSchedule" set "cursor" = '2026-05-31T11:30:00Z' where "name" = 'other'`,
+    )
+    const decided: string[] = []
+    const restarted = await startScheduler(clock.now, {
+      jobs,
+      workerId: 'w2',
+      onTick: (name) => decided.push(name),
+    })
+    await restarted.wake()
+
+    expect(decided).toEqual(['other', 'sweep'])
+    expect(
+      await runtime.rows(
+        `select count(*)::int as rows, sum("count")::int as ticks, min("scheduledFor") as first, max("scheduledFor") as last
+         from "JobTick" where "name" = 'sweep'`,
+      ),
+    ).toEqual([
+      {
+        rows: 101,
+        ticks: 30 * 86_400,
+        first: new Date('2026-05-01T12:00:31Z'),
+        last: new Date('2026-05-31T12:00:30Z'),
+      },
+    ])
+  })
+})

@@ -1,0 +1,385 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest'
+import { defineJob, type Job } from '../../src/index.ts'
+import { claimWork, dropClosedClaims } from '../../src/store/claimWork.ts'
+import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
+import { createClaimer } from '../../src/work/claimer.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
+import type { Claim, Lane } from '../../src/work/lane.ts'
+import { asWorker } from '../asWorker.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestLanes, textOf } from '../startTestLanes.ts'
+
+const echo = defineJob({ name: 'echo', description: '' })
+const other = defineJob({ name: 'other', description: '' })
+const schedule = { cron: '0 0 1 1 *' }
+const first = defineJob({ name: 'first', description: '', schedule })
+const second = defineJob({ name: 'second', description: '', schedule })
+const jobs = [echo, other, first, second]
+
+let runtime: TestRuntime
+let opened: TestQueue
+let lanes: Lane[] = []
+let executed: Claim[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  opened = await openTestQueue(runtime, jobs)
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  executed = []
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await Promise.all(lanes.map((lane) => lane.stop()))
+  lanes = []
+})
+
+function startLanes(of: readonly Job[], database: Database): void {
+  lanes = startTestLanes(runtime, of, database, (claim) => executed.push(claim))
+}
+
+const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
+const names = () => executed.map(({ run }) => run.name)
+
+async function refuseRunsOfEcho(): Promise<void> {
+  await runtime.rows(`alter table "JobRun" add constraint refused check ("name" <> 'echo')`)
+  onTestFinished(
+    async () => void (await runtime.rows('alter table "JobRun" drop constraint refused')),
+  )
+}
+
+describe('claims that are asked for at the same moment', () => {
+  it('are answered though what one of them asks for cannot be recorded', async () => {
+    await refuseRunsOfEcho()
+    await send(echo)
+    const ids = [(await send(other)).queueJobId, (await send(first)).queueJobId]
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    const answers = await Promise.allSettled(
+      [echo, other, first].map((job) => claimer.claim(job, 1)),
+    )
+
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+    const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
+    expect(taken.map(({ queueJobId }) => queueJobId)).toEqual(ids)
+  })
+})
+
+describe('a claim of work that was given out again', () => {
+  it('tells observers of the run that it ended', async () => {
+    const seen: unknown[] = []
+    const observers = combineObservers([{ runExpired: (run) => seen.push(run) }], runtime.log)
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+      observers,
+    })
+    await send(echo)
+    const [hung] = (await claimer.claim(echo, 1)).work
+    expect(seen).toEqual([])
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    await claimer.claim(echo, 1)
+
+    const { runId: id, name, attempt, startedAt } = hung!
+    expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
+  })
+})
+
+describe('plans of a claim', () => {
+  let database: Database
+
+  beforeAll(() => {
+    const { url, log } = runtime
+    const canPrepare = () => true
+    database = openDatabase({ url, applicationName: 'test', poolSize: 1, canPrepare, log })
+  })
+
+  afterAll(() => database.close())
+
+  it.each([
+    { hasBacklog: false, are: 'kept while it finds less than it asks for', generic: 7, custom: 5 },
+    { hasBacklog: true, are: 'made anew while there is more to take', generic: 0, custom: 12 },
+  ])('are $are', async ({ hasBacklog, generic, custom }) => {
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    for (let n = 0; n < 12; n++) {
+      await send(echo)
+      expect((await claimer.claim(echo, 10, { hasBacklog })).work).toHaveLength(1)
+    }
+    const { rows } = await database.query(
+      `select generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements where name = $1`,
+      [hasBacklog ? 'roundsman_claim_backlog' : 'roundsman_claim_few'],
+    )
+    expect(rows).toEqual([{ generic, custom }])
+  })
+})
+
+describe('lanes that ask at the same moment', () => {
+  it('take their work though that of another cannot be recorded', async () => {
+    await refuseRunsOfEcho()
+    await send(echo)
+    await send(other)
+    startLanes([echo, other], runtime.database)
+
+    await waitFor(() => executed.length, { timeoutMs: 5_000 })
+    expect(names()).toEqual(['other'])
+  })
+
+  it('take their work though the key of another has not been let go', async () => {
+    // As between the two statements of a rescue, or for as long as its second one fails.
+    const { queueJobId } = await send(first)
+    await runtime.rows(
+      `with run as (
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt", "queueJobId")
+         values (gen_random_uuid(), 'first', 'queue', 'gone', 'failed', 'worker_lost', now(), $1) returning "id"
+       )
+       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+       select gen_random_uuid(), 'first', 'gone', 'first', array["id"] from run`,
+      [queueJobId],
+    )
+    await send(other)
+    startLanes([first, other], runtime.database)
+    // As a worker's rounds do, all at once.
+    const rounds = setInterval(() => lanes.forEach((lane) => lane.wake()), 500)
+
+    await waitFor(() => executed.length, { timeoutMs: 5_000 }).finally(() => clearInterval(rounds))
+    expect(names()).toEqual(['other'])
+  })
+})
+
+describe('a claim whose connection breaks', () => {
+  it('while PostgreSQL still carries it out: says that nothing was taken only if nothing is', async () => {
+    await send(echo)
+    let failures = 1
+    const broken: Promise<unknown>[] = []
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const answer = runtime.database.query(statement, values)
+        const isClaim = textOf(statement).includes('update pgboss.job')
+        if (!isClaim || failures-- <= 0) return (await answer) as never
+        broken.push(answer.catch(() => undefined))
+        throw new Error('connection lost')
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    let claimed: Promise<string[]> | undefined
+    await runtime.database.transaction(async (tx) => {
+      // The statement waits here; others read on.
+      await tx.query('lock table "JobClaim" in share mode')
+      claimed = claimer.claim(echo, 1).then(
+        ({ work }) => work.map(({ runId }) => runId),
+        () => [],
+      )
+      await waitFor(() => broken.length)
+      // For longer than it takes to look what became of it.
+      await Promise.race([claimed, delay(500)])
+    })
+    await Promise.all(broken)
+
+    const running = await runtime.rows<{ id: string }>(
+      `select "id" from "JobRun" where "status" = 'running'`,
+    )
+    expect(running.map(({ id }) => id)).toEqual(await claimed)
+  })
+})
+
+describe('a claim that the server carried out before it shut down', () => {
+  it('is handed on, though its answer says that the connection was terminated', async () => {
+    await send(echo)
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const answer = await runtime.database.query(statement, values)
+        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        const error = new pg.DatabaseError('terminating connection', 0, 'error')
+        throw Object.assign(error, { code: '57P01' })
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const { work } = await claimer.claim(echo, 1)
+
+    expect(await runtime.rows(`select "id" from "JobRun" where "status" = 'running'`)).toEqual(
+      work.map(({ runId }) => ({ id: runId })),
+    )
+    expect(work).toHaveLength(1)
+  })
+})
+
+describe('a claim whose run was ended before its worker could look', () => {
+  it('brings nothing: what has ended is not started', async () => {
+    await send(echo)
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const answer = await runtime.database.query(statement, values)
+        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        // As another worker does that takes this one for dead.
+        await runtime.rows(
+          `update "JobRun" set "status" = 'failed', "endedAt" = now(), "errorCode" = 'worker_lost'`,
+        )
+        throw new Error('connection lost')
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    await expect(claimer.claim(echo, 1)).rejects.toThrow('connection lost')
+    expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'failed' }])
+  })
+})
+
+describe('claims of several jobs whose connection is cut', () => {
+  it('are closed once, and not asked for again by the same ids', async () => {
+    await send(echo)
+    await send(other)
+    let asked = 0
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        if (!textOf(statement).includes('update pgboss.job')) {
+          return await runtime.database.query<never>(statement, values)
+        }
+        asked++
+        const error = new pg.DatabaseError('terminating connection', 0, 'error')
+        throw Object.assign(error, { code: '57P01' })
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const answers = await Promise.allSettled([echo, other].map((job) => claimer.claim(job, 1)))
+
+    expect(answers).toMatchObject([{ reason: { code: '57P01' } }, { reason: { code: '57P01' } }])
+    expect(asked).toBe(1)
+    expect(await runtime.rows('select from "JobClaim"')).toHaveLength(2)
+  })
+
+  it('leave nothing behind once no statement can still carry their ids', async () => {
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds", "createdAt")
+       select gen_random_uuid(), name, worker, runs::uuid[], now() - minutes * interval '1 minute'
+       from (values
+         ('gone', 'w1', '{}', 11), ('young', 'w1', '{}', 9), ('foreign', 'w2', '{}', 11),
+         ('held', 'w1', '{00000000-0000-0000-0000-000000000001}', 11)
+       ) as claim(name, worker, runs, minutes)`,
+    )
+    await dropClosedClaims(runtime.database, 'w1')
+    expect(await runtime.rows('select "name" from "JobClaim" order by 1')).toEqual(
+      ['foreign', 'held', 'young'].map((name) => ({ name })),
+    )
+  })
+})
+
+describe('a claim whose answer is lost when its worker stops', () => {
+  it('is handed on all the same, once the database is back', async () => {
+    await send(echo)
+    let away = 5
+    const database: Database = {
+      ...runtime.database,
+      async query(statement, values) {
+        const isClaim = textOf(statement).includes('update pgboss.job')
+        if (isClaim) await runtime.database.query(statement, values)
+        if (isClaim || away-- > 0) throw new Error('connection lost')
+        return await runtime.database.query<never>(statement, values)
+      },
+    }
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const claimed = claimer.claim(echo, 1)
+    claimer.stop()
+    const running = await waitFor(async () => {
+      const runs = await runtime.rows<{ id: string }>('select "id" from "JobRun"')
+      return runs.length > 0 && runs
+    })
+    expect((await claimed).work.map(({ runId }) => runId)).toEqual(running.map(({ id }) => id))
+  })
+})
+
+describe('claims of several jobs', () => {
+  it('that meet at two keys end as taken or as met, and not as a deadlock', async () => {
+    await runtime.rows(`
+      create function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.1); return new; end $$;
+      create trigger slow before insert on "JobClaim" for each row execute function slow()`)
+    const claim = (workerId: string) =>
+      asWorker(runtime.database, workerId, () =>
+        claimWork(runtime.database, {
+          workerId,
+          requests: [first, second].map(({ name }) => ({
+            claimId: crypto.randomUUID(),
+            name,
+            limit: 1,
+            exclusiveKey: name,
+          })),
+          startedAt: new Date(),
+          hasFreshRunIds: false,
+        }),
+      )
+    try {
+      // In which order the keys are written depends on the claims' ids.
+      for (let round = 0; round < 10; round++) {
+        await runtime.rows('truncate "JobRun", "JobClaim"')
+        await runtime.rows('delete from pgboss.job')
+        for (const job of [first, first, second, second]) await send(job)
+        const answers = await Promise.allSettled([claim('w2'), claim('w3')])
+        const errors = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+        expect(errors.map(({ name, message }) => [name, message])).toEqual([
+          ['ClaimConflict', expect.any(String)],
+        ])
+      }
+    } finally {
+      await runtime.rows('drop trigger slow on "JobClaim"; drop function slow')
+    }
+  })
+
+  it('find their work by an index, however much waits', async () => {
+    await runtime.rows(
+      `insert into pgboss.job (name, data) select name, '{"payload": {}, "trigger": "queue"}'
+       from unnest(array['echo', 'other']) name, generate_series(1, 20000)`,
+    )
+    await runtime.rows('vacuum analyze pgboss.job')
+    const plans: string[] = []
+    const explaining: Connection = {
+      async query(statement, values) {
+        const text = `explain ${textOf(statement)}`
+        const { rows } = await runtime.database.query(text, values)
+        plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))
+        return { rows: [], rowCount: 0 }
+      },
+    }
+    for (const of of [[echo], [echo, other]]) {
+      await claimWork(explaining, {
+        workerId: 'w1',
+        requests: of.map(({ name }) => ({
+          claimId: crypto.randomUUID(),
+          name,
+          limit: 10,
+          exclusiveKey: null,
+        })),
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      })
+    }
+    for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on job/)
+  })
+})

@@ -1,0 +1,398 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
+import { defineJob, type TransactionOf } from '../../src/index.ts'
+import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import type { Queue } from '../../src/store/queue.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const letter = defineJob({
+  name: 'letter',
+  description: '',
+  payload: z.strictObject({ n: z.number(), to: z.string().max(20).optional() }),
+})
+const unknown = defineJob({ name: 'unknown', description: '' })
+
+let runtime: TestRuntime
+let client: JobsClient
+let opened: TestQueue
+let queue: Queue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([letter])
+  opened = await openTestQueue(runtime, [letter])
+  ;({ client, queue } = opened)
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('delete from pgboss.job'))
+
+const transaction = <Result>(
+  work: (tx: TransactionOf<TestRuntime['prisma']>) => Promise<Result>,
+): Promise<Result> => runtime.prisma.$transaction((tx) => work(tx))
+const take = (limit: number) => opened.take('letter', limit)
+const numbers = async () =>
+  (
+    await runtime.rows<{ n: number }>(
+      `select (data -> 'payload' ->> 'n')::int as n from pgboss.job order by 1`,
+    )
+  ).map(({ n }) => n)
+
+const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
+
+describe('enqueue by a client', () => {
+  it('is one statement, without a transaction around it', async () => {
+    const asked: string[] = []
+    const { prisma } = runtime
+    await client.enqueue(
+      {
+        $connect: () => prisma.$connect(),
+        $queryRawUnsafe: (text: string, ...values: unknown[]) => {
+          asked.push(text)
+          return prisma.$queryRawUnsafe(text, ...values)
+        },
+      } as typeof prisma,
+      letter,
+      { n: 1 },
+    )
+
+    expect(asked).toHaveLength(1)
+    expect(await numbers()).toEqual([1])
+  })
+
+  it('holds a unique key as a transaction does, under 20 at once', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        client.enqueue(runtime.prisma, letter, { n }, { uniqueKey: 'one' }),
+      ),
+    )
+
+    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
+    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(await numbers()).toHaveLength(1)
+  })
+})
+
+describe('enqueue', () => {
+  it('keeps what nobody takes for a year, while the queue looks after its tables', async () => {
+    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
+    // As if it had been enqueued a year ago.
+    await runtime.rows(
+      `update pgboss.job set created_on = created_on - interval '1 year',
+         start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
+    )
+    const boss = openBoss(asDb(runtime.database))
+    await startBoss(boss)
+    await boss.supervise('letter')
+    await boss.stop({ graceful: false, close: false })
+
+    expect(await numbers()).toEqual([1])
+    expect(await take(10)).toHaveLength(1)
+  })
+
+  it('leaves a job if and only if its transaction commits, under 50 at once', async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, n) =>
+        runtime.prisma.$transaction(
+          async (tx) => {
+            await client.enqueue(tx, letter, { n })
+            if (n % 2 === 1) throw new Error('changed my mind')
+          },
+          { maxWait: 20_000, timeout: 20_000 },
+        ),
+      ),
+    )
+
+    expect(outcomes.map(({ status }) => status)).toEqual(
+      Array.from({ length: 50 }, (_, n) => (n % 2 === 1 ? 'rejected' : 'fulfilled')),
+    )
+    expect(await numbers()).toEqual(Array.from({ length: 25 }, (_, n) => n * 2))
+  })
+
+  it('hands out what has a higher priority first', async () => {
+    for (const priority of [0, 5, -3, 9]) {
+      await transaction((tx) => client.enqueue(tx, letter, { n: priority }, { priority }))
+    }
+
+    const order: unknown[] = []
+    for (let n = 0; n < 4; n++) {
+      order.push(...(await take(1)).map(({ envelope }) => envelope.payload))
+    }
+    expect(order).toEqual([{ n: 9 }, { n: 5 }, { n: 0 }, { n: -3 }])
+  })
+
+  it('hands out what has waited longest first, and all that it can at once', async () => {
+    for (const n of [2, 7, 1, 5]) await transaction((tx) => client.enqueue(tx, letter, { n }))
+
+    expect((await take(1)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 2 }])
+    expect((await take(2)).map(({ envelope }) => envelope.payload).toSorted(byN)).toEqual([
+      { n: 1 },
+      { n: 7 },
+    ])
+    expect((await take(10)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 5 }])
+  })
+
+  it('hands out nothing that pg-boss holds back until other work is done', async () => {
+    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
+    await runtime.rows('update pgboss.job set blocked = true')
+    expect(await take(1)).toEqual([])
+    await runtime.rows('update pgboss.job set blocked = false')
+    expect(await take(1)).toHaveLength(1)
+  })
+
+  it('hands out nothing before its time', async () => {
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const { queueJobId } = await transaction((tx) =>
+      client.enqueue(tx, letter, { n: 1 }, { startAfter }),
+    )
+
+    expect(await take(1)).toEqual([])
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'waiting',
+      startAfter,
+    })
+  })
+
+  it('refuses a payload with all that is wrong with it, and writes nothing', async () => {
+    // @ts-expect-error: it does not compile either
+    const refused = client.enqueue(runtime.prisma, letter, { n: '1', extra: true })
+
+    await expect(refused).rejects.toMatchObject({
+      code: 'payload_invalid',
+      retryable: false,
+      details: { issues: [{ path: ['n'] }, { path: [], code: 'unrecognized_keys' }] },
+    })
+    expect(await numbers()).toEqual([])
+  })
+
+  it.each([
+    [{ priority: 1.5 }, 'priority must be a whole number of 32 bits, not 1.5'],
+    [{ startAfter: new Date(NaN) }, 'startAfter must be a valid date'],
+    [{ uniqueKey: '' }, 'uniqueKey must have 1 to 255 characters'],
+    [{ uniqueKey: 'a\0b' }, 'uniqueKey must have 1 to 255 characters'],
+  ])('refuses %j', async (options, problem) => {
+    await expect(client.enqueue(runtime.prisma, letter, { n: 1 }, options)).rejects.toThrow(problem)
+  })
+
+  it('refuses options of another type than theirs, and writes nothing', async () => {
+    // As JSON it has no end: whoever writes it keeps the process to itself for ever.
+    let doubled: object = {}
+    for (let level = 0; level < 60; level++) doubled = { left: doubled, right: doubled }
+    const proxy = new Proxy({}, { get: () => doubled })
+    const foreign = [doubled, proxy, 5, 5n, true, null, ['k'], Symbol('k'), Object('k')]
+
+    for (const option of ['uniqueKey', 'priority', 'startAfter'] as const) {
+      for (const value of foreign) {
+        if (option === 'priority' && value === 5) continue
+        const options = { [option]: value } as never
+        const refused = client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+        await expect(refused).rejects.toThrow(TypeError)
+        await expect(refused).rejects.toThrow(`${option} must`)
+      }
+    }
+    expect(await numbers()).toEqual([])
+  })
+
+  it.each(['perhaps', 1, {}])(
+    'refuses a run of which %j says whether it is dry',
+    async (dryRun) => {
+      const request = { actor: 'ops', reason: 'test', payload: { n: 1 }, dryRun: dryRun as never }
+
+      await expect(client.requestRun(runtime.prisma, letter, request)).rejects.toThrow(
+        'dryRun must',
+      )
+      expect(await numbers()).toEqual([])
+    },
+  )
+
+  it('reads options once, and keeps nothing of them that is not its own', async () => {
+    const startAfter = Object.assign(new Date('2100-01-01T00:00:00Z'), { toJSON: () => 'never' })
+    let reads = 0
+    const options = {
+      startAfter,
+      get uniqueKey() {
+        return reads++ === 0 ? 'k' : (5 as never)
+      },
+    }
+
+    const { queueJobId } = await client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+
+    expect(await client.enqueue(runtime.prisma, letter, { n: 2 }, { uniqueKey: 'k' })).toEqual({
+      kind: 'alreadyQueued',
+      queueJobId,
+    })
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'waiting',
+      startAfter: new Date('2100-01-01T00:00:00Z'),
+    })
+  })
+
+  it('says which queue is missing, and who makes it', async () => {
+    const refused = client.enqueue(runtime.prisma, unknown, {})
+
+    await expect(refused).rejects.toThrow(QueueMissingError)
+    await expect(refused).rejects.toThrow(/queue of unknown is missing .* a worker/)
+  })
+})
+
+describe('a unique key', () => {
+  const enqueue = (n: number, uniqueKey = 'k') =>
+    transaction((tx) => client.enqueue(tx, letter, { n }, { uniqueKey }))
+
+  it('keeps the second out while the first waits, runs, or is to be retried', async () => {
+    const first = await enqueue(1)
+    const { queueJobId } = first
+    expect(first.kind).toBe('enqueued')
+    expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', queueJobId })
+
+    const [delivery] = await take(1)
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'running' })
+    expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', queueJobId })
+
+    const error = { code: 'flaky', message: '' }
+    await runtime.database.transaction((tx) => queue.fail(tx, [delivery!], error, 'retry'))
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', queueJobId })
+    expect(await numbers()).toEqual([1])
+  })
+
+  it('frees up when the work is completed', async () => {
+    const { queueJobId } = await enqueue(1)
+    const deliveries = await take(1)
+    await opened.complete(deliveries)
+
+    // It has left the queue, and its run remains.
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'completed' })
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('frees up when the work is given up', async () => {
+    const { queueJobId } = await enqueue(1)
+    const deliveries = await take(1)
+    const error = { code: 'hopeless', message: '' }
+    await runtime.database.transaction((tx) => queue.fail(tx, deliveries, error, 'giveUp'))
+
+    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+      kind: 'failed',
+      errorCode: 'hopeless',
+    })
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('is free again when the transaction that held it is rolled back', async () => {
+    const refused = transaction(async (tx) => {
+      await client.enqueue(tx, letter, { n: 1 }, { uniqueKey: 'k' })
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+
+    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('lets one of 50 at once in', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, n) =>
+        runtime.prisma.$transaction((tx) => client.enqueue(tx, letter, { n }, { uniqueKey: 'k' }), {
+          maxWait: 20_000,
+          timeout: 20_000,
+        }),
+      ),
+    )
+
+    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
+    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(await numbers()).toHaveLength(1)
+  })
+
+  it('of one job is not that of another, and no other key', async () => {
+    await enqueue(1)
+    expect(await enqueue(2, 'other')).toMatchObject({ kind: 'enqueued' })
+  })
+})
+
+describe('enqueueMany', () => {
+  it('enqueues thousands with one statement', async () => {
+    const statements: string[] = []
+    await runtime.prisma.$transaction(async (tx) => {
+      const counted = new Proxy(tx, {
+        get: (target, key, receiver) => {
+          if (key === '$queryRawUnsafe' || key === '$executeRawUnsafe') {
+            statements.push(key)
+          }
+          return Reflect.get(target, key, receiver) as unknown
+        },
+      })
+      const items = Array.from({ length: 5_000 }, (_, n) => ({ payload: { n } }))
+      const results = await client.enqueueMany(counted, letter, items)
+      expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(5_000)
+    })
+
+    expect(statements).toHaveLength(1)
+    expect(await numbers()).toEqual(Array.from({ length: 5_000 }, (_, n) => n))
+  })
+
+  it('enqueues all or, where one payload is wrong, none', async () => {
+    const refused = transaction((tx) =>
+      client.enqueueMany(tx, letter, [{ payload: { n: 1 } }, { payload: { n: 'two' } as never }]),
+    )
+
+    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
+    expect(await numbers()).toEqual([])
+  })
+
+  it('keeps to unique keys, those of its own items too, and answers in their order', async () => {
+    const before = await transaction((tx) =>
+      client.enqueue(tx, letter, { n: 0 }, { uniqueKey: 'a' }),
+    )
+    const results = await transaction((tx) =>
+      client.enqueueMany(
+        tx,
+        letter,
+        ['a', 'b', 'b', undefined].map((uniqueKey, index) => ({
+          payload: { n: index + 1 },
+          options: uniqueKey === undefined ? {} : { uniqueKey },
+        })),
+      ),
+    )
+
+    expect(results.map(({ kind }) => kind)).toEqual([
+      'alreadyQueued',
+      'enqueued',
+      'alreadyQueued',
+      'enqueued',
+    ])
+    expect(results[0]?.queueJobId).toBe(before.queueJobId)
+    expect(results[2]?.queueJobId).toBe(results[1]?.queueJobId)
+    expect(await numbers()).toEqual([0, 2, 4])
+  })
+
+  it('with the same keys in another order does not block itself', async () => {
+    const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`)
+    const enqueueAll = (order: string[]) =>
+      runtime.prisma.$transaction(
+        (tx) =>
+          client.enqueueMany(
+            tx,
+            letter,
+            order.map((uniqueKey, n) => ({ payload: { n }, options: { uniqueKey } })),
+          ),
+        { maxWait: 20_000, timeout: 20_000 },
+      )
+
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => enqueueAll(n % 2 ? keys : keys.toReversed())),
+    )
+    expect(results.flat().filter(({ kind }) => kind === 'enqueued')).toHaveLength(40)
+  })
+})
+
+describe('findWork', () => {
+  it('knows nothing of what was never there', async () => {
+    expect(await findWork(runtime.prisma, letter, crypto.randomUUID())).toBeNull()
+  })
+})

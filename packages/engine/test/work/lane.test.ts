@@ -1,0 +1,646 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob, type Job } from '../../src/index.ts'
+import { ClaimConflict } from '../../src/store/claimWork.ts'
+import type { Database } from '../../src/store/database.ts'
+import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
+import { createLane, type Claim, type Lane } from '../../src/work/lane.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestLanes, textOf } from '../startTestLanes.ts'
+
+const echo = defineJob({ name: 'echo', description: '' })
+const other = defineJob({ name: 'other', description: '' })
+const limited = defineJob({
+  name: 'limited',
+  description: '',
+  rateLimit: { limit: 1_000, perMs: 1_000 },
+})
+const slow = defineJob({
+  name: 'slow',
+  description: '',
+  rateLimit: { limit: 20, perMs: 3_600_000 },
+})
+const exclusive = defineJob({
+  name: 'exclusive',
+  description: '',
+  schedule: { cron: '0 0 1 1 *' },
+})
+const jobs = [echo, other, limited, slow, exclusive]
+
+let runtime: TestRuntime
+let opened: TestQueue
+let lanes: Lane[] = []
+let executed: Claim[]
+/** Those that brought something. */
+let statements: string[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  opened = await openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake()))
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  executed = []
+  statements = []
+  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await Promise.all(lanes.map((lane) => lane.stop()))
+  lanes = []
+})
+
+/** Lanes of one worker. */
+function startLanes(of: readonly Job[], database: Database): void {
+  const counted: Database = {
+    ...database,
+    query: async (statement, values) => {
+      const result = await database.query(statement, values)
+      if (result.rows.length > 0) statements.push(textOf(statement))
+      return result as never
+    },
+  }
+  lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim))
+}
+
+const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
+const runs = () =>
+  runtime.rows<{ id: string; queueJobId: string; attempt: number; status: string }>(
+    `select "id", "queueJobId", "attempt", "status" from "JobRun" order by "attempt"`,
+  )
+const held = () =>
+  runtime.rows<{ name: string; workerId: string; exclusiveKey: string | null; runIds: string[] }>(
+    `select "name", "workerId", "exclusiveKey", "runIds" from "JobClaim"
+     where cardinality("runIds") > 0 order by "name"`,
+  )
+
+describe('lanes that look for work at the same moment', () => {
+  it('take it with one statement, each its own, and hold it by a claim of each job', async () => {
+    const ids = { echo: (await send(echo)).queueJobId, other: (await send(other)).queueJobId }
+    startLanes([echo, other], runtime.database)
+
+    await waitFor(() => executed.length === 2)
+    expect(statements).toHaveLength(1)
+    expect(
+      Object.fromEntries(executed.map(({ run, delivery }) => [run.name, delivery.queueJobId])),
+    ).toEqual(ids)
+    expect(await held()).toEqual([
+      { name: 'echo', workerId: 'w1', exclusiveKey: null, runIds: [ids.echo] },
+      { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
+    ])
+  })
+
+  it('take nothing of another job that has the same id', async () => {
+    const { queueJobId } = await send(echo)
+    await send(other)
+    await runtime.rows(
+      `update pgboss.job set id = $1, start_after = now() + interval '1 hour' where name = 'other'`,
+      [queueJobId],
+    )
+    startLanes([echo, other], runtime.database)
+    await waitFor(() => executed.length)
+    expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
+    expect(await runtime.rows(`select state::text from pgboss.job where name = 'other'`)).toEqual([
+      { state: 'created' },
+    ])
+  })
+})
+
+describe.each([echo, limited])('a lane of $name', (job) => {
+  it('passes over what somebody else is just taking', async () => {
+    const [taken, left] = [await send(job), await send(job)]
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from pgboss.job where id = $1 for update', [taken.queueJobId])
+      startLanes([job], runtime.database)
+      await waitFor(() => executed.length)
+    })
+    expect(executed.map(({ run }) => run.queueJobId)).toEqual([left.queueJobId])
+  })
+
+  it('gives a first run the id of its work, and another one where a run has it already', async () => {
+    const { queueJobId } = await send(job)
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
+       values ($1, 'echo', 'queue', 'w0', 'success', now())`,
+      [queueJobId],
+    )
+    startLanes([job], runtime.database)
+    await waitFor(() => executed.length)
+    expect(executed[0]!.run.id).not.toBe(queueJobId)
+    expect(await runs()).toHaveLength(2)
+
+    const next = await send(job)
+    await waitFor(() => executed.length === 2)
+    expect(executed[1]!.run.id).toBe(next.queueJobId)
+  })
+})
+
+describe('a claim of several runs', () => {
+  it('stays when one of them has exceeded every limit, since the others are under way', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
+    )
+    const taken = await opened.take('echo', 2)
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now() where id = $1`, [
+      taken[0]!.queueJobId,
+    ])
+    await opened.take('echo', 2, 'w2')
+    const claims = await held()
+    expect(claims.map(({ workerId }) => workerId).toSorted()).toEqual(['w1', 'w2'])
+    expect(claims.find(({ workerId }) => workerId === 'w1')!.runIds.toSorted()).toEqual(
+      taken.map(({ runId }) => runId).toSorted(),
+    )
+  })
+})
+
+describe('a claimer', () => {
+  it.each([echo, limited])('says of $name that there may be more if it got all', async (job) => {
+    const { claim } = realClaimer()
+    expect(await claim(job, 2)).toMatchObject({ work: [], mayBeMore: false })
+    for (let n = 0; n < 3; n++) await send(job)
+    expect(await claim(job, 2)).toMatchObject({ work: [{}, {}], mayBeMore: true })
+    expect(await claim(job, 2)).toMatchObject({ work: [{}], mayBeMore: false })
+  })
+
+  it('takes no more than the rate limit lets start, and says that there may be more', async () => {
+    const { claim } = realClaimer()
+    for (let n = 0; n < 4; n++) await send(slow)
+    expect(await claim(slow, 10)).toMatchObject({ work: [{}, {}], mayBeMore: true, freeInMs: null })
+    const answer = await claim(slow, 10)
+    expect(answer).toMatchObject({ work: [], mayBeMore: false })
+    expect(answer.freeInMs).toBeGreaterThan(0)
+  })
+
+  it("makes two claims for a lane that asks twice, of work and of nothing that is another one's", async () => {
+    const { claim } = realClaimer()
+    for (let n = 0; n < 3; n++) await send(echo)
+    const [first, second] = await Promise.all([claim(echo, 2), claim(echo, 2)])
+    const taken = [...first.work, ...second.work]
+    expect(new Set(taken.map(({ runId }) => runId)).size).toBe(taken.length)
+    const claims = await runtime.rows<{ id: string; runIds: string[] }>(
+      'select "id", "runIds" from "JobClaim"',
+    )
+    expect(taken).toHaveLength(3)
+    // And none that holds nothing of its own: nobody would let it go.
+    expect(new Set(claims.map(({ id }) => id))).toEqual(new Set(taken.map((one) => one.claimId)))
+    for (const { claimId, runId } of taken) {
+      expect(claims.find(({ id }) => id === claimId)?.runIds).toContain(runId)
+    }
+  })
+})
+
+const realClaimer = () =>
+  createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
+
+/** Lets claims through when it is opened: `before` they are sent or `after` they were answered. */
+function holdClaims(when: 'before' | 'after') {
+  let asked = 0
+  let open: () => void = () => undefined
+  const opening = new Promise<void>((resolve) => (open = resolve))
+  const database: Database = {
+    ...runtime.database,
+    async query(statement, values) {
+      const isClaim = textOf(statement).includes('update pgboss.job')
+      if (isClaim) asked++
+      if (isClaim && when === 'before') await opening
+      const result = await runtime.database.query(statement, values)
+      if (isClaim && when === 'after') await opening
+      return result as never
+    },
+  }
+  return { database, open, asked: () => asked }
+}
+
+describe('a lane whose claim is under way', () => {
+  it('asks for no more than it has room for, and looks again when it was woken meanwhile', async () => {
+    const { database, open, asked } = holdClaims('after')
+    startLanes([echo], database)
+    await waitFor(() => asked() === 1)
+    await send(echo)
+    // Its room is all asked for.
+    for (const lane of lanes) lane.wake()
+    await new Promise(setImmediate)
+    expect(asked()).toBe(1)
+    open()
+    await waitFor(() => executed.length === 1)
+  })
+
+  it('hands on what it brings before it has stopped, and takes nothing more', async () => {
+    for (let n = 0; n < 3; n++) await send(echo)
+    const { database, open, asked } = holdClaims('after')
+    startLanes([echo], database)
+    await waitFor(() => asked() === 1)
+    let hasStopped = false
+    const stopped = Promise.all(lanes.map((lane) => lane.stop())).then(() => (hasStopped = true))
+    await new Promise(setImmediate)
+    expect(hasStopped).toBe(false)
+    open()
+    await stopped
+    expect(executed).toHaveLength(2)
+    // It holds both by one claim, which may go with the last of them.
+    expect(executed[0]!.held).toBe(executed[1]!.held)
+    expect(executed[0]!.held.open).toBe(2)
+    await Promise.all(lanes.map((lane) => lane.idle()))
+    expect(await runs()).toHaveLength(2)
+  })
+})
+
+describe('a lane that nobody wakes', () => {
+  it('looks again after a claim that failed', async () => {
+    await send(echo)
+    let failures = 1
+    const failing: Pick<Claimer, 'claim'> = {
+      claim: async (...args) => {
+        if (failures-- > 0) throw new Error('connection lost')
+        return await realClaimer().claim(...args)
+      },
+    }
+    const lane = createLane({
+      job: echo,
+      concurrency: 1,
+      claimer: failing,
+      log: runtime.log,
+      execute: async (claim) => void executed.push(claim),
+    })
+    lane.start()
+    await waitFor(() => executed.length)
+    await lane.stop()
+    expect(await runs()).toHaveLength(1)
+  })
+
+  it('pauses after a failure no longer than after the first, once it has succeeded', async () => {
+    // With a pause that grew from one to the next, they would take minutes.
+    const FAILURES = 20
+    let asked = 0
+    const lane = createLane({
+      job: echo,
+      concurrency: 1,
+      claimer: {
+        claim: async () => {
+          const hasFailed = ++asked % 2 === 1
+          if (hasFailed && asked < 2 * FAILURES) throw new Error('connection lost')
+          // So that it looks again at once.
+          return { work: [], mayBeMore: asked < 2 * FAILURES, freeInMs: null, isAlive: true }
+        },
+      },
+      log: runtime.log,
+      execute: async () => undefined,
+    })
+    lane.start()
+    await waitFor(() => asked >= 2 * FAILURES)
+    await lane.stop()
+    expect(asked).toBe(2 * FAILURES)
+  })
+
+  it('does not look again at once after a claim that met another one', async () => {
+    let asked = 0
+    const lane = createLane({
+      job: exclusive,
+      concurrency: 1,
+      claimer: {
+        claim: async () => {
+          asked++
+          throw new ClaimConflict('exclusiveKey', undefined)
+        },
+      },
+      log: runtime.log,
+      execute: async () => undefined,
+    })
+    runtime.lines.length = 0
+    lane.start()
+    await waitFor(() => asked === 1)
+    await lane.stop()
+    expect(runtime.lines.filter(({ level }) => level === 40)).toEqual([])
+  })
+})
+
+describe('a lane', () => {
+  it('says that there is a backlog after a claim that was answered in full, and not else', async () => {
+    for (let n = 0; n < 5; n++) await send(echo)
+    const claimer = realClaimer()
+    const asked: (boolean | undefined)[] = []
+    const lane = createLane({
+      job: echo,
+      concurrency: 2,
+      claimer: {
+        claim: (job, limit, options) => {
+          asked.push(options?.hasBacklog)
+          return claimer.claim(job, limit, options)
+        },
+      },
+      log: runtime.log,
+      execute: async (claim) => executed.push(claim),
+    })
+    lane.start()
+    await waitFor(() => executed.length === 5)
+    await waitFor(() => {
+      lane.wake()
+      return asked.at(-1) === false
+    })
+    await lane.stop()
+
+    expect(asked.slice(0, 2)).toEqual([false, true])
+  })
+})
+
+describe('a lane that is full', () => {
+  it('asks for what neither runs nor is asked for already', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
+    )
+    const limits: number[] = []
+    const ends: (() => void)[] = []
+    const { database, open, asked } = holdClaims('before')
+    const first = realClaimer()
+    const slowed = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const lane = createLane({
+      job: echo,
+      concurrency: 3,
+      claimer: {
+        claim: (job, limit) => (limits.push(limit) === 1 ? first : slowed).claim(job, limit),
+      },
+      log: runtime.log,
+      execute: async (claim) => {
+        executed.push(claim)
+        await new Promise<void>((resolve) => ends.push(resolve))
+      },
+    })
+    lane.start()
+    await waitFor(() => executed.length === 2)
+    await waitFor(() => {
+      lane.wake()
+      return asked() === 1
+    })
+    ends.shift()?.()
+    await waitFor(() => lane.running() === 1)
+    lane.wake()
+    await waitFor(() => asked() === 2)
+    expect(limits).toEqual([3, 1, 1])
+    open()
+    for (const end of ends) end()
+    await lane.stop()
+  })
+
+  it('takes more as soon as there is room, and never more than its concurrency', async () => {
+    const ends: (() => void)[] = []
+    let [running, most] = [0, 0]
+    const lane = createLane({
+      job: echo,
+      concurrency: 3,
+      claimer: realClaimer(),
+      log: runtime.log,
+      execute: async (claim) => {
+        most = Math.max(most, ++running)
+        executed.push(claim)
+        await new Promise<void>((resolve) => ends.push(resolve))
+        running--
+      },
+    })
+    // Nobody wakes it.
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.enqueueMany(
+        tx,
+        echo,
+        Array.from({ length: 8 }, () => ({ payload: {} })),
+      ),
+    )
+    lane.start()
+    await waitFor(() => executed.length === 3)
+    for (let ended = 1; ended <= 8; ended++) {
+      ends.shift()?.()
+      await waitFor(() => executed.length === Math.min(8, 3 + ended))
+    }
+    await lane.idle()
+    expect(lane.running()).toBe(0)
+    await lane.stop()
+    expect(most).toBe(3)
+    expect(new Set(executed.map(({ run }) => run.id)).size).toBe(8)
+  })
+})
+
+describe('a lane of a job of which one run may be under way', () => {
+  it('takes nothing while somebody holds one, and leaves the work as it was', async () => {
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+       values (gen_random_uuid(), 'exclusive', 'w2', 'exclusive', array[gen_random_uuid()])`,
+    )
+    await send(exclusive)
+    await send(echo)
+    startLanes([exclusive, echo], runtime.database)
+
+    await waitFor(() => executed.length)
+    expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
+    const work = await runtime.rows(
+      `select state::text, started_on from pgboss.job where name = 'exclusive'`,
+    )
+    expect(work).toEqual([{ state: 'created', started_on: null }])
+
+    await runtime.rows(`delete from "JobClaim" where "workerId" = 'w2'`)
+    lanes[0]!.wake()
+    await waitFor(() => executed.length === 2)
+    expect((await held())[1]).toMatchObject({ name: 'exclusive', exclusiveKey: 'exclusive' })
+  })
+
+  it('is free for a later attempt at the same work when an earlier one hangs past every limit', async () => {
+    await send(exclusive)
+    startLanes([exclusive], runtime.database)
+    await waitFor(() => executed.length)
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    startLanes([exclusive], runtime.database)
+
+    await waitFor(() => executed.length === 2)
+    expect(await runs()).toMatchObject([
+      { attempt: 1, status: 'failed' },
+      { attempt: 2, status: 'running' },
+    ])
+    expect(await held()).toMatchObject([{ runIds: [executed[1]!.run.id] }])
+  })
+
+  it('takes a rehearsal beside it, which holds no key', async () => {
+    await send(exclusive)
+    startLanes([exclusive], runtime.database)
+    await waitFor(() => executed.length)
+    await runtime.prisma.$transaction((tx) =>
+      opened.client.requestRun(tx, exclusive, { actor: 'a', reason: 'r', dryRun: true }),
+    )
+    startLanes([exclusive], runtime.database)
+    await waitFor(() => executed.length === 2)
+    expect(executed.map(({ run }) => run.dryRun)).toEqual([false, true])
+    expect(new Set((await held()).map((claim) => claim.exclusiveKey))).toEqual(
+      new Set(['exclusive', null]),
+    )
+  })
+
+  it('takes one of two that were enqueued, whichever of two workers is sooner', async () => {
+    for (let round = 0; round < 20; round++) {
+      await runtime.rows('truncate "JobRun", "JobClaim"')
+      await runtime.rows('delete from pgboss.job')
+      executed = []
+      await send(exclusive)
+      await send(exclusive)
+      startLanes([exclusive], runtime.database)
+      const first = lanes
+      startLanes([exclusive], runtime.database)
+      await waitFor(() => executed.length)
+      await Promise.all([...first, ...lanes].map((lane) => lane.stop()))
+      expect(executed).toHaveLength(1)
+      expect(await held()).toHaveLength(1)
+    }
+  })
+})
+
+describe.each([echo, limited])(
+  'a lane of $name whose connection is lost while it takes work',
+  (job) => {
+    /** Fails once, when a claim is made: `before` or `after` it took hold. */
+    function breakOnce(when: 'before' | 'after'): Database {
+      let failures = 1
+      const fail = () => {
+        if (failures-- > 0) throw new Error('connection lost')
+      }
+      return {
+        ...runtime.database,
+        async query(statement, values) {
+          const isClaim = textOf(statement).includes('update pgboss.job')
+          if (isClaim && when === 'before') fail()
+          const result = await runtime.database.query(statement, values)
+          if (isClaim && result.rows.length > 0) fail()
+          return result as never
+        },
+        async transaction(work) {
+          const result = await runtime.database.transaction(async (tx) => {
+            const answer = await work(tx)
+            if (when === 'before') fail()
+            return answer
+          })
+          // The commit has happened, its answer never came.
+          if ((result as { work: unknown[] }).work.length > 0) fail()
+          return result
+        },
+      }
+    }
+
+    it('before the commit: nothing was taken, and it is taken again', async () => {
+      startLanes([job], breakOnce('before'))
+      await send(job)
+
+      await waitFor(() => executed.length)
+      expect(await runs()).toHaveLength(1)
+      expect(await held()).toHaveLength(1)
+    })
+
+    it('after the commit, and once more when it looks: the run is found all the same', async () => {
+      await send(job)
+      const lost = breakOnce('after')
+      let looks = 0
+      startLanes([job], {
+        ...lost,
+        async query(statement, values) {
+          const isLook = textOf(statement).includes('held(id)')
+          if (isLook && ++looks === 1) throw new Error('connection lost')
+          return await lost.query(statement, values)
+        },
+      })
+
+      await waitFor(() => executed.length)
+      expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])
+      expect(looks).toBe(2)
+    })
+
+    it('after the commit: the run that it recorded is executed all the same', async () => {
+      const { queueJobId } = await send(job)
+      // Work of another job, with the same id, is none of it.
+      await send(other)
+      await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [queueJobId])
+      startLanes([job], breakOnce('after'))
+
+      await waitFor(() => executed.length)
+      expect(executed).toHaveLength(1)
+      expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])
+      expect(executed[0]!.run.startedAt).toBeInstanceOf(Date)
+      expect(executed[0]!.envelope).toMatchObject({ trigger: 'queue' })
+    })
+  },
+)
+
+describe('a lane of an exclusive job', () => {
+  it('starts its run beside dry runs that have not ended, and no second one', async () => {
+    const ends: (() => void)[] = []
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    const lane = createLane({
+      job: exclusive,
+      concurrency: 2,
+      claimer,
+      log: runtime.log,
+      execute: (claim) => {
+        executed.push(claim)
+        return new Promise<void>((resolve) => ends.push(resolve))
+      },
+    })
+    lanes = [lane]
+    const request = (dryRun: boolean) =>
+      runtime.prisma.$transaction((tx) =>
+        opened.client.requestRun(tx, exclusive, { actor: 'tests', reason: 'look', dryRun }),
+      )
+    const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
+    await request(true)
+    lane.start()
+    await waitFor(() => executed.length === 1)
+    await request(false)
+    lane.wake()
+    await waitFor(() => executed.length === 2)
+    expect(kinds()).toEqual(['dry', 'real'])
+
+    await request(false)
+    await request(true)
+    lane.wake()
+    await lane.stop()
+    expect(kinds()).toEqual(['dry', 'real'])
+    expect(lane.running()).toBe(2)
+    for (const end of ends) end()
+    await lane.idle()
+  })
+})
+
+it('a lane that waits for its rate limit leaves no timer when it is stopped, and says which run was let down', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const { queueJobId } = await send(echo)
+  const [work] = await opened.take('echo', 1)
+  const before = timers()
+  let claims = 0
+  const lane = createLane({
+    job: limited,
+    concurrency: 1,
+    claimer: {
+      claim: async () => ({
+        work: claims++ === 0 ? [work!] : [],
+        mayBeMore: false,
+        freeInMs: 60_000,
+        isAlive: true,
+      }),
+    },
+    log: runtime.log,
+    execute: () => Promise.reject(new Error('broken')),
+  })
+  lane.start()
+  await waitFor(() => timers() > before)
+  await lane.stop()
+  expect(timers()).toBeLessThanOrEqual(before)
+  await lane.idle()
+  expect(runtime.lines.at(-1)).toMatchObject({
+    msg: 'a job run came to no end',
+    runId: queueJobId,
+    err: { message: 'broken' },
+  })
+})

@@ -1,0 +1,246 @@
+import { hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { JobsClient } from '../../src/client.ts'
+import { defineJob, JobError, type Job } from '../../src/index.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const any = defineJob({ name: 'any', description: '', payload: z.unknown() })
+
+let runtime: TestRuntime
+let client: JobsClient
+let opened: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([any])
+  opened = await openTestQueue(runtime, [any])
+  ;({ client } = opened)
+  await runtime.rows('create table "Business" ("id" int)')
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows('delete from pgboss.job')
+  await runtime.rows('delete from "Business"')
+})
+
+const arrived = async () => {
+  const rows = await runtime.rows<{ data: { payload?: unknown } }>(
+    `with taken as (delete from pgboss.job returning data) select data from taken`,
+  )
+  return rows.map(({ data }) => data.payload)
+}
+
+type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
+
+/** In a transaction that catches what it throws, and goes on. */
+async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promise<Answer> {
+  return await runtime.prisma.$transaction(async (tx) => {
+    await tx.$executeRawUnsafe('insert into "Business" values (1)')
+    const answer = await put().catch((error: unknown): Answer => {
+      // Any other may have come from the database.
+      if (!(error instanceof JobError && error.code === 'payload_invalid')) throw error
+      return { kind: 'refused', error }
+    })
+    await tx.$executeRawUnsafe('insert into "Business" values (2)')
+    return answer
+
+    async function put(): Promise<Answer> {
+      if (by === 'requestRun') {
+        await client.requestRun(tx, job, { actor: 'a', reason: 'b', payload })
+      } else if (by === 'enqueueMany') {
+        await client.enqueueMany(tx, job, [{ payload: {} }, { payload }] as never)
+      } else await client.enqueue(tx, job, payload)
+      return { kind: 'enqueued' }
+    }
+  })
+}
+
+const throughJson = (value: unknown): unknown => {
+  const json = JSON.stringify(value) as string | undefined
+  return json === undefined ? undefined : JSON.parse(json)
+}
+
+/** Whether it is refused, or has arrived; either way its transaction has done all else. */
+async function checkOne(make: () => unknown): Promise<'refused' | 'enqueued'> {
+  const answer = await enqueue(make())
+  expect(await runtime.rows('delete from "Business" returning "id"')).toHaveLength(2)
+  expect(await arrived()).toEqual(answer.kind === 'enqueued' ? [throughJson(make())] : [])
+  expect(answer).toSatisfy(isToldInShort)
+  return answer.kind
+}
+
+const isToldInShort = (answer: Answer) =>
+  answer.kind === 'enqueued' ||
+  (/: .+; .+/s.test(answer.error.message) &&
+    answer.error.message.length < 10_000 &&
+    !answer.error.retryable &&
+    Array.isArray(answer.error.details.issues))
+
+describe('whatever the payload', () => {
+  it('arrives as JSON has it, or is refused and leaves its transaction whole', async () => {
+    const kinds = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(hostileValue(), async (described) => {
+        kinds.add(await checkOne(() => makeHostile(described)))
+      }),
+      { numRuns: 300 },
+    )
+    expect(kinds.size).toBe(2)
+  })
+
+  it.each(ODD_NAMES)('is kept or refused as a part of it: %s', async (name) => {
+    const make = () => makeHostile({ is: 'odd', name })
+    expect(await checkOne(() => ({ odd: make() }))).toBeDefined()
+    expect(await checkOne(() => [make()])).toBeDefined()
+  })
+})
+
+const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
+const cycle: Record<string, unknown> = {}
+cycle.self = { again: cycle }
+
+describe('a payload that would arrive changed', () => {
+  it.each<[string, unknown, string, RegExp]>([
+    ['a bigint', { a: [1, 2n] }, 'a.1', /bigint.*as text/],
+    ['a cycle', { a: cycle }, 'a.self.again', /part of.*an id/],
+    ['NUL in a value', { a: 'b\0' }, 'a', /NUL.*take it out/],
+    ['half of a pair in a value', ['\ud83d'], '0', /surrogate.*take it out/],
+    ['NUL in a key', { a: { 'b\0': [1, 2] } }, 'a.b\ufffd', /NUL.*take it out/],
+    ['half of a pair in a key', { '\udc4d': {} }, '\ufffd', /surrogate/],
+    ['NaN', { a: Number.NaN }, 'a', /finite.*null/],
+    ['Infinity', -Infinity, '', /finite/],
+    ['an invalid date', { a: new Date(Number.NaN) }, 'a', /invalid date/],
+    ['a toJSON that throws', { a: makeHostile({ is: 'odd', name: 'toJsonThrows' }) }, 'a', /plain/],
+    [
+      'a getter that throws',
+      makeHostile({ is: 'odd', name: 'getterThrows' }),
+      'broken',
+      /cannot be read.*plain/,
+    ],
+    ['a function in a list', [1, () => 1], '1', /nothing that JSON has.*null/],
+    ['undefined in a list', { a: [undefined] }, 'a.0', /null/],
+    ['a function', () => 1, '', /nothing that JSON has/],
+    ['a Map', { a: new Map([[1, 2]]) }, 'a', /leaves out.*plain/],
+    ['65 levels', deep(65), Array.from({ length: 64 }, () => '0').join('.'), /64 levels.*flatter/],
+    ['9 MB', { a: 'x'.repeat(9 * 2 ** 20) }, '', /larger than 8 MB.*its id/],
+  ])('is refused for %s', async (_, payload, path, problem) => {
+    for (const by of ['enqueue', 'enqueueMany', 'requestRun']) {
+      const answer = await enqueue(payload, any, by)
+      if (answer.kind !== 'refused') throw new Error(`${by} took it`)
+      expect(answer.error.message.startsWith(`${path || 'payload'}: `)).toBe(true)
+      expect(answer.error.message).toMatch(problem)
+      expect(answer.error.details.issues).toMatchObject([
+        { path: path === '' ? [] : path.split('.') },
+      ])
+    }
+    expect(await arrived()).toEqual([])
+    // Nothing is written of a run that was not requested either.
+    expect(await runtime.rows('select from "JobAction"')).toEqual([])
+    expect(await runtime.rows('select from "Business"')).toHaveLength(6)
+  })
+
+  it.each([
+    ['dates', { a: new Date(0) }],
+    ['undefined', { a: undefined, b: 1 }],
+    ['functions and symbols of an object', { a: () => 1, b: Symbol('b'), c: 1 }],
+    ['no more than 64 levels', deep(64)],
+    ['8 MB', 'x'.repeat(8 * 2 ** 20 - 2)],
+    [
+      'what a bigint is in JSON',
+      { a: Object.assign(Object(1n), { toJSON: () => '1' }) as unknown },
+    ],
+    ['the key __proto__', JSON.parse('{"__proto__": {"a": 1}}') as unknown],
+  ])('is taken as JSON has it: %s', async (_, payload) => {
+    expect(await checkOne(() => payload)).toBe('enqueued')
+  })
+
+  it('is read once', async () => {
+    expect(await enqueue(makeHostile({ is: 'odd', name: 'getterThatChanges' }))).toEqual({
+      kind: 'enqueued',
+    })
+    expect(await arrived()).toEqual([{ changing: 1 }])
+  })
+})
+
+describe('a schema', () => {
+  it.each<[string, unknown]>([
+    [
+      'throws',
+      z.unknown().transform(() => {
+        throw new Error('broken')
+      }),
+    ],
+    ['is asynchronous', z.unknown().refine(async () => true)],
+    ['is a promise', { safeParse: async () => ({ success: true }) }],
+    ['says nothing', { safeParse: () => undefined }],
+    ['is odd', { safeParse: () => makeHostile({ is: 'odd', name: 'proxyThatThrows' }) }],
+  ])('that %s refuses the payload', async (_, payload) => {
+    const answer = await enqueue({}, { ...any, payload } as never)
+    if (answer.kind !== 'refused') throw new Error('it was taken')
+    expect(answer.error.message).toMatch(/schema failed itself; .* synchronous/)
+    expect(await arrived()).toEqual([])
+    expect(await runtime.rows('select from "Business"')).toHaveLength(2)
+  })
+
+  it('that finds thousands of mistakes is told in short', async () => {
+    const job = { ...any, payload: z.array(z.string()) } as never
+    const answer = await enqueue(
+      Array.from({ length: 5_000 }, (_, n) => n),
+      job,
+    )
+    if (answer.kind !== 'refused') throw new Error('it was taken')
+    expect(answer.error.message.length).toBeLessThanOrEqual(2_001)
+    expect(answer.error.details.issues).toHaveLength(100)
+  })
+})
+
+describe('many large payloads', () => {
+  it('are divided among statements, and keep their unique keys', async () => {
+    const large = 'x'.repeat(7 * 2 ** 20)
+    const items = Array.from({ length: 6 }, (_, n) => ({
+      payload: { n, large },
+      options: n % 2 === 0 ? { uniqueKey: `k${n}` } : {},
+    }))
+    let statements = 0
+    const results = await runtime.prisma.$transaction(
+      (tx) => {
+        const ask: typeof tx.$queryRawUnsafe = (text, ...values) => {
+          statements++
+          return tx.$queryRawUnsafe(text, ...values)
+        }
+        return client.enqueueMany({ ...tx, $queryRawUnsafe: ask }, any, [
+          ...items,
+          items[0]!,
+        ] as never)
+      },
+      { timeout: 60_000 },
+    )
+    expect(statements).toBe(2)
+    expect(results.map(({ kind }) => kind)).toEqual([
+      ...items.map(() => 'enqueued'),
+      'alreadyQueued',
+    ])
+    expect(await runtime.rows('select from pgboss.job')).toHaveLength(6)
+  })
+})
+
+describe('options that the database would refuse', () => {
+  it.each([
+    { uniqueKey: 'half \ud83d' },
+    { startAfter: new Date(8.64e15) },
+    { startAfter: new Date('-000100-01-01T00:00:00Z') },
+  ])('are refused before: %j', async (options) => {
+    await runtime.prisma.$transaction(async (tx) => {
+      await expect(client.enqueue(tx, any, {}, options)).rejects.toThrow(TypeError)
+      await tx.$executeRawUnsafe('insert into "Business" values (1)')
+    })
+    expect(await runtime.rows('select from "Business"')).toHaveLength(1)
+  })
+})

@@ -1,0 +1,171 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { createLane } from '../../src/work/lane.ts'
+import { chargeAllowance, readAllowance } from '../../src/work/throttle.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const INTERVAL_MS = 100
+const call = defineJob({
+  name: 'call',
+  description: '',
+  rateLimit: { limit: 5, perMs: 5 * INTERVAL_MS },
+})
+
+let runtime: TestRuntime
+let client: JobsClient
+let workers: Worker[] = []
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([call])
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterEach(async () => {
+  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+  workers = []
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+describe('a job with a rate limit', () => {
+  it('starts no more often than that, over all workers, and leaves nothing lying', async () => {
+    const COUNT = 12
+    const { url, prisma, log } = runtime
+    workers = [1, 2, 3].map(() =>
+      createWorker({
+        databaseUrl: url,
+        prisma,
+        jobs: [call],
+        handlers: { call: async () => undefined },
+        log,
+      }),
+    )
+    await Promise.all(workers.map((worker) => worker.start()))
+    const clock = async () =>
+      (
+        await runtime.rows<{ ms: number }>(
+          'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+        )
+      )[0]!.ms
+    const before = await clock()
+    await prisma.$transaction((tx) =>
+      client.enqueueMany(
+        tx,
+        call,
+        Array.from({ length: COUNT }, () => ({ payload: {} })),
+      ),
+    )
+    await waitFor(
+      async () =>
+        (await runtime.rows(`select from "JobRun" where "status" = 'success'`)).length === COUNT,
+      { timeoutMs: 20_000 },
+    )
+
+    // However slow the machine is, it can not be done sooner than this.
+    expect((await clock()) - before).toBeGreaterThanOrEqual((COUNT - 1) * INTERVAL_MS)
+  })
+})
+
+describe('a lane that waits for its allowance', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it.each([60, 365])('of %i days does not ask all the time', async (days) => {
+    vi.useFakeTimers()
+    let claims = 0
+    const lane = createLane({
+      job: call,
+      concurrency: 1,
+      log: runtime.log,
+      execute: async () => undefined,
+      claimer: {
+        claim: async () => {
+          claims++
+          return { work: [], isAlive: true, mayBeMore: false, freeInMs: days * 86_400_000 }
+        },
+      },
+    })
+    lane.start()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(claims).toBe(1)
+    await vi.advanceTimersByTimeAsync(days * 86_400_000)
+    expect(claims).toBeGreaterThan(1)
+    await lane.stop()
+  })
+})
+
+describe('an allowance', () => {
+  const rateLimit = { limit: 20, perMs: 60_000 }
+
+  it('is a tenth at once, and then one after the other', async () => {
+    const { database } = runtime
+    const start = (wanted: number) =>
+      database.transaction(async (tx) => {
+        const { starts, freeInMs } = await readAllowance(tx, 'slow', rateLimit)
+        const started = Math.min(starts, wanted)
+        if (started > 0) await chargeAllowance(tx, 'slow', rateLimit, started)
+        return { started, freeInMs }
+      })
+
+    expect(await start(5)).toEqual({ started: 2, freeInMs: 0 })
+    const { started, freeInMs } = await start(5)
+    expect(started).toBe(0)
+    expect(freeInMs).toBeGreaterThan(0)
+    expect(freeInMs).toBeLessThanOrEqual(3_000)
+  })
+
+  const read = (name: string, limits = rateLimit) =>
+    runtime.database.transaction((tx) => readAllowance(tx, name, limits))
+  const charge = (name: string, starts: number, limits = rateLimit) =>
+    runtime.database.transaction((tx) => chargeAllowance(tx, name, limits, starts))
+  const move = (name: string, by: string) =>
+    runtime.rows(
+      'update "JobThrottle" set "freeAt" = clock_timestamp() + $2::interval where "name" = $1',
+      [name, by],
+    )
+
+  it('is no larger after a pause, however long nothing was started', async () => {
+    await read('idle')
+    await move('idle', '-1 hour')
+    expect(await read('idle')).toEqual({ starts: 2, freeInMs: 0 })
+    await charge('idle', 2)
+    expect((await read('idle')).starts).toBe(0)
+  })
+
+  it('is that of the limit as it is now, not as it was at the last start', async () => {
+    const strict = { limit: 1, perMs: 86_400_000 }
+    expect(await read('relaxed', strict)).toMatchObject({ starts: 1 })
+    await charge('relaxed', 1, strict)
+    expect((await read('relaxed', strict)).starts).toBe(0)
+    // A tenth of 20 a minute is used up at most: the next is free after one of those intervals.
+    const { starts, freeInMs } = await read('relaxed')
+    expect(starts).toBe(0)
+    expect(freeInMs).toBeLessThanOrEqual(3_000)
+  })
+
+  it("is not withheld for hours when the database's clock was set back", async () => {
+    await read('back')
+    await charge('back', 2)
+    await move('back', '5 hours')
+    expect((await read('back')).freeInMs).toBeLessThanOrEqual(3_000)
+  })
+
+  it('is not used up by a start that was rolled back', async () => {
+    const { database } = runtime
+    const refused = database.transaction(async (tx) => {
+      await readAllowance(tx, 'undone', rateLimit)
+      await chargeAllowance(tx, 'undone', rateLimit, 2)
+      throw new Error('changed my mind')
+    })
+    await expect(refused).rejects.toThrow('changed my mind')
+
+    const { starts } = await database.transaction((tx) => readAllowance(tx, 'undone', rateLimit))
+    expect(starts).toBe(2)
+  })
+})
