@@ -60,6 +60,8 @@ interface ScheduleRow {
   cron: string
   timeZone: string
   cursor: Date
+  /** Somebody else has set the cursor to what the calendar can't go on from, or not in any time. */
+  isStrange: boolean
 }
 
 /** A schedule whose cursor this worker has advanced. */
@@ -262,10 +264,17 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   async function refresh(stale: readonly Plan[]): Promise<void> {
-    const { rows } = await database.query<ScheduleRow>(
-      `select "name", "cron", "timeZone", "cursor" from "JobSchedule" where "name" = any($1)`,
-      [stale.map(({ job }) => job.name)],
-    )
+    const names = stale.map(({ job }) => job.name)
+    let rows = await readSchedules(database, names)
+    const strange = rows.filter(({ isStrange }) => isStrange)
+    if (strange.length > 0) {
+      for (const { name, cursor } of strange) {
+        const line = 'no schedule can stand there: it goes on where its ledger ends, or from now'
+        log.error({ name, cursor: String(cursor) }, line)
+      }
+      await database.query(MEND_SQL, [strange.map(({ name }) => name), await boundedNow()])
+      rows = await readSchedules(database, names)
+    }
     const stored = new Map(rows.map((row) => [row.name, row]))
     for (const plan of stale) {
       const { name, schedule } = plan.job
@@ -289,6 +298,26 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   return { start, stop, wake }
 }
+
+/** Dates beyond are `infinity` among others, which no Date is, and ticks by the second since before could not be counted. */
+const IS_STRANGE = `not "cursor" between '1970-01-01Z' and '9999-01-01Z'`
+
+async function readSchedules(database: Database, names: readonly string[]): Promise<ScheduleRow[]> {
+  const { rows } = await database.query<ScheduleRow>(
+    `select "name", "cron", "timeZone", "cursor", ${IS_STRANGE} as "isStrange"
+     from "JobSchedule" where "name" = any($1)`,
+    [names],
+  )
+  return rows
+}
+
+const MEND_SQL = `
+  update "JobSchedule" schedule
+  set "cursor" = least($2::timestamptz, (
+    select coalesce(tick."through", tick."scheduledFor") from "JobTick" tick
+    where tick."name" = schedule."name" order by tick."scheduledFor" desc limit 1
+  ))
+  where "name" = any($1) and ${IS_STRANGE}`
 
 /**
  * A new or changed schedule starts from now; one that is as it was goes on where the ledger ends,

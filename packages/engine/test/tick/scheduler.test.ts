@@ -322,6 +322,51 @@ describe('scheduler', () => {
     ])
   })
 
+  describe.each(['infinity', '-infinity', '0001-01-01Z', '4000-01-01Z BC', '290000-01-01Z'])(
+    'a cursor that somebody has set to %s',
+    (cursor) => {
+      const set = () =>
+        runtime.rows(`update "JobSchedule" set "cursor" = $1 where "name" = 'sweep'`, [cursor])
+      const jobs = [job(), job({}, 'other')]
+      const lines = () => runtime.lines.filter(({ msg }) => String(msg).startsWith('no schedule'))
+
+      it('keeps no other schedule from going on, and its own goes on where the ledger ends', async () => {
+        const clock = fakeClock(START)
+        const scheduler = await startScheduler(clock.now, { jobs })
+        clock.set('2026-05-01T12:01:00Z')
+        await scheduler.wake()
+        expect(await names()).toEqual(['other', 'sweep'])
+        await set()
+        runtime.lines.length = 0
+
+        clock.set('2026-05-01T12:04:00Z')
+        await scheduler.wake()
+        await scheduler.wake()
+        expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
+        const minutes = ['12:01:00', '12:02:00', '12:03:00', '12:04:00']
+        expect((await ledger()).map((tick) => tick.slice(0, 8))).toEqual([...minutes, ...minutes])
+      })
+
+      it('keeps no worker from starting', async () => {
+        const clock = fakeClock(START)
+        await startScheduler(clock.now, { jobs })
+        await runtime.rows('delete from "JobTick"')
+        await set()
+        runtime.lines.length = 0
+
+        clock.set('2026-05-01T12:05:30Z')
+        const scheduler = await startScheduler(clock.now, { jobs })
+        expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
+        clock.set('2026-05-01T12:06:00Z')
+        await scheduler.wake()
+        const [sweep] = await runtime.rows<{ at: Date[] }>(
+          `select array_agg("scheduledFor") as at from "JobTick" where "name" = 'sweep'`,
+        )
+        expect(sweep?.at).toEqual([new Date('2026-05-01T12:06:00Z')])
+      })
+    },
+  )
+
   it('a worker whose clock is ahead of the database decides nothing that is not due there', async () => {
     const clock = fakeClock(new Date().toISOString())
     const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
