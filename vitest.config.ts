@@ -6,15 +6,15 @@ import { closingLine } from './packages/testing/src/closingLine.ts'
 // stale.
 const conditions = ['@roundsman/source', 'module', 'node', 'development|production']
 
+const TESTING = join(import.meta.dirname, 'packages/testing/src')
+
 export default defineConfig({
   resolve: {
     conditions,
     alias: [
-      {
-        // The packages that the testing package is built on cannot name it as a dependency.
-        find: /^@roundsman\/testing$/,
-        replacement: join(import.meta.dirname, 'packages/testing/src/index.ts'),
-      },
+      // The packages that the testing package is built on cannot name it as a dependency.
+      { find: /^@roundsman\/testing$/, replacement: `${TESTING}/index.ts` },
+      { find: /^@roundsman\/testing\/(\w+)$/, replacement: `${TESTING}/$1.ts` },
     ],
   },
   ssr: { resolve: { conditions } },

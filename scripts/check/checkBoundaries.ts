@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   process: [],
   telemetry: [],
   jobs: ['engine'],
-  testing: ['db'],
+  testing: ['db', 'engine/worker'],
   api: [
     'db',
     'billing',

@@ -280,7 +280,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   })
 
   it('a database without the queue’s tables', async () => {
-    const unprepared = await createTestDatabase()
+    const unprepared = await createTestDatabase({ withQueue: false })
     onTestFinished(() => unprepared.drop())
     expect(await failure({ DATABASE_URL: unprepared.url })).toEqual([
       expect.stringMatching(/^DATABASE_URL: .*queue's tables are missing.*pnpm db:migrate$/),

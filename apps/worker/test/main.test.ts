@@ -402,7 +402,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
   })
 
   it("a database that lacks the queue's tables", async () => {
-    const withoutQueue = await createTestDatabase()
+    const withoutQueue = await createTestDatabase({ withQueue: false })
     onTestFinished(() => withoutQueue.drop())
 
     expect(await failure({}, withoutQueue)).toEqual([

@@ -350,7 +350,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
 
   it('a database that is not migrated, or not wholly', async () => {
     const empty = await createTestDatabase({ migrated: false })
-    const withoutQueue = await createTestDatabase()
+    const withoutQueue = await createTestDatabase({ withQueue: false })
     onTestFinished(() => Promise.all([empty.drop(), withoutQueue.drop()]).then(() => undefined))
 
     for (const { url } of [empty, withoutQueue]) {

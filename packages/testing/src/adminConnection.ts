@@ -3,6 +3,8 @@ import pg from 'pg'
 /** Copies of one template must not be made at the same time: PostgreSQL refuses the second. */
 const COPY_LOCK = 7_266_437_003
 
+const EMPTY = { template: 'template0', copies: 'wal_log' } as const
+
 export async function withAdmin<Result>(
   adminUrl: string,
   work: (client: pg.Client) => Promise<Result>,
@@ -21,15 +23,18 @@ export async function withAdmin<Result>(
   }
 }
 
-/** Returns the URL of the new database. */
+/** As `create database` knows them. */
+export type CopyStrategy = 'wal_log' | 'file_copy'
+
+/** Returns the URL of the new database. Default: an empty one. */
 export async function createDatabase(
   adminUrl: string,
   name: string,
-  template = 'template0',
+  { template, copies }: { template: string; copies: CopyStrategy } = EMPTY,
 ): Promise<string> {
   await withAdmin(adminUrl, async (client) => {
     await client.query('select pg_advisory_lock($1)', [COPY_LOCK])
-    await client.query(`create database "${name}" template "${template}"`)
+    await client.query(`create database "${name}" template "${template}" strategy ${copies}`)
   })
   const url = new URL(adminUrl)
   url.pathname = `/${name}`

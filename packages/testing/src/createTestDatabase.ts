@@ -11,21 +11,21 @@ export interface TestDatabase {
 }
 
 export interface CreateTestDatabaseOptions {
-  /** False: an empty database. Default: one with all migrations applied. */
+  /** False: an empty database. Default: one with all migrations applied, and with the queue's tables. */
   migrated?: boolean
+  /** False: one to which our migrations are applied, and that no worker has been deployed to. Default: true. */
+  withQueue?: boolean
 }
 
-/** A database for one test file, made in milliseconds as a copy of the migrated template. */
+/** A database for one test file, made in milliseconds as a copy of a template. */
 export async function createTestDatabase(
   options: CreateTestDatabaseOptions = {},
 ): Promise<TestDatabase> {
-  const { adminUrl, prefix, template } = inject('testServer')
+  const { migrated = true, withQueue = true } = options
+  const { adminUrl, prefix, copies, ...templates } = inject('testServer')
   const name = `${prefix}${randomBytes(6).toString('hex')}`
-  const url = await createDatabase(
-    adminUrl,
-    name,
-    options.migrated === false ? undefined : template,
-  )
+  const template = withQueue ? templates.template : templates.templateWithoutQueue
+  const url = await createDatabase(adminUrl, name, migrated ? { template, copies } : undefined)
   madeDatabases.add(name)
   return {
     url,

@@ -3,16 +3,22 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { acquireEmbeddedPostgres, migrate } from '@roundsman/db'
+import { migrateQueue } from '@roundsman/engine/worker'
+import { pino } from 'pino'
 import type { TestProject } from 'vitest/node'
-import { createDatabase, dropDatabase, withAdmin } from './adminConnection.ts'
+import { createDatabase, dropDatabase, withAdmin, type CopyStrategy } from './adminConnection.ts'
 
 export interface TestServer {
   /** A database from which others can be created and dropped. */
   adminUrl: string
   /** What the names of this run's databases begin with. */
   prefix: string
-  /** The migrated database that every test database is a copy of. */
+  /** A database with all of our migrations and the queue's tables, without any queue: most are copies of it. */
   template: string
+  /** The same without the queue's tables. */
+  templateWithoutQueue: string
+  /** Copying files is faster, and forces a checkpoint, for which a server that is durable waits. */
+  copies: CopyStrategy
 }
 
 declare module 'vitest' {
@@ -23,13 +29,19 @@ declare module 'vitest' {
 
 /**
  * One throwaway PostgreSQL for the whole run, or databases of our own on the server that
- * DATABASE_URL names. The migrations run once, into a template.
+ * DATABASE_URL names. The migrations run once, into templates.
  */
 export default async function globalSetup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['DATABASE_URL']
   const server = given ? { url: given, stop: async () => undefined } : await startThrowawayServer()
   const prefix = `roundsman_test_${randomBytes(4).toString('hex')}_`
-  const testServer: TestServer = { adminUrl: server.url, prefix, template: `${prefix}template` }
+  const testServer: TestServer = {
+    adminUrl: server.url,
+    prefix,
+    template: `${prefix}template`,
+    templateWithoutQueue: `${prefix}template_without_queue`,
+    copies: given ? 'wal_log' : 'file_copy',
+  }
   const tearDown = async () => {
     try {
       if (given) await dropAll(testServer)
@@ -38,8 +50,7 @@ export default async function globalSetup(project: TestProject): Promise<() => P
     }
   }
   try {
-    await migrate(await createDatabase(testServer.adminUrl, testServer.template))
-    await closeTemplate(testServer)
+    await makeTemplates(testServer)
   } catch (error) {
     await tearDown()
     throw error
@@ -72,8 +83,20 @@ async function startThrowawayServer() {
   return { url: postgres.url, stop }
 }
 
+async function makeTemplates(testServer: TestServer): Promise<void> {
+  const { adminUrl, template, templateWithoutQueue, copies } = testServer
+  await migrate(await createDatabase(adminUrl, templateWithoutQueue))
+  await closeTemplate(adminUrl, templateWithoutQueue)
+  const databaseUrl = await createDatabase(adminUrl, template, {
+    template: templateWithoutQueue,
+    copies,
+  })
+  await migrateQueue({ databaseUrl, jobs: [], log: pino({ level: 'silent' }) })
+  await closeTemplate(adminUrl, template)
+}
+
 /** A database that anybody is connected to cannot be copied. */
-async function closeTemplate({ adminUrl, template }: TestServer): Promise<void> {
+async function closeTemplate(adminUrl: string, template: string): Promise<void> {
   await withAdmin(adminUrl, async (client) => {
     await client.query(`alter database "${template}" with allow_connections false`)
     await client.query(
