@@ -1,6 +1,6 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
 import { openDatabase } from '../apps/worker/src/openDatabase.ts'
-import { EnvironmentError, listenForStop, StartError } from '../packages/process/src/index.ts'
+import { EnvironmentError, listenForStop, StartError } from '../packages/node-app/src/index.ts'
 import type { Job } from '../packages/engine/src/index.ts'
 
 /**

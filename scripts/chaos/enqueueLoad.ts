@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { createJobsClient } from '../../packages/engine/src/client.ts'
 import { effect } from './chaosJobs.ts'
 import type { Random } from './createRandom.ts'

@@ -18,7 +18,7 @@ import { readPassword } from '../../packages/db/src/embedded/connectToServer.ts'
 import { openCluster, type Cluster } from '../../packages/db/src/embedded/openCluster.ts'
 import { isPostmaster, readPostmaster } from '../../packages/db/src/embedded/readPostmaster.ts'
 import { startServer } from '../../packages/db/src/embedded/startServer.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { openDatabase, type Database } from '../../packages/engine/src/store/database.ts'
 import { createProxy } from '../../packages/testing/src/createProxy.ts'
 

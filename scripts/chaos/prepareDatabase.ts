@@ -1,5 +1,5 @@
 import { migrate } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { openDatabase, type Connection } from '../../packages/engine/src/store/database.ts'
 import { migrateQueue } from '../../packages/engine/src/worker.ts'
 import { chaosJobs, chaosSchedules } from './chaosJobs.ts'

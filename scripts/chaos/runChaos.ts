@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { createJobsClient, type JobsClient } from '../../packages/engine/src/client.ts'
 import {
   openDatabase,

@@ -1,7 +1,7 @@
 // One of the suite's workers. Standard input tells it how to behave, and its end that the driver is gone.
 import { createInterface } from 'node:readline'
 import { createDatabaseClient } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { createWorker } from '../../packages/engine/src/worker.ts'
 import { chaosJobs, createChaosHandlers } from './chaosJobs.ts'
 import { createRandom } from './createRandom.ts'

@@ -1,6 +1,6 @@
 import { createDatabaseClient, Prisma, type PrismaClient } from '../../packages/db/src/index.ts'
 import { cleanupI18nCache, jobs } from '../../packages/jobs/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { createJobsClient } from '../../packages/engine/src/client.ts'
 import { HOLD_RUNS_SQL } from '../../packages/testing/src/holdRuns.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'

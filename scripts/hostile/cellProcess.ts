@@ -5,7 +5,7 @@ import {
   listJobRuns,
   type PrismaClient,
 } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import { cancelRun, createJobsClient } from '../../packages/engine/src/client.ts'
 import type { HandlersFor, TransactionOf } from '../../packages/engine/src/index.ts'
 import { createWorker } from '../../packages/engine/src/worker.ts'

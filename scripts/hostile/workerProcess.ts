@@ -1,7 +1,7 @@
 // One of the workers that have to live with whatever was drawn. The end of standard input is the driver's end.
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '../../packages/db/src/index.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import type {
   Details,
   HandlersFor,

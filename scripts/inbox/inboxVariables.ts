@@ -1,4 +1,4 @@
-import { integerVariable } from '../../packages/process/src/index.ts'
+import { integerVariable } from '../../packages/node-app/src/index.ts'
 
 /** Where the local inbox shows what it has got. */
 export const inboxVariables = {

@@ -14,7 +14,7 @@ import {
   readEnvironment,
   StartError,
   switchVariable,
-} from '../../packages/process/src/index.ts'
+} from '../../packages/node-app/src/index.ts'
 import { createSmtpServer } from '../../packages/testing/src/createSmtpServer.ts'
 import { answerInboxRequest } from './answerInboxRequest.ts'
 import { inboxVariables } from './inboxVariables.ts'

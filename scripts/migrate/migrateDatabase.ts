@@ -1,6 +1,6 @@
 import { migrate } from '../../packages/db/src/migrate.ts'
 import { missingMigrations } from '../../packages/db/src/missingMigrations.ts'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import type { Job } from '../../packages/engine/src/index.ts'
 import { migrateQueue } from '../../packages/engine/src/store/migrateQueue.ts'
 

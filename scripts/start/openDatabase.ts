@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { databaseProblem } from '../../packages/db/src/databaseProblem.ts'
 import { acquireEmbeddedPostgres } from '../../packages/db/src/embedded.ts'
-import { EnvironmentError } from '../../packages/process/src/index.ts'
+import { EnvironmentError } from '../../packages/node-app/src/index.ts'
 
 export interface OpenDatabase {
   url: string

@@ -1,6 +1,6 @@
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createLogger } from '../../packages/process/src/index.ts'
+import { createLogger } from '../../packages/node-app/src/index.ts'
 import {
   openDatabase,
   type Connection,

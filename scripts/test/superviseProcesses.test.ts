@@ -105,7 +105,7 @@ test('keeps lines back until it may print, whole ones, and the last ones for a r
 })
 
 test('what is held back begins when it is told to, and has not begun when it is asked to end', async () => {
-  const source = join(import.meta.dirname, '../../packages/process/src')
+  const source = join(import.meta.dirname, '../../packages/node-app/src')
   const held = `
     const source = ${JSON.stringify(source)}
     Promise.all([import(source + '/listenForStop.ts'), import(source + '/awaitRelease.ts')]).then(

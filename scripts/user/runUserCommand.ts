@@ -7,7 +7,7 @@ import {
   Role,
   type PrismaClient,
 } from '../../packages/db/src/index.ts'
-import { StartError } from '../../packages/process/src/index.ts'
+import { StartError } from '../../packages/node-app/src/index.ts'
 import { runWithDatabase } from '../runWithDatabase.ts'
 import { PromptEnded, readPassword } from './readPassword.ts'
 

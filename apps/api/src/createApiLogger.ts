@@ -1,4 +1,4 @@
-import { createLogger, type CreateLoggerOptions } from '@roundsman/process'
+import { createLogger, type CreateLoggerOptions } from '@roundsman/node-app'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 

@@ -5,7 +5,7 @@ import {
   readEnvironment,
   switchVariable,
   telemetryVariables,
-} from '@roundsman/process'
+} from '@roundsman/node-app'
 import { z } from 'zod'
 import { obtainJwtSecret } from './obtainJwtSecret.ts'
 

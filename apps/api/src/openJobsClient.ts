@@ -1,5 +1,5 @@
 import { missingMigrations, type Database } from '@roundsman/db'
-import { StartError } from '@roundsman/process'
+import { StartError } from '@roundsman/node-app'
 import {
   createJobsClient,
   QueueSchemaError,

@@ -15,9 +15,14 @@ import {
   readVersion,
   StartError,
   tracingOptions,
-} from '@roundsman/process'
+} from '@roundsman/node-app'
 import { measureQueue } from '@roundsman/engine/client'
-import { createMetrics, startTracing, watchQueue, type Tracing } from '@roundsman/telemetry'
+import {
+  createMetrics,
+  startTracing,
+  watchQueue,
+  type Tracing,
+} from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'

@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -5,7 +5,7 @@ import {
   readEnvironment,
   switchVariable,
   telemetryVariables,
-} from '@roundsman/process'
+} from '@roundsman/node-app'
 import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
 import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/engine'
 import { z } from 'zod'

@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { QueueSchemaError } from '@roundsman/engine/worker'
 
 /** Why the engine can't start on this database, with the remedy, or null when the error is of another kind. */

@@ -1,5 +1,5 @@
-import { isLoopback, serverTimeouts, type ServerTimeoutOptions } from '@roundsman/process'
-import { mayScrape, type Metrics } from '@roundsman/telemetry'
+import { isLoopback, serverTimeouts, type ServerTimeoutOptions } from '@roundsman/node-app'
+import { mayScrape, type Metrics } from '@roundsman/node-app/telemetry'
 import Fastify, { type FastifyInstance } from 'fastify'
 
 export interface HealthOptions {

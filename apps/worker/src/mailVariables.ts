@@ -1,4 +1,4 @@
-import { integerVariable } from '@roundsman/process'
+import { integerVariable } from '@roundsman/node-app'
 import { z } from 'zod'
 import { parseMailbox } from './email/parseMailbox.ts'
 import { parseSmtpUrl } from './email/parseSmtpUrl.ts'

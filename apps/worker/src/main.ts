@@ -9,9 +9,9 @@ import {
   readVersion,
   StartError,
   tracingOptions,
-} from '@roundsman/process'
+} from '@roundsman/node-app'
 import { createWorker } from '@roundsman/engine/worker'
-import { startTracing, type Tracing } from '@roundsman/telemetry'
+import { startTracing, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'

@@ -7,10 +7,10 @@ import {
   listenForStop,
   readVersion,
   tracingOptions,
-} from '@roundsman/process'
+} from '@roundsman/node-app'
 import { describePayloadError, JobError, type Job } from '@roundsman/engine'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
-import { startTracing } from '@roundsman/telemetry'
+import { startTracing } from '@roundsman/node-app/telemetry'
 import { pino } from 'pino'
 import { UsageError } from './command/runCommand.ts'
 import { disconnect } from './disconnect.ts'

@@ -4,7 +4,7 @@ import {
   type Database,
   type DatabaseEnvironment,
 } from '@roundsman/db'
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 
 /**
  * The database of this process, once it has answered.

@@ -1,5 +1,5 @@
 import { migrate, missingMigrations, type Database } from '@roundsman/db'
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { migrateQueue } from '@roundsman/engine/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { jobs } from '@roundsman/jobs'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'

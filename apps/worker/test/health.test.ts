@@ -1,4 +1,4 @@
-import { createMetrics } from '@roundsman/telemetry'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'

@@ -1,5 +1,5 @@
 import type { PrismaClient } from '@roundsman/db'
-import { cronInWords } from '@roundsman/process/cronInWords'
+import { cronInWords } from '@roundsman/node-app/cronInWords'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { judgeSchedule } from '../jobHealth/judgeSchedule.ts'
 import { readScheduleRows, type ScheduleRow } from '../jobHealth/readScheduleRows.ts'

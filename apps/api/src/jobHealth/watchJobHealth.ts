@@ -1,4 +1,4 @@
-import { Counter, Gauge, keepFresh, type Registry } from '@roundsman/telemetry'
+import { Counter, Gauge, keepFresh, type Registry } from '@roundsman/node-app/telemetry'
 import type { JobHealth } from './readJobHealth.ts'
 
 export interface JobHealthWatchOptions {

@@ -1,4 +1,4 @@
-import { Histogram, mayScrape, type Metrics } from '@roundsman/telemetry'
+import { Histogram, mayScrape, type Metrics } from '@roundsman/node-app/telemetry'
 import fastifyPlugin from 'fastify-plugin'
 import { Problem, problemResponses } from '../problem.ts'
 import { z } from 'zod'

@@ -1,4 +1,4 @@
-import type { RequestTrace, Tracing } from '@roundsman/telemetry'
+import type { RequestTrace, Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 

@@ -1,4 +1,4 @@
-import { createMetrics } from '@roundsman/telemetry'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import type { JobHealth } from '../../src/jobHealth/readJobHealth.ts'

@@ -1,4 +1,4 @@
-import { createMetrics } from '@roundsman/telemetry'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'

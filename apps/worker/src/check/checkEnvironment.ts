@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { jobs as catalogue } from '@roundsman/jobs'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { cronVariable } from '../cronVariable.ts'

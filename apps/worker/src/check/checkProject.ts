@@ -1,5 +1,5 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { pino } from 'pino'
 import { finishFirst } from '../command/finishFirst.ts'

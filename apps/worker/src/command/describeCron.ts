@@ -1,4 +1,4 @@
-import { cronInWords } from '@roundsman/process/cronInWords'
+import { cronInWords } from '@roundsman/node-app/cronInWords'
 
 /** A cron expression in words, as part of a sentence: `every 15 minutes`, `at 03:00`. */
 export function describeCron(cron: string): string {

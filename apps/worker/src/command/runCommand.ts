@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@roundsman/process'
+import { EnvironmentError } from '@roundsman/node-app'
 
 /** What all commands agree on. What else a code may mean, each says for itself. */
 const EXIT = { success: 0, failed: 1, usage: 2 } as const

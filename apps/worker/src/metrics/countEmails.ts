@@ -1,4 +1,4 @@
-import { Counter, type Registry } from '@roundsman/telemetry'
+import { Counter, type Registry } from '@roundsman/node-app/telemetry'
 import type { Mailer, SendOutcome } from '../email/createMailer.ts'
 
 /** The same mailer, which counts what became of the messages. */

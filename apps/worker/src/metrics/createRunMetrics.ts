@@ -1,5 +1,5 @@
 import { TICK_OUTCOMES, type WorkerObserver } from '@roundsman/engine/worker'
-import { Counter, Gauge, Histogram, type Registry } from '@roundsman/telemetry'
+import { Counter, Gauge, Histogram, type Registry } from '@roundsman/node-app/telemetry'
 
 /** Codes of the engine's own. Handlers have others, of which there is no list: they count as `handler`. */
 const ENGINE_REASONS = [

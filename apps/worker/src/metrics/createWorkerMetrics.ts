@@ -1,6 +1,12 @@
 import type { PrismaClient } from '@roundsman/db'
 import { measureQueue, type Worker } from '@roundsman/engine/worker'
-import { Counter, createMetrics, Gauge, watchQueue, type Metrics } from '@roundsman/telemetry'
+import {
+  Counter,
+  createMetrics,
+  Gauge,
+  watchQueue,
+  type Metrics,
+} from '@roundsman/node-app/telemetry'
 import type { PingEvent, PingOutcome } from '../pings/createPinger.ts'
 
 export interface WorkerMetrics extends Metrics {

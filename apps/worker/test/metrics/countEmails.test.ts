@@ -1,4 +1,4 @@
-import { createMetrics } from '@roundsman/telemetry'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { expect, it } from 'vitest'
 import type { SendOutcome } from '../../src/email/createMailer.ts'
 import { countEmails } from '../../src/metrics/countEmails.ts'

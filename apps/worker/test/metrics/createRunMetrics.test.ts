@@ -1,5 +1,5 @@
 import type { ObservedRun, RunEnding, WorkerObserver } from '@roundsman/engine/worker'
-import { createMetrics } from '@roundsman/telemetry'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { beforeEach, expect, it } from 'vitest'
 import { createRunMetrics } from '../../src/metrics/createRunMetrics.ts'
 

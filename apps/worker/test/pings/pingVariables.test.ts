@@ -1,4 +1,4 @@
-import type { EnvironmentError } from '@roundsman/process'
+import type { EnvironmentError } from '@roundsman/node-app'
 import { expect, it } from 'vitest'
 import { readWorkerEnvironment } from '../../src/env.ts'
 

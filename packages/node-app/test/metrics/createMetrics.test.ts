@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createMetrics } from '../../src/index.ts'
+import { createMetrics } from '../../src/telemetry.ts'
 
 it('says which build it is, and how Node and the process are', async () => {
   const text = await createMetrics({ app: 'api', version: '1.2.3' }).render()

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { mayScrape } from '../../src/index.ts'
+import { mayScrape } from '../../src/telemetry.ts'
 
 it.each([
   ['Bearer sesame', true],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createMetrics, watchQueue, type QueueMeasure } from '../../src/index.ts'
+import { createMetrics, watchQueue, type QueueMeasure } from '../../src/telemetry.ts'
 
 const ROWS: QueueMeasure[] = [
   { name: 'letter', state: 'ready', count: 3, oldestSeconds: 12.5 },
