@@ -14,10 +14,14 @@ import {
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { readPassword } from '../../packages/db/src/embedded/connectToServer.ts'
-import { openCluster, type Cluster } from '../../packages/db/src/embedded/openCluster.ts'
-import { isPostmaster, readPostmaster } from '../../packages/db/src/embedded/readPostmaster.ts'
-import { startServer } from '../../packages/db/src/embedded/startServer.ts'
+import {
+  isPostmaster,
+  openCluster,
+  readPassword,
+  readPostmaster,
+  startServer,
+  type Cluster,
+} from '../../packages/local-postgres/src/server.ts'
 import { createLogger } from '../../packages/node-app/src/index.ts'
 import { openDatabase, type Database } from '../../packages/engine/src/store/database.ts'
 import { createProxy } from '../../packages/testing/src/createProxy.ts'

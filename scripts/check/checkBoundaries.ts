@@ -10,12 +10,13 @@ import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
  * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import everything.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  db: [],
+  db: ['local-postgres'],
+  'local-postgres': [],
   billing: [],
   engine: [],
   'node-app': [],
   jobs: ['engine'],
-  testing: ['db', 'engine/worker'],
+  testing: ['db', 'local-postgres', 'engine/worker'],
   api: [
     'db',
     'billing',
@@ -29,6 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   worker: [
     'db',
+    'local-postgres',
     'billing',
     'node-app',
     'node-app/cronInWords',
@@ -39,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
   ],
   console: ['api/console (types)'],
-  bench: ['db', 'jobs', 'engine', 'engine/client', 'engine/worker'],
+  bench: ['db', 'local-postgres', 'jobs', 'engine', 'engine/client', 'engine/worker'],
 }
 
 /** Beside what their room may import, and the room itself. The client is how a test plays a producer. */
@@ -48,6 +50,7 @@ const TESTS_MAY_IMPORT = [
   'testing/hostileOutcomes',
   'testing/hostileValues',
   'db',
+  'local-postgres',
   'engine/client',
 ]
 
@@ -98,7 +101,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 const COMPUTED: Readonly<Record<string, string>> = {
   'apps/worker/src/check/findRefusedDefinitions.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
-  'packages/db/src/embedded/prepareBinaries.ts': "PostgreSQL's programs for this platform",
+  'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
 const SCOPE = '@roundsman/'

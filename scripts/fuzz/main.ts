@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { acquireEmbeddedPostgres } from '../../packages/db/src/index.ts'
+import { acquireEmbeddedPostgres } from '../../packages/local-postgres/src/index.ts'
 import { renderFuzzReport, repeatFuzz, summarizeFindings } from './renderFuzzReport.ts'
 import { runFuzz, type FuzzOptions, type FuzzResult } from './runFuzz.ts'
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
+import { findFreePort } from '../../packages/local-postgres/src/index.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const START_TIMEOUT_MS = 60_000

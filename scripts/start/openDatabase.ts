@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { databaseProblem } from '../../packages/db/src/databaseProblem.ts'
-import { acquireEmbeddedPostgres } from '../../packages/db/src/embedded.ts'
+import { acquireEmbeddedPostgres } from '../../packages/local-postgres/src/index.ts'
 import { EnvironmentError } from '../../packages/node-app/src/index.ts'
 
 export interface OpenDatabase {

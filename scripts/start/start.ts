@@ -1,4 +1,4 @@
-import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
+import { findFreePort } from '../../packages/local-postgres/src/index.ts'
 import { runTurbo } from '../runTurbo.ts'
 import { awaitPorts } from './awaitPorts.ts'
 import type { Progress } from './createProgress.ts'

@@ -192,7 +192,7 @@ test('a computed import is refused unless its file is listed', async () => {
   expect(await problemsOf({ 'apps/api/src/a.ts': text })).toEqual([
     expect.stringContaining('apps/api/src/a.ts:1: imports by a computed name'),
   ])
-  expect(await problemsOf({ 'packages/db/src/embedded/prepareBinaries.ts': text })).toEqual([])
+  expect(await problemsOf({ 'packages/local-postgres/src/prepareBinaries.ts': text })).toEqual([])
 })
 
 test('a file that does not parse is a problem, not a file without imports', async () => {

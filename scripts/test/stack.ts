@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
 import { listDescendants, postgresPid } from './processes.ts'
-import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
+import { findFreePort } from '../../packages/local-postgres/src/index.ts'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 

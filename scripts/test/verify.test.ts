@@ -30,7 +30,7 @@ import { createLogger } from '../../packages/node-app/src/index.ts'
 import { createJobsClient, type JobsClient } from '../../packages/engine/src/client.ts'
 import { createWorker, migrateQueue, type Worker } from '../../packages/engine/src/worker.ts'
 import { seedDemoData } from '../seed/seedDemoData.ts'
-import { findFreePort } from '../../packages/db/src/embedded/findFreePort.ts'
+import { findFreePort } from '../../packages/local-postgres/src/index.ts'
 import { runVerify } from './stack.ts'
 
 let database: TestDatabase

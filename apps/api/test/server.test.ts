@@ -1,10 +1,5 @@
-import {
-  acquireEmbeddedPostgres,
-  changePassword,
-  createDatabaseClient,
-  DEMO_PASSWORD,
-  migrate,
-} from '@roundsman/db'
+import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@roundsman/db'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/engine/worker'
 import {

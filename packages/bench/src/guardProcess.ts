@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { acquireEmbeddedPostgres } from '@roundsman/db'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import type { GuardMessage } from './guard.ts'
 
 const PATIENCE_MS = 10_000

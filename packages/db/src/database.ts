@@ -1,4 +1,4 @@
-import { acquireEmbeddedPostgres } from './embedded.ts'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 
 export interface DatabaseEnvironment {
   DATABASE_URL?: string | undefined

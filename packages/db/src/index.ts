@@ -1,11 +1,8 @@
 export { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
 export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
-export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
-export { hasEmbeddedPostgres } from './embedded/hasEmbeddedPostgres.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
-export { findFreePort } from './embedded/findFreePort.ts'
 export {
   findJobRun,
   listJobRuns,

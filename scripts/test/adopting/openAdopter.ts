@@ -10,7 +10,13 @@ const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 /** What stands in a checkout of ours that has been installed, as far as an adopter needs it. */
 const TAKEN =
   /^(packages\/runtime|prisma)\/|^(tsconfig\.base\.json|package\.json|pnpm-workspace\.yaml)$/
-const LINKED = ['node_modules', 'packages/engine/node_modules', 'packages/db', 'packages/testing']
+const LINKED = [
+  'node_modules',
+  'packages/engine/node_modules',
+  'packages/db',
+  'packages/local-postgres',
+  'packages/testing',
+]
 
 export interface Adopter {
   root: string

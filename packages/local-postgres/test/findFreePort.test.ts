@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
-import { findFreePort } from '../../src/embedded/findFreePort.ts'
+import { findFreePort } from '../src/findFreePort.ts'
 
 it('is a port that can be listened on', async () => {
   const port = await findFreePort()
