@@ -7,7 +7,7 @@ import type { Job } from '../../packages/engine/src/index.ts'
 import type { Connection } from '../../packages/engine/src/store/database.ts'
 import { createRandom } from '../chaos/createRandom.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
-import { deadlyOutcome, drawOutcome, type Outcome } from './drawOutcome.ts'
+import { DEADLY, deadlyOutcome, drawOutcome, type Outcome } from './drawOutcome.ts'
 import { hostileText, hostileValue, makeHostile } from '../../packages/testing/src/hostileValues.ts'
 import { SMALL } from './foreignValues.ts'
 import { deadly, guilty, guiltyAgain, guiltyHasty, innocent, innocentLong } from './hostileJobs.ts'
@@ -104,39 +104,41 @@ async function requestForeign(context: LoadContext, number: number): Promise<0 |
   }
 }
 
-/** One after the other, each until its work is over. Resolves to those that were not within the patience. */
+/** One of each way at once, until all of their work is over. Resolves to those that were not within the patience. */
 export async function enqueueDeadly(
   context: LoadContext,
   { count, onProgress }: { count: number; onProgress: (done: number) => void },
 ): Promise<number> {
   const { prisma, client, database, signal, enqueued } = context
   let unfinished = 0
-  for (let number = 0; number < count; number++) {
-    signal.throwIfAborted()
-    const { queueJobId } = await client.enqueue(prisma, deadly, { number })
-    note(enqueued, queueJobId, deadly.name, deadlyOutcome(number))
-    const deadline = Date.now() + DEADLY_PATIENCE_MS
-    while (!(await isOver(database, queueJobId))) {
-      if (Date.now() > deadline) {
-        unfinished++
-        break
-      }
-      await pause(250, undefined, { signal })
+  for (let from = 0; from < count; from += DEADLY.length) {
+    const to = Math.min(from + DEADLY.length, count)
+    for (let number = from; number < to; number++) {
+      const { queueJobId } = await client.enqueue(prisma, deadly, { number })
+      note(enqueued, queueJobId, deadly.name, deadlyOutcome(number))
     }
-    onProgress(number + 1)
+    const deadline = Date.now() + DEADLY_PATIENCE_MS * (to - from)
+    let left = await countUnfinished(database)
+    while (left > 0 && Date.now() < deadline) {
+      signal.throwIfAborted()
+      onProgress(to - left)
+      await pause(1_000, undefined, { signal })
+      left = await countUnfinished(database)
+    }
+    unfinished += left
+    if (left > 0) break
+    onProgress(to)
   }
   return unfinished
 }
 
-async function isOver(database: Connection, queueJobId: string): Promise<boolean> {
-  const { rows } = await database.query<{ isOver: boolean }>(
-    `select not exists (
-       select from pgboss.job
-       where name = $1 and id = $2 and state in ('created', 'retry', 'active')
-     ) as "isOver"`,
-    [deadly.name, queueJobId],
+async function countUnfinished(database: Connection): Promise<number> {
+  const { rows } = await database.query<{ left: number }>(
+    `select count(*)::int as left from pgboss.job
+     where name = $1 and state in ('created', 'retry', 'active')`,
+    [deadly.name],
   )
-  return rows[0]?.isOver ?? false
+  return rows[0]?.left ?? 0
 }
 
 /** Short and long innocent work, at a steady pace, until it is told to stop. */

@@ -5,6 +5,7 @@ import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { acquireEmbeddedPostgres } from '../../packages/local-postgres/src/index.ts'
+import { DEADLY } from './drawOutcome.ts'
 import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
 import { runHostile, type HostileOptions, type HostileResult } from './runHostile.ts'
@@ -12,7 +13,7 @@ import { runMatrix, type CellResult } from './runMatrix.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/hostile.md'
-const DEFAULTS = { outcomes: 100_000, deadly: 21 }
+const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
 const USAGE = `Usage: pnpm hostile [--seed N] [--outcomes N] [--deadly N]
                     [--only outcomes | --only matrix] [--trace FILE]
 

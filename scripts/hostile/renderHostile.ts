@@ -58,10 +58,13 @@ function shorten(problem: string): string {
 }
 
 const MAX_ROWS = 25
+const MAX_CELL_CHARACTERS = 320
 
 function renderCounts(counts: ReadonlyMap<string, number>): string {
   const sorted = [...counts].toSorted(([, one], [, other]) => other - one)
-  const rows = sorted.slice(0, MAX_ROWS).map(([what, count]) => `| ${cell(what)} | ${count} |`)
+  const rows = sorted
+    .slice(0, MAX_ROWS)
+    .map(([what, count]) => `| ${cell(what.slice(0, 60))} | ${count} |`)
   const rest = sorted.slice(MAX_ROWS)
   const others = rest.reduce((sum, [, count]) => sum + count, 0)
   if (rest.length > 0) rows.push(`| ${rest.length} others | ${others} |`)
@@ -69,5 +72,6 @@ function renderCounts(counts: ReadonlyMap<string, number>): string {
 }
 
 function cell(text: string): string {
-  return JSON.stringify(text).slice(1, -1).replaceAll('|', '\\|')
+  const shown = JSON.stringify(text).slice(1, -1).replaceAll('|', '\\|')
+  return shown.length > MAX_CELL_CHARACTERS ? `${shown.slice(0, MAX_CELL_CHARACTERS)}…` : shown
 }

@@ -115,10 +115,14 @@ export async function runHostile(
     onProgress(
       `${outcomes} outcomes are over, ${fleet.history.crashes.length} crashes; now those that end a process`,
     )
+    let lastDone = -1
     await enqueueDeadly(load, {
       count: options.deadly,
-      onProgress: (done) =>
-        onProgress(`${done} deadly ones, ${fleet.history.crashes.length} crashes`),
+      onProgress(done) {
+        if (done === lastDone) return
+        lastDone = done
+        onProgress(`${done} deadly ones, ${fleet.history.crashes.length} crashes`)
+      },
     })
     enough.abort()
     await innocents
