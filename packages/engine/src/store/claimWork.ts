@@ -198,8 +198,12 @@ const EXPIRED = JSON.stringify({
 } satisfies Details)
 
 const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`
+const DAY_OF_YEAR =
+  '(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])'
+const LEAP_YEAR = '[1-9]\\d(0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00'
+const TIME = '([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d[.]\\d{3}'
 /** What else a text may hold would fail the statement, and with it the claim of all the others. */
-const INSTANT = '^[1-9]\\d{3}-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d[.]\\d{3}Z$'
+const INSTANT = `^([1-9]\\d{3}-(${DAY_OF_YEAR})|(${LEAP_YEAR})-02-29)T${TIME}Z$`
 
 interface ClaimSql {
   /** The requests as rows, beside `alive`. */

@@ -53,6 +53,7 @@ test('work that others have put into the queue, with whatever in it, keeps no ot
   const payloads = [null, 'null', '{}', '{"mark":"sent by other means"}']
   const refused = ['[]', '"x"', '5', '{"trigger":"bogus"}', '{"payload":{}}', '{"trigger":null}']
   const odd = ['"scheduledFor":"garbage"', '"scheduledFor":5', '"dryRun":"perhaps"', '"actor":{}']
+  odd.push('"scheduledFor":"2026-02-31T00:00:00.000Z"', '"scheduledFor":"2026-19-01T00:00:00.000Z"')
   const envelopes = odd.map((part) => `{"payload":{},"trigger":"schedule",${part}}`)
   for (const data of [...payloads, ...refused, ...envelopes]) {
     await runtime.rows(`insert into pgboss.job (name, data) values ('tally', $1::jsonb)`, [data])

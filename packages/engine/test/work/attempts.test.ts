@@ -109,6 +109,39 @@ describe('attempts', () => {
     },
   )
 
+  it('are of the instant that their schedule named, on every day there is, and of none else', async () => {
+    const put = (instants: string) =>
+      runtime.rows(
+        `insert into pgboss.job (name, data) select 'parcel', jsonb_build_object(
+           'payload', '{}'::jsonb, 'trigger', 'schedule', 'scheduledFor', instant) from (${instants}) i(instant)`,
+      )
+    // 2000 had a leap day, and 1900 had none.
+    for (const from of ['1999-06-01', '1900-02-01'])
+      await put(`select to_char(day, 'YYYY-MM-DD"T23:59:59.999Z"')
+        from generate_series('${from} 00:00Z'::timestamptz, '${from} 00:00Z'::timestamptz + '500 days', '1 day') day`)
+    const none = [
+      '2026-02-31',
+      '1900-02-29',
+      '2026-04-31',
+      '2026-13-01',
+      '2026-00-10',
+      '2026-01-00',
+    ]
+    const texts = [...none.map((day) => `${day}T00:00:00.000Z`), '2026-01-01T24:00:00.001Z']
+    await put(`values ${texts.map((text) => `('${text}')`).join(', ')}`)
+    expect(await opened.take('parcel', 2_000)).toHaveLength(1_002 + texts.length)
+    expect(
+      await runtime.rows(
+        `select count(*)::int as dated, count(distinct "scheduledFor")::int as days
+         from "JobRun" join pgboss.job on job.id = "queueJobId"
+         where case when "scheduledFor" is not null then "scheduledFor" = (data ->> 'scheduledFor')::timestamptz end`,
+      ),
+    ).toEqual([{ dated: 1_002, days: 1_002 }])
+    expect(await runtime.rows(`select count("scheduledFor")::int as dated from "JobRun"`)).toEqual([
+      { dated: 1_002 },
+    ])
+  })
+
   it('say how many are left, also where the answer to their claim never came', async () => {
     await enqueue()
     await fail((await opened.take('parcel'))[0]!, 'retry')
