@@ -2,20 +2,20 @@ import type { Logger } from 'pino'
 import type { Details } from '../index.ts'
 import type { Database } from '../store/database.ts'
 import { IS_DEAD_LETTER } from '../store/deadLetterSql.ts'
+import { SHORTEST_EXPIRY_S } from '../store/expireSeconds.ts'
 import { RUNNING_RUNS } from './runningRuns.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { RescuedRun } from '../run/observer.ts'
 
 const MAX_ENDED = 500
-/** No attempt expires sooner: see expireSeconds. Younger claims are not looked into. */
-const YOUNGEST_S = 120
 
 const DETAILS = JSON.stringify({
   error: { code: 'expired', message: 'It was still running when the queue gave its work up' },
 } satisfies Details)
 
 /**
- * What the queue itself has given up, or wants to give out again, has a run that still counts as running. `state` as a
+ * What the queue itself has given up, or wants to give out again, has a run that still counts as running. Younger claims
+ * are not looked into. `state` as a
  * text keeps PostgreSQL to the primary key. A run that is locked is in a batch or being settled: the next look finds it.
  */
 const END_SQL = `
@@ -25,7 +25,7 @@ const END_SQL = `
         "details" = coalesce(run."details", '{}') || $2::jsonb
     where run."status" = 'running' and run."id" = any(array(
       select run."id" from ${RUNNING_RUNS}
-      where claim."createdAt" < now() - interval '${YOUNGEST_S} seconds' and run."queueJobId" is not null
+      where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."queueJobId" is not null
         and not exists (
           select from pgboss.job job
           where job.name = run."name" and job.id = run."queueJobId" and job.state::text = 'active'

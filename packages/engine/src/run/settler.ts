@@ -7,7 +7,13 @@ import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, DeliveryRef, Queue } from '../store/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { findSettled, settleWork, type EndedRuns, type RunEnd } from '../store/settleWork.ts'
+import {
+  EXPIRED,
+  findSettled,
+  settleWork,
+  type EndedRuns,
+  type RunEnd,
+} from '../store/settleWork.ts'
 import { writeLine } from './writeLine.ts'
 
 export interface Settlement {
@@ -27,7 +33,7 @@ export interface HeldClaim {
   open: number
 }
 
-/** `instead` is what was settled where PostgreSQL refused what was to be. */
+/** `instead` is what was settled where PostgreSQL refused what was to be, or where it was too late for that. */
 export type SettleOutcome =
   | { kind: 'settled'; details: Details | null; instead?: Settlement }
   | { kind: 'lost' }
@@ -190,8 +196,9 @@ export function createSettler(options: {
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
     let ended: EndedRuns
+    let expired: readonly string[]
     try {
-      ended = await commit(group, over)
+      ;({ ended, expired } = await commit(group, over))
       await addSettledBefore(ended, again)
     } catch (error) {
       // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
@@ -210,15 +217,17 @@ export function createSettler(options: {
     }
     options.observers?.runsSettled(group.length)
     left = left.filter((id) => !over.includes(id))
-    for (const { settlement, isInstead, resolve } of group) {
-      const { id, held } = settlement
+    for (const { settlement: intended, isInstead, resolve } of group) {
+      const { id, held } = intended
+      const isExpired = expired.includes(id)
+      const settlement = isExpired ? toExpired(intended) : intended
       // Another group has settled the others of it, at the same time.
       if (--held.open === 0 && !over.includes(held.id)) left.push(held.id)
       const details = ended.get(id)
       resolve(
         details === undefined
           ? { kind: 'lost' }
-          : { kind: 'settled', details, ...(isInstead && { instead: settlement }) },
+          : { kind: 'settled', details, ...((isInstead || isExpired) && { instead: settlement }) },
       )
     }
     return null
@@ -232,7 +241,10 @@ export function createSettler(options: {
     }
   }
 
-  async function commit(group: readonly Waiting[], over: readonly string[]): Promise<EndedRuns> {
+  async function commit(
+    group: readonly Waiting[],
+    over: readonly string[],
+  ): ReturnType<typeof settleWork> {
     const ends = group.map(({ end }) => end)
     const failed = group.flatMap(({ settlement: { id, delivery, failure } }) =>
       delivery === null || failure === null ? [] : [{ id, delivery, failure }],
@@ -240,13 +252,13 @@ export function createSettler(options: {
     // One statement is a transaction of its own.
     if (failed.length === 0) return await settleWork(database, workerId, ends, over)
     return await database.transaction(async (tx) => {
-      const ended = await settleWork(tx, workerId, ends, over)
+      const settled = await settleWork(tx, workerId, ends, over)
       for (const { id, delivery, failure } of failed) {
         // Where it was thrown is told by its runs.
         const { code, message } = failure.error
-        if (ended.has(id)) await queue.fail(tx, [delivery], { code, message }, failure.next)
+        if (settled.ended.has(id)) await queue.fail(tx, [delivery], { code, message }, failure.next)
       }
-      return ended
+      return settled
     })
   }
 
@@ -303,6 +315,12 @@ function toStorable(settlement: Settlement): Settlement {
       (failure === null ? '' : ` (of ${storableText(failure.error.code, 64)})`),
   }
   return { ...settlement, details: { error }, failure: { error, next: failure?.next ?? 'giveUp' } }
+}
+
+/** Its handler came to an end, but too late. */
+function toExpired(settlement: Settlement): Settlement {
+  const details = { ...settlement.details, error: EXPIRED }
+  return { ...settlement, details, failure: { error: EXPIRED, next: 'giveUp' } }
 }
 
 function toEnd({ id, endedAt, details, failure }: Settlement): RunEnd {

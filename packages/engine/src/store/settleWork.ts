@@ -1,5 +1,6 @@
 import type { Details } from '../index.ts'
 import type { Connection } from './database.ts'
+import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 
 /** How a run ended. */
@@ -15,19 +16,27 @@ export interface RunEnd {
 /** Of runs that were to be ended, those that were this worker's, with their whole details. */
 export type EndedRuns = Map<string, Details | null>
 
+/** Those of them that were to succeed, and ended as failed with this code: the queue had given their work up before. */
+export const EXPIRED = {
+  code: 'expired',
+  message: 'The queue had given its work up before it ended',
+}
+
 /**
  * Ends runs, completes the work of those that succeeded, and lets claims go, with one statement. What is done leaves
  * the queue, since its run is the record of it; work that has been given out again since is left alone. A run that is
- * missing in the answer was not this worker's any more: whoever took it over has ended it.
+ * missing in the answer was not this worker's any more: whoever took it over has ended it. No run succeeds whose work
+ * the queue has given up, or wants to give out again.
  */
 export async function settleWork(
   connection: Connection,
   workerId: string,
   ends: readonly RunEnd[],
   claimIds: readonly string[],
-): Promise<EndedRuns> {
+): Promise<{ ended: EndedRuns; expired: readonly string[] }> {
   const { rows } = await connection.query<{
     ended: string[] | null
+    expired: string[] | null
     details: Record<string, Details>
   }>(SETTLE_SQL, [
     workerId,
@@ -37,10 +46,11 @@ export async function settleWork(
     toColumn(ends.map(({ details }) => details)),
     claimIds,
     ends.length,
+    JSON.stringify({ error: EXPIRED } satisfies Details),
   ])
-  const [{ ended, details } = { ended: [], details: {} }] = rows
+  const [{ ended, expired, details } = { ended: [], expired: null, details: {} }] = rows
   const ids = ended ?? ends.map(({ id }) => id)
-  return new Map(ids.map((id) => [id, details[id] ?? null]))
+  return { ended: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
 }
 
 /**
@@ -73,6 +83,19 @@ const FIND_SETTLED_SQL = `
     and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
 
 /**
+ * Only of a run that is old enough for its attempt to have expired is its work looked up. Both go by the clock of the
+ * database, and were written by one statement. `state` as a text keeps PostgreSQL to the primary key.
+ */
+const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
+  and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not exists (
+    select from pgboss.job job
+    where job.name = run."name" and job.id = run."queueJobId" and job.retry_count = run."attempt" - 1
+      and job.state::text = 'active'
+  ))`
+
+const DETAILS = `case when ${IS_EXPIRED} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
+
+/**
  * `array(select unnest(…))` has PostgreSQL look the runs up by their ids, however many it takes them for. All are
  * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
  * looking through all active work for each that is completed.
@@ -80,13 +103,14 @@ const FIND_SETTLED_SQL = `
 const SETTLE_SQL = `
   with ended as (
     update "JobRun" run
-    set "status" = (case when "end".code is null then 'success' else 'failed' end)::"JobRunStatus",
-        "endedAt" = "end".at, "errorCode" = "end".code,
-        "details" = coalesce(run."details" || "end".details::jsonb, run."details", "end".details::jsonb)
+    set "status" = (case when "end".code is null and not ${IS_EXPIRED} then 'success' else 'failed' end)::"JobRunStatus",
+        "endedAt" = "end".at, "errorCode" = case when ${IS_EXPIRED} then '${EXPIRED.code}' else "end".code end,
+        "details" = coalesce(run."details" || ${DETAILS}, run."details", ${DETAILS})
     from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) as "end"(id, at, code, details)
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
       and run."status" = 'running' and run."workerId" = $1
-    returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode"
+    returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode",
+              "end".code is null and run."errorCode" is not null as "isExpired"
   ), completed as (
     delete from pgboss.job job using ended
     where ended."errorCode" is null and job.name = ended."name" and job.id = ended."queueJobId"
@@ -95,5 +119,6 @@ const SETTLE_SQL = `
     delete from "JobClaim" where "id" = any($6::uuid[])
   )
   select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
+         array_agg("id"::text) filter (where "isExpired") as "expired",
          coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
   from ended`

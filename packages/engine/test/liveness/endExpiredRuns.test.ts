@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { listDeadLetters, redriveDeadLetters } from '../../src/client.ts'
-import { defineJob } from '../../src/index.ts'
+import { defineJob, type Details } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
 import type { ClaimedWork } from '../../src/store/claimWork.ts'
 import { installQueue } from '../../src/store/queue.ts'
@@ -47,6 +47,9 @@ async function pass(hours: number): Promise<void> {
   await runtime.rows(`update "JobClaim" set "createdAt" = "createdAt" - $1 * interval '1 hour'`, [
     hours,
   ])
+  await runtime.rows(`update "JobRun" set "createdAt" = "createdAt" - $1 * interval '1 hour'`, [
+    hours,
+  ])
   await runtime.rows(
     'update pgboss.queue set monitor_on = null, monitor_claim_on = null, maintain_on = null',
   )
@@ -71,14 +74,14 @@ const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
     ({ state }) => state,
   )
-const settle = (work: ClaimedWork) => {
+const settle = (work: ClaimedWork, details: Details | null = null) => {
   const { runId: id, queueJobId, name, attempt, claimId } = work
   const { database, log } = runtime
   const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
   return settler.settle({
     id,
     endedAt: new Date(),
-    details: null,
+    details,
     delivery: { queueJobId, name, attempt },
     failure: null,
     held: { id: claimId, open: 1 },
@@ -122,6 +125,24 @@ describe('a last attempt that the queue has given up', () => {
       await runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, 'all', by)),
     ).toBe(1)
     expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
+  })
+
+  it('ends its run as failed also where its handler returns before any worker has looked', async () => {
+    const work = await take(parcel)
+    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+    await pass(2)
+    const error = { code: 'expired', message: expect.stringContaining('had given its work up') }
+    expect(await settle(work, { sent: 1 })).toMatchObject({
+      kind: 'settled',
+      details: { cleaned: 3, sent: 1, error },
+      instead: { failure: { error } },
+    })
+    expect(
+      await runtime.rows('select "status", "errorCode", "endedAt" is null as open from "JobRun"'),
+    ).toEqual([{ status: 'failed', errorCode: 'expired', open: false }])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+    expect(await states()).toEqual(['failed'])
+    expect(await end()).toEqual([])
   })
 
   it('is kept also where its claim was made by a worker that did not see to it', async () => {
@@ -188,6 +209,37 @@ describe('an attempt that is to be followed by another', () => {
     expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
     expect(await settle(work)).toEqual({ kind: 'lost' })
     expect(await states()).toEqual(['retry'])
+  })
+})
+
+describe('an attempt that ends before it is given out again', () => {
+  it.each(['with details', 'without'])(
+    'has a run that failed, and is followed by the other, %s',
+    async (kind) => {
+      const work = await take(letter)
+      await pass(2)
+      expect(await settle(work, kind === 'without' ? null : { sent: 1 })).toMatchObject({
+        kind: 'settled',
+        instead: { failure: { error: { code: 'expired' } } },
+      })
+      expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
+      await runtime.rows('update pgboss.job set start_after = now()')
+      const [second] = await opened.take('letter')
+      expect(await settle(second!)).toEqual({ kind: 'settled', details: null })
+      expect(await runs()).toEqual([
+        { status: 'failed', errorCode: 'expired' },
+        { status: 'success', errorCode: null },
+      ])
+      expect(await states()).toEqual([])
+    },
+  )
+
+  it('succeeds where it is late, but the queue has not noticed', async () => {
+    const work = await take(letter)
+    await pass(0.25)
+    expect(await settle(work, { sent: 1 })).toEqual({ kind: 'settled', details: { sent: 1 } })
+    expect(await runs()).toEqual([{ status: 'success', errorCode: null }])
+    expect(await states()).toEqual([])
   })
 })
 
