@@ -262,7 +262,7 @@ describe('where it can be', () => {
   ])('of a project $why', async ({ name, mode, isCopied }) => {
     const clone = await cloneProject(join(root, name))
     await chmod(root, mode)
-    const holder = spawnProcess(join(clone, 'test/embedded/holder.ts'), { args: [dataDir] })
+    const holder = spawnProcess(join(clone, 'test/holder.ts'), { args: [dataDir] })
     const url = (await holder.waitForLine(/^url /)).slice(4)
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
     const pid = await readPid({ directory: join(dataDir, 'postgres') })
