@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: [],
   'node-app': [],
   jobs: ['engine'],
+  sweep: ['db', 'engine'],
   testing: ['db', 'local-postgres', 'engine/worker'],
   api: [
     'db',
@@ -37,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'node-app/telemetry',
     'jobs',
     'jobs/hooks',
+    'sweep',
     'engine/worker',
     'engine',
   ],

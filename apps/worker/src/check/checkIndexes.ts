@@ -1,7 +1,6 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { Transaction } from '../jobs/handler.ts'
-import { findQuery } from '../sweep/indexOrder.ts'
-import type { DueFinder, SweptRows } from '../sweep/sweepTarget.ts'
+import { findQuery, type DueFinder, type SweptRows } from '@roundsman/sweep'
 import type { Finding } from './finding.ts'
 
 /** What a job sweeps, as its handler declares it. */

@@ -1,9 +1,7 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupI18nCache as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/engine'
-import { sweep } from '../sweep/sweep.ts'
-import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
-import type { SweepTarget } from '../sweep/sweepTarget.ts'
+import { sweep, sweepHandler, type SweepHandler, type SweepTarget } from '@roundsman/sweep'
 
 const DAY_MS = 86_400_000
 

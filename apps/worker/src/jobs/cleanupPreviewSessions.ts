@@ -1,8 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import type { cleanupPreviewSessions as job } from '@roundsman/jobs'
-import { sweep } from '../sweep/sweep.ts'
-import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
-import type { SweepTarget } from '../sweep/sweepTarget.ts'
+import { sweep, sweepHandler, type SweepHandler, type SweepTarget } from '@roundsman/sweep'
 import type { Transaction } from './handler.ts'
 
 /**

@@ -1,10 +1,15 @@
 import { Prisma } from '@roundsman/db'
 import type { pruneJobRuns as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/engine'
-import { countRows, estimateRows } from '../sweep/countRows.ts'
-import { quoted } from '../sweep/quoted.ts'
-import { sweepHandler, type SweepHandler } from '../sweep/sweepHandler.ts'
-import type { DueFinder, SweptRows } from '../sweep/sweepTarget.ts'
+import {
+  countRows,
+  estimateRows,
+  quoted,
+  sweepHandler,
+  type SweepHandler,
+  type DueFinder,
+  type SweptRows,
+} from '@roundsman/sweep'
 
 export interface RetentionOptions {
   /** How long runs that succeeded are kept, and the ledger. */

@@ -6,10 +6,13 @@ import { fakeClock, spawnProcess, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Handler } from '../../src/jobs/handler.ts'
-import { chooseOrder, type ChosenOrder } from '../../src/sweep/chooseOrder.ts'
-import { firstLook } from '../../src/sweep/firstLook.ts'
-import { findQuery } from '../../src/sweep/indexOrder.ts'
-import type { SweepTarget } from '../../src/sweep/sweepTarget.ts'
+import {
+  chooseOrder,
+  type ChosenOrder,
+  firstLook,
+  findQuery,
+  type SweepTarget,
+} from '@roundsman/sweep'
 import { enqueue } from '../enqueue.ts'
 import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'

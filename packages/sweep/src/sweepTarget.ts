@@ -1,6 +1,6 @@
 import type { Prisma } from '@roundsman/db'
 import type { Counts } from '@roundsman/engine'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 
 /** Which rows a job takes away, and how it finds them: what `worker:check` asks the database about. */
 export interface SweptRows {

@@ -1,5 +1,5 @@
 import type { Prisma } from '@roundsman/db'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 
 /** Cuts what is due into batches. */
 export interface SweepOrder {

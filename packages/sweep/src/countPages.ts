@@ -1,4 +1,4 @@
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 
 /** How many pages a table has now. Asks its file; reads none. */
 export async function countPages(tx: Transaction, table: string): Promise<number> {

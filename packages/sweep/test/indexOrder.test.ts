@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { indexOrder } from '../../src/sweep/indexOrder.ts'
+import { indexOrder } from '../src/indexOrder.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('indexOrder', () => {

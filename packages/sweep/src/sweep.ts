@@ -1,6 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 import { countRows, estimateRows } from './countRows.ts'

@@ -1,9 +1,9 @@
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { expect, it } from 'vitest'
-import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
-import { firstLook } from '../../src/sweep/firstLook.ts'
-import { sweep, type SweepContext } from '../../src/sweep/sweep.ts'
+import { chooseOrder } from '../src/chooseOrder.ts'
+import { firstLook } from '../src/firstLook.ts'
+import { sweep, type SweepContext } from '../src/sweep.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 const entries = openEntries()

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
-import { firstLook } from '../../src/sweep/firstLook.ts'
-import { pageOrder } from '../../src/sweep/pageOrder.ts'
+import { chooseOrder } from '../src/chooseOrder.ts'
+import { firstLook } from '../src/firstLook.ts'
+import { pageOrder } from '../src/pageOrder.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 const BATCH = 1_000

@@ -1,5 +1,5 @@
 import { Prisma } from '@roundsman/db'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 import { quoted } from './quoted.ts'
 
 /** A limit keeps PostgreSQL from counting with several processes, which beyond this takes longer than to go on. */

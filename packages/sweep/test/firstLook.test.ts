@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { firstLook } from '../../src/sweep/firstLook.ts'
+import { firstLook } from '../src/firstLook.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('firstLook', () => {

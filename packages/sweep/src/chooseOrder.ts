@@ -1,4 +1,4 @@
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 import type { FirstLook } from './firstLook.ts'
 import { quoted } from './quoted.ts'
 import type { SweepTarget } from './sweepTarget.ts'

@@ -1,5 +1,5 @@
 import { Prisma } from '@roundsman/db'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 import { quoted } from './quoted.ts'
 import type { SweepOrder } from './sweepOrder.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'

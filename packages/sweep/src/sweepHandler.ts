@@ -1,6 +1,8 @@
-import type { Details, Job, PayloadOf, RunContext } from '@roundsman/engine'
-import type { Handler, Transaction } from '../jobs/handler.ts'
+import type { Details, Handler as AnyHandler, Job, PayloadOf, RunContext } from '@roundsman/engine'
+import type { Transaction } from './transaction.ts'
 import type { SweptRows } from './sweepTarget.ts'
+
+type Handler<J> = AnyHandler<PayloadOf<J>, Transaction>
 
 /** A handler that says what it takes away. */
 export type SweepHandler<J> = Handler<J> & {

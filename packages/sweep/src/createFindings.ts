@@ -1,6 +1,6 @@
 import type { Prisma } from '@roundsman/db'
 import type { Details } from '@roundsman/engine'
-import type { Transaction } from '../jobs/handler.ts'
+import type { Transaction } from './transaction.ts'
 import { quoted } from './quoted.ts'
 import type { SweepTarget } from './sweepTarget.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { chooseOrder } from '../../src/sweep/chooseOrder.ts'
-import { firstLook } from '../../src/sweep/firstLook.ts'
+import { chooseOrder } from '../src/chooseOrder.ts'
+import { firstLook } from '../src/firstLook.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 describe('chooseOrder', () => {

@@ -1,0 +1,8 @@
+export { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
+export { countRows, estimateRows } from './countRows.ts'
+export { firstLook } from './firstLook.ts'
+export { findQuery } from './indexOrder.ts'
+export { quoted } from './quoted.ts'
+export { sweep } from './sweep.ts'
+export { sweepHandler, type SweepHandler } from './sweepHandler.ts'
+export type { DueFinder, SweepCounts, SweepTarget, SweptRows } from './sweepTarget.ts'
