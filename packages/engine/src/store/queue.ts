@@ -17,7 +17,7 @@ import {
   COUNT_LOSS,
   COUNT_LOSS_ALONE,
 } from '../liveness/losses.ts'
-import { createRebuilds } from './rebuilds.ts'
+import { createRebuilds, dropLeftBehind } from './rebuilds.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from '../liveness/session.ts'
 import { expireSeconds } from './expireSeconds.ts'
@@ -175,6 +175,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
     await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
     await installUniqueKeys(database)
     await declareQueues(boss, jobs)
+    await dropLeftBehind(database)
   } finally {
     await boss.stop({ graceful: false, close: false })
   }

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
-import { createRebuilds, type Rebuilds } from '../../src/store/rebuilds.ts'
+import { installQueue } from '../../src/store/queue.ts'
+import { createRebuilds, dropLeftBehind, type Rebuilds } from '../../src/store/rebuilds.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
@@ -92,4 +93,38 @@ it('a worker that stops does not wait for one', async () => {
     await rebuilds.stop()
     expect(await rebuilding).toBe('left alone')
   })
+})
+
+it('what one leaves behind that was interrupted at its end is dropped by the next installation, and by none before', async () => {
+  const replaced = async () =>
+    (
+      await runtime.rows<{ name: string }>(
+        `select relname as name from pg_class where relname ~ '_ccold' and relkind = 'i' order by 1`,
+      )
+    ).map(({ name }) => name)
+  const db = rebuilds.around(asDb(database))
+  const interrupt = () =>
+    whileHeld(async () => {
+      const before = (await replaced()).length
+      const rebuilding = db.executeSql('reindex index concurrently pgboss.job_common_pkey').then(
+        () => 'rebuilt',
+        () => 'interrupted',
+      )
+      await waitFor(async () => (await replaced()).length > before)
+      const found = await replaced()
+      if (before === 0) await dropLeftBehind(runtime.database)
+      expect(await replaced()).toEqual(found)
+      await runtime.rows(
+        `select pg_cancel_backend(pid) from pg_stat_activity where query like 'reindex%' and state = 'active'`,
+      )
+      expect(await rebuilding).toBe('interrupted')
+    })
+  await interrupt()
+  await interrupt()
+  expect(await replaced()).toEqual(['job_common_pkey_ccold', 'job_common_pkey_ccold1'])
+  await runtime.rows('create index somebody_ccold on pgboss.job_common (name)')
+
+  await installQueue(runtime.database, [parcel])
+  expect(await replaced()).toEqual(['somebody_ccold'])
+  expect(await runtime.rows('select from pg_index where not indisvalid')).toEqual([])
 })
