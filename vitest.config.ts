@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './packages/testing/src/closingLine.ts'
@@ -7,6 +8,18 @@ import { closingLine } from './packages/testing/src/closingLine.ts'
 const conditions = ['@roundsman/source', 'module', 'node', 'development|production']
 
 const TESTING = join(import.meta.dirname, 'packages/testing/src')
+
+const TESTS = [
+  'packages/*/test/**/*.test.ts',
+  'apps/*/test/**/*.test.ts',
+  'scripts/test/**/*.test.ts',
+]
+const startsProcesses = globSync(TESTS, {
+  cwd: import.meta.dirname,
+  exclude: ['**/node_modules'],
+}).filter((file) =>
+  readFileSync(join(import.meta.dirname, file), 'utf8').startsWith('// Starts processes.'),
+)
 
 export default defineConfig({
   resolve: {
@@ -21,10 +34,20 @@ export default defineConfig({
   // The global setup is loaded in an environment of its own; without this it would run what was built last.
   environments: { __vitest__: { resolve: { conditions } } },
   test: {
-    include: [
-      'packages/*/test/**/*.test.ts',
-      'apps/*/test/**/*.test.ts',
-      'scripts/test/**/*.test.ts',
+    // In the order of their names: what takes seconds begins first, and the end is quick.
+    projects: [
+      { extends: true, test: { name: 'processes', include: startsProcesses } },
+      {
+        extends: true,
+        test: {
+          name: 'quick',
+          include: TESTS,
+          exclude: ['**/node_modules/**', ...startsProcesses],
+          setupFiles: ['packages/testing/src/refuseProcesses.ts'],
+          // Modules are loaded once for all files of a worker, which is most of what a quick one takes.
+          isolate: false,
+        },
+      },
     ],
     setupFiles: ['packages/testing/src/leaveNothing.ts'],
     provide: { leavesNothing: '/packages/engine/test/(job|read|work|control|store)/' },
@@ -35,7 +58,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
-    maxWorkers: 2,
+    // Most of them wait most of the time: four keep two cores busy.
+    maxWorkers: 4,
     reporters: ['default', closingLine()],
   },
 })

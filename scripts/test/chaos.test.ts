@@ -1,3 +1,4 @@
+// Starts processes.
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLogger } from '../../packages/node-app/src/index.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { describe, expect, test } from 'vitest'
 import { checkBoundaries } from '../check/checkBoundaries.ts'
 import { writeTree } from './writeTree.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { expect, it } from 'vitest'
 import { checkDocuments } from '../check/checkDocuments.ts'
 import { writeTree } from './writeTree.ts'

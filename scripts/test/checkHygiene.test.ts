@@ -1,3 +1,4 @@
+// Starts processes.
 import { expect, test } from 'vitest'
 import { checkHygiene } from '../check/checkHygiene.ts'
 import { writeTree } from './writeTree.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { expect, test } from 'vitest'
 import { checkReferences } from '../check/checkReferences.ts'
 import { writeTree } from './writeTree.ts'

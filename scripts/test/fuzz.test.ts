@@ -1,3 +1,4 @@
+// Starts processes.
 import { createTestDatabase } from '@roundsman/testing'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { createTestDatabase } from '@roundsman/testing'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { DEADLY, drawOutcome } from '../hostile/drawOutcome.ts'

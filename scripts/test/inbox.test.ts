@@ -1,3 +1,4 @@
+// Starts processes.
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { expectNotToBegin, expectToBegin, spawnProcess } from '@roundsman/testing'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess } from '@roundsman/testing'
 import { expect, test } from 'vitest'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'

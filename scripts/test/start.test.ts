@@ -1,3 +1,4 @@
+// Starts processes.
 import { once } from 'node:events'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'

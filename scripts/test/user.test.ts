@@ -1,3 +1,4 @@
+// Starts processes.
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

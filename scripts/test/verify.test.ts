@@ -1,3 +1,4 @@
+// Starts processes.
 import {
   createServer,
   request,

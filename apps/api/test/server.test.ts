@@ -1,3 +1,4 @@
+// Starts processes.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { cleanupI18nCache } from '@roundsman/jobs'
 import { runOnce } from '@roundsman/engine/worker'
 import { pino } from 'pino'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
 import { spawnProcess } from '@roundsman/testing'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { join } from 'node:path'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { spawnProcess, waitFor } from '@roundsman/testing'

@@ -65,6 +65,8 @@ describe('migrate', () => {
 
     expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
     expect(await missingMigrations(pooler.url)).toEqual([])
+    // The pooler rolls back what a client has left open as soon as it hears that it has gone.
+    await waitFor(async () => (await locks()).length === 0)
     expect(await locks()).toEqual([])
     await pooler.close()
   })

@@ -1,3 +1,4 @@
+// Starts processes.
 import { createProxy, spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { createJobsClient, type JobsClient } from '../src/client.ts'
@@ -93,7 +94,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
           (
             await runtime.rows(
               `select from pg_stat_activity
-               where wait_event_type = 'Lock' and query like $1 and application_name like 'roundsman %'`,
+               where datname = current_database() and wait_event_type = 'Lock' and query like $1 and application_name like 'roundsman %'`,
               [`%${text}%`],
             )
           ).length > 0,

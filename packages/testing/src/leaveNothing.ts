@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, inject } from 'vitest'
 import { madeDatabases, problems } from './madeDatabases.ts'
+import { killRunning } from './spawnProcess.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -34,11 +35,16 @@ const ONCE_PER_PROCESS: ReadonlySet<string> = new Set(['exit', 'beforeExit'])
 const resourcesBefore = countResources()
 let listenersBefore: ReadonlyMap<string, number> = new Map()
 
+// Files share a process, and these sets: what is found is to be this file's.
+madeDatabases.clear()
+problems.length = 0
+
 if (new RegExp(inject('leavesNothing')).test(expect.getState().testPath ?? '')) {
   // Once all is loaded: libraries listen for as long as the process lives.
   beforeAll(() => void (listenersBefore = countListeners()))
   afterAll(assertNothingLeft)
 }
+afterAll(killRunning)
 
 async function assertNothingLeft(): Promise<void> {
   let left = findLeft()

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
-import { afterAll } from 'vitest'
 
 export interface SpawnProcessOptions {
   args?: string[]
@@ -38,9 +37,10 @@ export interface SpawnedProcess {
 
 const running = new Set<SpawnedProcess>()
 
-afterAll(async () => {
+/** After each test file: of the setup, since this module is loaded once for many of them. */
+export async function killRunning(): Promise<void> {
   await Promise.all([...running].map((child) => child.kill('SIGKILL')))
-})
+}
 
 /**
  * Runs a TypeScript file in a process of its own, from source, for tests that kill things. Whatever

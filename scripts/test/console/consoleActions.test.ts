@@ -1,3 +1,4 @@
+// Starts processes.
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { DUE } from './createTestJobs.ts'

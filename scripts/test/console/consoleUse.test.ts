@@ -1,3 +1,4 @@
+// Starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

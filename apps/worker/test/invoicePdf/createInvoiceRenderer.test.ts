@@ -1,3 +1,4 @@
+// Starts processes.
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+// Starts processes.
 import type { PrismaClient } from '@roundsman/db'
 import { cleanupI18nCache as job } from '@roundsman/jobs'
 import { describe, expect, it } from 'vitest'

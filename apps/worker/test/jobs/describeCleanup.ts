@@ -137,7 +137,8 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   /** Whether nobody is changing the table any more. */
   const isQuiet = async () => {
     const writers = await prisma.$queryRaw<unknown[]>`
-      select from pg_locks where relation = ${`"${table}"`}::regclass and mode = 'RowExclusiveLock'`
+      select from pg_locks where relation = ${`"${table}"`}::regclass and mode = 'RowExclusiveLock'
+        and database = (select oid from pg_database where datname = current_database())`
     return writers.length === 0
   }
 

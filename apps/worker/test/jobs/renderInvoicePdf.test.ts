@@ -1,3 +1,4 @@
+// Starts processes.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf as job } from '@roundsman/jobs'
 import { createJobsClient, findWork, type JobsClient } from '@roundsman/engine/client'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/index.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

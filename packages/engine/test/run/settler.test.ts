@@ -438,7 +438,8 @@ describe('a database that is away', () => {
 const failures = () => runtime.lines.filter(({ msg }) => msg === 'settling failed, trying again')
 
 async function lockers(): Promise<number> {
-  return await count(`pg_locks where relation = '"JobRun"'::regclass and mode = 'RowShareLock'`)
+  return await count(`pg_locks where relation = '"JobRun"'::regclass and mode = 'RowShareLock'
+      and database = (select oid from pg_database where datname = current_database())`)
 }
 
 /** What no group could let go follows the last of them. */

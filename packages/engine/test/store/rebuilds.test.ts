@@ -44,7 +44,7 @@ afterEach(async () => {
 const isPatient = async () => {
   const rows = await runtime.rows(
     `select from pg_stat_activity
-     where query ilike 'reindex%' and state = 'active'
+     where datname = current_database() and query ilike 'reindex%' and state = 'active'
        and clock_timestamp() - query_start > interval '${2 * STATEMENT_TIMEOUT_MS} milliseconds'`,
   )
   return rows.length > 0

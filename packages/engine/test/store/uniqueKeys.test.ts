@@ -26,6 +26,10 @@ beforeEach(() => runtime.rows('delete from pgboss.job'))
 
 const keyed = (uniqueKey: string) => ({ payload: {}, options: { uniqueKey } })
 const count = async () => (await runtime.rows('select from pgboss.job')).length
+const waiting = () =>
+  runtime.rows(
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  )
 const removeIndex = () => runtime.rows('drop index pgboss.roundsman_unique_keys')
 /** Work as a version before may have left it: with a key that other work has. */
 const insert = (keys: (string | null)[], state = 'created') =>
@@ -77,11 +81,7 @@ describe('unique keys', () => {
       const earlier = runtime.prisma.$transaction(async (tx) => {
         const result = await client.enqueue(tx, parcel, {}, { uniqueKey: 'k' })
         later = client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'k' })
-        await waitFor(
-          async () =>
-            (await runtime.rows(`select from pg_stat_activity where wait_event_type = 'Lock'`))
-              .length === 1,
-        )
+        await waitFor(async () => (await waiting()).length === 1)
         if (end !== 'commits') throw new Error('changed my mind')
         return result
       }, LONG)
@@ -172,12 +172,7 @@ describe('the index of unique keys', () => {
       await runtime.prisma.$transaction(async (tx) => {
         await tx.$executeRawUnsafe(`insert into pgboss.job (name, data) values ('parcel', '{}')`)
         installed = installUniqueKeys(runtime.database)
-        await waitFor(
-          async () =>
-            (await runtime.rows(`select from pg_stat_activity where wait_event_type = 'Lock'`))
-              .length > 0,
-          { timeoutMs: 20_000 },
-        )
+        await waitFor(async () => (await waiting()).length > 0, { timeoutMs: 20_000 })
         await client.enqueue(runtime.prisma, parcel, {})
       }, LONG)
       await installed

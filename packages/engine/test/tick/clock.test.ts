@@ -1,3 +1,4 @@
+// Starts processes.
 import { spawnProcess } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { guardClock, nodeCronClock } from '../../src/tick/clock.ts'

@@ -1,3 +1,4 @@
+// Starts processes.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { waitFor } from '@roundsman/testing'
