@@ -12,6 +12,8 @@ import type {
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/createCancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
+import { containedLog } from './run/containedLog.ts'
+import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from './store/database.ts'
 import { IS_ALIVE_SQL } from './liveness/isAliveSql.ts'
@@ -90,7 +92,9 @@ export interface FinishedRun {
 export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
-  const { databaseUrl, job, handlersModule, log, now = () => new Date() } = options
+  const { databaseUrl, job, handlersModule } = options
+  const log = containedLog(options.log)
+  const now = boundedClock(options.now)
   const workerId = createWorkerId()
   const isolation =
     job.isolate === null || handlersModule === undefined

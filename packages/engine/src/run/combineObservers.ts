@@ -4,7 +4,6 @@ import { settlesWithin } from '../store/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
 import { describeError } from './describeError.ts'
 import { toLoggedError } from './toLoggedError.ts'
-import { writeLine } from './writeLine.ts'
 
 /** All of several observers, none of which can do harm to the work or to the others. */
 export interface Observers extends Required<WorkerObserver> {
@@ -23,7 +22,7 @@ export function combineObservers(
   if (observers.length === 0) return undefined
 
   function complain(error: unknown): void {
-    writeLine(log, 'warn', { err: toLoggedError(describeError(error)) }, 'an observer failed')
+    log.warn({ err: toLoggedError(describeError(error)) }, 'an observer failed')
   }
 
   /** Also of one that is asynchronous, which it should not be: nobody waits for it. */

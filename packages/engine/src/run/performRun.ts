@@ -11,7 +11,6 @@ import { executeRun, type ExecuteOptions, type RunResult } from './executeRun.ts
 import type { RunEnding } from './observer.ts'
 import { keepProgress, type NewRun } from './runs.ts'
 import type { HeldClaim, Settlement, SettleOutcome, Settler } from './settler.ts'
-import { writeLine } from './writeLine.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
@@ -69,15 +68,10 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
   const { name, id: runId, attempt } = run
   const fields = { ...observation?.logFields, name, runId, attempt }
   const { trigger, scheduledFor } = run
-  writeLine(
-    log,
-    'info',
-    { ...fields, trigger, scheduledFor: scheduledFor ?? undefined },
-    'job run started',
-  )
+  log.info({ ...fields, trigger, scheduledFor: scheduledFor ?? undefined }, 'job run started')
 
   const abort = new Abort()
-  const execute = () => carryOut(services, work, abort, () => openLog(log, fields))
+  const execute = () => carryOut(services, work, abort, () => log.child(fields))
   const result = await (observation ? observation.within(execute) : execute())
   const intended = toSettlement(work, result, now(), reasonOf(abort))
   const outcome = await settler.settle(intended)
@@ -87,12 +81,10 @@ export async function performRun(services: RunServices, work: RunWork): Promise<
   const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
   observation?.ended(toEnding(settlement, outcome, durationMs))
   if (outcome.kind === 'lost') {
-    writeLine(log, 'warn', fields, 'job run lost: another worker has ended it')
+    log.warn(fields, 'job run lost: another worker has ended it')
   } else {
     const { failure } = settlement
-    writeLine(
-      log,
-      failure ? 'error' : 'info',
+    log[failure ? 'error' : 'info'](
       {
         ...fields,
         status: failure === null ? 'success' : 'failed',
@@ -144,15 +136,6 @@ async function carryOut(
     }
   } finally {
     cancellations.forget(run.id)
-  }
-}
-
-/** One that makes no child is better than none. */
-function openLog(log: Logger, fields: object): Logger {
-  try {
-    return log.child(fields)
-  } catch {
-    return log
   }
 }
 

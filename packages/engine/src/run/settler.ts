@@ -14,7 +14,6 @@ import {
   type EndedRuns,
   type RunEnd,
 } from '../store/settleWork.ts'
-import { writeLine } from './writeLine.ts'
 
 export interface Settlement {
   id: string
@@ -126,7 +125,7 @@ export function createSettler(options: {
     } catch (error) {
       // With the next ones: until then they say of no run that it is under way.
       left.push(...over)
-      writeLine(log, 'warn', { err: error }, 'letting claims go failed')
+      log.warn({ err: error }, 'letting claims go failed')
     }
   }
 
@@ -205,12 +204,7 @@ export function createSettler(options: {
       // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
       const failure = judge(error)
       const runId = group.length === 1 ? group[0]?.settlement.id : undefined
-      writeLine(
-        log,
-        'warn',
-        { err: error, runs: group.length, runId },
-        'settling failed, trying again',
-      )
+      log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
       if (!isStopped) return failure
       for (const { resolve } of group) resolve({ kind: 'lost' })
       return null

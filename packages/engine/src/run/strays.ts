@@ -7,7 +7,6 @@ import { describeError } from './describeError.ts'
 import type { ExecuteOptions } from './executeRun.ts'
 import type { Execute } from './performRun.ts'
 import { toLoggedError } from './toLoggedError.ts'
-import { writeLine } from './writeLine.ts'
 
 /** A run whose handler is called in this process. */
 export interface RunHere {
@@ -125,12 +124,7 @@ export function createStrays(options: {
     leave()
     // After whoever removes them is through with it.
     queueMicrotask(listen)
-    writeLine(
-      log,
-      'warn',
-      { event: String(event) },
-      'listeners of the process were removed, and are back',
-    )
+    log.warn({ event: String(event) }, 'listeners of the process were removed, and are back')
   }
 
   return {
@@ -194,5 +188,5 @@ export function logSafely(
   line: string,
 ): void {
   // Not the error itself: a logger may write all of a list, or read what throws.
-  writeLine(log, level, { ...fields, err: toLoggedError(describeError(error)) }, line)
+  log[level]({ ...fields, err: toLoggedError(describeError(error)) }, line)
 }

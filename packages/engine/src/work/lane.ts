@@ -8,7 +8,6 @@ import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS, pauseAfter } from '../run/pauseAfter.ts'
 import type { NewRun } from '../run/runs.ts'
 import type { HeldClaim } from '../run/settler.ts'
-import { writeLine } from '../run/writeLine.ts'
 import type { Turns } from './turns.ts'
 
 /** A piece of work with the run that has been recorded for it. */
@@ -146,7 +145,7 @@ export function createLane(options: LaneOptions): Lane {
     const end = () => leave(isBeside)
     execute(one).then(end, (error: unknown) => {
       const { id: runId, name, attempt } = one.run
-      writeLine(log, 'error', { err: error, name, runId, attempt }, 'a job run came to no end')
+      log.error({ err: error, name, runId, attempt }, 'a job run came to no end')
       end()
     })
   }

@@ -1,6 +1,8 @@
 // Starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Logger } from 'pino'
+import type { RunContext } from '../../src/index.ts'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
@@ -371,6 +373,23 @@ describe('runOnce', () => {
       run: { status: 'success', details: { effects: EFFECTS, batches: EFFECTS } },
     })
     expect(await runs()).toMatchObject([{ trigger: 'cli', actor: 'somebody', status: 'success' }])
+  })
+
+  it('comes to its end with a logger of which every line fails, and a clock that tells no time', async () => {
+    const fail = (): never => {
+      throw new Error('no room for logs')
+    }
+    const log = { info: fail, warn: fail, error: fail, child: fail } as unknown as Logger
+    const result = await runOnce({
+      databaseUrl: runtime.url,
+      prisma: runtime.prisma,
+      job: drip,
+      handler: async (context: RunContext<unknown, unknown>) => context.log.info('a line'),
+      log,
+      now: () => new Date(Number.NaN),
+    })
+    expect(result).toMatchObject({ kind: 'ended', run: { status: 'success' } })
+    expect(await runs()).toMatchObject([{ status: 'success', endedAt: expect.any(Date) }])
   })
 
   it('does not start beside a run of the same job', async () => {

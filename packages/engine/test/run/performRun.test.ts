@@ -7,6 +7,7 @@ import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/createCancellations.ts'
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
+import { containedLog } from '../../src/run/containedLog.ts'
 import { performRun, type RunServices, type RunWork } from '../../src/run/performRun.ts'
 import { recordRun } from '../../src/run/runs.ts'
 import { createSettler } from '../../src/run/settler.ts'
@@ -180,7 +181,12 @@ it('a logger that throws costs no run its end', async () => {
   const fail = (): never => {
     throw new Error('no room for logs')
   }
-  const log = { info: fail, warn: fail, error: fail, child: fail } as unknown as Logger
+  const log = containedLog({
+    info: fail,
+    warn: fail,
+    error: fail,
+    child: fail,
+  } as unknown as Logger)
   let logged: unknown
   const { settlement } = await perform(async (context) => void (logged = context.log), { log })
   expect([settlement.failure, logged]).toEqual([null, log])
