@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
 import { storableText } from '../job/storableText.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -8,6 +9,14 @@ import { toLoggedError } from './toLoggedError.ts'
 /** All of several observers, none of which can do harm to the work or to the others. */
 export interface Observers extends Required<WorkerObserver> {
   runStarted(run: ObservedRun): Required<RunObservation>
+}
+
+/** While an observer of a worker is called, that worker's log. What it leaves behind carries it, too. */
+const logOfObserver = new AsyncLocalStorage<Logger | undefined>()
+
+/** Whose observer code is being executed for, by the log of its worker; undefined: none. */
+export function findObserverLog(): Logger | undefined {
+  return logOfObserver.getStore()
 }
 
 /** How long an observer may keep a handler from starting, and its run from being ended. */
@@ -21,14 +30,12 @@ export function combineObservers(
 ): Observers | undefined {
   if (observers.length === 0) return undefined
 
-  function complain(error: unknown): void {
-    log.warn({ err: toLoggedError(describeError(error)) }, 'an observer failed')
-  }
+  const complain = (error: unknown) => complainOfObserver(log, error)
 
   /** Also of one that is asynchronous, which it should not be: nobody waits for it. */
   function contain(call: () => unknown): unknown {
     try {
-      const result = call()
+      const result = logOfObserver.run(log, call)
       if (!isThenable(result)) return result
       Promise.resolve(result).catch(complain)
     } catch (error) {
@@ -70,7 +77,8 @@ export function combineObservers(
         const started = Promise.withResolvers<void>()
         let running: Promise<Result> | undefined
         const once = () => {
-          running ??= work()
+          // What the handler leaves behind is not the observer's.
+          running ??= logOfObserver.run(undefined, work)
           started.resolve()
           return running
         }
@@ -78,7 +86,7 @@ export function combineObservers(
           (inner, within) => async () => await within(inner),
           once,
         )
-        const isOver = surrounded().catch(complain)
+        const isOver = logOfObserver.run(log, surrounded).catch(complain)
         if (running === undefined) {
           await settlesWithin(Promise.race([started.promise, isOver]), MAX_WAIT_MS)
         }
@@ -103,6 +111,10 @@ export function combineObservers(
     workClaimed: (...work) => each((observer) => observer.workClaimed?.(...work)),
     runsSettled: (count) => each((observer) => observer.runsSettled?.(count)),
   }
+}
+
+export function complainOfObserver(log: Logger, error: unknown): void {
+  log.warn({ err: toLoggedError(describeError(error)) }, 'an observer failed')
 }
 
 interface ReadObservation {

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { JobError } from '../index.ts'
 import type { Abort } from './abort.ts'
+import { complainOfObserver, findObserverLog } from './combineObservers.ts'
 import { describeError } from './describeError.ts'
 import type { ExecuteOptions } from './executeRun.ts'
 import type { Execute } from './performRun.ts'
@@ -48,7 +49,7 @@ const currentRun = new AsyncLocalStorage<NamedRun>()
 
 /**
  * Notices rejections and exceptions that nobody caught, for which Node would end the process and all runs in it. The
- * run in whose name it happened ends, and the others go on. Where no run can be named, the process is in a state that
+ * run in whose name it happened ends, and the others go on. What an observer leaves behind ends none. Where no run can be named, the process is in a state that
  * nobody knows: the caller has to bring it to an end.
  */
 export function createStrays(options: {
@@ -64,6 +65,12 @@ export function createStrays(options: {
   const runs = new Set<NamedRun>()
 
   function notice(error: unknown): void {
+    const observerLog = findObserverLog()
+    if (observerLog !== undefined) {
+      // Another worker's in this process says so itself.
+      if (observerLog === log) complainOfObserver(log, error)
+      return
+    }
     const run = currentRun.getStore()
     if (run === undefined) return onUnnamed(error)
     // Another worker's in this process, which notices it as well.

@@ -139,6 +139,21 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     ).toEqual([{ state: 'retry', lost: '1', alone: null, retriesLeft: 1, isDue: true }])
   })
 
+  it('by an observer: is a line in the log, and no run is to blame, nor spared', async () => {
+    await start({ hasObserver: true })
+    await leaveInPeace(1, 0)
+    expect(await endOf('innocent')).toMatchObject({ status: 'success' })
+    await harm('rejection')
+    expect(await endOf('guilty')).toMatchObject({ details: { error: { code: 'handler_crashed' } } })
+    const failed = () =>
+      child.stdout.filter((line) => line.includes('"msg":"an observer failed"')).join('\n')
+    for (const of of ['runStarted', 'a timer', 'within', 'ended', 'workClaimed']) {
+      expect(await waitFor(() => failed().includes(`of ${of}`))).toBe(true)
+    }
+    expect(failed()).not.toContain('nobody catches for')
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+  })
+
   it('is told to the host that wants to know, when the worker has stopped', async () => {
     await start({ hasCallback: true })
     await harm('emitter')
