@@ -29,7 +29,9 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const OURS = 'ours'
 const THEIRS = 'theirs'
-const jobs = [OURS, THEIRS].map((name) => defineJob({ name, description: '' }))
+/** Has work that is claimed together with ours. */
+const BESIDE = 'beside'
+const jobs = [OURS, THEIRS, BESIDE].map((name) => defineJob({ name, description: '' }))
 
 let runtime: TestRuntime
 let queue: TestQueue
@@ -129,58 +131,93 @@ const sortKeys = (drawn: readonly Row[], ids: readonly string[]) =>
     .map(({ priority, createdAgo }) => ({ priority, createdAgo }))
     .toSorted((a, b) => b.priority - a.priority || b.createdAgo - a.createdAgo)
 
-async function claim(tx: Connection, limit: number) {
-  return await claimWork(tx, {
+/** The three statements: which one is taken depends on what is asked for. */
+type Way = 'few' | 'backlog' | 'many'
+
+/** What was taken of ours. */
+async function claim(tx: Connection, limit: number, way: Way = 'few') {
+  const request = (name: string) => ({
+    claimId: crypto.randomUUID(),
+    name,
+    limit,
+    exclusiveKey: null,
+    hasBacklog: way === 'backlog',
+  })
+  const { work } = await claimWork(tx, {
     workerId: 'w1',
-    requests: [{ claimId: crypto.randomUUID(), name: OURS, limit, exclusiveKey: null }],
+    requests: (way === 'many' ? [BESIDE, OURS] : [OURS]).map(request),
     startedAt: new Date(),
     hasFreshRunIds: true,
   })
+  return work.filter(({ name }) => name === OURS)
 }
 
 describe('claiming', () => {
-  it('takes what pg-boss fetches, in its order, and leaves the same rows', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        rows,
-        fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 6 }),
-        fc.boolean(),
-        (drawn, limits, isByIndex) =>
-          trying(async (tx) => {
-            await insert(tx, drawn)
-            // An index gives an order that nobody has asked for.
-            if (!isByIndex) {
-              await tx.query('drop index pgboss.job_common_i11')
-            }
-            for (const batchSize of limits) {
-              const { work } = await claim(tx, batchSize)
-              const fetched = await boss.fetch(THEIRS, { batchSize, db: asDb(tx) })
-              const ours = work.map(({ queueJobId }) => queueJobId)
-              const theirs = fetched.map(({ id }) => id)
-              expect(sortKeys(drawn, ours)).toEqual(sortKeys(drawn, theirs))
-              const [jobsOfOurs, jobsOfTheirs] = [await read(tx, OURS), await read(tx, THEIRS)]
-              for (const { queueJobId: id, attempt, envelope } of work) {
-                const job = jobsOfOurs.get(id)
-                expect(attempt).toBe(Number(job?.['retry_count']) + 1)
-                expect(envelope).toEqual(job?.['data'])
-                const isKept = envelope.trigger === 'queue'
-                expect(job?.['deletion_seconds']).toBe(isKept ? 0 : 3600)
+  it.each<{ way: Way; of: string; numRuns: number }>([
+    { way: 'few', of: 'one job', numRuns: 120 },
+    { way: 'backlog', of: 'one job with a backlog', numRuns: 40 },
+    { way: 'many', of: 'several jobs', numRuns: 40 },
+  ])(
+    'of $of takes what pg-boss fetches, in its order, and leaves the same rows',
+    async ({ way, numRuns }) => {
+      await fc.assert(
+        fc.asyncProperty(
+          rows,
+          fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 6 }),
+          fc.boolean(),
+          (drawn, limits, isByIndex) =>
+            trying(async (tx) => {
+              await insert(tx, drawn)
+              await tx.query(
+                `insert into pgboss.job (name, data, priority) select $1, '{"payload":1,"trigger":"queue"}', n
+               from generate_series(0, 5) n`,
+                [BESIDE],
+              )
+              let beside = 6
+              // An index gives an order that nobody has asked for.
+              if (!isByIndex) {
+                await tx.query('drop index pgboss.job_common_i11')
               }
-              for (const { id } of drawn) {
-                // Of several that tie, each may have taken another one.
-                if (ours.includes(id) !== theirs.includes(id)) continue
-                expect(without(jobsOfOurs.get(id), MEANT_BY_CLAIM)).toEqual(
-                  without(jobsOfTheirs.get(id), MEANT_BY_CLAIM),
-                )
+              for (const batchSize of limits) {
+                const work = await claim(tx, batchSize, way)
+                if (way === 'many') beside = Math.max(0, beside - batchSize)
+                expect(await countWaiting(tx, BESIDE)).toBe(beside)
+                const fetched = await boss.fetch(THEIRS, { batchSize, db: asDb(tx) })
+                const ours = work.map(({ queueJobId }) => queueJobId)
+                const theirs = fetched.map(({ id }) => id)
+                expect(sortKeys(drawn, ours)).toEqual(sortKeys(drawn, theirs))
+                const [jobsOfOurs, jobsOfTheirs] = [await read(tx, OURS), await read(tx, THEIRS)]
+                for (const { queueJobId: id, attempt, envelope } of work) {
+                  const job = jobsOfOurs.get(id)
+                  expect(attempt).toBe(Number(job?.['retry_count']) + 1)
+                  expect(envelope).toEqual(job?.['data'])
+                  const isKept = envelope.trigger === 'queue'
+                  expect(job?.['deletion_seconds']).toBe(isKept ? 0 : 3600)
+                }
+                for (const { id } of drawn) {
+                  // Of several that tie, each may have taken another one.
+                  if (ours.includes(id) !== theirs.includes(id)) continue
+                  expect(without(jobsOfOurs.get(id), MEANT_BY_CLAIM)).toEqual(
+                    without(jobsOfTheirs.get(id), MEANT_BY_CLAIM),
+                  )
+                }
+                if (!sameSet(ours, theirs)) return
               }
-              if (!sameSet(ours, theirs)) return
-            }
-          }),
-      ),
-      { numRuns: 120 },
-    )
-  })
+            }),
+        ),
+        { numRuns },
+      )
+    },
+  )
 })
+
+async function countWaiting(tx: Connection, name: string): Promise<number> {
+  const { rows: found } = await tx.query(
+    `select from pgboss.job where name = $1 and state = 'created'`,
+    [name],
+  )
+  return found.length
+}
 
 const sameSet = (one: readonly string[], other: readonly string[]) =>
   one.length === other.length && one.every((id) => other.includes(id))
@@ -197,7 +234,7 @@ describe('settling', () => {
   /** Taken by both; then some of it is not what it was any more. */
   async function takeAll(tx: Connection, drawn: readonly Row[], perturbed: readonly string[]) {
     await insert(tx, drawn)
-    const { work } = await claim(tx, 100)
+    const work = await claim(tx, 100)
     await boss.fetch(THEIRS, { batchSize: 100, db: asDb(tx) })
     for (const [index, { queueJobId }] of work.entries()) {
       const change = {
