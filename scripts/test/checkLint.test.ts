@@ -1,7 +1,7 @@
 // Starts processes.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { checkLint } from '../check/checkLint.ts'
 import { writeTree } from './writeTree.ts'
 
@@ -34,7 +34,7 @@ test('finds nothing in clean code, and looks at it', async () => {
   expect(await problemsOf({ 'node_modules/any/index.js': 'var a = 1\n' })).toEqual([])
 })
 
-test.each([
+const violations = [
   ['no-floating-promises', `import { save } from './save.ts'\nsave()\n`],
   ['no-explicit-any', 'export const a: any = 1\n'],
   ['no-default-export', 'export default function a() {}\n'],
@@ -46,22 +46,45 @@ test.each([
   ['no-debugger', 'debugger\n'],
   ['no-unused-vars', 'const a = 1\n'],
   ['Unused oxlint-disable', `// oxlint-disable-next-line no-console -- why\n${clean}`],
-])('%s', async (rule, text) => {
-  const [problem, ...others] = await problemsOf({ 'packages/db/src/a.ts': text })
-  expect(problem).toContain(rule)
-  expect(others).toEqual([])
-})
+] as const
+const focusedOrSkipped = ['it.only', 'it.skip', 'describe.skip', 'it.concurrent.only']
 
-test('knows the types in tests, which belong to no package', async () => {
-  const text = `import { save } from '../src/save.ts'\nexport const a = () => {\n  save()\n}\n`
-  const [problem] = await problemsOf({ 'packages/db/test/a.ts': text })
-  expect(problem).toContain('no-floating-promises')
-})
+/** All of them at once: the linter takes longer to start than to look. */
+describe('in one tree', () => {
+  let output: Promise<string> | undefined
 
-test.each(['it.only', 'it.skip', 'describe.skip', 'it.concurrent.only'])('%s', async (name) => {
-  const text = `import { describe, expect, it } from 'vitest'\ndescribe('a', () => it('b', () => expect(1).toBe(1)))\n${name}('c', () => expect(1).toBe(1))\n`
-  const [problem] = await problemsOf({ 'packages/db/test/a.test.ts': text })
-  expect(problem).toMatch(/no-focused-tests|no-disabled-tests/)
+  async function lint(): Promise<string> {
+    const files: Record<string, string> = {}
+    for (const [n, [, text]] of violations.entries()) files[`packages/db/src/a${n}.ts`] = text
+    for (const [n, name] of focusedOrSkipped.entries()) {
+      files[`packages/db/test/a${n}.test.ts`] =
+        `import { describe, expect, it } from 'vitest'\ndescribe('a', () => it('b', () => expect(1).toBe(1)))\n${name}('c', () => expect(1).toBe(1))\n`
+    }
+    files['packages/db/test/typed.ts'] =
+      `import { save } from '../src/save.ts'\nexport const a = () => {\n  save()\n}\n`
+    const [problems, ...others] = await problemsOf(files)
+    expect(others).toEqual([])
+    return problems!
+  }
+
+  async function problemsIn(path: string): Promise<string> {
+    const lines = (await (output ??= lint())).split('\n')
+    return lines.filter((line) => line.startsWith(path)).join('\n')
+  }
+
+  test.each(violations.map(([rule], n) => [rule, n] as const))('%s', async (rule, n) => {
+    expect(await problemsIn(`packages/db/src/a${n}.ts`)).toContain(rule)
+  })
+
+  test('knows the types in tests, which belong to no package', async () => {
+    expect(await problemsIn('packages/db/test/typed.ts')).toContain('no-floating-promises')
+  })
+
+  test.each(focusedOrSkipped.map((name, n) => [name, n] as const))('%s', async (_, n) => {
+    expect(await problemsIn(`packages/db/test/a${n}.test.ts`)).toMatch(
+      /no-focused-tests|no-disabled-tests/,
+    )
+  })
 })
 
 test('a linter that looks at what is not ours, or not at what is, has not passed', async () => {

@@ -1,11 +1,15 @@
 import { hashPassword, type PrismaClient, type Role } from '@roundsman/db'
 
+/** A hash is to take long, and many files want that of one password. */
+const hashes = new Map<string, Promise<string>>()
+
 /** `owner@example.com` and so on, all with the same password. Returns their ids. */
 export async function createUserOfEachRole(
   prisma: PrismaClient,
   password: string,
 ): Promise<Record<Role, string>> {
-  const passwordHash = await hashPassword(password)
+  if (!hashes.has(password)) hashes.set(password, hashPassword(password))
+  const passwordHash = (await hashes.get(password))!
   const create = async (role: Role) => {
     const email = `${role}@example.com`
     return (await prisma.user.create({ data: { email, role, passwordHash } })).id
