@@ -1,4 +1,5 @@
 import { describePayloadError, JobError, type Job } from '../index.ts'
+import { askSchema } from './askSchema.ts'
 import { storableUnchanged } from './storable.ts'
 import { storableText } from './storableText.ts'
 
@@ -45,7 +46,7 @@ function refusal(path: readonly string[], problem: string): JobError {
 function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): void {
   let error: JobError
   try {
-    const parsed = job.payload.safeParse(payload)
+    const parsed = askSchema(job, payload)
     if (parsed.success) return
     error = new JobError(
       'payload_invalid',

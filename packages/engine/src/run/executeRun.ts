@@ -11,6 +11,7 @@ import {
   type JobsPrismaClient,
   type RunInfo,
 } from '../index.ts'
+import { askSchema } from '../job/askSchema.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
@@ -94,7 +95,7 @@ type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: 
 function parsePayload({ job, payload }: ExecuteOptions): Parsed {
   let error: ErrorDescription
   try {
-    const parsed = job.payload.safeParse(payload ?? {})
+    const parsed = askSchema(job, payload ?? {})
     if (parsed.success) return { kind: 'parsed', payload: parsed.data }
     const message = storableText(describePayloadError(parsed.error), 2_000)
     error = { code: 'payload_invalid', message }

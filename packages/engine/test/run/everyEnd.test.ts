@@ -294,6 +294,7 @@ describe('a handler', () => {
       },
     },
     { it: 'is asynchronous', safeParse: async () => ({ success: true }) },
+    { it: 'is asynchronous, and rejects', safeParse: () => Promise.reject(new Error('late')) },
     { it: 'says nothing', safeParse: () => undefined },
     {
       it: 'has an odd answer',
@@ -304,6 +305,8 @@ describe('a handler', () => {
     await startWorker({ jobs: [act, innocent, broken] as never })
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, odd, {}))
     expect(await ended(1)).toMatchObject([{ status: 'failed', errorCode: 'payload_invalid' }])
+    await waitFor(() => runtime.lines.some(({ msg }) => msg === 'job run finished'))
+    expect(runtime.lines.filter(({ msg }) => String(msg).includes('left an error'))).toEqual([])
   })
 
   it('that overwrites what it was handed ends its own run', async () => {

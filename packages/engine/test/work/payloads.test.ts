@@ -1,6 +1,6 @@
 import { hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Job } from '../../src/index.ts'
@@ -179,14 +179,20 @@ describe('a schema', () => {
     ],
     ['is asynchronous', z.unknown().refine(async () => true)],
     ['is a promise', { safeParse: async () => ({ success: true }) }],
+    ['is a promise that rejects', { safeParse: () => Promise.reject(new Error('too late')) }],
     ['says nothing', { safeParse: () => undefined }],
     ['is odd', { safeParse: () => makeHostile({ is: 'odd', name: 'proxyThatThrows' }) }],
   ])('that %s refuses the payload', async (_, payload) => {
+    const strays: unknown[] = []
+    const onStray = (error: unknown) => void strays.push(error)
+    process.on('unhandledRejection', onStray)
+    onTestFinished(() => void process.off('unhandledRejection', onStray))
     const answer = await enqueue({}, { ...any, payload } as never)
     if (answer.kind !== 'refused') throw new Error('it was taken')
     expect(answer.error.message).toMatch(/schema failed itself; .* synchronous/)
     expect(await arrived()).toEqual([])
     expect(await runtime.rows('select from "Business"')).toHaveLength(2)
+    expect(strays).toEqual([])
   })
 
   it('that finds thousands of mistakes is told in short', async () => {
