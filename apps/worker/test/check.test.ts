@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
 import { createTestDatabase, spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { checkCommand } from '../src/check/checkCommand.ts'
+import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
@@ -17,9 +19,16 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
+const environment = (extra: Record<string, string | undefined>) =>
+  workerEnvironment(database, { ...DEFAULTS, ...extra })
+
 async function check(args: string[], extra: Record<string, string | undefined> = {}) {
-  const env = workerEnvironment(database, { ...DEFAULTS, ...extra })
-  const child = spawnProcess(CHECK, { args, env })
+  const result = await runInProcess(checkCommand, args, environment(extra))
+  return { ...result, text: result.stdout.join('\n') }
+}
+
+async function spawnCheck(args: string[], extra: Record<string, string | undefined> = {}) {
+  const child = spawnProcess(CHECK, { args, env: environment(extra) })
   const { code } = await child.exited
   return { code, stdout: child.stdout, stderr: child.stderr, text: child.stdout.join('\n') }
 }
@@ -38,7 +47,7 @@ describe('worker:check', () => {
   })
 
   it('exits with 1 for errors, each with its job, what is wrong, and the remedy', async () => {
-    const { code, text, stdout } = await check([], {
+    const { code, text, stdout } = await spawnCheck([], {
       CLEANUP_I18N_CACHE_CRON: '61 * * * *',
       CLEANUP_I18N_CRON: '0 3 * * *',
     })
@@ -102,7 +111,10 @@ describe('worker:check', () => {
     chmodSync(dataDir, 0o755)
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
 
-    const { code, stdout } = await check(['--json'], { DATABASE_URL: undefined, DATA_DIR: dataDir })
+    const { code, stdout } = await spawnCheck(['--json'], {
+      DATABASE_URL: undefined,
+      DATA_DIR: dataDir,
+    })
     expect(code).toBe(0)
     expect(JSON.parse(stdout.join(''))).toMatchObject({ isOk: true, unchecked: [] })
   }, 60_000)
@@ -111,7 +123,7 @@ describe('worker:check', () => {
     const help = await check(['--help'])
     expect(help).toMatchObject({ code: 0, stderr: [] })
     expect(help.stdout[0]).toMatch(/^Usage: pnpm worker:check /)
-    expect(await check(['--fix'])).toMatchObject({
+    expect(await spawnCheck(['--fix'])).toMatchObject({
       code: 2,
       stdout: [],
       stderr: expect.arrayContaining([expect.stringContaining('--fix')]),

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
 import { spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { listCommand } from '../src/list/listCommand.ts'
+import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
@@ -26,7 +28,10 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
-async function list(args: string[], extra: Record<string, string | undefined> = {}) {
+const list = (args: string[], extra: Record<string, string | undefined> = {}) =>
+  runInProcess(listCommand, args, workerEnvironment(database, extra))
+
+async function spawnList(args: string[], extra: Record<string, string | undefined> = {}) {
   const child = spawnProcess(LIST, { args, env: workerEnvironment(database, extra) })
   const { code } = await child.exited
   return { code, stdout: child.stdout, stderr: child.stderr }
@@ -52,7 +57,7 @@ describe('worker:list', () => {
   })
 
   it('with --json, prints one line for scripts', async () => {
-    const { code, stdout } = await list(['--json', '--next', '2'], {
+    const { code, stdout } = await spawnList(['--json', '--next', '2'], {
       PRUNE_JOB_RUNS_CRON: '0 12 * * *',
     })
 
@@ -107,9 +112,9 @@ describe('worker:list', () => {
   })
 
   it('colours its words where it is told to, and NO_COLOR forbids it', async () => {
-    const coloured = await list([], { FORCE_COLOR: '1', NO_COLOR: undefined })
+    const coloured = await spawnList([], { FORCE_COLOR: '1', NO_COLOR: undefined })
     expect(coloured.stdout[0]).toContain('\u001b[33mpaused')
-    const plain = await list([], { FORCE_COLOR: undefined, NO_COLOR: '1' })
+    const plain = await spawnList([], { FORCE_COLOR: undefined, NO_COLOR: '1' })
     expect(plain.stdout.join('')).not.toContain('\u001b')
   })
 
@@ -125,7 +130,7 @@ describe('worker:list', () => {
   })
 
   it('exits with 1 when the environment is wrong', async () => {
-    const { code, stderr } = await list([], { LOG_LEVEL: 'loud' })
+    const { code, stderr } = await spawnList([], { LOG_LEVEL: 'loud' })
 
     expect(code).toBe(1)
     expect(stderr).toEqual([

@@ -2,6 +2,8 @@
 import { join } from 'node:path'
 import { spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { simulateCommand } from '../src/simulate/simulateCommand.ts'
+import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
@@ -26,11 +28,18 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
+const environment = (extra: Record<string, string | undefined> = {}) =>
+  workerEnvironment(database, { ...DEFAULTS, ...extra })
+
 async function simulate(args: string[], extra: Record<string, string | undefined> = {}) {
-  const env = workerEnvironment(database, { ...DEFAULTS, ...extra })
-  const child = spawnProcess(SIMULATE, { args, env })
+  const result = await runInProcess(simulateCommand, args, environment(extra))
+  return { ...result, text: result.stdout.join('\n') }
+}
+
+async function spawnSimulate(args: string[]) {
+  const child = spawnProcess(SIMULATE, { args, env: environment() })
   const { code } = await child.exited
-  return { code, stdout: child.stdout, stderr: child.stderr, text: child.stdout.join('\n') }
+  return { code, stdout: child.stdout, stderr: child.stderr }
 }
 
 describe('worker:simulate', () => {
@@ -51,7 +60,7 @@ describe('worker:simulate', () => {
   })
 
   it('with an outage and --json, says what becomes of it by which policy', async () => {
-    const { code, stdout } = await simulate([
+    const { code, stdout } = await spawnSimulate([
       ...[
         ...DAY,
         '--outage',

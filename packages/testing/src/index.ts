@@ -28,6 +28,7 @@ export {
   type Request,
 } from './openBrowser.ts'
 export {
+  makeEnvironment,
   spawnProcess,
   type ProcessExit,
   type SpawnedProcess,

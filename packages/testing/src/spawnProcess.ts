@@ -127,7 +127,8 @@ export function spawnProcess(file: string, options: SpawnProcessOptions = {}): S
   }
 }
 
-function makeEnvironment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
+/** The environment of the tests, without what is the test runner's, and with what is added. Undefined takes away. */
+export function makeEnvironment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...extra }
   for (const name of Object.keys(environment)) {
     // What belongs to the test runner must not change how the product behaves.

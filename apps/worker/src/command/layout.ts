@@ -14,12 +14,15 @@ export interface Layout {
   paint(style: Style, text: string): string
 }
 
-/** Of standard output: colours on a terminal only, and never with NO_COLOR. */
-export function standardLayout(): Layout {
-  const columns = process.stdout.isTTY ? process.stdout.columns : DEFAULT_WIDTH
+/** A terminal, or what takes its place. */
+export type Output = NodeJS.WritableStream & { isTTY?: boolean; columns?: number }
+
+/** Colours on a terminal only, and never with NO_COLOR. */
+export function standardLayout(stdout: Output): Layout {
+  const columns = (stdout.isTTY && stdout.columns) || DEFAULT_WIDTH
   return {
     width: Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, columns)),
-    paint: (style, text) => styleText(style, text, { stream: process.stdout }),
+    paint: (style, text) => styleText(style, text, { stream: stdout }),
   }
 }
 

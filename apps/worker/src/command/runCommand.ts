@@ -1,4 +1,5 @@
 import { EnvironmentError } from '@roundsman/node-app'
+import type { Output } from './layout.ts'
 
 /** What all commands agree on. What else a code may mean, each says for itself. */
 const EXIT = { success: 0, failed: 1, usage: 2 } as const
@@ -6,41 +7,57 @@ const EXIT = { success: 0, failed: 1, usage: 2 } as const
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {}
 
-/**
- * Runs the command that this process is, and leaves its exit code. What is wrong with the command line or the
- * environment is told without a stack.
- */
-export async function runCommand(
-  usage: string,
-  command: (args: string[]) => Promise<number>,
-): Promise<void> {
+/** Where a command is given its settings, and where it writes. */
+export interface Terminal {
+  /** Environment variables. Undefined: those of this process. */
+  variables: NodeJS.ProcessEnv | undefined
+  stdout: Output
+  stderr: Output
+}
+
+export interface Command {
+  /** What --help prints, and who gave a wrong command line. */
+  usage: string
+  /**
+   * Returns the exit code.
+   * @throws UsageError
+   * @throws EnvironmentError
+   */
+  run(args: string[], terminal: Terminal): Promise<number>
+}
+
+/** Runs the command that this process is, and leaves its exit code. */
+export async function runCommand(command: Command): Promise<void> {
+  const { stdout, stderr } = process
   // Whoever reads the first lines only, such as head, closes the pipe.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.success)
     throw error
   })
+  const terminal = { variables: undefined, stdout, stderr }
   // The exit code, not exit(): what was written to a pipe has yet to get through.
-  process.exitCode = await exitCodeOf(usage, command)
+  process.exitCode = await exitCodeOf(command, process.argv.slice(2), terminal)
 }
 
-async function exitCodeOf(
-  usage: string,
-  command: (args: string[]) => Promise<number>,
+/** What is wrong with the command line or the environment is told without a stack. */
+export async function exitCodeOf(
+  command: Command,
+  args: string[],
+  terminal: Terminal,
 ): Promise<number> {
-  const args = process.argv.slice(2)
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`${usage}\n`)
+    terminal.stdout.write(`${command.usage}\n`)
     return EXIT.success
   }
   try {
-    return await command(args)
+    return await command.run(args, terminal)
   } catch (error) {
     if (error instanceof UsageError) {
-      process.stderr.write(`${error.message}\n\n${usage}\n`)
+      terminal.stderr.write(`${error.message}\n\n${command.usage}\n`)
       return EXIT.usage
     }
     if (error instanceof EnvironmentError) {
-      process.stderr.write(`${error.message}\n`)
+      terminal.stderr.write(`${error.message}\n`)
       return EXIT.failed
     }
     throw error

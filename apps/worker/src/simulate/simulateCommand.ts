@@ -1,0 +1,138 @@
+import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
+import { standardLayout, wrap } from '../command/layout.ts'
+import { lookIntoDatabase } from '../command/lookIntoDatabase.ts'
+import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { readWorkerEnvironment } from '../env.ts'
+import { formatSimulation } from './formatSimulation.ts'
+import { parseInstant } from './parseInstant.ts'
+import { readDurations } from './readDurations.ts'
+import { simulate } from './simulate.ts'
+import type { TimeRange } from './simulateJob.ts'
+
+const USAGE = `Usage: pnpm worker:simulate --from DATE --to DATE [--outage FROM/TO]
+                            [--job NAME]... [--time-zone ZONE] [--limit N] [--json]
+
+Tells every tick of the schedules in a range of time and what becomes of it, decided by the scheduler's own
+code: changes of clocks, jobs that meet, and what each policy would do with an outage. It changes nothing.
+
+  --from DATE, --to DATE   from the one up to and without the other: 2026-10-25, 2026-10-25T02:30,
+                           2026-10-25T02:30+02:00
+  --outage FROM/TO         no worker is there meanwhile; within the range
+  --job NAME               this one only; may be said again. Default: all that have a schedule
+  --time-zone ZONE         of dates without an offset. Default: UTC
+  --limit N                rows to show, 0 to 100000; default 100
+  --json                   print one JSON object
+
+Runs are taken to last as long as 95 % of the last ones did, where a database knows at least 20 of them, else as
+long as their time-out allows.
+
+Exit code: 0 success, 1 the environment needs attention, 2 usage`
+
+export const simulateCommand: Command = { usage: USAGE, run: simulateTicks }
+
+async function simulateTicks(args: string[], terminal: Terminal): Promise<number> {
+  const values = parseOptions(args, {
+    from: { type: 'string' },
+    to: { type: 'string' },
+    outage: { type: 'string' },
+    job: { type: 'string', multiple: true },
+    'time-zone': { type: 'string' },
+    limit: { type: 'string' },
+    json: { type: 'boolean' },
+  })
+  const timeZone = readTimeZone(values['time-zone'])
+  const range = readRange(values, timeZone)
+  const outage = values.outage === undefined ? null : readOutage(values.outage, range, timeZone)
+  const limit = parseWholeNumber('--limit', values.limit, { min: 0, max: 100_000, otherwise: 100 })
+  const env = readWorkerEnvironment(terminal.variables)
+  const jobs = selectJobs(env.jobs, values.job)
+  const { found, reason } = await lookIntoDatabase(env, (prisma) =>
+    readDurations(
+      prisma,
+      jobs.map(({ name }) => name),
+    ),
+  )
+  const result = await simulate({ ...range, jobs, outage, durations: found ?? [], limit })
+  if (values.json) {
+    const database = { isReached: found !== null, problem: reason }
+    terminal.stdout.write(`${JSON.stringify({ ...result, timeZone, database })}\n`)
+    return 0
+  }
+  const layout = standardLayout(terminal.stdout)
+  const notes = [
+    ...(result.jobs.some(({ measuredRuns }) => measuredRuns === null)
+      ? ['Where too few runs were measured, each is taken to last as long as its time-out allows.']
+      : []),
+    ...(reason === null ? [] : [`How long runs take was not looked up: ${reason}.`]),
+    `Dates without an offset are read in ${timeZone}${values['time-zone'] === undefined ? '; --time-zone names another' : ''}.`,
+  ]
+  terminal.stdout.write(`${formatSimulation(result, layout)}\n\n`)
+  for (const note of notes)
+    terminal.stdout.write(`${layout.paint('dim', wrap(note, layout.width))}\n`)
+  return 0
+}
+
+function readTimeZone(text = 'UTC'): string {
+  // The expression is one that every zone has.
+  const problem = cronProblem('* * * * *', text)
+  if (problem !== null) throw new UsageError(`--time-zone: ${problem}`)
+  return text
+}
+
+function readRange({ from, to }: { from?: string; to?: string }, timeZone: string): TimeRange {
+  if (from === undefined || to === undefined) {
+    const missing = [from === undefined ? '--from' : [], to === undefined ? '--to' : []].flat()
+    throw new UsageError(`${missing.join(' and ')}: say when the range begins and when it ends`)
+  }
+  const range = {
+    from: readInstant('--from', from, timeZone),
+    to: readInstant('--to', to, timeZone),
+  }
+  if (range.from < range.to) return range
+  throw new UsageError(
+    `--from (${range.from.toISOString()}) has to be before --to (${range.to.toISOString()})`,
+  )
+}
+
+function readOutage(text: string, { from, to }: TimeRange, timeZone: string): TimeRange {
+  const [start, end, ...rest] = text.split('/')
+  if (!start || !end || rest.length > 0) {
+    throw new UsageError(`--outage is FROM/TO, two dates with a slash between them, not "${text}"`)
+  }
+  const outage = {
+    from: readInstant('--outage', start, timeZone),
+    to: readInstant('--outage', end, timeZone),
+  }
+  if (outage.from >= outage.to) {
+    throw new UsageError(
+      `--outage begins (${outage.from.toISOString()}) when it is over (${outage.to.toISOString()})`,
+    )
+  }
+  if (outage.from >= from && outage.to <= to) return outage
+  throw new UsageError(
+    `--outage (${outage.from.toISOString()} to ${outage.to.toISOString()}) has to lie within the range (${from.toISOString()} to ${to.toISOString()})`,
+  )
+}
+
+function readInstant(option: string, text: string, timeZone: string): Date {
+  const { instant, problem } = parseInstant(text, timeZone)
+  if (instant !== null) return instant
+  throw new UsageError(`${option}: ${problem}`)
+}
+
+function selectJobs(jobs: readonly Job[], names: readonly string[] | undefined): ScheduledJob[] {
+  const scheduled = jobs.filter(isScheduled)
+  if (names === undefined) return scheduled
+  const known = scheduled.map(({ name }) => name).join(', ')
+  for (const name of names) {
+    if (scheduled.some((job) => job.name === name)) continue
+    const isJob = jobs.some((job) => job.name === name)
+    throw new UsageError(
+      isJob
+        ? `--job: ${name} has no schedule. These have one: ${known}`
+        : `--job: there is no job "${name}". These have a schedule: ${known}`,
+    )
+  }
+  return scheduled.filter(({ name }) => names.includes(name))
+}
