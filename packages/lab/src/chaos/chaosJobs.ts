@@ -1,0 +1,131 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PrismaClient } from '@roundsman/db'
+import {
+  defineJob,
+  isScheduled,
+  type Job,
+  type HandlersFor,
+  type RunContext,
+  type TransactionOf,
+} from '@roundsman/engine'
+import type { Random } from './createRandom.ts'
+
+// An attempt that meets a cut connection fails like any other. Here no number of them is the job's fault.
+const retry = { limit: 1_000, delayMs: 1_000, maxDelayMs: 2_000 }
+
+/** One effect, by its queue id, however often it is delivered. */
+export const effect = defineJob({
+  name: 'effect',
+  description: 'Leaves one row behind',
+  concurrency: 20,
+  timeoutMs: 120_000,
+  retry,
+})
+
+/** A clean-up that takes as long as the run of the suite, so that it is hit again and again. */
+export const sweep = defineJob({
+  name: 'sweep',
+  description: 'Marks rows, batch by batch',
+  concurrency: 1,
+  retry,
+})
+
+const tickSkip = defineJob({
+  name: 'tickSkip',
+  description: 'Every second, skipped while one runs',
+  schedule: { cron: '* * * * * *', overlap: 'skip', missed: 'once' },
+  retry,
+})
+
+const tickQueue = defineJob({
+  name: 'tickQueue',
+  description: 'Every other second, each of them, one after the other',
+  schedule: { cron: '*/2 * * * * *', overlap: 'queue', missed: 'all' },
+  retry,
+})
+
+const tickAllow = defineJob({
+  name: 'tickAllow',
+  description: 'Every second, each of them, side by side',
+  schedule: { cron: '* * * * * *', overlap: 'allow', missed: 'all' },
+  retry,
+})
+
+const tickDrop = defineJob({
+  name: 'tickDrop',
+  description: 'Every third second, never late, on a clock with summer time',
+  schedule: {
+    cron: '*/3 * * * * *',
+    timeZone: 'Europe/Berlin',
+    overlap: 'allow',
+    missed: 'skip',
+  },
+  retry,
+})
+
+/** The catalogue that the suite's workers run. */
+export const chaosJobs = [effect, sweep, tickSkip, tickQueue, tickAllow, tickDrop] as const
+
+export const chaosSchedules = (chaosJobs as readonly Job[]).filter(isScheduled)
+
+export interface HandlerOptions {
+  random: Random
+  /** Rows that one batch of the sweep marks. */
+  sweepBatch: number
+  /** Between two batches of the sweep. */
+  sweepPauseMs: () => number
+}
+
+type Context = RunContext<Record<string, never>, TransactionOf<PrismaClient>>
+
+export function createChaosHandlers({
+  random,
+  sweepBatch,
+  sweepPauseMs,
+}: HandlerOptions): HandlersFor<typeof chaosJobs, TransactionOf<PrismaClient>> {
+  const linger = async () => {
+    if (random.chance(0.3)) await delay(random.integer(0, 50))
+  }
+
+  async function leaveEffect({ run, batch }: Context): Promise<void> {
+    await linger()
+    await batch(async (tx) => {
+      const effects = await tx.$executeRawUnsafe(
+        `insert into "ChaosEffect" ("queueJobId", "runId")
+         select "queueJobId", "id" from "JobRun" where "id" = $1::uuid
+         on conflict do nothing`,
+        run.id,
+      )
+      if (random.chance(0.1)) await linger()
+      return { effects }
+    })
+    await linger()
+  }
+
+  async function sweepRows({ run, batch, signal }: Context): Promise<void> {
+    for (;;) {
+      signal.throwIfAborted()
+      const { swept } = await batch(async (tx) => ({
+        swept: await tx.$executeRawUnsafe(SWEEP_SQL, run.id, sweepBatch),
+      }))
+      if (swept === 0) return
+      await delay(sweepPauseMs(), undefined, { signal })
+    }
+  }
+
+  return {
+    effect: leaveEffect,
+    sweep: sweepRows,
+    tickSkip: leaveEffect,
+    tickQueue: leaveEffect,
+    tickAllow: leaveEffect,
+    tickDrop: leaveEffect,
+  }
+}
+
+const SWEEP_SQL = `
+  with picked as (
+    select "id" from "ChaosRow" where "sweptBy" is null
+    order by "id" limit $2 for update skip locked
+  )
+  update "ChaosRow" target set "sweptBy" = $1::uuid from picked where target."id" = picked."id"`

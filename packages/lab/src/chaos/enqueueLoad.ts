@@ -1,0 +1,83 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { createDatabaseClient } from '@roundsman/db'
+import { createLogger } from '@roundsman/node-app'
+import { createJobsClient } from '@roundsman/engine/client'
+import { effect } from './chaosJobs.ts'
+import type { Random } from './createRandom.ts'
+
+export interface Load {
+  /** Ids of what was enqueued in a transaction whose commit was confirmed. */
+  committed: string[]
+  /** Ids of what was enqueued in a transaction that was rolled back on purpose. */
+  rolledBack: string[]
+  /** Transactions of which nobody knows, since the connection broke: PostgreSQL decides. */
+  unknown: number
+}
+
+export interface LoadOptions {
+  url: string
+  random: Random
+  jobs: number
+  durationMs: number
+  signal: AbortSignal
+}
+
+const MAX_GROUP = 25
+const ROLL_BACK_SHARE = 0.1
+/** Enqueued at once, so that there is a backlog from the start. The others come evenly. */
+const BURST_SHARE = 0.2
+
+/** Enqueues in transactions that also leave a row of the business behind, as the API would. */
+export async function enqueueLoad(options: LoadOptions): Promise<Load> {
+  const { url, random, jobs, durationMs, signal } = options
+  const log = createLogger({ app: 'chaos', level: 'silent' })
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'chaos producer',
+    onPoolError: () => undefined,
+  })
+  const client = createJobsClient({ databaseUrl: url, log })
+  const load: Load = { committed: [], rolledBack: [], unknown: 0 }
+  const startedAt = performance.now()
+  await client.start()
+  try {
+    while (load.committed.length < jobs && !signal.aborted) {
+      const share = BURST_SHARE + (1 - BURST_SHARE) * ((performance.now() - startedAt) / durationMs)
+      if (load.committed.length > jobs * share) {
+        await pause(20)
+        continue
+      }
+      const size = Math.min(random.integer(1, MAX_GROUP), jobs - load.committed.length)
+      await enqueueGroup(size, random.chance(ROLL_BACK_SHARE))
+    }
+    return load
+  } finally {
+    await client.stop()
+    await prisma.$disconnect()
+  }
+
+  async function enqueueGroup(size: number, isRolledBack: boolean): Promise<void> {
+    const ids: string[] = []
+    try {
+      await prisma.$transaction(
+        async (tx) => {
+          for (let index = 0; index < size; index++) {
+            ids.push((await client.enqueue(tx, effect, {})).queueJobId)
+          }
+          await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
+          if (isRolledBack) throw new RolledBack()
+        },
+        { timeout: 30_000, maxWait: 10_000 },
+      )
+      load.committed.push(...ids)
+    } catch (error) {
+      if (error instanceof RolledBack) load.rolledBack.push(...ids)
+      else {
+        load.unknown++
+        await pause(100)
+      }
+    }
+  }
+}
+
+class RolledBack extends Error {}

@@ -1,0 +1,327 @@
+import { execFile } from 'node:child_process'
+import {
+  appendFile,
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rm,
+  statfs,
+  writeFile,
+} from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import {
+  isPostmaster,
+  openCluster,
+  readPassword,
+  readPostmaster,
+  startServer,
+  type Cluster,
+} from '@roundsman/local-postgres/server'
+import { openPool, type Pool } from '../openPool.ts'
+import { createProxy } from '@roundsman/testing'
+
+/** A PostgreSQL of our own with a synchronous standby, made to be stopped at the worst moment. */
+export interface Server {
+  /** Leads to whichever is the primary. */
+  port: number
+  /** Of a database on it, by way of the given port: the server's own or a proxy's. */
+  url(database: string, port?: number): string
+  /**
+   * `fast` ends all sessions in order; `immediate` is a crash, which the next start recovers from.
+   * Resolves when it takes connections again.
+   */
+  restart(mode: StopMode, downMs: number): Promise<void>
+  /**
+   * The primary crashes and the standby takes over; a new standby is made. With `splitMs`, the old primary goes on for
+   * that long with the connections that it has, and new ones lead to the new primary: what is committed on the old one
+   * meanwhile waits for a standby that it has no more, and is lost with it.
+   */
+  failOver(splitMs: number): Promise<void>
+  /**
+   * Its disk, and that of the standby, has no byte left for a while. What has crashed of it is started again then.
+   * Resolves to false where it has no disk of its own to fill: that takes root on Linux.
+   */
+  fillDisk(durationMs: number): Promise<boolean>
+  /** Stops it and removes its data. */
+  close(): Promise<void>
+}
+
+export type StopMode = 'fast' | 'immediate'
+
+const run = promisify(execFile)
+const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
+const PATIENCE_MS = 60_000
+/** More than it ever needs, and no more memory than it uses. */
+const DISK_SIZE = '16g'
+const SPARE_BLOCKS = 16
+const SHRINK_TRIES = 20
+const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
+
+// fsync is for machines that lose power; what a crashed server has handed to the kernel is safe. Commits stay
+// synchronous: the suite is about what was committed.
+const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' }
+
+export async function openServer(): Promise<Server> {
+  const dataDir = await makeDataDir()
+  const isOwnDisk = await mountDisk(dataDir)
+  let standby: Cluster | undefined
+  // All that there ever were.
+  const clusters: Cluster[] = []
+  // One at a time, and none any more once it is closed.
+  let turn: Promise<unknown> = Promise.resolve()
+  let isClosed = false
+  const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result | undefined> => {
+    const result = turn.then(async () => (isClosed ? undefined : await work()))
+    turn = result.catch(() => undefined)
+    return await result
+  }
+  try {
+    const first = await openCluster({
+      dataDir,
+      isThrowaway: true,
+      onProgress: () => undefined,
+      signal: undefined,
+    })
+    let primary = first
+    clusters.push(first)
+    await start(first)
+    const password = await readPassword(first)
+    const front = await createProxy(await portOf(first))
+    const connect = async (cluster: Cluster) => connectTo(await portOf(cluster), password)
+
+    /** A copy of the running primary that follows it, and for which every commit waits from then on. */
+    const makeStandby = async (): Promise<Cluster> => {
+      if (standby !== undefined) return standby
+      const of = primary
+      const database = await connect(of)
+      try {
+        const home = join(dirname(of.home), `copy-${clusters.length}`)
+        const next = { ...of, home, data: join(home, 'data') }
+        clusters.push(next)
+        // The copy is to wait for nobody, should it become the primary.
+        await database.query(`alter system set synchronous_standby_names = ''`)
+        await copyCluster(database, of, next)
+        const conninfo = `host=127.0.0.1 port=${await portOf(of)} user=roundsman password=${password}`
+        await appendFile(
+          join(next.data, 'postgresql.auto.conf'),
+          `primary_conninfo = '${conninfo}'\n`,
+        )
+        await giveTo(next, join(next.data, 'standby.signal'), '')
+        await start(next, { keepPort: false })
+        await until(database, `select from pg_stat_replication where state = 'streaming'`)
+        await database.query(`alter system set synchronous_standby_names = '*'`)
+        await database.query('select pg_reload_conf()')
+        await until(database, `select from pg_stat_replication where sync_state = 'sync'`)
+        standby = next
+        return next
+      } finally {
+        await database.close()
+      }
+    }
+    await makeStandby()
+
+    return {
+      port: front.port,
+      url: (database, through = front.port) =>
+        `postgresql://roundsman:${password}@127.0.0.1:${through}/${database}`,
+      async restart(mode, downMs) {
+        await inTurn(async () => {
+          const cluster = primary
+          await stop(cluster, mode)
+          await pause(downMs)
+          if (!isClosed) await start(cluster)
+        })
+      },
+      async failOver(splitMs) {
+        await inTurn(async () => {
+          const old = primary
+          // Of two that come shortly after each other, the second finds none.
+          const next = await makeStandby()
+          if (splitMs === 0) await stop(old, 'immediate')
+          const database = await connect(next)
+          try {
+            await database.query('select pg_promote(true, 60)')
+          } finally {
+            await database.close()
+          }
+          front.retarget(await portOf(next))
+          primary = next
+          standby = undefined
+          await pause(splitMs)
+          await stop(old, 'immediate')
+          await rm(old.home, { recursive: true, force: true, maxRetries: 5 })
+        })
+        // Made while the workers are back at work. Where that fails, the next fail-over says so.
+        void inTurn(makeStandby).catch(() => undefined)
+      },
+      async fillDisk(durationMs) {
+        if (!isOwnDisk) return false
+        const isDone = await inTurn(async () => {
+          await shrinkDisk(dataDir)
+          await pause(durationMs)
+          await resizeDisk(dataDir, DISK_SIZE)
+          // A server that cannot write its log ends, and may not come up again by itself while there is no room.
+          for (const cluster of [primary, standby]) if (cluster) await startAgain(cluster)
+          return true
+        })
+        return isDone ?? false
+      },
+      async close() {
+        isClosed = true
+        await turn.catch(() => undefined)
+        front.close()
+        await remove(clusters, dataDir, isOwnDisk)
+      },
+    }
+  } catch (error) {
+    await remove(clusters, dataDir, isOwnDisk)
+    throw error
+  }
+}
+
+async function makeDataDir(): Promise<string> {
+  await mkdir(join(WORKSPACE_ROOT, '.data'), { recursive: true })
+  const dataDir = await realpath(await mkdtemp(join(WORKSPACE_ROOT, '.data', 'chaos-')))
+  return dataDir
+}
+
+/** A file system in memory, whose size can be changed while it is in use. */
+async function mountDisk(dataDir: string): Promise<boolean> {
+  const isMounted = await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_SIZE}`, 'tmpfs', dataDir])
+    .then(() => true)
+    .catch(() => false)
+  // As root, PostgreSQL runs under another account, which has to get in.
+  await chmod(dataDir, 0o755)
+  return isMounted
+}
+
+/** To what is in use, which may grow until it is refused. */
+async function shrinkDisk(dataDir: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { blocks, bfree, bsize } = await statfs(dataDir)
+    try {
+      return await resizeDisk(dataDir, String((blocks - bfree + tries * SPARE_BLOCKS) * bsize))
+    } catch (error) {
+      if (tries === SHRINK_TRIES) throw error
+    }
+  }
+}
+
+async function resizeDisk(dataDir: string, size: string): Promise<void> {
+  await run('mount', ['-o', `remount,size=${size}`, dataDir])
+}
+
+async function portOf(cluster: Cluster): Promise<number> {
+  const postmaster = await readPostmaster(cluster.data)
+  if ('port' in postmaster) return postmaster.port
+  throw new Error(`PostgreSQL is ${postmaster.state}`)
+}
+
+/** One connection, which is a session: what it has begun it can end. */
+function connectTo(port: number, password: string): Pool {
+  return openPool({
+    url: `postgresql://roundsman:${password}@127.0.0.1:${port}/postgres`,
+    applicationName: 'chaos server',
+    poolSize: 1,
+    statementTimeoutMs: null,
+  })
+}
+
+async function until(database: Pool, question: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  while ((await database.query(question)).rowCount === 0) {
+    if (Date.now() > deadline) throw new Error(`The standby does not follow: ${question}`)
+    await pause(50)
+  }
+}
+
+/**
+ * As pg_basebackup does, which the embedded programs lack: files that change meanwhile are put right by what the log
+ * says from the beginning of the backup on.
+ */
+async function copyCluster(database: Pool, from: Cluster, to: Cluster): Promise<void> {
+  await mkdir(to.home, { mode: 0o700 })
+  if (to.account) await chown(to.home, to.account.uid, to.account.gid)
+  await database.query(`select pg_backup_start('standby', true)`)
+  const options = { cwd: from.home, timeout: PATIENCE_MS, maxBuffer: 2 ** 26 }
+  await run('cp', ['-a', 'password', `${to.home}/`], options)
+  // A file that vanishes while it is copied makes it end with 1.
+  await run('cp', ['-a', 'data', `${to.home}/`], options).catch(() => undefined)
+  const { rows } = await database.query<{ labelfile: string }>(
+    'select labelfile from pg_backup_stop(false)',
+  )
+  for (const name of ['postmaster.pid', 'postmaster.opts']) {
+    await rm(join(to.data, name), { force: true })
+  }
+  await giveTo(to, join(to.data, 'backup_label'), rows[0]?.labelfile ?? '')
+}
+
+async function giveTo({ account }: Cluster, file: string, content: string): Promise<void> {
+  await writeFile(file, content, { mode: 0o600 })
+  if (account) await chown(file, account.uid, account.gid)
+}
+
+async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  // Processes of the crashed server may still be going away. The proxies know one port: it is kept.
+  for (;;) {
+    const outcome = await startServer(cluster, {
+      settings: SETTINGS,
+      keepPort,
+      onProgress: () => undefined,
+      signal: undefined,
+    })
+    if (outcome === 'started') return
+    if (Date.now() > deadline) throw new Error('PostgreSQL did not start again')
+    await pause(50)
+  }
+}
+
+/** Once it has come to rest, one way or the other. */
+async function startAgain(cluster: Cluster): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  for (;;) {
+    const postmaster = await readPostmaster(cluster.data)
+    if (postmaster.state === 'absent' || postmaster.state === 'dead') return await start(cluster)
+    if (postmaster.state === 'ready' || (await isFollowing(cluster))) return
+    if (Date.now() > deadline) throw new Error('PostgreSQL did not come up after its disk was full')
+    await pause(50)
+  }
+}
+
+async function isFollowing(cluster: Cluster): Promise<boolean> {
+  const lines = await readFile(join(cluster.data, 'postmaster.pid'), 'utf8').catch(() => '')
+  return lines.split('\n')[7]?.trim() === 'standby'
+}
+
+async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
+  const postmaster = await readPostmaster(cluster.data)
+  if (postmaster.state !== 'ready' && postmaster.state !== 'busy') return
+  const deadline = Date.now() + PATIENCE_MS
+  process.kill(postmaster.pid, SIGNALS[mode])
+  while (await isPostmaster(postmaster.pid, cluster.data, postmaster.port)) {
+    if (Date.now() > deadline) throw new Error(`PostgreSQL did not stop (${mode})`)
+    await pause(20)
+  }
+}
+
+async function remove(
+  clusters: readonly Cluster[],
+  dataDir: string,
+  isOwnDisk: boolean,
+): Promise<void> {
+  for (const cluster of clusters) {
+    await stop(cluster, 'immediate')
+    // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+    if (dirname(cluster.home) !== dataDir) {
+      await rm(cluster.home, { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+  if (isOwnDisk) await run('umount', ['--lazy', dataDir])
+  await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
+}

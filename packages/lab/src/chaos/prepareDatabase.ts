@@ -1,0 +1,80 @@
+import { migrate } from '@roundsman/db'
+import { createLogger } from '@roundsman/node-app'
+import { openPool, type Queryable } from '../openPool.ts'
+import { migrateQueue } from '@roundsman/engine/worker'
+import { chaosJobs, chaosSchedules } from './chaosJobs.ts'
+import type { Server } from './openServer.ts'
+
+const NAME = 'chaos'
+
+/** Makes the database that the suite works on. Returns its name. */
+export async function prepareDatabase(
+  server: Server,
+  options: { rows: number; startAt: Date },
+): Promise<string> {
+  const log = createLogger({ app: 'chaos', level: 'silent' })
+  const maintenance = openPool({
+    url: server.url('postgres'),
+    applicationName: 'chaos',
+    poolSize: 1,
+  })
+  try {
+    await maintenance.query(`create database ${NAME}`)
+  } finally {
+    await maintenance.close()
+  }
+  const url = server.url(NAME)
+  await migrate(url)
+  await migrateQueue({ databaseUrl: url, jobs: chaosJobs, log })
+  const database = openPool({ url, applicationName: 'chaos', poolSize: 1 })
+  try {
+    await createChaosTables(database)
+    await database.query('insert into "ChaosRow" ("id") select generate_series(1, $1::int)', [
+      options.rows,
+    ])
+    await database.query('vacuum analyze "ChaosRow"')
+    await registerSchedules(database, options.startAt)
+  } finally {
+    await database.close()
+  }
+  return NAME
+}
+
+/** What the suite's jobs work on, and what tells afterwards by the server's clock when runs ended. */
+export async function createChaosTables(database: Queryable): Promise<void> {
+  await database.query(`
+    create table "ChaosEnqueue" ("queueJobId" uuid primary key);
+    -- What is completed leaves the queue; what was ever in it is seen here, whoever put it there.
+    create table "ChaosWork" ("id" uuid primary key, "name" text not null);
+    create function chaos_note() returns trigger language plpgsql as $$
+      begin
+        insert into "ChaosWork" values (new.id, new.name) on conflict do nothing;
+        return null;
+      end
+    $$;
+    create trigger chaos_note after insert on pgboss.job for each row execute function chaos_note();
+    create view "ChaosJob" as
+      select work."id", work."name", coalesce(job.state::text, 'completed') as state
+      from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name";
+    create table "ChaosEffect" ("queueJobId" uuid primary key, "runId" uuid not null);
+    create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
+    create index on "ChaosRow" ("id") where "sweptBy" is null;
+    create table "ChaosRunEnd" ("runId" uuid not null, "at" timestamptz not null);
+    create function chaos_note_end() returns trigger language plpgsql as $$
+    begin
+      insert into "ChaosRunEnd" values (new."id", clock_timestamp());
+      return null;
+    end $$;
+    create trigger chaos_note_end after update on "JobRun"
+      for each row when (new."status" <> 'running') execute function chaos_note_end();`)
+}
+
+/** As a worker would that starts at that instant: from there on every tick has to be in the ledger. */
+async function registerSchedules(database: Queryable, startAt: Date): Promise<void> {
+  for (const { name, schedule } of chaosSchedules) {
+    await database.query(
+      `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ($1, $2, $3, $4)`,
+      [name, schedule.cron, schedule.timeZone, startAt],
+    )
+  }
+}

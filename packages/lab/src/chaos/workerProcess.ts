@@ -1,0 +1,56 @@
+// One of the suite's workers. Standard input tells it how to behave, and its end that the driver is gone.
+import { createInterface } from 'node:readline'
+import { createDatabaseClient } from '@roundsman/db'
+import { createLogger } from '@roundsman/node-app'
+import { createWorker } from '@roundsman/engine/worker'
+import { chaosJobs, createChaosHandlers } from './chaosJobs.ts'
+import { createRandom } from './createRandom.ts'
+import type { WorkerCommand, WorkerReport, WorkerSettings } from './startWorker.ts'
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
+let { sweepPauseMs } = settings
+let clockOffsetMs = 0
+
+// Ctrl-C reaches the whole group of processes; it is the driver that ends the others.
+process.on('SIGINT', () => undefined)
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const command = JSON.parse(line) as WorkerCommand
+    clockOffsetMs = command.clockOffsetMs ?? clockOffsetMs
+    sweepPauseMs = command.sweepPauseMs ?? sweepPauseMs
+  })
+  .on('close', () => process.exit(1))
+
+const log = createLogger({ app: 'chaos', level: 'warn' })
+const prisma = createDatabaseClient({
+  url: settings.databaseUrl,
+  applicationName: 'chaos worker',
+  onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
+})
+const worker = createWorker({
+  databaseUrl: settings.databaseUrl,
+  prisma,
+  jobs: chaosJobs,
+  handlers: createChaosHandlers({
+    random: createRandom(settings.seed),
+    sweepBatch: settings.sweepBatch,
+    sweepPauseMs: () => sweepPauseMs,
+  }),
+  log,
+  drainTimeoutMs: settings.drainTimeoutMs,
+  now: () => new Date(Date.now() + clockOffsetMs),
+})
+report({ workerId: worker.id })
+process.once('SIGTERM', () => void stop())
+await worker.start()
+report({ isReady: true })
+
+async function stop(): Promise<void> {
+  await worker.stop()
+  await prisma.$disconnect()
+  process.exit(0)
+}
+
+function report(message: WorkerReport): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
+}

@@ -1,0 +1,387 @@
+import { EventEmitter } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import fc from 'fast-check'
+import type { PrismaClient } from '@roundsman/db'
+import type { EnqueueOptions, Job, RunContext, TransactionOf } from '@roundsman/engine'
+import { hostileOutcome, playOutcome } from '@roundsman/testing/hostileOutcomes'
+import { hostileText, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
+import { JobError } from '@roundsman/engine'
+import { foreignErrors, foreignValues, SMALL, type Make } from './foreignValues.ts'
+
+type Tx = TransactionOf<PrismaClient>
+
+/** A logger may write all of a list: a handler that blocks for as long is among the deadly. */
+const LOGGED = ODD_NAMES.filter((name) => !['arrayOfGreatLength', 'sparse'].includes(name))
+
+/** What an outcome has to work with. */
+export interface Scene {
+  context: RunContext<unknown, Tx>
+  /** A job to enqueue to. */
+  sink: Job
+  /** Does something that keeps the event loop to itself, and says so. */
+  block<Result>(work: () => Result): Result
+}
+
+/** One way in which a handler may end. */
+export interface Outcome {
+  kind: OutcomeKind
+  /** Whether its run ends as a success, a failure, or however it will. */
+  ends: 'success' | 'failed' | 'either'
+  /** Whether it keeps its place for longer than the others do. */
+  isSlow: boolean
+  perform(scene: Scene): unknown
+}
+
+export type OutcomeKind = (typeof KINDS)[number]['kind'] | (typeof DEADLY)[number]['kind']
+
+/** Process-ending ones, each of which costs a worker. */
+export const DEADLY = [
+  { kind: 'exits with 0', perform: () => process.exit(0) },
+  { kind: 'exits with 1', perform: () => process.exit(1) },
+  { kind: 'aborts', perform: () => process.abort() },
+  { kind: 'kills itself', perform: () => process.kill(process.pid, 'SIGKILL') },
+  { kind: 'fills the memory', perform: fillMemory },
+  { kind: 'loops for ever', perform: loopForEver },
+  { kind: 'throws where nobody is named', perform: throwUnnamed },
+] as const
+
+const KINDS = [
+  { kind: 'plays', weight: 400, draw: drawPlay },
+  { kind: 'throws', weight: 200, draw: drawThrow },
+  { kind: 'batches', weight: 80, draw: drawBatch },
+  { kind: 'progress', weight: 60, draw: drawProgress },
+  { kind: 'changes its context', weight: 60, draw: drawMutation },
+  { kind: 'enqueues', weight: 60, draw: drawEnqueue },
+  { kind: 'logs', weight: 40, draw: drawLog },
+  { kind: 'strays', weight: 60, draw: drawStray },
+  { kind: 'blocks', weight: 2, draw: drawBlock },
+  { kind: 'is large', weight: 4, draw: drawLarge },
+  { kind: 'takes its time', weight: 6, draw: drawSlow },
+] as const
+
+const arbitrary: fc.Arbitrary<Outcome> = fc.oneof(
+  ...KINDS.map(({ kind, weight, draw }) => ({
+    weight,
+    arbitrary: draw().map((drawn) => ({
+      kind,
+      ends: 'either' as const,
+      isSlow: (kind as string) === 'takes its time',
+      ...drawn,
+    })),
+  })),
+)
+
+/** The same each time for the same two numbers, in whatever process. */
+export function drawOutcome(seed: number, number: number): Outcome {
+  const [outcome] = fc.sample(arbitrary, { seed: (seed * 1_000_003 + number) | 0, numRuns: 1 })
+  if (!outcome) throw new Error('Nothing was drawn')
+  return outcome
+}
+
+export function deadlyOutcome(number: number): Outcome {
+  const { kind, perform } = DEADLY[number % DEADLY.length] ?? DEADLY[0]
+  return { kind, ends: 'failed', isSlow: false, perform }
+}
+
+type Drawn = Partial<Omit<Outcome, 'kind' | 'perform'>> & Pick<Outcome, 'perform'>
+
+/** Steps and an end, whatever they are. */
+function drawPlay(): fc.Arbitrary<Drawn> {
+  return hostileOutcome(SMALL).map((outcome) => ({
+    ends: outcome.end.does.startsWith('throw') ? 'failed' : 'either',
+    perform: ({ context }) => playOutcome(outcome, context, JobError),
+  }))
+}
+
+function drawThrow(): fc.Arbitrary<Drawn> {
+  return fc.tuple(foreignErrors(), fc.boolean()).map(([error, isAsync]) => ({
+    ends: 'failed',
+    perform() {
+      if (isAsync) return Promise.reject(error())
+      throw error()
+    },
+  }))
+}
+
+function drawBatch(): fc.Arbitrary<Drawn> {
+  const counts = fc.oneof(
+    fc
+      .dictionary(hostileText(), fc.oneof(fc.integer(), fc.double()), { maxKeys: 4 })
+      .map((given) => () => given),
+    foreignValues(),
+  )
+  const batch =
+    (give: (tx: Tx) => unknown) =>
+    ({ context }: Scene) =>
+      context.batch(async (tx) => (await give(tx)) as never)
+  return fc.oneof(
+    counts.map((given) => ({ perform: batch(given) })),
+    fc.array(counts, { minLength: 2, maxLength: 4 }).map((given) => ({
+      perform: (scene: Scene) => Promise.all(given.map((one) => batch(one)(scene))),
+    })),
+    foreignErrors().map((error) => ({
+      ends: 'failed' as const,
+      perform: batch(throwing(error)),
+    })),
+    foreignErrors().map((error) => ({
+      async perform(scene: Scene) {
+        try {
+          await batch(throwing(error))(scene)
+        } catch {
+          // It is nothing to this handler.
+        }
+      },
+    })),
+    fc.constant({
+      ends: 'failed' as const,
+      perform: batch((tx) => tx.$executeRawUnsafe('select 1 / 0')),
+    }),
+    fc.constant({
+      perform: batch(async (tx) => {
+        await tx.$executeRawUnsafe('select 1 / 0').catch(() => undefined)
+        return { after: 1 }
+      }),
+    }),
+    fc.integer({ min: 1, max: 100 }).map((ms) => ({
+      perform: batch(async (tx) => {
+        await tx.$executeRawUnsafe(`select pg_sleep(${ms / 1_000})`)
+        return { slept: ms }
+      }),
+    })),
+    counts.map((given) => ({
+      // The run has ended by then.
+      perform({ context }: Scene) {
+        setTimeout(
+          () => void context.batch(() => Promise.resolve(given() as never)).catch(() => undefined),
+          20,
+        )
+      },
+    })),
+    fc.constant({
+      perform: ({ context }: Scene) =>
+        context
+          .batch(async () => {
+            await context.batch(() => Promise.resolve({ inner: 1 }))
+            return { outer: 1 }
+          })
+          .then(() => undefined),
+    }),
+  )
+}
+
+function throwing(make: Make): () => never {
+  return () => {
+    throw make()
+  }
+}
+
+function drawProgress(): fc.Arbitrary<Drawn> {
+  const number = fc.oneof(
+    fc.double().map((drawn) => () => drawn),
+    foreignValues(),
+  )
+  return fc.array(fc.tuple(number, number), { maxLength: 5 }).map((reports) => ({
+    perform({ context }) {
+      for (const [done, total] of reports) context.progress(done() as never, total() as never)
+    },
+  }))
+}
+
+function drawMutation(): fc.Arbitrary<Drawn> {
+  const target = fc.constantFrom('run', 'payload', 'signal', 'log', 'batch', 'progress', 'now')
+  const field = fc.constantFrom('id', 'name', 'attempt', 'dryRun', 'trigger', 'scheduledFor')
+  return fc
+    .tuple(target, field, foreignValues(), fc.integer({ min: 0, max: 5 }))
+    .map(([key, part, value, how]) => ({
+      async perform({ context }) {
+        const open = context as unknown as Record<string, unknown>
+        const change = [
+          () => (open[key] = value()),
+          () => delete open[key],
+          () => Object.freeze(context),
+          () => ((context.run as unknown as Record<string, unknown>)[part] = value()),
+          () => Object.freeze(context.run),
+          () => Reflect.setPrototypeOf(context, null),
+        ][how]
+        try {
+          change?.()
+        } catch {
+          // Refused, as it may be.
+        }
+        await context.batch?.(() => Promise.resolve({ changed: 1 }))
+      },
+    }))
+}
+
+function drawEnqueue(): fc.Arbitrary<Drawn> {
+  const options = fc.oneof(
+    fc.constant(() => undefined),
+    fc
+      .tuple(fc.constantFrom('priority', 'startAfter', 'uniqueKey'), foreignValues())
+      .map(([name, value]) => () => ({ [name]: value() })),
+    hostileText().map((uniqueKey) => () => ({ uniqueKey })),
+    foreignValues(),
+  )
+  const payload = fc.oneof(
+    hostileText().map((text) => () => ({ text })),
+    foreignValues(),
+  )
+  return fc.tuple(payload, options).map(([given, how]) => ({
+    perform: ({ context, sink }) =>
+      context.batch(async (tx) => {
+        await context.enqueue(tx, sink, given(), how() as EnqueueOptions)
+        return { enqueued: 1 }
+      }),
+  }))
+}
+
+function drawLog(): fc.Arbitrary<Drawn> {
+  const level = fc.constantFrom('info', 'warn', 'error')
+  return fc.tuple(level, fc.constantFrom(...LOGGED), hostileText()).map(([name, odd, text]) => ({
+    perform({ context }) {
+      const value = () => makeHostile({ is: 'odd', name: odd })
+      context.log[name]({ value: value() }, text)
+      context.log[name](value() as object, text)
+    },
+  }))
+}
+
+function drawStray(): fc.Arbitrary<Drawn> {
+  const later = fc.constantFrom<(work: () => void) => void>(
+    (work) => void setTimeout(work, 1),
+    (work) => void setImmediate(work),
+    (work) => process.nextTick(work),
+    (work) => queueMicrotask(work),
+    (work) => void Promise.resolve().then(work),
+    (work) => void Promise.resolve().then(() => setTimeout(work, 5)),
+    (work) => {
+      const timer = setInterval(() => {
+        clearInterval(timer)
+        work()
+      }, 2)
+    },
+  )
+  const waits = fc.constantFrom(0, 0, 3, 20)
+  return fc.tuple(later, foreignErrors(), waits, fc.boolean()).map(([start, error, ms, emits]) => ({
+    async perform() {
+      start(() => {
+        if (emits) new EventEmitter().emit('error', error())
+        throw error()
+      })
+      if (ms > 0) await pause(ms)
+    },
+  }))
+}
+
+function drawBlock(): fc.Arbitrary<Drawn> {
+  return fc.integer({ min: 0, max: 300 }).map((ms) => ({
+    perform: ({ block }) =>
+      block(() => {
+        const until = performance.now() + ms
+        while (performance.now() < until);
+      }),
+  }))
+}
+
+function drawLarge(): fc.Arbitrary<Drawn> {
+  const sizes = fc.oneof(
+    fc.integer({ min: 0, max: 100_000 }),
+    fc.integer({ min: 0, max: 10_000_000 }),
+  )
+  return fc.oneof(
+    sizes.map((size) => ({
+      perform: ({ block }: Scene) => block(() => ({ text: 'x'.repeat(size) })),
+    })),
+    sizes.map((size) => ({
+      perform: ({ block }: Scene) => block(() => Array.from({ length: size / 10 }, () => '\0')),
+    })),
+    fc.integer({ min: 1, max: 20_000 }).map((depth) => ({
+      perform: ({ block }: Scene) => block(() => nest(depth)),
+    })),
+    fc.integer({ min: 1, max: 20_000 }).map((depth) => ({
+      ends: 'failed' as const,
+      perform: ({ block }: Scene) => {
+        throw Object.assign(new Error('deep'), { cause: block(() => nest(depth)) })
+      },
+    })),
+    fc.integer({ min: 1, max: 4_000_000_000 }).map((length) => ({
+      perform: () => ({ sparse: Array(length) }),
+    })),
+  )
+}
+
+function nest(depth: number): object {
+  let value: object = {}
+  for (let index = 0; index < depth; index++) value = index % 2 ? [value] : { value }
+  return value
+}
+
+function drawSlow(): fc.Arbitrary<Drawn> {
+  const never = new Promise<never>(() => undefined)
+  return fc.oneof(
+    // Ends for its time-out, which it does not notice.
+    fc.constant({ ends: 'failed' as const, perform: () => never }),
+    // A promise in name only.
+    // oxlint-disable-next-line unicorn/no-thenable -- what is to be tried
+    fc.constant({ ends: 'failed' as const, perform: () => ({ then: () => undefined }) }),
+    fc.constant({
+      ends: 'failed' as const,
+      perform: ({ context }: Scene) => pause(60_000, undefined, { signal: context.signal }),
+    }),
+    // Ends after it was told to, with whatever it has by then.
+    fc.tuple(fc.integer({ min: 1, max: 400 }), foreignErrors()).map(([ms, error]) => ({
+      ends: 'failed' as const,
+      async perform({ context }: Scene) {
+        await pause(60_000, undefined, { signal: context.signal }).catch(() => undefined)
+        await pause(ms)
+        throw error()
+      },
+    })),
+    fc.integer({ min: 1, max: 400 }).map((ms) => ({
+      ends: 'failed' as const,
+      async perform({ context }: Scene) {
+        await pause(60_000, undefined, { signal: context.signal }).catch(() => undefined)
+        await pause(ms)
+        await context.batch(() => Promise.resolve({ late: 1 }))
+      },
+    })),
+    fc.constant({
+      ends: 'failed' as const,
+      // What hangs on the signal may throw as well.
+      perform({ context }: Scene) {
+        context.signal.addEventListener('abort', () => {
+          throw new Error('from a listener')
+        })
+        return never
+      },
+    }),
+  )
+}
+
+function fillMemory(): never {
+  const held: number[][] = []
+  for (;;) held.push(Array.from({ length: 100_000 }, Math.random))
+}
+
+function loopForEver(): never {
+  for (;;);
+}
+
+// Made when the process starts, so that no run is known to whatever it calls.
+const elsewhere = new EventEmitter()
+const wishes: (() => void)[] = []
+elsewhere.on('wish', () => {
+  for (const wish of wishes.splice(0)) wish()
+})
+
+/** For a process that carries these outcomes out; the timer is nobody's. */
+export function grantWishes(): void {
+  setInterval(() => elsewhere.emit('wish'), 20)
+}
+
+async function throwUnnamed(): Promise<void> {
+  wishes.push(() => {
+    throw new Error('Nobody in particular')
+  })
+  await pause(2_000)
+}

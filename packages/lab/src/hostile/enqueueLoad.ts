@@ -1,0 +1,175 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import fc from 'fast-check'
+import { z } from 'zod'
+import type { PrismaClient } from '@roundsman/db'
+import type { JobsClient } from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
+import type { Queryable } from '../openPool.ts'
+import { createRandom } from '../chaos/createRandom.ts'
+import { drawRunnableJobs } from './drawDefinitions.ts'
+import { DEADLY, deadlyOutcome, drawOutcome, type Outcome } from './drawOutcome.ts'
+import { hostileText, hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
+import { SMALL } from './foreignValues.ts'
+import { deadly, guilty, guiltyAgain, guiltyHasty, innocent, innocentLong } from './hostileJobs.ts'
+
+/** What was enqueued, by the work's id. */
+export interface Enqueued {
+  name: string
+  kind: Outcome['kind'] | null
+  ends: Outcome['ends']
+}
+
+export interface LoadContext {
+  prisma: PrismaClient
+  client: JobsClient
+  database: Queryable
+  seed: number
+  signal: AbortSignal
+  /** Filled. */
+  enqueued: Map<string, Enqueued>
+}
+
+const ROUND = 250
+/** That wait at most: enough to keep the workers busy. */
+const MAX_WAITING = 500
+const DEADLY_PATIENCE_MS = 240_000
+/** But for lists of billions: whoever checks one item by item keeps their own process busy. */
+const payloadValues = hostileValue(SMALL).filter(
+  (value) => !/OfGreatLength|sparse/.test(JSON.stringify(value)),
+)
+const INNOCENT_EVERY_MS = 50
+const LONG_EVERY = 20
+
+/** Drawn outcomes, as fast as they are carried out. Resolves to how many payloads and requests were refused. */
+export async function enqueueOutcomes(
+  context: LoadContext,
+  { outcomes, onProgress }: { outcomes: number; onProgress: (done: number) => void },
+): Promise<number> {
+  const { prisma, client, seed, signal, enqueued } = context
+  const random = createRandom(seed)
+  // Their own schemas may refuse what they are given here already.
+  const drawn = drawRunnableJobs(seed).map((job) => ({ ...job, payload: z.any() }))
+  let refused = 0
+  for (let number = 0; number < outcomes;) {
+    signal.throwIfAborted()
+    await untilFewWait(context)
+    const groups = new Map<Job, number[]>()
+    for (const end = Math.min(number + ROUND, outcomes); number < end; number++) {
+      const outcome = drawOutcome(seed, number)
+      const job = outcome.isSlow ? guiltyHasty : chooseJob(random.next(), drawn)
+      if (job === null) {
+        refused += await requestForeign(context, number)
+      } else {
+        groups.set(job, [...(groups.get(job) ?? []), number])
+      }
+    }
+    for (const [job, numbers] of groups) {
+      const items = numbers.map((each) => ({ payload: { number: each } as never }))
+      const results = await client.enqueueMany(prisma, job, items)
+      for (const [index, { queueJobId }] of results.entries()) {
+        note(enqueued, queueJobId, job.name, drawOutcome(seed, numbers[index] ?? 0))
+      }
+    }
+    onProgress(number)
+  }
+  return refused
+}
+
+function chooseJob(share: number, drawn: readonly Job[]): Job | null {
+  if (share < 0.02) return null
+  if (share < 0.05) return drawn[Math.floor((share / 0.05) * drawn.length)] ?? guilty
+  return share < 0.12 ? guiltyAgain : guilty
+}
+
+/** A dry run that somebody foreign asks for, or work with a foreign payload: taken or refused. */
+async function requestForeign(context: LoadContext, number: number): Promise<0 | 1> {
+  const { prisma, client, seed, enqueued } = context
+  const sampled = { seed: seed + number, numRuns: 1 }
+  const outcome = drawOutcome(seed, number)
+  try {
+    if (number % 2 === 0) {
+      const [text = ''] = fc.sample(hostileText(), sampled)
+      const request = { actor: text, reason: text, dryRun: true, payload: { number } }
+      const queueJobId = await client.requestRun(prisma, guilty, request)
+      note(enqueued, queueJobId, guilty.name, outcome)
+    } else {
+      const [texts] = fc.sample(fc.array(payloadValues), sampled)
+      const payload = { number, texts: texts?.map(makeHostile) as string[] }
+      const { queueJobId } = await client.enqueue(prisma, guilty, payload)
+      note(enqueued, queueJobId, guilty.name, outcome)
+    }
+    return 0
+  } catch {
+    return 1
+  }
+}
+
+/** One of each way at once, until all of their work is over. Resolves to those that were not within the patience. */
+export async function enqueueDeadly(
+  context: LoadContext,
+  { count, onProgress }: { count: number; onProgress: (done: number) => void },
+): Promise<number> {
+  const { prisma, client, database, signal, enqueued } = context
+  let unfinished = 0
+  for (let from = 0; from < count; from += DEADLY.length) {
+    const to = Math.min(from + DEADLY.length, count)
+    for (let number = from; number < to; number++) {
+      const { queueJobId } = await client.enqueue(prisma, deadly, { number })
+      note(enqueued, queueJobId, deadly.name, deadlyOutcome(number))
+    }
+    const deadline = Date.now() + DEADLY_PATIENCE_MS * (to - from)
+    let left = await countUnfinished(database)
+    while (left > 0 && Date.now() < deadline) {
+      signal.throwIfAborted()
+      onProgress(to - left)
+      await pause(1_000, undefined, { signal })
+      left = await countUnfinished(database)
+    }
+    unfinished += left
+    if (left > 0) break
+    onProgress(to)
+  }
+  return unfinished
+}
+
+async function countUnfinished(database: Queryable): Promise<number> {
+  const { rows } = await database.query<{ left: number }>(
+    `select count(*)::int as left from pgboss.job
+     where name = $1 and state in ('created', 'retry', 'active')`,
+    [deadly.name],
+  )
+  return rows[0]?.left ?? 0
+}
+
+/** Short and long innocent work, at a steady pace, until it is told to stop. */
+export async function enqueueInnocents(context: LoadContext, stop: AbortSignal): Promise<void> {
+  const { prisma, client, enqueued } = context
+  for (let number = 0; !stop.aborted; number++) {
+    const job = number % LONG_EVERY === 0 ? innocentLong : innocent
+    const { queueJobId } = await client.enqueue(prisma, job, { number })
+    enqueued.set(queueJobId, { name: job.name, kind: null, ends: 'success' })
+    await pause(INNOCENT_EVERY_MS, undefined, { signal: stop }).catch(() => undefined)
+  }
+}
+
+async function untilFewWait({ database, signal }: LoadContext): Promise<void> {
+  for (;;) {
+    const { rows } = await database.query<{ waiting: number }>(
+      `select count(*)::int as waiting from (
+         select from pgboss.job where name like 'guilty%' and state = 'created' limit $1
+       ) few`,
+      [MAX_WAITING],
+    )
+    if ((rows[0]?.waiting ?? 0) < MAX_WAITING) return
+    await pause(20, undefined, { signal })
+  }
+}
+
+function note(
+  enqueued: LoadContext['enqueued'],
+  queueJobId: string,
+  name: string,
+  { kind, ends }: Outcome,
+): void {
+  enqueued.set(queueJobId, { name, kind, ends })
+}

@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createDatabaseClient } from '@roundsman/db'
+import { createLogger } from '@roundsman/node-app'
+import { createJobsClient } from '@roundsman/engine/client'
+import { openPool, type Queryable } from '../openPool.ts'
+import { checkHostile, type HostileFigures } from './checkHostile.ts'
+import { createFleet, type FleetHistory } from './createFleet.ts'
+import { tryDefinitions } from './drawDefinitions.ts'
+import {
+  enqueueDeadly,
+  enqueueInnocents,
+  enqueueOutcomes,
+  type Enqueued,
+  type LoadContext,
+} from './enqueueLoad.ts'
+import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
+import { prepareDatabase } from './prepareDatabase.ts'
+
+export interface HostileOptions {
+  /** Names the run: what is drawn depends on it alone. */
+  seed: number
+  /** Ways in which handlers end. */
+  outcomes: number
+  /** Of those that end their process; they come on top. */
+  deadly: number
+}
+
+export interface HostileContext {
+  /** Of a database that is there for nothing else. */
+  databaseUrl: string
+  signal: AbortSignal
+  onProgress: (message: string) => void
+  /** Everything that happens, and every line of a worker's log above the ordinary. */
+  onEvent: (event: string) => void
+}
+
+export interface HostileResult extends HostileFigures {
+  options: HostileOptions
+  ranAt: Date
+  totalMs: number
+  /** How many of each kind were enqueued. */
+  kinds: Map<string, number>
+  innocents: number
+  refused: number
+  fleet: FleetHistory
+}
+
+const SCHEDULED = hostileSchedules.map(({ name }) => name)
+const QUIET_PATIENCE_MS = 120_000
+const DEFINITIONS_SHARE = 0.2
+
+/** Draws outcomes, lets workers live with them beside innocent work, and looks whether all is right. */
+export async function runHostile(
+  options: HostileOptions,
+  context: HostileContext,
+): Promise<HostileResult> {
+  const { seed, outcomes } = options
+  const { databaseUrl, signal, onProgress, onEvent } = context
+  const ranAt = new Date()
+  const log = createLogger({ app: 'hostile', level: 'silent' })
+  const opened: (() => Promise<unknown>)[] = []
+  const definitions = tryDefinitions(seed, Math.ceil(outcomes * DEFINITIONS_SHARE))
+  for (const { options: given, what } of definitions.problems)
+    onEvent(`definition ${what} ${given}`)
+  try {
+    const temporary = await mkdtemp(join(tmpdir(), 'roundsman-hostile-'))
+    await chmod(temporary, 0o755)
+    opened.push(() => rm(temporary, { recursive: true, force: true }))
+    await prepareDatabase(databaseUrl, seed)
+    const database = openPool({ url: databaseUrl, applicationName: 'hostile driver' })
+    opened.push(database.close)
+    const prisma = createDatabaseClient({
+      url: databaseUrl,
+      applicationName: 'hostile driver',
+      onPoolError: () => undefined,
+    })
+    opened.push(() => prisma.$disconnect())
+    const client = createJobsClient({ databaseUrl, log })
+    opened.push(client.stop)
+    await client.start()
+    const marker = `hostile-${randomBytes(8).toString('hex')}`
+    const fleet = createFleet({
+      settings: { databaseUrl, seed },
+      env: { TMPDIR: temporary, HOSTILE_RUN: marker },
+      onEvent,
+    })
+    opened.push(fleet.destroy)
+    await fleet.start()
+    onProgress('The workers are ready')
+
+    const enqueued = new Map<string, Enqueued>()
+    const load: LoadContext = { prisma, client, database, seed, signal, enqueued }
+    const enough = new AbortController()
+    const innocents = enqueueInnocents(load, AbortSignal.any([enough.signal, signal]))
+    // Awaited below; until then its failure is the run's.
+    innocents.catch(() => undefined)
+    opened.push(async () => {
+      enough.abort()
+      await innocents.catch(() => undefined)
+    })
+    const from = Date.now()
+    const refused = await enqueueOutcomes(load, {
+      outcomes,
+      onProgress: (done) => {
+        if (done % 5_000 < 250)
+          onProgress(`${done} outcomes, ${fleet.history.crashes.length} crashes`)
+      },
+    })
+    await untilQuiet(database, signal)
+    const deadlyFrom = Date.now()
+    onProgress(
+      `${outcomes} outcomes are over, ${fleet.history.crashes.length} crashes; now those that end a process`,
+    )
+    let lastDone = -1
+    await enqueueDeadly(load, {
+      count: options.deadly,
+      onProgress(done) {
+        if (done === lastDone) return
+        lastDone = done
+        onProgress(`${done} deadly ones, ${fleet.history.crashes.length} crashes`)
+      },
+    })
+    enough.abort()
+    await innocents
+    const isQuiet = await untilQuiet(database, signal, SCHEDULED)
+    const to = Date.now()
+    await fleet.stop()
+    onProgress('Checking')
+    const evidence = { enqueued, isQuiet, from, deadlyFrom, to, temporary, marker, definitions }
+    const figures = await checkHostile(database, { ...evidence, fleet: fleet.history })
+    const kinds = new Map<string, number>()
+    for (const { kind } of enqueued.values()) {
+      if (kind !== null) kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+    }
+    return {
+      ...figures,
+      options,
+      ranAt,
+      totalMs: Date.now() - ranAt.getTime(),
+      kinds,
+      innocents: [...enqueued.values()].filter(({ kind }) => kind === null).length,
+      refused,
+      fleet: fleet.history,
+    }
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    for (const close of opened.toReversed()) await close()
+  }
+}
+
+/** Until nothing drawn waits or runs; false when that took too long. */
+async function untilQuiet(
+  database: Queryable,
+  signal: AbortSignal,
+  goesOn: readonly string[] = [...INNOCENTS, ...SCHEDULED],
+): Promise<boolean> {
+  const deadline = Date.now() + QUIET_PATIENCE_MS
+  while (Date.now() < deadline) {
+    signal.throwIfAborted()
+    const { rows } = await database.query<{ isQuiet: boolean }>(QUIET_SQL, [goesOn])
+    if (rows[0]?.isQuiet) return true
+    await pause(250, undefined, { signal })
+  }
+  return false
+}
+
+/** Of what goes on meanwhile only what is older counts. */
+const QUIET_SQL = `
+  select not exists (
+    select from pgboss.job
+    where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
+      and (created_on < now() - interval '6 seconds' or name <> all($1))
+  ) as "isQuiet"`

@@ -1,0 +1,107 @@
+// One of the workers that have to live with whatever was drawn. The end of standard input is the driver's end.
+import { setTimeout as pause } from 'node:timers/promises'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { createLogger } from '@roundsman/node-app'
+import type { Details, HandlersFor, Job, RunContext, TransactionOf } from '@roundsman/engine'
+import { createWorker } from '@roundsman/engine/worker'
+import { createHostileObserver } from './createHostileObserver.ts'
+import { drawRunnableJobs } from './drawDefinitions.ts'
+import { deadlyOutcome, drawOutcome, grantWishes, type Outcome } from './drawOutcome.ts'
+import { hostileJobs, LONG_STEPS, sink } from './hostileJobs.ts'
+import type { WorkerReport, WorkerSettings } from './startWorker.ts'
+import { watchEventLoop } from './watchEventLoop.ts'
+
+type Tx = TransactionOf<PrismaClient>
+type Context = RunContext<unknown, Tx>
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
+const LONG_STEP_MS = 500
+const DRAIN_TIMEOUT_MS = 2_000
+
+// Ctrl-C reaches the whole group of processes; it is the driver that ends the others.
+process.on('SIGINT', () => undefined)
+process.stdin.on('end', () => process.exit(1)).resume()
+grantWishes()
+
+const log = createLogger({ app: 'hostile', level: 'info' })
+const prisma = createDatabaseClient({
+  url: settings.databaseUrl,
+  applicationName: 'hostile worker',
+  onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
+})
+const block = watchEventLoop(report)
+const drawn = drawRunnableJobs(settings.seed)
+
+const handlers: HandlersFor<typeof hostileJobs, Tx> = {
+  guilty: (context) => perform(context, drawOf(context)),
+  guiltyAgain: (context) => perform(context, drawOf(context)),
+  guiltyHasty: (context) => perform(context, drawOf(context)),
+  guiltyTick: (context) => perform(context, drawOutcome(settings.seed, secondOf(context))),
+  deadly: (context) => perform(context, deadlyOutcome(context.payload.number)),
+  sink: () => Promise.resolve(),
+  innocent: (context) => leaveRow(context, 1),
+  async innocentLong(context) {
+    for (let step = 1; step <= LONG_STEPS; step++) {
+      await pause(LONG_STEP_MS, undefined, { signal: context.signal })
+      await leaveRow(context, step)
+    }
+  },
+  innocentTick: (context) => leaveRow(context, 1),
+}
+
+const worker = createWorker({
+  databaseUrl: settings.databaseUrl,
+  prisma,
+  jobs: [...hostileJobs, ...drawn],
+  handlers: {
+    ...handlers,
+    ...Object.fromEntries(
+      drawn.map(({ name }) => [name, (context: Context) => perform(context, drawOf(context))]),
+    ),
+  } as HandlersFor<readonly Job[], Tx>,
+  log,
+  drainTimeoutMs: DRAIN_TIMEOUT_MS,
+  observers: [createHostileObserver(settings.seed)],
+})
+report({ workerId: worker.id })
+process.once('SIGTERM', () => void stop())
+await worker.start()
+report({ isReady: true })
+
+// Not async: what a handler throws at once is another case than what it rejects with.
+function perform(context: Context, outcome: Outcome): Promise<Details | void> {
+  return outcome.perform({ context, sink, block }) as Promise<Details | void>
+}
+
+function drawOf({ payload }: Context): Outcome {
+  return drawOutcome(settings.seed, (payload as { number: number }).number)
+}
+
+/** Names the outcome of a tick, apart from those of numbered work. */
+function secondOf({ run }: Context): number {
+  return -Math.floor((run.scheduledFor?.getTime() ?? 0) / 1_000)
+}
+
+/** An effect that a second delivery does not repeat. */
+async function leaveRow({ run, batch }: Context, step: number): Promise<void> {
+  await batch(async (tx) => {
+    const effects = await tx.$executeRawUnsafe(
+      `insert into "HostileEffect" ("queueJobId", "step", "runId")
+       select "queueJobId", $2::int, "id" from "JobRun" where "id" = $1::uuid
+       on conflict do nothing`,
+      run.id,
+      step,
+    )
+    return { effects }
+  })
+}
+
+async function stop(): Promise<void> {
+  await worker.stop()
+  await prisma.$disconnect()
+  process.exit(0)
+}
+
+function report(message: WorkerReport): void {
+  process.stdout.write(`${JSON.stringify({ hostile: message })}\n`)
+}
