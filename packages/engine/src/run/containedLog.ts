@@ -39,6 +39,8 @@ export function containedLog(log: Logger): Logger {
   function openChild(target: Logger) {
     return (...[bindings, options]: Parameters<Logger['child']>): Logger => {
       try {
+        // Without it the type of the child is inferred as one with levels of any name.
+        // oxlint-disable-next-line typescript/no-unnecessary-type-arguments
         return containedLog(target.child<never>(bindings, options))
       } catch {
         return contained
