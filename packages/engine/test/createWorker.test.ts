@@ -216,7 +216,7 @@ describe('createWorker', () => {
       error: {
         code: 'handler_failed',
         message: 'cannot mail [redacted] by smtp://[redacted]@mail.test with Bearer [redacted]',
-        stack: expect.stringMatching(/^at echo \(packages.runtime.test/),
+        stack: expect.stringMatching(/^at echo \(packages.engine.test/),
       },
     })
     expect(JSON.stringify(runtime.lines)).not.toMatch(/jane@customer|letmein|abc\.def/)

@@ -163,7 +163,7 @@ describe('the stack', () => {
   it('is of frames of the product, with paths that tell nothing of the machine', () => {
     const { stack = '' } = describeError(failHere())
     expect(stack.split('\n')[0]).toMatch(
-      /^at failHere \(packages\/runtime\/test\/worker\/describeError\.test\.ts:\d+:\d+\)$/,
+      /^at failHere \(packages\/engine\/test\/run\/describeError\.test\.ts:\d+:\d+\)$/,
     )
     expect(stack).not.toMatch(/node_modules|node:|file:|on purpose/)
     expect(stack).not.toContain(process.cwd())

@@ -235,7 +235,7 @@ describe('whatever a handler throws', () => {
       code: 'mail_away',
       message: 'No mail server',
       stack: expect.stringMatching(
-        /^at .*sendMail \(packages\/runtime\/test\/worker\/everyEnd\.test\.ts:\d+/,
+        /^at .*sendMail \(packages\/engine\/test\/run\/everyEnd\.test\.ts:\d+/,
       ),
       cause: { code: 'EHOSTUNREACH', message: 'no route' },
     }
