@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Bindings, ChildLoggerOptions, Logger } from 'pino'
 
 const LEVELS = new Set<string | symbol>(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
 
@@ -37,11 +37,9 @@ export function containedLog(log: Logger): Logger {
   }
 
   function openChild(target: Logger) {
-    return (...[bindings, options]: Parameters<Logger['child']>): Logger => {
+    return (bindings: Bindings, options?: ChildLoggerOptions): Logger => {
       try {
-        // Without it the type of the child is inferred as one with levels of any name.
-        // oxlint-disable-next-line typescript/no-unnecessary-type-arguments
-        return containedLog(target.child<never>(bindings, options))
+        return containedLog(target.child(bindings, options))
       } catch {
         return contained
       }
