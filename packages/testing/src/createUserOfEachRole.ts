@@ -8,8 +8,9 @@ export async function createUserOfEachRole(
   prisma: PrismaClient,
   password: string,
 ): Promise<Record<Role, string>> {
-  if (!hashes.has(password)) hashes.set(password, hashPassword(password))
-  const passwordHash = (await hashes.get(password))!
+  const hashing = hashes.get(password) ?? hashPassword(password)
+  hashes.set(password, hashing)
+  const passwordHash = await hashing
   const create = async (role: Role) => {
     const email = `${role}@example.com`
     return (await prisma.user.create({ data: { email, role, passwordHash } })).id
