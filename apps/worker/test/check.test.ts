@@ -23,7 +23,7 @@ const environment = (extra: Record<string, string | undefined>) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })
 
 async function check(args: string[], extra: Record<string, string | undefined> = {}) {
-  const result = await runInProcess(checkCommand, args, environment(extra))
+  const result = await runInProcess(checkCommand, args, environment(extra), {})
   return { ...result, text: result.stdout.join('\n') }
 }
 

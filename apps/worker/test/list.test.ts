@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => database.close())
 
 const list = (args: string[], extra: Record<string, string | undefined> = {}) =>
-  runInProcess(listCommand, args, workerEnvironment(database, extra))
+  runInProcess(listCommand, args, workerEnvironment(database, extra), {})
 
 async function spawnList(args: string[], extra: Record<string, string | undefined> = {}) {
   const child = spawnProcess(LIST, { args, env: workerEnvironment(database, extra) })

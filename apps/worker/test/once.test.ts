@@ -7,6 +7,8 @@ import { Prisma } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
 import { createTestDatabase, HOLD_RUNS_SQL, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { onceCommand } from '../src/once/onceCommand.ts'
+import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
@@ -26,7 +28,13 @@ beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun"
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
   spawnProcess(ONCE, { args, env: workerEnvironment(database, extra) })
 
-async function runOnce(args: string[], extra: Record<string, string | undefined> = {}) {
+const runOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
+  runInProcess(onceCommand, args, workerEnvironment(database, extra), {
+    listenForStop: () => new AbortController().signal,
+  })
+
+/** In a process of its own, whose exit code it is. */
+async function runInItsProcess(args: string[], extra: Record<string, string | undefined> = {}) {
   const process = spawnOnce(args, extra)
   const { code } = await process.exited
   return { code, stdout: process.stdout, stderr: process.stderr }
@@ -52,7 +60,7 @@ describe('a run that succeeds', () => {
   it('exits with 0, tells what was done, and is recorded with who asked for it', async () => {
     await insertSessions(database.prisma, { expired: 2, revoked: 1, active: 1 })
 
-    const { code, stdout } = await runOnce([JOB])
+    const { code, stdout } = await runInItsProcess([JOB])
 
     const [run] = await runs()
     expect(code).toBe(0)
@@ -75,7 +83,7 @@ describe('a run that succeeds', () => {
   it('with --json, prints the run in exactly one line and its log elsewhere', async () => {
     await insertSessions(database.prisma, { expired: 1 })
 
-    const { code, stdout, stderr } = await runOnce([JOB, '--json'])
+    const { code, stdout, stderr } = await runInItsProcess([JOB, '--json'])
 
     expect(code).toBe(0)
     expect(stdout).toHaveLength(1)
@@ -179,7 +187,7 @@ describe('a run that does not', () => {
     await held.reached()
     const [running] = await runs()
 
-    const plain = await runOnce([JOB])
+    const plain = await runInItsProcess([JOB])
     const json = await runOnce([JOB, '--json'])
 
     expect(plain).toMatchObject({ code: 3 })
@@ -311,7 +319,7 @@ describe('a dead letter', () => {
   })
 
   it('that is none exits with 2', async () => {
-    const { code, stderr } = await runOnce([JOB, '--dead-letter', NOWHERE])
+    const { code, stderr } = await runInItsProcess([JOB, '--dead-letter', NOWHERE])
 
     expect(code).toBe(2)
     expect(stderr).toContain(
@@ -372,13 +380,13 @@ it('without DATABASE_URL, makes the embedded database, shares it with a worker, 
   const embedded = { DATABASE_URL: undefined, DATA_DIR: dataDir }
   const isServing = () => existsSync(join(dataDir, 'postgres/postmaster.pid'))
 
-  const first = await runOnce([JOB, '--json'], embedded)
+  const first = await runInItsProcess([JOB, '--json'], embedded)
   expect(first).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
   expect(isServing()).toBe(false)
 
   const worker = await startWorkerProcess(null, embedded)
   await worker.waitForMessage('Jobs scheduler enabled', { timeoutMs: 30_000 })
-  const second = await runOnce([JOB, '--json'], embedded)
+  const second = await runInItsProcess([JOB, '--json'], embedded)
   expect(second).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
   expect(await worker.status('/health/ready')).toBe(200)
   expect(await worker.kill()).toEqual({ code: 0, signal: null })

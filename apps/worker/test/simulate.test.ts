@@ -32,7 +32,7 @@ const environment = (extra: Record<string, string | undefined> = {}) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })
 
 async function simulate(args: string[], extra: Record<string, string | undefined> = {}) {
-  const result = await runInProcess(simulateCommand, args, environment(extra))
+  const result = await runInProcess(simulateCommand, args, environment(extra), {})
   return { ...result, text: result.stdout.join('\n') }
 }
 

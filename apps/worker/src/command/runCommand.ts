@@ -15,7 +15,7 @@ export interface Terminal {
   stderr: Output
 }
 
-export interface Command {
+export interface Command<Where extends Terminal = Terminal> {
   /** What --help prints, and who gave a wrong command line. */
   usage: string
   /**
@@ -23,7 +23,7 @@ export interface Command {
    * @throws UsageError
    * @throws EnvironmentError
    */
-  run(args: string[], terminal: Terminal): Promise<number>
+  run(args: string[], terminal: Where): Promise<number>
 }
 
 /** Runs the command that this process is, and leaves its exit code. */
@@ -40,10 +40,10 @@ export async function runCommand(command: Command): Promise<void> {
 }
 
 /** What is wrong with the command line or the environment is told without a stack. */
-export async function exitCodeOf(
-  command: Command,
+export async function exitCodeOf<Where extends Terminal>(
+  command: Command<Where>,
   args: string[],
-  terminal: Terminal,
+  terminal: Where,
 ): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     terminal.stdout.write(`${command.usage}\n`)

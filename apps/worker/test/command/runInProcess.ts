@@ -1,18 +1,20 @@
 import { Writable } from 'node:stream'
 import { makeEnvironment } from '@roundsman/testing'
-import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
+import { exitCodeOf, type Command, type Terminal } from '../../src/command/runCommand.ts'
 
 /** A command as far as its process does not matter: what it would write and exit with. */
-export async function runInProcess(
-  command: Command,
+export async function runInProcess<More extends object>(
+  command: Command<Terminal & More>,
   args: string[],
   variables: Record<string, string | undefined>,
+  more: More,
 ) {
   const [stdout, stderr] = [collect(), collect()]
   const terminal = {
     variables: makeEnvironment(variables),
     stdout: stdout.stream,
     stderr: stderr.stream,
+    ...more,
   }
   const code = await exitCodeOf(command, args, terminal)
   return { code, stdout: stdout.lines(), stderr: stderr.lines() }
