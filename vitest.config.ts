@@ -11,7 +11,7 @@ const TESTING = join(import.meta.dirname, 'packages/testing/src')
 
 const TESTS = [
   'packages/*/test/**/*.test.ts',
-  'apps/*/test/**/*.test.ts',
+  'apps/*/{test,e2e}/**/*.test.ts',
   'scripts/test/**/*.test.ts',
 ]
 const startsProcesses = globSync(TESTS, {

@@ -274,6 +274,8 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
 function placeOf(path: string): Place | undefined {
   const [group = '', room = '', kind, section] = path.split('/')
   if ((group !== 'packages' && group !== 'apps') || room === '') return undefined
+  // End-to-end tests put the rooms together, as scripts do.
+  if (kind === 'e2e') return undefined
   const isOfSource = kind === 'src' && section !== undefined
   return {
     path,

@@ -6,7 +6,7 @@ import {
   type Role,
 } from '../../packages/db/src/index.ts'
 import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
-import { findTranslation } from '../../apps/api/src/findTranslation.ts'
+import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
 import { demoInvoices } from './demoInvoices.ts'
 
 const HOUR_MS = 3_600_000

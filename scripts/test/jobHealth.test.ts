@@ -1,7 +1,7 @@
 // Starts processes.
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { createApiLogger } from '../../apps/api/src/createApiLogger.ts'
+import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
 import { jobs } from '../../packages/jobs/src/index.ts'
 import { migrateQueue } from '../../packages/engine/src/worker.ts'
 import { startApi, startWorker } from './startProcesses.ts'

@@ -7,7 +7,7 @@ import {
   telemetryVariables,
 } from '@roundsman/node-app'
 import { z } from 'zod'
-import { obtainJwtSecret } from './obtainJwtSecret.ts'
+import { obtainJwtSecret } from './auth/obtainJwtSecret.ts'
 
 const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
 

@@ -27,12 +27,12 @@ import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import { createChanges } from './console/createChanges.ts'
-import { createApiLogger } from './createApiLogger.ts'
+import { createChanges } from './jobs/console/createChanges.ts'
+import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
-import { readJobHealth } from './jobHealth/readJobHealth.ts'
-import { watchJobHealth } from './jobHealth/watchJobHealth.ts'
-import { openJobsClient } from './openJobsClient.ts'
+import { readJobHealth } from './jobs/health/readJobHealth.ts'
+import { watchJobHealth } from './jobs/health/watchJobHealth.ts'
+import { openJobsClient } from './jobs/openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
 const DRAIN_TIMEOUT_MS = 10_000

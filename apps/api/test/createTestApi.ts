@@ -12,7 +12,7 @@ import {
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { z } from 'zod'
 import { buildApp, type AppOptions } from '../src/app.ts'
-import { createApiLogger } from '../src/createApiLogger.ts'
+import { createApiLogger } from '../src/http/createApiLogger.ts'
 
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
 export const PASSWORD = 'correct horse battery staple'

@@ -1,8 +1,8 @@
 import { computeTotals, minorUnitDigits } from '@roundsman/billing'
 import type { Prisma } from '@roundsman/db'
 import { z } from 'zod'
-import { formatDate } from '../calendarDate.ts'
-import { Problem } from '../problem.ts'
+import { formatDate } from '../http/calendarDate.ts'
+import { Problem } from '../http/problem.ts'
 import { findPdfState, type PdfState } from './invoicePdf.ts'
 import { formatQuantity } from './quantity.ts'
 

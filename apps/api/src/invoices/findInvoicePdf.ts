@@ -1,5 +1,5 @@
 import type { Prisma, PrismaClient } from '@roundsman/db'
-import { readTogether } from '../transact.ts'
+import { readTogether } from '../http/transact.ts'
 import { findPdfState } from './invoicePdf.ts'
 
 export type FoundInvoicePdf =

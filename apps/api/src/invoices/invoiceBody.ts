@@ -1,8 +1,8 @@
 import { minorUnitDigits } from '@roundsman/billing'
 import { z } from 'zod'
-import { calendarDate } from '../calendarDate.ts'
-import { storableLine } from '../storableLine.ts'
-import { storableText } from '../storableText.ts'
+import { calendarDate } from '../http/calendarDate.ts'
+import { storableLine } from '../http/storableLine.ts'
+import { storableText } from '../http/storableText.ts'
 import { quantity } from './quantity.ts'
 
 const MAX_LINES = 5_000

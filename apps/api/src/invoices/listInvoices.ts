@@ -1,7 +1,7 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { z } from 'zod'
-import { formatInstantCursor, type InstantCursor } from '../instantCursor.ts'
-import { readTogether } from '../transact.ts'
+import { formatInstantCursor, type InstantCursor } from '../http/instantCursor.ts'
+import { readTogether } from '../http/transact.ts'
 import { presentHead, type InvoiceHead, type invoiceItemSchema } from './findInvoice.ts'
 import { findPdfStates } from './invoicePdf.ts'
 

@@ -1,5 +1,5 @@
 import { AmountTooLargeError, computeTotals, type InvoiceTotals } from '@roundsman/billing'
-import { invalidRequest } from '../problem.ts'
+import { invalidRequest } from '../http/problem.ts'
 import type { InvoiceBody } from './invoiceBody.ts'
 
 export type UnpricedLines = readonly (Omit<InvoiceBody['lines'][number], 'quantity'> & {

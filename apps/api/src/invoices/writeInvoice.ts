@@ -1,6 +1,6 @@
 import { Prisma, type Invoice } from '@roundsman/db'
-import { addDays, formatDate, toDate } from '../calendarDate.ts'
-import { invalidRequest, Problem } from '../problem.ts'
+import { addDays, formatDate, toDate } from '../http/calendarDate.ts'
+import { invalidRequest, Problem } from '../http/problem.ts'
 import type { InvoiceBody } from './invoiceBody.ts'
 import { totalInvoice, type UnpricedLines } from './totalInvoice.ts'
 

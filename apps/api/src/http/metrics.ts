@@ -1,0 +1,70 @@
+import { Histogram, mayScrape, type Metrics } from '@roundsman/node-app/telemetry'
+import fastifyPlugin from 'fastify-plugin'
+import { Problem, problemResponses } from './problem.ts'
+import { z } from 'zod'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its answer goes on for as long as somebody listens, so how long it took says nothing. */
+    isEndless?: boolean
+  }
+}
+
+export interface MetricsOptions {
+  metrics: Metrics
+  /** Has to come with a scrape: this address is as public as the application. */
+  token: string
+}
+
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** How long requests take, by route, and what a scrape gets. */
+export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own, token }) => {
+  const durations = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'From a request’s arrival to the end of its answer, by the pattern of its route.',
+    labelNames: ['method', 'route', 'status_code'],
+    buckets: BUCKETS,
+    registers: [own.registry],
+  })
+
+  app.addHook('onResponse', (request, reply, done) => {
+    const { url, config } = request.routeOptions
+    if (config.isEndless !== true) {
+      // Never the address itself: there is no end to those.
+      const labels = {
+        method: request.method,
+        route: url ?? 'none',
+        status_code: reply.statusCode,
+      }
+      durations.observe(labels, reply.elapsedTime / 1_000)
+    }
+    done()
+  })
+
+  app.get(
+    '/metrics',
+    {
+      logLevel: 'warn',
+      schema: {
+        tags: ['health'],
+        summary: 'Metrics for Prometheus',
+        description: 'With METRICS_TOKEN as a bearer token.',
+        response: {
+          200: z.unknown().describe('text/plain, in the text format of Prometheus'),
+          ...problemResponses(401),
+        },
+      },
+    },
+    async (request, reply) => {
+      if (!mayScrape(request.headers.authorization, token)) {
+        throw new Problem(401, {
+          detail: 'Metrics take METRICS_TOKEN as a bearer token',
+          headers: { 'www-authenticate': 'Bearer' },
+        })
+      }
+      const text = await own.render()
+      return reply.header('cache-control', 'no-store').type(own.contentType).send(text)
+    },
+  )
+})

@@ -1,0 +1,145 @@
+import type { PrismaClient } from '@roundsman/db'
+import type { JobsClient } from '@roundsman/engine/client'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { unknownInvoice } from '../invoices/findInvoice.ts'
+import { findInvoicePdf } from '../invoices/findInvoicePdf.ts'
+import { requestInvoicePdf } from '../invoices/invoicePdf.ts'
+import { lockInvoice } from '../invoices/writeInvoice.ts'
+import { matchesEntityTag } from '../http/matchesEntityTag.ts'
+import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
+import { transact } from '../http/transact.ts'
+
+const idParams = z.strictObject({ id: z.guid() })
+
+const failureSchema = problemSchema.extend({
+  code: z.string().describe('Of the error with which it was given up'),
+})
+
+/** The PDF of an invoice: asked for here, rendered by a worker, and fetched here. */
+export const invoicePdfRoutes: FastifyPluginAsyncZod<{
+  prisma: PrismaClient
+  jobsClient: JobsClient
+}> = async (app, { prisma, jobsClient }) => {
+  app.post(
+    '/api/invoices/:id/pdf',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['invoices'],
+        summary: 'Ask for the PDF of an invoice',
+        description:
+          'Of its present version. Asking again while it is waited for, rendered or ready changes nothing; after it has failed for good, it is tried again.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          202: z.object({
+            jobId: z.guid().describe('In the queue; its runs carry it as queueJobId'),
+            statusUrl: z.string().describe('Where the PDF will be'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 503),
+        },
+      },
+    },
+    async ({ params: { id }, caller, log }, reply) => {
+      const { version, queueJobId } = await transact(prisma, async (tx) => {
+        const invoice = await lockInvoice(tx, id)
+        if (!invoice) throw unknownInvoice()
+        const wanted = { invoiceId: id, version: invoice.version }
+        return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient.enqueue, wanted)) }
+      })
+      log.info({ invoiceId: id, version, queueJobId, userId: caller.id }, 'invoice PDF requested')
+      const statusUrl = `/api/invoices/${id}/pdf`
+      return reply.code(202).send({ jobId: queueJobId, statusUrl })
+    },
+  )
+
+  app.get(
+    '/api/invoices/:id/pdf',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['invoices'],
+        summary: 'Fetch the PDF of an invoice',
+        description:
+          'Takes If-None-Match. Retry-After says when to ask again for one that is not ready.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          200: {
+            description: 'The PDF of the present version',
+            content: {
+              'application/pdf': {
+                schema: z.custom<Uint8Array>().meta({ type: 'string', format: 'binary' }),
+              },
+            },
+          },
+          202: z.object({ state: z.enum(['waiting', 'running']) }),
+          304: z.null().describe('It is the one that is known already'),
+          ...problemResponses(400, 401, 403, 404),
+          ...describeProblems(failureSchema, [409]),
+        },
+      },
+    },
+    async ({ params: { id }, headers }, reply) => {
+      const found = await findInvoicePdf(prisma, id, {
+        isKnown: (version) => matchesEntityTag(headers['if-none-match'], toEntityTag(version)),
+      })
+      switch (found.kind) {
+        case 'ready':
+        case 'known':
+          // May be kept, unlike everything else here, and has to be asked about each time.
+          reply
+            .header('cache-control', 'private, no-cache')
+            .header('etag', toEntityTag(found.version))
+          if (found.kind === 'known') return reply.code(304).send(null)
+          return reply
+            .type('application/pdf')
+            .header('content-disposition', toDisposition(found.number))
+            .send(found.pdf)
+        case 'waiting':
+        case 'running': {
+          const { kind: state, retryAfterSeconds } = found
+          return reply.code(202).header('retry-after', retryAfterSeconds).send({ state })
+        }
+        case 'failed':
+          throw new Problem(409, {
+            detail: 'The PDF could not be rendered; ask for it again once the cause is gone',
+            extensions: { code: found.errorCode },
+          })
+        case 'outdated':
+          throw new Problem(404, {
+            detail:
+              'The invoice was changed after its PDF was asked for; ask for it again with POST',
+          })
+        case 'none':
+          throw new Problem(404, {
+            detail: 'Nobody has asked for the PDF of this invoice; ask for it with POST',
+          })
+        case 'notFound':
+          throw unknownInvoice()
+        default:
+          return found satisfies never
+      }
+    },
+  )
+}
+
+function toEntityTag(version: number): string {
+  return `"v${version}"`
+}
+
+/** A name that every system can store, and the whole number for those who read RFC 8187. */
+function toDisposition(number: string): string {
+  const plain = number.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^[._]+|[._]+$/g, '')
+  const name = plain === '' ? 'invoice' : plain
+  const full = number.replaceAll(/[/\\:*?"<>|]/g, '_')
+  return `inline; filename="${name}.pdf"; filename*=UTF-8''${encode(`${full}.pdf`)}`
+}
+
+function encode(text: string): string {
+  return encodeURIComponent(text).replaceAll(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+}

@@ -1,0 +1,134 @@
+import type { PrismaClient } from '@roundsman/db'
+import { emit } from '@roundsman/jobs/hooks'
+import type { JobsClient } from '@roundsman/engine/client'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { instantCursor } from '../http/instantCursor.ts'
+import { nextPageCursor } from '../http/pageCursor.ts'
+import { carryWishesOver } from '../invoices/carryWishesOver.ts'
+import {
+  findInvoice,
+  invoiceItemSchema,
+  invoiceSchema,
+  unknownInvoice,
+} from '../invoices/findInvoice.ts'
+import { INVOICE_BODY_LIMIT_BYTES, invoiceBody } from '../invoices/invoiceBody.ts'
+import { listInvoices } from '../invoices/listInvoices.ts'
+import { changeInvoice, createInvoice } from '../invoices/writeInvoice.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { problemResponses } from '../http/problem.ts'
+import { readTogether, transact } from '../http/transact.ts'
+
+interface InvoiceRoutesOptions {
+  prisma: PrismaClient
+  jobsClient: JobsClient
+  now: () => Date
+}
+
+const MAX_VERSION = 2 ** 31 - 1
+
+const idParams = z.strictObject({ id: z.guid() })
+
+/** What customers owe. A PDF of it is made elsewhere, and only when somebody asks. */
+export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async (
+  app,
+  { prisma, jobsClient, now },
+) => {
+  app.post(
+    '/api/invoices',
+    {
+      onRequest: app.requireRole('staff'),
+      bodyLimit: INVOICE_BODY_LIMIT_BYTES,
+      schema: {
+        tags: ['invoices'],
+        summary: 'Create an invoice',
+        description:
+          'Without a number it gets the next one. Without dates it is issued today, in UTC, and due two weeks later.',
+        security: [{ accessToken: [] }],
+        body: invoiceBody,
+        response: {
+          201: invoiceSchema,
+          ...problemResponses(400, 401, 403, 409, 413, 415, 503),
+        },
+      },
+    },
+    async ({ body, caller, log }, reply) => {
+      const invoice = await transact(prisma, async (tx) => {
+        const { id, version } = await createInvoice(tx, body, now())
+        await emit(tx, jobsClient.enqueue, 'invoiceIssued', { invoiceId: id, version })
+        return await findInvoice(tx, id)
+      })
+      const { id } = invoice
+      log.info({ invoiceId: id, userId: caller.id }, 'invoice created')
+      return reply.code(201).header('location', `/api/invoices/${id}`).send(invoice)
+    },
+  )
+
+  app.get(
+    '/api/invoices',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['invoices'],
+        summary: 'List invoices, newest first',
+        security: [{ accessToken: [] }],
+        querystring: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
+        response: {
+          200: z.object({ invoices: z.array(invoiceItemSchema), nextCursor: nextPageCursor }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    ({ query }) => listInvoices(prisma, query),
+  )
+
+  app.get(
+    '/api/invoices/:id',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['invoices'],
+        summary: 'Show an invoice',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: { 200: invoiceSchema, ...problemResponses(400, 401, 403, 404) },
+      },
+    },
+    ({ params: { id } }) => readTogether(prisma, (tx) => findInvoice(tx, id)),
+  )
+
+  app.put(
+    '/api/invoices/:id',
+    {
+      onRequest: app.requireRole('staff'),
+      bodyLimit: INVOICE_BODY_LIMIT_BYTES,
+      schema: {
+        tags: ['invoices'],
+        summary: 'Change an invoice',
+        description:
+          'Replaces all of it; number and dates stay where they are left out. Who waits for its PDF, or for the e-mail with it, gets the new version.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: invoiceBody.extend({
+          version: z.int().min(1).max(MAX_VERSION).describe('The one that was read'),
+        }),
+        response: {
+          200: invoiceSchema,
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+      },
+    },
+    async ({ params: { id }, body, caller, log }) => {
+      const invoice = await transact(prisma, async (tx) => {
+        const changed = await changeInvoice(tx, id, body)
+        if (!changed) throw unknownInvoice()
+        const { version } = changed
+        await carryWishesOver(tx, jobsClient.enqueue, { invoiceId: id, version })
+        return await findInvoice(tx, id)
+      })
+      const { version } = invoice
+      log.info({ invoiceId: id, version, userId: caller.id }, 'invoice changed')
+      return invoice
+    },
+  )
+}

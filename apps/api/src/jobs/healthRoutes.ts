@@ -1,0 +1,157 @@
+import type { PrismaClient } from '@roundsman/db'
+import type { Job } from '@roundsman/engine'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { readJobHealth, type JobProblem } from './health/readJobHealth.ts'
+import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
+
+interface HealthOptions {
+  prisma: PrismaClient
+  jobs: readonly Job[]
+  now: () => Date
+  readinessTimeoutMs: number
+}
+
+const since = z.iso.datetime()
+const jobProblemSchema = z.discriminatedUnion('kind', [
+  z
+    .object({ kind: z.literal('noWorker') })
+    .describe('No worker lives, or those that do have JOBS_ENABLED=false'),
+  z
+    .object({ kind: z.literal('late'), name: z.string(), since })
+    .describe('A tick was due then, and no worker has decided it within the job’s grace'),
+  z
+    .object({ kind: z.literal('unscheduled'), name: z.string() })
+    .describe('Workers live, and none of them has started with this schedule'),
+  z
+    .object({ kind: z.literal('overrunning'), name: z.string(), since })
+    .describe('A run that started then goes on beyond its time-out and the job’s grace'),
+])
+
+const unhealthySchema = problemSchema
+  .extend({
+    problems: z
+      .array(jobProblemSchema)
+      .optional()
+      .describe('What is wrong; not there when the database does not answer'),
+  })
+  .meta({ id: 'UnhealthyJobs' })
+
+export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, options) => {
+  const { prisma, jobs, now, readinessTimeoutMs } = options
+  const limits = {
+    timeoutMs: readinessTimeoutMs,
+    onError: (err: unknown) => app.log.debug({ err }, 'the database did not answer'),
+  }
+  const ping = answerInTime(() => prisma.$queryRaw`select 1`, limits)
+  const examineJobs = answerInTime(() => readJobHealth(prisma, jobs, now()), limits)
+
+  app.get(
+    '/health/live',
+    {
+      logLevel: 'warn',
+      schema: {
+        tags: ['health'],
+        summary: 'Whether the process answers',
+        response: { 200: z.object({ status: z.literal('live') }), ...problemResponses() },
+      },
+    },
+    async () => ({ status: 'live' as const }),
+  )
+
+  app.get(
+    '/health/ready',
+    {
+      logLevel: 'warn',
+      schema: {
+        tags: ['health'],
+        summary: 'Whether requests can be served, which takes the database',
+        response: { 200: z.object({ status: z.literal('ready') }), ...problemResponses(503) },
+      },
+    },
+    async () => {
+      if ((await ping()) === null) throw noDatabase()
+      return { status: 'ready' as const }
+    },
+  )
+
+  app.get(
+    '/health/jobs',
+    {
+      logLevel: 'warn',
+      schema: {
+        tags: ['health'],
+        summary: 'Whether the jobs are done, for an uptime monitor',
+        description:
+          '503 when a schedule is late, a run overruns, or no worker lives, so that whoever watches this address ' +
+          'learns of what does not happen. Paused schedules are not late. Cheap enough to be asked every few seconds.',
+        response: {
+          200: z.object({
+            status: z.literal('ok'),
+            paused: z.array(z.string()).describe('Schedules that somebody has paused'),
+          }),
+          ...problemResponses(),
+          ...describeProblems(unhealthySchema, [503]),
+        },
+      },
+    },
+    async () => {
+      const health = await examineJobs()
+      if (health === null) throw noDatabase()
+      const { problems, paused } = health
+      if (problems.length === 0) return { status: 'ok' as const, paused }
+      throw new Problem(503, {
+        detail: problems.map(inWords).join('; '),
+        extensions: { problems },
+      })
+    },
+  )
+}
+
+function noDatabase(): Problem {
+  return new Problem(503, { detail: 'The database does not answer' })
+}
+
+function inWords(problem: JobProblem): string {
+  switch (problem.kind) {
+    case 'noWorker':
+      return 'No worker lives'
+    case 'late':
+      return `${problem.name} is late since ${problem.since.toISOString()}`
+    case 'unscheduled':
+      return `${problem.name} is scheduled by no worker`
+    case 'overrunning':
+      return `${problem.name} overruns since ${problem.since.toISOString()}`
+    default:
+      return problem satisfies never
+  }
+}
+
+/**
+ * Asks the database, and answers null when that fails or takes too long. It asks once at a time, however many
+ * want to know: while the database hangs, no further connection waits for it.
+ */
+function answerInTime<Answer>(
+  ask: () => Promise<Answer>,
+  { timeoutMs, onError }: { timeoutMs: number; onError: (error: unknown) => void },
+): () => Promise<Answer | null> {
+  let asking: Promise<Answer | null> | undefined
+
+  return async () => {
+    asking ??= ask()
+      .catch((error: unknown) => {
+        onError(error)
+        return null
+      })
+      .finally(() => {
+        asking = undefined
+      })
+    const { promise: timedOut, resolve } = Promise.withResolvers<null>()
+    const timer = setTimeout(resolve, timeoutMs, null)
+    try {
+      return await Promise.race([asking, timedOut])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

@@ -1,0 +1,269 @@
+import {
+  findJobRun,
+  JobRunStatus,
+  JobTrigger,
+  listJobRuns,
+  parseJobRunCursor,
+  type DatabaseClient,
+  type ListedJobRun,
+} from '@roundsman/db'
+import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/engine/client'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { batchMarkSchema, readBatchMarks } from './readBatchMarks.ts'
+import { actionSchema, readRunActions } from './readActions.ts'
+import { instant } from '../http/instant.ts'
+import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { progressSchema, readProgress } from './readProgress.ts'
+import { requestReason } from './requestReason.ts'
+import { storableText } from '../http/storableText.ts'
+import { transact } from '../http/transact.ts'
+
+/** Which runs; the same for the list and for what is taken out of it. */
+export const runFilters = {
+  name: storableText({ max: 100 }).optional().describe('Name of the job'),
+  status: z.enum(JobRunStatus).optional(),
+  trigger: z.enum(JobTrigger).optional(),
+  queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
+  from: instant.optional().describe('Started at this instant or later'),
+  to: instant.optional().describe('Started before this instant'),
+}
+
+export const isTimeSpan = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) =>
+  !from || !to || from < to
+export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
+
+const listQuery = z
+  .strictObject({
+    limit: pageLimit(50),
+    cursor: pageCursor(parseJobRunCursor),
+    ...runFilters,
+  })
+  .refine(isTimeSpan, NO_TIME_SPAN)
+
+const runSchema = z.object({
+  id: z.guid(),
+  name: z.string(),
+  status: z.enum(JobRunStatus),
+  trigger: z.enum(JobTrigger),
+  attempt: z.int().describe('1 for the first delivery'),
+  scheduledFor: z.iso.datetime().nullable().describe('The instant that the schedule named'),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable().describe('Null while it is running'),
+  durationMs: z.int().nullable().describe('Null while it is running'),
+  details: z
+    .unknown()
+    .describe(
+      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
+    ),
+  dryRun: z.boolean(),
+  actor: z.string().nullable().describe('Who asked for it, when a person did'),
+  reason: z.string().nullable(),
+  queueJobId: z.guid().nullable(),
+  workerId: z.string(),
+  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
+  cancelRequestedAt: z.iso.datetime().nullable(),
+  cancelRequestedBy: z.string().nullable(),
+  approvedAt: z.iso
+    .datetime()
+    .nullable()
+    .describe('When a run that its guard blocked was approved'),
+  approvedBy: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+})
+
+const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
+
+/** Far more than the queue delivers one piece of work. */
+const MAX_ATTEMPTS = 100
+
+const idParams = z.strictObject({ id: z.guid() })
+const reasonBody = z.strictObject({ reason: requestReason })
+
+const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
+
+/** How a run can be unfit to be approved. */
+const APPROVAL_REFUSALS = {
+  notBlocked: 'This run was not blocked by its guard, so there is nothing to approve',
+  alreadyApproved: 'This run is approved already',
+  tooLate:
+    'This run ended more than a day ago: what was counted then says little; request a new run',
+}
+
+/**
+ * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
+ */
+export const jobRunRoutes: FastifyPluginAsyncZod<{
+  prisma: DatabaseClient
+  jobsClient: JobsClient
+}> = async (app, { prisma, jobsClient }) => {
+  app.get(
+    '/api/jobs/runs',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'List job runs, newest first',
+        security: [{ accessToken: [] }],
+        querystring: listQuery,
+        response: {
+          200: z.object({
+            runs: z.array(runSchema),
+            nextCursor: nextPageCursor,
+          }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { runs, nextCursor } = await listJobRuns(prisma, query)
+      return { runs: runs.map(present), nextCursor }
+    },
+  )
+
+  app.get(
+    '/api/jobs/runs/:id',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Show a job run',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          200: runSchema.extend({
+            attempts: z
+              .array(attemptSchema)
+              .describe('The other runs of the same piece of work, in their order'),
+            enqueuedAt: z.iso
+              .datetime()
+              .nullable()
+              .describe(
+                'When its work was put into the queue; null when that is not known (any more)',
+              ),
+            batchMarks: z
+              .array(batchMarkSchema)
+              .describe(
+                'When batches were committed: the first, the last, and some between; at most 17',
+              ),
+            actions: z.array(actionSchema).describe('What people did about it, in its order'),
+          }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      const run = await findJobRun(prisma, id)
+      if (!run) throw unknownRun()
+      const { name, queueJobId } = run
+      const [enqueuedAt, attempts, actions] = await Promise.all([
+        queueJobId === null ? null : findEnqueuedAt(prisma, name, queueJobId),
+        findAttempts(run),
+        readRunActions(prisma, run),
+      ])
+      return {
+        ...present(run),
+        enqueuedAt: enqueuedAt?.toISOString() ?? null,
+        attempts,
+        batchMarks: readBatchMarks(run.batchMarks),
+        actions,
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/cancel',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Cancel a run under way',
+        description:
+          'Its handler hears of it within a second, and it ends as failed with code cancelled. Asking again changes nothing.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({ id: z.guid(), status: z.literal('requested') }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await transact(prisma, (tx) =>
+        cancelRun(tx, id, { actor: caller.email, reason }),
+      )
+      switch (outcome) {
+        case 'requested':
+          log.info({ runId: id, userId: caller.id }, 'job run cancellation requested')
+          return reply.code(202).send({ id, status: outcome })
+        case 'notRunning':
+          throw new Problem(409, { detail: 'This run has ended: there is nothing left to cancel' })
+        case 'notFound':
+          throw unknownRun()
+        default:
+          return outcome satisfies never
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/approve',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Approve a run that its guard blocked',
+        description:
+          'Once, and within a day. Starts a run that may change as many rows as were counted, and no more.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({
+            queueJobId: z.guid().describe('The new run carries it'),
+            rows: z.int().describe('How many rows it may change'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await transact(prisma, (tx) =>
+        jobsClient.approveRun(tx, id, { actor: caller.email, reason }),
+      )
+      if (outcome.kind === 'notFound') throw unknownRun()
+      if (outcome.kind !== 'approved') {
+        throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
+      }
+      const { queueJobId, rows } = outcome
+      log.info({ runId: id, queueJobId, rows, userId: caller.id }, 'job run approved')
+      return reply.code(202).send({ queueJobId, rows })
+    },
+  )
+
+  async function findAttempts({
+    id,
+    queueJobId,
+  }: ListedJobRun): Promise<z.output<typeof attemptSchema>[]> {
+    if (queueJobId === null) return []
+    const attempts = await prisma.jobRun.findMany({
+      where: { queueJobId, id: { not: id } },
+      select: { id: true, attempt: true, status: true, startedAt: true },
+      orderBy: [{ attempt: 'asc' }, { startedAt: 'asc' }],
+      take: MAX_ATTEMPTS,
+    })
+    return attempts.map((run) => ({ ...run, startedAt: run.startedAt.toISOString() }))
+  }
+}
+
+function present(run: ListedJobRun): z.output<typeof runSchema> {
+  const { startedAt, endedAt, progress } = run
+  // A page has many rows, and each is nobody else's.
+  return Object.assign(run, {
+    durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
+    progress: readProgress(progress),
+  })
+}

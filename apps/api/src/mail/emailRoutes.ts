@@ -1,0 +1,114 @@
+import { EmailKind, EmailStatus, type PrismaClient } from '@roundsman/db'
+import { dispatchEmail } from '@roundsman/jobs'
+import type { JobsClient } from '@roundsman/engine/client'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { findEmail } from './findEmail.ts'
+import { unknownInvoice } from '../invoices/findInvoice.ts'
+import { emailAddress } from '../invoices/invoiceBody.ts'
+import { requestInvoicePdf } from '../invoices/invoicePdf.ts'
+import { lockInvoice } from '../invoices/writeInvoice.ts'
+import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { transact } from '../http/transact.ts'
+
+interface EmailRoutesOptions {
+  prisma: PrismaClient
+  jobsClient: JobsClient
+  now: () => Date
+  mailDomain: string
+}
+
+const idParams = z.strictObject({ id: z.guid() })
+
+/** The outbox: messages are written here, with what they are about, and sent by a worker. */
+export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
+  app,
+  { prisma, jobsClient, now, mailDomain },
+) => {
+  app.post(
+    '/api/invoices/:id/email',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['invoices'],
+        summary: 'Send an invoice by e-mail',
+        description:
+          'With its PDF, which is asked for where it is missing. Each request sends a message of its own.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: z
+          .strictObject({ to: emailAddress.optional().describe('Default: the customer') })
+          .nullish(),
+        response: {
+          202: z.object({
+            messageId: z.guid(),
+            statusUrl: z.string().describe('What became of it'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 413, 415, 503),
+        },
+      },
+    },
+    async ({ params: { id }, body, caller, log }, reply) => {
+      const emailId = await transact(prisma, async (tx) => {
+        const invoice = await lockInvoice(tx, id)
+        if (!invoice) throw unknownInvoice()
+        const recipient = body?.to ?? invoice.customerEmail
+        if (recipient === null) {
+          const message = 'is needed: the invoice names no e-mail address of its customer'
+          throw invalidRequest([{ path: 'body.to', message }])
+        }
+        const wanted = { invoiceId: id, version: invoice.version }
+        const messageId = `<${randomUUID()}@${mailDomain}>`
+        const email = await tx.emailMessage.create({
+          data: { ...wanted, kind: 'invoice', recipient, messageId, createdAt: now() },
+          select: { id: true },
+        })
+        const pdf = await requestInvoicePdf(tx, jobsClient.enqueue, wanted)
+        // Otherwise whoever renders it finds the message and sets it going.
+        if (pdf.isReady) {
+          const payload = { emailId: email.id }
+          await jobsClient.enqueue(tx, dispatchEmail, payload, { uniqueKey: email.id })
+        }
+        return email.id
+      })
+      log.info({ invoiceId: id, emailId, userId: caller.id }, 'invoice e-mail requested')
+      return reply.code(202).send({ messageId: emailId, statusUrl: `/api/emails/${emailId}` })
+    },
+  )
+
+  app.get(
+    '/api/emails/:id',
+    {
+      onRequest: app.requireRole('staff'),
+      schema: {
+        tags: ['emails'],
+        summary: 'Show what became of an e-mail',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          200: z.object({
+            id: z.guid(),
+            status: z.enum(EmailStatus),
+            kind: z.enum(EmailKind),
+            invoiceId: z.guid(),
+            recipient: z.string(),
+            errorCode: z.string().nullable().describe('Why it failed'),
+            sentAt: z.iso.datetime().nullable().describe('When the mail server took it'),
+            createdAt: z.iso.datetime(),
+          }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      const email = await findEmail(prisma, id)
+      if (!email) throw new Problem(404, { detail: 'There is no e-mail with this id' })
+      return {
+        ...email,
+        sentAt: email.sentAt?.toISOString() ?? null,
+        createdAt: email.createdAt.toISOString(),
+      }
+    },
+  )
+}

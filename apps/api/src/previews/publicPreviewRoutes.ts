@@ -1,0 +1,65 @@
+import type { PreviewSession, PrismaClient } from '@roundsman/db'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { hashPreviewToken } from './hashPreviewToken.ts'
+import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
+
+const REFUSALS = {
+  expired: { status: 410, detail: 'This preview has expired' },
+  revoked: { status: 410, detail: 'This preview was revoked' },
+  unknown: { status: 404, detail: 'There is no preview with this token' },
+} as const
+
+type Refusal = keyof typeof REFUSALS
+
+const refusalSchema = problemSchema.extend({
+  valid: z.literal(false),
+  reason: z.enum(Object.keys(REFUSALS) as Refusal[]),
+})
+
+/** What the host product asks before it shows a preview to whoever holds the link. */
+export const publicPreviewRoutes: FastifyPluginAsyncZod<{
+  prisma: PrismaClient
+  now: () => Date
+}> = async (app, { prisma, now }) => {
+  app.get(
+    '/api/public/preview/:token',
+    {
+      schema: {
+        tags: ['previews'],
+        summary: 'Validate a preview token',
+        params: z.strictObject({ token: z.string() }),
+        response: {
+          200: z.object({ valid: z.literal(true), label: z.string(), expiresAt: z.iso.datetime() }),
+          ...problemResponses(),
+          ...describeProblems(refusalSchema, [404, 410]),
+        },
+      },
+    },
+    async ({ params: { token } }) => {
+      const session = await prisma.previewSession.findUnique({
+        where: { tokenHash: hashPreviewToken(token) },
+      })
+      if (!session) throw refuse('unknown')
+      const refusal = findRefusal(session, now())
+      if (refusal) throw refuse(refusal)
+      return {
+        valid: true as const,
+        label: session.label,
+        expiresAt: session.expiresAt.toISOString(),
+      }
+    },
+  )
+}
+
+/** The dates decide, not only the status: that follows when the clean-up comes by. */
+function findRefusal(session: PreviewSession, now: Date): 'revoked' | 'expired' | undefined {
+  if (session.revoked) return 'revoked'
+  if (session.expiresAt <= now || session.status !== 'active') return 'expired'
+  return undefined
+}
+
+function refuse(reason: Refusal): Problem {
+  const { status, detail } = REFUSALS[reason]
+  return new Problem(status, { detail, extensions: { valid: false, reason } })
+}

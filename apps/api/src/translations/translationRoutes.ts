@@ -1,0 +1,48 @@
+import type { PrismaClient } from '@roundsman/db'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { findTranslation } from './findTranslation.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+
+/** Translations, kept in the database once they were looked up; a clean-up removes the old ones. */
+export const translationRoutes: FastifyPluginAsyncZod<{
+  prisma: PrismaClient
+  now: () => Date
+}> = async (app, { prisma, now }) => {
+  app.get(
+    '/api/i18n/:locale/:key',
+    {
+      schema: {
+        tags: ['i18n'],
+        summary: 'Look up a translation',
+        description: 'The header x-cache says hit or miss.',
+        params: z.strictObject({
+          locale: z
+            .string()
+            .regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/)
+            .max(35),
+          key: z
+            .string()
+            .regex(/^[A-Za-z0-9._-]+$/)
+            .max(200),
+        }),
+        response: { 200: z.object({ value: z.string() }), ...problemResponses(400, 404) },
+      },
+    },
+    async ({ params: { locale, key } }, reply) => {
+      const entry = await prisma.i18nCacheEntry.findUnique({
+        where: { locale_key: { locale, key } },
+      })
+      if (entry) return reply.header('x-cache', 'hit').send({ value: entry.value })
+      const value = findTranslation(locale, key)
+      if (value === undefined)
+        throw new Problem(404, { detail: 'There is no translation for this locale and key' })
+      // Somebody else may have missed it in the same moment: the second entry is not an error.
+      await prisma.i18nCacheEntry.createMany({
+        data: [{ locale, key, value, createdAt: now() }],
+        skipDuplicates: true,
+      })
+      return reply.header('x-cache', 'miss').send({ value })
+    },
+  )
+}

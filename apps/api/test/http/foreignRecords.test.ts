@@ -1,0 +1,139 @@
+import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { Prisma } from '@roundsman/db'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createTestApi, type TestApi } from '../createTestApi.ts'
+
+/**
+ * Rows as no worker of this version writes them: of earlier versions, which knew no bounds, and of others who may write
+ * to the database.
+ */
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+beforeEach(async () => {
+  await api.prisma.$executeRaw`
+    truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+})
+
+const NAME = cleanupI18nCache.name
+const MEGABYTE = 1024 * 1024
+
+async function get(url: string) {
+  const { statusCode, body } = await api.as('admin', { method: 'GET', url })
+  expect({ url, statusCode, body: body.slice(0, 300) }).toMatchObject({ statusCode: 200 })
+  return body
+}
+
+/** The details are an SQL expression; `n` counts the rows. */
+async function addRuns(count: number, details: string): Promise<string> {
+  const [run] = await api.prisma.$queryRawUnsafe<{ id: string }[]>(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "details")
+     select gen_random_uuid(), '${NAME}', 'failed', 'queue', 'w1', now() - n * interval '1 s', now(), 'smtp_down', ${details}
+     from generate_series(1, ${count}) n
+     returning "id"::text`,
+  )
+  return run!.id
+}
+
+it('lists 40 runs with 5 MB of details each', async () => {
+  await addRuns(40, `jsonb_build_object('cleaned', n, 'text', repeat('x', 5000000))`)
+  const body = await get('/api/jobs/runs?limit=200')
+  const { runs } = JSON.parse(body) as { runs: { details: unknown }[] }
+  expect(runs).toHaveLength(40)
+  expect(runs[0]?.details).toEqual({
+    detailsTooLarge: expect.any(Number),
+    error: { code: 'smtp_down', message: 'The details are too large to be shown' },
+  })
+  expect(body.length).toBeLessThan(MEGABYTE)
+  expect((await get('/api/jobs/runs.csv')).length).toBeLessThan(MEGABYTE)
+})
+
+it('shows details up to a bound: less in a list than of one run', async () => {
+  const id = await addRuns(1, `jsonb_build_object('cleaned', 3, 'text', repeat('x', 500000))`)
+  const [{ details: listed }] = JSON.parse(await get('/api/jobs/runs')).runs
+  const { details: shown } = JSON.parse(await get(`/api/jobs/runs/${id}`))
+  expect(listed).toMatchObject({ detailsTooLarge: expect.any(Number) })
+  expect(shown).toEqual({ cleaned: 3, text: 'x'.repeat(500_000) })
+})
+
+it.each([
+  [
+    'not compressible',
+    `jsonb_build_object('text', (select string_agg(gen_random_uuid()::text, '') from generate_series(1, 60000)))`,
+  ],
+  [
+    'few bytes that are long as text',
+    `jsonb_build_array('1e131000'::numeric, '1e131000'::numeric, repeat('x', 1000000))`,
+  ],
+  ['nested deeply', `(repeat('[', 6000) || repeat(']', 6000))::jsonb`],
+  ['numbers where JavaScript has none', `'{"cleaned": 1e400, "guard": {"due": 1e999}}'`],
+  [
+    'texts where numbers are expected',
+    `'{"cleaned": "x", "guard": {"due": "y"}, "error": {"message": {}}}'`,
+  ],
+  ['no object', `'"text"'`],
+])('shows runs with details that are %s', async (_kind, details) => {
+  const id = await addRuns(2, details)
+  await api.prisma
+    .$executeRaw`update "JobRun" set "startedAt" = ${api.clock.now().toISOString()}::timestamptz`
+  for (const errorCode of ['smtp_down', 'guard_blocked']) {
+    await api.prisma.$executeRaw`update "JobRun" set "errorCode" = ${errorCode}`
+    expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
+  }
+})
+
+it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () => {
+  const id = await addRuns(
+    60,
+    `jsonb_build_object('error', jsonb_build_object('message', repeat('x', 500000)))`,
+  )
+  const text = Prisma.sql`repeat('é', 250000)`
+  const json = Prisma.sql`jsonb_build_object('done', 1, 'x', ${text})`
+  await api.prisma.$executeRaw`
+    update "JobRun" set "actor" = ${text}, "reason" = ${text}, "workerId" = ${text}, "cancelRequestedBy" = ${text},
+      "approvedBy" = ${text}, "progress" = ${json}, "batchMarks" = jsonb_build_array(${json}),
+      "queueJobId" = gen_random_uuid()`
+  await api.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "trigger", "workerId", "progress")
+    select gen_random_uuid(), ${NAME}, 'queue', 'w1', ${json} from generate_series(1, 20)`
+  await api.prisma.$executeRawUnsafe(HOLD_RUNS_SQL)
+  await api.prisma.$executeRaw`
+    insert into "JobAction" ("action", "name", "runId", "actor", "reason")
+    select 'cancel', ${NAME}, ${id}::uuid, ${text}, ${text} from generate_series(1, 20)`
+  await api.prisma.$executeRaw`
+    insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "workerId")
+    select ${NAME}, now() - n * interval '1 s', 'skipped', ${text}, 'w1' from generate_series(1, 60) n`
+  await api.prisma.$executeRaw`
+    insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason")
+    values (${NAME}, '0 3 * * *', 'UTC', now(), now(), ${text}, ${text})`
+  await api.prisma.$executeRaw`
+    insert into pgboss.job (name, data, state, completed_on, output)
+    select ${dispatchEmail.name}, '{"trigger": "queue"}', 'failed', now(),
+      jsonb_build_object('code', ${text}, 'message', ${text})
+    from generate_series(1, 20) n`
+  expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
+})
+
+/** The longest answer of all that shows it. */
+async function lookEverywhere(id: string): Promise<number> {
+  let longest = 0
+  for (const url of [
+    '/api/jobs',
+    '/api/jobs/runs',
+    `/api/jobs/runs/${id}`,
+    '/api/jobs/runs.csv',
+    `/api/jobs/${NAME}/ticks`,
+    '/api/jobs/dead-letters',
+    '/api/console/overview',
+    '/api/console/jobs',
+    `/api/console/jobs/${NAME}`,
+    '/api/console/queue',
+  ]) {
+    longest = Math.max(longest, (await get(url)).length)
+  }
+  return longest
+}

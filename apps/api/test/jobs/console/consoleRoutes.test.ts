@@ -1,0 +1,332 @@
+import { Prisma, type JobRun } from '@roundsman/db'
+import { createWorker } from '@roundsman/engine/worker'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type {
+  ConsoleJobDetail,
+  ConsoleJobs,
+  ConsoleOverview,
+  ConsoleQueue,
+} from '../../../src/jobs/console/consoleContract.ts'
+import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
+import { expectProblem } from '../../expectProblem.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+beforeEach(async () => {
+  await api.prisma
+    .$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+})
+
+const NOW = '2026-11-24T09:00:00.000Z'
+const JOB = 'cleanupI18nCache'
+
+async function get<Answer>(path: string): Promise<Answer> {
+  const response = await api.as('admin', { method: 'GET', url: `/api/console/${path}` })
+  expect(response.statusCode).toBe(200)
+  return response.json<Answer>()
+}
+const minutesAgo = (minutes: number) => new Date(Date.parse(NOW) - minutes * 60_000)
+async function addRun(data: Partial<Prisma.JobRunUncheckedCreateInput>): Promise<JobRun> {
+  const run = await api.prisma.jobRun.create({
+    data: { name: JOB, trigger: 'schedule', workerId: 'w1', ...data },
+  })
+  await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
+  return run
+}
+const addSchedule = (data: Partial<Prisma.JobScheduleUncheckedCreateInput>) =>
+  api.prisma.jobSchedule.create({
+    data: {
+      name: JOB,
+      cron: '0 3 * * *',
+      timeZone: 'UTC',
+      cursor: new Date('2026-11-24T03:00:00Z'),
+      ...data,
+    },
+  })
+const kindsOf = ({ attention }: ConsoleOverview) => attention.map(({ kind }) => kind)
+
+describe('the overview', () => {
+  it('of an empty database says that no worker lives', async () => {
+    const overview = await get<ConsoleOverview>('overview')
+    expect(overview.attention).toEqual([{ kind: 'noWorker', since: null }])
+    expect(overview.jobs).toEqual({ total: jobs.length, scheduled: 3, paused: 0, late: 0 })
+    expect(overview.hours).toHaveLength(25)
+    expect(overview.nextTicks).toHaveLength(10)
+  })
+
+  it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
+    const worker = createWorker({
+      databaseUrl: api.databaseUrl,
+      prisma: api.prisma,
+      jobs: [],
+      handlers: {},
+      log: pino({ level: 'silent' }),
+    })
+    await worker.start()
+    try {
+      await api.prisma.jobWorker.create({ data: { id: 'dead', liveness: 'lock' } })
+      const progress = { done: 1, total: 4 }
+      const run = await addRun({ workerId: worker.id, progress, startedAt: minutesAgo(1) })
+
+      const overview = await get<ConsoleOverview>('overview')
+      expect(overview.workers).toMatchObject([
+        { id: worker.id, isAlive: true, running: [{ id: run.id, name: JOB, progress }] },
+        { id: 'dead', isAlive: false, running: [] },
+      ])
+      expect(kindsOf(overview)).toEqual([])
+    } finally {
+      await worker.stop()
+    }
+  })
+
+  it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
+    await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      kind: 'late',
+      name: JOB,
+      since: '2026-11-24T03:00:00.000Z',
+      lateMs: 6 * 3_600_000,
+    })
+    await api.prisma.jobSchedule.update({ where: { name: JOB }, data: { pausedAt: minutesAgo(1) } })
+    const overview = await get<ConsoleOverview>('overview')
+    expect(kindsOf(overview)).toEqual(['noWorker'])
+    expect(overview.jobs).toMatchObject({ paused: 1, late: 0 })
+    expect(overview.nextTicks.map(({ name }) => name)).not.toContain(JOB)
+  })
+
+  it('calls a run overrunning that takes longer than its like', async () => {
+    for (let n = 1; n <= 20; n++) {
+      await addRun({
+        status: 'success',
+        startedAt: minutesAgo(100 + n),
+        endedAt: minutesAgo(99 + n),
+      })
+    }
+    const fresh = await addRun({ startedAt: minutesAgo(1.5) })
+    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
+    await api.prisma.jobRun.update({ where: { id: fresh.id }, data: { startedAt: minutesAgo(3) } })
+
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      kind: 'overrunning',
+      name: JOB,
+      runId: fresh.id,
+      since: minutesAgo(3).toISOString(),
+      usualMs: 60_000,
+    })
+  })
+
+  it('shows a job whose last run has failed, until one succeeds', async () => {
+    const details = { error: { code: 'broken', message: 'It broke' } }
+    const failed = await addRun({
+      status: 'failed',
+      errorCode: 'broken',
+      details,
+      startedAt: minutesAgo(9),
+      endedAt: minutesAgo(8),
+    })
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      kind: 'failed',
+      name: JOB,
+      runId: failed.id,
+      since: minutesAgo(8).toISOString(),
+      code: 'broken',
+      message: 'It broke',
+    })
+    await addRun({ status: 'success', startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
+    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
+  })
+
+  it('shows a run that its guard has blocked, until it is approved', async () => {
+    const details = { error: { code: 'guard_blocked', message: '' }, guard: { due: 1_234 } }
+    const blocked = await addRun({
+      status: 'failed',
+      errorCode: 'guard_blocked',
+      details,
+      startedAt: minutesAgo(9),
+      endedAt: minutesAgo(8),
+    })
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      kind: 'blocked',
+      name: JOB,
+      runId: blocked.id,
+      since: minutesAgo(8).toISOString(),
+      due: 1_234,
+      approvableUntil: new Date(minutesAgo(8).getTime() + 86_400_000).toISOString(),
+    })
+    await api.prisma.jobRun.update({
+      where: { id: blocked.id },
+      data: { approvedAt: minutesAgo(1) },
+    })
+    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
+  })
+
+  it('counts the runs of each hour', async () => {
+    await addRun({ status: 'success', startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
+    await addRun({
+      status: 'failed',
+      errorCode: 'broken',
+      startedAt: minutesAgo(62),
+      endedAt: minutesAgo(61),
+    })
+    await addRun({ startedAt: minutesAgo(0) })
+    const { hours } = await get<ConsoleOverview>('overview')
+    expect(hours.slice(-3)).toEqual([
+      { from: '2026-11-24T07:00:00.000Z', success: 1, failed: 1, running: 0 },
+      { from: '2026-11-24T08:00:00.000Z', success: 0, failed: 0, running: 0 },
+      { from: NOW, success: 0, failed: 0, running: 1 },
+    ])
+  })
+})
+
+describe('the jobs', () => {
+  it('come with their schedules in words, their last ticks and their last runs', async () => {
+    await addSchedule({})
+    const queueJobId = crypto.randomUUID()
+    const run = await addRun({
+      status: 'success',
+      queueJobId,
+      startedAt: minutesAgo(360),
+      endedAt: minutesAgo(359),
+      details: { cleaned: 7 },
+    })
+    await api.prisma.jobTick.createMany({
+      data: [
+        {
+          name: JOB,
+          scheduledFor: new Date('2026-11-23T03:00:00Z'),
+          outcome: 'missed',
+          reason: 'nobody',
+          workerId: 'w1',
+        },
+        {
+          name: JOB,
+          scheduledFor: new Date('2026-11-24T03:00:00Z'),
+          outcome: 'enqueued',
+          queueJobId,
+          workerId: 'w1',
+        },
+      ],
+    })
+    const { jobs: listed } = await get<ConsoleJobs>('jobs')
+    expect(listed.map(({ name }) => name)).toEqual(jobs.map(({ name }) => name))
+    const brief = {
+      id: run.id,
+      status: 'success',
+      startedAt: run.startedAt.toISOString(),
+      endedAt: run.endedAt?.toISOString(),
+    }
+    expect(listed.find(({ name }) => name === JOB)).toMatchObject({
+      schedule: { words: 'At 03:00', nextAt: '2026-11-25T03:00:00.000Z', lateMs: null },
+      paused: null,
+      lastRun: brief,
+      ticks: [
+        {
+          scheduledFor: '2026-11-23T03:00:00.000Z',
+          outcome: 'missed',
+          reason: 'nobody',
+          run: null,
+        },
+        { scheduledFor: '2026-11-24T03:00:00.000Z', outcome: 'enqueued', run: brief },
+      ],
+      recentRuns: [{ ...brief, durationMs: 60_000, cleaned: 7 }],
+      takesPayload: false,
+    })
+    expect(listed.find(({ name }) => name === 'sendReport')).toMatchObject({
+      schedule: null,
+      takesPayload: true,
+    })
+  })
+
+  it('one comes with its calendar, its durations and the ticks to come', async () => {
+    for (const minutes of [10, 20, 30]) {
+      await addRun({
+        status: 'success',
+        startedAt: minutesAgo(minutes),
+        endedAt: minutesAgo(minutes - minutes / 10),
+      })
+    }
+    await addRun({
+      status: 'failed',
+      errorCode: 'broken',
+      startedAt: minutesAgo(1_500),
+      endedAt: minutesAgo(1_500),
+    })
+    const detail = await get<ConsoleJobDetail>(`jobs/${JOB}`)
+    expect(detail.days).toEqual([
+      { date: '2026-11-23', success: 0, failed: 1, p50Ms: 0, p95Ms: 0 },
+      { date: '2026-11-24', success: 3, failed: 0, p50Ms: 120_000, p95Ms: expect.any(Number) },
+    ])
+    expect(detail.duration).toMatchObject({ runs: 4, p50Ms: 90_000 })
+    expect(detail.upcoming).toHaveLength(30)
+  })
+
+  it('one tells what people did about it, the latest first', async () => {
+    await addSchedule({})
+    const act = (path: string, payload?: object) =>
+      api.as('owner', {
+        method: 'POST',
+        url: `/api/jobs/${JOB}/${path}`,
+        ...(payload && { payload }),
+      })
+    await act('pause', { reason: 'moving house' })
+    await act('resume')
+    await act('run', { reason: 'after the move', dryRun: true })
+
+    const { actions } = await get<ConsoleJobDetail>(`jobs/${JOB}`)
+    const actor = 'owner@example.com'
+    expect(actions).toMatchObject([
+      { action: 'dryRun', actor, reason: 'after the move' },
+      { action: 'resume', actor, reason: null },
+      { action: 'pause', actor, reason: 'moving house' },
+    ])
+  })
+
+  it('knows no other', async () => {
+    const response = await api.as('admin', { method: 'GET', url: '/api/console/jobs/nothing' })
+    expectProblem(response, 404)
+  })
+})
+
+describe('the queue', () => {
+  it('counts what waits, what is delayed, what runs, and what was given up', async () => {
+    const { prisma, jobsClient } = api
+    const sendReport = jobs.find(({ name }) => name === 'sendReport')!
+    await prisma.$transaction(async (tx) => {
+      for (const startAfter of [undefined, undefined, new Date(Date.now() + 3_600_000)]) {
+        const options = startAfter ? { startAfter } : {}
+        await jobsClient.enqueue(tx, sendReport, { to: 'a@example.com' }, options)
+      }
+    })
+    await prisma.$executeRaw`
+      insert into pgboss.job (name, data, state, completed_on) values
+        ('sendReport', '{"trigger": "queue"}', 'failed', now()), ('sendReport', '{"trigger": "queue"}', 'active', null)`
+    await addRun({
+      name: 'sendReport',
+      status: 'success',
+      startedAt: minutesAgo(3),
+      endedAt: minutesAgo(3),
+    })
+
+    const queue = await get<ConsoleQueue>('queue')
+    expect(queue.jobs.find(({ name }) => name === 'sendReport')).toEqual({
+      name: 'sendReport',
+      waiting: 3,
+      delayed: 1,
+      active: 1,
+      deadLetters: 1,
+      oldestWaitingAt: expect.any(String),
+      completedLastHour: 1,
+      failedLastHour: 0,
+    })
+    expect(queue.throughput).toHaveLength(60)
+    expect(queue.throughput.find(({ from }) => from === minutesAgo(3).toISOString())?.ended).toBe(1)
+    const overview = await get<ConsoleOverview>('overview')
+    expect(kindsOf(overview)).toContain('deadLetters')
+  })
+})

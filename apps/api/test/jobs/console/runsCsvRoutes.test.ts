@@ -1,0 +1,116 @@
+import type { ReadRows } from '@roundsman/db'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { buildApp } from '../../../src/app.ts'
+import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
+import { expectInvalid } from '../../expectProblem.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+beforeEach(() => api.prisma.$executeRaw`truncate "JobRun", "JobClaim"`)
+
+const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
+
+describe('GET /api/jobs/runs.csv', () => {
+  it('is a table with a heading, newest first, of what is filtered', async () => {
+    await api.prisma.jobRun.createMany({
+      data: [
+        {
+          name: 'a',
+          trigger: 'schedule',
+          status: 'success',
+          workerId: 'w1',
+          startedAt: new Date('2026-11-24T01:00:00Z'),
+          endedAt: new Date('2026-11-24T01:00:01.500Z'),
+          details: { cleaned: 3, note: 'x, "y"' },
+        },
+        { name: 'a', trigger: 'cli', workerId: 'w1', startedAt: new Date('2026-11-24T02:00:00Z') },
+        { name: 'b', trigger: 'cli', workerId: 'w1' },
+      ],
+    })
+    const response = await get('?name=a')
+    expect(response.statusCode).toBe(200)
+    expect(response.headers['content-type']).toBe('text/csv; charset=utf-8')
+    const [heading, running, ended, rest] = response.body.split('\r\n')
+    expect(heading).toMatch(/^id,name,status,trigger,/)
+    expect(running).toMatch(/^[0-9a-f-]{36},a,running,cli,1,,2026-11-24T02:00:00.000Z,,,false,/)
+    expect(ended).toContain(',2026-11-24T01:00:01.500Z,1500,false,')
+    expect(ended).toMatch(/"\{""note"":""x, \\""y\\"""",""cleaned"":3\}"$/)
+    expect(rest).toBe('')
+  })
+
+  it.each(['=1+1', '+1', '-1', '@sum'])(
+    'lets no spreadsheet calculate a reason such as %s',
+    async (reason) => {
+      await api.prisma.jobRun.create({
+        data: { name: 'a', trigger: 'manual', workerId: 'w1', reason },
+      })
+      expect((await get()).body).toContain(`,'${reason},`)
+    },
+  )
+
+  it('goes on over many pages', async () => {
+    await api.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+      select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 2500) n`
+    const lines = (await get()).body.trimEnd().split('\r\n')
+    expect(lines).toHaveLength(2_501)
+    expect(new Set(lines).size).toBe(2_501)
+  })
+
+  it('sends each page once it is read, and the heading before any is', async () => {
+    const { prisma, jobsClient, clock, userIds } = api
+    await prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+      select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
+    const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let asked = 0
+    const readRows: ReadRows = async (statement) => {
+      if (statement.text.includes('from "JobRun"')) await pages[asked++]?.promise
+      return prisma.readRows<never>(statement)
+    }
+    const own = buildApp({
+      prisma: new Proxy(prisma, {
+        get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
+      }),
+      jobsClient,
+      jobs,
+      jwtSecret: JWT_SECRET,
+      now: clock.now,
+    })
+    try {
+      const address = await own.listen({ port: 0, host: '127.0.0.1' })
+      const response = await fetch(`${address}/api/jobs/runs.csv`, {
+        headers: { authorization: `Bearer ${own.issueToken(userIds.admin)}` },
+      })
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ''
+      const untilLines = async (count: number) => {
+        while (text.split('\r\n').length <= count) {
+          const { value, done } = await reader.read()
+          if (done) break
+          text += value
+        }
+        return text.split('\r\n').length - 1
+      }
+      expect(await untilLines(1)).toBe(1)
+      pages[0]?.resolve()
+      expect(await untilLines(101)).toBe(101)
+      pages[1]?.resolve()
+      expect(await untilLines(151)).toBe(151)
+      expect((await reader.read()).done).toBe(true)
+      expect(asked).toBe(2)
+    } finally {
+      for (const { resolve } of pages) resolve()
+      await own.close()
+    }
+  })
+
+  it('refuses what the list refuses', async () => {
+    expectInvalid(await get('?status=gone'), ['query.status'])
+    expectInvalid(await get('?from=2026-11-24T00:00:00Z&to=2026-11-23T00:00:00Z'), ['query.to'])
+  })
+})

@@ -1,0 +1,536 @@
+import { Prisma } from '@roundsman/db'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { jobsQuery } from '../../src/jobs/listJobs.ts'
+import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
+import { expectInvalid, expectProblem } from '../expectProblem.ts'
+import { listQueue } from '../listQueue.ts'
+import { withRefusedCommit } from '../withRefusedCommit.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await createTestApi()
+})
+afterAll(() => api.close())
+
+beforeEach(async () => {
+  await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`
+})
+
+const NOON = new Date('2026-11-24T12:00:00.000Z')
+
+function post(path: string, payload?: object, role: 'admin' | 'owner' = 'admin') {
+  return api.as(role, { method: 'POST', url: `/api/jobs/${path}`, ...(payload && { payload }) })
+}
+
+function get(path: string) {
+  return api.as('admin', { method: 'GET', url: `/api/jobs${path}` })
+}
+
+/** What a worker writes when it starts. */
+async function schedule(name: string, cron: string, timeZone = 'UTC'): Promise<void> {
+  await api.prisma.jobSchedule.create({ data: { name, cron, timeZone, cursor: NOON } })
+}
+
+const readSchedule = (name: string) => api.prisma.jobSchedule.findUnique({ where: { name } })
+
+describe('POST /api/jobs/:name/run', () => {
+  it('puts into the queue what was asked for, with who asked and why', async () => {
+    const response = await post('cleanupI18nCache/run', { reason: ' after the import ' }, 'owner')
+    expect(response.statusCode).toBe(202)
+    const { queueJobId } = response.json()
+    expect(await listQueue(api.prisma)).toEqual([
+      {
+        id: queueJobId,
+        name: 'cleanupI18nCache',
+        state: 'created',
+        data: {
+          payload: {},
+          trigger: 'manual',
+          actor: 'owner@example.com',
+          reason: ' after the import ',
+          dryRun: false,
+        },
+      },
+    ])
+    // The worker that takes it records the run.
+    expect(await api.prisma.jobRun.count()).toBe(0)
+    expect(api.log).toContainEqual(
+      expect.objectContaining({
+        msg: 'job run requested',
+        name: 'cleanupI18nCache',
+        queueJobId,
+        userId: api.userIds.owner,
+      }),
+    )
+  })
+
+  it('hands on a dry run and a payload', async () => {
+    const payload = { to: 'a@example.com', pages: [1, 2] }
+    const response = await post('sendReport/run', { reason: 'why', dryRun: true, payload })
+    expect(response.statusCode).toBe(202)
+    expect((await listQueue(api.prisma))[0]?.data).toMatchObject({
+      payload,
+      dryRun: true,
+      actor: 'admin@example.com',
+    })
+  })
+
+  it('names the address that the user has now', async () => {
+    const { owner } = api.userIds
+    await api.prisma.user.update({ where: { id: owner }, data: { email: 'new@example.com' } })
+    try {
+      await post('cleanupI18nCache/run', { reason: 'why' }, 'owner')
+      expect((await listQueue(api.prisma))[0]?.data).toMatchObject({ actor: 'new@example.com' })
+    } finally {
+      await api.prisma.user.update({ where: { id: owner }, data: { email: 'owner@example.com' } })
+    }
+  })
+
+  it('does not know a job that is not in the catalogue, and lists those that are', async () => {
+    for (const name of ['nothing', 'CleanupI18nCache', '__proto__', 'a%2Fb']) {
+      const { detail } = expectProblem(await post(`${name}/run`, { reason: 'why' }), 404)
+      for (const job of jobs) expect(detail).toContain(job.name)
+    }
+    expect(await listQueue(api.prisma)).toEqual([])
+  })
+
+  describe('refuses a payload that does not fit, with the places', () => {
+    const cases: [payload: unknown, paths: string[]][] = [
+      [undefined, ['body.payload.to']],
+      [{ to: 'nobody' }, ['body.payload.to']],
+      [
+        { to: 'a@example.com', pages: [1, 'x', -1] },
+        ['body.payload.pages.1', 'body.payload.pages.2'],
+      ],
+      [{ to: 'a@example.com', cc: 1, bcc: 2 }, ['body.payload.cc', 'body.payload.bcc']],
+      // What the job takes and the database cannot hold.
+      [{ to: 'a@example.com', note: 'a\0b' }, ['body.payload.note']],
+      [{ to: 'a@example.com', note: { deep: ['\ud800'] } }, ['body.payload.note.deep.0']],
+      [{ to: 'a@example.com', note: { 'a\0b': 1 } }, ['body.payload.note.a\ufffdb']],
+    ]
+    for (const [payload, paths] of cases) {
+      it(JSON.stringify(payload) ?? 'none', async () => {
+        expectInvalid(await post('sendReport/run', { reason: 'why', payload }), paths)
+        expect(await listQueue(api.prisma)).toEqual([])
+      })
+    }
+
+    it('one that is nested deeper than the database takes', async () => {
+      const depth = 10_000
+      const places = Array.from({ length: 63 }, () => '0')
+      const response = await api.as('admin', {
+        method: 'POST',
+        url: '/api/jobs/sendReport/run',
+        headers: { 'content-type': 'application/json' },
+        payload: `{"reason":"why","payload":{"to":"a@example.com","note":${'['.repeat(depth)}${']'.repeat(depth)}}}`,
+      })
+      expectInvalid(response, [['body.payload.note', ...places].join('.')])
+    })
+
+    it('one whose number JSON cannot say once it is read', async () => {
+      const response = await api.as('admin', {
+        method: 'POST',
+        url: '/api/jobs/sendReport/run',
+        headers: { 'content-type': 'application/json' },
+        payload: '{"reason":"why","payload":{"to":"a@example.com","note":[1,1e400]}}',
+      })
+      expectInvalid(response, ['body.payload.note.1'])
+      expect(await listQueue(api.prisma)).toEqual([])
+    })
+
+    it('and a payload for a job that takes none', async () => {
+      const payload = { reason: 'why', payload: { older: true } }
+      expectInvalid(await post('cleanupI18nCache/run', payload), ['body.payload.older'])
+    })
+  })
+
+  it('keeps what it takes as it was sent, whatever is in it', async () => {
+    const payload = {
+      to: 'a@example.com',
+      note: { 'ключ \\u0000': ['🦉', null, 1.5, false, "';--"] },
+    }
+    expect((await post('sendReport/run', { reason: '🦉 "why"', payload })).statusCode).toBe(202)
+    expect((await listQueue(api.prisma))[0]?.data).toMatchObject({ payload, reason: '🦉 "why"' })
+  })
+
+  it('puts nothing into the queue when its transaction does not commit', async () => {
+    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+      expectProblem(await post('cleanupI18nCache/run', { reason: 'why' }), 500)
+    })
+    expect(await listQueue(api.prisma)).toEqual([])
+    expect((await post('cleanupI18nCache/run', { reason: 'why' })).statusCode).toBe(202)
+  })
+})
+
+describe('POST /api/jobs/:name/pause and resume', () => {
+  it('pause a schedule with who and why, and resume it', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    const paused = await post('cleanupI18nCache/pause', { reason: 'the disk is full' }, 'owner')
+    expect([paused.statusCode, paused.json()]).toEqual([
+      200,
+      { name: 'cleanupI18nCache', paused: true },
+    ])
+    expect(await readSchedule('cleanupI18nCache')).toMatchObject({
+      pausedAt: expect.any(Date),
+      pausedBy: 'owner@example.com',
+      pauseReason: 'the disk is full',
+      cursor: NOON,
+    })
+
+    const resumed = await post('cleanupI18nCache/resume')
+    expect([resumed.statusCode, resumed.json()]).toEqual([
+      200,
+      { name: 'cleanupI18nCache', paused: false },
+    ])
+    expect(await readSchedule('cleanupI18nCache')).toMatchObject({
+      pausedAt: null,
+      pausedBy: null,
+      pauseReason: null,
+      cursor: NOON,
+    })
+    expect(await listQueue(api.prisma)).toEqual([])
+  })
+
+  it('record why a schedule is resumed, where that is said', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    await api.prisma.jobAction.deleteMany()
+    for (const body of [{ reason: 'the disk is empty again' }, {}, undefined]) {
+      await post('cleanupI18nCache/pause', { reason: 'the disk is full' })
+      expect((await post('cleanupI18nCache/resume', body)).statusCode).toBe(200)
+    }
+    const actions = await api.prisma.jobAction.findMany({
+      where: { action: 'resume' },
+      orderBy: { at: 'asc' },
+    })
+    expect(actions.map(({ reason }) => reason)).toEqual(['the disk is empty again', null, null])
+    for (const body of [{ reason: ' ' }, { reason: 7 }]) {
+      expectInvalid(await post('cleanupI18nCache/resume', body), ['body.reason'])
+    }
+  })
+
+  it('conflict with what is so already, and leave it', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    const notPaused = expectProblem(await post('cleanupI18nCache/resume'), 409)
+    expect(notPaused.detail).toContain('is not paused')
+
+    await post('cleanupI18nCache/pause', { reason: 'first' }, 'owner')
+    const before = await readSchedule('cleanupI18nCache')
+    const second = expectProblem(await post('cleanupI18nCache/pause', { reason: 'second' }), 409)
+    expect(second.detail).toContain('is paused already')
+    expect(await readSchedule('cleanupI18nCache')).toEqual(before)
+  })
+
+  it('let one of two who pause at once win', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    const answers = await Promise.all([
+      post('cleanupI18nCache/pause', { reason: 'one' }, 'admin'),
+      post('cleanupI18nCache/pause', { reason: 'two' }, 'owner'),
+    ])
+    const winner = answers[0]?.statusCode === 200 ? 0 : 1
+    expect(answers[winner]?.statusCode).toBe(200)
+    expectProblem(answers[1 - winner]!, 409)
+    expect(await readSchedule('cleanupI18nCache')).toMatchObject({
+      pausedBy: ['admin@example.com', 'owner@example.com'][winner],
+      pauseReason: ['one', 'two'][winner],
+    })
+  })
+
+  it('say whether a job is unknown, has no schedule, or is not scheduled yet', async () => {
+    const cases = [
+      ['nothing', 'There is no job with this name'],
+      ['sendReport', 'sendReport has no schedule'],
+      ['cleanupI18nCache', 'cleanupI18nCache is not scheduled yet'],
+    ] as const
+    for (const [name, detail] of cases) {
+      for (const path of [`${name}/pause`, `${name}/resume`]) {
+        const problem = expectProblem(await post(path, { reason: 'why' }), 404)
+        expect(problem.detail).toContain(detail)
+      }
+    }
+  })
+})
+
+describe('a reason', () => {
+  const cases: [what: string, body: object | undefined, path: string][] = [
+    ['no body', undefined, 'body'],
+    ['none', {}, 'body.reason'],
+    ['nothing', { reason: '' }, 'body.reason'],
+    ['blanks', { reason: ' \n' }, 'body.reason'],
+    ['too much', { reason: 'x'.repeat(501) }, 'body.reason'],
+    ['a NUL', { reason: 'a\0b' }, 'body.reason'],
+    ['half a character', { reason: '\ud83e' }, 'body.reason'],
+    ['a number', { reason: 1 }, 'body.reason'],
+    ['something else as well', { reason: 'why', force: true }, 'body.force'],
+  ]
+  const paths = [
+    'cleanupI18nCache/run',
+    'cleanupI18nCache/pause',
+    'runs/01a20e26-367c-766a-a085-72e882269712/cancel',
+    'runs/01a20e26-367c-766a-a085-72e882269712/approve',
+  ]
+  for (const [what, body, path] of cases) {
+    it(`is not ${what}`, async () => {
+      for (const address of paths) expectInvalid(await post(address, body), [path])
+    })
+  }
+
+  it('has up to 500 characters', async () => {
+    const response = await post('cleanupI18nCache/run', { reason: 'x'.repeat(500) })
+    expect(response.statusCode).toBe(202)
+  })
+})
+
+describe('GET /api/jobs', () => {
+  async function list() {
+    const response = await get('')
+    expect(response.statusCode).toBe(200)
+    return response.json().jobs as { name: string }[]
+  }
+  const find = async (name: string) => (await list()).find((job) => job.name === name)
+
+  it('lists the catalogue in its order, also before any worker has started', async () => {
+    const listed = await list()
+    expect(listed.map(({ name }) => name)).toEqual(jobs.map(({ name }) => name))
+    expect(listed.at(-1)).toEqual({
+      name: 'sendReport',
+      description: 'Sends a report.',
+      schedule: null,
+      paused: null,
+      lastRun: null,
+    })
+    expect(await find('cleanupPreviewSessions')).toMatchObject({
+      schedule: {
+        cron: '*/15 * * * *',
+        timeZone: 'UTC',
+        missed: 'once',
+        overlap: 'skip',
+        // By the clock of the test, which says nine o'clock.
+        nextRun: '2026-11-24T09:15:00.000Z',
+      },
+      paused: null,
+      lastRun: null,
+    })
+  })
+
+  it('shows a schedule as the workers follow it, whatever the catalogue says', async () => {
+    await schedule('cleanupPreviewSessions', '30 8 * * *', 'America/New_York')
+    expect(await find('cleanupPreviewSessions')).toMatchObject({
+      schedule: {
+        cron: '30 8 * * *',
+        timeZone: 'America/New_York',
+        nextRun: '2026-11-24T13:30:00.000Z',
+      },
+    })
+    // A row of a time when the job had a schedule.
+    await schedule('sendReport', '* * * * *')
+    expect(await find('sendReport')).toMatchObject({ schedule: null, paused: null })
+  })
+
+  it('shows who paused it and why, and no next run meanwhile', async () => {
+    await schedule('cleanupI18nCache', '0 3 * * *')
+    await post('cleanupI18nCache/pause', { reason: 'the disk is full' })
+    const row = await readSchedule('cleanupI18nCache')
+    expect(await find('cleanupI18nCache')).toMatchObject({
+      schedule: { cron: '0 3 * * *', nextRun: null },
+      paused: {
+        at: row?.pausedAt?.toISOString(),
+        by: 'admin@example.com',
+        reason: 'the disk is full',
+      },
+    })
+  })
+
+  it('shows the last run of each, ended or not', async () => {
+    const at = (minutes: number) => new Date(NOON.getTime() + minutes * 60_000)
+    const run = { trigger: 'schedule', workerId: 'worker' } as const
+    const ended = { ...run, status: 'success', endedAt: at(60) } as const
+    const created = await api.prisma.jobRun.createManyAndReturn({
+      data: [
+        { ...ended, name: 'cleanupI18nCache', startedAt: at(3) },
+        { ...ended, name: 'cleanupI18nCache', startedAt: at(1) },
+        { ...ended, name: 'cleanupPreviewSessions', startedAt: at(4) },
+        { ...run, name: 'cleanupPreviewSessions', startedAt: at(5) },
+        { ...ended, name: 'of another product', startedAt: at(9) },
+      ],
+    })
+    expect(await find('cleanupI18nCache')).toMatchObject({
+      lastRun: {
+        id: created[0]?.id,
+        status: 'success',
+        startedAt: '2026-11-24T12:03:00.000Z',
+        endedAt: '2026-11-24T13:00:00.000Z',
+      },
+    })
+    expect(await find('cleanupPreviewSessions')).toMatchObject({
+      lastRun: {
+        id: created[3]?.id,
+        status: 'running',
+        startedAt: '2026-11-24T12:05:00.000Z',
+        endedAt: null,
+      },
+    })
+    expect(await find('pruneJobRuns')).toMatchObject({ lastRun: null })
+  })
+
+  it('reads one run of each job, however many there are', async () => {
+    await api.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+      select gen_random_uuid(), case when i = 1 then 'cleanupI18nCache' else 'cleanupPreviewSessions' end,
+        'success', 'schedule', 'worker', now() - i * interval '1 second', now()
+      from generate_series(1, 20000) i`
+    await api.prisma.$executeRaw`vacuum analyze "JobRun"`
+    const [row] = await api.prisma.$queryRaw<{ 'QUERY PLAN': { Plan: PlanNode }[] }[]>(
+      Prisma.sql`explain (analyze, format json) ${jobsQuery(jobs.map(({ name }) => name))}`,
+    )
+    const scans = scansOf(row!['QUERY PLAN'][0]!.Plan).filter(
+      (scan) => scan['Relation Name'] === 'JobRun',
+    )
+    expect(scans.map((scan) => scan['Index Name'])).toEqual([
+      'JobRun_name_startedAt_id_trigger_idx',
+    ])
+    // Rows are means over the loops, one a job.
+    expect(scans[0]!['Actual Loops']).toBe(jobs.length)
+    expect(scans[0]!['Actual Rows']).toBeLessThanOrEqual(1)
+  })
+})
+
+interface PlanNode {
+  'Relation Name'?: string
+  'Index Name'?: string
+  'Actual Rows': number
+  'Actual Loops': number
+  Plans?: PlanNode[]
+}
+
+function scansOf(node: PlanNode): PlanNode[] {
+  return [...(node['Relation Name'] ? [node] : []), ...(node.Plans ?? []).flatMap(scansOf)]
+}
+
+describe('GET /api/jobs/:name/ticks', () => {
+  const minute = (i: number) => new Date(NOON.getTime() + i * 60_000)
+
+  async function addTicks(name: string, count: number): Promise<void> {
+    await api.prisma.jobTick.createMany({
+      data: Array.from({ length: count }, (_, i) => ({
+        name,
+        scheduledFor: minute(i),
+        outcome: 'enqueued' as const,
+        workerId: 'worker',
+      })),
+    })
+  }
+
+  it('shows what became of each', async () => {
+    await api.prisma.jobTick.createMany({
+      data: [
+        {
+          name: 'cleanupI18nCache',
+          scheduledFor: minute(0),
+          outcome: 'missed',
+          reason: 'beyond the catch-up window',
+          count: 250,
+          through: minute(5),
+          workerId: 'worker',
+          createdAt: minute(7),
+        },
+        {
+          name: 'cleanupI18nCache',
+          scheduledFor: minute(6),
+          outcome: 'enqueued',
+          queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+          workerId: 'worker',
+          createdAt: minute(7),
+        },
+      ],
+    })
+    const response = await get('/cleanupI18nCache/ticks')
+    expect(response.json()).toEqual({
+      ticks: [
+        {
+          scheduledFor: '2026-11-24T12:06:00.000Z',
+          outcome: 'enqueued',
+          reason: null,
+          count: 1,
+          through: null,
+          queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+          createdAt: '2026-11-24T12:07:00.000Z',
+        },
+        {
+          scheduledFor: '2026-11-24T12:00:00.000Z',
+          outcome: 'missed',
+          reason: 'beyond the catch-up window',
+          count: 250,
+          through: '2026-11-24T12:05:00.000Z',
+          queueJobId: null,
+          createdAt: '2026-11-24T12:07:00.000Z',
+        },
+      ],
+      nextCursor: null,
+    })
+  })
+
+  it('leads from page to page, newest first, of that job only, while more come in', async () => {
+    await addTicks('cleanupI18nCache', 25)
+    await addTicks('cleanupPreviewSessions', 5)
+    const seen: string[] = []
+    let query = 'limit=10'
+    for (let pages = 1; pages <= 3; pages += 1) {
+      const { ticks, nextCursor } = (await get(`/cleanupI18nCache/ticks?${query}`)).json()
+      seen.push(...ticks.map((tick: { scheduledFor: string }) => tick.scheduledFor))
+      expect(nextCursor === null).toBe(pages === 3)
+      query = `limit=10&cursor=${nextCursor}`
+      await api.prisma.jobTick.create({
+        data: {
+          name: 'cleanupI18nCache',
+          scheduledFor: minute(100 + pages),
+          outcome: 'skipped',
+          workerId: 'worker',
+        },
+      })
+    }
+    expect(seen).toEqual(Array.from({ length: 25 }, (_, i) => minute(24 - i).toISOString()))
+  })
+
+  it('shows 60 at a time unless told otherwise, and a last page that is full has no next', async () => {
+    await addTicks('cleanupI18nCache', 61)
+    const first = (await get('/cleanupI18nCache/ticks')).json()
+    expect(first.ticks).toHaveLength(60)
+    expect(first.nextCursor).not.toBeNull()
+    const all = (await get('/cleanupI18nCache/ticks?limit=61')).json()
+    expect([all.ticks.length, all.nextCursor]).toEqual([61, null])
+  })
+
+  it('has nothing for a job that never was due, and does not know one that never was', async () => {
+    expect((await get('/sendReport/ticks')).json()).toEqual({ ticks: [], nextCursor: null })
+    const { detail } = expectProblem(await get('/nothing/ticks'), 404)
+    expect(detail).toContain('cleanupI18nCache')
+  })
+
+  it('still shows the ticks of a job that has left the catalogue', async () => {
+    await addTicks('formerJob', 1)
+    expect((await get('/formerJob/ticks')).json().ticks).toHaveLength(1)
+  })
+
+  const cursorOf = (text: string) => Buffer.from(text).toString('base64url')
+  for (const [query, path] of [
+    ['limit=0', 'query.limit'],
+    ['limit=201', 'query.limit'],
+    ['cursor=', 'query.cursor'],
+    ['cursor=abc', 'query.cursor'],
+    [`cursor=${cursorOf('2026-11-24T12:00:00.000Z')}x`, 'query.cursor'],
+    [`cursor=${cursorOf('2026-02-30T12:00:00.000Z')}`, 'query.cursor'],
+    [`cursor=${cursorOf('2026-13-24T12:00:00.000Z')}`, 'query.cursor'],
+    [`cursor=${cursorOf('0000-11-24T12:00:00.000Z')}`, 'query.cursor'],
+    [`cursor=${cursorOf('2026-11-24T12:00:00Z')}`, 'query.cursor'],
+    ['page=2', 'query.page'],
+  ] as const) {
+    it(`refuses ${query}`, async () => {
+      expectInvalid(await get(`/cleanupI18nCache/ticks?${query}`), [path])
+    })
+  }
+
+  it('refuses a name that no table can hold', async () => {
+    expectInvalid(await get('/a%00b/ticks'), ['params.name'])
+    expectInvalid(await get(`/${'x'.repeat(101)}/ticks`), ['params.name'])
+  })
+})

@@ -1,0 +1,150 @@
+import { createTestDatabase, createUserOfEachRole } from '@roundsman/testing'
+import type { AddressInfo } from 'node:net'
+import { buildApp } from '../../../apps/api/src/app.ts'
+import { createChanges, type Changes } from '../../api/src/jobs/console/createChanges.ts'
+import { createApiLogger } from '../../api/src/http/createApiLogger.ts'
+import {
+  createDatabaseClient,
+  type PrismaClient,
+  type Role,
+} from '../../../packages/db/src/index.ts'
+import { createJobsClient } from '../../../packages/engine/src/client.ts'
+import { createWorker, migrateQueue } from '../../../packages/engine/src/worker.ts'
+import { buildConsole } from './buildConsole.ts'
+import { createTestJobs, type TestJobs } from './createTestJobs.ts'
+
+export const PASSWORD = 'correct horse battery staple'
+
+export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
+  /** Without a slash at its end. The same after a restart of the server. */
+  url: string
+  prisma: PrismaClient
+  userIds: Record<Role, string>
+  /** What a browser keeps in its cookie. */
+  issueSession(role: Role): string
+  /** Puts work into the queue as a program does. */
+  enqueue(name: string): Promise<void>
+  /** From which event on each client asked to be told, undefined where it said nothing; the latest last. */
+  resumedFrom: (string | undefined)[]
+  /** Resolves once those who follow the server's events are told of a run of this job, from now on. */
+  untilTold(name: string): Promise<void>
+  /** How far the server's clock is ahead of the true time. */
+  setLead(ms: number): void
+  stopServer(): Promise<void>
+  startServer(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface ConsoleStackOptions {
+  /** Nothing to see anywhere: no jobs, and no worker. */
+  isEmpty?: boolean
+  /** The API knows a scheduled job that the worker does not. */
+  hasUntended?: boolean
+  /** How often the server says that the stream of events holds. Default: as in production. */
+  pingIntervalMs?: number
+}
+
+/** PostgreSQL, a worker, and the API listening with the console as it is now. */
+export async function openConsoleStack(options: ConsoleStackOptions = {}): Promise<ConsoleStack> {
+  const { isEmpty = false, hasUntended = false, pingIntervalMs } = options
+  const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
+  const { url: databaseUrl } = database
+  const log = createApiLogger({ level: 'fatal', destination: { write: () => undefined } })
+  const prisma = createDatabaseClient({
+    url: databaseUrl,
+    applicationName: 'roundsman console tests',
+    onPoolError: () => undefined,
+  })
+  const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
+  const jobs = isEmpty ? [] : all
+  await migrateQueue({ databaseUrl, jobs, log })
+  const jobsClient = createJobsClient({ databaseUrl, log })
+  await jobsClient.start()
+  const worker = isEmpty
+    ? null
+    : createWorker({ databaseUrl, prisma, jobs: all, handlers, log, drainTimeoutMs: 0 })
+  await worker?.start()
+
+  let leadMs = 0
+  let server: { app: ReturnType<typeof buildApp>; changes: Changes } | null = null
+  let port = 0
+  const resumedFrom: (string | undefined)[] = []
+
+  async function startServer(): Promise<void> {
+    const changes = createChanges({ databaseUrl, log })
+    const app = buildApp({
+      prisma,
+      jobsClient,
+      jobs: hasUntended ? [...jobs, untended] : jobs,
+      jwtSecret: 'a secret for tests, of thirty-two or more characters',
+      changes,
+      ...(pingIntervalMs !== undefined && { pingIntervalMs }),
+      consoleDir,
+      logger: log,
+      now: () => new Date(Date.now() + leadMs),
+    })
+    server = { app, changes }
+    app.addHook('onRequest', async ({ url, headers }) => {
+      if (url === '/api/jobs/events')
+        resumedFrom.push(headers['last-event-id'] as string | undefined)
+    })
+    await app.listen({ port, host: '127.0.0.1' })
+    port = (app.server.address() as AddressInfo).port
+  }
+
+  async function stopServer(): Promise<void> {
+    if (server === null) return
+    const { app, changes } = server
+    server = null
+    const closed = app.close()
+    // A browser keeps its connections open as long as it may.
+    app.server.closeAllConnections()
+    await closed
+    await changes.close()
+  }
+
+  await startServer()
+  const userIds = await createUserOfEachRole(prisma, PASSWORD)
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    jobs,
+    untended,
+    resumedFrom,
+    steps,
+    partner,
+    prisma,
+    userIds,
+    issueSession(role) {
+      if (server === null) throw new Error('The server is stopped')
+      return server.app.issueSession(userIds[role]).token
+    },
+    async enqueue(name) {
+      const job = jobs.find((candidate) => candidate.name === name)
+      if (!job) throw new Error(`There is no job ${name}`)
+      await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
+    },
+    async untilTold(name) {
+      if (server === null) throw new Error('The server is stopped')
+      const told = Promise.withResolvers<void>()
+      const unsubscribe = server.changes.subscribe(({ data }) => {
+        const { names = [] } = JSON.parse(data) as { names?: string[] }
+        if (names.includes(name)) told.resolve()
+      })
+      await told.promise
+      unsubscribe()
+    },
+    setLead(ms) {
+      leadMs = ms
+    },
+    stopServer,
+    startServer,
+    async close() {
+      await stopServer()
+      await worker?.stop()
+      await jobsClient.stop()
+      await prisma.$disconnect()
+      await database.drop()
+    },
+  }
+}
