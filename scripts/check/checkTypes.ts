@@ -3,7 +3,8 @@ import { listFiles } from './listFiles.ts'
 import { runTool } from './runTool.ts'
 
 /** What the projects include, in the words of their tsconfig files. */
-const TYPED = /^(packages|apps)\/[^/]+\/(src|test|e2e)\/|^scripts\/|^(apps\/[^/]+\/)?[^/]+\.config\.ts$/
+const TYPED =
+  /^(packages|apps)\/[^/]+\/(src|test|e2e)\/|^scripts\/|^(apps\/[^/]+\/)?[^/]+\.config\.ts$/
 
 /**
  * Compiles the packages as the build does, and checks tests and scripts against the packages' sources. Also

@@ -1,11 +1,6 @@
 import { z } from 'zod'
-import type { Prisma } from '../../../packages/db/src/index.ts'
-import {
-  defineJob,
-  JobError,
-  type HandlersFor,
-  type Job,
-} from '../../../packages/engine/src/index.ts'
+import type { Prisma } from '@roundsman/db'
+import { defineJob, JobError, type HandlersFor, type Job } from '@roundsman/engine'
 import { createGate, type Gate } from './createGate.ts'
 
 export const STEPS = 3

@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
-import type { JobRun, Prisma } from '../../../packages/db/src/index.ts'
+import type { JobRun, Prisma } from '@roundsman/db'
 import type { ConsoleStack } from './openConsoleStack.ts'
 
 const MINUTE_MS = 60_000

@@ -1,15 +1,14 @@
 import { createTestDatabase, createUserOfEachRole } from '@roundsman/testing'
 import type { AddressInfo } from 'node:net'
+// @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { buildApp } from '../../../apps/api/src/app.ts'
+// @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { createChanges, type Changes } from '../../api/src/jobs/console/createChanges.ts'
+// @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { createApiLogger } from '../../api/src/http/createApiLogger.ts'
-import {
-  createDatabaseClient,
-  type PrismaClient,
-  type Role,
-} from '../../../packages/db/src/index.ts'
-import { createJobsClient } from '../../../packages/engine/src/client.ts'
-import { createWorker, migrateQueue } from '../../../packages/engine/src/worker.ts'
+import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
+import { createJobsClient } from '@roundsman/engine/client'
+import { createWorker, migrateQueue } from '@roundsman/engine/worker'
 import { buildConsole } from './buildConsole.ts'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 

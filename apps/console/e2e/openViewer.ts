@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, Page } from '@roundsman/testing'
-import type { Role } from '../../../packages/db/src/index.ts'
+import type { Role } from '@roundsman/db'
 import type { ConsoleStack } from './openConsoleStack.ts'
 
 export interface ViewerOptions {
