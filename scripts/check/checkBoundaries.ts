@@ -107,9 +107,14 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
 /** Packages of others that only these folders know. */
 const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
   // What the engine stands on is also what it is measured against.
-  'pg-boss': ['packages/engine/', 'packages/lab/'],
+  'pg-boss': ['packages/engine/src/store/', 'packages/engine/test/', 'packages/lab/'],
   'node-cron': ['packages/engine/src/tick/'],
 }
+
+/** The queue's tables are named by the code that ships in this folder alone, in whatever text. */
+const QUEUE_SCHEMA = { name: 'pgboss', folder: 'packages/engine/src/store/' }
+/** Tests and measurements look into the tables from outside. */
+const MAY_NAME_QUEUE = /^scripts\/|^packages\/(lab|testing)\/|\/(test|e2e)\//
 
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
@@ -153,13 +158,28 @@ async function checkFile(
   try {
     const found = findImports(path, text)
     imports.set(path, found)
-    return found.flatMap((one) => {
+    const problems = found.flatMap((one) => {
       const problem = checkImport(path, one)
       return problem === undefined ? [] : [`${path}:${one.line}: ${problem}`]
     })
+    return [...problems, ...checkQueueSchema(path, text)]
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
+}
+
+function checkQueueSchema(path: string, text: string): string[] {
+  const { name, folder } = QUEUE_SCHEMA
+  if (path.startsWith(folder) || MAY_NAME_QUEUE.test(path)) return []
+  return text
+    .split('\n')
+    .flatMap((line, at) =>
+      line.toLowerCase().includes(name)
+        ? [
+            `${path}:${at + 1}: names ${name}: write the statement in ${folder}, as a constant of queueSql.ts, attemptSql.ts or deadLetterSql.ts, and import it; in a comment say "the queue"`,
+          ]
+        : [],
+    )
 }
 
 function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {
@@ -257,8 +277,10 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
         // An alias would hide one of ours behind another name.
         if (/^(workspace|link|file|portal):/.test(version))
           return [`${path}: ${name} is ${version}`]
-        const problem = checkForeign(`${folder}/src/tick/`, name)
-        return problem === undefined ? [] : [`${path}: ${problem}`]
+        const folders = ONLY_IN[name]
+        return folders === undefined || folders.some((one) => one.startsWith(`${folder}/`))
+          ? []
+          : [`${path}: depends on ${name}, which only ${folders.join(' and ')} may know`]
       }
       if (version !== 'workspace:*')
         return [`${path}: ${name} is ${version} instead of workspace:*`]

@@ -32,6 +32,8 @@ const allowed = [
   ['packages/engine/test/a.test.ts', '@roundsman/engine/worker'],
   ['packages/engine/test/tick/a.test.ts', '../../src/tick/scheduler.ts'],
   ['packages/engine/src/store/a.ts', 'pg-boss'],
+  ['packages/engine/test/store/a.test.ts', 'pg-boss'],
+  ['packages/lab/src/a.ts', 'pg-boss'],
   ['packages/engine/src/tick/a.ts', 'node-cron'],
   ['packages/engine/src/run/a.ts', '../store/queue.ts'],
   ['packages/engine/src/read/a.ts', '../store/queue.ts'],
@@ -99,6 +101,8 @@ const forbidden = [
   ['scripts/proof/a.ts', 'pg-boss'],
   ['packages/db/src/a.ts', 'pg-boss/dist/index.js'],
   ['apps/worker/src/a.ts', 'node-cron'],
+  ['packages/engine/src/control/a.ts', 'pg-boss'],
+  ['packages/engine/src/createWorker.ts', 'pg-boss'],
   ['packages/engine/src/job/a.ts', 'node-cron'],
   ['packages/engine/src/store/a.ts', 'node-cron'],
   // Within the engine.
@@ -131,6 +135,42 @@ test.each([
     expect.stringMatching(`^${entry}:1: reaches ${target} .*tick/a.ts → .*tick/b.ts`),
   ])
   expect(await problemsOf(files('export type'))).toEqual([])
+})
+
+describe("the queue's schema", () => {
+  const naming = 'const sql = `\n  select from pgboss.job`\n'
+
+  test.each([
+    'packages/engine/src/control/a.ts',
+    'packages/engine/src/createWorker.ts',
+    'packages/db/src/a.ts',
+    'apps/api/src/a.ts',
+    'apps/worker/src/a.ts',
+  ])('may not be named by %s', async (path) => {
+    expect(await problemsOf({ [path]: naming })).toEqual([
+      expect.stringMatching(
+        `^${path}:2: names pgboss: write the statement in packages/engine/src/store/`,
+      ),
+    ])
+  })
+
+  test.each(['const of = "PgBoss"', '// What pgboss keeps.', "select('pgboss' + '.job')"])(
+    'may not be named outside of statements either: %s',
+    async (text) => {
+      expect(await problemsOf({ 'packages/engine/src/read/a.ts': text })).toHaveLength(1)
+    },
+  )
+
+  test.each([
+    'packages/engine/src/store/a.ts',
+    'packages/engine/test/run/a.test.ts',
+    'packages/lab/src/a.ts',
+    'packages/testing/src/a.ts',
+    'apps/api/test/a.test.ts',
+    'scripts/proof/a.ts',
+  ])('may be named by %s', async (path) => {
+    expect(await problemsOf({ [path]: naming })).toEqual([])
+  })
 })
 
 describe('whatever the kind of import', () => {

@@ -1,11 +1,10 @@
-import type { PrismaTransactionLike } from 'pg-boss'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
 import { openDatabase } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
-import { inTransaction } from './store/inTransaction.ts'
+import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
 import { takeApproval, type Approval } from './control/approval.ts'
 import type { Request } from './control/controlJobs.ts'
@@ -65,7 +64,7 @@ export function createJobsClient({
   log,
   traceEnqueue,
 }: JobsClientOptions): JobsClient {
-  // For what pg-boss reads of its own: which queues there are. Work is sent on the caller's connection.
+  // For what the queue reads of its own: which queues there are. Work is sent on the caller's connection.
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman client',

@@ -30,7 +30,7 @@ import {
   type RunServices,
   type RunWork,
 } from './run/performRun.ts'
-import { isSuspect } from './liveness/losses.ts'
+import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
 import { createQueue } from './store/queue.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './liveness/rescue.ts'

@@ -1,4 +1,5 @@
-import type { PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 
 export type Approval =
   | { kind: 'taken'; name: string; payload: unknown; rows: number }
@@ -19,20 +20,7 @@ export async function takeApproval(
   runId: string,
   actor: string,
 ): Promise<Approval> {
-  // Locked: of two people who approve at once, the second finds it approved.
-  const rows = await tx.$queryRawUnsafe<BlockedRun[]>(
-    `select run."name",
-            run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
-            run."approvedAt" is not null as "isApproved",
-            run."endedAt" < now() - interval '1 day' as "isTooOld",
-            case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
-              then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
-                then (run."details" #> '{guard,due}')::float8 end end as "due",
-            (select job.data -> 'payload' from pgboss.job job
-             where job.name = run."name" and job.id = run."queueJobId") as "payload"
-     from "JobRun" run where run."id" = $1::uuid for update of run`,
-    runId,
-  )
+  const rows = await tx.$queryRawUnsafe<BlockedRun[]>(LOCK_BLOCKED_RUN_SQL, runId)
   const [run] = rows
   if (!run) return { kind: 'notFound' }
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }

@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 

@@ -1,4 +1,4 @@
-import { readyJobsSql } from './readyJobsSql.ts'
+import { readyJobsSql } from '../store/queueSql.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { LOST_CLAIMS_SQL, type LostClaim } from './rescue.ts'
 

@@ -1,4 +1,5 @@
 import { v7 as uuid } from 'uuid'
+import { giveBackSql } from '../store/attemptSql.ts'
 import type { Connection } from '../store/database.ts'
 
 /** A run that has been recorded and has not started. */
@@ -60,20 +61,13 @@ export async function giveBackUnstarted(
   return rowCount !== 0
 }
 
-const giveBackSql = (letGo: string) => `
-  with gone as (
-    delete from "JobRun" where ${IS_OWN} and "cancelRequestedAt" is null
-    returning "name", "queueJobId", "attempt"
-  ), held as (
-    ${letGo} and exists (select from gone)
-  )
-  update pgboss.job job
-  set state = 'retry', retry_count = job.retry_count - 1, start_after = now() + $4 * interval '1 millisecond'
-  from gone
-  where job.name = gone."name" and job.id = gone."queueJobId" and job.retry_count = gone."attempt" - 1
-    and job.state::text = 'active'`
+const DELETE_UNSTARTED_SQL = `delete from "JobRun" where ${IS_OWN} and "cancelRequestedAt" is null`
 
-const GIVE_BACK_LAST_SQL = giveBackSql('delete from "JobClaim" where "id" = $3')
+const GIVE_BACK_LAST_SQL = giveBackSql(
+  DELETE_UNSTARTED_SQL,
+  'delete from "JobClaim" where "id" = $3',
+)
 const GIVE_BACK_SQL = giveBackSql(
+  DELETE_UNSTARTED_SQL,
   'update "JobClaim" set "runIds" = array_remove("runIds", $1) where "id" = $3',
 )

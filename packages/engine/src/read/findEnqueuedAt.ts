@@ -1,4 +1,5 @@
-import type { PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import { FIND_ENQUEUED_AT_SQL } from '../store/queueSql.ts'
 
 /**
  * When a piece of work was put into the queue. What is completed has left it; then the id tells, to the
@@ -10,7 +11,7 @@ export async function findEnqueuedAt(
   queueJobId: string,
 ): Promise<Date | null> {
   const [found] = await tx.$queryRawUnsafe<{ enqueuedAt: Date }[]>(
-    `select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid`,
+    FIND_ENQUEUED_AT_SQL,
     name,
     queueJobId,
   )

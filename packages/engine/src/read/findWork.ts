@@ -1,7 +1,6 @@
-import type { PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import type { Job } from '../index.ts'
-import { IS_DEAD_LETTER } from '../store/deadLetterSql.ts'
-import { HOLDS_KEY } from '../store/uniqueKeys.ts'
+import { FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
 
 /** Where a piece of work stands. */
 export type WorkState =
@@ -28,17 +27,7 @@ export async function findManyWork(
   queueJobIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
   if (queueJobIds.length === 0) return new Map()
-  // What is completed has left the queue, and its run remains. One statement sees both at the same moment.
-  const rows = await tx.$queryRawUnsafe<QueueRow[]>(
-    `select id::text as "id", state::text as "state", start_after as "startAfter", left(output ->> 'code', 100) as "errorCode"
-     from pgboss.job where name = $1 and id = any($2::uuid[])
-     union all
-     select run."queueJobId"::text, 'completed', run."endedAt", null
-     from "JobRun" run
-     where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'`,
-    job.name,
-    queueJobIds,
-  )
+  const rows = await tx.$queryRawUnsafe<QueueRow[]>(FIND_WORK_SQL, job.name, queueJobIds)
   return new Map(rows.map((row) => [row.id, toWorkState(row)]))
 }
 
@@ -53,15 +42,7 @@ export async function findWorkByKey(
   failedSince: Date,
 ): Promise<WorkState | null> {
   const [row] = await tx.$queryRawUnsafe<QueueRow[]>(
-    `select id::text as "id", state::text as "state", start_after as "startAfter", null as "errorCode"
-     from pgboss.job where name = $1 and singleton_key = $2 and ${HOLDS_KEY}
-     union all (
-       select job.id::text, job.state::text, job.start_after, coalesce(left(job.output ->> 'code', 100), 'expired')
-       from pgboss.job job
-       where ${IS_DEAD_LETTER} and job.completed_on >= $3::timestamptz and job.name = $1 and job.singleton_key = $2
-       order by job.completed_on desc limit 1
-     )
-     order by "errorCode" nulls first limit 1`,
+    FIND_WORK_BY_KEY_SQL,
     job.name,
     uniqueKey,
     failedSince.toISOString(),

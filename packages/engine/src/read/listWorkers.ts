@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from 'pg-boss'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { isAliveSql } from '../liveness/isAliveSql.ts'
 
 export interface ListedWorker {

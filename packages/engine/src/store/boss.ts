@@ -3,7 +3,7 @@ import type { JobTrigger, TraceContext } from '../index.ts'
 import type { Connection } from './database.ts'
 
 /*
- * This folder is the only one that knows pg-boss, and the only one where its words are translated: its
+ * This folder is the only one that knows pg-boss and its tables, and the only one where its words are translated: its
  * queue is our job, its job is one piece of work, its retryCount + 1 is our attempt.
  */
 

@@ -24,7 +24,7 @@ export const KEEP_ALL_DEAD_LETTERS_SQL = `
   update pgboss.job job set deletion_seconds = 0 where ${IS_DEAD_LETTER} and deletion_seconds <> 0`
 
 /** Whether other work of its job holds the unique key of `job`. */
-export const IS_KEY_HELD = `exists (
+const IS_KEY_HELD = `exists (
   select from pgboss.job holder
   where holder.name = job.name and holder.singleton_key = job.singleton_key and holder.id <> job.id and ${HOLDS_KEY}
 )`
@@ -44,3 +44,66 @@ export const FIND_HOLDER_SQL = `
     join pgboss.job holder on holder.name = job.name and holder.singleton_key = job.singleton_key
       and holder.singleton_key is not null and holder.state <= 'active'
   where job.name = $1 and job.id = $2 and ${IS_DEAD_LETTER}`
+
+/** Of all jobs, or of the one that `$1` names, after the position that `$2` and `$3` tell. */
+export const LIST_DEAD_LETTERS_SQL = `
+  select job.id::text as "queueJobId", job.name, job.retry_count + 1 as "attempts",
+         job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
+         jsonb_build_object(
+           -- What pg-boss itself has given up carries no code of ours.
+           'code', coalesce(left(job.output ->> 'code', 100), 'expired'),
+           'message', coalesce(left(job.output ->> 'message', 1000), 'It was not settled in time')
+         ) as "error"
+  from pgboss.job job
+  where ${IS_DEAD_LETTER} and ($1::text is null or job.name = $1)
+    and ($2::timestamptz is null or (job.completed_on, job.id) < ($2::timestamptz, $3::uuid))
+  order by job.completed_on desc, job.id desc limit $4::int`
+
+export const FIND_DEAD_LETTER_SQL = `
+  select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`
+
+export const DISCARD_DEAD_LETTER_SQL = `
+  delete from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER} returning job.name`
+
+/** So that one call ends soon, however many there are. */
+const MAX_REDRIVEN = 10_000
+
+/**
+ * Taken out and put in again, since an update can't pass over a unique key that somebody takes at this moment: what
+ * meets one is put back as it was. Keys in order, so that two transactions with the same ones do not wait for each other.
+ */
+export const REDRIVE_DEAD_LETTERS_SQL = `
+  with chosen as materialized (
+    select job.id, job.completed_on from pgboss.job job
+    where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[])) and not ${IS_KEY_HELD}
+    order by job.completed_on, job.id limit ${MAX_REDRIVEN} for update skip locked
+  ), held as materialized (
+    -- Of those that a further call would meet, that call tells.
+    select from pgboss.job job
+    where job.name = $1 and ${IS_DEAD_LETTER} and ($2::uuid[] is null or job.id = any($2::uuid[])) and ${IS_KEY_HELD}
+      and ((select count(*) from chosen) < ${MAX_REDRIVEN} or job.completed_on <= (select max(completed_on) from chosen))
+  ), taken as (
+    delete from pgboss.job job where job.name = $1 and job.id = any(array(select id from chosen))
+    returning job as letter
+  ), redriven as (
+    insert into pgboss.job
+    select again.* from taken, pgboss.queue queue, lateral jsonb_populate_record(letter, jsonb_build_object(
+      'state', 'retry', 'start_after', now(), 'completed_on', null, 'output', null,
+      'retry_limit', (letter).retry_count + 1 + $3::int,
+      -- What has lost its worker runs alone once more, and has all its tries at it anew.
+      'data', (letter).data - 'lostAlone' || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+      'keep_until', now() + queue.retention_seconds * interval '1 second',
+      'deletion_seconds', queue.deletion_seconds
+    )) again
+    where queue.name = $1
+    order by again.singleton_key collate "C"
+    on conflict do nothing
+    returning id
+  ), kept as (
+    insert into pgboss.job select (letter).* from taken where (letter).id not in (select id from redriven)
+    returning id
+  )
+  select redriven.id::text as "queueJobId", left_out.count::int as "alreadyQueued"
+  from (
+    select (select count(*) from held) + (select count(*) from kept) as count
+  ) left_out left join redriven on true`

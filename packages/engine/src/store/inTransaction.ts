@@ -1,6 +1,9 @@
 import type { PrismaTransactionLike } from 'pg-boss'
 import type { JobsPrismaClient } from '../index.ts'
 
+/** A transaction of the caller's, by whichever Prisma client, or the client itself. */
+export type { PrismaTransactionLike }
+
 /** Works in the caller's transaction; given a client, in one of its own. */
 export async function inTransaction<Value>(
   tx: PrismaTransactionLike,

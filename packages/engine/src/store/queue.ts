@@ -11,12 +11,7 @@ import {
   TAKE_DEAD_LETTER_SQL,
 } from './deadLetterSql.ts'
 import { createEnqueue } from './enqueueWork.ts'
-import {
-  BACK_OFF_AFTER_LOSS,
-  COST_NO_RETRY,
-  COUNT_LOSS,
-  COUNT_LOSS_ALONE,
-} from '../liveness/losses.ts'
+import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { createRebuilds, dropLeftBehind } from './rebuilds.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import type { Session } from '../liveness/session.ts'

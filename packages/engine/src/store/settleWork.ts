@@ -1,4 +1,5 @@
 import type { Details } from '../index.ts'
+import { IS_ATTEMPT_UNDER_WAY } from './attemptSql.ts'
 import type { Connection } from './database.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
@@ -84,14 +85,10 @@ const FIND_SETTLED_SQL = `
 
 /**
  * Only of a run that is old enough for its attempt to have expired is its work looked up. Both go by the clock of the
- * database, and were written by one statement. `state` as a text keeps PostgreSQL to the primary key.
+ * database, and were written by one statement.
  */
 const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
-  and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not exists (
-    select from pgboss.job job
-    where job.name = run."name" and job.id = run."queueJobId" and job.retry_count = run."attempt" - 1
-      and job.state::text = 'active'
-  ))`
+  and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not ${IS_ATTEMPT_UNDER_WAY})`
 
 const DETAILS = `case when ${IS_EXPIRED} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
 

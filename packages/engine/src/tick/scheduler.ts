@@ -9,7 +9,7 @@ import { createNextTick } from './createNextTick.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
 import { QueueMissingError } from '../store/enqueueWork.ts'
-import { isUnfinishedSql } from '../store/isUnfinishedSql.ts'
+import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
 
 export interface Scheduler {

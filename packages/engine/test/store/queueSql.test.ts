@@ -1,7 +1,7 @@
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { isUnfinishedSql } from '../../src/store/isUnfinishedSql.ts'
+import { isUnfinishedSql } from '../../src/store/queueSql.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

@@ -1,0 +1,62 @@
+import { RUNNING_RUNS } from '../liveness/runningRuns.ts'
+import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
+
+/**
+ * Whether the queue still counts the attempt of `run` as under way: it has neither given the work up nor given it out
+ * again. `state` as a text keeps PostgreSQL to the primary key.
+ */
+export const IS_ATTEMPT_UNDER_WAY = `exists (
+    select from pgboss.job job
+    where job.name = run."name" and job.id = run."queueJobId" and job.retry_count = run."attempt" - 1
+      and job.state::text = 'active'
+  )`
+
+/** So that one round ends soon, however many there are. */
+const MAX_ENDED = 500
+
+/**
+ * Ends runs at `$1`, with the details `$2`, whose work the queue has given up, or wants to give out again. Younger claims
+ * are not looked into. A run that is locked is in a batch or being settled: the next look finds it.
+ */
+export const END_EXPIRED_RUNS_SQL = `
+  with expired as (
+    update "JobRun" run
+    set "status" = 'failed', "endedAt" = $1, "errorCode" = 'expired',
+        "details" = coalesce(run."details", '{}') || $2::jsonb
+    where run."status" = 'running' and run."id" = any(array(
+      select run."id" from ${RUNNING_RUNS}
+      where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."queueJobId" is not null
+        and not ${IS_ATTEMPT_UNDER_WAY}
+      order by run."id" limit ${MAX_ENDED}
+      for update of run skip locked
+    ))
+    returning run."id", run."name", run."attempt", run."dryRun", run."startedAt", run."queueJobId", run."workerId"
+  ), freed as (
+    delete from "JobClaim" claim
+    where claim."exclusiveKey" is not null and claim."runIds" && array(select "id" from expired)
+  ), kept as (
+    update pgboss.job job set deletion_seconds = 0 from expired
+    where job.name = expired."name" and job.id = expired."queueJobId" and ${IS_DEAD_LETTER}
+      and job.deletion_seconds <> 0
+  )
+  select "id", "name", "attempt", "dryRun", "startedAt", "workerId" from expired`
+
+/**
+ * Gives the work of a run back, to be taken after `$4` milliseconds, as if it had not been taken. `deleteRun` deletes the
+ * run and tells whose it was; `letGo` changes what holds it.
+ */
+export function giveBackSql(deleteRun: string, letGo: string): string {
+  return `
+  with gone as (
+    ${deleteRun}
+    returning "name", "queueJobId", "attempt"
+  ), held as (
+    ${letGo} and exists (select from gone)
+  )
+  update pgboss.job job
+  set state = 'retry', retry_count = job.retry_count - 1, start_after = now() + $4 * interval '1 millisecond'
+  from gone
+  where job.name = gone."name" and job.id = gone."queueJobId" and job.retry_count = gone."attempt" - 1
+    and job.state::text = 'active'`
+}

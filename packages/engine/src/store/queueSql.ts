@@ -1,0 +1,124 @@
+import { RUNNING_RUNS } from '../liveness/runningRuns.ts'
+import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { HOLDS_KEY } from './uniqueKeys.ts'
+
+/*
+ * What is asked of the queue's table. Who asks stands elsewhere; what its columns mean, nowhere else.
+ */
+
+/**
+ * Of the jobs that the given parameter names, those with work that could be taken now. Delayed work and
+ * retries send no notification.
+ */
+export function readyJobsSql(names: string): string {
+  return `
+  select n.name from unnest(${names}::text[]) n(name) where exists (
+    select from pgboss.job j
+    where j.name = n.name and j.state < 'active' and not j.blocked and j.start_after <= now()
+  )`
+}
+
+/**
+ * Whether a job has work that waits, is to be retried, or runs: also a run that did not come from the queue. What only
+ * rehearses is none. `name` is an expression for the job's name.
+ */
+export function isUnfinishedSql(name: string): string {
+  // Whatever waits or has run, the first looks at one row of an index, and the second at those that run.
+  return `(
+    exists (
+      select from pgboss.job work
+      where work.name = ${name} and work.state in ('created', 'retry', 'active')
+        and work.data ->> 'dryRun' is distinct from 'true'
+    ) or ${name} in (select run."name" from ${RUNNING_RUNS} where not run."dryRun")
+  )`
+}
+
+/** When a piece of work was put into the queue, while it is there. */
+export const FIND_ENQUEUED_AT_SQL = `
+  select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid`
+
+/** What is completed has left the queue, and its run remains. One statement sees both at the same moment. */
+export const FIND_WORK_SQL = `
+  select id::text as "id", state::text as "state", start_after as "startAfter", left(output ->> 'code', 100) as "errorCode"
+  from pgboss.job where name = $1 and id = any($2::uuid[])
+  union all
+  select run."queueJobId"::text, 'completed', run."endedAt", null
+  from "JobRun" run
+  where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'`
+
+/** The work that holds a unique key, or else the last that was given up with it since `$3`. */
+export const FIND_WORK_BY_KEY_SQL = `
+  select id::text as "id", state::text as "state", start_after as "startAfter", null as "errorCode"
+  from pgboss.job where name = $1 and singleton_key = $2 and ${HOLDS_KEY}
+  union all (
+    select job.id::text, job.state::text, job.start_after, coalesce(left(job.output ->> 'code', 100), 'expired')
+    from pgboss.job job
+    where ${IS_DEAD_LETTER} and job.completed_on >= $3::timestamptz and job.name = $1 and job.singleton_key = $2
+    order by job.completed_on desc limit 1
+  )
+  order by "errorCode" nulls first limit 1`
+
+/** Reads what is not completed, by indexes that hold nothing else. A row for each name of `$1`. */
+export const COUNT_QUEUE_SQL = `
+  select n.name,
+         coalesce(waiting.count, 0)::int as "waiting", coalesce(waiting.delayed, 0)::int as "delayed",
+         coalesce(active.count, 0)::int as "active", coalesce(dead.count, 0)::int as "deadLetters",
+         waiting.oldest as "oldestWaitingAt", dead.oldest as "oldestDeadLetterAt"
+  from unnest($1::text[]) n(name)
+  left join lateral (
+    select count(*) as count, count(*) filter (where job.start_after > now()) as delayed,
+           min(job.start_after) filter (where job.start_after <= now()) as oldest
+    from pgboss.job job where job.name = n.name and job.state < 'active'
+  ) waiting on true
+  left join lateral (
+    select count(*) as count from pgboss.job job where job.name = n.name and job.state = 'active'
+  ) active on true
+  left join lateral (
+    select count(*) as count, min(job.completed_on) as oldest
+    from pgboss.job job where job.name = n.name and ${IS_DEAD_LETTER}
+  ) dead on true`
+
+const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
+const WAITS = `job.state < 'active' and job.start_after`
+
+/** A row for each name of `$1` and state; no more than `most` of each are counted. */
+export function measureQueueSql(most: number): string {
+  const count = (where: string) => `
+    (select count(*)::int from (
+       select from pgboss.job job where job.name = n.name and ${where} limit ${most}
+     ) counted)`
+  return `
+  select n.name, measure.* from unnest($1::text[]) n(name)
+  cross join lateral (values
+    ('ready', ${count(`${WAITS} <= now()`)}, (
+      select ${secondsSince('job.start_after')} from pgboss.job job
+      where job.name = n.name and ${WAITS} <= now() order by job.start_after limit 1
+    )),
+    ('delayed', ${count(`${WAITS} > now()`)}, null),
+    ('active', ${count(`job.state = 'active'`)}, (
+      select max(${secondsSince('job.started_on')}) from (
+        select started_on from pgboss.job job where job.name = n.name and job.state = 'active'
+        limit ${most}
+      ) job
+    )),
+    ('deadLetter', ${count(IS_DEAD_LETTER)}, (
+      select max(${secondsSince('job.completed_on')}) from (
+        select completed_on from pgboss.job job where job.name = n.name and ${IS_DEAD_LETTER}
+        limit ${most}
+      ) job
+    ))
+  ) as measure("state", "count", "oldestSeconds")`
+}
+
+/** A run that may be approved. It is locked: of two people who approve at once, the second finds it approved. */
+export const LOCK_BLOCKED_RUN_SQL = `
+  select run."name",
+         run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
+         run."approvedAt" is not null as "isApproved",
+         run."endedAt" < now() - interval '1 day' as "isTooOld",
+         case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
+           then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
+             then (run."details" #> '{guard,due}')::float8 end end as "due",
+         (select job.data -> 'payload' from pgboss.job job
+          where job.name = run."name" and job.id = run."queueJobId") as "payload"
+  from "JobRun" run where run."id" = $1::uuid for update of run`
