@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { closingLine } from './packages/testing/src/closingLine.ts'
+import type { Reporter } from 'vitest/node'
 
 // Our packages are loaded from their sources: no build before the tests, and none that could be
 // stale.
@@ -63,3 +63,27 @@ export default defineConfig({
     reporters: ['default', closingLine()],
   },
 })
+
+/**
+ * Ends the output with `N passed, N failed` on a line of its own, for whoever reads the log of a
+ * run.
+ */
+function closingLine(): Reporter {
+  return {
+    onTestRunEnd(testModules, unhandledErrors) {
+      let passed = 0
+      // A file that does not load and an error outside of a test have no test to be counted with.
+      let failed = unhandledErrors.length
+      for (const testModule of testModules) {
+        failed += testModule.errors().length
+        for (const test of testModule.children.allTests()) {
+          const { state } = test.result()
+          if (state === 'passed') passed += 1
+          if (state === 'failed') failed += 1
+        }
+        for (const suite of testModule.children.allSuites()) failed += suite.errors().length
+      }
+      process.stdout.write(`${passed} passed, ${failed} failed\n`)
+    },
+  }
+}

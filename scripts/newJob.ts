@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cronVariable } from '../apps/worker/src/cronVariable.ts'
-import { jobs } from '../packages/jobs/src/index.ts'
+import { jobs } from '@roundsman/jobs'
 import { createJob } from './newJob/createJob.ts'
 import { batchName } from './newJob/writeHandler.ts'
 

@@ -1,7 +1,7 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
 import { openDatabase } from '../apps/worker/src/openDatabase.ts'
-import { EnvironmentError, listenForStop, StartError } from '../packages/node-app/src/index.ts'
-import type { Job } from '../packages/engine/src/index.ts'
+import { EnvironmentError, listenForStop, StartError } from '@roundsman/node-app'
+import type { Job } from '@roundsman/engine'
 
 /**
  * Runs a command that needs the database and prints the sentence that it returns. The command ends in its

@@ -1,5 +1,5 @@
-import { changePassword } from '../packages/db/src/index.ts'
-import { StartError } from '../packages/node-app/src/index.ts'
+import { changePassword } from '@roundsman/db'
+import { StartError } from '@roundsman/node-app'
 import { runUserCommand } from './user/runUserCommand.ts'
 
 const USAGE = `Usage: pnpm user:password --email ADDRESS

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ReceivedMessage } from '../../packages/testing/src/createSmtpServer.ts'
+import type { ReceivedMessage } from '@roundsman/testing/createSmtpServer'
 import { renderInbox, renderMessage } from './renderInbox.ts'
 
 interface Answer {

@@ -1,4 +1,4 @@
-import { integerVariable } from '../../packages/node-app/src/index.ts'
+import { integerVariable } from '@roundsman/node-app'
 
 /** Where the local inbox shows what it has got. */
 export const inboxVariables = {

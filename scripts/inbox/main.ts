@@ -14,8 +14,8 @@ import {
   readEnvironment,
   StartError,
   switchVariable,
-} from '../../packages/node-app/src/index.ts'
-import { createSmtpServer } from '../../packages/testing/src/createSmtpServer.ts'
+} from '@roundsman/node-app'
+import { createSmtpServer } from '@roundsman/testing/createSmtpServer'
 import { answerInboxRequest } from './answerInboxRequest.ts'
 import { inboxVariables } from './inboxVariables.ts'
 

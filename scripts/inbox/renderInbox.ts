@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../../packages/testing/src/createSmtpServer.ts'
+import type { ReceivedMessage } from '@roundsman/testing/createSmtpServer'
 
 const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }

@@ -1,8 +1,7 @@
-import { migrate } from '../../packages/db/src/migrate.ts'
-import { missingMigrations } from '../../packages/db/src/missingMigrations.ts'
-import { createLogger } from '../../packages/node-app/src/index.ts'
-import type { Job } from '../../packages/engine/src/index.ts'
-import { migrateQueue } from '../../packages/engine/src/store/migrateQueue.ts'
+import { migrate, missingMigrations } from '@roundsman/db/admin'
+import { createLogger } from '@roundsman/node-app'
+import type { Job } from '@roundsman/engine'
+import { migrateQueue } from '@roundsman/engine/worker'
 
 /** Brings our tables and the queue's up to date. Returns the names of the migrations that it applied. */
 export async function migrateDatabase(options: {

@@ -1,4 +1,4 @@
-import { cronProblem } from '../../packages/engine/src/index.ts'
+import { cronProblem } from '@roundsman/engine'
 import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
 
 export interface NewJobRequest {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { findFreePort } from '../../packages/local-postgres/src/index.ts'
+import { findFreePort } from '@roundsman/local-postgres'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const READY_TIMEOUT_MS = 180_000

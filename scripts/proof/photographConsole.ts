@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { openBrowser } from '../../packages/testing/src/openBrowser.ts'
+import { openBrowser } from '@roundsman/testing'
 
 export interface Photograph {
   title: string

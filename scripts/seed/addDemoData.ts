@@ -1,10 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  createDatabaseClient,
-  hashPassword,
-  type PrismaClient,
-  type Role,
-} from '../../packages/db/src/index.ts'
+import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
 import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
 import { demoInvoices } from './demoInvoices.ts'

@@ -1,4 +1,4 @@
-import { isLoopback } from '../../packages/node-app/src/index.ts'
+import { isLoopback } from '@roundsman/node-app'
 
 /** Everybody knows the demo accounts' password: they are for this machine alone, unless somebody asks for them. */
 export function mayAddDemoData({ HOST, DEMO_DATA }: NodeJS.ProcessEnv): boolean {

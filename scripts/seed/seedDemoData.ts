@@ -1,5 +1,4 @@
-import { DEMO_PASSWORD, DEMO_USERS } from '../../packages/db/src/demoAccounts.ts'
-import { withConnection } from '../../packages/db/src/withConnection.ts'
+import { DEMO_PASSWORD, DEMO_USERS, withConnection } from '@roundsman/db/admin'
 
 export { DEMO_PASSWORD }
 

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { EnvironmentError } from '../../packages/node-app/src/index.ts'
+import { EnvironmentError } from '@roundsman/node-app'
 import { findPortProblems, type FindPortProblemsOptions } from './findPortProblems.ts'
 
 const POLL_MS = 100

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { databaseProblem } from '../../packages/db/src/databaseProblem.ts'
-import { acquireEmbeddedPostgres } from '../../packages/local-postgres/src/index.ts'
-import { EnvironmentError } from '../../packages/node-app/src/index.ts'
+import { databaseProblem } from '@roundsman/db/admin'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { EnvironmentError } from '@roundsman/node-app'
 
 export interface OpenDatabase {
   url: string

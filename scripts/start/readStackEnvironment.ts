@@ -1,6 +1,6 @@
 import { readApiEnvironment } from '../../apps/api/src/env.ts'
 import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
-import { EnvironmentError, readEnvironment } from '../../packages/node-app/src/index.ts'
+import { EnvironmentError, readEnvironment } from '@roundsman/node-app'
 import { inboxVariables } from '../inbox/inboxVariables.ts'
 
 export type StackEnvironment = ReturnType<typeof readStackEnvironment>

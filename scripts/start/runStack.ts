@@ -2,7 +2,7 @@ import { createRequire, getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { nextRuns } from '../../apps/worker/src/nextRuns.ts'
-import { EnvironmentError } from '../../packages/node-app/src/index.ts'
+import { EnvironmentError } from '@roundsman/node-app'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
 import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
@@ -125,7 +125,7 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
         ? [
             {
               name: 'inbox',
-              args: ['scripts/inbox/main.ts'],
+              args: ['--conditions=@roundsman/source', 'scripts/inbox/main.ts'],
               env: {
                 ...processEnv,
                 INBOX_PORT: String(inbox.webPort),

@@ -1,4 +1,4 @@
-import { findFreePort } from '../../packages/local-postgres/src/index.ts'
+import { findFreePort } from '@roundsman/local-postgres'
 import { runTurbo } from '../runTurbo.ts'
 import { awaitPorts } from './awaitPorts.ts'
 import type { Progress } from './createProgress.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { withConnection } from '../../packages/db/src/withConnection.ts'
+import { withConnection } from '@roundsman/db/admin'
 
 // Any constant will do; it only has to be the same in every start.
 const TURN_LOCK = 7_266_437_011

@@ -2,8 +2,8 @@
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
-import { jobs } from '../../packages/jobs/src/index.ts'
-import { migrateQueue } from '../../packages/engine/src/worker.ts'
+import { jobs } from '@roundsman/jobs'
+import { migrateQueue } from '@roundsman/engine/worker'
 import { startApi, startWorker } from './startProcesses.ts'
 
 it('is well from the first worker on, and for as long as one lives that works', async () => {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess } from '@roundsman/testing'
 import { expect, test } from 'vitest'
-import { createDatabaseClient, missingMigrations } from '../../packages/db/src/index.ts'
+import { createDatabaseClient, missingMigrations } from '@roundsman/db'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 test('brings an empty database up to date, the queue included, once', async () => {

@@ -7,7 +7,7 @@ import { buildApp } from '../../apps/api/src/app.ts'
 import { countEmails } from '../../apps/worker/src/metrics/countEmails.ts'
 import { createRunMetrics } from '../../apps/worker/src/metrics/createRunMetrics.ts'
 import { createWorkerMetrics } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
-import { createMetrics } from '../../packages/node-app/src/telemetry.ts'
+import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 interface KnownMetric {

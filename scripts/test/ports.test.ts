@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { awaitPorts, type AwaitPortsOptions } from '../start/awaitPorts.ts'
 import { findPortProblems } from '../start/findPortProblems.ts'
-import { findFreePort } from '../../packages/local-postgres/src/index.ts'
+import { findFreePort } from '@roundsman/local-postgres'
 
 const command = 'npx -y pnpm@12 start'
 const host = '127.0.0.1'

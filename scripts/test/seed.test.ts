@@ -2,11 +2,7 @@
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import {
-  createDatabaseClient,
-  verifyPassword,
-  type PrismaClient,
-} from '../../packages/db/src/index.ts'
+import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
 import { listDescendants, postgresPid } from './processes.ts'
-import { findFreePort } from '../../packages/local-postgres/src/index.ts'
+import { findFreePort } from '@roundsman/local-postgres'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 

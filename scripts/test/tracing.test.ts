@@ -4,9 +4,9 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
-import { createDatabaseClient, hashPassword } from '../../packages/db/src/index.ts'
-import { jobs } from '../../packages/jobs/src/index.ts'
-import { migrateQueue } from '../../packages/engine/src/worker.ts'
+import { createDatabaseClient, hashPassword } from '@roundsman/db'
+import { jobs } from '@roundsman/jobs'
+import { migrateQueue } from '@roundsman/engine/worker'
 import { startApi, startWorker } from './startProcesses.ts'
 
 /** Has a process say on its standard error when it loads OpenTelemetry's SDK. */

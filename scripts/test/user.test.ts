@@ -4,11 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  createDatabaseClient,
-  verifyPassword,
-  type PrismaClient,
-} from '../../packages/db/src/index.ts'
+import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
 import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { PromptEnded, readPassword } from '../user/readPassword.ts'
 import { WORKSPACE_ROOT } from './stack.ts'

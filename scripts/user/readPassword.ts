@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { MAX_PASSWORD_LENGTH } from '../../packages/db/src/passwords.ts'
+import { MAX_PASSWORD_LENGTH } from '@roundsman/db/admin'
 
 export interface PasswordInput extends Readable {
   /** Set on a terminal. */

@@ -1,13 +1,8 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { missingMigrations } from '../../packages/db/src/missingMigrations.ts'
-import {
-  createDatabaseClient,
-  passwordProblem,
-  Role,
-  type PrismaClient,
-} from '../../packages/db/src/index.ts'
-import { StartError } from '../../packages/node-app/src/index.ts'
+import { missingMigrations } from '@roundsman/db/admin'
+import { createDatabaseClient, passwordProblem, Role, type PrismaClient } from '@roundsman/db'
+import { StartError } from '@roundsman/node-app'
 import { runWithDatabase } from '../runWithDatabase.ts'
 import { PromptEnded, readPassword } from './readPassword.ts'
 
