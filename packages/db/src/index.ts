@@ -7,11 +7,10 @@ export {
   findJobRun,
   listJobRuns,
   type FoundJobRun,
-  parseJobRunCursor,
-  type JobRunCursor,
   type JobRunPage,
   type ListedJobRun,
   type ListJobRunsOptions,
+  type RunPosition,
 } from './jobRuns.ts'
 export type { ReadRows, Statement } from './readRows.ts'
 export { migrate } from './migrate.ts'

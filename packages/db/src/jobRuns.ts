@@ -5,8 +5,8 @@ import { Prisma, type JobRun, type JobRunStatus, type JobTrigger } from './gener
 export interface ListJobRunsOptions {
   /** Runs at most; positive. */
   limit: number
-  /** Only runs that come after this one, that is older ones. From `parseJobRunCursor`. */
-  cursor?: JobRunCursor | undefined
+  /** Only runs that come after this one, that is older ones. */
+  after?: RunPosition | undefined
   name?: string | undefined
   status?: JobRunStatus | undefined
   trigger?: JobTrigger | undefined
@@ -38,20 +38,16 @@ type WithIsoInstants<Row> = {
 
 export interface JobRunPage {
   runs: ListedJobRun[]
-  /** For the next page; opaque. Null when there is nothing more. */
-  nextCursor: string | null
+  /** The last of them, after which the next page begins; null when there is nothing more. */
+  next: RunPosition | null
 }
 
-/** The last run of a page. */
-export interface JobRunCursor {
-  /** ISO 8601 in UTC. */
-  startedAt: string
+/** A run's place in the order of all: instants are not unique, with the id they are. */
+export interface RunPosition {
+  /** When it started, as ISO 8601 in UTC. */
+  at: string
   id: string
 }
-
-/** PostgreSQL knows no year 0. */
-const CURSOR =
-  /^((?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
 /** Twice what workers take as a rule, as JSON that PostgreSQL writes with spaces. A page has 200 runs at most. */
 const LISTED_DETAILS_BYTES = 128 * 1024
@@ -94,8 +90,8 @@ export async function listJobRuns(
   const rows = await database.readRows<ListedJobRun>(jobRunsQuery(options))
   const runs = rows.slice(0, options.limit)
   for (const run of runs) boundDepth(run)
-  const last = runs.at(-1)
-  return { runs, nextCursor: last && rows.length > runs.length ? formatCursor(last) : null }
+  const last = rows.length > runs.length ? runs.at(-1) : undefined
+  return { runs, next: last ? { at: last.startedAt, id: last.id } : null }
 }
 
 export async function findJobRun(
@@ -127,29 +123,14 @@ function isDeep(value: unknown): boolean {
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
-/** Undefined when the text is not one of our cursors. */
-export function parseJobRunCursor(text: string): JobRunCursor | undefined {
-  const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
-  if (!match) return undefined
-  const [, startedAt = '', id = ''] = match
-  const instant = new Date(startedAt)
-  // A date that does not exist, such as the 30th of February, is another one to JavaScript.
-  if (Number.isNaN(instant.getTime()) || instant.toISOString() !== startedAt) return undefined
-  const cursor = { startedAt, id }
-  // Decoding base64 forgives what it does not know; one cursor has one spelling.
-  return formatCursor(cursor) === text ? cursor : undefined
-}
-
 /** What `listJobRuns` sends; apart, so that its plan can be looked at. */
 export function jobRunsQuery(options: ListJobRunsOptions): Prisma.Sql {
-  const { limit, cursor, name, status, trigger, queueJobId, from, to } = options
+  const { limit, after, name, status, trigger, queueJobId, from, to } = options
   // Instants are sent as text with their offset: the driver would send a Date without one, and the
   // session's time zone would be taken for it.
   const conditions = [
-    // A row comparison is what lets the index begin at the cursor; the same with OR would read up
-    // to it.
-    cursor &&
-      Prisma.sql`("startedAt", "id") < (${cursor.startedAt}::timestamptz, ${cursor.id}::uuid)`,
+    // A row comparison is what lets the index begin there; the same with OR would read up to it.
+    after && Prisma.sql`("startedAt", "id") < (${after.at}::timestamptz, ${after.id}::uuid)`,
     from && Prisma.sql`"startedAt" >= ${from.toISOString()}::timestamptz`,
     to && Prisma.sql`"startedAt" < ${to.toISOString()}::timestamptz`,
     name !== undefined && Prisma.sql`"name" = ${name}`,
@@ -194,8 +175,4 @@ function hasTrigger(trigger: JobTrigger): Prisma.Sql {
     default:
       return trigger satisfies never
   }
-}
-
-function formatCursor({ startedAt, id }: JobRunCursor): string {
-  return Buffer.from(`${startedAt}/${id}`).toString('base64url')
 }

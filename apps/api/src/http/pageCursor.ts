@@ -1,15 +1,41 @@
 import { z } from 'zod'
 
-/**
- * How a query names the page that it wants: by the `nextCursor` of the page before. `parse` gives undefined for
- * what is none.
- */
-export function pageCursor<Cursor>(parse: (text: string) => Cursor | undefined) {
+/** The last item of a page: instants are not unique, with the id they are. */
+export interface PageCursor {
+  /** ISO 8601 with milliseconds, or as PostgreSQL writes it, in UTC. */
+  at: string
+  id: string
+}
+
+type ParsedCursor = Pick<PageCursor, 'at'> & Partial<PageCursor>
+
+/** PostgreSQL knows no year 0. */
+const CURSOR =
+  /^((?!0000)(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)\.\d{3}Z| (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00))(?:\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}))?$/
+
+/** How a query names the page that it wants: by the `nextCursor` of the page before. */
+export const pageCursor = cursorSchema(({ at, id }) => (id === undefined ? undefined : { at, id }))
+
+/** The same where instants are unique. */
+export const instantCursor = cursorSchema(({ at, id }) => (id === undefined ? at : undefined))
+
+export const nextPageCursor = z
+  .string()
+  .nullable()
+  .describe('For the next page; null when there is none')
+
+/** The `nextCursor` of a page that ends with this item. */
+export function formatCursor({ at, id }: ParsedCursor): string {
+  return Buffer.from(id === undefined ? at : `${at}/${id}`).toString('base64url')
+}
+
+function cursorSchema<Cursor>(take: (parsed: ParsedCursor) => Cursor | undefined) {
   return z
     .string()
     .max(200)
     .transform((text, context) => {
-      const cursor = parse(text)
+      const parsed = parse(text)
+      const cursor = parsed && take(parsed)
       if (cursor !== undefined) return cursor
       context.addIssue('is not a nextCursor of an earlier answer')
       return z.NEVER
@@ -18,7 +44,17 @@ export function pageCursor<Cursor>(parse: (text: string) => Cursor | undefined) 
     .describe('nextCursor of the page before')
 }
 
-export const nextPageCursor = z
-  .string()
-  .nullable()
-  .describe('For the next page; null when there is none')
+/** Undefined when the text is not one of our cursors. */
+function parse(text: string): ParsedCursor | undefined {
+  const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
+  if (!match) return undefined
+  const [, at = '', day = '', isoTime, time = isoTime, id] = match
+  // A date that does not exist, such as the 30th of February, is another one to JavaScript.
+  const instant = new Date(`${day}T${time}Z`)
+  if (Number.isNaN(instant.getTime()) || !instant.toISOString().startsWith(`${day}T${time}`)) {
+    return undefined
+  }
+  const cursor = { at, ...(id !== undefined && { id }) }
+  // Decoding base64 forgives what it does not know; one cursor has one spelling.
+  return formatCursor(cursor) === text ? cursor : undefined
+}

@@ -3,8 +3,7 @@ import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { instantCursor } from '../http/instantCursor.ts'
-import { nextPageCursor } from '../http/pageCursor.ts'
+import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { carryWishesOver } from '../invoices/carryWishesOver.ts'
 import {
   findInvoice,
@@ -72,7 +71,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         tags: ['invoices'],
         summary: 'List invoices, newest first',
         security: [{ accessToken: [] }],
-        querystring: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
+        querystring: z.strictObject({ limit: pageLimit(50), cursor: pageCursor }),
         response: {
           200: z.object({ invoices: z.array(invoiceItemSchema), nextCursor: nextPageCursor }),
           ...problemResponses(400, 401, 403),

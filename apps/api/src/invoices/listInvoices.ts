@@ -1,6 +1,6 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { z } from 'zod'
-import { formatInstantCursor, type InstantCursor } from '../http/instantCursor.ts'
+import { formatCursor, type PageCursor } from '../http/pageCursor.ts'
 import { readTogether } from '../http/transact.ts'
 import { presentHead, type InvoiceHead, type invoiceItemSchema } from './findInvoice.ts'
 import { findPdfStates } from './invoicePdf.ts'
@@ -9,7 +9,7 @@ export interface ListInvoicesOptions {
   /** Invoices at most; positive. */
   limit: number
   /** Only invoices that come after this one, that is older ones. */
-  cursor?: InstantCursor | undefined
+  cursor?: PageCursor | undefined
 }
 
 export interface InvoicePage {
@@ -37,9 +37,7 @@ export async function listInvoices(
         ...presentHead(row, states.get(row.id) ?? { kind: 'none' }),
         customerName: row.customerName,
       })),
-      nextCursor: last
-        ? formatInstantCursor({ at: last.createdAt.toISOString(), id: last.id })
-        : null,
+      nextCursor: last ? formatCursor({ at: last.createdAt.toISOString(), id: last.id }) : null,
     }
   })
 }

@@ -8,8 +8,7 @@ import {
 import type { Job } from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { formatInstantCursor, instantCursor } from '../http/instantCursor.ts'
-import { nextPageCursor } from '../http/pageCursor.ts'
+import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
@@ -64,7 +63,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         querystring: z.strictObject({
           name: jobName.optional(),
           limit: pageLimit(50),
-          cursor: instantCursor,
+          cursor: pageCursor,
         }),
         response: {
           200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
@@ -81,7 +80,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
           enqueuedAt: letter.enqueuedAt.toISOString(),
           failedAt: letter.failedAt.toISOString(),
         })),
-        nextCursor: next && formatInstantCursor({ at: next.failedAt, id: next.queueJobId }),
+        nextCursor: next && formatCursor({ at: next.failedAt, id: next.queueJobId }),
       }
     },
   )

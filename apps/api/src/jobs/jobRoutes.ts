@@ -4,8 +4,8 @@ import { JobError, MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsma
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { listJobs, type ListedJob } from './listJobs.ts'
-import { listJobTicks, parseJobTickCursor, type ListedJobTick } from './listJobTicks.ts'
-import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { listJobTicks, type ListedJobTick } from './listJobTicks.ts'
+import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
@@ -93,7 +93,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         params: nameParams,
         querystring: z.strictObject({
           limit: pageLimit(60),
-          cursor: pageCursor(parseJobTickCursor),
+          cursor: instantCursor,
         }),
         response: {
           200: z.object({
@@ -105,10 +105,13 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       },
     },
     async ({ params: { name }, query: { limit, cursor } }) => {
-      const { ticks, nextCursor } = await listJobTicks(prisma, { name, limit, cursor })
+      const { ticks, next } = await listJobTicks(prisma, { name, limit, before: cursor })
       // A job that left the catalogue leaves its ticks behind, and they can still be read.
       if (ticks.length === 0) findJob(name)
-      return { ticks: ticks.map(presentTick), nextCursor }
+      return {
+        ticks: ticks.map(presentTick),
+        nextCursor: next && formatCursor({ at: next.toISOString() }),
+      }
     },
   )
 

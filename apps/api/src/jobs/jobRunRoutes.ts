@@ -3,7 +3,6 @@ import {
   JobRunStatus,
   JobTrigger,
   listJobRuns,
-  parseJobRunCursor,
   type DatabaseClient,
   type ListedJobRun,
 } from '@roundsman/db'
@@ -13,7 +12,7 @@ import { z } from 'zod'
 import { batchMarkSchema, readBatchMarks } from './readBatchMarks.ts'
 import { actionSchema, readRunActions } from './readActions.ts'
 import { instant } from '../http/instant.ts'
-import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { progressSchema, readProgress } from './readProgress.ts'
@@ -38,7 +37,7 @@ export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
 const listQuery = z
   .strictObject({
     limit: pageLimit(50),
-    cursor: pageCursor(parseJobRunCursor),
+    cursor: pageCursor,
     ...runFilters,
   })
   .refine(isTimeSpan, NO_TIME_SPAN)
@@ -117,9 +116,9 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
         },
       },
     },
-    async ({ query }) => {
-      const { runs, nextCursor } = await listJobRuns(prisma, query)
-      return { runs: runs.map(present), nextCursor }
+    async ({ query: { cursor, ...filters } }) => {
+      const { runs, next } = await listJobRuns(prisma, { ...filters, after: cursor })
+      return { runs: runs.map(present), nextCursor: next && formatCursor(next) }
     },
   )
 

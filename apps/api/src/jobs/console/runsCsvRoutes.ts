@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import {
   listJobRuns,
-  parseJobRunCursor,
   type DatabaseClient,
   type ListedJobRun,
   type ListJobRunsOptions,
+  type RunPosition,
 } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -37,7 +37,7 @@ const COLUMNS = {
 
 type Cell = string | number | boolean | null
 
-type Filters = Omit<ListJobRunsOptions, 'limit' | 'cursor'>
+type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
 export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = async (
   app,
@@ -73,19 +73,15 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = 
 
 async function* writeLines(prisma: DatabaseClient, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
-  let cursor: string | null = null
+  let after: RunPosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
-    const page = await listJobRuns(prisma, {
-      ...filters,
-      limit,
-      ...(cursor !== null && { cursor: parseJobRunCursor(cursor) }),
-    })
+    const page = await listJobRuns(prisma, { ...filters, limit, after })
     yield page.runs.map(writeLine).join('')
     lines += page.runs.length
-    cursor = page.nextCursor
-    if (cursor === null) return
+    if (page.next === null) return
+    after = page.next
   }
 }
 
