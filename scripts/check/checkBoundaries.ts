@@ -31,7 +31,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   worker: [
     'db',
-    'local-postgres',
     'billing',
     'node-app',
     'node-app/cronInWords',

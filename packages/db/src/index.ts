@@ -1,6 +1,11 @@
 export { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
-export { acquireDatabase, type Database, type DatabaseEnvironment } from './database.ts'
+export {
+  acquireDatabase,
+  hasDatabase,
+  type Database,
+  type DatabaseEnvironment,
+} from './database.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
 export {

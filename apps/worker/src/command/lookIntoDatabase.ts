@@ -2,11 +2,11 @@ import {
   acquireDatabase,
   createDatabaseClient,
   databaseProblem,
+  hasDatabase,
   missingMigrations,
   type DatabaseEnvironment,
   type PrismaClient,
 } from '@roundsman/db'
-import { hasEmbeddedPostgres } from '@roundsman/local-postgres'
 import { disconnect } from '../disconnect.ts'
 import { finishFirst } from './finishFirst.ts'
 
@@ -21,11 +21,11 @@ export async function lookIntoDatabase<Found>(
   env: DatabaseEnvironment,
   look: (prisma: PrismaClient) => Promise<Found>,
 ): Promise<Looked<Found>> {
-  if (env.DATABASE_URL === undefined && !(await hasEmbeddedPostgres(env.DATA_DIR))) {
-    const reason = 'DATABASE_URL is not set, and there is no embedded database yet'
-    return { found: null, reason }
-  }
   try {
+    if (!(await hasDatabase(env))) {
+      const reason = 'DATABASE_URL is not set, and there is no embedded database yet'
+      return { found: null, reason }
+    }
     return await finishFirst(() => lookInto(env, look))
   } catch (error) {
     return { found: null, reason: (error as Error).message.trim().split('\n').at(-1) ?? '' }
