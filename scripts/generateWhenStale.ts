@@ -8,6 +8,7 @@ const GENERATED = join(WORKSPACE_ROOT, 'packages/db/src/generated/client.ts')
 const GENERATOR = join(WORKSPACE_ROOT, 'packages/db/generate.mjs')
 /** Names Prisma's version, which the generated code depends on. */
 const MANIFEST = join(WORKSPACE_ROOT, 'packages/db/package.json')
+const PRISMA = join(WORKSPACE_ROOT, 'packages/db/node_modules/prisma/package.json')
 const SCHEMA_DIR = join(WORKSPACE_ROOT, 'prisma/schema')
 
 export interface GenerateOptions {
@@ -24,7 +25,10 @@ export async function generateWhenStale(options: GenerateOptions = {}): Promise<
   const { signal, around = (work) => work() } = options
   const schemaFiles = (await readdir(SCHEMA_DIR)).map((name) => join(SCHEMA_DIR, name))
   const sources = await Promise.all([GENERATOR, MANIFEST, ...schemaFiles].map(modifiedAt))
-  if ((await modifiedAt(GENERATED)) > Math.max(...sources)) return
+  const generatedAt = await modifiedAt(GENERATED)
+  if (generatedAt > Math.max(...sources)) return
+  // What is installed for production cannot generate, and copying it may have changed all times.
+  if (generatedAt > 0 && (await modifiedAt(PRISMA)) === 0) return
   await around(() => generate(signal))
 }
 

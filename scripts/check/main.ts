@@ -6,6 +6,8 @@ import { checkDocuments } from './checkDocuments.ts'
 import { checkHygiene } from './checkHygiene.ts'
 import { checkLicences } from './checkLicences.ts'
 import { checkLint } from './checkLint.ts'
+import { checkProductionImports } from './checkProductionImports.ts'
+import { checkProductionSize } from './checkProductionSize.ts'
 import { checkTypes } from './checkTypes.ts'
 import { runChecks } from './runChecks.ts'
 import { runTool } from './runTool.ts'
@@ -30,6 +32,8 @@ const ok = await runChecks({
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: () => checkBoundaries(root) },
     { name: 'licences', run: () => checkLicences(root) },
+    { name: 'production', run: () => checkProductionImports(root) },
+    { name: 'production size', run: () => checkProductionSize(root) },
     { name: 'hygiene', run: () => checkHygiene(root) },
     { name: 'documents', run: () => checkDocuments(root) },
   ],

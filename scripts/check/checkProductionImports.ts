@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { join, posix } from 'node:path'
+import { findImports } from './findImports.ts'
+import { listWorkspaces, type Manifest } from './listWorkspaces.ts'
+
+/** What a deployment runs: the two processes, the worker's commands, and those that change its database. */
+const ENTRIES = [
+  'apps/api/src/server.ts',
+  'apps/worker/src/main.ts',
+  'apps/worker/src/handlersModule.ts',
+  'apps/worker/src/once.ts',
+  'apps/worker/src/list.ts',
+  'apps/worker/src/check.ts',
+  'apps/worker/src/simulate.ts',
+  'scripts/enableCompileCache.ts',
+  'scripts/source.ts',
+  'scripts/migrate.ts',
+  'scripts/userCreate.ts',
+  'scripts/userPassword.ts',
+  'scripts/production/main.ts',
+]
+
+interface Owner extends Manifest {
+  exports?: Record<string, string | Record<string, string>>
+  peerDependenciesMeta?: Record<string, { optional?: boolean }>
+}
+
+/** Whether everything that a deployment loads is installed for production, and not only beside what tests and builds. */
+export async function checkProductionImports(
+  root: string,
+  entries: readonly string[] = ENTRIES,
+): Promise<readonly string[]> {
+  const owners = new Map<string, Owner>()
+  for (const { folder, manifest } of await listWorkspaces(root)) owners.set(folder, manifest)
+  owners.set('.', JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Owner)
+  const problems: string[] = []
+  const files = new Set(entries)
+  for (const path of files) {
+    const folder = /^(?:apps|packages)\/[^/]+/.exec(path)?.[0] ?? '.'
+    for (const found of findImports(path, await readFile(join(root, path), 'utf8'))) {
+      const { specifier, isTypeOnly, isComputed, line } = found
+      if (isTypeOnly || isComputed || isBuiltin(specifier)) continue
+      if (specifier.startsWith('.')) {
+        const target = posix.join(posix.dirname(path), specifier)
+        if (/\.[cm]?tsx?$/.test(target)) files.add(target)
+        continue
+      }
+      const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
+      if (!isInstalled(name, owners.get(folder))) {
+        problems.push(
+          `${path}:${line}: runs in production and imports ${name}: move it from devDependencies to dependencies ` +
+            `of ${posix.join(folder, 'package.json')} (as a peer it must not be in devDependencies as well)`,
+        )
+      }
+      const source = findSource(specifier, name, owners)
+      if (source !== undefined) files.add(source)
+    }
+  }
+  return problems
+}
+
+/**
+ * pnpm installs the peers of our own packages too, but for those that are in devDependencies as well. An optional peer may
+ * be missing: its package copes with that.
+ */
+function isInstalled(name: string, owner: Owner = {}): boolean {
+  const { dependencies, optionalDependencies, peerDependencies, devDependencies } = owner
+  if ({ ...dependencies, ...optionalDependencies }[name] !== undefined) return true
+  if (peerDependencies?.[name] === undefined) return false
+  return (
+    devDependencies?.[name] === undefined || owner.peerDependenciesMeta?.[name]?.optional === true
+  )
+}
+
+/** The file that an entry of one of our packages is made of. */
+function findSource(
+  specifier: string,
+  name: string,
+  owners: ReadonlyMap<string, Owner>,
+): string | undefined {
+  const found = [...owners].find(([, manifest]) => manifest.name === name)
+  if (found === undefined) return undefined
+  const [folder, { exports = {} }] = found
+  const entry = exports[`.${specifier.slice(name.length)}`]
+  const source = typeof entry === 'string' ? entry : entry?.['@roundsman/source']
+  return source === undefined ? undefined : posix.join(folder, source)
+}

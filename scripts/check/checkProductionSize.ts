@@ -1,0 +1,31 @@
+import { listProductionFiles, type ProductionPackage } from '../production/listProductionFiles.ts'
+
+/** A little above what it is, so that another PostgreSQL or Prisma's compilers are noticed. */
+export const LIMIT_MB = 200
+
+/** Whether what API and worker run with is still small. Builds and our own sources, a few megabytes, are not counted. */
+export async function checkProductionSize(
+  root: string,
+  limitMb = LIMIT_MB,
+): Promise<readonly string[]> {
+  const packages = await listProductionFiles(root)
+  if (packages.length === 0) return ['There is nothing installed: pnpm install']
+  const bytes = packages.reduce((sum, { neededBytes }) => sum + neededBytes, 0)
+  if (bytes <= limitMb * 1e6) return []
+  return [
+    `API and worker run with ${toMegabytes(bytes)} of packages, more than ${limitMb} MB. Depend on what is for development only ` +
+      'in devDependencies, list in scripts/production/isNeeded.ts which files of a large package are needed, or raise ' +
+      `LIMIT_MB in scripts/check/checkProductionSize.ts. The largest:\n${describeLargest(packages)}`,
+  ]
+}
+
+export function describeLargest(packages: readonly ProductionPackage[]): string {
+  const lines = packages
+    .slice(0, 10)
+    .map(({ name, neededBytes }) => `${toMegabytes(neededBytes).padStart(8)}  ${name}`)
+  return lines.join('\n')
+}
+
+function toMegabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
