@@ -117,7 +117,7 @@ const MAY_NAME_QUEUE = /^scripts\/|^packages\/(lab|testing)\/|\/(test|e2e)\//
 
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
-  'apps/worker/src/check/findRefusedDefinitions.ts': 'the files of the catalogue',
+  'apps/worker/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }

@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { watchJobHealth } from '../../apps/api/src/jobs/health/watchJobHealth.ts'
 import { buildApp } from '../../apps/api/src/app.ts'
-import { countEmails } from '../../apps/worker/src/metrics/countEmails.ts'
 import { createRunMetrics } from '../../apps/worker/src/metrics/createRunMetrics.ts'
-import { createWorkerMetrics } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
+import {
+  createWorkerMetrics,
+  countEmails,
+} from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
 

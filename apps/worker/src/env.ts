@@ -7,12 +7,53 @@ import {
   telemetryVariables,
 } from '@roundsman/node-app'
 import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
-import { cronProblem, isScheduled, reschedule, type Job } from '@roundsman/engine'
+import { cronProblem, isScheduled, reschedule, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
-import { cronVariable } from './cronVariable.ts'
-import { mailVariables } from './mailVariables.ts'
-import { pingVariables, readPingUrls } from './pings/pingVariables.ts'
+import { cronVariable, jobVariable } from './cronVariable.ts'
+import { parseMailbox } from './email/parseMailbox.ts'
+import { parseSmtpUrl } from './email/parseSmtpUrl.ts'
 import { readSeller, sellerVariables } from './seller.ts'
+
+/** Of this machine by its name (RFC 6761), so that nobody else's is claimed; a real server refuses it. */
+const DEFAULT_FROM = 'no-reply@roundsman.localhost'
+
+/** Which server takes our mail, from whom it is, and how much of it the server bears. */
+const mailVariables = {
+  SMTP_URL: z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || parseSmtpUrl(text) !== null, {
+      // The value is not repeated: it may hold a password.
+      error:
+        "is not a mail server's URL; set smtp://user:password@host:587 or smtps://user:password@host:465, or leave it out and mail waits",
+    }),
+  MAIL_FROM: z
+    .string()
+    .default(DEFAULT_FROM)
+    .transform((text, context) => {
+      const mailbox = parseMailbox(text)
+      if (mailbox) return mailbox
+      context.addIssue(
+        `${JSON.stringify(text)} is not an e-mail address; set one such as billing@example.com or Example <billing@example.com>`,
+      )
+      return z.NEVER
+    }),
+  SMTP_MAX_PER_SECOND: integerVariable({ min: 1, max: 1_000, default: 10 }),
+}
+
+const pingVariable = (jobName: string) => jobVariable(jobName, 'PING_URL')
+
+const pingUrl = z
+  .string()
+  .optional()
+  .refine((text) => text === undefined || isPingUrl(text), {
+    // The value is not repeated: whoever knows it can say that all is well.
+    error:
+      'is not an address for pings; set one such as https://hc.example.com/ping/<id>, without a user and a password in it, or leave it out',
+  })
+
+/** One for each job: whom to tell that its runs start and end, such as CLEANUP_I18N_CACHE_PING_URL. */
+const pingVariables = Object.fromEntries(catalogue.map(({ name }) => [pingVariable(name), pingUrl]))
 
 export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
 
@@ -90,7 +131,34 @@ function cronExpression(defaultCron: string, timeZone: string) {
     })
 }
 
+/** By name of job, those that are set. */
+function readPingUrls(env: Readonly<Record<string, unknown>>): Map<string, URL> {
+  return new Map(
+    catalogue.flatMap(({ name }) => {
+      const text = env[pingVariable(name)]
+      return typeof text === 'string' ? [[name, new URL(text)] as const] : []
+    }),
+  )
+}
+
+function isPingUrl(text: string): boolean {
+  const url = URL.parse(text)
+  // fetch refuses credentials in an address.
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
+}
+
 /** All of them, for who looks at what is set and not read. */
 export function environmentVariables(): NodeJS.ProcessEnv {
   return process.env
+}
+
+/** When each scheduled job is due next; none while jobs are disabled. */
+export function nextRuns(
+  env: Pick<WorkerEnvironment, 'jobs' | 'JOBS_ENABLED'>,
+  now: Date,
+): { name: string; nextRun: Date | null }[] {
+  return (env.jobs as readonly Job[]).filter(isScheduled).map(({ name, schedule }) => ({
+    name,
+    nextRun: env.JOBS_ENABLED ? nextTick(schedule, now) : null,
+  }))
 }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { createDatabaseClient, type Database } from '@roundsman/db'
+import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import {
   awaitRelease,
   createLogger,
@@ -23,10 +24,12 @@ import { giveBackMemory } from './giveBackMemory.ts'
 import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
-import { jobsToLeave } from './jobsToLeave.ts'
-import { countEmails } from './metrics/countEmails.ts'
 import { createRunMetrics } from './metrics/createRunMetrics.ts'
-import { createWorkerMetrics, type WorkerMetrics } from './metrics/createWorkerMetrics.ts'
+import {
+  createWorkerMetrics,
+  type WorkerMetrics,
+  countEmails,
+} from './metrics/createWorkerMetrics.ts'
 import { openMigratedDatabase } from './openMigratedDatabase.ts'
 import { createPinger } from './pings/createPinger.ts'
 
@@ -217,4 +220,21 @@ async function runJobs(
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
+
+/** What this worker can not carry out as it is set up. Nothing is lost: the work waits for one that can. */
+function jobsToLeave(
+  { seller, SMTP_URL }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL'>,
+  log: Logger,
+): string[] {
+  const leave: string[] = []
+  if (seller === null) {
+    log.warn({ remedy: 'set SELLER_NAME' }, 'no issuer for invoices is set: their PDFs wait')
+    leave.push(renderInvoicePdf.name)
+  }
+  if (SMTP_URL === undefined) {
+    log.warn({ remedy: 'set SMTP_URL' }, 'no mail server is set: mail waits')
+    leave.push(dispatchEmail.name)
+  }
+  return leave
 }

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
-import { readWorkerEnvironment } from '../src/env.ts'
-import { nextRuns } from '../src/nextRuns.ts'
+import { readWorkerEnvironment, nextRuns } from '../src/env.ts'
 
 const NOW = new Date('2026-05-01T12:00:00Z')
 

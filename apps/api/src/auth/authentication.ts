@@ -1,11 +1,10 @@
+import { hash } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import type { DatabaseClient, Role } from '@roundsman/db'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
 import { Problem } from '../http/problem.ts'
-import { gatherLookUps } from './gatherLookUps.ts'
-import { rememberVerified } from './rememberVerified.ts'
 import { readSessionToken, type BrowserSession } from './sessions.ts'
 
 export interface AuthenticationOptions {
@@ -56,7 +55,7 @@ const tokenSchema = z.object({
   exp: z.number(),
 })
 
-type Claims = z.output<typeof tokenSchema>
+type TokenClaims = z.output<typeof tokenSchema>
 
 /** Tokens of before `loginsFrom`, in seconds since 1970, are of an earlier password. */
 type FoundUser = Caller & { loginsFrom: number | null }
@@ -82,7 +81,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     const readClaims = rememberVerified((token, nowMs) =>
       tokenSchema.parse(app.jwt.verify(token, { clockTimestamp: nowMs })),
     )
-    const findUser = gatherLookUps(async (ids) => {
+    const findUser = batchLookUps(async (ids) => {
       const users = await prisma.readRows<FoundUser>({
         name: 'callers',
         text: `select "id", "email", "role", extract(epoch from "passwordChangedAt")::float8 as "loginsFrom"
@@ -148,7 +147,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       return { id: found.id, email: found.email, role: found.role }
     }
 
-    function readUserClaims(token: string, use: 'session' | undefined): Claims | undefined {
+    function readUserClaims(token: string, use: 'session' | undefined): TokenClaims | undefined {
       try {
         const claims = readClaims(token, now().getTime())
         return claims.use === use ? claims : undefined
@@ -170,4 +169,64 @@ function readToken(request: FastifyRequest): string {
 export function unauthorized(detail: string, error?: 'invalid_token'): Problem {
   const challenge = 'Bearer realm="roundsman"' + (error === undefined ? '' : `, error="${error}"`)
   return new Problem(401, { detail, headers: { 'www-authenticate': challenge } })
+}
+
+/**
+ * Answers those who ask in the same turn of the event loop by one look-up. It begins after the last of them has asked,
+ * so that none is told what was true before; and it waits for no other, so that one that hangs holds up nobody else.
+ */
+export function batchLookUps<Found>(
+  lookUp: (keys: readonly string[]) => Promise<ReadonlyMap<string, Found>>,
+): (key: string) => Promise<Found | undefined> {
+  let next: { keys: Set<string>; found: Promise<ReadonlyMap<string, Found>> } | null = null
+
+  function begin(): NonNullable<typeof next> {
+    const keys = new Set<string>()
+    const turn = new Promise<void>((resolve) => setImmediate(resolve))
+    const found = turn.then(() => {
+      next = null
+      return lookUp([...keys])
+    })
+    return { keys, found }
+  }
+
+  return async (key) => {
+    next ??= begin()
+    next.keys.add(key)
+    return (await next.found).get(key)
+  }
+}
+
+/** Far more than people who ask at the same time. */
+const MAX_KEPT = 1_000
+
+interface Verified<Claims> {
+  claims: Claims
+  verifiedAtMs: number
+}
+
+/**
+ * The same verification, done once for each token: whoever holds one sends it with every request. Kept are only tokens
+ * that were found valid, as a hash, and none is taken for valid before the instant at which it was verified, nor from
+ * its end on: that is for `verify` to say again.
+ */
+export function rememberVerified<Claims extends { exp: number }>(
+  verify: (token: string, nowMs: number) => Claims,
+  maxKept = MAX_KEPT,
+): (token: string, nowMs: number) => Claims {
+  const kept = new Map<string, Verified<Claims>>()
+
+  return (token, nowMs) => {
+    const key = hash('sha256', token, 'base64')
+    const known = kept.get(key)
+    if (known && nowMs >= known.verifiedAtMs && nowMs < known.claims.exp * 1_000) {
+      return known.claims
+    }
+    kept.delete(key)
+    const claims = verify(token, nowMs)
+    const [oldest] = kept.keys()
+    if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest)
+    kept.set(key, { claims, verifiedAtMs: nowMs })
+    return claims
+  }
 }

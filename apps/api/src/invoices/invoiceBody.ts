@@ -1,8 +1,7 @@
 import { minorUnitDigits } from '@roundsman/billing'
 import { z } from 'zod'
 import { calendarDate } from '../http/calendarDate.ts'
-import { storableLine } from '../http/storableLine.ts'
-import { storableText } from '../http/storableText.ts'
+import { storableText, storableLine } from '../http/storableText.ts'
 import { quantity } from './quantity.ts'
 
 const MAX_LINES = 5_000

@@ -2,11 +2,10 @@ import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { unknownInvoice } from '../invoices/findInvoice.ts'
-import { findInvoicePdf } from '../invoices/findInvoicePdf.ts'
-import { requestInvoicePdf } from '../invoices/invoicePdf.ts'
-import { lockInvoice } from '../invoices/writeInvoice.ts'
-import { matchesEntityTag } from '../http/matchesEntityTag.ts'
+import { unknownInvoice } from './findInvoice.ts'
+import { findInvoicePdf } from './findInvoicePdf.ts'
+import { requestInvoicePdf } from './invoicePdf.ts'
+import { lockInvoice } from './writeInvoice.ts'
 import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 import { transact } from '../http/transact.ts'
 
@@ -142,4 +141,11 @@ function encode(text: string): string {
     /['()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   )
+}
+
+/** Whether an If-None-Match names this tag, by the weak comparison of RFC 9110. */
+function matchesEntityTag(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false
+  if (header.trim() === '*') return true
+  return header.split(',').some((one) => one.trim().replace(/^W\//, '') === tag)
 }

@@ -1,19 +1,14 @@
-import type { PrismaClient } from '@roundsman/db'
+import type { PrismaClient, Prisma } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
-import { carryWishesOver } from '../invoices/carryWishesOver.ts'
-import {
-  findInvoice,
-  invoiceItemSchema,
-  invoiceSchema,
-  unknownInvoice,
-} from '../invoices/findInvoice.ts'
-import { INVOICE_BODY_LIMIT_BYTES, invoiceBody } from '../invoices/invoiceBody.ts'
-import { listInvoices } from '../invoices/listInvoices.ts'
-import { changeInvoice, createInvoice } from '../invoices/writeInvoice.ts'
+import { findInvoice, invoiceItemSchema, invoiceSchema, unknownInvoice } from './findInvoice.ts'
+import { INVOICE_BODY_LIMIT_BYTES, invoiceBody } from './invoiceBody.ts'
+import { requestInvoicePdf, type InvoiceVersion } from './invoicePdf.ts'
+import { listInvoices } from './listInvoices.ts'
+import { changeInvoice, createInvoice } from './writeInvoice.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { problemResponses } from '../http/problem.ts'
 import { readTogether, transact } from '../http/transact.ts'
@@ -122,7 +117,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         const changed = await changeInvoice(tx, id, body)
         if (!changed) throw unknownInvoice()
         const { version } = changed
-        await carryWishesOver(tx, jobsClient.enqueue, { invoiceId: id, version })
+        await renewPdfRequests(tx, jobsClient.enqueue, { invoiceId: id, version })
         return await findInvoice(tx, id)
       })
       const { version } = invoice
@@ -130,4 +125,23 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
       return invoice
     },
   )
+}
+
+/**
+ * After a change: who waits for a PDF of the version before, or for a message with it, gets the new one. The
+ * worker leaves outdated versions alone. The caller holds the invoice.
+ */
+async function renewPdfRequests(
+  tx: Prisma.TransactionClient,
+  enqueue: JobsClient['enqueue'],
+  { invoiceId, version }: InvoiceVersion,
+): Promise<void> {
+  const unrendered = await tx.invoicePdf.count({
+    where: { invoiceId, version: version - 1, pdf: null },
+  })
+  const { count: moved } = await tx.emailMessage.updateMany({
+    where: { invoiceId, status: 'queued' },
+    data: { version },
+  })
+  if (unrendered + moved > 0) await requestInvoicePdf(tx, enqueue, { invoiceId, version })
 }

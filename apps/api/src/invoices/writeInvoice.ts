@@ -1,8 +1,8 @@
+import { AmountTooLargeError, computeTotals, type InvoiceTotals } from '@roundsman/billing'
 import { Prisma, type Invoice } from '@roundsman/db'
 import { addDays, formatDate, toDate } from '../http/calendarDate.ts'
 import { invalidRequest, Problem } from '../http/problem.ts'
 import type { InvoiceBody } from './invoiceBody.ts'
-import { totalInvoice, type UnpricedLines } from './totalInvoice.ts'
 
 /** How long a customer has who was told no date. */
 const DAYS_TO_PAY = 14
@@ -177,4 +177,32 @@ function isUniqueViolation(error: unknown): boolean {
 
 function numberTaken(): Problem {
   return new Problem(409, { detail: 'There is an invoice with this number already' })
+}
+
+type UnpricedLines = readonly (Omit<InvoiceBody['lines'][number], 'quantity'> & {
+  quantityMilli: number
+})[]
+
+/** @throws Problem 400 that names the amount which can't be counted exactly */
+function totalInvoice(lines: UnpricedLines): InvoiceTotals {
+  const totals = tryTotals(lines)
+  if (totals) return totals
+  const index = lines.findIndex((line) => !tryTotals([line]))
+  throw invalidRequest([
+    index === -1
+      ? { path: 'body.lines', message: 'add up to more than can be counted exactly' }
+      : {
+          path: `body.lines.${index}.unitPriceMinor`,
+          message: 'comes, with its quantity and tax, to more than can be counted exactly',
+        },
+  ])
+}
+
+function tryTotals(lines: UnpricedLines): InvoiceTotals | undefined {
+  try {
+    return computeTotals(lines)
+  } catch (error) {
+    if (error instanceof AmountTooLargeError) return undefined
+    throw error
+  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { rememberVerified } from '../../src/auth/rememberVerified.ts'
+import { rememberVerified } from '../../src/auth/authentication.ts'
 
 const START = Date.parse('2026-11-24T09:00:00.000Z')
 const LIFE_MS = 60_000

@@ -1,7 +1,8 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
-import { isScheduled, type Job } from '@roundsman/engine'
+import { isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
+import { describeDuration } from '../command/describeDuration.ts'
 import { finishFirst } from '../command/finishFirst.ts'
 import { disconnect } from '../disconnect.ts'
 import type { WorkerEnvironment } from '../env.ts'
@@ -11,9 +12,7 @@ import { checkClockChanges } from './checkClockChanges.ts'
 import { checkDefinitions } from './checkDefinitions.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
 import { checkIndexes, type DeclaredSweep } from './checkIndexes.ts'
-import { checkRetention } from './checkRetention.ts'
 import { checkSchedules } from './checkSchedules.ts'
-import { checkSweeps } from './checkSweeps.ts'
 import type { Finding } from './finding.ts'
 
 export interface CheckResult {
@@ -91,4 +90,64 @@ async function withPrisma(
       remedy: 'correct it, or leave the database out with --no-database',
     }))
   }
+}
+
+const DAY_MS = 86_400_000
+
+/** Whether the ledger and the runs are kept for as long as anybody may ask them. */
+export function checkRetention(
+  jobs: readonly ScheduledJob[],
+  env: Pick<WorkerEnvironment, 'JOB_RUN_RETENTION_DAYS' | 'JOB_RUN_FAILED_RETENTION_DAYS'>,
+): Finding[] {
+  const { JOB_RUN_RETENTION_DAYS: days, JOB_RUN_FAILED_RETENTION_DAYS: failedDays } = env
+  const findings: Finding[] = jobs
+    .filter(({ schedule }) => schedule.catchUpMs > days * DAY_MS)
+    .map(({ name, schedule }) => ({
+      severity: 'error',
+      code: 'retention_shorter_than_catch_up',
+      job: name,
+      problem: `it makes up for ticks of ${describeDuration(schedule.catchUpMs)}, and the ledger forgets them after ${days} days: a tick could run that has had its outcome`,
+      remedy: `set JOB_RUN_RETENTION_DAYS to ${Math.ceil(schedule.catchUpMs / DAY_MS)} or more, or lower its catchUpMs`,
+    }))
+  if (failedDays < days) {
+    findings.push({
+      severity: 'warning',
+      code: 'failed_runs_kept_shorter',
+      job: null,
+      problem: `failed runs are kept for ${failedDays} days, which is less than the ${days} days of those that succeeded`,
+      remedy: `set JOB_RUN_FAILED_RETENTION_DAYS to ${days} or more: what failed is what one looks for`,
+    })
+  }
+  return findings
+}
+
+/** Whether contract and handler agree on what takes rows away. */
+export function checkSweeps(jobs: readonly Job[], sweeps: readonly DeclaredSweep[]): Finding[] {
+  const declared = new Set(sweeps.map(({ job }) => job))
+  return jobs.flatMap(({ name, isDestructive }): Finding[] => {
+    if (declared.has(name) === isDestructive) return []
+    if (isDestructive) {
+      return [
+        {
+          severity: 'warning',
+          code: 'sweep_undeclared',
+          job: name,
+          problem:
+            'it is destructive, and its handler does not declare what it sweeps: nobody knows whether an index finds it',
+          remedy:
+            'make its handler with sweepHandler, and list it in createCleanups (apps/worker/src/jobs/index.ts)',
+        },
+      ]
+    }
+    return [
+      {
+        severity: 'error',
+        code: 'sweep_not_destructive',
+        job: name,
+        problem:
+          'its handler sweeps, and its definition does not say that it is destructive, so nobody asks for a guard',
+        remedy: 'set isDestructive where it is defined, and give it a guard',
+      },
+    ]
+  })
 }

@@ -9,7 +9,7 @@ import {
   type RetryPolicy,
   type Schedule,
 } from '@roundsman/engine'
-import { describeCron } from '../command/describeCron.ts'
+import { cronInWords } from '@roundsman/node-app/cronInWords'
 import { cronVariable } from '../cronVariable.ts'
 import type { ScheduleState } from './readScheduleStates.ts'
 
@@ -120,4 +120,10 @@ function describeSchedule(
       .map((at) => ({ at, ...localTime.describe(at) }))
       .toArray(),
   }
+}
+
+/** A cron expression in words, as part of a sentence: `every 15 minutes`, `at 03:00`. */
+export function describeCron(cron: string): string {
+  const words = cronInWords(cron)
+  return words.charAt(0).toLowerCase() + words.slice(1)
 }

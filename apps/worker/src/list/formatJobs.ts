@@ -1,6 +1,5 @@
-import type { RetryPolicy } from '@roundsman/engine'
+import type { RetryPolicy, Job } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
-import { describeGuard } from '../command/describeGuard.ts'
 import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'
 import type { JobState, ListedJob, ListedSchedule } from './describeJobs.ts'
 
@@ -105,4 +104,27 @@ function describeConcurrency({ isExclusive, isolate, concurrency }: ListedJob): 
 function describeRateLimit({ rateLimit }: ListedJob): string {
   if (rateLimit === null) return 'none'
   return `${rateLimit.limit} starts in ${describeDuration(rateLimit.perMs)} over all workers`
+}
+
+/** How much one run may change, in words. */
+export function describeGuard({
+  guard,
+  isDestructive,
+  unguarded,
+}: Pick<Job, 'guard' | 'isDestructive' | 'unguarded'>): string {
+  if (guard === null) {
+    if (unguarded !== null) return `none: ${unguarded}`
+    return isDestructive ? 'none, though it is destructive' : 'none'
+  }
+  const { maxRows, maxShare, minRows } = guard
+  const limits = [
+    maxRows === undefined ? [] : [`${count(maxRows)} rows`],
+    maxShare === undefined ? [] : [`${count(maxShare * 100)} % of the rows`],
+  ].flat()
+  const always = minRows === undefined ? '' : `, never below ${count(minRows)} rows`
+  return `asks above ${limits.join(' or ')}${always}`
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en')
 }

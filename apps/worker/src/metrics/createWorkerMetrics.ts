@@ -6,7 +6,9 @@ import {
   Gauge,
   watchQueue,
   type Metrics,
+  type Registry,
 } from '@roundsman/node-app/telemetry'
+import type { Mailer, SendOutcome } from '../email/createMailer.ts'
 import type { PingEvent, PingOutcome } from '../pings/createPinger.ts'
 
 export interface WorkerMetrics extends Metrics {
@@ -50,5 +52,26 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
     watchQueue(prisma, names) {
       watchQueue({ registry, measure: () => measureQueue(prisma, names) })
     },
+  }
+}
+
+/** The same mailer, which counts what became of the messages. */
+export function countEmails(mailer: Mailer, registry: Registry): Mailer {
+  const emails = new Counter({
+    name: 'roundsman_emails_total',
+    help: 'Attempts to hand a message to the mail server, by its answer.',
+    labelNames: ['outcome'],
+    registers: [registry],
+  })
+  for (const outcome of ['sent', 'refused', 'unavailable'] satisfies SendOutcome['kind'][]) {
+    emails.inc({ outcome }, 0)
+  }
+  return {
+    async send(...args) {
+      const outcome = await mailer.send(...args)
+      emails.inc({ outcome: outcome.kind })
+      return outcome
+    },
+    close: () => mailer.close(),
   }
 }

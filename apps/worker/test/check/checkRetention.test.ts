@@ -1,6 +1,6 @@
 import { defineJob, isScheduled, type Job } from '@roundsman/engine'
 import { expect, it } from 'vitest'
-import { checkRetention } from '../../src/check/checkRetention.ts'
+import { checkRetention } from '../../src/check/checkProject.ts'
 
 const DAY_MS = 86_400_000
 

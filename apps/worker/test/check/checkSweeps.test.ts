@@ -1,6 +1,6 @@
 import { defineJob } from '@roundsman/engine'
 import { expect, it } from 'vitest'
-import { checkSweeps } from '../../src/check/checkSweeps.ts'
+import { checkSweeps } from '../../src/check/checkProject.ts'
 
 const sweep = defineJob({ name: 'sweepFloors', description: '' })
 

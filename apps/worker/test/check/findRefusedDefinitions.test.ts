@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
-import { findRefusedDefinitions } from '../../src/check/findRefusedDefinitions.ts'
+import { findRefusedDefinitions } from '../../src/check/checkCommand.ts'
 
 it('finds every definition that is refused, and each once', async () => {
   // Beside this file, where the runtime can be found.

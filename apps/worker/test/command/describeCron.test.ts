@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { describeCron } from '../../src/command/describeCron.ts'
+import { describeCron } from '../../src/list/describeJobs.ts'
 
 it.each([
   ['*/15 * * * *', 'every 15 minutes'],

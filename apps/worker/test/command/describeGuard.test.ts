@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { describeGuard } from '../../src/command/describeGuard.ts'
+import { describeGuard } from '../../src/list/formatJobs.ts'
 
 const none = { guard: null, isDestructive: false, unguarded: null }
 

@@ -1,7 +1,7 @@
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { expect, it } from 'vitest'
 import type { SendOutcome } from '../../src/email/createMailer.ts'
-import { countEmails } from '../../src/metrics/countEmails.ts'
+import { countEmails } from '../../src/metrics/createWorkerMetrics.ts'
 
 it('counts messages by the answer of the server, and hands on what it says', async () => {
   const metrics = createMetrics({ app: 'worker', version: '1' })

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { gatherLookUps } from '../../src/auth/gatherLookUps.ts'
+import { batchLookUps } from '../../src/auth/authentication.ts'
 
 /** Roles that change, and look-ups that are answered when the test says so: with what held when they began. */
 function open(roles: Record<string, string>) {
   const asked: (readonly string[])[] = []
   const answers: PromiseWithResolvers<void>[] = []
-  const find = gatherLookUps(async (ids) => {
+  const find = batchLookUps(async (ids) => {
     const found = new Map(Object.entries(roles).filter(([id]) => ids.includes(id)))
     const answer = Promise.withResolvers<void>()
     asked.push(ids)

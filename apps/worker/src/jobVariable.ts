@@ -1,5 +1,0 @@
-/** The variable that is about one job: CLEANUP_I18N_CACHE_CRON for cleanupI18nCache and CRON. */
-export function jobVariable(jobName: string, what: string): string {
-  const separated = jobName.replaceAll(/[A-Z]+(?![a-z])|[A-Z]/g, (capitals) => `_${capitals}`)
-  return `${separated.toUpperCase()}_${what}`
-}
