@@ -3,11 +3,15 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
+  type ErrorComponentProps,
+  Link,
 } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { asApiError } from './api/apiError.ts'
 import { parseRunSearch } from './api/runFilters.ts'
-import { ScreenError } from './parts/ScreenError.tsx'
-import { ScreenSkeleton } from './parts/ScreenSkeleton.tsx'
-import { NotFoundScreen } from './screens/NotFoundScreen.tsx'
+import { EmptyState } from './parts/EmptyState.tsx'
+import { ScreenHeader } from './parts/ScreenHeader.tsx'
+import { Skeleton } from './parts/Skeleton.tsx'
 import { Shell } from './shell/Shell.tsx'
 
 /** Each screen's code comes when it is gone to, or pointed at. */
@@ -83,4 +87,48 @@ declare module '@tanstack/react-router' {
   interface Register {
     router: ReturnType<typeof createConsoleRouter>
   }
+}
+
+/** In place of a screen that broke: a part of the console may not have come, after an update for example. */
+function ScreenError({ error }: ErrorComponentProps) {
+  const { detail } = asApiError(error)
+  return (
+    <>
+      <ScreenHeader title="This screen could not be shown" />
+      <div className="problem" role="alert">
+        <p className="problemTitle">{detail}</p>
+        <p>
+          A new version of the console may have been installed. Loading the page again helps then.
+        </p>
+        <button className="button" type="button" onClick={() => location.reload()}>
+          Load again
+        </button>
+      </div>
+    </>
+  )
+}
+
+/** While a screen's code comes. */
+function ScreenSkeleton() {
+  return (
+    <div aria-busy="true">
+      <header className="screenHeader">
+        <Skeleton kind="title" />
+      </header>
+      <Skeleton kind="panel" />
+    </div>
+  )
+}
+
+function NotFoundScreen(): ReactNode {
+  return (
+    <>
+      <ScreenHeader title="Nothing here" />
+      <EmptyState title="This address leads nowhere">
+        <p>
+          It may be mistyped. <Link to="/">Go to the overview</Link>
+        </p>
+      </EmptyState>
+    </>
+  )
 }

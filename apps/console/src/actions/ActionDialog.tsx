@@ -9,7 +9,6 @@ import { SESSION_KEY } from '../session/sessionQuery.ts'
 import type { Action } from './action.ts'
 import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction } from './describeAction.ts'
-import { parsePayload } from './parsePayload.ts'
 
 export interface ActionDialogProps {
   action: Action
@@ -123,4 +122,20 @@ function useTakesPayload(action: Action): boolean {
 
 function text(value: FormDataEntryValue | null): string {
   return typeof value === 'string' ? value : ''
+}
+
+/** What was typed as a payload, or what is wrong with it. Empty is an empty object. */
+export function parsePayload(
+  typed: string,
+): { payload: Record<string, unknown> } | { problem: string } {
+  if (typed.trim() === '') return { payload: {} }
+  try {
+    const value: unknown = JSON.parse(typed)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return { payload: value as Record<string, unknown> }
+    }
+    return { problem: 'A payload is an object, such as {"invoiceId": "…"}.' }
+  } catch (error) {
+    return { problem: `This is not JSON: ${(error as Error).message}` }
+  }
 }

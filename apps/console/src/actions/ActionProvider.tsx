@@ -1,7 +1,7 @@
-import { useState, type ReactNode } from 'react'
+import { Link } from '@tanstack/react-router'
+import { useState, type ReactNode, useEffect } from 'react'
 import type { Action } from './action.ts'
 import { ActionDialog } from './ActionDialog.tsx'
-import { Notice } from './Notice.tsx'
 import { ActionContext } from './useAction.ts'
 
 /** One dialog for all actions, and one place that says what came of them. */
@@ -24,5 +24,37 @@ export function ActionProvider({ children }: { children: ReactNode }) {
       )}
       <Notice done={done} onClose={() => setDone(null)} />
     </ActionContext>
+  )
+}
+
+const SHOWN_MS = 10_000
+
+interface NoticeProps {
+  done: { text: string; name: string } | null
+  onClose: () => void
+}
+
+/** Says what was done, and leads to where it shows. */
+function Notice({ done, onClose }: NoticeProps) {
+  useEffect(() => {
+    if (done === null) return undefined
+    const timer = setTimeout(onClose, SHOWN_MS)
+    return () => clearTimeout(timer)
+  }, [done, onClose])
+
+  return (
+    <div role="status" aria-live="polite" className="noticePlace">
+      {done !== null && (
+        <div className="notice">
+          <span>{done.text}.</span>
+          <Link to="/runs" search={{ name: done.name }}>
+            Its runs
+          </Link>
+          <button type="button" className="iconButton" aria-label="Close" onClick={onClose}>
+            ✕
+          </button>
+        </div>
+      )}
+    </div>
   )
 }

@@ -1,8 +1,7 @@
+import type { ConsoleRunEvent } from '@roundsman/api/console'
 import type { QueryClient } from '@tanstack/react-query'
 import type { Connection } from '../api/createConnection.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
-import { isTouched } from './isTouched.ts'
-import { readEvent } from './readEvent.ts'
 
 export type LiveMode =
   /** Not known yet how. */
@@ -235,4 +234,53 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
       }
     },
   }
+}
+
+/** Which jobs and runs have changed since the queries were last told. */
+interface Changes {
+  ids: ReadonlySet<string>
+  names: ReadonlySet<string>
+}
+
+/** Whether what a query holds may have changed with these runs and ticks. */
+export function isTouched(queryKey: readonly unknown[], data: unknown, changes: Changes): boolean {
+  const [kind, about] = queryKey
+  switch (kind) {
+    case 'overview':
+    case 'jobs':
+    case 'queue':
+      return true
+    case 'job':
+      return typeof about === 'string' && changes.names.has(about)
+    case 'run':
+      // By name as well: another attempt at its work is a run of its own.
+      return typeof about === 'string' && (changes.ids.has(about) || hasName(data, changes.names))
+    case 'runs':
+    case 'deadLetters': {
+      const name = (about as { name?: string } | undefined)?.name
+      return name === undefined || changes.names.has(name)
+    }
+    default:
+      return false
+  }
+}
+
+function hasName(data: unknown, names: ReadonlySet<string>): boolean {
+  const name = (data as { name?: unknown } | undefined)?.name
+  return typeof name === 'string' && names.has(name)
+}
+
+/** What an event names; nothing for one that cannot be read. */
+export function readEvent(data: unknown): ConsoleRunEvent {
+  if (typeof data !== 'string') return { ids: [], names: [] }
+  try {
+    const { ids, names } = JSON.parse(data) as Partial<Record<'ids' | 'names', unknown>>
+    return { ids: texts(ids), names: texts(names) }
+  } catch {
+    return { ids: [], names: [] }
+  }
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []
 }

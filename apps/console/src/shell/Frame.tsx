@@ -1,17 +1,17 @@
 import type { ConsoleSession } from '@roundsman/api/console'
-import { Link } from '@tanstack/react-router'
-import { useEffect, useState, type ReactNode } from 'react'
+import { useMutation, useQueryClient, useIsFetching } from '@tanstack/react-query'
+import { Link, useRouter } from '@tanstack/react-router'
+import { useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
 import { ActionProvider } from '../actions/ActionProvider.tsx'
+import { Elapsed } from '../parts/Elapsed.tsx'
 import { Tooltip } from '../parts/Tooltip.tsx'
 import { useServices } from '../services/useServices.ts'
-import { LogoutButton } from '../session/LogoutButton.tsx'
+import { SESSION_PATH, SESSION_KEY } from '../session/sessionQuery.ts'
+import { forgetAnswers, setSession } from '../session/setSession.ts'
 import { Brand } from './Brand.tsx'
 import { keepFocus } from './keepFocus.ts'
-import { LiveMark } from './LiveMark.tsx'
 import { ShortcutHelp } from './ShortcutHelp.tsx'
-import { StaleBanner } from './StaleBanner.tsx'
 import { ThemeButton } from './ThemeButton.tsx'
-import { useScreenPreload } from './useScreenPreload.ts'
 import { useShortcuts } from './useShortcuts.ts'
 
 const PLACES = [
@@ -74,4 +74,106 @@ export function Frame({ session, children }: { session: ConsoleSession; children
       {isHelpOpen && <ShortcutHelp shortcuts={shortcuts} onClose={() => setHelpOpen(false)} />}
     </ActionProvider>
   )
+}
+
+function LogoutButton({ session }: { session: ConsoleSession }) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+  const logout = useMutation({
+    mutationFn: () => api.change('DELETE', SESSION_PATH),
+    onSuccess: () => {
+      api.setCsrfToken(null)
+      setSession(queries, { kind: 'nobody', hasExpired: false })
+      forgetAnswers(queries)
+    },
+  })
+  const { email, role } = session.user
+  return (
+    <button
+      type="button"
+      className="button isSmall isQuiet"
+      data-tip={`${email}, ${role}`}
+      disabled={logout.isPending}
+      onClick={() => logout.mutate()}
+    >
+      Log out
+    </button>
+  )
+}
+
+const SAID = {
+  connecting: { label: 'Connecting', tip: 'The server is asked to say what changes' },
+  live: { label: 'Live', tip: 'Changes are shown as they happen' },
+  polling: { label: 'Every 5 s', tip: 'Events do not get through, so the server is asked instead' },
+  resting: { label: 'Resting', tip: 'Nothing is asked while nobody looks' },
+  gone: { label: 'Stale', tip: 'The server does not answer' },
+} as const
+
+/** How current the screen is. */
+function LiveMark() {
+  const { live, connection } = useServices()
+  const mode = useSyncExternalStore(live.subscribe, live.read)
+  const { kind } = useSyncExternalStore(connection.subscribe, connection.read)
+  const shown = kind === 'gone' ? 'gone' : mode
+  return (
+    <span className={`liveMark is-${shown}`} data-tip={SAID[shown].tip} tabIndex={0}>
+      <svg viewBox="0 0 8 8" width="8" height="8" aria-hidden="true">
+        {shown === 'live' ? (
+          <circle cx="4" cy="4" r="4" />
+        ) : (
+          <circle cx="4" cy="4" r="3" className="hollow" />
+        )}
+      </svg>
+      {SAID[shown].label}
+    </span>
+  )
+}
+
+/** Says that the server is gone and how old the screen is. It is being knocked at meanwhile. */
+function StaleBanner() {
+  const { connection } = useServices()
+  const queries = useQueryClient()
+  const state = useSyncExternalStore(connection.subscribe, connection.read)
+  const isAsking = useIsFetching({ queryKey: SESSION_KEY }) > 0
+  // There before it is needed: a live region that comes with its text is not read out.
+  return (
+    <div role="status" aria-live="polite" className="bannerPlace">
+      {state.kind === 'gone' && (
+        <div className="banner">
+          <span>
+            <strong>The server cannot be reached.</strong> What you see is{' '}
+            <Elapsed since={new Date(state.since).toISOString()} /> old, and nothing can be changed.
+          </span>
+          <button
+            type="button"
+            className="button isSmall"
+            onClick={() => void queries.refetchQueries({ queryKey: SESSION_KEY })}
+          >
+            {isAsking ? 'Trying…' : 'Try again'}
+          </button>
+        </div>
+      )}
+    </div>
+  )
+}
+
+/** By then the first screen has what it needs. */
+const AFTER_MS = 2_000
+
+/**
+ * Fetches the code of the other screens once the first one is there. They are small, and one that was not
+ * fetched in time could not be gone to while the server is away.
+ */
+function useScreenPreload(): void {
+  const router = useRouter()
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      if (document.hidden) return
+      for (const route of Object.values(router.routesById)) {
+        // It is tried again, and complained about, when somebody goes there.
+        Promise.resolve(router.loadRouteChunk(route)).catch(() => undefined)
+      }
+    }, AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [router])
 }

@@ -1,12 +1,13 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Outlet } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { type ReactNode, useEffect } from 'react'
+import { asApiError } from '../api/apiError.ts'
 import { useServices } from '../services/useServices.ts'
 import { LoginScreen } from '../session/LoginScreen.tsx'
-import { RefusalScreen } from '../session/RefusalScreen.tsx'
-import { sessionQuery } from '../session/sessionQuery.ts'
+import { sessionQuery, SESSION_PATH } from '../session/sessionQuery.ts'
+import { setSession } from '../session/setSession.ts'
+import { Brand } from './Brand.tsx'
 import { Frame } from './Frame.tsx'
-import { StartScreen } from './StartScreen.tsx'
 
 /** Asks again while there is nothing to show at all. */
 const RETRY_MS = 3_000
@@ -37,4 +38,51 @@ export function Shell(): ReactNode {
     default:
       return state satisfies never
   }
+}
+
+/** Until it is known who is there. Nothing is shown at first: that takes a moment only. */
+function StartScreen({ error }: { error: Error | null }) {
+  if (error === null) return <main className="gate" aria-busy="true" />
+  const { title, detail } = asApiError(error)
+  return (
+    <main className="gate">
+      <div className="gateCard">
+        <Brand />
+        <h1>{title}</h1>
+        <p role="status">{detail} Trying again every few seconds.</p>
+      </div>
+    </main>
+  )
+}
+
+/** For those who are known, and may not look in here. */
+function RefusalScreen({ detail }: { detail: string }) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+
+  useEffect(() => {
+    document.title = 'Not allowed · Roundsman'
+  }, [])
+
+  async function leave(): Promise<void> {
+    // There may be no session to end; the log-in screen is where one wants to go in any case.
+    await api.change('DELETE', SESSION_PATH).catch(() => undefined)
+    setSession(queries, { kind: 'nobody', hasExpired: false })
+  }
+
+  return (
+    <main className="gate">
+      <div className="gateCard">
+        <Brand />
+        <h1>This console is not for you</h1>
+        <p>
+          Only administrators and owners may use it. Ask one of them if you need something from it.
+        </p>
+        <p className="muted small">{detail}</p>
+        <button type="button" className="button" onClick={() => void leave()}>
+          Log in as somebody else
+        </button>
+      </div>
+    </main>
+  )
 }

@@ -1,7 +1,6 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useEffectEvent, useState } from 'react'
 import { keep, recall } from './kept.ts'
-import { readShortcut, type ShortcutState } from './readShortcut.ts'
 
 export interface Shortcuts {
   isOn: boolean
@@ -67,4 +66,27 @@ function focusFilter(): void {
 function isBusy(target: EventTarget | null): boolean {
   if (document.querySelector('dialog[open]') !== null) return true
   return target instanceof Element && target.matches('input, textarea, select, [contenteditable]')
+}
+
+type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | 'filter' | 'help'
+
+export type ShortcutState = 'idle' | 'go'
+
+const PLACES: Readonly<Record<string, Shortcut>> = {
+  o: '/',
+  j: '/jobs',
+  r: '/runs',
+  q: '/queue',
+}
+
+/** What a key means after the one before it; `go` waits for the place. */
+export function readShortcut(
+  state: ShortcutState,
+  key: string,
+): { state: ShortcutState; shortcut: Shortcut | null } {
+  if (state === 'go') return { state: 'idle', shortcut: PLACES[key] ?? null }
+  if (key === 'g') return { state: 'go', shortcut: null }
+  if (key === '/') return { state: 'idle', shortcut: 'filter' }
+  if (key === '?') return { state: 'idle', shortcut: 'help' }
+  return { state: 'idle', shortcut: null }
 }

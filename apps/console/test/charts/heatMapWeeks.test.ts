@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { heatMapWeeks } from '../../src/charts/heatMapWeeks.ts'
-import { niceMax } from '../../src/charts/niceMax.ts'
+import { niceMax } from '../../src/charts/BarChart.tsx'
+import { heatMapWeeks } from '../../src/charts/HeatMap.tsx'
 
 const DAY = { p50Ms: null, p95Ms: null }
 

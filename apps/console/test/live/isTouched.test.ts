@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isTouched } from '../../src/live/isTouched.ts'
-import { readEvent } from '../../src/live/readEvent.ts'
+import { isTouched, readEvent } from '../../src/live/createLiveUpdates.ts'
 
 const CHANGES = { ids: new Set(['a']), names: new Set(['pruneJobRuns']) }
 

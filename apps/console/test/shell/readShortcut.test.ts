@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { readShortcut, type ShortcutState } from '../../src/shell/readShortcut.ts'
+import { readShortcut, type ShortcutState } from '../../src/shell/useShortcuts.ts'
 
 function type(keys: string) {
   let state: ShortcutState = 'idle'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { toLocalInput } from '../../src/screens/runs/RunFilterForm.tsx'
 import { formatClock, formatExact, formatShort } from '../../src/time/formatExact.ts'
-import { toLocalInput } from '../../src/time/toLocalInput.ts'
 import { nameDate } from '../../src/time/nameDate.ts'
 
 describe('formatExact', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatRelative } from '../../src/time/formatRelative.ts'
+import { formatRelative } from '../../src/parts/Moment.tsx'
 
 const NOW = Date.parse('2026-03-29T01:30:00Z')
 

@@ -1,8 +1,10 @@
+import type { ConsoleJob } from '@roundsman/api/console'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { jobQuery } from '../../api/queries.ts'
+import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { DurationChart } from '../../charts/DurationChart.tsx'
 import { HeatMap } from '../../charts/HeatMap.tsx'
 import { RunStrip } from '../../charts/RunStrip.tsx'
@@ -16,8 +18,8 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
+import { formatShort } from '../../time/formatExact.ts'
 import { JobActions } from '../jobs/JobActions.tsx'
-import { CountsChart } from './CountsChart.tsx'
 import { Policies } from './Policies.tsx'
 import { UpcomingTicks } from './UpcomingTicks.tsx'
 
@@ -126,5 +128,30 @@ export function JobScreen(): ReactNode {
         )}
       </QueryView>
     </>
+  )
+}
+
+const KINDS = [{ kind: 'plain', label: 'Rows' }] as const
+
+function CountsChart({ name, runs }: { name: string; runs: ConsoleJob['recentRuns'] }) {
+  const counted = runs.filter((run) => run.cleaned !== null)
+  if (counted.length === 0) {
+    return <p className="muted chartPlace">None of its last runs has counted any.</p>
+  }
+  const total = counted.reduce((sum, run) => sum + (run.cleaned ?? 0), 0)
+  const bars = counted.map((run): Bar => ({
+    key: run.id,
+    label: null,
+    name: formatShort(run.startedAt),
+    tip: `${formatShort(run.startedAt)}\n${(run.cleaned ?? 0).toLocaleString('en')} rows`,
+    parts: [{ kind: 'plain', value: run.cleaned ?? 0 }],
+  }))
+  return (
+    <BarChart
+      summary={`Rows cleaned by the last ${counted.length} runs of ${name}: ${total.toLocaleString('en')} in all`}
+      bars={bars}
+      ends={[bars[0]?.name ?? '', bars.at(-1)?.name ?? '']}
+      kinds={KINDS}
+    />
   )
 }

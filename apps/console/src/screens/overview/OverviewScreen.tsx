@@ -1,17 +1,21 @@
 import type { ConsoleOverview } from '@roundsman/api/console'
 import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { overviewQuery } from '../../api/queries.ts'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
+import { formatClock } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
 import { HoursChart } from './HoursChart.tsx'
-import { NextTicks } from './NextTicks.tsx'
-import { OverviewSentence } from './OverviewSentence.tsx'
 import { WorkerList } from './WorkerList.tsx'
+import { describeOverview } from './describeOverview.ts'
 
 export function OverviewScreen(): ReactNode {
   const { api } = useServices()
@@ -69,5 +73,52 @@ function OverviewSkeleton() {
         <Skeleton kind="panel" count={2} />
       </div>
     </div>
+  )
+}
+
+function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
+  if (ticks.length === 0) {
+    return (
+      <EmptyState title="Nothing is due">
+        <p>
+          Every schedule is paused, or there is none. <Link to="/jobs">Look at the jobs</Link>
+        </p>
+      </EmptyState>
+    )
+  }
+  return (
+    <ol className="lines">
+      {ticks.slice(0, 10).map(({ name, at }) => (
+        <li key={`${name} ${at}`} className="lineItem">
+          <Link to="/jobs/$name" params={{ name }} className="isCut">
+            {name}
+          </Link>
+          <span className="lineEnd">
+            <span className="muted">{formatClock(at)}</span>
+            <Moment at={at} />
+          </span>
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+const MARKS = {
+  good: 'M4.5 12.5l5 5 10-11',
+  warn: 'M12 5v8.5M12 17.5v.5',
+  bad: 'M6 6l12 12M18 6L6 18',
+} as const
+
+function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
+  const text = useClock((now) => describeOverview(overview, now).text)
+  const tone = useClock((now) => describeOverview(overview, now).tone)
+  return (
+    <p className={`sentence is-${tone}`}>
+      <svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true">
+        <circle cx="12" cy="12" r="12" className="sentenceGround" />
+        <path d={MARKS[tone]} transform="translate(4.8 4.8) scale(.6)" />
+      </svg>
+      <span>{text}</span>
+    </p>
   )
 }

@@ -17,7 +17,6 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { Attempts } from './Attempts.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Timeline } from './Timeline.tsx'
 import { latenessMs } from './runTimeline.ts'
@@ -238,5 +237,33 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       )}
     </dl>
+  )
+}
+
+/** This one among the others of the same work, in their order. */
+function Attempts({ run }: { run: RunDetail }) {
+  const all = [...run.attempts, run].toSorted(
+    (a, b) => a.attempt - b.attempt || Date.parse(a.startedAt) - Date.parse(b.startedAt),
+  )
+  return (
+    <ol className="lines">
+      {all.map(({ id, attempt, status, startedAt }) => (
+        <li key={id} className="lineItem" {...(id === run.id && { 'aria-current': true })}>
+          <span>
+            {id === run.id ? (
+              <strong>Attempt {attempt}, this one</strong>
+            ) : (
+              <Link to="/runs/$id" params={{ id }}>
+                Attempt {attempt}
+              </Link>
+            )}
+          </span>
+          <span className="lineEnd">
+            <StatusMark status={status} />
+            <Moment at={startedAt} />
+          </span>
+        </li>
+      ))}
+    </ol>
   )
 }

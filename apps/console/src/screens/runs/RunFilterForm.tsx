@@ -4,7 +4,6 @@ import { RUN_STATUSES, RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
 import { Field } from '../../parts/Field.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { toLocalInput } from '../../time/toLocalInput.ts'
 
 export interface RunFilterFormProps {
   filters: RunFilters
@@ -141,4 +140,13 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
       </div>
     </form>
   )
+}
+
+/** An instant as the value of a datetime-local input, to the minute, on the viewer's clock. Empty for none. */
+export function toLocalInput(instant: string | undefined): string {
+  if (instant === undefined) return ''
+  const date = new Date(instant)
+  if (Number.isNaN(date.getTime())) return ''
+  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000)
+  return local.toISOString().slice(0, 16)
 }
