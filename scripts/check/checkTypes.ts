@@ -1,5 +1,7 @@
-import { checkReferences } from './checkReferences.ts'
+import { access, readFile } from 'node:fs/promises'
+import { join, posix } from 'node:path'
 import { listFiles } from './listFiles.ts'
+import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 import { runTool } from './runTool.ts'
 
 /** What the projects include, in the words of their tsconfig files. */
@@ -18,4 +20,84 @@ export async function checkTypes(root: string): Promise<readonly string[]> {
   ])
   const untyped = files.filter((path) => /\.[cm]?tsx?$/.test(path) && !TYPED.test(path))
   return [...references, ...untyped.map((path) => `${path}: no tsconfig includes it`), ...compiled]
+}
+
+/** Projects that are no package: they check, and emit nothing. */
+const OTHER_PROJECTS = ['scripts', 'tsconfig.tests.json']
+
+/**
+ * Whether each package's tsconfig.json refers to the packages of ours that it depends on, and to no other,
+ * and the root's to every project. A missing reference is silent: with the sources at hand the compiler takes
+ * them into the wrong project, and whether a build works depends on what was built before; and a project that
+ * the root does not name is not checked at all. What only tests use needs none.
+ */
+export async function checkReferences(root: string): Promise<readonly string[]> {
+  const workspaces = await listWorkspaces(root)
+  const folderByName = new Map(workspaces.map(({ manifest, folder }) => [manifest.name, folder]))
+  const ofPackages = workspaces.map((workspace) =>
+    compare(root, {
+      folder: workspace.folder,
+      expected: dependencies(workspace).flatMap((name) => folderByName.get(name) ?? []),
+      reason: 'which package.json depends on',
+    }),
+  )
+  const ofRoot = compare(root, {
+    folder: '.',
+    expected: [
+      ...workspaces.map(({ folder }) => folder),
+      ...OTHER_PROJECTS,
+      ...(await findTestProjects(root, workspaces)),
+    ],
+    reason: 'so that nothing in it is checked',
+  })
+  return (await Promise.all([...ofPackages, ofRoot])).flat()
+}
+
+/** Of those packages whose tests run elsewhere than in Node. */
+async function findTestProjects(root: string, workspaces: readonly Workspace[]): Promise<string[]> {
+  const paths = workspaces.map(({ folder }) => `${folder}/tsconfig.tests.json`)
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(join(root, path)).then(
+        () => [path],
+        () => [],
+      ),
+    ),
+  )
+  return found.flat()
+}
+
+interface Expectation {
+  folder: string
+  expected: readonly string[]
+  /** Why what is missing should be there. */
+  reason: string
+}
+
+async function compare(root: string, { folder, expected, reason }: Expectation): Promise<string[]> {
+  const path = posix.join(folder, 'tsconfig.json')
+  const references = await readReferences(root, path)
+  if (references === undefined) return [`${path}: is missing or is not valid JSON`]
+  const actual = references.map((reference) => posix.join(folder, reference))
+  const missing = expected.filter((target) => !actual.includes(target))
+  const needless = actual.filter((target) => !expected.includes(target))
+  return [
+    ...missing.map((target) => `${path}: does not refer to ${target}, ${reason}`),
+    ...needless.map((target) => `${path}: refers to ${target} without need`),
+  ]
+}
+
+function dependencies({ manifest }: Workspace): string[] {
+  return Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+}
+
+async function readReferences(root: string, path: string): Promise<string[] | undefined> {
+  try {
+    const { references = [] } = JSON.parse(await readFile(join(root, path), 'utf8')) as {
+      references?: { path: string }[]
+    }
+    return references.map((reference) => reference.path)
+  } catch {
+    return undefined
+  }
 }

@@ -1,6 +1,6 @@
 // Starts processes.
 import { expect, test } from 'vitest'
-import { checkReferences } from '../check/checkReferences.ts'
+import { checkReferences } from '../check/checkTypes.ts'
 import { writeTree } from './writeTree.ts'
 
 const manifestOf = (name: string, fields: object = {}) => JSON.stringify({ name, ...fields })
