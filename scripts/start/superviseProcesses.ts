@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
-import { Writable } from 'node:stream'
-import { createConcurrently, KillOthers, Logger, type FlowController } from 'concurrently'
+import { spawn, type ChildProcess } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import { styleText } from 'node:util'
 
 const LAST_LINES = 20
 const MARGIN_MS = 5_000
+const COLOURS = ['blue', 'magenta', 'cyan'] as const
 
 export interface ProcessToSupervise {
   name: string
@@ -52,139 +53,103 @@ export interface Supervisor {
  */
 export function superviseProcesses(options: SuperviseOptions): Supervisor {
   const { processes, cwd, output, formatLine = (line) => line } = options
-  const killTimeoutMs = options.drainTimeoutMs + MARGIN_MS
-  const pids = new Set<number>()
-  const inputs: Writable[] = []
-  const asked = new Set<number>()
-  const lines = new Map(processes.map(({ name }) => [name, [] as string[]]))
   const firstEnd = Promise.withResolvers<ProcessEnd>()
+  const running = new Set<ChildProcess>()
+  const lines = new Map(processes.map(({ name }) => [name, [] as string[]]))
+  /** Until they may be printed. */
+  let kept: string[] | undefined = []
+  let killTimer: NodeJS.Timeout | undefined
 
-  const logger = new Logger({ prefixFormat: 'name' })
-  logger.toggleColors(output.isTTY && output.hasColors())
-  if (output.isTTY) logger.setPrefixLength(Math.max(...processes.map(({ name }) => name.length)))
-  const gate = createGate(output)
-
-  const { commands, result } = createConcurrently(
-    processes.map(({ name, args }) => ({ name, command: ['node', ...args].join(' ') })),
-    {
-      logger,
-      outputStream: gate.stream,
-      prefixColors: ['blue', 'magenta', 'cyan'],
-      controllers: [
-        collectLines(),
-        // The end of one is told in our own words, so this logger has nothing to say.
-        new KillOthers({
-          logger: new Logger({ raw: true }),
-          conditions: ['failure', 'success'],
-          killSignal: 'SIGTERM',
-          timeoutMs: killTimeoutMs,
-        }),
-      ],
-      spawn: (command) => {
-        const index = processes.findIndex(({ args }) => ['node', ...args].join(' ') === command)
-        const { args = [], env = {} } = processes[index] ?? {}
-        const child = spawn(process.execPath, args, {
-          cwd,
-          env,
-          stdio: ['pipe', 'pipe', 'pipe'],
-          detached: process.platform !== 'win32',
-        })
-        // That the other end closes it is its own affair.
-        child.stdin.on('error', () => undefined)
-        inputs.push(child.stdin)
-        if (child.pid !== undefined) pids.add(child.pid)
-        return child
-      },
-      kill: (pid, signal) => send(pid, signal === 'SIGKILL' ? 'SIGKILL' : 'SIGTERM'),
-    },
-  )
-  const ended = result.then(
-    () => undefined,
-    () => undefined,
-  )
+  const ended = Promise.all(processes.map(run)).then(() => clearTimeout(killTimer))
+  void firstEnd.promise.then(stop)
 
   return {
     firstEnd: firstEnd.promise,
     release() {
-      for (const input of inputs) input.write('begin\n')
+      for (const { stdin } of running) stdin?.write('begin\n')
     },
     ended,
-    print: gate.open,
-    lastLines: (name) => lines.get(name) ?? [],
-    async stop() {
-      for (const command of commands) command.kill('SIGTERM')
-      const timer = setTimeout(killAll, killTimeoutMs)
-      await ended
-      clearTimeout(timer)
+    print() {
+      for (const text of kept ?? []) output.write(text)
+      kept = undefined
     },
+    lastLines: (name) => lines.get(name) ?? [],
+    stop,
     kill: killAll,
   }
 
-  function killAll(): void {
-    for (const pid of pids) send(pid, 'SIGKILL')
-  }
-
-  function send(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (!pids.has(pid) || (signal === 'SIGTERM' && asked.has(pid))) return
-    asked.add(pid)
-    try {
-      // SIGTERM is for the program, which hands it on as it sees fit; SIGKILL is for all that it started.
-      process.kill(signal === 'SIGKILL' && process.platform !== 'win32' ? -pid : pid, signal)
-    } catch {
-      // It has ended in the meantime.
+  /** Resolves when the process has ended and all that it wrote was taken. */
+  function run({ name, args, env }: ProcessToSupervise, index: number): Promise<void> {
+    const child = spawn(process.execPath, args, {
+      cwd,
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: process.platform !== 'win32',
+    })
+    running.add(child)
+    // That the other end closes it is its own affair.
+    child.stdin.on('error', () => undefined)
+    const prefix = prefixOf(name, index)
+    const take = (line: string) => {
+      const formatted = formatLine(line).trimEnd()
+      const last = lines.get(name)
+      last?.push(formatted)
+      if (last && last.length > LAST_LINES) last.shift()
+      for (const part of formatted.split('\n')) write(prefix + part)
     }
+    eachLine(child.stdout, take)
+    eachLine(child.stderr, take)
+    return new Promise((resolve) => {
+      const end = (exitCode: number | string) => {
+        running.delete(child)
+        firstEnd.resolve({ name, exitCode })
+        resolve()
+      }
+      child.on('error', ({ message }) => end(message))
+      child.on('close', (exitCode, signal) => end(exitCode ?? signal ?? 'unknown'))
+    })
   }
 
-  /** Passes on whole lines only: those of two processes would be mixed otherwise. */
-  function collectLines(): FlowController {
-    return {
-      handle(all) {
-        for (const command of all) {
-          const kept = lines.get(command.name) ?? []
-          const take = (line: string) => {
-            const formatted = formatLine(line).trimEnd()
-            kept.push(formatted)
-            if (kept.length > LAST_LINES) kept.shift()
-            logger.logCommandText(`${formatted}\n`, command)
-          }
-          const flushes = [command.stdout, command.stderr].map((source) => {
-            let rest = ''
-            const decoder = new TextDecoder()
-            source.subscribe((chunk) => {
-              const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-              rest = parts.pop() ?? ''
-              parts.forEach(take)
-            })
-            return () => rest !== '' && take(rest)
-          })
-          command.close.subscribe(({ exitCode }) => {
-            for (const flush of flushes) flush()
-            if (command.pid !== undefined) pids.delete(command.pid)
-            firstEnd.resolve({ name: command.name, exitCode })
-          })
-        }
-        return { commands: all }
-      },
+  function prefixOf(name: string, index: number): string {
+    if (!output.isTTY) return `[${name}] `
+    const prefix = `[${name.padEnd(Math.max(...processes.map((one) => one.name.length)))}]`
+    const colour = COLOURS[index % COLOURS.length] ?? 'blue'
+    return `${output.hasColors() ? styleText(colour, prefix, { validateStream: false }) : prefix} `
+  }
+
+  function write(text: string): void {
+    if (kept) kept.push(`${text}\n`)
+    else output.write(`${text}\n`)
+  }
+
+  /** SIGTERM is for the program, which hands it on as it sees fit; SIGKILL is for all that it started. */
+  function stop(): Promise<void> {
+    if (killTimer === undefined) {
+      for (const child of running) child.kill('SIGTERM')
+      killTimer = setTimeout(killAll, options.drainTimeoutMs + MARGIN_MS)
+    }
+    return ended
+  }
+
+  function killAll(): void {
+    for (const { pid } of running) {
+      if (pid === undefined) continue
+      try {
+        process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
+      } catch {
+        // It has ended in the meantime.
+      }
     }
   }
 }
 
-/** A stream in front of another one that keeps everything back until it is opened. */
-function createGate(output: NodeJS.WriteStream): { stream: Writable; open(): void } {
-  let kept: string[] | undefined = []
-  const stream = new Writable({
-    decodeStrings: false,
-    write(chunk: string, _encoding, done) {
-      if (kept) kept.push(chunk)
-      else output.write(chunk)
-      done()
-    },
+/** Whole lines only: those of two processes would be mixed otherwise. */
+function eachLine(stream: Readable, take: (line: string) => void): void {
+  let rest = ''
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    parts.forEach(take)
   })
-  return {
-    stream,
-    open() {
-      for (const chunk of kept ?? []) output.write(chunk)
-      kept = undefined
-    },
-  }
+  stream.on('end', () => rest !== '' && take(rest))
 }
