@@ -1,4 +1,3 @@
-export { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
 export {
   acquireDatabase,
@@ -8,15 +7,6 @@ export {
 } from './database.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
-export {
-  findJobRun,
-  listJobRuns,
-  type FoundJobRun,
-  type JobRunPage,
-  type ListedJobRun,
-  type ListJobRunsOptions,
-  type RunPosition,
-} from './jobRuns.ts'
 export type { ReadRows, Statement } from './readRows.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'

@@ -29,6 +29,44 @@ export {
   type QueueMeasure,
   type QueueState,
 } from './read/measureQueue.ts'
+export {
+  findJobRun,
+  listJobRuns,
+  listOtherAttempts,
+  RUN_STATUSES,
+  type FoundJobRun,
+  type JobRunPage,
+  type ListedJobRun,
+  type ListJobRunsOptions,
+  type RunAttempt,
+  type RunPosition,
+  type RunStatus,
+} from './read/jobRuns.ts'
+export type { Reader, Statement } from './read/readRows.ts'
+export {
+  listJobTicks,
+  listRecentTicks,
+  type JobTickPage,
+  type ListedJobTick,
+  type ListJobTicksOptions,
+  type RecentTick,
+} from './read/jobTicks.ts'
+export { listRecentRuns, type RecentRun, type RecentRunsOptions } from './read/recentRuns.ts'
+export { readSchedules, type ScheduleRow } from './read/readSchedules.ts'
+export { listJobActions, listRunActions, type ListedAction } from './read/jobActions.ts'
+export { listOverrunning, listRunsUnderWay, type RunUnderWay } from './read/runsUnderWay.ts'
+export { listFailures, type FailedRun } from './read/listFailures.ts'
+export {
+  countRunsByHour,
+  countRunsByMinute,
+  findOldestStart,
+  measureDuration,
+  tallyDurationsByHour,
+  type HourOfDurations,
+  type HourOfRuns,
+  type MinuteOfRuns,
+  type UsualDuration,
+} from './read/countRuns.ts'
 export { RUNNING_RUNS } from './liveness/runningRuns.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
 export { findEnqueuedAt } from './read/findEnqueuedAt.ts'

@@ -40,6 +40,7 @@ export {
   type HandlersSetting,
 } from './job/handlersModule.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
+export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'
 export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'
 export { isTimeOfDay, nextTick, nextTicks } from './tick/nextTicks.ts'
 export type { TraceContext, TraceEnqueue } from './work/trace.ts'

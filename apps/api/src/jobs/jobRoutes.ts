@@ -1,10 +1,21 @@
-import { JobRunStatus, TickOutcome, type PrismaClient } from '@roundsman/db'
-import { pauseJob, resumeJob, type JobsClient } from '@roundsman/engine/client'
-import { JobError, MISSED_POLICIES, OVERLAP_POLICIES, type Job } from '@roundsman/engine'
+import type { DatabaseClient } from '@roundsman/db'
+import {
+  listJobTicks,
+  pauseJob,
+  resumeJob,
+  RUN_STATUSES,
+  type JobsClient,
+} from '@roundsman/engine/client'
+import {
+  JobError,
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  TICK_OUTCOMES,
+  type Job,
+} from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { listJobs, type ListedJob } from './listJobs.ts'
-import { listJobTicks, type ListedJobTick } from './listJobTicks.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
@@ -13,7 +24,7 @@ import { storableText } from '../http/storableText.ts'
 import { transact } from '../http/transact.ts'
 
 interface JobRoutesOptions {
-  prisma: PrismaClient
+  prisma: DatabaseClient
   jobsClient: JobsClient
   jobs: readonly Job[]
   now: () => Date
@@ -40,7 +51,7 @@ const jobSchema = z.object({
   lastRun: z
     .object({
       id: z.guid(),
-      status: z.enum(JobRunStatus),
+      status: z.enum(RUN_STATUSES),
       startedAt: z.iso.datetime(),
       endedAt: z.iso.datetime().nullable(),
     })
@@ -49,7 +60,7 @@ const jobSchema = z.object({
 
 const tickSchema = z.object({
   scheduledFor: z.iso.datetime(),
-  outcome: z.enum(TickOutcome),
+  outcome: z.enum(TICK_OUTCOMES),
   reason: z.string().nullable(),
   count: z.int().describe('More than 1 in a row that stands for several ticks'),
   through: z.iso.datetime().nullable().describe('The last of them'),
@@ -108,10 +119,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       const { ticks, next } = await listJobTicks(prisma, { name, limit, before: cursor })
       // A job that left the catalogue leaves its ticks behind, and they can still be read.
       if (ticks.length === 0) findJob(name)
-      return {
-        ticks: ticks.map(presentTick),
-        nextCursor: next && formatCursor({ at: next.toISOString() }),
-      }
+      return { ticks, nextCursor: next && formatCursor({ at: next }) }
     },
   )
 
@@ -268,19 +276,6 @@ function presentJob({ job, schedule, paused, lastRun }: ListedJob): z.output<typ
           }
         : null,
     paused: paused && { ...paused, at: paused.at.toISOString() },
-    lastRun: lastRun && {
-      ...lastRun,
-      startedAt: lastRun.startedAt.toISOString(),
-      endedAt: lastRun.endedAt?.toISOString() ?? null,
-    },
-  }
-}
-
-function presentTick(tick: ListedJobTick): z.output<typeof tickSchema> {
-  return {
-    ...tick,
-    scheduledFor: tick.scheduledFor.toISOString(),
-    through: tick.through?.toISOString() ?? null,
-    createdAt: tick.createdAt.toISOString(),
+    lastRun,
   }
 }

@@ -1,16 +1,20 @@
+import type { DatabaseClient } from '@roundsman/db'
+import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
+  cancelRun,
+  findEnqueuedAt,
   findJobRun,
-  JobRunStatus,
-  JobTrigger,
   listJobRuns,
-  type DatabaseClient,
+  listOtherAttempts,
+  listRunActions,
+  RUN_STATUSES,
+  type JobsClient,
   type ListedJobRun,
-} from '@roundsman/db'
-import { cancelRun, findEnqueuedAt, type JobsClient } from '@roundsman/engine/client'
+} from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { batchMarkSchema, readBatchMarks } from './readBatchMarks.ts'
-import { actionSchema, readRunActions } from './readActions.ts'
+import { actionSchema } from './readActions.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -23,8 +27,8 @@ import { transact } from '../http/transact.ts'
 /** Which runs; the same for the list and for what is taken out of it. */
 export const runFilters = {
   name: storableText({ max: 100 }).optional().describe('Name of the job'),
-  status: z.enum(JobRunStatus).optional(),
-  trigger: z.enum(JobTrigger).optional(),
+  status: z.enum(RUN_STATUSES).optional(),
+  trigger: z.enum(JOB_TRIGGERS).optional(),
   queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
   from: instant.optional().describe('Started at this instant or later'),
   to: instant.optional().describe('Started before this instant'),
@@ -45,8 +49,8 @@ const listQuery = z
 const runSchema = z.object({
   id: z.guid(),
   name: z.string(),
-  status: z.enum(JobRunStatus),
-  trigger: z.enum(JobTrigger),
+  status: z.enum(RUN_STATUSES),
+  trigger: z.enum(JOB_TRIGGERS),
   attempt: z.int().describe('1 for the first delivery'),
   scheduledFor: z.iso.datetime().nullable().describe('The instant that the schedule named'),
   startedAt: z.iso.datetime(),
@@ -74,9 +78,6 @@ const runSchema = z.object({
 })
 
 const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
-
-/** Far more than the queue delivers one piece of work. */
-const MAX_ATTEMPTS = 100
 
 const idParams = z.strictObject({ id: z.guid() })
 const reasonBody = z.strictObject({ reason: requestReason })
@@ -159,8 +160,8 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       const { name, queueJobId } = run
       const [enqueuedAt, attempts, actions] = await Promise.all([
         queueJobId === null ? null : findEnqueuedAt(prisma, name, queueJobId),
-        findAttempts(run),
-        readRunActions(prisma, run),
+        listOtherAttempts(prisma, run),
+        listRunActions(prisma, run),
       ])
       return {
         ...present(run),
@@ -242,20 +243,6 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       return reply.code(202).send({ queueJobId, rows })
     },
   )
-
-  async function findAttempts({
-    id,
-    queueJobId,
-  }: ListedJobRun): Promise<z.output<typeof attemptSchema>[]> {
-    if (queueJobId === null) return []
-    const attempts = await prisma.jobRun.findMany({
-      where: { queueJobId, id: { not: id } },
-      select: { id: true, attempt: true, status: true, startedAt: true },
-      orderBy: [{ attempt: 'asc' }, { startedAt: 'asc' }],
-      take: MAX_ATTEMPTS,
-    })
-    return attempts.map((run) => ({ ...run, startedAt: run.startedAt.toISOString() }))
-  }
 }
 
 function present(run: ListedJobRun): z.output<typeof runSchema> {

@@ -1,8 +1,5 @@
 import { z } from 'zod'
 
-/** More than the form below takes. */
-export const PROGRESS_BYTES = 1_000
-
 export const progressSchema = z.object({
   done: z.number(),
   total: z.number().nullable().describe('Null when the run does not know'),

@@ -1,6 +1,4 @@
-import { Prisma } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { jobsQuery } from '../../src/jobs/listJobs.ts'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { listQueue } from '../listQueue.ts'
@@ -371,40 +369,7 @@ describe('GET /api/jobs', () => {
     })
     expect(await find('pruneJobRuns')).toMatchObject({ lastRun: null })
   })
-
-  it('reads one run of each job, however many there are', async () => {
-    await api.prisma.$executeRaw`
-      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
-      select gen_random_uuid(), case when i = 1 then 'cleanupI18nCache' else 'cleanupPreviewSessions' end,
-        'success', 'schedule', 'worker', now() - i * interval '1 second', now()
-      from generate_series(1, 20000) i`
-    await api.prisma.$executeRaw`vacuum analyze "JobRun"`
-    const [row] = await api.prisma.$queryRaw<{ 'QUERY PLAN': { Plan: PlanNode }[] }[]>(
-      Prisma.sql`explain (analyze, format json) ${jobsQuery(jobs.map(({ name }) => name))}`,
-    )
-    const scans = scansOf(row!['QUERY PLAN'][0]!.Plan).filter(
-      (scan) => scan['Relation Name'] === 'JobRun',
-    )
-    expect(scans.map((scan) => scan['Index Name'])).toEqual([
-      'JobRun_name_startedAt_id_trigger_idx',
-    ])
-    // Rows are means over the loops, one a job.
-    expect(scans[0]!['Actual Loops']).toBe(jobs.length)
-    expect(scans[0]!['Actual Rows']).toBeLessThanOrEqual(1)
-  })
 })
-
-interface PlanNode {
-  'Relation Name'?: string
-  'Index Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  Plans?: PlanNode[]
-}
-
-function scansOf(node: PlanNode): PlanNode[] {
-  return [...(node['Relation Name'] ? [node] : []), ...(node.Plans ?? []).flatMap(scansOf)]
-}
 
 describe('GET /api/jobs/:name/ticks', () => {
   const minute = (i: number) => new Date(NOON.getTime() + i * 60_000)

@@ -1,8 +1,8 @@
 // One cell of the matrix: a worker and a producer that do a little of everything. Prints what did not hold.
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient, listJobRuns, type PrismaClient } from '@roundsman/db'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
-import { cancelRun, createJobsClient } from '@roundsman/engine/client'
+import { cancelRun, createJobsClient, listJobRuns } from '@roundsman/engine/client'
 import type { HandlersFor, TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { cellJobs, cellTick, counts, fails, foreign, waits } from './cellJobs.ts'

@@ -1,4 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
+import { countRunsByHour, type Reader } from '@roundsman/engine/client'
 import type { ConsoleOverview } from './consoleContract.ts'
 
 type HourCount = ConsoleOverview['hours'][number]
@@ -18,7 +18,7 @@ const MANY_RUNS = 500
  * that started in it has ended, nothing of it changes any more. A day may have millions of runs, and whoever
  * has the overview open asks for it every few seconds.
  */
-export function createHourCounts(prisma: Pick<PrismaClient, '$queryRaw'>): HourCounts {
+export function createHourCounts(reader: Reader): HourCounts {
   const settled = new Map<number, HourCount>()
 
   return async (now) => {
@@ -28,10 +28,9 @@ export function createHourCounts(prisma: Pick<PrismaClient, '$queryRaw'>): HourC
       (_, index) => current - (HOURS - 1 - index) * HOUR_MS,
     )
     for (const hour of settled.keys()) if (!hours.includes(hour)) settled.delete(hour)
-    const counted = await countRuns(
-      prisma,
-      hours.filter((hour) => !settled.has(hour)),
-    )
+    const open = hours.filter((hour) => !settled.has(hour)).map((hour) => new Date(hour))
+    const rows = await countRunsByHour(reader, open)
+    const counted = new Map(rows.map((row) => [row.hour.getTime(), row]))
     return hours.map((hour) => {
       const kept = settled.get(hour)
       if (kept) return kept
@@ -42,20 +41,4 @@ export function createHourCounts(prisma: Pick<PrismaClient, '$queryRaw'>): HourC
       return count
     })
   }
-}
-
-async function countRuns(prisma: Pick<PrismaClient, '$queryRaw'>, hours: readonly number[]) {
-  const from = hours.map((hour) => new Date(hour).toISOString())
-  const rows = await prisma.$queryRaw<
-    { hour: Date; success: number; failed: number; running: number }[]
-  >`
-    select hour, "success", "failed", "running"
-    from unnest(${from}::text[]::timestamptz[]) hour
-    cross join lateral (
-      select (count(*) filter (where "status" = 'success'))::int as "success",
-             (count(*) filter (where "status" = 'failed'))::int as "failed",
-             (count(*) filter (where "status" = 'running'))::int as "running"
-      from "JobRun" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
-    ) run`
-  return new Map(rows.map((row) => [row.hour.getTime(), row]))
 }

@@ -1,4 +1,9 @@
-import type { DatabaseClient } from '@roundsman/db'
+import {
+  findOldestStart,
+  tallyDurationsByHour,
+  type HourOfDurations,
+  type Reader,
+} from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from './consoleContract.ts'
 
 type Day = ConsoleJobDetail['days'][number]
@@ -30,23 +35,11 @@ interface Calendar {
   days: Map<number, Tally | (Day & { runs: number })>
 }
 
-interface HourRow {
-  hour: string
-  runs: number
-  success: number
-  failed: number
-  running: number
-  durations: Record<string, number> | null
-}
-
 /**
  * A job's calendar. An hour is read until it is over and all that started in it has ended: from then on nothing of
  * it changes, and what it adds to its day is kept. So it costs as much with a year of runs as with an hour of them.
  */
-export function createJobDays(
-  database: Pick<DatabaseClient, 'readRows'>,
-  maxRuns = MAX_RUNS,
-): JobDays {
+export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
   const calendars = new Map<string, Calendar>()
 
   return readDays
@@ -56,12 +49,10 @@ export function createJobDays(
     const earliestMs = nowMs - DAYS * DAY_MS
     const known = calendars.get(name)
     const fromMs = known && known.settledUpToMs <= nowMs ? known.settledUpToMs : earliestMs
-    const [hours, [oldest]] = await Promise.all([
-      readHours(database, name, Math.max(fromMs, earliestMs), maxRuns),
-      database.readRows<{ at: string | null }>({
-        text: 'select min("startedAt") as at from "JobRun" where "name" = $1',
-        values: [name],
-      }),
+    const from = new Date(Math.max(fromMs, earliestMs))
+    const [hours, oldest] = await Promise.all([
+      tallyDurationsByHour(reader, { name, from, maxRuns }),
+      findOldestStart(reader, name),
     ])
     // Others who asked at the same time may have settled more meanwhile, or begun anew.
     let calendar = calendars.get(name)
@@ -71,46 +62,20 @@ export function createJobDays(
       calendars.set(name, calendar)
     }
     if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
-    forget(calendar, Math.max(earliestMs, oldest?.at == null ? Infinity : Date.parse(oldest.at)))
+    forget(calendar, Math.max(earliestMs, oldest?.getTime() ?? Infinity))
     const open = settle(calendar, hours, nowMs)
     forgetSurplus(calendar, maxRuns)
     return present(calendar, open)
   }
 }
 
-async function readHours(
-  database: Pick<DatabaseClient, 'readRows'>,
-  name: string,
-  fromMs: number,
-  maxRuns: number,
-): Promise<HourRow[]> {
-  return await database.readRows<HourRow>({
-    text: `
-      select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
-             sum("running")::int as "running",
-             jsonb_object_agg("ms", "success" + "failed") filter (where "ms" is not null) as "durations"
-      from (
-        select "hour", "ms", count(*)::int as "runs",
-               (count(*) filter (where "status" = 'success'))::int as "success",
-               (count(*) filter (where "status" = 'failed'))::int as "failed",
-               (count(*) filter (where "status" = 'running'))::int as "running"
-        from (
-          select date_trunc('hour', "startedAt", 'UTC') as "hour", "status",
-                 (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
-          from "JobRun"
-          where "name" = $1 and "startedAt" >= $2::timestamptz and not "dryRun"
-          order by "startedAt" desc, "id" desc limit $3
-        ) run
-        group by 1, 2
-      ) duration
-      group by 1 order by 1`,
-    values: [name, new Date(fromMs).toISOString(), maxRuns],
-  })
-}
-
 /** Adds the hours of which nothing changes any more to their days. Returns the others. */
-function settle(calendar: Calendar, hours: readonly HourRow[], nowMs: number): HourRow[] {
-  const open: HourRow[] = []
+function settle(
+  calendar: Calendar,
+  hours: readonly HourOfDurations[],
+  nowMs: number,
+): HourOfDurations[] {
+  const open: HourOfDurations[] = []
   for (const row of hours) {
     const hourMs = Date.parse(row.hour)
     if (hourMs + HOUR_MS <= calendar.settledUpToMs) continue
@@ -153,7 +118,7 @@ function forgetSurplus({ days }: Calendar, maxRuns: number): void {
   }
 }
 
-function present({ days }: Calendar, open: readonly HourRow[]): Day[] {
+function present({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
   const openDays = Map.groupBy(open, ({ hour }) => startOfDay(Date.parse(hour)))
   return [...new Set([...days.keys(), ...openDays.keys()])].map((dayMs) => {
     const kept = days.get(dayMs) ?? emptyTally()
@@ -171,7 +136,7 @@ function emptyTally(): Tally {
 }
 
 /** Changes the tally. */
-function add(tally: Tally, row: HourRow): Tally {
+function add(tally: Tally, row: HourOfDurations): Tally {
   tally.runs += row.runs
   tally.success += row.success
   tally.failed += row.failed

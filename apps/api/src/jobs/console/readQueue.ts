@@ -1,5 +1,9 @@
-import type { PrismaClient } from '@roundsman/db'
-import { countQueue } from '@roundsman/engine/client'
+import {
+  countQueue,
+  countRunsByMinute,
+  type MinuteOfRuns,
+  type Reader,
+} from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue } from './consoleContract.ts'
 
@@ -7,7 +11,7 @@ const MINUTE_MS = 60_000
 const MINUTES = 60
 
 export async function readQueue(
-  prisma: PrismaClient,
+  reader: Reader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<ConsoleQueue> {
@@ -15,17 +19,12 @@ export async function readQueue(
   const from = new Date(current - (MINUTES - 1) * MINUTE_MS)
   const [counts, ended] = await Promise.all([
     countQueue(
-      prisma,
+      reader,
       jobs.map(({ name }) => name),
     ),
-    prisma.$queryRaw<{ name: string; minute: Date; success: number; failed: number }[]>`
-      select "name", date_trunc('minute', "startedAt") as "minute",
-             (count(*) filter (where "status" = 'success'))::int as "success",
-             (count(*) filter (where "status" = 'failed'))::int as "failed"
-      from "JobRun" where "startedAt" >= ${from.toISOString()}::timestamptz and "status" <> 'running'
-      group by 1, 2`,
+    countRunsByMinute(reader, from),
   ])
-  const sum = (rows: typeof ended, of: 'success' | 'failed') =>
+  const sum = (rows: readonly MinuteOfRuns[], of: 'success' | 'failed') =>
     rows.reduce((total, row) => total + row[of], 0)
   const byName = Map.groupBy(ended, ({ name }) => name)
   const byMinute = Map.groupBy(ended, ({ minute }) => minute.getTime())

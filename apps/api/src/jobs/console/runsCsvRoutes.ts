@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
+import type { DatabaseClient } from '@roundsman/db'
 import {
   listJobRuns,
-  type DatabaseClient,
   type ListedJobRun,
   type ListJobRunsOptions,
   type RunPosition,
-} from '@roundsman/db'
+} from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { problemResponses } from '../../http/problem.ts'

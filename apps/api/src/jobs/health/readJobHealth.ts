@@ -1,9 +1,12 @@
-import { Prisma, type PrismaClient } from '@roundsman/db'
-import { isAnyWorkerAlive, RUNNING_RUNS } from '@roundsman/engine/client'
+import {
+  isAnyWorkerAlive,
+  listOverrunning,
+  readSchedules,
+  type Reader,
+} from '@roundsman/engine/client'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
-import { readScheduleRows } from './readScheduleRows.ts'
 
 export type JobProblem =
   /** Nobody is there to do anything. */
@@ -22,23 +25,23 @@ export interface JobHealth {
   paused: string[]
 }
 
-/** As many names as one answer needs. */
-const MAX_OVERRUNNING = 100
-
 /**
  * Whether the jobs of the catalogue are done. Three statements: one looks at the workers, one at a row for each
  * schedule, and one at the runs that workers hold.
  */
 export async function readJobHealth(
-  prisma: Pick<PrismaClient, '$queryRaw' | '$queryRawUnsafe'>,
+  reader: Reader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
   const scheduled = jobs.filter(isScheduled)
   const [isAnyAlive, rowOf, overrunning] = await Promise.all([
-    isAnyWorkerAlive(prisma),
-    readScheduleRows(prisma, scheduled),
-    readOverrunning(prisma, jobs, now),
+    isAnyWorkerAlive(reader),
+    readSchedules(
+      reader,
+      scheduled.map(({ name }) => name),
+    ),
+    readOverrunning(reader, jobs, now),
   ])
   const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
   const paused: string[] = []
@@ -61,17 +64,14 @@ export async function readJobHealth(
 
 /** Of each job the run that is under way for longest, if it overruns. */
 async function readOverrunning(
-  prisma: Pick<PrismaClient, '$queryRaw'>,
+  reader: Reader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobProblem[]> {
-  const names = jobs.map(({ name }) => name)
-  const since = jobs.map((job) => new Date(now.getTime() - overrunLimitMs(job)).toISOString())
-  const rows = await prisma.$queryRaw<{ name: string; since: Date }[]>`
-    select run."name", min(run."startedAt") as "since"
-    from ${Prisma.raw(RUNNING_RUNS)} join unnest(${names}::text[], ${since}::timestamptz[]) as job(name, since)
-      on job.name = run."name"
-    where run."startedAt" < job.since
-    group by 1 order by 2 limit ${MAX_OVERRUNNING}`
+  const limits = jobs.map((job) => ({
+    name: job.name,
+    before: new Date(now.getTime() - overrunLimitMs(job)),
+  }))
+  const rows = await listOverrunning(reader, limits)
   return rows.map((row) => ({ kind: 'overrunning', ...row }))
 }

@@ -1,9 +1,14 @@
+import { createDatabaseClient, type DatabaseClient, type JobRun, type Prisma } from '@roundsman/db'
 import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createDatabaseClient, type DatabaseClient } from '../src/client.ts'
-import { Prisma, type JobRun } from '../src/generated/client.ts'
-import { findJobRun, jobRunsQuery, listJobRuns, type ListJobRunsOptions } from '../src/jobRuns.ts'
+import {
+  findJobRun,
+  jobRunsQuery,
+  listJobRuns,
+  type ListJobRunsOptions,
+} from '../../src/read/jobRuns.ts'
+import type { Reader } from '../../src/read/readRows.ts'
 
 /** What the list leaves out. */
 const UNLISTED = { batchMarks: true, errorCode: true, exclusiveKey: true }
@@ -56,10 +61,7 @@ function withIsoInstants(run: Partial<JobRun>) {
   return Object.fromEntries(entries) as object
 }
 
-async function* walk(
-  options: ListJobRunsOptions,
-  client: Pick<DatabaseClient, 'readRows'> = prisma,
-) {
+async function* walk(options: ListJobRunsOptions, client: Reader = prisma) {
   let after = options.after
   for (;;) {
     const page = await listJobRuns(client, { ...options, after })
@@ -90,6 +92,14 @@ describe('pages', () => {
       expect(pages.flat()).toEqual(expected)
       expect(pages).toHaveLength(Math.ceil(expected.length / limit))
     }
+  })
+
+  it('are the same when they are read through Prisma', async () => {
+    for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
+    const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
+    await prisma.$transaction(async (tx) => {
+      expect((await collect(walk({ limit: 5 }, tx))).flat()).toEqual(expected)
+    })
   })
 
   it('are the same when the planner sorts the table instead of reading an index', async () => {
@@ -156,6 +166,9 @@ describe('a single run', () => {
     })
     const { exclusiveKey: _key, errorCode: _code, ...known } = run
     expect(await findJobRun(prisma, id)).toEqual(withIsoInstants(known))
+    await prisma.$transaction(async (tx) => {
+      expect(await findJobRun(tx, id)).toEqual(withIsoInstants(known))
+    })
     expect(await findJobRun(prisma, randomUUID())).toBeNull()
   })
 })
@@ -270,9 +283,11 @@ describe('among 200,000 runs', () => {
 
   /** The nodes of the plan, its indexes, and how many rows of the table or of an index were looked at. */
   async function explain(options: ListJobRunsOptions) {
-    const [row] = await prisma.$queryRaw<{ 'QUERY PLAN': { Plan: PlanNode }[] }[]>(
-      Prisma.sql`explain (analyze, format json) ${jobRunsQuery(options)}`,
-    )
+    const { text, values = [] } = jobRunsQuery(options)
+    const [row] = await prisma.readRows<{ 'QUERY PLAN': { Plan: PlanNode }[] }>({
+      text: `explain (analyze, format json) ${text}`,
+      values,
+    })
     const nodes: string[] = []
     const indexes: string[] = []
     let rowsRead = 0

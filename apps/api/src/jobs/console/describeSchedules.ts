@@ -1,20 +1,22 @@
-import type { PrismaClient } from '@roundsman/db'
 import { cronInWords } from '@roundsman/node-app/cronInWords'
 import { isScheduled, type Job } from '@roundsman/engine'
+import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
 import { judgeSchedule } from '../health/judgeSchedule.ts'
-import { readScheduleRows, type ScheduleRow } from '../health/readScheduleRows.ts'
 import type { ConsoleJob } from './consoleContract.ts'
 
 /** Where a job's schedule stands. */
 export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
 
 /** The given jobs' schedules, in their order. */
-export async function readSchedules(
-  prisma: Pick<PrismaClient, '$queryRaw'>,
+export async function describeSchedules(
+  reader: Reader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobSchedule[]> {
-  const rowOf = await readScheduleRows(prisma, jobs)
+  const rowOf = await readSchedules(
+    reader,
+    jobs.map(({ name }) => name),
+  )
   return jobs.map((job) => {
     const row = rowOf.get(job.name)
     return {

@@ -1,10 +1,12 @@
-import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
+import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { runsQuery, ticksQuery } from '../../../src/jobs/console/readJobs.ts'
+import { recentTicksQuery } from '../../src/read/jobTicks.ts'
+import type { Statement } from '../../src/read/readRows.ts'
+import { recentRunsQuery } from '../../src/read/recentRuns.ts'
 
 let database: TestDatabase
-let prisma: PrismaClient
+let prisma: DatabaseClient
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -33,23 +35,31 @@ afterAll(async () => {
 const NAMES = ['often0', 'seldom', 'never']
 
 it('looks for the ticks of a job among its own', async () => {
-  const [scan, ...others] = await scansOf(ticksQuery(NAMES), 'JobTick')
+  const [scan, ...others] = await scansOf(recentTicksQuery(NAMES, 60), 'JobTick')
   expect(others).toEqual([])
   expect(scan?.['Index Name']).toBe('JobTick_pkey')
   expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
 })
 
 it.each([1, 30])('looks for the last %i runs of a job among its own', async (limit) => {
-  const [scan, ...others] = await scansOf(runsQuery(NAMES, Prisma.sql`true`, limit), 'JobRun')
+  const [scan, ...others] = await scansOf(recentRunsQuery(NAMES, { limit }), 'JobRun')
   expect(others).toEqual([])
   expect(scan?.['Index Name']).toBe('JobRun_name_startedAt_id_trigger_idx')
   expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
 })
 
-async function scansOf(query: Prisma.Sql, relation: string): Promise<PlanNode[]> {
-  const rows = await prisma.$queryRaw<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>(
-    Prisma.sql`explain (analyze, format json) ${query}`,
-  )
+it('reads one run of each job, however many there are', async () => {
+  const [scan] = await scansOf(recentRunsQuery(NAMES, { limit: 1 }), 'JobRun')
+  // Rows are means over the loops, one a job.
+  expect(scan?.['Actual Loops']).toBe(NAMES.length)
+  expect(scan?.['Actual Rows']).toBeLessThanOrEqual(1)
+})
+
+async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
+  const rows = await prisma.readRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>({
+    text: `explain (analyze, format json) ${text}`,
+    values,
+  })
   return listNodes(rows[0]?.['QUERY PLAN'][0].Plan).filter(
     (node) => node['Relation Name'] === relation,
   )
@@ -58,6 +68,8 @@ async function scansOf(query: Prisma.Sql, relation: string): Promise<PlanNode[]>
 interface PlanNode {
   'Relation Name'?: string
   'Index Name'?: string
+  'Actual Rows': number
+  'Actual Loops': number
   'Rows Removed by Filter'?: number
   Plans?: PlanNode[]
 }

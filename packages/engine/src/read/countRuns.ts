@@ -1,0 +1,117 @@
+import { readRows, type Reader } from './readRows.ts'
+
+/** Runs by the hour in which they started. */
+export interface HourOfRuns {
+  hour: Date
+  success: number
+  failed: number
+  running: number
+}
+
+/** Hours begin at the given instants. */
+export async function countRunsByHour(
+  reader: Reader,
+  hours: readonly Date[],
+): Promise<HourOfRuns[]> {
+  return await reader.$queryRawUnsafe<HourOfRuns[]>(
+    `select hour, "success", "failed", "running"
+     from unnest($1::text[]::timestamptz[]) hour
+     cross join lateral (
+       select (count(*) filter (where "status" = 'success'))::int as "success",
+              (count(*) filter (where "status" = 'failed'))::int as "failed",
+              (count(*) filter (where "status" = 'running'))::int as "running"
+       from "JobRun" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
+     ) run`,
+    hours.map((hour) => hour.toISOString()),
+  )
+}
+
+/** Runs of a job that have ended, by the minute in which they started. */
+export interface MinuteOfRuns {
+  name: string
+  minute: Date
+  success: number
+  failed: number
+}
+
+export async function countRunsByMinute(reader: Reader, from: Date): Promise<MinuteOfRuns[]> {
+  return await reader.$queryRawUnsafe<MinuteOfRuns[]>(
+    `select "name", date_trunc('minute', "startedAt") as "minute",
+            (count(*) filter (where "status" = 'success'))::int as "success",
+            (count(*) filter (where "status" = 'failed'))::int as "failed"
+     from "JobRun" where "startedAt" >= $1::timestamptz and "status" <> 'running'
+     group by 1, 2`,
+    from.toISOString(),
+  )
+}
+
+/** A job's runs of an hour, and how many of them took so many milliseconds. */
+export interface HourOfDurations {
+  /** ISO 8601 in UTC. */
+  hour: string
+  runs: number
+  success: number
+  failed: number
+  running: number
+  durations: Record<string, number> | null
+}
+
+/** By the hours of UTC, the oldest first, without dry runs; of the latest runs alone, where there are more. */
+export async function tallyDurationsByHour(
+  reader: Reader,
+  { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
+): Promise<HourOfDurations[]> {
+  return await readRows<HourOfDurations>(reader, {
+    text: `
+      select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
+             sum("running")::int as "running",
+             jsonb_object_agg("ms", "success" + "failed") filter (where "ms" is not null) as "durations"
+      from (
+        select "hour", "ms", count(*)::int as "runs",
+               (count(*) filter (where "status" = 'success'))::int as "success",
+               (count(*) filter (where "status" = 'failed'))::int as "failed",
+               (count(*) filter (where "status" = 'running'))::int as "running"
+        from (
+          select date_trunc('hour', "startedAt", 'UTC') as "hour", "status",
+                 (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
+          from "JobRun"
+          where "name" = $1 and "startedAt" >= $2::timestamptz and not "dryRun"
+          order by "startedAt" desc, "id" desc limit $3::int
+        ) run
+        group by 1, 2
+      ) duration
+      group by 1 order by 1`,
+    values: [name, from.toISOString(), maxRuns],
+  })
+}
+
+/** When the oldest run of a job started; null when there is none. */
+export async function findOldestStart(reader: Reader, name: string): Promise<Date | null> {
+  const [oldest] = await reader.$queryRawUnsafe<{ at: Date | null }[]>(
+    `select min("startedAt") as "at" from "JobRun" where "name" = $1`,
+    name,
+  )
+  return oldest?.at ?? null
+}
+
+export interface UsualDuration {
+  p50Ms: number | null
+  p95Ms: number | null
+  /** How many it is taken from. */
+  runs: number
+}
+
+/** Of the last 1,000 runs of a job that ended, without dry runs. */
+export async function measureDuration(reader: Reader, name: string): Promise<UsualDuration> {
+  const [duration] = await reader.$queryRawUnsafe<UsualDuration[]>(
+    `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
+            (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"
+     from (
+       select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
+       where "name" = $1 and "status" <> 'running' and not "dryRun"
+       order by "startedAt" desc, "id" desc limit 1000
+     ) run`,
+    name,
+  )
+  return duration ?? { p50Ms: null, p95Ms: null, runs: 0 }
+}

@@ -1,0 +1,53 @@
+import { boundedText, jsonNumber } from './bounded.ts'
+import type { Reader } from './readRows.ts'
+
+export interface FailedRun {
+  id: string
+  name: string
+  endedAt: Date
+  code: string
+  message: string
+  /** What its guard has counted. */
+  due: number | null
+  isApproved: boolean
+  /** Nothing of the job has ended since. */
+  isLatest: boolean
+}
+
+/** Of each job at most; those that can be approved. */
+const MAX_BLOCKED = 5
+
+/**
+ * Of each job the last run that ended, if it failed; and those that its guard has blocked since an instant and nobody
+ * has approved. `between` for the reason that recentRunsQuery gives.
+ */
+export async function listFailures(
+  reader: Reader,
+  names: readonly string[],
+  blockedSince: Date,
+): Promise<FailedRun[]> {
+  return await reader.$queryRawUnsafe<FailedRun[]>(
+    `select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
+            ${boundedText('run."errorCode"')} as "code",
+            ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
+            ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
+            run."id" = latest."id" as "isLatest"
+     from unnest($1::text[]) as job(name)
+     cross join lateral (
+       select "id" from "JobRun"
+       where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
+       order by "name", "startedAt" desc, "id" desc limit 1
+     ) latest
+     cross join lateral (
+       (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')
+       union
+       (select * from "JobRun"
+        where "name" = job.name and "errorCode" = 'guard_blocked' and not "dryRun" and "startedAt" > $2::timestamptz
+          and "approvedAt" is null
+        order by "startedAt" desc limit ${MAX_BLOCKED})
+     ) run
+     order by run."endedAt" desc`,
+    names,
+    blockedSince.toISOString(),
+  )
+}

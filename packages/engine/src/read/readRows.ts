@@ -1,0 +1,31 @@
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+
+export interface Statement {
+  text: string
+  values?: readonly unknown[]
+}
+
+/**
+ * A Prisma client, or a transaction of one. Where it has `readRows` too, pages of runs are read past Prisma, whose work
+ * on them costs more than the query; that gives instants as ISO 8601 in UTC with milliseconds, and JSON as its value.
+ */
+export interface Reader extends Pick<PrismaTransactionLike, '$queryRawUnsafe'> {
+  readRows?: <Row extends object>(statement: Statement) => Promise<Row[]>
+}
+
+/** Instants come as ISO 8601 in UTC with milliseconds, whichever way they are read. */
+export async function readRows<Row extends object>(
+  reader: Reader,
+  statement: Statement,
+): Promise<Row[]> {
+  if (reader.readRows) return await reader.readRows<Row>(statement)
+  const { text, values = [] } = statement
+  const rows = await reader.$queryRawUnsafe<Record<string, unknown>[]>(text, ...values)
+  return rows.map((row) => {
+    const columns = Object.entries(row).map(([name, value]) => [
+      name,
+      value instanceof Date ? value.toISOString() : value,
+    ])
+    return Object.fromEntries(columns) as Row
+  })
+}

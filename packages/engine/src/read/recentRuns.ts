@@ -1,0 +1,52 @@
+import { jsonNumber } from './bounded.ts'
+import type { RunStatus } from './jobRuns.ts'
+import { readRows, type Reader, type Statement } from './readRows.ts'
+
+/** Instants are ISO 8601 in UTC. */
+export interface RecentRun {
+  name: string
+  id: string
+  status: RunStatus
+  startedAt: string
+  endedAt: string | null
+  /** What a clean-up has counted; null for others. */
+  cleaned: number | null
+}
+
+export interface RecentRunsOptions {
+  /** Of each job. */
+  limit: number
+  /** Only those that have ended, and that were no dry runs. Default: false. */
+  areEnded?: boolean
+}
+
+/** The newest runs of each job, the latest first. */
+export async function listRecentRuns(
+  reader: Reader,
+  names: readonly string[],
+  options: RecentRunsOptions,
+): Promise<RecentRun[]> {
+  return await readRows<RecentRun>(reader, recentRunsQuery(names, options))
+}
+
+/** What `listRecentRuns` sends; apart, so that its plan can be looked at. */
+export function recentRunsQuery(
+  names: readonly string[],
+  { limit, areEnded = false }: RecentRunsOptions,
+): Statement {
+  // One look into the index of each name's runs, however many there are. With `=`, PostgreSQL may go back through
+  // everybody's runs until it meets one of this job, which may have none. Only that index lists them by name first.
+  return {
+    text: `
+      select run.* from unnest($1::text[]) as job(name)
+      cross join lateral (
+        select "name", "id", "status", "startedAt", "endedAt",
+               ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
+        from "JobRun" where "name" between job.name and job.name
+          ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}
+        order by "name", "startedAt" desc, "id" desc limit $2::int
+      ) run
+      order by run."name", run."startedAt" desc, run."id" desc`,
+    values: [names, limit],
+  }
+}
