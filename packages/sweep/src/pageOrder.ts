@@ -4,7 +4,6 @@ import type { Density } from './chooseOrder.ts'
 import { quoted } from './quoted.ts'
 import type { SweepOrder } from './sweepOrder.ts'
 import type { SweepTarget } from './sweepTarget.ts'
-import { countPages } from './countPages.ts'
 
 export interface PageOrderOptions {
   target: SweepTarget
@@ -117,4 +116,12 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
 
 function pageRange(start: number, stop: number): Prisma.Sql {
   return Prisma.sql`ctid >= ${`(${start},0)`}::text::tid and ctid < ${`(${stop},0)`}::text::tid`
+}
+
+/** How many pages a table has now. Asks its file; reads none. */
+async function countPages(tx: Transaction, table: string): Promise<number> {
+  const [size] = await tx.$queryRaw<{ pages: number }[]>`
+    select (pg_relation_size(format('%I', ${table}::text)::regclass)
+      / current_setting('block_size')::int)::float8 as "pages"`
+  return size?.pages ?? 0
 }

@@ -1,11 +1,10 @@
 import { Prisma } from '@roundsman/db'
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
+import { quoted } from './quoted.ts'
 import type { Transaction } from './transaction.ts'
-import { expectedUnlocked, isLockTimeout, unlockedRows } from './rowLocks.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 import { countRows, estimateRows } from './countRows.ts'
 import { createFindings } from './createFindings.ts'
-import { createPace } from './createPace.ts'
 import { firstLook, type FirstLook } from './firstLook.ts'
 import { indexOrder } from './indexOrder.ts'
 import { pageOrder } from './pageOrder.ts'
@@ -128,3 +127,67 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
     retryable: false,
   })
 }
+
+/** A batch holds locks for as long as it takes; most should stay below 20 ms, so it aims a little lower. */
+const TARGET_MS = 18
+const FIRST_ROWS = 1_000
+const MIN_ROWS = 100
+const MAX_ROWS = 50_000
+/** One batch is no proof: what it says is believed this far. */
+const MAX_FACTOR = 4
+
+/** How many rows the next batch should change, by how long those before took. */
+export function createPace() {
+  let rows = FIRST_ROWS
+  let isWarm = false
+
+  return {
+    rows: () => rows,
+    took(changed: number, durationMs: number): void {
+      // The first batch also waits for plans and cold pages: that it was slow says little of the others.
+      const isFirst = !isWarm
+      isWarm = true
+      if (isFirst && durationMs > TARGET_MS) return
+      const isPartial = changed < rows / 2
+      // What a small batch takes says nothing of a big one, unless it took too long already.
+      if (isPartial && durationMs <= TARGET_MS) return
+      const factor = Math.min(MAX_FACTOR, Math.max(1 / MAX_FACTOR, TARGET_MS / durationMs))
+      rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, rows * factor)))
+    },
+  }
+}
+
+/**
+ * The rows that meet the condition, for a statement that expects nobody to hold any of them locked: where that
+ * is wrong, it fails within a millisecond, and `isLockTimeout` tells.
+ */
+function expectedUnlocked(where: Prisma.Sql): Prisma.Sql {
+  // Part of the statement, which evaluates it before it looks at any row: a batch is short, and a statement of
+  // its own is a noticeable part of it.
+  //
+  // A batch that a crash of the server takes back is taken back with its counts, so it need not wait for the
+  // disk. The end of the run does wait, and then whatever came before it is on the disk.
+  return Prisma.sql`
+    (select set_config('lock_timeout', '1ms', true) || set_config('synchronous_commit', 'off', true)) is not null
+    and ${where}`
+}
+
+/**
+ * The rows that meet the condition and that nobody else holds locked; whoever asks locks them. To lock each
+ * row before it is changed takes about as long as deleting it, so this is for when somebody is in the way.
+ */
+function unlockedRows(target: SweepTarget, where: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`
+    ctid = any(array(select ctid from ${quoted(target.table)} where ${where} for update skip locked))`
+}
+
+/** Whether a statement gave up because somebody holds what it needs locked. */
+function isLockTimeout(error: unknown): boolean {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false
+  const adapterError = error.meta?.['driverAdapterError'] as
+    | { cause?: { originalCode?: unknown } }
+    | undefined
+  return adapterError?.cause?.originalCode === LOCK_NOT_AVAILABLE
+}
+
+const LOCK_NOT_AVAILABLE = '55P03'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createPace } from '../src/createPace.ts'
+import { createPace } from '../src/sweep.ts'
 
 describe('createPace', () => {
   /** Full batches, each of which takes so long for a thousand rows. */

@@ -1,13 +1,32 @@
 // Measures side by side, in one run, on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
+import { cleanup } from './cleanup/cleanup.ts'
 import { describeMachine, readCommit } from './describeMachine.ts'
+import { idle } from './idle/idle.ts'
+import { latency } from './latency/latency.ts'
 import { openBench, type OpenBench } from './openBench.ts'
 import { readArguments, UsageError, type BenchArguments } from './readArguments.ts'
+import { requests } from './requests/requests.ts'
 import { storeResult } from './results.ts'
+import { runs } from './runs/runs.ts'
 import type { Scenario } from './scenario.ts'
-import { scenarios } from './scenarios.ts'
+import { schedules } from './schedules/schedules.ts'
 import { WORKSPACE_ROOT } from './startProcess.ts'
+import { startup } from './startup/startup.ts'
+import { throughput } from './throughput/throughput.ts'
 import { reportPlace, writeReport } from './writeReport.ts'
+
+/** In the order of the report. */
+const scenarios: readonly Scenario[] = [
+  throughput,
+  latency,
+  cleanup,
+  runs,
+  schedules,
+  idle,
+  startup,
+  requests,
+]
 
 const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N]
                   [--out FOLDER] [--report-only]

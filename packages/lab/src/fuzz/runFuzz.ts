@@ -13,9 +13,8 @@ import {
   type OpenApiDocument,
   type Operation,
 } from './readOperations.ts'
-import { createSender, type Outcome, type Sender, type WireRequest } from './sendRequest.ts'
+import { createSender, type Outcome, type Sender, type WireRequest, toCurl } from './sendRequest.ts'
 import { startProcess, type ProcessUnderTest } from './startProcess.ts'
-import { toCurl } from './toCurl.ts'
 
 export interface FuzzOptions {
   seed: number

@@ -3,13 +3,14 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient } from '@roundsman/db'
+import { createDatabaseClient, migrate } from '@roundsman/db'
+import { migrateQueue } from '@roundsman/engine/worker'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
 import { checkHostile, type HostileFigures } from './checkHostile.ts'
 import { createFleet, type FleetHistory } from './createFleet.ts'
-import { tryDefinitions } from './drawDefinitions.ts'
+import { tryDefinitions, drawRunnableJobs } from './drawDefinitions.ts'
 import {
   enqueueDeadly,
   enqueueInnocents,
@@ -17,8 +18,7 @@ import {
   type Enqueued,
   type LoadContext,
 } from './enqueueLoad.ts'
-import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
-import { prepareDatabase } from './prepareDatabase.ts'
+import { hostileSchedules, INNOCENTS, hostileJobs } from './hostileJobs.ts'
 
 export interface HostileOptions {
   /** Names the run: what is drawn depends on it alone. */
@@ -176,3 +176,20 @@ const QUIET_SQL = `
     where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
       and (created_on < now() - interval '6 seconds' or name <> all($1))
   ) as "isQuiet"`
+
+/** Migrates the given database for these jobs, whether it is empty or not. */
+async function prepareDatabase(url: string, seed: number): Promise<void> {
+  const log = createLogger({ app: 'hostile', level: 'silent' })
+  await migrate(url)
+  await migrateQueue({ databaseUrl: url, jobs: [...hostileJobs, ...drawRunnableJobs(seed)], log })
+  const database = openPool({ url, applicationName: 'hostile', poolSize: 1 })
+  try {
+    await database.query(`
+      create table "HostileEffect" (
+        "queueJobId" uuid not null, "step" int not null, "runId" uuid not null,
+        primary key ("queueJobId", "step")
+      )`)
+  } finally {
+    await database.close()
+  }
+}

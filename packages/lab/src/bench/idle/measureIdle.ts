@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startWorker } from '../apps.ts'
-import { buildApps } from '../buildApps.ts'
 import type { Bench } from '../openBench.ts'
 import { readProcess } from '../readProcess.ts'
+import { startProcess, WORKSPACE_ROOT } from '../startProcess.ts'
 
 export interface IdleFigures {
   seconds: number
@@ -93,4 +93,15 @@ function countStatements(log: string): IdleRound['statements'] {
   return [...counts]
     .map(([text, count]) => ({ text, count }))
     .toSorted((one, other) => other.count - one.count)
+}
+
+/** What is started as it is deployed has to be built; what did not change is not built again. */
+async function buildApps(): Promise<void> {
+  const build = startProcess('-y', {
+    command: 'npx',
+    args: ['pnpm@12', 'run', 'build'],
+    cwd: WORKSPACE_ROOT,
+  })
+  const exitCode = await build.exited
+  if (exitCode !== 0) throw new Error(`pnpm build failed:\n${build.lastLines().join('\n')}`)
 }

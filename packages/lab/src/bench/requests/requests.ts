@@ -1,7 +1,28 @@
+import { randomUUID } from 'node:crypto'
+import { renderInvoicePdf } from '@roundsman/jobs'
+import { createJobsClient } from '@roundsman/engine/client'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { formatNumber, table } from '../markdown.ts'
+import type { Bench } from '../openBench.ts'
+import { log } from '../openServer.ts'
+import { startApi, startWorker } from '../apps.ts'
 import { defineScenario } from '../scenario.ts'
-import type { Latency } from '../statistics.ts'
-import { measureRequests, type RequestFigures } from './measureRequests.ts'
+import type { RunningProcess } from '../startProcess.ts'
+import { latencyOf, middle, type Latency } from '../statistics.ts'
+
+const SITUATIONS = ['idle', 'queued', 'rendering'] as const
+type Situation = (typeof SITUATIONS)[number]
+
+export interface RequestFigures {
+  requests: number
+  waiting: number
+  /** Of POST /api/invoices/:id/pdf, in milliseconds: medians over the rounds. */
+  idle: Latency
+  /** With so many PDFs waiting, and nobody who renders them. */
+  queued: Latency
+  /** The same while a worker on this machine renders them as fast as it can. */
+  rendering: Latency
+}
 
 export const requests = defineScenario<RequestFigures>({
   name: 'requests',
@@ -30,3 +51,136 @@ ${table(
   },
   plots: () => [],
 })
+
+/** Whether asking for a PDF gets slower when many are waited for. */
+async function measureRequests(bench: Bench): Promise<RequestFigures> {
+  const count = bench.sized({ small: 30, full: 500 })
+  const waiting = bench.sized({ small: 100, full: 10_000 })
+  const server = await bench.server()
+  const url = await server.createDatabase('requests')
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'bench',
+    onPoolError: () => undefined,
+    statementTimeoutMs: 600_000,
+  })
+  const client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  const api = await startApi(url)
+  try {
+    const token = await api.logIn('staff')
+    const asked = (bench.rounds * 3 + 1) * count
+    await createInvoices(prisma, asked + waiting)
+    const fresh = await freshInvoices(prisma, asked)
+    const measure = () => request(api.url, token, fresh, count)
+    const ask = (invoiceIds: readonly string[]) =>
+      prisma.$transaction(
+        (tx) =>
+          client.enqueueMany(
+            tx,
+            renderInvoicePdf,
+            invoiceIds.map((invoiceId) => ({ payload: { invoiceId, version: 1 } })),
+          ),
+        { timeout: 60_000 },
+      )
+    await measure()
+    const latencies: Record<Situation, Latency[]> = { idle: [], queued: [], rendering: [] }
+    const prepare: Record<Situation, () => Promise<RunningProcess | null>> = {
+      idle: async () => null,
+      async queued() {
+        await ask(Array.from({ length: waiting }, () => randomUUID()))
+        await prisma.$executeRaw`analyze pgboss.job`
+        return null
+      },
+      async rendering() {
+        await ask(await takeInvoices(prisma, waiting))
+        const worker = await startWorker(url)
+        await untilRendering(prisma)
+        return worker
+      },
+    }
+    await bench.interleave(SITUATIONS, async (situation, round) => {
+      bench.progress(`round ${round + 1}, ${situation}`)
+      await emptyQueue(prisma)
+      const worker = await prepare[situation]()
+      latencies[situation].push(await measure())
+      await worker?.stop()
+    })
+    return {
+      requests: count,
+      waiting,
+      idle: middle(latencies.idle),
+      queued: middle(latencies.queued),
+      rendering: middle(latencies.rendering),
+    }
+  } finally {
+    await api.stop()
+    await client.stop()
+    await prisma.$disconnect()
+    await server.dropDatabase('requests')
+  }
+}
+
+/** One after the other, each for an invoice that was not asked for. */
+async function request(
+  url: string,
+  token: string,
+  fresh: Iterator<string>,
+  count: number,
+): Promise<Latency> {
+  const latencies: number[] = []
+  for (let n = 0; n < count; n++) {
+    const { value: id } = fresh.next() as IteratorResult<string, never>
+    const startedAt = performance.now()
+    const response = await fetch(`${url}/api/invoices/${id}/pdf`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    })
+    await response.arrayBuffer()
+    latencies.push(performance.now() - startedAt)
+    if (response.status !== 202) throw new Error(`Asking for a PDF was answered ${response.status}`)
+  }
+  return latencyOf(latencies)
+}
+
+async function createInvoices(prisma: PrismaClient, count: number): Promise<void> {
+  await prisma.$executeRaw`
+    with invoice as (
+      insert into "Invoice" ("id", "number", "locale", "currency", "issuedOn", "dueOn", "customerName",
+                             "customerAddress", "netMinor", "taxMinor", "grossMinor")
+      select gen_random_uuid(), 'bench-' || n, 'en-GB', 'EUR', '2026-01-01', '2026-01-15', 'Example Company',
+             '{"1 Example Street"}', 10000, 1900, 11900
+      from generate_series(1, ${count}::int) n returning "id"
+    )
+    insert into "InvoiceLine" ("id", "invoiceId", "position", "description", "quantityMilli", "unitPriceMinor",
+                               "taxRateBasisPoints", "netMinor")
+    select gen_random_uuid(), "id", 1, 'Work', 1000, 10000, 1900, 10000 from invoice`
+}
+
+async function freshInvoices(prisma: PrismaClient, count: number): Promise<Iterator<string>> {
+  const invoices = await prisma.invoice.findMany({
+    select: { id: true },
+    orderBy: { number: 'asc' },
+    take: count,
+  })
+  return invoices.map(({ id }) => id).values()
+}
+
+async function takeInvoices(prisma: PrismaClient, count: number): Promise<string[]> {
+  const invoices = await prisma.invoice.findMany({
+    select: { id: true },
+    orderBy: { number: 'desc' },
+    take: count,
+  })
+  return invoices.map(({ id }) => id)
+}
+
+async function emptyQueue(prisma: PrismaClient): Promise<void> {
+  await prisma.$executeRaw`truncate pgboss.job, "JobRun", "JobClaim"`
+}
+
+async function untilRendering(prisma: PrismaClient): Promise<void> {
+  while ((await prisma.jobRun.count({ where: { status: 'success' } })) === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}

@@ -4,15 +4,7 @@ import type { ClaimsLeft } from '../countClaims.ts'
 import type { FleetHistory } from '../createFleet.ts'
 import type { Load } from '../enqueueLoad.ts'
 import type { Sample } from '../sampleCounts.ts'
-import { checkClaims } from './checkClaims.ts'
-import { checkCounts } from './checkCounts.ts'
-import { checkEffects } from './checkEffects.ts'
-import { checkEnqueue } from './checkEnqueue.ts'
-import { checkGracefulStops } from './checkGracefulStops.ts'
-import { checkRunEnds } from './checkRunEnds.ts'
-import { checkSamples } from './checkSamples.ts'
-import { checkSuccesses } from './checkSuccesses.ts'
-import { checkTickJobs } from './checkTickJobs.ts'
+import { checkTickJobs, numbers } from './checkTickJobs.ts'
 import { checkTicks } from './checkTicks.ts'
 
 /** What is known from outside of the database. */
@@ -37,24 +29,192 @@ export interface CheckResult {
 /** A check of the database after all workers have ended. */
 export type Check = (database: Queryable, evidence: Evidence) => Promise<CheckResult>
 
-const CHECKS: readonly Check[] = [
-  checkTicks,
-  checkTickJobs,
-  checkRunEnds,
-  checkClaims,
-  checkSuccesses,
-  checkCounts,
-  checkSamples,
-  checkEnqueue,
-  checkEffects,
-  checkGracefulStops,
-]
-
 export async function checkGuarantees(
   database: Queryable,
   evidence: Evidence,
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of CHECKS) results.push(await check(database, evidence))
+  const checks: readonly Check[] = [
+    checkTicks,
+    checkTickJobs,
+    checkRunEnds,
+    checkClaims,
+    checkSuccesses,
+    checkCounts,
+    checkSamples,
+    checkEnqueue,
+    checkEffects,
+    checkGracefulStops,
+  ]
+  for (const check of checks) results.push(await check(database, evidence))
   return results
+}
+
+/** Also of those whose worker was killed; and what has ended is not touched again, by no worker that comes back. */
+const checkRunEnds: Check = async (database) => {
+  const { rows } = await database.query<Record<'runs' | 'running' | 'again' | 'lost', string>>(`
+    select count(*) as runs,
+           count(*) filter (where "status" = 'running') as running,
+           count(*) filter (where ends.n <> 1 and "status" <> 'running') as again,
+           count(*) filter (where "details" -> 'error' ->> 'code' = 'worker_lost') as lost
+    from "JobRun" left join (
+      select "runId", count(*) as n from "ChaosRunEnd" group by "runId"
+    ) ends on ends."runId" = "JobRun"."id"`)
+  const { runs, running, again, lost } = numbers(rows[0])
+  return {
+    guarantee: 'G2, G5',
+    name: 'every run ended, and was not changed after it had',
+    isPassed: runs > 0 && running + again === 0,
+    figures: `${runs} runs, ${running} still running, ${again} changed after their end; ${lost} lost their worker`,
+  }
+}
+
+/** By what it holds a run is found once its worker is dead: one that nobody holds would run for ever. */
+const checkClaims: Check = async (database, { samples, claims }) => {
+  const seen = samples.reduce((sum, { running }) => sum + running, 0)
+  const astray = samples.reduce((sum, each) => sum + each.astray, 0)
+  const { rows } = await database.query<Record<'unheld' | 'strange', string>>(
+    `select (select count(*) from "JobRun" where "status" = 'running'
+               and "id" not in (select unnest("runIds") from "JobClaim")) as unheld,
+            (select count(*) from "JobClaim" where "workerId" <> all($1)) as strange`,
+    [claims.workers],
+  )
+  const { unheld, strange } = numbers(rows[0])
+  return {
+    guarantee: 'G2',
+    name: 'what runs is held by exactly one claim, and what a dead worker held was let go',
+    isPassed: seen > 0 && astray + unheld + strange + claims.ofDead === 0,
+    figures: `${seen} runs seen running, ${astray} of them not held by one claim; ${claims.ofDead} claims of dead workers were left once all was done, ${strange} of others at the end, and ${unheld} runs without one`,
+  }
+}
+
+const checkSuccesses: Check = async (database) => {
+  const { rows } = await database.query<Record<'done' | 'twice' | 'without' | 'most', string>>(`
+    with successes as (
+      select "queueJobId", count(*) filter (where "status" = 'success') as n, max("attempt") as attempts
+      from "JobRun" where not "dryRun" and "queueJobId" is not null group by "queueJobId"
+    )
+    select (select count(*) from successes where n > 0) as done,
+           (select count(*) from successes where n > 1) as twice,
+           (select count(*) from "ChaosJob" job left join successes on successes."queueJobId" = job.id
+            where (job.state = 'completed') <> (coalesce(n, 0) > 0)) as without,
+           (select coalesce(max(attempts), 0) from successes) as most`)
+  const { done, twice, without, most } = numbers(rows[0])
+  return {
+    guarantee: 'G2, G6',
+    name: 'no work was completed twice, and what is completed has a run that succeeded',
+    isPassed: done > 0 && twice + without === 0,
+    figures: `${done} completed, ${twice} twice, ${without} at odds with their runs; at most ${most} attempts`,
+  }
+}
+
+/** Run by run, so that one that counts too much does not make up for one that counts too little. */
+const checkCounts: Check = async (database) => {
+  const { rows } = await database.query<
+    Record<'rows' | 'counted' | 'left' | 'effects' | 'wrong' | 'runs', string>
+  >(`
+    with swept as (select "sweptBy" as id, count(*) as n from "ChaosRow" where "sweptBy" is not null group by 1),
+         effects as (select "runId" as id, count(*) as n from "ChaosEffect" group by 1),
+         counted as (
+           select run."id", coalesce(("details" ->> 'swept')::bigint, 0) as swept,
+                  coalesce(("details" ->> 'effects')::bigint, 0) as effects
+           from "JobRun" run)
+    select (select coalesce(sum(n), 0) from swept) as rows,
+           (select coalesce(sum(swept), 0) from counted) as counted,
+           (select count(*) from "ChaosRow" where "sweptBy" is null) as left,
+           (select count(*) from "ChaosEffect") as effects,
+           (select count(*) from counted full join swept using (id) full join effects using (id)
+            where coalesce(swept.n, 0) <> coalesce(counted.swept, 0)
+               or coalesce(effects.n, 0) <> coalesce(counted.effects, 0)) as wrong,
+           (select count(*) from swept) as runs`)
+  const figures = numbers(rows[0])
+  const { counted, left, effects, wrong, runs } = figures
+  return {
+    guarantee: 'G3, G5',
+    name: 'what each run counted is what it did',
+    isPassed: figures.rows === counted && left + wrong === 0,
+    figures: `${figures.rows} rows swept and ${counted} counted by ${runs} runs, ${left} left over; ${effects} effects; ${wrong} runs with a wrong count`,
+  }
+}
+
+const checkSamples: Check = async (_database, { samples }) => {
+  const wrong = samples.filter(({ rows, counted }) => rows !== counted)
+  return {
+    guarantee: 'G3',
+    name: 'rows changed = sum of the counts, at any instant',
+    isPassed: samples.length > 0 && wrong.length === 0,
+    figures: `${samples.length} snapshots, ${wrong.length} of them at odds`,
+  }
+}
+
+/** Work exists where its transaction's other row does, and only there. */
+const checkEnqueue: Check = async (database, { load }) => {
+  const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
+    `with job as (select id from "ChaosJob" where name = 'effect')
+     select count(*) filter (where job.id is not null and "queueJobId" is not null) as both,
+            count(*) filter (where job.id is null or "queueJobId" is null) as alone,
+            (select count(*) from unnest($1::uuid[]) committed(id)
+             where not exists (select from job where job.id = committed.id)) as vanished,
+            (select count(*) from unnest($2::uuid[]) gone(id)
+             where exists (select from job where job.id = gone.id)
+                or exists (select from "ChaosEnqueue" where "queueJobId" = gone.id)
+                or exists (select from "JobRun" where "queueJobId" = gone.id)
+                or exists (select from "ChaosEffect" where "queueJobId" = gone.id)) as undone
+     from job full join "ChaosEnqueue" on "queueJobId" = job.id`,
+    [load.committed, load.rolledBack],
+  )
+  const { both, alone, vanished, undone } = numbers(rows[0])
+  return {
+    guarantee: 'G4',
+    name: 'work exists if and only if its transaction was committed',
+    isPassed: both > 0 && alone + vanished + undone === 0,
+    figures: `${both} enqueued, ${alone} without the other half, ${vanished} committed and vanished; ${load.rolledBack.length} rolled back, ${undone} of them left something; ${load.unknown} transactions cut in the middle`,
+  }
+}
+
+const checkEffects: Check = async (database, { schedules }) => {
+  const names = ['effect', ...schedules.map(({ name }) => name)]
+  const { rows } = await database.query<Record<'jobs' | 'open' | 'without' | 'strays', string>>(
+    `with job as (select id, state from "ChaosJob" where name = any($1))
+     select count(*) filter (where job.id is not null) as jobs,
+            count(*) filter (where state <> 'completed') as open,
+            count(*) filter (where effect."queueJobId" is null) as without,
+            count(*) filter (where job.id is null) as strays
+     from job full join "ChaosEffect" effect on effect."queueJobId" = job.id`,
+    [names],
+  )
+  const { jobs, open, without, strays } = numbers(rows[0])
+  return {
+    guarantee: 'G2, G6',
+    name: 'no work was lost, and each had its effect exactly once',
+    isPassed: jobs > 0 && open + without + strays === 0,
+    figures: `${jobs} pieces of work, ${open} not completed, ${without} without an effect, ${strays} effects without work`,
+  }
+}
+
+/**
+ * A worker that was asked to end exits with 0. One that was left in peace meanwhile leaves nothing for the
+ * rescue. None ends that was not asked to.
+ */
+const checkGracefulStops: Check = async (database, { fleet }) => {
+  const { gracefulStops, crashes } = fleet
+  const undisturbed = gracefulStops.filter(({ isUndisturbed }) => isUndisturbed)
+  const { rows } = await database.query<Record<'left', string>>(
+    `select count(*) as left
+     from unnest($1::text[], $2::timestamptz[]) stop("workerId", at)
+     join "JobRun" run on run."workerId" = stop."workerId"
+     left join "ChaosRunEnd" ended on ended."runId" = run."id"
+     where run."status" = 'running'
+        or run."details" -> 'error' ->> 'code' = 'worker_lost' and ended."at" > stop.at`,
+    [undisturbed.map(({ workerId }) => workerId), undisturbed.map(({ at }) => new Date(at))],
+  )
+  const { left } = numbers(rows[0])
+  const bad = gracefulStops.filter(({ exit }) => exit.code !== 0)
+  const exits = bad.map(({ exit }) => exit.signal ?? exit.code).join(', ')
+  return {
+    guarantee: 'G8',
+    name: 'a worker that is asked to end exits with 0 and leaves no run behind; none ends by itself',
+    isPassed: gracefulStops.length > 0 && bad.length + left + crashes.length === 0,
+    figures: `${gracefulStops.length} asked, ${bad.length} ended otherwise${exits && ` (${exits})`}, ${left} runs left behind; ${crashes.length} ended by themselves`,
+  }
 }
