@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { runTool } from '../check/runTool.ts'
 import { checkRequest, type NewJobRequest } from './checkRequest.ts'
 import { addToCatalogue, addToHandlers, topLevelNames } from './editModule.ts'
-import { writeContract } from './writeContract.ts'
 import { batchName, writeHandler } from './writeHandler.ts'
 import { writeTest } from './writeTest.ts'
 
@@ -102,4 +101,22 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** What the job is; `describe` is a sentence for people. */
+function writeContract({ name, cron }: NewJobRequest): string {
+  const schedule = cron === null ? '' : `  schedule: { cron: '${cron}' },\n`
+  return `import { defineJob } from '@roundsman/engine'
+
+const ${name} = defineJob({
+  name: '${name}',
+  description: '${describe(name)}',
+${schedule}})
+`
+}
+
+/** `Send reminders.` for sendReminders; whoever knows better says so. */
+function describe(name: string): string {
+  const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}, in batches.`
 }

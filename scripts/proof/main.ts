@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { createDatabaseClient } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
-import { drawPage } from './drawPage.ts'
 import { openStack, type Stack } from './openStack.ts'
-import { photographConsole } from './photographConsole.ts'
+import { photographConsole, drawPage } from './photographConsole.ts'
 import { createReport, type Report } from './report.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')

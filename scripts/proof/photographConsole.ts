@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import { PDFiumLibrary } from '@hyzyla/pdfium'
 import { openBrowser } from '@roundsman/testing'
+import { encode } from 'fast-png'
 
 export interface Photograph {
   title: string
@@ -63,4 +65,23 @@ export async function photographConsole(options: {
     await browser.close()
   }
   return shots.map(({ title, file }) => ({ title, file: `console-${file}.png` }))
+}
+
+const SCALE = 110 / 72
+
+/** A page of a PDF as a PNG, in grey. */
+export async function drawPage(pdf: Uint8Array, page: number): Promise<Uint8Array> {
+  const library = await PDFiumLibrary.init()
+  try {
+    const document = await library.loadDocument(pdf)
+    const { width, height, data } = await document.getPage(page).render({
+      scale: SCALE,
+      render: 'bitmap',
+      colorSpace: 'Gray',
+    })
+    document.destroy()
+    return encode({ width, height, data: data.slice(0, width * height), channels: 1 })
+  } finally {
+    library.destroy()
+  }
 }

@@ -1,4 +1,5 @@
 import { relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import type { Paint } from './createPaint.ts'
 
 export interface StackSummary {
@@ -103,4 +104,23 @@ function shorten(path: string): string {
   if (!path.startsWith('/')) return path
   const short = relative(process.cwd(), path)
   return short !== '' && short.length < path.length ? short : path
+}
+
+/** A frame around lines that may be styled. No wider than its content needs. */
+export function drawBox(title: string, lines: string[], paint: Paint): string {
+  const inner = Math.max(title.length + 2, ...lines.map(widthOf))
+  const frame = (text: string) => paint('cyan', text)
+  const heading = paint('bold', title)
+  return [
+    `${frame('╭─')} ${heading} ${frame(`${'─'.repeat(inner - title.length - 1)}╮`)}`,
+    ...lines.map(
+      (line) => `${frame('│')} ${line}${' '.repeat(inner - widthOf(line))} ${frame('│')}`,
+    ),
+    frame(`╰${'─'.repeat(inner + 2)}╯`),
+    '',
+  ].join('\n')
+}
+
+function widthOf(text: string): number {
+  return [...new Intl.Segmenter().segment(stripVTControlCharacters(text))].length
 }

@@ -1,6 +1,6 @@
 // Starts everything that the product consists of, and ends with it.
+import { registerHooks } from 'node:module'
 import { generateWhenStale } from '../generateWhenStale.ts'
-import { resolveFromSource } from '../resolveFromSource.ts'
 import { createProgress } from './createProgress.ts'
 import { createStopRequest, INTERRUPTED, StopRequested } from './createStopRequest.ts'
 
@@ -43,4 +43,18 @@ function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const isForeseen = error.name === 'Error' || error.name === 'EnvironmentError'
   return isForeseen ? error.message : (error.stack ?? error.message)
+}
+
+/**
+ * Makes the imports that follow take our packages from their sources, as `--conditions` on the command
+ * line would, so that scripts need no build and nobody has to remember the flag. What was imported
+ * before stays as it is: import dynamically after this call.
+ */
+function resolveFromSource(): void {
+  const condition = '@roundsman/source'
+  if (process.execArgv.some((argument) => argument.includes(condition))) return
+  registerHooks({
+    resolve: (specifier, context, nextResolve) =>
+      nextResolve(specifier, { ...context, conditions: [condition, ...context.conditions] }),
+  })
 }

@@ -2,15 +2,14 @@ import { createRequire, getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { EnvironmentError } from '@roundsman/node-app'
+import { prettyFactory } from 'pino-pretty'
 import { nextRuns } from '../../apps/worker/src/env.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
 import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
-import { createLineFormatter } from './createLineFormatter.ts'
 import { createPaint } from './createPaint.ts'
 import { INTERRUPTED } from './createStopRequest.ts'
-import { describeStack } from './describeStack.ts'
-import { drawBox } from './drawBox.ts'
+import { describeStack, drawBox } from './describeStack.ts'
 import { findPortProblems } from './findPortProblems.ts'
 import type { DatabaseOpening, OpenDatabase } from './openDatabase.ts'
 import type { StackEnvironment } from './readStackEnvironment.ts'
@@ -260,4 +259,16 @@ function describe(stack: OpenStack): string {
 async function aborted(signal: AbortSignal): Promise<undefined> {
   if (signal.aborted) return
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
+
+/** Makes a process's log lines readable on a terminal. Elsewhere they stay JSON. */
+function createLineFormatter(stream: NodeJS.WriteStream): (line: string) => string {
+  if (!stream.isTTY) return (line) => line
+  const format = prettyFactory({
+    colorize: stream.hasColors(),
+    ignore: 'app,pid,hostname',
+    translateTime: 'SYS:HH:MM:ss',
+    singleLine: true,
+  })
+  return (line) => (line.startsWith('{') ? format(line) : line)
 }

@@ -1,8 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Paint } from '../start/createPaint.ts'
-import { describeStack, type StackSummary } from '../start/describeStack.ts'
-import { drawBox } from '../start/drawBox.ts'
+import { describeStack, type StackSummary, drawBox } from '../start/describeStack.ts'
 
 const now = new Date(2026, 5, 1, 12, 0, 10)
 
