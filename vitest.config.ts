@@ -14,11 +14,11 @@ const TESTS = [
   'apps/*/{test,e2e}/**/*.test.ts',
   'scripts/test/**/*.test.ts',
 ]
-const startsProcesses = globSync(TESTS, {
+const notQuick = globSync(TESTS, {
   cwd: import.meta.dirname,
   exclude: ['**/node_modules'],
 }).filter((file) =>
-  readFileSync(join(import.meta.dirname, file), 'utf8').startsWith('// Starts processes.'),
+  readFileSync(join(import.meta.dirname, file), 'utf8').startsWith('// Not quick: '),
 )
 
 export default defineConfig({
@@ -34,18 +34,16 @@ export default defineConfig({
   // The global setup is loaded in an environment of its own; without this it would run what was built last.
   environments: { __vitest__: { resolve: { conditions } } },
   test: {
-    // In the order of their names: what takes seconds begins first, and the end is quick.
+    // In the order of their names: long files begin first, and the end is quick.
     projects: [
-      { extends: true, test: { name: 'processes', include: startsProcesses } },
+      { extends: true, test: { name: 'long', include: notQuick } },
       {
         extends: true,
         test: {
           name: 'quick',
           include: TESTS,
-          exclude: ['**/node_modules/**', ...startsProcesses],
+          exclude: ['**/node_modules/**', ...notQuick],
           setupFiles: ['packages/testing/src/refuseProcesses.ts'],
-          // Modules are loaded once for all files of a worker, which is most of what a quick one takes.
-          isolate: false,
         },
       },
     ],
@@ -55,6 +53,8 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
     globalSetup: ['packages/testing/src/globalSetup.ts'],
     passWithNoTests: false,
+    // Modules are loaded once for all files of a worker, which is most of what a quick one takes.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { describe, expect, test } from 'vitest'
 import { checkBoundaries } from '../check/checkBoundaries.ts'
 import { writeTree } from './writeTree.ts'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { expect, it } from 'vitest'
 import { checkDocuments } from '../check/checkDocuments.ts'
 import { writeTree } from './writeTree.ts'

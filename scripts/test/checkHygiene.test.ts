@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { expect, test } from 'vitest'
 import { checkHygiene } from '../check/checkHygiene.ts'
 import { writeTree } from './writeTree.ts'

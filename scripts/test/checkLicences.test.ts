@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

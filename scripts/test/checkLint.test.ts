@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'

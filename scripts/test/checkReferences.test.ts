@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { expect, test } from 'vitest'
 import { checkReferences } from '../check/checkTypes.ts'
 import { writeTree } from './writeTree.ts'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { waitFor, type SpawnedProcess } from '@roundsman/testing'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { expectNotToBegin, expectToBegin, spawnProcess } from '@roundsman/testing'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'

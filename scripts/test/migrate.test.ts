@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess } from '@roundsman/testing'
 import { expect, test } from 'vitest'

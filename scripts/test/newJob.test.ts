@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

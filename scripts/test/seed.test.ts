@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { once } from 'node:events'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { EventEmitter } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'

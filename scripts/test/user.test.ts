@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import {
   createServer,
   request,

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

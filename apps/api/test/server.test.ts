@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expectSeen } from './expectSeen.ts'

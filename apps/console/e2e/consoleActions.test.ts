@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { DUE } from './createTestJobs.ts'

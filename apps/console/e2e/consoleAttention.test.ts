@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

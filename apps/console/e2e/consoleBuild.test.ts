@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createProxy, openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ROWS, STEPS } from './createTestJobs.ts'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fillConsole, type Filling } from './fillConsole.ts'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

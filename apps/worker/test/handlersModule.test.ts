@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { cleanupI18nCache } from '@roundsman/jobs'
 import { runOnce } from '@roundsman/engine/worker'
 import { pino } from 'pino'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
 import { spawnProcess } from '@roundsman/testing'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { spawnProcess, waitFor } from '@roundsman/testing'

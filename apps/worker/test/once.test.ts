@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'

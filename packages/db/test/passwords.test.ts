@@ -1,3 +1,4 @@
+// Not quick: hashes many passwords.
 import { pbkdf2 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'

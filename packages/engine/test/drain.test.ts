@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TestRuntime } from './openTestRuntime.ts'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createProxy, spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { createJobsClient, type JobsClient } from '../src/client.ts'

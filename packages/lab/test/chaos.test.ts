@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLogger } from '@roundsman/node-app'

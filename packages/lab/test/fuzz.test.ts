@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createTestDatabase } from '@roundsman/testing'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

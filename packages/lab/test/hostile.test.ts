@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createTestDatabase } from '@roundsman/testing'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { DEADLY, drawOutcome } from '../src/hostile/drawOutcome.ts'

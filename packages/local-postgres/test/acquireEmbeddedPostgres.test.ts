@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'

@@ -4,7 +4,7 @@ import { ChildProcess } from 'node:child_process'
 Object.assign(ChildProcess.prototype, {
   spawn() {
     throw new Error(
-      'This test starts a process or a browser. Begin its file with the line "// Starts processes."',
+      'This test starts a process or a browser. Begin its file with the line "// Not quick: starts processes."',
     )
   },
 })

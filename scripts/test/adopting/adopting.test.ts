@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { cp, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+// Not quick: hashes many passwords.
 import { changePassword, verifyPassword } from '@roundsman/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'

@@ -1,3 +1,4 @@
+// Not quick: asks every route as everybody.
 import { cleanupI18nCache } from '@roundsman/jobs'
 import type { Role } from '@roundsman/db'
 import { createHmac } from 'node:crypto'

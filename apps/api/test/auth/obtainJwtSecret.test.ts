@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { spawnProcess } from '@roundsman/testing'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+// Not quick: asks in hundreds of ways.
 import { Prisma } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'

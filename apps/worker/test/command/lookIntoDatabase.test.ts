@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

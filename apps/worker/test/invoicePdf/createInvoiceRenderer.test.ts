@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'

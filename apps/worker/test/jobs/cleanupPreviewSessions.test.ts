@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import type { PrismaClient } from '@roundsman/db'
 import { cleanupPreviewSessions as job } from '@roundsman/jobs'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf as job } from '@roundsman/jobs'
 import { createJobsClient, findWork, type JobsClient } from '@roundsman/engine/client'

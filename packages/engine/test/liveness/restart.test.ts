@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/index.ts'

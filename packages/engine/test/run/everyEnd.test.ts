@@ -1,3 +1,4 @@
+// Not quick: ends runs in hundreds of ways.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import {

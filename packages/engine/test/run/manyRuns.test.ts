@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

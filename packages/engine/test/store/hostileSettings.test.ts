@@ -1,3 +1,4 @@
+// Not quick: starts a worker under each setting.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { createDatabaseClient } from '@roundsman/db'
 import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { spawnProcess } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { guardClock, nodeCronClock } from '../../src/tick/clock.ts'

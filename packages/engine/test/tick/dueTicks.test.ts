@@ -1,3 +1,4 @@
+// Not quick: decides thousands of ticks.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { defineJob, nextTicks, type Schedule, type ScheduledJob } from '../../src/index.ts'

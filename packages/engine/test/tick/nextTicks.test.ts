@@ -1,3 +1,4 @@
+// Not quick: goes through years of ticks.
 import { CronExpressionParser } from 'cron-parser'
 import { describe, expect, it } from 'vitest'
 import { isTimeOfDay, nextTick, nextTicks } from '../../src/index.ts'

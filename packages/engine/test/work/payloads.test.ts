@@ -1,3 +1,4 @@
+// Not quick: draws hundreds of payloads.
 import { hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'

@@ -1,4 +1,4 @@
-// Starts processes.
+// Not quick: starts processes.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { waitFor } from '@roundsman/testing'
