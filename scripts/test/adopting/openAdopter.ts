@@ -9,7 +9,7 @@ import type { Step } from './readSteps.ts'
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 /** What stands in a checkout of ours that has been installed, as far as an adopter needs it. */
 const TAKEN =
-  /^(packages\/runtime|prisma)\/|^(tsconfig\.base\.json|package\.json|pnpm-workspace\.yaml)$/
+  /^(packages\/engine|prisma)\/|^(tsconfig\.base\.json|package\.json|pnpm-workspace\.yaml)$/
 const LINKED = [
   'node_modules',
   'packages/engine/node_modules',
