@@ -10,7 +10,7 @@ import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
  * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import everything.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  db: ['local-postgres'],
+  db: ['local-postgres', 'engine/connection'],
   'local-postgres': [],
   billing: [],
   engine: [],

@@ -1,6 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { connectionSettings } from './connectionSettings.ts'
+import { connectionSettings } from '@roundsman/engine/connection'
 import { PrismaClient } from './generated/client.ts'
 import { createReadRows, type ReadRows } from './readRows.ts'
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionSettings, readAskedSettings } from './connectionSettings.ts'
+import { connectionSettings, readAskedSettings } from '@roundsman/engine/connection'
 
 const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000

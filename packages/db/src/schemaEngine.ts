@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
-import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '@roundsman/engine/connection'
 import { ENGINE_LOCK } from './withMigrationLock.ts'
 
 // A global of Node's that its types leave to the DOM library.

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionSettings } from './connectionSettings.ts'
+import { connectionSettings } from '@roundsman/engine/connection'
 
 export interface ConnectionOptions {
   url: string

@@ -73,6 +73,24 @@ export function connectionSettings(
   }
 }
 
+/**
+ * What such a connection has, unless somebody between it and PostgreSQL ignores how it starts. Without what is
+ * examined in other ways, is another one's to say, or has a meaning on some kinds of sockets only.
+ */
+export function readAskedSettings(url: string): Record<string, string> {
+  const said = readOptions(url).toLowerCase()
+  const { jit, lock_timeout, idle_in_transaction_session_timeout } = PREFERRED_SETTINGS
+  const preferred = { jit, lock_timeout, idle_in_transaction_session_timeout }
+  const {
+    timezone: _zone,
+    datestyle: _style,
+    intervalstyle: IntervalStyle,
+    ...needed
+  } = NEEDED_SETTINGS
+  const unsaid = Object.entries(preferred).filter(([name]) => !said.includes(name))
+  return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
+}
+
 /** A server notices by itself after two hours, or a quarter of one where something is on its way. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))
