@@ -1,7 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { followDependencies, type InstalledManifest } from '../licences/followDependencies.ts'
-import { isNeeded } from './isNeeded.ts'
 
 /** What is installed for production: the root brings what starts the other two side by side. */
 const ROOTS = ['.', 'apps/api', 'apps/worker']
@@ -34,4 +33,20 @@ async function readPackage(folder: string, name: string): Promise<ProductionPack
     else one.unneeded.push(path)
   }
   return one
+}
+
+/** Packages that bring far more than is ever loaded, by the files that are needed: a pattern of their paths. */
+const NEEDED: readonly [name: RegExp, path: RegExp][] = [
+  // Compilers of queries for five databases, in two sizes and two kinds of modules, each with a map.
+  [
+    /^@prisma\/client$/,
+    /^(?!runtime\/)|^runtime\/(?:client\.m?js|query_compiler_fast_bg\.postgresql\..*mjs)$/,
+  ],
+  // Nine to eighteen weights, each with a picture.
+  [/^@expo-google-fonts\//, /^(package\.json|LICENSE.*|(400Regular|700Bold)\/.*\.ttf)$/],
+]
+
+/** Whether the product needs a file of a package. All files of a package that is not listed count as needed. */
+export function isNeeded(name: string, path: string): boolean {
+  return NEEDED.every(([names, paths]) => !names.test(name) || paths.test(path))
 }

@@ -5,8 +5,7 @@ import { invoiceFonts } from '../../apps/worker/src/invoicePdf/invoiceFonts.ts'
 import { checkProductionImports } from '../check/checkProductionImports.ts'
 import { checkProductionSize } from '../check/checkProductionSize.ts'
 import { findImports } from '../check/findImports.ts'
-import { isNeeded } from '../production/isNeeded.ts'
-import { listProductionFiles } from '../production/listProductionFiles.ts'
+import { listProductionFiles, isNeeded } from '../production/listProductionFiles.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 

@@ -1,4 +1,3 @@
-export { awaitRelease, type AwaitReleaseOptions } from './awaitRelease.ts'
 export { createLogger, type CreateLoggerOptions } from './createLogger.ts'
 export {
   commonVariables,
@@ -9,9 +8,8 @@ export {
   switchVariable,
   type EnvironmentOptions,
 } from './environment.ts'
-export { isLoopback } from './isLoopback.ts'
 export { readVersion } from './readVersion.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
-export { listenForStop } from './listenForStop.ts'
-export { serverTimeouts, type ServerTimeoutOptions } from './serverTimeouts.ts'
+export { awaitRelease, listenForStop, type AwaitReleaseOptions } from './listenForStop.ts'
+export { isLoopback, serverTimeouts, type ServerTimeoutOptions } from './serverTimeouts.ts'
 export { explainListenError, StartError } from './startError.ts'

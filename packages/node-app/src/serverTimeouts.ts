@@ -28,3 +28,8 @@ export function serverTimeouts({
     http: { headersTimeout: headersMs, connectionsCheckingInterval: checkEveryMs },
   }
 }
+
+/** Whether a server that listens there is reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1)$/.test(host)
+}

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
-import { createDatabase, dropDatabase } from './adminConnection.ts'
-import { lookForClaims } from './lookForClaims.ts'
-import { madeDatabases } from './madeDatabases.ts'
+import { createDatabase, dropDatabase, withAdmin } from './adminConnection.ts'
+import { madeDatabases, problems } from './madeDatabases.ts'
 
 export interface TestDatabase {
   url: string
@@ -33,5 +32,25 @@ export async function createTestDatabase(
       if (madeDatabases.delete(name)) await lookForClaims(url)
       await dropDatabase(adminUrl, name)
     },
+  }
+}
+
+/** A worker that was stopped leaves neither a claim nor a run: looked for before its database is gone. */
+async function lookForClaims(url: string): Promise<void> {
+  const left = await withAdmin(url, async (client) => {
+    const { rows } = await client.query<{ left: boolean }>(
+      `select to_regclass('public."JobClaim"') is not null as "left"`,
+    )
+    if (!rows[0]?.left) return []
+    // Stopped ones take their row along, and killed ones leave it. Ids that tests have made up look otherwise.
+    const found = await client.query<{ name: string; workerId: string }>(
+      `select "name", "workerId" from "JobClaim"
+       where "workerId" ~ ':[0-9]+:[0-9a-f]{8}$'
+         and "workerId" not in (select "id" from "JobWorker")`,
+    )
+    return found.rows
+  })
+  for (const { name, workerId } of left) {
+    problems.push(`- a claim on work of ${name} by the worker ${workerId}, which was stopped`)
   }
 }

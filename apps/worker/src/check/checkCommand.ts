@@ -1,6 +1,5 @@
 import { readdir } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { explainDefinitionError } from './explainDefinitionError.ts'
 import type { Finding } from './finding.ts'
 import { countFindings, formatFindings } from './formatFindings.ts'
 import type { CheckResult } from './checkProject.ts'
@@ -83,4 +82,18 @@ export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]>
     }
   }
   return findings
+}
+
+/** What `defineJob` has refused, or null when the error is of another kind. */
+export function explainDefinitionError(error: unknown): Finding | null {
+  if (!(error instanceof TypeError)) return null
+  const [, job, problem] = /^Job "([^"]*)": (.+)$/.exec(error.message) ?? []
+  if (job === undefined || problem === undefined) return null
+  return {
+    severity: 'error',
+    code: 'definition_invalid',
+    job,
+    problem,
+    remedy: 'correct it where the job is defined; nothing else could be checked until then',
+  }
 }

@@ -1,6 +1,6 @@
 import { defineJob } from '@roundsman/engine'
 import { expect, it } from 'vitest'
-import { explainDefinitionError } from '../../src/check/explainDefinitionError.ts'
+import { explainDefinitionError } from '../../src/check/checkCommand.ts'
 
 const thrownBy = (define: () => unknown): unknown => {
   try {
