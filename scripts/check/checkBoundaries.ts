@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
+import { reachesIntoPackage } from './checkHouse.ts'
 import { listFiles } from './listFiles.ts'
 import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 
 /**
  * Who may import what of ours. A room is a folder of packages or apps, and is imported as
  * `@roundsman/<room>`; what is not listed is forbidden. Only the way that is named is open: `engine/client`
- * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import everything.
+ * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import every package by its name.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['local-postgres', 'engine/connection'],
@@ -206,8 +207,14 @@ function checkImport(path: string, found: FoundImport): string | undefined {
   const foreign = checkForeign(path, specifier)
   if (foreign !== undefined) return foreign
   const place = placeOf(path)
-  // Scripts put the rooms together.
-  if (place === undefined) return undefined
+  // Scripts and end-to-end tests put the rooms together, each by its name. A test of a script may look inside.
+  if (place === undefined) {
+    if (path.startsWith('scripts/test/') || !reachesIntoPackage(path, specifier)) return undefined
+    return (
+      `reaches into a package by the path ${quote(specifier)}: import it by its name, have its entry export what ` +
+      'is missing, and the package.json above depend on it'
+    )
+  }
   if (MAY_IMPORT[place.room] === undefined) return `${place.folder} has no row in MAY_IMPORT`
   if (specifier.startsWith('.')) return checkPath(place, specifier)
   if (specifier.startsWith(SCOPE)) return checkRoom(place, specifier.slice(SCOPE.length), found)

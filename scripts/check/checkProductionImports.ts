@@ -22,7 +22,6 @@ const ENTRIES = [
 ]
 
 interface Owner extends Manifest {
-  exports?: Record<string, string | Record<string, string>>
   peerDependenciesMeta?: Record<string, { optional?: boolean }>
 }
 

@@ -7,6 +7,8 @@ export interface FoundImport {
   isTypeOnly: boolean
   /** Whether the specifier is only known when the program runs. */
   isComputed: boolean
+  /** Whether it is handed on: `export … from`. */
+  isReExport: boolean
   line: number
 }
 
@@ -22,16 +24,17 @@ export function findImports(path: string, text: string): FoundImport[] {
   if (error) throw new Error(`does not parse: ${error.message}`)
 
   const found: FoundImport[] = []
-  const add = (source: Argument, isTypeOnly = false) => {
+  const add = (source: Argument, isTypeOnly = false, isReExport = false) => {
     const { specifier, isComputed } = readSpecifier(source)
     const line = text.slice(0, source.start).split('\n').length
-    found.push({ specifier, isTypeOnly, isComputed, line })
+    found.push({ specifier, isTypeOnly, isComputed, isReExport, line })
   }
   const requires = findRequires(program)
   new Visitor({
     ImportDeclaration: (node) => add(node.source, node.importKind === 'type'),
-    ExportAllDeclaration: (node) => add(node.source, node.exportKind === 'type'),
-    ExportNamedDeclaration: (node) => node.source && add(node.source, node.exportKind === 'type'),
+    ExportAllDeclaration: (node) => add(node.source, node.exportKind === 'type', true),
+    ExportNamedDeclaration: (node) =>
+      node.source && add(node.source, node.exportKind === 'type', true),
     TSImportType: (node) => add(node.source, true),
     TSExternalModuleReference: (node) => add(node.expression),
     ImportExpression: (node) => add(node.source),

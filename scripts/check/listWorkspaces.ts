@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 export interface Manifest {
   name?: string
+  exports?: Record<string, string | Record<string, string>>
   dependencies?: Record<string, string>
   devDependencies?: Record<string, string>
   optionalDependencies?: Record<string, string>

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
 import { checkDocuments } from './checkDocuments.ts'
+import { checkHouse, countHouse } from './checkHouse.ts'
 import { checkHygiene } from './checkHygiene.ts'
 import { checkLicences } from './checkLicences.ts'
 import { checkLint } from './checkLint.ts'
@@ -31,6 +32,7 @@ const ok = await runChecks({
     // What is imported by its name without being a dependency works on this machine, and not on the next.
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: () => checkBoundaries(root) },
+    { name: 'house', run: () => checkHouse(root) },
     { name: 'licences', run: () => checkLicences(root) },
     { name: 'production', run: () => checkProductionImports(root) },
     { name: 'production size', run: () => checkProductionSize(root) },
@@ -39,5 +41,6 @@ const ok = await runChecks({
   ],
   write: (text) => process.stdout.write(text),
 })
+process.stdout.write(`\nThe house\n${await countHouse(root)}`)
 // The exit code, not exit(): what was written to a pipe has yet to get through.
 process.exitCode = ok ? 0 : 1

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import { findImports, type FoundImport } from './findImports.ts'
+import { listFiles } from './listFiles.ts'
+import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
+
+/** A file of so many lines is a hop for the reader, if only one other file needs it. */
+const MAX_LINES_TO_FOLD = 40
+
+/** Small files with one importer that stand alone all the same, and why. */
+const STANDS_ALONE: Readonly<Record<string, string>> = {
+  'apps/api/src/http/createApiLogger.ts':
+    'server.ts runs when it is imported, and tests need this alone',
+  'apps/worker/src/giveBackMemory.ts':
+    'main.ts runs when it is imported, and a test needs this alone',
+  'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
+  'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
+  'scripts/enableCompileCache.ts': 'is also loaded by its path, before a program',
+}
+
+/** What may be as small as it is, since there is one file to each. */
+const ONE_FILE_EACH = [
+  // The jobs: what each is, and what it does.
+  /^packages\/jobs\/src\/[^/]+\.ts$/,
+  /^apps\/worker\/src\/jobs\/[^/]+\.ts$/,
+  // Routes and screens.
+  /Routes\.ts$/,
+  /Screen\.tsx$/,
+]
+
+const STORE = 'packages/engine/src/store/'
+/** Measurements and commands look into the queue's tables from outside. */
+const MAY_NAME_QUEUE = /^scripts\/|^packages\/(?:lab|testing)\//
+
+const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
+const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//
+/** A file of the sources. */
+interface Room {
+  path: string
+  lines: number
+  text: string
+  imports: readonly FoundImport[]
+}
+
+interface House {
+  rooms: readonly Room[]
+  smallWithOneImporter: readonly { path: string; lines: number; importer: string }[]
+  relativeIntoPackages: number
+}
+
+/**
+ * Whether no small file is there for one other alone. What an entry hands on to other packages may be small: they
+ * import a name, and open no file.
+ */
+export async function checkHouse(
+  root: string,
+  standsAlone: Readonly<Record<string, string>> = STANDS_ALONE,
+): Promise<readonly string[]> {
+  const { smallWithOneImporter } = await readHouse(root)
+  const small = new Set(smallWithOneImporter.map(({ path }) => path))
+  return [
+    ...smallWithOneImporter
+      .filter(({ path }) => standsAlone[path] === undefined)
+      .map(
+        ({ path, lines, importer }) =>
+          `${path}:1: has ${lines} lines and one importer: fold it into ${importer} below what uses it, or say ` +
+          'in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
+      ),
+    ...Object.keys(standsAlone)
+      .filter((path) => !small.has(path))
+      .map(
+        (path) =>
+          `${path}:1: is no small file with one importer (any more): take it out of STANDS_ALONE of scripts/check/checkHouse.ts`,
+      ),
+  ]
+}
+
+/** The size of the house, a line each, for people. */
+export async function countHouse(root: string): Promise<string> {
+  const { rooms, smallWithOneImporter, relativeIntoPackages } = await readHouse(root)
+  const counts: [what: string, count: number][] = [
+    ['source files', rooms.length],
+    [
+      `of up to ${MAX_LINES_TO_FOLD} lines`,
+      rooms.filter(({ lines }) => lines <= MAX_LINES_TO_FOLD).length,
+    ],
+    ['of those with one importer', smallWithOneImporter.length],
+    ['relative imports into packages', relativeIntoPackages],
+    [
+      `files outside of ${STORE} that name pgboss, of what ships`,
+      rooms.filter(
+        ({ path, text }) =>
+          !path.startsWith(STORE) && !MAY_NAME_QUEUE.test(path) && /\bpgboss\b/.test(text),
+      ).length,
+    ],
+  ]
+  return counts.map(([what, count]) => `${String(count).padStart(5)}  ${what}\n`).join('')
+}
+
+async function readHouse(root: string): Promise<House> {
+  const [files, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
+  const code = files.filter((path) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
+  const read = await Promise.all(code.map((path) => readRoom(root, path)))
+  const rooms = read.filter(({ path }) => SOURCE.test(path))
+  const { importers, offered } = findImporters(read, workspaces)
+  const smallWithOneImporter = rooms.flatMap(({ path, lines }) => {
+    const [importer, ...others] = importers.get(path) ?? []
+    const isSmall = lines <= MAX_LINES_TO_FOLD && !ONE_FILE_EACH.some((one) => one.test(path))
+    if (!isSmall || importer === undefined || others.length > 0 || offered.has(path)) return []
+    return [{ path, lines, importer }]
+  })
+  const relativeIntoPackages = read.flatMap(({ path, imports }) =>
+    imports.filter(({ specifier }) => reachesIntoPackage(path, specifier)),
+  ).length
+  return { rooms, smallWithOneImporter, relativeIntoPackages }
+}
+
+async function readRoom(root: string, path: string): Promise<Room> {
+  const text = await readFile(join(root, path), 'utf8')
+  return { path, text, lines: text.split('\n').length - 1, imports: findImports(path, text) }
+}
+
+/** Whether a relative import leads into a package from outside of it. */
+export function reachesIntoPackage(path: string, specifier: string): boolean {
+  if (!specifier.startsWith('.')) return false
+  const [folder] = /^packages\/[^/]+\//.exec(posix.join(posix.dirname(path), specifier)) ?? []
+  return folder !== undefined && !path.startsWith(folder)
+}
+
+/** By path, who imports what is there, beside the entries that hand it on to other packages. */
+function findImporters(rooms: readonly Room[], workspaces: readonly Workspace[]) {
+  const entries = new Set(workspaces.flatMap(listEntries))
+  const importers = new Map<string, Set<string>>()
+  /** To other packages, which import a name and no file. */
+  const offered = new Set(entries)
+  for (const { path, imports } of rooms) {
+    for (const { specifier, isReExport } of imports) {
+      if (!specifier.startsWith('.')) continue
+      const target = posix.join(posix.dirname(path), specifier)
+      if (isReExport && entries.has(path)) offered.add(target)
+      else importers.set(target, (importers.get(target) ?? new Set()).add(path))
+    }
+  }
+  return { importers, offered }
+}
+
+function listEntries({ folder, manifest }: Workspace): string[] {
+  return Object.values(manifest.exports ?? {}).flatMap((targets) => {
+    const source = typeof targets === 'string' ? targets : targets['@roundsman/source']
+    return source === undefined ? [] : [posix.join(folder, source)]
+  })
+}

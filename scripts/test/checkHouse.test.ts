@@ -1,0 +1,119 @@
+// Not quick: starts processes.
+import { expect, test } from 'vitest'
+import { checkHouse, countHouse } from '../check/checkHouse.ts'
+import { writeTree } from './writeTree.ts'
+
+const MANIFEST = JSON.stringify({
+  name: '@roundsman/db',
+  exports: { '.': { '@roundsman/source': './src/index.ts', default: './dist/index.js' } },
+})
+
+/** A package whose entry hands on one thing, which itself needs a helper. */
+const house = {
+  'packages/db/package.json': MANIFEST,
+  'packages/db/src/index.ts': "export { client } from './client.ts'\n",
+  'packages/db/src/client.ts': `import { helper } from './helper.ts'\n${'\n'.repeat(40)}`,
+}
+const HELPER = 'export const helper = 1\n'
+
+const problemsOf = async (
+  files: Readonly<Record<string, string>>,
+  standsAlone: Readonly<Record<string, string>> = {},
+) => checkHouse(await writeTree({ ...house, ...files }), standsAlone)
+
+test('a small file with one importer folds into it', async () => {
+  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
+    'packages/db/src/helper.ts:1: has 1 lines and one importer: fold it into packages/db/src/client.ts below what ' +
+      'uses it, or say in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
+  ])
+})
+
+test('types are imports too, and so is what is loaded later', async () => {
+  const importers = [
+    "import type { a } from './a.ts'\n",
+    "await import('./a.ts')\n",
+    "export * from './a.ts'\n",
+  ]
+  for (const text of importers) {
+    const files = { 'scripts/tool.ts': text, 'scripts/a.ts': HELPER }
+    expect(await problemsOf(files)).toEqual([expect.stringMatching(/^scripts\/a\.ts:1: /)])
+  }
+})
+
+test.each([
+  ['is larger', { 'packages/db/src/helper.ts': HELPER.repeat(41) }],
+  [
+    'has two importers',
+    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/other.ts': "import './helper.ts'\n" },
+  ],
+  [
+    'is handed on by an entry',
+    {
+      'packages/db/src/helper.ts': HELPER,
+      'packages/db/src/index.ts': "export { helper } from './helper.ts'\n",
+    },
+  ],
+  [
+    'is an entry',
+    { 'packages/db/src/client.ts': "import './index.ts'\n", 'packages/db/src/index.ts': HELPER },
+  ],
+  [
+    'has no importer but tests',
+    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/client.ts': '' },
+  ],
+  [
+    'is a definition, a job, a route or a screen',
+    {
+      'packages/db/src/client.ts': '',
+      'packages/jobs/src/index.ts': "import './tidy.ts'\n",
+      'packages/jobs/src/tidy.ts': HELPER,
+      'apps/worker/src/main.ts': "import './jobs/tidy.ts'\n",
+      'apps/worker/src/jobs/tidy.ts': HELPER,
+      'apps/api/src/app.ts': "import './mail/mailRoutes.ts'\n",
+      'apps/api/src/mail/mailRoutes.ts': HELPER,
+      'apps/console/src/main.tsx': "import './shell/StartScreen.tsx'\n",
+      'apps/console/src/shell/StartScreen.tsx': HELPER,
+    },
+  ],
+  [
+    'is a test or made by a generator',
+    {
+      'packages/db/src/client.ts': '',
+      'packages/db/test/a.test.ts': "import './helper.ts'\n",
+      'packages/db/test/helper.ts': HELPER,
+      'scripts/test/a.test.ts': "import './helper.ts'\n",
+      'scripts/test/helper.ts': HELPER,
+    },
+  ],
+] satisfies [string, Record<string, string>][])('but not one that %s', async (_what, files) => {
+  expect(await problemsOf(files)).toEqual([])
+})
+
+test('an exception has a reason, and goes when there is nothing to except', async () => {
+  const standsAlone = { 'packages/db/src/helper.ts': 'is loaded by its path' }
+  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER }, standsAlone)).toEqual([])
+  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER.repeat(41) }, standsAlone)).toEqual(
+    [
+      'packages/db/src/helper.ts:1: is no small file with one importer (any more): take it out of STANDS_ALONE of ' +
+        'scripts/check/checkHouse.ts',
+    ],
+  )
+})
+
+test('the counts', async () => {
+  const root = await writeTree({
+    ...house,
+    'packages/db/src/helper.ts': HELPER,
+    'packages/engine/src/store/queue.ts': "const sql = 'select from pgboss.job'\n",
+    'packages/engine/src/read/a.ts': "const sql = 'select from pgboss.job'\n",
+    'packages/lab/src/a.ts': "const sql = 'select from pgboss.job'\n",
+    'scripts/tool.ts': "import { client } from '../packages/db/src/client.ts'\n",
+    'scripts/test/tool.test.ts': "import { client } from '../../packages/db/src/client.ts'\n",
+  })
+  expect(await countHouse(root)).toBe(`    7  source files
+    6  of up to 40 lines
+    1  of those with one importer
+    1  relative imports into packages
+    1  files outside of packages/engine/src/store/ that name pgboss, of what ships
+`)
+})
