@@ -10,15 +10,16 @@ export {
 } from './createJobsClient.ts'
 export {
   discardDeadLetter,
-  findDeadLetterName,
-  listDeadLetters,
   redriveDeadLetters,
   redriveWork,
-  type DeadLetter,
-  type DeadLetterPosition,
-  type DeadLetterQuery,
   type RedriveOutcome,
 } from './control/deadLetters.ts'
+export {
+  findDeadLetterName,
+  listDeadLetters,
+  type DeadLetter,
+  type DeadLetterQuery,
+} from './read/listDeadLetters.ts'
 export { isAnyWorkerAlive } from './read/isAnyWorkerAlive.ts'
 export { listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export { countQueue, type QueueCounts } from './read/countQueue.ts'
@@ -39,10 +40,9 @@ export {
   type ListedJobRun,
   type ListJobRunsOptions,
   type RunAttempt,
-  type RunPosition,
   type RunStatus,
 } from './read/jobRuns.ts'
-export type { Reader, Statement } from './read/readRows.ts'
+export type { PagePosition, Reader, Statement } from './read/readRows.ts'
 export {
   listJobTicks,
   listRecentTicks,

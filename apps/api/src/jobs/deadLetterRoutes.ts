@@ -72,15 +72,14 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       },
     },
     async ({ query: { name, limit, cursor } }) => {
-      const after = cursor && { failedAt: cursor.at, queueJobId: cursor.id }
-      const { deadLetters, next } = await listDeadLetters(prisma, { name, limit, after })
+      const { deadLetters, next } = await listDeadLetters(prisma, { name, limit, after: cursor })
       return {
         deadLetters: deadLetters.map((letter) => ({
           ...letter,
           enqueuedAt: letter.enqueuedAt.toISOString(),
           failedAt: letter.failedAt.toISOString(),
         })),
-        nextCursor: next && formatCursor({ at: next.failedAt, id: next.queueJobId }),
+        nextCursor: next && formatCursor(next),
       }
     },
   )

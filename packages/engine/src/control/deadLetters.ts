@@ -1,74 +1,8 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import type { Job } from '../index.ts'
-import {
-  DISCARD_DEAD_LETTER_SQL,
-  FIND_DEAD_LETTER_SQL,
-  LIST_DEAD_LETTERS_SQL,
-  REDRIVE_DEAD_LETTERS_SQL,
-} from '../store/deadLetterSql.ts'
+import { DISCARD_DEAD_LETTER_SQL, REDRIVE_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
-
-/** Work that was given up: it is kept with its error until somebody redrives or discards it. */
-export interface DeadLetter {
-  /** Its runs carry it. */
-  queueJobId: string
-  name: string
-  /** How many there were. */
-  attempts: number
-  enqueuedAt: Date
-  failedAt: Date
-  error: { code: string; message: string }
-}
-
-export interface DeadLetterPosition {
-  /** With microseconds, as PostgreSQL writes it. */
-  failedAt: string
-  queueJobId: string
-}
-
-export interface DeadLetterQuery {
-  limit: number
-  name?: string | undefined
-  /** Those that failed before this one. */
-  after?: DeadLetterPosition | undefined
-}
-
-/** The latest first. */
-export async function listDeadLetters(
-  tx: PrismaTransactionLike,
-  { limit, name: job, after }: DeadLetterQuery,
-): Promise<{ deadLetters: DeadLetter[]; next: DeadLetterPosition | null }> {
-  const rows = await tx.$queryRawUnsafe<(DeadLetter & { position: string })[]>(
-    LIST_DEAD_LETTERS_SQL,
-    job ?? null,
-    after?.failedAt ?? null,
-    after?.queueJobId ?? null,
-    limit + 1,
-  )
-  const page = rows.slice(0, limit)
-  const last = rows.length > limit ? page.at(-1) : undefined
-  return {
-    deadLetters: page.map(({ queueJobId, name, attempts, enqueuedAt, failedAt, error }) => ({
-      queueJobId,
-      name,
-      attempts,
-      enqueuedAt,
-      failedAt,
-      error,
-    })),
-    next: last ? { failedAt: last.position, queueJobId: last.queueJobId } : null,
-  }
-}
-
-/** Of which job a dead letter is; null when there is none with this id. */
-export async function findDeadLetterName(
-  tx: PrismaTransactionLike,
-  queueJobId: string,
-): Promise<string | null> {
-  const [found] = await tx.$queryRawUnsafe<{ name: string }[]>(FIND_DEAD_LETTER_SQL, queueJobId)
-  return found?.name ?? null
-}
 
 export interface RedriveOutcome {
   /** How many went back into the queue. */

@@ -1,6 +1,6 @@
 import type { JobTrigger, JsonValue } from '../index.ts'
 import { boundedJson, boundedText } from './bounded.ts'
-import { readRows, type Reader, type Statement } from './readRows.ts'
+import { readRows, type PagePosition, type Reader, type Statement } from './readRows.ts'
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
@@ -9,7 +9,7 @@ export interface ListJobRunsOptions {
   /** Runs at most; positive. */
   limit: number
   /** Only runs that come after this one, that is older ones. */
-  after?: RunPosition | undefined
+  after?: PagePosition | undefined
   name?: string | undefined
   status?: RunStatus | undefined
   trigger?: JobTrigger | undefined
@@ -59,14 +59,7 @@ export type RunAttempt = Pick<ListedJobRun, 'id' | 'attempt' | 'status' | 'start
 export interface JobRunPage {
   runs: ListedJobRun[]
   /** The last of them, after which the next page begins; null when there is nothing more. */
-  next: RunPosition | null
-}
-
-/** A run's place in the order of all: instants are not unique, with the id they are. */
-export interface RunPosition {
-  /** When it started, as ISO 8601 in UTC. */
-  at: string
-  id: string
+  next: PagePosition | null
 }
 
 /** Twice what workers take as a rule, as JSON that PostgreSQL writes with spaces. A page has 200 runs at most. */

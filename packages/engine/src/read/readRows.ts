@@ -5,6 +5,13 @@ export interface Statement {
   values?: readonly unknown[]
 }
 
+/** The last item of a page, after which the next one begins: instants are not unique, with the id they are. */
+export interface PagePosition {
+  /** ISO 8601, or as PostgreSQL writes it, in UTC. */
+  at: string
+  id: string
+}
+
 /**
  * A Prisma client, or a transaction of one. Where it has `readRows` too, pages of runs are read past Prisma, whose work
  * on them costs more than the query; that gives instants as ISO 8601 in UTC with milliseconds, and JSON as its value.

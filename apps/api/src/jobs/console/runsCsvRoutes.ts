@@ -4,7 +4,7 @@ import {
   listJobRuns,
   type ListedJobRun,
   type ListJobRunsOptions,
-  type RunPosition,
+  type PagePosition,
 } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -73,7 +73,7 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = 
 
 async function* writeLines(prisma: DatabaseClient, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
-  let after: RunPosition | undefined
+  let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)

@@ -1,0 +1,57 @@
+import { FIND_DEAD_LETTER_SQL, LIST_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
+import type { PagePosition, Reader } from './readRows.ts'
+
+/** Work that was given up: it is kept with its error until somebody redrives or discards it. */
+export interface DeadLetter {
+  /** Its runs carry it. */
+  queueJobId: string
+  name: string
+  /** How many there were. */
+  attempts: number
+  enqueuedAt: Date
+  failedAt: Date
+  error: { code: string; message: string }
+}
+
+export interface DeadLetterQuery {
+  limit: number
+  name?: string | undefined
+  /** Those that failed before this one. */
+  after?: PagePosition | undefined
+}
+
+/** The latest first. */
+export async function listDeadLetters(
+  reader: Reader,
+  { limit, name: job, after }: DeadLetterQuery,
+): Promise<{ deadLetters: DeadLetter[]; next: PagePosition | null }> {
+  const rows = await reader.$queryRawUnsafe<(DeadLetter & { position: string })[]>(
+    LIST_DEAD_LETTERS_SQL,
+    job ?? null,
+    after?.at ?? null,
+    after?.id ?? null,
+    limit + 1,
+  )
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return {
+    deadLetters: page.map(({ queueJobId, name, attempts, enqueuedAt, failedAt, error }) => ({
+      queueJobId,
+      name,
+      attempts,
+      enqueuedAt,
+      failedAt,
+      error,
+    })),
+    next: last ? { at: last.position, id: last.queueJobId } : null,
+  }
+}
+
+/** Of which job a dead letter is; null when there is none with this id. */
+export async function findDeadLetterName(
+  reader: Reader,
+  queueJobId: string,
+): Promise<string | null> {
+  const [found] = await reader.$queryRawUnsafe<{ name: string }[]>(FIND_DEAD_LETTER_SQL, queueJobId)
+  return found?.name ?? null
+}
