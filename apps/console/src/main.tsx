@@ -3,7 +3,7 @@ import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createApi } from './api/createApi.ts'
-import { createConnection } from './api/createConnection.ts'
+import { createReachability } from './api/createReachability.ts'
 import { createLiveUpdates } from './live/createLiveUpdates.ts'
 import { createConsoleRouter } from './createConsoleRouter.tsx'
 import { ServicesContext, type Services } from './services/ServicesContext.ts'
@@ -13,13 +13,13 @@ import { createClock } from './time/createClock.ts'
 
 function start(root: HTMLElement): void {
   const clock = createClock(document)
-  const connection = createConnection(() => clock.now())
+  const reachability = createReachability(() => clock.now())
   const queries = createQueries()
   const services: Services = {
-    api: createApi({ connection, clock }),
+    api: createApi({ reachability, clock }),
     clock,
-    connection,
-    live: createLiveUpdates({ queries, connection, view: document }),
+    reachability,
+    live: createLiveUpdates({ queries, reachability, view: document }),
   }
   const router = createConsoleRouter()
   createRoot(root).render(

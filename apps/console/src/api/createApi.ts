@@ -1,6 +1,6 @@
 import type { Clock } from '../time/createClock.ts'
 import { ApiError, toApiError, unreachable } from './apiError.ts'
-import type { Connection } from './createConnection.ts'
+import type { Reachability } from './createReachability.ts'
 
 export interface Api {
   /** `timeoutMs` is 20,000 when it is not given. */
@@ -11,7 +11,7 @@ export interface Api {
 }
 
 export interface ApiDependencies {
-  connection: Connection
+  reachability: Reachability
   clock: Clock
 }
 
@@ -19,7 +19,7 @@ export interface ApiDependencies {
 const TIMEOUT_MS = 20_000
 
 /** Same-origin requests with the session's cookie. Whatever goes wrong is thrown as an `ApiError`. */
-export function createApi({ connection, clock }: ApiDependencies): Api {
+export function createApi({ reachability, clock }: ApiDependencies): Api {
   let csrfToken: string | null = null
 
   async function send<Answer>(
@@ -49,13 +49,13 @@ export function createApi({ connection, clock }: ApiDependencies): Api {
     try {
       const response = await fetch(path, { ...init, signal, credentials: 'same-origin' })
       const body = await response.text()
-      if (toKind(response.status) === 'unreachable') connection.lost()
-      else connection.reached()
+      if (toKind(response.status) === 'unreachable') reachability.lost()
+      else reachability.reached()
       return { response, body }
     } catch (error) {
       // Nobody waits for it any more; that says nothing about the server.
       if (init.signal?.aborted) throw error
-      connection.lost()
+      reachability.lost()
       throw unreachable(error)
     } finally {
       clearTimeout(timer)

@@ -1,6 +1,6 @@
 import type { ConsoleRunEvent } from '@roundsman/api/console'
 import type { QueryClient } from '@tanstack/react-query'
-import type { Connection } from '../api/createConnection.ts'
+import type { Reachability } from '../api/createReachability.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
 
 export type LiveMode =
@@ -22,7 +22,7 @@ export interface LiveUpdates {
 
 export interface LiveUpdatesOptions {
   queries: QueryClient
-  connection: Connection
+  reachability: Reachability
   view: Document
 }
 
@@ -46,7 +46,11 @@ const PROBE_MS = 3_000
  * server is gone, by knocking until it is back. In a hidden tab it does nothing at all, and when the tab is
  * looked at again everything is asked for anew.
  */
-export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOptions): LiveUpdates {
+export function createLiveUpdates({
+  queries,
+  reachability,
+  view,
+}: LiveUpdatesOptions): LiveUpdates {
   let mode: LiveMode = 'connecting'
   let source: EventSource | null = null
   const listeners = new Set<() => void>()
@@ -119,7 +123,7 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     later('open', OPEN_WITHIN_MS, poll)
     opened.addEventListener('open', () => {
       clear('open', 'poll', 'retry')
-      connection.reached()
+      reachability.reached()
       setMode('live')
       hear()
       later('untold', UNTOLD_MS, askUntold)
@@ -143,7 +147,7 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
 
   function hear(): void {
     // It says nothing of the server where that has just refused something.
-    if (connection.read().kind === 'reached') connection.reached()
+    if (reachability.read().kind === 'reached') reachability.reached()
     later('silence', SILENT_MS, doubt)
   }
 
@@ -159,19 +163,19 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     clear('open', 'untold', 'silence')
     setMode('polling')
     later('poll', POLL_MS, function again() {
-      if (connection.read().kind === 'reached') refetch(() => true)
+      if (reachability.read().kind === 'reached') refetch(() => true)
       later('poll', POLL_MS, again)
     })
     if (!timers.has('retry')) later('retry', RETRY_MS, listen)
   }
 
   function askUntold(): void {
-    if (connection.read().kind === 'reached') refetch((key) => UNTOLD.has(key[0]))
+    if (reachability.read().kind === 'reached') refetch((key) => UNTOLD.has(key[0]))
     later('untold', UNTOLD_MS, askUntold)
   }
 
   function knock(): void {
-    if (connection.read().kind === 'reached') {
+    if (reachability.read().kind === 'reached') {
       clear('knock')
       refreshAll()
       if (mode === 'polling') listen()
@@ -222,7 +226,7 @@ export function createLiveUpdates({ queries, connection, view }: LiveUpdatesOpti
     },
     start() {
       view.addEventListener('visibilitychange', follow)
-      const ignore = connection.subscribe(knock)
+      const ignore = reachability.subscribe(knock)
       if (!view.hidden) {
         listen()
         knock()

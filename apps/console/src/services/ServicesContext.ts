@@ -1,6 +1,6 @@
 import { createContext } from 'react'
 import type { Api } from '../api/createApi.ts'
-import type { Connection } from '../api/createConnection.ts'
+import type { Reachability } from '../api/createReachability.ts'
 import type { LiveUpdates } from '../live/createLiveUpdates.ts'
 import type { Clock } from '../time/createClock.ts'
 
@@ -8,7 +8,7 @@ import type { Clock } from '../time/createClock.ts'
 export interface Services {
   api: Api
   clock: Clock
-  connection: Connection
+  reachability: Reachability
   live: LiveUpdates
 }
 

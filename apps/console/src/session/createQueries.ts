@@ -1,14 +1,14 @@
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
 import { ApiError } from '../api/apiError.ts'
 import { SESSION_KEY } from './sessionQuery.ts'
-import { stateAfter, type SessionState } from './stateAfter.ts'
+import { sessionStateAfterError, type SessionState } from './sessionStateAfterError.ts'
 import { setSession } from './setSession.ts'
 
 /** The query cache. An answer that says that the log-in is over brings the log-in screen, wherever one is. */
 export function createQueries(): QueryClient {
   function noticeEndOfSession(error: unknown): void {
     const before = client.getQueryData<SessionState>(SESSION_KEY)
-    const state = stateAfter(error, before?.kind === 'member')
+    const state = sessionStateAfterError(error, before?.kind === 'member')
     if (state !== null) setSession(client, state)
   }
 

@@ -1,7 +1,7 @@
 import type { ConsoleSession } from '@roundsman/api/console'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from '../api/createApi.ts'
-import { stateAfter, type SessionState } from './stateAfter.ts'
+import { sessionStateAfterError, type SessionState } from './sessionStateAfterError.ts'
 
 export const SESSION_KEY = ['session'] as const
 export const SESSION_PATH = '/api/console/session'
@@ -20,7 +20,7 @@ export function sessionQuery(api: Api) {
         return { kind: 'member', session }
       } catch (error) {
         const before = client.getQueryData<SessionState>(SESSION_KEY)
-        const state = stateAfter(error, before?.kind === 'member')
+        const state = sessionStateAfterError(error, before?.kind === 'member')
         if (state === null) throw error
         return state
       }

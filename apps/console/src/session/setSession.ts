@@ -1,6 +1,6 @@
 import type { QueryClient } from '@tanstack/react-query'
 import { SESSION_KEY } from './sessionQuery.ts'
-import type { SessionState } from './stateAfter.ts'
+import type { SessionState } from './sessionStateAfterError.ts'
 
 /** Who is at the console from now on. */
 export function setSession(queries: QueryClient, state: SessionState): void {

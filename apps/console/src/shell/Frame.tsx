@@ -111,9 +111,9 @@ const SAID = {
 
 /** How current the screen is. */
 function LiveMark() {
-  const { live, connection } = useServices()
+  const { live, reachability } = useServices()
   const mode = useSyncExternalStore(live.subscribe, live.read)
-  const { kind } = useSyncExternalStore(connection.subscribe, connection.read)
+  const { kind } = useSyncExternalStore(reachability.subscribe, reachability.read)
   const shown = kind === 'gone' ? 'gone' : mode
   return (
     <span className={`liveMark is-${shown}`} data-tip={SAID[shown].tip} tabIndex={0}>
@@ -131,9 +131,9 @@ function LiveMark() {
 
 /** Says that the server is gone and how old the screen is. It is being knocked at meanwhile. */
 function StaleBanner() {
-  const { connection } = useServices()
+  const { reachability } = useServices()
   const queries = useQueryClient()
-  const state = useSyncExternalStore(connection.subscribe, connection.read)
+  const state = useSyncExternalStore(reachability.subscribe, reachability.read)
   const isAsking = useIsFetching({ queryKey: SESSION_KEY }) > 0
   // There before it is needed: a live region that comes with its text is not read out.
   return (

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { keep, recall } from './kept.ts'
+import { readPreference, storePreference } from './preferences.ts'
 
 const THEMES = ['system', 'light', 'dark'] as const
 type Theme = (typeof THEMES)[number]
@@ -17,7 +17,7 @@ export function ThemeButton() {
 
   function choose(next: Theme): void {
     setTheme(next)
-    keep('theme', next === 'system' ? null : next)
+    storePreference('theme', next === 'system' ? null : next)
     if (next === 'system') delete document.documentElement.dataset['theme']
     else document.documentElement.dataset['theme'] = next
   }
@@ -38,6 +38,6 @@ export function ThemeButton() {
 }
 
 function readTheme(): Theme {
-  const kept = recall('theme')
+  const kept = readPreference('theme')
   return THEMES.find((theme) => theme === kept) ?? 'system'
 }

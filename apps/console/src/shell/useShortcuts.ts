@@ -1,6 +1,6 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useEffectEvent, useState } from 'react'
-import { keep, recall } from './kept.ts'
+import { readPreference, storePreference } from './preferences.ts'
 
 export interface Shortcuts {
   isOn: boolean
@@ -16,7 +16,7 @@ const GO_WITHIN_MS = 1_500
  */
 export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
   const navigate = useNavigate()
-  const [isOn, setOn] = useState(() => recall('shortcuts') !== 'off')
+  const [isOn, setOn] = useState(() => readPreference('shortcuts') !== 'off')
 
   const act = useEffectEvent((key: string, state: ShortcutState): ShortcutState => {
     const next = readShortcut(state, key)
@@ -53,7 +53,7 @@ export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
     isOn,
     setOn(next) {
       setOn(next)
-      keep('shortcuts', next ? null : 'off')
+      storePreference('shortcuts', next ? null : 'off')
     },
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ApiError, asApiError, toApiError, unreachable } from '../../src/api/apiError.ts'
-import { stateAfter } from '../../src/session/stateAfter.ts'
+import { sessionStateAfterError } from '../../src/session/sessionStateAfterError.ts'
 
 const PROBLEM = 'application/problem+json; charset=utf-8'
 
@@ -65,17 +65,17 @@ describe('what an error says about the session', () => {
   const error = (status: number) => new ApiError({ status, title: '', detail: 'no' })
 
   it('is that it has ended, for one who was in', () => {
-    expect(stateAfter(error(401), true)).toEqual({ kind: 'nobody', hasExpired: true })
-    expect(stateAfter(error(401))).toEqual({ kind: 'nobody', hasExpired: false })
+    expect(sessionStateAfterError(error(401), true)).toEqual({ kind: 'nobody', hasExpired: true })
+    expect(sessionStateAfterError(error(401))).toEqual({ kind: 'nobody', hasExpired: false })
   })
 
   it('is that one may not, when the role is gone', () => {
-    expect(stateAfter(error(403))).toEqual({ kind: 'refused', detail: 'no' })
+    expect(sessionStateAfterError(error(403))).toEqual({ kind: 'refused', detail: 'no' })
   })
 
   it('is nothing when the server is away or the request is bad', () => {
-    expect(stateAfter(unreachable(null))).toBeNull()
-    expect(stateAfter(error(409))).toBeNull()
-    expect(stateAfter(new Error('401'))).toBeNull()
+    expect(sessionStateAfterError(unreachable(null))).toBeNull()
+    expect(sessionStateAfterError(error(409))).toBeNull()
+    expect(sessionStateAfterError(new Error('401'))).toBeNull()
   })
 })

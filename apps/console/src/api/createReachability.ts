@@ -1,11 +1,11 @@
 /** Whether the server answers. */
-export type ConnectionState =
+export type ReachabilityState =
   | { kind: 'reached' }
   /** Since its last sign of life. */
   | { kind: 'gone'; since: number }
 
-export interface Connection {
-  read(): ConnectionState
+export interface Reachability {
+  read(): ReachabilityState
   subscribe(listener: () => void): () => void
   /** An answer came, whatever it said. */
   reached(): void
@@ -13,15 +13,15 @@ export interface Connection {
   lost(): void
 }
 
-const REACHED: ConnectionState = { kind: 'reached' }
+const REACHED: ReachabilityState = { kind: 'reached' }
 
 /** What the last requests say about the server; every request reports to it. */
-export function createConnection(now: () => number): Connection {
+export function createReachability(now: () => number): Reachability {
   let state = REACHED
   let lastSignAt: number | null = null
   const listeners = new Set<() => void>()
 
-  function set(next: ConnectionState): void {
+  function set(next: ReachabilityState): void {
     if (next.kind === state.kind) return
     state = next
     for (const listener of listeners) listener()

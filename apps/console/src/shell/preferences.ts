@@ -1,7 +1,7 @@
 type Key = 'theme' | 'shortcuts'
 
 /** A choice of this viewer on this machine. Where storage is forbidden it lasts as long as the page. */
-export function keep(key: Key, value: string | null): void {
+export function storePreference(key: Key, value: string | null): void {
   try {
     if (value === null) localStorage.removeItem(`roundsman.${key}`)
     else localStorage.setItem(`roundsman.${key}`, value)
@@ -10,7 +10,7 @@ export function keep(key: Key, value: string | null): void {
   }
 }
 
-export function recall(key: Key): string | null {
+export function readPreference(key: Key): string | null {
   try {
     return localStorage.getItem(`roundsman.${key}`)
   } catch {

@@ -10,7 +10,7 @@ export type SessionState =
   | { kind: 'refused'; detail: string }
 
 /** What a failed request says about the session, or null when it says nothing. */
-export function stateAfter(error: unknown, wasMember = false): SessionState | null {
+export function sessionStateAfterError(error: unknown, wasMember = false): SessionState | null {
   if (!(error instanceof ApiError)) return null
   if (error.kind === 'unauthorized') return { kind: 'nobody', hasExpired: wasMember }
   if (error.kind === 'forbidden') return { kind: 'refused', detail: error.detail }
