@@ -13,7 +13,7 @@ import { createRequest, targetOf, type DraftRequest } from '../src/fuzz/createRe
 import { findOperation, readOperations, type OpenApiDocument } from '../src/fuzz/readOperations.ts'
 import { renderFuzzReport, summarizeFindings } from '../src/fuzz/renderFuzzReport.ts'
 import { runFuzz } from '../src/fuzz/runFuzz.ts'
-import { toCurl } from '../src/fuzz/sendRequest.ts'
+import { toCurl } from '../src/fuzz/createSender.ts'
 
 const SHORT_FORM = { seed: 20_261_124, requests: 1_000, hasWorker: false }
 

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import type { GuardMessage } from './guard.ts'
+import type { GuardMessage } from './tellGuard.ts'
 
 const PATIENCE_MS = 10_000
 const POLL_MS = 50

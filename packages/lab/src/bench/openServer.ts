@@ -7,7 +7,7 @@ import { jobs } from '@roundsman/jobs'
 import { migrateQueue } from '@roundsman/engine/worker'
 import pg from 'pg'
 import { pino } from 'pino'
-import { tellGuard } from './guard.ts'
+import { tellGuard } from './tellGuard.ts'
 
 export const log = pino({ level: 'silent' })
 

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { tellGuard } from './guard.ts'
+import { tellGuard } from './tellGuard.ts'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 

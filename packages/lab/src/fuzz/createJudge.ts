@@ -2,7 +2,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { NOT_LOGGED_IN, type CallerKind } from './callers.ts'
 import type { OpenApiDocument, Operation } from './readOperations.ts'
-import type { Answer } from './sendRequest.ts'
+import type { Answer } from './createSender.ts'
 
 export interface Judged {
   method: string

@@ -13,7 +13,13 @@ import {
   type OpenApiDocument,
   type Operation,
 } from './readOperations.ts'
-import { createSender, type Outcome, type Sender, type WireRequest, toCurl } from './sendRequest.ts'
+import {
+  createSender,
+  type Outcome,
+  type Sender,
+  type WireRequest,
+  toCurl,
+} from './createSender.ts'
 import { startProcess, type ProcessUnderTest } from './startProcess.ts'
 
 export interface FuzzOptions {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { startApi } from '../apps.ts'
 import { bulkInsert } from '../bulkInsert.ts'
-import { createHttpClient, type HttpClient } from '../httpClient.ts'
+import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
 import type { Bench } from '../openBench.ts'
 import { withClient, type Server } from '../openServer.ts'
 import { latencyOf, type Latency } from '../statistics.ts'

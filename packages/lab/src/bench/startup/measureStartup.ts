@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { tellGuard } from '../guard.ts'
+import { tellGuard } from '../tellGuard.ts'
 import type { Bench } from '../openBench.ts'
 import { startProcess } from '../startProcess.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findFreePort } from '@roundsman/local-postgres'
-import { tellGuard } from '../guard.ts'
+import { tellGuard } from '../tellGuard.ts'
 import { startProcess } from '../startProcess.ts'
 
 export interface Redis {
