@@ -1,7 +1,7 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
-import { openDatabase } from '../apps/worker/src/openDatabase.ts'
 import { EnvironmentError, listenForStop, StartError } from '@roundsman/node-app'
 import type { Job } from '@roundsman/engine'
+import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabase.ts'
 
 /**
  * Runs a command that needs the database and prints the sentence that it returns. The command ends in its
@@ -14,7 +14,9 @@ export async function runWithDatabase(
   try {
     const env = readWorkerEnvironment(process.env)
     listenForStop({ isSupervised: false })
-    const database = await openDatabase(env, (message) => process.stderr.write(`${message}\n`))
+    const database = await acquireUsableDatabase(env, (message) =>
+      process.stderr.write(`${message}\n`),
+    )
     try {
       const message = await command({ url: database.url, jobs: env.jobs })
       process.stdout.write(`${message}\n`)

@@ -7,7 +7,7 @@ import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
 import { openStack, type Stack } from './openStack.ts'
 import { photographConsole, drawPage } from './photographConsole.ts'
-import { createReport, type Report } from './report.ts'
+import { createReport, type Report } from './createReport.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const REPORT = 'reports/step10-proof.md'

@@ -11,12 +11,12 @@ import { createPaint } from './createPaint.ts'
 import { INTERRUPTED } from './createStopRequest.ts'
 import { describeStack, drawBox } from './describeStack.ts'
 import { findPortProblems } from './findPortProblems.ts'
-import type { DatabaseOpening, OpenDatabase } from './openDatabase.ts'
+import type { DatabaseOpening, StackDatabase } from './startDatabase.ts'
 import type { StackEnvironment } from './readStackEnvironment.ts'
 import { INBOX_HOST, readyUrl, urlOf, wantedPorts, type StackPorts } from './stackPorts.ts'
 import type { StartOptions } from './start.ts'
 import { superviseProcesses, type ProcessEnd, type Supervisor } from './superviseProcesses.ts'
-import { takeTurn } from './takeTurn.ts'
+import { withStartLock } from './withStartLock.ts'
 import { waitUntilReady } from './waitUntilReady.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
@@ -36,7 +36,7 @@ export interface RunStackOptions extends StartOptions {
 }
 
 interface OpenStack extends RunStackOptions {
-  database: OpenDatabase
+  database: StackDatabase
   demoUsers: { email: string; role: string }[]
 }
 
@@ -48,7 +48,7 @@ interface OpenStack extends RunStackOptions {
 export async function runStack(options: RunStackOptions): Promise<number> {
   const { isDev, env, progress, stopRequest, building, opening } = options
   const { signal } = stopRequest
-  const running: { supervisor?: Supervisor; database?: OpenDatabase; isBegun?: boolean } = {}
+  const running: { supervisor?: Supervisor; database?: StackDatabase; isBegun?: boolean } = {}
   stopRequest.onImpatience(() => {
     running.supervisor?.kill()
     if (running.isBegun) return
@@ -72,7 +72,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
     const demoUsers = isDemo ? await addDemoData(database, progress) : []
     signal.throwIfAborted()
     const stack: OpenStack = { ...options, database, demoUsers }
-    const supervisor = await takeTurn(
+    const supervisor = await withStartLock(
       { url: database.url, timeoutMs: TURN_TIMEOUT_MS, signal },
       async () => {
         await refuseTakenPorts(stack)
@@ -89,7 +89,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
   }
 }
 
-async function addDemoData(database: OpenDatabase, progress: StartOptions['progress']) {
+async function addDemoData(database: StackDatabase, progress: StartOptions['progress']) {
   const { demoUsers } = await progress.step('Demo data', () => seedDemoData(database.url))
   return demoUsers
 }

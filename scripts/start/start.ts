@@ -3,7 +3,7 @@ import { runTurbo } from '../runTurbo.ts'
 import { awaitPorts } from './awaitPorts.ts'
 import type { Progress } from './createProgress.ts'
 import type { StopRequest } from './createStopRequest.ts'
-import { openDatabase } from './openDatabase.ts'
+import { startDatabase } from './startDatabase.ts'
 import { readStackEnvironment } from './readStackEnvironment.ts'
 import { INBOX_HOST, readyUrl, wantedPorts, type StackPorts } from './stackPorts.ts'
 
@@ -47,7 +47,7 @@ export async function start(options: StartOptions): Promise<number> {
   const signal = AbortSignal.any([stopRequest.signal, giveUp.signal])
   const building = isDev ? undefined : runTurbo('build', { signal })
   building?.catch(() => undefined)
-  const opening = openDatabase(env.api, signal)
+  const opening = startDatabase(env.api, signal)
   try {
     const { runStack } = await import('./runStack.ts')
     return await runStack({ ...options, env, ports, command, building, opening })

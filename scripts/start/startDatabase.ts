@@ -3,7 +3,7 @@ import { databaseProblem } from '@roundsman/db/admin'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { EnvironmentError } from '@roundsman/node-app'
 
-export interface OpenDatabase {
+export interface StackDatabase {
   url: string
   isEmbedded: boolean
   /** Where it is, for people. */
@@ -14,13 +14,13 @@ export interface OpenDatabase {
 export interface DatabaseOpening {
   /** What is waited for, for people. */
   title: string
-  opened: Promise<OpenDatabase>
+  opened: Promise<StackDatabase>
   /** Passes on what there is to say of it, also what was said before. */
   listen(onProgress: (message: string) => void): void
 }
 
 /** Begins to start the embedded database or to reach the one that DATABASE_URL names. */
-export function openDatabase(
+export function startDatabase(
   env: { DATABASE_URL?: string | undefined; DATA_DIR: string },
   signal: AbortSignal,
 ): DatabaseOpening {
@@ -45,13 +45,13 @@ async function startEmbedded(
   dataDir: string,
   onProgress: (message: string) => void,
   signal: AbortSignal,
-): Promise<OpenDatabase> {
+): Promise<StackDatabase> {
   const server = await acquireEmbeddedPostgres({ dataDir, onProgress, signal })
   // The folder, or a link to it where PostgreSQL may not enter this one.
   return { ...server, isEmbedded: true, place: join(dataDir, 'postgres') }
 }
 
-async function reach(url: string): Promise<OpenDatabase> {
+async function reach(url: string): Promise<StackDatabase> {
   const problem = await databaseProblem(url)
   if (problem !== null) throw new EnvironmentError([problem])
   const { host, pathname } = new URL(url)

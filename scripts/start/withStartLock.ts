@@ -18,7 +18,7 @@ export interface TakeTurnOptions {
  * session, so that it ends with the process, however that ends. A session that is cut while we work costs
  * the turn, which is no reason to give up what was done.
  */
-export async function takeTurn<Result>(
+export async function withStartLock<Result>(
   { url, timeoutMs, signal }: TakeTurnOptions,
   work: () => Promise<Result>,
 ): Promise<Result> {

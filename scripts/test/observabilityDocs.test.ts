@@ -7,7 +7,7 @@ import { buildApp } from '../../apps/api/src/app.ts'
 import { createRunMetrics } from '../../apps/worker/src/metrics/createRunMetrics.ts'
 import {
   createWorkerMetrics,
-  countEmails,
+  withEmailCounts,
 } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -28,7 +28,7 @@ beforeAll(async () => {
   page = await readFile(join(WORKSPACE_ROOT, 'docs/observability.md'), 'utf8')
   const worker = createWorkerMetrics('1')
   createRunMetrics(worker.registry, [])
-  countEmails({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
+  withEmailCounts({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
   worker.watchQueue({} as never, [])
   const api = createMetrics({ app: 'api', version: '1' })
   watchJobHealth({ registry: api.registry, read: async () => ({ problems: [], paused: [] }) })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createReport } from '../proof/report.ts'
+import { createReport } from '../proof/createReport.ts'
 
 describe('createReport', () => {
   it('shows commands, their output and what held', async () => {

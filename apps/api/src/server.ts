@@ -3,7 +3,7 @@ import {
   createDatabaseClient,
   examineDatabase,
   findDemoPasswords,
-  type Database,
+  type AcquiredDatabase,
   type DatabaseClient,
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
@@ -76,7 +76,7 @@ async function serve(
   stop: AbortSignal,
   tracing: Tracing | null,
 ): Promise<void> {
-  const database = await openDatabase(env, logger)
+  const database = await acquireApiDatabase(env, logger)
   try {
     const { problem, remedies } = await examineDatabase(database.url)
     if (problem !== null) throw new StartError(problem)
@@ -148,7 +148,7 @@ async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
   )
 }
 
-async function openDatabase(env: ApiEnvironment, logger: Logger): Promise<Database> {
+async function acquireApiDatabase(env: ApiEnvironment, logger: Logger): Promise<AcquiredDatabase> {
   try {
     return await acquireDatabase(env, (progress) => logger.info({ progress }, 'embedded database'))
   } catch (error) {

@@ -1,17 +1,26 @@
-import { migrate, missingMigrations, type Database } from '@roundsman/db'
+import {
+  migrate,
+  missingMigrations,
+  type AcquiredDatabase,
+  acquireDatabase,
+  examineDatabase,
+  type DatabaseEnvironment,
+} from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
 import { migrateQueue } from '@roundsman/engine/worker'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
-import { openDatabase } from './openDatabase.ts'
 
 /**
  * A database that the worker can work on. The embedded one is this installation's own and is migrated on
  * the way; on any other, migrations are a deploy step, and what is missing is said.
  * @throws EnvironmentError
  */
-export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger): Promise<Database> {
-  const database = await openDatabase(
+export async function acquireMigratedDatabase(
+  env: WorkerEnvironment,
+  log: Logger,
+): Promise<AcquiredDatabase> {
+  const database = await acquireUsableDatabase(
     env,
     (progress) => log.info({ progress }, 'embedded database'),
     (remedies) =>
@@ -33,6 +42,31 @@ export async function openMigratedDatabase(env: WorkerEnvironment, log: Logger):
         ])
       }
     }
+    return database
+  } catch (error) {
+    await database.release()
+    throw error
+  }
+}
+
+/**
+ * The database of this process, once it has answered.
+ * @throws EnvironmentError why there is none, with the remedy
+ */
+export async function acquireUsableDatabase(
+  env: DatabaseEnvironment,
+  onProgress: (message: string) => void,
+  onRemedies: (remedies: string[]) => void = () => undefined,
+): Promise<AcquiredDatabase> {
+  const database = await acquireDatabase(env, onProgress).catch((error: unknown) => {
+    // What was foreseen explains itself; of anything else the place matters.
+    if (!(error instanceof Error) || error.name !== 'Error') throw error
+    throw new EnvironmentError([`DATA_DIR: ${error.message}`])
+  })
+  try {
+    const { problem, remedies } = await examineDatabase(database.url)
+    if (problem !== null) throw new EnvironmentError([problem])
+    if (remedies.length > 0) onRemedies(remedies)
     return database
   } catch (error) {
     await database.release()

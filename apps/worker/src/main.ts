@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { createDatabaseClient, type Database } from '@roundsman/db'
+import { createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import {
   awaitRelease,
@@ -19,7 +19,7 @@ import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainQueueError } from './explainQueueError.ts'
-import { buildHealth } from './health.ts'
+import { buildHealth } from './buildHealth.ts'
 import { giveBackMemory } from './giveBackMemory.ts'
 import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
@@ -28,9 +28,9 @@ import { createRunMetrics } from './metrics/createRunMetrics.ts'
 import {
   createWorkerMetrics,
   type WorkerMetrics,
-  countEmails,
+  withEmailCounts,
 } from './metrics/createWorkerMetrics.ts'
-import { openMigratedDatabase } from './openMigratedDatabase.ts'
+import { acquireMigratedDatabase } from './acquireMigratedDatabase.ts'
 import { createPinger } from './pings/createPinger.ts'
 
 const VERSION = readVersion(import.meta.dirname)
@@ -122,10 +122,10 @@ async function open(
   env: WorkerEnvironment,
   log: Logger,
   health: FastifyInstance,
-): Promise<Database> {
+): Promise<AcquiredDatabase> {
   const [listening, opened] = await Promise.allSettled([
     listen(health, env, log),
-    openMigratedDatabase(env, log),
+    acquireMigratedDatabase(env, log),
   ])
   if (listening.status === 'fulfilled' && opened.status === 'fulfilled') return opened.value
   if (opened.status === 'fulfilled') await opened.value.release()
@@ -168,7 +168,7 @@ async function runJobs(
   })
   const renderer = createInvoiceRenderer()
   const opened = await openMailer(env)
-  const mailer = opened && countEmails(opened, metrics.registry)
+  const mailer = opened && withEmailCounts(opened, metrics.registry)
   const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
   const jobNames = env.jobs.map(({ name }) => name)
   const failure = Promise.withResolvers<'failed'>()

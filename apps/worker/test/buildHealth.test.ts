@@ -2,7 +2,7 @@ import { createMetrics } from '@roundsman/node-app/telemetry'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { buildHealth, type HealthOptions } from '../src/health.ts'
+import { buildHealth, type HealthOptions } from '../src/buildHealth.ts'
 
 const metrics = createMetrics({ app: 'worker', version: '1.2.3' })
 

@@ -3,7 +3,7 @@ export interface DatabaseEnvironment {
   DATA_DIR: string
 }
 
-export interface Database {
+export interface AcquiredDatabase {
   url: string
   isEmbedded: boolean
   /** Gives the database up; the last process to do so stops an embedded one. */
@@ -17,7 +17,7 @@ export interface Database {
 export async function acquireDatabase(
   env: DatabaseEnvironment,
   onProgress?: (message: string) => void,
-): Promise<Database> {
+): Promise<AcquiredDatabase> {
   if (env.DATABASE_URL !== undefined) {
     return { url: env.DATABASE_URL, isEmbedded: false, release: async () => undefined }
   }

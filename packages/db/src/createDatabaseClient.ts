@@ -2,7 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { connectionSettings } from '@roundsman/engine/connection'
 import { PrismaClient } from './generated/client.ts'
-import { createReadRows, type ReadRows } from './readRows.ts'
+import { createReadRows, type ReadRows } from './createReadRows.ts'
 
 export interface DatabaseClientOptions {
   url: string

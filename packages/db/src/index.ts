@@ -1,13 +1,17 @@
-export { createDatabaseClient, type DatabaseClient, type DatabaseClientOptions } from './client.ts'
+export {
+  createDatabaseClient,
+  type DatabaseClient,
+  type DatabaseClientOptions,
+} from './createDatabaseClient.ts'
 export {
   acquireDatabase,
   hasDatabase,
-  type Database,
+  type AcquiredDatabase,
   type DatabaseEnvironment,
-} from './database.ts'
+} from './acquireDatabase.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
-export type { ReadRows, Statement } from './readRows.ts'
+export type { ReadRows, Statement } from './createReadRows.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'
 export {

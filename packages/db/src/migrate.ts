@@ -10,7 +10,7 @@ export async function migrate(url: string): Promise<string[]> {
   return await withMigrationLock(url, async () => {
     await prepareHistory(url)
     // Most processes find nothing to migrate, and need no engine in their memory for that.
-    const { withSchemaEngine } = await import('./schemaEngine.ts')
+    const { withSchemaEngine } = await import('./withSchemaEngine.ts')
     return await withSchemaEngine(url, async (engine) => {
       const { appliedMigrationNames } = await engine.applyMigrations({
         migrationsList: await readMigrations(),

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readMigrationDirectories } from '../../../packages/db/src/readMigrationDirectories.ts'
-import { withSchemaEngine } from '../../../packages/db/src/schemaEngine.ts'
+import { withSchemaEngine } from '../../../packages/db/src/withSchemaEngine.ts'
 
 const NO_FILTER = { externalTables: [], externalEnums: [] }
 

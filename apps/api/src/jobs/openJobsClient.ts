@@ -1,4 +1,4 @@
-import { missingMigrations, type Database } from '@roundsman/db'
+import { missingMigrations, type AcquiredDatabase } from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
 import {
   createJobsClient,
@@ -13,7 +13,7 @@ import type { Logger } from 'pino'
 const RETRY_INTERVAL_MS = 500
 
 export interface OpenJobsClientOptions {
-  database: Database
+  database: AcquiredDatabase
   logger: Logger
   stop: AbortSignal
   /** Default: nothing is traced. */

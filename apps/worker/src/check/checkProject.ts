@@ -3,11 +3,11 @@ import { EnvironmentError } from '@roundsman/node-app'
 import { isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
 import { describeDuration } from '../command/describeDuration.ts'
-import { finishFirst } from '../command/finishFirst.ts'
+import { deferSignals } from '../command/deferSignals.ts'
 import { disconnect } from '../disconnect.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import { createCleanups } from '../jobs/index.ts'
-import { openMigratedDatabase } from '../openMigratedDatabase.ts'
+import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 import { checkClockChanges } from './checkClockChanges.ts'
 import { checkDefinitions } from './checkDefinitions.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
@@ -47,7 +47,7 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
   const reason = withDatabase ? databaseProblem : '--no-database was given'
   if (reason === null) {
     const look = () => withPrisma(env, (prisma) => checkIndexes(prisma, sweeps))
-    findings.push(...(await finishFirst(look)))
+    findings.push(...(await deferSignals(look)))
   } else {
     unchecked.push({ what: 'indexes of what is swept', reason })
   }
@@ -67,7 +67,7 @@ async function withPrisma(
   look: (prisma: PrismaClient) => Promise<Finding[]>,
 ): Promise<Finding[]> {
   try {
-    const { url, release } = await openMigratedDatabase(env, pino({ level: 'silent' }))
+    const { url, release } = await acquireMigratedDatabase(env, pino({ level: 'silent' }))
     const prisma = createDatabaseClient({
       url,
       applicationName: 'roundsman check',

@@ -4,7 +4,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * Does something that leaves a mess where it is broken off, such as an embedded database that nobody stops: a signal
  * that comes meanwhile takes effect when it is done, and a second one at once.
  */
-export async function finishFirst<Result>(
+export async function deferSignals<Result>(
   work: () => Promise<Result>,
   end: (signal: NodeJS.Signals) => void = (signal) => process.kill(process.pid, signal),
 ): Promise<Result> {

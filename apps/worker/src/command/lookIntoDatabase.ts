@@ -8,7 +8,7 @@ import {
   type PrismaClient,
 } from '@roundsman/db'
 import { disconnect } from '../disconnect.ts'
-import { finishFirst } from './finishFirst.ts'
+import { deferSignals } from './deferSignals.ts'
 
 /** What was found, or why nothing could be. */
 export type Looked<Found> = { found: Found; reason: null } | { found: null; reason: string }
@@ -26,7 +26,7 @@ export async function lookIntoDatabase<Found>(
       const reason = 'DATABASE_URL is not set, and there is no embedded database yet'
       return { found: null, reason }
     }
-    return await finishFirst(() => lookInto(env, look))
+    return await deferSignals(() => lookInto(env, look))
   } catch (error) {
     return { found: null, reason: (error as Error).message.trim().split('\n').at(-1) ?? '' }
   }

@@ -56,7 +56,7 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
 }
 
 /** The same mailer, which counts what became of the messages. */
-export function countEmails(mailer: Mailer, registry: Registry): Mailer {
+export function withEmailCounts(mailer: Mailer, registry: Registry): Mailer {
   const emails = new Counter({
     name: 'roundsman_emails_total',
     help: 'Attempts to hand a message to the mail server, by its answer.',

@@ -14,7 +14,7 @@ import { explainQueueError } from '../explainQueueError.ts'
 import { handlersModule } from '../handlersModule.ts'
 import { createInvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from '../jobs/index.ts'
-import { openMigratedDatabase } from '../openMigratedDatabase.ts'
+import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 import { createPinger } from '../pings/createPinger.ts'
 
 /** Contract of `pnpm worker:once`, for scripts and for schedulers of other makes. */
@@ -117,7 +117,7 @@ async function perform(
 ): Promise<RunOnceResult> {
   // Standard output is for the result.
   const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: terminal.stderr })
-  const database = await openMigratedDatabase(env, log)
+  const database = await acquireMigratedDatabase(env, log)
   const tracing = await startTracing({
     app: 'once',
     version: readVersion(join(import.meta.dirname, '..')),

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { finishFirst } from '../../src/command/finishFirst.ts'
+import { deferSignals } from '../../src/command/deferSignals.ts'
 
 it('lets a signal take effect when the work is done, and not before', async () => {
   const events: string[] = []
-  await finishFirst(
+  await deferSignals(
     async () => {
       process.emit('SIGTERM', 'SIGTERM')
       events.push('work goes on')
@@ -15,7 +15,7 @@ it('lets a signal take effect when the work is done, and not before', async () =
 
 it('does so also when the work fails, and hands its error on', async () => {
   const signals: string[] = []
-  const broken = finishFirst(
+  const broken = deferSignals(
     async () => {
       process.emit('SIGINT', 'SIGINT')
       throw new Error('broken')
@@ -28,7 +28,7 @@ it('does so also when the work fails, and hands its error on', async () => {
 
 it('listens no longer than that: a second signal ends the process as usual', async () => {
   const before = process.listenerCount('SIGTERM')
-  await finishFirst(
+  await deferSignals(
     async () => {
       expect(process.listenerCount('SIGTERM')).toBe(before + 1)
       process.emit('SIGTERM', 'SIGTERM')
@@ -36,6 +36,6 @@ it('listens no longer than that: a second signal ends the process as usual', asy
     },
     () => undefined,
   )
-  await finishFirst(async () => undefined)
+  await deferSignals(async () => undefined)
   expect(process.listenerCount('SIGTERM')).toBe(before)
 })

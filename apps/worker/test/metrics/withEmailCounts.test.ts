@@ -1,7 +1,7 @@
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { expect, it } from 'vitest'
 import type { SendOutcome } from '../../src/email/createMailer.ts'
-import { countEmails } from '../../src/metrics/createWorkerMetrics.ts'
+import { withEmailCounts } from '../../src/metrics/createWorkerMetrics.ts'
 
 it('counts messages by the answer of the server, and hands on what it says', async () => {
   const metrics = createMetrics({ app: 'worker', version: '1' })
@@ -12,7 +12,7 @@ it('counts messages by the answer of the server, and hands on what it says', asy
   ]
   const answers = [...outcomes]
   let isClosed = false
-  const mailer = countEmails(
+  const mailer = withEmailCounts(
     { send: async () => answers.shift()!, close: () => void (isClosed = true) },
     metrics.registry,
   )
