@@ -67,7 +67,7 @@ export {
   type MinuteOfRuns,
   type UsualDuration,
 } from './read/countRuns.ts'
-export { RUNNING_RUNS } from './liveness/runningRuns.ts'
+export { RUNNING_RUNS } from './liveness/whoIsLost.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
 export { findEnqueuedAt } from './read/findEnqueuedAt.ts'
 export { findManyWork, findWork, findWorkByKey, type WorkState } from './read/findWork.ts'

@@ -1,6 +1,6 @@
 import { readyJobsSql } from '../store/queueSql.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { LOST_CLAIMS_SQL, type LostClaim } from './rescue.ts'
+import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Seen {
   /** What workers held that seem to be dead. */

@@ -4,14 +4,7 @@ import type { Connection, Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { WORKER_LOST } from '../run/performRun.ts'
-import { isAliveSql } from './isAliveSql.ts'
-import { RUNNING_RUNS } from './runningRuns.ts'
-
-/** What a worker held that is gone. */
-export interface LostClaim {
-  id: string
-  name: string
-}
+import { findLostClaims, RUNNING_RUNS, type LostClaim } from './whoIsLost.ts'
 
 interface LostRun {
   id: string
@@ -28,18 +21,6 @@ interface LostRun {
 /** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
-
-/** What workers hold that are gone. Each of those that hold anything is asked for once, however much it holds. */
-export const LOST_CLAIMS_SQL = `
-  with holder as materialized (
-    select distinct "workerId" as id from "JobClaim" where "workerId" <> $1
-  ), gone as materialized (
-    select holder.id from holder left join "JobWorker" worker on worker."id" = holder.id
-    where not ${isAliveSql('holder.id', 'worker')}
-  )
-  select claim."id", claim."name"
-  from "JobClaim" claim join gone on gone.id = claim."workerId"
-  limit ${MAX_RESCUES}`
 
 const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
@@ -118,15 +99,6 @@ export async function rescueClaims(
     observers?.runRescued(run)
   }
   return rescued
-}
-
-/** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
-export async function findLostClaims(database: Database, workerId: string): Promise<LostClaim[]> {
-  const { rows } = await database.query<LostClaim & { [column: string]: unknown }>(
-    LOST_CLAIMS_SQL,
-    [workerId],
-  )
-  return rows
 }
 
 /** Those that another worker did not end first. */

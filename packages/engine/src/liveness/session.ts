@@ -5,11 +5,10 @@ import { answerInTime } from '../store/answerInTime.ts'
 import { socketOf, type Connection, type Result } from '../store/database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
-import { HEARTBEAT_TIMEOUT_MS, isBeatingSql } from './isAliveSql.ts'
 import { isSession } from './isSession.ts'
 import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { IS_WORKER_LOCK, workerLockKey } from './workerLock.ts'
+import { HEARTBEAT_TIMEOUT_MS, IS_WORKER_LOCK, isBeatingSql, workerLockKey } from './whoIsLost.ts'
 
 export interface Session {
   start(): Promise<void>

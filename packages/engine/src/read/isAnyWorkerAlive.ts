@@ -1,5 +1,5 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
-import { isAliveSql } from '../liveness/isAliveSql.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
 
 /** Whether a process lives that could execute work, `pnpm worker:once` included while it runs. */
 export async function isAnyWorkerAlive(

@@ -1,5 +1,5 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
-import { isAliveSql } from '../liveness/isAliveSql.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
 
 export interface ListedWorker {
   id: string

@@ -1,4 +1,4 @@
-import { RUNNING_RUNS } from '../liveness/runningRuns.ts'
+import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
 import type { Reader } from './readRows.ts'

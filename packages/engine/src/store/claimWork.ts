@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Details } from '../index.ts'
 import type { Envelope } from './boss.ts'
 import type { Connection, PreparedStatement } from './database.ts'
-import { aliveSql } from '../liveness/isAliveSql.ts'
+import { aliveSql } from '../liveness/whoIsLost.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {

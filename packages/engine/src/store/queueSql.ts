@@ -1,4 +1,4 @@
-import { RUNNING_RUNS } from '../liveness/runningRuns.ts'
+import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 

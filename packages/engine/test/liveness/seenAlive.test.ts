@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { z } from 'zod'
 import { createJobsClient, listWorkers, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { isAliveSql } from '../../src/liveness/isAliveSql.ts'
+import { isAliveSql } from '../../src/liveness/whoIsLost.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
