@@ -10,7 +10,6 @@ import {
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
-import { dropClosedClaims } from './store/claimWork.ts'
 import { openDatabase, type Connections } from './store/database.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createAnnouncer } from './read/createAnnouncer.ts'
@@ -33,9 +32,7 @@ import {
 import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
 import { createQueue } from './store/queue.ts'
-import { RESCUE_GRACE_MS, rescueClaims } from './liveness/rescue.ts'
-import { endExpiredRuns } from './liveness/endExpiredRuns.ts'
-import { lookAround } from './liveness/lookAround.ts'
+import { createRounds } from './liveness/rounds.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createSession, type Session } from './liveness/session.ts'
 import { createSettler } from './run/settler.ts'
@@ -122,10 +119,6 @@ export interface Worker {
   connections(): Connections
 }
 
-/** How often a worker looks for lost runs and for work that sent no notification. */
-const ROUND_MS = 1_000
-/** The queue looks once a minute for attempts that have expired. */
-const ROUNDS_PER_EXPIRY = 10
 /** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
 /** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
@@ -247,9 +240,19 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       }),
     )
   }
-  let rounds: NodeJS.Timeout | undefined
-  let round: Promise<void> = Promise.resolve()
-  let roundsMade = 0
+  const rounds = createRounds({
+    session,
+    database,
+    queue,
+    cancellations,
+    workerId: id,
+    names: taken.map(({ name }) => name),
+    log,
+    now,
+    observers,
+    onReady: (name) => lanes.get(name)?.wake(),
+    onEnded: (run) => announcer.run(run),
+  })
   let isStarted = false
   let stopping: Promise<void> | null = null
   let isFailing = false
@@ -277,46 +280,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     }
   }
 
-  async function makeRound(): Promise<void> {
-    const connectedForMs = session.connectedForMs()
-    if (connectedForMs === null) return
-    try {
-      const { lost, ready } = await lookAround(session, id, [...lanes.keys()])
-      if (connectedForMs >= RESCUE_GRACE_MS) {
-        const rescue = { database, queue, log, now, observers }
-        for (const run of await rescueClaims(rescue, lost)) {
-          announcer.run(run)
-          lanes.get(run.name)?.wake()
-        }
-      }
-      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
-        await dropClosedClaims(database, id)
-        for (const run of await endExpiredRuns({ database, log, now, observers })) {
-          announcer.run(run)
-          lanes.get(run.name)?.wake()
-        }
-      }
-      await cancellations.check()
-      for (const name of ready) lanes.get(name)?.wake()
-    } catch (error) {
-      log.warn({ err: error }, 'round failed, trying again')
-    }
-  }
-
-  function scheduleRound(): void {
-    rounds = setTimeout(() => {
-      round = makeRound().finally(() => {
-        if (!stopping) scheduleRound()
-      })
-    }, ROUND_MS)
-  }
-
   async function drain(drainTimeoutMs: number): Promise<void> {
-    clearTimeout(rounds)
     claimer.stop()
     turns.stop()
     const all = [...lanes.values()]
-    const quiet = Promise.all([scheduler.stop(), round, ...all.map((lane) => lane.stop())])
+    const quiet = Promise.all([scheduler.stop(), rounds.stop(), ...all.map((lane) => lane.stop())])
     const idle = quiet.then(() => Promise.all(all.map((lane) => lane.idle())))
     if (!(await settlesWithin(idle, drainTimeoutMs))) {
       const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
@@ -404,7 +372,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       }
       strays.start({ isContained: options.strays !== 'leave' })
       for (const lane of lanes.values()) lane.start()
-      scheduleRound()
+      rounds.start()
       log.info(
         {
           workerId: id,

@@ -2,7 +2,7 @@ import { createPooler, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { listWorkers } from '../../src/client.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
-import { lookAround } from '../../src/liveness/lookAround.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
@@ -82,10 +82,10 @@ describe('a worker that lives by its heartbeat', { timeout: 20_000 }, () => {
     await session.stop()
     await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('w1', 'heartbeat')`)
     await age(31)
-    await lookAround(runtime.database, 'w1', [])
+    await readRound(runtime.database, 'w1', [])
     expect(await isAlive()).toBe(false)
     await age(10)
-    await lookAround(runtime.database, 'w1', [])
+    await readRound(runtime.database, 'w1', [])
     const [row] = await runtime.rows<{ isYoung: boolean }>(
       `select "heartbeatAt" > now() - interval '9 s' as "isYoung" from "JobWorker"`,
     )

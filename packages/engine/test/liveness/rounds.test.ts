@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { lookAround } from '../../src/liveness/lookAround.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const now = defineJob({ name: 'now', description: '' })
@@ -23,7 +23,7 @@ afterAll(async () => {
 
 beforeEach(() => runtime.rows('truncate pgboss.job, "JobRun", "JobClaim", "JobWorker"'))
 
-const look = (names: string[] = []) => lookAround(runtime.database, 'w1', names)
+const look = (names: string[] = []) => readRound(runtime.database, 'w1', names)
 const signUp = (secondsAgo: number) =>
   runtime.rows(
     `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
@@ -33,7 +33,7 @@ const signUp = (secondsAgo: number) =>
 const lastBeat = async () =>
   (await runtime.rows<{ at: Date }>(`select "heartbeatAt" as at from "JobWorker"`))[0]?.at
 
-describe('lookAround', () => {
+describe('readRound', () => {
   it('names the jobs with work that can be taken, of those that are asked for', async () => {
     const startAfter = new Date(Date.now() + 3_600_000)
     await runtime.prisma.$transaction(async (tx) => {

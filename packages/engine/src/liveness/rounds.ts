@@ -1,0 +1,114 @@
+import type { Logger } from 'pino'
+import type { Observers } from '../run/combineObservers.ts'
+import type { Cancellations } from '../run/createCancellations.ts'
+import { dropClosedClaims } from '../store/claimWork.ts'
+import type { Database } from '../store/database.ts'
+import type { Queue } from '../store/queue.ts'
+import { readyJobsSql } from '../store/queueSql.ts'
+import { endExpiredRuns } from './endExpiredRuns.ts'
+import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
+import { BEAT_SQL, type Session } from './session.ts'
+import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
+
+export interface Rounds {
+  start(): void
+  /** Makes no more; resolves once the one that is under way is over. */
+  stop(): Promise<void>
+}
+
+/** How often a worker looks for lost runs and for work that sent no notification. */
+const ROUND_MS = 1_000
+/** The queue looks once a minute for attempts that have expired. */
+const ROUNDS_PER_EXPIRY = 10
+
+/** What a worker does once a second beside its runs, while others can see that it lives. */
+export function createRounds(options: {
+  session: Session
+  database: Database
+  queue: Pick<Queue, 'fail'>
+  cancellations: Pick<Cancellations, 'check'>
+  workerId: string
+  /** Of the jobs whose work this worker takes. */
+  names: readonly string[]
+  log: Logger
+  now: () => Date
+  observers?: Observers | undefined
+  /** There may be work of this job to take. */
+  onReady: (name: string) => void
+  /** It has ended the run of another worker, or one that went on beyond every limit. */
+  onEnded: (run: { id: string; name: string }) => void
+}): Rounds {
+  const { session, database, queue, workerId, names, log, now, observers, onReady } = options
+  let timer: NodeJS.Timeout | undefined
+  let round: Promise<void> = Promise.resolve()
+  let roundsMade = 0
+  let isStopped = false
+
+  async function makeRound(): Promise<void> {
+    const connectedForMs = session.connectedForMs()
+    if (connectedForMs === null) return
+    try {
+      const { lost, ready } = await readRound(session, workerId, names)
+      if (connectedForMs >= RESCUE_GRACE_MS) {
+        const rescue = { database, queue, log, now, observers }
+        for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+      }
+      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
+        await dropClosedClaims(database, workerId)
+        for (const run of await endExpiredRuns({ database, log, now, observers })) hasEnded(run)
+      }
+      await options.cancellations.check()
+      for (const name of ready) onReady(name)
+    } catch (error) {
+      log.warn({ err: error }, 'round failed, trying again')
+    }
+  }
+
+  function hasEnded(run: { id: string; name: string }): void {
+    options.onEnded(run)
+    onReady(run.name)
+  }
+
+  function schedule(): void {
+    timer = setTimeout(() => {
+      round = makeRound().finally(() => {
+        if (!isStopped) schedule()
+      })
+    }, ROUND_MS)
+  }
+
+  return {
+    start: schedule,
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+      await round
+    },
+  }
+}
+
+export interface Seen {
+  /** What workers held that seem to be dead. */
+  lost: LostClaim[]
+  /** Names of jobs with work that could be taken. */
+  ready: string[]
+}
+
+/** An idle worker sends nothing else, so it is one statement; `$1` is the worker's id. */
+const ROUND_SQL = `
+  with beat as (${BEAT_SQL})
+  select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
+         (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready"`
+
+/** What a round looks for; on the way it gives the worker's sign of life. */
+export async function readRound(
+  connection: Pick<Session, 'query'>,
+  workerId: string,
+  names: readonly string[],
+): Promise<Seen> {
+  const { rows } = await connection.query<Seen & { [column: string]: unknown }>(ROUND_SQL, [
+    workerId,
+    names,
+  ])
+  return rows[0] ?? { lost: [], ready: [] }
+}
