@@ -10,6 +10,7 @@ import {
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
+import type { TakenWork } from './store/claimWork.ts'
 import { openDatabase, type Connections } from './store/database.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createAnnouncer } from './read/createAnnouncer.ts'
@@ -19,15 +20,15 @@ import { createCancellations } from './run/createCancellations.ts'
 import type { Clock } from './tick/clock.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createIsolation } from './run/isolated/createIsolation.ts'
-import { createLane, type Claim, type Lane } from './work/lane.ts'
+import { createLane, type Lane } from './work/lane.ts'
 import type { WorkerObserver } from './run/observer.ts'
 import { executeRun } from './run/executeRun.ts'
 import {
   DRAINED,
   performRun,
   WORKER_LOST,
+  type RunManner,
   type RunServices,
-  type RunWork,
 } from './run/performRun.ts'
 import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
@@ -36,7 +37,7 @@ import { createRounds } from './liveness/rounds.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createSession, type Session } from './liveness/session.ts'
 import { createSettler } from './run/settler.ts'
-import { createStrays, list, logSafely } from './run/strays.ts'
+import { createStrays, listRuns, logForeignError } from './run/strays.ts'
 import { checkMaxDetailsBytes } from './run/storableDetails.ts'
 import { createTurns } from './work/turns.ts'
 import { createWatchdog } from './run/watchdog.ts'
@@ -236,7 +237,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
         log,
         observers,
         turns: job.isolate === null ? turns : undefined,
-        execute: (claim) => execute(job, claim),
+        execute: (work) => perform(job, work),
       }),
     )
   }
@@ -257,24 +258,18 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let stopping: Promise<void> | null = null
   let isFailing = false
 
-  async function execute(job: Job, { run, held, delivery, envelope }: Claim): Promise<unknown> {
-    const work: RunWork = {
-      run,
-      held,
-      delivery,
+  async function perform(job: Job, work: TakenWork): Promise<unknown> {
+    const manner: RunManner = {
       job,
       handler: handlers[job.name as keyof typeof handlers] as never,
-      payload: envelope.payload,
-      approvedRows: envelope.approvedRows ?? null,
-      trace: envelope.trace,
       execute: job.isolate === null ? strays.execute : isolation.execute,
     }
     // It can do this process no harm.
-    if (job.isolate !== null) return await performRun(services, work)
-    if (isSuspect(envelope)) return await performSuspect(services, work, turns)
+    if (job.isolate !== null) return await performRun(services, work, manner)
+    if (isSuspect(work.envelope)) return await performSuspect(services, work, manner, turns)
     turns.enter()
     try {
-      return await performRun(services, work)
+      return await performRun(services, work, manner)
     } finally {
       turns.leave()
     }
@@ -318,13 +313,13 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
 
   /** Any of the runs may have done it, and whatever this process does from now on may be wrong. */
   function failOver(reason: unknown): void {
-    const runs = list(strays.running())
+    const runs = listRuns(strays.running())
     if (isFailing) {
-      logSafely(log, 'error', { runs }, reason, 'another error that belongs to no run')
+      logForeignError(log, 'error', { runs }, reason, 'another error that belongs to no run')
       return
     }
     isFailing = true
-    logSafely(log, 'fatal', { runs }, reason, 'an error belongs to no run: the worker stops')
+    logForeignError(log, 'fatal', { runs }, reason, 'an error belongs to no run: the worker stops')
     void endProcess(reason)
   }
 

@@ -22,7 +22,8 @@ import { pauseAfter } from './run/pauseAfter.ts'
 import { performRun, type RunServices } from './run/performRun.ts'
 import { createQueue, type Delivery, type TakenDeadLetter } from './store/queue.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
-import { exclusiveKey, recordRun, type NewRun } from './run/runs.ts'
+import { exclusiveKey, recordRun } from './run/runs.ts'
+import type { NewRun } from './store/claimWork.ts'
 import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/createIsolation.ts'
@@ -225,23 +226,19 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
       observers,
       maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
     }
-    const { settlement, outcome } = await performRun(services, {
+    const trace = delivery?.envelope.trace
+    const payload = delivery === null ? options.payload : delivery.envelope.payload
+    const taken = {
       run,
       held: { id: claim.id, open: 1 },
-      delivery,
-      job,
-      handler: options.handler,
-      payload: delivery === null ? options.payload : delivery.envelope.payload,
-      approvedRows: null,
-      trace: delivery?.envelope.trace,
-      execute: isolation?.execute,
-    })
-    if (outcome.kind === 'lost') return { kind: 'lost', runId: run.id }
+      envelope: { trigger: run.trigger, payload, ...(trace && { trace }) },
+    }
+    const { handler } = options
+    const ending = await performRun(services, taken, { job, handler, execute: isolation?.execute })
+    if (ending.kind === 'lost') return { kind: 'lost', runId: run.id }
     const { id, name, dryRun, startedAt } = run
-    const { endedAt } = settlement
-    const status = settlement.failure === null ? 'success' : 'failed'
-    const durationMs = endedAt.getTime() - startedAt.getTime()
-    const { details } = outcome
+    const { kind: status, durationMs, details } = ending
+    const endedAt = new Date(startedAt.getTime() + durationMs)
     return {
       kind: 'ended',
       run: { id, name, status, trigger: 'cli', dryRun, startedAt, endedAt, durationMs, details },

@@ -1,7 +1,8 @@
 import type { Job } from '../src/index.ts'
+import type { TakenWork } from '../src/store/claimWork.ts'
 import type { Database } from '../src/store/database.ts'
 import { createClaimer } from '../src/work/claimer.ts'
-import { createLane, type Claim, type Lane } from '../src/work/lane.ts'
+import { createLane, type Lane } from '../src/work/lane.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** Lanes of one worker, each for two runs at once, which end as soon as they begin. Nothing wakes them. */
@@ -9,7 +10,7 @@ export function startTestLanes(
   { log }: TestRuntime,
   jobs: readonly Job[],
   database: Database,
-  onExecute: (claim: Claim) => void,
+  onExecute: (taken: TakenWork) => void,
 ): Lane[] {
   const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
   const lanes = jobs.map((job) =>
@@ -18,7 +19,7 @@ export function startTestLanes(
       concurrency: 2,
       claimer,
       log,
-      execute: async (claim) => onExecute(claim),
+      execute: async (taken) => onExecute(taken),
     }),
   )
   for (const lane of lanes) lane.start()

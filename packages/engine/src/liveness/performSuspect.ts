@@ -2,8 +2,8 @@ import { JobError } from '../index.ts'
 import { giveBackUnstarted, holdAlone } from './suspects.ts'
 import { Abort } from '../run/abort.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
-import { performRun, type RunServices, type RunWork } from '../run/performRun.ts'
-import type { HeldClaim } from '../run/settler.ts'
+import { performRun, type RunManner, type RunServices } from '../run/performRun.ts'
+import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
 import type { Turns } from '../work/turns.ts'
 
 /** Until it is taken again what found this process busy; another may have room for it sooner. */
@@ -15,11 +15,12 @@ const GIVE_WAY_MS = 10_000
  */
 export async function performSuspect(
   services: RunServices,
-  work: RunWork,
+  taken: TakenWork,
+  manner: RunManner,
   turns: Turns,
 ): Promise<unknown> {
   const { database, workerId, cancellations, log } = services
-  const { run } = work
+  const { run, held } = taken
   const fields = { name: run.name, runId: run.id, attempt: run.attempt }
   const abort = new Abort()
   cancellations.watch(run.id, abort)
@@ -27,11 +28,12 @@ export async function performSuspect(
   const turn = await turns.take(abort)
   try {
     if (turn.kind === 'alone') {
-      const held = await untilDone(() => moveToOwnClaim(work))
-      if (held !== null) return await performRun(services, { ...work, held, isAlone: true })
+      const own = await untilDone(moveToOwnClaim)
+      if (own !== null)
+        return await performRun(services, { ...taken, held: own }, { ...manner, isAlone: true })
     } else if (turn.kind !== 'aborted') {
       const delayMs = turn.kind === 'busy' ? GIVE_WAY_MS : 0
-      if (await untilDone(() => giveBack(work, delayMs))) {
+      if (await untilDone(() => giveBack(delayMs))) {
         cancellations.forget(run.id)
         log.info({ ...fields, reason: turn.kind }, 'job run given back before it started')
         return null
@@ -41,7 +43,7 @@ export async function performSuspect(
     const handler = async () => {
       throw abort.isAborted ? abort.reason : new JobError('run_lost', 'The run was taken over')
     }
-    return await performRun(services, { ...work, handler })
+    return await performRun(services, taken, { ...manner, handler })
   } finally {
     if (turn.kind === 'alone') turn.end()
   }
@@ -62,7 +64,7 @@ export async function performSuspect(
     return null
   }
 
-  async function moveToOwnClaim({ held }: RunWork): Promise<HeldClaim | null> {
+  async function moveToOwnClaim(): Promise<HeldClaim | null> {
     const isLast = held.open === 1
     const id = await holdAlone(database, {
       runId: run.id,
@@ -72,21 +74,21 @@ export async function performSuspect(
     })
     if (id === null) return null
     if (isLast) return held
-    await leave(held)
+    await leave()
     return { id, open: 1 }
   }
 
-  async function giveBack({ held }: RunWork, delayMs: number): Promise<boolean> {
+  async function giveBack(delayMs: number): Promise<boolean> {
     const isLast = held.open === 1
     const where = { runId: run.id, workerId, claimId: held.id, isLast }
     const isGivenBack = await giveBackUnstarted(database, where, delayMs)
     if (isGivenBack && isLast) held.open--
-    else if (isGivenBack) await leave(held)
+    else if (isGivenBack) await leave()
     return isGivenBack
   }
 
   /** Only now: while others may let the claim go, the run has to be held by another, or be gone. */
-  async function leave(held: HeldClaim): Promise<void> {
+  async function leave(): Promise<void> {
     held.open--
     if (held.open > 0) return
     await database

@@ -23,7 +23,8 @@ import { storableCounts } from './storableCounts.ts'
 import { MAX_DETAILS_BYTES, storableDetails } from './storableDetails.ts'
 import { storableProgress } from './storableProgress.ts'
 
-export interface ExecuteOptions {
+/** A run while its handler is called, with all that it is given. */
+export interface RunningRun {
   run: RunInfo
   job: Job
   handler: Handler<never, never>
@@ -44,6 +45,7 @@ export interface ExecuteOptions {
   maxDetailsBytes?: number | undefined
 }
 
+/** How a handler has ended: what its run's end is made of. */
 export type RunResult =
   | { status: 'success'; details: Details }
   | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
@@ -55,9 +57,9 @@ export const ABORT_GRACE_MS = 5_000
  * Runs one handler to its end. Every way in which it can end is a result; it never throws. What the handler hands over
  * is copied as it comes, so that nothing foreign is called once this has returned.
  */
-export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
-  const { job, abort } = options
-  const parsed = parsePayload(options)
+export async function executeRun(running: RunningRun): Promise<RunResult> {
+  const { job, abort } = running
+  const parsed = parsePayload(running)
   if (parsed.kind === 'refused') return parsed.result
 
   const timer = setTimeout(
@@ -68,13 +70,13 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   let progress: ReturnType<typeof createProgress> | undefined
   const known: Known = { rehearsed: {}, facts: {} }
   try {
-    const returned = await carryOut(options, parsed.payload, known, (report) => {
-      progress ??= createProgress(options.keepProgress)
+    const returned = await carryOut(running, parsed.payload, known, (report) => {
+      progress ??= createProgress(running.keepProgress)
       progress.report(report)
     })
-    return succeed(options, known, returned)
+    return succeed(running, known, returned)
   } catch (error) {
-    return fail(options, known, error)
+    return fail(running, known, error)
   } finally {
     clearTimeout(timer)
     await progress?.stop()
@@ -92,7 +94,7 @@ interface Known {
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
 /** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
-function parsePayload({ job, payload }: ExecuteOptions): Parsed {
+function parsePayload({ job, payload }: RunningRun): Parsed {
   let error: ErrorDescription
   try {
     const parsed = askSchema(job, payload ?? {})
@@ -110,8 +112,8 @@ function parsePayload({ job, payload }: ExecuteOptions): Parsed {
   return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
 }
 
-function succeed(options: ExecuteOptions, known: Known, returned: unknown): RunResult {
-  const { maxDetailsBytes = MAX_DETAILS_BYTES } = options
+function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
+  const { maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const details = storableDetails(returned, maxDetailsBytes)
   const all = { ...known.rehearsed, ...known.facts, ...details }
   if (details !== null) return { status: 'success', details: all }
@@ -126,8 +128,8 @@ function succeed(options: ExecuteOptions, known: Known, returned: unknown): RunR
   }
 }
 
-function fail(options: ExecuteOptions, { rehearsed, facts }: Known, error: unknown): RunResult {
-  const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = options
+function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown): RunResult {
+  const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const description = describeError(error, payload)
   if (!isJobError(error)) {
     const details = { ...rehearsed, ...facts }
@@ -144,13 +146,13 @@ function fail(options: ExecuteOptions, { rehearsed, facts }: Known, error: unkno
 }
 
 async function carryOut(
-  options: ExecuteOptions,
+  running: RunningRun,
   payload: unknown,
   known: Known,
   report: (progress: Progress) => void,
 ): Promise<unknown> {
-  const { job, handler, prisma, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = options
-  const run = copyForHandler(options.run)
+  const { job, handler, prisma, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const run = copyForHandler(running.run)
   // Most runs log nothing of their own.
   let log: Logger | undefined
 
@@ -163,9 +165,9 @@ async function carryOut(
         return abort.signal
       },
       get log() {
-        return (log ??= options.openLog())
+        return (log ??= running.openLog())
       },
-      now: options.now,
+      now: running.now,
       batch(work) {
         if (abort.isAborted) throw abort.signal.reason
         return transactions.batch(work) as never
@@ -175,7 +177,7 @@ async function carryOut(
         if (guard === null) return
         try {
           await transactions.read(async (tx) => {
-            const found = await checkGuard(tx, guard, count, options.approvedRows)
+            const found = await checkGuard(tx, guard, count, running.approvedRows)
             Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
           })
         } catch (error) {
@@ -183,18 +185,18 @@ async function carryOut(
           Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
         }
       },
-      enqueue: options.enqueue,
+      enqueue: running.enqueue,
       progress(done, total) {
         const progress = storableProgress(done, total)
         if (progress !== null) report(progress)
       },
     })
 
-  if (run.dryRun) return await rehearse(options, call, known.rehearsed)
+  if (run.dryRun) return await rehearse(running, call, known.rehearsed)
   const names = new Set<string>()
   return await untilAborted(abort, () =>
     call({
-      batch: (work) => commitBatch(options, work, names),
+      batch: (work) => commitBatch(running, work, names),
       read: async (work) => await inFreeTransaction(prisma, abort, work),
     }),
   )
@@ -232,7 +234,7 @@ interface RawTransaction {
 }
 
 async function commitBatch(
-  { prisma, abort, run, workerId, now }: ExecuteOptions,
+  { prisma, abort, run, workerId, now }: RunningRun,
   work: (tx: unknown) => Promise<Counts>,
   names: Set<string>,
 ): Promise<Counts> {
@@ -264,7 +266,7 @@ class RehearsalOver extends Error {
 
 /** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
 async function rehearse(
-  { prisma, job, abort }: ExecuteOptions,
+  { prisma, job, abort }: RunningRun,
   call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
 ): Promise<unknown> {

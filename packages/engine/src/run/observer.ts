@@ -40,6 +40,7 @@ export interface RunObservation {
   ended?(end: RunEnding): void
 }
 
+/** What was recorded of a run's end. */
 export type RunEnding =
   | { kind: 'success'; durationMs: number; details: Details | null }
   /** `code` as in details.error. */

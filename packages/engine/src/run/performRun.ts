@@ -1,16 +1,17 @@
 import type { Logger } from 'pino'
-import type { Details, Handler, Job, JobsPrismaClient, TraceContext } from '../index.ts'
+import type { Details, Handler, Job, JobsPrismaClient } from '../index.ts'
+import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
-import type { AfterFailure, DeliveryRef, Queue } from '../store/queue.ts'
+import type { AfterFailure, Queue } from '../store/queue.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
 import type { Cancellations } from './createCancellations.ts'
 import { toLoggedError } from './toLoggedError.ts'
 import { describeError, isJobError } from './describeError.ts'
-import { executeRun, type ExecuteOptions, type RunResult } from './executeRun.ts'
+import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
-import { keepProgress, type NewRun } from './runs.ts'
-import type { HeldClaim, Settlement, SettleOutcome, Settler } from './settler.ts'
+import { keepProgress } from './runs.ts'
+import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
@@ -29,96 +30,88 @@ export interface RunServices {
   onChange?: (run: NewRun) => void
 }
 
-export interface RunWork {
-  /** Already recorded. */
-  run: NewRun
-  /** By which this worker holds it. */
-  held: HeldClaim
-  /** The queue's side of it, or null when it did not come from there. */
-  delivery: DeliveryRef | null
+/** How a run is carried out in this process. */
+export interface RunManner {
   job: Job
   handler: Handler<never, never>
-  payload: unknown
-  /** How many rows somebody has approved, or null. */
-  approvedRows: number | null
-  /** Where the work was enqueued, if that was traced. */
-  trace: TraceContext | undefined
   /** Nothing else runs in the process, and the claim says so. Default false. */
   isAlone?: boolean
-  /** How it is carried out, to a result in any case. Default: in this process. */
+  /** How the handler is called, to a result in any case. Default: in this process. */
   execute?: Execute | undefined
 }
 
-export type Execute = (options: ExecuteOptions) => Promise<RunResult>
-
-export interface Performance {
-  settlement: Settlement
-  outcome: SettleOutcome
-}
+export type Execute = (running: RunningRun) => Promise<RunResult>
 
 /**
  * A recorded run's way from its first log line to its last, whoever started it. Whatever handler, schema, observers and
  * logger do, it is settled.
  */
-export async function performRun(services: RunServices, work: RunWork): Promise<Performance> {
+export async function performRun(
+  services: RunServices,
+  taken: TakenWork,
+  manner: RunManner,
+): Promise<RunEnding> {
   const { settler, log, now } = services
-  const { run } = work
+  const { run, envelope } = taken
   services.onChange?.(run)
-  const observation = services.observers?.runStarted({ ...run, trace: work.trace ?? null })
+  const observation = services.observers?.runStarted({ ...run, trace: envelope.trace ?? null })
   const { name, id: runId, attempt } = run
   const fields = { ...observation?.logFields, name, runId, attempt }
   const { trigger, scheduledFor } = run
   log.info({ ...fields, trigger, scheduledFor: scheduledFor ?? undefined }, 'job run started')
 
   const abort = new Abort()
-  const execute = () => carryOut(services, work, abort, () => log.child(fields))
+  const execute = () => carryOut(services, taken, manner, abort, () => log.child(fields))
   const result = await (observation ? observation.within(execute) : execute())
-  const intended = toSettlement(work, result, now(), reasonOf(abort))
+  const intended = toEndedRun(taken, manner, result, now(), reasonOf(abort))
   const outcome = await settler.settle(intended)
-  const settlement = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
+  const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
   services.onChange?.(run)
 
-  const durationMs = settlement.endedAt.getTime() - run.startedAt.getTime()
-  observation?.ended(toEnding(settlement, outcome, durationMs))
-  if (outcome.kind === 'lost') {
+  const durationMs = ended.endedAt.getTime() - run.startedAt.getTime()
+  const ending = toEnding(ended, outcome, durationMs)
+  // Observers get one of their own.
+  observation?.ended({ ...ending })
+  if (ending.kind === 'lost') {
     log.warn(fields, 'job run lost: another worker has ended it')
   } else {
-    const { failure } = settlement
+    const { failure } = ended
     log[failure ? 'error' : 'info'](
       {
         ...fields,
-        status: failure === null ? 'success' : 'failed',
+        status: ending.kind,
         durationMs,
-        details: toLogged(outcome.details),
+        details: toLogged(ending.details),
         ...(failure && { err: toLoggedError(failure.error) }),
       },
       'job run finished',
     )
   }
-  return { settlement, outcome }
+  return ending
 }
 
 async function carryOut(
   services: RunServices,
-  work: RunWork,
+  { run, envelope }: TakenWork,
+  { job, handler, execute = executeRun }: RunManner,
   abort: Abort,
-  openRunLog: () => Logger,
+  openLog: () => Logger,
 ): Promise<RunResult> {
   const { cancellations } = services
-  const { run, payload, execute = executeRun } = work
+  const { payload } = envelope
   try {
     cancellations.watch(run.id, abort)
     return await execute({
       run,
-      job: work.job,
-      handler: work.handler,
+      job,
+      handler,
       payload,
-      approvedRows: work.approvedRows,
+      approvedRows: envelope.approvedRows ?? null,
       prisma: services.prisma,
       workerId: services.workerId,
       now: services.now,
       abort,
-      openLog: openRunLog,
+      openLog,
       enqueue: services.queue.enqueue,
       maxDetailsBytes: services.maxDetailsBytes,
       keepProgress: async (progress) => {
@@ -144,24 +137,25 @@ function reasonOf({ isAborted, reason }: Abort): string | null {
   return isAborted && isJobError(reason) ? reason.code : null
 }
 
-function toEnding({ failure }: Settlement, outcome: SettleOutcome, durationMs: number): RunEnding {
+function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: number): RunEnding {
   if (outcome.kind === 'lost') return { kind: 'lost', durationMs }
   const { details } = outcome
   if (failure === null) return { kind: 'success', durationMs, details }
   return { kind: 'failed', durationMs, details, code: failure.error.code }
 }
 
-function toSettlement(
-  { run, delivery, held, isAlone = false }: RunWork,
+function toEndedRun(
+  { run, held }: TakenWork,
+  { isAlone = false }: RunManner,
   result: RunResult,
   endedAt: Date,
   reason: string | null,
-): Settlement {
-  const ended = { id: run.id, endedAt, delivery, held }
-  if (result.status === 'success') return { ...ended, details: result.details, failure: null }
+): EndedRun {
+  if (result.status === 'success')
+    return { run, held, endedAt, details: result.details, failure: null }
   const { error, details } = result
   const next = afterFailure(result, isAlone, reason)
-  return { ...ended, details: { ...details, error }, failure: { error, next } }
+  return { run, held, endedAt, details: { ...details, error }, failure: { error, next } }
 }
 
 function afterFailure(

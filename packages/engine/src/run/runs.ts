@@ -1,20 +1,6 @@
-import type { Counts, Job, JobTrigger } from '../index.ts'
+import type { Counts, Job } from '../index.ts'
+import type { NewRun } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
-
-/** A run that is about to start. */
-export interface NewRun {
-  id: string
-  name: string
-  trigger: JobTrigger
-  attempt: number
-  retriesLeft: number
-  scheduledFor: Date | null
-  startedAt: Date
-  dryRun: boolean
-  actor: string | null
-  reason: string | null
-  queueJobId: string | null
-}
 
 /**
  * Records a run that did not come from the queue before its handler starts. False when another one with its
@@ -73,7 +59,7 @@ export async function keepProgress(
   )
 }
 
-/** So many marks are kept at most, and at least half as many once there were, beside that of the first batch. */
+/** Once there were as many, 8 to 16 marks are kept, beside that of the first batch. */
 const BATCH_MARKS = 16
 
 /**

@@ -3,50 +3,37 @@ import type { Logger } from 'pino'
 import type { Details } from '../index.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
+import type { HeldClaim, NewRun } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
-import type { AfterFailure, DeliveryRef, Queue } from '../store/queue.ts'
+import type { AfterFailure, Queue } from '../store/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import {
-  EXPIRED,
-  findSettled,
-  settleWork,
-  type EndedRuns,
-  type RunEnd,
-} from '../store/settleWork.ts'
+import { EXPIRED, findSettled, settleWork, type EndToRecord } from '../store/settleWork.ts'
 
-export interface Settlement {
-  id: string
+/** A run whose handler has ended, as it is to be recorded. */
+export interface EndedRun {
+  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId'>
+  held: HeldClaim
   endedAt: Date
   /** Merged into what the run's batches have counted. */
   details: Details | null
-  /** The queue's side of the run, or null for a run that did not come from the queue. */
-  delivery: DeliveryRef | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
-  held: HeldClaim
-}
-
-/** A claim that this worker holds, with how many of its runs have not been settled. */
-export interface HeldClaim {
-  readonly id: string
-  open: number
 }
 
 /** `instead` is what was settled where PostgreSQL refused what was to be, or where it was too late for that. */
 export type SettleOutcome =
-  | { kind: 'settled'; details: Details | null; instead?: Settlement }
+  | { kind: 'settled'; details: Details | null; instead?: EndedRun }
   | { kind: 'lost' }
 
 export interface Settler {
   /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
-  settle(settlement: Settlement): Promise<SettleOutcome>
+  settle(ended: EndedRun): Promise<SettleOutcome>
   /** Tries nothing any more. What has not been settled is left to the rescue: its outcome is `lost`. */
   stop(): void
 }
 
-interface Waiting {
-  settlement: Settlement
-  end: RunEnd
+interface Waiting extends EndToRecord {
+  ended: EndedRun
   /** Whether it is not what the run's handler has led to. */
   isInstead: boolean
   tries: number
@@ -190,20 +177,18 @@ export function createSettler(options: {
 
   /** Null when they are settled. */
   async function tryToSettle(group: readonly Waiting[]): Promise<Failure | null> {
-    const settlements = group.map(({ settlement }) => settlement)
-    const over = [...left, ...heldByThese(settlements)]
+    const over = [...left, ...heldByThese(group)]
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
-    let ended: EndedRuns
-    let expired: readonly string[]
+    let answer: Awaited<ReturnType<typeof settleWork>>
     try {
-      ;({ ended, expired } = await commit(group, over))
-      await addSettledBefore(ended, again)
+      answer = await commit(group, over)
+      await addSettledBefore(answer.recorded, again)
     } catch (error) {
       // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
       // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
       const failure = judge(error)
-      const runId = group.length === 1 ? group[0]?.settlement.id : undefined
+      const runId = group.length === 1 ? group[0]?.ended.run.id : undefined
       log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
       if (!isStopped) return failure
       for (const { resolve } of group) resolve({ kind: 'lost' })
@@ -211,27 +196,30 @@ export function createSettler(options: {
     }
     options.observers?.runsSettled(group.length)
     left = left.filter((id) => !over.includes(id))
-    for (const { settlement: intended, isInstead, resolve } of group) {
-      const { id, held } = intended
-      const isExpired = expired.includes(id)
-      const settlement = isExpired ? toExpired(intended) : intended
+    for (const { ended, isInstead, resolve } of group) {
+      const { run, held } = ended
       // Another group has settled the others of it, at the same time.
       if (--held.open === 0 && !over.includes(held.id)) left.push(held.id)
-      const details = ended.get(id)
-      resolve(
-        details === undefined
-          ? { kind: 'lost' }
-          : { kind: 'settled', details, ...((isInstead || isExpired) && { instead: settlement }) },
-      )
+      const details = answer.recorded.get(run.id)
+      if (details === undefined) {
+        resolve({ kind: 'lost' })
+        continue
+      }
+      const isExpired = answer.expired.includes(run.id)
+      const instead = isExpired ? toExpired(ended) : isInstead ? ended : null
+      resolve({ kind: 'settled', details, ...(instead && { instead }) })
     }
     return null
   }
 
   /** A try before this one may have been committed, and only its answer was lost. */
-  async function addSettledBefore(ended: EndedRuns, again: readonly Waiting[]): Promise<void> {
-    const missing = again.flatMap(({ end }) => (ended.has(end.id) ? [] : [end]))
+  async function addSettledBefore(
+    recorded: Map<string, Details | null>,
+    again: readonly Waiting[],
+  ): Promise<void> {
+    const missing = again.filter(({ ended }) => !recorded.has(ended.run.id))
     for (const [id, details] of await findSettled(database, workerId, missing)) {
-      ended.set(id, details)
+      recorded.set(id, details)
     }
   }
 
@@ -239,27 +227,29 @@ export function createSettler(options: {
     group: readonly Waiting[],
     over: readonly string[],
   ): ReturnType<typeof settleWork> {
-    const ends = group.map(({ end }) => end)
-    const failed = group.flatMap(({ settlement: { id, delivery, failure } }) =>
-      delivery === null || failure === null ? [] : [{ id, delivery, failure }],
-    )
+    const failed = group.flatMap(({ ended: { run, failure } }) => {
+      const { id, queueJobId, name, attempt } = run
+      if (queueJobId === null || failure === null) return []
+      return [{ id, delivery: { queueJobId, name, attempt }, failure }]
+    })
     // One statement is a transaction of its own.
-    if (failed.length === 0) return await settleWork(database, workerId, ends, over)
+    if (failed.length === 0) return await settleWork(database, workerId, group, over)
     return await database.transaction(async (tx) => {
-      const settled = await settleWork(tx, workerId, ends, over)
+      const answer = await settleWork(tx, workerId, group, over)
       for (const { id, delivery, failure } of failed) {
         // Where it was thrown is told by its runs.
         const { code, message } = failure.error
-        if (settled.ended.has(id)) await queue.fail(tx, [delivery], { code, message }, failure.next)
+        if (answer.recorded.has(id))
+          await queue.fail(tx, [delivery], { code, message }, failure.next)
       }
-      return settled
+      return answer
     })
   }
 
   return {
-    settle: (settlement) =>
+    settle: (ended) =>
       new Promise((resolve) => {
-        waiting.push(toWaiting(settlement, resolve))
+        waiting.push(toWaiting(ended, resolve))
         if (busy === 0 || (busy < MAX_GROUPS && waiting.length >= MAX_GROUP)) startGroups()
       }),
     stop() {
@@ -272,35 +262,35 @@ export function createSettler(options: {
 function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
-  for (const { end } of waiting) {
-    length += end.details?.length ?? 0
+  for (const { details } of waiting) {
+    length += details?.length ?? 0
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
   return waiting.splice(0, count)
 }
 
-function toWaiting(settlement: Settlement, resolve: Waiting['resolve']): Waiting {
+function toWaiting(ended: EndedRun, resolve: Waiting['resolve']): Waiting {
   try {
-    return { settlement, end: toEnd(settlement), isInstead: false, tries: 0, resolve }
+    return { ended, details: toText(ended), isInstead: false, tries: 0, resolve }
   } catch {
     // JSON refuses it, as PostgreSQL would.
-    const instead = toStorable(settlement)
-    return { settlement: instead, end: toEnd(instead), isInstead: true, tries: 0, resolve }
+    const instead = toStorable(ended)
+    return { ended: instead, details: toText(instead), isInstead: true, tries: 0, resolve }
   }
 }
 
 /** Null where there is nothing in it that could be refused. */
 function toInstead(one: Waiting): Waiting | null {
-  const { details, failure } = one.settlement
+  const { details, failure } = one.ended
   if (one.isInstead || (details === null && failure === null)) return null
-  const settlement = toStorable(one.settlement)
-  return { ...one, settlement, end: toEnd(settlement), isInstead: true }
+  const ended = toStorable(one.ended)
+  return { ...one, ended, details: toText(ended), isInstead: true }
 }
 
 /** Without what a handler has handed over. */
-function toStorable(settlement: Settlement): Settlement {
-  const { failure } = settlement
+function toStorable(ended: EndedRun): EndedRun {
+  const { failure } = ended
   const what = failure === null ? 'The handler did its work, and' : 'The run failed, and'
   const error: ErrorDescription = {
     code: 'details_unstorable',
@@ -308,23 +298,17 @@ function toStorable(settlement: Settlement): Settlement {
       `${what} PostgreSQL refused its details` +
       (failure === null ? '' : ` (of ${storableText(failure.error.code, 64)})`),
   }
-  return { ...settlement, details: { error }, failure: { error, next: failure?.next ?? 'giveUp' } }
+  return { ...ended, details: { error }, failure: { error, next: failure?.next ?? 'giveUp' } }
 }
 
 /** Its handler came to an end, but too late. */
-function toExpired(settlement: Settlement): Settlement {
-  const details = { ...settlement.details, error: EXPIRED }
-  return { ...settlement, details, failure: { error: EXPIRED, next: 'giveUp' } }
+function toExpired(ended: EndedRun): EndedRun {
+  const details = { ...ended.details, error: EXPIRED }
+  return { ...ended, details, failure: { error: EXPIRED, next: 'giveUp' } }
 }
 
-function toEnd({ id, endedAt, details, failure }: Settlement): RunEnd {
-  const isEmpty = details === null || Object.keys(details).length === 0
-  return {
-    id,
-    endedAt,
-    details: isEmpty ? null : JSON.stringify(details),
-    errorCode: failure?.error.code ?? null,
-  }
+function toText({ details }: EndedRun): string | null {
+  return details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details)
 }
 
 /** Of what the driver or Node says of a connection there are many kinds; what a program's mistake says, is known. */
@@ -343,8 +327,8 @@ function judge(error: unknown): Failure {
 }
 
 /** The claims of which these are the last. */
-function heldByThese(settlements: readonly Settlement[]): string[] {
+function heldByThese(group: readonly Waiting[]): string[] {
   const counts = new Map<HeldClaim, number>()
-  for (const { held } of settlements) counts.set(held, (counts.get(held) ?? 0) + 1)
+  for (const { ended } of group) counts.set(ended.held, (counts.get(ended.held) ?? 0) + 1)
   return [...counts].flatMap(([{ id, open }, count]) => (open === count ? [id] : []))
 }

@@ -5,7 +5,6 @@ import { JobError } from '../index.ts'
 import type { Abort } from './abort.ts'
 import { complainOfObserver, findObserverLog } from './combineObservers.ts'
 import { describeError } from './describeError.ts'
-import type { ExecuteOptions } from './executeRun.ts'
 import type { Execute } from './performRun.ts'
 import { toLoggedError } from './toLoggedError.ts'
 
@@ -80,7 +79,7 @@ export function createStrays(options: {
       const line = run.isOver
         ? 'a handler left an error behind, after its run had ended'
         : 'a handler left an error behind, and its run ends'
-      logSafely(log, 'error', { name, runId }, error, line)
+      logForeignError(log, 'error', { name, runId }, error, line)
     }
     if (run.isOver) return
     abort.abortAtOnce(toCrash(error, run.payload))
@@ -101,7 +100,7 @@ export function createStrays(options: {
       ...log.bindings(),
       ...by,
       exitCode: process.exitCode ?? code,
-      runs: list(runs),
+      runs: listRuns(runs),
       msg:
         run === undefined
           ? 'the process ends while runs are under way'
@@ -141,21 +140,21 @@ export function createStrays(options: {
     },
     stop: leave,
     running: () => runs,
-    async execute(run: ExecuteOptions) {
+    async execute(running) {
       const named: NamedRun = {
-        name: run.run.name,
-        runId: run.run.id,
-        timeoutMs: run.job.timeoutMs,
+        name: running.run.name,
+        runId: running.run.id,
+        timeoutMs: running.job.timeoutMs,
         owner,
-        abort: run.abort,
-        payload: run.payload,
+        abort: running.abort,
+        payload: running.payload,
         isOver: false,
         strays: 0,
       }
       runs.add(named)
       options.onStart?.(named)
       try {
-        return await currentRun.run(named, options.execute, run)
+        return await currentRun.run(named, options.execute, running)
       } finally {
         named.isOver = true
         runs.delete(named)
@@ -181,13 +180,13 @@ export function findCurrentRun(): RunHere | undefined {
   return currentRun.getStore()
 }
 
-/** For a line of the log. */
-export function list(runs: Iterable<RunHere>): Pick<RunHere, 'name' | 'runId'>[] {
+/** The names and ids of runs, for a line of the log. */
+export function listRuns(runs: Iterable<RunHere>): Pick<RunHere, 'name' | 'runId'>[] {
   return [...runs].map(({ name, runId }) => ({ name, runId }))
 }
 
 /** What is thrown is foreign, and a logger that throws here would end the process. */
-export function logSafely(
+export function logForeignError(
   log: Logger,
   level: 'error' | 'fatal',
   fields: object,

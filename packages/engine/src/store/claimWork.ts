@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Details } from '../index.ts'
+import type { Details, JobTrigger } from '../index.ts'
 import type { Envelope } from './boss.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
@@ -19,21 +19,42 @@ export interface ClaimRequest {
   hasBacklog?: boolean
 }
 
-/** A piece of work that a worker has taken, with the run that was recorded for it. */
-export interface ClaimedWork {
-  claimId: string
-  runId: string
-  queueJobId: string
+/** A run as it is recorded before its handler starts. */
+export interface NewRun {
+  id: string
   name: string
+  trigger: JobTrigger
   attempt: number
-  /** How often it is given out again should this attempt fail. */
+  /** How often its work is given out again should this attempt fail. */
   retriesLeft: number
+  scheduledFor: Date | null
   startedAt: Date
+  dryRun: boolean
+  actor: string | null
+  reason: string | null
+  /** Null when it did not come from the queue. */
+  queueJobId: string | null
+}
+
+/** A claim that this worker holds, with how many of its runs have not been settled. */
+export interface HeldClaim {
+  readonly id: string
+  open: number
+}
+
+/**
+ * A piece of work that a worker has taken, with the run that was recorded for it: the first of the four shapes that a run
+ * has on its way. While its handler is called it is a RunningRun, then an EndedRun, and once that is recorded a RunEnding.
+ */
+export interface TakenWork {
+  run: NewRun
+  /** By which the worker holds it, maybe with others. */
+  held: HeldClaim
   envelope: Envelope
 }
 
 export interface Claimed {
-  work: ClaimedWork[]
+  work: TakenWork[]
   /**
    * False: nobody can see that this worker lives, so nothing was taken. What it took would be given to others while it
    * is carried out.
@@ -83,7 +104,7 @@ export async function claimWork(
   const [first] = requests
   if (first === undefined) return { work: [], isAlive: true, expired: [] }
   try {
-    const { rows } = await connection.query<ClaimedRow>(
+    const { rows } = await connection.query<TakenRow>(
       requests.length > 1 ? CLAIM_MANY : first.hasBacklog ? CLAIM_BACKLOG : CLAIM_FEW,
       [
         requests.map(({ name }) => name),
@@ -98,20 +119,9 @@ export async function claimWork(
       ],
     )
     if (rows[0]?.id === null) return { work: [], isAlive: false, expired: [] }
-    const claimIds = new Map(requests.map(({ name, claimId }) => [name, claimId]))
+    const held = openClaims(requests)
     return {
-      work: (rows as TakenRow[]).map(
-        ({ id, runId, name = first.name, data, retryCount, retriesLeft }) => ({
-          claimId: claimIds.get(name) ?? '',
-          runId: runId ?? id,
-          queueJobId: id,
-          name,
-          attempt: retryCount + 1,
-          retriesLeft,
-          startedAt,
-          envelope: data,
-        }),
-      ),
+      work: rows.map((row) => toTakenWork(row, row.name ?? first.name, startedAt, held)),
       isAlive: true,
       expired: (rows[0]?.expired ?? []).map((run) => ({
         ...run,
@@ -140,7 +150,7 @@ export async function settleClaims(
   connection: Connection,
   workerId: string,
   requests: readonly ClaimRequest[],
-): Promise<ClaimedWork[]> {
+): Promise<TakenWork[]> {
   const claimIds = requests.map(({ claimId }) => claimId)
   await connection.query(
     `insert into "JobClaim" ("id", "name", "workerId", "runIds")
@@ -148,9 +158,9 @@ export async function settleClaims(
      on conflict ("id") do nothing`,
     [claimIds, requests.map(({ name }) => name), workerId],
   )
-  const { rows } = await connection.query<ClaimedWork>(
-    `select claim."id" as "claimId", run."id" as "runId", run."queueJobId", run."name", run."attempt",
-            greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt", job.data as "envelope"
+  const { rows } = await connection.query<TakenRow & { name: string; startedAt: Date }>(
+    `select run."queueJobId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
+            greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt"
      from "JobClaim" claim
        cross join unnest(claim."runIds") held(id)
        join "JobRun" run on run."id" = held.id
@@ -158,7 +168,8 @@ export async function settleClaims(
      where claim."id" = any($1) and run."status" = 'running'`,
     [claimIds],
   )
-  return rows
+  const held = openClaims(requests)
+  return rows.map((row) => toTakenWork(row, row.name, row.startedAt, held))
 }
 
 /** A statement is cancelled after half a minute. This is for what may have been on its way to the server. */
@@ -173,24 +184,52 @@ export async function dropClosedClaims(connection: Connection, workerId: string)
   )
 }
 
-interface ClaimedRow extends Omit<TakenRow, 'id'> {
-  [column: string]: unknown
-  /** Null in a row that stands alone: this worker is not alive. */
-  id: string | null
-}
-
 interface TakenRow {
-  /** Of the work. */
-  id: string
+  [column: string]: unknown
+  /** Of the work. Null in a row that stands alone: this worker is not alive. */
+  id: string | null
   /** Null where it is the same. */
   runId: string | null
   /** Where several jobs were asked for. */
   name?: string
-  data: Envelope
-  retryCount: number
+  envelope: Envelope
+  attempt: number
   retriesLeft: number
   /** The same in every row. */
-  expired: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
+  expired?: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
+}
+
+/** By the name of the job: each is asked for once. */
+function openClaims(requests: readonly ClaimRequest[]): Map<string, HeldClaim> {
+  return new Map(requests.map(({ name, claimId }) => [name, { id: claimId, open: 0 }]))
+}
+
+function toTakenWork(
+  { id, runId, envelope, attempt, retriesLeft }: TakenRow,
+  name: string,
+  startedAt: Date,
+  claims: ReadonlyMap<string, HeldClaim>,
+): TakenWork {
+  const held = claims.get(name) as HeldClaim
+  held.open++
+  const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
+  return {
+    held,
+    envelope,
+    run: {
+      id: (runId ?? id) as string,
+      name,
+      trigger,
+      attempt,
+      retriesLeft,
+      scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
+      startedAt,
+      dryRun,
+      actor,
+      reason,
+      queueJobId: id,
+    },
+  }
 }
 
 const EXPIRED = JSON.stringify({
@@ -287,8 +326,8 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
   )
-  select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data,
-         retry_count as "retryCount", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
+  select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data as "envelope",
+         retry_count + 1 as "attempt", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
   from taken
   union all
   select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null from alive where not "isAlive"`

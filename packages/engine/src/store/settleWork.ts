@@ -4,20 +4,21 @@ import type { Connection } from './database.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 
-/** How a run ended. */
-export interface RunEnd {
-  id: string
-  endedAt: Date
-  /** Of what went wrong; null when nothing did. */
-  errorCode: string | null
-  /** As JSON; merged into what the run's batches have counted. */
+/** A run that is to be recorded as ended, as far as its row tells. */
+export interface EndToRecord {
+  ended: {
+    run: { id: string }
+    endedAt: Date
+    failure: { error: { code: string } } | null
+  }
+  /** Its details as JSON, merged into what the run's batches have counted; null when there are none. */
   details: string | null
 }
 
-/** Of runs that were to be ended, those that were this worker's, with their whole details. */
-export type EndedRuns = Map<string, Details | null>
+/** Of runs that were to be ended, those that were this worker's, by their ids, with their whole details. */
+type Recorded = Map<string, Details | null>
 
-/** Those of them that were to succeed, and ended as failed with this code: the queue had given their work up before. */
+/** With this those of them have failed that were to succeed: the queue had given their work up before. */
 export const EXPIRED = {
   code: 'expired',
   message: 'The queue had given its work up before it ended',
@@ -32,26 +33,26 @@ export const EXPIRED = {
 export async function settleWork(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
+  ends: readonly EndToRecord[],
   claimIds: readonly string[],
-): Promise<{ ended: EndedRuns; expired: readonly string[] }> {
+): Promise<{ recorded: Recorded; expired: readonly string[] }> {
   const { rows } = await connection.query<{
     ended: string[] | null
     expired: string[] | null
     details: Record<string, Details>
   }>(SETTLE_SQL, [
     workerId,
-    toColumn(ends.map(({ id }) => id)),
-    toColumn(ends.map(({ endedAt }) => endedAt)),
-    toColumn(ends.map(({ errorCode }) => errorCode)),
+    toColumn(ends.map(({ ended }) => ended.run.id)),
+    toColumn(ends.map(({ ended }) => ended.endedAt)),
+    toColumn(ends.map(({ ended }) => ended.failure?.error.code ?? null)),
     toColumn(ends.map(({ details }) => details)),
     claimIds,
     ends.length,
     JSON.stringify({ error: EXPIRED } satisfies Details),
   ])
-  const [{ ended, expired, details } = { ended: [], expired: null, details: {} }] = rows
-  const ids = ended ?? ends.map(({ id }) => id)
-  return { ended: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
+  const [{ ended: endedIds, expired, details } = { ended: [], expired: null, details: {} }] = rows
+  const ids = endedIds ?? ends.map(({ ended }) => ended.run.id)
+  return { recorded: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
 }
 
 /**
@@ -61,16 +62,16 @@ export async function settleWork(
 export async function findSettled(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
-): Promise<EndedRuns> {
+  ends: readonly EndToRecord[],
+): Promise<Recorded> {
   if (ends.length === 0) return new Map()
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
     FIND_SETTLED_SQL,
     [
       workerId,
-      toColumn(ends.map(({ id }) => id)),
-      toColumn(ends.map(({ endedAt }) => endedAt)),
-      toColumn(ends.map(({ errorCode }) => errorCode)),
+      toColumn(ends.map(({ ended }) => ended.run.id)),
+      toColumn(ends.map(({ ended }) => ended.endedAt)),
+      toColumn(ends.map(({ ended }) => ended.failure?.error.code ?? null)),
     ],
   )
   return new Map(rows.map(({ id, details }) => [id, details]))

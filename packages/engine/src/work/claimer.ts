@@ -8,8 +8,8 @@ import {
   claimWork,
   settleClaims,
   type Claimed,
-  type ClaimedWork,
   type ClaimRequest,
+  type TakenWork,
 } from '../store/claimWork.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
@@ -25,7 +25,7 @@ export interface Claimer {
 }
 
 export interface ClaimAnswer {
-  work: ClaimedWork[]
+  work: TakenWork[]
   /** False: nobody can see that this worker lives, and until somebody can, it gets nothing. */
   isAlive: boolean
   /** A claim that was answered in full says that there is more. */
@@ -99,10 +99,10 @@ export function createClaimer({
   async function claimGroup(group: readonly Waiting[]): Promise<void> {
     const requests = group.map(({ request }) => request)
     try {
-      const taken = await takeHold(requests, (hasFreshRunIds) =>
+      const taken = await claimWithRetry(requests, (hasFreshRunIds) =>
         claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
       )
-      const byClaim = Map.groupBy(taken.work, ({ claimId }) => claimId)
+      const byClaim = Map.groupBy(taken.work, ({ held }) => held.id)
       for (const { request, resolve } of group) {
         const work = byClaim.get(request.claimId) ?? []
         resolve(answer({ ...taken, work }, request.limit))
@@ -121,7 +121,7 @@ export function createClaimer({
     }
   }
 
-  async function takeHold(
+  async function claimWithRetry(
     requests: readonly ClaimRequest[],
     attempt: (hasFreshRunIds: boolean) => Promise<Claimed>,
   ): Promise<Taken> {
@@ -153,7 +153,7 @@ export function createClaimer({
   async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
     error: unknown,
-  ): Promise<ClaimedWork[]> {
+  ): Promise<TakenWork[]> {
     const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
     for (let looks = 1; !isOver(); looks++) {
       const work = await settleClaims(database, workerId, requests).catch(() => null)
@@ -171,7 +171,7 @@ export function createClaimer({
     rateLimit: NonNullable<Job['rateLimit']>,
   ): Promise<ClaimAnswer> {
     let allowance = { starts: 0, freeInMs: 0 }
-    const taken = await takeHold([request], (hasFreshRunIds) =>
+    const taken = await claimWithRetry([request], (hasFreshRunIds) =>
       database.transaction(async (tx) => {
         allowance = await readAllowance(tx, request.name, rateLimit)
         const limit = Math.min(request.limit, allowance.starts)

@@ -1,23 +1,10 @@
 import type { Logger } from 'pino'
 import type { Job } from '../index.ts'
-import type { Envelope } from '../store/boss.ts'
-import { ClaimConflict, type ClaimedWork } from '../store/claimWork.ts'
-import type { DeliveryRef } from '../store/queue.ts'
+import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS, pauseAfter } from '../run/pauseAfter.ts'
-import type { NewRun } from '../run/runs.ts'
-import type { HeldClaim } from '../run/settler.ts'
 import type { Turns } from './turns.ts'
-
-/** A piece of work with the run that has been recorded for it. */
-export interface Claim {
-  run: NewRun
-  delivery: DeliveryRef
-  envelope: Envelope
-  /** By which the worker holds it, maybe with others. */
-  held: HeldClaim
-}
 
 /** One job's way through a worker: takes its work while there is room, and waits for more. */
 export interface Lane {
@@ -26,7 +13,7 @@ export interface Lane {
   wake(): void
   /** Takes nothing more; resolves once the claim that is under way has been handed on. */
   stop(): Promise<void>
-  /** How many claims have not come to their end. */
+  /** How many runs have not come to their end. */
   running(): number
   /** Resolves once there are none. */
   idle(): Promise<void>
@@ -40,8 +27,8 @@ export interface LaneOptions {
   observers?: Observers | undefined
   /** Work is taken only while they are open. Default: always. */
   turns?: Pick<Turns, 'isOpen' | 'enter' | 'leave'> | undefined
-  /** Carries one claim to its end; the lane counts it as running until then. */
-  execute: (claim: Claim) => Promise<unknown>
+  /** Carries a run to its end; the lane counts it as running until then. */
+  execute: (taken: TakenWork) => Promise<unknown>
 }
 
 const MAX_CLAIM = 2_000
@@ -118,8 +105,7 @@ export function createLane(options: LaneOptions): Lane {
       const { work } = answer
       if (work.length > 0) {
         options.observers?.workClaimed(job.name, work.length)
-        const held = { id: (work[0] as ClaimedWork).claimId, open: work.length }
-        for (const one of work) begin(toClaim(one, held))
+        for (const taken of work) begin(taken)
       }
       return answer
     } finally {
@@ -138,13 +124,13 @@ export function createLane(options: LaneOptions): Lane {
     pump()
   }
 
-  function begin(one: Claim): void {
-    const isBeside = job.isExclusive && one.run.dryRun
+  function begin(taken: TakenWork): void {
+    const isBeside = job.isExclusive && taken.run.dryRun
     running++
     if (isBeside) rehearsing++
     const end = () => leave(isBeside)
-    execute(one).then(end, (error: unknown) => {
-      const { id: runId, name, attempt } = one.run
+    execute(taken).then(end, (error: unknown) => {
+      const { id: runId, name, attempt } = taken.run
       log.error({ err: error, name, runId, attempt }, 'a job run came to no end')
       end()
     })
@@ -178,28 +164,5 @@ export function createLane(options: LaneOptions): Lane {
         if (running === 0) resolve()
         else waitingForIdle.push(resolve)
       }),
-  }
-}
-
-function toClaim(work: ClaimedWork, held: HeldClaim): Claim {
-  const { runId, queueJobId, name, attempt, retriesLeft, startedAt, envelope } = work
-  const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
-  return {
-    held,
-    delivery: { queueJobId, name, attempt },
-    envelope,
-    run: {
-      id: runId,
-      name,
-      trigger,
-      attempt,
-      retriesLeft,
-      scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-      startedAt,
-      dryRun,
-      actor,
-      reason,
-      queueJobId,
-    },
   }
 }

@@ -5,6 +5,7 @@ import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
+import { toTestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const NAME = 'parcel'
@@ -92,7 +93,8 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
     workerId: 'w1',
     now: () => new Date(),
   })
-  const { work } = await claimer.claim(job, Math.min(job.concurrency ?? 1, MOST_AT_ONCE))
+  const claimed = await claimer.claim(job, Math.min(job.concurrency ?? 1, MOST_AT_ONCE))
+  const work = claimed.work.map(toTestWork)
   expect(work).toMatchObject([{ attempt: 1, retriesLeft: retry.limit }])
   const { freeInMs } = await claimer.claim(job, 1)
   expect(freeInMs ?? 0).toBeLessThanOrEqual(rateLimit ? rateLimit.perMs / rateLimit.limit : 0)

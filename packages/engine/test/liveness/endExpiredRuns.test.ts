@@ -3,14 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { listDeadLetters, redriveDeadLetters } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
-import type { ClaimedWork } from '../../src/store/claimWork.ts'
 import { installQueue } from '../../src/store/queue.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { createWorker } from '../../src/createWorker.ts'
 import { endExpiredRuns } from '../../src/liveness/endExpiredRuns.ts'
 import type { RescuedRun } from '../../src/run/observer.ts'
 import { createSettler } from '../../src/run/settler.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '', retry: { limit: 0 } })
@@ -34,7 +33,7 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
-async function take(job: typeof parcel | typeof letter): Promise<ClaimedWork> {
+async function take(job: typeof parcel | typeof letter): Promise<TestWork> {
   await runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
   return (await opened.take(job.name))[0]!
 }
@@ -74,18 +73,11 @@ const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
     ({ state }) => state,
   )
-const settle = (work: ClaimedWork, details: Details | null = null) => {
-  const { runId: id, queueJobId, name, attempt, claimId } = work
+const settle = (work: TestWork, details: Details | null = null) => {
+  const { run, held } = work
   const { database, log } = runtime
   const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
-  return settler.settle({
-    id,
-    endedAt: new Date(),
-    details,
-    delivery: { queueJobId, name, attempt },
-    failure: null,
-    held: { id: claimId, open: 1 },
-  })
+  return settler.settle({ run, held, endedAt: new Date(), details, failure: null })
 }
 
 describe('a last attempt that the queue has given up', () => {

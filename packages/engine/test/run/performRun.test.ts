@@ -8,7 +8,7 @@ import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/createCancellations.ts'
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
 import { containedLog } from '../../src/run/containedLog.ts'
-import { performRun, type RunServices, type RunWork } from '../../src/run/performRun.ts'
+import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { recordRun } from '../../src/run/runs.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -45,7 +45,7 @@ beforeEach(() => runtime.rows('truncate "JobRun", "JobClaim"'))
 
 async function perform(
   handler: BriefHandler,
-  { dryRun = false, ...others }: Partial<RunServices & RunWork> & { dryRun?: boolean } = {},
+  { dryRun = false, ...others }: Partial<RunServices & RunManner> & { dryRun?: boolean } = {},
 ) {
   const { database, prisma, log } = runtime
   const run = {
@@ -73,20 +73,17 @@ async function perform(
     workerId: 'w1',
     log,
   }
-  return await performRun(
+  const ending = await performRun(
     { ...services, now: () => new Date(), ...others },
-    {
-      run,
-      held: { id: claim.id, open: 1 },
-      delivery: null,
-      job: brief,
-      handler,
-      payload: {},
-      approvedRows: null,
-      trace: undefined,
-      ...others,
-    },
+    { run, held: { id: claim.id, open: 1 }, envelope: { payload: {}, trigger: 'cli' } },
+    { job: brief, handler, ...others },
   )
+  const error = ending.kind === 'failed' ? ending.details?.['error'] : null
+  const failure = error ? { error: error as { message: string } } : null
+  return {
+    settlement: { failure },
+    outcome: { kind: ending.kind === 'lost' ? ('lost' as const) : ('settled' as const) },
+  }
 }
 
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length

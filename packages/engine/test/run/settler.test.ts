@@ -3,10 +3,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import type { ClaimedWork } from '../../src/store/claimWork.ts'
+import type { HeldClaim } from '../../src/store/claimWork.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
-import { createSettler, type HeldClaim, type Settlement } from '../../src/run/settler.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { createSettler, type EndedRun } from '../../src/run/settler.ts'
+import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
@@ -34,29 +34,22 @@ const settlerOf = (database: Database = runtime.database) =>
   createSettler({ database, queue: opened.queue, workerId: 'w1', log: runtime.log })
 
 /** With one claim. */
-async function take(count: number): Promise<ClaimedWork[]> {
+async function take(count: number): Promise<TestWork[]> {
   const items = Array.from({ length: count }, () => ({ payload: {} }))
   await runtime.prisma.$transaction((tx) => opened.client.enqueueMany(tx, parcel, items))
   return await opened.take('parcel', count)
 }
 
-const heldBy = (work: readonly ClaimedWork[]): HeldClaim => ({
+const heldBy = (work: readonly TestWork[]): HeldClaim => ({
   id: work[0]!.claimId,
   open: work.length,
 })
 
 const settlement = (
-  { runId, queueJobId, name, attempt }: ClaimedWork,
+  { run }: TestWork,
   held: HeldClaim,
-  failure: Settlement['failure'] = null,
-): Settlement => ({
-  id: runId,
-  endedAt: new Date(),
-  details: null,
-  delivery: { queueJobId, name, attempt },
-  failure,
-  held,
-})
+  failure: EndedRun['failure'] = null,
+): EndedRun => ({ run, held, endedAt: new Date(), details: null, failure })
 
 const claims = () => runtime.rows<{ id: string }>('select "id" from "JobClaim"')
 const count = async (of: string) =>

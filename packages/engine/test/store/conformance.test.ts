@@ -8,7 +8,7 @@ import { claimWork } from '../../src/store/claimWork.ts'
 import type { Connection } from '../../src/store/database.ts'
 import type { AfterFailure } from '../../src/store/queue.ts'
 import { settleWork } from '../../src/store/settleWork.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 /*
@@ -149,7 +149,7 @@ async function claim(tx: Connection, limit: number, way: Way = 'few') {
     startedAt: new Date(),
     hasFreshRunIds: true,
   })
-  return work.filter(({ name }) => name === OURS)
+  return work.map(toTestWork).filter(({ name }) => name === OURS)
 }
 
 describe('claiming', () => {
@@ -257,10 +257,8 @@ describe('settling', () => {
           await settleWork(
             tx,
             'w1',
-            work.map(({ runId: id }) => ({
-              id,
-              endedAt: new Date(),
-              errorCode: null,
+            work.map(({ run }) => ({
+              ended: { run, endedAt: new Date(), failure: null },
               details: null,
             })),
             [],

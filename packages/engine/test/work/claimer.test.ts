@@ -12,11 +12,11 @@ import {
   onTestFinished,
 } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import { claimWork, dropClosedClaims } from '../../src/store/claimWork.ts'
+import { claimWork, dropClosedClaims, type TakenWork } from '../../src/store/claimWork.ts'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
-import type { Claim, Lane } from '../../src/work/lane.ts'
+import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -32,7 +32,7 @@ const jobs = [echo, other, first, second]
 let runtime: TestRuntime
 let opened: TestQueue
 let lanes: Lane[] = []
-let executed: Claim[]
+let executed: TakenWork[]
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
@@ -85,7 +85,7 @@ describe('claims that are asked for at the same moment', () => {
 
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
     const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
-    expect(taken.map(({ queueJobId }) => queueJobId)).toEqual(ids)
+    expect(taken.map(({ run }) => run.queueJobId)).toEqual(ids)
   })
 })
 
@@ -105,7 +105,7 @@ describe('a claim of work that was given out again', () => {
     await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
     await claimer.claim(echo, 1)
 
-    const { runId: id, name, attempt, startedAt } = hung!
+    const { id, name, attempt, startedAt } = hung!.run
     expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
   })
 })
@@ -192,7 +192,7 @@ describe('a claim whose connection breaks', () => {
       // The statement waits here; others read on.
       await tx.query('lock table "JobClaim" in share mode')
       claimed = claimer.claim(echo, 1).then(
-        ({ work }) => work.map(({ runId }) => runId),
+        ({ work }) => work.map(({ run }) => run.id),
         () => [],
       )
       await waitFor(() => broken.length)
@@ -224,7 +224,7 @@ describe('a claim that the server carried out before it shut down', () => {
     const { work } = await claimer.claim(echo, 1)
 
     expect(await runtime.rows(`select "id" from "JobRun" where "status" = 'running'`)).toEqual(
-      work.map(({ runId }) => ({ id: runId })),
+      work.map(({ run }) => ({ id: run.id })),
     )
     expect(work).toHaveLength(1)
   })
@@ -311,7 +311,7 @@ describe('a claim whose answer is lost when its worker stops', () => {
       const runs = await runtime.rows<{ id: string }>('select "id" from "JobRun"')
       return runs.length > 0 && runs
     })
-    expect((await claimed).work.map(({ runId }) => runId)).toEqual(running.map(({ id }) => id))
+    expect((await claimed).work.map(({ run }) => run.id)).toEqual(running.map(({ id }) => id))
   })
 })
 

@@ -1,11 +1,11 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import { ClaimConflict } from '../../src/store/claimWork.ts'
+import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
-import { createLane, type Claim, type Lane } from '../../src/work/lane.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { createLane, type Lane } from '../../src/work/lane.ts'
+import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
@@ -31,7 +31,7 @@ const jobs = [echo, other, limited, slow, exclusive]
 let runtime: TestRuntime
 let opened: TestQueue
 let lanes: Lane[] = []
-let executed: Claim[]
+let executed: TakenWork[]
 /** Those that brought something. */
 let statements: string[]
 
@@ -88,9 +88,7 @@ describe('lanes that look for work at the same moment', () => {
 
     await waitFor(() => executed.length === 2)
     expect(statements).toHaveLength(1)
-    expect(
-      Object.fromEntries(executed.map(({ run, delivery }) => [run.name, delivery.queueJobId])),
-    ).toEqual(ids)
+    expect(Object.fromEntries(executed.map(({ run }) => [run.name, run.queueJobId]))).toEqual(ids)
     expect(await held()).toEqual([
       { name: 'echo', workerId: 'w1', exclusiveKey: null, runIds: [ids.echo] },
       { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
@@ -182,7 +180,7 @@ describe('a claimer', () => {
     const { claim } = realClaimer()
     for (let n = 0; n < 3; n++) await send(echo)
     const [first, second] = await Promise.all([claim(echo, 2), claim(echo, 2)])
-    const taken = [...first.work, ...second.work]
+    const taken = [...first.work, ...second.work].map(toTestWork)
     expect(new Set(taken.map(({ runId }) => runId)).size).toBe(taken.length)
     const claims = await runtime.rows<{ id: string; runIds: string[] }>(
       'select "id", "runIds" from "JobClaim"',

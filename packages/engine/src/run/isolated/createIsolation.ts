@@ -5,12 +5,12 @@ import type { Logger } from 'pino'
 import { JobError, type IsolationLimits, type Job } from '../../index.ts'
 import { createProgress } from '../createProgress.ts'
 import { describeError } from '../describeError.ts'
-import { ABORT_GRACE_MS, type ExecuteOptions, type RunResult } from '../executeRun.ts'
+import { ABORT_GRACE_MS, type RunningRun, type RunResult } from '../executeRun.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
   /** Like executeRun, in a process of the run's own. */
-  execute(options: ExecuteOptions): Promise<RunResult>
+  execute(options: RunningRun): Promise<RunResult>
   /** Ends all processes. */
   stop(): Promise<void>
 }
@@ -104,9 +104,9 @@ export function createIsolation(options: {
     if (place >= 0) waiting?.splice(place, 1)
   }
 
-  async function perform(execution: ExecuteOptions, limits: IsolationLimits): Promise<RunResult> {
-    const { abort, job, payload, approvedRows, maxDetailsBytes } = execution
-    const { run } = execution
+  async function perform(running: RunningRun, limits: IsolationLimits): Promise<RunResult> {
+    const { abort, job, payload, approvedRows, maxDetailsBytes } = running
+    const { run } = running
     const token = randomUUID()
     const slot = await take(job, limits)
     const { child } = slot
@@ -114,7 +114,7 @@ export function createIsolation(options: {
       await child.kill()
       throw abort.reason
     }
-    const progress = createProgress(execution.keepProgress)
+    const progress = createProgress(running.keepProgress)
     let timer: NodeJS.Timeout | undefined
     abort.onAbort(() => {
       child.abort(token, describeReason(abort.reason))
@@ -123,7 +123,7 @@ export function createIsolation(options: {
     let isReusable = false
     try {
       const result = await child.perform({
-        ...toChildLog(execution.openLog()),
+        ...toChildLog(running.openLog()),
         onProgress: (done, total) => progress.report({ done, total }),
         request: {
           token,
@@ -157,19 +157,19 @@ export function createIsolation(options: {
   }
 
   return {
-    async execute(execution) {
-      const { abort, job } = execution
+    async execute(running) {
+      const { abort, job } = running
       const timer = setTimeout(
         () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
         job.timeoutMs,
       )
       try {
         if (abort.isAborted) throw abort.reason
-        return await perform(execution, job.isolate as IsolationLimits)
+        return await perform(running, job.isolate as IsolationLimits)
       } catch (error) {
         // One that was killed since it did not stop when it was told to.
         const isKilled = abort.isAborted && error instanceof ChildCrash
-        return toFailure(isKilled ? abort.reason : error, execution.payload)
+        return toFailure(isKilled ? abort.reason : error, running.payload)
       } finally {
         clearTimeout(timer)
       }
