@@ -20,13 +20,13 @@ export {
   type DeadLetter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
-export { isAnyWorkerAlive } from './read/isAnyWorkerAlive.ts'
-export { listWorkers, type ListedWorker } from './read/listWorkers.ts'
-export { countQueue, type QueueCounts } from './read/countQueue.ts'
+export { isAnyWorkerAlive, listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export {
+  countQueue,
   MAX_MEASURED,
   measureQueue,
   QUEUE_STATES,
+  type QueueCounts,
   type QueueMeasure,
   type QueueState,
 } from './read/measureQueue.ts'
@@ -69,5 +69,10 @@ export {
 } from './read/countRuns.ts'
 export { RUNNING_RUNS } from './liveness/whoIsLost.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
-export { findEnqueuedAt } from './read/findEnqueuedAt.ts'
-export { findManyWork, findWork, findWorkByKey, type WorkState } from './read/findWork.ts'
+export {
+  findEnqueuedAt,
+  findManyWork,
+  findWork,
+  findWorkByKey,
+  type WorkState,
+} from './read/findWork.ts'

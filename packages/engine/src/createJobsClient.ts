@@ -6,8 +6,7 @@ import { openDatabase } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
-import { takeApproval, type Approval } from './control/approval.ts'
-import type { Request } from './control/controlJobs.ts'
+import { takeApproval, type Approval, type Request } from './control/controlJobs.ts'
 import { recordActions, storableActor } from './control/recordActions.ts'
 
 export interface JobsClientOptions {

@@ -17,15 +17,25 @@ export {
   type ScheduledJob,
   type ScheduleOptions,
 } from './job/defineJob.ts'
-export { describePayloadError } from './job/describePayloadError.ts'
-export type { Enqueue, EnqueueOptions, EnqueueResult, WorkItem } from './work/enqueue.ts'
+export { describePayloadError } from './job/askSchema.ts'
+export type {
+  Enqueue,
+  EnqueueOptions,
+  EnqueueResult,
+  TraceContext,
+  TraceEnqueue,
+  WorkItem,
+} from './work/enqueue.ts'
 export {
+  defineHandlersModule,
   JOB_TRIGGERS,
   type Counts,
   type Details,
   type GuardCount,
   type Handler,
   type HandlersFor,
+  type HandlersModule,
+  type HandlersSetting,
   type JobsPrismaClient,
   type JobTrigger,
   type JsonValue,
@@ -34,13 +44,7 @@ export {
   type RunInfo,
   type TransactionOf,
 } from './job/handler.ts'
-export {
-  defineHandlersModule,
-  type HandlersModule,
-  type HandlersSetting,
-} from './job/handlersModule.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'
 export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'
 export { isTimeOfDay, nextTick, nextTicks } from './tick/nextTicks.ts'
-export type { TraceContext, TraceEnqueue } from './work/trace.ts'

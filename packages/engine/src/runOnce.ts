@@ -28,7 +28,7 @@ import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/createIsolation.ts'
 import { createSettler } from './run/settler.ts'
-import { checkMaxDetailsBytes } from './run/storableDetails.ts'
+import { checkMaxDetailsBytes } from './run/storableValues.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
   databaseUrl: string

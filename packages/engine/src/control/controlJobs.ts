@@ -1,5 +1,6 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
@@ -78,6 +79,39 @@ export async function resumeJob(
     return 'resumed'
   }
   return (await isScheduled(tx, name)) ? 'notPaused' : 'notScheduled'
+}
+
+export type Approval =
+  | { kind: 'taken'; name: string; payload: unknown; rows: number }
+  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
+
+interface BlockedRun {
+  name: string
+  isBlocked: boolean
+  isApproved: boolean
+  isTooOld: boolean
+  due: number | null
+  payload: unknown
+}
+
+/** Marks a blocked run as approved, once, and says what its successor may do. */
+export async function takeApproval(
+  tx: PrismaTransactionLike,
+  runId: string,
+  actor: string,
+): Promise<Approval> {
+  const rows = await tx.$queryRawUnsafe<BlockedRun[]>(LOCK_BLOCKED_RUN_SQL, runId)
+  const [run] = rows
+  if (!run) return { kind: 'notFound' }
+  if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
+  if (run.isApproved) return { kind: 'alreadyApproved' }
+  if (run.isTooOld) return { kind: 'tooLate' }
+  await tx.$queryRawUnsafe(
+    `update "JobRun" set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid returning "id"::text`,
+    runId,
+    actor,
+  )
+  return { kind: 'taken', name: run.name, payload: run.payload ?? {}, rows: run.due }
 }
 
 async function isScheduled(tx: PrismaTransactionLike, name: string): Promise<boolean> {

@@ -1,4 +1,5 @@
-import type { Job } from '../index.ts'
+import type { z } from 'zod'
+import type { Job } from './defineJob.ts'
 
 /**
  * What the schema of a job says of a payload. A schema has to be synchronous: what one that is not comes to in the end
@@ -13,4 +14,12 @@ export function askSchema(
   if (typeof (parsed as { then?: unknown }).then !== 'function') return parsed
   Promise.resolve(parsed).catch(() => undefined)
   throw new TypeError('it is asynchronous')
+}
+
+/** Which part of a payload its schema refuses, and why; never the value. */
+export function describePayloadError(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 10)
+    .map((issue) => `${issue.path.join('.') || 'payload'}: ${issue.message}`)
+    .join('; ')
 }

@@ -1,5 +1,6 @@
-import { describePayloadError, JobError, type Job } from '../index.ts'
-import { askSchema } from './askSchema.ts'
+import { askSchema, describePayloadError } from './askSchema.ts'
+import type { Job } from './defineJob.ts'
+import { JobError } from './jobError.ts'
 import { storableUnchanged } from './storable.ts'
 import { storableText } from './storableText.ts'
 

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
+import type { Details } from '../index.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/createCancellations.ts'
+import type { RescuedRun } from '../run/observer.ts'
+import { END_EXPIRED_RUNS_SQL } from '../store/attemptSql.ts'
 import { dropClosedClaims } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { Queue } from '../store/queue.ts'
 import { readyJobsSql } from '../store/queueSql.ts'
-import { endExpiredRuns } from './endExpiredRuns.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
@@ -111,4 +113,32 @@ export async function readRound(
     names,
   ])
   return rows[0] ?? { lost: [], ready: [] }
+}
+
+const EXPIRED_DETAILS = JSON.stringify({
+  error: { code: 'expired', message: 'It was still running when the queue gave its work up' },
+} satisfies Details)
+
+interface EndOptions {
+  database: Database
+  log: Logger
+  now: () => Date
+  observers?: Observers | undefined
+}
+
+/**
+ * Ends runs that go on beyond every limit, so that whoever executes them can commit nothing more: the queue takes their
+ * attempts for hung. Where another attempt follows, its claim would do it; after the last one nobody else does.
+ */
+export async function endExpiredRuns(options: EndOptions): Promise<RescuedRun[]> {
+  const { database, log, now, observers } = options
+  const { rows } = await database.query<
+    RescuedRun & { workerId: string; [column: string]: unknown }
+  >(END_EXPIRED_RUNS_SQL, [now(), EXPIRED_DETAILS])
+  for (const run of rows) {
+    const { id, name, attempt, workerId: hungWorkerId } = run
+    log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
+    observers?.runExpired(run)
+  }
+  return rows
 }

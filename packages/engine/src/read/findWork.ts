@@ -1,6 +1,6 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import type { Job } from '../index.ts'
-import { FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import { FIND_ENQUEUED_AT_SQL, FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
 
 /** Where a piece of work stands. */
 export type WorkState =
@@ -69,4 +69,27 @@ function toWorkState({ state, startAfter, errorCode }: QueueRow): WorkState {
     default:
       return { kind: 'failed', errorCode: errorCode ?? 'expired' }
   }
+}
+
+/**
+ * When a piece of work was put into the queue. What is completed has left it; then the id tells, to the
+ * millisecond, by the clock of whoever enqueued it. Null when that is not one of ours.
+ */
+export async function findEnqueuedAt(
+  tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
+  name: string,
+  queueJobId: string,
+): Promise<Date | null> {
+  const [found] = await tx.$queryRawUnsafe<{ enqueuedAt: Date }[]>(
+    FIND_ENQUEUED_AT_SQL,
+    name,
+    queueJobId,
+  )
+  return found?.enqueuedAt ?? readTime(queueJobId)
+}
+
+/** RFC 9562: version 7 begins with 48 bits of milliseconds. */
+function readTime(id: string): Date | null {
+  const digits = id.replaceAll('-', '')
+  return digits[12] === '7' ? new Date(Number.parseInt(digits.slice(0, 12), 16)) : null
 }

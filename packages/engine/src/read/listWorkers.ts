@@ -1,5 +1,5 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
+import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 
 export interface ListedWorker {
   id: string
@@ -21,4 +21,16 @@ export async function listWorkers(
      from "JobWorker" worker
      order by "isAlive" desc, worker."startedAt" desc limit 100`,
   )
+}
+
+/** Whether a process lives that could execute work, `pnpm worker:once` included while it runs. */
+export async function isAnyWorkerAlive(
+  tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
+): Promise<boolean> {
+  const [found] = await tx.$queryRawUnsafe<{ isAlive: boolean }[]>(
+    `select exists (
+       select from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+     ) as "isAlive"`,
+  )
+  return found?.isAlive ?? false
 }

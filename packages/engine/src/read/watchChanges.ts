@@ -1,11 +1,11 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { z } from 'zod'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { openDatabase, socketOf } from '../store/database.ts'
 import { endClient } from '../store/endClient.ts'
 import { isSession } from '../liveness/isSession.ts'
-import { readAnnouncement } from './readAnnouncement.ts'
 
 export type { Announcement }
 
@@ -134,5 +134,21 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
       client = null
       if (open) await endClient(open, socketOf(open))
     },
+  }
+}
+
+/** Whoever may connect may notify, so a payload can be anything. PostgreSQL bounds it to 8,000 bytes. */
+const announcementSchema = z.object({
+  ids: z.array(z.guid()),
+  names: z.array(z.string()),
+  ticks: z.array(z.string()),
+}) satisfies z.ZodType<Announcement>
+
+/** Undefined when the payload of a notification is not what a worker announces. */
+export function readAnnouncement(payload: string): Announcement | undefined {
+  try {
+    return announcementSchema.parse(JSON.parse(payload))
+  } catch {
+    return undefined
   }
 }

@@ -3,8 +3,7 @@ import type { Logger } from 'pino'
 import { storableText } from '../job/storableText.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
-import { describeError } from './describeError.ts'
-import { toLoggedError } from './toLoggedError.ts'
+import { describeError, toLoggedError } from './describeError.ts'
 
 /** All of several observers, none of which can do harm to the work or to the others. */
 export interface Observers extends Required<WorkerObserver> {

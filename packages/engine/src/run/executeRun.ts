@@ -1,7 +1,6 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import type { Logger } from 'pino'
 import {
-  describePayloadError,
   JobError,
   type Counts,
   type Details,
@@ -11,7 +10,7 @@ import {
   type JobsPrismaClient,
   type RunInfo,
 } from '../index.ts'
-import { askSchema } from '../job/askSchema.ts'
+import { askSchema, describePayloadError } from '../job/askSchema.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
@@ -19,9 +18,12 @@ import { createProgress, type Progress } from './createProgress.ts'
 import { describeError, isJobError, type ErrorDescription } from './describeError.ts'
 import { inFreeTransaction } from './inFreeTransaction.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
-import { storableCounts } from './storableCounts.ts'
-import { MAX_DETAILS_BYTES, storableDetails } from './storableDetails.ts'
-import { storableProgress } from './storableProgress.ts'
+import {
+  MAX_DETAILS_BYTES,
+  storableCounts,
+  storableDetails,
+  storableProgress,
+} from './storableValues.ts'
 
 /** A run while its handler is called, with all that it is given. */
 export interface RunningRun {

@@ -4,9 +4,8 @@ import type { Logger } from 'pino'
 import { JobError } from '../index.ts'
 import type { Abort } from './abort.ts'
 import { complainOfObserver, findObserverLog } from './combineObservers.ts'
-import { describeError } from './describeError.ts'
+import { describeError, toLoggedError } from './describeError.ts'
 import type { Execute } from './performRun.ts'
-import { toLoggedError } from './toLoggedError.ts'
 
 /** A run whose handler is called in this process. */
 export interface RunHere {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { nextTick } from '../../src/index.ts'
-import { createNextTick } from '../../src/tick/createNextTick.ts'
+import { createNextTick } from '../../src/tick/nextTicks.ts'
 
 describe('createNextTick', () => {
   it('answers as the calendar does, whatever it was asked before', () => {

@@ -1,5 +1,7 @@
-import { JobError, type Counts } from '../index.ts'
+import { JobError, type Counts, type Details } from '../index.ts'
+import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'
+import type { Progress } from './createProgress.ts'
 
 /** Of all batches of a run. */
 const MAX_NAMES = 100
@@ -54,4 +56,43 @@ function toCount(name: string, value: unknown): number {
 
 function invalid(message: string, cause?: unknown): JobError {
   return new JobError('counts_invalid', message, { retryable: false, cause })
+}
+
+/** Unless a worker is told otherwise. */
+export const MAX_DETAILS_BYTES = 65_536
+
+/**
+ * What a handler has returned, or an error carries, as details; null when it is too large. What is no object is kept
+ * as `result`. Where there is nothing, there are none.
+ */
+export function storableDetails(foreign: unknown, maxBytes: number): Details | null {
+  if (foreign === undefined || foreign === null) return {}
+  const copy = storable(foreign, maxBytes)
+  if (copy.kind === 'tooLarge') return null
+  const { value } = copy
+  if (value === undefined || value === null) return {}
+  return typeof value === 'object' && !Array.isArray(value) ? value : { result: value }
+}
+
+/** PostgreSQL answers with the details of many runs as one value, and it has a limit. */
+const MOST_DETAILS_BYTES = 16_000_000
+
+/** @throws TypeError */
+export function checkMaxDetailsBytes(bytes: number = MAX_DETAILS_BYTES): number {
+  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= MOST_DETAILS_BYTES) return bytes
+  throw new TypeError(
+    `maxDetailsBytes must be a whole number from 1 to ${MOST_DETAILS_BYTES}, not ${bytes}`,
+  )
+}
+
+/** Null when it does not say how far the run is: a report like that is dropped. */
+export function storableProgress(done: unknown, total: unknown): Progress | null {
+  const known = toAmount(done)
+  return known === null ? null : { done: known, total: toAmount(total) }
+}
+
+function toAmount(foreign: unknown): number | null {
+  const amount = typeof foreign === 'bigint' ? Number(foreign) : foreign
+  if (typeof amount !== 'number' || Number.isNaN(amount) || amount === Infinity) return null
+  return Math.min(Math.max(amount, 0), Number.MAX_SAFE_INTEGER)
 }
