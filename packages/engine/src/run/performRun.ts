@@ -62,7 +62,7 @@ export async function performRun(
   const abort = new Abort()
   const execute = () => carryOut(services, taken, manner, abort, () => log.child(fields))
   const result = await (observation ? observation.within(execute) : execute())
-  const intended = toEndedRun(taken, manner, result, now(), reasonOf(abort))
+  const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
   services.onChange?.(run)
@@ -131,8 +131,8 @@ async function carryOut(
   }
 }
 
-/** By which its worker has aborted it, or null. */
-function reasonOf({ isAborted, reason }: Abort): string | null {
+/** The code with which its worker has aborted it, or null. */
+function findAbortCode({ isAborted, reason }: Abort): string | null {
   return isAborted && isJobError(reason) ? reason.code : null
 }
 

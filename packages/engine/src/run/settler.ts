@@ -187,7 +187,7 @@ export function createSettler(options: {
     } catch (error) {
       // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
       // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
-      const failure = judge(error)
+      const failure = classifyFailure(error)
       const runId = group.length === 1 ? group[0]?.ended.run.id : undefined
       log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
       if (!isStopped) return failure
@@ -312,7 +312,7 @@ function toText({ details }: EndedRun): string | null {
 }
 
 /** Of what the driver or Node says of a connection there are many kinds; what a program's mistake says, is known. */
-function judge(error: unknown): Failure {
+function classifyFailure(error: unknown): Failure {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
     if (/^(40|55|57014)/.test(code)) return 'contended'

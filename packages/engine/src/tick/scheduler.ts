@@ -104,7 +104,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const plans = new Map<string, Plan>()
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
-  /** As last seen. Then the database is asked for the time first; else the claim alone looks at it. */
+  /** Our clock was ahead last time, so the database is asked for its own first; else the claim alone looks at it. */
   let isAhead = false
   let round: Promise<void> | null = null
 
@@ -156,7 +156,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** What the calendar has to be asked for, after an outage, does not hold up the rest. */
   async function decide(due: readonly Plan[], instant: Date): Promise<void> {
     const { known = [], unknown = [] } = Object.groupBy(due, (plan) =>
-      hasOneDue(plan, instant) ? 'known' : 'unknown',
+      findOneDue(plan, instant) === null ? 'unknown' : 'known',
     )
     await decideTogether(known, instant)
     await decideTogether(unknown, instant)
@@ -165,7 +165,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function decideTogether(due: readonly Plan[], instant: Date): Promise<void> {
     if (due.length === 0) return
     const candidates = await Promise.all(
-      due.map(async (plan) => ({ plan, due: await ticksOf(plan, instant) })),
+      due.map(async (plan) => ({
+        plan,
+        due: findOneDue(plan, instant) ?? (await dueTicks(plan.job.schedule, plan.cursor, instant)),
+      })),
     )
     const won = await decideCandidates(candidates, instant)
     const ticks = Map.groupBy(won.ticks, ({ name }) => name)
@@ -196,15 +199,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
   }
 
-  async function ticksOf(plan: Plan, instant: Date): Promise<DueTicks> {
-    if (plan.nextDue !== null && hasOneDue(plan, instant)) {
-      return { listed: [plan.nextDue], earlier: null }
-    }
-    return await dueTicks(plan.job.schedule, plan.cursor, instant)
-  }
-
-  function hasOneDue({ nextDue, following }: Plan, instant: Date): boolean {
-    return nextDue !== null && (following === null || following > instant)
+  /** The tick that is due where it is known to be the only one; else the calendar has to be asked. */
+  function findOneDue({ nextDue, following }: Plan, instant: Date): DueTicks | null {
+    const isOnly = nextDue !== null && (following === null || following > instant)
+    return isOnly ? { listed: [nextDue], earlier: null } : null
   }
 
   /** A worker whose clock is ahead must not decide for all of them what is not due yet. */

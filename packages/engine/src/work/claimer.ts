@@ -74,13 +74,11 @@ export function createClaimer({
   function schedule(): void {
     if (isScheduled || waiting.length === 0 || underWay === MAX_STATEMENTS) return
     isScheduled = true
-    queueMicrotask(() => {
-      isScheduled = false
-      void claimNext()
-    })
+    queueMicrotask(() => void claimNext())
   }
 
   async function claimNext(): Promise<void> {
+    isScheduled = false
     // One of each job: a lane that asks twice wants two claims.
     const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
       ([first]) => first as Waiting,
@@ -105,11 +103,11 @@ export function createClaimer({
       const byClaim = Map.groupBy(taken.work, ({ held }) => held.id)
       for (const { request, resolve } of group) {
         const work = byClaim.get(request.claimId) ?? []
-        resolve(answer({ ...taken, work }, request.limit))
+        resolve(toAnswer({ ...taken, work }, request.limit))
       }
     } catch (error) {
       // After a lost answer these ids are closed: whoever still wants work asks with others.
-      const isOfOne = error instanceof ClaimConflict || isAnswer(error)
+      const isOfOne = error instanceof ClaimConflict || isCertainFailure(error)
       if (group.length === 1 || !isOfOne) {
         for (const { reject } of group) reject(error)
         return
@@ -134,7 +132,7 @@ export function createClaimer({
         for (const run of expired) observers?.runExpired(run)
         return taken
       } catch (error) {
-        if (isAnswer(error)) throw error
+        if (isCertainFailure(error)) throw error
         if (!(error instanceof ClaimConflict)) {
           return { work: await findClaimAfterLostAnswer(requests, error), isAlive: true }
         }
@@ -190,7 +188,7 @@ export function createClaimer({
     )
     const { starts, freeInMs } = allowance
     if (starts === 0) return { ...taken, mayBeMore: false, freeInMs }
-    return answer(taken, Math.min(request.limit, starts))
+    return toAnswer(taken, Math.min(request.limit, starts))
   }
 
   return {
@@ -216,10 +214,10 @@ export function createClaimer({
 }
 
 /** PostgreSQL has said that it did not do it. Where a connection or the server went away, it may have. */
-function isAnswer(error: unknown): boolean {
+function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-function answer(taken: Taken, limit: number): ClaimAnswer {
+function toAnswer(taken: Taken, limit: number): ClaimAnswer {
   return { ...taken, mayBeMore: taken.work.length === limit, freeInMs: null }
 }
