@@ -10,7 +10,7 @@ import type {
   TransactionOf,
 } from './index.ts'
 import { storableText } from './job/storableText.ts'
-import { createCancellations } from './run/createCancellations.ts'
+import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { containedLog } from './run/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
@@ -26,7 +26,7 @@ import { exclusiveKey, recordRun } from './run/runs.ts'
 import type { NewRun } from './store/claimWork.ts'
 import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
-import { createIsolation } from './run/isolated/createIsolation.ts'
+import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
 

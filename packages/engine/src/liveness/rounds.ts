@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Details } from '../index.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import type { Cancellations } from '../run/createCancellations.ts'
+import type { Cancellations } from '../run/cancellations.ts'
 import type { RescuedRun } from '../run/observer.ts'
 import { END_EXPIRED_RUNS_SQL } from '../store/attemptSql.ts'
 import { dropClosedClaims } from '../store/claimWork.ts'

@@ -1,7 +1,7 @@
 import { JobError, type Counts, type Details } from '../index.ts'
 import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'
-import type { Progress } from './createProgress.ts'
+import type { Progress } from './progress.ts'
 
 /** Of all batches of a run. */
 const MAX_NAMES = 100

@@ -2,7 +2,7 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { Abort } from '../../src/run/abort.ts'
-import { createCancellations } from '../../src/run/createCancellations.ts'
+import { createCancellations } from '../../src/run/cancellations.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime

@@ -6,9 +6,9 @@ import { pino, type Logger } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { RunInfo } from '../../../src/index.ts'
 import { Abort } from '../../../src/run/abort.ts'
-import type { Progress } from '../../../src/run/createProgress.ts'
+import type { Progress } from '../../../src/run/progress.ts'
 import type { RunResult } from '../../../src/run/executeRun.ts'
-import { createIsolation, type Isolation } from '../../../src/run/isolated/createIsolation.ts'
+import { createIsolation, type Isolation } from '../../../src/run/isolated/isolation.ts'
 import { probe } from '../../fixtures/isolated.ts'
 
 // Nothing of it needs a database.

@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/client.ts'
-import { createAnnouncer } from '../../src/read/createAnnouncer.ts'
+import { createAnnouncer } from '../../src/read/announcer.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
