@@ -14,7 +14,7 @@ export async function checkProductionSize(
   if (bytes <= limitMb * 1e6) return []
   return [
     `API and worker run with ${toMegabytes(bytes)} of packages, more than ${limitMb} MB. Depend on what is for development only ` +
-      'in devDependencies, list in scripts/production/isNeeded.ts which files of a large package are needed, or raise ' +
+      'in devDependencies, list in scripts/production/listProductionFiles.ts which files of a large package are needed, or raise ' +
       `LIMIT_MB in scripts/check/checkProductionSize.ts. The largest:\n${describeLargest(packages)}`,
   ]
 }

@@ -9,6 +9,8 @@ export interface ConnectionSettings {
   keepAliveInitialDelayMillis: number
 }
 
+const VANISHED_AFTER_MS = 30_000
+
 export interface ConnectionSettingsOptions {
   /**
    * After how long the server ends a connection whose other end has vanished from the network. It also ends that of
@@ -53,7 +55,7 @@ export const LIFT_TRANSACTION_TIMEOUT_SQL = `
  */
 export function connectionSettings(
   url: string,
-  { vanishedAfterMs = 30_000 }: ConnectionSettingsOptions = {},
+  { vanishedAfterMs = VANISHED_AFTER_MS }: ConnectionSettingsOptions = {},
 ): ConnectionSettings {
   // Of a setting that is named more than once, the last counts.
   const parts = [
