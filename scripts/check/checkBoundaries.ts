@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'local-postgres': [],
   billing: [],
   engine: [],
-  'node-app': [],
+  'node-app': ['engine (types)', 'engine/client (types)', 'engine/worker (types)'],
   jobs: ['engine'],
   sweep: ['db', 'engine'],
   testing: ['db', 'local-postgres', 'engine/worker'],

@@ -52,7 +52,7 @@ test.each(allowed)('%s may import %s', async (path, specifier) => {
 })
 
 const forbidden = [
-  // db, runtime and process know nothing of ours.
+  // db and engine know nothing of ours, node-app the types of the engine's entries.
   ['packages/db/src/a.ts', '@roundsman/engine'],
   ['packages/db/src/a.ts', '@roundsman/node-app'],
   ['packages/db/src/a.ts', '@roundsman/jobs'],
@@ -234,6 +234,12 @@ test('the console takes types of the API, and nothing else', async () => {
   expect(await console(`type Run = import('@roundsman/api/console').Run`)).toEqual([])
   // The import itself stays, and runs the module.
   expect(await console(`import { type Run } from '@roundsman/api/console'`)).toHaveLength(1)
+})
+
+test('node-app takes types of the engine, and nothing else', async () => {
+  const nodeApp = (text: string) => problemsOf({ 'packages/node-app/src/a.ts': text })
+  expect(await nodeApp(`import type { TraceContext } from '@roundsman/engine'`)).toEqual([])
+  expect(await nodeApp(`import { nextTick } from '@roundsman/engine'`)).toHaveLength(1)
 })
 
 test('a computed import is refused unless its file is listed', async () => {

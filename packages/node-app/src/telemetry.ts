@@ -4,12 +4,11 @@ export {
   Gauge,
   Histogram,
   type Metrics,
-  type PoolState,
   type Registry,
 } from './metrics/createMetrics.ts'
 export { keepFresh, type KeepFreshOptions } from './metrics/keepFresh.ts'
 export { mayScrape } from './metrics/mayScrape.ts'
-export { watchQueue, type QueueMeasure, type QueueWatchOptions } from './metrics/watchQueue.ts'
+export { watchQueue, type QueueWatchOptions } from './metrics/watchQueue.ts'
 export type { Tracing } from './tracing/openTracing.ts'
 export type { RequestTrace } from './tracing/traceRequest.ts'
 export type { TracedClient } from './tracing/traceDatabase.ts'

@@ -1,22 +1,14 @@
+import type { Connections } from '@roundsman/engine/worker'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface Metrics {
   /** Where a process keeps metrics of its own. */
   registry: Registry
   /** How long a connection pool is: read at each scrape. */
-  watchPool(pool: string, read: () => PoolState): void
+  watchPool(pool: string, read: () => Connections): void
   /** What a scrape gets. */
   render(): Promise<string>
   contentType: string
-}
-
-/** How a pool of connections stands. */
-export interface PoolState {
-  /** At most. */
-  max: number
-  total: number
-  idle: number
-  waiting: number
 }
 
 export { Counter, Gauge, Histogram, type Registry }
@@ -42,7 +34,7 @@ export function createMetrics({ app, version }: { app: string; version: string }
     registers: [registry],
   }).set({ version, node_version: process.version }, 1)
 
-  const pools = new Map<string, () => PoolState>()
+  const pools = new Map<string, () => Connections>()
   registry.registerMetric(
     new Gauge({
       name: 'roundsman_db_pool_connections',

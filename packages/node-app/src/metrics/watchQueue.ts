@@ -1,12 +1,6 @@
+import type { QueueMeasure } from '@roundsman/engine/client'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { keepFresh } from './keepFresh.ts'
-
-export interface QueueMeasure {
-  name: string
-  state: string
-  count: number
-  oldestSeconds: number | null
-}
 
 export interface QueueWatchOptions {
   registry: Registry

@@ -10,8 +10,9 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
+import type { TraceEnqueue } from '@roundsman/engine'
 import { traceDatabase, type TracedClient } from './traceDatabase.ts'
-import { traceEnqueue, type TraceEnqueue } from './traceEnqueue.ts'
+import { traceEnqueue } from './traceEnqueue.ts'
 import { traceRequest, type RequestTrace } from './traceRequest.ts'
 import { traceRun, type RunTrace, type TracedRun } from './traceRun.ts'
 

@@ -7,18 +7,9 @@ import {
   type TextMapPropagator,
   type Tracer,
 } from '@opentelemetry/api'
+import type { TraceContext, TraceEnqueue } from '@roundsman/engine'
 import { errorType } from './errorType.ts'
 import { messagingAttributes } from './messagingAttributes.ts'
-
-export interface TraceContext {
-  traceparent: string
-  tracestate?: string
-}
-
-export type TraceEnqueue = <Result>(
-  work: { name: string; count: number },
-  put: (trace: TraceContext | undefined) => Promise<Result>,
-) => Promise<Result>
 
 /** A producer's span around the moment at which work is put into the queue; its context travels with the work. */
 export function traceEnqueue(tracer: Tracer, propagator: TextMapPropagator): TraceEnqueue {

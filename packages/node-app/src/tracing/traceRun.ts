@@ -8,8 +8,8 @@ import {
   type TextMapPropagator,
   type Tracer,
 } from '@opentelemetry/api'
+import type { TraceContext } from '@roundsman/engine'
 import { messagingAttributes } from './messagingAttributes.ts'
-import type { TraceContext } from './traceEnqueue.ts'
 
 export interface TracedRun {
   id: string

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { createMetrics, watchQueue, type QueueMeasure } from '../../src/telemetry.ts'
+import type { QueueMeasure } from '@roundsman/engine/client'
+import { createMetrics, watchQueue } from '../../src/telemetry.ts'
 
 const ROWS: QueueMeasure[] = [
   { name: 'letter', state: 'ready', count: 3, oldestSeconds: 12.5 },
