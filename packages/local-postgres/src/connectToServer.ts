@@ -6,7 +6,7 @@ import type { Cluster } from './openCluster.ts'
 /** Any constant will do; it only has to be the same in every process. */
 export const LEASE_LOCK = 7_266_437_002
 
-export interface Connection {
+export interface ServerConnection {
   client: pg.Client
   /** Resolves when the connection is gone, whoever ended it. */
   ended: Promise<void>
@@ -20,7 +20,7 @@ export interface Connection {
 export async function connectToServer(
   cluster: Cluster,
   port: number,
-): Promise<Connection | undefined> {
+): Promise<ServerConnection | undefined> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port,

@@ -4,7 +4,7 @@ import {
   connectToServer,
   isConnectionLoss,
   LEASE_LOCK,
-  type Connection,
+  type ServerConnection,
 } from './connectToServer.ts'
 import type { Cluster } from './openCluster.ts'
 import { readPostmaster, removeStalePostmasterFile } from './readPostmaster.ts'
@@ -19,7 +19,7 @@ const PATIENCE_MS = 30_000
 const UNCLEAR_MS = 2_000
 const POLL_MS = 25
 
-export interface Lease extends Connection {
+export interface Lease extends ServerConnection {
   port: number
 }
 
@@ -82,7 +82,10 @@ export async function takeLease(options: TakeLeaseOptions): Promise<Lease> {
   }
 }
 
-async function connectAndLock(cluster: Cluster, port: number): Promise<Connection | undefined> {
+async function connectAndLock(
+  cluster: Cluster,
+  port: number,
+): Promise<ServerConnection | undefined> {
   const connection = await connectToServer(cluster, port)
   if (connection === undefined) return undefined
   const { client } = connection
