@@ -108,7 +108,7 @@ function writeContract({ name, cron }: NewJobRequest): string {
   const schedule = cron === null ? '' : `  schedule: { cron: '${cron}' },\n`
   return `import { defineJob } from '@roundsman/engine'
 
-const ${name} = defineJob({
+export const ${name} = defineJob({
   name: '${name}',
   description: '${describe(name)}',
 ${schedule}})
