@@ -13,7 +13,6 @@ import {
 } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { batchMarkSchema, readBatchMarks } from './readBatchMarks.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -75,6 +74,12 @@ const runSchema = z.object({
     .describe('When a run that its guard blocked was approved'),
   approvedBy: z.string().nullable(),
   createdAt: z.iso.datetime(),
+})
+
+const batchMarkSchema = z.object({
+  at: z.iso.datetime(),
+  batches: z.int().describe('How many there had been by then, this one included'),
+  counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
 })
 
 const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
@@ -251,5 +256,22 @@ function present(run: ListedJobRun): z.output<typeof runSchema> {
   return Object.assign(run, {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
     progress: readProgress(progress),
+  })
+}
+
+/** As the engine keeps them. */
+const keptMark = z.object({ at: z.int(), batches: z.int() }).catchall(z.unknown())
+
+/** When batches of a run were committed, in their order. What cannot be read is left out. */
+function readBatchMarks(kept: unknown): z.output<typeof batchMarkSchema>[] {
+  if (!Array.isArray(kept)) return []
+  return kept.flatMap((entry) => {
+    const mark = keptMark.safeParse(entry).data
+    if (mark === undefined) return []
+    const { at, batches, ...rest } = mark
+    const counts = Object.entries(rest).flatMap(([name, value]) =>
+      typeof value === 'number' ? [[name, value] as const] : [],
+    )
+    return [{ at: new Date(at).toISOString(), batches, counts: Object.fromEntries(counts) }]
   })
 }

@@ -1,4 +1,9 @@
-import { JOB_TRIGGERS, MISSED_POLICIES, OVERLAP_POLICIES, TICK_OUTCOMES } from '@roundsman/engine'
+import {
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  TICK_OUTCOMES,
+  type JobTrigger,
+} from '@roundsman/engine'
 import { RUN_STATUSES } from '@roundsman/engine/client'
 import { z } from 'zod'
 
@@ -20,7 +25,7 @@ export interface ConsoleSession {
 }
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
-export type RunTrigger = (typeof JOB_TRIGGERS)[number]
+export type RunTrigger = JobTrigger
 
 const at = z.iso.datetime()
 const count = z.int()
