@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import { isClient, type PrismaTransactionLike } from '../store/inTransaction.ts'
 
 export interface Statement {
   text: string
@@ -13,8 +13,8 @@ export interface PagePosition {
 }
 
 /**
- * A Prisma client, or a transaction of one. Where it has `readRows` too, pages of runs are read past Prisma, whose work
- * on them costs more than the query; that gives instants as ISO 8601 in UTC with milliseconds, and JSON as its value.
+ * A Prisma client, or a transaction of one. Where a client has `readRows` too, pages are read past Prisma, whose work on
+ * them costs more than the query; that gives instants as ISO 8601 in UTC with milliseconds, and JSON as its value.
  */
 export interface Reader extends Pick<PrismaTransactionLike, '$queryRawUnsafe'> {
   readRows?: <Row extends object>(statement: Statement) => Promise<Row[]>
@@ -25,7 +25,8 @@ export async function readRows<Row extends object>(
   reader: Reader,
   statement: Statement,
 ): Promise<Row[]> {
-  if (reader.readRows) return await reader.readRows<Row>(statement)
+  // A transaction inherits it from its client, and past Prisma is outside of the transaction.
+  if (reader.readRows && isClient(reader)) return await reader.readRows<Row>(statement)
   const { text, values = [] } = statement
   const rows = await reader.$queryRawUnsafe<Record<string, unknown>[]>(text, ...values)
   return rows.map((row) => {

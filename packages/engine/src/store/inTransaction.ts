@@ -13,6 +13,6 @@ export async function inTransaction<Value>(
 }
 
 /** A transaction can begin another within it, but not connect. */
-function isClient(tx: PrismaTransactionLike): tx is PrismaTransactionLike & JobsPrismaClient {
+export function isClient<Tx extends object>(tx: Tx): tx is Tx & JobsPrismaClient {
   return '$connect' in tx
 }

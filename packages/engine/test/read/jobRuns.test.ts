@@ -94,11 +94,13 @@ describe('pages', () => {
     }
   })
 
-  it('are the same when they are read through Prisma', async () => {
+  it('are the same when a transaction reads them, which sees what it has done', async () => {
     for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
     const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
     await prisma.$transaction(async (tx) => {
       expect((await collect(walk({ limit: 5 }, tx))).flat()).toEqual(expected)
+      await tx.jobRun.deleteMany()
+      expect(await listJobRuns(tx, { limit: 5 })).toEqual({ runs: [], next: null })
     })
   })
 
