@@ -12,7 +12,7 @@ const MANIFEST = JSON.stringify({
 const house = {
   'packages/db/package.json': MANIFEST,
   'packages/db/src/index.ts': "export { client } from './client.ts'\n",
-  'packages/db/src/createDatabaseClient.ts': `import { helper } from './helper.ts'\n${'\n'.repeat(40)}`,
+  'packages/db/src/client.ts': `import { helper } from './helper.ts'\n${'\n'.repeat(40)}`,
 }
 const HELPER = 'export const helper = 1\n'
 
@@ -23,7 +23,7 @@ const problemsOf = async (
 
 test('a small file with one importer folds into it', async () => {
   expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
-    'packages/db/src/helper.ts:1: has 1 lines and one importer: fold it into packages/db/src/createDatabaseClient.ts below what ' +
+    'packages/db/src/helper.ts:1: has 1 lines and one importer: fold it into packages/db/src/client.ts below what ' +
       'uses it, or say in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
   ])
 })
@@ -50,24 +50,25 @@ test.each([
     'is handed on by an entry',
     {
       'packages/db/src/helper.ts': HELPER,
+      'packages/db/src/client.ts': '',
       'packages/db/src/index.ts': "export { helper } from './helper.ts'\n",
     },
   ],
   [
     'is an entry',
     {
-      'packages/db/src/createDatabaseClient.ts': "import './index.ts'\n",
+      'packages/db/src/client.ts': "import './index.ts'\n",
       'packages/db/src/index.ts': HELPER,
     },
   ],
   [
     'has no importer but tests',
-    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/createDatabaseClient.ts': '' },
+    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/client.ts': '' },
   ],
   [
     'is a definition, a job, a route or a screen',
     {
-      'packages/db/src/createDatabaseClient.ts': '',
+      'packages/db/src/client.ts': '',
       'packages/jobs/src/index.ts': "import './tidy.ts'\n",
       'packages/jobs/src/tidy.ts': HELPER,
       'apps/worker/src/main.ts': "import './jobs/tidy.ts'\n",
@@ -81,7 +82,7 @@ test.each([
   [
     'is a test or made by a generator',
     {
-      'packages/db/src/createDatabaseClient.ts': '',
+      'packages/db/src/client.ts': '',
       'packages/db/test/a.test.ts': "import './helper.ts'\n",
       'packages/db/test/helper.ts': HELPER,
       'scripts/test/a.test.ts': "import './helper.ts'\n",
@@ -110,9 +111,8 @@ test('the counts', async () => {
     'packages/engine/src/store/queue.ts': "const sql = 'select from pgboss.job'\n",
     'packages/engine/src/read/a.ts': "const sql = 'select from pgboss.job'\n",
     'packages/lab/src/a.ts': "const sql = 'select from pgboss.job'\n",
-    'scripts/tool.ts': "import { client } from '../packages/db/src/createDatabaseClient.ts'\n",
-    'scripts/test/tool.test.ts':
-      "import { client } from '../../packages/db/src/createDatabaseClient.ts'\n",
+    'scripts/tool.ts': "import { client } from '../packages/db/src/client.ts'\n",
+    'scripts/test/tool.test.ts': "import { client } from '../../packages/db/src/client.ts'\n",
   })
   expect(await countHouse(root)).toBe(`    7  source files
     6  of up to 40 lines
