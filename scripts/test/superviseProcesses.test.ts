@@ -106,11 +106,10 @@ test('keeps lines back until it may print, whole ones, and the last ones for a r
 })
 
 test('what is held back begins when it is told to, and has not begun when it is asked to end', async () => {
-  const source = join(import.meta.dirname, '../../packages/node-app/src')
+  const source = join(import.meta.dirname, '../../packages/node-app/src/listenForStop.ts')
   const held = `
-    const source = ${JSON.stringify(source)}
-    Promise.all([import(source + '/listenForStop.ts'), import(source + '/awaitRelease.ts')]).then(
-      async ([{ listenForStop }, { awaitRelease }]) => {
+    import(${JSON.stringify(source)}).then(
+      async ({ listenForStop, awaitRelease }) => {
         const stop = listenForStop({ isSupervised: true })
         setTimeout(() => say('has waited'), 50)
         const mayBegin = await awaitRelease({ isHeld: true, stop })

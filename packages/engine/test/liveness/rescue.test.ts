@@ -244,7 +244,10 @@ describe('rescueLostRuns', () => {
     (
       await runtime.rows<Work>(
         `select state::text, data, retry_limit as "retryLimit", retry_count as "retryCount",
-           round(extract(epoch from start_after - now()))::int as "dueInS"
+           -- From the end of the lost run, which the rescue writes when it gives the work back.
+          round(extract(epoch from start_after - (
+            select max("endedAt") from "JobRun" where "queueJobId" = job.id
+          )))::int as "dueInS"
          from pgboss.job where id = $1`,
         [queueJobId],
       )

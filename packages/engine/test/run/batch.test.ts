@@ -76,7 +76,7 @@ describe('ctx.batch', () => {
         seen.add(row!.did)
         return isOver
       },
-      { intervalMs: 1 },
+      { intervalMs: 1, timeoutMs: 25_000 },
     )
     expect(await running).toMatchObject({ run: { details: { effects: 300, batches: 300 } } })
     expect(wrong).toEqual([])

@@ -336,17 +336,19 @@ describe('claims of several jobs', () => {
         }),
       )
     try {
-      // In which order the keys are written depends on the claims' ids.
+      // In which order the keys are written depends on the claims' ids. Where one is quicker, they do not meet.
+      let meetings = 0
       for (let round = 0; round < 10; round++) {
         await runtime.rows('truncate "JobRun", "JobClaim"')
         await runtime.rows('delete from pgboss.job')
         for (const job of [first, first, second, second]) await send(job)
         const answers = await Promise.allSettled([claim('w2'), claim('w3')])
         const errors = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
-        expect(errors.map(({ name, message }) => [name, message])).toEqual([
-          ['ClaimConflict', expect.any(String)],
-        ])
+        expect(errors.map(({ name }) => name)).toEqual(errors.map(() => 'ClaimConflict'))
+        expect(errors.length).toBeLessThanOrEqual(1)
+        meetings += errors.length
       }
+      expect(meetings).toBeGreaterThan(0)
     } finally {
       await runtime.rows('drop trigger slow on "JobClaim"; drop function slow')
     }
