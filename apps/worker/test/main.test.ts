@@ -27,7 +27,8 @@ beforeEach(async () => {
 // Not after each test: what a test has to undo at its end is undone later than that.
 afterAll(() => Promise.all(databases.map((each) => each.close())))
 
-const runs = () => database.prisma.jobRun.findMany({ orderBy: { id: 'asc' } })
+const runs = () =>
+  database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
 
 /** Undefined when it is not in the queue: what is completed leaves it. */
 async function queueState(id: string): Promise<string | undefined> {

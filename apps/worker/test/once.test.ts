@@ -40,7 +40,8 @@ async function runInItsProcess(args: string[], extra: Record<string, string | un
   return { code, stdout: process.stdout, stderr: process.stderr }
 }
 
-const runs = () => database.prisma.jobRun.findMany({ orderBy: { id: 'asc' } })
+const runs = () =>
+  database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
 
 /** Lets nobody change a session until the test ends. */
 async function refuseChanges(): Promise<void> {

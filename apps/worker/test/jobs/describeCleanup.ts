@@ -80,7 +80,9 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     details: { ...cleanup.counts(cleaned), batches, error },
   })
   const runs = async () =>
-    (await prisma.jobRun.findMany({ orderBy: { id: 'asc' } })).map(withoutStack)
+    (await prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })).map(
+      withoutStack,
+    )
   /** Exactly these runs, with exactly these details. */
   const expectRuns = async (...expected: object[]) =>
     expect(await runs()).toEqual(expected.map((each) => expect.objectContaining(each)))

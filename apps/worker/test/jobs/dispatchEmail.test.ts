@@ -52,7 +52,10 @@ async function startProcess(variables: Record<string, string | undefined>) {
 }
 
 const runs = () =>
-  database.prisma.jobRun.findMany({ where: { name: dispatchEmail.name }, orderBy: { id: 'asc' } })
+  database.prisma.jobRun.findMany({
+    where: { name: dispatchEmail.name },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  })
 
 const lastRun = () =>
   database.prisma.jobRun.findFirst({
@@ -93,7 +96,7 @@ async function work(): Promise<WaitingWork[]> {
            (extract(epoch from job.start_after - run."endedAt") * 1000)::float8 as "pauseMs"
     from pgboss.job job
     left join lateral (
-      select "endedAt" from "JobRun" where "queueJobId" = job.id order by "id" desc limit 1
+      select "endedAt" from "JobRun" where "queueJobId" = job.id order by "createdAt" desc, "id" desc limit 1
     ) run on true
     where job.name = ${dispatchEmail.name}`
 }
