@@ -55,8 +55,8 @@ export default defineConfig({
     passWithNoTests: false,
     // Modules are loaded once for all files of a worker, which is most of what a quick one takes.
     isolate: false,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
     // Most of them wait most of the time: four keep two cores busy.
     maxWorkers: 4,

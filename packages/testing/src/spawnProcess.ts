@@ -99,7 +99,7 @@ export function spawnProcess(file: string, options: SpawnProcessOptions = {}): S
 
   function waitForLine(
     pattern: RegExp | string,
-    { timeoutMs = 15_000 }: { timeoutMs?: number } = {},
+    { timeoutMs = 45_000 }: { timeoutMs?: number } = {},
   ): Promise<string> {
     const matches = (line: string) =>
       typeof pattern === 'string' ? line.includes(pattern) : new RegExp(pattern).test(line)

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 export interface WaitForOptions {
-  /** Default 10,000 ms. */
+  /** Default 30,000 ms. */
   timeoutMs?: number
   /** Default 20 ms. */
   intervalMs?: number
@@ -17,7 +17,7 @@ export async function waitFor<Value>(
   predicate: () => Value | Promise<Value>,
   options: WaitForOptions = {},
 ): Promise<Exclude<Awaited<Value>, false | null | undefined | 0 | '' | void>> {
-  const { timeoutMs = 10_000, intervalMs = 20, message = 'The condition' } = options
+  const { timeoutMs = 30_000, intervalMs = 20, message = 'The condition' } = options
   const deadline = performance.now() + timeoutMs
   let lastError: unknown
   do {
