@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { reachesIntoPackage } from './checkHouse.ts'
+import { linesThatNameQueue, QUEUE_SCHEMA, reachesIntoPackage, STORE } from './checkHouse.ts'
 import { listFiles } from './listFiles.ts'
 import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 
@@ -107,14 +107,9 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
 /** Packages of others that only these folders know. */
 const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
   // What the engine stands on is also what it is measured against.
-  'pg-boss': ['packages/engine/src/store/', 'packages/engine/test/', 'packages/lab/'],
+  'pg-boss': [STORE, 'packages/engine/test/', 'packages/lab/'],
   'node-cron': ['packages/engine/src/tick/'],
 }
-
-/** The queue's tables are named by the code that ships in this folder alone, in whatever text. */
-const QUEUE_SCHEMA = { name: 'pgboss', folder: 'packages/engine/src/store/' }
-/** Tests and measurements look into the tables from outside. */
-const MAY_NAME_QUEUE = /^scripts\/|^packages\/(lab|testing)\/|\/(test|e2e)\//
 
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
@@ -130,7 +125,7 @@ interface Place {
   path: string
   /** `packages/engine` */
   folder: string
-  /** `runtime` */
+  /** `engine` */
   room: string
   /** `engine/run` for what is below packages/engine/src/run, `engine/client.ts` for that file; else the room. */
   part: string
@@ -169,17 +164,10 @@ async function checkFile(
 }
 
 function checkQueueSchema(path: string, text: string): string[] {
-  const { name, folder } = QUEUE_SCHEMA
-  if (path.startsWith(folder) || MAY_NAME_QUEUE.test(path)) return []
-  return text
-    .split('\n')
-    .flatMap((line, at) =>
-      line.toLowerCase().includes(name)
-        ? [
-            `${path}:${at + 1}: names ${name}: write the statement in ${folder}, as a constant of queueSql.ts, attemptSql.ts or deadLetterSql.ts, and import it; in a comment say "the queue"`,
-          ]
-        : [],
-    )
+  return linesThatNameQueue(path, text).map(
+    (line) =>
+      `${path}:${line}: names ${QUEUE_SCHEMA}: write the statement in ${STORE}, as a constant of queueSql.ts, attemptSql.ts or deadLetterSql.ts, and import it; in a comment say "the queue"`,
+  )
 }
 
 function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {

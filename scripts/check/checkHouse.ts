@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
 import { listFiles } from './listFiles.ts'
-import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
+import { listWorkspaces, sourceOfEntry, type Workspace } from './listWorkspaces.ts'
 
 /** A file of so many lines is a hop for the reader, if only one other file needs it. */
 const MAX_LINES_TO_FOLD = 40
@@ -28,9 +28,11 @@ const ONE_FILE_EACH = [
   /Screen\.tsx$/,
 ]
 
-const STORE = 'packages/engine/src/store/'
-/** Measurements and commands look into the queue's tables from outside. */
-const MAY_NAME_QUEUE = /^scripts\/|^packages\/(?:lab|testing)\//
+/** The queue's tables are named by the code that ships in this folder alone, in whatever text. */
+export const STORE = 'packages/engine/src/store/'
+export const QUEUE_SCHEMA = 'pgboss'
+/** Tests, measurements and commands look into the tables from outside. */
+const MAY_NAME_QUEUE = /^scripts\/|^packages\/(?:lab|testing)\/|\/(?:test|e2e)\//
 
 const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
 const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//
@@ -42,7 +44,7 @@ interface Room {
   imports: readonly FoundImport[]
 }
 
-interface House {
+export interface House {
   rooms: readonly Room[]
   smallWithOneImporter: readonly { path: string; lines: number; importer: string }[]
   relativeIntoPackages: number
@@ -52,11 +54,10 @@ interface House {
  * Whether no small file is there for one other alone. What an entry hands on to other packages may be small: they
  * import a name, and open no file.
  */
-export async function checkHouse(
-  root: string,
+export function checkHouse(
+  { smallWithOneImporter }: House,
   standsAlone: Readonly<Record<string, string>> = STANDS_ALONE,
-): Promise<readonly string[]> {
-  const { smallWithOneImporter } = await readHouse(root)
+): readonly string[] {
   const small = new Set(smallWithOneImporter.map(({ path }) => path))
   return [
     ...smallWithOneImporter
@@ -76,8 +77,7 @@ export async function checkHouse(
 }
 
 /** The size of the house, a line each, for people. */
-export async function countHouse(root: string): Promise<string> {
-  const { rooms, smallWithOneImporter, relativeIntoPackages } = await readHouse(root)
+export function countHouse({ rooms, smallWithOneImporter, relativeIntoPackages }: House): string {
   const counts: [what: string, count: number][] = [
     ['source files', rooms.length],
     [
@@ -87,17 +87,14 @@ export async function countHouse(root: string): Promise<string> {
     ['of those with one importer', smallWithOneImporter.length],
     ['relative imports into packages', relativeIntoPackages],
     [
-      `files outside of ${STORE} that name pgboss, of what ships`,
-      rooms.filter(
-        ({ path, text }) =>
-          !path.startsWith(STORE) && !MAY_NAME_QUEUE.test(path) && /\bpgboss\b/.test(text),
-      ).length,
+      `files outside of ${STORE} that name ${QUEUE_SCHEMA}, of what ships`,
+      rooms.filter(({ path, text }) => linesThatNameQueue(path, text).length > 0).length,
     ],
   ]
   return counts.map(([what, count]) => `${String(count).padStart(5)}  ${what}\n`).join('')
 }
 
-async function readHouse(root: string): Promise<House> {
+export async function readHouse(root: string): Promise<House> {
   const [files, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
   const code = files.filter((path) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
   const read = await Promise.all(code.map((path) => readRoom(root, path)))
@@ -118,6 +115,14 @@ async function readHouse(root: string): Promise<House> {
 async function readRoom(root: string, path: string): Promise<Room> {
   const text = await readFile(join(root, path), 'utf8')
   return { path, text, lines: text.split('\n').length - 1, imports: findImports(path, text) }
+}
+
+/** The lines, from 1, in which a file names the queue's schema that may not. */
+export function linesThatNameQueue(path: string, text: string): number[] {
+  if (path.startsWith(STORE) || MAY_NAME_QUEUE.test(path)) return []
+  return text
+    .split('\n')
+    .flatMap((line, at) => (line.toLowerCase().includes(QUEUE_SCHEMA) ? [at + 1] : []))
 }
 
 /** Whether a relative import leads into a package from outside of it. */
@@ -145,8 +150,7 @@ function findImporters(rooms: readonly Room[], workspaces: readonly Workspace[])
 }
 
 function listEntries({ folder, manifest }: Workspace): string[] {
-  return Object.values(manifest.exports ?? {}).flatMap((targets) => {
-    const source = typeof targets === 'string' ? targets : targets['@roundsman/source']
-    return source === undefined ? [] : [posix.join(folder, source)]
-  })
+  return Object.values(manifest.exports ?? {}).flatMap(
+    (target) => sourceOfEntry(folder, target) ?? [],
+  )
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { join, posix } from 'node:path'
 import { findImports } from './findImports.ts'
-import { listWorkspaces, type Manifest } from './listWorkspaces.ts'
+import { listWorkspaces, sourceOfEntry, type Manifest } from './listWorkspaces.ts'
 
 /** What a deployment runs: the two processes, the worker's commands, and those that change its database. */
 const ENTRIES = [
@@ -81,7 +81,5 @@ function findSource(
   const found = [...owners].find(([, manifest]) => manifest.name === name)
   if (found === undefined) return undefined
   const [folder, { exports = {} }] = found
-  const entry = exports[`.${specifier.slice(name.length)}`]
-  const source = typeof entry === 'string' ? entry : entry?.['@roundsman/source']
-  return source === undefined ? undefined : posix.join(folder, source)
+  return sourceOfEntry(folder, exports[`.${specifier.slice(name.length)}`])
 }

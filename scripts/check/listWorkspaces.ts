@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 
 export interface Manifest {
   name?: string
@@ -16,6 +16,14 @@ export interface Workspace {
   /** The last part of the folder, for example `db`. */
   room: string
   manifest: Manifest
+}
+
+type EntryTarget = NonNullable<Manifest['exports']>[string]
+
+/** The source file that an entry of a package is made of, by what its `exports` say of it; relative to the root. */
+export function sourceOfEntry(folder: string, target: EntryTarget | undefined): string | undefined {
+  const source = typeof target === 'string' ? target : target?.['@roundsman/source']
+  return source === undefined ? undefined : posix.join(folder, source)
 }
 
 /** The packages and apps, by folder. A folder without a package.json is none. */

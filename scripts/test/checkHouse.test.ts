@@ -1,6 +1,6 @@
 // Not quick: starts processes.
 import { expect, test } from 'vitest'
-import { checkHouse, countHouse } from '../check/checkHouse.ts'
+import { checkHouse, countHouse, readHouse } from '../check/checkHouse.ts'
 import { writeTree } from './writeTree.ts'
 
 const MANIFEST = JSON.stringify({
@@ -19,7 +19,7 @@ const HELPER = 'export const helper = 1\n'
 const problemsOf = async (
   files: Readonly<Record<string, string>>,
   standsAlone: Readonly<Record<string, string>> = {},
-) => checkHouse(await writeTree({ ...house, ...files }), standsAlone)
+) => checkHouse(await readHouse(await writeTree({ ...house, ...files })), standsAlone)
 
 test('a small file with one importer folds into it', async () => {
   expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
@@ -114,7 +114,7 @@ test('the counts', async () => {
     'scripts/tool.ts': "import { client } from '../packages/db/src/client.ts'\n",
     'scripts/test/tool.test.ts': "import { client } from '../../packages/db/src/client.ts'\n",
   })
-  expect(await countHouse(root)).toBe(`    7  source files
+  expect(countHouse(await readHouse(root))).toBe(`    7  source files
     6  of up to 40 lines
     1  of those with one importer
     1  relative imports into packages
