@@ -1,13 +1,14 @@
 // Asks the API whatever may be asked and what may not.
 import { randomInt } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { renderFuzzReport, repeatFuzz, summarizeFindings } from './renderFuzzReport.ts'
 import { runFuzz, type FuzzOptions, type FuzzResult } from './runFuzz.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
+const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORTS = { alone: 'reports/fuzz.md', withWorker: 'reports/fuzz-worker.md' }
 const DEFAULT_REQUESTS = 10_000
 const USAGE = `Usage: pnpm fuzz [--seed N]... [--requests N] [--worker]
@@ -62,37 +63,12 @@ async function main(): Promise<number> {
   return count === 0 ? 0 : 1
 }
 
-/** On a PostgreSQL that is there for nothing else, and gone afterwards. */
 async function runOnItsOwn(options: FuzzOptions, stop: AbortSignal): Promise<FuzzResult> {
-  await mkdir(join(WORKSPACE_ROOT, '.data'), { recursive: true })
-  const dataDir = await realpath(await mkdtemp(join(WORKSPACE_ROOT, '.data', 'fuzz-')))
-  // As root, PostgreSQL runs under another account, which has to get in.
-  await chmod(dataDir, 0o755)
   const tooLong = AbortSignal.timeout(PATIENCE_MS(options.requests))
   const signal = AbortSignal.any([stop, tooLong])
-  try {
-    const postgres = await acquireEmbeddedPostgres({
-      dataDir,
-      settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
-      signal,
-    })
-    try {
-      return await runFuzz(options, {
-        databaseUrl: postgres.url,
-        dataDir,
-        signal,
-        onProgress: print,
-      })
-    } finally {
-      await postgres.release()
-      // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
-      if (dirname(postgres.directory) !== dataDir) {
-        await rm(dirname(postgres.directory), { recursive: true, force: true })
-      }
-    }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true })
-  }
+  return await withOwnPostgres({ parent: DATA_DIR, name: 'fuzz', signal }, (postgres) =>
+    runFuzz(options, { ...postgres, signal, onProgress: print }),
+  )
 }
 
 function readArguments(): FuzzOptions[] | null {

@@ -1,10 +1,10 @@
 // Lets workers live with whatever handlers, payloads, definitions, observers, hosts and roles may do to them.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { DEADLY } from './drawOutcome.ts'
 import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
@@ -12,6 +12,7 @@ import { runHostile, type HostileOptions, type HostileResult } from './runHostil
 import { runMatrix, type CellResult } from './runMatrix.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
+const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
 const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
 const USAGE = `Usage: pnpm hostile [--seed N] [--outcomes N] [--deadly N]
@@ -67,56 +68,32 @@ async function main(): Promise<number> {
   return 1
 }
 
-/** On a PostgreSQL that is there for nothing else, and gone afterwards. */
 async function runOnItsOwn(
   options: HostileOptions,
   { stop, only, trace }: { stop: AbortSignal; only: Part | null; trace: string | undefined },
 ): Promise<{ result: HostileResult | null; cells: CellResult[] | null }> {
-  await mkdir(join(WORKSPACE_ROOT, '.data'), { recursive: true })
-  const dataDir = await realpath(await mkdtemp(join(WORKSPACE_ROOT, '.data', 'hostile-')))
-  // As root, PostgreSQL runs under another account, which has to get in.
-  await chmod(dataDir, 0o755)
   const signal = AbortSignal.any([stop, AbortSignal.timeout(PATIENCE_MS(options))])
   const startedAt = performance.now()
   const elapsed = () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
-  try {
-    const postgres = await acquireEmbeddedPostgres({
-      dataDir,
-      settings: {
-        fsync: 'off',
-        synchronous_commit: 'off',
-        full_page_writes: 'off',
-        max_connections: '200',
-      },
-      signal,
-    })
-    try {
-      const onProgress = (message: string) => print(`${elapsed()}  ${message}`)
-      const onEvent = (event: string) => trace && appendFileSync(trace, `${elapsed()}  ${event}\n`)
-      const databaseUrl = postgres.url
+  const onProgress = (message: string) => print(`${elapsed()}  ${message}`)
+  const onEvent = (event: string) => trace && appendFileSync(trace, `${elapsed()}  ${event}\n`)
+  const onCell = ({ name, problem }: CellResult) =>
+    onProgress(problem === null ? `held: ${name}` : `did NOT hold: ${name}: ${problem}`)
+  const settings = { max_connections: '200' }
+  return await withOwnPostgres(
+    { parent: DATA_DIR, name: 'hostile', settings, signal },
+    async ({ databaseUrl }) => {
       const result =
         only === 'matrix'
           ? null
           : await runHostile(options, { databaseUrl, signal, onProgress, onEvent })
-      const onCell = ({ name, problem }: CellResult) =>
-        onProgress(
-          `${problem === null ? 'held' : 'did NOT hold'}: ${name}${problem === null ? '' : `: ${problem}`}`,
-        )
       const cells =
         only === 'outcomes'
           ? null
           : await runMatrix(CELLS, { adminUrl: databaseUrl, signal, onCell })
       return { result, cells }
-    } finally {
-      await postgres.release()
-      // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
-      if (dirname(postgres.directory) !== dataDir) {
-        await rm(dirname(postgres.directory), { recursive: true, force: true })
-      }
-    }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true })
-  }
+    },
+  )
 }
 
 type Part = 'outcomes' | 'matrix'
