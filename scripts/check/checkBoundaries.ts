@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
 import { linesThatNameQueue, QUEUE_SCHEMA, reachesIntoPackage, STORE } from './checkHouse.ts'
-import { listFiles } from './listFiles.ts'
-import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
+import type { Workspace } from './listWorkspaces.ts'
+import type { Code } from './readCode.ts'
 
 /**
  * Who may import what of ours. A room is a folder of packages or apps, and is imported as
@@ -136,20 +135,17 @@ interface Place {
  * Whether each room imports only what it may, by whatever kind of import, and depends on nothing else. It
  * reads names, not values: what one room hands another in a call is not its business.
  */
-export async function checkBoundaries(root: string): Promise<readonly string[]> {
-  const [files, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
-  const code = files.filter((path) => /\.[cm]?[jt]sx?$/.test(path))
+export function checkBoundaries({ files, workspaces }: Code): readonly string[] {
   const imports = new Map<string, readonly FoundImport[]>()
-  const problems = await Promise.all(code.map((path) => checkFile(root, path, imports)))
-  return [...workspaces.flatMap(checkManifest), ...problems.flat(), ...checkReach(imports)]
+  const problems = [...files].flatMap(([path, text]) => checkFile(path, text, imports))
+  return [...workspaces.flatMap(checkManifest), ...problems, ...checkReach(imports)]
 }
 
-async function checkFile(
-  root: string,
+function checkFile(
   path: string,
+  text: string,
   imports: Map<string, readonly FoundImport[]>,
-): Promise<string[]> {
-  const text = await readFile(join(root, path), 'utf8')
+): string[] {
   try {
     const found = findImports(path, text)
     imports.set(path, found)

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { listFiles } from './listFiles.ts'
-import { listWorkspaces, sourceOfEntry, type Workspace } from './listWorkspaces.ts'
+import { sourceOfEntry, type Workspace } from './listWorkspaces.ts'
+import type { Code } from './readCode.ts'
 
 /** A file of so many lines is a hop for the reader, if only one other file needs it. */
 const MAX_LINES_TO_FOLD = 40
@@ -94,10 +93,10 @@ export function countHouse({ rooms, smallWithOneImporter, relativeIntoPackages }
   return counts.map(([what, count]) => `${String(count).padStart(5)}  ${what}\n`).join('')
 }
 
-export async function readHouse(root: string): Promise<House> {
-  const [files, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
-  const code = files.filter((path) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
-  const read = await Promise.all(code.map((path) => readRoom(root, path)))
+export function readHouse({ files, workspaces }: Code): House {
+  const read = [...files]
+    .filter(([path]) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
+    .map(readRoom)
   const rooms = read.filter(({ path }) => SOURCE.test(path))
   const { importers, offered } = findImporters(read, workspaces)
   const smallWithOneImporter = rooms.flatMap(({ path, lines }) => {
@@ -112,8 +111,7 @@ export async function readHouse(root: string): Promise<House> {
   return { rooms, smallWithOneImporter, relativeIntoPackages }
 }
 
-async function readRoom(root: string, path: string): Promise<Room> {
-  const text = await readFile(join(root, path), 'utf8')
+function readRoom([path, text]: readonly [path: string, text: string]): Room {
   return { path, text, lines: text.split('\n').length - 1, imports: findImports(path, text) }
 }
 

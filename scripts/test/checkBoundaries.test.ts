@@ -1,12 +1,9 @@
-// Not quick: starts processes.
 import { describe, expect, test } from 'vitest'
 import { checkBoundaries } from '../check/checkBoundaries.ts'
-import { writeTree } from './writeTree.ts'
+import { codeOf } from './codeOf.ts'
 
 /** The problems of a tree with this one file, or these. */
-async function problemsOf(files: Readonly<Record<string, string>>): Promise<readonly string[]> {
-  return checkBoundaries(await writeTree(files))
-}
+const problemsOf = (files: Readonly<Record<string, string>>) => checkBoundaries(codeOf(files))
 
 const allowed = [
   ['packages/jobs/src/a.ts', '@roundsman/engine'],
@@ -47,8 +44,8 @@ const allowed = [
   ['vitest.config.ts', '@roundsman/testing'],
 ] as const
 
-test.each(allowed)('%s may import %s', async (path, specifier) => {
-  expect(await problemsOf({ [path]: `import { a } from '${specifier}'\n` })).toEqual([])
+test.each(allowed)('%s may import %s', (path, specifier) => {
+  expect(problemsOf({ [path]: `import { a } from '${specifier}'\n` })).toEqual([])
 })
 
 const forbidden = [
@@ -124,24 +121,24 @@ const forbidden = [
   ['packages/engine/src/store/a.ts', '../run/runs.ts'],
 ] as const
 
-test.each(forbidden)('%s may not import %s', async (path, specifier) => {
-  const problems = await problemsOf({ [path]: `\nimport { a } from '${specifier}'\n` })
+test.each(forbidden)('%s may not import %s', (path, specifier) => {
+  const problems = problemsOf({ [path]: `\nimport { a } from '${specifier}'\n` })
   expect(problems).toEqual([expect.stringMatching(`^${path}:2: `)])
 })
 
 test.each([
   ['packages/engine/src/index.ts', 'pg'],
   ['packages/engine/src/client.ts', 'node-cron'],
-])('%s may reach %s by no detour', async (entry, target) => {
+])('%s may reach %s by no detour', (entry, target) => {
   const files = (kind: string) => ({
     [entry]: "export { a } from './tick/a.ts'\n",
     'packages/engine/src/tick/a.ts': `${kind} { b } from './b.ts'\n`,
     'packages/engine/src/tick/b.ts': `import '${target}'\n`,
   })
-  expect(await problemsOf(files('export'))).toEqual([
+  expect(problemsOf(files('export'))).toEqual([
     expect.stringMatching(`^${entry}:1: reaches ${target} .*tick/a.ts → .*tick/b.ts`),
   ])
-  expect(await problemsOf(files('export type'))).toEqual([])
+  expect(problemsOf(files('export type'))).toEqual([])
 })
 
 describe("the queue's schema", () => {
@@ -153,8 +150,8 @@ describe("the queue's schema", () => {
     'packages/db/src/a.ts',
     'apps/api/src/a.ts',
     'apps/worker/src/a.ts',
-  ])('may not be named by %s', async (path) => {
-    expect(await problemsOf({ [path]: naming })).toEqual([
+  ])('may not be named by %s', (path) => {
+    expect(problemsOf({ [path]: naming })).toEqual([
       expect.stringMatching(
         `^${path}:2: names pgboss: write the statement in packages/engine/src/store/`,
       ),
@@ -163,8 +160,8 @@ describe("the queue's schema", () => {
 
   test.each(['const of = "PgBoss"', '// What pgboss keeps.', "select('pgboss' + '.job')"])(
     'may not be named outside of statements either: %s',
-    async (text) => {
-      expect(await problemsOf({ 'packages/engine/src/read/a.ts': text })).toHaveLength(1)
+    (text) => {
+      expect(problemsOf({ 'packages/engine/src/read/a.ts': text })).toHaveLength(1)
     },
   )
 
@@ -175,8 +172,8 @@ describe("the queue's schema", () => {
     'packages/testing/src/a.ts',
     'apps/api/test/a.test.ts',
     'scripts/proof/a.ts',
-  ])('may be named by %s', async (path) => {
-    expect(await problemsOf({ [path]: naming })).toEqual([])
+  ])('may be named by %s', (path) => {
+    expect(problemsOf({ [path]: naming })).toEqual([])
   })
 })
 
@@ -208,58 +205,58 @@ describe('whatever the kind of import', () => {
     `export { a } from\n  // A comment in between.\n  "${specifier}"`,
   ]
 
-  test.each([...kinds(name), ...kinds(path)])('the API may not: %s', async (text) => {
-    expect(await problemsOf({ 'apps/api/src/a.ts': text })).toHaveLength(1)
+  test.each([...kinds(name), ...kinds(path)])('the API may not: %s', (text) => {
+    expect(problemsOf({ 'apps/api/src/a.ts': text })).toHaveLength(1)
   })
 
-  test.each(['mts', 'cts', 'tsx', 'js', 'mjs', 'jsx'])('in a .%s file', async (extension) => {
+  test.each(['mts', 'cts', 'tsx', 'js', 'mjs', 'jsx'])('in a .%s file', (extension) => {
     const files = { [`apps/api/src/a.${extension}`]: `import { createWorker } from '${name}'` }
-    expect(await problemsOf(files)).toHaveLength(1)
+    expect(problemsOf(files)).toHaveLength(1)
   })
 
-  test('what only looks like an import is none', async () => {
+  test('what only looks like an import is none', () => {
     const text = [
       `// import { createWorker } from '${name}'`,
       `const example = "import { createWorker } from '${name}'"`,
       `const pattern = /require\\('pg-boss'\\)/`,
       `const resolved = path.resolve('../../worker')`,
     ].join('\n')
-    expect(await problemsOf({ 'apps/api/src/a.ts': text })).toEqual([])
+    expect(problemsOf({ 'apps/api/src/a.ts': text })).toEqual([])
   })
 })
 
-test('the console takes types of the API, and nothing else', async () => {
+test('the console takes types of the API, and nothing else', () => {
   const console = (text: string) => problemsOf({ 'apps/console/src/a.ts': text })
-  expect(await console(`import type { Run } from '@roundsman/api/console'`)).toEqual([])
-  expect(await console(`type Run = import('@roundsman/api/console').Run`)).toEqual([])
+  expect(console(`import type { Run } from '@roundsman/api/console'`)).toEqual([])
+  expect(console(`type Run = import('@roundsman/api/console').Run`)).toEqual([])
   // The import itself stays, and runs the module.
-  expect(await console(`import { type Run } from '@roundsman/api/console'`)).toHaveLength(1)
+  expect(console(`import { type Run } from '@roundsman/api/console'`)).toHaveLength(1)
 })
 
-test('node-app takes types of the engine, and nothing else', async () => {
+test('node-app takes types of the engine, and nothing else', () => {
   const nodeApp = (text: string) => problemsOf({ 'packages/node-app/src/a.ts': text })
-  expect(await nodeApp(`import type { TraceContext } from '@roundsman/engine'`)).toEqual([])
-  expect(await nodeApp(`import { nextTick } from '@roundsman/engine'`)).toHaveLength(1)
+  expect(nodeApp(`import type { TraceContext } from '@roundsman/engine'`)).toEqual([])
+  expect(nodeApp(`import { nextTick } from '@roundsman/engine'`)).toHaveLength(1)
 })
 
-test('a computed import is refused unless its file is listed', async () => {
+test('a computed import is refused unless its file is listed', () => {
   const text = 'export const load = (name: string) => import(name)'
-  expect(await problemsOf({ 'apps/api/src/a.ts': text })).toEqual([
+  expect(problemsOf({ 'apps/api/src/a.ts': text })).toEqual([
     expect.stringContaining('apps/api/src/a.ts:1: imports by a computed name'),
   ])
-  expect(await problemsOf({ 'packages/local-postgres/src/prepareBinaries.ts': text })).toEqual([])
+  expect(problemsOf({ 'packages/local-postgres/src/prepareBinaries.ts': text })).toEqual([])
 })
 
-test('a file that does not parse is a problem, not a file without imports', async () => {
-  expect(await problemsOf({ 'apps/api/src/a.ts': 'import {' })).toEqual([
+test('a file that does not parse is a problem, not a file without imports', () => {
+  expect(problemsOf({ 'apps/api/src/a.ts': 'import {' })).toEqual([
     expect.stringContaining('apps/api/src/a.ts: does not parse'),
   ])
 })
 
-test('a new room is refused until the table has a row for it', async () => {
+test('a new room is refused until the table has a row for it', () => {
   const manifest = JSON.stringify({ name: '@roundsman/billing' })
   const files = { 'packages/ledgers/package.json': manifest, 'packages/ledgers/src/a.ts': '' }
-  expect(await problemsOf(files)).toEqual([
+  expect(problemsOf(files)).toEqual([
     expect.stringContaining('packages/ledgers has no row in MAY_IMPORT'),
   ])
 })
@@ -270,10 +267,10 @@ describe('a package.json', () => {
       'apps/api/package.json': JSON.stringify({ name: '@roundsman/api', ...manifest }),
     })
 
-  test('may name what the room may import', async () => {
+  test('may name what the room may import', () => {
     const dependencies = { '@roundsman/engine': 'workspace:*', fastify: '5.12.8' }
     const devDependencies = { '@roundsman/testing': 'workspace:*' }
-    expect(await problemsOfApi({ dependencies, devDependencies })).toEqual([])
+    expect(problemsOfApi({ dependencies, devDependencies })).toEqual([])
   })
 
   test.each([
@@ -286,7 +283,7 @@ describe('a package.json', () => {
     ['the queue', { dependencies: { 'pg-boss': '12.38.0' } }],
     ['the clock', { optionalDependencies: { 'node-cron': '4.6.0' } }],
     ['itself by another name', { name: '@roundsman/backend' }],
-  ])('may not name %s', async (_what, manifest) => {
-    expect(await problemsOfApi(manifest)).toHaveLength(1)
+  ])('may not name %s', (_what, manifest) => {
+    expect(problemsOfApi(manifest)).toHaveLength(1)
   })
 })

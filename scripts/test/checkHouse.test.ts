@@ -1,7 +1,6 @@
-// Not quick: starts processes.
 import { expect, test } from 'vitest'
 import { checkHouse, countHouse, readHouse } from '../check/checkHouse.ts'
-import { writeTree } from './writeTree.ts'
+import { codeOf } from './codeOf.ts'
 
 const MANIFEST = JSON.stringify({
   name: '@roundsman/db',
@@ -16,19 +15,19 @@ const house = {
 }
 const HELPER = 'export const helper = 1\n'
 
-const problemsOf = async (
+const problemsOf = (
   files: Readonly<Record<string, string>>,
   standsAlone: Readonly<Record<string, string>> = {},
-) => checkHouse(await readHouse(await writeTree({ ...house, ...files })), standsAlone)
+) => checkHouse(readHouse(codeOf({ ...house, ...files })), standsAlone)
 
-test('a small file with one importer folds into it', async () => {
-  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
+test('a small file with one importer folds into it', () => {
+  expect(problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
     'packages/db/src/helper.ts:1: has 1 lines and one importer: fold it into packages/db/src/client.ts below what ' +
       'uses it, or say in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
   ])
 })
 
-test('types are imports too, and so is what is loaded later', async () => {
+test('types are imports too, and so is what is loaded later', () => {
   const importers = [
     "import type { a } from './a.ts'\n",
     "await import('./a.ts')\n",
@@ -36,7 +35,7 @@ test('types are imports too, and so is what is loaded later', async () => {
   ]
   for (const text of importers) {
     const files = { 'scripts/tool.ts': text, 'scripts/a.ts': HELPER }
-    expect(await problemsOf(files)).toEqual([expect.stringMatching(/^scripts\/a\.ts:1: /)])
+    expect(problemsOf(files)).toEqual([expect.stringMatching(/^scripts\/a\.ts:1: /)])
   }
 })
 
@@ -89,23 +88,21 @@ test.each([
       'scripts/test/helper.ts': HELPER,
     },
   ],
-] satisfies [string, Record<string, string>][])('but not one that %s', async (_what, files) => {
-  expect(await problemsOf(files)).toEqual([])
+] satisfies [string, Record<string, string>][])('but not one that %s', (_what, files) => {
+  expect(problemsOf(files)).toEqual([])
 })
 
-test('an exception has a reason, and goes when there is nothing to except', async () => {
+test('an exception has a reason, and goes when there is nothing to except', () => {
   const standsAlone = { 'packages/db/src/helper.ts': 'is loaded by its path' }
-  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER }, standsAlone)).toEqual([])
-  expect(await problemsOf({ 'packages/db/src/helper.ts': HELPER.repeat(41) }, standsAlone)).toEqual(
-    [
-      'packages/db/src/helper.ts:1: is no small file with one importer (any more): take it out of STANDS_ALONE of ' +
-        'scripts/check/checkHouse.ts',
-    ],
-  )
+  expect(problemsOf({ 'packages/db/src/helper.ts': HELPER }, standsAlone)).toEqual([])
+  expect(problemsOf({ 'packages/db/src/helper.ts': HELPER.repeat(41) }, standsAlone)).toEqual([
+    'packages/db/src/helper.ts:1: is no small file with one importer (any more): take it out of STANDS_ALONE of ' +
+      'scripts/check/checkHouse.ts',
+  ])
 })
 
-test('the counts', async () => {
-  const root = await writeTree({
+test('the counts', () => {
+  const code = codeOf({
     ...house,
     'packages/db/src/helper.ts': HELPER,
     'packages/engine/src/store/queue.ts': "const sql = 'select from pgboss.job'\n",
@@ -114,7 +111,7 @@ test('the counts', async () => {
     'scripts/tool.ts': "import { client } from '../packages/db/src/client.ts'\n",
     'scripts/test/tool.test.ts': "import { client } from '../../packages/db/src/client.ts'\n",
   })
-  expect(countHouse(await readHouse(root))).toBe(`    7  source files
+  expect(countHouse(readHouse(code))).toBe(`    7  source files
     6  of up to 40 lines
     1  of those with one importer
     1  relative imports into packages

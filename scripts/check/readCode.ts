@@ -1,0 +1,21 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { listFiles } from './listFiles.ts'
+import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
+
+/** What the checks that look at imports need of a tree. */
+export interface Code {
+  /** Path and text of each file of code, in the order of the paths. */
+  files: ReadonlyMap<string, string>
+  workspaces: readonly Workspace[]
+}
+
+export async function readCode(root: string): Promise<Code> {
+  const [paths, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
+  const files = await Promise.all(
+    paths
+      .filter((path) => /\.[cm]?[jt]sx?$/.test(path))
+      .map(async (path) => [path, await readFile(join(root, path), 'utf8')] as const),
+  )
+  return { files: new Map(files), workspaces }
+}
