@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
+import { makeServerFolder, spawnProcess, type SpawnedProcess } from '@roundsman/testing'
 import { listDescendants, postgresPid } from './processes.ts'
 import { findFreePort } from '@roundsman/local-postgres'
 
@@ -18,9 +17,7 @@ export interface StackPlace {
 }
 
 export async function makePlace(): Promise<StackPlace> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman start-')))
-  // mkdtemp keeps others out, and as root PostgreSQL runs under another account.
-  await chmod(folder, 0o755)
+  const folder = await makeServerFolder('roundsman start-')
   return {
     dataDir: join(folder, 'data'),
     port: await findFreePort(),

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { migrateQueue } from '@roundsman/engine/worker'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { pino } from 'pino'
 import type { TestProject } from 'vitest/node'
 import { createDatabase, dropDatabase, withAdmin, type CopyStrategy } from './adminConnection.ts'
+import { makeServerFolder } from './makeServerFolder.ts'
 
 export interface TestServer {
   /** A database from which others can be created and dropped. */
@@ -61,9 +61,7 @@ export default async function globalSetup(project: TestProject): Promise<() => P
 }
 
 async function startThrowawayServer() {
-  const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-test-')))
-  // mkdtemp keeps others out, and as root PostgreSQL runs under another account.
-  await chmod(dataDir, 0o755)
+  const dataDir = await makeServerFolder('roundsman-test-')
   const postgres = await acquireEmbeddedPostgres({
     dataDir,
     settings: {

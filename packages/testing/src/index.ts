@@ -19,6 +19,7 @@ export { fakeClock, type FakeClock } from './fakeClock.ts'
 export { expectNotToBegin, expectToBegin } from './heldStart.ts'
 export { HOLD_RUNS_SQL } from './holdRuns.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
+export { makeServerFolder } from './makeServerFolder.ts'
 export {
   openBrowser,
   type Browser,

@@ -1,10 +1,9 @@
 // Not quick: starts processes.
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { createDatabaseClient, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import { waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { makeServerFolder, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -38,9 +37,7 @@ async function restartServer(): Promise<void> {
 }
 
 beforeAll(async () => {
-  dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-restart-')))
-  // As root, PostgreSQL runs under another account.
-  await chmod(dataDir, 0o755)
+  dataDir = await makeServerFolder('roundsman-restart-')
   postgres = await startServer()
   ;({ url, directory } = postgres)
   await migrate(url)
