@@ -1,7 +1,7 @@
 export { QueueSchemaError } from './store/boss.ts'
-export { QueueMissingError } from './store/enqueueWork.ts'
+export { QueueMissingError } from './store/sendWork.ts'
 export type { Actor, JobActionKind } from './control/recordActions.ts'
-export { cancelRun, pauseJob, resumeJob, type Request } from './control/controlJobs.ts'
+export { pauseJob, resumeJob, type Request } from './control/controlJobs.ts'
 export {
   createJobsClient,
   type ApproveOutcome,

@@ -4,9 +4,16 @@ import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './inde
 import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
 import { openDatabase } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
+import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
-import { takeApproval, type Approval, type Request } from './control/controlJobs.ts'
+import {
+  requestCancellation,
+  takeApproval,
+  type Approval,
+  type Cancellation,
+  type Request,
+} from './control/controlJobs.ts'
 import { recordActions, storableActor } from './control/recordActions.ts'
 
 export interface JobsClientOptions {
@@ -47,6 +54,15 @@ export interface JobsClient {
     request: Request & { dryRun?: boolean; payload?: unknown },
   ): Promise<string>
   /**
+   * Stops a run that is under way, in whichever process: its handler's signal is aborted within a second
+   * after the transaction has committed, and the run ends as failed with code `cancelled`.
+   */
+  cancelRun(
+    tx: PrismaTransactionLike,
+    runId: string,
+    request: Request,
+  ): Promise<'requested' | 'notRunning' | 'notFound'>
+  /**
    * Lets a run that its guard has blocked be made up for: once, within a day, and for no more rows than
    * were counted. The new run's id in the queue is in the answer.
    */
@@ -63,7 +79,7 @@ export function createJobsClient({
   log,
   traceEnqueue,
 }: JobsClientOptions): JobsClient {
-  // For what the queue reads of its own: which queues there are. Work is sent on the caller's connection.
+  // Work is sent on the caller's connection, and workers are told of it on this one.
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman client',
@@ -72,13 +88,14 @@ export function createJobsClient({
   })
   const boss = openBoss(asDb(database))
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+  const waker = createWaker(database, log)
 
   async function send(
     tx: PrismaTransactionLike,
     job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    return (await enqueueOne(boss, tx, job, { envelope }, traceEnqueue)).queueJobId
+    return (await enqueueOne(waker, tx, job, { envelope }, traceEnqueue)).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
@@ -90,7 +107,7 @@ export function createJobsClient({
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(boss, tx, job, work, traceEnqueue)
+    return await enqueueWork(waker, tx, job, work, traceEnqueue)
   }
 
   return {
@@ -100,9 +117,10 @@ export function createJobsClient({
     },
     async stop() {
       await boss.stop({ graceful: false, close: false })
+      await waker.stop()
       await database.close()
     },
-    enqueue: createEnqueue(boss, traceEnqueue),
+    enqueue: createEnqueue(waker, traceEnqueue),
     enqueueMany,
     requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
       inTransaction(client, async (tx) => {
@@ -114,6 +132,12 @@ export function createJobsClient({
         const target = { name: job.name, queueJobId }
         await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
         return queueJobId
+      }),
+    cancelRun: (client, runId, by) =>
+      inTransaction(client, async (tx) => {
+        const cancellation: Cancellation = await requestCancellation(tx, runId, by)
+        if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
+        return cancellation.kind
       }),
     approveRun: (client, runId, by) =>
       inTransaction<ApproveOutcome>(client, async (tx) => {

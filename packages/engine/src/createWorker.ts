@@ -11,6 +11,7 @@ import {
   type TransactionOf,
 } from './index.ts'
 import type { TakenWork } from './store/claimWork.ts'
+import { WORK_CHANNEL } from './store/channels.ts'
 import { openDatabase, type Connections } from './store/database.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createAnnouncer } from './read/announcer.ts'
@@ -40,8 +41,10 @@ import { createSettler } from './run/settler.ts'
 import { createStrays, listRuns, logForeignError } from './run/strays.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
 import { createTurns } from './work/turns.ts'
+import { createWakeUps } from './work/wakeUps.ts'
 import { createWatchdog } from './run/watchdog.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
+import { createWaker } from './store/waker.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
   /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
@@ -154,9 +157,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const session: Session = createSession({ url: databaseUrl, database, workerId: id, log })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
+  const waker = createWaker(database, log)
+  const wakeUps = createWakeUps(database)
   const queue = createQueue({
     database,
-    session,
+    waker,
     log,
     supervise: {
       openPatient: () =>
@@ -179,11 +184,12 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
     log,
     now,
     onTick: (name) => announcer.tick(name),
+    onWork: (name) => waker.wake(name, null),
     observers,
     ...(options.clock && { clock: options.clock }),
   })
   const announcer = createAnnouncer(database, log)
-  const cancellations = createCancellations({ database, session, workerId: id })
+  const cancellations = createCancellations({ database, session, wakeUps, workerId: id })
   const services: RunServices = {
     prisma,
     settler,
@@ -221,9 +227,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   })
   const turns = createTurns({
     waitMs: Math.min(options.aloneWaitMs ?? 30_000, 30_000),
-    onOpen: () => {
-      for (const lane of lanes.values()) lane.wake()
-    },
+    onOpen: wakeAll,
   })
   const lanes = new Map<string, Lane>()
   for (const job of taken) {
@@ -257,6 +261,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   let isStarted = false
   let stopping: Promise<void> | null = null
   let isFailing = false
+
+  function wakeAll(): void {
+    for (const lane of lanes.values()) lane.wake()
+  }
 
   async function perform(job: Job, work: TakenWork): Promise<unknown> {
     const manner: RunManner = {
@@ -295,9 +303,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   /** Whatever state it is in. Nothing is waited for that does not answer, and afterwards nothing keeps the process. */
   async function close(): Promise<void> {
     settler.stop()
+    wakeUps.stop()
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
-    await settlesWithin(announcer.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
     // Last: with the session goes the lock that says that this worker lives.
     await session.stop()
     await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
@@ -353,10 +362,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       isStarted = true
       try {
         await session.start()
-        await queue.start(jobs, (name) => {
-          if (name === null) for (const lane of lanes.values()) lane.wake()
-          else lanes.get(name)?.wake()
-        })
+        await queue.start(jobs)
+        const onWork = (name: string) => lanes.get(name)?.wake()
+        await session.listen(WORK_CHANNEL, (payload) => wakeUps.hear(payload, onWork), wakeAll)
         await cancellations.start()
         await scheduler.start()
       } catch (error) {

@@ -28,6 +28,8 @@ import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
+import { createWaker } from './store/waker.ts'
+import { createWakeUps } from './work/wakeUps.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
@@ -110,8 +112,10 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   const session = createSession({ url: databaseUrl, database, workerId, log })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
-  const queue = createQueue({ database, session, log, traceEnqueue })
-  const cancellations = createCancellations({ database, session, workerId })
+  const waker = createWaker(database, log)
+  const wakeUps = createWakeUps(database)
+  const queue = createQueue({ database, waker, log, traceEnqueue })
+  const cancellations = createCancellations({ database, session, wakeUps, workerId })
   let delivery: Delivery | null = null
   let letter = { kind: 'notFound' } as TakenDeadLetter
   let run: NewRun = {
@@ -130,7 +134,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
     await session.start()
-    await queue.start([job], () => undefined)
+    await queue.start([job])
     await cancellations.start()
     const abort = () => cancellations.abortAll(options.signal?.reason)
     if (options.signal?.aborted) abort()
@@ -162,7 +166,9 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
     return await execute()
   } finally {
     await isolation?.stop()
+    wakeUps.stop()
     await queue.stop()
+    await waker.stop()
     await session.stop()
     await database.close()
   }

@@ -1,7 +1,6 @@
 import type { DatabaseClient } from '@roundsman/db'
 import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
-  cancelRun,
   findEnqueuedAt,
   findJobRun,
   listJobRuns,
@@ -198,7 +197,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
     },
     async ({ params: { id }, body: { reason }, caller, log }, reply) => {
       const outcome = await transact(prisma, (tx) =>
-        cancelRun(tx, id, { actor: caller.email, reason }),
+        jobsClient.cancelRun(tx, id, { actor: caller.email, reason }),
       )
       switch (outcome) {
         case 'requested':

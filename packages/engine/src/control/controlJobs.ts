@@ -1,4 +1,3 @@
-import { CANCEL_CHANNEL } from '../store/channels.ts'
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
@@ -8,23 +7,24 @@ export interface Request extends Actor {
   reason: string
 }
 
-/**
- * Stops a run that is under way, in whichever process: its handler's signal is aborted within a second
- * after the transaction has committed, and the run ends as failed with code `cancelled`.
- */
-export async function cancelRun(
+export type Cancellation =
+  | { kind: 'requested'; transactionId: string }
+  | { kind: 'notRunning' | 'notFound' }
+
+/** Writes that a run which is under way shall stop. */
+export async function requestCancellation(
   tx: PrismaTransactionLike,
   runId: string,
   by: Request,
-): Promise<'requested' | 'notRunning' | 'notFound'> {
+): Promise<Cancellation> {
   const { actor, reason } = storableActor(by)
-  const requested = await tx.$queryRawUnsafe<{ name: string }[]>(
+  const requested = await tx.$queryRawUnsafe<{ name: string; transactionId: string }[]>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
          "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
          "reason" = coalesce("reason", $3)
      where "id" = $1::uuid and "status" = 'running'
-     returning "name", pg_notify('${CANCEL_CHANNEL}', "id"::text)::text`,
+     returning "name", pg_current_xact_id()::text as "transactionId"`,
     runId,
     actor,
     reason,
@@ -32,13 +32,13 @@ export async function cancelRun(
   const [run] = requested
   if (run) {
     await recordActions(tx, 'cancel', [{ name: run.name, runId }], { actor, reason })
-    return 'requested'
+    return { kind: 'requested', transactionId: run.transactionId }
   }
   const found = await tx.$queryRawUnsafe(
     `select 1 as found from "JobRun" where "id" = $1::uuid`,
     runId,
   )
-  return hasRows(found) ? 'notRunning' : 'notFound'
+  return { kind: hasRows(found) ? 'notRunning' : 'notFound' }
 }
 
 /** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
+import { CHANGES_CHANNEL, notify, type Announcement } from '../store/channels.ts'
 import type { Connection } from '../store/database.ts'
 
 export interface Announcer {
@@ -16,8 +16,7 @@ const MAX_IDS = 100
 const MAX_BYTES = 7_999
 
 /**
- * Tells whoever listens what has changed. Beside the transactions, not in them: a notification makes its
- * transaction's commit wait for those of others.
+ * Tells whoever listens what has changed. Beside the transactions, not in them: see channels.ts.
  */
 export function createAnnouncer(database: Connection, log: Logger): Announcer {
   let pending = empty()
@@ -41,10 +40,7 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
       ticks: [...ticks],
     }
     try {
-      await database.query('select pg_notify($1, payload) from unnest($2::text[]) payload', [
-        CHANGES_CHANNEL,
-        toPayloads(announcement),
-      ])
+      await notify(database, CHANGES_CHANNEL, toPayloads(announcement))
     } catch (error) {
       log.debug({ err: error }, 'changes could not be announced')
     }

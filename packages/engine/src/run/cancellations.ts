@@ -3,6 +3,7 @@ import type { Abort } from './abort.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
 import type { Database } from '../store/database.ts'
 import type { Session } from '../liveness/session.ts'
+import type { WakeUps } from '../work/wakeUps.ts'
 
 export interface Cancellations {
   start(): Promise<void>
@@ -19,9 +20,10 @@ export interface Cancellations {
 export function createCancellations(options: {
   database: Database
   session: Session
+  wakeUps: WakeUps
   workerId: string
 }): Cancellations {
-  const { database, session, workerId } = options
+  const { database, session, wakeUps, workerId } = options
   const watched = new Map<string, Abort>()
   let ending: { reason: unknown } | null = null
 
@@ -53,7 +55,8 @@ export function createCancellations(options: {
   return {
     async start() {
       const look = () => void check().catch(() => undefined)
-      await session.listen(CANCEL_CHANNEL, (runId) => watched.has(runId) && look(), look)
+      const onCommitted = (runId: string) => watched.has(runId) && look()
+      await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.hear(payload, onCommitted), look)
     },
     watch(runId, abort) {
       watched.set(runId, abort)

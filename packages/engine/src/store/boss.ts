@@ -38,7 +38,8 @@ export function openBoss(db: Db, { migrate = false, supervise = false } = {}): P
     registerInstance: false,
     // Work that waits for other work is a thing of its own that is not used here: it would be looked for every 5 s.
     flowIntervalSeconds: 3_600,
-    useListenNotify: db.listen !== undefined,
+    // Workers listen by themselves, and nobody notifies in a transaction: see channels.ts.
+    useListenNotify: false,
     // Its spans are one for each look into a queue, also an empty one, and end in no run. Ours are in worker/.
     openTelemetry: { enabled: false },
   })

@@ -1,6 +1,15 @@
-/** NOTIFY channels of our own, beside pg-boss's. */
+import { createHash } from 'node:crypto'
+import type { Connection } from './database.ts'
 
-/** Payload: the id of a run that somebody wants to stop. */
+/*
+ * NOTIFY channels. A notification makes the commit of its transaction wait for all others that notify, and those wait
+ * for the disk, and for a standby. So nobody notifies in a transaction that does anything else: see `notify`.
+ */
+
+/** pg-boss's own, on which earlier versions listen. Payload: a WakeUp; theirs is the name of a queue. */
+export const WORK_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`
+
+/** Payload: a WakeUp, of the id of a run that somebody wants to stop. */
 export const CANCEL_CHANNEL = 'roundsman_cancel'
 
 /** Payload: an Announcement as JSON. For those who watch; nothing depends on its arrival. */
@@ -14,3 +23,34 @@ export interface Announcement {
   /** Jobs of which ticks were decided. */
   ticks: string[]
 }
+
+/** What somebody may find to do, once a transaction has committed. */
+export interface WakeUp {
+  /** The name of a job, or the id of a run. */
+  subject: string
+  /** None: it has committed. */
+  transactionIds: readonly string[]
+}
+
+export function writeWakeUp({ subject, transactionIds }: WakeUp): string {
+  return [subject, ...transactionIds].join(' ')
+}
+
+/** Whoever may connect may notify: null where it is none of ours. */
+export function readWakeUp(payload: string): WakeUp | null {
+  const [subject = '', ...transactionIds] = payload.split(' ')
+  return transactionIds.every((id) => /^\d{1,19}$/.test(id)) ? { subject, transactionIds } : null
+}
+
+/** Tells those who listen, in a transaction of its own that waits neither for the disk nor for a standby. */
+export async function notify(
+  connection: Pick<Connection, 'query'>,
+  channel: string,
+  payloads: readonly string[],
+): Promise<void> {
+  await connection.query(NOTIFY_SQL, [channel, payloads])
+}
+
+const NOTIFY_SQL = `
+  with quick as materialized (select set_config('synchronous_commit', 'off', true))
+  select pg_notify($1, payload) from quick, unnest($2::text[]) payload`

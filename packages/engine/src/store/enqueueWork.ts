@@ -1,5 +1,4 @@
 import { types } from 'node:util'
-import { fromPrisma, type Db, type PgBoss, type PrismaTransactionLike } from 'pg-boss'
 import { v7 as uuid } from 'uuid'
 import {
   type Enqueue,
@@ -10,53 +9,52 @@ import {
   type TraceEnqueue,
 } from '../index.ts'
 import { storableText } from '../job/storableText.ts'
-import type { Envelope } from './boss.ts'
 import { storablePayload } from '../job/storablePayload.ts'
+import type { Envelope } from './boss.ts'
+import type { Connection } from './database.ts'
+import { asConnection, isClient, type PrismaTransactionLike } from './inTransaction.ts'
+import { sendWork } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
+import type { Waker } from './waker.ts'
 
 export interface NewWork {
   envelope: Envelope
   options?: EnqueueOptions | undefined
 }
 
-/** pg-boss knows no queues of these names in this database. */
-export class QueueMissingError extends Error {
-  override readonly name = 'QueueMissingError'
-  readonly jobs: readonly string[]
-
-  constructor(jobs: readonly string[], options?: ErrorOptions) {
-    super(
-      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts`,
-      options,
-    )
-    this.jobs = jobs
-  }
-}
-
 /**
  * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
- * statement, large ones with several, and another when some have unique keys that others hold. Given a client, it needs no transaction.
+ * statement, large ones with several, and another when some have unique keys that others hold. Given a client, it needs no
+ * transaction. The waker tells the workers, beside that transaction, and nobody waits for it.
  * @throws JobError `payload_invalid`, before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
 export async function enqueueWork(
-  boss: PgBoss,
+  waker: Waker,
   tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
-  const put = (trace?: TraceContext) => putWork(boss, fromPrisma(tx), job, work, trace)
+  const connection = asConnection(tx)
+  const onSent = (transactionId: string) =>
+    // What a client does by itself is committed once it is answered.
+    waker.wake(job.name, isClient(tx) ? null : transactionId)
+  const put = (trace?: TraceContext) => putWork({ connection, onSent, trace }, job, work)
   if (traceEnqueue === undefined) return await put()
   return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
 
+interface Way {
+  connection: Pick<Connection, 'query'>
+  onSent: (transactionId: string) => void
+  trace: TraceContext | undefined
+}
+
 async function putWork(
-  boss: PgBoss,
-  db: Db,
+  way: Way,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
-  trace?: TraceContext,
 ): Promise<EnqueueResult[]> {
   const pieces = work.map(({ envelope, options }): Piece => {
     const checked = checkOptions(options)
@@ -69,9 +67,9 @@ async function putWork(
     if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
   }
   const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
-  const insert = (some: readonly Piece[]) => insertPieces(boss, db, job.name, some, trace)
+  const insert = (some: readonly Piece[]) => insertPieces(way, job.name, some)
   const holders: ReadonlyMap<string, string> =
-    byKey.size === 0 ? new Map() : await takeKeys(db, job.name, byKey, unkeyed, insert)
+    byKey.size === 0 ? new Map() : await takeKeys(way.connection, job.name, byKey, unkeyed, insert)
   if (byKey.size === 0) await insert(unkeyed)
   return pieces.map(({ id, options }) => {
     // Also between two pieces of this call.
@@ -91,11 +89,11 @@ const MAX_LOOKS = 10
  * PostgreSQL waits for its end. What has no key goes with the first statement.
  */
 async function takeKeys(
-  db: Db,
+  connection: Pick<Connection, 'query'>,
   name: string,
   byKey: ReadonlyMap<string, Piece>,
   unkeyed: readonly Piece[],
-  insert: (pieces: readonly Piece[]) => Promise<Set<string>>,
+  insert: (pieces: readonly Piece[]) => Promise<ReadonlySet<string>>,
 ): Promise<Map<string, string>> {
   const holders = new Map<string, string>()
   // Always in the same order: two transactions with the same keys must not wait for each other.
@@ -109,12 +107,12 @@ async function takeKeys(
     }
     open = open.filter((key) => !holders.has(key))
     if (open.length === 0) return holders
-    const { rows } = await db.executeSql(
+    const { rows } = await connection.query<{ id: string; key: string }>(
       `select id::text as id, singleton_key as key from pgboss.job
        where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
       [name, open],
     )
-    for (const { id, key } of rows as { id: string; key: string }[]) holders.set(key, id)
+    for (const { id, key } of rows) holders.set(key, id)
     open = open.filter((key) => !holders.has(key))
     if (open.length === 0) return holders
     if (looks === MAX_LOOKS)
@@ -124,17 +122,14 @@ async function takeKeys(
 
 /** The ids of those that were inserted: all of them, but for keys that others hold. */
 async function insertPieces(
-  boss: PgBoss,
-  db: Db,
+  way: Way,
   name: string,
   pieces: readonly Piece[],
-  trace: TraceContext | undefined,
-): Promise<Set<string>> {
+): Promise<ReadonlySet<string>> {
   if (pieces.length === 0) return new Set()
-  const [some = [], ...rest] = divide(pieces)
-  const taken = await insertSome(boss, db, name, some, trace)
-  for (const more of rest)
-    for (const id of await insertSome(boss, db, name, more, trace)) taken.add(id)
+  const taken = new Set<string>()
+  for (const some of divide(pieces))
+    for (const id of await insertSome(way, name, some)) taken.add(id)
   return taken
 }
 
@@ -157,53 +152,50 @@ function divide(pieces: readonly Piece[]): Piece[][] {
 }
 
 async function insertSome(
-  boss: PgBoss,
-  db: Db,
+  { connection, onSent, trace }: Way,
   name: string,
   pieces: readonly Piece[],
-  trace: TraceContext | undefined,
-): Promise<Set<string>> {
-  const inserts = pieces.map(
-    ({ id, envelope, options: { startAfter, priority, uniqueKey } = {} }) => ({
-      id,
-      data: trace === undefined ? envelope : { ...envelope, trace },
-      ...(startAfter && { startAfter }),
-      ...(priority !== undefined && { priority }),
-      ...(uniqueKey !== undefined && { singletonKey: uniqueKey }),
-    }),
-  )
+): Promise<readonly string[]> {
+  const work = pieces.map(({ id, envelope, options }) => ({
+    id,
+    name,
+    envelope: trace === undefined ? envelope : { ...envelope, trace },
+    ...options,
+  }))
   // The ids of thousands take their time on the way back.
-  const returnId = inserts.some(({ singletonKey }) => singletonKey !== undefined)
-  try {
-    const taken = await boss.insert(name, inserts, { db, returnId })
-    return new Set(returnId ? taken : inserts.map(({ id }) => id))
-  } catch (error) {
-    if (!(error instanceof Error && /^Queue .* does not exist$/.test(error.message))) throw error
-    throw new QueueMissingError([name], { cause: error })
-  }
+  const returnIds = work.some(({ uniqueKey }) => uniqueKey !== undefined)
+  const { ids, transactionId } = await sendWork(connection, work, { returnIds })
+  const taken = ids ?? work.map(({ id }) => id)
+  if (taken.length > 0 && work.some(canStart)) onSent(transactionId)
+  return taken
+}
+
+/** Rather once too often: whose clock is right is not asked. */
+function canStart({ startAfter }: EnqueueOptions): boolean {
+  return startAfter === undefined || startAfter.getTime() <= Date.now() + 1_000
 }
 
 /** The same for a single piece. */
 export async function enqueueOne(
-  boss: PgBoss,
+  waker: Waker,
   tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: NewWork,
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(boss, tx, job, [work], traceEnqueue)
+  const [result] = await enqueueWork(waker, tx, job, [work], traceEnqueue)
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
 
 /** For programs, which enqueue by Prisma, most often in a transaction: a request's, or a run's own. */
 export function createEnqueue(
-  boss: PgBoss,
+  waker: Waker,
   traceEnqueue?: TraceEnqueue,
 ): Enqueue<PrismaTransactionLike> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
-    return await enqueueOne(boss, tx, job, { envelope, options }, traceEnqueue)
+    return await enqueueOne(waker, tx, job, { envelope, options }, traceEnqueue)
   }
 }
 

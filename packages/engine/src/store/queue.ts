@@ -1,4 +1,4 @@
-import type { Db, PgBoss, PrismaTransactionLike } from 'pg-boss'
+import type { PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
 import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
@@ -13,11 +13,12 @@ import {
 import { createEnqueue } from './enqueueWork.ts'
 import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { createRebuilds, dropLeftBehind } from './rebuilds.ts'
+import type { PrismaTransactionLike } from './inTransaction.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
-import type { Session } from '../liveness/session.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 import { checkUniqueKeys, installUniqueKeys } from './uniqueKeys.ts'
+import type { Waker } from './waker.ts'
 
 /** A piece of work that this worker has taken from the queue. */
 export interface Delivery {
@@ -47,7 +48,7 @@ export type TakenDeadLetter =
   | { kind: 'notFound' }
 
 export interface Queue {
-  start(jobs: readonly Job[], onWork: (name: string | null) => void): Promise<void>
+  start(jobs: readonly Job[]): Promise<void>
   stop(): Promise<void>
   /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
   sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
@@ -69,7 +70,7 @@ export interface Queue {
 
 export interface QueueOptions {
   database: Database
-  session: Session
+  waker: Waker
   log: Logger
   /**
    * This process looks after the queue's tables: expiry, retention, indexes. Default: another does.
@@ -81,47 +82,30 @@ export interface QueueOptions {
 
 export function createQueue({
   database,
-  session,
+  waker,
   log,
   supervise,
   traceEnqueue,
 }: QueueOptions): Queue {
-  let onWork: (name: string | null) => void = () => undefined
   const rebuilds = supervise && createRebuilds(supervise.openPatient)
-  const listening: Db = {
-    ...(rebuilds ? rebuilds.around(asDb(database)) : asDb(database)),
-    async listen(channel, onNotification, onReconnect) {
-      await session.listen(
-        channel,
-        (name) => {
-          onNotification(name)
-          onWork(name)
-        },
-        () => {
-          onReconnect()
-          onWork(null)
-        },
-      )
-      return { close: async () => undefined }
-    },
-  }
-  const boss = openBoss(listening, { supervise: supervise !== undefined })
+  const db = rebuilds ? rebuilds.around(asDb(database)) : asDb(database)
+  const boss = openBoss(db, { supervise: supervise !== undefined })
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
 
   return {
-    async start(jobs, callback) {
+    async start(jobs) {
       await startBoss(boss)
       await checkUniqueKeys(database)
       await declareQueues(boss, jobs)
-      onWork = callback
     },
     async stop() {
-      onWork = () => undefined
       await boss.stop({ graceful: false, close: false })
       await rebuilds?.stop()
     },
-    sendAll: sendWork,
+    async sendAll(tx, work) {
+      if (work.length > 0) await sendWork(tx, work)
+    },
     async takeDeadLetter(tx, job, queueJobId) {
       const letter = [job.name, queueJobId]
       const taken = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [...letter, expireSeconds(job)])
@@ -129,7 +113,7 @@ export function createQueue({
       const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
       return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
     },
-    enqueue: createEnqueue(boss, traceEnqueue),
+    enqueue: createEnqueue(waker, traceEnqueue),
     async fail(tx, deliveries, error, next) {
       const [first] = deliveries
       if (!first) return
@@ -182,7 +166,8 @@ async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> 
   )
   for (const job of jobs) {
     const options = {
-      notify: true,
+      // In the transaction of whoever enqueues by pg-boss itself, which then lines up with all others.
+      notify: false,
       retryLimit: job.retry.limit,
       retryDelay: Math.max(1, Math.round(job.retry.delayMs / 1000)),
       retryBackoff: true,

@@ -8,7 +8,7 @@ import type { Observers } from '../run/combineObservers.ts'
 import { createNextTick } from './nextTicks.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
-import { QueueMissingError } from '../store/enqueueWork.ts'
+import { QueueMissingError } from '../store/sendWork.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
 
@@ -28,6 +28,8 @@ export interface SchedulerOptions {
   now: () => Date
   /** Called for each job whose ticks this worker has decided. */
   onTick?: (name: string) => void
+  /** Called for each job that such a tick has put work into the queue of. */
+  onWork?: (name: string) => void
   observers?: Observers | undefined
   clock?: Clock
   /**
@@ -178,8 +180,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       plan.isOurs = cursor !== undefined
       if (cursor === undefined) continue
       advance(plan, cursor)
+      const decided = ticks.get(name) ?? []
       options.onTick?.(name)
-      options.observers?.ticksDecided(name, ticks.get(name) ?? [], won.decidedAt)
+      if (decided.some(({ queueJobId }) => queueJobId !== null)) options.onWork?.(name)
+      options.observers?.ticksDecided(name, decided, won.decidedAt)
     }
   }
 

@@ -1,13 +1,7 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  cancelRun,
-  createJobsClient,
-  pauseJob,
-  resumeJob,
-  type JobsClient,
-} from '../../src/client.ts'
+import { createJobsClient, pauseJob, resumeJob, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -105,7 +99,7 @@ describe('cancelRun', () => {
     const [run] = await waitFor(async () =>
       (await runs())[0]?.details?.['effects'] ? runs() : null,
     )
-    expect(await cancelRun(runtime.prisma, run!.id, by)).toBe('requested')
+    expect(await client.cancelRun(runtime.prisma, run!.id, by)).toBe('requested')
 
     const [cancelled] = await ended(1)
     expect(cancelled).toMatchObject({
@@ -115,12 +109,12 @@ describe('cancelRun', () => {
     const effects = await runtime.rows('select from "Effect"')
     expect(cancelled!.details!['effects']).toBe(effects.length)
     expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
-    expect(await cancelRun(runtime.prisma, run!.id, by)).toBe('notRunning')
+    expect(await client.cancelRun(runtime.prisma, run!.id, by)).toBe('notRunning')
     await other.kill()
   })
 
   it('knows a run that does not exist', async () => {
-    expect(await cancelRun(runtime.prisma, crypto.randomUUID(), by)).toBe('notFound')
+    expect(await client.cancelRun(runtime.prisma, crypto.randomUUID(), by)).toBe('notFound')
   })
 })
 
@@ -173,7 +167,7 @@ describe('requestRun', () => {
     )
     expect(await pauseJob(runtime.prisma, 'purge', odd)).toBe('paused')
     expect(await resumeJob(runtime.prisma, 'purge', { actor: '\0' })).toBe('resumed')
-    expect(await cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
+    expect(await client.cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
   })
 
   it('refuses a payload that does not fit', async () => {

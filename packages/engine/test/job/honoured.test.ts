@@ -4,6 +4,7 @@ import { createJobsClient, redriveDeadLetters, type JobsClient } from '../../src
 import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
+import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { toTestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -25,8 +26,8 @@ beforeAll(async () => {
   await client.start()
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
-  queue = createQueue({ database, session, log })
-  await queue.start([], () => undefined)
+  queue = createQueue({ database, waker: createWaker(database, log), log })
+  await queue.start([])
 })
 
 afterAll(async () => {

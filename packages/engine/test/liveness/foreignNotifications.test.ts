@@ -6,7 +6,19 @@ import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 const PGBOSS_CHANNEL = `'pgboss_' || left(encode(sha224('pgboss'::bytea), 'hex'), 24)`
-const PAYLOADS = ['', '{', 'null', '__proto__', 'constructor', 'é'.repeat(3_000)]
+const PAYLOADS = [
+  ...['', ' ', '{', 'null', '__proto__', 'constructor', 'é'.repeat(3_000)],
+  // Transactions that nobody has, will never have, or cannot have; and more than anybody waits for.
+  ...[
+    'echo 0',
+    'echo 3',
+    'echo 9223372036854775807',
+    'echo 99999999999999999999',
+    'echo x',
+    'echo -1',
+  ],
+  `echo ${Array.from({ length: 1_500 }, (_, n) => n).join(' ')}`,
+]
 
 it('a worker goes on after notifications that nobody of ours has sent', async () => {
   const job = defineJob({ name: 'echo', description: '' })

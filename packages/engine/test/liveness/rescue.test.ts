@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { RunContext } from '../../src/index.ts'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
+import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
@@ -172,8 +173,8 @@ describe('rescueLostRuns', () => {
     const { url, database, log } = runtime
     session = createSession({ url, database, workerId: 'rescuer', log })
     await session.start()
-    queue = createQueue({ database, session, log })
-    await queue.start([drip], () => undefined)
+    queue = createQueue({ database, waker: createWaker(database, log), log })
+    await queue.start([drip])
     const items = Array.from({ length: LOST_RUNS }, () => ({ payload: {} }))
     await client.enqueueMany(runtime.prisma, drip, items)
     await asWorker(database, 'gone', () =>

@@ -9,7 +9,8 @@ import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { createWorker, migrateQueue, runOnce, type Worker } from '../../src/worker.ts'
-import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tallyHandlers } from '../fixtures/tally.ts'
+import type { TransactionOf } from '../../src/index.ts'
+import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally, tallyHandlers } from '../fixtures/tally.ts'
 import { countLines, spawnWorker, tallyQuestions } from '../tallyRuntime.ts'
 
 const PATIENCE = { timeoutMs: 30_000 }
@@ -182,5 +183,55 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
       { status: 'failed', attempt: 1, details: { effects: 1, error: { code: 'drained' } } },
     ])
     expect(await ask.queueStates()).toEqual(['retry'])
+  })
+})
+
+describe('a standby that is away', { timeout: 90_000 }, () => {
+  const by = { actor: 'somebody', reason: 'a test' }
+  const configure = async (statement: string) => {
+    await pool.query(statement)
+    await pool.query('select pg_reload_conf()')
+  }
+  /** It waits for no standby itself, and so for nothing but what others hold. */
+  const transaction = (work: (tx: TransactionOf<typeof prisma>) => Promise<unknown>) =>
+    prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`set local synchronous_commit = local`
+      return await work(tx)
+    })
+
+  it('holds up no request behind the commit of somebody else who notifies', async () => {
+    const { id } = await prisma.jobRun.create({
+      data: { name: 'tally', trigger: 'queue', workerId: 'w1' },
+    })
+    const hanging = new pg.Client({ connectionString: url })
+    await hanging.connect()
+    await configure(`alter system set synchronous_standby_names = 'nobody'`)
+    let hasCommitted = false
+    try {
+      // One that writes nothing would wait for nothing.
+      await hanging.query('begin; create table hanging (); notify anything')
+      const commit = hanging.query('commit').then(() => (hasCommitted = true))
+      await waitFor(async () => {
+        const { rows } = await pool.query(
+          `select from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'`,
+        )
+        return rows.length
+      })
+      const work = (n: number) => ({ n, steps: 1, isGated: false, pauseMs: 0 })
+      await transaction((tx) => client.enqueue(tx, tally, work(1)))
+      await transaction((tx) => client.enqueue(tx, tally, work(2), { uniqueKey: 'one' }))
+      await transaction((tx) => client.enqueueMany(tx, tally, [{ payload: work(3) }]))
+      await transaction((tx) => client.requestRun(tx, tally, { ...by, payload: work(4) }))
+      expect(await transaction((tx) => client.cancelRun(tx, id, by))).toBe('requested')
+      expect(hasCommitted).toBe(false)
+      await configure('alter system reset synchronous_standby_names')
+      await commit
+    } finally {
+      await configure('alter system reset synchronous_standby_names')
+      await hanging.end()
+    }
+    await prisma.jobRun.delete({ where: { id } })
+    await startWorker()
+    await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
   })
 })

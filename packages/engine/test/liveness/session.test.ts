@@ -1,23 +1,18 @@
 // Not quick: starts processes.
 import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { defineJob } from '../../src/index.ts'
-import type { Connection } from '../../src/store/database.ts'
-import { createQueue, type Queue } from '../../src/store/queue.ts'
+import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
 
-const echo = defineJob({ name: 'echo', description: '' })
-
 let runtime: TestRuntime
 let session: Session
-let queue: Queue
 let woken: (string | null)[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([echo])
+  runtime = await openTestRuntime([])
 })
 
 afterAll(() => runtime.close())
@@ -27,24 +22,18 @@ beforeEach(async () => {
   woken = []
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
-  queue = createQueue({ database, session, log })
-  await queue.start([echo], (name) => woken.push(name))
+  await session.listen(
+    WORK_CHANNEL,
+    (payload) => woken.push(payload),
+    () => woken.push(null),
+  )
 })
 
 afterEach(async () => {
-  await queue.stop()
   await session.stop()
 })
 
-const sendEcho = (tx: Connection) =>
-  queue.sendAll(tx, [
-    {
-      id: crypto.randomUUID(),
-      name: 'echo',
-      envelope: { payload: {}, trigger: 'queue' },
-    },
-  ])
-const send = () => runtime.database.transaction(sendEcho)
+const tell = () => notify(runtime.database, WORK_CHANNEL, ['echo'])
 const sessions = (workerId = 'w1') =>
   runtime.rows<{ pid: number; locks: number }>(
     `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
@@ -53,24 +42,6 @@ const sessions = (workerId = 'w1') =>
   )
 
 describe('createSession', () => {
-  it('hears of work the moment it is committed', async () => {
-    await send()
-    await waitFor(() => woken.length)
-    expect(woken).toEqual(['echo'])
-  })
-
-  it('hears nothing of work that was rolled back', async () => {
-    const refused = runtime.database.transaction(async (tx) => {
-      await sendEcho(tx)
-      throw new Error('changed my mind')
-    })
-    await expect(refused).rejects.toThrow('changed my mind')
-    await send()
-
-    await waitFor(() => woken.length)
-    expect(woken).toEqual(['echo'])
-  })
-
   it('holds the lock that says that the worker lives, for as long as it lives', async () => {
     expect(await sessions()).toMatchObject([{ locks: 1 }])
     await session.stop()
@@ -87,7 +58,7 @@ describe('createSession', () => {
     expect(after?.pid).not.toBe(before[0]?.pid)
     expect(after?.locks).toBe(1)
     woken.length = 0
-    await send()
+    await tell()
     await waitFor(() => woken.includes('echo'))
   })
 

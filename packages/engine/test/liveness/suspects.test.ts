@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { cancelRun, createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -239,7 +239,7 @@ describe('work that has lost several workers', () => {
       `select "id" from "JobRun" where "attempt" = 3 and "status" = 'running'`,
     )
     await runtime.prisma.$transaction((tx) =>
-      cancelRun(tx, run!.id, { actor: 'somebody', reason: 'a test' }),
+      client.cancelRun(tx, run!.id, { actor: 'somebody', reason: 'a test' }),
     )
     await waitFor(async () => (await codes()).some(({ errorCode }) => errorCode === 'cancelled'))
     // Nobody is held up by it any more.

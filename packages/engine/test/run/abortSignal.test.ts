@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterEach, expect, test } from 'vitest'
-import { cancelRun, createJobsClient } from '../../src/client.ts'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -13,8 +13,10 @@ const jobs = [bad, innocent] as const
 
 let runtime: TestRuntime
 let worker: Worker
+let client: JobsClient
 
 afterEach(async () => {
+  await client.stop()
   await worker.stop({ drainTimeoutMs: 0 })
   await runtime.close()
 })
@@ -49,11 +51,10 @@ async function startBoth(handlers: {
       },
     },
   })
-  const client = createJobsClient({ databaseUrl, log })
+  client = createJobsClient({ databaseUrl, log })
   await client.start()
   await client.enqueue(prisma, bad, {})
   await client.enqueue(prisma, innocent, {})
-  await client.stop()
   await worker.start()
   await waitFor(() => started.length === 2)
   return { badRunId, fatal }
@@ -86,7 +87,7 @@ test.each([
       }),
     innocent: () => release.promise,
   })
-  await cancelRun(runtime.prisma, badRunId, { actor: 'somebody', reason: 'a test' })
+  await client.cancelRun(runtime.prisma, badRunId, { actor: 'somebody', reason: 'a test' })
   await waitFor(() =>
     runtime.lines.some(({ msg }) =>
       /^(a handler left an error|an error belongs)/.test(String(msg)),

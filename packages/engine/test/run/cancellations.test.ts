@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
+import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
@@ -20,7 +21,15 @@ afterAll(async () => {
   await runtime.close()
 })
 
-const open = () => createCancellations({ database: runtime.database, session, workerId: 'w1' })
+const open = () => {
+  const { database } = runtime
+  return createCancellations({
+    database,
+    session,
+    wakeUps: createWakeUps(database),
+    workerId: 'w1',
+  })
+}
 
 it('aborts all runs, also one that is handed on only then, and none that has ended', () => {
   const cancellations = open()

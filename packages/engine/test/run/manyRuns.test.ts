@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cancelRun, createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import type { Job } from '../../src/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import {
@@ -65,7 +65,7 @@ async function carryOut(thousands: number): Promise<void> {
       `select "id" from "JobRun" where "name" = 'waits' and "status" = 'running'
          and "cancelRequestedAt" is null`,
     )
-    for (const { id } of held) await cancelRun(prisma, id, ACTOR)
+    for (const { id } of held) await client.cancelRun(prisma, id, ACTOR)
     const [left] = await runtime.rows<{ isOver: boolean }>(
       `select not exists (select from pgboss.job where state in ('created', 'retry', 'active'))
          and not exists (select from "JobRun" where "status" = 'running') as "isOver"`,

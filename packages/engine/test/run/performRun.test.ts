@@ -11,6 +11,7 @@ import { containedLog } from '../../src/run/containedLog.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { recordRun } from '../../src/run/runs.ts'
 import { createSettler } from '../../src/run/settler.ts'
+import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -32,6 +33,7 @@ beforeAll(async () => {
   cancellations = createCancellations({
     database: { ...database, query: (...of) => (looks++, database.query<never>(...of)) },
     session,
+    wakeUps: createWakeUps(database),
     workerId: 'w1',
   })
 })

@@ -1,11 +1,8 @@
-import { waitFor } from '@roundsman/testing'
-import pg from 'pg'
 import type { PgBoss } from 'pg-boss'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { asDb, openBoss, startBoss, type Envelope } from '../../src/store/boss.ts'
 import type { Connection } from '../../src/store/database.ts'
-import { QueueMissingError } from '../../src/store/enqueueWork.ts'
-import { sendWork } from '../../src/store/sendWork.ts'
+import { QueueMissingError, sendWork } from '../../src/store/sendWork.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const ENVELOPE: Envelope = {
@@ -79,6 +76,23 @@ describe('sendWork', () => {
     },
   )
 
+  it.each([
+    { startAfter: new Date('2031-02-03T04:05:06.789Z') },
+    { priority: -7 },
+    { uniqueKey: `it's "one"` },
+  ])('makes the row that pg-boss makes, with %j', async ({ uniqueKey, ...options }) => {
+    const [theirs, ours] = await inTransaction(async (tx) => {
+      const keyed = uniqueKey === undefined ? {} : { singletonKey: uniqueKey }
+      await boss.send('every', ENVELOPE, { ...options, ...keyed, db: asDb(tx) })
+      const sent = await readRow(tx)
+      await tx.query('delete from pgboss.job')
+      const piece = { ...work('every'), ...options, ...(uniqueKey && { uniqueKey }) }
+      expect(await sendWork(tx, [piece], { returnIds: true })).toMatchObject({ ids: [piece.id] })
+      return [sent, await readRow(tx)]
+    })
+    expect(ours).toEqual(theirs)
+  })
+
   it('sends to many queues at once, each piece under its id', async () => {
     const pieces = ['plain', 'every', 'apart', 'plain'].map(work)
     let statements = 0
@@ -98,26 +112,6 @@ describe('sendWork', () => {
     expect(rows).toEqual([{ name: 'plain' }, { name: 'short' }])
   })
 
-  it('tells of each queue that is listened to once, on the channel of pg-boss', async () => {
-    const [channel] = await readChannel()
-    const listener = new pg.Client({ connectionString: runtime.url })
-    const heard: (string | undefined)[] = []
-    await listener.connect()
-    try {
-      listener.on('notification', ({ payload }) => heard.push(payload))
-      await listener.query(`listen ${pg.escapeIdentifier(channel!)}`)
-      await inTransaction((tx) => sendWork(tx, ['every', 'plain', 'apart', 'every'].map(work)))
-      await boss.send('every', {})
-      // It comes after all that was committed before it.
-      await runtime.rows(`select pg_notify($1, 'end')`, [channel])
-      await waitFor(() => heard.includes('end'))
-    } finally {
-      await listener.end()
-    }
-    expect(new Set(heard.slice(0, 2))).toEqual(new Set(['apart', 'every']))
-    expect(heard.slice(2)).toEqual(['every', 'end'])
-  })
-
   it('names the queues that are missing, and sends nothing', async () => {
     const refused = inTransaction((tx) =>
       sendWork(tx, ['plain', 'gone', 'ghost', 'gone'].map(work)),
@@ -127,25 +121,4 @@ describe('sendWork', () => {
     await expect(refused).rejects.toThrow('ghost, gone')
     expect(await runtime.rows('select from pgboss.job')).toEqual([])
   })
-
-  it('asks nothing of the database when there is nothing to send', async () => {
-    const sent = sendWork({ query: () => Promise.reject(new Error('asked')) }, [])
-    await expect(sent).resolves.toBeUndefined()
-  })
 })
-
-/** Which channel pg-boss itself listens on. */
-async function readChannel(): Promise<string[]> {
-  const channels: string[] = []
-  const listening = openBoss({
-    ...asDb(runtime.database),
-    async listen(channel) {
-      channels.push(channel)
-      return { close: async () => undefined }
-    },
-  })
-  await startBoss(listening)
-  await waitFor(() => channels.length > 0)
-  await listening.stop({ graceful: false, close: false })
-  return channels
-}

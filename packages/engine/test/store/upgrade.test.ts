@@ -36,7 +36,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   }
   // What is ours is not there either.
   await rows('drop index pgboss.roundsman_dead_letters, pgboss.roundsman_unique_keys')
-  await rows('update pgboss.queue set notify = false, retention_seconds = 60')
+  await rows('update pgboss.queue set notify = true, retention_seconds = 60')
   expect(await versions()).toEqual([{ version: OLD_SCHEMA }])
   expect(await readIndexes()).not.toEqual(indexes)
   const worker = createWorker({
@@ -54,7 +54,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   expect(await versions()).toEqual([{ version: current }])
   expect(await readIndexes()).toEqual(indexes)
   expect(await rows('select notify, retention_seconds as "kept" from pgboss.queue')).toEqual([
-    { notify: true, kept: 10 * 365 * 86_400 },
+    { notify: false, kept: 10 * 365 * 86_400 },
   ])
   await worker.start()
   await waitFor(async () => (await successes()) === WAITING)

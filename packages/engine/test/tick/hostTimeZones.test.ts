@@ -2,6 +2,7 @@ import { fakeClock } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
+import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -26,8 +27,8 @@ beforeAll(async () => {
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
-  queue = createQueue({ database, session, log })
-  await queue.start(jobs, () => undefined)
+  queue = createQueue({ database, waker: createWaker(database, log), log })
+  await queue.start(jobs)
 })
 
 afterAll(async () => {

@@ -2,6 +2,7 @@ import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
+import { createWaker } from '../../src/store/waker.ts'
 import type { Connection, Database } from '../../src/store/database.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import type { Clock } from '../../src/tick/clock.ts'
@@ -24,8 +25,8 @@ beforeAll(async () => {
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
-  queue = createQueue({ database, session, log })
-  await queue.start(jobs, () => undefined)
+  queue = createQueue({ database, waker: createWaker(database, log), log })
+  await queue.start(jobs)
 })
 
 afterAll(async () => {

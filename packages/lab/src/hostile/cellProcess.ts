@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
-import { cancelRun, createJobsClient, listJobRuns } from '@roundsman/engine/client'
+import { createJobsClient, listJobRuns } from '@roundsman/engine/client'
 import type { HandlersFor, TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { cellJobs, cellTick, counts, fails, foreign, waits } from './cellJobs.ts'
@@ -76,7 +76,7 @@ try {
   step = 'cancels'
   await until(async () => {
     const [run] = (await runsOf(ids.waits)).filter(({ status }) => status === 'running')
-    return run !== undefined && (await cancelRun(prisma, run.id, ACTOR)) === 'requested'
+    return run !== undefined && (await client.cancelRun(prisma, run.id, ACTOR)) === 'requested'
   })
   await until(async () => (await runsOf(ids.waits)).some(({ code }) => code === 'cancelled'))
   step = 'settles'

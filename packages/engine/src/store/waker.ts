@@ -1,0 +1,83 @@
+import type { Logger } from 'pino'
+import { CANCEL_CHANNEL, notify, WORK_CHANNEL, writeWakeUp } from './channels.ts'
+import type { Connection } from './database.ts'
+
+/**
+ * Tells the workers that there may be something to do. It returns at once: whoever enqueues waits for nothing, and its
+ * transaction tells nobody. A wake-up that is lost costs a second, after which workers look by themselves.
+ */
+export interface Waker {
+  /** There is work of this job once the transaction has committed; null: it has. */
+  wake(name: string, transactionId: string | null): void
+  /** Somebody wants to stop a run, once the transaction has committed. */
+  cancel(runId: string, transactionId: string): void
+  /** Tells what has not been told yet. */
+  stop(): Promise<void>
+}
+
+/** Which nobody tells of, workers find by themselves. */
+const MAX_SUBJECTS = 1_000
+const MAX_TRANSACTIONS = 1_000
+/** A notification holds less than 8,000 bytes. */
+const TRANSACTIONS_PER_PAYLOAD = 100
+
+/**
+ * On a connection of its own, one statement after another. What is to be told while one is under way goes with the next,
+ * also where it hangs behind somebody else's commit.
+ */
+export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): Waker {
+  const pending = { [WORK_CHANNEL]: new Map(), [CANCEL_CHANNEL]: new Map() } as Record<
+    string,
+    Map<string, Set<string>>
+  >
+  let telling: Promise<void> | null = null
+
+  function add(channel: string, subject: string, transactionId: string | null): void {
+    const subjects = pending[channel] as Map<string, Set<string>>
+    let transactionIds = subjects.get(subject)
+    if (transactionIds === undefined) {
+      if (subjects.size === MAX_SUBJECTS) return
+      subjects.set(subject, (transactionIds = new Set()))
+    }
+    if (transactionIds.size < MAX_TRANSACTIONS) transactionIds.add(transactionId ?? COMMITTED)
+    telling ??= tellAll().finally(() => (telling = null))
+  }
+
+  async function tellAll(): Promise<void> {
+    // What is enqueued in the same turn goes together.
+    await Promise.resolve()
+    for (;;) {
+      const said = Object.entries(pending).filter(([, subjects]) => subjects.size > 0)
+      if (said.length === 0) return
+      for (const [channel, subjects] of said) {
+        const payloads = [...subjects].flatMap(([subject, ids]) => toPayloads(subject, ids))
+        subjects.clear()
+        try {
+          await notify(connection, channel, payloads)
+        } catch (error) {
+          log.warn({ err: error }, 'workers could not be told of new work: they look once a second')
+        }
+      }
+    }
+  }
+
+  return {
+    wake: (name, transactionId) => add(WORK_CHANNEL, name, transactionId),
+    cancel: (runId, transactionId) => add(CANCEL_CHANNEL, runId, transactionId),
+    async stop() {
+      await telling
+    },
+  }
+}
+
+const COMMITTED = 'committed'
+
+function toPayloads(subject: string, ids: Set<string>): string[] {
+  const payloads = ids.delete(COMMITTED) ? [writeWakeUp({ subject, transactionIds: [] })] : []
+  const open = [...ids]
+  for (let from = 0; from < open.length; from += TRANSACTIONS_PER_PAYLOAD) {
+    const transactionIds = open.slice(from, from + TRANSACTIONS_PER_PAYLOAD)
+    payloads.push(writeWakeUp({ subject, transactionIds }))
+  }
+  return payloads
+}

@@ -1,0 +1,228 @@
+import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { createListener } from '../../src/liveness/listener.ts'
+import { CANCEL_CHANNEL, WORK_CHANNEL } from '../../src/store/channels.ts'
+import type { Connection } from '../../src/store/database.ts'
+import { createWaker } from '../../src/store/waker.ts'
+import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const letter = defineJob({
+  name: 'letter',
+  description: '',
+  payload: z.object({ n: z.number() }),
+})
+const VANISHED = { answerTimeoutMs: 10_000, vanishedAfterMs: 15_000 }
+
+let runtime: TestRuntime
+let client: JobsClient
+let wakeUps: WakeUps
+let listener: ReturnType<typeof createListener>
+/** As they came. */
+let payloads: string[]
+/** What the worker was told to look for. */
+let told: string[]
+let looks = 0
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([letter])
+  const { url, log, database } = runtime
+  client = createJobsClient({ databaseUrl: url, log })
+  await client.start()
+  wakeUps = createWakeUps({ query: (...of) => (looks++, database.query<never>(...of)) })
+  listener = createListener({ url, applicationName: 'test', ...VANISHED, log })
+  const hear = (payload: string) => {
+    payloads.push(payload)
+    wakeUps.hear(payload, (subject) => told.push(subject))
+  }
+  for (const channel of [WORK_CHANNEL, CANCEL_CHANNEL]) {
+    await listener.listen(channel, hear, () => undefined)
+  }
+})
+
+afterAll(async () => {
+  wakeUps.stop()
+  await listener.stop()
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(() => {
+  payloads = []
+  told = []
+})
+
+/** Open until it is told to end. */
+async function holdOpen(work: (tx: never) => Promise<unknown>) {
+  const end = Promise.withResolvers<void>()
+  const isDone = Promise.withResolvers<void>()
+  const ended = runtime.prisma.$transaction(
+    async (tx) => {
+      await work(tx as never)
+      isDone.resolve()
+      await end.promise
+    },
+    { timeout: 20_000 },
+  )
+  await isDone.promise
+  return {
+    commit: () => (end.resolve(), ended),
+    rollBack: () => (end.reject(new Error('changed my mind')), ended.catch(() => undefined)),
+  }
+}
+
+const enqueue = (tx: never, n = 1) => client.enqueue(tx, letter, { n })
+
+describe('a worker', () => {
+  it('is told of what a client enqueues by itself at once, in the words of earlier versions', async () => {
+    await enqueue(runtime.prisma as never)
+    await waitFor(() => told.length)
+    expect(payloads).toEqual(['letter'])
+    expect(told).toEqual(['letter'])
+  })
+
+  it('is told of a transaction before it commits, and looks until it has', async () => {
+    const open = await holdOpen(enqueue)
+    await waitFor(() => payloads.length)
+    const before = looks
+    await waitFor(() => looks > before + 3)
+    expect(told).toEqual([])
+    await open.commit()
+    await waitFor(() => told.length)
+    expect(told).toEqual(['letter'])
+    const after = looks
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    expect(looks).toBe(after)
+  })
+
+  it('looks for nothing that was rolled back', async () => {
+    const open = await holdOpen(enqueue)
+    await waitFor(() => payloads.length)
+    await open.rollBack()
+    const before = looks
+    await waitFor(() => looks > before)
+    await enqueue(runtime.prisma as never)
+    await waitFor(() => told.length)
+    expect(payloads).toHaveLength(2)
+    expect(told).toEqual(['letter'])
+  })
+
+  it('hears once of all that a transaction enqueues in one turn', async () => {
+    const open = await holdOpen((tx) => Promise.all([1, 2, 3].map((n) => enqueue(tx, n))))
+    await open.commit()
+    await waitFor(() => told.length)
+    expect(new Set(payloads).size).toBe(1)
+    expect(told).toEqual(['letter'])
+  })
+
+  it('hears of a cancellation once its transaction has committed', async () => {
+    const { rows, prisma } = runtime
+    const [run] = await rows<{ id: string }>(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'letter', 'queue', 'w1')
+       returning "id"`,
+    )
+    const { id } = run!
+    const by = { actor: 'somebody', reason: 'a test' }
+    const open = await holdOpen((tx) => client.cancelRun(tx, id, by))
+    await waitFor(() => payloads.length)
+    expect(told).toEqual([])
+    await open.commit()
+    await waitFor(() => told.length)
+    expect(told).toEqual([id])
+    expect(await client.cancelRun(prisma, crypto.randomUUID(), by)).toBe('notFound')
+    expect(payloads).toHaveLength(1)
+  })
+
+  it('is told of many transactions at once, each when it commits', async () => {
+    const open = await Promise.all(Array.from({ length: 8 }, () => holdOpen(enqueue)))
+    await waitFor(() => payloads.join(' ').match(/ \d+/g)?.length === 8)
+    for (const one of open.slice(0, 4)) await one.commit()
+    await waitFor(() => told.length === 4)
+    for (const one of open.slice(4)) await one.rollBack()
+    await enqueue(runtime.prisma as never)
+    await waitFor(() => told.length === 5)
+  })
+})
+
+describe('a wake-up', () => {
+  it('goes with the next one while one is under way, and all of them before a stop', async () => {
+    const asked: unknown[][] = []
+    const gates: (() => void)[] = []
+    const waker = createWaker(slow(asked, gates), runtime.log)
+    waker.wake('one', null)
+    await waitFor(() => asked.length)
+    for (let n = 1; n <= 250; n++) waker.wake('two', String(n))
+    waker.wake('two', null)
+    waker.cancel('run', '7')
+    const stopped = waker.stop()
+    for (let n = 0; n < 3; n++) {
+      await waitFor(() => gates.length)
+      gates.shift()!()
+    }
+    await stopped
+    const [first, second, third] = asked
+    expect(first).toEqual([WORK_CHANNEL, ['one']])
+    const hundred = (from: number, to: number) =>
+      ['two', ...Array.from({ length: to - from + 1 }, (_, n) => from + n)].join(' ')
+    expect(second).toEqual([
+      WORK_CHANNEL,
+      ['two', hundred(1, 100), hundred(101, 200), hundred(201, 250)],
+    ])
+    expect(third).toEqual([CANCEL_CHANNEL, ['run 7']])
+  })
+
+  it('that cannot be told is no error of whoever enqueues', async () => {
+    const warn = vi.fn()
+    const broken: Connection = { query: () => Promise.reject(new Error('away')) }
+    const waker = createWaker(broken, { warn })
+    waker.wake('one', null)
+    await waker.stop()
+    expect(warn).toHaveBeenCalledOnce()
+  })
+
+  it('does not wait for the disk, nor for a standby', async () => {
+    const watching = new pg.Client({ connectionString: runtime.url })
+    await watching.connect()
+    const asked: string[] = []
+    const waker = createWaker(
+      {
+        async query(statement, values) {
+          const { text } = statement as { text?: string }
+          asked.push(text ?? (statement as string))
+          await watching.query('begin')
+          await watching.query(text ?? (statement as string), values as unknown[])
+          const { rows } = await watching.query('show synchronous_commit')
+          await watching.query('commit')
+          asked.push((rows[0] as { synchronous_commit: string }).synchronous_commit)
+          return { rows: [], rowCount: 0 }
+        },
+      },
+      runtime.log,
+    )
+    try {
+      await watching.query('set synchronous_commit = on')
+      waker.wake('one', null)
+      await waker.stop()
+      const { rows } = await watching.query('show synchronous_commit')
+      expect(asked.at(-1)).toBe('off')
+      expect(rows).toEqual([{ synchronous_commit: 'on' }])
+    } finally {
+      await watching.end()
+    }
+  })
+})
+
+/** Each statement waits for its gate. */
+function slow(asked: unknown[][], gates: (() => void)[]): Connection {
+  return {
+    async query(_statement, values = []) {
+      asked.push([...values])
+      await new Promise<void>((resolve) => gates.push(resolve))
+      return { rows: [], rowCount: 0 }
+    },
+  }
+}
