@@ -1,5 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
+import type { Logger } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -148,6 +149,7 @@ describe('a worker', () => {
     for (const one of open.slice(4)) await one.rollBack()
     await enqueue(runtime.prisma as never)
     await waitFor(() => told.length === 5)
+    expect(told).toEqual(Array.from({ length: 5 }, () => 'letter'))
   })
 })
 
@@ -179,7 +181,7 @@ describe('a wake-up', () => {
   })
 
   it('that cannot be told is no error of whoever enqueues', async () => {
-    const warn = vi.fn()
+    const warn = vi.fn<Logger['warn']>()
     const broken: Connection = { query: () => Promise.reject(new Error('away')) }
     const waker = createWaker(broken, { warn })
     waker.wake('one', null)
