@@ -71,6 +71,8 @@ export async function startWorker(options: {
     ...within,
     process.execPath,
     '--conditions=@roundsman/source',
+    // Of Prisma's WebAssembly, more is optimized in the first second than a worker that is soon killed takes out of it.
+    '--liftoff-only',
     entry,
     JSON.stringify(settings),
   ]

@@ -160,7 +160,7 @@ async function runProcess(
 ): Promise<string | null> {
   const child = spawn(
     process.execPath,
-    ['--conditions=@roundsman/source', ENTRY, JSON.stringify(settings)],
+    ['--conditions=@roundsman/source', '--liftoff-only', ENTRY, JSON.stringify(settings)],
     {
       env: {
         ...process.env,

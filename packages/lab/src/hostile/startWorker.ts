@@ -58,6 +58,7 @@ export function startWorker({ settings, env, onReport, onLog }: StartWorkerOptio
     process.execPath,
     [
       '--conditions=@roundsman/source',
+      '--liftoff-only',
       '--expose-gc',
       `--max-old-space-size=${HEAP_MB}`,
       ENTRY,
