@@ -24,7 +24,16 @@ import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from 'vitest'
 import { resolveAccount } from '../src/resolveAccount.ts'
 import {
   acquireEmbeddedPostgres,
@@ -35,13 +44,30 @@ import {
 const HOLDER = join(import.meta.dirname, 'holder.ts')
 const isRoot = process.getuid?.() === 0
 
+/** One that others may not take for granted, and that all who reuse its cluster have to cope with. */
+const FOLDER = `it's a "data" $folder \`x\``
+
 let root: string
+/** Holds nothing, until a test makes or reuses a cluster. */
 let dataDir: string
 let held: EmbeddedPostgres[]
+/** A cluster to reuse, since initdb takes longer than most that is done with one, and what stood in its postmaster.pid. */
+let made: { root: string; dataDir: string; postmasterFile: string }
+
+beforeAll(async () => {
+  const folder = await makeFolder()
+  const first = await acquireEmbeddedPostgres({ dataDir: join(folder, FOLDER) })
+  const postmasterFile = await readFile(join(first.directory, 'data/postmaster.pid'), 'utf8')
+  made = { root: folder, dataDir: join(folder, FOLDER), postmasterFile }
+  await first.release()
+})
+
+afterAll(async () => {
+  await rm(made.root, { recursive: true, force: true })
+})
 
 beforeEach(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-embedded-')))
-  await chmod(root, 0o755)
+  root = await makeFolder()
   dataDir = join(root, 'data')
   held = []
 })
@@ -50,7 +76,8 @@ afterEach(async () => {
   await Promise.all(held.map((postgres) => postgres.release()))
   for (const { directory } of held) {
     // Below /var/lib/roundsman, one folder a data folder.
-    if (!directory.startsWith(root)) await removeFallbackFolder(dirname(directory))
+    const isElsewhere = ![root, made.root].some((folder) => directory.startsWith(folder))
+    if (isElsewhere) await removeFallbackFolder(dirname(directory))
   }
   await rm(root, { recursive: true, force: true })
 })
@@ -72,6 +99,7 @@ describe('one server for all', () => {
   })
 
   test('data and URL outlive a stop', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     await query(first.url, 'create table kept as select 42 as answer')
     await first.release()
@@ -91,6 +119,7 @@ describe('one server for all', () => {
   })
 
   test('it never goes away under a holder, however others come and go', async () => {
+    reuseCluster()
     const others = [1, 2, 3].map(() => spawnProcess(HOLDER, { args: [dataDir, '12'] }))
     for (const other of others) {
       expect(await other.exited, other.stderr.join('\n')).toEqual({ code: 0, signal: null })
@@ -99,6 +128,7 @@ describe('one server for all', () => {
   })
 
   test('a holder that was killed does not keep it alive', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     const pid = await readPid(first)
     const second = spawnProcess(HOLDER, { args: [dataDir] })
@@ -109,6 +139,7 @@ describe('one server for all', () => {
   })
 
   test('a holder that was killed a moment ago, which the server has not noticed, does not', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     const pid = await readPid(first)
     const second = spawnProcess(HOLDER, { args: [dataDir] })
@@ -130,6 +161,7 @@ describe('one server for all', () => {
   })
 
   test('a lease that is cut is taken again', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     await cutLeases(first.url)
     await waitFor(async () => (await countLeases(first.url)) === 1, { message: 'a new lease' })
@@ -140,6 +172,7 @@ describe('one server for all', () => {
   })
 
   test('releasing with a lease that was just cut stops the server too', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     const pid = await readPid(first)
     await cutLeases(first.url)
@@ -148,6 +181,7 @@ describe('one server for all', () => {
   })
 
   test('Ctrl-C in the terminal does not reach it', async () => {
+    reuseCluster()
     const group = async (pid: number) =>
       (await promisify(execFile)('ps', ['-o', 'pgid=', '-p', String(pid)])).stdout.trim()
     expect(await group(await readPid(await acquire({ dataDir })))).not.toBe(
@@ -166,11 +200,13 @@ describe('one server for all', () => {
 })
 
 describe('after a crash', () => {
+  beforeEach(reuseCluster)
+
   test('a server that was killed comes back by itself, with its data, under the same URL', async () => {
     const postgres = await acquire({ dataDir })
-    await query(postgres.url, 'create table kept as select 42 as answer')
+    await query(postgres.url, 'create table kept_too as select 42 as answer')
     process.kill(await readPid(postgres), 'SIGKILL')
-    const rows = await waitFor(() => query(postgres.url, 'select answer from kept'), {
+    const rows = await waitFor(() => query(postgres.url, 'select answer from kept_too'), {
       timeoutMs: 20_000,
       message: 'the server',
     })
@@ -178,7 +214,7 @@ describe('after a crash', () => {
   })
 
   test('a postmaster.pid whose pid is now that of another process is not in the way', async () => {
-    const file = await leavePostmasterFile()
+    await writeFile(join(root, 'stranger.ts'), "console.log('here'); setInterval(() => {}, 1000)")
     const account = await resolveAccount()
     // PostgreSQL itself ignores processes of other accounts, so this one has to be of its own.
     const stranger = spawnProcess(join(root, 'stranger.ts'), {
@@ -186,7 +222,7 @@ describe('after a crash', () => {
       cwd: '/',
     })
     await stranger.waitForLine('here')
-    await writeFile(file.path, file.content.replace(/^\d+/, String(stranger.pid)))
+    await leavePostmasterFile((content) => content.replace(/^\d+/, String(stranger.pid)))
 
     const postgres = await acquire({ dataDir })
     expect(await query(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }])
@@ -198,8 +234,7 @@ describe('after a crash', () => {
     ['that is empty', () => ''],
     ['that is cut off', (content: string) => content.slice(0, 3)],
   ])('a postmaster.pid %s is not in the way', async (_, change) => {
-    const file = await leavePostmasterFile()
-    await writeFile(file.path, change(file.content))
+    await leavePostmasterFile(change)
     const postgres = await acquire({ dataDir })
     expect(await query(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
@@ -210,6 +245,7 @@ describe('after a crash', () => {
     await mkdir(join(dataDir, `postgres.init-${dead.pid}-0badf00d/data`), { recursive: true })
     const living = `postgres.init-${process.ppid}-0badf00d`
     await mkdir(join(dataDir, living))
+    onTestFinished(() => rmdir(join(dataDir, living)))
     await acquire({ dataDir })
     expect((await readdir(dataDir)).toSorted()).toEqual(['postgres', living])
   })
@@ -217,15 +253,15 @@ describe('after a crash', () => {
 
 describe('where it can be', () => {
   test('in a folder with spaces and quotes in its name', async () => {
-    dataDir = join(root, `it's a "data" $folder \`x\``)
-    const first = await acquire({ dataDir })
-    await first.release()
+    // It was made there.
+    reuseCluster()
     const second = await acquire({ dataDir })
     expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
-    expect(second.directory).toBe(join(dataDir, 'postgres'))
+    expect(second.directory).toBe(join(made.root, FOLDER, 'postgres'))
   })
 
   test('another port is taken when the last one is in use', async () => {
+    reuseCluster()
     const first = await acquire({ dataDir })
     await first.release()
     const taken = createServer().listen(Number(new URL(first.url).port), '127.0.0.1')
@@ -299,7 +335,7 @@ describe('where it can be', () => {
   })
 
   test('the password is not open to others', async () => {
-    const { directory } = await acquire({ dataDir })
+    const directory = join(made.dataDir, 'postgres')
     expect((await stat(join(directory, 'password'))).mode & 0o777).toBe(0o600)
     expect((await stat(directory)).mode & 0o777).toBe(0o700)
   })
@@ -307,10 +343,11 @@ describe('where it can be', () => {
 
 describe('what cannot work says why, and what to do', () => {
   test('a server that does not start: the end of its log', async () => {
-    const first = await acquire({ dataDir })
-    await first.release()
-    const config = join(first.directory, 'data/postgresql.auto.conf')
-    await writeFile(config, `${await readFile(config, 'utf8')}\nno_such_setting = 1\n`)
+    reuseCluster()
+    const config = join(dataDir, 'postgres/data/postgresql.auto.conf')
+    const before = await readFile(config, 'utf8')
+    onTestFinished(() => writeFile(config, before))
+    await writeFile(config, `${before}\nno_such_setting = 1\n`)
     const attempt = acquire({ dataDir })
     await expect(attempt).rejects.toThrow('unrecognized configuration parameter "no_such_setting"')
     await expect(attempt).rejects.toThrow('DATABASE_URL')
@@ -333,14 +370,15 @@ describe('what cannot work says why, and what to do', () => {
   })
 
   test('a password that was lost', async () => {
-    const first = await acquire({ dataDir })
-    await first.release()
-    await writeFile(join(first.directory, 'password'), randomBytes(8).toString('hex'))
+    reuseCluster()
+    const directory = join(dataDir, 'postgres')
+    const password = join(directory, 'password')
+    const before = await readFile(password, 'utf8')
+    onTestFinished(() => writeFile(password, before))
+    await writeFile(password, randomBytes(8).toString('hex'))
     await expect(acquire({ dataDir })).rejects.toThrow(/does not let us in.*DATABASE_URL/)
-    process.kill(await readPid(first), 'SIGINT')
-    await waitFor(
-      async () => !(await readdir(join(first.directory, 'data'))).includes('postmaster.pid'),
-    )
+    process.kill(await readPid({ directory }), 'SIGINT')
+    await waitFor(async () => !(await readdir(join(directory, 'data'))).includes('postmaster.pid'))
   })
 })
 
@@ -348,6 +386,16 @@ async function acquire(options: AcquireEmbeddedPostgresOptions): Promise<Embedde
   const postgres = await acquireEmbeddedPostgres(options)
   held.push(postgres)
   return postgres
+}
+
+async function makeFolder(): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-embedded-')))
+  await chmod(folder, 0o755)
+  return folder
+}
+
+function reuseCluster(): void {
+  ;({ dataDir } = made)
 }
 
 /** What starting the database takes, in a place of its own. */
@@ -360,6 +408,8 @@ async function cloneProject(folder: string): Promise<string> {
   await cp(await realpath(join(source, binaries)), join(folder, binaries), {
     recursive: true,
     verbatimSymlinks: true,
+    // Most of the files, of which one is read.
+    filter: (path) => !path.includes('/timezone/') || path.endsWith('/UTC'),
   })
   await symlink(await realpath(join(source, 'node_modules/pg')), join(folder, 'node_modules/pg'))
   return folder
@@ -411,14 +461,9 @@ async function readPid({ directory }: { directory: string }): Promise<number> {
   return Number.parseInt(await readFile(join(directory, 'data/postmaster.pid'), 'utf8'), 10)
 }
 
-/** A cluster that is stopped, and the postmaster.pid that it had while it ran. */
-async function leavePostmasterFile(): Promise<{ path: string; content: string }> {
-  const postgres = await acquire({ dataDir })
-  const path = join(postgres.directory, 'data/postmaster.pid')
-  const content = await readFile(path, 'utf8')
-  await postgres.release()
-  await writeFile(join(root, 'stranger.ts'), "console.log('here'); setInterval(() => {}, 1000)")
-  return { path, content }
+/** What a server that was killed has left, and what became of it. */
+async function leavePostmasterFile(change: (content: string) => string): Promise<void> {
+  await writeFile(join(dataDir, 'postgres/data/postmaster.pid'), change(made.postmasterFile))
 }
 
 function isAlive(pid: number): boolean {
