@@ -1,4 +1,9 @@
-import { anyCharacter, hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
+import {
+  anyCharacter,
+  hostileValue,
+  makeHostile,
+  ODD_NAMES,
+} from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { storable } from '../../src/job/storable.ts'

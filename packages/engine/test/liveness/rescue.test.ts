@@ -165,6 +165,7 @@ describe('a worker that lives', () => {
 })
 
 describe('rescueLostRuns', () => {
+  /** More than one rescue takes. */
   const LOST_RUNS = 600
   let session: Session
   let queue: Queue
@@ -175,24 +176,29 @@ describe('rescueLostRuns', () => {
     await session.start()
     queue = createQueue({ database, waker: createWaker(database, log), log })
     await queue.start([drip])
-    const items = Array.from({ length: LOST_RUNS }, () => ({ payload: {} }))
-    await client.enqueueMany(runtime.prisma, drip, items)
-    await asWorker(database, 'gone', () =>
-      claimWork(database, {
-        workerId: 'gone',
-        requests: [
-          { claimId: crypto.randomUUID(), name: 'drip', limit: LOST_RUNS, exclusiveKey: null },
-        ],
-        startedAt: new Date(),
-        hasFreshRunIds: false,
-      }),
-    )
   })
 
   afterEach(async () => {
     await queue.stop()
     await session.stop()
   })
+
+  /** Of one claim of a worker that is gone. */
+  async function loseRuns(count: number): Promise<void> {
+    const items = Array.from({ length: count }, () => ({ payload: {} }))
+    await client.enqueueMany(runtime.prisma, drip, items)
+    await takeAndVanish({ limit: count, hasFreshRunIds: false })
+  }
+
+  const takeAndVanish = ({ limit, hasFreshRunIds }: { limit: number; hasFreshRunIds: boolean }) =>
+    asWorker(runtime.database, 'gone', () =>
+      claimWork(runtime.database, {
+        workerId: 'gone',
+        requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit, exclusiveKey: null }],
+        startedAt: new Date(),
+        hasFreshRunIds,
+      }),
+    )
 
   const rescue = () =>
     rescueLostRuns({
@@ -210,6 +216,7 @@ describe('rescueLostRuns', () => {
     )
 
   it('gives hundreds back at once, each by one of those that try', async () => {
+    await loseRuns(LOST_RUNS)
     const rescued = await Promise.all([rescue(), rescue(), rescue()])
     rescued.push(await rescue())
 
@@ -219,6 +226,7 @@ describe('rescueLostRuns', () => {
   })
 
   it('leaves a run as it is that has ended since it was found', async () => {
+    await loseRuns(3)
     const [late] = await runs()
     const rescued = await rescueLostRuns({
       database: {
@@ -236,7 +244,7 @@ describe('rescueLostRuns', () => {
       log: runtime.log,
       now: () => new Date(),
     })
-    expect(rescued.length).toBeGreaterThan(0)
+    expect(rescued).toHaveLength(2)
     expect(rescued.map(({ id }) => id)).not.toContain(late!.id)
     expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
   })
@@ -257,15 +265,7 @@ describe('rescueLostRuns', () => {
   /** Takes the work again, as a worker that then is gone, and has it rescued. */
   async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
     await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
-    await runtime.rows(`update pgboss.job set state = 'completed' where id <> $1`, [queueJobId])
-    await asWorker(runtime.database, 'gone', () =>
-      claimWork(runtime.database, {
-        workerId: 'gone',
-        requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit: 1, exclusiveKey: null }],
-        startedAt: new Date(),
-        hasFreshRunIds: true,
-      }),
-    )
+    await takeAndVanish({ limit: 1, hasFreshRunIds: true })
     await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
     if (hasProgress) {
       await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
@@ -275,7 +275,8 @@ describe('rescueLostRuns', () => {
   }
 
   async function loseOnce(): Promise<string> {
-    while ((await rescue()).length > 0);
+    await loseRuns(1)
+    await rescue()
     return (await runs())[0]!.queueJobId
   }
 
@@ -327,11 +328,13 @@ describe('rescueLostRuns', () => {
   })
 
   it("takes no worker's own runs from it, not even if its lock is gone", async () => {
+    await loseRuns(3)
     expect(await findLostClaims(runtime.database, 'gone')).toEqual([])
     expect(await findLostClaims(runtime.database, 'rescuer')).toHaveLength(1)
   })
 
   it('leaves out one that the database refuses to end', async () => {
+    await loseRuns(LOST_RUNS)
     const [refused] = await runs()
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
