@@ -14,15 +14,11 @@ import {
   listenForStop,
   readVersion,
   StartError,
+  startTracing,
   tracingOptions,
 } from '@roundsman/node-app'
 import { measureQueue } from '@roundsman/engine/client'
-import {
-  createMetrics,
-  startTracing,
-  watchQueue,
-  type Tracing,
-} from '@roundsman/node-app/telemetry'
+import { createMetrics, watchQueue, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'

@@ -9,10 +9,11 @@ import {
   listenForStop,
   readVersion,
   StartError,
+  startTracing,
   tracingOptions,
 } from '@roundsman/node-app'
 import { createWorker } from '@roundsman/engine/worker'
-import { startTracing, type Tracing } from '@roundsman/node-app/telemetry'
+import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'

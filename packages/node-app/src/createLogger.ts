@@ -1,5 +1,7 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
-import pretty from 'pino-pretty'
+
+/** Loaded where a person reads: a process that logs JSON starts sooner without it. */
+const pretty = process.stdout.isTTY ? (await import('pino-pretty')).default : null
 
 export interface CreateLoggerOptions {
   /** Which process speaks; in every line. */
@@ -19,6 +21,6 @@ export function createLogger({ app, level, options, destination }: CreateLoggerO
 // Written at once: an asynchronous write that is in flight when the process exits can be lost, and the
 // last line tells how it ended.
 function standardOutput(): DestinationStream {
-  if (!process.stdout.isTTY) return pino.destination({ dest: 1, sync: true })
+  if (pretty === null) return pino.destination({ dest: 1, sync: true })
   return pretty({ ignore: 'app,pid,hostname', sync: true })
 }

@@ -9,6 +9,7 @@ export {
   type EnvironmentOptions,
 } from './environment.ts'
 export { readVersion } from './readVersion.ts'
+export { startTracing } from './tracing/startTracing.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
 export { awaitRelease, listenForStop, type AwaitReleaseOptions } from './listenForStop.ts'
 export { isLoopback, serverTimeouts, type ServerTimeoutOptions } from './serverTimeouts.ts'

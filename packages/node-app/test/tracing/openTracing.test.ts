@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { trace } from '@opentelemetry/api'
 import { createOtlpReceiver, waitFor, type ReceivedSpan } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { startTracing, type Tracing } from '../../src/telemetry.ts'
+import { startTracing } from '../../src/index.ts'
+import type { Tracing } from '../../src/telemetry.ts'
 
 const RUN = {
   id: 'r1',
