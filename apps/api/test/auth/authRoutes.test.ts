@@ -89,7 +89,7 @@ it('stores nothing from which the password can be read', async () => {
 
 async function fastestOf(work: () => Promise<unknown>): Promise<number> {
   const durations: number[] = []
-  for (let i = 0; i < 3; i += 1) {
+  for (let i = 0; i < 2; i += 1) {
     const start = performance.now()
     await work()
     durations.push(performance.now() - start)
@@ -133,6 +133,9 @@ it.each(['/api/auth/login', '/api/console/session'])(
   'tells those who come to %s while many log in to come again',
   async (url) => {
     const payload = { email: 'admin@example.com', password: 'wrong' }
+    // A fifth of what a password takes otherwise, and still far longer than asking for the user.
+    const passwordHash = `$scrypt$ln=14,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
+    await api.prisma.user.update({ where: { email: payload.email }, data: { passwordHash } })
     const answers = await Promise.all(
       Array.from({ length: 40 }, () => api.app.inject({ method: 'POST', url, payload })),
     )
