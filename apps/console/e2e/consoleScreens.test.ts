@@ -1,6 +1,6 @@
 // Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
@@ -18,10 +18,14 @@ const OVERLAY_VIEWS = [VIEWS[0], VIEWS[2]] as const
 
 /** Of the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
 const OVERFLOW_PX = 'document.documentElement.scrollWidth - document.body.offsetWidth'
-/** Colours pass from one scheme to the other, and until they have they are of neither. */
+/** Colours pass from one scheme to the other, and until they have they are of neither: nobody waits for all that. */
 const UNTIL_STILL = `(async () => {
-  do await new Promise(requestAnimationFrame)
-  while (document.getAnimations().length > 0)
+  for (;;) {
+    await new Promise(requestAnimationFrame)
+    const moving = document.getAnimations()
+    if (moving.length === 0) return
+    for (const animation of moving) animation.finish()
+  }
 })()`
 
 interface Screen {
@@ -216,10 +220,18 @@ const EMPTY: readonly Screen[] = [
 ]
 
 let browser: Browser
+/** Who looks at the screens of the stack that is open: a browser that has compiled the console has done so once. */
+const viewers = new Map<string, Viewer>()
 
 beforeAll(async () => {
   browser = await openBrowser()
 })
+
+async function close(stack: ConsoleStack | undefined): Promise<void> {
+  for (const { context } of viewers.values()) await context.close()
+  viewers.clear()
+  await stack?.close()
+}
 
 afterAll(async () => {
   await browser?.close()
@@ -234,9 +246,7 @@ describe('filled screens', () => {
     filling = await fillConsole(stack)
   })
 
-  afterAll(async () => {
-    await stack?.close()
-  })
+  afterAll(() => close(stack))
 
   it.each(FILLED)('keep nobody out, fit, and respect their policy: $title', async (screen) => {
     await expectSound(stack, screen, filling)
@@ -258,9 +268,7 @@ describe('empty screens', () => {
     stack = await openConsoleStack({ isEmpty: true })
   })
 
-  afterAll(async () => {
-    await stack?.close()
-  })
+  afterAll(() => close(stack))
 
   it.each(EMPTY)('keep nobody out, fit, and respect their policy: $title', async (screen) => {
     await expectSound(stack, screen)
@@ -273,8 +281,8 @@ async function expectSound(
   filling?: Filling,
   views: readonly (typeof VIEWS)[number][] = VIEWS,
 ): Promise<void> {
-  await using viewer = await openScreen(stack, screen, filling)
-  const { page, complaints } = viewer
+  const { page, complaints } = await openScreen(stack, screen, filling)
+  onTestFinished(() => page.unrouteAll())
   for (const { colorScheme, width } of views) {
     const view = `${colorScheme}, ${width} px`
     await page.setViewportSize({ width, height: 900 })
@@ -302,15 +310,24 @@ async function openScreen(
   { path, heading, shows, role = 'admin', open }: Screen,
   filling?: Filling,
 ): Promise<Viewer> {
-  const viewer = await openViewer(browser, stack, {
-    ...(role !== 'nobody' && { role }),
-    path: path(filling as Filling),
-  })
-  const { page } = viewer
+  const viewer = await findViewer(stack, role)
+  const { page, complaints } = viewer
+  complaints.length = 0
+  await page.setViewportSize({ width: VIEWS[0].width, height: 900 })
+  await page.emulateMedia({ colorScheme: VIEWS[0].colorScheme })
+  await page.goto(`/console${path(filling as Filling)}`)
   await page.getByRole('heading', { name: heading, level: 1, exact: true }).waitFor()
   await open?.(page)
   if (shows !== undefined) await page.getByText(shows).first().waitFor()
   await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
+  return viewer
+}
+
+async function findViewer(stack: ConsoleStack, role: NonNullable<Screen['role']>): Promise<Viewer> {
+  const found = viewers.get(role)
+  if (found) return found
+  const viewer = await openViewer(browser, stack, { ...(role !== 'nobody' && { role }) })
+  viewers.set(role, viewer)
   return viewer
 }
 
