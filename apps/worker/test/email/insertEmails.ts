@@ -26,15 +26,23 @@ export async function insertEmails(
   count: number,
   options: InsertEmailsOptions = {},
 ): Promise<InsertedEmail[]> {
-  const emails: InsertedEmail[] = []
-  for (let index = 0; index < count; index++) emails.push(await insertEmail(prisma, options))
-  return emails
+  const made = Array.from({ length: count }, () => makeEmail(options))
+  await prisma.invoice.createMany({ data: made.map(({ invoice }) => invoice) })
+  await prisma.invoicePdf.createMany({ data: made.map(({ pdf }) => pdf) })
+  await prisma.emailMessage.createMany({ data: made.map(({ message }) => message) })
+  return made.map(({ inserted }) => inserted)
 }
 
 export async function insertEmail(
   prisma: PrismaClient,
   options: InsertEmailsOptions = {},
 ): Promise<InsertedEmail> {
+  const [inserted] = await insertEmails(prisma, 1, options)
+  return inserted!
+}
+
+function makeEmail(options: InsertEmailsOptions) {
+  const [id, invoiceId] = [randomUUID(), randomUUID()]
   const token = randomUUID().slice(0, 8)
   const {
     isRendered = true,
@@ -45,8 +53,12 @@ export async function insertEmail(
   } = options
   const grossMinor = 100_000_000n + BigInt(Number.parseInt(token, 16) % 100_000_000)
   const pdf = makePdf(token)
-  const invoice = await prisma.invoice.create({
-    data: {
+  const messageId = `<${randomUUID()}@roundsman.localhost>`
+  const amount = new Intl.NumberFormat('en').format(Number(grossMinor / 100n))
+  const secrets = [token, recipient, number, customerName, amount, String(grossMinor)]
+  return {
+    invoice: {
+      id: invoiceId,
       number,
       locale,
       currency: 'EUR',
@@ -58,22 +70,16 @@ export async function insertEmail(
       netMinor: grossMinor,
       taxMinor: 0n,
       grossMinor,
-      pdfs: {
-        create: {
-          version: 1,
-          queueJobId: randomUUID(),
-          ...(isRendered && { pdf: Uint8Array.from(pdf), pages: 1, renderedAt: new Date() }),
-        },
-      },
     },
-  })
-  const messageId = `<${randomUUID()}@roundsman.localhost>`
-  const { id } = await prisma.emailMessage.create({
-    data: { kind: 'invoice', recipient, invoiceId: invoice.id, version: 1, messageId },
-  })
-  const amount = new Intl.NumberFormat('en').format(Number(grossMinor / 100n))
-  const secrets = [token, recipient, number, customerName, amount, String(grossMinor)]
-  return { id, recipient, messageId, secrets, pdf, invoiceId: invoice.id }
+    pdf: {
+      invoiceId,
+      version: 1,
+      queueJobId: randomUUID(),
+      ...(isRendered && { pdf: Uint8Array.from(pdf), pages: 1, renderedAt: new Date() }),
+    },
+    message: { id, kind: 'invoice', recipient, invoiceId, version: 1, messageId } as const,
+    inserted: { id, recipient, messageId, secrets, pdf, invoiceId },
+  }
 }
 
 /** Every byte, and lines of dots and CRs, which are what a transport may change. */
