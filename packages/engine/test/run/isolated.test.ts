@@ -17,6 +17,7 @@ import {
   probe,
   steady,
 } from '../fixtures/isolated.ts'
+import { noClock } from '../fixtures/noClock.ts'
 
 const MODULE = new URL('../fixtures/isolatedHandlers.ts', import.meta.url)
 const WORKER = new URL('../fixtures/isolatedProcess.ts', import.meta.url).pathname
@@ -85,7 +86,7 @@ async function startWorker(
     },
     handlersModule: MODULE,
     log: runtime.log,
-    clock: () => ({ stop: () => undefined }),
+    clock: noClock,
     ...options,
   })
   await started.start()
@@ -352,7 +353,7 @@ describe('an isolated run that does not end', () => {
 
   it('holds up nobody, and is ended by whoever cancels it', { timeout: 60_000 }, async () => {
     worker = await startWorker()
-    await act('loop')
+    await act('spin')
     await acting()
     for (let n = 0; n < 20; n++) await send(beside, {})
     await ended('beside', 20)
@@ -481,7 +482,7 @@ describe('a module of handlers', () => {
       'never answers',
       `export const openHandlers = () => new Promise(() => setInterval(() => {}, 1e6))`,
     ],
-    ['blocks', `for (;;);`],
+    ['blocks', `for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)`],
   ])('that %s is ended by the time-out', { timeout: 60_000 }, async (_what, text) => {
     worker = await startWorker({ handlersModule: source(text) })
     await send(brief, { act: 'work', n: 0, text: '' })

@@ -1,6 +1,6 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
@@ -37,11 +37,15 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
-afterEach(() => child.kill('SIGKILL'))
-
-async function start(options: object = {}): Promise<void> {
+async function startForAll(options: object = {}): Promise<void> {
   child = spawnProcess(PROCESS, { args: [runtime.url, JSON.stringify(options)] })
   await child.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
+}
+
+/** One that ends with its test. */
+async function start(options: object = {}): Promise<void> {
+  onTestFinished(async () => void (await child.kill('SIGKILL')))
+  await startForAll(options)
 }
 const harm = (how: Harm) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, guilty, { harm: how }))
@@ -60,6 +64,12 @@ const endOf = (name: string) =>
 const isUnderWay = (name: string) => waitFor(async () => (await runs(name)).length > 0)
 
 describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
+  beforeAll(() => startForAll())
+  afterAll(() => child.kill('SIGKILL'))
+
+  /** Of this run: the worker has logged others' before. */
+  const lineOf = ({ id }: Run, text: string) => child.waitForLine(new RegExp(`"${id}".*${text}`))
+
   it.each([
     ['rejection', 'nobody catches for'],
     ['exception', 'in a timer'],
@@ -67,7 +77,6 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     ['hopeless', 'No retry helps'],
     ['listeners', 'nobody hears any more'],
   ] as const)('%s: ends its own run at once, and no other', async (how, message) => {
-    await start()
     await leaveInPeace(1, 2_000)
     await isUnderWay('innocent')
     await harm(how)
@@ -78,39 +87,45 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
       message: expect.stringContaining(message),
     })
     // Nobody waited for the handler, which had not noticed yet.
-    expect(child.stdout.filter((line) => line.includes('"harmed"'))).toEqual([])
-    expect(await child.waitForLine('a handler left an error behind, and its run ends')).toContain(
+    const harmed = child.stdout.filter((line) => line.includes('"harmed"'))
+    expect(harmed.filter((line) => line.includes(run.id))).toEqual([])
+    expect(await lineOf(run, 'a handler left an error behind, and its run ends')).toContain(
       `"runId":"${run.id}"`,
     )
     // Its later batch is refused.
-    expect(await child.waitForLine('"harmed"')).toContain('handler_crashed')
+    expect(await lineOf(run, '"harmed"')).toContain('handler_crashed')
     expect(await endOf('innocent')).toMatchObject({ status: 'success', attempt: 1 })
     expect(await runs('guilty')).toMatchObject([
       { details: expect.not.objectContaining({ afterwards: 1 }) },
     ])
-    expect(await child.kill()).toEqual({ code: 0, signal: null })
   })
 
   it('that no logger could write to its end, is a short line', async () => {
-    await start()
     await harm('longList')
-    await endOf('guilty')
-    const line = await child.waitForLine('a handler left an error behind')
+    const line = await lineOf(await endOf('guilty'), 'a handler left an error behind')
     expect(JSON.parse(line)).toMatchObject({ err: { message: '[list]' } })
-    expect(await child.kill()).toEqual({ code: 0, signal: null })
   })
 
   it('after its run has ended: is a line in the log, and nothing else', async () => {
-    await start()
     await harm('late')
     const run = await endOf('guilty')
-    const line = await child.waitForLine('a handler left an error behind, after its run had ended')
+    const line = await lineOf(run, 'a handler left an error behind, after its run had ended')
     expect(JSON.parse(line)).toMatchObject({ runId: run.id, err: { message: 'too late' } })
     await leaveInPeace(1, 0)
     expect(await endOf('innocent')).toMatchObject({ status: 'success' })
     expect(run).toMatchObject({ status: 'success' })
   })
 
+  it('leaves no thread and no listener behind', async () => {
+    await leaveInPeace(1, 0)
+    await endOf('innocent')
+    expect(await child.kill()).toEqual({ code: 0, signal: null })
+    const line = JSON.parse(await child.waitForLine('"stopped"')) as object
+    expect(line).toMatchObject({ left: [], listeners: 0 })
+  })
+})
+
+describe('what a handler leaves to nobody, in a worker of its own', { timeout: 60_000 }, () => {
   it('in the name of no run: the worker stops, all that ran count a loss, and the process ends with 1', async () => {
     await start()
     await leaveInPeace(1, 1_000)
@@ -189,15 +204,6 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
       msg: 'a handler ended the process',
       runs: [{ name: 'innocent' }, { name: 'guilty', runId: run!.id }],
     })
-  })
-
-  it('leaves no thread and no listener behind', async () => {
-    await start()
-    await leaveInPeace(1, 0)
-    await endOf('innocent')
-    expect(await child.kill()).toEqual({ code: 0, signal: null })
-    const line = JSON.parse(await child.waitForLine('"stopped"')) as object
-    expect(line).toMatchObject({ left: [], listeners: 0 })
   })
 })
 
