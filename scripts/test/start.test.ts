@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { createTestDatabase, waitFor } from '@roundsman/testing'
+import { createTestDatabase, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findProgram, listDescendants, postgresPid, stillRunning } from './processes.ts'
 import {
@@ -17,6 +17,8 @@ import {
 const START_TIMEOUT_MS = 150_000
 
 let place: StackPlace
+/** A stack that a test has left running, for the next one that needs one: starting them takes most of the time. */
+let running: SpawnedProcess | undefined
 
 beforeAll(async () => {
   place = await makePlace()
@@ -61,9 +63,38 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(start.stdout.filter((line) => line.includes('draining'))).toHaveLength(1)
   })
 
+  test('of two starts in the same moment one gets there, the other names the ports', async () => {
+    const starts = [spawnStart(place), spawnStart(place)]
+    const [loser, winner] = await Promise.race(
+      [starts, starts.toReversed()].map(async ([one, other]) => {
+        await one!.exited
+        return [one!, other!] as const
+      }),
+    )
+    expect(await loser.exited).toEqual({ code: 1, signal: null })
+    expect(loser.stderr.join('\n')).toMatch(/ PORT: port \d+ is taken/)
+    expect(loser.stderr.join('\n')).toMatch(/ WORKER_PORT: port \d+ is taken/)
+    expect(loser.stdout.join('\n')).not.toContain('Ctrl-C stops everything')
+    await untilReady(winner)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    running = winner
+  })
+
+  test('a start beside a running one names the ports and harms nothing', async () => {
+    const start = await takeRunning()
+    const second = spawnStart(place)
+    expect(await second.exited).toEqual({ code: 1, signal: null })
+    expect(second.stderr.join('\n')).toMatch(
+      /PORT: port \d+ is taken .*PORT=\d+ npx -y pnpm@12 start/,
+    )
+    expect(second.stderr.join('\n')).toMatch(/WORKER_PORT: port \d+ is taken/)
+    expect(second.stderr.join('\n')).toMatch(/INBOX_PORT: port \d+ is taken/)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    running = start
+  })
+
   test('a second start finds what the first one stored, and SIGINT leaves nothing', async () => {
-    const start = spawnStart(place)
-    await untilReady(start)
+    const start = await takeRunning()
     const { token } = await createPreview(await logIn('owner@example.com'))
     const pids = await processesOf(start, place)
     expect(await start.kill('SIGINT')).toEqual({ code: 0, signal: null })
@@ -73,7 +104,46 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     const again = spawnStart(place)
     await untilReady(again)
     expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
-    await again.kill()
+    running = again
+  })
+
+  test('after all died at once, a start finds what was stored', async () => {
+    const start = await takeRunning()
+    const { token } = await createPreview(await logIn('owner@example.com'))
+    const pids = await processesOf(start, place)
+    const killed = await postgresPid(place.dataDir)
+    for (const pid of [...pids, start.pid]) process.kill(pid, 'SIGKILL')
+    await start.exited
+    await waitFor(async () => (await stillRunning(pids)).length === 0)
+    // As a machine that lost power leaves it.
+    expect(await postgresPid(place.dataDir)).toBe(killed)
+
+    const again = spawnStart(place)
+    await untilReady(again)
+    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
+    running = again
+  })
+
+  test('when PostgreSQL dies, it is started again and all goes on', async () => {
+    const start = await takeRunning()
+    const { token } = await createPreview(await logIn('owner@example.com'))
+    const killed = await postgresPid(place.dataDir)
+    process.kill(killed!, 'SIGKILL')
+    const isReady = async (port: number) =>
+      (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
+    await waitFor(
+      async () =>
+        (await postgresPid(place.dataDir)) !== killed &&
+        (await isReady(place.port)) &&
+        (await isReady(place.workerPort)),
+      { timeoutMs: 60_000, message: 'PostgreSQL, API and worker' },
+    )
+    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
+    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    const pids = await processesOf(start, place)
+    expect(await start.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(await stillRunning(pids)).toEqual([])
+    expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
   test('after SIGKILL everything ends by itself, and a start in that moment works', async () => {
@@ -98,37 +168,6 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
-  test('a start beside a running one names the ports and harms nothing', async () => {
-    const start = spawnStart(place)
-    await untilReady(start)
-    const second = spawnStart(place)
-    expect(await second.exited).toEqual({ code: 1, signal: null })
-    expect(second.stderr.join('\n')).toMatch(
-      /PORT: port \d+ is taken .*PORT=\d+ npx -y pnpm@12 start/,
-    )
-    expect(second.stderr.join('\n')).toMatch(/WORKER_PORT: port \d+ is taken/)
-    expect(second.stderr.join('\n')).toMatch(/INBOX_PORT: port \d+ is taken/)
-    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
-    await start.kill()
-  })
-
-  test('of two starts in the same moment one gets there, the other names the ports', async () => {
-    const starts = [spawnStart(place), spawnStart(place)]
-    const [loser, winner] = await Promise.race(
-      [starts, starts.toReversed()].map(async ([one, other]) => {
-        await one!.exited
-        return [one!, other!] as const
-      }),
-    )
-    expect(await loser.exited).toEqual({ code: 1, signal: null })
-    expect(loser.stderr.join('\n')).toMatch(/ PORT: port \d+ is taken/)
-    expect(loser.stderr.join('\n')).toMatch(/ WORKER_PORT: port \d+ is taken/)
-    expect(loser.stdout.join('\n')).not.toContain('Ctrl-C stops everything')
-    await untilReady(winner)
-    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
-    expect(await winner.kill()).toEqual({ code: 0, signal: null })
-  })
-
   test('a process that dies while it starts is named, with its last lines', async () => {
     const saboteur = `${place.dataDir}/saboteur.cjs`
     await mkdir(place.dataDir, { recursive: true })
@@ -147,59 +186,26 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
-  test.each([
-    ['worker', 'apps/worker/dist/main.js'],
-    ['api', 'apps/api/dist/server.js'],
-  ])('when the %s dies, the others are stopped and start says so', async (name, program) => {
-    const start = spawnStart(place)
+  test('runs no inbox beside a mail server that is named', async () => {
+    const start = spawnStart(place, { SMTP_URL: 'smtp://somebody:hush@127.0.0.1:1' })
     await untilReady(start)
+    await expect(fetch(`http://127.0.0.1:${place.inboxPort}/health`)).rejects.toThrow(
+      'fetch failed',
+    )
+    expect(start.stdout.join('\n')).not.toMatch(/Inbox|no mail server is set|hush/)
+    running = start
+  })
+
+  test.each([
+    ['api', 'apps/api/dist/server.js'],
+    ['worker', 'apps/worker/dist/main.js'],
+  ])('when the %s dies, the others are stopped and start says so', async (name, program) => {
+    const start = await takeRunning()
     const pids = await processesOf(start, place)
     process.kill(await findProgram(pids, program), 'SIGKILL')
     expect(await start.exited).toEqual({ code: 1, signal: null })
     expect(start.stderr.join('\n')).toContain(`The ${name} ended (SIGKILL): stopping everything.`)
     expect(await stillRunning(pids)).toEqual([])
-    expect(await postgresPid(place.dataDir)).toBeUndefined()
-  })
-
-  test('when PostgreSQL dies, it is started again and all goes on', async () => {
-    const start = spawnStart(place)
-    await untilReady(start)
-    const { token } = await createPreview(await logIn('owner@example.com'))
-    const killed = await postgresPid(place.dataDir)
-    process.kill(killed!, 'SIGKILL')
-    const isReady = async (port: number) =>
-      (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
-    await waitFor(
-      async () =>
-        (await postgresPid(place.dataDir)) !== killed &&
-        (await isReady(place.port)) &&
-        (await isReady(place.workerPort)),
-      { timeoutMs: 60_000, message: 'PostgreSQL, API and worker' },
-    )
-    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
-    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
-    const pids = await processesOf(start, place)
-    expect(await start.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-    expect(await stillRunning(pids)).toEqual([])
-    expect(await postgresPid(place.dataDir)).toBeUndefined()
-  })
-
-  test('after all died at once, a start finds what was stored', async () => {
-    const start = spawnStart(place)
-    await untilReady(start)
-    const { token } = await createPreview(await logIn('owner@example.com'))
-    const pids = await processesOf(start, place)
-    const killed = await postgresPid(place.dataDir)
-    for (const pid of [...pids, start.pid]) process.kill(pid, 'SIGKILL')
-    await start.exited
-    await waitFor(async () => (await stillRunning(pids)).length === 0)
-    // As a machine that lost power leaves it.
-    expect(await postgresPid(place.dataDir)).toBe(killed)
-
-    const again = spawnStart(place)
-    await untilReady(again)
-    expect((await fetch(`${api()}/api/public/preview/${token}`)).status).toBe(200)
-    expect(await again.kill()).toEqual({ code: 0, signal: null })
     expect(await postgresPid(place.dataDir)).toBeUndefined()
   })
 
@@ -234,16 +240,6 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(await stillRunning(pids)).toEqual([])
     expect(await postgresPid(place.dataDir)).toBeUndefined()
     socket.destroy()
-  })
-
-  test('runs no inbox beside a mail server that is named', async () => {
-    const start = spawnStart(place, { SMTP_URL: 'smtp://somebody:hush@127.0.0.1:1' })
-    await untilReady(start)
-    await expect(fetch(`http://127.0.0.1:${place.inboxPort}/health`)).rejects.toThrow(
-      'fetch failed',
-    )
-    expect(start.stdout.join('\n')).not.toMatch(/Inbox|no mail server is set|hush/)
-    expect(await start.kill()).toEqual({ code: 0, signal: null })
   })
 
   test('uses the database that DATABASE_URL names, adds no demo data in production', async () => {
@@ -319,6 +315,13 @@ describe('what keeps it from starting', { timeout: START_TIMEOUT_MS }, () => {
     expect(start.stderr.join('\n')).toMatch(/DATABASE_URL: there is no database "roundsman_test_/)
   })
 })
+
+async function takeRunning(): Promise<SpawnedProcess> {
+  const start = running ?? spawnStart(place)
+  running = undefined
+  await untilReady(start)
+  return start
+}
 
 function api(): string {
   return `http://127.0.0.1:${place.port}`
