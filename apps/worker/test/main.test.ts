@@ -9,7 +9,7 @@ import {
   spawnProcess,
   waitFor,
 } from '@roundsman/testing'
-import { afterAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
@@ -18,14 +18,16 @@ import { MAIN, startWorkerProcess, workerEnvironment } from './startWorkerProces
 
 const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
 
-const databases: WorkerDatabase[] = []
 let database: WorkerDatabase
-beforeEach(async () => {
+beforeAll(async () => {
   database = await openWorkerDatabase()
-  databases.push(database)
 })
-// Not after each test: what a test has to undo at its end is undone later than that.
-afterAll(() => Promise.all(databases.map((each) => each.close())))
+afterAll(() => database.close())
+beforeEach(
+  () =>
+    database.prisma
+      .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobWorker", pgboss.job`,
+)
 
 const runs = () =>
   database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
@@ -114,7 +116,7 @@ describe('at work', () => {
     await worker.waitForMessage('Jobs scheduler enabled')
     // A database is not closed from within.
     const elsewhere = await openWorkerDatabase()
-    databases.push(elsewhere)
+    onTestFinished(() => elsewhere.close())
     const name = new URL(database.url).pathname.slice(1)
     const open = (isOpen: boolean) =>
       elsewhere.prisma.$executeRawUnsafe(`alter database "${name}" allow_connections ${isOpen}`)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { spawnProcess, type SpawnedProcess } from '@roundsman/testing'
+import { onTestFinished } from 'vitest'
 import type { WorkerDatabase } from './openWorkerDatabase.ts'
 
 export const MAIN = join(import.meta.dirname, '../src/main.ts')
@@ -46,12 +47,15 @@ export function workerEnvironment(
   }
 }
 
-/** The worker as a process of its own, as far as its health server listens. */
+/** The worker as a process of its own, as far as its health server listens. The next test does not find it at work. */
 export async function startWorkerProcess(
   database: Pick<WorkerDatabase, 'url'> | null,
   extra: Record<string, string | undefined> = {},
 ): Promise<WorkerProcess> {
   const spawned = spawnProcess(MAIN, { env: workerEnvironment(database, extra) })
+  onTestFinished(async () => {
+    await spawned.kill('SIGKILL')
+  })
   const waitForMessage = async (message: string, options?: { timeoutMs?: number }) =>
     JSON.parse(await spawned.waitForLine(`"msg":"${message}"`, options)) as LogLine
   const { url } = (await waitForMessage('worker health listening')) as { msg: string; url: string }

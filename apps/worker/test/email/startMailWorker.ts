@@ -1,4 +1,3 @@
-import { createDatabaseClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { pino } from 'pino'
@@ -23,16 +22,11 @@ export interface StartMailWorkerOptions {
 
 /** A worker in this process that does nothing but send mail, as fast as it can. */
 export async function startMailWorker(
-  { url }: Pick<WorkerDatabase, 'url'>,
+  { url, prisma }: Pick<WorkerDatabase, 'url' | 'prisma'>,
   { smtpUrl, timeouts = {}, concurrency = 10 }: StartMailWorkerOptions,
 ): Promise<MailWorker> {
   const lines: string[] = []
   const log = pino({ level: 'trace' }, { write: (line) => void lines.push(line) })
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'mail worker',
-    onPoolError: () => undefined,
-  })
   const from = { name: 'Example Company', address: 'billing@example.com' }
   const mailer = createMailer({ smtpUrl, from, timeouts })
   const worker = createWorker({
@@ -46,7 +40,6 @@ export async function startMailWorker(
   const stop = async () => {
     await worker.stop()
     mailer.close()
-    await prisma.$disconnect()
   }
   onTestFinished(stop)
   await worker.start()

@@ -3,7 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
-import { listDeadLetters, redriveDeadLetters } from '@roundsman/engine/client'
+import {
+  createJobsClient,
+  listDeadLetters,
+  redriveDeadLetters,
+  type JobsClient,
+} from '@roundsman/engine/client'
 import {
   createSmtpServer,
   localhostCertificate,
@@ -14,8 +19,8 @@ import {
   type SmtpReaction,
   type SmtpServer,
 } from '@roundsman/testing'
+import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { enqueueEmails } from '../email/enqueueEmails.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
 import { startMailWorker } from '../email/startMailWorker.ts'
 import { holdRow } from '../holdRow.ts'
@@ -26,10 +31,16 @@ import { startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
 const ONCE = join(import.meta.dirname, '../../src/once.ts')
 
 let database: WorkerDatabase
+let client: JobsClient
 beforeAll(async () => {
   database = await openWorkerDatabase()
+  client = createJobsClient({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
+  await client.start()
 })
-afterAll(() => database.close())
+afterAll(async () => {
+  await client.stop()
+  await database.close()
+})
 beforeEach(
   () =>
     database.prisma
@@ -42,13 +53,10 @@ async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer
   return server
 }
 
-/** The next test is not to find it at work. */
-async function startProcess(variables: Record<string, string | undefined>) {
-  const started = await startWorkerProcess(database, variables)
-  onTestFinished(async () => {
-    await started.kill('SIGKILL')
-  })
-  return started
+/** Puts the sending of these messages into the queue, as what renders their PDFs does. */
+async function enqueueEmails(emails: readonly { id: string }[]): Promise<void> {
+  const items = emails.map(({ id }) => ({ payload: { emailId: id }, options: { uniqueKey: id } }))
+  await database.prisma.$transaction((tx) => client.enqueueMany(tx, dispatchEmail, items))
 }
 
 const runs = () =>
@@ -126,7 +134,7 @@ describe('a server that takes everything', () => {
     const server = await openServer()
     const emails = await insertEmails(database.prisma, 200)
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, emails)
+    await enqueueEmails(emails)
 
     await waitFor(allAre('sent'), { timeoutMs: 25_000 })
 
@@ -163,12 +171,12 @@ describe('a server that takes everything', () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma)
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await waitFor(allAre('sent'))
     const { sentAt } = await message(email)
     await runEnds(1)
 
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(2)
 
     expect((await runs())[1]).toMatchObject({ status: 'success', details: { isAlreadySent: true } })
@@ -194,7 +202,7 @@ describe('a message that can not be sent yet', () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma, { isRendered: false })
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(1)
     expect(await runs()).toMatchObject([
       { status: 'failed', details: { error: { code: 'pdf_missing' } } },
@@ -212,7 +220,7 @@ describe('a message that can not be sent yet', () => {
     const email = await insertEmail(database.prisma)
     await database.prisma.invoice.updateMany({ data: { version: 2 } })
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(1)
     expect(await runs()).toMatchObject([
       { status: 'failed', details: { error: { code: 'invoice_changed' } } },
@@ -230,7 +238,7 @@ describe('a message that can not be sent yet', () => {
     await database.prisma.emailMessage.updateMany({ data: { status: 'failed' } })
     await database.prisma.invoice.updateMany({ data: { version: 2 } })
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
 
     await waitFor(async () => (await message(email)).errorCode !== null)
 
@@ -244,7 +252,7 @@ describe('a message that can not be sent yet', () => {
       const server = await openServer()
       const email = await insertEmail(database.prisma, { recipient })
       await startMailWorker(database, { smtpUrl: server.url })
-      await enqueueEmails(database, [email])
+      await enqueueEmails([email])
 
       await waitFor(allAre('failed'))
 
@@ -258,7 +266,7 @@ describe('a message that can not be sent yet', () => {
     const email = await insertEmail(database.prisma)
     await database.prisma.invoice.deleteMany()
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
 
     await waitFor(async () => (await deadLetters()).length === 1)
 
@@ -282,7 +290,7 @@ describe('a refusal for good', () => {
         refuseAt(stage, code, `${text} <${email.recipient}> is no more`)(moment),
       )
       const { lines } = await startMailWorker(database, { smtpUrl: server.url })
-      await enqueueEmails(database, [email])
+      await enqueueEmails([email])
 
       await waitFor(async () => (await deadLetters()).length === 1)
 
@@ -308,7 +316,7 @@ describe('a refusal for good', () => {
     server.react(refuseAt('rcpt', 550, '5.7.1 Relaying denied'))
     const email = await insertEmail(database.prisma)
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await waitFor(async () => (await deadLetters()).length === 1)
 
     server.react()
@@ -403,7 +411,7 @@ describe('what may pass', () => {
       smtpUrl: server.url,
       timeouts: { connectMs: 1_000, answerMs: 1_000 },
     })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(1)
     server.react()
 
@@ -427,7 +435,7 @@ describe('what may pass', () => {
     await gone.close()
     const email = await insertEmail(database.prisma)
     await startMailWorker(database, { smtpUrl: gone.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
 
     const pauses: number[] = []
     for (const attempts of [1, 2, 3, 4, 5]) {
@@ -454,7 +462,7 @@ describe('what may pass', () => {
     server.react(refuseAt('data', 451, '4.3.0 Later'))
     const email = await insertEmail(database.prisma)
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(1)
     await database.prisma
       .$executeRaw`update pgboss.job set retry_count = ${dispatchEmail.retry.limit - 1} where state = 'retry'`
@@ -476,7 +484,7 @@ describe('what may pass', () => {
     const email = await insertEmail(database.prisma)
     const { limit } = dispatchEmail.retry
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await runEnds(1)
     const skipTo = async (retries: number) => {
       await database.prisma
@@ -511,7 +519,7 @@ describe('what may pass', () => {
       tx.emailMessage.updateMany({ data: { status: 'sent', sentAt } }),
     )
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await waitFor(
       async () =>
         (
@@ -541,7 +549,7 @@ describe('what may pass', () => {
         smtpUrl: server.url,
         timeouts: { connectMs: 5_000, answerMs: 5_000 },
       })
-      await enqueueEmails(database, emails)
+      await enqueueEmails(emails)
 
       await hurriedUntil(async () => (await statuses()).every((status) => status !== 'queued'))
 
@@ -592,7 +600,7 @@ describe('between the OK and the commit', () => {
       await prisma.$executeRaw`drop sequence refusals`
     })
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
 
     await waitFor(allAre('sent'))
 
@@ -606,7 +614,7 @@ describe('between the OK and the commit', () => {
     const email = await insertEmail(database.prisma)
     server.react(at('data', { kind: 'accept', delayMs: 500 }))
     await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     // As another worker's rescue would.
     await waitFor(async () => (await runs()).length === 1)
     await database.prisma.jobRun.updateMany({
@@ -623,15 +631,15 @@ describe('between the OK and the commit', () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma)
     const mailed = { SMTP_URL: server.url }
-    const first = await startProcess(mailed)
+    const first = await startWorkerProcess(database, mailed)
     const held = await holdRow(database.prisma, 'EmailMessage', 'true')
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
     await held.reached()
     expect(server.messages).toMatchObject([{ isAcknowledged: true }])
 
     await first.kill('SIGKILL')
     await held.release()
-    await startProcess(mailed)
+    await startWorkerProcess(database, mailed)
     await waitFor(allAre('sent'))
 
     expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([
@@ -656,7 +664,7 @@ it('a drain ends the connection to a server that does not answer, and gives the 
   })
   const email = await insertEmail(database.prisma)
   const { worker } = await startMailWorker(database, { smtpUrl: server.url })
-  await enqueueEmails(database, [email])
+  await enqueueEmails([email])
   await asked.promise
 
   await worker.stop({ drainTimeoutMs: 0 })
@@ -674,9 +682,12 @@ it('two workers together send no more a second than they may', async () => {
   const server = await openServer()
   const emails = await insertEmails(database.prisma, 60)
   const variables = { SMTP_URL: server.url, SMTP_MAX_PER_SECOND: String(perSecond) }
-  const workers = await Promise.all([startProcess(variables), startProcess(variables)])
+  const workers = await Promise.all([
+    startWorkerProcess(database, variables),
+    startWorkerProcess(database, variables),
+  ])
   await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
-  await enqueueEmails(database, emails)
+  await enqueueEmails(emails)
 
   await waitFor(allAre('sent'), { timeoutMs: 25_000 })
 
@@ -698,12 +709,12 @@ it.each(['implicit', 'starttls'] as const)(
     await writeFile(authority, localhostCertificate.cert)
     const server = await openServer({ tls, auth: { user: 'worker', pass: 'p@ss:wörd' } })
     const email = await insertEmail(database.prisma)
-    const worker = await startProcess({
+    const worker = await startWorkerProcess(database, {
       SMTP_URL: server.url.replace('//', '//worker:p%40ss%3Aw%C3%B6rd@'),
       MAIL_FROM: 'Größe & Co <billing@example.com>',
       NODE_EXTRA_CA_CERTS: authority,
     })
-    await enqueueEmails(database, [email])
+    await enqueueEmails([email])
 
     await waitFor(allAre('sent'))
 
@@ -718,15 +729,15 @@ it.each(['implicit', 'starttls'] as const)(
 describe('without SMTP_URL', () => {
   it('a worker leaves the mail alone, says what to do, and one that has a server sends it', async () => {
     const email = await insertEmail(database.prisma)
-    await enqueueEmails(database, [email])
-    const without = await startProcess({ SMTP_URL: undefined })
+    await enqueueEmails([email])
+    const without = await startWorkerProcess(database, { SMTP_URL: undefined })
     expect(await without.waitForMessage('no mail server is set: mail waits')).toMatchObject({
       level: 40,
       remedy: 'set SMTP_URL',
     })
     await without.waitForMessage('Jobs scheduler enabled')
     const server = await openServer()
-    const having = await startProcess({ SMTP_URL: server.url })
+    const having = await startWorkerProcess(database, { SMTP_URL: server.url })
 
     await waitFor(allAre('sent'))
 
