@@ -9,6 +9,7 @@ import {
   createUserOfEachRole,
   expectNotToBegin,
   expectToBegin,
+  makeEnvironment,
   spawnProcess,
   waitFor,
   type TestDatabase,
@@ -20,6 +21,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { runServer } from '../src/runServer.ts'
 
 const log = pino({ level: 'silent' })
 const PASSWORD = 'correct horse battery staple'
@@ -239,9 +241,15 @@ describe('on an empty embedded database', () => {
 
 describe('says in one line what keeps it from starting, and exits with 1', () => {
   async function failure(extra: Record<string, string | undefined>): Promise<string[]> {
-    const server = spawnProcess(SERVER, { env: environment(extra) })
-    expect(await server.exited).toEqual({ code: 1, signal: null })
-    return server.stderr
+    let stderr = ''
+    const code = await runServer({
+      variables: makeEnvironment(environment(extra)),
+      stderr: { write: (text) => (stderr += text) },
+      logDestination: { write: () => undefined },
+      listenForStop: () => new AbortController().signal,
+    })
+    expect(code).toBe(1)
+    return stderr.split('\n').slice(0, -1)
   }
 
   it('a taken port', async () => {
@@ -317,13 +325,10 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   })
 
   it('every wrong variable at once', async () => {
-    const lines = await failure({
-      NODE_ENV: 'production',
-      PORT: 'http',
-      DATABASE_URL: 'mysql://localhost/shop',
-      JWT_SECRET: 'short',
-    })
-    expect(lines).toEqual([
+    const wrong = { PORT: 'http', DATABASE_URL: 'mysql://localhost/shop', JWT_SECRET: 'short' }
+    const server = spawnProcess(SERVER, { env: environment({ NODE_ENV: 'production', ...wrong }) })
+    expect(await server.exited).toEqual({ code: 1, signal: null })
+    expect(server.stderr).toEqual([
       'The environment needs attention:',
       expect.stringContaining('DATABASE_URL: '),
       expect.stringContaining('PORT: '),

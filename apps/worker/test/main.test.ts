@@ -6,10 +6,12 @@ import {
   createTestDatabase,
   expectNotToBegin,
   expectToBegin,
+  makeEnvironment,
   spawnProcess,
   waitFor,
 } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { runWorker } from '../src/runWorker.ts'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
@@ -343,10 +345,20 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     extra: Record<string, string | undefined>,
     { url } = database as { url: string },
   ): Promise<string[]> {
-    const worker = spawnProcess(MAIN, { env: workerEnvironment({ url }, extra) })
-    expect(await worker.exited).toEqual({ code: 1, signal: null })
-    expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler')
-    const [heading, ...problems] = worker.stderr
+    const logged: string[] = []
+    const told: string[] = []
+    const code = await runWorker({
+      variables: makeEnvironment(workerEnvironment({ url }, extra)),
+      stderr: { write: (text) => told.push(text) },
+      logDestination: { write: (line) => void logged.push(line) },
+      listenForStop: () => new AbortController().signal,
+    })
+    expect(code).toBe(1)
+    return problemsIn(logged, told.join('').split('\n').slice(0, -1))
+  }
+
+  function problemsIn(logged: string[], [heading, ...problems]: string[]): string[] {
+    expect(logged.join('\n')).not.toContain('Jobs scheduler')
     expect(heading).toBe('The environment needs attention:')
     return problems
   }
@@ -359,13 +371,11 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
   }
 
   it('every wrong variable at once', async () => {
-    const problems = await failure({
-      NODE_ENV: 'production',
-      DATABASE_URL: undefined,
-      JOBS_ENABLED: 'maybe',
-      WORKER_PORT: 'http',
-      CLEANUP_I18N_CACHE_CRON: 'never',
-    })
+    const wrong = { JOBS_ENABLED: 'maybe', WORKER_PORT: 'http', CLEANUP_I18N_CACHE_CRON: 'never' }
+    const env = workerEnvironment(null, { NODE_ENV: 'production', ...wrong })
+    const worker = spawnProcess(MAIN, { env })
+    expect(await worker.exited).toEqual({ code: 1, signal: null })
+    const problems = problemsIn(worker.stdout, worker.stderr)
 
     expect(new Set(problems.map((problem) => /^ {2}- (\w+): /.exec(problem)?.[1]))).toEqual(
       new Set(['CLEANUP_I18N_CACHE_CRON', 'DATABASE_URL', 'JOBS_ENABLED', 'WORKER_PORT']),

@@ -1,0 +1,202 @@
+import {
+  acquireDatabase,
+  createDatabaseClient,
+  examineDatabase,
+  findDemoPasswords,
+  type AcquiredDatabase,
+  type DatabaseClient,
+} from '@roundsman/db'
+import { jobs } from '@roundsman/jobs'
+import {
+  awaitRelease,
+  EnvironmentError,
+  explainListenError,
+  readVersion,
+  StartError,
+  startTracing,
+  tracingOptions,
+  type listenForStop,
+} from '@roundsman/node-app'
+import { measureQueue } from '@roundsman/engine/client'
+import { createMetrics, watchQueue, type Tracing } from '@roundsman/node-app/telemetry'
+import type { FastifyInstance } from 'fastify'
+import { once } from 'node:events'
+import type { DestinationStream, Logger } from 'pino'
+import { buildApp } from './app.ts'
+import { createChanges } from './jobs/console/createChanges.ts'
+import { createApiLogger } from './http/createApiLogger.ts'
+import { readApiEnvironment, type ApiEnvironment } from './env.ts'
+import { readJobHealth } from './jobs/health/readJobHealth.ts'
+import { watchJobHealth } from './jobs/health/watchJobHealth.ts'
+import { openJobsClient } from './jobs/openJobsClient.ts'
+
+/** How long requests under way may take once the process was asked to stop. */
+const DRAIN_TIMEOUT_MS = 10_000
+const SWEEP_INTERVAL_MS = 50
+
+const VERSION = readVersion(import.meta.dirname)
+
+/** What the process gives to its server. */
+export interface ServerHost {
+  /** Environment variables. Undefined: those of this process. */
+  variables: NodeJS.ProcessEnv | undefined
+  /** For what keeps it from starting. */
+  stderr: { write(text: string): unknown }
+  /** Where its log goes. Default: standard output. */
+  logDestination?: DestinationStream
+  listenForStop: typeof listenForStop
+}
+
+/** The API, from its environment to the exit code of its process. */
+export async function runServer(host: ServerHost): Promise<number> {
+  try {
+    const env = readApiEnvironment(host.variables)
+    const stop = host.listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })
+    if (!(await awaitRelease({ isHeld: env.ROUNDSMAN_HELD, stop }))) return 0
+    const logger = createApiLogger({
+      level: env.LOG_LEVEL,
+      ...(host.logDestination && { destination: host.logDestination }),
+    })
+    const tracing = await startTracing({
+      app: 'api',
+      version: VERSION,
+      ...tracingOptions(env),
+      onProblem: (reason) => logger.warn({ reason }, 'traces are not taken'),
+    })
+    try {
+      await serve(env, logger, stop, tracing)
+    } finally {
+      await tracing?.close()
+    }
+    logger.info('API stopped')
+    return 0
+  } catch (error) {
+    if (!(error instanceof EnvironmentError || error instanceof StartError)) throw error
+    host.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
+
+/** Resolves once `stop` is aborted and everything that was opened is closed again. */
+async function serve(
+  env: ApiEnvironment,
+  logger: Logger,
+  stop: AbortSignal,
+  tracing: Tracing | null,
+): Promise<void> {
+  const database = await acquireApiDatabase(env, logger)
+  try {
+    const { problem, remedies } = await examineDatabase(database.url)
+    if (problem !== null) throw new StartError(problem)
+    if (remedies.length > 0) {
+      logger.warn(
+        { remedies },
+        'connections to this database are not set as they ask to be: a pooler ignores it',
+      )
+    }
+    const jobsClient = await openJobsClient({
+      database,
+      logger,
+      stop,
+      traceEnqueue: tracing?.traceEnqueue,
+    })
+    if (!jobsClient) return
+    const { METRICS_TOKEN: token } = env
+    const metrics = token === undefined ? null : createMetrics({ app: 'api', version: VERSION })
+    const changes = createChanges({ databaseUrl: database.url, log: logger })
+    const prisma = createDatabaseClient({
+      url: database.url,
+      applicationName: 'roundsman api',
+      onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
+      canPrepare: changes.isLasting,
+      ...(tracing && { onConnect: tracing.traceDatabase }),
+      onPool: (read) => metrics?.watchPool('prisma', read),
+    })
+    if (metrics) {
+      const names = jobs.map(({ name }) => name)
+      const { registry } = metrics
+      watchQueue({ registry, measure: () => measureQueue(prisma, names) })
+      watchJobHealth({ registry, read: () => readJobHealth(prisma, jobs, new Date()) })
+    }
+    try {
+      if (env.NODE_ENV === 'production') await refuseDemoPasswords(prisma)
+      // The wish may have come while the database started.
+      if (!stop.aborted) {
+        const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
+        const app = buildApp({
+          prisma,
+          jobsClient,
+          jobs,
+          jwtSecret,
+          mailDomain,
+          changes,
+          logger,
+          ...(tracing && { tracing }),
+          ...(metrics && token !== undefined && { metrics: { metrics, token } }),
+        })
+        await listen(app, env, logger, stop)
+      }
+    } finally {
+      await changes.close()
+      await jobsClient.stop()
+      await prisma.$disconnect()
+    }
+  } finally {
+    await database.release()
+  }
+}
+
+/** Demo accounts in what became production: whoever has read our documents could log in. */
+async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
+  const [email, ...others] = await findDemoPasswords(prisma)
+  if (email === undefined) return
+  throw new StartError(
+    `DATABASE_URL: ${[email, ...others].join(', ')} still log in with the demo password, which everybody knows; ` +
+      `give each another: pnpm user:password --email ${email}`,
+  )
+}
+
+async function acquireApiDatabase(env: ApiEnvironment, logger: Logger): Promise<AcquiredDatabase> {
+  try {
+    return await acquireDatabase(env, (progress) => logger.info({ progress }, 'embedded database'))
+  } catch (error) {
+    throw new StartError(
+      `DATA_DIR: the embedded database in ${env.DATA_DIR} did not start (${(error as Error).message}); ` +
+        'set DATA_DIR to another folder, or DATABASE_URL to a database of yours',
+      { cause: error },
+    )
+  }
+}
+
+async function listen(
+  app: FastifyInstance,
+  env: ApiEnvironment,
+  logger: Logger,
+  stop: AbortSignal,
+): Promise<void> {
+  try {
+    await app.listen({
+      port: env.PORT,
+      host: env.HOST,
+      listenTextResolver: (address) => `API listening at ${address}`,
+    })
+    if (!stop.aborted) await once(stop, 'abort')
+    logger.info({ reason: stop.reason }, 'API stopping')
+  } catch (error) {
+    const { PORT: port, HOST: host } = env
+    throw explainListenError(error, { variable: 'PORT', port, host }) ?? error
+  } finally {
+    await drain(app)
+  }
+}
+
+/** Until every request under way is answered, or its time is over. */
+async function drain(app: FastifyInstance): Promise<void> {
+  // A connection that was busy when the server closed stays open after its answer, waiting for
+  // more.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_INTERVAL_MS)
+  const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
+  await app.close()
+  clearInterval(sweep)
+  clearTimeout(timer)
+}

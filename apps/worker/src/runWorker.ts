@@ -1,0 +1,254 @@
+import { setImmediate } from 'node:timers/promises'
+import { createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
+import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
+import {
+  awaitRelease,
+  createLogger,
+  EnvironmentError,
+  explainListenError,
+  readVersion,
+  StartError,
+  startTracing,
+  tracingOptions,
+  type listenForStop,
+} from '@roundsman/node-app'
+import { createWorker } from '@roundsman/engine/worker'
+import type { Tracing } from '@roundsman/node-app/telemetry'
+import type { FastifyInstance } from 'fastify'
+import type { DestinationStream, Logger } from 'pino'
+import { disconnect } from './disconnect.ts'
+import { openMailer } from './email/openMailer.ts'
+import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
+import { explainQueueError } from './explainQueueError.ts'
+import { buildHealth } from './buildHealth.ts'
+import { giveBackMemory } from './giveBackMemory.ts'
+import { handlersModule } from './handlersModule.ts'
+import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
+import { createHandlers } from './jobs/index.ts'
+import { createRunMetrics } from './metrics/createRunMetrics.ts'
+import {
+  createWorkerMetrics,
+  type WorkerMetrics,
+  withEmailCounts,
+} from './metrics/createWorkerMetrics.ts'
+import { acquireMigratedDatabase } from './acquireMigratedDatabase.ts'
+import { createPinger } from './pings/createPinger.ts'
+
+const VERSION = readVersion(import.meta.dirname)
+/** What pings may take after the drain. Whoever stops us soon loses patience. */
+const LAST_PINGS_MS = 2_000
+/** What closing may take in a process that is in an unknown state. */
+const LAST_CLOSING_MS = 10_000
+const GIVE_BACK_AFTER_MS = 5_000
+
+/** What the process gives to its worker. */
+export interface WorkerHost {
+  /** Environment variables. Undefined: those of this process. */
+  variables: NodeJS.ProcessEnv | undefined
+  /** For what keeps it from starting. */
+  stderr: { write(text: string): unknown }
+  /** Where its log goes. Default: standard output. */
+  logDestination?: DestinationStream
+  listenForStop: typeof listenForStop
+}
+
+interface Context {
+  env: WorkerEnvironment
+  log: Logger
+  stop: AbortSignal
+  /** Aborted when somebody does not want to wait for the drain. */
+  impatience: AbortSignal
+  metrics: WorkerMetrics
+  /** Null when nothing is traced. */
+  tracing: Tracing | null
+}
+
+/** The worker, from its environment to the exit code of its process. */
+export async function runWorker(host: WorkerHost): Promise<number> {
+  try {
+    const env = readWorkerEnvironment(host.variables)
+    const log = createLogger({
+      app: 'worker',
+      level: env.LOG_LEVEL,
+      ...(host.logDestination && { destination: host.logDestination }),
+    })
+    const impatience = new AbortController()
+    const stop = host.listenForStop({
+      isSupervised: env.ROUNDSMAN_SUPERVISED,
+      onImpatience: () => impatience.abort(),
+    })
+    if (!(await awaitRelease({ isHeld: env.ROUNDSMAN_HELD, stop }))) return 0
+    const tracing = await startTracing({
+      app: 'worker',
+      version: VERSION,
+      ...tracingOptions(env),
+      onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+    })
+    const metrics = createWorkerMetrics(VERSION)
+    let code = 0
+    try {
+      code = await work({ env, log, stop, impatience: impatience.signal, metrics, tracing })
+    } finally {
+      await tracing?.close()
+    }
+    log.info('worker stopped')
+    return code
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error
+    host.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
+
+/** Resolves to the exit code once `stop` is aborted and everything that was opened is closed again. */
+async function work(context: Context): Promise<number> {
+  const { env, log, stop, metrics } = context
+  let isReady = () => false
+  const health = buildHealth({
+    isReady: () => isReady(),
+    metrics,
+    metricsToken: env.METRICS_TOKEN,
+    host: env.HOST,
+  })
+  try {
+    const database = await open(env, log, health)
+    try {
+      if (env.JOBS_ENABLED) {
+        return await runJobs(context, database.url, (ready) => (isReady = ready))
+      }
+      isReady = () => true
+      log.info({ reason: 'JOBS_ENABLED=false' }, 'Jobs scheduler disabled')
+      await aborted(stop)
+      return 0
+    } finally {
+      await database.release()
+    }
+  } finally {
+    await health.close()
+  }
+}
+
+/**
+ * Everything that the environment can be wrong about, tried before any work is done: whoever starts the
+ * worker learns of all of it at once.
+ */
+async function open(
+  env: WorkerEnvironment,
+  log: Logger,
+  health: FastifyInstance,
+): Promise<AcquiredDatabase> {
+  const [listening, opened] = await Promise.allSettled([
+    listen(health, env, log),
+    acquireMigratedDatabase(env, log),
+  ])
+  if (listening.status === 'fulfilled' && opened.status === 'fulfilled') return opened.value
+  if (opened.status === 'fulfilled') await opened.value.release()
+  throw new EnvironmentError(
+    [listening, opened].flatMap((result) =>
+      result.status === 'rejected' ? problemsOf(result.reason) : [],
+    ),
+  )
+}
+
+async function listen(health: FastifyInstance, env: WorkerEnvironment, log: Logger): Promise<void> {
+  const { WORKER_PORT: port, HOST: host } = env
+  try {
+    const url = await health.listen({ port, host })
+    // Port 0 is any that is free; this is where the one that was taken is told.
+    log.info({ url }, 'worker health listening')
+  } catch (error) {
+    throw explainListenError(error, { variable: 'WORKER_PORT', port, host }) ?? error
+  }
+}
+
+function problemsOf(error: unknown): readonly string[] {
+  if (error instanceof EnvironmentError) return error.problems
+  if (error instanceof StartError) return [error.message]
+  throw error
+}
+
+/** Schedules and executes until `stop` is aborted, then drains. The exit code is 1 where it had to stop by itself. */
+async function runJobs(
+  { env, log, stop, impatience, metrics, tracing }: Context,
+  databaseUrl: string,
+  onReady: (isReady: () => boolean) => void,
+): Promise<number> {
+  const prisma = createDatabaseClient({
+    url: databaseUrl,
+    applicationName: 'roundsman worker',
+    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+    onPool: (read) => metrics.watchPool('prisma', read),
+    ...(tracing && { onConnect: tracing.traceDatabase }),
+  })
+  const renderer = createInvoiceRenderer()
+  const opened = await openMailer(env)
+  const mailer = opened && withEmailCounts(opened, metrics.registry)
+  const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
+  const jobNames = env.jobs.map(({ name }) => name)
+  const failure = Promise.withResolvers<'failed'>()
+  const worker = createWorker({
+    databaseUrl,
+    prisma,
+    jobs: env.jobs,
+    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    handlersModule,
+    leave: jobsToLeave(env, log),
+    log,
+    concurrency: env.WORKER_CONCURRENCY,
+    drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
+    observers: [
+      createRunMetrics(metrics.registry, jobNames),
+      pinger.observer,
+      ...(tracing ? [{ runStarted: tracing.traceRun }] : []),
+    ],
+    traceEnqueue: tracing?.traceEnqueue,
+    onFatal() {
+      failure.resolve('failed')
+      // What is closed now may not be in a state to end.
+      setTimeout(() => process.exit(1), LAST_CLOSING_MS).unref()
+    },
+  })
+  metrics.watchWorker(worker)
+  metrics.watchQueue(prisma, jobNames)
+  try {
+    await worker.start()
+    onReady(worker.isReady)
+    // Whoever waits for us to be ready does not wait for that.
+    setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
+    if ((await Promise.race([aborted(stop), failure.promise])) === 'failed') return 1
+    log.info({ reason: stop.reason }, 'worker draining')
+    // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.
+    void aborted(impatience).then(() => worker.stop())
+    await worker.stop()
+    // It may have failed while it was stopping, and then says so in the next turn.
+    return await Promise.race([failure.promise.then(() => 1), setImmediate(0)])
+  } catch (error) {
+    throw explainQueueError(error) ?? error
+  } finally {
+    await renderer.close()
+    mailer?.close()
+    await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
+
+/** What this worker can not carry out as it is set up. Nothing is lost: the work waits for one that can. */
+function jobsToLeave(
+  { seller, SMTP_URL }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL'>,
+  log: Logger,
+): string[] {
+  const leave: string[] = []
+  if (seller === null) {
+    log.warn({ remedy: 'set SELLER_NAME' }, 'no issuer for invoices is set: their PDFs wait')
+    leave.push(renderInvoicePdf.name)
+  }
+  if (SMTP_URL === undefined) {
+    log.warn({ remedy: 'set SMTP_URL' }, 'no mail server is set: mail waits')
+    leave.push(dispatchEmail.name)
+  }
+  return leave
+}
