@@ -20,7 +20,7 @@ import {
 
 const ENTRY = join(import.meta.dirname, '../fixtures/manyRunsProcess.ts')
 const ACTOR = { actor: 'somebody', reason: 'a test' }
-const PATIENCE = { timeoutMs: 150_000, intervalMs: 100 }
+const PATIENCE = { timeoutMs: 150_000, intervalMs: 300 }
 /** As large as 500 bytes a run: one that is kept, with its abort and its context, takes more. */
 const MAX_GROWTH_BYTES = 4_500_000
 
