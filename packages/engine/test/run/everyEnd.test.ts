@@ -8,11 +8,12 @@ import {
 } from '@roundsman/testing/hostileOutcomes'
 import { makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createWorker, type Worker, type WorkerOptions } from '../../src/worker.ts'
+import { noClock } from '../fixtures/noClock.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 /** Plays what stands at its place in `handlers`. */
@@ -43,6 +44,8 @@ interface EndedRun {
 let runtime: TestRuntime
 let client: JobsClient
 let worker: Worker | undefined
+/** Whether it is one without options, which serves many tests. */
+let isPlain = false
 let handlers: unknown[]
 
 beforeAll(async () => {
@@ -52,6 +55,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
   await client.stop()
   await runtime.close()
 })
@@ -63,14 +67,13 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
-afterEach(async () => {
+async function startWorker(
+  options?: Partial<WorkerOptions<typeof jobs, PrismaClient>>,
+): Promise<void> {
+  if (isPlain && options === undefined) return
+  isPlain = false
   await worker?.stop({ drainTimeoutMs: 0 })
   worker = undefined
-})
-
-async function startWorker(
-  options: Partial<WorkerOptions<typeof jobs, PrismaClient>> = {},
-): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
@@ -84,9 +87,11 @@ async function startWorker(
     },
     concurrency: 100,
     log,
+    clock: noClock,
     ...options,
   })
   await worker.start()
+  isPlain = options === undefined
 }
 
 /** Once each, beside as many innocent ones; their runs, in the order of the handlers, once all have ended. */
@@ -390,18 +395,26 @@ it(
   'large details that end together are settled, each by itself',
   { timeout: 120_000 },
   async () => {
-    await startWorker({ maxDetailsBytes: 8_000_000 })
+    const groups: number[] = []
+    const observer = { runsSettled: (count: number) => void groups.push(count) }
+    await startWorker({ maxDetailsBytes: 8_000_000, observers: [observer] })
     const text = 'x'.repeat(5_000_000)
-    let open: () => void = () => undefined
-    const gate = new Promise<void>((resolve) => (open = resolve))
+    const gate = Promise.withResolvers<void>()
     let begun = 0
-    const runs = await runAll(
-      Array.from({ length: 60 }, () => async () => {
-        if (++begun === 60) open()
-        await gate
+    const ending = runAll(
+      Array.from({ length: 8 }, () => async () => {
+        begun++
+        await gate.promise
         return { text }
       }),
     )
+    await waitFor(() => begun === 8 && groups.reduce((sum, count) => sum + count, 0) === 8, {
+      message: 'All but these have ended',
+    })
+    groups.length = 0
+    gate.resolve()
+    const runs = await ending
+    expect(groups).toEqual(Array.from({ length: 8 }, () => 1))
     expect(runs.filter(({ status }) => status !== 'success')).toEqual([])
   },
 )
