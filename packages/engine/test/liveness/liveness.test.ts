@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { HOLD_RUNS_SQL, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { block, linger, tally } from '../fixtures/tally.ts'
@@ -13,18 +13,18 @@ let stage: TallyStage
 let runtime: TestRuntime
 let ask: TallyStage['ask']
 let startWorker: TallyStage['startWorker']
+let startBeside: TallyStage['startBeside']
 
 beforeAll(async () => {
   stage = await openTallyStage()
-  ;({ runtime, ask, startWorker } = stage)
+  ;({ runtime, ask, startWorker, startBeside } = stage)
 })
 
 afterEach(() => stage.clear())
 
 afterAll(() => stage.close())
 
-const startWorkers = (count: number) =>
-  Promise.all(Array.from({ length: count }, () => startWorker()))
+const startTwoBeside = () => Promise.all([startBeside(), startBeside()])
 
 describe('a worker whose event loop is blocked', () => {
   it(
@@ -34,7 +34,7 @@ describe('a worker whose event loop is blocked', () => {
       const blocked = await startWorker()
       await ask.enqueue({ n: 1, blockMs: BLOCK_MS }, block)
       await blocked.waitForLine('blocking')
-      await startWorkers(2)
+      await startTwoBeside()
 
       await waitFor(async () => (await ask.runs()).every(({ status }) => status !== 'running'), {
         timeoutMs: 60_000,
@@ -49,7 +49,7 @@ describe('a worker whose event loop is blocked', () => {
 
 describe('a worker that was stopped, taken for dead, and continues', { timeout: 60_000 }, () => {
   /** The first attempt is held up in the stopped worker, the second in another. */
-  async function loseRun(): Promise<{ stopped: SpawnedProcess; other: SpawnedProcess }> {
+  async function loseRun<Other>(startOther: () => Promise<Other>) {
     const stopped = await startWorker()
     const [first] = await waitFor(async () => {
       const runs = await ask.runs()
@@ -57,7 +57,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
       return runs.length > 0 && isUnderWay && runs
     })
     process.kill(stopped.pid, 'SIGSTOP')
-    const other = await startWorker()
+    const other = await startOther()
     await ask.cutSession(first!.workerId)
     await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)
     return { stopped, other }
@@ -65,7 +65,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
 
   it('can commit no further batch, and its run is redone by the other', async () => {
     await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
-    const { stopped, other } = await loseRun()
+    const { stopped, other } = await loseRun(startBeside)
     const [lost] = await ask.runs()
     expect(lost).toMatchObject({
       status: 'failed',
@@ -95,7 +95,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
   it('can neither end its run nor settle its work, though its handler has finished', async () => {
     // After its gate, its handler has nothing left to do but to return.
     await ask.enqueue({ n: 1, steps: 1, isGated: true, pauseMs: 0 }, tally)
-    const { stopped } = await loseRun()
+    const { stopped } = await loseRun(startBeside)
     const before = await ask.runs()
 
     await ask.openGate(1)
@@ -113,7 +113,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
 
   it('aborts a handler that would never have noticed', async () => {
     await ask.enqueue({}, linger)
-    const { stopped } = await loseRun()
+    const { stopped } = await loseRun(startBeside)
     process.kill(stopped.pid, 'SIGCONT')
 
     expect(await stopped.waitForLine('handler aborted')).toContain('"reason":"run_lost"')
@@ -126,7 +126,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
 
   it('takes part again: it executes new work', async () => {
     await ask.enqueue({ n: 1, steps: 1, isGated: true, pauseMs: 0 }, tally)
-    const { stopped, other } = await loseRun()
+    const { stopped, other } = await loseRun(startWorker)
     await ask.openGate(1)
     process.kill(stopped.pid, 'SIGCONT')
     await stopped.waitForLine('session restored', PATIENCE)
@@ -143,15 +143,17 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
 
 describe('a run whose work the queue has given out again', () => {
   it('is ended, and can commit no further batch', { timeout: 60_000 }, async () => {
-    const worker = await startWorker()
+    await startBeside()
     await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
     await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
     // As the queue does once an attempt has exceeded its time and was not ended.
     await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
     await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)
 
+    const before = runtime.lines.length
     await ask.openGate(1)
-    await worker.waitForLine('job run lost', PATIENCE)
+    const isLost = ({ msg }: Record<string, unknown>) => String(msg).startsWith('job run lost')
+    await waitFor(() => runtime.lines.slice(before).some(isLost), PATIENCE)
     expect(await ask.runs()).toMatchObject([
       { status: 'failed', details: { effects: 1, error: { code: 'expired' } } },
       { status: 'running', attempt: 2 },
@@ -170,7 +172,7 @@ describe('one of three workers, SIGKILLed with five runs of a job under way', ()
     }
     await waitFor(async () => (await runtime.rows('select from "Effect"')).length === 5)
     expect((await ask.runs()).every(ask.isRunBy(victim))).toBe(true)
-    await startWorkers(2)
+    await startTwoBeside()
     await ask.openGate(2)
     await victim.kill('SIGKILL')
 
@@ -214,7 +216,7 @@ describe('a run that cannot be ended just now', () => {
       await released
     })
     try {
-      await startWorker()
+      await startBeside()
       await waitFor(async () => (await ask.runs(`"id" = '${free!.id}'`))[0]?.status === 'failed')
       expect(await ask.runs(`"id" = '${stuck!.id}'`)).toMatchObject([{ status: 'running' }])
     } finally {
