@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { simpleParser, type ParsedMail } from 'mailparser'
-import { SMTPServer, type SMTPServerSession } from 'smtp-server'
+import type { ParsedMail } from 'mailparser'
+import type { SMTPServerSession } from 'smtp-server'
 import { localhostCertificate } from './localhostCertificate.ts'
 
 /** A mail server that keeps what it gets, and answers as it is told. */
@@ -72,6 +72,9 @@ type Answer = (error?: Error | null) => void
 
 export async function createSmtpServer(options: CreateSmtpServerOptions = {}): Promise<SmtpServer> {
   const { port = 0, tls, auth } = options
+  // Most files that load this one send no mail.
+  const { SMTPServer } = await import('smtp-server')
+  const { simpleParser } = await import('mailparser')
   const messages: ReceivedMessage[] = []
   let open = 0
   let decide: (moment: SmtpMoment) => SmtpReaction | undefined = () => undefined

@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/pro
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { chromium, type Browser } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 
 export type { Browser, BrowserContext, Locator, Page, Request } from 'playwright-core'
 
@@ -16,6 +16,8 @@ const VERSION = '153'
  * no build for it; there CHROMIUM_PATH names one.
  */
 export async function openBrowser(): Promise<Browser> {
+  // Most files that load this one open no browser.
+  const { chromium } = await import('playwright-core')
   const given = process.env['CHROMIUM_PATH']
   if (given) return await chromium.launch({ executablePath: given, args: ARGS })
   const folder = await unpack()
