@@ -1,6 +1,7 @@
 // Measures side by side, in one run, on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
 import { cleanup } from './cleanup/cleanup.ts'
+import { commits } from './commits/commits.ts'
 import { describeMachine, readCommit } from './describeMachine.ts'
 import { idle } from './idle/idle.ts'
 import { latency } from './latency/latency.ts'
@@ -20,6 +21,7 @@ import { reportPlace, writeReport } from './writeReport.ts'
 const scenarios: readonly Scenario[] = [
   throughput,
   latency,
+  commits,
   cleanup,
   runs,
   schedules,

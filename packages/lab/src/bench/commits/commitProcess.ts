@@ -1,0 +1,129 @@
+// A product whose requests write a row of its own and enqueue, at once from so many connections. Says how many committed.
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { defineJob } from '@roundsman/engine'
+import { createJobsClient } from '@roundsman/engine/client'
+import { migrateQueue } from '@roundsman/engine/worker'
+import { Queue } from 'bullmq'
+import { makeWorkerUtils, Logger } from 'graphile-worker'
+import pg from 'pg'
+import { PgBoss } from 'pg-boss'
+import { z } from 'zod'
+import { log } from '../openServer.ts'
+import type { CommitSide } from './measureCommits.ts'
+
+/** What a request does beside its own row. */
+interface Enqueue {
+  inside?: (client: pg.PoolClient, n: number) => Promise<unknown>
+  afterwards?: (n: number) => Promise<unknown>
+  close?: () => Promise<unknown>
+}
+
+const WARM_UP_MS = 500
+
+const [, , side = '', url = '', redisUrl = '', connections = '1', durationMs = '0'] = process.argv
+const input = createInterface({ input: process.stdin })
+// Whoever started it is gone.
+input.once('close', () => process.exit(1))
+
+const pool = new pg.Pool({ connectionString: url, max: Number(connections), min: 0 })
+await pool.query(
+  `create table "Order" (id bigint generated always as identity primary key, note text not null);
+   create table "Plain" (id uuid primary key default gen_random_uuid(), data jsonb not null, at timestamptz not null default now())`,
+)
+const { inside, afterwards, close } = await open(side as CommitSide)
+process.stdout.write('ready\n')
+await once(input, 'line')
+await commitFor(WARM_UP_MS)
+const startedAtMs = performance.now()
+const commits = await commitFor(Number(durationMs))
+process.stdout.write(`committed ${commits} ${performance.now() - startedAtMs}\n`)
+await close?.()
+process.exit(0)
+
+async function commitFor(forMs: number): Promise<number> {
+  const deadlineMs = performance.now() + forMs
+  let count = 0
+  await Promise.all(
+    Array.from({ length: Number(connections) }, async () => {
+      const client = await pool.connect()
+      while (performance.now() < deadlineMs) {
+        const n = count++
+        await client.query('begin')
+        await client.query('insert into "Order" (note) values ($1)', [`order ${n}`])
+        await inside?.(client, n)
+        await client.query('commit')
+        await afterwards?.(n)
+      }
+      client.release()
+    }),
+  )
+  return count
+}
+
+async function open(wanted: CommitSide): Promise<Enqueue> {
+  switch (wanted) {
+    case 'plain':
+      return {
+        inside: (client, n) =>
+          client.query('insert into "Plain" (data) values ($1)', [JSON.stringify({ n })]),
+      }
+    case 'roundsman': {
+      const job = defineJob({
+        name: 'noop',
+        description: '',
+        payload: z.strictObject({ n: z.int() }),
+      })
+      await migrateQueue({ databaseUrl: url, jobs: [job], log })
+      const jobsClient = createJobsClient({ databaseUrl: url, log })
+      await jobsClient.start()
+      return {
+        inside: (client, n) => jobsClient.enqueue(asPrisma(client), job, { n }),
+        close: () => jobsClient.stop(),
+      }
+    }
+    case 'pgBoss': {
+      const boss = new PgBoss({ connectionString: url, schedule: false, supervise: false })
+      await boss.start()
+      await boss.createQueue('noop', { notify: true })
+      return {
+        inside: (client, n) =>
+          boss.send(
+            'noop',
+            { n },
+            { db: { executeSql: (text, values) => client.query(text, values) } },
+          ),
+        close: () => boss.stop({ graceful: false }),
+      }
+    }
+    case 'graphileWorker': {
+      const utils = await makeWorkerUtils({
+        connectionString: url,
+        logger: new Logger(() => () => undefined),
+      })
+      await utils.migrate()
+      return {
+        inside: (client, n) =>
+          client.query(`select graphile_worker.add_job('noop', $1::json)`, [JSON.stringify({ n })]),
+        close: async () => await utils.release(),
+      }
+    }
+    case 'bullMq': {
+      const { hostname: host, port } = new URL(redisUrl)
+      const queue = new Queue('noop', { connection: { host, port: Number(port) } })
+      await queue.waitUntilReady()
+      return { afterwards: (n) => queue.add('noop', { n }), close: () => queue.close() }
+    }
+    default:
+      return wanted satisfies never
+  }
+}
+
+/** The caller's transaction as the client takes it. */
+function asPrisma(client: pg.PoolClient) {
+  return {
+    async $queryRawUnsafe<Value>(text: string, ...values: unknown[]): Promise<Value> {
+      return (await client.query(text, values)).rows as Value
+    },
+  }
+}
