@@ -1,6 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { connectionSettings } from '@roundsman/engine/connection'
+import { connectionSettings, statementName } from '@roundsman/engine/connection'
 import { PrismaClient } from './generated/client.ts'
 import { createReadRows, type ReadRows } from './createReadRows.ts'
 
@@ -67,6 +67,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
   const adapter = new PrismaPg(pool, {
     onConnectionError: options.onPoolError,
     disposeExternalPool: true,
+    statementNameGenerator: ({ sql }) => (options.canPrepare?.() ? statementName(sql) : ''),
   })
   const prisma = new PrismaClient({ adapter })
   const disconnect = prisma.$disconnect.bind(prisma)

@@ -5,3 +5,4 @@ export {
   readAskedSettings,
   type ConnectionSettings,
 } from './store/connectionSettings.ts'
+export { statementName } from './store/sendWork.ts'

@@ -42,7 +42,7 @@ export function readWakeUp(payload: string): WakeUp | null {
   return transactionIds.every((id) => /^\d{1,19}$/.test(id)) ? { subject, transactionIds } : null
 }
 
-/** Tells those who listen, in a transaction of its own that waits neither for the disk nor for a standby. */
+/** Tells those who listen, in a transaction of its own: one that writes nothing waits neither for the disk nor for a standby. */
 export async function notify(
   connection: Pick<Connection, 'query'>,
   channel: string,
@@ -51,6 +51,4 @@ export async function notify(
   await connection.query(NOTIFY_SQL, [channel, payloads])
 }
 
-const NOTIFY_SQL = `
-  with quick as materialized (select set_config('synchronous_commit', 'off', true))
-  select pg_notify($1, payload) from quick, unnest($2::text[]) payload`
+const NOTIFY_SQL = 'select pg_notify($1, payload) from unnest($2::text[]) payload'

@@ -162,11 +162,10 @@ async function insertSome(
     envelope: trace === undefined ? envelope : { ...envelope, trace },
     ...options,
   }))
-  // The ids of thousands take their time on the way back.
   const returnIds = work.some(({ uniqueKey }) => uniqueKey !== undefined)
   const { ids, transactionId } = await sendWork(connection, work, { returnIds })
   const taken = ids ?? work.map(({ id }) => id)
-  if (taken.length > 0 && work.some(canStart)) onSent(transactionId)
+  if (transactionId !== null && work.some(canStart)) onSent(transactionId)
   return taken
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { CANCEL_CHANNEL, notify, WORK_CHANNEL, writeWakeUp } from './channels.ts'
 import type { Connection } from './database.ts'
@@ -20,6 +21,8 @@ const MAX_SUBJECTS = 1_000
 const MAX_TRANSACTIONS = 1_000
 /** A notification holds less than 8,000 bytes. */
 const TRANSACTIONS_PER_PAYLOAD = 100
+/** Between two statements: who enqueues thousands of times a second must not pay for as many wake-ups. */
+const GAP_MS = 5
 
 /**
  * On a connection of its own, one statement after another. What is to be told while one is under way goes with the next,
@@ -31,6 +34,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
     Map<string, Set<string>>
   >
   let telling: Promise<void> | null = null
+  let isStopping = false
 
   function add(channel: string, subject: string, transactionId: string | null): void {
     const subjects = pending[channel] as Map<string, Set<string>>
@@ -58,6 +62,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
           log.warn({ err: error }, 'workers could not be told of new work: they look once a second')
         }
       }
+      if (!isStopping) await pause(GAP_MS)
     }
   }
 
@@ -65,6 +70,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
     wake: (name, transactionId) => add(WORK_CHANNEL, name, transactionId),
     cancel: (runId, transactionId) => add(CANCEL_CHANNEL, runId, transactionId),
     async stop() {
+      isStopping = true
       await telling
     },
   }

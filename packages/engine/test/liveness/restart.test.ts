@@ -8,6 +8,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createWorker, migrateQueue, runOnce, type Worker } from '../../src/worker.ts'
 import type { TransactionOf } from '../../src/index.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally, tallyHandlers } from '../fixtures/tally.ts'
@@ -208,6 +209,8 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
     await configure(`alter system set synchronous_standby_names = 'nobody'`)
     let hasCommitted = false
     try {
+      // By itself, a wake-up waits for no standby.
+      await notify(pool, WORK_CHANNEL, ['tally'])
       // One that writes nothing would wait for nothing.
       await hanging.query('begin; create table hanging (); notify anything')
       const commit = hanging.query('commit').then(() => (hasCommitted = true))

@@ -1,3 +1,4 @@
+import { createDatabaseClient } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
@@ -63,6 +64,26 @@ describe('enqueue by a client', () => {
 
     expect(asked).toHaveLength(1)
     expect(await numbers()).toEqual([1])
+  })
+
+  it("is kept prepared where connections last, and none of Prisma's own statements", async () => {
+    let areLasting = false
+    const prisma = createDatabaseClient({
+      url: runtime.url,
+      applicationName: 'producer',
+      poolSize: 1,
+      canPrepare: () => areLasting,
+      onPoolError: () => undefined,
+    })
+    const prepared = () => prisma.readRows({ text: 'select "name" from pg_prepared_statements' })
+    await prisma.$transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
+    expect(await prepared()).toEqual([])
+    areLasting = true
+    for (const n of [2, 3]) await prisma.$transaction((tx) => client.enqueue(tx, letter, { n }))
+    await prisma.jobRun.findFirst()
+    expect(await prepared()).toEqual([{ name: 'roundsman_send' }])
+    expect(await numbers()).toEqual([1, 2, 3])
+    await prisma.$disconnect()
   })
 
   it('holds a unique key as a transaction does, under 20 at once', async () => {

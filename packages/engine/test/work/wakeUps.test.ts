@@ -1,5 +1,4 @@
 import { waitFor } from '@roundsman/testing'
-import pg from 'pg'
 import type { Logger } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
@@ -187,37 +186,6 @@ describe('a wake-up', () => {
     waker.wake('one', null)
     await waker.stop()
     expect(warn).toHaveBeenCalledOnce()
-  })
-
-  it('does not wait for the disk, nor for a standby', async () => {
-    const watching = new pg.Client({ connectionString: runtime.url })
-    await watching.connect()
-    const asked: string[] = []
-    const waker = createWaker(
-      {
-        async query(statement, values) {
-          const { text } = statement as { text?: string }
-          asked.push(text ?? (statement as string))
-          await watching.query('begin')
-          await watching.query(text ?? (statement as string), values as unknown[])
-          const { rows } = await watching.query('show synchronous_commit')
-          await watching.query('commit')
-          asked.push((rows[0] as { synchronous_commit: string }).synchronous_commit)
-          return { rows: [], rowCount: 0 }
-        },
-      },
-      runtime.log,
-    )
-    try {
-      await watching.query('set synchronous_commit = on')
-      waker.wake('one', null)
-      await waker.stop()
-      const { rows } = await watching.query('show synchronous_commit')
-      expect(asked.at(-1)).toBe('off')
-      expect(rows).toEqual([{ synchronous_commit: 'on' }])
-    } finally {
-      await watching.end()
-    }
   })
 })
 

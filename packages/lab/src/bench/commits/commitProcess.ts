@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { defineJob } from '@roundsman/engine'
 import { createJobsClient } from '@roundsman/engine/client'
+import { statementName } from '@roundsman/engine/connection'
 import { migrateQueue } from '@roundsman/engine/worker'
 import { Queue } from 'bullmq'
 import { makeWorkerUtils, Logger } from 'graphile-worker'
@@ -119,11 +120,11 @@ async function open(wanted: CommitSide): Promise<Enqueue> {
   }
 }
 
-/** The caller's transaction as the client takes it. */
+/** The caller's transaction as the client takes it, with statements kept as by this repository's Prisma client. */
 function asPrisma(client: pg.PoolClient) {
   return {
     async $queryRawUnsafe<Value>(text: string, ...values: unknown[]): Promise<Value> {
-      return (await client.query(text, values)).rows as Value
+      return (await client.query({ name: statementName(text), text, values })).rows as Value
     },
   }
 }
