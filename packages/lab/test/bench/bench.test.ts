@@ -1,8 +1,7 @@
 // Not quick: starts processes.
-import { chmod, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, readdir, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { spawnProcess, waitFor } from '@roundsman/testing'
+import { makeServerFolder, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 const MAIN = new URL('../../src/bench/main.ts', import.meta.url).pathname
@@ -10,9 +9,7 @@ const MAIN = new URL('../../src/bench/main.ts', import.meta.url).pathname
 let folder: string
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'roundsman-bench-test-'))
-  // As root, PostgreSQL runs under another account.
-  await chmod(folder, 0o755)
+  folder = await makeServerFolder('roundsman-bench-test-')
 })
 
 afterEach(() => rm(folder, { recursive: true }))
@@ -70,7 +67,7 @@ describe('pnpm bench', () => {
 
   it('ends every process and removes every folder when it is interrupted', async () => {
     const run = bench('throughput')
-    await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
+    await run.waitForLine(/round 1, roundsman/, { timeoutMs: 90_000 })
     const postmaster = await findPostmaster()
 
     expect(await run.kill('SIGINT')).toEqual({ code: 130, signal: null })
@@ -80,7 +77,7 @@ describe('pnpm bench', () => {
 
   it('leaves nothing behind even when it is killed', async () => {
     const run = bench('throughput')
-    await run.waitForLine(/round 1, pgBoss/, { timeoutMs: 90_000 })
+    await run.waitForLine(/round 1, roundsman/, { timeoutMs: 90_000 })
     const postmaster = await findPostmaster()
     const started = await listProcesses(folder)
     expect(await run.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
