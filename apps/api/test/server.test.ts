@@ -37,6 +37,8 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   await createUserOfEachRole(prisma, PASSWORD)
+  // Logging in is to take the owner as long as it does in production.
+  await changePassword(prisma, 'owner@example.com', PASSWORD)
   await prisma.$disconnect()
 })
 afterAll(() => database.drop())

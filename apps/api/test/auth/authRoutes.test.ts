@@ -1,5 +1,5 @@
 // Not quick: hashes many passwords.
-import { changePassword, verifyPassword } from '@roundsman/db'
+import { changePassword, hashPassword, verifyPassword } from '@roundsman/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -7,6 +7,9 @@ import { expectInvalid, expectProblem } from '../expectProblem.ts'
 let api: TestApi
 beforeAll(async () => {
   api = await createTestApi()
+  // As in production; those of the others cost nothing.
+  const passwordHash = await hashPassword(PASSWORD)
+  await api.prisma.user.update({ where: { email: 'owner@example.com' }, data: { passwordHash } })
 })
 afterAll(() => api.close())
 

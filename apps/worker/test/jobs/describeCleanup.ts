@@ -518,7 +518,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
           const doomed = spawnOnce()
           await doomed.waitForLine('job run started')
           // The one before it may have come as far as anyone can.
-          const stepped = waitFor(async () => before - (await left()) >= step, { intervalMs: 5 })
+          const stepped = waitFor(async () => before - (await left()) >= step)
           await Promise.race([stepped, held.reached()])
           await doomed.kill('SIGKILL')
         }
