@@ -153,7 +153,7 @@ check_invoices() {
   request POST "/api/invoices/${id:-none}/pdf" '' "$staff_token"
   expect_status 'invoices: its PDF is asked for' 202
   request_when_done GET "/api/invoices/${id:-none}/pdf" '' "$staff_token"
-  expect 'invoices: a worker renders it' '200 %PDF' "$status $(printf '%s' "$reply" | head -c 4)"
+  expect 'invoices: a worker renders it' '200 %PDF' "$status ${reply:0:4}"
   request POST "/api/invoices/${id:-none}/email" '{"to":"verify@example.com"}' "$staff_token"
   expect_status 'invoices: it is to be mailed' 202
   email="$(field messageId)"
@@ -229,8 +229,10 @@ request() {
   status="$(run_curl --config "$work/options" --dump-header "$work/headers" --output "$work/reply" \
     --write-out '%{http_code}' "$BASE_URL$path" 2>"$work/error")"
   curl_exit=$?
-  headers="$(tr -d '\r' <"$work/headers")"
-  reply="$(tr -d '\0' <"$work/reply")"
+  headers="$(<"$work/headers")"
+  headers="${headers//$'\r'/}"
+  # bash leaves zero bytes out, and newer ones say so.
+  { reply="$(<"$work/reply")"; } 2>/dev/null
   if [ "$curl_exit" -ne 0 ]; then
     status=000
     reply="$(head -n 1 "$work/error")"
@@ -264,14 +266,20 @@ Start it with: npx -y pnpm@12 start, or name where it runs: BASE_URL=http://host
   esac
 }
 
-# The value of the first field of this name in the reply: a string, a number or a word.
+# The value of the last field of this name in the reply: a string, a number or a word.
 field() {
-  printf '%s' "$reply" | tr '\n' ' ' |
-    sed -n "s/^[^\"]*\(.*\)\$/\1/; s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
+  local pattern=".*\"$1\" *: *\"?([^\",}]*)"
+  if [[ "$reply" =~ $pattern ]]; then printf '%s' "${BASH_REMATCH[1]}"; fi
 }
 
+# Called in a subshell, which keeps what it sets to itself.
 header() {
-  printf '%s\n' "$headers" | grep -i "^$1:" | tail -n 1 | sed 's/^[^:]*: *//'
+  local name value found=''
+  shopt -s nocasematch
+  while IFS=': ' read -r name value; do
+    if [[ "$name" == "$1" ]]; then found="$value"; fi
+  done <<<"$headers"
+  printf '%s' "$found"
 }
 
 # The beginning of a reply that was not expected, on one line.
