@@ -1,8 +1,4 @@
 import { refuseArguments } from './refuseArguments.ts'
-import { runWithDatabase } from './runWithDatabase.ts'
-import { migrateDatabase } from './migrate/migrateDatabase.ts'
-import { mayAddDemoData } from './seed/mayAddDemoData.ts'
-import { DEMO_PASSWORD, seedDemoData } from './seed/seedDemoData.ts'
 
 const USAGE = `Usage: pnpm db:seed
 
@@ -23,6 +19,8 @@ async function main(): Promise<number> {
     )
     return 1
   }
+  // Each only now: who is refused does not wait for what would have done the work.
+  const { mayAddDemoData } = await import('./seed/mayAddDemoData.ts')
   if (!mayAddDemoData(process.env)) {
     process.stderr.write(
       `HOST: ${HOST} is reached from other machines, and everybody knows the password of the demo accounts. ` +
@@ -30,6 +28,9 @@ async function main(): Promise<number> {
     )
     return 1
   }
+  const { runWithDatabase } = await import('./runWithDatabase.ts')
+  const { migrateDatabase } = await import('./migrate/migrateDatabase.ts')
+  const { DEMO_PASSWORD, seedDemoData } = await import('./seed/seedDemoData.ts')
   return runWithDatabase(async ({ url, jobs }) => {
     await migrateDatabase({ url, jobs })
     const { isNew, demoUsers } = await seedDemoData(url)

@@ -32,12 +32,9 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
 }
 
 async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boolean> {
-  const users = await Promise.all(
-    accounts.users.map(async (user) => ({
-      ...user,
-      passwordHash: await hashPassword(accounts.password),
-    })),
-  )
+  // One for all: their password is no secret, and each hash takes long, on purpose.
+  const passwordHash = await hashPassword(accounts.password)
+  const users = accounts.users.map((user) => ({ ...user, passwordHash }))
   return prisma.$transaction(async (tx) => {
     await tx.$queryRaw`select pg_advisory_xact_lock(${SEED_LOCK})::text`
     if ((await tx.user.findFirst({ select: { id: true } })) !== null) return false

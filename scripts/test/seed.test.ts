@@ -1,7 +1,7 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000
 let database: TestDatabase
 let prisma: PrismaClient
 
-beforeEach(async () => {
+beforeAll(async () => {
   database = await createTestDatabase()
   prisma = createDatabaseClient({
     url: database.url,
@@ -20,7 +20,11 @@ beforeEach(async () => {
   })
 })
 
-afterEach(async () => {
+beforeEach(
+  () => prisma.$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`,
+)
+
+afterAll(async () => {
   await prisma.$disconnect()
   await database.drop()
 })

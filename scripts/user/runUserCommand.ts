@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { missingMigrations } from '@roundsman/db/admin'
 import { createDatabaseClient, passwordProblem, Role, type PrismaClient } from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
-import { runWithDatabase } from '../runWithDatabase.ts'
 import { PromptEnded, readPassword } from './readPassword.ts'
 
 export interface UserCommand {
@@ -42,6 +41,8 @@ export async function runUserCommand({ usage, takesRole, run }: UserCommand): Pr
     return refuse(1, 'The two passwords are not the same; nothing was changed')
   const problem = passwordProblem(password)
   if (problem !== null) return refuse(1, `The password ${problem}; nothing was changed`)
+  // Only now: who is refused does not wait for the jobs' code.
+  const { runWithDatabase } = await import('../runWithDatabase.ts')
   return await runWithDatabase(async ({ url }) => {
     if ((await missingMigrations(url)).length > 0) {
       throw new StartError('The database is not up to date: run pnpm db:migrate first')
