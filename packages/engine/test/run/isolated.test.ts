@@ -1,10 +1,11 @@
 // Not quick: starts processes.
 import { availableParallelism } from 'node:os'
+import type { PrismaClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type Job, type PayloadOf } from '../../src/index.ts'
-import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { createWorker, runOnce, type Worker, type WorkerOptions } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import {
@@ -41,6 +42,10 @@ interface Run {
 let runtime: TestRuntime
 let client: JobsClient
 let worker: Worker | undefined
+/** Whether it is one without options, which serves many tests. */
+let isPlain = false
+/** Of the children that this worker has had. */
+const pidsOfWorker = new Set<number>()
 let calls: string[]
 
 beforeAll(async () => {
@@ -51,6 +56,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  await stopWorker()
   await client.stop()
   await runtime.close()
 })
@@ -63,17 +69,19 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-  const left = childPids().filter(isAlive)
-  if (left.length > 0) throw new Error(`The processes ${left.join(', ')} are left`)
+  for (const pid of childPids()) pidsOfWorker.add(pid)
+  const isBusy = (await runtime.rows('select from "JobClaim"')).length > 0
+  if (isBusy || !isPlain) await stopWorker()
 })
 
+/** Without options, it is the one that the test before has left idle, if it has. */
 async function startWorker(
-  options: { handlersModule?: URL | string; drainTimeoutMs?: number } = {},
-): Promise<Worker> {
+  options?: Partial<Pick<WorkerOptions<typeof jobs, PrismaClient>, 'handlersModule'>>,
+): Promise<void> {
+  if (isPlain && options === undefined) return
+  await stopWorker()
   const here = (name: string) => async () => void calls.push(name)
-  const started = createWorker({
+  worker = createWorker({
     databaseUrl: runtime.url,
     prisma: runtime.prisma,
     jobs,
@@ -89,8 +97,17 @@ async function startWorker(
     clock: noClock,
     ...options,
   })
-  await started.start()
-  return started
+  await worker.start()
+  isPlain = options === undefined
+}
+
+async function stopWorker(): Promise<void> {
+  isPlain = false
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+  const left = [...pidsOfWorker].filter(isAlive)
+  pidsOfWorker.clear()
+  if (left.length > 0) throw new Error(`The processes ${left.join(', ')} are left`)
 }
 
 const runs = (name = 'probe') =>
@@ -135,7 +152,7 @@ function isAlive(pid: number): boolean {
 
 describe('an isolated run', () => {
   it('is carried out in a process of its own, recorded and counted like any other', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('work', { n: 7, text: 'x'.repeat(8_000_000) })
 
     const [run] = await ended()
@@ -151,7 +168,7 @@ describe('an isolated run', () => {
   })
 
   it('leaves its process to the next run of its job, and to none that comes after a failure', async () => {
-    worker = await startWorker()
+    await startWorker()
     const pids: unknown[] = []
     for (const n of [1, 2]) {
       await act('work', { n })
@@ -171,7 +188,7 @@ describe('an isolated run', () => {
   })
 
   it('writes into the log of the worker, under its own name, and not without end', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('talk', { n: 5 })
     const [run] = await ended()
 
@@ -196,7 +213,7 @@ describe('an isolated run', () => {
   })
 
   it('reports its progress, and enqueues with its batch or not at all', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('report')
     expect((await ended())[0]).toMatchObject({ status: 'success', progress: { done: 2, total: 3 } })
     await act('follow')
@@ -208,7 +225,7 @@ describe('an isolated run', () => {
   })
 
   it('is stopped by its guard', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('guarded', { n: 11 })
 
     expect((await ended())[0]).toMatchObject({
@@ -224,7 +241,7 @@ describe('an isolated run', () => {
   })
 
   it('can be tried out', async () => {
-    worker = await startWorker()
+    await startWorker()
     await client.requestRun(runtime.prisma, probe, {
       actor: 'a',
       reason: 'r',
@@ -237,7 +254,7 @@ describe('an isolated run', () => {
   })
 
   it('is not started with a payload that its schema refuses', async () => {
-    worker = await startWorker()
+    await startWorker()
     await runtime.rows(
       `insert into pgboss.job (name, data) values ('probe', '{"payload":{"act":"sing"},"trigger":"queue"}')`,
     )
@@ -250,7 +267,7 @@ describe('an isolated run', () => {
   })
 
   it('shares the processors with no more than there are', async () => {
-    worker = await startWorker()
+    await startWorker()
     const most = Math.min(availableParallelism(), 10)
     for (let n = 0; n <= most; n++) await send(brief, { act: 'obey', n, text: '' })
     await acting()
@@ -260,7 +277,7 @@ describe('an isolated run', () => {
   })
 
   it('has no channel that could be mistaken for the worker’s', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('misuseChannel')
 
     expect((await ended())[0]).toMatchObject({ status: 'success', details: { hasChannel: false } })
@@ -268,6 +285,9 @@ describe('an isolated run', () => {
 })
 
 describe('an isolated run that ends its process', () => {
+  // Each of them opens one of its own then.
+  beforeAll(stopWorker)
+
   it.each([
     ['exit', 'ended with exit code 0'],
     ['die', 'was ended by SIGABRT'],
@@ -278,7 +298,7 @@ describe('an isolated run that ends its process', () => {
     ['garble', 'sent a message of 538976288 bytes'],
     ['startOthers', 'ended with exit code 3'],
   ] as const)('by %s fails, and says how', { timeout: 60_000 }, async (how, message) => {
-    worker = await startWorker()
+    await startWorker()
     await act(how, { text: 'a secret' })
     const [run] = await ended()
 
@@ -292,13 +312,13 @@ describe('an isolated run that ends its process', () => {
   })
 
   it('by nothing but a value that JSON has not, ends well', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('returnBigint')
     expect(await ended()).toMatchObject([{ status: 'success', details: { count: 1 } }])
   })
 
   it('by nothing but that it returns too much, ends as one in this process does', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('returnTooMuch')
     expect(await ended()).toMatchObject([
       { status: 'failed', details: { error: { code: 'details_too_large' } } },
@@ -306,7 +326,7 @@ describe('an isolated run that ends its process', () => {
   })
 
   it('by an error that nobody caught shows where that was made', async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('reject')
 
     expect((await ended())[0]!.details!.error).toMatchObject({
@@ -315,7 +335,7 @@ describe('an isolated run that ends its process', () => {
   })
 
   it('counts what it has committed and nothing else, and is tried again', async () => {
-    worker = await startWorker()
+    await startWorker()
     await send(steady, {})
     const pid = await acting()
     await waitFor(async () => ((await runs('steady'))[0]?.details?.effects ?? 0) > 5)
@@ -340,7 +360,7 @@ describe('an isolated run that does not end', () => {
     'ends by its time-out: %s',
     { timeout: 60_000 },
     async (how) => {
-      worker = await startWorker()
+      await startWorker()
       await send(brief, { act: how, n: 0, text: '' })
       const pid = await acting()
 
@@ -352,7 +372,7 @@ describe('an isolated run that does not end', () => {
   )
 
   it('holds up nobody, and is ended by whoever cancels it', { timeout: 60_000 }, async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('spin')
     await acting()
     for (let n = 0; n < 20; n++) await send(beside, {})
@@ -366,7 +386,7 @@ describe('an isolated run that does not end', () => {
   })
 
   it('is told so first', { timeout: 60_000 }, async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('obey')
     await acting()
     await runtime.rows(`update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'a'`)
@@ -378,10 +398,10 @@ describe('an isolated run that does not end', () => {
   })
 
   it('is ended by a drain, and given back', { timeout: 60_000 }, async () => {
-    worker = await startWorker()
+    await startWorker()
     await act('loop')
     const pid = await acting()
-    await worker.stop({ drainTimeoutMs: 0 })
+    await stopWorker()
 
     expect(isAlive(pid)).toBe(false)
     expect(await runs()).toMatchObject([
@@ -391,7 +411,7 @@ describe('an isolated run that does not end', () => {
   })
 
   it('can commit nothing once another worker has ended it', { timeout: 60_000 }, async () => {
-    worker = await startWorker()
+    await startWorker()
     await send(steady, {})
     await acting()
     await waitFor(async () => ((await runs('steady'))[0]?.details?.effects ?? 0) > 5)
@@ -407,6 +427,7 @@ describe('an isolated run that does not end', () => {
   })
 
   it('is gone with a worker that is SIGKILLed while it blocks', { timeout: 60_000 }, async () => {
+    await stopWorker()
     const victim = spawnProcess(WORKER, { args: [runtime.url] })
     await victim.waitForLine('Jobs scheduler enabled', PATIENCE)
     await act('loop')
@@ -440,7 +461,7 @@ describe('a module of handlers', () => {
   })
 
   it('that lacks the handler fails the run, and nothing else', async () => {
-    worker = await startWorker()
+    await startWorker()
     await send(orphan, {})
 
     expect(await ended('orphan')).toMatchObject([
@@ -469,7 +490,7 @@ describe('a module of handlers', () => {
     ],
     ['ends the process', `process.exit(7)`, 'handler_crashed', 'ended with exit code 7'],
   ])('that %s fails the run', async (_what, text, code, message) => {
-    worker = await startWorker({ handlersModule: source(text) })
+    await startWorker({ handlersModule: source(text) })
     await act('work')
     const [run] = await ended()
 
@@ -484,7 +505,7 @@ describe('a module of handlers', () => {
     ],
     ['blocks', `for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)`],
   ])('that %s is ended by the time-out', { timeout: 60_000 }, async (_what, text) => {
-    worker = await startWorker({ handlersModule: source(text) })
+    await startWorker({ handlersModule: source(text) })
     await send(brief, { act: 'work', n: 0, text: '' })
 
     expect(await ended('brief')).toMatchObject([
