@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { spawnProcess } from '@roundsman/testing'
-import { expect, test } from 'vitest'
+import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { captureTool } from '../check/runTool.ts'
 import { checkRequest } from '../newJob/checkRequest.ts'
 import { addToCatalogue, addToHandlers, topLevelNames } from '../newJob/editModule.ts'
@@ -97,7 +97,7 @@ test('what it writes passes format, lint, types and its tests, and a refusal cha
   await promisify(execFile)('git', ['init', '--quiet'], { cwd: copy })
   const git = async (...args: string[]) =>
     (await promisify(execFile)('git', args, { cwd: copy, maxBuffer: 1e8 })).stdout
-  await git('add', '--all')
+  await git('-c', 'core.looseCompression=0', 'add', '--all')
   const newJob = async (...args: string[]) => {
     const child = spawnProcess(join(copy, 'scripts/newJob.ts'), { args, cwd: copy })
     const { code } = await child.exited
@@ -129,13 +129,32 @@ test('what it writes passes format, lint, types and its tests, and a refusal cha
   expect(await git('diff')).toBe(diff)
 
   const tests = written.filter((path) => path.endsWith('.test.ts'))
+  // A new job changes the types of both programs, and of the tests that know the catalogue or the handlers.
+  const concerned = await git(
+    ...['grep', '-lE', `@roundsman/jobs'|/jobs/index\\.ts'`, '--'],
+    ...['apps/*/test/*.ts', 'apps/*/e2e/*.ts', 'packages/*/test/*.ts'],
+  )
+  const typed = {
+    extends: './tsconfig.tests.json',
+    include: ['packages/testing/src'],
+    files: [
+      ...['apps/worker/src/main.ts', 'apps/api/src/server.ts'],
+      ...written.filter((path) => path.endsWith('.ts')),
+      ...concerned.trim().split('\n'),
+    ],
+  }
+  expect(typed.files.length).toBeGreaterThan(20)
+  await writeFile(join(copy, 'tsconfig.concerned.json'), JSON.stringify(typed))
   const checks = await Promise.all([
     captureTool(copy, 'oxfmt', ['--check', ...written]),
     captureTool(copy, 'oxlint', ['--type-aware', '--deny-warnings', ...written]),
-    captureTool(copy, 'tsc', ['-p', 'tsconfig.tests.json', '--noEmit', '--pretty', 'false']),
+    captureTool(copy, 'tsc', ['-p', 'tsconfig.concerned.json', '--noEmit', '--pretty', 'false']),
   ])
   for (const { exitCode, output } of checks)
     expect({ exitCode, output }).toMatchObject({ exitCode: 0 })
+  // They need no server of their own.
+  vi.stubEnv('DATABASE_URL', inject('testServer').adminUrl)
+  onTestFinished(() => void vi.unstubAllEnvs())
   const { exitCode, output } = await captureTool(copy, 'vitest', [
     'run',
     ...tests,
