@@ -1,9 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
+const FIRST_INTERVAL_MS = 20
+const GROWTH = 1.1
+const LAST_INTERVAL_MS = 80
+
 export interface WaitForOptions {
   /** Default 30,000 ms. */
   timeoutMs?: number
-  /** Default 20 ms. */
+  /** Default: 20 ms at first, and longer the longer it takes, up to 80 ms. What is asked costs more than to wait. */
   intervalMs?: number
   /** What is waited for, for the error. */
   message?: string
@@ -17,9 +21,10 @@ export async function waitFor<Value>(
   predicate: () => Value | Promise<Value>,
   options: WaitForOptions = {},
 ): Promise<Exclude<Awaited<Value>, false | null | undefined | 0 | '' | void>> {
-  const { timeoutMs = 30_000, intervalMs = 20, message = 'The condition' } = options
+  const { timeoutMs = 30_000, intervalMs, message = 'The condition' } = options
   const deadline = performance.now() + timeoutMs
   let lastError: unknown
+  let pauseMs = intervalMs ?? FIRST_INTERVAL_MS
   do {
     try {
       const value = await predicate()
@@ -28,7 +33,8 @@ export async function waitFor<Value>(
     } catch (error) {
       lastError = error
     }
-    await pause(intervalMs)
+    await pause(pauseMs)
+    if (intervalMs === undefined) pauseMs = Math.min(LAST_INTERVAL_MS, pauseMs * GROWTH)
   } while (performance.now() < deadline)
   const reason = lastError instanceof Error ? `: ${lastError.message}` : ''
   throw new Error(`${message}: not within ${timeoutMs} ms${reason}`, { cause: lastError })
