@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { DatabaseClient } from '@roundsman/db'
-import { serverTimeouts, type ServerTimeoutOptions } from '@roundsman/node-app'
+import { noSchemaCompilers, serverTimeouts, type ServerTimeoutOptions } from '@roundsman/node-app'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { Metrics, Tracing } from '@roundsman/node-app/telemetry'
@@ -101,6 +101,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A request on an open connection is served while the others drain, and its connection then
     // closed.
     return503OnClosing: false,
+    schemaController: noSchemaCompilers,
     ...limits,
     // Node's own refusal would have no content; ours is a problem document.
     http: { ...limits.http, requireHostHeader: false },

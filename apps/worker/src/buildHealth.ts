@@ -1,4 +1,9 @@
-import { isLoopback, serverTimeouts, type ServerTimeoutOptions } from '@roundsman/node-app'
+import {
+  isLoopback,
+  noSchemaCompilers,
+  serverTimeouts,
+  type ServerTimeoutOptions,
+} from '@roundsman/node-app'
 import { mayScrape, type Metrics } from '@roundsman/node-app/telemetry'
 import Fastify, { type FastifyInstance } from 'fastify'
 
@@ -23,6 +28,7 @@ export function buildHealth(options: HealthOptions): FastifyInstance {
     ...serverTimeouts(timeouts),
     logger: false,
     forceCloseConnections: true,
+    schemaController: noSchemaCompilers,
   })
   app.get('/health/live', async () => ({ status: 'ok' }))
   app.get('/health/ready', async (_request, reply) => {

@@ -12,5 +12,10 @@ export { readVersion } from './readVersion.ts'
 export { startTracing } from './tracing/startTracing.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
 export { awaitRelease, listenForStop, type AwaitReleaseOptions } from './listenForStop.ts'
-export { isLoopback, serverTimeouts, type ServerTimeoutOptions } from './serverTimeouts.ts'
+export {
+  isLoopback,
+  noSchemaCompilers,
+  serverTimeouts,
+  type ServerTimeoutOptions,
+} from './serverTimeouts.ts'
 export { explainListenError, StartError } from './startError.ts'

@@ -29,6 +29,15 @@ export function serverTimeouts({
   }
 }
 
+/** For a server of Fastify's that compiles no schema, or brings what does: its own compilers are not even loaded. */
+export const noSchemaCompilers = {
+  compilersFactory: { buildValidator: refuseToBuild, buildSerializer: refuseToBuild },
+}
+
+function refuseToBuild(): never {
+  throw new Error('This server has no compiler for schemas')
+}
+
 /** Whether a server that listens there is reached from this machine alone. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1)$/.test(host)
