@@ -61,7 +61,13 @@ export async function sweep<C extends SweepCounts>(
 
   for (;;) {
     signal.throwIfAborted()
-    if (order?.isOver() || !(await cleanNext())) return findings?.details() ?? {}
+    if (isAllCleaned() || order?.isOver() || !(await cleanNext())) return findings?.details() ?? {}
+  }
+
+  /** Then nothing has moved, and what has come since it was counted is due in the next run. */
+  function isAllCleaned(): boolean {
+    const counted = look?.isAll ? look.due : due
+    return counted !== null && cleaned >= counted
   }
 
   /** Whether there may be more. */
@@ -133,8 +139,9 @@ const TARGET_MS = 18
 const FIRST_ROWS = 1_000
 const MIN_ROWS = 100
 const MAX_ROWS = 50_000
-/** One batch is no proof: what it says is believed this far. */
-const MAX_FACTOR = 4
+/** One batch is no proof: what it says is believed this far, either way. */
+const MAX_GROWTH = 8
+const MAX_SHRINKING = 4
 
 /** How many rows the next batch should change, by how long those before took. */
 export function createPace() {
@@ -151,7 +158,7 @@ export function createPace() {
       const isPartial = changed < rows / 2
       // What a small batch takes says nothing of a big one, unless it took too long already.
       if (isPartial && durationMs <= TARGET_MS) return
-      const factor = Math.min(MAX_FACTOR, Math.max(1 / MAX_FACTOR, TARGET_MS / durationMs))
+      const factor = Math.min(MAX_GROWTH, Math.max(1 / MAX_SHRINKING, TARGET_MS / durationMs))
       rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, rows * factor)))
     },
   }

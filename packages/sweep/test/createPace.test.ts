@@ -13,11 +13,12 @@ describe('createPace', () => {
 
   it('does not take a slow first batch for a reason to shrink, and a quick one for one to grow', () => {
     expect(after(1, 1_000)).toBe(1_000)
-    expect(after(1, 1)).toBe(4_000)
+    expect(after(1, 1)).toBe(8_000)
   })
 
   it('grows until a batch takes as long as it may', () => {
-    expect(after(2, 1)).toBe(16_000)
+    expect(after(2, 1)).toBe(18_000)
+    expect(after(2, 0.1)).toBe(50_000)
     expect(after(20, 1)).toBe(18_000)
   })
 

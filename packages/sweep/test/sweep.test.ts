@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { chooseOrder } from '../src/chooseOrder.ts'
 import { firstLook } from '../src/firstLook.ts'
 import { sweep, type SweepContext } from '../src/sweep.ts'
+import type { Transaction } from '../src/transaction.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
 const entries = openEntries()
@@ -15,6 +16,41 @@ const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) => en
     - (${minutesAgo}::float8 + (${lastMinutesAgo}::float8 - ${minutesAgo}::float8) * n / ${count}::int)
       * interval '1 min'
   from generate_series(1, ${count}::int) n`
+
+/** How many rows each batch has cleaned. */
+async function clean(guard: SweepContext['guard'] = async () => undefined): Promise<number[]> {
+  const { prisma } = entries
+  const batches: number[] = []
+  await sweep(
+    {
+      async batch(work: (tx: Transaction) => Promise<{ cleaned: number }>) {
+        const counts = await prisma.$transaction((tx) => work(tx))
+        batches.push(counts.cleaned)
+        return counts
+      },
+      guard,
+      log: pino({ level: 'silent' }),
+      now: () => NOW,
+      run: { dryRun: false },
+      signal: new AbortController().signal,
+    } as never,
+    target,
+  )
+  return batches
+}
+
+it('is over with the batch that has cleaned all that its guard has counted', async () => {
+  const { prisma } = entries
+  await insert(5_000, 180, 60)
+  await insert(20_000, -60, -120)
+  const countDue: SweepContext['guard'] = async ({ due }) => {
+    await prisma.$transaction((tx) => due(tx, Infinity))
+  }
+  const batches = await clean(countDue)
+  expect(batches.length).toBeGreaterThan(1)
+  expect(Math.min(...batches)).toBeGreaterThan(0)
+  expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })).toBe(0)
+})
 
 it('cleans what lies outside of the pages that it took, also when it has left many dead rows in them', async () => {
   const { prisma } = entries
@@ -36,17 +72,7 @@ it('cleans what lies outside of the pages that it took, also when it has left ma
   if (chosen.kind !== 'pages') throw new Error('Not a case for pages')
   expect(chosen.stop).toBeLessThan(chosen.pages)
 
-  await sweep(
-    {
-      batch: (work: Parameters<SweepContext['batch']>[0]) => prisma.$transaction((tx) => work(tx)),
-      guard: async () => undefined,
-      log: pino({ level: 'silent' }),
-      now: () => NOW,
-      run: { dryRun: false },
-      signal: new AbortController().signal,
-    } as never,
-    target,
-  )
+  await clean()
   const left = await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })
   expect(left).toBe(0)
 })
