@@ -2,7 +2,7 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { expectNotToBegin, expectToBegin, spawnProcess } from '@roundsman/testing'
-import { expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createMailer } from '../../apps/worker/src/email/createMailer.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
@@ -42,14 +42,14 @@ async function openInbox() {
     smtpUrl: string
   }
   const mailer = createMailer({ smtpUrl, from: { name: '', address: 'billing@example.com' } })
-  onTestFinished(() => mailer.close())
   const send = () => mailer.send(email, new AbortController().signal)
   const get = (path: string) => fetch(url + path)
-  return { inbox, url, send, get }
+  return { inbox, url, send, get, close: () => mailer.close() }
 }
 
 test('shows what was sent, its attachments too, and ends when it is asked to', async () => {
-  const { inbox, send, get } = await openInbox()
+  const { inbox, send, get, close } = await openInbox()
+  onTestFinished(close)
   expect(await (await get('/')).text()).toContain('Nothing has come yet.')
 
   expect(await send()).toEqual({ kind: 'sent' })
@@ -71,8 +71,24 @@ test('shows what was sent, its attachments too, and ends when it is asked to', a
   expect(await inbox.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
+test('held back by its supervisor, begins when it is told to, and not when that is gone', async () => {
+  const hold = () => spawnInbox({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }, true)
+
+  await expectToBegin(hold(), '"msg":"inbox listening"')
+  await expectNotToBegin(hold())
+})
+
+/** One for all that only send to it and look: each has got what its test has sent, and what others have. */
+let opened: Awaited<ReturnType<typeof openInbox>>
+
+beforeAll(async () => {
+  opened = await openInbox()
+})
+
+afterAll(() => opened.close())
+
 test('what was sent runs nothing and loads nothing', async () => {
-  const { send, get } = await openInbox()
+  const { send, get } = opened
   await send()
 
   const html = await get('/messages/1/html')
@@ -85,7 +101,7 @@ test('what was sent runs nothing and loads nothing', async () => {
 })
 
 test('no other site can read it', async () => {
-  const { url, send, get } = await openInbox()
+  const { url, send, get } = opened
   await send()
   const { headers } = await get('/api/messages')
   expect(headers.has('access-control-allow-origin')).toBe(false)
@@ -102,15 +118,8 @@ test('no other site can read it', async () => {
   expect(status).toBe(404)
 })
 
-test('held back by its supervisor, begins when it is told to, and not when that is gone', async () => {
-  const hold = () => spawnInbox({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }, true)
-
-  await expectToBegin(hold(), '"msg":"inbox listening"')
-  await expectNotToBegin(hold())
-})
-
 test('says which port is taken', async () => {
-  const { url } = await openInbox()
+  const { url } = opened
   const { port } = new URL(url)
 
   const second = spawnInbox({ INBOX_PORT: port })
@@ -120,7 +129,7 @@ test('says which port is taken', async () => {
 })
 
 test('keeps the latest 500', async () => {
-  const { send, get } = await openInbox()
+  const { send, get } = opened
   for (let round = 0; round < 6; round++) await Promise.all(Array.from({ length: 100 }, send))
 
   const { messages } = (await (await get('/api/messages')).json()) as { messages: unknown[] }
