@@ -7,11 +7,7 @@ describe('firstLook', () => {
 
   const look = () => entries.prisma.$transaction((tx) => firstLook(tx, target))
   const insert = (count: number, age: string) =>
-    entries.prisma.$executeRaw`
-      insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
-      select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text',
-             ${NOW.toISOString()}::timestamptz - ${age}::text::interval + number * interval '1 microsecond'
-      from generate_series(1, ${count}::int) number`
+    entries.insert(count, `now - interval '${age}' + number * interval '1 microsecond'`)
 
   it('tells what an empty table is like', async () => {
     expect(await look()).toEqual({

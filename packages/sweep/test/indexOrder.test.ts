@@ -1,18 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { indexOrder } from '../src/indexOrder.ts'
-import { NOW, openEntries, target } from './openEntries.ts'
+import { openEntries, target } from './openEntries.ts'
 
 describe('indexOrder', () => {
   const entries = openEntries()
 
-  const insert = (count: number, createdAt: Date) => entries.prisma.$executeRaw`
-    insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
-    select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text', ${createdAt.toISOString()}::timestamptz
-    from generate_series(1, ${count}::int)`
+  const MINUTE_AGO = "now - interval '1 min'"
 
   it('lists more rows than it keeps at a time, each once, also where many are of one age', async () => {
-    await insert(120_000, new Date(NOW.getTime() - 60_000))
-    await insert(10_000, NOW)
+    await entries.insert(120_000, MINUTE_AGO)
+    await entries.insert(10_000, 'now')
     const order = indexOrder(target)
 
     // One transaction, as in a dry run: what it has changed itself is not listed again either.
@@ -33,7 +30,7 @@ describe('indexOrder', () => {
   })
 
   it('knows when it has listed all', async () => {
-    await insert(1_000, new Date(NOW.getTime() - 60_000))
+    await entries.insert(1_000, MINUTE_AGO)
     const order = indexOrder(target)
 
     expect(order.isOver()).toBe(false)
@@ -44,14 +41,14 @@ describe('indexOrder', () => {
   })
 
   it('leaves alone what has come to stand where a listed row was', async () => {
-    await insert(1_000, new Date(NOW.getTime() - 60_000))
+    await entries.insert(1_000, MINUTE_AGO)
     const order = indexOrder(target)
     expect(await entries.prisma.$transaction((tx) => order.next(tx, 1))).toMatchObject({
       kind: 'rows',
     })
     await entries.prisma.$executeRaw`delete from "I18nCacheEntry"`
     await entries.prisma.$executeRaw`vacuum "I18nCacheEntry"`
-    await insert(1_000, NOW)
+    await entries.insert(1_000, 'now')
 
     const counts = await entries.prisma.$transaction(async (tx) => {
       const next = await order.next(tx, 1_000)

@@ -18,8 +18,14 @@ export const target: SweepTarget = {
   }),
 }
 
+export interface Entries {
+  readonly prisma: PrismaClient
+  /** `createdAt` tells when each was made, from its `number`, which counts from 1, and from `now`. */
+  insert(count: number, createdAt: string): Promise<number>
+}
+
 /** For the suite that calls it: a database of its own, without entries at the beginning of each test. */
-export function openEntries(): { readonly prisma: PrismaClient } {
+export function openEntries(): Entries {
   let prisma: PrismaClient
   let drop: () => Promise<void>
   beforeAll(async () => {
@@ -27,6 +33,7 @@ export function openEntries(): { readonly prisma: PrismaClient } {
     drop = database.drop
     const { url } = database
     prisma = createDatabaseClient({ url, applicationName: 'tests', onPoolError: () => undefined })
+    await prisma.$executeRaw`create sequence "Entry"`
   })
   afterAll(async () => {
     await prisma.$disconnect()
@@ -37,5 +44,14 @@ export function openEntries(): { readonly prisma: PrismaClient } {
     get prisma() {
       return prisma
     },
+    // In the order of their ids, and without chance: the indexes grow at their ends, which takes half of the time.
+    insert: (count, createdAt) =>
+      prisma.$executeRawUnsafe(
+        `insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
+         select lpad(to_hex(id), 32, '0')::uuid, 'en', lpad(id::text, 36, '0'), 'text', ${createdAt}
+         from (select number, nextval('"Entry"') as id, $1::timestamptz as now from generate_series(1, $2::int) number) entry`,
+        NOW.toISOString(),
+        count,
+      ),
   }
 }

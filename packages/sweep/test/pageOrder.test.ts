@@ -2,18 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../src/chooseOrder.ts'
 import { firstLook } from '../src/firstLook.ts'
 import { pageOrder } from '../src/pageOrder.ts'
-import { NOW, openEntries, target } from './openEntries.ts'
+import { openEntries, target } from './openEntries.ts'
 
 const BATCH = 1_000
 
 describe('pageOrder', () => {
   const entries = openEntries()
 
-  const insert = (count: number, due: boolean) => entries.prisma.$executeRaw`
-    insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
-    select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text',
-           ${NOW.toISOString()}::timestamptz + ${due ? '-1 hour' : '1 hour'}::text::interval
-    from generate_series(1, ${count}::int)`
+  const insert = (count: number, due: boolean) =>
+    entries.insert(count, `now + interval '${due ? '-1 hour' : '1 hour'}'`)
 
   /** Cleans everything; returns how many rows each batch had. */
   async function sweepAll({

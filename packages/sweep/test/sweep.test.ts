@@ -9,13 +9,11 @@ import { NOW, openEntries, target } from './openEntries.ts'
 
 const entries = openEntries()
 
-const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) => entries.prisma
-  .$executeRaw`
-  insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
-  select gen_random_uuid(), 'en', gen_random_uuid()::text, 'text', ${NOW.toISOString()}::timestamptz
-    - (${minutesAgo}::float8 + (${lastMinutesAgo}::float8 - ${minutesAgo}::float8) * n / ${count}::int)
-      * interval '1 min'
-  from generate_series(1, ${count}::int) n`
+const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) =>
+  entries.insert(
+    count,
+    `now - (${minutesAgo} + (${lastMinutesAgo} - ${minutesAgo})::float8 * number / ${count}) * interval '1 min'`,
+  )
 
 /** How many rows each batch has cleaned. */
 async function clean(guard: SweepContext['guard'] = async () => undefined): Promise<number[]> {
