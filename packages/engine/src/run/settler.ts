@@ -117,7 +117,9 @@ export function createSettler(options: {
   }
 
   async function settleNext(): Promise<void> {
-    const group = takeGroup(waiting, Math.max(1, MAX_GROUP >> Math.min(failures, 16)))
+    // Of those that wait: the halves of what a group may take would hold all of a few for many tries.
+    const most = Math.min(waiting.length, MAX_GROUP)
+    const group = takeGroup(waiting, Math.max(1, most >> Math.min(failures, 16)))
     const failure = await tryToSettle(group)
     if (failure === null) {
       failures = 0
