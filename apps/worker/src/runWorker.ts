@@ -210,11 +210,12 @@ async function runJobs(
   })
   metrics.watchWorker(worker)
   metrics.watchQueue(prisma, jobNames)
+  let givingBack: NodeJS.Timeout | undefined
   try {
     await worker.start()
     onReady(worker.isReady)
     // Whoever waits for us to be ready does not wait for that.
-    setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
+    givingBack = setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
     if ((await Promise.race([aborted(stop), failure.promise])) === 'failed') return 1
     log.info({ reason: stop.reason }, 'worker draining')
     // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.
@@ -225,6 +226,7 @@ async function runJobs(
   } catch (error) {
     throw explainQueueError(error) ?? error
   } finally {
+    clearTimeout(givingBack)
     await renderer.close()
     mailer?.close()
     await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])

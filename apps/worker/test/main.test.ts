@@ -16,7 +16,12 @@ import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
-import { MAIN, startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+import {
+  MAIN,
+  startWorkerHere,
+  startWorkerProcess,
+  workerEnvironment,
+} from './startWorkerProcess.ts'
 
 const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
 
@@ -94,7 +99,7 @@ describe('at work', () => {
     const entry = { locale: 'en', key: 'hello', value: 'Hello' }
     await database.prisma.i18nCacheEntry.create({ data: { ...entry, createdAt } })
     const id = await enqueue(database, cleanupI18nCache)
-    const worker = await startWorkerProcess(database, { I18N_CACHE_MAX_AGE_DAYS: '4' })
+    const worker = await startWorkerHere(database, { I18N_CACHE_MAX_AGE_DAYS: '4' })
 
     expect(await worker.waitForMessage('job run finished')).toMatchObject({
       name: 'cleanupI18nCache',
@@ -105,7 +110,7 @@ describe('at work', () => {
   })
 
   it('says that it is live and ready', async () => {
-    const worker = await startWorkerProcess(database)
+    const worker = await startWorkerHere(database)
     expect(await worker.status('/health/live')).toBe(200)
 
     await worker.waitForMessage('Jobs scheduler enabled')
@@ -114,7 +119,7 @@ describe('at work', () => {
   })
 
   it('is not ready while its database is away, and works again when that is back', async () => {
-    const worker = await startWorkerProcess(database)
+    const worker = await startWorkerHere(database)
     await worker.waitForMessage('Jobs scheduler enabled')
     // A database is not closed from within.
     const elsewhere = await openWorkerDatabase()
@@ -220,7 +225,7 @@ describe('with JOBS_ENABLED=false', () => {
     expect(await database.prisma.jobSchedule.count()).toBe(0)
     expect(await runs()).toEqual([])
     // It was there to be taken.
-    const enabled = await startWorkerProcess(database)
+    const enabled = await startWorkerHere(database)
     await enabled.waitForMessage('job run finished')
     expect(await queueState(id)).toBeUndefined()
   })

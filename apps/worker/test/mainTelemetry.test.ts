@@ -8,7 +8,7 @@ import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { openMonitor } from './pings/openMonitor.ts'
-import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+import { startWorkerHere, startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../src/once.ts')
 
@@ -28,7 +28,7 @@ const ridOf = async () => {
 
 describe('metrics', () => {
   it('say what the process has done and what there is to do', async () => {
-    const worker = await startWorkerProcess(database, { METRICS_TOKEN: undefined })
+    const worker = await startWorkerHere(database, { METRICS_TOKEN: undefined })
     await worker.waitForMessage('Jobs scheduler enabled')
     await enqueue(database, cleanupI18nCache)
     await worker.waitForMessage('job run finished')
@@ -53,15 +53,13 @@ describe('metrics', () => {
     expect(valueOf('roundsman_db_pool_max_connections', 'pool="engine"')).toBe(10)
     expect(valueOf('roundsman_db_pool_connections', 'pool="prisma"')).toBeDefined()
     expect(valueOf('roundsman_build_info', 'version="0.1.0"')).toBe(1)
-    await worker.kill()
   })
 
   it('are there without a database connection of ours, when jobs are disabled', async () => {
-    const worker = await startWorkerProcess(database, { JOBS_ENABLED: 'false' })
+    const worker = await startWorkerHere(database, { JOBS_ENABLED: 'false' })
     await worker.waitForMessage('Jobs scheduler disabled')
     const text = await (await fetch(`${worker.url}/metrics`)).text()
     expect(text).toContain('roundsman_worker_ready{app="worker"} 0')
-    await worker.kill()
   })
 })
 
@@ -69,11 +67,11 @@ describe('pings', () => {
   it('tell of each run, and the address stays between the two', async () => {
     const monitor = await openMonitor()
     const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
-    const worker = await startWorkerProcess(database, PING)
+    const worker = await startWorkerHere(database, PING)
     await worker.waitForMessage('Jobs scheduler enabled')
     await enqueue(database, cleanupI18nCache)
     await worker.waitForMessage('job run finished')
-    expect(await worker.kill()).toEqual({ code: 0, signal: null })
+    expect(await worker.stop()).toBe(0)
 
     const [rid] = await ridOf()
     expect(monitor.pings).toEqual([
@@ -82,7 +80,7 @@ describe('pings', () => {
         new RegExp(`^POST /check\\?rid=${rid} success in \\d+ ms, .*cleaned 0.*, attempt 1$`),
       ),
     ])
-    expect([...worker.stdout, ...worker.stderr].join('')).not.toContain(monitor.url.host)
+    expect(worker.lines.join('')).not.toContain(monitor.url.host)
   })
 
   it('do not hold up runs, nor the end of the process, while the monitor hangs', async () => {

@@ -26,7 +26,7 @@ import { startMailWorker } from '../email/startMailWorker.ts'
 import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'
 import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
-import { startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
+import { startWorkerHere, startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../../src/once.ts')
 
@@ -730,14 +730,14 @@ describe('without SMTP_URL', () => {
   it('a worker leaves the mail alone, says what to do, and one that has a server sends it', async () => {
     const email = await insertEmail(database.prisma)
     await enqueueEmails([email])
-    const without = await startWorkerProcess(database, { SMTP_URL: undefined })
+    const without = await startWorkerHere(database, { SMTP_URL: undefined })
     expect(await without.waitForMessage('no mail server is set: mail waits')).toMatchObject({
       level: 40,
       remedy: 'set SMTP_URL',
     })
     await without.waitForMessage('Jobs scheduler enabled')
     const server = await openServer()
-    const having = await startWorkerProcess(database, { SMTP_URL: server.url })
+    const having = await startWorkerHere(database, { SMTP_URL: server.url })
 
     await waitFor(allAre('sent'))
 
