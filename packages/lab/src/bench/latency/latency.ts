@@ -1,5 +1,5 @@
 import { formatNumber, table } from '../markdown.ts'
-import { defineScenario } from '../scenario.ts'
+import { defineScenario, type Target } from '../scenario.ts'
 import { middle, ratios, summarise } from '../statistics.ts'
 import { measureLatency, type LatencyFigures, type LatencySide } from './measureLatency.ts'
 
@@ -17,30 +17,12 @@ export const latency = defineScenario<LatencyFigures>({
   rounds: 3,
   measure: measureLatency,
   targets({ latencies, perSecond }) {
-    const p50 = summarise(latencies.roundsman.map((each) => each.p50))
-    const p99 = summarise(latencies.roundsman.map((each) => each.p99))
-    const bare = middle(latencies.pgBoss)
     const ratio = summarise(ratios(perSecond.roundsman, perSecond.pgBoss))
     return [
-      {
-        what: 'enqueue to handler on an idle worker, p50',
-        atMost: 4,
-        unit: 'ms',
-        measured: p50.median,
-        spread: p50,
-        note: `pg-boss, which records nothing: ${formatNumber(bare.p50)} ms`,
-        obstacle:
-          'the work and the record of its run are a commit each, and both wait for the disk',
-      },
-      {
-        what: 'enqueue to handler on an idle worker, p99',
-        atMost: 10,
-        unit: 'ms',
-        measured: p99.median,
-        spread: p99,
-        note: `pg-boss: ${formatNumber(bare.p99)} ms`,
-        obstacle: 'as above; one of a hundred also waits for something else that the machine does',
-      },
+      ...(['roundsman', 'roundsmanInTransaction'] as const).flatMap((side) => [
+        against(latencies, side, 'p50', 1),
+        against(latencies, side, 'p99', 1.15),
+      ]),
       {
         what: 'enqueues/s in Prisma transactions, to bare pg-boss `send`',
         atLeast: 0.9,
@@ -67,8 +49,8 @@ export const latency = defineScenario<LatencyFigures>({
     }
     return `${formatNumber(jobs)} jobs a round, one after the other with 20 to 40 ms in between, from a producer in one process to an
 idle worker in another. The time runs from before the call that enqueues, so it includes the commit, to the first line
-of the handler; Roundsman has committed the run's record by then, the others record none. By itself, the way the
-others' documentation begins with too, enqueueing is one statement; a transaction is three.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
+of the handler; in a transaction, from before its commit. Roundsman has committed the run's record by then, the others
+record none. By itself, the way the others' documentation begins with too, enqueueing is one statement.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
 
 ${table(['', 'p50', 'p99', 'p99 in all rounds'], rows)}
 
@@ -89,7 +71,6 @@ ${table(
       name: 'p99',
       title: 'Enqueue to handler on an idle worker, p99',
       unit: 'ms',
-      limit: { label: 'target 10 ms', value: 10 },
       bars: measured(latencies).map((side) => {
         const { median, ...spread } = summarise(latencies[side].map(({ p99 }) => p99))
         return {
@@ -102,6 +83,28 @@ ${table(
     },
   ],
 })
+
+function against(
+  latencies: LatencyFigures['latencies'],
+  side: LatencySide,
+  quantile: 'p50' | 'p99',
+  atMost: number,
+): Target {
+  const ours = latencies[side].map((each) => each[quantile])
+  const theirs = latencies.pgBoss.map((each) => each[quantile])
+  const { median, ...spread } = summarise(ratios(ours, theirs))
+  const way = side === 'roundsman' ? 'enqueue' : 'commit of a Prisma transaction'
+  return {
+    what: `${way} to handler on an idle worker, to bare pg-boss with LISTEN, ${quantile}`,
+    atMost,
+    unit: '×',
+    measured: median,
+    spread,
+    note: `${formatNumber(summarise(ours).median)} ms to ${formatNumber(summarise(theirs).median)} ms, and pg-boss records nothing`,
+    obstacle:
+      'the wake-up is a statement of its own, and the record of the run is on disk before the handler starts',
+  }
+}
 
 function measured(latencies: LatencyFigures['latencies']): LatencySide[] {
   return (Object.keys(LABELS) as LatencySide[]).filter((side) => latencies[side].length > 0)

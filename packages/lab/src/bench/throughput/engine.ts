@@ -14,7 +14,8 @@ export interface Engine {
 }
 
 export interface Producer {
-  send(n: number): Promise<void>
+  /** Tells when its commit was asked for, by process.hrtime; null: by this call. */
+  send(n: number): Promise<bigint | null>
   close(): Promise<void>
 }
 

@@ -64,7 +64,7 @@ async function drain(): Promise<void> {
   process.stdout.write(`done ${JSON.stringify(done)}\n`)
 }
 
-/** One job at a time, each to an idle worker; afterwards it tells when it began to send each. */
+/** One job at a time, each to an idle worker; afterwards it tells when it began to send each, or to commit it. */
 async function produce(): Promise<void> {
   const random = createRandom(Number(seed))
   const producer = await engine.openProducer()
@@ -73,8 +73,8 @@ async function produce(): Promise<void> {
   const sentAtNs: string[] = []
   for (let n = 0; n < jobs; n++) {
     await pause(MIN_PAUSE_MS + random() * MIN_PAUSE_MS)
-    sentAtNs.push(String(process.hrtime.bigint()))
-    await producer.send(n)
+    const begunAtNs = process.hrtime.bigint()
+    sentAtNs.push(String((await producer.send(n)) ?? begunAtNs))
   }
   process.stdout.write(`sent ${JSON.stringify(sentAtNs)}\n`)
   await producer.close()

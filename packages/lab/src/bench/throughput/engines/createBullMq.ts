@@ -34,6 +34,7 @@ export const createBullMq: CreateEngine<BullMqSettings> = async (url, settings) 
       return {
         async send(n) {
           await queue.add('noop', { n })
+          return null
         },
         close: async () => undefined,
       }

@@ -42,6 +42,7 @@ export const createGraphileWorker: CreateEngine<GraphileWorkerSettings> = async 
       return {
         async send(n) {
           await utils.addJob('noop', { n })
+          return null
         },
         close: async () => await utils.release(),
       }

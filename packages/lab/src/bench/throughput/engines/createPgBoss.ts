@@ -44,6 +44,7 @@ export const createPgBoss: CreateEngine<PgBossSettings> = async (url, settings) 
       return {
         async send(n) {
           await producer.send(QUEUE, { n })
+          return null
         },
         close: () => producer.stop({ graceful: false }),
       }

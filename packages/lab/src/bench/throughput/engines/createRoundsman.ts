@@ -30,6 +30,8 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',
+    // As the API's.
+    canPrepare: () => true,
     onPoolError: () => undefined,
   })
   const pool = new pg.Pool({ connectionString: url, max: 1 })
@@ -59,8 +61,14 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
       await client.start()
       return {
         async send(n) {
-          if (inTransaction) await prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
-          else await client.enqueue(prisma, job, { n })
+          if (inTransaction) {
+            return await prisma.$transaction(async (tx) => {
+              await client.enqueue(tx, job, { n })
+              return process.hrtime.bigint()
+            })
+          }
+          await client.enqueue(prisma, job, { n })
+          return null
         },
         close: () => client.stop(),
       }
