@@ -60,6 +60,8 @@ export default defineConfig({
     teardownTimeout: 30_000,
     // Most of them wait most of the time: four keep two cores busy.
     maxWorkers: 4,
+    // Those that may run beside each other wait for time-outs.
+    maxConcurrency: 10,
     reporters: ['default', closingLine()],
   },
 })

@@ -162,32 +162,36 @@ describe('a drain within its bound', { concurrent: true, timeout: 120_000 }, () 
   )
 })
 
-describe('a process whose worker has stopped while the database was silent', () => {
-  let runtime: TestRuntime
+describe(
+  'a process whose worker has stopped while the database was silent',
+  { concurrent: true },
+  () => {
+    let runtime: TestRuntime
 
-  beforeAll(async () => {
-    runtime = await openTestRuntime([drip])
-  })
-  afterAll(() => runtime.close())
+    beforeAll(async () => {
+      runtime = await openTestRuntime([drip])
+    })
+    afterAll(() => runtime.close())
 
-  it('has nothing left to do, and ends', { timeout: 60_000 }, async () => {
-    const url = new URL(runtime.url)
-    const proxy = await createProxy(Number(url.port))
-    url.port = String(proxy.port)
-    const worker = spawnProcess(QUIET, { args: [url.href] })
-    await worker.waitForLine('Jobs scheduler enabled')
-    const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
-    await client.start()
-    await client.enqueue(runtime.prisma, drip, {})
-    await worker.waitForLine('job run started')
-    proxy.goHalfOpen()
-    process.kill(worker.pid, 'SIGTERM')
-    await worker.waitForLine('all stopped', { timeoutMs: 20_000 })
-    expect(await worker.exited).toEqual({ code: 0, signal: null })
-    await client.stop()
-    proxy.close()
-  })
-})
+    it('has nothing left to do, and ends', { timeout: 60_000 }, async () => {
+      const url = new URL(runtime.url)
+      const proxy = await createProxy(Number(url.port))
+      url.port = String(proxy.port)
+      const worker = spawnProcess(QUIET, { args: [url.href] })
+      await worker.waitForLine('Jobs scheduler enabled')
+      const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+      await client.start()
+      await client.enqueue(runtime.prisma, drip, {})
+      await worker.waitForLine('job run started')
+      proxy.goHalfOpen()
+      process.kill(worker.pid, 'SIGTERM')
+      await worker.waitForLine('all stopped', { timeoutMs: 20_000 })
+      expect(await worker.exited).toEqual({ code: 0, signal: null })
+      await client.stop()
+      proxy.close()
+    })
+  },
+)
 
 describe('a start that fails midway', () => {
   it('leaves nothing open', { timeout: 30_000 }, async () => {
