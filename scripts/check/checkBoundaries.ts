@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'jobs',
     'engine',
     'engine/client',
+    'engine/connection',
     'engine/worker',
   ],
 }

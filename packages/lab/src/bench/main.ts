@@ -10,6 +10,7 @@ import { readArguments, UsageError, type BenchArguments } from './readArguments.
 import { requests } from './requests/requests.ts'
 import { storeResult } from './results.ts'
 import { runs } from './runs/runs.ts'
+import { growth } from './growth/growth.ts'
 import type { Scenario } from './scenario.ts'
 import { schedules } from './schedules/schedules.ts'
 import { WORKSPACE_ROOT } from './startProcess.ts'
@@ -22,6 +23,7 @@ const scenarios: readonly Scenario[] = [
   throughput,
   latency,
   commits,
+  growth,
   cleanup,
   runs,
   schedules,

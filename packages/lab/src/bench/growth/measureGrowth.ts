@@ -1,0 +1,218 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { bulkInsert } from '../bulkInsert.ts'
+import type { Bench } from '../openBench.ts'
+import { withClient, type Server } from '../openServer.ts'
+import { startProcess } from '../startProcess.ts'
+import { median } from '../statistics.ts'
+
+/** What a database holds before a worker comes. */
+export const SIDES = ['few', 'many', 'history'] as const
+export type GrowthSide = (typeof SIDES)[number]
+
+export interface GrowthFigures {
+  waiting: Record<GrowthSide, number>
+  runs: Record<GrowthSide, number>
+  /** What PostgreSQL took for a claim, the median of each round. */
+  claimOneMs: Record<GrowthSide, number[]>
+  claimManyMs: Record<GrowthSide, number[]>
+  /** From the start of a worker, of each round. */
+  perSecond: Record<GrowthSide, number[]>
+  enqueuedPerSecond: Record<GrowthSide, number[]>
+  rounds: { workers: number; jobs: number; claims: number; holders: number; ms: number[] }[]
+}
+
+const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
+const CLAIM = 'with alive as materialized'
+const ROUND = 'with beat as ('
+const MANY = 2_000
+
+/** What grows in a database that is used for long, or by many: the queue, the history, workers and their claims. */
+export async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
+  const few = bench.sized({ small: 5_000, full: 50_000 })
+  const many = bench.sized({ small: 20_000, full: 5_000_000 })
+  const history = bench.sized({ small: 20_000, full: 10_000_000 })
+  const singles = bench.sized({ small: 20, full: 300 })
+  const taken = bench.sized({ small: 2_000, full: 40_000 })
+  const server = await bench.server()
+  const empty = () => ({ few: [], many: [], history: [] }) as Record<GrowthSide, number[]>
+  const figures: GrowthFigures = {
+    waiting: { few, many, history: few },
+    runs: { few: 0, many: 0, history },
+    claimOneMs: empty(),
+    claimManyMs: empty(),
+    perSecond: empty(),
+    enqueuedPerSecond: empty(),
+    rounds: [],
+  }
+  const urls = {} as Record<GrowthSide, string>
+  for (const side of SIDES) {
+    bench.progress(`filling: ${figures.waiting[side]} waiting, ${figures.runs[side]} runs`)
+    urls[side] = await fill(server, `growth_${side}`, figures.waiting[side], figures.runs[side])
+  }
+  await bench.interleave(SIDES, async (side, round) => {
+    const url = urls[side]
+    bench.progress(`round ${round + 1}, ${side}, claims of one`)
+    const one = await takeWork(server, url, 1, singles)
+    figures.claimOneMs[side].push(one.claimMs)
+    bench.progress(`round ${round + 1}, ${side}, claims of ${MANY}`)
+    const all = await takeWork(server, url, 2 * MANY, taken)
+    figures.claimManyMs[side].push(all.claimMs)
+    figures.perSecond[side].push((taken / all.tookMs) * 1_000)
+    bench.progress(`round ${round + 1}, ${side}, enqueueing`)
+    await withClient(url, async (client) => {
+      const startedAtMs = performance.now()
+      const count = await enqueueUpTo(client, figures.waiting[side])
+      figures.enqueuedPerSecond[side].push((count / (performance.now() - startedAtMs)) * 1_000)
+      await client.query('vacuum analyze pgboss.job')
+    })
+  })
+  for (const side of SIDES) await server.dropDatabase(`growth_${side}`)
+  const idle = {
+    workers: bench.sized({ small: 2, full: 20 }),
+    jobs: bench.sized({ small: 5, full: 200 }),
+  }
+  const held = bench.sized({
+    small: { claims: 10, holders: 2 },
+    full: { claims: 1_000, holders: 100 },
+  })
+  for (const each of [
+    { ...idle, claims: 0, holders: 0 },
+    { workers: 1, jobs: 1, ...held },
+  ]) {
+    figures.rounds.push({ ...each, ms: await measureRounds(bench, server, each) })
+  }
+  return figures
+}
+
+async function fill(server: Server, name: string, waiting: number, runs: number): Promise<string> {
+  const url = await server.createDatabase(name)
+  const prepare = startProcess(WORKERS_PROCESS, { args: [url] })
+  await prepare.line(/^ready$/)
+  await prepare.stop()
+  await withClient(url, async (client) => {
+    if (runs > 0) {
+      await bulkInsert(
+        client,
+        'JobRun',
+        `insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "queueJobId", "workerId", "createdAt")
+         select id, 'noop', 'success', 'queue', at, at + interval '1 s', id, 'before', at
+         from (select uuidv7() as id, now() - n * interval '100 ms' as at from generate_series(1, ${runs}) n) run`,
+      )
+    }
+    await enqueueUpTo(client, waiting)
+    await client.query('vacuum analyze pgboss.job')
+    await client.query('checkpoint')
+  })
+  return url
+}
+
+/** As many as are missing; the same columns as a client writes, by one statement for each 20,000. */
+async function enqueueUpTo(client: pg.Client, waiting: number): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int as count from pgboss.job where name = 'noop' and state < 'active'`,
+  )
+  const missing = waiting - (rows[0]?.count ?? 0)
+  for (let left = missing; left > 0; left -= 20_000) {
+    await client.query(
+      `insert into pgboss.job (id, name, data, start_after, created_on, keep_until, expire_seconds, deletion_seconds,
+         retry_limit, retry_delay, retry_backoff, retry_delay_max, policy)
+       select uuidv7(), queue.name, jsonb_build_object('trigger', 'queue', 'payload', '{}'::jsonb), now(), now(),
+         now() + queue.retention_seconds * interval '1 s', queue.expire_seconds, queue.deletion_seconds, queue.retry_limit,
+         queue.retry_delay, queue.retry_backoff, queue.retry_delay_max, queue.policy
+       from generate_series(1, ${Math.min(left, 20_000)}), pgboss.queue queue where queue.name = 'noop'`,
+    )
+  }
+  return missing
+}
+
+/** By a worker that takes so much at once, until it has handled so many. */
+async function takeWork(server: Server, url: string, concurrency: number, count: number) {
+  return await withDurations(server, url, async (read) => {
+    const child = startProcess(WORKERS_PROCESS, {
+      args: [url, '1', '1', String(concurrency), String(count)],
+    })
+    const [, tookMs = ''] = await child.line(/^handled (.+)$/)
+    await child.stop()
+    return { tookMs: Number(tookMs), claimMs: median(await read(CLAIM)) }
+  })
+}
+
+async function measureRounds(
+  bench: Bench,
+  server: Server,
+  {
+    workers,
+    jobs,
+    claims,
+    holders,
+  }: { workers: number; jobs: number; claims: number; holders: number },
+): Promise<number[]> {
+  bench.progress(
+    `rounds of ${workers} workers of ${jobs} jobs, beside ${claims} claims of ${holders} others`,
+  )
+  const url = await server.createDatabase('growth_rounds')
+  const ms = await withClient(url, async (client) => {
+    // Whoever holds a lock lives, and one connection can hold all of them.
+    await client.query(
+      `select pg_advisory_lock(hashtextextended('holder ' || n, 0)) from generate_series(1, ${holders}) n`,
+    )
+    await client.query(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       select gen_random_uuid(), 'noop', 'holder ' || 1 + n % ${Math.max(1, holders)}, array[gen_random_uuid()]
+       from generate_series(1, ${claims}) n`,
+    )
+    return await withDurations(server, url, async (read) => {
+      const child = startProcess(WORKERS_PROCESS, { args: [url, String(workers), String(jobs)] })
+      await child.line(/^ready$/)
+      await pause(bench.sized({ small: 2_500, full: 20_000 }))
+      const ms = await read(ROUND)
+      await child.stop()
+      return ms
+    })
+  })
+  await server.dropDatabase('growth_rounds')
+  return ms
+}
+
+/** Hands on a look at what the server says each execution of a statement took, from its planning to its last row. */
+async function withDurations<Value>(
+  server: Server,
+  url: string,
+  work: (read: (beginning: string) => Promise<number[]>) => Promise<Value>,
+): Promise<Value> {
+  const name = new URL(url).pathname.slice(1)
+  const { length } = await readFile(server.logFile)
+  await server.query(`alter system set log_line_prefix = '%p|'`)
+  await server.query('select pg_reload_conf()')
+  await server.query(`alter database "${name}" set log_min_duration_statement = 0`)
+  try {
+    return await work(async (beginning) => {
+      const text = (await readFile(server.logFile)).subarray(length).toString()
+      return readDurations(text, beginning)
+    })
+  } finally {
+    await server.query(`alter database "${name}" reset log_min_duration_statement`)
+    await server.query('alter system reset log_line_prefix')
+    await server.query('select pg_reload_conf()')
+  }
+}
+
+/** What it took to parse, plan and carry out, which are lines of their own for each process. */
+function readDurations(text: string, beginning: string): number[] {
+  const durations: number[] = []
+  const planned = new Map<string, number>()
+  const line =
+    /^(\d+)\|LOG:\s+duration: ([\d.]+) ms\s+(parse|bind|execute) [^:]*:\s+([^]*?)(?=^\d+\||$(?![^]))/gm
+  for (const [, pid = '', ms = '', step, statement = ''] of text.matchAll(line)) {
+    if (!statement.trimStart().startsWith(beginning)) continue
+    const sofar = (planned.get(pid) ?? 0) + Number(ms)
+    if (step === 'execute') {
+      durations.push(sofar)
+      planned.delete(pid)
+    } else planned.set(pid, sofar)
+  }
+  return durations
+}

@@ -1,0 +1,44 @@
+// So many workers of so many jobs that have nothing to do, or one that takes work until it is told to end.
+import { createDatabaseClient } from '@roundsman/db'
+import { defineJob, type Job } from '@roundsman/engine'
+import { createWorker, migrateQueue } from '@roundsman/engine/worker'
+import { log } from '../openServer.ts'
+
+const [, , url = '', workers = '1', jobs = '1', concurrency = '1', count = '0'] = process.argv
+// Whoever started it is gone.
+process.stdin.on('end', () => process.exit(1)).resume()
+
+let handled = 0
+const everyHandled = Promise.withResolvers<void>()
+const definitions: Job[] = Array.from({ length: Number(jobs) }, (_, n) =>
+  defineJob({
+    name: n === 0 ? 'noop' : `noop${n}`,
+    description: '',
+    concurrency: Number(concurrency),
+  }),
+)
+const handlers = Object.fromEntries(
+  definitions.map(({ name }) => [
+    name,
+    async () => {
+      if (++handled === Number(count)) everyHandled.resolve()
+    },
+  ]),
+)
+await migrateQueue({ databaseUrl: url, jobs: definitions, log })
+const prisma = createDatabaseClient({ url, applicationName: 'bench', onPoolError: () => undefined })
+const started = Array.from({ length: Number(workers) }, () =>
+  createWorker({ databaseUrl: url, prisma, jobs: definitions, handlers, log }),
+)
+const stop = async () => {
+  await Promise.all(started.map((worker) => worker.stop()))
+  process.exit(0)
+}
+process.once('SIGTERM', () => void stop())
+await Promise.all(started.map((worker) => worker.start()))
+const startedAtMs = performance.now()
+process.stdout.write('ready\n')
+if (Number(count) > 0) {
+  await everyHandled.promise
+  process.stdout.write(`handled ${performance.now() - startedAtMs}\n`)
+}
