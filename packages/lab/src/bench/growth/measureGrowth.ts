@@ -154,7 +154,7 @@ async function measureRounds(
     `rounds of ${workers} workers of ${jobs} jobs, beside ${claims} claims of ${holders} others`,
   )
   const url = await server.createDatabase('growth_rounds')
-  const ms = await withClient(url, async (client) => {
+  const durations = await withClient(url, async (client) => {
     // Whoever holds a lock lives, and one connection can hold all of them.
     await client.query(
       `select pg_advisory_lock(hashtextextended('holder ' || n, 0)) from generate_series(1, ${holders}) n`,
@@ -174,7 +174,7 @@ async function measureRounds(
     })
   })
   await server.dropDatabase('growth_rounds')
-  return ms
+  return durations
 }
 
 /** Hands on a look at what the server says each execution of a statement took, from its planning to its last row. */
