@@ -4,8 +4,8 @@ import { join } from 'node:path'
 
 /** Of Linux, a file system in memory: a database is copied there for a tenth of what a disk takes. */
 const MEMORY = '/dev/shm'
-/** A run of all tests fills a fifth of it. A container may have next to none. */
-const NEEDED_BYTES = 4 * 2 ** 30
+/** More than a run of all tests takes: its log of writes grows to 1 GB at most. A container may have next to none. */
+const NEEDED_BYTES = 2 * 2 ** 30
 
 /** A new folder for a PostgreSQL that nobody needs after the test. Whoever made it removes it. */
 export async function makeServerFolder(prefix: string): Promise<string> {
