@@ -99,7 +99,8 @@ function step(copy: Copy, level: Level): void {
     ;(level.made as JsonValue[]).push(item === undefined ? spend(copy, null, 4) : item)
   } else {
     if (item === undefined) return
-    setOwn(level.made as Record<string, JsonValue>, takeText(copy, key as string), item)
+    const made = level.made as Record<string, JsonValue>
+    setOwn(made, takeKey(copy, made, key as string), item)
     copy.left--
   }
   if (level.isEmpty) level.isEmpty = false
@@ -191,6 +192,17 @@ function takeText(copy: Copy, text: string): string {
   return spend(copy, clean, Buffer.byteLength(JSON.stringify(clean)))
 }
 
+/** Two keys may differ in nothing but what is taken out of them: neither may take the other's place. */
+function takeKey(copy: Copy, made: object, key: string): string {
+  let name = takeText(copy, key)
+  if (PLAIN_TEXT.test(name)) return name
+  while (Object.hasOwn(made, name) && copy.left >= 0) {
+    name += REPLACEMENT
+    copy.left -= Buffer.byteLength(REPLACEMENT)
+  }
+  return name
+}
+
 function spend<Item>(copy: Copy, item: Item, bytes: number): Item {
   copy.left -= bytes
   return item
@@ -207,6 +219,8 @@ interface Level {
   /** Whether nothing of it has been written. */
   isEmpty: boolean
 }
+
+const REPLACEMENT = '\uFFFD'
 
 /** Stands for itself between quotation marks. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/

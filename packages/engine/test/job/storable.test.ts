@@ -168,6 +168,16 @@ describe('a value that JSON or PostgreSQL would refuse', () => {
 })
 
 describe('what is too large', () => {
+  it('keeps apart what differs in nothing but what is taken out of its key', () => {
+    const made = storable({ '\0': 1, '\uDC4D': 2, '\uFFFD': 3, ['a\0']: 4 }, 1_000)
+    const value = { '\uFFFD': 1, '\uFFFD\uFFFD': 2, '\uFFFD\uFFFD\uFFFD': 3, ['a\uFFFD']: 4 }
+    expect(made).toEqual({
+      kind: 'stored',
+      value,
+      bytes: Buffer.byteLength(JSON.stringify(value)),
+    })
+  })
+
   it('is said to be, exactly from the limit on', () => {
     const text = '👍"x'
     const bytes = Buffer.byteLength(JSON.stringify({ a: [text, 1, null] }))
