@@ -67,7 +67,8 @@ export async function sweep<C extends SweepCounts>(
   /** Then nothing has moved, and what has come since it was counted is due in the next run. */
   function isAllCleaned(): boolean {
     const counted = look?.isAll ? look.due : due
-    return counted !== null && cleaned >= counted
+    // Also a run that finds nothing says so by the counts of a batch.
+    return order !== null && counted !== null && cleaned >= counted
   }
 
   /** Whether there may be more. */
