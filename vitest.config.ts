@@ -58,8 +58,8 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
-    // Most of them wait most of the time: four keep two cores busy.
-    maxWorkers: 4,
+    // Most of them wait most of the time: six keep two cores busy.
+    maxWorkers: 6,
     // Those that may run beside each other wait for time-outs.
     maxConcurrency: 10,
     reporters: ['default', closingLine()],

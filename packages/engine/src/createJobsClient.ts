@@ -73,6 +73,9 @@ export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
+/** For what may be under way on a connection that has lost its other end. */
+const CLOSE_TIMEOUT_MS = 1_000
+
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
 export function createJobsClient({
   databaseUrl,
@@ -118,7 +121,7 @@ export function createJobsClient({
     async stop() {
       await boss.stop({ graceful: false, close: false })
       await waker.stop()
-      await database.close()
+      await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
     },
     enqueue: createEnqueue(waker, traceEnqueue),
     enqueueMany,

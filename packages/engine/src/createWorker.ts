@@ -363,8 +363,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
       try {
         await session.start()
         await queue.start(jobs)
-        const onWork = (name: string) => lanes.get(name)?.wake()
-        await session.listen(WORK_CHANNEL, (payload) => wakeUps.hear(payload, onWork), wakeAll)
+        const hearer = {
+          isWanted: (name: string) => lanes.has(name),
+          onCommitted: (name: string) => lanes.get(name)?.wake(),
+        }
+        await session.listen(WORK_CHANNEL, (payload) => wakeUps.hear(payload, hearer), wakeAll)
         await cancellations.start()
         await scheduler.start()
       } catch (error) {

@@ -23,16 +23,21 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
   let timer: NodeJS.Timeout | undefined
   let saying: Promise<void> = Promise.resolve()
 
+  /** One statement after another, also where one hangs behind somebody else's. */
   function later(): void {
     timer ??= setTimeout(() => {
-      timer = undefined
-      saying = say()
+      saying = say().finally(() => {
+        timer = undefined
+        if (hasMore()) later()
+      })
     }, INTERVAL_MS)
   }
 
+  const hasMore = () => pending.names.size + pending.ticks.size > 0
+
   async function say(): Promise<void> {
+    if (!hasMore()) return
     const { ids, names, ticks } = pending
-    if (names.size + ticks.size === 0) return
     pending = empty()
     const announcement: Announcement = {
       ids: ids.size > MAX_IDS ? [] : [...ids],

@@ -55,8 +55,8 @@ export function createCancellations(options: {
   return {
     async start() {
       const look = () => void check().catch(() => undefined)
-      const onCommitted = (runId: string) => watched.has(runId) && look()
-      await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.hear(payload, onCommitted), look)
+      const hearer = { isWanted: (runId: string) => watched.has(runId), onCommitted: look }
+      await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.hear(payload, hearer), look)
     },
     watch(runId, abort) {
       watched.set(runId, abort)

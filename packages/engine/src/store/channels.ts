@@ -32,17 +32,26 @@ export interface WakeUp {
   transactionIds: readonly string[]
 }
 
+/** A notification holds less than 8,000 bytes. */
+export const TRANSACTIONS_PER_WAKE_UP = 100
+const MAX_WAKE_UP_LENGTH = 100 + TRANSACTIONS_PER_WAKE_UP * 21
+
 export function writeWakeUp({ subject, transactionIds }: WakeUp): string {
   return [subject, ...transactionIds].join(' ')
 }
 
 /** Whoever may connect may notify: null where it is none of ours. */
 export function readWakeUp(payload: string): WakeUp | null {
+  if (payload.length > MAX_WAKE_UP_LENGTH) return null
   const [subject = '', ...transactionIds] = payload.split(' ')
   return transactionIds.every((id) => /^\d{1,19}$/.test(id)) ? { subject, transactionIds } : null
 }
 
-/** Tells those who listen, in a transaction of its own: one that writes nothing waits neither for the disk nor for a standby. */
+/**
+ * Tells those who listen, in a transaction of its own: one that writes nothing waits neither for the disk nor for a
+ * standby. Where the commit of somebody else who notifies hangs, it fails after a second: of its own waiting for that,
+ * inside its commit, no other limit would rid the server.
+ */
 export async function notify(
   connection: Pick<Connection, 'query'>,
   channel: string,
@@ -51,4 +60,6 @@ export async function notify(
   await connection.query(NOTIFY_SQL, [channel, payloads])
 }
 
-const NOTIFY_SQL = 'select pg_notify($1, payload) from unnest($2::text[]) payload'
+const NOTIFY_SQL = `
+  with patience as materialized (select set_config('lock_timeout', '1000', true))
+  select pg_notify($1, payload) from patience, unnest($2::text[]) payload`

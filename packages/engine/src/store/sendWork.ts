@@ -51,11 +51,17 @@ export async function sendWork(
     work.map(({ envelope, ...piece }) => ({ ...piece, data: envelope })),
   )
   const isListed = returnIds || work.length <= FEW
-  const { rows } = await connection.query<SentRow>(isListed ? SEND_AND_LIST_SQL : SEND_SQL, [
-    pieces,
-  ])
-  const count = isListed ? rows.length : rows[0]?.count
-  if (count !== work.length) await expectQueues(connection, work)
+  const send = async () =>
+    (await connection.query<SentRow>(isListed ? SEND_AND_LIST_SQL : SEND_SQL, [pieces])).rows
+  const rows = await send()
+  const sent = new Set(isListed ? rows.map(({ id }) => id) : [])
+  // Of those with a key, somebody else may hold it.
+  const isShort = isListed
+    ? work.some(({ id, uniqueKey }) => uniqueKey === undefined && !sent.has(id))
+    : rows[0]?.count !== work.length
+  if (isShort || rows.length === 0) await expectQueues(connection, work)
+  // One that was missing may have come in between. What is there already stays as it is.
+  if (isShort) rows.push(...(await send()))
   return {
     ids: isListed ? rows.map(({ id }) => id) : null,
     transactionId: rows[0]?.transactionId ?? null,
@@ -99,9 +105,12 @@ const INSERT_SQL = `
     coalesce(work."startAfter", now()) + queue.retention_seconds * interval '1 second', coalesce(work.priority, 0),
     work."uniqueKey", queue.expire_seconds, queue.deletion_seconds, queue.retry_limit, queue.retry_delay,
     queue.retry_backoff, queue.retry_delay_max, queue.policy, queue.dead_letter, queue.heartbeat_seconds
-  from json_to_recordset($1::text::json) as work(
+  from rows from (json_to_recordset($1::text::json) as (
     id uuid, name text, data jsonb, "startAfter" timestamptz, priority int, "uniqueKey" text
-  ) join pgboss.queue queue on queue.name = work.name
+  )) with ordinality as work(id, name, data, "startAfter", priority, "uniqueKey", place)
+    join pgboss.queue queue on queue.name = work.name
+  -- In the order of the caller, who has sorted them: two transactions with the same keys must not wait for each other.
+  order by work.place
   on conflict do nothing`
 
 const SEND_AND_LIST_SQL = `${INSERT_SQL}

@@ -1,7 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { CANCEL_CHANNEL, notify, WORK_CHANNEL, writeWakeUp } from './channels.ts'
+import {
+  CANCEL_CHANNEL,
+  notify,
+  TRANSACTIONS_PER_WAKE_UP,
+  WORK_CHANNEL,
+  writeWakeUp,
+} from './channels.ts'
 import type { Connection } from './database.ts'
+import { settlesWithin } from './settlesWithin.ts'
 
 /**
  * Tells the workers that there may be something to do. It returns at once: whoever enqueues waits for nothing, and its
@@ -12,17 +19,19 @@ export interface Waker {
   wake(name: string, transactionId: string | null): void
   /** Somebody wants to stop a run, once the transaction has committed. */
   cancel(runId: string, transactionId: string): void
-  /** Tells what has not been told yet. */
+  /** Tells what has not been told yet, and takes a second at most. */
   stop(): Promise<void>
 }
 
 /** Which nobody tells of, workers find by themselves. */
 const MAX_SUBJECTS = 1_000
 const MAX_TRANSACTIONS = 1_000
-/** A notification holds less than 8,000 bytes. */
-const TRANSACTIONS_PER_PAYLOAD = 100
 /** Between two statements: who enqueues thousands of times a second must not pay for as many wake-ups. */
 const GAP_MS = 5
+/** After one that failed. By then workers have looked by themselves. */
+const GAP_AFTER_FAILURE_MS = 1_000
+const WARN_EVERY_MS = 60_000
+const STOP_MS = 1_000
 
 /**
  * On a connection of its own, one statement after another. What is to be told while one is under way goes with the next,
@@ -34,7 +43,9 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
     Map<string, Set<string>>
   >
   let telling: Promise<void> | null = null
-  let isStopping = false
+  const stopping = new AbortController()
+  // By the monotonic clock.
+  let warnedAt = -Infinity
 
   function add(channel: string, subject: string, transactionId: string | null): void {
     const subjects = pending[channel] as Map<string, Set<string>>
@@ -53,16 +64,30 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
     for (;;) {
       const said = Object.entries(pending).filter(([, subjects]) => subjects.size > 0)
       if (said.length === 0) return
+      const isTold = await tell(said)
+      if (stopping.signal.aborted && !isTold) return
+      await pause(isTold ? GAP_MS : GAP_AFTER_FAILURE_MS, undefined, stopping).catch(
+        () => undefined,
+      )
+    }
+  }
+
+  async function tell(said: readonly [string, Map<string, Set<string>>][]): Promise<boolean> {
+    try {
       for (const [channel, subjects] of said) {
         const payloads = [...subjects].flatMap(([subject, ids]) => toPayloads(subject, ids))
         subjects.clear()
-        try {
-          await notify(connection, channel, payloads)
-        } catch (error) {
-          log.warn({ err: error }, 'workers could not be told of new work: they look once a second')
-        }
+        await notify(connection, channel, payloads)
       }
-      if (!isStopping) await pause(GAP_MS)
+      return true
+    } catch (error) {
+      const now = performance.now()
+      if (now - warnedAt > WARN_EVERY_MS) {
+        warnedAt = now
+        const reason = error instanceof Error ? error.message : String(error)
+        log.warn({ reason }, 'workers could not be told of new work: they look once a second')
+      }
+      return false
     }
   }
 
@@ -70,8 +95,8 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
     wake: (name, transactionId) => add(WORK_CHANNEL, name, transactionId),
     cancel: (runId, transactionId) => add(CANCEL_CHANNEL, runId, transactionId),
     async stop() {
-      isStopping = true
-      await telling
+      stopping.abort()
+      if (telling) await settlesWithin(telling, STOP_MS)
     },
   }
 }
@@ -81,8 +106,8 @@ const COMMITTED = 'committed'
 function toPayloads(subject: string, ids: Set<string>): string[] {
   const payloads = ids.delete(COMMITTED) ? [writeWakeUp({ subject, transactionIds: [] })] : []
   const open = [...ids]
-  for (let from = 0; from < open.length; from += TRANSACTIONS_PER_PAYLOAD) {
-    const transactionIds = open.slice(from, from + TRANSACTIONS_PER_PAYLOAD)
+  for (let from = 0; from < open.length; from += TRANSACTIONS_PER_WAKE_UP) {
+    const transactionIds = open.slice(from, from + TRANSACTIONS_PER_WAKE_UP)
     payloads.push(writeWakeUp({ subject, transactionIds }))
   }
   return payloads

@@ -3,9 +3,17 @@ import type { Connection } from '../store/database.ts'
 
 /** What a worker does with the wake-ups that it hears. */
 export interface WakeUps {
-  /** Takes what was heard on a channel; `onCommitted` is told the subject once its transaction has committed. */
-  hear(payload: string, onCommitted: (subject: string) => void): void
+  /** Takes what was heard on a channel. */
+  hear(payload: string, hearer: Hearer): void
   stop(): void
+}
+
+/** Whoever may connect may notify, so a payload can be anything. */
+export interface Hearer {
+  /** Of others nothing is kept. */
+  isWanted(subject: string): boolean
+  /** Told once the transaction has committed. */
+  onCommitted(subject: string): void
 }
 
 /** A transaction that others may not see yet. */
@@ -13,16 +21,16 @@ interface Awaited {
   /** By subject. */
   tell: Map<string, () => void>
   looks: number
-  /** By the monotonic clock. */
+  /** By the monotonic clock, as `since`. */
   dueAt: number
+  since: number
 }
 
 /** The round, once a second, finds what comes of the others. */
 const MAX_AWAITED = 1_000
 const FIRST_LOOK_MS = 1
 const MAX_LOOK_MS = 100
-/** 1, 2, 4 ms and so on: some 100 looks, of which most are a tenth of a second apart. */
-const MAX_LOOKS = 100
+const MAX_AWAITED_MS = 10_000
 /** Between two looks, where many transactions are open. */
 const MANY = 8
 const LEAST_GAP_MS = 5
@@ -52,6 +60,7 @@ export function createWakeUps(connection: Connection): WakeUps {
     isLooking = true
     try {
       const asked = [...awaited.keys()]
+      const askedAt = performance.now()
       const ended = await findEnded(connection, asked)
       const now = performance.now()
       for (const id of asked) {
@@ -59,8 +68,10 @@ export function createWakeUps(connection: Connection): WakeUps {
         if (ended.has(id)) {
           awaited.delete(id)
           if (ended.get(id)) for (const tell of one.tell.values()) tell()
-        } else if (++one.looks === MAX_LOOKS) awaited.delete(id)
-        else one.dueAt = now + Math.min(FIRST_LOOK_MS * 2 ** (one.looks - 1), MAX_LOOK_MS)
+        } else if (now - one.since > MAX_AWAITED_MS) awaited.delete(id)
+        // Others were asked for because one was due: each has its own pace.
+        else if (one.dueAt <= askedAt)
+          one.dueAt = now + Math.min(FIRST_LOOK_MS * 2 ** one.looks++, MAX_LOOK_MS)
       }
     } finally {
       isLooking = false
@@ -69,11 +80,12 @@ export function createWakeUps(connection: Connection): WakeUps {
   }
 
   return {
-    hear(payload, onCommitted) {
+    hear(payload, { isWanted, onCommitted }) {
       const wakeUp = readWakeUp(payload)
-      if (wakeUp === null || isStopped) return
+      if (wakeUp === null || isStopped || !isWanted(wakeUp.subject)) return
       const { subject, transactionIds } = wakeUp
       const tell = () => onCommitted(subject)
+      const now = performance.now()
       if (transactionIds.length === 0) return tell()
       for (const transactionId of transactionIds) {
         const one = awaited.get(transactionId)
@@ -82,7 +94,8 @@ export function createWakeUps(connection: Connection): WakeUps {
           awaited.set(transactionId, {
             tell: new Map([[subject, tell]]),
             looks: 0,
-            dueAt: performance.now(),
+            dueAt: now,
+            since: now,
           })
       }
       schedule()
@@ -105,13 +118,16 @@ async function findEnded(
     ])
     return new Map(rows.map(({ id, hasCommitted }) => [id, hasCommitted]))
   } catch {
-    // An id that nobody has yet fails the statement, as a database that is away does: look once, and leave it.
+    // The database is away, or does not take an id for one: look once, and leave it.
     return new Map(transactionIds.map((id) => [id, true]))
   }
 }
 
-/** So old that PostgreSQL does not know it any more: it has ended. */
+/** What PostgreSQL knows no more has ended, being too old, and what it does not know yet has not: it would fail at that. */
 const FIND_ENDED_SQL = `
   select id, coalesce(status, 'committed') = 'committed' as "hasCommitted"
-  from unnest($1::text[]) id cross join lateral pg_xact_status(id::xid8) status
+  from unnest($1::text[]) id cross join lateral (
+    select case when id::xid8 < pg_snapshot_xmax(pg_current_snapshot()) then pg_xact_status(id::xid8)
+      else 'in progress' end as status
+  ) transaction
   where status is distinct from 'in progress'`

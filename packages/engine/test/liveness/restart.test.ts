@@ -200,21 +200,33 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
       return await work(tx)
     })
 
-  it('holds up no request behind the commit of somebody else who notifies', async () => {
+  it('holds up neither request nor worker behind the commit of somebody else who notifies', async () => {
     const { id } = await prisma.jobRun.create({
       data: { name: 'tally', trigger: 'queue', workerId: 'w1' },
     })
+    const database = new URL(url).pathname.slice(1)
+    await pool.query(`alter database "${database}" set synchronous_commit = local`)
+    await startWorker()
     const hanging = new pg.Client({ connectionString: url })
     await hanging.connect()
+    await hanging.query('set synchronous_commit = on')
     await configure(`alter system set synchronous_standby_names = 'nobody'`)
     let hasCommitted = false
     try {
       // By itself, a wake-up waits for no standby.
       await notify(pool, WORK_CHANNEL, ['tally'])
-      // One that writes nothing would wait for nothing.
-      await hanging.query('begin; create table hanging (); notify anything')
-      const commit = hanging.query('commit').then(() => (hasCommitted = true))
+      let tables = 0
+      const hang = async () => {
+        hasCommitted = false
+        // One that writes nothing would wait for nothing.
+        await hanging.query(`begin; create table hanging${tables++} (); notify anything`)
+        await hanging.query('commit')
+        hasCommitted = true
+      }
+      let commit = hang()
       await waitFor(async () => {
+        // The server takes its time to read what is configured.
+        if (hasCommitted) commit = hang()
         const { rows } = await pool.query(
           `select from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'`,
         )
@@ -226,15 +238,29 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
       await transaction((tx) => client.enqueueMany(tx, tally, [{ payload: work(3) }]))
       await transaction((tx) => client.requestRun(tx, tally, { ...by, payload: work(4) }))
       expect(await transaction((tx) => client.cancelRun(tx, id, by))).toBe('requested')
+      // What it writes waits for no standby either, and it has a second at most for what others hold up.
+      await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
+      await client.stop()
+      client = createJobsClient({ databaseUrl: url, log })
+      await client.start()
+      // Inside its commit, the server ends no statement but for this: else one connection after another would hang.
+      await waitFor(
+        async () => {
+          const { rows } = await pool.query(
+            `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%pg_notify%' and pid <> pg_backend_pid()`,
+          )
+          return rows.length === 0
+        },
+        { timeoutMs: 10_000 },
+      )
       expect(hasCommitted).toBe(false)
       await configure('alter system reset synchronous_standby_names')
       await commit
     } finally {
       await configure('alter system reset synchronous_standby_names')
       await hanging.end()
+      await pool.query(`alter database "${database}" reset synchronous_commit`)
     }
     await prisma.jobRun.delete({ where: { id } })
-    await startWorker()
-    await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
   })
 })

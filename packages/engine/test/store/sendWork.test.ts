@@ -112,6 +112,47 @@ describe('sendWork', () => {
     expect(rows).toEqual([{ name: 'plain' }, { name: 'short' }])
   })
 
+  it('sends in the order that it is given, however many queues there are', async () => {
+    await runtime.rows(
+      `insert into pgboss.queue (name, policy, retry_limit, retry_delay, retry_backoff, expire_seconds, retention_seconds,
+         deletion_seconds, partition, table_name)
+       select 'other' || n, policy, retry_limit, retry_delay, retry_backoff, expire_seconds, retention_seconds,
+         deletion_seconds, partition, table_name
+       from pgboss.queue, generate_series(1, 1500) n where name = 'plain'`,
+    )
+    await runtime.rows('analyze pgboss.queue')
+    for (const count of [5, 90, 500]) {
+      const pieces = Array.from({ length: count }, (_, n) => ({
+        ...work('plain'),
+        uniqueKey: `${count} ${n}`,
+      }))
+      const { ids } = await inTransaction((tx) => sendWork(tx, pieces, { returnIds: true }))
+      expect(ids).toEqual(pieces.map(({ id }) => id))
+    }
+    await runtime.rows('delete from pgboss.job')
+    await runtime.rows(`delete from pgboss.queue where name like 'other%'`)
+  })
+
+  it.each([1, 200])('loses none of %d whose queue comes while it looks for it', async (count) => {
+    const pieces = Array.from({ length: count }, () => work('late'))
+    let statements = 0
+    await inTransaction((tx) =>
+      sendWork(
+        {
+          async query(...of) {
+            const result = await tx.query(...of)
+            if (statements++ === 0) await boss.createQueue('late')
+            return result as never
+          },
+        },
+        pieces,
+      ),
+    )
+    expect(await runtime.rows(`select from pgboss.job where name = 'late'`)).toHaveLength(count)
+    await runtime.rows(`delete from pgboss.job`)
+    await boss.deleteQueue('late')
+  })
+
   it('names the queues that are missing, and sends nothing', async () => {
     const refused = inTransaction((tx) =>
       sendWork(tx, ['plain', 'gone', 'ghost', 'gone'].map(work)),

@@ -28,6 +28,11 @@ let payloads: string[]
 let told: string[]
 let looks = 0
 
+const HEARER = {
+  isWanted: (subject: string) => subject !== 'unknown',
+  onCommitted: (subject: string) => void told.push(subject),
+}
+
 beforeAll(async () => {
   runtime = await openTestRuntime([letter])
   const { url, log, database } = runtime
@@ -37,7 +42,7 @@ beforeAll(async () => {
   listener = createListener({ url, applicationName: 'test', ...VANISHED, log })
   const hear = (payload: string) => {
     payloads.push(payload)
-    wakeUps.hear(payload, (subject) => told.push(subject))
+    wakeUps.hear(payload, HEARER)
   }
   for (const channel of [WORK_CHANNEL, CANCEL_CHANNEL]) {
     await listener.listen(channel, hear, () => undefined)
@@ -152,6 +157,59 @@ describe('a worker', () => {
   })
 })
 
+describe('what somebody else notifies', () => {
+  const FUTURE = '9000000000000000000'
+
+  it('spoils the look for no other transaction', async () => {
+    const open = await holdOpen(enqueue)
+    await waitFor(() => payloads.length)
+    for (const id of [FUTURE, '3', '9999999999999999999']) wakeUps.hear(`letter ${id}`, HEARER)
+    const before = looks
+    await waitFor(() => looks > before + 2)
+    // The one that is long over may be told of; the open one may not.
+    expect(told.length).toBeLessThanOrEqual(1)
+    told = []
+    await open.commit()
+    await waitFor(() => told.length)
+  })
+
+  it('of nobody whom this worker knows is not looked for', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const before = looks
+    for (let n = 0; n < 1_000; n++) wakeUps.hear(`unknown ${FUTURE}`, HEARER)
+    wakeUps.hear('unknown', HEARER)
+    wakeUps.hear(`letter ${Array.from({ length: 500 }, () => FUTURE).join(' ')}`, HEARER)
+    expect(told).toEqual([])
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    // Those of the test before are looked for at most ten times a second.
+    expect(looks - before).toBeLessThan(6)
+  })
+
+  it('does not use up the patience for a transaction that is open', async () => {
+    const asked: number[] = []
+    const own = createWakeUps({
+      query: async (_, values) => {
+        const ids = values?.[0] as string[]
+        asked.push(ids.length)
+        const ended = ids.filter((id) => id !== '1')
+        return {
+          rows: ended.map((id) => ({ id, hasCommitted: true })) as never,
+          rowCount: ended.length,
+        }
+      },
+    })
+    own.hear('letter 1', HEARER)
+    for (let n = 2; n < 300; n++) {
+      own.hear(`letter ${n}`, HEARER)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    asked.length = 0
+    await waitFor(() => asked.length > 0)
+    own.stop()
+    expect(asked[0]).toBe(1)
+  })
+})
+
 describe('a wake-up', () => {
   it('goes with the next one while one is under way, and all of them before a stop', async () => {
     const asked: unknown[][] = []
@@ -181,11 +239,27 @@ describe('a wake-up', () => {
 
   it('that cannot be told is no error of whoever enqueues', async () => {
     const warn = vi.fn<Logger['warn']>()
-    const broken: Connection = { query: () => Promise.reject(new Error('away')) }
+    let attempts = 0
+    const broken: Connection = {
+      query: () => (attempts++, Promise.reject(new Error('away'))),
+    }
     const waker = createWaker(broken, { warn })
-    waker.wake('one', null)
+    for (let n = 0; n < 100; n++) {
+      waker.wake('one', String(n))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    // Not one for each: a server that is short of connections is left alone for a second.
+    expect(attempts).toBe(1)
     await waker.stop()
+    expect(attempts).toBe(2)
     expect(warn).toHaveBeenCalledOnce()
+  })
+
+  it('that hangs does not hold up a stop', async () => {
+    const waker = createWaker({ query: () => new Promise(() => undefined) }, runtime.log)
+    waker.wake('one', null)
+    waker.wake('two', null)
+    await expect(waker.stop()).resolves.toBeUndefined()
   })
 })
 
