@@ -63,9 +63,8 @@ export async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
     figures.perSecond[side].push((taken / all.tookMs) * 1_000)
     bench.progress(`round ${round + 1}, ${side}, enqueueing`)
     await withClient(url, async (client) => {
-      const startedAtMs = performance.now()
-      const count = await enqueueUpTo(client, figures.waiting[side])
-      figures.enqueuedPerSecond[side].push((count / (performance.now() - startedAtMs)) * 1_000)
+      const { count, ms } = await enqueueUpTo(client, figures.waiting[side])
+      figures.enqueuedPerSecond[side].push((count / ms) * 1_000)
       await client.query('vacuum analyze pgboss.job')
     })
   })
@@ -110,11 +109,15 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
 }
 
 /** As many as are missing; the same columns as a client writes, by one statement for each 20,000. */
-async function enqueueUpTo(client: pg.Client, waiting: number): Promise<number> {
+async function enqueueUpTo(
+  client: pg.Client,
+  waiting: number,
+): Promise<{ count: number; ms: number }> {
   const { rows } = await client.query<{ count: number }>(
     `select count(*)::int as count from pgboss.job where name = 'noop' and state < 'active'`,
   )
   const missing = waiting - (rows[0]?.count ?? 0)
+  const startedAtMs = performance.now()
   for (let left = missing; left > 0; left -= 20_000) {
     await client.query(
       `insert into pgboss.job (id, name, data, start_after, created_on, keep_until, expire_seconds, deletion_seconds,
@@ -125,7 +128,7 @@ async function enqueueUpTo(client: pg.Client, waiting: number): Promise<number> 
        from generate_series(1, ${Math.min(left, 20_000)}), pgboss.queue queue where queue.name = 'noop'`,
     )
   }
-  return missing
+  return { count: missing, ms: performance.now() - startedAtMs }
 }
 
 /** By a worker that takes so much at once, until it has handled so many. */
