@@ -40,6 +40,8 @@ export interface NewRun {
 export interface HeldClaim {
   readonly id: string
   open: number
+  /** When the worker was told of it, by the clock of its machine and by the one that does not jump. Absent: long ago. */
+  readonly takenAt?: { date: number; monotonic: number }
 }
 
 /**
@@ -119,7 +121,8 @@ export async function claimWork(
       ],
     )
     if (rows[0]?.id === null) return { work: [], isAlive: false, expired: [] }
-    const held = openClaims(requests)
+    const takenAt = { date: Date.now(), monotonic: performance.now() }
+    const held = openClaims(requests, { takenAt })
     return {
       work: rows.map((row) => toTakenWork(row, row.name ?? first.name, startedAt, held)),
       isAlive: true,
@@ -200,8 +203,11 @@ interface TakenRow {
 }
 
 /** By the name of the job: each is asked for once. */
-function openClaims(requests: readonly ClaimRequest[]): Map<string, HeldClaim> {
-  return new Map(requests.map(({ name, claimId }) => [name, { id: claimId, open: 0 }]))
+function openClaims(
+  requests: readonly ClaimRequest[],
+  taken: Pick<HeldClaim, 'takenAt'> = {},
+): Map<string, HeldClaim> {
+  return new Map(requests.map(({ name, claimId }) => [name, { id: claimId, open: 0, ...taken }]))
 }
 
 function toTakenWork(

@@ -1,5 +1,6 @@
 import type { Details } from '../index.ts'
 import { IS_ATTEMPT_UNDER_WAY } from './attemptSql.ts'
+import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
@@ -8,6 +9,7 @@ import { toColumn } from './toColumn.ts'
 export interface EndToRecord {
   ended: {
     run: { id: string }
+    held?: Pick<HeldClaim, 'takenAt'>
     endedAt: Date
     failure: { error: { code: string } } | null
   }
@@ -40,7 +42,7 @@ export async function settleWork(
     ended: string[] | null
     expired: string[] | null
     details: Record<string, Details>
-  }>(SETTLE_SQL, [
+  }>(ends.every(({ ended }) => isFresh(ended.held)) ? SETTLE_FRESH_SQL : SETTLE_SQL, [
     workerId,
     toColumn(ends.map(({ ended }) => ended.run.id)),
     toColumn(ends.map(({ ended }) => ended.endedAt)),
@@ -53,6 +55,18 @@ export async function settleWork(
   const [{ ended: endedIds, expired, details } = { ended: [], expired: null, details: {} }] = rows
   const ids = endedIds ?? ends.map(({ ended }) => ended.run.id)
   return { recorded: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
+}
+
+/** With the half minute that an answer may take, far below the shortest expiry. */
+const FRESH_MS = 30_000
+
+/** Whether no attempt of it can have expired, also where the machine slept meanwhile. */
+function isFresh({ takenAt }: Pick<HeldClaim, 'takenAt'> = {}): boolean {
+  return (
+    takenAt !== undefined &&
+    performance.now() - takenAt.monotonic < FRESH_MS &&
+    Math.abs(Date.now() - takenAt.date) < FRESH_MS
+  )
 }
 
 /**
@@ -91,19 +105,17 @@ const FIND_SETTLED_SQL = `
 const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
   and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not ${IS_ATTEMPT_UNDER_WAY})`
 
-const DETAILS = `case when ${IS_EXPIRED} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
-
 /**
  * `array(select unnest(…))` has PostgreSQL look the runs up by their ids, however many it takes them for. All are
  * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
  * looking through all active work for each that is completed.
  */
-const SETTLE_SQL = `
+const settleSql = (isExpired: string) => `
   with ended as (
     update "JobRun" run
-    set "status" = (case when "end".code is null and not ${IS_EXPIRED} then 'success' else 'failed' end)::"JobRunStatus",
-        "endedAt" = "end".at, "errorCode" = case when ${IS_EXPIRED} then '${EXPIRED.code}' else "end".code end,
-        "details" = coalesce(run."details" || ${DETAILS}, run."details", ${DETAILS})
+    set "status" = (case when "end".code is null and not ${isExpired} then 'success' else 'failed' end)::"JobRunStatus",
+        "endedAt" = "end".at, "errorCode" = case when ${isExpired} then '${EXPIRED.code}' else "end".code end,
+        "details" = coalesce(run."details" || ${detailsSql(isExpired)}, run."details", ${detailsSql(isExpired)})
     from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) as "end"(id, at, code, details)
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
       and run."status" = 'running' and run."workerId" = $1
@@ -120,3 +132,10 @@ const SETTLE_SQL = `
          array_agg("id"::text) filter (where "isExpired") as "expired",
          coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
   from ended`
+
+const detailsSql = (isExpired: string) =>
+  `case when ${isExpired} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
+
+const SETTLE_SQL = settleSql(IS_EXPIRED)
+/** PostgreSQL evaluates the other for each run, several times. */
+const SETTLE_FRESH_SQL = settleSql('false')

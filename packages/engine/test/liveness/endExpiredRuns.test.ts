@@ -29,9 +29,12 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
+  passedMs = 0
   await runtime.rows('truncate "JobRun", "JobClaim"')
   await runtime.rows('delete from pgboss.job')
 })
+
+let passedMs = 0
 
 async function take(job: typeof parcel | typeof letter): Promise<TestWork> {
   await runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
@@ -40,6 +43,7 @@ async function take(job: typeof parcel | typeof letter): Promise<TestWork> {
 
 /** pg-boss's maintenance, after so long. */
 async function pass(hours: number): Promise<void> {
+  passedMs += hours * 3_600_000
   await runtime.rows(`update pgboss.job set started_on = started_on - $1 * interval '1 hour'`, [
     hours,
   ])
@@ -73,9 +77,13 @@ const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
     ({ state }) => state,
   )
-const settle = (work: TestWork, details: Details | null = null) => {
-  const { run, held } = work
+/** A machine that slept has only the clock of its date to know by. */
+const settle = (work: TestWork, details: Details | null = null, hasSlept = false) => {
+  const { run } = work
   const { database, log } = runtime
+  const { date = NaN, monotonic = NaN } = work.held.takenAt ?? {}
+  const takenAt = { date: date - passedMs, monotonic: monotonic - (hasSlept ? 0 : passedMs) }
+  const held = { ...work.held, takenAt }
   const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
   return settler.settle({ run, held, endedAt: new Date(), details, failure: null })
 }
@@ -119,23 +127,29 @@ describe('a last attempt that the queue has given up', () => {
     expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
   })
 
-  it('ends its run as failed also where its handler returns before any worker has looked', async () => {
-    const work = await take(parcel)
-    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
-    await pass(2)
-    const error = { code: 'expired', message: expect.stringContaining('had given its work up') }
-    expect(await settle(work, { sent: 1 })).toMatchObject({
-      kind: 'settled',
-      details: { cleaned: 3, sent: 1, error },
-      instead: { failure: { error } },
-    })
-    expect(
-      await runtime.rows('select "status", "errorCode", "endedAt" is null as open from "JobRun"'),
-    ).toEqual([{ status: 'failed', errorCode: 'expired', open: false }])
-    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
-    expect(await states()).toEqual(['failed'])
-    expect(await end()).toEqual([])
-  })
+  it.each([
+    ['', false],
+    [', on a machine that slept', true],
+  ])(
+    'ends its run as failed also where its handler returns before any worker has looked%s',
+    async (_, hasSlept) => {
+      const work = await take(parcel)
+      await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+      await pass(2)
+      const error = { code: 'expired', message: expect.stringContaining('had given its work up') }
+      expect(await settle(work, { sent: 1 }, hasSlept)).toMatchObject({
+        kind: 'settled',
+        details: { cleaned: 3, sent: 1, error },
+        instead: { failure: { error } },
+      })
+      expect(
+        await runtime.rows('select "status", "errorCode", "endedAt" is null as open from "JobRun"'),
+      ).toEqual([{ status: 'failed', errorCode: 'expired', open: false }])
+      expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+      expect(await states()).toEqual(['failed'])
+      expect(await end()).toEqual([])
+    },
+  )
 
   it('is kept also where its claim was made by a worker that did not see to it', async () => {
     await take(parcel)
