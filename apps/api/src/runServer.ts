@@ -15,13 +15,13 @@ import {
   StartError,
   startTracing,
   tracingOptions,
-  type listenForStop,
+  type ProcessHost,
 } from '@roundsman/node-app'
 import { measureQueue } from '@roundsman/engine/client'
 import { createMetrics, watchQueue, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
-import type { DestinationStream, Logger } from 'pino'
+import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createChanges } from './jobs/console/createChanges.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
@@ -36,19 +36,8 @@ const SWEEP_INTERVAL_MS = 50
 
 const VERSION = readVersion(import.meta.dirname)
 
-/** What the process gives to its server. */
-export interface ServerHost {
-  /** Environment variables. Undefined: those of this process. */
-  variables: NodeJS.ProcessEnv | undefined
-  /** For what keeps it from starting. */
-  stderr: { write(text: string): unknown }
-  /** Where its log goes. Default: standard output. */
-  logDestination?: DestinationStream
-  listenForStop: typeof listenForStop
-}
-
 /** The API, from its environment to the exit code of its process. */
-export async function runServer(host: ServerHost): Promise<number> {
+export async function runServer(host: ProcessHost): Promise<number> {
   try {
     const env = readApiEnvironment(host.variables)
     const stop = host.listenForStop({ isSupervised: env.ROUNDSMAN_SUPERVISED })

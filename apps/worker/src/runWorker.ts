@@ -10,12 +10,12 @@ import {
   StartError,
   startTracing,
   tracingOptions,
-  type listenForStop,
+  type ProcessHost,
 } from '@roundsman/node-app'
 import { createWorker } from '@roundsman/engine/worker'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
-import type { DestinationStream, Logger } from 'pino'
+import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
@@ -41,17 +41,6 @@ const LAST_PINGS_MS = 2_000
 const LAST_CLOSING_MS = 10_000
 const GIVE_BACK_AFTER_MS = 5_000
 
-/** What the process gives to its worker. */
-export interface WorkerHost {
-  /** Environment variables. Undefined: those of this process. */
-  variables: NodeJS.ProcessEnv | undefined
-  /** For what keeps it from starting. */
-  stderr: { write(text: string): unknown }
-  /** Where its log goes. Default: standard output. */
-  logDestination?: DestinationStream
-  listenForStop: typeof listenForStop
-}
-
 interface Context {
   env: WorkerEnvironment
   log: Logger
@@ -64,7 +53,7 @@ interface Context {
 }
 
 /** The worker, from its environment to the exit code of its process. */
-export async function runWorker(host: WorkerHost): Promise<number> {
+export async function runWorker(host: ProcessHost): Promise<number> {
   try {
     const env = readWorkerEnvironment(host.variables)
     const log = createLogger({

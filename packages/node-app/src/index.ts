@@ -11,7 +11,12 @@ export {
 export { readVersion } from './readVersion.ts'
 export { startTracing } from './tracing/startTracing.ts'
 export { telemetryVariables, tracingOptions } from './telemetryVariables.ts'
-export { awaitRelease, listenForStop, type AwaitReleaseOptions } from './listenForStop.ts'
+export {
+  awaitRelease,
+  listenForStop,
+  type AwaitReleaseOptions,
+  type ProcessHost,
+} from './listenForStop.ts'
 export {
   isLoopback,
   noSchemaCompilers,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { DestinationStream } from 'pino'
 
 /**
  * Ctrl-C reaches every process of the terminal's group, and a supervisor then sends it once more.
@@ -35,6 +36,17 @@ export function listenForStop({ isSupervised, onImpatience }: ListenForStopOptio
     process.stdin.once('end', onEnd).once('error', onEnd).resume()
   }
   return stop.signal
+}
+
+/** What a process gives to the program that it runs. */
+export interface ProcessHost {
+  /** Environment variables. Undefined: those of this process. */
+  variables: NodeJS.ProcessEnv | undefined
+  /** For what keeps it from starting. */
+  stderr: { write(text: string): unknown }
+  /** Where its log goes. Default: standard output. */
+  logDestination?: DestinationStream
+  listenForStop: typeof listenForStop
 }
 
 export interface AwaitReleaseOptions {

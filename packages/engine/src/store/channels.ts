@@ -53,7 +53,7 @@ export function readWakeUp(payload: string): WakeUp | null {
  * inside its commit, no other limit would rid the server.
  */
 export async function notify(
-  connection: Pick<Connection, 'query'>,
+  connection: Connection,
   channel: string,
   payloads: readonly string[],
 ): Promise<void> {

@@ -45,14 +45,15 @@ export async function enqueueWork(
   return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
 
-interface Way {
-  connection: Pick<Connection, 'query'>
+/** What all statements of one call share. */
+interface Call {
+  connection: Connection
   onSent: (transactionId: string) => void
   trace: TraceContext | undefined
 }
 
 async function putWork(
-  way: Way,
+  call: Call,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
@@ -67,9 +68,9 @@ async function putWork(
     if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
   }
   const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
-  const insert = (some: readonly Piece[]) => insertPieces(way, job.name, some)
+  const insert = (some: readonly Piece[]) => insertPieces(call, job.name, some)
   const holders: ReadonlyMap<string, string> =
-    byKey.size === 0 ? new Map() : await takeKeys(way.connection, job.name, byKey, unkeyed, insert)
+    byKey.size === 0 ? new Map() : await takeKeys(call.connection, job.name, byKey, unkeyed, insert)
   if (byKey.size === 0) await insert(unkeyed)
   return pieces.map(({ id, options }) => {
     // Also between two pieces of this call.
@@ -89,7 +90,7 @@ const MAX_LOOKS = 10
  * PostgreSQL waits for its end. What has no key goes with the first statement.
  */
 async function takeKeys(
-  connection: Pick<Connection, 'query'>,
+  connection: Connection,
   name: string,
   byKey: ReadonlyMap<string, Piece>,
   unkeyed: readonly Piece[],
@@ -122,14 +123,13 @@ async function takeKeys(
 
 /** The ids of those that were inserted: all of them, but for keys that others hold. */
 async function insertPieces(
-  way: Way,
+  call: Call,
   name: string,
   pieces: readonly Piece[],
 ): Promise<ReadonlySet<string>> {
-  if (pieces.length === 0) return new Set()
   const taken = new Set<string>()
   for (const some of divide(pieces))
-    for (const id of await insertSome(way, name, some)) taken.add(id)
+    for (const id of await insertSome(call, name, some)) taken.add(id)
   return taken
 }
 
@@ -152,7 +152,7 @@ function divide(pieces: readonly Piece[]): Piece[][] {
 }
 
 async function insertSome(
-  { connection, onSent, trace }: Way,
+  { connection, onSent, trace }: Call,
   name: string,
   pieces: readonly Piece[],
 ): Promise<readonly string[]> {

@@ -43,7 +43,7 @@ const FEW = 100
  * @throws QueueMissingError which names all queues that are missing. The caller's transaction must not be committed then.
  */
 export async function sendWork(
-  connection: Pick<Connection, 'query'>,
+  connection: Connection,
   work: readonly WorkToSend[],
   { returnIds = false } = {},
 ): Promise<Sent> {
@@ -75,10 +75,7 @@ interface SentRow {
   transactionId: string
 }
 
-async function expectQueues(
-  connection: Pick<Connection, 'query'>,
-  work: readonly WorkToSend[],
-): Promise<void> {
+async function expectQueues(connection: Connection, work: readonly WorkToSend[]): Promise<void> {
   const names = [...new Set(work.map(({ name }) => name))]
   const { rows } = await connection.query<{ missing: string[] }>(FIND_MISSING_SQL, [names])
   const missing = rows[0]?.missing ?? []
