@@ -64,6 +64,8 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
     async stop() {
       clearTimeout(timer)
       await saying
+      // What came while it was said has set it again.
+      clearTimeout(timer)
       await say()
     },
   }

@@ -1,5 +1,5 @@
 import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/client.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -67,4 +67,32 @@ describe('createAnnouncer', () => {
     expect(heard.flatMap(({ ticks }) => ticks)).toEqual(names)
     expect(heard.flatMap(({ names: of }) => of)).toEqual(names)
   })
+})
+
+it('leaves no timer where something came while it was saying something else', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const gate = Promise.withResolvers<void>()
+    const said: unknown[] = []
+    const announcer = createAnnouncer(
+      {
+        async query(_statement, values) {
+          said.push(values)
+          await gate.promise
+          return { rows: [], rowCount: 0 }
+        },
+      },
+      runtime.log,
+    )
+    announcer.tick('first')
+    vi.advanceTimersByTime(250)
+    announcer.tick('second')
+    const stopped = announcer.stop()
+    gate.resolve()
+    await stopped
+    expect(said).toHaveLength(2)
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
