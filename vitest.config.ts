@@ -1,5 +1,5 @@
-import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { Reporter } from 'vitest/node'
 
@@ -68,12 +68,22 @@ export default defineConfig({
 
 /**
  * Ends the output with `N passed, N failed` on a line of its own, for whoever reads the log of a
- * run.
+ * run. Lists the files of what failed in the file that FAILED_TEST_FILES names, for whoever runs them again; an
+ * error that belongs to no file leaves no list.
  */
 function closingLine(): Reporter {
   return {
     onTestRunEnd(testModules, unhandledErrors) {
       let passed = 0
+      // oxlint-disable-next-line no-restricted-properties -- no app's environment, but the runner's
+      const { FAILED_TEST_FILES: list } = process.env
+      const files = testModules.filter((testModule) => !testModule.ok())
+      if (list !== undefined && unhandledErrors.length === 0) {
+        writeFileSync(
+          list,
+          files.map(({ moduleId }) => `${relative(import.meta.dirname, moduleId)}\n`).join(''),
+        )
+      }
       // A file that does not load and an error outside of a test have no test to be counted with.
       let failed = unhandledErrors.length
       for (const testModule of testModules) {
