@@ -17,7 +17,7 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { measureQueue } from '@roundsman/engine/client'
+import { measureQueue, readJobHealth } from '@roundsman/engine/client'
 import { createMetrics, watchQueue, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
@@ -26,7 +26,6 @@ import { buildApp } from './app.ts'
 import { createChanges } from './jobs/console/createChanges.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
-import { readJobHealth } from './jobs/health/readJobHealth.ts'
 import { watchJobHealth } from './jobs/health/watchJobHealth.ts'
 import { openJobsClient } from './jobs/openJobsClient.ts'
 

@@ -20,7 +20,7 @@ export {
   type DeadLetter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
-export { isAnyWorkerAlive, listWorkers, type ListedWorker } from './read/listWorkers.ts'
+export { listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export {
   countQueue,
   MAX_MEASURED,
@@ -53,8 +53,11 @@ export {
 } from './read/jobTicks.ts'
 export { listRecentRuns, type RecentRun, type RecentRunsOptions } from './read/recentRuns.ts'
 export { readSchedules, type ScheduleRow } from './read/readSchedules.ts'
+export { slowLimitMs } from './read/judgeRun.ts'
+export { judgeSchedule } from './read/judgeSchedule.ts'
+export { readJobHealth, type JobHealth, type JobProblem } from './read/readJobHealth.ts'
 export { listJobActions, listRunActions, type ListedAction } from './read/jobActions.ts'
-export { listOverrunning, listRunsUnderWay, type RunUnderWay } from './read/runsUnderWay.ts'
+export { listRunsUnderWay, type RunUnderWay } from './read/runsUnderWay.ts'
 export { listFailures, type FailedRun } from './read/listFailures.ts'
 export {
   countRunsByHour,

@@ -1,8 +1,8 @@
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
+import { readJobHealth, type JobProblem } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { readJobHealth, type JobProblem } from './health/readJobHealth.ts'
 import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 
 interface HealthOptions {

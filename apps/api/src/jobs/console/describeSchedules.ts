@@ -1,7 +1,11 @@
 import { cronInWords } from '@roundsman/node-app/cronInWords'
 import { isScheduled, type Job } from '@roundsman/engine'
-import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
-import { judgeSchedule } from '../health/judgeSchedule.ts'
+import {
+  judgeSchedule,
+  readSchedules,
+  type Reader,
+  type ScheduleRow,
+} from '@roundsman/engine/client'
 import type { ConsoleJob } from './consoleContract.ts'
 
 /** Where a job's schedule stands. */

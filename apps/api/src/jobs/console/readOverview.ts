@@ -4,11 +4,11 @@ import {
   listFailures,
   listRunsUnderWay,
   listWorkers,
+  slowLimitMs,
   type FailedRun,
   type Reader,
   type RunUnderWay,
 } from '@roundsman/engine/client'
-import { slowLimitMs } from '../health/judgeRun.ts'
 import { readProgress } from '../readProgress.ts'
 import type { ConsoleAttention, ConsoleOverview } from './consoleContract.ts'
 import type { HourCounts } from './createHourCounts.ts'

@@ -1,5 +1,5 @@
 import { Counter, Gauge, keepFresh, type Registry } from '@roundsman/node-app/telemetry'
-import type { JobHealth } from './readJobHealth.ts'
+import type { JobHealth } from '@roundsman/engine/client'
 
 export interface JobHealthWatchOptions {
   registry: Registry

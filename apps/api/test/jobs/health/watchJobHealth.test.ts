@@ -1,7 +1,7 @@
+import type { JobHealth } from '@roundsman/engine/client'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
-import type { JobHealth } from '../../../src/jobs/health/readJobHealth.ts'
 import { watchJobHealth } from '../../../src/jobs/health/watchJobHealth.ts'
 
 /** The lines of a scrape that are about it, of a process that has just begun to watch. */

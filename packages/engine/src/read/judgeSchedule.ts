@@ -1,4 +1,4 @@
-import { nextTick } from '@roundsman/engine'
+import { nextTick } from '../index.ts'
 
 export interface ScheduleState {
   cron: string

@@ -1,12 +1,10 @@
-import {
-  isAnyWorkerAlive,
-  listOverrunning,
-  readSchedules,
-  type Reader,
-} from '@roundsman/engine/client'
-import { isScheduled, type Job } from '@roundsman/engine'
+import { isScheduled, type Job } from '../index.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
+import { isAnyWorkerAlive } from './listWorkers.ts'
+import type { Reader } from './readRows.ts'
+import { readSchedules } from './readSchedules.ts'
+import { listOverrunning } from './runsUnderWay.ts'
 
 export type JobProblem =
   /** Nobody is there to do anything. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { judgeSchedule } from '../../../src/jobs/health/judgeSchedule.ts'
+import { judgeSchedule } from '../../src/read/judgeSchedule.ts'
 
 const at = (time: string) => new Date(`2026-11-24T${time}Z`)
 const state = { cron: '0 * * * *', timeZone: 'UTC', cursor: at('09:00:00'), isPaused: false }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { overrunLimitMs, slowLimitMs } from '../../../src/jobs/health/judgeRun.ts'
+import { overrunLimitMs, slowLimitMs } from '../../src/read/judgeRun.ts'
 
 it('overruns beyond its time-out and its grace', () => {
   expect(overrunLimitMs({ timeoutMs: 900_000, graceMs: 60_000 })).toBe(960_000)

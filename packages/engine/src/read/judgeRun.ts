@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/engine'
+import type { Job } from '../index.ts'
 
 /** A run is slow when it takes longer than nearly all before it, by this factor, and is no trifle. */
 const SLOW_FACTOR = 2
