@@ -52,7 +52,7 @@ async function countDue(): Promise<number> {
 }
 
 async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
-  const result = await runOnce({ databaseUrl: database.url, prisma, job, handler, log, ...options })
+  const result = await runOnce({ databaseUrl: database.url, client: prisma, job, handler, log, ...options })
   if (result.kind !== 'ended') throw new Error(result.kind)
   return result.run
 }
@@ -123,7 +123,7 @@ describe('${name}', () => {
       for each row when (old."number" = 1500) execute function refuse_piece()\`
     const worker = createWorker({
       databaseUrl: database.url,
-      prisma,
+      client: prisma,
       jobs: [{ ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }],
       handlers: { ${name}: handler },
       log,

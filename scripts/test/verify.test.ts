@@ -69,7 +69,7 @@ beforeAll(async () => {
   const mailer = createMailer({ smtpUrl: smtp.url, from: env.MAIL_FROM })
   worker = createWorker({
     databaseUrl: database.url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
     log: logger,

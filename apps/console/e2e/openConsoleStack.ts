@@ -61,7 +61,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   await jobsClient.start()
   const worker = isEmpty
     ? null
-    : createWorker({ databaseUrl, prisma, jobs: all, handlers, log, drainTimeoutMs: 0 })
+    : createWorker({ databaseUrl, client: prisma, jobs: all, handlers, log, drainTimeoutMs: 0 })
   await worker?.start()
 
   let leadMs = 0

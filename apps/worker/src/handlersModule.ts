@@ -22,7 +22,7 @@ export const openHandlers = defineHandlersModule(async ({ databaseUrl, log }) =>
   return {
     jobs: env.jobs,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
-    prisma,
+    client: prisma,
     async close() {
       await renderer.close()
       mailer?.close()

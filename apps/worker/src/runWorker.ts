@@ -177,7 +177,7 @@ async function runJobs(
   const failure = Promise.withResolvers<'failed'>()
   const worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs: env.jobs,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
     handlersModule,

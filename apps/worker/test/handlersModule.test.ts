@@ -17,7 +17,7 @@ afterAll(() => database.close())
 it('opens the handlers of this product in a process of an isolated run', async () => {
   const result = await runOnce({
     databaseUrl: database.url,
-    prisma: database.prisma,
+    client: database.prisma,
     job: { ...cleanupI18nCache, isolate: { memoryMb: 256 } },
     handler: () => Promise.reject(new Error('it ran here')),
     handlersModule,

@@ -6,7 +6,7 @@ import {
   JobError,
   type HandlersFor,
   type Job,
-  type JobsPrismaClient,
+  type HostClient,
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
@@ -46,16 +46,16 @@ import { createWatchdog } from './run/watchdog.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { createWaker } from './store/waker.ts'
 
-export interface WorkerOptions<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
+export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostClient> {
   /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
   databaseUrl: string
   /** Hands its transactions to the handlers; whoever made it closes it. */
-  prisma: Client
+  client: Client
   jobs: Jobs
   handlers: HandlersFor<Jobs, TransactionOf<Client>>
   /**
    * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
-   * made by `defineHandlersModule`. For those jobs `handlers` and `prisma` are not used. Needed if a job is isolated.
+   * made by `defineHandlersModule`. For those jobs `handlers` and `client` are not used. Needed if a job is isolated.
    */
   handlersModule?: URL | string
   log: Logger
@@ -133,10 +133,10 @@ const FATAL_DRAIN_MS = 5_000
 const FATAL_TIMEOUT_MS = 30_000
 
 /** @throws TypeError when a limit is out of range, or a job is isolated and `handlersModule` is no place of a module */
-export function createWorker<const Jobs extends readonly Job[], Client extends JobsPrismaClient>(
+export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { databaseUrl, prisma, jobs, handlers, concurrency = 10 } = options
+  const { databaseUrl, client, jobs, handlers, concurrency = 10 } = options
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const id = createWorkerId()
@@ -191,7 +191,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends J
   const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, wakeUps, workerId: id })
   const services: RunServices = {
-    prisma,
+    client,
     settler,
     cancellations,
     database,

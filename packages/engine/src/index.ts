@@ -36,7 +36,7 @@ export {
   type HandlersFor,
   type HandlersModule,
   type HandlersSetting,
-  type JobsPrismaClient,
+  type HostClient,
   type JobTrigger,
   type JsonValue,
   type PayloadOf,

@@ -1,14 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
-import type {
-  Details,
-  Handler,
-  Job,
-  JobsPrismaClient,
-  TraceEnqueue,
-  TransactionOf,
-} from './index.ts'
+import type { Details, Handler, Job, HostClient, TraceEnqueue, TransactionOf } from './index.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
@@ -32,9 +25,9 @@ import { createWaker } from './store/waker.ts'
 import { createWakeUps } from './work/wakeUps.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
 
-export interface RunOnceOptions<J extends Job, Client extends JobsPrismaClient> {
+export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
-  prisma: Client
+  client: Client
   job: J
   handler: Handler<never, TransactionOf<Client>>
   /** As the worker's; then an isolated job runs in a child process here, too. Default: it runs in this process. */
@@ -92,7 +85,7 @@ export interface FinishedRun {
  * is in the result, also when it fails.
  * @throws QueueSchemaError when `migrateQueue` of this version has not run on the database
  */
-export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
+export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
   const { databaseUrl, job, handlersModule } = options
@@ -221,7 +214,7 @@ export async function runOnce<J extends Job, Client extends JobsPrismaClient>(
 
   async function execute(): Promise<RunOnceResult> {
     const services: RunServices = {
-      prisma: options.prisma,
+      client: options.client,
       settler: createSettler({ database, queue, workerId, log, observers }),
       cancellations,
       database,

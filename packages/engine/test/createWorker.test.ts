@@ -78,7 +78,7 @@ async function startWorker(
   const { url, prisma, log } = runtime
   const started = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers },
     log,

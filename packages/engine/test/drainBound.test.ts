@@ -54,7 +54,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
   }
   const worker = createWorker({
     databaseUrl: url.href,
-    prisma: runtime.prisma,
+    client: runtime.prisma,
     jobs,
     handlers: { task: handle, limited: handle, ticking: handle },
     drainTimeoutMs: DRAIN_TIMEOUT_MS,
@@ -201,7 +201,7 @@ describe('a start that fails midway', () => {
     const { url, prisma, log } = runtime
     const worker = createWorker({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       jobs: [task],
       handlers: { task: async () => undefined },
       log,

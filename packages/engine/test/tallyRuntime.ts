@@ -103,7 +103,7 @@ export async function openTallyStage(): Promise<TallyStage> {
     async startBeside() {
       const { url, prisma, log } = runtime
       const handlers = tallyHandlers(prisma)
-      const worker = createWorker({ databaseUrl: url, prisma, jobs, handlers, log })
+      const worker = createWorker({ databaseUrl: url, client: prisma, jobs, handlers, log })
       beside.push(worker)
       await worker.start()
       return worker

@@ -143,7 +143,7 @@ async function perform(
     await warmUp(prisma)
     return await runOnce({
       databaseUrl: database.url,
-      prisma,
+      client: prisma,
       job: request.job,
       handler: handlers[request.job.name as keyof typeof handlers],
       handlersModule,

@@ -31,7 +31,7 @@ export async function startMailWorker(
   const mailer = createMailer({ smtpUrl, from, timeouts })
   const worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [{ ...dispatchEmail, rateLimit: null }],
     handlers: { dispatchEmail: handle({ prisma, mailer }) },
     log,

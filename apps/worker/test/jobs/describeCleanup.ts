@@ -70,7 +70,15 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   )
 
   const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>
-    runOnce({ databaseUrl: database.url, prisma, job, handler, log, now: clock.now, ...options })
+    runOnce({
+      databaseUrl: database.url,
+      client: prisma,
+      job,
+      handler,
+      log,
+      now: clock.now,
+      ...options,
+    })
   const ofSuccess = (cleaned: number, batches: unknown) => ({
     status: 'success',
     details: { ...cleanup.counts(cleaned), batches, ...cleanup.facts },
@@ -158,7 +166,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     const impatient = { ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }
     const worker = createWorker({
       databaseUrl: database.url,
-      prisma,
+      client: prisma,
       jobs: [impatient],
       handlers: { [job.name]: handler } as never,
       log,
@@ -293,7 +301,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
         select (ctid::text::point)[0] as page from ${column(table)} where ${number} = '-1500'`
       expect(moved!.page).toBeGreaterThan(chosen.kind === 'pages' ? chosen.stop : NaN)
 
-      const result = await run({ databaseUrl: elsewhere.url, prisma: client })
+      const result = await run({ databaseUrl: elsewhere.url, client })
 
       expect(result).toMatchObject({ run: { details: cleanup.counts(3_000) } })
       expect(await cleanup.countDue(client)).toBe(0)
@@ -322,7 +330,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
           },
         })
 
-      const result = await run({ databaseUrl: elsewhere.url, prisma: client, handler: disturbed })
+      const result = await run({ databaseUrl: elsewhere.url, client, handler: disturbed })
 
       expect(result).toMatchObject({ run: { details: cleanup.counts(20_000) } })
       expect(await cleanup.countDue(client)).toBe(0)
@@ -430,7 +438,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await cleanup.insertDue(client, 3)
       await cleanup.insertOthers(client, 3)
 
-      const result = await run({ databaseUrl: elsewhere.url, prisma: client })
+      const result = await run({ databaseUrl: elsewhere.url, client })
 
       expect(result).toMatchObject({ run: { details: cleanup.counts(3) } })
       expect(await cleanup.countDue(client)).toBe(0)

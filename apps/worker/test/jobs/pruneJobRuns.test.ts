@@ -26,7 +26,7 @@ beforeEach(async () => {
 async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
   const result = await runOnce({
     databaseUrl: database.url,
-    prisma: database.prisma,
+    client: database.prisma,
     job,
     handler: pruneJobRuns(RETENTION),
     now: () => NOW,

@@ -70,7 +70,7 @@ async function startWorker(issuer: typeof seller | null = seller): Promise<void>
   }
   worker = createWorker({
     databaseUrl: database.url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: {
       renderInvoicePdf: renderInvoicePdf({ prisma, renderer: rendering, seller: issuer }),

@@ -209,7 +209,7 @@ describe('what is simulated', () => {
     let wake: () => void = () => undefined
     const worker = createWorker({
       databaseUrl: database.url,
-      prisma: database.prisma,
+      client: database.prisma,
       jobs: [job],
       handlers: { [job.name]: async () => undefined },
       log: pino({ level: 'silent' }),

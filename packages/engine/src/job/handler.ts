@@ -20,7 +20,7 @@ export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
 export type JobTrigger = (typeof JOB_TRIGGERS)[number]
 
 /** The least that a Prisma client offers; any client whose schema has jobs.prisma will do. */
-export interface JobsPrismaClient {
+export interface HostClient {
   $transaction(
     // oxlint-disable-next-line typescript/no-explicit-any -- the transaction's type is the product's own
     work: (tx: any) => Promise<unknown>,
@@ -113,12 +113,12 @@ export interface HandlersSetting {
 }
 
 /** What the process of an isolated run works with. */
-export interface HandlersModule<Jobs extends readonly Job[], Client extends JobsPrismaClient> {
+export interface HandlersModule<Jobs extends readonly Job[], Client extends HostClient> {
   /** At least those that are isolated. Time-out and guard are the worker's own, the payload's schema is taken from here. */
   jobs: Jobs
   handlers: HandlersFor<Jobs, TransactionOf<Client>>
   /** One of its own, with a small pool: there is one run at a time. */
-  prisma: Client
+  client: Client
   /** Called before an idle process ends, which has half a second for it; never after a run that failed. */
   close?(): Promise<void>
 }
@@ -127,10 +127,7 @@ export interface HandlersModule<Jobs extends readonly Job[], Client extends Jobs
  * For the export `openHandlers` of a `handlersModule`: opens what the handlers need, once in each process, at its first
  * run. It only helps the types.
  */
-export function defineHandlersModule<
-  const Jobs extends readonly Job[],
-  Client extends JobsPrismaClient,
->(
+export function defineHandlersModule<const Jobs extends readonly Job[], Client extends HostClient>(
   open: (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>>,
 ): (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>> {
   return open

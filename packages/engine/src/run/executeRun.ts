@@ -7,7 +7,7 @@ import {
   type Enqueue,
   type Handler,
   type Job,
-  type JobsPrismaClient,
+  type HostClient,
   type RunInfo,
 } from '../index.ts'
 import { askSchema, describePayloadError } from '../job/askSchema.ts'
@@ -32,7 +32,7 @@ export interface RunningRun {
   handler: Handler<never, never>
   /** As it came from the queue or the command line; validated here. */
   payload: unknown
-  prisma: JobsPrismaClient
+  client: HostClient
   workerId: string
   /** The run's own; asked for once, by a handler that logs. */
   openLog: () => Logger
@@ -153,7 +153,7 @@ async function carryOut(
   known: Known,
   report: (progress: Progress) => void,
 ): Promise<unknown> {
-  const { job, handler, prisma, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { job, handler, client, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const run = copyForHandler(running.run)
   // Most runs log nothing of their own.
   let log: Logger | undefined
@@ -199,7 +199,7 @@ async function carryOut(
   return await untilAborted(abort, () =>
     call({
       batch: (work) => commitBatch(running, work, names),
-      read: async (work) => await inFreeTransaction(prisma, abort, work),
+      read: async (work) => await inFreeTransaction(client, abort, work),
     }),
   )
 }
@@ -236,13 +236,13 @@ interface RawTransaction {
 }
 
 async function commitBatch(
-  { prisma, abort, run, workerId, now }: RunningRun,
+  { client, abort, run, workerId, now }: RunningRun,
   work: (tx: unknown) => Promise<Counts>,
   names: Set<string>,
 ): Promise<Counts> {
   let returned: Counts = {}
   let counts: Counts = {}
-  await inFreeTransaction(prisma, abort, async (tx: RawTransaction) => {
+  await inFreeTransaction(client, abort, async (tx: RawTransaction) => {
     returned = await work(tx)
     counts = storableCounts(returned, names)
     const added = JSON.stringify(countBatch(counts))
@@ -268,7 +268,7 @@ class RehearsalOver extends Error {
 
 /** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
 async function rehearse(
-  { prisma, job, abort }: RunningRun,
+  { client, job, abort }: RunningRun,
   call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
 ): Promise<unknown> {
@@ -279,7 +279,7 @@ async function rehearse(
   over.promise.catch(() => undefined)
   const rehearsal = async (): Promise<unknown> => {
     try {
-      return await prisma.$transaction(
+      return await client.$transaction(
         async (tx: unknown) => {
           const called = call({
             batch: async (work) => count(await work(tx)),

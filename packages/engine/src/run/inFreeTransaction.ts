@@ -1,4 +1,4 @@
-import type { JobsPrismaClient } from '../index.ts'
+import type { HostClient } from '../index.ts'
 import type { Abort } from './abort.ts'
 import { pauseAfter } from './pauseAfter.ts'
 
@@ -11,7 +11,7 @@ const MAX_WAIT_MS = 2 * OPTIONS.timeout
  * the run is aborted or two minutes are over: that they take their time is no failure of this run.
  */
 export async function inFreeTransaction<Tx>(
-  prisma: JobsPrismaClient,
+  client: HostClient,
   abort: Abort,
   work: (tx: Tx) => Promise<void>,
 ): Promise<void> {
@@ -19,7 +19,7 @@ export async function inFreeTransaction<Tx>(
   let isBegun = false
   for (let tries = 1; ; tries++) {
     try {
-      await prisma.$transaction(async (tx: Tx) => {
+      await client.$transaction(async (tx: Tx) => {
         isBegun = true
         await work(tx)
       }, OPTIONS)

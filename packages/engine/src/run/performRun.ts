@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Details, Handler, Job, JobsPrismaClient } from '../index.ts'
+import type { Details, Handler, Job, HostClient } from '../index.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
@@ -14,7 +14,7 @@ import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
-  prisma: JobsPrismaClient
+  client: HostClient
   settler: Settler
   cancellations: Cancellations
   database: Database
@@ -106,7 +106,7 @@ async function carryOut(
       handler,
       payload,
       approvedRows: envelope.approvedRows ?? null,
-      prisma: services.prisma,
+      client: services.client,
       workerId: services.workerId,
       now: services.now,
       abort,

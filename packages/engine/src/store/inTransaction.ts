@@ -1,4 +1,4 @@
-import type { JobsPrismaClient } from '../index.ts'
+import type { HostClient } from '../index.ts'
 import type { Connection } from './database.ts'
 
 /** A transaction of the caller's, by whichever Prisma client, or the client itself. */
@@ -27,6 +27,6 @@ export async function inTransaction<Value>(
 }
 
 /** A transaction can begin another within it, but not connect. */
-export function isClient<Tx extends object>(tx: Tx): tx is Tx & JobsPrismaClient {
+export function isClient<Tx extends object>(tx: Tx): tx is Tx & HostClient {
   return '$connect' in tx
 }

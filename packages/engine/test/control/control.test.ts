@@ -71,7 +71,7 @@ async function startWorker(job = purge): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [job],
     handlers: { purge: purgeHandler },
     log,

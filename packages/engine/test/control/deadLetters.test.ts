@@ -61,7 +61,7 @@ beforeEach(async () => {
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [parcel, rounds],
     handlers: { parcel: handleParcel, rounds: handleParcel },
     log,
@@ -215,7 +215,7 @@ describe('runOnce for a dead letter', () => {
   const once = (deadLetter: string) =>
     runOnce({
       databaseUrl: runtime.url,
-      prisma: runtime.prisma,
+      client: runtime.prisma,
       job: parcel,
       handler: openParcel,
       deadLetter,

@@ -68,7 +68,7 @@ const readWork = (id: string) =>
 const once = (deadLetter: string, job: typeof parcel | typeof rounds = parcel) =>
   runOnce({
     databaseUrl: runtime.url,
-    prisma: runtime.prisma,
+    client: runtime.prisma,
     job,
     handler: async () => undefined,
     deadLetter,

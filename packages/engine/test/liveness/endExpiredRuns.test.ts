@@ -173,7 +173,7 @@ describe('a last attempt that the queue has given up', () => {
     const handler = async () => undefined
     const worker = createWorker({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       jobs: [parcel, letter],
       handlers: { parcel: handler, letter: handler },
       log,

@@ -26,7 +26,7 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs: [job],
     handlers: { echo: async () => undefined },
     log,

@@ -78,7 +78,7 @@ async function startWorker(): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [drip],
     handlers: { drip: dripHandler },
     log,
@@ -359,7 +359,7 @@ describe('runOnce', () => {
   const once = (options: { dryRun?: boolean } = {}) =>
     runOnce({
       databaseUrl: runtime.url,
-      prisma: runtime.prisma,
+      client: runtime.prisma,
       job: drip,
       handler: dripHandler,
       log: runtime.log,
@@ -369,7 +369,7 @@ describe('runOnce', () => {
   it('runs without a worker and records who asked', async () => {
     const result = await runOnce({
       databaseUrl: runtime.url,
-      prisma: runtime.prisma,
+      client: runtime.prisma,
       job: drip,
       handler: dripHandler,
       actor: 'somebody',
@@ -390,7 +390,7 @@ describe('runOnce', () => {
     const log = { info: fail, warn: fail, error: fail, child: fail } as unknown as Logger
     const result = await runOnce({
       databaseUrl: runtime.url,
-      prisma: runtime.prisma,
+      client: runtime.prisma,
       job: drip,
       handler: async (context: RunContext<unknown, unknown>) => context.log.info('a line'),
       log,

@@ -141,7 +141,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     postgres = await startServer()
     inProcess = createWorker({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       jobs,
       handlers: tallyHandlers(prisma),
       log,
@@ -159,7 +159,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     const handlers = tallyHandlers(prisma)
     const result = await runOnce({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       job: linger,
       handler: handlers.linger,
       log,

@@ -75,7 +75,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
   }
   const worker = createWorker({
     databaseUrl: url.href,
-    prisma,
+    client: prisma,
     jobs,
     handlers: { piece: handle, slow: handle },
     concurrency: 5,

@@ -91,7 +91,7 @@ async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: { parcel: handle, rounds: handle, slow: handle },
     log,

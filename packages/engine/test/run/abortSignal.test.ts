@@ -33,7 +33,7 @@ async function startBoth(handlers: {
   let badRunId = ''
   worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs,
     log,
     onFatal: (error) => void fatal.push(error),

@@ -33,7 +33,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   const fatal: unknown[] = []
   const worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs,
     log,
     onFatal: (error) => void fatal.push(error),

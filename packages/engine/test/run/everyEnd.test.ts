@@ -77,7 +77,7 @@ async function startWorker(
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: {
       act: (context: Parameters<AnyHandler>[0]) =>

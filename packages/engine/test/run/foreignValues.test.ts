@@ -28,7 +28,14 @@ async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] 
       marks.push(payload.mark)
     },
   }
-  worker = createWorker({ databaseUrl, prisma, jobs: [tally], handlers, log, ...(now && { now }) })
+  worker = createWorker({
+    databaseUrl,
+    client: prisma,
+    jobs: [tally],
+    handlers,
+    log,
+    ...(now && { now }),
+  })
   await worker.start()
   return { marks }
 }

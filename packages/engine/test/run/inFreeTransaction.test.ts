@@ -2,7 +2,7 @@ import { createDatabaseClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'
-import { defineJob, type JobsPrismaClient, type RunContext } from '../../src/index.ts'
+import { defineJob, type HostClient, type RunContext } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -33,7 +33,7 @@ test('a batch for which no connection is free waits for one, and costs no attemp
     onPoolError: () => undefined,
   })
   let refused = 0
-  const prisma: JobsPrismaClient = {
+  const prisma: HostClient = {
     $transaction: (work, options) =>
       client.$transaction(work, options).catch((error: unknown) => {
         refused++
@@ -44,7 +44,7 @@ test('a batch for which no connection is free waits for one, and costs no attemp
   const isHeld = Promise.withResolvers<void>()
   const worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs,
     log,
     handlers: {

@@ -83,7 +83,7 @@ async function startWorker(
   const here = (name: string) => async () => void calls.push(name)
   worker = createWorker({
     databaseUrl: runtime.url,
-    prisma: runtime.prisma,
+    client: runtime.prisma,
     jobs,
     handlers: {
       probe: here('probe'),
@@ -448,7 +448,7 @@ describe('a module of handlers', () => {
     const create = (handlersModule?: string) =>
       createWorker({
         databaseUrl: runtime.url,
-        prisma: runtime.prisma,
+        client: runtime.prisma,
         jobs: [steady, beside],
         handlers: { steady: async () => undefined, beside: async () => undefined },
         log: runtime.log,
@@ -486,7 +486,7 @@ describe('a module of handlers', () => {
       'opens too little',
       `export const openHandlers = async () => null`,
       'handlers_module_failed',
-      'must return { jobs, handlers, prisma }',
+      'must return { jobs, handlers, client }',
     ],
     ['ends the process', `process.exit(7)`, 'handler_crashed', 'ended with exit code 7'],
   ])('that %s fails the run', async (_what, text, code, message) => {
@@ -518,7 +518,7 @@ describe('runOnce', () => {
   const once = (handlersModule?: URL) =>
     runOnce({
       databaseUrl: runtime.url,
-      prisma: runtime.prisma,
+      client: runtime.prisma,
       job: probe,
       handler: async () => void calls.push('here'),
       payload: { act: 'work', n: 1 },

@@ -97,7 +97,7 @@ async function startWorker(
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: {
       echo: options.echo ?? (async () => undefined),
@@ -323,7 +323,7 @@ describe('an observer', () => {
     const { url, prisma, log } = runtime
     const result = await runOnce({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       job: follow,
       handler: async () => undefined,
       dryRun: true,
@@ -341,7 +341,7 @@ it('what a handler enqueues is traced from within its run', async () => {
   const { url, prisma, log } = runtime
   worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: {
       echo: async ({ batch, enqueue }: RunContext<{ text: string }, Transaction>) => {

@@ -67,7 +67,7 @@ async function perform(
   await database.transaction((tx) => recordRun(tx, 'w1', run, claim))
   const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
   const services = {
-    prisma,
+    client: prisma,
     settler,
     cancellations,
     database,
@@ -165,7 +165,7 @@ it('a dry run may take as long as its job, in one transaction', async () => {
   }
   await perform(async ({ batch }) => void (await batch(async () => ({ n: 1 }))), {
     dryRun: true,
-    prisma,
+    client: prisma,
   })
   expect(seen).toMatchObject([{ timeout: brief.timeoutMs }])
 })

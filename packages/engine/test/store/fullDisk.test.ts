@@ -47,7 +47,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   let atGate = 0
   const worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs,
     handlers: {
       async parcel(context: RunContext<{ n: number }, TransactionOf<typeof prisma>>) {

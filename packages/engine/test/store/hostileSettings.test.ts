@@ -79,7 +79,7 @@ describe('a worker, a scheduler and a client of a database', () => {
     const { url, log, prisma } = runtime
     const worker = createWorker({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       jobs: [count],
       handlers: { count: async () => ({}) },
       log,
@@ -100,7 +100,7 @@ async function endToEnd(): Promise<string> {
   const client = createJobsClient({ databaseUrl: url, log })
   const worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [sweep, count],
     handlers: {
       sweep: async () => ({}),

@@ -82,7 +82,7 @@ describe('behind a transaction pooler', () => {
     })
     const result = await runOnce({
       databaseUrl: pooler.url,
-      prisma: behind,
+      client: behind,
       job: drip,
       handler: dripHandler,
       log: runtime.log,
@@ -110,7 +110,7 @@ describe('behind a transaction pooler', () => {
     const { url, prisma, log } = runtime
     const worker = createWorker({
       databaseUrl: url,
-      prisma,
+      client: prisma,
       jobs: [drip],
       handlers: { drip: dripHandler },
       log,

@@ -41,7 +41,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   expect(await readIndexes()).not.toEqual(indexes)
   const worker = createWorker({
     databaseUrl: url,
-    prisma: runtime.prisma,
+    client: runtime.prisma,
     jobs: [parcel],
     handlers: { parcel: async () => undefined },
     log,

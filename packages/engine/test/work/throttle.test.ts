@@ -41,7 +41,7 @@ describe('a job with a rate limit', () => {
     workers = [1, 2, 3].map(() =>
       createWorker({
         databaseUrl: url,
-        prisma,
+        client: prisma,
         jobs: [call],
         handlers: { call: async () => undefined },
         log,

@@ -29,7 +29,7 @@ const prisma = createDatabaseClient({
 })
 const worker = createWorker({
   databaseUrl: settings.databaseUrl,
-  prisma,
+  client: prisma,
   jobs: chaosJobs,
   handlers: createChaosHandlers({
     random: createRandom(settings.seed),

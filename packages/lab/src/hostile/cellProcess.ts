@@ -51,7 +51,14 @@ const handlers: HandlersFor<typeof cellJobs, TransactionOf<PrismaClient>> = {
   // Not every encoding has it: then the run ends with that reason.
   foreign: () => Promise.resolve({ text: '日本 \u{1f600}' }),
 }
-const options = { databaseUrl, prisma, jobs: cellJobs, handlers, log, drainTimeoutMs: 2_000 }
+const options = {
+  databaseUrl,
+  client: prisma,
+  jobs: cellJobs,
+  handlers,
+  log,
+  drainTimeoutMs: 2_000,
+}
 const client = createJobsClient({ databaseUrl, log })
 
 let problem: string | null = null

@@ -51,7 +51,7 @@ const handlers: HandlersFor<typeof hostileJobs, Tx> = {
 
 const worker = createWorker({
   databaseUrl: settings.databaseUrl,
-  prisma,
+  client: prisma,
   jobs: [...hostileJobs, ...drawn],
   handlers: {
     ...handlers,

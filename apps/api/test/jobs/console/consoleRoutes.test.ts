@@ -63,7 +63,7 @@ describe('the overview', () => {
   it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
     const worker = createWorker({
       databaseUrl: api.databaseUrl,
-      prisma: api.prisma,
+      client: api.prisma,
       jobs: [],
       handlers: {},
       log: pino({ level: 'silent' }),

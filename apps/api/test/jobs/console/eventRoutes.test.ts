@@ -94,7 +94,7 @@ async function startWorker(): Promise<void> {
   const { databaseUrl, prisma } = api
   worker = createWorker({
     databaseUrl,
-    prisma,
+    client: prisma,
     jobs: [echo],
     handlers: { echo: async () => undefined },
     log,

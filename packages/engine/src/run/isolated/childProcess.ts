@@ -11,7 +11,7 @@ import {
   type HandlersModule,
   type HandlersSetting,
   type Job,
-  type JobsPrismaClient,
+  type HostClient,
 } from '../../index.ts'
 import { Abort } from '../abort.ts'
 import { describeError } from '../describeError.ts'
@@ -19,7 +19,7 @@ import { executeRun, type RunResult } from '../executeRun.ts'
 import { readFrames, sendFrame } from './frames.ts'
 import type { FromChild, RunRequest, ToChild } from './messages.ts'
 
-type Opened = HandlersModule<readonly Job[], JobsPrismaClient>
+type Opened = HandlersModule<readonly Job[], HostClient>
 
 interface Exported {
   openHandlers?: (setting: HandlersSetting) => Promise<Opened>
@@ -113,8 +113,8 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
     throw new TypeError('it exports no function openHandlers; use defineHandlersModule')
   }
   const found = await open(setting)
-  if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.prisma) {
-    throw new TypeError('its function must return { jobs, handlers, prisma }')
+  if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.client) {
+    throw new TypeError('its function must return { jobs, handlers, client }')
   }
   return found
 }
@@ -150,7 +150,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
     job: { ...job, timeoutMs, guard },
     handler: handler as Handler<never, never>,
     payload: request.payload,
-    prisma: found.prisma,
+    client: found.client,
     workerId: request.workerId,
     openLog: () => openLog(token),
     now: () => new Date(),

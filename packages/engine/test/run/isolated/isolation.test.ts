@@ -57,7 +57,7 @@ function run(
     job: probe,
     handler: () => Promise.reject(new Error('it ran here')),
     payload: { act },
-    prisma: { $transaction: () => Promise.reject(new Error('it ran here')) },
+    client: { $transaction: () => Promise.reject(new Error('it ran here')) },
     workerId: 'w1',
     openLog: () => log,
     now: () => new Date(),

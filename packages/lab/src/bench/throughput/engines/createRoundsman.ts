@@ -38,7 +38,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   let onDone: (n: number) => void = () => undefined
   const worker = createWorker({
     databaseUrl: url,
-    prisma,
+    client: prisma,
     jobs: [job],
     handlers: { noop: async ({ payload }: { payload: { n: number } }) => onDone(payload.n) },
     log,
