@@ -49,7 +49,7 @@ describe('logging in', () => {
     await using viewer = await openViewer(browser, stack)
     const { page, context } = viewer
     await logIn(page, 'staff@example.com')
-    await heading(page, 'This console is not for you').waitFor()
+    await heading(page, "You don't have access").waitFor()
     await page.getByText('Only administrators and owners may use it.').waitFor()
     expect(await context.cookies()).toEqual([])
 
@@ -60,7 +60,7 @@ describe('logging in', () => {
 
   it('tells staff the same who bring a session along', async () => {
     await using viewer = await openViewer(browser, stack, { role: 'staff', path: '/queue' })
-    await expectSeen(heading(viewer.page, 'This console is not for you'))
+    await expectSeen(heading(viewer.page, "You don't have access"))
   })
 })
 
@@ -73,7 +73,7 @@ describe('the end of a session', () => {
     await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'staff' } })
     try {
       await page.getByRole('link', { name: 'Queue' }).click()
-      await expectSeen(heading(page, 'This console is not for you'))
+      await expectSeen(heading(page, "You don't have access"))
     } finally {
       await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'admin' } })
     }

@@ -50,7 +50,7 @@ describe('running a job', () => {
     ])
     await page.getByRole('link', { name: 'Its runs' }).click()
     await page.getByRole('link', { name: 'run of countSheep' }).click()
-    await expectFact(page, 'Asked for by', ACTOR)
+    await expectFact(page, 'Started by', ACTOR)
     await expectFact(page, 'Reason', 'The night was short')
     await expectFact(page, 'Cleaned', '3')
   })

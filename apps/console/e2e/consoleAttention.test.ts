@@ -46,7 +46,7 @@ describe('the overview says what needs somebody', () => {
     await item.getByText('walkSteps has been running for 20 min').waitFor()
     await item.getByText('Usually it takes 2 s.').waitFor()
     await item.getByRole('button', { name: 'Cancel: walkSteps' }).waitFor()
-    const link = item.getByRole('link', { name: 'Look: run of walkSteps' })
+    const link = item.getByRole('link', { name: 'View: run of walkSteps' })
     expect(await link.getAttribute('href')).toBe(`/console/runs/${id}`)
 
     stack.steps.open(STEPS)
@@ -84,7 +84,7 @@ describe('the overview says what needs somebody', () => {
     const { page } = viewer
     await sentence(page, /^ringBells is [23] d .*late$/).waitFor()
     const item = needs(page, 'Late')
-    await item.getByText(/ringBells should have been decided [23] d/).waitFor()
+    await item.getByText(/ringBells was due [23] d/).waitFor()
     await item.getByRole('button', { name: 'Run now: ringBells' }).waitFor()
     expect(await findBarriers(page)).toEqual([])
 

@@ -96,7 +96,7 @@ describe('a run', () => {
     await runs.page.getByRole('link', { name: 'run of walkSteps' }).waitFor()
     await queue.page.getByText('0 waiting, 1 active').waitFor()
     stack.steps.open(STEPS)
-    await workers(overview.page).getByText('Waits for work').waitFor()
+    await workers(overview.page).getByText('Idle').waitFor()
     await runs.page.getByText('No run is like that').waitFor()
     await expectSeen(queue.page.getByText('0 waiting, 0 active'))
   })

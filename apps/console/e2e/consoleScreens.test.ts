@@ -109,7 +109,7 @@ const FILLED: readonly Screen[] = [
     shows: 'The server cannot be reached.',
   },
   { title: 'the log-in', path: () => '/', heading: 'Log in', role: 'nobody' },
-  { title: 'the refusal', path: () => '/', heading: 'This console is not for you', role: 'staff' },
+  { title: 'the refusal', path: () => '/', heading: "You don't have access", role: 'staff' },
 ]
 
 /** Of each action, from where it is asked for. */

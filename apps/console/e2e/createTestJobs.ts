@@ -71,7 +71,10 @@ export function createTestJobs(): TestJobs {
       }
     },
     callPartner: async () => {
-      if (partner.isDown) throw new JobError('partner_down', 'The partner does not answer')
+      if (partner.isDown) {
+        const cause = Object.assign(new Error('connect refused'), { code: 'ECONNREFUSED' })
+        throw new JobError('partner_down', 'The partner does not answer', { cause })
+      }
       return { answers: 1 }
     },
     pruneRows: async (context) => {

@@ -1,11 +1,20 @@
 /** What a run says of itself, sorted by what it is. */
 export interface RunDetailsView {
-  error: { code: string; message: string } | null
+  error: RunError | null
   guard: { due: number; allowed: number; total: number | null } | null
   /** Exact counts, in the order they were written. */
   counts: { name: string; value: number }[]
   /** Whatever else there is, as text. */
   facts: { name: string; value: string }[]
+}
+
+export interface RunError {
+  code: string
+  message: string
+  /** The product's own, a line each, the innermost first; none where it was thrown without any. */
+  frames: string[]
+  /** What led to it, the nearest first. */
+  causes: { code: string | null; message: string }[]
 }
 
 /** Never throws: details are what a handler returned, and may hold anything. */
@@ -30,8 +39,37 @@ export function inWords(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
-function readError({ code, message }: Record<string, unknown>): RunDetailsView['error'] {
-  return { code: asText(code ?? 'unknown'), message: asText(message ?? '') }
+/** `importFeed.ts:10` of `at readFeed (src/importFeed.ts:10:17)`. */
+export function placeOf(frame: string): string {
+  return /([^\s()/\\:]+:\d+)(?::\d+)?\)?$/.exec(frame)?.[1] ?? frame
+}
+
+function readError(error: Record<string, unknown>): RunError {
+  const { code, message, stack } = error
+  return {
+    code: asText(code ?? 'unknown'),
+    message: asText(message ?? ''),
+    frames: typeof stack === 'string' ? stack.split('\n').filter((line) => line !== '') : [],
+    causes: readCauses(error),
+  }
+}
+
+/** As many as the engine keeps in a row. */
+const MAX_CAUSES = 10
+
+/** The chain of causes, with what several errors at once had to say. */
+function readCauses(error: Record<string, unknown>): RunError['causes'] {
+  const causes: RunError['causes'] = []
+  let at: unknown = error
+  while (isRecord(at) && causes.length < MAX_CAUSES) {
+    const { cause, errors } = at
+    const all = [...(Array.isArray(errors) ? (errors as unknown[]) : []), cause].filter(isRecord)
+    for (const { code, message } of all) {
+      causes.push({ code: typeof code === 'string' ? code : null, message: asText(message ?? '') })
+    }
+    at = cause
+  }
+  return causes
 }
 
 function readGuard({ due, allowed, total }: Record<string, unknown>): RunDetailsView['guard'] {

@@ -74,7 +74,7 @@ function RefusalScreen({ detail }: { detail: string }) {
     <main className="gate">
       <div className="gateCard">
         <Brand />
-        <h1>This console is not for you</h1>
+        <h1>You don't have access</h1>
         <p>
           Only administrators and owners may use it. Ask one of them if you need something from it.
         </p>

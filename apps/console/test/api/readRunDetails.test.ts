@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { inWords, readRunDetails } from '../../src/api/readRunDetails.ts'
+import { inWords, placeOf, readRunDetails } from '../../src/api/readRunDetails.ts'
 
 describe('readRunDetails', () => {
   it('sorts counts, facts, guard and error', () => {
@@ -24,8 +24,34 @@ describe('readRunDetails', () => {
         { name: 'byLocale', value: '{"de":1}' },
       ],
       guard: { due: 84_120, allowed: 50_000, total: 91_000 },
-      error: { code: 'guard_blocked', message: 'too many' },
+      error: { code: 'guard_blocked', message: 'too many', frames: [], causes: [] },
     })
+  })
+
+  it('reads where an error was thrown, and what led to it', () => {
+    const stack = 'at readFeed (src/importFeed.ts:10:17)\nat importFeed (src/importFeed.ts:3:9)'
+    const cause = {
+      message: 'fetch failed',
+      cause: { code: 'ECONNREFUSED', message: 'refused', errors: [{ message: '::1' }, 7] },
+    }
+    expect(
+      readRunDetails({ error: { code: 'handler_failed', message: 'no feed', stack, cause } }).error,
+    ).toEqual({
+      code: 'handler_failed',
+      message: 'no feed',
+      frames: ['at readFeed (src/importFeed.ts:10:17)', 'at importFeed (src/importFeed.ts:3:9)'],
+      causes: [
+        { code: null, message: 'fetch failed' },
+        { code: 'ECONNREFUSED', message: 'refused' },
+        { code: null, message: '::1' },
+      ],
+    })
+  })
+
+  it('ends with a chain of causes, however long it is', () => {
+    const error: Record<string, unknown> = { code: 'round', message: 'and round' }
+    error['cause'] = error
+    expect(readRunDetails({ error }).error?.causes).toHaveLength(10)
   })
 
   it.each([[null], [undefined], ['text'], [[1, 2]], [7]])('finds nothing in %j', (details) => {
@@ -36,6 +62,15 @@ describe('readRunDetails', () => {
     const view = readRunDetails({ error: {}, guard: { due: 'many' } })
     expect(view).toMatchObject({ error: { code: 'unknown', message: '' }, guard: null })
   })
+})
+
+it.each([
+  ['at readFeed (src/importFeed.ts:10:17)', 'importFeed.ts:10'],
+  ['at src/importFeed.ts:10:17', 'importFeed.ts:10'],
+  ['at async …/dist/jobs/importFeed.js:7:1', 'importFeed.js:7'],
+  ['at somewhere', 'at somewhere'],
+])('says where %s is: %s', (frame, place) => {
+  expect(placeOf(frame)).toBe(place)
 })
 
 it.each([

@@ -39,7 +39,7 @@ export function Policies({ job }: { job: ConsoleJob }) {
             </dd>
           </div>
           <div>
-            <dt>Ticks nobody saw</dt>
+            <dt>Missed ticks</dt>
             <dd>
               {MISSED[schedule.missed]}, up to {formatDuration(schedule.catchUpMs)} later
             </dd>

@@ -5,6 +5,7 @@ import { RunStrip } from '../../charts/RunStrip.tsx'
 import { Sparkline } from '../../charts/Sparkline.tsx'
 import { TickStrip } from '../../charts/TickStrip.tsx'
 import { Count } from '../../parts/Count.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { JobActions } from './JobActions.tsx'
@@ -41,7 +42,13 @@ export function JobCard({ job }: { job: ConsoleJob }) {
             ) : (
               <Link to="/runs/$id" params={{ id: lastRun.id }} className="quietLink">
                 <StatusMark status={lastRun.status} />{' '}
-                <Moment at={lastRun.endedAt ?? lastRun.startedAt} isInControl />
+                {lastRun.endedAt === null ? (
+                  <>
+                    for <Elapsed since={lastRun.startedAt} />
+                  </>
+                ) : (
+                  <Moment at={lastRun.endedAt} isInControl />
+                )}
               </Link>
             )}
           </span>

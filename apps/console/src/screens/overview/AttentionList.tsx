@@ -67,7 +67,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
       return (
         <>
           <p>
-            <JobLink name={item.name} /> should have been decided <Moment at={item.since} />
+            <JobLink name={item.name} /> was due <Moment at={item.since} />
           </p>
           <p className="muted">
             No worker schedules it. Running it now does not make up for the tick.
@@ -192,9 +192,9 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
             className="button isSmall isQuiet"
             to="/queue"
             search={{ name: item.name }}
-            aria-label={`Look: dead letters of ${item.name}`}
+            aria-label={`View: dead letters of ${item.name}`}
           >
-            Look
+            View
           </Link>
           <ActButton
             label={`Redrive all: ${item.name}`}
@@ -236,9 +236,9 @@ function RunLink({ item: { name, runId } }: { item: { name: string; runId: strin
       className="button isSmall isQuiet"
       to="/runs/$id"
       params={{ id: runId }}
-      aria-label={`Look: run of ${name}`}
+      aria-label={`View: run of ${name}`}
     >
-      Look
+      View
     </Link>
   )
 }

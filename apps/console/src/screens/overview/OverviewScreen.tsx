@@ -76,20 +76,27 @@ function OverviewSkeleton() {
   )
 }
 
+const MAX_NEXT_TICKS = 10
+
+/** One line for each job: when it is due next. */
 function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
   if (ticks.length === 0) {
     return (
       <EmptyState title="Nothing is due">
         <p>
-          Every schedule is paused, or there is none. <Link to="/jobs">Look at the jobs</Link>
+          Every schedule is paused, or there is none. <Link to="/jobs">View the jobs</Link>
         </p>
       </EmptyState>
     )
   }
+  const seen = new Set<string>()
+  const next = ticks
+    .filter(({ name }) => !seen.has(name) && seen.add(name))
+    .slice(0, MAX_NEXT_TICKS)
   return (
     <ol className="lines">
-      {ticks.slice(0, 10).map(({ name, at }) => (
-        <li key={`${name} ${at}`} className="lineItem">
+      {next.map(({ name, at }) => (
+        <li key={name} className="lineItem">
           <Link to="/jobs/$name" params={{ name }} className="isCut">
             {name}
           </Link>

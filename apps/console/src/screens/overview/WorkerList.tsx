@@ -31,11 +31,11 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
             </code>
           </div>
           <p className="muted small">
-            Last sign <Moment at={worker.lastSignAt} /> by {worker.liveness}, started{' '}
-            <Moment at={worker.startedAt} />
+            Seen <Moment at={worker.lastSignAt} />, started <Moment at={worker.startedAt} />
+            {worker.liveness === 'heartbeat' && ', by heartbeat: it holds no session lock'}
           </p>
           {worker.running.length === 0 ? (
-            <p className="small">{worker.isAlive ? 'Waits for work' : 'Runs nothing any more'}</p>
+            <p className="small">{worker.isAlive ? 'Idle' : 'Its work was given to others'}</p>
           ) : (
             <ul className="workerRuns">
               {worker.running.map((run) => (

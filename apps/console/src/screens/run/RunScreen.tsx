@@ -3,8 +3,9 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { runDetailQuery } from '../../api/queries.ts'
-import { inWords, readRunDetails } from '../../api/readRunDetails.ts'
+import { inWords, placeOf, readRunDetails, type RunError } from '../../api/readRunDetails.ts'
 import type { RunDetail } from '../../api/run.ts'
+import { runOutcome } from '../../api/runOutcome.ts'
 import { ActionLog } from '../../parts/ActionLog.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -68,7 +69,7 @@ export function RunScreen(): ReactNode {
               <Panel title="Counts">
                 <Counts run={data} />
               </Panel>
-              <Panel title="About it">
+              <Panel title="Details">
                 <Facts run={data} />
               </Panel>
             </div>
@@ -92,7 +93,7 @@ function AllAttempts({ run: { queueJobId } }: { run: RunDetail }) {
 function Lead({ run }: { run: RunDetail }) {
   return (
     <p className="runLead">
-      <StatusMark status={run.status} />
+      <StatusMark status={runOutcome(run)} />
       {run.dryRun && <span className="badge isPlain">dry run</span>}
       <span className="muted">
         {run.durationMs === null ? (
@@ -114,19 +115,55 @@ function Lead({ run }: { run: RunDetail }) {
 function Failure({ run }: { run: RunDetail }) {
   const { error, guard } = readRunDetails(run.details)
   if (error === null) return null
+  if (error.code !== 'guard_blocked' || guard === null) return <Cause error={error} />
   return (
-    <section className="problem" aria-label="Error">
+    <section className="problem isMild" aria-label="Error">
       <p className="problemTitle">
         <code>{error.code}</code>
       </p>
-      {error.code !== 'guard_blocked' || guard === null ? (
-        <p className="isWrapped">{error.message}</p>
-      ) : (
-        <p>
-          {run.approvedAt === null
-            ? `${guard.due.toLocaleString('en')} rows were due, and ${guard.allowed.toLocaleString('en')} may be changed without an approval. Nothing was changed.`
-            : 'It was approved; the run that followed carries the reason.'}
-        </p>
+      <p>
+        {run.approvedAt === null
+          ? `${guard.due.toLocaleString('en')} rows were due, and ${guard.allowed.toLocaleString('en')} may be changed without an approval. Nothing was changed.`
+          : 'It was approved; the run that followed carries the reason.'}
+      </p>
+    </section>
+  )
+}
+
+/** What was thrown, where in the product, and what led to it. */
+function Cause({ error: { code, message, frames, causes } }: { error: RunError }) {
+  const [first, ...others] = frames
+  return (
+    <section className="problem" aria-label="Error">
+      <p className="problemTitle">
+        <code>{code}</code>
+        {first !== undefined && <code className="place">{placeOf(first)}</code>}
+      </p>
+      <p className="isWrapped">{message}</p>
+      {causes.length > 0 && (
+        <ol className="causes" aria-label="Causes">
+          {causes.map((cause, at) => (
+            // They have no name of their own, and never move.
+            <li key={at} className="isWrapped">
+              <span className="muted">Caused by</span>{' '}
+              {cause.code !== null && <code>{cause.code}</code>} {cause.message}
+            </li>
+          ))}
+        </ol>
+      )}
+      {first !== undefined && (
+        <details className="stack">
+          <summary>
+            <code>{first}</code>
+            {others.length > 0 && (
+              <span className="muted">
+                {' '}
+                and {others.length} more {others.length === 1 ? 'frame' : 'frames'}
+              </span>
+            )}
+          </summary>
+          {others.length > 0 && <pre>{others.join('\n')}</pre>}
+        </details>
       )}
     </section>
   )
@@ -171,6 +208,14 @@ function Counts({ run }: { run: RunDetail }) {
   )
 }
 
+/** Where nobody asked for it by name. */
+const STARTED_BY: Readonly<Record<RunDetail['trigger'], string>> = {
+  schedule: 'Schedule',
+  queue: 'Enqueued work',
+  manual: 'Unknown',
+  cli: 'Command line',
+}
+
 function Facts({ run }: { run: RunDetail }) {
   const lateMs = latenessMs(run)
   return (
@@ -199,8 +244,8 @@ function Facts({ run }: { run: RunDetail }) {
         <dd>{run.trigger}</dd>
       </div>
       <div>
-        <dt>Asked for by</dt>
-        <dd>{run.actor ?? 'nobody'}</dd>
+        <dt>Started by</dt>
+        <dd>{run.actor ?? STARTED_BY[run.trigger]}</dd>
       </div>
       {run.reason !== null && run.reason !== '' && (
         <div>

@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router'
-import { readRunDetails } from '../../api/readRunDetails.ts'
+import { placeOf, readRunDetails } from '../../api/readRunDetails.ts'
 import type { Run } from '../../api/run.ts'
+import { runOutcome } from '../../api/runOutcome.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -25,7 +26,7 @@ const COLUMNS: readonly Column<Run>[] = [
       </Link>
     ),
   },
-  { header: 'Status', isPlain: true, cell: (run) => <StatusMark status={run.status} /> },
+  { header: 'Status', isPlain: true, cell: (run) => <StatusMark status={runOutcome(run)} /> },
   {
     header: 'Job',
     isPlain: true,
@@ -72,9 +73,12 @@ function Outcome({ run }: { run: Run }) {
     )
   }
   if (error !== null) {
+    const [frame] = error.frames
+    const place = frame === undefined ? null : placeOf(frame)
     return (
       <span className="isCut isBlock" title={error.message}>
         <code>{error.code}</code> <span className="muted">{error.message}</span>
+        {place !== null && <code className="muted"> {place}</code>}
       </span>
     )
   }

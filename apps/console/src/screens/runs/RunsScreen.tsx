@@ -36,7 +36,7 @@ export function RunsScreen(): ReactNode {
           aria-pressed={isHeld}
           onClick={() => setHeld(!isHeld)}
         >
-          {isHeld ? 'Go on' : 'Hold still'}
+          {isHeld ? 'Resume updates' : 'Pause updates'}
         </button>
         <a
           className="button isSmall isQuiet"
@@ -109,9 +109,8 @@ function Pager({ cursor, search, runs, next }: PagerProps) {
   return (
     <nav className="pager" aria-label="Pages">
       <span className="muted small">
-        {cursor === undefined ? 'The newest ' : ''}
+        {cursor === undefined && runs.length === RUNS_PER_PAGE ? 'The newest ' : ''}
         {runs.length} {runs.length === 1 ? 'run' : 'runs'}
-        {cursor === undefined && runs.length < RUNS_PER_PAGE ? ', all there are' : ''}
       </span>
       <span className="pagerLinks">
         {cursor !== undefined && (
