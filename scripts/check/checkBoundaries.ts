@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['local-postgres', 'engine/connection'],
   'local-postgres': [],
   billing: [],
+  cli: ['engine', 'engine/client', 'engine/worker'],
   engine: [],
   'node-app': ['engine (types)', 'engine/client (types)', 'engine/worker (types)'],
   jobs: ['engine'],
@@ -40,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'sweep',
     'engine/worker',
     'engine',
+    'cli/commands',
   ],
   console: ['api/console (types)'],
   lab: [
@@ -113,12 +115,14 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 
 /** Files that import by a name which they compute, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
-  'apps/worker/src/check/checkCommand.ts': 'the files of the catalogue',
+  'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
 const SCOPE = '@roundsman/'
+/** Rooms whose package has a name of its own. */
+const NAMES: Readonly<Record<string, string>> = { cli: 'roundsman' }
 
 /** A file of a room, taken apart. */
 interface Place {
@@ -202,7 +206,8 @@ function checkImport(path: string, found: FoundImport): string | undefined {
   }
   if (MAY_IMPORT[place.room] === undefined) return `${place.folder} has no row in MAY_IMPORT`
   if (specifier.startsWith('.')) return checkPath(place, specifier)
-  if (specifier.startsWith(SCOPE)) return checkRoom(place, specifier.slice(SCOPE.length), found)
+  const room = roomOf(specifier)
+  if (room !== undefined) return checkRoom(place, room, found)
   if (/^(\/|#|file:|data:)/.test(specifier)) {
     return `imports ${quote(specifier)}: name a package, or a file by its relative path`
   }
@@ -243,7 +248,7 @@ function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): str
   ]
   if (may.includes(room) || (isTypeOnly && may.includes(`${room} (types)`))) return undefined
   const who = place.isTest ? `a test of ${place.room}` : place.room
-  return `imports ${quote(SCOPE + room)}: ${who} may import ${may.join(', ') || 'nothing of ours'}`
+  return `imports ${quote(nameOf(room))}: ${who} may import ${may.join(', ') || 'nothing of ours'}`
 }
 
 function checkPart(place: Place, part: string): string | undefined {
@@ -258,13 +263,14 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
   const may = MAY_IMPORT[room]
   if (may === undefined)
     return [`${folder} has no row in MAY_IMPORT of scripts/check/checkBoundaries.ts`]
-  if (manifest.name !== SCOPE + room) return [`${path}: is to be named ${SCOPE}${room}`]
+  if (manifest.name !== nameOf(room)) return [`${path}: is to be named ${nameOf(room)}`]
   const roomsOf = (names: readonly string[]) => names.map((name) => name.split(/[/ ]/)[0])
   const { devDependencies, dependencies, optionalDependencies, peerDependencies } = manifest
   const shipped = { ...dependencies, ...optionalDependencies, ...peerDependencies }
   const check = (entries: Record<string, string>, rooms: (string | undefined)[]) =>
     Object.entries(entries).flatMap(([name, version]) => {
-      if (!name.startsWith(SCOPE)) {
+      const dependency = roomOf(name)
+      if (dependency === undefined) {
         // An alias would hide one of ours behind another name.
         if (/^(workspace|link|file|portal):/.test(version))
           return [`${path}: ${name} is ${version}`]
@@ -275,13 +281,29 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
       }
       if (version !== 'workspace:*')
         return [`${path}: ${name} is ${version} instead of workspace:*`]
-      if (rooms.includes(name.slice(SCOPE.length))) return []
+      if (rooms.includes(dependency)) return []
       return [`${path}: depends on ${name}, which ${room} may not import`]
     })
   return [
     ...check(shipped, roomsOf(may)),
     ...check(devDependencies ?? {}, roomsOf([...may, ...TESTS_MAY_IMPORT])),
   ]
+}
+
+/** `engine/worker` for `@roundsman/engine/worker`; undefined for what is not ours. */
+function roomOf(specifier: string): string | undefined {
+  if (specifier.startsWith(SCOPE)) return specifier.slice(SCOPE.length)
+  for (const [room, name] of Object.entries(NAMES)) {
+    if (specifier === name || specifier.startsWith(`${name}/`)) {
+      return room + specifier.slice(name.length)
+    }
+  }
+  return undefined
+}
+
+function nameOf(way: string): string {
+  const [room = '', ...entry] = way.split('/')
+  return [NAMES[room] ?? SCOPE + room, ...entry].join('/')
 }
 
 function placeOf(path: string): Place | undefined {

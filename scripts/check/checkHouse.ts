@@ -10,6 +10,8 @@ const MAX_LINES_TO_FOLD = 40
 const STANDS_ALONE: Readonly<Record<string, string>> = {
   'apps/api/src/http/createApiLogger.ts':
     'server.ts runs when it is imported, and tests need this alone',
+  'apps/worker/src/check/checkCommand.ts':
+    'check.ts runs when it is imported, and a test needs this alone',
   'apps/worker/src/giveBackMemory.ts':
     'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',

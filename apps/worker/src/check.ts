@@ -1,4 +1,4 @@
-import { runCommand } from './command/runCommand.ts'
+import { runCommand } from 'roundsman/commands'
 import { checkCommand } from './check/checkCommand.ts'
 
 await runCommand(checkCommand)

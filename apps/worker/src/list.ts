@@ -1,4 +1,4 @@
-import { runCommand } from './command/runCommand.ts'
-import { listCommand } from './list/listCommand.ts'
+import { runCommand } from 'roundsman/commands'
+import { listCommand } from './command/lookingCommands.ts'
 
 await runCommand(listCommand)

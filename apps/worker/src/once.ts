@@ -1,5 +1,5 @@
 import { listenForStop } from '@roundsman/node-app'
-import { exitCodeOf } from './command/runCommand.ts'
+import { exitCodeOf } from 'roundsman/commands'
 import { onceCommand } from './once/onceCommand.ts'
 
 const exitCode = await exitCodeOf(onceCommand, process.argv.slice(2), {

@@ -1,4 +1,4 @@
-import { runCommand } from './command/runCommand.ts'
-import { simulateCommand } from './simulate/simulateCommand.ts'
+import { runCommand } from 'roundsman/commands'
+import { simulateCommand } from './command/lookingCommands.ts'
 
 await runCommand(simulateCommand)

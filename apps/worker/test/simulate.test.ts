@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { simulateCommand } from '../src/simulate/simulateCommand.ts'
+import { simulateCommand } from '../src/command/lookingCommands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'

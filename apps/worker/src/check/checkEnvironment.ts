@@ -3,7 +3,7 @@ import { jobs as catalogue } from '@roundsman/jobs'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { cronVariable } from '../cronVariable.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
-import type { Finding } from './finding.ts'
+import type { Finding } from 'roundsman/commands'
 
 export interface CheckedEnvironment {
   /** With the defaults in place of what is wrong, so that all else can be checked too. */

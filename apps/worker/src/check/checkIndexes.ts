@@ -1,7 +1,7 @@
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { Transaction } from '../jobs/handler.ts'
 import { findQuery, type DueFinder, type SweptRows } from '@roundsman/sweep'
-import type { Finding } from './finding.ts'
+import type { Finding } from 'roundsman/commands'
 
 /** What a job sweeps, as its handler declares it. */
 export interface DeclaredSweep {

@@ -2,25 +2,22 @@ import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
 import { isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
-import { describeDuration } from '../command/describeDuration.ts'
-import { deferSignals } from '../command/deferSignals.ts'
+import {
+  checkClockChanges,
+  checkDefinitions,
+  checkSchedules,
+  deferSignals,
+  describeDuration,
+  type CheckResult,
+  type Finding,
+} from 'roundsman/commands'
 import { disconnect } from '../disconnect.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import { createCleanups } from '../jobs/index.ts'
 import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
-import { checkClockChanges } from './checkClockChanges.ts'
-import { checkDefinitions } from './checkDefinitions.ts'
+import { cronVariable } from '../cronVariable.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
 import { checkIndexes, type DeclaredSweep } from './checkIndexes.ts'
-import { checkSchedules } from './checkSchedules.ts'
-import type { Finding } from './finding.ts'
-
-export interface CheckResult {
-  jobs: string[]
-  findings: Finding[]
-  /** What could not be looked at, and why. */
-  unchecked: { what: string; reason: string }[]
-}
 
 export interface CheckProjectOptions {
   variables: NodeJS.ProcessEnv
@@ -37,10 +34,10 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
   const scheduled = jobs.filter(isScheduled)
   const sweeps = declaredSweeps(env, now)
   findings.push(
-    ...checkDefinitions(jobs),
+    ...checkDefinitions({ jobs, cronVariable }),
     ...checkSweeps(jobs, sweeps),
     ...checkRetention(scheduled, env),
-    ...checkSchedules(scheduled, now),
+    ...checkSchedules(scheduled, now, cronVariable),
     ...checkClockChanges(scheduled, now),
   )
   const unchecked: CheckResult['unchecked'] = []

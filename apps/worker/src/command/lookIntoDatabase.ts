@@ -7,11 +7,8 @@ import {
   type DatabaseEnvironment,
   type PrismaClient,
 } from '@roundsman/db'
+import { deferSignals, type Looked } from 'roundsman/commands'
 import { disconnect } from '../disconnect.ts'
-import { deferSignals } from './deferSignals.ts'
-
-/** What was found, or why nothing could be. */
-export type Looked<Found> = { found: Found; reason: null } | { found: null; reason: string }
 
 /**
  * Looks something up where a database is to be had, for commands that are of use without one too. Nothing is made,

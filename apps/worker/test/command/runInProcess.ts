@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { makeEnvironment } from '@roundsman/testing'
-import { exitCodeOf, type Command, type Terminal } from '../../src/command/runCommand.ts'
+import { exitCodeOf, type Command, type Terminal } from 'roundsman/commands'
 
 /** A command as far as its process does not matter: what it would write and exit with. */
 export async function runInProcess<More extends object>(

@@ -1,18 +1,28 @@
 import { readdir } from 'node:fs/promises'
 import { extname } from 'node:path'
-import type { Finding } from './finding.ts'
+import type { CheckResult, Finding } from './finding.ts'
 import { countFindings, formatFindings } from './formatFindings.ts'
-import type { CheckResult } from './checkProject.ts'
 import { standardLayout } from '../command/layout.ts'
 import { parseOptions } from '../command/parseOptions.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
 
-const USAGE = `Usage: pnpm worker:check [--strict] [--no-database] [--json]
+export interface CheckCommandOptions {
+  /** What comes before its arguments: `roundsman check`. */
+  call: string
+  /** What it looks for, beside what is wrong with the jobs themselves, in a paragraph. */
+  about: string
+  /** Rejects with what `defineJob` throws, where a definition is refused. */
+  check(options: { withDatabase: boolean; now: Date }, terminal: Terminal): Promise<CheckResult>
+  /** Where the definitions lie, to find all that are refused. Null: nobody knows, and the first one has to do. */
+  catalogue: () => URL | null
+}
 
-Finds what is wrong with jobs before any runs: schedules and their zones, overrides in the environment, times that
-daylight saving takes away or repeats, policies that do not go together, destructive jobs without a guard, and
-clean-ups that no index serves, which the planner of the database is asked for (DATABASE_URL; else the embedded
-one, which is made where there is none). Each finding names the job, what is wrong, and the remedy.
+const usage = ({
+  call,
+  about,
+}: CheckCommandOptions) => `Usage: ${call} [--strict] [--no-database] [--json]
+
+${about}
 
   --strict        warnings count as well
   --no-database   look into no database
@@ -20,15 +30,21 @@ one, which is made where there is none). Each finding names the job, what is wro
 
 Exit code: 0 nothing wrong (notes never count, warnings with --strict only), 1 findings, 2 usage`
 
-export const checkCommand: Command = { usage: USAGE, run: check }
+export function createCheckCommand(options: CheckCommandOptions): Command {
+  return { usage: usage(options), run: (args, terminal) => check(args, terminal, options) }
+}
 
-async function check(args: string[], terminal: Terminal): Promise<number> {
+async function check(
+  args: string[],
+  terminal: Terminal,
+  options: CheckCommandOptions,
+): Promise<number> {
   const values = parseOptions(args, {
     strict: { type: 'boolean' },
     'no-database': { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const result = await findAll(!values['no-database'], terminal.variables)
+  const result = await findAll(!values['no-database'], terminal, options)
   const counts = countFindings(result.findings)
   const isOk = counts.error === 0 && (counts.warning === 0 || !values.strict)
   terminal.stdout.write(
@@ -41,20 +57,16 @@ async function check(args: string[], terminal: Terminal): Promise<number> {
 
 async function findAll(
   withDatabase: boolean,
-  given: NodeJS.ProcessEnv | undefined,
+  terminal: Terminal,
+  options: CheckCommandOptions,
 ): Promise<CheckResult> {
   try {
-    // Here and not above: a definition that is refused is so when it is imported.
-    const [{ checkProject }, { environmentVariables }] = await Promise.all([
-      import('./checkProject.ts'),
-      import('../env.ts'),
-    ])
-    const variables = given ?? environmentVariables()
-    return await checkProject({ variables, withDatabase, now: new Date() })
+    return await options.check({ withDatabase, now: new Date() }, terminal)
   } catch (error) {
     const first = explainDefinitionError(error)
     if (first === null) throw error
-    const findings = await findRefusedDefinitions(new URL(import.meta.resolve('@roundsman/jobs')))
+    const catalogue = options.catalogue()
+    const findings = catalogue === null ? [] : await findRefusedDefinitions(catalogue)
     const unchecked = [{ what: 'all else', reason: 'the definitions could not be read' }]
     return { jobs: [], findings: findings.length > 0 ? findings : [first], unchecked }
   }

@@ -1,17 +1,20 @@
 import { cronProblem, type Job } from '@roundsman/engine'
-import { cronVariable } from '../cronVariable.ts'
+import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
 /** What is wrong with definitions, each by itself and beside each other. */
-export function checkDefinitions(jobs: readonly Job[]): Finding[] {
-  return [...checkNames(jobs), ...jobs.flatMap(checkDefinition)]
+export function checkDefinitions({
+  jobs,
+  cronVariable,
+}: Pick<Product, 'jobs' | 'cronVariable'>): Finding[] {
+  return [...checkNames(jobs, cronVariable), ...jobs.flatMap(checkDefinition)]
 }
 
-function checkNames(jobs: readonly Job[]): Finding[] {
+function checkNames(jobs: readonly Job[], cronVariable: Product['cronVariable']): Finding[] {
   const findings: Finding[] = []
   const seen = new Map<string, string>()
   for (const { name } of jobs) {
-    const variable = cronVariable(name)
+    const variable = cronVariable?.(name) ?? name
     const other = seen.get(variable)
     seen.set(variable, name)
     if (other === undefined) continue

@@ -1,6 +1,6 @@
 import { nextTicks, type ScheduledJob } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
-import { cronVariable } from '../cronVariable.ts'
+import type { Product } from '../command/product.ts'
 import { findCollisions } from '../simulate/findMeetings.ts'
 import type { Finding } from './finding.ts'
 
@@ -18,11 +18,19 @@ const WHILE_RUNNING = {
 } as const
 
 /** How schedules go together with their own policies, and with each other. */
-export function checkSchedules(jobs: readonly ScheduledJob[], now: Date): Finding[] {
-  return [...jobs.flatMap((job) => checkDistances(job, now)), ...checkCollisions(jobs, now)]
+export function checkSchedules(
+  jobs: readonly ScheduledJob[],
+  now: Date,
+  cronVariable: Product['cronVariable'],
+): Finding[] {
+  const where = (name: string) => cronVariable?.(name) ?? 'its cron'
+  return [
+    ...jobs.flatMap((job) => checkDistances(job, now, where)),
+    ...checkCollisions(jobs, now, where),
+  ]
 }
 
-function checkDistances(job: ScheduledJob, now: Date): Finding[] {
+function checkDistances(job: ScheduledJob, now: Date, where: (name: string) => string): Finding[] {
   const { name, schedule, timeoutMs, retry } = job
   const distances = distancesOf(job, now)
   if (distances.length === 0) return []
@@ -36,7 +44,7 @@ function checkDistances(job: ScheduledJob, now: Date): Finding[] {
       code: 'timeout_longer_than_schedule',
       job: name,
       problem: `${every}, and a run may take ${describeDuration(timeoutMs)}: ${WHILE_RUNNING[schedule.overlap]}`,
-      remedy: `lower timeoutMs to ${describeDuration(shortest)} or less, or set a wider schedule (${cronVariable(name)})`,
+      remedy: `lower timeoutMs to ${describeDuration(shortest)} or less, or set a wider schedule (${where(name)})`,
     })
   }
   const retryMs = retrySpanMs(retry)
@@ -77,7 +85,11 @@ function retrySpanMs({ limit, delayMs, maxDelayMs }: ScheduledJob['retry']): num
   return span
 }
 
-function checkCollisions(jobs: readonly ScheduledJob[], now: Date): Finding[] {
+function checkCollisions(
+  jobs: readonly ScheduledJob[],
+  now: Date,
+  where: (name: string) => string,
+): Finding[] {
   const end = now.getTime() + COLLISION_HORIZON_MS
   const ticks = jobs.flatMap(({ name, schedule }) => {
     const own: { job: string; at: Date }[] = []
@@ -92,6 +104,6 @@ function checkCollisions(jobs: readonly ScheduledJob[], now: Date): Finding[] {
     code: 'schedules_collide',
     job,
     problem: `it is due at the same instant as ${others.join(' and ')}, ${count} times in the next 31 days, first at ${first.toISOString()}`,
-    remedy: `nothing, unless together they are too much for the database; then move one by some minutes (${cronVariable(job)})`,
+    remedy: `nothing, unless together they are too much for the database; then move one by some minutes (${where(job)})`,
   }))
 }

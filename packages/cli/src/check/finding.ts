@@ -14,3 +14,10 @@ export interface Finding {
   problem: string
   remedy: string
 }
+
+export interface CheckResult {
+  jobs: string[]
+  findings: Finding[]
+  /** What could not be looked at, and why. */
+  unchecked: { what: string; reason: string }[]
+}

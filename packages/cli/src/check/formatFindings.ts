@@ -1,6 +1,5 @@
 import { wrap, type Layout, type Style } from '../command/layout.ts'
-import type { CheckResult } from './checkProject.ts'
-import { SEVERITIES, type Finding, type Severity } from './finding.ts'
+import { SEVERITIES, type CheckResult, type Finding, type Severity } from './finding.ts'
 
 const STYLES: Record<Severity, Style> = { error: 'red', warning: 'yellow', note: 'dim' }
 

@@ -1,4 +1,3 @@
-import { EnvironmentError } from '@roundsman/node-app'
 import type { Output } from './layout.ts'
 
 /** What all commands agree on. What else a code may mean, each says for itself. */
@@ -6,6 +5,9 @@ const EXIT = { success: 0, failed: 1, usage: 2 } as const
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {}
+
+/** Something else is wrong than this program; the message says what, and what to do. */
+export class ForeseenError extends Error {}
 
 /** Where a command is given its settings, and where it writes. */
 export interface Terminal {
@@ -16,18 +18,21 @@ export interface Terminal {
 }
 
 export interface Command<Where extends Terminal = Terminal> {
-  /** What --help prints, and who gave a wrong command line. */
+  /** What --help prints. Who gave a wrong command line is shown its first paragraph. */
   usage: string
   /**
    * Returns the exit code.
    * @throws UsageError
-   * @throws EnvironmentError
+   * @throws ForeseenError
    */
   run(args: string[], terminal: Where): Promise<number>
 }
 
 /** Runs the command that this process is, and leaves its exit code. */
-export async function runCommand(command: Command): Promise<void> {
+export async function runCommand(
+  command: Command,
+  args: string[] = process.argv.slice(2),
+): Promise<void> {
   const { stdout, stderr } = process
   // Whoever reads the first lines only, such as head, closes the pipe.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -36,7 +41,7 @@ export async function runCommand(command: Command): Promise<void> {
   })
   const terminal = { variables: undefined, stdout, stderr }
   // The exit code, not exit(): what was written to a pipe has yet to get through.
-  process.exitCode = await exitCodeOf(command, process.argv.slice(2), terminal)
+  process.exitCode = await exitCodeOf(command, args, terminal)
 }
 
 /** What is wrong with the command line or the environment is told without a stack. */
@@ -53,10 +58,11 @@ export async function exitCodeOf<Where extends Terminal>(
     return await command.run(args, terminal)
   } catch (error) {
     if (error instanceof UsageError) {
-      terminal.stderr.write(`${error.message}\n\n${command.usage}\n`)
+      const [synopsis] = command.usage.split('\n\n')
+      terminal.stderr.write(`${error.message}\n\n${synopsis}\nMore: --help\n`)
       return EXIT.usage
     }
-    if (error instanceof EnvironmentError) {
+    if (error instanceof ForeseenError) {
       terminal.stderr.write(`${error.message}\n`)
       return EXIT.failed
     }

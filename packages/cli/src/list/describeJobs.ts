@@ -9,15 +9,21 @@ import {
   type RetryPolicy,
   type Schedule,
 } from '@roundsman/engine'
-import { cronInWords } from '@roundsman/node-app/cronInWords'
-import { cronVariable } from '../cronVariable.ts'
-import type { ScheduleState } from './readScheduleStates.ts'
+import type { ScheduleRow } from '@roundsman/engine/client'
+import cronstrue from 'cronstrue'
+import type { Product } from '../command/product.ts'
+
+/** A schedule as workers have recorded it. */
+export type ScheduleState = Pick<
+  ScheduleRow,
+  'name' | 'cron' | 'timeZone' | 'pausedAt' | 'pausedBy' | 'pauseReason'
+>
 
 export const JOB_STATES = ['enabled', 'paused', 'disabled', 'unknown'] as const
 /** `unknown`: only the database could tell whether it is paused. */
 export type JobState = (typeof JOB_STATES)[number]
 
-/** A job as `worker:list --json` prints it. */
+/** A job as the list prints it with --json. */
 export interface ListedJob {
   name: string
   description: string
@@ -39,22 +45,20 @@ export interface ListedJob {
 
 export interface ListedSchedule extends Schedule {
   words: string
-  /** The variable that overrides the expression, and whether it does. */
-  variable: string
+  /** The variable that overrides the expression, where there is one, and whether it does. */
+  variable: string | null
   isOverridden: boolean
   /** What workers go by until one starts with what is listed here. */
   recorded: { cron: string; timeZone: string } | null
   next: (LocalTime & { at: Date })[]
 }
 
-export interface DescribeJobsOptions {
-  /** As the environment adjusts it. */
-  jobs: readonly Job[]
-  /** As it is defined. */
-  catalogue: readonly Job[]
+export interface DescribeJobsOptions extends Pick<
+  Product,
+  'jobs' | 'catalogue' | 'isEnabled' | 'cronVariable'
+> {
   /** Null where no database could be asked. */
   states: readonly ScheduleState[] | null
-  isEnabled: boolean
   now: Date
   /** How many ticks of each schedule. */
   ticks: number
@@ -103,7 +107,7 @@ function describeSchedule(
   { name, schedule }: Job,
   defined: Job | undefined,
   recorded: ScheduleState | undefined,
-  { now, ticks }: DescribeJobsOptions,
+  { now, ticks, cronVariable }: DescribeJobsOptions,
 ): ListedSchedule | null {
   if (schedule === null) return null
   const { cron, timeZone } = schedule
@@ -112,7 +116,7 @@ function describeSchedule(
   return {
     ...schedule,
     words: describeCron(cron),
-    variable: cronVariable(name),
+    variable: cronVariable?.(name) ?? null,
     isOverridden: defined?.schedule?.cron !== cron,
     recorded: recorded && !isRecorded ? { cron: recorded.cron, timeZone: recorded.timeZone } : null,
     next: nextTicks(schedule, now)
@@ -124,6 +128,10 @@ function describeSchedule(
 
 /** A cron expression in words, as part of a sentence: `every 15 minutes`, `at 03:00`. */
 export function describeCron(cron: string): string {
-  const words = cronInWords(cron)
-  return words.charAt(0).toLowerCase() + words.slice(1)
+  try {
+    const words = cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
+    return words.charAt(0).toLowerCase() + words.slice(1)
+  } catch {
+    return cron
+  }
 }

@@ -61,7 +61,12 @@ function scheduleFacts(schedule: ListedSchedule): string[][] {
   const { cron, timeZone, words, variable, isOverridden, recorded, missed, overlap } = schedule
   return [
     ['schedule', `${words}, ${timeZone}`],
-    ['cron', `${cron}  (${isOverridden ? 'from' : 'override with'} ${variable})`],
+    [
+      'cron',
+      variable === null
+        ? cron
+        : `${cron}  (${isOverridden ? 'from' : 'override with'} ${variable})`,
+    ],
     ...(recorded
       ? [['', `workers still go by ${recorded.cron}, ${recorded.timeZone}, until one restarts`]]
       : []),
@@ -97,7 +102,7 @@ function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
 function describeConcurrency({ isExclusive, isolate, concurrency }: ListedJob): string {
   if (isExclusive) return 'exclusive: one run at a time over all workers'
   if (concurrency !== null) return `${concurrency} in each worker`
-  const most = 'as many as WORKER_CONCURRENCY'
+  const most = "as many as the worker's concurrency"
   return isolate === null ? most : `${most}, and no more than processors`
 }
 

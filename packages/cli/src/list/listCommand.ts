@@ -1,15 +1,12 @@
-import { jobs as catalogue } from '@roundsman/jobs'
-import type { Job } from '@roundsman/engine'
+import { readSchedules } from '@roundsman/engine/client'
 import { standardLayout, wrap } from '../command/layout.ts'
-import { lookIntoDatabase } from '../command/lookIntoDatabase.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import type { ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
-import { readWorkerEnvironment } from '../env.ts'
 import { describeJobs } from './describeJobs.ts'
 import { formatJobs } from './formatJobs.ts'
-import { readScheduleStates } from './readScheduleStates.ts'
 
-const USAGE = `Usage: pnpm worker:list [--next N] [--json]
+const usage = (call: string) => `Usage: ${call} [--next N] [--json]
 
 Lists all jobs with their schedules, next ticks and policies, as this environment adjusts them. Which schedules
 are paused is known to the database; without one the list says so.
@@ -19,22 +16,20 @@ are paused is known to the database; without one the list says so.
 
 Exit code: 0 success, 1 the environment needs attention, 2 usage`
 
-export const listCommand: Command = { usage: USAGE, run: list }
+export function createListCommand(source: ProductSource): Command {
+  return { usage: usage(source.call), run: (args, terminal) => list(args, terminal, source) }
+}
 
-async function list(args: string[], terminal: Terminal): Promise<number> {
+async function list(args: string[], terminal: Terminal, source: ProductSource): Promise<number> {
   const values = parseOptions(args, { next: { type: 'string' }, json: { type: 'boolean' } })
   const ticks = parseWholeNumber('--next', values.next, { min: 0, max: 100, otherwise: 3 })
-  const env = readWorkerEnvironment(terminal.variables)
-  const jobs: readonly Job[] = env.jobs
-  const { found, reason } = await lookIntoDatabase(env, (prisma) =>
-    readScheduleStates(
-      prisma,
-      jobs.map(({ name }) => name),
-    ),
-  )
-  const isEnabled = env.JOBS_ENABLED
-  const now = new Date()
-  const listed = describeJobs({ jobs, catalogue, states: found, isEnabled, now, ticks })
+  const product = await source.open(terminal)
+  const { jobs, isEnabled } = product
+  const names = jobs.map(({ name }) => name)
+  const { found, reason } = await product.look(async (reader) => [
+    ...(await readSchedules(reader, names)).values(),
+  ])
+  const listed = describeJobs({ ...product, states: found, now: new Date(), ticks })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
     terminal.stdout.write(`${JSON.stringify({ jobs: listed, isEnabled, database })}\n`)

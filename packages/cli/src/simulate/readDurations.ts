@@ -1,4 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
+import type { Reader } from '@roundsman/engine/client'
 
 /** How long runs of a job take. */
 export interface MeasuredDuration {
@@ -12,20 +12,23 @@ const MAX_RUNS = 500
 
 /** How long 95 % of the last runs that succeeded took at most, for each job that has any. */
 export async function readDurations(
-  prisma: Pick<PrismaClient, '$queryRaw'>,
+  reader: Reader,
   names: readonly string[],
 ): Promise<MeasuredDuration[]> {
   // With `=`, PostgreSQL may go back through everybody's runs until it has met enough of this job, which may be
   // seldom or have none. Only the index of names lists them by name and then by time.
-  return await prisma.$queryRaw<MeasuredDuration[]>`
+  return await reader.$queryRawUnsafe<MeasuredDuration[]>(
+    `
     select job.name, count(*)::int as "runs",
            (percentile_cont(0.95) within group (order by last.ms))::float8 as "p95Ms"
-    from unnest(${[...names]}::text[]) job(name)
+    from unnest($1::text[]) job(name)
     cross join lateral (
       select extract(epoch from "endedAt" - "startedAt") * 1000 as ms
       from "JobRun"
       where "name" between job.name and job.name and "status" = 'success' and not "dryRun"
       order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
     ) last
-    group by job.name`
+    group by job.name`,
+    [...names],
+  )
 }

@@ -11,7 +11,7 @@ import { findCollisions, findOverlaps, type Meeting } from './findMeetings.ts'
 import type { MeasuredDuration } from './readDurations.ts'
 import { simulateJob, type SimulatedTick, type Simulation, type TimeRange } from './simulateJob.ts'
 
-/** What `worker:simulate --json` prints. */
+/** What --json prints. */
 export interface SimulationResult extends TimeRange {
   outage: TimeRange | null
   jobs: SimulatedJob[]

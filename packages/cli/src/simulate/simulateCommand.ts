@@ -1,16 +1,16 @@
 import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { standardLayout, wrap } from '../command/layout.ts'
-import { lookIntoDatabase } from '../command/lookIntoDatabase.ts'
+import { nearest } from '../command/nearest.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
-import { readWorkerEnvironment } from '../env.ts'
 import { formatSimulation } from './formatSimulation.ts'
 import { parseInstant } from './parseInstant.ts'
 import { readDurations } from './readDurations.ts'
 import { simulate } from './simulate.ts'
 import type { TimeRange } from './simulateJob.ts'
 
-const USAGE = `Usage: pnpm worker:simulate --from DATE --to DATE [--outage FROM/TO]
+const usage = (call: string) => `Usage: ${call} --from DATE --to DATE [--outage FROM/TO]
                             [--job NAME]... [--time-zone ZONE] [--limit N] [--json]
 
 Tells every tick of the schedules in a range of time and what becomes of it, decided by the scheduler's own
@@ -29,9 +29,18 @@ long as their time-out allows.
 
 Exit code: 0 success, 1 the environment needs attention, 2 usage`
 
-export const simulateCommand: Command = { usage: USAGE, run: simulateTicks }
+export function createSimulateCommand(source: ProductSource): Command {
+  return {
+    usage: usage(source.call),
+    run: (args, terminal) => simulateTicks(args, terminal, source),
+  }
+}
 
-async function simulateTicks(args: string[], terminal: Terminal): Promise<number> {
+async function simulateTicks(
+  args: string[],
+  terminal: Terminal,
+  source: ProductSource,
+): Promise<number> {
   const values = parseOptions(args, {
     from: { type: 'string' },
     to: { type: 'string' },
@@ -45,14 +54,10 @@ async function simulateTicks(args: string[], terminal: Terminal): Promise<number
   const range = readRange(values, timeZone)
   const outage = values.outage === undefined ? null : readOutage(values.outage, range, timeZone)
   const limit = parseWholeNumber('--limit', values.limit, { min: 0, max: 100_000, otherwise: 100 })
-  const env = readWorkerEnvironment(terminal.variables)
-  const jobs = selectJobs(env.jobs, values.job)
-  const { found, reason } = await lookIntoDatabase(env, (prisma) =>
-    readDurations(
-      prisma,
-      jobs.map(({ name }) => name),
-    ),
-  )
+  const product = await source.open(terminal)
+  const jobs = selectJobs(product.jobs, values.job)
+  const names = jobs.map(({ name }) => name)
+  const { found, reason } = await product.look((reader) => readDurations(reader, names))
   const result = await simulate({ ...range, jobs, outage, durations: found ?? [], limit })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
@@ -128,10 +133,15 @@ function selectJobs(jobs: readonly Job[], names: readonly string[] | undefined):
   for (const name of names) {
     if (scheduled.some((job) => job.name === name)) continue
     const isJob = jobs.some((job) => job.name === name)
+    if (isJob) throw new UsageError(`--job: ${name} has no schedule. These have one: ${known}`)
+    const meant = nearest(
+      name,
+      scheduled.map((job) => job.name),
+    )
     throw new UsageError(
-      isJob
-        ? `--job: ${name} has no schedule. These have one: ${known}`
-        : `--job: there is no job "${name}". These have a schedule: ${known}`,
+      meant === null
+        ? `--job: there is no job "${name}". These have a schedule: ${known}`
+        : `--job: there is no job "${name}": did you mean ${meant}?`,
     )
   }
   return scheduled.filter(({ name }) => names.includes(name))

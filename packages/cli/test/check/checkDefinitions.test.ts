@@ -3,9 +3,13 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { checkDefinitions } from '../../src/check/checkDefinitions.ts'
 
+const cronVariable = (name: string) => `${name.toUpperCase()}_CRON`
+
 const sweep = defineJob({ name: 'sweepFloors', description: '', schedule: { cron: '0 3 * * *' } })
 const found = (...jobs: Job[]) =>
-  checkDefinitions(jobs).map(({ severity, code, job }) => `${severity} ${code} ${job}`)
+  checkDefinitions({ jobs, cronVariable }).map(
+    ({ severity, code, job }) => `${severity} ${code} ${job}`,
+  )
 
 it('finds nothing in what is right', () => {
   const destructive = { ...sweep, name: 'wipe', isDestructive: true }
@@ -29,7 +33,7 @@ it.each([
 ])('finds a schedule %s in %s that was not defined by defineJob', (cron, timeZone, problem) => {
   const wrong = { ...sweep, schedule: { ...sweep.schedule!, cron, timeZone } }
 
-  expect(checkDefinitions([wrong])).toEqual([
+  expect(checkDefinitions({ jobs: [wrong], cronVariable })).toEqual([
     {
       severity: 'error',
       code: 'schedule_invalid',
@@ -48,7 +52,7 @@ it('finds a schedule whose job wants a payload', () => {
 })
 
 it('finds a destructive job that has neither a guard nor a reason for having none', () => {
-  expect(checkDefinitions([{ ...sweep, isDestructive: true }])).toEqual([
+  expect(checkDefinitions({ jobs: [{ ...sweep, isDestructive: true }], cronVariable })).toEqual([
     {
       severity: 'error',
       code: 'guard_missing',

@@ -8,6 +8,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { checkSchedules } from '../../src/check/checkSchedules.ts'
 
+const cronVariable = () => 'SWEEP_FLOORS_CRON'
 const NOW = new Date('2026-05-01T00:00:01Z')
 
 function job(
@@ -27,7 +28,8 @@ function job(
   return defined
 }
 
-const found = (...jobs: ScheduledJob[]) => checkSchedules(jobs, NOW).map(({ code }) => code)
+const found = (...jobs: ScheduledJob[]) =>
+  checkSchedules(jobs, NOW, cronVariable).map(({ code }) => code)
 
 describe('a schedule and its own policies', () => {
   it('that go together are not mentioned', () => {
@@ -43,6 +45,7 @@ describe('a schedule and its own policies', () => {
     const [finding, ...others] = checkSchedules(
       [job('*/15 * * * *', { timeoutMs: 15 * 60_000 + 1 }, { overlap })],
       NOW,
+      cronVariable,
     )
     expect(others).toEqual([])
     expect(finding).toEqual({
@@ -86,7 +89,7 @@ describe('schedules that meet', () => {
       job('0 */3 * * *', { name: 'sweepFloors' }),
       job('30 * * * *', { name: 'other' }),
     ]
-    expect(checkSchedules(jobs, NOW)).toEqual([
+    expect(checkSchedules(jobs, NOW, cronVariable)).toEqual([
       {
         severity: 'note',
         code: 'schedules_collide',

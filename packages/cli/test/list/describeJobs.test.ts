@@ -26,6 +26,7 @@ const describeBoth = (options: Partial<DescribeJobsOptions> = {}) =>
     catalogue: [wake, other],
     states: [state],
     isEnabled: true,
+    cronVariable: () => 'WAKE_NEIGHBOURS_CRON',
     now: NOW,
     ticks: 2,
     ...options,
@@ -114,7 +115,9 @@ describe('formatJobs', () => {
     const isolated = defineJob({ name: 'parseParcel', description: '', isolate: true })
     const text = formatJobs(describeBoth({ jobs: [isolated], catalogue: [isolated] }), plain(80))
 
-    expect(text).toContain('at once     as many as WORKER_CONCURRENCY, and no more than processors')
+    expect(text).toContain(
+      "at once     as many as the worker's concurrency, and no more than processors",
+    )
     expect(text).toContain('process     of its own, with a heap of 512 MB')
   })
 

@@ -1,12 +1,22 @@
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readDurations } from '../../src/simulate/readDurations.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
 
-let database: WorkerDatabase
+let database: TestDatabase
+let prisma: PrismaClient
 beforeAll(async () => {
-  database = await openWorkerDatabase()
+  database = await createTestDatabase()
+  prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
 })
-afterAll(() => database.close())
+afterAll(async () => {
+  await prisma.$disconnect()
+  await database.drop()
+})
 
 it('takes 95 % of the last runs that succeeded, dry runs and others left out', async () => {
   const run = (seconds: number, more: object = {}) => ({
@@ -18,7 +28,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
     endedAt: new Date(Date.UTC(2026, 0, 1) + seconds * 1_000),
     ...more,
   })
-  await database.prisma.jobRun.createMany({
+  await prisma.jobRun.createMany({
     data: [
       ...Array.from({ length: 101 }, (_, nth) => run(nth)),
       run(10_000, { status: 'failed', errorCode: 'broken' }),
@@ -27,7 +37,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
     ],
   })
 
-  expect(await readDurations(database.prisma, ['sweep', 'never'])).toEqual([
+  expect(await readDurations(prisma, ['sweep', 'never'])).toEqual([
     { name: 'sweep', runs: 101, p95Ms: 95_000 },
   ])
 })

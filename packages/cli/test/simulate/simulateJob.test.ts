@@ -1,12 +1,11 @@
-import { cleanupPreviewSessions } from '@roundsman/jobs'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob, isScheduled, type ScheduledJob, type ScheduleOptions } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
-import { fakeClock, waitFor } from '@roundsman/testing'
+import { createTestDatabase, fakeClock, waitFor, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { comparePolicies, countOutcomes } from '../../src/simulate/comparePolicies.ts'
 import { simulateJob, type SimulateJobOptions } from '../../src/simulate/simulateJob.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
 
 const MINUTE_MS = 60_000
 const at = (time: string) => new Date(`2026-05-01T${time}:00Z`)
@@ -192,16 +191,23 @@ describe('comparePolicies', () => {
 describe('what is simulated', () => {
   const OUTAGE = range('00:50', '02:05')
   const clock = fakeClock(at('00:10').toISOString())
-  let database: WorkerDatabase
+  let database: TestDatabase
+  let prisma: PrismaClient
 
   beforeAll(async () => {
-    database = await openWorkerDatabase()
+    database = await createTestDatabase()
+    prisma = createDatabaseClient({
+      url: database.url,
+      applicationName: 'tests',
+      onPoolError: () => undefined,
+    })
   })
-  afterAll(() => database.close())
+  afterAll(async () => {
+    await prisma.$disconnect()
+    await database.drop()
+  })
   beforeEach(
-    () =>
-      database.prisma
-        .$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`,
+    () => prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`,
   )
 
   /** A worker that looks at its schedule when it is told to, at an instant that it takes for now. */
@@ -209,7 +215,7 @@ describe('what is simulated', () => {
     let wake: () => void = () => undefined
     const worker = createWorker({
       databaseUrl: database.url,
-      client: database.prisma,
+      client: prisma,
       jobs: [job],
       handlers: { [job.name]: async () => undefined },
       log: pino({ level: 'silent' }),
@@ -228,9 +234,9 @@ describe('what is simulated', () => {
         clock.set(at(now))
         wake()
         const id = { name: job.name, scheduledFor: at(tick) }
-        await waitFor(() => database.prisma.jobTick.count({ where: id }))
+        await waitFor(() => prisma.jobTick.count({ where: id }))
         await waitFor(async () => {
-          const [work] = await database.prisma.$queryRaw<{ left: number }[]>`
+          const [work] = await prisma.$queryRaw<{ left: number }[]>`
             select count(*)::int as "left" from pgboss.job where state < 'completed'`
           return work?.left === 0
         })
@@ -245,7 +251,7 @@ describe('what is simulated', () => {
     { missed: 'skip' },
   ])('is what workers write into the ledger, with %j', async (options) => {
     const schedule = { ...jobWith(options).schedule }
-    const job: ScheduledJob = { ...cleanupPreviewSessions, schedule }
+    const job: ScheduledJob = { ...jobWith({}), schedule }
     clock.set(at('00:10'))
     const before = await startWorker(job)
     for (const tick of ['00:15', '00:30', '00:45']) await before.decide(tick, tick)
@@ -255,7 +261,7 @@ describe('what is simulated', () => {
     await after.decide('02:05', '02:00')
     for (const tick of ['02:15', '02:30']) await after.decide(tick, tick)
 
-    const ledger = await database.prisma.jobTick.findMany({
+    const ledger = await prisma.jobTick.findMany({
       select: { scheduledFor: true, outcome: true, reason: true, count: true, through: true },
       orderBy: { scheduledFor: 'asc' },
     })

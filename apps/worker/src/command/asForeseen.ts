@@ -1,0 +1,12 @@
+import { EnvironmentError } from '@roundsman/node-app'
+import { ForeseenError } from 'roundsman/commands'
+
+/** What is wrong with the environment, in the words of the commands: told without a stack. */
+export async function asForeseen<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof EnvironmentError) throw new ForeseenError(error.message, { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,29 @@
+import { jobs as catalogue } from '@roundsman/jobs'
+import {
+  createListCommand,
+  createSimulateCommand,
+  type Product,
+  type Terminal,
+} from 'roundsman/commands'
+import { cronVariable } from '../cronVariable.ts'
+import { readWorkerEnvironment } from '../env.ts'
+import { asForeseen } from './asForeseen.ts'
+import { lookIntoDatabase } from './lookIntoDatabase.ts'
+
+export const listCommand = createListCommand({ call: 'pnpm worker:list', open: openProduct })
+
+export const simulateCommand = createSimulateCommand({
+  call: 'pnpm worker:simulate',
+  open: openProduct,
+})
+
+async function openProduct({ variables }: Terminal): Promise<Product> {
+  const env = await asForeseen(() => readWorkerEnvironment(variables))
+  return {
+    jobs: env.jobs,
+    catalogue,
+    isEnabled: env.JOBS_ENABLED,
+    cronVariable,
+    look: (read) => lookIntoDatabase(env, read),
+  }
+}

@@ -1,0 +1,107 @@
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { createLogger, readVersion, startTracing, tracingOptions } from '@roundsman/node-app'
+import { JobError } from '@roundsman/engine'
+import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
+import { createOnceCommand, type OnceRequest, type OnceTerminal } from 'roundsman/commands'
+import { asForeseen } from '../command/asForeseen.ts'
+import { disconnect } from '../disconnect.ts'
+import { openMailer } from '../email/openMailer.ts'
+import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
+import { explainQueueError } from '../explainQueueError.ts'
+import { handlersModule } from '../handlersModule.ts'
+import { createInvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
+import { createHandlers } from '../jobs/index.ts'
+import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
+import { createPinger } from '../pings/createPinger.ts'
+
+/** The run is over, and whoever waits for it should not wait long for a monitor. */
+const LAST_PINGS_MS = 10_000
+
+export const onceCommand = createOnceCommand({
+  call: 'pnpm worker:once',
+  deadLetterList: 'GET /api/jobs/dead-letters',
+  async open(terminal) {
+    const env = await asForeseen(() => readWorkerEnvironment(terminal.variables))
+    return {
+      jobs: env.jobs,
+      run: (request) => asForeseen(() => perform(request, env, terminal)),
+    }
+  },
+})
+
+async function perform(
+  request: OnceRequest,
+  env: WorkerEnvironment,
+  terminal: OnceTerminal,
+): Promise<RunOnceResult> {
+  // Standard output is for the result.
+  const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: terminal.stderr })
+  const database = await acquireMigratedDatabase(env, log)
+  const tracing = await startTracing({
+    app: 'once',
+    version: readVersion(join(import.meta.dirname, '..')),
+    ...tracingOptions(env),
+    onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+  })
+  const pinger = createPinger({ urls: env.pingUrls, log })
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'roundsman once',
+    poolSize: 2,
+    onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
+    ...(tracing && { onConnect: tracing.traceDatabase }),
+  })
+  const stop = new AbortController()
+  const wish = terminal.listenForStop()
+  wish.addEventListener('abort', () => {
+    stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
+  })
+  const renderer = createInvoiceRenderer()
+  const mailer = await openMailer(env)
+  try {
+    const handlers = createHandlers({ env, prisma, renderer, mailer })
+    await warmUp(prisma)
+    return await runOnce({
+      databaseUrl: database.url,
+      client: prisma,
+      job: request.job,
+      handler: handlers[request.job.name as keyof typeof handlers],
+      handlersModule,
+      payload: request.payload,
+      ...(request.deadLetter !== undefined && { deadLetter: request.deadLetter }),
+      dryRun: request.isDryRun,
+      actor: currentUser(),
+      log,
+      signal: stop.signal,
+      observers: [pinger.observer, ...(tracing ? [{ runStarted: tracing.traceRun }] : [])],
+      traceEnqueue: tracing?.traceEnqueue,
+    })
+  } catch (error) {
+    throw explainQueueError(error) ?? error
+  } finally {
+    await renderer.close()
+    mailer?.close()
+    await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])
+    await tracing?.close()
+    await database.release()
+  }
+}
+
+/**
+ * Its first statement takes Prisma longer than a small clean-up: a worker has that behind it, and here it would be
+ * taken for the run's own time. Where it fails, the run meets the same and says so.
+ */
+async function warmUp(prisma: PrismaClient): Promise<void> {
+  await prisma.$queryRaw`select 1`.catch(() => undefined)
+}
+
+/** Who asks for the run. In a container the account may be a number without a name. */
+function currentUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
+}
