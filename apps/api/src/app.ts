@@ -87,6 +87,7 @@ const BODY_LIMIT_BYTES = 64 * 1024
  */
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
+  const { reader } = jobsClient
   const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
   const { eventsRecheckMs = 15_000, pingIntervalMs = 10_000 } = options
@@ -136,14 +137,14 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(invoiceRoutes, { prisma, jobsClient, now })
     scope.register(invoicePdfRoutes, { prisma, jobsClient })
     scope.register(emailRoutes, { prisma, jobsClient, now, mailDomain })
-    scope.register(jobRoutes, { prisma, jobsClient, jobs, now })
-    scope.register(jobRunRoutes, { prisma, jobsClient })
+    scope.register(jobRoutes, { jobsClient, jobs, now })
+    scope.register(jobRunRoutes, { jobsClient })
     scope.register(consoleSessionRoutes, { prisma })
-    scope.register(consoleRoutes, { prisma, jobs, now })
-    scope.register(runsCsvRoutes, { prisma })
+    scope.register(consoleRoutes, { reader, jobs, now })
+    scope.register(runsCsvRoutes, { reader })
     scope.register(eventRoutes, { changes, pingIntervalMs, recheckMs: eventsRecheckMs })
-    scope.register(deadLetterRoutes, { prisma, jobs })
-    scope.register(healthRoutes, { prisma, jobs, now, readinessTimeoutMs })
+    scope.register(deadLetterRoutes, { jobsClient, jobs })
+    scope.register(healthRoutes, { prisma, reader, jobs, now, readinessTimeoutMs })
   })
   return app
 }

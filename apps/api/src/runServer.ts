@@ -103,8 +103,8 @@ async function serve(
     if (metrics) {
       const names = jobs.map(({ name }) => name)
       const { registry } = metrics
-      watchQueue({ registry, measure: () => measureQueue(prisma, names) })
-      watchJobHealth({ registry, read: () => readJobHealth(prisma, jobs, new Date()) })
+      watchQueue({ registry, measure: () => measureQueue(jobsClient.reader, names) })
+      watchJobHealth({ registry, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
     }
     try {
       if (env.NODE_ENV === 'production') await refuseDemoPasswords(prisma)

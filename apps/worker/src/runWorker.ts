@@ -12,6 +12,7 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
+import { openReader } from '@roundsman/engine/worker'
 import { createWorker } from '@roundsman/engine/worker'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
@@ -169,6 +170,7 @@ async function runJobs(
     onPool: (read) => metrics.watchPool('prisma', read),
     ...(tracing && { onConnect: tracing.traceDatabase }),
   })
+  const reader = openReader({ databaseUrl, log, poolSize: 1 })
   const renderer = createInvoiceRenderer()
   const opened = await openMailer(env)
   const mailer = opened && withEmailCounts(opened, metrics.registry)
@@ -198,7 +200,7 @@ async function runJobs(
     },
   })
   metrics.watchWorker(worker)
-  metrics.watchQueue(prisma, jobNames)
+  metrics.watchQueue(reader, jobNames)
   let givingBack: NodeJS.Timeout | undefined
   try {
     await worker.start()
@@ -218,7 +220,11 @@ async function runJobs(
     clearTimeout(givingBack)
     await renderer.close()
     mailer?.close()
-    await Promise.all([pinger.close({ timeoutMs: LAST_PINGS_MS }), disconnect(prisma)])
+    await Promise.all([
+      pinger.close({ timeoutMs: LAST_PINGS_MS }),
+      disconnect(prisma),
+      reader.close(),
+    ])
   }
 }
 

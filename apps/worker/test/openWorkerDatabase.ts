@@ -1,5 +1,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
+import { openReader, type Reader } from '@roundsman/engine/client'
 import { migrateQueue } from '@roundsman/engine/worker'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
@@ -7,22 +8,27 @@ import { pino } from 'pino'
 export interface WorkerDatabase {
   url: string
   prisma: PrismaClient
+  reader: Reader
   close(): Promise<void>
 }
 
 /** A database of its own on which the worker can work, and a client to look into it. */
 export async function openWorkerDatabase(): Promise<WorkerDatabase> {
   const { url, drop } = await createTestDatabase()
-  await migrateQueue({ databaseUrl: url, jobs, log: pino({ level: 'silent' }) })
+  const log = pino({ level: 'silent' })
+  await migrateQueue({ databaseUrl: url, jobs, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
+  const reader = openReader({ databaseUrl: url, log })
   return {
     url,
     prisma,
+    reader,
     async close() {
+      await reader.close()
       await prisma.$disconnect()
       await drop()
     },

@@ -2,7 +2,6 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { connectionSettings, statementName } from '@roundsman/engine/connection'
 import { PrismaClient } from './generated/client.ts'
-import { createReadRows, type ReadRows } from './createReadRows.ts'
 
 export interface DatabaseClientOptions {
   url: string
@@ -34,8 +33,18 @@ export interface PoolState {
   waiting: number
 }
 
-/** A Prisma client that also reads past Prisma, where that matters. */
-export type DatabaseClient = PrismaClient & { readonly readRows: ReadRows }
+/** A Prisma client that also reads past Prisma, on the same connections and outside of any transaction. */
+export type DatabaseClient = PrismaClient & {
+  /** For what is asked so often that making a query of Prisma's, and objects of its answer, costs more than the query. */
+  readRows<Row extends object>(statement: NamedStatement): Promise<Row[]>
+}
+
+export interface NamedStatement {
+  /** Under it a connection keeps the statement prepared, if connections last; always the same text. Default: it does not. */
+  name?: string
+  text: string
+  values?: readonly unknown[]
+}
 
 /** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
 export function createDatabaseClient(options: DatabaseClientOptions): DatabaseClient {
@@ -72,7 +81,11 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
   const prisma = new PrismaClient({ adapter })
   const disconnect = prisma.$disconnect.bind(prisma)
   return Object.assign(prisma, {
-    readRows: createReadRows(pool, options.canPrepare ?? (() => false)),
+    async readRows<Row extends object>({ name, text, values = [] }: NamedStatement) {
+      const isPrepared = name !== undefined && options.canPrepare?.()
+      const query = { text, values: [...values], ...(isPrepared && { name }) }
+      return (await pool.query<Row>(query)).rows
+    },
     async $disconnect() {
       await disconnect()
       // Of a pool that Prisma has never asked for anything, it knows nothing.

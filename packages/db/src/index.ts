@@ -11,7 +11,6 @@ export {
 } from './acquireDatabase.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
-export type { ReadRows, Statement } from './createReadRows.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'
 export {

@@ -49,30 +49,7 @@ describe('createDatabaseClient', () => {
     await expect(prisma.$queryRaw`select pg_sleep(5)::text`).rejects.toThrow(/statement timeout/)
   })
 
-  it('reads instants past Prisma as ISO 8601, whatever the zone and however many digits', async () => {
-    const instants = {
-      '2026-05-01T12:00:00Z': '2026-05-01T12:00:00.000Z',
-      '2026-05-01T12:00:00.1Z': '2026-05-01T12:00:00.100Z',
-      '2026-05-01T12:00:00.12Z': '2026-05-01T12:00:00.120Z',
-      '2026-05-01T12:00:00.123Z': '2026-05-01T12:00:00.123Z',
-      '2026-05-01T12:00:00.123987Z': '2026-05-01T12:00:00.123Z',
-      '2026-05-01T12:00:00.5+09:00': '2026-05-01T03:00:00.500Z',
-      '0001-01-01T00:00:00Z': '0001-01-01T00:00:00.000Z',
-      '+012026-05-01T12:00:00.5Z': '+012026-05-01T12:00:00.500Z',
-    }
-    const texts = Object.keys(instants).map((text) => text.replace(/^\+0/, ''))
-    const rows = await prisma.readRows<{ at: string }>({
-      text: 'select text::timestamptz as at from unnest($1::text[]) with ordinality as t(text, n) order by n',
-      values: [texts],
-    })
-    expect(rows.map(({ at }) => at)).toEqual(Object.values(instants))
-  })
-
-  it('reads past Prisma what JSON, numbers and nothing are', async () => {
-    const text = `select '{"a": [1, null]}'::jsonb as json, 3 as number, true as yes, null::timestamptz as nothing`
-    expect(await prisma.readRows({ text })).toEqual([
-      { json: { a: [1, null] }, number: 3, yes: true, nothing: null },
-    ])
+  it('cancels what takes too long past Prisma as well', async () => {
     await expect(prisma.readRows({ text: 'select pg_sleep(5)::text' })).rejects.toThrow(
       /statement timeout/,
     )

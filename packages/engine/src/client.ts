@@ -1,19 +1,14 @@
 export { QueueSchemaError } from './store/boss.ts'
 export { QueueMissingError } from './store/sendWork.ts'
 export type { Actor, JobActionKind } from './control/recordActions.ts'
-export { pauseJob, resumeJob, type Request } from './control/controlJobs.ts'
+export type { Request } from './control/controlJobs.ts'
 export {
   createJobsClient,
   type ApproveOutcome,
   type JobsClient,
   type JobsClientOptions,
 } from './createJobsClient.ts'
-export {
-  discardDeadLetter,
-  redriveDeadLetters,
-  redriveWork,
-  type RedriveOutcome,
-} from './control/deadLetters.ts'
+export type { RedriveOutcome } from './control/deadLetters.ts'
 export {
   findDeadLetterName,
   listDeadLetters,
@@ -42,7 +37,13 @@ export {
   type RunAttempt,
   type RunStatus,
 } from './read/jobRuns.ts'
-export type { PagePosition, Reader, Statement } from './read/readRows.ts'
+export {
+  openReader,
+  type PagePosition,
+  type Reader,
+  type ReaderOptions,
+  type Statement,
+} from './read/reader.ts'
 export {
   listJobTicks,
   listRecentTicks,

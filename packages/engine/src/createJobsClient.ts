@@ -2,19 +2,24 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
-import { openDatabase } from './store/database.ts'
+import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
+import { discardDeadLetter, redriveWork, type RedriveOutcome } from './control/deadLetters.ts'
 import {
+  pauseJob,
   requestCancellation,
+  resumeJob,
   takeApproval,
   type Approval,
   type Cancellation,
   type Request,
 } from './control/controlJobs.ts'
-import { recordActions, storableActor } from './control/recordActions.ts'
+import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
+import { readerIn, readerOf, type Reader } from './read/reader.ts'
+import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
 export interface JobsClientOptions {
   databaseUrl: string
@@ -26,7 +31,8 @@ export interface JobsClientOptions {
 
 /**
  * All of it happens in the caller's transaction: if and only if that commits. Where nothing else belongs to it, the
- * Prisma client itself does: `enqueue(prisma, …)` is one statement then.
+ * Prisma client itself does: `enqueue(prisma, …)` is one statement then. What a person may do takes null as well, and
+ * then happens in a transaction of the client's own.
  *
  * What puts work into the queue throws JobError `payload_invalid`, with the issues in its details, before anything is
  * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
@@ -35,6 +41,12 @@ export interface JobsClient {
   /** @throws QueueSchemaError when `migrateQueue` of this version has not run on the database */
   start(): Promise<void>
   stop(): Promise<void>
+  /** On a few connections of the client's own, which it opens when they are needed. For all reading functions. */
+  readonly reader: Reader
+  /** The same within a transaction of the caller's. */
+  readerIn(tx: PrismaTransactionLike): Reader
+  /** Tells of what changes, for as long as the watch is not closed. */
+  watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'log'>): ChangesWatch
   enqueue: Enqueue<PrismaTransactionLike>
   /**
    * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
@@ -49,7 +61,7 @@ export interface JobsClient {
    * work's id in the queue.
    */
   requestRun(
-    tx: PrismaTransactionLike,
+    tx: PrismaTransactionLike | null,
     job: Job,
     request: Request & { dryRun?: boolean; payload?: unknown },
   ): Promise<string>
@@ -58,7 +70,7 @@ export interface JobsClient {
    * after the transaction has committed, and the run ends as failed with code `cancelled`.
    */
   cancelRun(
-    tx: PrismaTransactionLike,
+    tx: PrismaTransactionLike | null,
     runId: string,
     request: Request,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
@@ -66,7 +78,46 @@ export interface JobsClient {
    * Lets a run that its guard has blocked be made up for: once, within a day, and for no more rows than
    * were counted. The new run's id in the queue is in the answer.
    */
-  approveRun(tx: PrismaTransactionLike, runId: string, request: Request): Promise<ApproveOutcome>
+  approveRun(
+    tx: PrismaTransactionLike | null,
+    runId: string,
+    request: Request,
+  ): Promise<ApproveOutcome>
+  /** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */
+  pauseJob(
+    tx: PrismaTransactionLike | null,
+    name: string,
+    request: Request,
+  ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
+  /** The schedule goes on with its next tick; what was due meanwhile stays skipped. */
+  resumeJob(
+    tx: PrismaTransactionLike | null,
+    name: string,
+    by: Actor,
+  ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
+  /**
+   * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew: at most 10,000, the
+   * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
+   */
+  redriveWork(
+    tx: PrismaTransactionLike | null,
+    job: Job,
+    which: readonly string[] | 'all',
+    request: Request,
+  ): Promise<RedriveOutcome>
+  /** The same, for who only wants to know how many were redriven. */
+  redriveDeadLetters(
+    tx: PrismaTransactionLike | null,
+    job: Job,
+    which: readonly string[] | 'all',
+    request: Request,
+  ): Promise<number>
+  /** Removes a dead letter for good. What its runs have recorded stays. */
+  discardDeadLetter(
+    tx: PrismaTransactionLike | null,
+    queueJobId: string,
+    by: Actor,
+  ): Promise<'discarded' | 'notFound'>
 }
 
 export type ApproveOutcome =
@@ -75,6 +126,8 @@ export type ApproveOutcome =
 
 /** For what may be under way on a connection that has lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
+/** For reading, and for transactions of the client's own. */
+const POOL_SIZE = 5
 
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
 export function createJobsClient({
@@ -89,6 +142,14 @@ export function createJobsClient({
     poolSize: 1,
     log,
   })
+  // Apart, so that whoever reads much keeps no wake-up waiting.
+  const pool = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman reader',
+    poolSize: POOL_SIZE,
+    log,
+  })
+  let isStopped = false
   const boss = openBoss(asDb(database))
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   const waker = createWaker(database, log)
@@ -113,20 +174,38 @@ export function createJobsClient({
     return await enqueueWork(waker, tx, job, work, traceEnqueue)
   }
 
+  function openPool(): Database {
+    if (!isStopped) return pool
+    throw new Error('This jobs client is stopped: make another one with createJobsClient')
+  }
+
+  async function within<Value>(
+    tx: PrismaTransactionLike | null,
+    work: (tx: PrismaTransactionLike) => Promise<Value>,
+  ): Promise<Value> {
+    if (tx !== null) return await inTransaction(tx, work)
+    return await openPool().transaction((own) => work(asTransaction(own)))
+  }
+
   return {
+    reader: readerOf({ query: (...statement) => openPool().query(...statement) }),
+    readerIn,
+    watchChanges: (options) => watchChanges({ ...options, databaseUrl, log }),
     async start() {
       await startBoss(boss)
       await checkUniqueKeys(database)
     },
     async stop() {
+      isStopped = true
       await boss.stop({ graceful: false, close: false })
       await waker.stop()
-      await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
+      const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
+      await Promise.all([database.close(limit), pool.close(limit)])
     },
     enqueue: createEnqueue(waker, traceEnqueue),
     enqueueMany,
     requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
-      inTransaction(client, async (tx) => {
+      within(client, async (tx) => {
         // The statement that takes work reads it as one, for many pieces at once.
         if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
         const { actor, reason } = storableActor(by)
@@ -137,13 +216,13 @@ export function createJobsClient({
         return queueJobId
       }),
     cancelRun: (client, runId, by) =>
-      inTransaction(client, async (tx) => {
+      within(client, async (tx) => {
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)
         if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
         return cancellation.kind
       }),
     approveRun: (client, runId, by) =>
-      inTransaction<ApproveOutcome>(client, async (tx) => {
+      within<ApproveOutcome>(client, async (tx) => {
         const { actor, reason } = storableActor(by)
         const approval: Approval = await takeApproval(tx, runId, actor)
         if (approval.kind !== 'taken') return approval
@@ -153,5 +232,19 @@ export function createJobsClient({
         await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
         return { kind: 'approved', queueJobId, rows }
       }),
+    pauseJob: (tx, ...request) => within(tx, (own) => pauseJob(own, ...request)),
+    resumeJob: (tx, ...request) => within(tx, (own) => resumeJob(own, ...request)),
+    redriveWork: (tx, ...request) => within(tx, (own) => redriveWork(own, ...request)),
+    redriveDeadLetters: (tx, ...request) =>
+      within(tx, async (own) => (await redriveWork(own, ...request)).redriven),
+    discardDeadLetter: (tx, ...request) => within(tx, (own) => discardDeadLetter(own, ...request)),
+  }
+}
+
+function asTransaction(connection: Connection): PrismaTransactionLike {
+  return {
+    async $queryRawUnsafe<Value>(text: string, ...values: unknown[]) {
+      return (await connection.query(text, values)).rows as Value
+    },
   }
 }

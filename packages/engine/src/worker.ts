@@ -15,6 +15,8 @@ export {
   type QueueMeasure,
   type QueueState,
 } from './read/measureQueue.ts'
+export { openReader, type Reader, type ReaderOptions } from './read/reader.ts'
+export { readSchedules, type ScheduleRow } from './read/readSchedules.ts'
 export {
   decideTicks,
   TICK_OUTCOMES,

@@ -1,3 +1,4 @@
+import type { JobsClient } from '@roundsman/engine/client'
 import { computeTotals, minorUnitDigits } from '@roundsman/billing'
 import type { Prisma } from '@roundsman/db'
 import { z } from 'zod'
@@ -59,6 +60,7 @@ export function unknownInvoice(): Problem {
 /** The whole invoice, read in one snapshot or under its lock. @throws Problem 404 */
 export async function findInvoice(
   tx: Prisma.TransactionClient,
+  jobsClient: JobsClient,
   id: string,
 ): Promise<z.output<typeof invoiceSchema>> {
   const invoice = await tx.invoice.findUnique({
@@ -66,7 +68,7 @@ export async function findInvoice(
     include: { lines: { orderBy: { position: 'asc' } } },
   })
   if (!invoice) throw unknownInvoice()
-  const pdf = await findPdfState(tx, { invoiceId: id, version: invoice.version })
+  const pdf = await findPdfState(tx, jobsClient, { invoiceId: id, version: invoice.version })
   const lines = invoice.lines.map((line) => ({
     ...line,
     unitPriceMinor: Number(line.unitPriceMinor),

@@ -1,3 +1,4 @@
+import type { JobsClient } from '@roundsman/engine/client'
 import type { Prisma, PrismaClient } from '@roundsman/db'
 import { readTogether } from '../http/transact.ts'
 import { findPdfState } from './invoicePdf.ts'
@@ -16,6 +17,7 @@ export type FoundInvoicePdf =
 /** What there is of the PDF of an invoice's present version. */
 export async function findInvoicePdf(
   prisma: PrismaClient,
+  jobsClient: JobsClient,
   invoiceId: string,
   /** Asked before the PDF is read. */
   { isKnown }: { isKnown: (version: number) => boolean },
@@ -28,7 +30,7 @@ export async function findInvoicePdf(
     })
     if (!invoice) return { kind: 'notFound' }
     const { number, version } = invoice
-    const state = await findPdfState(tx, { invoiceId, version })
+    const state = await findPdfState(tx, jobsClient, { invoiceId, version })
     switch (state.kind) {
       case 'ready': {
         if (isKnown(version)) return { kind: 'known', version }
@@ -60,8 +62,8 @@ export async function findInvoicePdf(
 }
 
 /** At least one; by the database's clock, which has set the time. */
-async function secondsUntil(tx: Prisma.TransactionClient, instant: Date): Promise<number> {
+async function secondsUntil(tx: Prisma.TransactionClient, instant: string): Promise<number> {
   const [row] = await tx.$queryRaw<{ seconds: number }[]>`
-    select greatest(1, ceil(extract(epoch from ${instant.toISOString()}::timestamptz - now())))::int as "seconds"`
+    select greatest(1, ceil(extract(epoch from ${instant}::timestamptz - now())))::int as "seconds"`
   return row?.seconds ?? 1
 }

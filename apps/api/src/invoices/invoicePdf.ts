@@ -9,7 +9,7 @@ export type PdfState =
   /** Nobody has asked for it, or the queue knows nothing of it any more: it has to be asked for. */
   | { kind: 'none' }
   /** Not before `startAfter`. */
-  | { kind: 'waiting'; queueJobId: string; startAfter: Date }
+  | { kind: 'waiting'; queueJobId: string; startAfter: string }
   | { kind: 'running'; queueJobId: string }
   | { kind: 'ready'; queueJobId: string }
   /** For good, unless it is asked for again. */
@@ -25,20 +25,25 @@ interface AskedPdf extends InvoiceVersion {
   isReady: boolean
 }
 
-export async function findPdfState(tx: Transaction, wanted: InvoiceVersion): Promise<PdfState> {
-  return (await findPdfStates(tx, [wanted])).get(wanted.invoiceId) ?? { kind: 'none' }
+export async function findPdfState(
+  tx: Transaction,
+  jobsClient: JobsClient,
+  wanted: InvoiceVersion,
+): Promise<PdfState> {
+  return (await findPdfStates(tx, jobsClient, [wanted])).get(wanted.invoiceId) ?? { kind: 'none' }
 }
 
 /** The same of many invoices, each in one version, with two statements; those with `none` are left out. */
 export async function findPdfStates(
   tx: Transaction,
+  jobsClient: JobsClient,
   wanted: readonly InvoiceVersion[],
 ): Promise<Map<string, PdfState>> {
   const asked = await findAskedPdfs(tx, wanted)
   // The queue is not asked about what is done.
   const pending = asked.filter(({ isReady }) => !isReady)
   const ids = pending.map(({ queueJobId }) => queueJobId)
-  const work = await findManyWork(tx, renderInvoicePdf, ids)
+  const work = await findManyWork(jobsClient.readerIn(tx), renderInvoicePdf, ids)
   return new Map(asked.map((pdf) => [pdf.invoiceId, describe(pdf, work.get(pdf.queueJobId))]))
 }
 
@@ -48,16 +53,16 @@ export async function findPdfStates(
  */
 export async function requestInvoicePdf(
   tx: Transaction,
-  enqueue: JobsClient['enqueue'],
+  jobsClient: JobsClient,
   { invoiceId, version }: InvoiceVersion,
 ): Promise<{ queueJobId: string; isReady: boolean }> {
-  const state = await findPdfState(tx, { invoiceId, version })
+  const state = await findPdfState(tx, jobsClient, { invoiceId, version })
   if (state.kind === 'ready' || state.kind === 'waiting' || state.kind === 'running') {
     return { queueJobId: state.queueJobId, isReady: state.kind === 'ready' }
   }
   const payload = { invoiceId, version }
   const uniqueKey = `${invoiceId}:${version}`
-  const { queueJobId } = await enqueue(tx, renderInvoicePdf, payload, { uniqueKey })
+  const { queueJobId } = await jobsClient.enqueue(tx, renderInvoicePdf, payload, { uniqueKey })
   await tx.invoicePdf.upsert({
     where: { invoiceId_version: { invoiceId, version } },
     create: { invoiceId, version, queueJobId },

@@ -45,7 +45,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
         const invoice = await lockInvoice(tx, id)
         if (!invoice) throw unknownInvoice()
         const wanted = { invoiceId: id, version: invoice.version }
-        return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient.enqueue, wanted)) }
+        return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient, wanted)) }
       })
       log.info({ invoiceId: id, version, queueJobId, userId: caller.id }, 'invoice PDF requested')
       const statusUrl = `/api/invoices/${id}/pdf`
@@ -81,7 +81,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, headers }, reply) => {
-      const found = await findInvoicePdf(prisma, id, {
+      const found = await findInvoicePdf(prisma, jobsClient, id, {
         isKnown: (version) => matchesEntityTag(headers['if-none-match'], toEntityTag(version)),
       })
       switch (found.kind) {

@@ -50,7 +50,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
       const invoice = await transact(prisma, async (tx) => {
         const { id, version } = await createInvoice(tx, body, now())
         await emit(tx, jobsClient.enqueue, 'invoiceIssued', { invoiceId: id, version })
-        return await findInvoice(tx, id)
+        return await findInvoice(tx, jobsClient, id)
       })
       const { id } = invoice
       log.info({ invoiceId: id, userId: caller.id }, 'invoice created')
@@ -73,7 +73,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         },
       },
     },
-    ({ query }) => listInvoices(prisma, query),
+    ({ query }) => listInvoices(prisma, jobsClient, query),
   )
 
   app.get(
@@ -88,7 +88,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         response: { 200: invoiceSchema, ...problemResponses(400, 401, 403, 404) },
       },
     },
-    ({ params: { id } }) => readTogether(prisma, (tx) => findInvoice(tx, id)),
+    ({ params: { id } }) => readTogether(prisma, (tx) => findInvoice(tx, jobsClient, id)),
   )
 
   app.put(
@@ -117,8 +117,8 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         const changed = await changeInvoice(tx, id, body)
         if (!changed) throw unknownInvoice()
         const { version } = changed
-        await renewPdfRequests(tx, jobsClient.enqueue, { invoiceId: id, version })
-        return await findInvoice(tx, id)
+        await renewPdfRequests(tx, jobsClient, { invoiceId: id, version })
+        return await findInvoice(tx, jobsClient, id)
       })
       const { version } = invoice
       log.info({ invoiceId: id, version, userId: caller.id }, 'invoice changed')
@@ -133,7 +133,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
  */
 async function renewPdfRequests(
   tx: Prisma.TransactionClient,
-  enqueue: JobsClient['enqueue'],
+  jobsClient: JobsClient,
   { invoiceId, version }: InvoiceVersion,
 ): Promise<void> {
   const unrendered = await tx.invoicePdf.count({
@@ -143,5 +143,5 @@ async function renewPdfRequests(
     where: { invoiceId, status: 'queued' },
     data: { version },
   })
-  if (unrendered + moved > 0) await requestInvoicePdf(tx, enqueue, { invoiceId, version })
+  if (unrendered + moved > 0) await requestInvoicePdf(tx, jobsClient, { invoiceId, version })
 }

@@ -1,3 +1,4 @@
+import type { JobsClient } from '@roundsman/engine/client'
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { z } from 'zod'
 import { formatCursor, type PageCursor } from '../http/pageCursor.ts'
@@ -23,6 +24,7 @@ type Row = InvoiceHead & { customerName: string }
 /** Invoices, newest first. Pages are cut at an invoice, not at a count. */
 export async function listInvoices(
   prisma: PrismaClient,
+  jobsClient: JobsClient,
   options: ListInvoicesOptions,
 ): Promise<InvoicePage> {
   return await readTogether(prisma, async (tx) => {
@@ -30,7 +32,7 @@ export async function listInvoices(
     const rows = await tx.$queryRaw<Row[]>(invoicesQuery(options))
     const page = rows.slice(0, options.limit)
     const versions = page.map(({ id, version }) => ({ invoiceId: id, version }))
-    const states = await findPdfStates(tx, versions)
+    const states = await findPdfStates(tx, jobsClient, versions)
     const last = rows.length > page.length ? page.at(-1) : undefined
     return {
       invoices: page.map((row) => ({

@@ -1,10 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
-import {
-  discardDeadLetter,
-  findDeadLetterName,
-  listDeadLetters,
-  redriveWork,
-} from '@roundsman/engine/client'
+import { findDeadLetterName, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -13,10 +7,9 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
-import { transact } from '../http/transact.ts'
 
 interface DeadLetterRoutesOptions {
-  prisma: PrismaClient
+  jobsClient: JobsClient
   /** The catalogue: what can be redriven. */
   jobs: readonly Job[]
 }
@@ -50,7 +43,7 @@ const unknownDeadLetter = () =>
 /** Work that was given up: it waits here for somebody who gives it back to the queue, or discards it. */
 export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = async (
   app,
-  { prisma, jobs },
+  { jobsClient, jobs },
 ) => {
   app.get(
     '/api/jobs/dead-letters',
@@ -72,13 +65,13 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       },
     },
     async ({ query: { name, limit, cursor } }) => {
-      const { deadLetters, next } = await listDeadLetters(prisma, { name, limit, after: cursor })
+      const { deadLetters, next } = await listDeadLetters(jobsClient.reader, {
+        name,
+        limit,
+        after: cursor,
+      })
       return {
-        deadLetters: deadLetters.map((letter) => ({
-          ...letter,
-          enqueuedAt: letter.enqueuedAt.toISOString(),
-          failedAt: letter.failedAt.toISOString(),
-        })),
+        deadLetters,
         nextCursor: next && formatCursor(next),
       }
     },
@@ -109,9 +102,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
       }
       const request = { actor: caller.email, reason }
-      const outcome = await transact(prisma, (tx) =>
-        redriveWork(tx, job, queueJobIds ?? 'all', request),
-      )
+      const outcome = await jobsClient.redriveWork(null, job, queueJobIds ?? 'all', request)
       const { redriven: count, alreadyQueued } = outcome
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
       log.info({ name, ...told, userId: caller.id }, 'dead letters redriven')
@@ -134,26 +125,23 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       },
     },
     async ({ params: { queueJobId }, body: { reason }, caller, log }) => {
-      const name = await transact(prisma, async (tx) => {
-        const found = await findDeadLetterName(tx, queueJobId)
-        if (found === null) throw unknownDeadLetter()
-        const job = jobs.find((candidate) => candidate.name === found)
-        if (!job) {
-          throw new Problem(409, {
-            detail: `Nobody would take it: there is no job ${found} here (any more)`,
-          })
-        }
-        const request = { actor: caller.email, reason }
-        const outcome = await redriveWork(tx, job, [queueJobId], request)
-        if (outcome.alreadyQueued > 0) {
-          throw new Problem(409, {
-            detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
-          })
-        }
-        // Somebody else may have been faster.
-        if (outcome.redriven === 0) throw unknownDeadLetter()
-        return found
-      })
+      const name = await findDeadLetterName(jobsClient.reader, queueJobId)
+      if (name === null) throw unknownDeadLetter()
+      const job = jobs.find((candidate) => candidate.name === name)
+      if (!job) {
+        throw new Problem(409, {
+          detail: `Nobody would take it: there is no job ${name} here (any more)`,
+        })
+      }
+      const request = { actor: caller.email, reason }
+      const outcome = await jobsClient.redriveWork(null, job, [queueJobId], request)
+      if (outcome.alreadyQueued > 0) {
+        throw new Problem(409, {
+          detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
+        })
+      }
+      // Somebody else may have been faster.
+      if (outcome.redriven === 0) throw unknownDeadLetter()
       log.info({ name, queueJobId, redriven: 1, userId: caller.id }, 'dead letters redriven')
       return { redriven: 1 }
     },
@@ -178,7 +166,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
     },
     async ({ params: { queueJobId }, body, caller, log }, reply) => {
       const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await transact(prisma, (tx) => discardDeadLetter(tx, queueJobId, by))
+      const outcome = await jobsClient.discardDeadLetter(null, queueJobId, by)
       if (outcome === 'notFound') throw unknownDeadLetter()
       log.info({ queueJobId, userId: caller.id }, 'dead letter discarded')
       return reply.code(204).send(null)

@@ -1,12 +1,13 @@
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
-import { readJobHealth, type JobProblem } from '@roundsman/engine/client'
+import { readJobHealth, type JobProblem, type Reader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 
 interface HealthOptions {
   prisma: PrismaClient
+  reader: Reader
   jobs: readonly Job[]
   now: () => Date
   readinessTimeoutMs: number
@@ -38,13 +39,13 @@ const unhealthySchema = problemSchema
   .meta({ id: 'UnhealthyJobs' })
 
 export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, options) => {
-  const { prisma, jobs, now, readinessTimeoutMs } = options
+  const { prisma, reader, jobs, now, readinessTimeoutMs } = options
   const limits = {
     timeoutMs: readinessTimeoutMs,
     onError: (err: unknown) => app.log.debug({ err }, 'the database did not answer'),
   }
   const ping = answerInTime(() => prisma.$queryRaw`select 1`, limits)
-  const examineJobs = answerInTime(() => readJobHealth(prisma, jobs, now()), limits)
+  const examineJobs = answerInTime(() => readJobHealth(reader, jobs, now()), limits)
 
   app.get(
     '/health/live',
@@ -117,11 +118,11 @@ function inWords(problem: JobProblem): string {
     case 'noWorker':
       return 'No worker lives'
     case 'late':
-      return `${problem.name} is late since ${problem.since.toISOString()}`
+      return `${problem.name} is late since ${problem.since}`
     case 'unscheduled':
       return `${problem.name} is scheduled by no worker`
     case 'overrunning':
-      return `${problem.name} overruns since ${problem.since.toISOString()}`
+      return `${problem.name} overruns since ${problem.since}`
     default:
       return problem satisfies never
   }

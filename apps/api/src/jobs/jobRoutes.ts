@@ -1,11 +1,4 @@
-import type { DatabaseClient } from '@roundsman/db'
-import {
-  listJobTicks,
-  pauseJob,
-  resumeJob,
-  RUN_STATUSES,
-  type JobsClient,
-} from '@roundsman/engine/client'
+import { listJobTicks, RUN_STATUSES, type JobsClient } from '@roundsman/engine/client'
 import {
   JobError,
   MISSED_POLICIES,
@@ -21,10 +14,8 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
-import { transact } from '../http/transact.ts'
 
 interface JobRoutesOptions {
-  prisma: DatabaseClient
   jobsClient: JobsClient
   jobs: readonly Job[]
   now: () => Date
@@ -74,7 +65,7 @@ const tickSchema = z.object({
  */
 export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
   app,
-  { prisma, jobsClient, jobs, now },
+  { jobsClient, jobs, now },
 ) => {
   app.get(
     '/api/jobs',
@@ -90,7 +81,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         },
       },
     },
-    async () => ({ jobs: (await listJobs(prisma, jobs, now())).map(presentJob) }),
+    async () => ({ jobs: (await listJobs(jobsClient.reader, jobs, now())).map(presentJob) }),
   )
 
   app.get(
@@ -116,7 +107,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       },
     },
     async ({ params: { name }, query: { limit, cursor } }) => {
-      const { ticks, next } = await listJobTicks(prisma, { name, limit, before: cursor })
+      const { ticks, next } = await listJobTicks(jobsClient.reader, { name, limit, before: cursor })
       // A job that left the catalogue leaves its ticks behind, and they can still be read.
       if (ticks.length === 0) findJob(name)
       return { ticks, nextCursor: next && formatCursor({ at: next }) }
@@ -149,9 +140,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       const job = findJob(name)
       const { reason, dryRun, payload } = body
       const request = { actor: caller.email, reason, dryRun, payload }
-      const queueJobId = await transact(prisma, (tx) =>
-        jobsClient.requestRun(tx, job, request),
-      ).catch((error: unknown) => {
+      const queueJobId = await jobsClient.requestRun(null, job, request).catch((error: unknown) => {
         throw error instanceof JobError ? refusedPayload(job, error) : error
       })
       log.info({ name, queueJobId, dryRun, userId: caller.id }, 'job run requested')
@@ -178,9 +167,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     },
     async ({ params: { name }, body: { reason }, caller, log }) => {
       const job = findJob(name)
-      const outcome = await transact(prisma, (tx) =>
-        pauseJob(tx, name, { actor: caller.email, reason }),
-      )
+      const outcome = await jobsClient.pauseJob(null, name, { actor: caller.email, reason })
       switch (outcome) {
         case 'paused':
           log.info({ name, userId: caller.id }, 'job paused')
@@ -215,7 +202,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
     async ({ params: { name }, body, caller, log }) => {
       const job = findJob(name)
       const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await transact(prisma, (tx) => resumeJob(tx, name, by))
+      const outcome = await jobsClient.resumeJob(null, name, by)
       switch (outcome) {
         case 'resumed':
           log.info({ name, userId: caller.id }, 'job resumed')
@@ -275,7 +262,7 @@ function presentJob({ job, schedule, paused, lastRun }: ListedJob): z.output<typ
             nextRun: schedule.nextRun?.toISOString() ?? null,
           }
         : null,
-    paused: paused && { ...paused, at: paused.at.toISOString() },
+    paused,
     lastRun,
   }
 }

@@ -1,4 +1,3 @@
-import type { DatabaseClient } from '@roundsman/db'
 import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
   findEnqueuedAt,
@@ -20,7 +19,6 @@ import { actionSchema, progressSchema } from './console/consoleContract.ts'
 import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
-import { transact } from '../http/transact.ts'
 
 /** Which runs; the same for the list and for what is taken out of it. */
 export const runFilters = {
@@ -99,10 +97,11 @@ const APPROVAL_REFUSALS = {
 /**
  * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
  */
-export const jobRunRoutes: FastifyPluginAsyncZod<{
-  prisma: DatabaseClient
-  jobsClient: JobsClient
-}> = async (app, { prisma, jobsClient }) => {
+export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = async (
+  app,
+  { jobsClient },
+) => {
+  const { reader } = jobsClient
   app.get(
     '/api/jobs/runs',
     {
@@ -122,7 +121,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ query: { cursor, ...filters } }) => {
-      const { runs, next } = await listJobRuns(prisma, { ...filters, after: cursor })
+      const { runs, next } = await listJobRuns(reader, { ...filters, after: cursor })
       return { runs: runs.map(present), nextCursor: next && formatCursor(next) }
     },
   )
@@ -159,17 +158,17 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id } }) => {
-      const run = await findJobRun(prisma, id)
+      const run = await findJobRun(reader, id)
       if (!run) throw unknownRun()
       const { name, queueJobId } = run
       const [enqueuedAt, attempts, actions] = await Promise.all([
-        queueJobId === null ? null : findEnqueuedAt(prisma, name, queueJobId),
-        listOtherAttempts(prisma, run),
-        listRunActions(prisma, run),
+        queueJobId === null ? null : findEnqueuedAt(reader, name, queueJobId),
+        listOtherAttempts(reader, run),
+        listRunActions(reader, run),
       ])
       return {
         ...present(run),
-        enqueuedAt: enqueuedAt?.toISOString() ?? null,
+        enqueuedAt,
         attempts,
         batchMarks: readBatchMarks(run.batchMarks),
         actions,
@@ -196,9 +195,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await transact(prisma, (tx) =>
-        jobsClient.cancelRun(tx, id, { actor: caller.email, reason }),
-      )
+      const outcome = await jobsClient.cancelRun(null, id, { actor: caller.email, reason })
       switch (outcome) {
         case 'requested':
           log.info({ runId: id, userId: caller.id }, 'job run cancellation requested')
@@ -235,9 +232,7 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await transact(prisma, (tx) =>
-        jobsClient.approveRun(tx, id, { actor: caller.email, reason }),
-      )
+      const outcome = await jobsClient.approveRun(null, id, { actor: caller.email, reason })
       if (outcome.kind === 'notFound') throw unknownRun()
       if (outcome.kind !== 'approved') {
         throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })

@@ -11,7 +11,7 @@ export interface ListedJob {
   job: Job
   /** As the workers follow it; as the catalogue has it when no worker has started with it yet. */
   schedule: { cron: string; timeZone: string; nextRun: Date | null } | null
-  paused: { at: Date; by: string | null; reason: string | null } | null
+  paused: { at: string; by: string | null; reason: string | null } | null
   lastRun: Pick<RecentRun, 'id' | 'status' | 'startedAt' | 'endedAt'> | null
 }
 

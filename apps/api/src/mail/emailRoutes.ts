@@ -64,7 +64,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
           data: { ...wanted, kind: 'invoice', recipient, messageId, createdAt: now() },
           select: { id: true },
         })
-        const pdf = await requestInvoicePdf(tx, jobsClient.enqueue, wanted)
+        const pdf = await requestInvoicePdf(tx, jobsClient, wanted)
         // Otherwise whoever renders it finds the message and sets it going.
         if (pdf.isReady) {
           const payload = { emailId: email.id }
@@ -102,7 +102,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
       },
     },
     async ({ params: { id } }) => {
-      const email = await findEmail(prisma, id)
+      const email = await findEmail(prisma, jobsClient, id)
       if (!email) throw new Problem(404, { detail: 'There is no e-mail with this id' })
       return {
         ...email,

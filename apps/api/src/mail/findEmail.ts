@@ -1,6 +1,6 @@
 import type { EmailMessage, PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
-import { findWorkByKey } from '@roundsman/engine/client'
+import { findWorkByKey, type JobsClient } from '@roundsman/engine/client'
 import { readTogether } from '../http/transact.ts'
 import { findPdfState } from '../invoices/invoicePdf.ts'
 
@@ -11,13 +11,17 @@ const CLOCK_TOLERANCE_MS = 3_600_000
  * A message with what becomes of it: it waits as long as anybody is at work on it. A row that says `queued` says so also
  * when its last attempt was lost or cut off, and one that says `failed` when it was redriven a moment ago.
  */
-export async function findEmail(prisma: PrismaClient, id: string): Promise<EmailMessage | null> {
+export async function findEmail(
+  prisma: PrismaClient,
+  jobsClient: JobsClient,
+  id: string,
+): Promise<EmailMessage | null> {
   // In one snapshot: work that is done has left its trace in the row, and is never seen without.
   return await readTogether(prisma, async (tx) => {
     const email = await tx.emailMessage.findUnique({ where: { id } })
     if (email === null || email.status === 'sent') return email
     const work = await findWorkByKey(
-      tx,
+      jobsClient.readerIn(tx),
       dispatchEmail,
       id,
       new Date(email.createdAt.getTime() - CLOCK_TOLERANCE_MS),
@@ -27,7 +31,7 @@ export async function findEmail(prisma: PrismaClient, id: string): Promise<Email
     }
     if (email.status === 'failed') return email
     if (work !== null) return { ...email, status: 'failed', errorCode: work.errorCode }
-    const pdf = await findPdfState(tx, email)
+    const pdf = await findPdfState(tx, jobsClient, email)
     switch (pdf.kind) {
       // Whoever renders it sets the message going.
       case 'waiting':

@@ -1,14 +1,13 @@
 import {
   acquireDatabase,
-  createDatabaseClient,
   databaseProblem,
   hasDatabase,
   missingMigrations,
   type DatabaseEnvironment,
-  type PrismaClient,
 } from '@roundsman/db'
+import { openReader, type Reader } from '@roundsman/engine/worker'
 import { deferSignals, type Looked } from 'roundsman/commands'
-import { disconnect } from '../disconnect.ts'
+import { pino } from 'pino'
 
 /**
  * Looks something up where a database is to be had, for commands that are of use without one too. Nothing is made,
@@ -16,7 +15,7 @@ import { disconnect } from '../disconnect.ts'
  */
 export async function lookIntoDatabase<Found>(
   env: DatabaseEnvironment,
-  look: (prisma: PrismaClient) => Promise<Found>,
+  look: (reader: Reader) => Promise<Found>,
 ): Promise<Looked<Found>> {
   try {
     if (!(await hasDatabase(env))) {
@@ -31,7 +30,7 @@ export async function lookIntoDatabase<Found>(
 
 async function lookInto<Found>(
   env: DatabaseEnvironment,
-  look: (prisma: PrismaClient) => Promise<Found>,
+  look: (reader: Reader) => Promise<Found>,
 ): Promise<Looked<Found>> {
   const { url, release } = await acquireDatabase(env)
   try {
@@ -42,17 +41,16 @@ async function lookInto<Found>(
       const reason = `the database lacks ${missing.join(', ')}; apply them with pnpm db:migrate`
       return { found: null, reason }
     }
-    const prisma = createDatabaseClient({
-      url,
-      applicationName: 'roundsman look',
+    const reader = openReader({
+      databaseUrl: url,
+      log: pino({ level: 'silent' }),
       poolSize: 1,
       statementTimeoutMs: 10_000,
-      onPoolError: () => undefined,
     })
     try {
-      return { found: await look(prisma), reason: null }
+      return { found: await look(reader), reason: null }
     } finally {
-      await disconnect(prisma)
+      await reader.close()
     }
   } finally {
     await release()

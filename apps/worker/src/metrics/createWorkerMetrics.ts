@@ -1,5 +1,4 @@
-import type { PrismaClient } from '@roundsman/db'
-import { measureQueue, type Worker } from '@roundsman/engine/worker'
+import { measureQueue, type Reader, type Worker } from '@roundsman/engine/worker'
 import {
   Counter,
   createMetrics,
@@ -17,7 +16,7 @@ export interface WorkerMetrics extends Metrics {
   /** What there is to know of a worker that is open, beside what it does. */
   watchWorker(worker: Pick<Worker, 'connections' | 'isReady'>): void
   /** How much work there is of these jobs. */
-  watchQueue(prisma: PrismaClient, names: readonly string[]): void
+  watchQueue(reader: Reader, names: readonly string[]): void
 }
 
 /** The metrics of the worker process; see docs/observability.md for what each is good for. */
@@ -49,8 +48,8 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
       isReady = worker.isReady
       metrics.watchPool('engine', worker.connections)
     },
-    watchQueue(prisma, names) {
-      watchQueue({ registry, measure: () => measureQueue(prisma, names) })
+    watchQueue(reader, names) {
+      watchQueue({ registry, measure: () => measureQueue(reader, names) })
     },
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { listWorkers } from '@roundsman/engine/client'
 import { createTestDatabase } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { lookIntoDatabase } from '../../src/command/lookIntoDatabase.ts'
@@ -20,9 +21,10 @@ it('finds what is there', async () => {
   const { url, drop } = await createTestDatabase()
   onTestFinished(drop)
 
-  expect(
-    await lookIntoDatabase({ DATABASE_URL: url, DATA_DIR: '' }, (prisma) => prisma.user.count()),
-  ).toEqual({ found: 0, reason: null })
+  expect(await lookIntoDatabase({ DATABASE_URL: url, DATA_DIR: '' }, listWorkers)).toEqual({
+    found: [],
+    reason: null,
+  })
 })
 
 it('says why it can not look, and never throws', async () => {
@@ -48,7 +50,7 @@ it('says why it can not look, and never throws', async () => {
 
 it('makes no embedded database, and looks into one that is there without leaving it running', async () => {
   const dataDir = makeDataDir()
-  const look = () => lookIntoDatabase({ DATA_DIR: dataDir }, (prisma) => prisma.user.count())
+  const look = () => lookIntoDatabase({ DATA_DIR: dataDir }, listWorkers)
 
   expect(await look()).toEqual({
     found: null,
@@ -59,7 +61,7 @@ it('makes no embedded database, and looks into one that is there without leaving
   const { url, release } = await acquireEmbeddedPostgres({ dataDir })
   await migrate(url)
   await release()
-  expect(await look()).toEqual({ found: 0, reason: null })
+  expect(await look()).toEqual({ found: [], reason: null })
   expect(existsSync(join(dataDir, 'postgres/postmaster.pid'))).toBe(false)
   expect(existsSync(join(dataDir, 'postgres/data/postmaster.pid'))).toBe(false)
 }, 60_000)

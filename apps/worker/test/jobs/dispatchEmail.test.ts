@@ -3,12 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
-import {
-  createJobsClient,
-  listDeadLetters,
-  redriveDeadLetters,
-  type JobsClient,
-} from '@roundsman/engine/client'
+import { createJobsClient, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
 import {
   createSmtpServer,
   localhostCertificate,
@@ -81,16 +76,12 @@ const statuses = async () =>
 const allAre = (status: string) => async () => (await statuses()).every((each) => each === status)
 
 async function deadLetters() {
-  const { deadLetters: found } = await database.prisma.$transaction((tx) =>
-    listDeadLetters(tx, { limit: 100 }),
-  )
+  const { deadLetters: found } = await listDeadLetters(client.reader, { limit: 100 })
   return found
 }
 
 const redrive = () =>
-  database.prisma.$transaction((tx) =>
-    redriveDeadLetters(tx, dispatchEmail, 'all', { actor: 'tests', reason: 'mended' }),
-  )
+  client.redriveDeadLetters(null, dispatchEmail, 'all', { actor: 'tests', reason: 'mended' })
 
 interface WaitingWork {
   state: string

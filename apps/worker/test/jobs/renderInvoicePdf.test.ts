@@ -127,7 +127,7 @@ const ask = (invoiceId: string, version = 1) =>
 
 const isDone = (queueJobId: string) =>
   waitFor(async () => {
-    const work = await findWork(prisma, job, queueJobId)
+    const work = await findWork(client.reader, job, queueJobId)
     return (work?.kind === 'completed' || work?.kind === 'failed') && work
   })
 
@@ -226,7 +226,7 @@ describe('renderInvoicePdf', () => {
     const queueJobId = await ask(id)
     await waitFor(async () => (await prisma.jobRun.findFirst())?.status === 'failed')
 
-    expect(await findWork(prisma, job, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await findWork(client.reader, job, queueJobId)).toMatchObject({ kind: 'waiting' })
     expect(await prisma.jobRun.findMany()).toMatchObject([
       { details: { error: { code: 'seller_missing' } } },
     ])

@@ -28,7 +28,7 @@ export interface ListedJob {
   name: string
   description: string
   state: JobState
-  paused: { at: Date; by: string | null; reason: string | null } | null
+  paused: { at: string; by: string | null; reason: string | null } | null
   schedule: ListedSchedule | null
   timeoutMs: number
   retry: RetryPolicy

@@ -88,7 +88,7 @@ function describeTick(tick: ListedSchedule['next'][number], timeZone: string): s
 }
 
 function describePause({ at, by, reason }: NonNullable<ListedJob['paused']>): string {
-  const since = `since ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  const since = `since ${at.slice(0, 16).replace('T', ' ')} UTC`
   return `${since}${by === null ? '' : ` by ${by}`}${reason ? `: ${reason}` : ''}`
 }
 

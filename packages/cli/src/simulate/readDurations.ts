@@ -17,8 +17,8 @@ export async function readDurations(
 ): Promise<MeasuredDuration[]> {
   // With `=`, PostgreSQL may go back through everybody's runs until it has met enough of this job, which may be
   // seldom or have none. Only the index of names lists them by name and then by time.
-  return await reader.$queryRawUnsafe<MeasuredDuration[]>(
-    `
+  return await reader.rows<MeasuredDuration>({
+    text: `
     select job.name, count(*)::int as "runs",
            (percentile_cont(0.95) within group (order by last.ms))::float8 as "p95Ms"
     from unnest($1::text[]) job(name)
@@ -29,6 +29,6 @@ export async function readDurations(
       order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
     ) last
     group by job.name`,
-    [...names],
-  )
+    values: [names],
+  })
 }

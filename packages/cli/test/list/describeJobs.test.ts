@@ -53,7 +53,8 @@ describe('describeJobs', () => {
   })
 
   it('knows whether it is paused only from the database', () => {
-    const states = [{ ...state, pausedAt: NOW, pausedBy: 'me@example.com', pauseReason: 'noise' }]
+    const pausedAt = NOW.toISOString()
+    const states = [{ ...state, pausedAt, pausedBy: 'me@example.com', pauseReason: 'noise' }]
     const stateOf = (options: Partial<DescribeJobsOptions>) =>
       describeBoth(options).map((job) => job.state)
 
@@ -63,7 +64,7 @@ describe('describeJobs', () => {
     expect(stateOf({ states: null })).toEqual(['unknown', 'enabled'])
     expect(stateOf({ states, isEnabled: false })).toEqual(['disabled', 'disabled'])
     expect(describeBoth({ states })[0]?.paused).toEqual({
-      at: NOW,
+      at: pausedAt,
       by: 'me@example.com',
       reason: 'noise',
     })
@@ -122,7 +123,7 @@ describe('formatJobs', () => {
   })
 
   it('says who has paused it, and by what workers still go', () => {
-    const pausedAt = new Date('2026-10-23T08:15:00Z')
+    const pausedAt = '2026-10-23T08:15:00.000Z'
     const states = [
       { ...state, cron: '0 1 * * *', pausedAt, pausedBy: 'me@example.com', pauseReason: 'noise' },
     ]

@@ -1,10 +1,13 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { openReader } from '@roundsman/engine/client'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readDurations } from '../../src/simulate/readDurations.ts'
 
 let database: TestDatabase
 let prisma: PrismaClient
+let reader: ReturnType<typeof openReader>
 beforeAll(async () => {
   database = await createTestDatabase()
   prisma = createDatabaseClient({
@@ -12,8 +15,10 @@ beforeAll(async () => {
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
+  reader = openReader({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
 })
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await database.drop()
 })
@@ -37,7 +42,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
     ],
   })
 
-  expect(await readDurations(prisma, ['sweep', 'never'])).toEqual([
+  expect(await readDurations(reader, ['sweep', 'never'])).toEqual([
     { name: 'sweep', runs: 101, p95Ms: 95_000 },
   ])
 })

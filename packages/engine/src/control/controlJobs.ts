@@ -41,7 +41,6 @@ export async function requestCancellation(
   return { kind: hasRows(found) ? 'notRunning' : 'notFound' }
 }
 
-/** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */
 export async function pauseJob(
   tx: PrismaTransactionLike,
   name: string,
@@ -62,7 +61,6 @@ export async function pauseJob(
   return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
 }
 
-/** The schedule goes on with its next tick; what was due meanwhile stays skipped. */
 export async function resumeJob(
   tx: PrismaTransactionLike,
   name: string,

@@ -13,10 +13,6 @@ export interface RedriveOutcome {
   alreadyQueued: number
 }
 
-/**
- * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew: at most 10,000, the
- * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
- */
 export async function redriveWork(
   tx: PrismaTransactionLike,
   job: Job,
@@ -39,17 +35,6 @@ export async function redriveWork(
   return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
 }
 
-/** The same, for who only wants to know how many were redriven. */
-export async function redriveDeadLetters(
-  tx: PrismaTransactionLike,
-  job: Job,
-  which: readonly string[] | 'all',
-  request: Request,
-): Promise<number> {
-  return (await redriveWork(tx, job, which, request)).redriven
-}
-
-/** Removes a dead letter for good. What its runs have recorded stays. */
 export async function discardDeadLetter(
   tx: PrismaTransactionLike,
   queueJobId: string,

@@ -1,8 +1,8 @@
-import { readRows, type Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 
-/** Runs by the hour in which they started. */
+/** Runs by the hour in which they started; ISO 8601 in UTC. */
 export interface HourOfRuns {
-  hour: Date
+  hour: string
   success: number
   failed: number
   running: number
@@ -13,8 +13,8 @@ export async function countRunsByHour(
   reader: Reader,
   hours: readonly Date[],
 ): Promise<HourOfRuns[]> {
-  return await reader.$queryRawUnsafe<HourOfRuns[]>(
-    `select hour, "success", "failed", "running"
+  return await reader.rows<HourOfRuns>({
+    text: `select hour, "success", "failed", "running"
      from unnest($1::text[]::timestamptz[]) hour
      cross join lateral (
        select (count(*) filter (where "status" = 'success'))::int as "success",
@@ -22,27 +22,27 @@ export async function countRunsByHour(
               (count(*) filter (where "status" = 'running'))::int as "running"
        from "JobRun" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
      ) run`,
-    hours.map((hour) => hour.toISOString()),
-  )
+    values: [hours.map((hour) => hour.toISOString())],
+  })
 }
 
-/** Runs of a job that have ended, by the minute in which they started. */
+/** Runs of a job that have ended, by the minute in which they started; ISO 8601 in UTC. */
 export interface MinuteOfRuns {
   name: string
-  minute: Date
+  minute: string
   success: number
   failed: number
 }
 
 export async function countRunsByMinute(reader: Reader, from: Date): Promise<MinuteOfRuns[]> {
-  return await reader.$queryRawUnsafe<MinuteOfRuns[]>(
-    `select "name", date_trunc('minute', "startedAt") as "minute",
+  return await reader.rows<MinuteOfRuns>({
+    text: `select "name", date_trunc('minute', "startedAt") as "minute",
             (count(*) filter (where "status" = 'success'))::int as "success",
             (count(*) filter (where "status" = 'failed'))::int as "failed"
      from "JobRun" where "startedAt" >= $1::timestamptz and "status" <> 'running'
      group by 1, 2`,
-    from.toISOString(),
-  )
+    values: [from.toISOString()],
+  })
 }
 
 /** A job's runs of an hour, and how many of them took so many milliseconds. */
@@ -61,7 +61,7 @@ export async function tallyDurationsByHour(
   reader: Reader,
   { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
 ): Promise<HourOfDurations[]> {
-  return await readRows<HourOfDurations>(reader, {
+  return await reader.rows<HourOfDurations>({
     text: `
       select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
              sum("running")::int as "running",
@@ -85,12 +85,12 @@ export async function tallyDurationsByHour(
   })
 }
 
-/** When the oldest run of a job started; null when there is none. */
-export async function findOldestStart(reader: Reader, name: string): Promise<Date | null> {
-  const [oldest] = await reader.$queryRawUnsafe<{ at: Date | null }[]>(
-    `select min("startedAt") as "at" from "JobRun" where "name" = $1`,
-    name,
-  )
+/** When the oldest run of a job started, as ISO 8601 in UTC; null when there is none. */
+export async function findOldestStart(reader: Reader, name: string): Promise<string | null> {
+  const [oldest] = await reader.rows<{ at: string | null }>({
+    text: `select min("startedAt") as "at" from "JobRun" where "name" = $1`,
+    values: [name],
+  })
   return oldest?.at ?? null
 }
 
@@ -103,15 +103,15 @@ export interface UsualDuration {
 
 /** Of the last 1,000 runs of a job that ended, without dry runs. */
 export async function measureDuration(reader: Reader, name: string): Promise<UsualDuration> {
-  const [duration] = await reader.$queryRawUnsafe<UsualDuration[]>(
-    `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
+  const [duration] = await reader.rows<UsualDuration>({
+    text: `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
             (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"
      from (
        select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
        where "name" = $1 and "status" <> 'running' and not "dryRun"
        order by "startedAt" desc, "id" desc limit 1000
      ) run`,
-    name,
-  )
+    values: [name],
+  })
   return duration ?? { p50Ms: null, p95Ms: null, runs: 0 }
 }

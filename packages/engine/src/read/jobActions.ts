@@ -1,5 +1,5 @@
 import { boundedText } from './bounded.ts'
-import { readRows, type Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 
 /** What somebody has done about a job or a run. */
 export interface ListedAction {
@@ -20,7 +20,7 @@ export async function listRunActions(
   reader: Reader,
   { id, queueJobId }: { id: string; queueJobId: string | null },
 ): Promise<ListedAction[]> {
-  return await readRows<ListedAction>(reader, {
+  return await reader.rows<ListedAction>({
     text: `
       select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "queueJobId" = $2::uuid
       order by "at" limit ${MAX_OF_RUN}`,
@@ -34,7 +34,7 @@ export async function listJobActions(
   name: string,
   limit: number,
 ): Promise<ListedAction[]> {
-  return await readRows<ListedAction>(reader, {
+  return await reader.rows<ListedAction>({
     text: `select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit $2::int`,
     values: [name, limit],
   })

@@ -1,6 +1,6 @@
 import type { JobTrigger, JsonValue } from '../index.ts'
 import { boundedJson, boundedText } from './bounded.ts'
-import { readRows, type PagePosition, type Reader, type Statement } from './readRows.ts'
+import type { PagePosition, Reader, Statement } from './reader.ts'
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
@@ -105,7 +105,7 @@ export async function listJobRuns(
   options: ListJobRunsOptions,
 ): Promise<JobRunPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await readRows<ListedJobRun>(reader, jobRunsQuery(options))
+  const rows = await reader.rows<ListedJobRun>(jobRunsQuery(options))
   const runs = rows.slice(0, options.limit)
   for (const run of runs) boundDepth(run)
   const last = rows.length > runs.length ? runs.at(-1) : undefined
@@ -113,7 +113,7 @@ export async function listJobRuns(
 }
 
 export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRun | null> {
-  const [run] = await readRows<FoundJobRun>(reader, {
+  const [run] = await reader.rows<FoundJobRun>({
     text: `select ${FOUND_COLUMNS} from "JobRun" run where run."id" = $1::uuid`,
     values: [id],
   })
@@ -127,7 +127,7 @@ export async function listOtherAttempts(
   { id, queueJobId }: Pick<ListedJobRun, 'id' | 'queueJobId'>,
 ): Promise<RunAttempt[]> {
   if (queueJobId === null) return []
-  return await readRows<RunAttempt>(reader, {
+  return await reader.rows<RunAttempt>({
     text: `
       select "id", "attempt", "status", "startedAt" from "JobRun"
       where "queueJobId" = $1::uuid and "id" <> $2::uuid

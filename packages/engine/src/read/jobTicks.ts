@@ -1,7 +1,7 @@
 import type { TickOutcome } from '../index.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
-import { readRows, type Reader, type Statement } from './readRows.ts'
+import type { Reader, Statement } from './reader.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
 export interface ListedJobTick {
@@ -36,7 +36,7 @@ export async function listJobTicks(
   { name, limit, before }: ListJobTicksOptions,
 ): Promise<JobTickPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await readRows<ListedJobTick>(reader, {
+  const rows = await reader.rows<ListedJobTick>({
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
              "queueJobId"::text as "queueJobId", "createdAt"
@@ -64,7 +64,7 @@ export async function listRecentTicks(
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {
-  const rows = await readRows<TickRow>(reader, recentTicksQuery(names, limit))
+  const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
   return rows.map(({ runId, runStatus, runStartedAt, runEndedAt, ...tick }) => ({
     ...tick,
     run:

@@ -1,5 +1,5 @@
 import { FIND_DEAD_LETTER_SQL, LIST_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
-import type { PagePosition, Reader } from './readRows.ts'
+import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that was given up: it is kept with its error until somebody redrives or discards it. */
 export interface DeadLetter {
@@ -8,8 +8,9 @@ export interface DeadLetter {
   name: string
   /** How many there were. */
   attempts: number
-  enqueuedAt: Date
-  failedAt: Date
+  /** Instants are ISO 8601 in UTC. */
+  enqueuedAt: string
+  failedAt: string
   error: { code: string; message: string }
 }
 
@@ -25,13 +26,10 @@ export async function listDeadLetters(
   reader: Reader,
   { limit, name: job, after }: DeadLetterQuery,
 ): Promise<{ deadLetters: DeadLetter[]; next: PagePosition | null }> {
-  const rows = await reader.$queryRawUnsafe<(DeadLetter & { position: string })[]>(
-    LIST_DEAD_LETTERS_SQL,
-    job ?? null,
-    after?.at ?? null,
-    after?.id ?? null,
-    limit + 1,
-  )
+  const rows = await reader.rows<DeadLetter & { position: string }>({
+    text: LIST_DEAD_LETTERS_SQL,
+    values: [job ?? null, after?.at ?? null, after?.id ?? null, limit + 1],
+  })
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
   return {
@@ -52,6 +50,9 @@ export async function findDeadLetterName(
   reader: Reader,
   queueJobId: string,
 ): Promise<string | null> {
-  const [found] = await reader.$queryRawUnsafe<{ name: string }[]>(FIND_DEAD_LETTER_SQL, queueJobId)
+  const [found] = await reader.rows<{ name: string }>({
+    text: FIND_DEAD_LETTER_SQL,
+    values: [queueJobId],
+  })
   return found?.name ?? null
 }

@@ -1,10 +1,11 @@
 import { boundedText, jsonNumber } from './bounded.ts'
-import type { Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 
 export interface FailedRun {
   id: string
   name: string
-  endedAt: Date
+  /** ISO 8601 in UTC. */
+  endedAt: string
   code: string
   message: string
   /** What its guard has counted. */
@@ -26,8 +27,8 @@ export async function listFailures(
   names: readonly string[],
   blockedSince: Date,
 ): Promise<FailedRun[]> {
-  return await reader.$queryRawUnsafe<FailedRun[]>(
-    `select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
+  return await reader.rows<FailedRun>({
+    text: `select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
             ${boundedText('run."errorCode"')} as "code",
             ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
             ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
@@ -47,7 +48,6 @@ export async function listFailures(
         order by "startedAt" desc limit ${MAX_BLOCKED})
      ) run
      order by run."endedAt" desc`,
-    names,
-    blockedSince.toISOString(),
-  )
+    values: [names, blockedSince.toISOString()],
+  })
 }

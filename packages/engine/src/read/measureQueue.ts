@@ -1,6 +1,7 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { COUNT_QUEUE_SQL, measureQueueSql } from '../store/queueSql.ts'
+import type { Reader } from './reader.ts'
 
+/** Instants are ISO 8601 in UTC. */
 export interface QueueCounts {
   name: string
   /** Not taken yet. */
@@ -10,17 +11,14 @@ export interface QueueCounts {
   active: number
   deadLetters: number
   /** Since when the one that waits longest could be taken. */
-  oldestWaitingAt: Date | null
+  oldestWaitingAt: string | null
   /** When the first of the dead letters was given up. */
-  oldestDeadLetterAt: Date | null
+  oldestDeadLetterAt: string | null
 }
 
 /** How each job stands. What is completed is not read. */
-export async function countQueue(
-  tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
-  names: readonly string[],
-): Promise<QueueCounts[]> {
-  return await tx.$queryRawUnsafe<QueueCounts[]>(COUNT_QUEUE_SQL, names)
+export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
+  return await reader.rows<QueueCounts>({ text: COUNT_QUEUE_SQL, values: [names] })
 }
 
 export type QueueState = (typeof QUEUE_STATES)[number]
@@ -46,8 +44,8 @@ const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
 
 /** For metrics: a row for each job and state, also where there is nothing. One statement, on indexes. */
 export async function measureQueue(
-  tx: Pick<PrismaTransactionLike, '$queryRawUnsafe'>,
+  reader: Reader,
   names: readonly string[],
 ): Promise<QueueMeasure[]> {
-  return await tx.$queryRawUnsafe<QueueMeasure[]>(MEASURE_SQL, names)
+  return await reader.rows<QueueMeasure>({ text: MEASURE_SQL, values: [names] })
 }

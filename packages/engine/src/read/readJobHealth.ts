@@ -2,19 +2,20 @@ import { isScheduled, type Job } from '../index.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { isAnyWorkerAlive } from './listWorkers.ts'
-import type { Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 import { readSchedules } from './readSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
+/** Instants are ISO 8601 in UTC. */
 export type JobProblem =
   /** Nobody is there to do anything. */
   | { kind: 'noWorker' }
   /** A tick is due since then, and nobody has decided it. */
-  | { kind: 'late'; name: string; since: Date }
+  | { kind: 'late'; name: string; since: string }
   /** Workers live, and none of them has started with this schedule: they are of an older version. */
   | { kind: 'unscheduled'; name: string }
   /** A run since then, longer than its time-out and its grace. */
-  | { kind: 'overrunning'; name: string; since: Date }
+  | { kind: 'overrunning'; name: string; since: string }
 
 export interface JobHealth {
   /** Empty when all is well. */
@@ -51,11 +52,12 @@ export async function readJobHealth(
     }
     if (row.pausedAt !== null) paused.push(name)
     const { next, lateMs } = judgeSchedule(
-      { ...row, isPaused: row.pausedAt !== null },
+      { ...row, cursor: new Date(row.cursor), isPaused: row.pausedAt !== null },
       graceMs,
       now,
     )
-    if (next !== null && lateMs !== null) problems.push({ kind: 'late', name, since: next })
+    if (next !== null && lateMs !== null)
+      problems.push({ kind: 'late', name, since: next.toISOString() })
   }
   return { problems: [...problems, ...overrunning], paused }
 }

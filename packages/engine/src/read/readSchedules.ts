@@ -1,14 +1,14 @@
 import { boundedText } from './bounded.ts'
-import type { Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 
-/** A schedule as the workers follow it. */
+/** A schedule as the workers follow it. Instants are ISO 8601 in UTC. */
 export interface ScheduleRow {
   name: string
   cron: string
   timeZone: string
   /** The ledger reaches so far. */
-  cursor: Date
-  pausedAt: Date | null
+  cursor: string
+  pausedAt: string | null
   pausedBy: string | null
   pauseReason: string | null
 }
@@ -18,11 +18,11 @@ export async function readSchedules(
   reader: Reader,
   names: readonly string[],
 ): Promise<Map<string, ScheduleRow>> {
-  const rows = await reader.$queryRawUnsafe<ScheduleRow[]>(
-    `select "name", "cron", "timeZone", "cursor", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
+  const rows = await reader.rows<ScheduleRow>({
+    text: `select "name", "cron", "timeZone", "cursor", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
             ${boundedText('"pauseReason"')} as "pauseReason"
      from "JobSchedule" where "name" = any($1::text[])`,
-    names,
-  )
+    values: [names],
+  })
   return new Map(rows.map((row) => [row.name, row]))
 }

@@ -1,6 +1,6 @@
 import { jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import { readRows, type Reader, type Statement } from './readRows.ts'
+import type { Reader, Statement } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface RecentRun {
@@ -26,7 +26,7 @@ export async function listRecentRuns(
   names: readonly string[],
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {
-  return await readRows<RecentRun>(reader, recentRunsQuery(names, options))
+  return await reader.rows<RecentRun>(recentRunsQuery(names, options))
 }
 
 /** What `listRecentRuns` sends; apart, so that its plan can be looked at. */

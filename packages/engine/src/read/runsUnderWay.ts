@@ -1,12 +1,13 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
-import type { Reader } from './readRows.ts'
+import type { Reader } from './reader.ts'
 
 export interface RunUnderWay {
   id: string
   name: string
-  startedAt: Date
+  /** ISO 8601 in UTC. */
+  startedAt: string
   workerId: string
   progress: unknown
   /** What nearly all of the last runs of the job that succeeded took; null when none has. */
@@ -19,7 +20,8 @@ const MAX_OVERRUNNING = 100
 
 /** Those that workers hold, the first to start first. `between` for the reason that recentRunsQuery gives. */
 export async function listRunsUnderWay(reader: Reader): Promise<RunUnderWay[]> {
-  return await reader.$queryRawUnsafe<RunUnderWay[]>(`
+  return await reader.rows<RunUnderWay>({
+    text: `
     select run."id", run."name", run."startedAt", ${boundedText('run."workerId"')} as "workerId",
            ${progressOf('run')} as "progress", usual."ms" as "usualMs"
     from ${RUNNING_RUNS}
@@ -33,20 +35,20 @@ export async function listRunsUnderWay(reader: Reader): Promise<RunUnderWay[]> {
         order by "name", "startedAt" desc, "id" desc limit 100
       ) past
     ) usual on true
-    order by run."startedAt" limit ${MAX_LISTED}`)
+    order by run."startedAt" limit ${MAX_LISTED}`,
+  })
 }
 
 /** Of each job the run that is under way for longest, if it started before an instant, which each job has its own. */
 export async function listOverrunning(
   reader: Reader,
   limits: readonly { name: string; before: Date }[],
-): Promise<{ name: string; since: Date }[]> {
-  return await reader.$queryRawUnsafe<{ name: string; since: Date }[]>(
-    `select run."name", min(run."startedAt") as "since"
+): Promise<{ name: string; since: string }[]> {
+  return await reader.rows<{ name: string; since: string }>({
+    text: `select run."name", min(run."startedAt") as "since"
      from ${RUNNING_RUNS} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
      where run."startedAt" < job.before
      group by 1 order by 2 limit ${MAX_OVERRUNNING}`,
-    limits.map(({ name }) => name),
-    limits.map(({ before }) => before.toISOString()),
-  )
+    values: [limits.map(({ name }) => name), limits.map(({ before }) => before.toISOString())],
+  })
 }

@@ -11,10 +11,16 @@ export interface PreparedStatement {
   text: string
 }
 
+/** A statement whose columns are to be read in another way than the driver's. */
+export interface ReadingStatement {
+  text: string
+  types: pg.CustomTypesConfig
+}
+
 /** Runs a statement and returns its rows, and how many it touched. Both a pool and a transaction are one. */
 export interface Connection {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
-    statement: string | PreparedStatement,
+    statement: string | PreparedStatement | ReadingStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
 }
@@ -69,10 +75,14 @@ export function openDatabase({
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
   log,
 }: DatabaseOptions): Database {
-  const queryOf = (statement: string | PreparedStatement, values: readonly unknown[] = []) => {
-    const { name, text } =
-      typeof statement === 'string' ? { name: undefined, text: statement } : statement
-    return { text, values: values as unknown[], ...(name && canPrepare() && { name }) }
+  const queryOf = (
+    statement: string | PreparedStatement | ReadingStatement,
+    values: readonly unknown[] = [],
+  ) => {
+    if (typeof statement === 'string') return { text: statement, values: values as unknown[] }
+    const { text } = statement
+    if ('types' in statement) return { ...statement, values: values as unknown[] }
+    return { text, values: values as unknown[], ...(canPrepare() && { name: statement.name }) }
   }
   const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {
     const answer = client.query(queryOf(...query))

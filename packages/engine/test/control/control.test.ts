@@ -1,7 +1,7 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, pauseJob, resumeJob, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -120,16 +120,16 @@ describe('cancelRun', () => {
 
 describe('pauseJob and resumeJob', () => {
   it('say what they found, and record who paused and why', async () => {
-    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
-    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notScheduled')
+    expect(await client.pauseJob(null, 'purge', by)).toBe('notScheduled')
+    expect(await client.resumeJob(null, 'purge', by)).toBe('notScheduled')
     await startWorker()
 
-    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('paused')
-    expect(await pauseJob(runtime.prisma, 'purge', by)).toBe('alreadyPaused')
+    expect(await client.pauseJob(null, 'purge', by)).toBe('paused')
+    expect(await client.pauseJob(null, 'purge', by)).toBe('alreadyPaused')
     const [schedule] = await runtime.rows('select * from "JobSchedule"')
     expect(schedule).toMatchObject({ pausedBy: by.actor, pauseReason: by.reason })
-    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('resumed')
-    expect(await resumeJob(runtime.prisma, 'purge', by)).toBe('notPaused')
+    expect(await client.resumeJob(null, 'purge', by)).toBe('resumed')
+    expect(await client.resumeJob(null, 'purge', by)).toBe('notPaused')
   })
 })
 
@@ -165,8 +165,8 @@ describe('requestRun', () => {
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
        values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
     )
-    expect(await pauseJob(runtime.prisma, 'purge', odd)).toBe('paused')
-    expect(await resumeJob(runtime.prisma, 'purge', { actor: '\0' })).toBe('resumed')
+    expect(await client.pauseJob(null, 'purge', odd)).toBe('paused')
+    expect(await client.resumeJob(null, 'purge', { actor: '\0' })).toBe('resumed')
     expect(await client.cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
   })
 

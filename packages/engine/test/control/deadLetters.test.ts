@@ -1,14 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  createJobsClient,
-  discardDeadLetter,
-  findWork,
-  listDeadLetters,
-  redriveDeadLetters,
-  type JobsClient,
-} from '../../src/client.ts'
+import { createJobsClient, findWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -74,9 +67,8 @@ afterEach(() => worker.stop({ drainTimeoutMs: 0 }))
 const enqueue = async (n: number) =>
   (await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))).queueJobId
 const list = async (query: { name?: string } = {}) =>
-  (await listDeadLetters(runtime.prisma, { limit: 50, ...query })).deadLetters
-const redrive = (which: string[] | 'all') =>
-  runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, which, by))
+  (await listDeadLetters(runtime.reader, { limit: 50, ...query })).deadLetters
+const redrive = (which: string[] | 'all') => client.redriveDeadLetters(null, parcel, which, by)
 const actions = () => runtime.rows('select * from "JobAction"')
 const runs = () =>
   runtime.rows<{ attempt: number; status: string; actor: string | null; reason: string | null }>(
@@ -98,8 +90,8 @@ describe('work that has used up its attempts', () => {
         queueJobId,
         name: 'parcel',
         attempts: 2,
-        enqueuedAt: expect.any(Date),
-        failedAt: expect.any(Date),
+        enqueuedAt: expect.any(String),
+        failedAt: expect.any(String),
         error: { code: 'broken', message: 'The handler is broken' },
       },
     ])
@@ -119,7 +111,7 @@ describe('work that has used up its attempts', () => {
     await redrive([queueJobId!])
 
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
-    expect(await findWork(runtime.prisma, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, parcel, queueJobId!)).toEqual({ kind: 'completed' })
     expect(await list()).toEqual([])
     expect(await runs()).toMatchObject([
       { attempt: 1, status: 'failed', actor: null },
@@ -149,7 +141,7 @@ describe('work that has used up its attempts', () => {
     expect(await redrive('all')).toBe(2)
     expect(await redrive('all')).toBe(0)
     await waitFor(async () =>
-      (await Promise.all(ids.map((id) => findWork(runtime.prisma, parcel, id)))).every(
+      (await Promise.all(ids.map((id) => findWork(runtime.reader, parcel, id)))).every(
         (work) => work?.kind === 'completed',
       ),
     )
@@ -157,8 +149,8 @@ describe('work that has used up its attempts', () => {
 
   it('is gone once discarded; its runs stay', async () => {
     const [queueJobId] = await failFor(1)
-    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('discarded')
-    expect(await discardDeadLetter(runtime.prisma, queueJobId!, by)).toBe('notFound')
+    expect(await client.discardDeadLetter(null, queueJobId!, by)).toBe('discarded')
+    expect(await client.discardDeadLetter(null, queueJobId!, by)).toBe('notFound')
 
     expect(await list()).toEqual([])
     expect(await runs()).toHaveLength(2)
@@ -169,15 +161,14 @@ describe('work that has used up its attempts', () => {
 
   it('is listed by job, page by page, the latest first', async () => {
     await failFor(5)
-    const { prisma } = runtime
     expect(await list({ name: 'rounds' })).toEqual([])
     const all = await list({ name: 'parcel' })
-    expect(all.map(({ failedAt }) => failedAt.getTime())).toEqual(
-      all.map(({ failedAt }) => failedAt.getTime()).toSorted((one, other) => other - one),
+    expect(all.map(({ failedAt }) => Date.parse(failedAt))).toEqual(
+      all.map(({ failedAt }) => Date.parse(failedAt)).toSorted((one, other) => other - one),
     )
-    const first = await listDeadLetters(prisma, { limit: 2 })
-    const second = await listDeadLetters(prisma, { limit: 2, after: first.next! })
-    const third = await listDeadLetters(prisma, { limit: 2, after: second.next! })
+    const first = await listDeadLetters(runtime.reader, { limit: 2 })
+    const second = await listDeadLetters(runtime.reader, { limit: 2, after: first.next! })
+    const third = await listDeadLetters(runtime.reader, { limit: 2, after: second.next! })
     expect([first, second, third].flatMap(({ deadLetters }) => deadLetters)).toEqual(all)
     expect(third.next).toBeNull()
   })
@@ -190,7 +181,7 @@ describe('what is no dead letter', () => {
     await waitFor(async () => (await runs())[0]?.status === 'success')
 
     expect(await redrive([queueJobId])).toBe(0)
-    expect(await discardDeadLetter(runtime.prisma, queueJobId, by)).toBe('notFound')
+    expect(await client.discardDeadLetter(null, queueJobId, by)).toBe('notFound')
   })
 
   it('a run that a person asked for: who did looks at it and asks again', async () => {
@@ -231,7 +222,7 @@ describe('runOnce for a dead letter', () => {
     })
 
     expect(await list()).toEqual([])
-    expect(await findWork(runtime.prisma, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, parcel, queueJobId!)).toEqual({ kind: 'completed' })
     expect(await runs()).toMatchObject([
       { attempt: 1 },
       { attempt: 2 },

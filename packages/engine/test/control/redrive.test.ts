@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { listDeadLetters, redriveWork } from '../../src/client.ts'
+import { listDeadLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorkerId } from '../../src/createWorker.ts'
 import { runOnce } from '../../src/worker.ts'
@@ -56,9 +56,9 @@ async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = par
 }
 
 const redrive = (which: readonly string[] | 'all' = 'all') =>
-  runtime.prisma.$transaction((tx) => redriveWork(tx, parcel, which, by))
+  runtime.prisma.$transaction((tx) => opened.client.redriveWork(tx, parcel, which, by))
 const deadLetters = async () =>
-  (await listDeadLetters(runtime.prisma, { limit: 50 })).deadLetters.map(
+  (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(
     ({ queueJobId }) => queueJobId,
   )
 const readWork = (id: string) =>
@@ -163,7 +163,7 @@ describe('redriving', () => {
       await tx.query('select from pgboss.job where id = $1 for update', [letters[0]])
       const redriving = runtime.prisma.$transaction(async (other) => {
         await other.$executeRawUnsafe(`set local lock_timeout = '3s'`)
-        return await redriveWork(other, parcel, 'all', by)
+        return await opened.client.redriveWork(other, parcel, 'all', by)
       })
       await expect(redriving).resolves.toEqual({ redriven: 1, alreadyQueued: 0 })
     })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, redriveDeadLetters, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
@@ -115,9 +115,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   expect(isOver || waitsMs > Math.min(least, most) - 60_000).toBe(true)
   expect(isOver || waitsMs <= Math.min(2 * least, most)).toBe(true)
   if (!isOver) return
-  await runtime.prisma.$transaction((tx) =>
-    redriveDeadLetters(tx, job, 'all', { actor: 'tests', reason: 'mended' }),
-  )
+  await client.redriveDeadLetters(null, job, 'all', { actor: 'tests', reason: 'mended' })
   expect(await readWork()).toMatchObject({ state: 'retry', retry_limit: 1 + retry.limit })
 }
 

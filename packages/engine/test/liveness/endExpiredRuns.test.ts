@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { listDeadLetters, redriveDeadLetters } from '../../src/client.ts'
+import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
 import { installQueue } from '../../src/store/queue.ts'
@@ -118,12 +118,10 @@ describe('a last attempt that the queue has given up', () => {
 
     await runtime.rows(`update pgboss.job set completed_on = completed_on - interval '1 year'`)
     await pass(1)
-    const { deadLetters } = await listDeadLetters(runtime.prisma, { limit: 10 })
+    const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10 })
     expect(deadLetters).toMatchObject([{ queueJobId: work.queueJobId, error: { code: 'expired' } }])
     const by = { actor: 'tests', reason: 'mended' }
-    expect(
-      await runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, 'all', by)),
-    ).toBe(1)
+    expect(await opened.client.redriveDeadLetters(null, parcel, 'all', by)).toBe(1)
     expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
   })
 

@@ -34,7 +34,7 @@ beforeEach(async () => {
 
 afterEach(() => session.stop())
 
-const isAlive = async () => (await listWorkers(runtime.prisma))[0]?.isAlive
+const isAlive = async () => (await listWorkers(runtime.reader))[0]?.isAlive
 const age = (seconds: number) =>
   runtime.rows(`update "JobWorker" set "heartbeatAt" = now() - $1 * interval '1 second'`, [seconds])
 

@@ -90,7 +90,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
 const isSessionOf = (worker: Worker) => (greeting: string) =>
   greeting.includes(`\0roundsman ${worker.id}\0`)
 const isSeen = async (worker: Worker) =>
-  (await listWorkers(runtime.prisma)).find(({ id }) => id === worker.id)?.isAlive ?? false
+  (await listWorkers(runtime.reader)).find(({ id }) => id === worker.id)?.isAlive ?? false
 const serverTime = async () =>
   (await runtime.rows<{ at: Date }>('select clock_timestamp() as at'))[0]!.at
 

@@ -1,6 +1,7 @@
 import { createDatabaseClient, type DatabaseClient, type JobRun, type Prisma } from '@roundsman/db'
 import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
+import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   findJobRun,
@@ -8,13 +9,15 @@ import {
   listJobRuns,
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
-import type { Reader } from '../../src/read/readRows.ts'
+import { openReader, readerIn, type Reader } from '../../src/read/reader.ts'
 
 /** What the list leaves out. */
 const UNLISTED = { batchMarks: true, errorCode: true, exclusiveKey: true }
+const log = pino({ level: 'silent' })
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 
 let prisma: DatabaseClient
+let reader: ReturnType<typeof openReader>
 let url: string
 let drop: () => Promise<void>
 beforeAll(async () => {
@@ -26,8 +29,10 @@ beforeAll(async () => {
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
+  reader = openReader({ databaseUrl: url, log })
 })
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await drop()
 })
@@ -61,10 +66,10 @@ function withIsoInstants(run: Partial<JobRun>) {
   return Object.fromEntries(entries) as object
 }
 
-async function* walk(options: ListJobRunsOptions, client: Reader = prisma) {
+async function* walk(options: ListJobRunsOptions, from: Reader = reader) {
   let after = options.after
   for (;;) {
-    const page = await listJobRuns(client, { ...options, after })
+    const page = await listJobRuns(from, { ...options, after })
     yield page.runs
     if (page.next === null) return
     after = page.next
@@ -98,9 +103,9 @@ describe('pages', () => {
     for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
     const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
     await prisma.$transaction(async (tx) => {
-      expect((await collect(walk({ limit: 5 }, tx))).flat()).toEqual(expected)
+      expect((await collect(walk({ limit: 5 }, readerIn(tx)))).flat()).toEqual(expected)
       await tx.jobRun.deleteMany()
-      expect(await listJobRuns(tx, { limit: 5 })).toEqual({ runs: [], next: null })
+      expect(await listJobRuns(readerIn(tx), { limit: 5 })).toEqual({ runs: [], next: null })
     })
   })
 
@@ -108,17 +113,14 @@ describe('pages', () => {
     for (let i = 0; i < 6; i += 1) await insert(NOON, 7)
     const expected = await listed([{ id: 'desc' }])
     const options = '-c timezone=UTC -c enable_indexscan=off -c enable_bitmapscan=off'
-    const sorting = createDatabaseClient({
-      url: `${url}?options=${encodeURIComponent(options)}`,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
+    const databaseUrl = `${url}?options=${encodeURIComponent(options)}`
+    const sorting = openReader({ databaseUrl, log })
     try {
-      const [setting] = await sorting.readRows({ text: 'show enable_indexscan' })
+      const [setting] = await sorting.rows({ text: 'show enable_indexscan' })
       expect(setting).toEqual({ enable_indexscan: 'off' })
       expect((await collect(walk({ limit: 5 }, sorting))).flat()).toEqual(expected)
     } finally {
-      await sorting.$disconnect()
+      await sorting.close()
     }
   })
 
@@ -167,11 +169,11 @@ describe('a single run', () => {
       },
     })
     const { exclusiveKey: _key, errorCode: _code, ...known } = run
-    expect(await findJobRun(prisma, id)).toEqual(withIsoInstants(known))
+    expect(await findJobRun(reader, id)).toEqual(withIsoInstants(known))
     await prisma.$transaction(async (tx) => {
-      expect(await findJobRun(tx, id)).toEqual(withIsoInstants(known))
+      expect(await findJobRun(readerIn(tx), id)).toEqual(withIsoInstants(known))
     })
-    expect(await findJobRun(prisma, randomUUID())).toBeNull()
+    expect(await findJobRun(reader, randomUUID())).toBeNull()
   })
 })
 

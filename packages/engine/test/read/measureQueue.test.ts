@@ -18,7 +18,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-const measure = () => measureQueue(runtime.prisma, ['letter', 'other'])
+const measure = () => measureQueue(runtime.reader, ['letter', 'other'])
 
 it('has a row for each job and state, also where there is nothing', async () => {
   const nothing = (name: string) =>

@@ -2,7 +2,7 @@ import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { recentTicksQuery } from '../../src/read/jobTicks.ts'
-import type { Statement } from '../../src/read/readRows.ts'
+import type { Statement } from '../../src/read/reader.ts'
 import { recentRunsQuery } from '../../src/read/recentRuns.ts'
 
 let database: TestDatabase

@@ -126,7 +126,7 @@ async function endToEnd(): Promise<string> {
     status = run.status
     expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
     expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
-    expect(await findWork(prisma, count, queueJobId)).toMatchObject({ kind: 'completed' })
+    expect(await findWork(client.reader, count, queueJobId)).toMatchObject({ kind: 'completed' })
     const ticked = await waitFor(() =>
       prisma.jobRun.findFirst({ where: { name: 'sweep', status: 'success' } }),
     )

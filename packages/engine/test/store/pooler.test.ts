@@ -38,7 +38,7 @@ const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt
 
 describe('behind a transaction pooler', () => {
   it('a producer enqueues in its transaction', async () => {
-    const { url, log, prisma } = runtime
+    const { url, log } = runtime
     const producer = createJobsClient({ databaseUrl: pooler.url, log })
     await producer.start()
     const behind = createDatabaseClient({
@@ -49,7 +49,7 @@ describe('behind a transaction pooler', () => {
     const { queueJobId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
 
     expect(pooler.url).not.toBe(url)
-    expect(await findWork(prisma, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await findWork(producer.reader, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
     await runtime.rows('delete from pgboss.job')
     await producer.stop()
     await behind.$disconnect()

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { listDeadLetters, redriveDeadLetters } from '../../src/client.ts'
+import { listDeadLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
 import { expireSeconds } from '../../src/store/expireSeconds.ts'
@@ -77,12 +77,12 @@ describe('attempts', () => {
           expect(work).toMatchObject({ attempt: index + 1, retriesLeft })
           await fail(work!, next)
           const isOver = next === 'giveUp' || (next === 'retry' && retriesLeft === 0)
-          const { deadLetters } = await listDeadLetters(runtime.prisma, { limit: 1 })
+          const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 1 })
           expect(deadLetters).toHaveLength(isOver ? 1 : 0)
           if (next === 'retry') retriesLeft--
           if (!isOver) continue
           const by = { actor: 'tests', reason: 'mended' }
-          await runtime.prisma.$transaction((tx) => redriveDeadLetters(tx, parcel, 'all', by))
+          await opened.client.redriveDeadLetters(null, parcel, 'all', by)
           retriesLeft = LIMIT
         }
       }),

@@ -173,9 +173,9 @@ describe('enqueue', () => {
     )
 
     expect(await take(1)).toEqual([])
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
       kind: 'waiting',
-      startAfter,
+      startAfter: startAfter.toISOString(),
     })
   })
 
@@ -247,9 +247,9 @@ describe('enqueue', () => {
       kind: 'alreadyQueued',
       queueJobId,
     })
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
       kind: 'waiting',
-      startAfter: new Date('2100-01-01T00:00:00Z'),
+      startAfter: '2100-01-01T00:00:00.000Z',
     })
   })
 
@@ -272,12 +272,12 @@ describe('a unique key', () => {
     expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', queueJobId })
 
     const [delivery] = await take(1)
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'running' })
+    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({ kind: 'running' })
     expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', queueJobId })
 
     const error = { code: 'flaky', message: '' }
     await runtime.database.transaction((tx) => queue.fail(tx, [delivery!], error, 'retry'))
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await findWork(runtime.reader, letter, queueJobId)).toMatchObject({ kind: 'waiting' })
     expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', queueJobId })
     expect(await numbers()).toEqual([1])
   })
@@ -288,7 +288,7 @@ describe('a unique key', () => {
     await opened.complete(deliveries)
 
     // It has left the queue, and its run remains.
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({ kind: 'completed' })
     expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
   })
 
@@ -298,7 +298,7 @@ describe('a unique key', () => {
     const error = { code: 'hopeless', message: '' }
     await runtime.database.transaction((tx) => queue.fail(tx, deliveries, error, 'giveUp'))
 
-    expect(await findWork(runtime.prisma, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
       kind: 'failed',
       errorCode: 'hopeless',
     })
@@ -414,6 +414,6 @@ describe('enqueueMany', () => {
 
 describe('findWork', () => {
   it('knows nothing of what was never there', async () => {
-    expect(await findWork(runtime.prisma, letter, crypto.randomUUID())).toBeNull()
+    expect(await findWork(runtime.reader, letter, crypto.randomUUID())).toBeNull()
   })
 })

@@ -1,4 +1,4 @@
-import { listWorkers } from '@roundsman/engine/client'
+import { listWorkers, type Statement } from '@roundsman/engine/client'
 import type { Queryable } from '../openPool.ts'
 
 /** What is held when all was done, while the last workers still live. */
@@ -11,7 +11,7 @@ export interface ClaimsLeft {
 
 export async function countClaims(database: Queryable): Promise<ClaimsLeft> {
   const listed = await listWorkers({
-    $queryRawUnsafe: async <Rows>(sql: string) => (await database.query(sql)).rows as Rows,
+    rows: async <Row extends object>({ text }: Statement) => (await database.query<Row>(text)).rows,
   })
   const workers = listed.filter(({ isAlive }) => isAlive).map(({ id }) => id)
   const { rows } = await database.query<{ ofDead: number }>(

@@ -137,13 +137,13 @@ async function runsOf(queueJobId: string): Promise<Run[]> {
 }
 
 async function ticksDone(): Promise<{ status: string }[]> {
-  const { runs } = await listJobRuns(prisma, { limit: 50, name: cellTick.name })
+  const { runs } = await listJobRuns(client.reader, { limit: 50, name: cellTick.name })
   return runs
 }
 
 /** What the record says is what was, and when it was. */
 async function checkRecord(): Promise<boolean> {
-  const { runs } = await listJobRuns(prisma, { limit: 100 })
+  const { runs } = await listJobRuns(client.reader, { limit: 100 })
   const [effects] = await prisma.$queryRawUnsafe<{ count: number }[]>(
     `select count(*)::int as count from "CellEffect" effect
      join "JobRun" run on run."id" = effect."runId" where run."status" = 'success'`,

@@ -1,5 +1,5 @@
-import type { DatabaseClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
+import type { Reader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { Problem, problemResponses } from '../../http/problem.ts'
@@ -13,7 +13,7 @@ import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
 
 interface ConsoleRoutesOptions {
-  prisma: DatabaseClient
+  reader: Reader
   jobs: readonly Job[]
   now: () => Date
 }
@@ -23,10 +23,10 @@ const security = [{ accessToken: [] }]
 /** What the console's pages show, each with one request. All of it only reads. */
 export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async (
   app,
-  { prisma, jobs, now },
+  { reader, jobs, now },
 ) => {
-  const countHours = createHourCounts(prisma)
-  const readDays = createJobDays(prisma)
+  const countHours = createHourCounts(reader)
+  const readDays = createJobDays(reader)
 
   app.get(
     '/api/console/overview',
@@ -39,7 +39,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
     },
-    () => readOverview(prisma, jobs, now(), countHours),
+    () => readOverview(reader, jobs, now(), countHours),
   )
 
   app.get(
@@ -53,7 +53,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
         response: { 200: jobsSchema, ...problemResponses(401, 403) },
       },
     },
-    async () => ({ jobs: await readJobs(prisma, jobs, now()) }),
+    async () => ({ jobs: await readJobs(reader, jobs, now()) }),
   )
 
   app.get(
@@ -71,7 +71,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
     async ({ params: { name } }) => {
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return await readJobDetail(prisma, job, now(), readDays)
+      return await readJobDetail(reader, job, now(), readDays)
     },
   )
 
@@ -86,6 +86,6 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
         response: { 200: queueSchema, ...problemResponses(401, 403) },
       },
     },
-    () => readQueue(prisma, jobs, now()),
+    () => readQueue(reader, jobs, now()),
   )
 }

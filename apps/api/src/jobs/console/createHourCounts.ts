@@ -30,7 +30,7 @@ export function createHourCounts(reader: Reader): HourCounts {
     for (const hour of settled.keys()) if (!hours.includes(hour)) settled.delete(hour)
     const open = hours.filter((hour) => !settled.has(hour)).map((hour) => new Date(hour))
     const rows = await countRunsByHour(reader, open)
-    const counted = new Map(rows.map((row) => [row.hour.getTime(), row]))
+    const counted = new Map(rows.map((row) => [Date.parse(row.hour), row]))
     return hours.map((hour) => {
       const kept = settled.get(hour)
       if (kept) return kept

@@ -62,7 +62,7 @@ export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
       calendars.set(name, calendar)
     }
     if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
-    forget(calendar, Math.max(earliestMs, oldest?.getTime() ?? Infinity))
+    forget(calendar, Math.max(earliestMs, oldest === null ? Infinity : Date.parse(oldest)))
     const open = settle(calendar, hours, nowMs)
     forgetSurplus(calendar, maxRuns)
     return present(calendar, open)

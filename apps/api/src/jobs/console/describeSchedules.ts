@@ -28,7 +28,7 @@ export async function describeSchedules(
       schedule: describeSchedule(job, row, now),
       paused:
         isScheduled(job) && row?.pausedAt
-          ? { at: row.pausedAt.toISOString(), by: row.pausedBy, reason: row.pauseReason }
+          ? { at: row.pausedAt, by: row.pausedBy, reason: row.pauseReason }
           : null,
     }
   })
@@ -43,7 +43,7 @@ function describeSchedule(
   const { missed, overlap, catchUpMs } = job.schedule
   const { cron, timeZone } = row ?? job.schedule
   const { next, lateMs } = judgeSchedule(
-    { cron, timeZone, cursor: row?.cursor ?? null, isPaused: row?.pausedAt != null },
+    { cron, timeZone, cursor: row ? new Date(row.cursor) : null, isPaused: row?.pausedAt != null },
     job.graceMs,
     now,
   )

@@ -36,7 +36,7 @@ export async function readOverview(
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
-    attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt.toISOString() ?? null })
+    attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })
   }
   attention.push(
     ...schedules.flatMap(lateness),
@@ -44,7 +44,7 @@ export async function readOverview(
     ...failed.flatMap(failure),
     ...queue.flatMap(({ name, deadLetters: count, oldestDeadLetterAt }) =>
       count > 0 && oldestDeadLetterAt
-        ? [{ kind: 'deadLetters' as const, name, count, since: oldestDeadLetterAt.toISOString() }]
+        ? [{ kind: 'deadLetters' as const, name, count, since: oldestDeadLetterAt }]
         : [],
     ),
   )
@@ -53,8 +53,8 @@ export async function readOverview(
     generatedAt: now.toISOString(),
     workers: workers.map((worker) => ({
       id: worker.id,
-      startedAt: worker.startedAt.toISOString(),
-      lastSignAt: worker.lastSignAt.toISOString(),
+      startedAt: worker.startedAt,
+      lastSignAt: worker.lastSignAt,
       liveness: worker.liveness,
       isAlive: worker.isAlive,
       running: running
@@ -62,7 +62,7 @@ export async function readOverview(
         .map(({ id, name, startedAt, progress }) => ({
           id,
           name,
-          startedAt: startedAt.toISOString(),
+          startedAt,
           progress: readProgress(progress),
         })),
     })),
@@ -87,16 +87,15 @@ function overrun(run: RunUnderWay, jobs: readonly Job[], now: Date): ConsoleAtte
   const { id: runId, name, startedAt, usualMs } = run
   // Of a job that is not in the catalogue any more nobody knows what it may take.
   const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
-  if (now.getTime() - startedAt.getTime() <= slowLimitMs(job, usualMs)) return []
-  return [{ kind: 'overrunning', name, runId, since: startedAt.toISOString(), usualMs }]
+  if (now.getTime() - Date.parse(startedAt) <= slowLimitMs(job, usualMs)) return []
+  return [{ kind: 'overrunning', name, runId, since: startedAt, usualMs }]
 }
 
 function failure(row: FailedRun): ConsoleAttention[] {
-  const { id: runId, name, code, message, due, isApproved, isLatest } = row
-  const since = row.endedAt.toISOString()
+  const { id: runId, name, endedAt: since, code, message, due, isApproved, isLatest } = row
   if (code === 'guard_blocked') {
     if (isApproved || due === null) return []
-    const approvableUntil = new Date(row.endedAt.getTime() + DAY_MS).toISOString()
+    const approvableUntil = new Date(Date.parse(since) + DAY_MS).toISOString()
     return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
   }
   return isLatest ? [{ kind: 'failed', name, runId, since, code, message }] : []

@@ -27,7 +27,7 @@ export async function readQueue(
   const sum = (rows: readonly MinuteOfRuns[], of: 'success' | 'failed') =>
     rows.reduce((total, row) => total + row[of], 0)
   const byName = Map.groupBy(ended, ({ name }) => name)
-  const byMinute = Map.groupBy(ended, ({ minute }) => minute.getTime())
+  const byMinute = Map.groupBy(ended, ({ minute }) => Date.parse(minute))
   return {
     generatedAt: now.toISOString(),
     jobs: counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
@@ -36,7 +36,7 @@ export async function readQueue(
       delayed,
       active,
       deadLetters,
-      oldestWaitingAt: oldestWaitingAt?.toISOString() ?? null,
+      oldestWaitingAt,
       completedLastHour: sum(byName.get(name) ?? [], 'success'),
       failedLastHour: sum(byName.get(name) ?? [], 'failed'),
     })),

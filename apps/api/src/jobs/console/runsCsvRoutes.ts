@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
-import type { DatabaseClient } from '@roundsman/db'
 import {
   listJobRuns,
   type ListedJobRun,
   type ListJobRunsOptions,
   type PagePosition,
+  type Reader,
 } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -39,10 +39,7 @@ type Cell = string | number | boolean | null
 
 type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = async (
-  app,
-  { prisma },
-) => {
+export const runsCsvRoutes: FastifyPluginAsyncZod<{ reader: Reader }> = async (app, { reader }) => {
   app.get(
     '/api/jobs/runs.csv',
     {
@@ -67,17 +64,17 @@ export const runsCsvRoutes: FastifyPluginAsyncZod<{ prisma: DatabaseClient }> = 
         .type('text/csv; charset=utf-8')
         .header('content-disposition', 'attachment; filename="runs.csv"')
         // No page ahead of the one that is being sent: whoever goes away may not want it.
-        .send(Readable.from(writeLines(prisma, request.query), { highWaterMark: 1 })),
+        .send(Readable.from(writeLines(reader, request.query), { highWaterMark: 1 })),
   )
 }
 
-async function* writeLines(prisma: DatabaseClient, filters: Filters): AsyncGenerator<string> {
+async function* writeLines(reader: Reader, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
   let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
-    const page = await listJobRuns(prisma, { ...filters, limit, after })
+    const page = await listJobRuns(reader, { ...filters, limit, after })
     yield page.runs.map(writeLine).join('')
     lines += page.runs.length
     if (page.next === null) return

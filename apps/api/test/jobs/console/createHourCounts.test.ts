@@ -1,5 +1,7 @@
 import { createDatabaseClient, type JobRunStatus, type PrismaClient } from '@roundsman/db'
+import { openReader } from '@roundsman/engine/client'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createHourCounts, type HourCounts } from '../../../src/jobs/console/createHourCounts.ts'
 
@@ -9,6 +11,7 @@ const MANY = 600
 
 let database: TestDatabase
 let prisma: PrismaClient
+let reader: ReturnType<typeof openReader>
 let countHours: HourCounts
 
 beforeAll(async () => {
@@ -18,16 +21,18 @@ beforeAll(async () => {
     applicationName: 'test',
     onPoolError: () => undefined,
   })
+  reader = openReader({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
 })
 
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await database.drop()
 })
 
 beforeEach(async () => {
   await prisma.jobRun.deleteMany()
-  countHours = createHourCounts(prisma)
+  countHours = createHourCounts(reader)
 })
 
 const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)

@@ -1,5 +1,7 @@
 import { createDatabaseClient, type DatabaseClient, type JobRunStatus } from '@roundsman/db'
+import { openReader } from '@roundsman/engine/client'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createJobDays, type JobDays } from '../../../src/jobs/console/createJobDays.ts'
 
@@ -8,6 +10,7 @@ const HOUR_MS = 3_600_000
 
 let database: TestDatabase
 let prisma: DatabaseClient
+let reader: ReturnType<typeof openReader>
 let readDays: JobDays
 
 beforeAll(async () => {
@@ -17,16 +20,18 @@ beforeAll(async () => {
     applicationName: 'test',
     onPoolError: () => undefined,
   })
+  reader = openReader({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
 })
 
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await database.drop()
 })
 
 beforeEach(async () => {
   await prisma.jobRun.deleteMany()
-  readDays = createJobDays(prisma)
+  readDays = createJobDays(reader)
 })
 
 const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)
@@ -117,7 +122,7 @@ it('reads again what may change: an hour with a run under way, all after it, one
 
   // 09:05: what began before nine may be committed only now.
   const justOver = new Date('2026-11-24T09:05:00Z')
-  const fresh = createJobDays(prisma)
+  const fresh = createJobDays(reader)
   const lastOfTheHour = new Date('2026-11-24T08:59:59Z')
   await counts(justOver, fresh)
   await add(lastOfTheHour)
@@ -152,7 +157,7 @@ it('forgets the days of which nothing is left, and those longer ago than a year'
 })
 
 it('is made of the latest runs, and of no fewer than these as more come', async () => {
-  const read = createJobDays(prisma, 10)
+  const read = createJobDays(reader, 10)
   await add(hoursAgo(72), { count: 8 })
   await add(hoursAgo(48), { count: 4 })
   await add(hoursAgo(24), { count: 4 })

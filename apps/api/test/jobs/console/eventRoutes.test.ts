@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
-import type { ReadRows } from '@roundsman/db'
+import type { DatabaseClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
 import { createWorker, migrateQueue, type Worker } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
@@ -323,7 +323,7 @@ describe('following what changes', () => {
     const asked = Promise.withResolvers<void>()
     const gone = Promise.withResolvers<void>()
     const handled = Promise.withResolvers<void>()
-    const readRows: ReadRows = async (statement) => {
+    const readRows: DatabaseClient['readRows'] = async (statement) => {
       asked.resolve()
       await gone.promise
       return prisma.readRows<never>(statement)

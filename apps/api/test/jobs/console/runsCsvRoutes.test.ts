@@ -1,4 +1,4 @@
-import type { ReadRows } from '@roundsman/db'
+import type { Reader } from '@roundsman/engine/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildApp } from '../../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
@@ -68,15 +68,13 @@ describe('GET /api/jobs/runs.csv', () => {
       select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
     const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let asked = 0
-    const readRows: ReadRows = async (statement) => {
+    const rows: Reader['rows'] = async (statement) => {
       if (statement.text.includes('from "JobRun"')) await pages[asked++]?.promise
-      return prisma.readRows<never>(statement)
+      return jobsClient.reader.rows(statement)
     }
     const own = buildApp({
-      prisma: new Proxy(prisma, {
-        get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
-      }),
-      jobsClient,
+      prisma,
+      jobsClient: { ...jobsClient, reader: { rows } },
       jobs,
       jwtSecret: JWT_SECRET,
       now: clock.now,

@@ -20,7 +20,7 @@ it('says that all is well, which a pause does not change', async () => {
 })
 
 it('says what is not', async () => {
-  const since = new Date(0)
+  const since = new Date(0).toISOString()
   const lines = await scrape(async () => ({
     problems: [
       { kind: 'noWorker' },
@@ -47,7 +47,7 @@ it('stops naming a problem that is over', async () => {
   const health: JobHealth = { problems: [{ kind: 'noWorker' }], paused: [] }
   watchJobHealth({ registry: metrics.registry, read: async () => health, maxAgeMs: 200 })
   expect(await metrics.render()).toContain('kind="noWorker"')
-  health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0) }]
+  health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0).toISOString() }]
   const later = await waitFor(async () => {
     const text = await metrics.render()
     return text.includes('kind="late"') && text

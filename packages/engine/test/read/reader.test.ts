@@ -1,0 +1,130 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createJobsClient, openReader, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { readerIn } from '../../src/read/reader.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const letter = defineJob({ name: 'letter', description: '', schedule: { cron: '0 0 1 1 *' } })
+const by = { actor: 'admin@example.com', reason: 'mended' }
+
+let runtime: TestRuntime
+let client: JobsClient
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([letter])
+  const database = new URL(runtime.url).pathname.slice(1)
+  await runtime.rows(`alter database "${database}" set timezone = 'Asia/Tokyo'`)
+  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+afterEach(async () => {
+  await runtime.rows('truncate "JobAction", "JobSchedule"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+it('reads instants as ISO 8601 in UTC, whatever the zone and however many digits', async () => {
+  const instants = {
+    '2026-05-01T12:00:00Z': '2026-05-01T12:00:00.000Z',
+    '2026-05-01T12:00:00.1Z': '2026-05-01T12:00:00.100Z',
+    '2026-05-01T12:00:00.12Z': '2026-05-01T12:00:00.120Z',
+    '2026-05-01T12:00:00.123Z': '2026-05-01T12:00:00.123Z',
+    '2026-05-01T12:00:00.123987Z': '2026-05-01T12:00:00.123Z',
+    '2026-05-01T12:00:00.5+09:00': '2026-05-01T03:00:00.500Z',
+    '0001-01-01T00:00:00Z': '0001-01-01T00:00:00.000Z',
+    '+012026-05-01T12:00:00.5Z': '+012026-05-01T12:00:00.500Z',
+  }
+  const texts = Object.keys(instants).map((text) => text.replace(/^\+0/, ''))
+  const rows = await client.reader.rows<{ at: string }>({
+    text: 'select text::timestamptz as at from unnest($1::text[]) with ordinality as t(text, n) order by n',
+    values: [texts],
+  })
+  expect(rows.map(({ at }) => at)).toEqual(Object.values(instants))
+})
+
+it('reads what JSON, numbers and nothing are, on its own and in a transaction of the caller', async () => {
+  const text = `select '{"a": [1, null]}'::jsonb as json, 3 as number, true as yes, null::timestamptz as nothing,
+                       timestamptz '2026-05-01 12:00:00.5+00' as at`
+  const row = {
+    json: { a: [1, null] },
+    number: 3,
+    yes: true,
+    nothing: null,
+    at: '2026-05-01T12:00:00.500Z',
+  }
+  expect(await client.reader.rows({ text })).toEqual([row])
+  await runtime.prisma.$transaction(async (tx) => {
+    expect(await readerIn(tx).rows({ text })).toEqual([row])
+  })
+})
+
+it('opens no connection before it is asked, and leaves none behind', async () => {
+  const connections = () =>
+    runtime.rows(`select from pg_stat_activity where application_name = 'roundsman reader'`)
+  const other = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await other.start()
+  const before = (await connections()).length
+  await Promise.all(Array.from({ length: 20 }, () => other.reader.rows({ text: 'select 1' })))
+  const opened = (await connections()).length - before
+  expect(opened).toBeGreaterThan(0)
+  expect(opened).toBeLessThanOrEqual(5)
+  await other.stop()
+  await waitFor(async () => (await connections()).length === before)
+})
+
+it('cancels a statement that takes too long', async () => {
+  const reader = openReader({ databaseUrl: runtime.url, log: runtime.log, statementTimeoutMs: 100 })
+  await expect(reader.rows({ text: 'select pg_sleep(60)::text' })).rejects.toThrow(
+    /statement timeout/,
+  )
+  await reader.close()
+})
+
+it('says that a client is stopped to who still reads or acts by it', async () => {
+  const stopped = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  await stopped.start()
+  await stopped.stop()
+  const problem = 'This jobs client is stopped: make another one with createJobsClient'
+  await expect(stopped.reader.rows({ text: 'select 1' })).rejects.toThrow(problem)
+  await expect(stopped.pauseJob(null, 'letter', by)).rejects.toThrow(problem)
+})
+
+it('does what a person asks for in a transaction of its own, all of it or nothing', async () => {
+  await runtime.rows(
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+     values ('letter', '0 0 1 1 *', 'UTC', now(), now())`,
+  )
+  const queueJobId = await client.requestRun(null, letter, by)
+  expect(await client.pauseJob(null, 'letter', by)).toBe('paused')
+  expect(await client.resumeJob(null, 'letter', by)).toBe('resumed')
+  expect(await client.cancelRun(null, crypto.randomUUID(), by)).toBe('notFound')
+  expect(await client.approveRun(null, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
+  expect(await client.redriveWork(null, letter, 'all', by)).toEqual({
+    redriven: 0,
+    alreadyQueued: 0,
+  })
+  expect(await client.discardDeadLetter(null, queueJobId, by)).toBe('notFound')
+  const actions = () => runtime.rows('select "action" from "JobAction" order by "at"')
+  expect(await actions()).toEqual([{ action: 'run' }, { action: 'pause' }, { action: 'resume' }])
+
+  await runtime.rows(
+    `create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$`,
+  )
+  await runtime.rows(
+    'create trigger refuse before insert on "JobAction" for each row execute function refuse()',
+  )
+  try {
+    await expect(client.requestRun(null, letter, by)).rejects.toThrow('refused')
+    await expect(client.pauseJob(null, 'letter', by)).rejects.toThrow('refused')
+  } finally {
+    await runtime.rows('drop function refuse cascade')
+  }
+  expect(await runtime.rows('select "id" from pgboss.job')).toEqual([{ id: queueJobId }])
+  expect(await runtime.rows('select "pausedAt" from "JobSchedule"')).toEqual([{ pausedAt: null }])
+})
