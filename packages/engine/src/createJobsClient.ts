@@ -1,9 +1,10 @@
-import type { Logger } from 'pino'
+import type { HostLogger } from './job/logger.ts'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
+import { containedLog } from './store/containedLog.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
@@ -23,8 +24,8 @@ import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './rea
 
 export interface JobsClientOptions {
   databaseUrl: string
-  /** Fastify's own will do: `app.log`. */
-  log: Pick<Logger, 'warn' | 'error'>
+  /** Fastify's own will do: `app.log`. Default: warnings and errors go to standard error. */
+  log?: Pick<HostLogger, 'warn' | 'error'> | undefined
   /** Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
 }
@@ -132,9 +133,10 @@ const POOL_SIZE = 5
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
 export function createJobsClient({
   databaseUrl,
-  log,
+  log: hostLog,
   traceEnqueue,
 }: JobsClientOptions): JobsClient {
+  const log = containedLog(hostLog)
   // Work is sent on the caller's connection, and workers are told of it on this one.
   const database = openDatabase({
     url: databaseUrl,

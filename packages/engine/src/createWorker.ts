@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism, hostname } from 'node:os'
-import type { Logger } from 'pino'
+import type { HostLogger } from './job/logger.ts'
 import {
   isScheduled,
   JobError,
@@ -16,7 +16,7 @@ import { openDatabase, type Connections } from './store/database.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createAnnouncer } from './read/announcer.ts'
 import { combineObservers } from './run/combineObservers.ts'
-import { containedLog } from './run/containedLog.ts'
+import { containedLog } from './store/containedLog.ts'
 import { createCancellations } from './run/cancellations.ts'
 import type { Clock } from './tick/clock.ts'
 import { createClaimer } from './work/claimer.ts'
@@ -58,7 +58,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * made by `defineHandlersModule`. For those jobs `handlers` and `client` are not used. Needed if a job is isolated.
    */
   handlersModule?: URL | string
-  log: Logger
+  /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
+  log?: HostLogger | undefined
   /** Runs at once for each job that sets no limit of its own; of an isolated one no more than processors. Default 10. */
   concurrency?: number
   /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */

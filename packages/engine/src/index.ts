@@ -44,6 +44,7 @@ export {
   type RunInfo,
   type TransactionOf,
 } from './job/handler.ts'
+export type { HostLogger, Logger, LogLine } from './job/logger.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'
 export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from 'pino'
+import type { HostLogger } from './job/logger.ts'
 import { v7 as uuid } from 'uuid'
 import type { Details, Handler, Job, HostClient, TraceEnqueue, TransactionOf } from './index.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
-import { containedLog } from './run/containedLog.ts'
+import { containedLog } from './store/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from './store/database.ts'
@@ -39,7 +39,8 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   dryRun?: boolean
   /** Who asks for it. */
   actor?: string
-  log: Logger
+  /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
+  log?: HostLogger | undefined
   /** As the worker's. Default 65,536. */
   maxDetailsBytes?: number
   /** Told of the run, and of those that it rescues. Default: none. */

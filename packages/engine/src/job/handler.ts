@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EnqueueOptions, EnqueueResult } from '../work/enqueue.ts'
 

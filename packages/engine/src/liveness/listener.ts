@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import { answerInTime } from '../store/answerInTime.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'

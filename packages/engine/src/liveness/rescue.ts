@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Connection, Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import type { Observers } from '../run/combineObservers.ts'

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Details } from '../index.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import { answerInTime } from '../store/answerInTime.ts'
 import { socketOf, type Connection, type Result } from '../store/database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'

@@ -1,5 +1,6 @@
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { HostLogger } from '../index.ts'
+import { containedLog } from '../store/containedLog.ts'
 import { z } from 'zod'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
@@ -17,7 +18,8 @@ export interface ChangesWatch {
 
 export interface ChangesWatchOptions {
   databaseUrl: string
-  log: Pick<Logger, 'warn'>
+  /** Default: warnings go to standard error. */
+  log?: Pick<HostLogger, 'warn'> | undefined
   onChange: (announcement: Announcement) => void
   /**
    * Something may have been missed: it listens again after a while in which it did not, or, every GAP_MS, it cannot
@@ -40,7 +42,8 @@ const GAP_MS = 5_000
  * transaction pooler nothing would be heard, and nothing say so: there, all may have changed every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
-  const { databaseUrl, log, onChange, onGap, probeMs = 15_000 } = options
+  const { databaseUrl, onChange, onGap, probeMs = 15_000 } = options
+  const log = containedLog(options.log)
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
   let isClosed = false

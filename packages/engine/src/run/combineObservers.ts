@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import { storableText } from '../job/storableText.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'

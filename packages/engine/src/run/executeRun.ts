@@ -1,5 +1,5 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import {
   JobError,
   type Counts,

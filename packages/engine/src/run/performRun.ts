@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Details, Handler, Job, HostClient } from '../index.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Details } from '../index.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeSync } from 'node:fs'
-import type { Logger } from 'pino'
+import type { ContainedLog } from '../store/containedLog.ts'
 import { JobError } from '../index.ts'
 import type { Abort } from './abort.ts'
 import { complainOfObserver, findObserverLog } from './combineObservers.ts'
@@ -51,7 +51,7 @@ const currentRun = new AsyncLocalStorage<NamedRun>()
  * nobody knows: the caller has to bring it to an end.
  */
 export function createStrays(options: {
-  log: Logger
+  log: ContainedLog
   execute: Execute
   /** A handler is about to be called. */
   onStart?: ((run: RunHere) => void) | undefined
@@ -96,7 +96,7 @@ export function createStrays(options: {
       level: 60,
       time: Date.now(),
       pid: process.pid,
-      ...log.bindings(),
+      ...log.bindings?.(),
       ...by,
       exitCode: process.exitCode ?? code,
       runs: listRuns(runs),
@@ -186,7 +186,7 @@ export function listRuns(runs: Iterable<RunHere>): Pick<RunHere, 'name' | 'runId
 
 /** What is thrown is foreign, and a logger that throws here would end the process. */
 export function logForeignError(
-  log: Logger,
+  log: ContainedLog,
   level: 'error' | 'fatal',
   fields: object,
   error: unknown,

@@ -1,6 +1,6 @@
 import inspector from 'node:inspector'
 import { Worker as Thread } from 'node:worker_threads'
-import type { Logger } from 'pino'
+import type { ContainedLog } from '../store/containedLog.ts'
 import { findCurrentRun, type RunHere } from './strays.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
 
@@ -26,7 +26,7 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1
 export function createWatchdog(options: {
   /** Beyond the longest time-out. */
   marginMs: number
-  log: Logger
+  log: ContainedLog
   running: () => Iterable<RunHere>
 }): Watchdog {
   const { marginMs, log, running } = options
@@ -45,14 +45,14 @@ export function createWatchdog(options: {
     noticeDebugger()
     thread = new Thread(WATCHDOG_PROGRAM, {
       eval: true,
-      workerData: { memory, marginMs, line: { ...log.bindings(), pid: process.pid } },
+      workerData: { memory, marginMs, line: { ...log.bindings?.(), pid: process.pid } },
       env: {},
       execArgv: [],
       resourceLimits: RESOURCE_LIMITS,
       trackUnmanagedFds: false,
     })
     thread.unref()
-    thread.on('error', (error) => log.warn({ err: error }, 'the watchdog has failed'))
+    thread.on('error', (error: unknown) => log.warn({ err: error }, 'the watchdog has failed'))
     // Not named when it is gone: another process's worker may have set it since.
     Object.defineProperty(globalThis, CURRENT_RUN, {
       configurable: true,

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import { answerInTime, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'

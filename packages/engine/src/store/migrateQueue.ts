@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from 'pino'
+import type { HostLogger } from '../job/logger.ts'
 import type { Job } from '../index.ts'
+import { containedLog } from './containedLog.ts'
 import { asDb, openBoss, startBoss } from './boss.ts'
 import { openDatabase, type Connection } from './database.ts'
 import { installQueue } from './queue.ts'
@@ -12,16 +13,17 @@ import { installQueue } from './queue.ts'
 export async function migrateQueue(options: {
   databaseUrl: string
   jobs: readonly Job[]
-  log: Logger
+  /** Default: warnings go to standard error. */
+  log?: Pick<HostLogger, 'warn'> | undefined
 }): Promise<void> {
-  const { databaseUrl, jobs, log } = options
+  const { databaseUrl, jobs } = options
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman migrate',
     poolSize: 2,
     // An index of a long queue takes its time.
     statementTimeoutMs: null,
-    log,
+    log: containedLog(options.log),
   })
   try {
     await installQueue(database, jobs)

@@ -1,5 +1,5 @@
 import type { PgBoss } from 'pg-boss'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import {
   CANCEL_CHANNEL,
   notify,

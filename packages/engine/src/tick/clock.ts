@@ -1,5 +1,5 @@
 import cron from 'node-cron'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 
 /** Calls back at every full second until it is stopped. */
 export type Clock = (onSecond: () => void, log: Pick<Logger, 'error'>) => { stop(): void }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import { v7 as uuid } from 'uuid'
 import type { ScheduledJob } from '../index.ts'
 import type { Connection, Database } from '../store/database.ts'

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../job/logger.ts'
 import type { Job } from '../index.ts'
 import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'

@@ -1,13 +1,12 @@
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
-import { containedLog } from '../../src/run/containedLog.ts'
+import { containedLog } from '../../src/store/containedLog.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { recordRun } from '../../src/run/runs.ts'
 import { createSettler } from '../../src/run/settler.ts'
@@ -185,7 +184,7 @@ it('a logger that throws costs no run its end', async () => {
     warn: fail,
     error: fail,
     child: fail,
-  } as unknown as Logger)
+  })
   let logged: unknown
   const { settlement } = await perform(async (context) => void (logged = context.log), { log })
   expect([settlement.failure, logged]).toEqual([null, log])

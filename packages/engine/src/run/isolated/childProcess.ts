@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import { pino, type Logger } from 'pino'
 import type { JobsClient } from '../../client.ts'
+import type { Logger } from '../../job/logger.ts'
 import {
   JobError,
   type Enqueue,
@@ -16,6 +16,7 @@ import {
 import { Abort } from '../abort.ts'
 import { describeError } from '../describeError.ts'
 import { executeRun, type RunResult } from '../executeRun.ts'
+import { createChildLog } from './childLog.ts'
 import { readFrames, sendFrame } from './frames.ts'
 import type { FromChild, RunRequest, ToChild } from './messages.ts'
 
@@ -25,8 +26,6 @@ interface Exported {
   openHandlers?: (setting: HandlersSetting) => Promise<Opened>
 }
 
-const MAX_LOG_LINE_LENGTH = 64_000
-const MAX_LOG_LINES_A_SECOND = 1_000
 const CHANNEL_FD = 3
 
 const [, , maxBytes] = process.argv
@@ -54,7 +53,7 @@ const channel = new Socket({ fd: CHANNEL_FD })
 channel.on('error', () => undefined).on('close', () => process.exit(1))
 
 let current: { token: string; abort: Abort } | null = null
-let openLog: (token: string | null) => Logger = () => pino({ level: 'silent' })
+let openLog: (token: string | null) => Logger = createChildLog('silent', () => undefined)
 let opened: Promise<Opened> | null = null
 let client: Promise<JobsClient> | null = null
 let closing: Promise<void> | null = null
@@ -70,7 +69,7 @@ async function receive(message: ToChild): Promise<void> {
   switch (message.kind) {
     case 'open':
       databaseUrl = message.databaseUrl
-      openLog = createOpenLog(message.level)
+      openLog = createChildLog(message.level, (token, line) => send({ kind: 'log', token, line }))
       opened = openModule(message.module, { databaseUrl, log: openLog(null) })
       // Whoever asks for a run is told.
       opened.catch(() => undefined)
@@ -193,28 +192,6 @@ async function close(): Promise<void> {
   } finally {
     process.exit(0)
   }
-}
-
-/** Loggers whose lines go to the worker, which writes them into its own log. */
-function createOpenLog(level: string): (token: string | null) => Logger {
-  let secondEndsAt = 0
-  let lines = 0
-  const write = (token: string | null, line: string) => {
-    const now = performance.now()
-    if (now >= secondEndsAt) {
-      secondEndsAt = now + 1_000
-      lines = 0
-    }
-    lines++
-    if (lines > MAX_LOG_LINES_A_SECOND + 1) return
-    if (lines > MAX_LOG_LINES_A_SECOND || line.length > MAX_LOG_LINE_LENGTH) {
-      const msg = 'log lines of an isolated run were left out'
-      return send({ kind: 'log', token, line: JSON.stringify({ level: 40, msg }) })
-    }
-    send({ kind: 'log', token, line })
-  }
-  return (token) =>
-    pino({ level, base: null, timestamp: false }, { write: (line) => write(token, line) })
 }
 
 /** Where the machine's memory is full, Linux ends a process of its choice: better this one than the worker. */

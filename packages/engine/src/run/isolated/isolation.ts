@@ -1,11 +1,12 @@
 import { isAbsolute } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
-import type { Logger } from 'pino'
+import type { ContainedLog } from '../../store/containedLog.ts'
 import { JobError, type IsolationLimits, type Job } from '../../index.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
 import { ABORT_GRACE_MS, type RunningRun, type RunResult } from '../executeRun.ts'
+import { LEVELS } from './childLog.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
@@ -35,7 +36,7 @@ export function createIsolation(options: {
   jobs: readonly Job[]
   databaseUrl: string
   workerId: string
-  log: Logger
+  log: ContainedLog
   /** How long a process waits for the next run of its job: it costs memory, and to start one a part of a second. */
   idleMs?: number
   /** After as many a process is replaced: what handlers leave behind adds up. */
@@ -229,23 +230,18 @@ function describeReason(reason: unknown): { code: string; message: string; retry
   return { code, message, retryable: !(reason instanceof JobError) || reason.retryable }
 }
 
-const LEVELS = new Map([
-  [10, 'trace'],
-  [20, 'debug'],
-  [30, 'info'],
-  [40, 'warn'],
-  [50, 'error'],
-  [60, 'fatal'],
-] as const)
+const LEVEL_NAMES = new Map(
+  Object.entries(LEVELS).map(([name, level]) => [level, name as keyof typeof LEVELS]),
+)
 
 /** Writes what a process says into the worker's log. */
-function toChildLog(log: Logger): ChildLog {
+function toChildLog(log: ContainedLog): ChildLog {
   return {
     onLog(line) {
       const { level, msg, ...fields } = parseLine(line)
       if (fields.err) fields.err = reviveError(fields.err)
-      const method = LEVELS.get(level as 30) ?? 'info'
-      log[method](fields, typeof msg === 'string' ? msg : undefined)
+      const method = LEVEL_NAMES.get(level as 30) ?? 'info'
+      log[method](fields, ...(typeof msg === 'string' ? [msg] : []))
     },
     onPrinted: (stream, text) => log.info({ stream, text }, 'isolated run printed'),
   }

@@ -1,0 +1,84 @@
+import { format } from 'node:util'
+import type { Logger, LogLine } from '../../job/logger.ts'
+import { storable } from '../../job/storable.ts'
+
+/** As pino numbers them. */
+export const LEVELS = {
+  trace: 10,
+  debug: 20,
+  info: 30,
+  warn: 40,
+  error: 50,
+  fatal: 60,
+} as const
+
+const MAX_LINE_BYTES = 64_000
+const MAX_LINES_A_SECOND = 1_000
+const MAX_CAUSES = 5
+
+/**
+ * The logger of an isolated run's process: its lines go to the worker as JSON, which writes them into its own log. What
+ * that would not write is not sent.
+ */
+export function createChildLog(
+  level: string | undefined,
+  send: (token: string | null, line: string) => void,
+): (token: string | null) => Logger {
+  const least =
+    level === 'silent' ? Infinity : (LEVELS[level as keyof typeof LEVELS] ?? LEVELS.trace)
+  let secondEndsAt = 0
+  let lines = 0
+
+  function write(token: string | null, line: object): void {
+    const now = performance.now()
+    if (now >= secondEndsAt) {
+      secondEndsAt = now + 1_000
+      lines = 0
+    }
+    lines++
+    if (lines > MAX_LINES_A_SECOND + 1) return
+    const copy = storable(line, MAX_LINE_BYTES)
+    if (lines > MAX_LINES_A_SECOND || copy.kind === 'tooLarge') {
+      const msg = 'log lines of an isolated run were left out'
+      return send(token, JSON.stringify({ level: LEVELS.warn, msg }))
+    }
+    send(token, JSON.stringify(copy.value))
+  }
+
+  function open(token: string | null, fixed: object): Logger {
+    const at = (number: number): LogLine =>
+      number < least
+        ? () => undefined
+        : (first: unknown, ...rest: unknown[]) => {
+            const isMessage = typeof first !== 'object' || first === null
+            const fields = isMessage ? {} : first instanceof Error ? { err: first } : first
+            const [text, ...values] = isMessage ? [first, ...rest] : rest
+            const msg = values.length > 0 ? format(text, ...values) : text
+            const said = msg ?? (first instanceof Error ? first.message : undefined)
+            write(token, { level: number, ...fixed, ...tellError(fields), msg: said })
+          }
+    return {
+      trace: at(LEVELS.trace),
+      debug: at(LEVELS.debug),
+      info: at(LEVELS.info),
+      warn: at(LEVELS.warn),
+      error: at(LEVELS.error),
+      fatal: at(LEVELS.fatal),
+      child: (fields) => open(token, { ...fixed, ...fields }),
+    }
+  }
+  return (token) => open(token, {})
+}
+
+function tellError(fields: object): object {
+  const { err } = fields as { err?: unknown }
+  return err instanceof Error ? { ...fields, err: toPlain(err, MAX_CAUSES) } : fields
+}
+
+/** JSON has nothing for an error's own parts. */
+function toPlain(error: Error, causes: number): object {
+  const { name, message, stack, cause } = error
+  const told = cause instanceof Error && causes > 0 ? toPlain(cause, causes - 1) : cause
+  const more = Object.fromEntries(Object.entries(error))
+  return { ...more, type: name, message, stack, ...(cause !== undefined && { cause: told }) }
+}
