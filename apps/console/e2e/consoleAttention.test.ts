@@ -99,6 +99,25 @@ describe('the overview says what needs somebody', () => {
   })
 })
 
+it('the overview says for how long a worker has been silent that still holds its lock', async () => {
+  const id = 'elsewhere:1:00000000'
+  const lastSignAt = new Date(Date.now() - 47_000)
+  await stack.prisma.jobWorker.create({
+    data: { id, liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
+  })
+  await stack.prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended(${id}, 0))`
+      await using viewer = await openViewer(browser, stack, { role: 'admin' })
+      const workers = viewer.page.getByRole('region', { name: 'Workers' })
+      await expectSeen(workers.getByText(/^Silent for (4[7-9]|5\d) s$|^Silent for 1 min/))
+      expect(await workers.getByText('Alive').count()).toBe(1)
+    },
+    { timeout: MINUTE_MS },
+  )
+  await stack.prisma.jobWorker.delete({ where: { id } })
+})
+
 describe('the ticks to come of a schedule whose clocks change', () => {
   it('mark the one that comes late because its hour does not come', async () => {
     await atTime('2027-03-20T12:00:00Z', async () => {

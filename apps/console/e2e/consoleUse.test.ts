@@ -26,6 +26,37 @@ afterAll(async () => {
   await stack?.close()
 })
 
+it('goes through the runs by j and k, and opens one by Enter or a click anywhere in its row', async () => {
+  await using viewer = await open('/runs')
+  const { page } = viewer
+  const rows = page.getByRole('table', { name: 'Runs' }).locator('tbody').getByRole('row')
+  await rows.nth(2).waitFor()
+  const links = page.locator('[data-row-link]')
+  const hrefs = await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')))
+  for (const key of 'jjk') await page.keyboard.press(key)
+  expect(await page.locator('[data-row-link]:focus').getAttribute('href')).toBe(hrefs[0])
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(`**${hrefs[1]}`)
+  await page.goBack()
+  // By force, since the row's own link lies above the cell.
+  await rows.nth(2).getByRole('cell').last().click({ force: true })
+  await page.waitForURL(`**${hrefs[2]}`)
+  expect(new URL(page.url()).pathname).toBe(hrefs[2])
+})
+
+it('folds the filters away where the screen is narrow', async () => {
+  await using viewer = await open('/runs')
+  const { page } = viewer
+  await page.setViewportSize({ width: 375, height: 800 })
+  const status = page.getByLabel('Status', { exact: true })
+  await page.getByRole('button', { name: 'Filter', exact: true }).waitFor()
+  expect(await status.isVisible()).toBe(false)
+  await page.getByRole('button', { name: 'Filter', exact: true }).click()
+  await status.selectOption('failed')
+  await expectSeen(page.getByRole('button', { name: 'Filter (1)' }))
+})
+
 it('from the overview to where it was thrown takes one click', async () => {
   await using viewer = await open('/')
   const { page } = viewer

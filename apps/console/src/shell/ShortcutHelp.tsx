@@ -7,6 +7,8 @@ const KEYS = [
   { keys: ['g', 'r'], does: 'Go to the runs' },
   { keys: ['g', 'q'], does: 'Go to the queue' },
   { keys: ['/'], does: 'Filter, on Jobs, Runs and Queue' },
+  { keys: ['j', 'k'], does: 'Go down and up in a list' },
+  { keys: ['Enter'], does: 'Open the row' },
   { keys: ['?'], does: 'Show this' },
   { keys: ['←', '→'], does: 'Go along a strip or a heat map' },
   { keys: ['Esc'], does: 'Close a dialog or a tooltip' },

@@ -22,6 +22,8 @@ export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
     const next = readShortcut(state, key)
     if (next.shortcut === 'help') onHelp()
     else if (next.shortcut === 'filter') focusFilter()
+    else if (next.shortcut === 'down') focusRow(1)
+    else if (next.shortcut === 'up') focusRow(-1)
     else if (next.shortcut !== null) void navigate({ to: next.shortcut })
     return next.state
   })
@@ -62,13 +64,21 @@ function focusFilter(): void {
   document.querySelector<HTMLElement>('[data-filter]')?.focus()
 }
 
+/** Goes from the row whose link has the focus to the one after or before it; from elsewhere, to the first. */
+function focusRow(step: 1 | -1): void {
+  const links = [...document.querySelectorAll<HTMLElement>('[data-row-link]')]
+  const at = links.findIndex((link) => link === document.activeElement)
+  const next = at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))
+  links[next]?.focus()
+}
+
 /** Whether the key is being typed, or a dialog is open that it does not belong to. */
 function isBusy(target: EventTarget | null): boolean {
   if (document.querySelector('dialog[open]') !== null) return true
   return target instanceof Element && target.matches('input, textarea, select, [contenteditable]')
 }
 
-type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | 'filter' | 'help'
+type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | 'filter' | 'down' | 'up' | 'help'
 
 export type ShortcutState = 'idle' | 'go'
 
@@ -87,6 +97,8 @@ export function readShortcut(
   if (state === 'go') return { state: 'idle', shortcut: PLACES[key] ?? null }
   if (key === 'g') return { state: 'go', shortcut: null }
   if (key === '/') return { state: 'idle', shortcut: 'filter' }
+  if (key === 'j') return { state: 'idle', shortcut: 'down' }
+  if (key === 'k') return { state: 'idle', shortcut: 'up' }
   if (key === '?') return { state: 'idle', shortcut: 'help' }
   return { state: 'idle', shortcut: null }
 }

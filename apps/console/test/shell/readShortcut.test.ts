@@ -17,8 +17,12 @@ it('goes to places with g and a letter', () => {
 })
 
 it('does nothing for a letter alone, or one that is no place', () => {
-  expect(type('ojrq')).toEqual([])
-  expect(type('gxj')).toEqual([])
+  expect(type('orq')).toEqual([])
+  expect(type('gxo')).toEqual([])
+})
+
+it('goes down and up in a list', () => {
+  expect(type('jkgjj')).toEqual(['down', 'up', '/jobs', 'down'])
 })
 
 it('filters and helps', () => {

@@ -53,7 +53,7 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
       </div>
       <div className="column">
         <Panel title="Workers">
-          <WorkerList workers={overview.workers} />
+          <WorkerList workers={overview.workers} seenAt={overview.generatedAt} />
         </Panel>
         <Panel title="Next ticks">
           <NextTicks ticks={overview.nextTicks} />

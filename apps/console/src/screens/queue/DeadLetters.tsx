@@ -20,7 +20,16 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   jobColumn,
   { header: 'Given up', cell: ({ failedAt }) => <Moment at={failedAt} /> },
   { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
-  { header: 'Attempts', align: 'end', isFull: true, cell: ({ attempts }) => attempts },
+  {
+    header: 'Attempts',
+    align: 'end',
+    isFull: true,
+    cell: ({ attempts, queueJobId, name }) => (
+      <Link to="/runs" search={{ queueJobId }} aria-label={`${attempts}, the runs of ${name}`}>
+        {attempts}
+      </Link>
+    ),
+  },
   {
     header: 'Error',
     isPlain: true,

@@ -1,4 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { jobsQuery } from '../../api/queries.ts'
 import { RUN_STATUSES, RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
@@ -19,6 +20,9 @@ const SPANS = [
 /** What the list is narrowed to. Takes effect as it is changed, and stands in the address. */
 export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
   const { api, clock } = useServices()
+  // Only where the screen is narrow: they would take half of it.
+  const [isFolded, setFolded] = useState(true)
+  const count = Object.values(filters).filter((value) => value !== undefined).length
   const jobs = useQuery({ ...jobsQuery(api), staleTime: Infinity })
   const names = (jobs.data?.jobs ?? []).map(({ name }) => name)
   // A job that has left the catalogue leaves its runs behind.
@@ -35,7 +39,19 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
   }
 
   return (
-    <form className="filters" aria-label="Filter runs" onSubmit={(event) => event.preventDefault()}>
+    <form
+      className={isFolded ? 'filters isFolded' : 'filters'}
+      aria-label="Filter runs"
+      onSubmit={(event) => event.preventDefault()}
+    >
+      <button
+        type="button"
+        className="button isSmall filterFold"
+        aria-expanded={!isFolded}
+        onClick={() => setFolded(!isFolded)}
+      >
+        {count === 0 ? 'Filter' : `Filter (${count})`}
+      </button>
       <Field label="Job">
         {(control) => (
           <select

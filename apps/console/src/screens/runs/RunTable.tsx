@@ -15,12 +15,7 @@ const COLUMNS: readonly Column<Run>[] = [
     isRowHeader: true,
     isPlain: true,
     cell: (run) => (
-      <Link
-        to="/runs/$id"
-        params={{ id: run.id }}
-
-        className="strongLink"
-      >
+      <Link to="/runs/$id" params={{ id: run.id }} data-row-link className="strongLink rowLink">
         <Moment at={run.startedAt} isInControl />
         <span className="srOnly">, run of {run.name}</span>
       </Link>
