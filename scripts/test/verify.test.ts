@@ -68,6 +68,7 @@ beforeAll(async () => {
   const env = readWorkerEnvironment({ SMTP_URL: smtp.url })
   const mailer = createMailer({ smtpUrl: smtp.url, from: env.MAIL_FROM })
   worker = createWorker({
+    retention: false,
     databaseUrl: database.url,
     client: prisma,
     jobs,

@@ -61,7 +61,15 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   await jobsClient.start()
   const worker = isEmpty
     ? null
-    : createWorker({ databaseUrl, client: prisma, jobs: all, handlers, log, drainTimeoutMs: 0 })
+    : createWorker({
+        retention: false,
+        databaseUrl,
+        client: prisma,
+        jobs: all,
+        handlers,
+        log,
+        drainTimeoutMs: 0,
+      })
   await worker?.start()
 
   let leadMs = 0

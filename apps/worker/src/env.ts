@@ -102,7 +102,19 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
   })
   const { NODE_ENV, HOST = NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1' } = env
   const seller = readSeller(env, NODE_ENV === 'production')
-  return { ...env, HOST, seller, jobs: adjustJobs(catalogue, env), pingUrls: readPingUrls(env) }
+  const retention = {
+    runDays: env.JOB_RUN_RETENTION_DAYS,
+    failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
+    actionDays: env.JOB_ACTION_RETENTION_DAYS,
+  }
+  return {
+    ...env,
+    HOST,
+    seller,
+    retention,
+    jobs: adjustJobs(catalogue, env),
+    pingUrls: readPingUrls(env),
+  }
 }
 
 function adjustJobs<const Jobs extends readonly Job[]>(

@@ -183,6 +183,7 @@ async function runJobs(
     jobs: env.jobs,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
     handlersModule,
+    retention: env.retention,
     leave: jobsToLeave(env, log),
     log,
     concurrency: env.WORKER_CONCURRENCY,

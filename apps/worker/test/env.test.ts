@@ -44,6 +44,7 @@ describe('without any variable', () => {
       JOB_RUN_RETENTION_DAYS: 30,
       JOB_RUN_FAILED_RETENTION_DAYS: 90,
       JOB_ACTION_RETENTION_DAYS: 365,
+      retention: { runDays: 30, failedDays: 90, actionDays: 365 },
       ...Object.fromEntries(
         (jobs as readonly Job[])
           .filter(isScheduled)

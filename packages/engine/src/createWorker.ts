@@ -2,14 +2,18 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism, hostname } from 'node:os'
 import type { HostLogger } from './job/logger.ts'
 import {
+  isEngineJob,
   isScheduled,
   JobError,
+  pruneJobRuns,
+  withEngineJobs,
   type HandlersFor,
   type Job,
   type HostClient,
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
+import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
 import { openDatabase, type Connections } from './store/database.ts'
@@ -60,6 +64,12 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   handlersModule?: URL | string
   /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
+  /**
+   * How long it stays on record what was done: by a job of the engine's own, `pruneJobRuns`, that all workers schedule
+   * and run. `false`: none does, and the tables grow for ever. Default: runs that succeeded and ticks 30 days, failed
+   * runs 90, what people did 365.
+   */
+  retention?: Retention | false
   /** Runs at once for each job that sets no limit of its own; of an isolated one no more than processors. Default 10. */
   concurrency?: number
   /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
@@ -133,11 +143,23 @@ const FATAL_DRAIN_MS = 5_000
 /** After that it ends, whatever has not come to its end. */
 const FATAL_TIMEOUT_MS = 30_000
 
-/** @throws TypeError when a limit is out of range, or a job is isolated and `handlersModule` is no place of a module */
+/**
+ * @throws TypeError when a limit is out of range, a job is isolated and `handlersModule` is no place of a module, or
+ * there is a handler for a job that is the engine's own
+ */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { databaseUrl, client, jobs, handlers, concurrency = 10 } = options
+  const { databaseUrl, client, handlers, concurrency = 10, retention = {} } = options
+  if (pruneJobRuns.name in handlers) {
+    throw new TypeError(
+      `Job "${pruneJobRuns.name}": it is the engine's own; take its handler out, and set retention instead`,
+    )
+  }
+  const jobs: readonly Job[] =
+    retention === false
+      ? options.jobs.filter((job) => !isEngineJob(job))
+      : withEngineJobs(options.jobs)
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const id = createWorkerId()
@@ -191,7 +213,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   })
   const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, wakeUps, workerId: id })
-  const services: RunServices = {
+  const shared: RunServices = {
     client,
     settler,
     cancellations,
@@ -204,6 +226,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
     onChange: (run) => announcer.run(run),
   }
+  const own = retention === false ? null : openRetention(retention, jobs, database)
   const { watchdog: watching = true } = options
   const strays = createStrays({
     log,
@@ -268,9 +291,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   }
 
   async function perform(job: Job, work: TakenWork): Promise<unknown> {
+    const its = isEngineJob(job) ? own : null
+    const services = its === null ? shared : { ...shared, client: its.client }
     const manner: RunManner = {
       job,
-      handler: handlers[job.name as keyof typeof handlers] as never,
+      handler: its?.handler ?? (handlers[job.name as keyof typeof handlers] as never),
       execute: job.isolate === null ? strays.execute : isolation.execute,
     }
     // It can do this process no harm.

@@ -17,6 +17,7 @@ export {
   type ScheduledJob,
   type ScheduleOptions,
 } from './job/defineJob.ts'
+export { isEngineJob, pruneJobRuns, withEngineJobs, type EngineJobName } from './job/engineJobs.ts'
 export { describePayloadError } from './job/askSchema.ts'
 export type {
   Enqueue,

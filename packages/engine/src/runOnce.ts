@@ -1,7 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from './job/logger.ts'
 import { v7 as uuid } from 'uuid'
-import type { Details, Handler, Job, HostClient, TraceEnqueue, TransactionOf } from './index.ts'
+import {
+  isEngineJob,
+  type Details,
+  type Handler,
+  type HostClient,
+  type Job,
+  type TraceEnqueue,
+  type TransactionOf,
+} from './index.ts'
+import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
@@ -29,7 +38,10 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
   client: Client
   job: J
-  handler: Handler<never, TransactionOf<Client>>
+  /** Undefined for the engine's own, `pruneJobRuns`, and for no other. */
+  handler: Handler<never, TransactionOf<Client>> | undefined
+  /** As the worker's. */
+  retention?: Retention
   /** As the worker's; then an isolated job runs in a child process here, too. Default: it runs in this process. */
   handlersModule?: URL | string | undefined
   /** Validated like one from the queue. Default: an empty object. */
@@ -90,6 +102,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
   const { databaseUrl, job, handlersModule } = options
+  if (options.handler === undefined && !isEngineJob(job)) {
+    throw new TypeError(`Job "${job.name}": it has no handler`)
+  }
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const workerId = createWorkerId()
@@ -214,8 +229,11 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
 
   async function execute(): Promise<RunOnceResult> {
+    const its = isEngineJob(job)
+      ? openRetention(options.retention ?? {}, [job], database)
+      : { client: options.client, handler: options.handler }
     const services: RunServices = {
-      client: options.client,
+      client: its.client,
       settler: createSettler({ database, queue, workerId, log, observers }),
       cancellations,
       database,
@@ -233,8 +251,11 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       held: { id: claim.id, open: 1 },
       envelope: { trigger: run.trigger, payload, ...(trace && { trace }) },
     }
-    const { handler } = options
-    const ending = await performRun(services, taken, { job, handler, execute: isolation?.execute })
+    const ending = await performRun(services, taken, {
+      job,
+      handler: its.handler as Handler<never, never>,
+      execute: isolation?.execute,
+    })
     if (ending.kind === 'lost') return { kind: 'lost', runId: run.id }
     const { id, name, dryRun, startedAt } = run
     const { kind: status, durationMs, details } = ending

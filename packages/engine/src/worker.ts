@@ -1,3 +1,4 @@
+export type { Retention } from './control/pruneJobRuns.ts'
 export { QueueSchemaError } from './store/boss.ts'
 export { createWorker, type Worker, type WorkerOptions } from './createWorker.ts'
 export type {

@@ -77,6 +77,7 @@ async function startWorker(
 ): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,

@@ -53,6 +53,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
     await gate
   }
   const worker = createWorker({
+    retention: false,
     databaseUrl: url.href,
     client: runtime.prisma,
     jobs,
@@ -200,6 +201,7 @@ describe('a start that fails midway', () => {
     await runtime.rows('drop schema pgboss cascade')
     const { url, prisma, log } = runtime
     const worker = createWorker({
+      retention: false,
       databaseUrl: url,
       client: prisma,
       jobs: [task],

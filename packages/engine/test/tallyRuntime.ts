@@ -103,7 +103,14 @@ export async function openTallyStage(): Promise<TallyStage> {
     async startBeside() {
       const { url, prisma, log } = runtime
       const handlers = tallyHandlers(prisma)
-      const worker = createWorker({ databaseUrl: url, client: prisma, jobs, handlers, log })
+      const worker = createWorker({
+        retention: false,
+        databaseUrl: url,
+        client: prisma,
+        jobs,
+        handlers,
+        log,
+      })
       beside.push(worker)
       await worker.start()
       return worker

@@ -1,8 +1,9 @@
-import { cronProblem, isScheduled, nextTick, type Job } from '@roundsman/engine'
+import { cronProblem, isScheduled, nextTick, pruneJobRuns, type Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import * as exports from '../src/index.ts'
 
-const { jobs, ...definitions } = exports
+const { jobs, ...own } = exports
+const definitions = { ...own, pruneJobRuns }
 const catalogue: readonly Job[] = jobs
 const scheduled = catalogue.filter(isScheduled)
 

@@ -97,7 +97,14 @@ describe('the jobs', () => {
   async function startWorker() {
     const { databaseUrl, prisma } = api
     const log = pino({ level: 'silent' })
-    const started = createWorker({ databaseUrl, client: prisma, jobs: [], handlers: {}, log })
+    const started = createWorker({
+      retention: false,
+      databaseUrl,
+      client: prisma,
+      jobs: [],
+      handlers: {},
+      log,
+    })
     await started.start()
     return started
   }

@@ -1,6 +1,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
-import { isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
+import { isEngineJob, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
 import {
   checkClockChanges,
@@ -121,8 +121,10 @@ export function checkRetention(
 /** Whether contract and handler agree on what takes rows away. */
 export function checkSweeps(jobs: readonly Job[], sweeps: readonly DeclaredSweep[]): Finding[] {
   const declared = new Set(sweeps.map(({ job }) => job))
-  return jobs.flatMap(({ name, isDestructive }): Finding[] => {
-    if (declared.has(name) === isDestructive) return []
+  return jobs.flatMap((job): Finding[] => {
+    const { name, isDestructive } = job
+    // The engine brings the indexes for its own.
+    if (declared.has(name) === isDestructive || isEngineJob(job)) return []
     if (isDestructive) {
       return [
         {

@@ -8,16 +8,9 @@ import { cleanupI18nCache } from './cleanupI18nCache.ts'
 import { cleanupPreviewSessions } from './cleanupPreviewSessions.ts'
 import { dispatchEmail } from './dispatchEmail.ts'
 import type { Transaction } from './handler.ts'
-import { pruneJobRuns } from './pruneJobRuns.ts'
 import { renderInvoicePdf } from './renderInvoicePdf.ts'
 
-type CleanupEnvironment = Pick<
-  WorkerEnvironment,
-  | 'I18N_CACHE_MAX_AGE_DAYS'
-  | 'JOB_RUN_RETENTION_DAYS'
-  | 'JOB_RUN_FAILED_RETENTION_DAYS'
-  | 'JOB_ACTION_RETENTION_DAYS'
->
+type CleanupEnvironment = Pick<WorkerEnvironment, 'I18N_CACHE_MAX_AGE_DAYS'>
 
 export interface HandlerDependencies {
   env: CleanupEnvironment & Pick<WorkerEnvironment, 'seller'>
@@ -35,11 +28,6 @@ export function createCleanups(env: CleanupEnvironment) {
   return {
     cleanupPreviewSessions,
     cleanupI18nCache: cleanupI18nCache({ maxAgeDays: env.I18N_CACHE_MAX_AGE_DAYS }),
-    pruneJobRuns: pruneJobRuns({
-      days: env.JOB_RUN_RETENTION_DAYS,
-      failedDays: env.JOB_RUN_FAILED_RETENTION_DAYS,
-      actionDays: env.JOB_ACTION_RETENTION_DAYS,
-    }),
   }
 }
 

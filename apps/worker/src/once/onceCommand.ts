@@ -69,6 +69,7 @@ async function perform(
       job: request.job,
       handler: handlers[request.job.name as keyof typeof handlers],
       handlersModule,
+      retention: env.retention,
       payload: request.payload,
       ...(request.deadLetter !== undefined && { deadLetter: request.deadLetter }),
       dryRun: request.isDryRun,

@@ -42,7 +42,6 @@ describe('of this product', () => {
       'cleanupPreviewSessions',
       `"status" = 'active' and "revoked"`,
     ],
-    ['JobTick_scheduledFor_idx', 'pruneJobRuns', '"scheduledFor" < \'20'],
   ])('without %s, %s is told what to do', async (index, job, condition) => {
     await drop(index)
 

@@ -165,6 +165,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   async function startWorker() {
     const impatient = { ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }
     const worker = createWorker({
+      retention: false,
       databaseUrl: database.url,
       client: prisma,
       jobs: [impatient],

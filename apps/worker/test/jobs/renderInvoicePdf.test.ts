@@ -69,6 +69,7 @@ async function startWorker(issuer: typeof seller | null = seller): Promise<void>
     },
   }
   worker = createWorker({
+    retention: false,
     databaseUrl: database.url,
     client: prisma,
     jobs,

@@ -1,5 +1,6 @@
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
+import type { EngineJobName } from './engineJobs.ts'
 import type { EnqueueOptions, EnqueueResult } from '../work/enqueue.ts'
 
 export type JsonValue =
@@ -97,9 +98,9 @@ export interface GuardCount<Tx> {
 /** What a handler returns is merged into the run's details. */
 export type Handler<Payload, Tx> = (context: RunContext<Payload, Tx>) => Promise<Details | void>
 
-/** One handler for every job of a catalogue: a missing one is a type error. */
+/** One handler for every job of a catalogue but the engine's own: a missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
-  readonly [J in Jobs[number] as J['name']]: Handler<PayloadOf<J>, Tx>
+  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<PayloadOf<J>, Tx>
 }
 
 export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never

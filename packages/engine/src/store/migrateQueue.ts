@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
-import type { Job } from '../index.ts'
+import { withEngineJobs, type Job } from '../index.ts'
 import { containedLog } from './containedLog.ts'
 import { asDb, openBoss, startBoss } from './boss.ts'
 import { openDatabase, type Connection } from './database.ts'
@@ -26,7 +26,7 @@ export async function migrateQueue(options: {
     log: containedLog(options.log),
   })
   try {
-    await installQueue(database, jobs)
+    await installQueue(database, withEngineJobs(jobs))
     await finishUpgrade(database)
   } finally {
     await database.close()

@@ -70,6 +70,7 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
 async function startWorker(job = purge): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs: [job],

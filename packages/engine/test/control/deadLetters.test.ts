@@ -53,6 +53,7 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs: [parcel, rounds],

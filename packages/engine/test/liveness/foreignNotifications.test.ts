@@ -25,6 +25,7 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
   const runtime = await openTestRuntime([job])
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs: [job],

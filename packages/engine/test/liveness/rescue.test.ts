@@ -77,6 +77,7 @@ const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
 async function startWorker(): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs: [drip],

@@ -140,6 +140,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     })
     postgres = await startServer()
     inProcess = createWorker({
+      retention: false,
       databaseUrl: url,
       client: prisma,
       jobs,

@@ -74,6 +74,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
     await carryOut(payload, id)
   }
   const worker = createWorker({
+    retention: false,
     databaseUrl: url.href,
     client: prisma,
     jobs,

@@ -90,6 +90,7 @@ async function expectNothingHeld(): Promise<void> {
 async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,

@@ -32,6 +32,7 @@ async function startBoth(handlers: {
   const started: string[] = []
   let badRunId = ''
   worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs,

@@ -76,6 +76,7 @@ async function startWorker(
   worker = undefined
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,

@@ -29,6 +29,7 @@ async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] 
     },
   }
   worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs: [tally],

@@ -43,6 +43,7 @@ test('a batch for which no connection is free waits for one, and costs no attemp
   const release = Promise.withResolvers<void>()
   const isHeld = Promise.withResolvers<void>()
   const worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs,

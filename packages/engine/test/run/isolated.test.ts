@@ -82,6 +82,7 @@ async function startWorker(
   await stopWorker()
   const here = (name: string) => async () => void calls.push(name)
   worker = createWorker({
+    retention: false,
     databaseUrl: runtime.url,
     client: runtime.prisma,
     jobs,
@@ -447,6 +448,7 @@ describe('a module of handlers', () => {
   it('is demanded for an isolated job, by name', () => {
     const create = (handlersModule?: string) =>
       createWorker({
+        retention: false,
         databaseUrl: runtime.url,
         client: runtime.prisma,
         jobs: [steady, beside],

@@ -96,6 +96,7 @@ async function startWorker(
 ) {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,
@@ -340,6 +341,7 @@ it('what a handler enqueues is traced from within its run', async () => {
   const { observer, started } = note()
   const { url, prisma, log } = runtime
   worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,

@@ -46,6 +46,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   const opened = Promise.withResolvers<void>()
   let atGate = 0
   const worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs,

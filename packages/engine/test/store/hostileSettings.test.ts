@@ -78,6 +78,7 @@ describe('a worker, a scheduler and a client of a database', () => {
     await runtime.rows(`alter database ${database} set default_transaction_read_only = on`)
     const { url, log, prisma } = runtime
     const worker = createWorker({
+      retention: false,
       databaseUrl: url,
       client: prisma,
       jobs: [count],
@@ -99,6 +100,7 @@ async function endToEnd(): Promise<string> {
   })
   const client = createJobsClient({ databaseUrl: url, log })
   const worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs: [sweep, count],

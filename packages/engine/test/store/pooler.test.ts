@@ -109,6 +109,7 @@ describe('behind a transaction pooler', () => {
     await waitFor(async () => (await runs())[0]?.details?.effects)
     const { url, prisma, log } = runtime
     const worker = createWorker({
+      retention: false,
       databaseUrl: url,
       client: prisma,
       jobs: [drip],

@@ -40,6 +40,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   expect(await versions()).toEqual([{ version: OLD_SCHEMA }])
   expect(await readIndexes()).not.toEqual(indexes)
   const worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: runtime.prisma,
     jobs: [parcel],

@@ -40,6 +40,7 @@ describe('a job with a rate limit', () => {
     const { url, prisma, log } = runtime
     workers = [1, 2, 3].map(() =>
       createWorker({
+        retention: false,
         databaseUrl: url,
         client: prisma,
         jobs: [call],

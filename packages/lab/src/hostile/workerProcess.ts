@@ -50,6 +50,7 @@ const handlers: HandlersFor<typeof hostileJobs, Tx> = {
 }
 
 const worker = createWorker({
+  retention: false,
   databaseUrl: settings.databaseUrl,
   client: prisma,
   jobs: [...hostileJobs, ...drawn],

@@ -93,6 +93,7 @@ async function follow(headers: Record<string, string> = {}) {
 async function startWorker(): Promise<void> {
   const { databaseUrl, prisma } = api
   worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs: [echo],

@@ -28,7 +28,14 @@ const handlers = Object.fromEntries(
 await migrateQueue({ databaseUrl: url, jobs: definitions, log })
 const prisma = createDatabaseClient({ url, applicationName: 'bench', onPoolError: () => undefined })
 const started = Array.from({ length: Number(workers) }, () =>
-  createWorker({ databaseUrl: url, client: prisma, jobs: definitions, handlers, log }),
+  createWorker({
+    retention: false,
+    databaseUrl: url,
+    client: prisma,
+    jobs: definitions,
+    handlers,
+    log,
+  }),
 )
 const stop = async () => {
   await Promise.all(started.map((worker) => worker.stop()))

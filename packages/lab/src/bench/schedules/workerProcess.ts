@@ -17,7 +17,14 @@ const prisma = createDatabaseClient({
 })
 const handlers: Record<string, () => Promise<void>> = {}
 for (const { name } of jobs) handlers[name] = async () => undefined
-const worker = createWorker({ databaseUrl: url, client: prisma, jobs, handlers, log })
+const worker = createWorker({
+  retention: false,
+  databaseUrl: url,
+  client: prisma,
+  jobs,
+  handlers,
+  log,
+})
 process.once('SIGTERM', () => {
   void worker.stop().then(() => process.exit(0))
 })

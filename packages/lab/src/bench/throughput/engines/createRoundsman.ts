@@ -37,6 +37,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   let onDone: (n: number) => void = () => undefined
   const worker = createWorker({
+    retention: false,
     databaseUrl: url,
     client: prisma,
     jobs: [job],

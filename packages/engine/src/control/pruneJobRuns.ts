@@ -1,0 +1,191 @@
+import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } from '../index.ts'
+import type { Database } from '../store/database.ts'
+import type { PrismaTransactionLike as Transaction } from '../store/inTransaction.ts'
+
+/** How long it stays on record what was done. Days are of 24 hours, and whole. */
+export interface Retention {
+  /** How long runs that succeeded are kept, and the ledger of ticks. Default 30. */
+  runDays?: number
+  /** How long failed runs are kept. Default 90, and no less than `runDays`. */
+  failedDays?: number
+  /** How long it is kept who did what about jobs and runs. Default 365. */
+  actionDays?: number
+}
+
+type Days = Required<Retention>
+type Context = RunContext<PayloadOf<typeof pruneJobRuns>, Transaction>
+
+/** How the engine carries out a job of its own. */
+export interface OwnManner {
+  handler: Handler<never, never>
+  client: HostClient
+}
+
+const DAY_MS = 86_400_000
+const MAX_DAYS = 36_500
+const BATCH_SIZE = 1_000
+/** A limit keeps PostgreSQL from counting with several processes, which beyond this takes longer than to go on. */
+const MAX_LIMIT = 100_000
+
+/**
+ * How `pruneJobRuns` is carried out.
+ * @throws TypeError when a number is no count of days, or a schedule makes up for ticks that the ledger has forgotten
+ */
+export function openRetention(
+  options: Retention,
+  jobs: readonly Job[],
+  database: Pick<Database, 'transaction'>,
+): OwnManner {
+  const days = checkDays(options)
+  for (const { name, schedule } of jobs) {
+    if (schedule === null || schedule.catchUpMs <= days.runDays * DAY_MS) continue
+    const least = Math.ceil(schedule.catchUpMs / DAY_MS)
+    // A tick that has had its outcome would get a second one.
+    throw new TypeError(
+      `Job "${name}": it makes up for ticks of ${least} days, and the ledger forgets them after ${days.runDays}; set retention.runDays to ${least} or more, or lower its catchUpMs`,
+    )
+  }
+  return { handler: (context: Context) => prune(context, days), client: ownClient(database) }
+}
+
+/** Whatever client the host has, the engine works on its own connections. */
+function ownClient(database: Pick<Database, 'transaction'>): HostClient {
+  return {
+    $transaction: (work) =>
+      database.transaction(async (tx) => {
+        const own: Transaction = {
+          async $queryRawUnsafe<Value>(text: string, ...values: unknown[]) {
+            return (await tx.query(text, values)).rows as Value
+          },
+        }
+        return await work(own)
+      }),
+  }
+}
+
+function checkDays({ runDays = 30, failedDays, actionDays = 365 }: Retention): Days {
+  const days = { runDays, failedDays: failedDays ?? Math.max(90, runDays), actionDays }
+  for (const [name, value] of Object.entries(days)) {
+    if (Number.isInteger(value) && value >= 1 && value <= MAX_DAYS) continue
+    throw new TypeError(
+      `retention.${name} must be a whole number of days from 1 to ${MAX_DAYS}, not ${String(value)}`,
+    )
+  }
+  return days
+}
+
+/** What is removed, and under which name it is counted. */
+interface OldRows {
+  count: 'succeeded' | 'failed' | 'ticks' | 'actions'
+  table: string
+  /** The column of their age, of which there is an index. */
+  key: string
+  cutoff: string
+  /** Takes the cut-off as $1. */
+  where: string
+}
+
+/**
+ * A schedule goes on from its cursor, so no tick is needed for the next one. A run that has not ended is never
+ * removed, however old it is.
+ */
+async function prune({ batch, guard, now, signal }: Context, days: Days) {
+  const [succeeded, failed, ticks, actions] = oldRowsAt(now(), days)
+  const all = [succeeded, failed, ticks, actions]
+  await guard({
+    total: async (tx, upTo) =>
+      (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
+    due: async (tx, limit) => {
+      let due = 0
+      for (const { table, where, cutoff } of all) {
+        due += await countRows(tx, { table, where, limit: limit - due, values: [cutoff] })
+      }
+      return due
+    },
+  })
+  for (const rows of all) {
+    // The next batch goes on where the last one ended, so that what is kept is passed over once and not each time.
+    let position: string | null = null
+    for (let isOver = false; !isOver;) {
+      signal.throwIfAborted()
+      let last: string | null = null
+      await batch(async (tx) => {
+        const [removed] = await tx.$queryRawUnsafe<{ count: number; last: string | null }[]>(
+          removeSql(rows),
+          rows.cutoff,
+          position,
+        )
+        last = removed?.last ?? null
+        return { [rows.count]: removed?.count ?? 0 }
+      })
+      isOver = last === null
+      position = last
+    }
+  }
+  return {
+    cutoff: succeeded.cutoff,
+    failedCutoff: failed.cutoff,
+    actionsCutoff: actions.cutoff,
+  }
+}
+
+function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
+  const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
+  const rows = (
+    count: OldRows['count'],
+    [table, key]: [table: string, key: string],
+    cutoff: string,
+    condition = '',
+  ): OldRows => ({ count, table, key, cutoff, where: `${condition}"${key}" < $1::timestamptz` })
+  // What failed by its code, of which there is an index.
+  return [
+    rows('succeeded', ['JobRun', 'startedAt'], daysAgo(runDays), `"status" = 'success' and `),
+    rows('failed', ['JobRun', 'startedAt'], daysAgo(failedDays), '"errorCode" is not null and '),
+    rows('ticks', ['JobTick', 'scheduledFor'], daysAgo(runDays)),
+    rows('actions', ['JobAction', 'at'], daysAgo(actionDays)),
+  ] as const
+}
+
+/** Bounded: whoever holds one of the rows locked is passed over, and the next run meets it again. */
+function removeSql({ table, key, where }: OldRows): string {
+  return `
+    with removed as (
+      delete from "${table}"
+      where ctid = any(array(
+        select ctid from "${table}"
+        where ${where} and "${key}" >= coalesce($2::timestamptz, '-infinity')
+        order by "${key}" limit ${BATCH_SIZE} for update skip locked
+      ))
+      returning "${key}" as "key"
+    )
+    select count(*)::int as "count", max("key")::text as "last" from removed`
+}
+
+/** How many rows meet the condition. It counts no further than a small `limit`, and all where that is great. */
+async function countRows(
+  tx: Transaction,
+  {
+    table,
+    where,
+    limit,
+    values,
+  }: { table: string; where: string; limit: number; values: string[] },
+): Promise<number> {
+  if (limit <= 0) return 0
+  const [counted] = await tx.$queryRawUnsafe<{ count: number }[]>(
+    limit <= MAX_LIMIT
+      ? `select count(*)::float8 as "count" from (select from "${table}" where ${where} limit ${limit}) met`
+      : `select count(*)::float8 as "count" from "${table}" where ${where}`,
+    ...values,
+  )
+  return counted?.count ?? 0
+}
+
+/** How many rows there are: the planner's guess, or, where `upTo` is given, a count up to that. */
+async function countAll(tx: Transaction, table: string, upTo?: number): Promise<number> {
+  if (upTo !== undefined) return countRows(tx, { table, where: 'true', limit: upTo, values: [] })
+  const [plan] = await tx.$queryRawUnsafe<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>(
+    `explain (format json) select from "${table}"`,
+  )
+  return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
+}

@@ -1,0 +1,338 @@
+// Not quick: starts a process.
+import { Prisma } from '@roundsman/db'
+import { HOLD_RUNS_SQL, spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { openRetention } from '../../src/control/pruneJobRuns.ts'
+import { createJobsClient } from '../../src/client.ts'
+import { defineJob, pruneJobRuns as job, withEngineJobs } from '../../src/index.ts'
+import { createWorker, runOnce, type RunOnceOptions } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const PROCESS = new URL('../fixtures/pruneProcess.ts', import.meta.url).pathname
+const NOW = new Date('2026-05-01T12:00:00Z')
+const DAY_MS = 86_400_000
+const daysOld = (days: number) => new Date(NOW.getTime() - days * DAY_MS)
+
+/** The engine's connections are what it works with: the host's client is never asked. */
+const client = {
+  $transaction: async (): Promise<never> => {
+    throw new Error('the engine asked for a transaction of its host')
+  },
+}
+
+let database: TestRuntime
+
+beforeAll(async () => {
+  database = await openTestRuntime([job])
+})
+afterAll(() => database.close())
+beforeEach(async () => {
+  await database.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobAction"`
+})
+
+const asked = () => ({
+  databaseUrl: database.url,
+  job,
+  handler: undefined,
+  now: () => NOW,
+  log: database.log,
+})
+
+async function run(options: Partial<RunOnceOptions<typeof job, typeof client>> = {}) {
+  const result = await runOnce({ ...asked(), client, ...options })
+  if (result.kind !== 'ended') throw new Error(result.kind)
+  return result.run
+}
+
+async function insertRuns(status: 'success' | 'failed' | 'running', days: number[]): Promise<void> {
+  await database.prisma.jobRun.createMany({
+    data: days.map((each) => ({
+      name: `${status} ${each}`,
+      trigger: 'cli' as const,
+      workerId: 'somebody',
+      status,
+      startedAt: daysOld(each),
+      endedAt: status === 'running' ? null : daysOld(each),
+      errorCode: status === 'failed' ? 'broken' : null,
+    })),
+  })
+}
+
+async function insertManyRuns(count: number, days: number): Promise<void> {
+  await database.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+    select gen_random_uuid(), 'many', 'success', 'cli', 'somebody', ${daysOld(days)}, ${daysOld(days)}
+    from generate_series(1, ${count}::int)`
+  await database.prisma.$executeRaw`analyze "JobRun"`
+}
+
+async function insertTicks(days: number[]): Promise<void> {
+  await database.prisma.jobTick.createMany({
+    data: days.map((each) => ({
+      name: 'sweep',
+      scheduledFor: daysOld(each),
+      outcome: 'enqueued' as const,
+      workerId: 'somebody',
+    })),
+  })
+}
+
+const left = async () =>
+  (await database.prisma.jobRun.findMany({ where: { name: { not: job.name } } }))
+    .map(({ name }) => name)
+    .toSorted((a, b) => a.localeCompare(b))
+
+describe('pruneJobRuns', () => {
+  it('removes what is older than it is kept, failed runs later than others, and counts each', async () => {
+    await insertRuns('success', [29, 30, 31, 400])
+    await insertRuns('failed', [31, 90, 91])
+    await insertTicks([30, 31, 32])
+
+    expect(await run()).toMatchObject({
+      status: 'success',
+      details: { succeeded: 2, failed: 1, ticks: 2, cutoff: daysOld(30).toISOString() },
+    })
+    expect(await left()).toEqual(['failed 31', 'failed 90', 'success 29', 'success 30'])
+    expect(await database.prisma.jobTick.count()).toBe(1)
+  })
+
+  it('never removes a run that has not ended', async () => {
+    const { prisma } = database
+    await prisma.jobRun.create({
+      data: {
+        name: 'old and alive',
+        trigger: 'cli',
+        workerId: 'somebody',
+        startedAt: daysOld(400),
+        // Not to be rescued as lost, which would end it.
+        status: 'running',
+      },
+    })
+    await prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
+    await prisma.$executeRaw`select pg_advisory_lock(hashtextextended('somebody', 0))::text`
+    await run()
+
+    expect(await prisma.jobRun.count({ where: { name: 'old and alive' } })).toBe(1)
+  })
+
+  it('finds nothing the second time, and still records a run', async () => {
+    await insertRuns('success', [31])
+    await run()
+
+    expect(await run()).toMatchObject({
+      details: { succeeded: 0, failed: 0, ticks: 0, actions: 0, batches: 0 },
+    })
+    expect(await database.prisma.jobRun.count({ where: { name: job.name } })).toBe(2)
+  })
+
+  it('goes on batch by batch, and a dry run changes nothing', async () => {
+    await insertManyRuns(2_500, 31)
+    await insertManyRuns(2_500, 1)
+
+    expect(await run({ dryRun: true })).toMatchObject({ details: { succeeded: 2_500 } })
+    expect(await left()).toHaveLength(5_000)
+    expect(await run()).toMatchObject({ details: { succeeded: 2_500, batches: 3 } })
+    expect(await left()).toHaveLength(2_500)
+  })
+
+  it('removes what people did once it is older than it is kept', async () => {
+    const { prisma } = database
+    await prisma.jobAction.createMany({
+      data: [364, 365, 366, 800].map((days) => ({
+        at: daysOld(days),
+        action: 'cancel',
+        name: 'sweep',
+        actor: `ann ${days}`,
+      })),
+    })
+    expect(await run()).toMatchObject({
+      details: { actions: 2, actionsCutoff: daysOld(365).toISOString() },
+    })
+    const kept = await prisma.jobAction.findMany({ orderBy: { at: 'desc' } })
+    expect(kept.map(({ actor }) => actor)).toEqual(['ann 364', 'ann 365'])
+  })
+
+  it('passes over what is kept once, and not in each batch', async () => {
+    const { prisma } = database
+    await prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
+      select gen_random_uuid(), 'kept', 'failed', 'cli', 'w', ${daysOld(80)}::timestamptz + n * interval '1 s', now(), 'x'
+      from generate_series(1, 30000) n`
+    await insertManyRuns(5_500, 40)
+    const read: number[] = []
+    const countReads = async (tx: Prisma.TransactionClient) => {
+      const [row] = await tx.$queryRaw<{ rows: number }[]>`
+        select (idx_tup_fetch + seq_tup_read)::int as "rows" from pg_stat_xact_user_tables
+        where relname = 'JobRun'`
+      return row?.rows ?? 0
+    }
+    const { handler } = openRetention({}, [job], database.database)
+    await (handler as (context: unknown) => Promise<unknown>)({
+      signal: new AbortController().signal,
+      now: () => NOW,
+      guard: async () => undefined,
+      batch: (work: (tx: Prisma.TransactionClient) => Promise<object>) =>
+        prisma.$transaction(async (tx) => {
+          const before = await countReads(tx)
+          await work(tx)
+          read.push((await countReads(tx)) - before)
+        }),
+    })
+    expect(await prisma.jobRun.count()).toBe(30_000)
+    const [first = 0, ...others] = read.slice(0, 6)
+    expect(first).toBeGreaterThan(30_000)
+    expect(Math.max(...others)).toBeLessThan(10_000)
+  })
+
+  it('forgets a short history wholly, and of a long one not more than half without being asked to', async () => {
+    await insertManyRuns(1_999, 31)
+    await insertTicks([31])
+    expect(await run()).toMatchObject({ details: { succeeded: 1_999, ticks: 1 } })
+
+    await insertManyRuns(2_000, 31)
+    await insertTicks([31])
+    expect(await run()).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'guard_blocked' }, guard: { due: 2_001, allowed: 2_000 } },
+    })
+    expect(await left()).toHaveLength(2_000)
+    expect(await database.prisma.jobTick.count()).toBe(1)
+  })
+})
+
+describe('killed in a batch', () => {
+  const LOCK = 4_711
+
+  it('has counted exactly what it removed, and the next run removes the rest', async () => {
+    const { prisma } = database
+    await insertManyRuns(1_200, 31)
+    await insertRuns('success', [32])
+    await prisma.$executeRaw`update "JobRun" set "startedAt" = ${daysOld(30.5)} where "name" = 'success 32'`
+    await prisma.$executeRawUnsafe(`
+      create function hold_row() returns trigger language plpgsql as $$
+      begin perform pg_advisory_xact_lock(${LOCK}); return old; end $$`)
+    await prisma.$executeRawUnsafe(`
+      create trigger hold_row before delete on "JobRun"
+      for each row when (old."name" = 'success 32') execute function hold_row()`)
+    onTestFinished(async () => {
+      await prisma.$executeRawUnsafe('drop function hold_row cascade')
+    })
+    const holder = Promise.withResolvers<void>()
+    const held = database.database.transaction(async (tx) => {
+      await tx.query('select pg_advisory_xact_lock($1)', [LOCK])
+      await holder.promise
+    })
+    const killed = spawnProcess(PROCESS, { args: [database.url, NOW.toISOString()] })
+    await waitFor(
+      async () =>
+        (
+          await database.rows(
+            `select from pg_locks where locktype = 'advisory' and not granted and objid = ${LOCK}`,
+          )
+        ).length > 0,
+      { message: 'The second batch is under way', timeoutMs: 60_000 },
+    )
+    await killed.kill('SIGKILL')
+    holder.resolve()
+    await held
+
+    const next = await waitFor(async () => {
+      const result = await runOnce({ ...asked(), client })
+      return result.kind === 'ended' && result.run
+    })
+
+    expect(next).toMatchObject({ status: 'success', details: { succeeded: 201, batches: 1 } })
+    expect(await prisma.jobRun.findMany({ where: { name: job.name, status: 'failed' } })).toEqual([
+      expect.objectContaining({
+        errorCode: 'worker_lost',
+        details: expect.objectContaining({ succeeded: 1_000, batches: 1 }),
+      }),
+    ])
+    expect(await left()).toEqual([])
+  })
+})
+
+describe('a worker', () => {
+  const own = defineJob({ name: 'sweepFloors', description: '' })
+  const handlers = { sweepFloors: async () => undefined }
+
+  async function startWorker(options: Partial<Parameters<typeof createWorker>[0]> = {}) {
+    const { url: databaseUrl, log } = database
+    const worker = createWorker({ databaseUrl, client, jobs: [own], handlers, log, ...options })
+    onTestFinished(() => worker.stop())
+    await worker.start()
+  }
+  const schedules = async () => await database.rows(`select "name", "cron" from "JobSchedule"`)
+  beforeEach(async () => {
+    await database.rows(`delete from "JobSchedule"`)
+  })
+
+  it('schedules and runs it without being told to', async () => {
+    await startWorker()
+    expect(await schedules()).toEqual([{ name: job.name, cron: job.schedule!.cron }])
+
+    await database.prisma.jobRun.create({
+      data: {
+        name: 'old',
+        trigger: 'cli',
+        workerId: 'somebody',
+        status: 'success',
+        startedAt: new Date(Date.now() - 31 * DAY_MS),
+        endedAt: new Date(),
+      },
+    })
+    const jobsClient = createJobsClient({ databaseUrl: database.url, log: database.log })
+    onTestFinished(() => jobsClient.stop())
+    await jobsClient.start()
+    await database.prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
+    const ended = await waitFor(() =>
+      database.prisma.jobRun.findFirst({ where: { name: job.name, status: 'success' } }),
+    )
+
+    expect(ended).toMatchObject({
+      trigger: 'queue',
+      details: { succeeded: 1, failed: 0, ticks: 0 },
+    })
+  })
+
+  it('takes another schedule for it from the catalogue', async () => {
+    const [, mine] = withEngineJobs([own])
+    await startWorker({
+      jobs: [own, { ...mine, schedule: { ...mine.schedule!, cron: '0 5 * * *' } }],
+    })
+
+    expect(await schedules()).toEqual([{ name: job.name, cron: '0 5 * * *' }])
+  })
+
+  it('does neither where it is turned off, also where the catalogue has it', async () => {
+    await startWorker({ jobs: withEngineJobs([own]), retention: false })
+
+    expect(await schedules()).toEqual([])
+  })
+
+  it.each([
+    [
+      'a handler of the host for it',
+      { handlers: { ...handlers, pruneJobRuns: handlers.sweepFloors } },
+    ],
+    ['a number that is no count of days', { retention: { runDays: 0.5 } }],
+    [
+      'a ledger that forgets ticks for which a job makes up',
+      {
+        retention: { runDays: 7 },
+        jobs: [
+          defineJob({
+            name: 'sweepFloors',
+            description: '',
+            schedule: { cron: '0 3 * * *', catchUpMs: 8 * DAY_MS },
+          }),
+        ],
+      },
+    ],
+  ])('refuses %s', (_what, options) => {
+    const { url: databaseUrl, log } = database
+    expect(() =>
+      createWorker({ databaseUrl, client, jobs: [own], handlers, log, ...options }),
+    ).toThrow(TypeError)
+  })
+})
