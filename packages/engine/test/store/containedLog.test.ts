@@ -35,6 +35,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   )
   const fatal: unknown[] = []
   const worker = createWorker({
+    retention: false,
     databaseUrl,
     client: prisma,
     jobs,
