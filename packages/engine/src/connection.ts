@@ -5,4 +5,4 @@ export {
   readAskedSettings,
   type ConnectionSettings,
 } from './store/connectionSettings.ts'
-export { statementName } from './store/sendWork.ts'
+export { statementName } from './store/schema.ts'

@@ -5,6 +5,7 @@ import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
+import { createSchema } from './store/schema.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
@@ -24,6 +25,8 @@ import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './rea
 
 export interface JobsClientOptions {
   databaseUrl: string
+  /** In which `migrate` has made the tables. Default `roundsman`. */
+  schema?: string | undefined
   /** Fastify's own will do: `app.log`. Default: warnings and errors go to standard error. */
   log?: Pick<HostLogger, 'warn' | 'error'> | undefined
   /** Default: nothing is traced. */
@@ -133,14 +136,17 @@ const POOL_SIZE = 5
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
 export function createJobsClient({
   databaseUrl,
+  schema: schemaName,
   log: hostLog,
   traceEnqueue,
 }: JobsClientOptions): JobsClient {
+  const schema = createSchema(schemaName)
   const log = containedLog(hostLog)
   // Work is sent on the caller's connection, and workers are told of it on this one.
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman client',
+    schema,
     poolSize: 1,
     log,
   })
@@ -148,11 +154,12 @@ export function createJobsClient({
   const pool = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman reader',
+    schema,
     poolSize: POOL_SIZE,
     log,
   })
   let isStopped = false
-  const boss = openBoss(asDb(database))
+  const boss = openBoss(asDb(database), schema)
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   const waker = createWaker(database, log)
 
@@ -161,7 +168,7 @@ export function createJobsClient({
     job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    return (await enqueueOne(waker, tx, job, { envelope }, traceEnqueue)).queueJobId
+    return (await enqueueOne(waker, schema, tx, job, { envelope }, traceEnqueue)).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
@@ -173,7 +180,7 @@ export function createJobsClient({
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(waker, tx, job, work, traceEnqueue)
+    return await enqueueWork(waker, schema, tx, job, work, traceEnqueue)
   }
 
   function openPool(): Database {
@@ -185,14 +192,14 @@ export function createJobsClient({
     tx: PrismaTransactionLike | null,
     work: (tx: PrismaTransactionLike) => Promise<Value>,
   ): Promise<Value> {
-    if (tx !== null) return await inTransaction(tx, work)
+    if (tx !== null) return await inTransaction(tx, schema, work)
     return await openPool().transaction((own) => work(asTransaction(own)))
   }
 
   return {
-    reader: readerOf({ query: (...statement) => openPool().query(...statement) }),
-    readerIn,
-    watchChanges: (options) => watchChanges({ ...options, databaseUrl, log }),
+    reader: readerOf({ schema, query: (...statement) => openPool().query(...statement) }),
+    readerIn: (tx) => readerIn(tx, schema),
+    watchChanges: (options) => watchChanges({ ...options, databaseUrl, schema: schema.name, log }),
     async start() {
       await startBoss(boss)
       await checkUniqueKeys(database)
@@ -204,7 +211,7 @@ export function createJobsClient({
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
       await Promise.all([database.close(limit), pool.close(limit)])
     },
-    enqueue: createEnqueue(waker, traceEnqueue),
+    enqueue: createEnqueue(waker, schema, traceEnqueue),
     enqueueMany,
     requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
       within(client, async (tx) => {

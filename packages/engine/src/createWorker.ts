@@ -35,6 +35,7 @@ import {
   type RunManner,
   type RunServices,
 } from './run/performRun.ts'
+import { createSchema } from './store/schema.ts'
 import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
 import { createQueue } from './store/queue.ts'
@@ -53,6 +54,8 @@ import { createWaker } from './store/waker.ts'
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostClient> {
   /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
   databaseUrl: string
+  /** In which `migrate` has made the tables. Default `roundsman`. */
+  schema?: string | undefined
   /** Hands its transactions to the handlers; whoever made it closes it. */
   client: Client
   jobs: Jobs
@@ -163,17 +166,20 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const id = createWorkerId()
+  const schema = createSchema(options.schema)
   const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
   const isolation = createIsolation({
     handlersModule: options.handlersModule,
     jobs: taken,
     databaseUrl,
+    schema,
     workerId: id,
     log,
   })
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `roundsman ${id} engine`,
+    schema,
     canPrepare: () => session.isLasting(),
     log,
   })
@@ -191,6 +197,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
         openDatabase({
           url: databaseUrl,
           applicationName: `roundsman ${id} maintenance`,
+          schema,
           poolSize: 1,
           statementTimeoutMs: null,
           log,

@@ -25,6 +25,7 @@ import { performRun, type RunServices } from './run/performRun.ts'
 import { createQueue, type Delivery, type TakenDeadLetter } from './store/queue.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey, recordRun } from './run/runs.ts'
+import { createSchema } from './store/schema.ts'
 import type { NewRun } from './store/claimWork.ts'
 import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
@@ -36,6 +37,8 @@ import { checkMaxDetailsBytes } from './run/storableValues.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
+  /** In which `migrate` has made the tables. Default `roundsman`. */
+  schema?: string | undefined
   client: Client
   job: J
   /** Undefined for the engine's own, `pruneJobRuns`, and for no other. */
@@ -108,13 +111,15 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const workerId = createWorkerId()
+  const schema = createSchema(options.schema)
   const isolation =
     job.isolate === null || handlersModule === undefined
       ? null
-      : createIsolation({ handlersModule, jobs: [job], databaseUrl, workerId, log })
+      : createIsolation({ handlersModule, jobs: [job], databaseUrl, schema, workerId, log })
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `roundsman ${workerId} once`,
+    schema,
     poolSize: 2,
     log,
   })

@@ -1,6 +1,7 @@
 import type { Job } from '../src/index.ts'
 import type { TakenWork } from '../src/store/claimWork.ts'
-import type { Database } from '../src/store/database.ts'
+import { sqlOf, type Database } from '../src/store/database.ts'
+import { createSchema } from '../src/store/schema.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane, type Lane } from '../src/work/lane.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
@@ -27,5 +28,5 @@ export function startTestLanes(
 }
 
 export function textOf(statement: Parameters<Database['query']>[0]): string {
-  return typeof statement === 'string' ? statement : statement.text
+  return sqlOf(createSchema('public'), statement)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { openDatabase, type Database } from '../../../packages/engine/src/store/database.ts'
+import { createSchema } from '../../../packages/engine/src/store/schema.ts'
 import { findFreePort } from '@roundsman/local-postgres'
 import { listMigrationNames } from '../../../packages/db/src/readMigrationDirectories.ts'
 import { WORKSPACE_ROOT } from '../stack.ts'
@@ -206,7 +207,13 @@ async function openEmptyDatabase() {
   const { url, drop } = await createTestDatabase({ migrated: false })
   onTestFinished(drop)
   const log = { warn: () => undefined }
-  const { query, close } = openDatabase({ url, applicationName: 'test', poolSize: 1, log })
+  const { query, close } = openDatabase({
+    schema: createSchema('public'),
+    url,
+    applicationName: 'test',
+    poolSize: 1,
+    log,
+  })
   onTestFinished(() => close())
   return { url, query }
 }

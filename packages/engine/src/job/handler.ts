@@ -109,6 +109,8 @@ export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : neve
 export interface HandlersSetting {
   /** The worker's. */
   databaseUrl: string
+  /** The worker's. */
+  schema: string
   /** Writes into the worker's log. */
   log: Logger
 }

@@ -275,7 +275,7 @@ export function createSession({
     text: string,
     values?: readonly unknown[],
   ): Promise<Result<Row>> {
-    const answer = client.query<Row>(text, values as unknown[])
+    const answer = client.query<Row>(database.schema.sql(text), values as unknown[])
     return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
 
@@ -335,7 +335,8 @@ export function createSession({
     },
     async listen(channel, onNotification, onReconnect) {
       reconnects.push(onReconnect)
-      if (isLasting) await listener.listen(channel, onNotification, onReconnect)
+      if (!isLasting) return
+      await listener.listen(database.schema.channel(channel), onNotification, onReconnect)
     },
   }
 }

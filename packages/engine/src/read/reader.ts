@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { openDatabase, type Connection } from '../store/database.ts'
+import { createSchema, type Schema } from '../store/schema.ts'
 import { asConnection, type PrismaTransactionLike } from '../store/inTransaction.ts'
 
 export interface Statement {
@@ -22,6 +23,8 @@ export interface Reader {
 
 export interface ReaderOptions {
   databaseUrl: string
+  /** In which `migrate` has made the tables. Default `roundsman`. */
+  schema?: string | undefined
   log: Pick<Logger, 'warn'>
   /** Connections at most; there is none before the first statement. Default 5. */
   poolSize?: number
@@ -35,6 +38,7 @@ export function openReader(options: ReaderOptions): Reader & { close(): Promise<
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman reader',
+    schema: createSchema(options.schema),
     poolSize,
     statementTimeoutMs,
     log,
@@ -52,8 +56,8 @@ export function readerOf(connection: Connection): Reader {
 }
 
 /** Reads in a transaction of the caller's, and sees what that has written. */
-export function readerIn(tx: PrismaTransactionLike): Reader {
-  const connection = asConnection(tx)
+export function readerIn(tx: PrismaTransactionLike, schema: Schema): Reader {
+  const connection = asConnection(tx, schema)
   return {
     async rows<Row extends object>({ text, values }: Statement) {
       const { rows } = await connection.query<Record<string, unknown>>(text, values)

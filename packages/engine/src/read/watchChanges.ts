@@ -4,6 +4,7 @@ import { containedLog } from '../store/containedLog.ts'
 import { z } from 'zod'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
+import { createSchema } from '../store/schema.ts'
 import { openDatabase, socketOf } from '../store/database.ts'
 import { endClient } from '../store/endClient.ts'
 import { isSession } from '../liveness/isSession.ts'
@@ -18,6 +19,8 @@ export interface ChangesWatch {
 
 export interface ChangesWatchOptions {
   databaseUrl: string
+  /** Default `roundsman`. */
+  schema?: string | undefined
   /** Default: warnings go to standard error. */
   log?: Pick<HostLogger, 'warn'> | undefined
   onChange: (announcement: Announcement) => void
@@ -44,6 +47,8 @@ const GAP_MS = 5_000
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const { databaseUrl, onChange, onGap, probeMs = 15_000 } = options
   const log = containedLog(options.log)
+  const schema = createSchema(options.schema)
+  const own = schema.channel(CHANGES_CHANNEL)
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
@@ -60,12 +65,12 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     next.on('error', (error) => lose(next, error))
     next.on('end', () => lose(next, new Error('the connection ended')))
     next.on('notification', ({ channel, payload = '' }) => {
-      if (channel === CHANGES_CHANNEL) hear(payload)
+      if (channel === own) hear(payload)
     })
     try {
       await next.connect()
       if (!hasListened && !(await mayListen(next))) return await giveUpListening(next)
-      await next.query(`listen ${CHANGES_CHANNEL}`)
+      await next.query(`listen ${own}`)
     } catch (error) {
       return lose(next, error as Error)
     }
@@ -78,7 +83,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     const announcement = readAnnouncement(payload)
     if (announcement) return onChange(announcement)
     // Once: whoever sends these may send many.
-    if (!hasHeardForeign) log.warn({ channel: CHANGES_CHANNEL }, 'foreign notification ignored')
+    if (!hasHeardForeign) log.warn({ channel: own }, 'foreign notification ignored')
     hasHeardForeign = true
   }
 
@@ -86,6 +91,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     const database = openDatabase({
       url: databaseUrl,
       applicationName: 'roundsman changes',
+      schema,
       poolSize: 1,
       log,
     })

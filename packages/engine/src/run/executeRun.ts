@@ -1,4 +1,5 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import type { Schema } from '../store/schema.ts'
 import type { Logger } from '../job/logger.ts'
 import {
   JobError,
@@ -34,6 +35,7 @@ export interface RunningRun {
   payload: unknown
   client: HostClient
   workerId: string
+  schema: Schema
   /** The run's own; asked for once, by a handler that logs. */
   openLog: () => Logger
   now: () => Date
@@ -236,7 +238,7 @@ interface RawTransaction {
 }
 
 async function commitBatch(
-  { client, abort, run, workerId, now }: RunningRun,
+  { client, abort, run, workerId, schema, now }: RunningRun,
   work: (tx: unknown) => Promise<Counts>,
   names: Set<string>,
 ): Promise<Counts> {
@@ -247,7 +249,7 @@ async function commitBatch(
     counts = storableCounts(returned, names)
     const added = JSON.stringify(countBatch(counts))
     const at = String(now().getTime())
-    const owned = await tx.$queryRawUnsafe(ADD_COUNTS_SQL, run.id, workerId, added, at)
+    const owned = await tx.$queryRawUnsafe(schema.sql(ADD_COUNTS_SQL), run.id, workerId, added, at)
     if (owned.length > 0) return
     throw new JobError(
       'run_lost',

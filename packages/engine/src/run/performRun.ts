@@ -108,6 +108,7 @@ async function carryOut(
       approvedRows: envelope.approvedRows ?? null,
       client: services.client,
       workerId: services.workerId,
+      schema: services.database.schema,
       now: services.now,
       abort,
       openLog,

@@ -1,6 +1,7 @@
 import { PgBoss, type Db } from 'pg-boss'
 import type { JobTrigger, TraceContext } from '../index.ts'
 import type { Connection } from './database.ts'
+import type { Schema } from './schema.ts'
 
 /*
  * This folder is the only one that knows pg-boss and its tables, and the only one where its words are translated: its
@@ -26,9 +27,16 @@ export interface Envelope {
 }
 
 /** pg-boss on a connection of ours, without a schedule of its own. */
-export function openBoss(db: Db, { migrate = false, supervise = false } = {}): PgBoss {
+export function openBoss(
+  db: Db,
+  schema: Schema,
+  { migrate = false, supervise = false } = {},
+): PgBoss {
   return new PgBoss({
     db,
+    schema: schema.queue,
+    // Whose name differs from another's in nothing but case is another's.
+    allowSchemaCaseVariant: true,
     migrate,
     supervise,
     // How long an upgrade may have to wait for its turn to build indexes, see finishUpgrade. It takes no less.
@@ -46,7 +54,7 @@ export function openBoss(db: Db, { migrate = false, supervise = false } = {}): P
 }
 
 export function asDb(connection: Connection): Db {
-  return { executeSql: (text, values) => connection.query(text, values) }
+  return { executeSql: (foreignText, values) => connection.query({ foreignText }, values) }
 }
 
 /** The queue's own tables are missing in this database, or are those of another version. */

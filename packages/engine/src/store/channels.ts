@@ -3,7 +3,8 @@ import type { Connection } from './database.ts'
 
 /*
  * NOTIFY channels. A notification makes the commit of its transaction wait for all others that notify, and those wait
- * for the disk, and for a standby. So nobody notifies in a transaction that does anything else: see `notify`.
+ * for the disk, and for a standby. So nobody notifies in a transaction that does anything else: see `notify`. Named as in
+ * `public`, where earlier versions hear them; `Schema.channel` tells the name in another schema.
  */
 
 /** pg-boss's own, on which earlier versions listen. Payload: a WakeUp; theirs is the name of a queue. */
@@ -57,7 +58,7 @@ export async function notify(
   channel: string,
   payloads: readonly string[],
 ): Promise<void> {
-  await connection.query(NOTIFY_SQL, [channel, payloads])
+  await connection.query(NOTIFY_SQL, [connection.schema.channel(channel), payloads])
 }
 
 const NOTIFY_SQL = `

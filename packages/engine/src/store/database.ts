@@ -4,6 +4,7 @@ import type { Logger } from '../job/logger.ts'
 import { answerInTime, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import type { Schema } from './schema.ts'
 
 /** A statement that a connection may keep, so that it is parsed and planned once and not each time. */
 export interface PreparedStatement {
@@ -17,10 +18,19 @@ export interface ReadingStatement {
   types: pg.CustomTypesConfig
 }
 
+/** One of somebody else's, which has all names as they are. */
+export interface ForeignStatement {
+  foreignText: string
+}
+
+export type Statement = string | PreparedStatement | ReadingStatement | ForeignStatement
+
 /** Runs a statement and returns its rows, and how many it touched. Both a pool and a transaction are one. */
 export interface Connection {
+  /** In which its statements find the tables. */
+  readonly schema: Schema
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
-    statement: string | PreparedStatement | ReadingStatement,
+    statement: Statement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
 }
@@ -47,6 +57,7 @@ export interface Connections {
 export interface DatabaseOptions {
   url: string
   applicationName: string
+  schema: Schema
   /** Connections at most. Default 10. */
   poolSize?: number
   /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
@@ -69,20 +80,18 @@ const FAREWELL_MS = 1_000
 export function openDatabase({
   url,
   applicationName,
+  schema,
   poolSize = 10,
   canPrepare = () => false,
   statementTimeoutMs = 30_000,
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
   log,
 }: DatabaseOptions): Database {
-  const queryOf = (
-    statement: string | PreparedStatement | ReadingStatement,
-    values: readonly unknown[] = [],
-  ) => {
-    if (typeof statement === 'string') return { text: statement, values: values as unknown[] }
-    const { text } = statement
-    if ('types' in statement) return { ...statement, values: values as unknown[] }
-    return { text, values: values as unknown[], ...(canPrepare() && { name: statement.name }) }
+  const queryOf = (statement: Statement, values: readonly unknown[] = []) => {
+    const query = { text: sqlOf(schema, statement), values: values as unknown[] }
+    if (typeof statement === 'string') return query
+    if ('types' in statement) return { ...query, types: statement.types }
+    return { ...query, ...('name' in statement && canPrepare() && { name: statement.name }) }
   }
   const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {
     const answer = client.query(queryOf(...query))
@@ -114,6 +123,7 @@ export function openDatabase({
   pool.on('connect', (client) => client.on('error', () => undefined))
 
   return {
+    schema,
     async query(statement, values) {
       const client = await pool.connect()
       let failure: Error | undefined
@@ -128,7 +138,10 @@ export function openDatabase({
     },
     transaction: (work) =>
       runTransaction(pool, async (client) => {
-        const tx: Connection = { query: (statement, values) => ask(client, statement, values) }
+        const tx: Connection = {
+          schema,
+          query: (statement, values) => ask(client, statement, values),
+        }
         await tx.query('begin')
         const result = await work(tx)
         await tx.query('commit')
@@ -152,6 +165,12 @@ export function openDatabase({
       await closed
     },
   }
+}
+
+/** The text of a statement, with the names that it has in this schema. */
+export function sqlOf(schema: Schema, statement: Statement): string {
+  if (typeof statement === 'string') return schema.sql(statement)
+  return 'text' in statement ? schema.sql(statement.text) : statement.foreignText
 }
 
 async function runTransaction<Value>(

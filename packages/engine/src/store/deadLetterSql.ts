@@ -9,9 +9,11 @@ import { HOLDS_KEY } from './uniqueKeys.ts'
  */
 export const IS_DEAD_LETTER = `job.state = 'failed' and job.data ->> 'trigger' = 'queue'`
 
+export const DEAD_LETTER_INDEX = 'roundsman_dead_letters'
+
 /** pg-boss has no index of its own for what has failed. */
 export const DEAD_LETTER_INDEX_SQL = `
-  create index if not exists roundsman_dead_letters on pgboss.job (completed_on desc, id desc)
+  create index if not exists ${DEAD_LETTER_INDEX} on pgboss.job (completed_on desc, id desc)
   where state = 'failed' and data ->> 'trigger' = 'queue'`
 
 /** pg-boss would remove them after a while, as it does completed work; 0 keeps them. */

@@ -12,6 +12,7 @@ import { storableText } from '../job/storableText.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import type { Envelope } from './boss.ts'
 import type { Connection } from './database.ts'
+import type { Schema } from './schema.ts'
 import { asConnection, isClient, type PrismaTransactionLike } from './inTransaction.ts'
 import { sendWork } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
@@ -31,12 +32,13 @@ export interface NewWork {
  */
 export async function enqueueWork(
   waker: Waker,
+  schema: Schema,
   tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
-  const connection = asConnection(tx)
+  const connection = asConnection(tx, schema)
   const onSent = (transactionId: string) =>
     // What a client does by itself is committed once it is answered.
     waker.wake(job.name, isClient(tx) ? null : transactionId)
@@ -177,12 +179,13 @@ function canStart({ startAfter }: EnqueueOptions): boolean {
 /** The same for a single piece. */
 export async function enqueueOne(
   waker: Waker,
+  schema: Schema,
   tx: PrismaTransactionLike,
   job: Pick<Job, 'name' | 'payload'>,
   work: NewWork,
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(waker, tx, job, [work], traceEnqueue)
+  const [result] = await enqueueWork(waker, schema, tx, job, [work], traceEnqueue)
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
@@ -190,11 +193,12 @@ export async function enqueueOne(
 /** For programs, which enqueue by Prisma, most often in a transaction: a request's, or a run's own. */
 export function createEnqueue(
   waker: Waker,
+  schema: Schema,
   traceEnqueue?: TraceEnqueue,
 ): Enqueue<PrismaTransactionLike> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
-    return await enqueueOne(waker, tx, job, { envelope, options }, traceEnqueue)
+    return await enqueueOne(waker, schema, tx, job, { envelope, options }, traceEnqueue)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { HostClient } from '../index.ts'
-import type { Connection } from './database.ts'
+import { sqlOf, type Connection, type Statement } from './database.ts'
+import type { Schema } from './schema.ts'
 
 /** A transaction of the caller's, by whichever Prisma client, or the client itself. */
 export interface PrismaTransactionLike {
@@ -8,11 +9,11 @@ export interface PrismaTransactionLike {
 }
 
 /** The same as our own statements take it; they name no prepared statement there. */
-export function asConnection(tx: PrismaTransactionLike): Connection {
+export function asConnection(tx: PrismaTransactionLike, schema: Schema): Connection {
   return {
-    async query<Row>(statement: string | { text: string }, values: readonly unknown[] = []) {
-      const text = typeof statement === 'string' ? statement : statement.text
-      const rows = await tx.$queryRawUnsafe<Row[]>(text, ...values)
+    schema,
+    async query<Row>(statement: Statement, values: readonly unknown[] = []) {
+      const rows = await tx.$queryRawUnsafe<Row[]>(sqlOf(schema, statement), ...values)
       return { rows, rowCount: rows.length }
     },
   }
@@ -21,9 +22,15 @@ export function asConnection(tx: PrismaTransactionLike): Connection {
 /** Works in the caller's transaction; given a client, in one of its own. */
 export async function inTransaction<Value>(
   tx: PrismaTransactionLike,
+  schema: Schema,
   work: (tx: PrismaTransactionLike) => Promise<Value>,
 ): Promise<Value> {
-  return isClient(tx) ? ((await tx.$transaction(work)) as Value) : await work(tx)
+  const within = (own: PrismaTransactionLike) =>
+    work({
+      $queryRawUnsafe: (text, ...values: unknown[]) =>
+        own.$queryRawUnsafe(schema.sql(text), ...values),
+    })
+  return isClient(tx) ? ((await tx.$transaction(within)) as Value) : await within(tx)
 }
 
 /** A transaction can begin another within it, but not connect. */

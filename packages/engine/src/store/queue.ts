@@ -3,21 +3,15 @@ import type { Logger } from '../job/logger.ts'
 import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
 import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
-import {
-  DEAD_LETTER_INDEX_SQL,
-  FIND_HOLDER_SQL,
-  KEEP_ALL_DEAD_LETTERS_SQL,
-  KEEP_DEAD_LETTERS_SQL,
-  TAKE_DEAD_LETTER_SQL,
-} from './deadLetterSql.ts'
+import { FIND_HOLDER_SQL, KEEP_DEAD_LETTERS_SQL, TAKE_DEAD_LETTER_SQL } from './deadLetterSql.ts'
 import { createEnqueue } from './enqueueWork.ts'
 import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
-import { createRebuilds, dropLeftBehind } from './rebuilds.ts'
+import { createRebuilds } from './rebuilds.ts'
 import type { PrismaTransactionLike } from './inTransaction.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
-import { checkUniqueKeys, installUniqueKeys } from './uniqueKeys.ts'
+import { checkUniqueKeys } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -89,7 +83,7 @@ export function createQueue({
 }: QueueOptions): Queue {
   const rebuilds = supervise && createRebuilds(supervise.openPatient)
   const db = rebuilds ? rebuilds.around(asDb(database)) : asDb(database)
-  const boss = openBoss(db, { supervise: supervise !== undefined })
+  const boss = openBoss(db, database.schema, { supervise: supervise !== undefined })
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
 
@@ -113,7 +107,7 @@ export function createQueue({
       const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
       return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
     },
-    enqueue: createEnqueue(waker, traceEnqueue),
+    enqueue: createEnqueue(waker, database.schema, traceEnqueue),
     async fail(tx, deliveries, error, next) {
       const [first] = deliveries
       if (!first) return
@@ -144,23 +138,7 @@ const ATTEMPTS_SQL = `
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 
-/** Creates or upgrades pg-boss's schema, and the queues of these jobs. */
-export async function installQueue(database: Database, jobs: readonly Job[]): Promise<void> {
-  const boss = openBoss(asDb(database), { migrate: true })
-  boss.on('error', () => undefined)
-  await startBoss(boss)
-  try {
-    await database.query(DEAD_LETTER_INDEX_SQL)
-    await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
-    await installUniqueKeys(database)
-    await declareQueues(boss, jobs)
-    await dropLeftBehind(database)
-  } finally {
-    await boss.stop({ graceful: false, close: false })
-  }
-}
-
-async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
+export async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
   const existing = new Set(
     (await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name),
   )

@@ -25,7 +25,7 @@ export function createRebuilds(openPatient: () => Database): Rebuilds {
         const patient = openPatient()
         underWay.add(patient)
         try {
-          return await patient.query(text, values)
+          return await patient.query({ foreignText: text }, values)
         } finally {
           underWay.delete(patient)
           await patient.close()
@@ -47,7 +47,7 @@ const LEFT_BEHIND_SQL = `
   from pg_index index
     join pg_class class on class.oid = index.indexrelid
     join pg_namespace schema on schema.oid = class.relnamespace
-  where schema.nspname = 'pgboss' and class.relname ~ '_ccold[0-9]*$' and not index.indisvalid
+  where schema.oid = (select relnamespace from pg_class where oid = 'pgboss.job'::regclass) and class.relname ~ '_ccold[0-9]*$' and not index.indisvalid
     and pg_has_role(current_user, class.relowner, 'USAGE')
     and not exists (
       select from pg_locks held

@@ -1,5 +1,6 @@
 import type { Envelope } from './boss.ts'
 import type { Connection } from './database.ts'
+import { SEND_MARK } from './schema.ts'
 
 /** A piece of work to be put into its queue, under an id of the caller's. */
 export interface WorkToSend {
@@ -110,16 +111,8 @@ const INSERT_SQL = `
   order by work.place
   on conflict do nothing`
 
-const SEND_AND_LIST_SQL = `${INSERT_SQL}
+const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
   returning id::text as "id", pg_current_xact_id()::text as "transactionId"`
-
-/**
- * The name under which a connection may keep an enqueueing statement, '' for any other: for the host's own client, whose
- * transactions it is sent in. With it, PostgreSQL plans it once for each connection, and enqueueing takes half as long.
- */
-export function statementName(text: string): string {
-  return text === SEND_AND_LIST_SQL ? 'roundsman_send' : ''
-}
 
 const SEND_SQL = `
   with sent as (${INSERT_SQL} returning 1)

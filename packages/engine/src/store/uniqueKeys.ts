@@ -10,8 +10,14 @@ const INDEX = 'roundsman_unique_keys'
 export const HOLDS_KEY = `singleton_key is not null and state <= 'active'`
 const COLUMNS = `(name, singleton_key) where ${HOLDS_KEY}`
 
-const IS_WHOLE_SQL = `
+export const IS_WHOLE_SQL = `
   select from pg_index where indexrelid = to_regclass('pgboss.${INDEX}') and indisvalid`
+
+/** All of it at once, where nothing waits for the tables: those that pg-boss has just made. */
+export const UNIQUE_KEYS_SQL = `
+  create unique index ${INDEX} on only pgboss.job ${COLUMNS};
+  create unique index ${INDEX}_job_common on pgboss.job_common ${COLUMNS};
+  alter index pgboss.${INDEX} attach partition pgboss.${INDEX}_job_common`
 
 /** What was enqueued past a key that was held, or given back past it: the oldest keeps the key, the others lose theirs. */
 const SETTLE_DUPLICATES_SQL = `

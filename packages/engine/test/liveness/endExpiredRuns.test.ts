@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
-import { installQueue } from '../../src/store/queue.ts'
+import { installQueue } from '../../src/store/migrate.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { createWorker } from '../../src/createWorker.ts'
 import { endExpiredRuns } from '../../src/liveness/rounds.ts'
@@ -56,7 +56,7 @@ async function pass(hours: number): Promise<void> {
   await runtime.rows(
     'update pgboss.queue set monitor_on = null, monitor_claim_on = null, maintain_on = null',
   )
-  const boss = openBoss(asDb(runtime.database), { supervise: false })
+  const boss = openBoss(asDb(runtime.database), runtime.database.schema, { supervise: false })
   await startBoss(boss)
   try {
     await boss.supervise()

@@ -8,7 +8,9 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createSchema } from '../../src/store/schema.ts'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
+import type { Connection } from '../../src/store/database.ts'
 import { createWorker, migrateQueue, runOnce, type Worker } from '../../src/worker.ts'
 import type { TransactionOf } from '../../src/index.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally, tallyHandlers } from '../fixtures/tally.ts'
@@ -215,7 +217,9 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
     let hasCommitted = false
     try {
       // By itself, a wake-up waits for no standby.
-      await notify(pool, WORK_CHANNEL, ['tally'])
+      const schema = createSchema('public')
+      const query = pool.query.bind(pool) as Connection['query']
+      await notify({ schema, query }, WORK_CHANNEL, ['tally'])
       let tables = 0
       const hang = async () => {
         hasCommitted = false

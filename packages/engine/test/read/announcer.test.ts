@@ -37,7 +37,10 @@ async function announce(
 ): Promise<number> {
   let statements = 0
   const announcer = createAnnouncer(
-    { query: (...args) => (statements++, runtime.database.query(...args)) as never },
+    {
+      schema: runtime.database.schema,
+      query: (...args) => (statements++, runtime.database.query(...args)) as never,
+    },
     runtime.log,
   )
   changes(announcer)
@@ -76,6 +79,7 @@ it('leaves no timer where something came while it was saying something else', as
     const said: unknown[] = []
     const announcer = createAnnouncer(
       {
+        schema: runtime.database.schema,
         async query(_statement, values) {
           said.push(values)
           await gate.promise

@@ -10,6 +10,7 @@ import {
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
 import { openReader, readerIn, type Reader } from '../../src/read/reader.ts'
+import { createSchema } from '../../src/store/schema.ts'
 
 /** What the list leaves out. */
 const UNLISTED = { batchMarks: true, errorCode: true, exclusiveKey: true }
@@ -103,9 +104,14 @@ describe('pages', () => {
     for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
     const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
     await prisma.$transaction(async (tx) => {
-      expect((await collect(walk({ limit: 5 }, readerIn(tx)))).flat()).toEqual(expected)
+      expect(
+        (await collect(walk({ limit: 5 }, readerIn(tx, createSchema('public'))))).flat(),
+      ).toEqual(expected)
       await tx.jobRun.deleteMany()
-      expect(await listJobRuns(readerIn(tx), { limit: 5 })).toEqual({ runs: [], next: null })
+      expect(await listJobRuns(readerIn(tx, createSchema('public')), { limit: 5 })).toEqual({
+        runs: [],
+        next: null,
+      })
     })
   })
 
@@ -171,7 +177,9 @@ describe('a single run', () => {
     const { exclusiveKey: _key, errorCode: _code, ...known } = run
     expect(await findJobRun(reader, id)).toEqual(withIsoInstants(known))
     await prisma.$transaction(async (tx) => {
-      expect(await findJobRun(readerIn(tx), id)).toEqual(withIsoInstants(known))
+      expect(await findJobRun(readerIn(tx, createSchema('public')), id)).toEqual(
+        withIsoInstants(known),
+      )
     })
     expect(await findJobRun(reader, randomUUID())).toBeNull()
   })

@@ -60,7 +60,7 @@ it('reads what JSON, numbers and nothing are, on its own and in a transaction of
   }
   expect(await client.reader.rows({ text })).toEqual([row])
   await runtime.prisma.$transaction(async (tx) => {
-    expect(await readerIn(tx).rows({ text })).toEqual([row])
+    expect(await readerIn(tx, runtime.database.schema).rows({ text })).toEqual([row])
   })
 })
 

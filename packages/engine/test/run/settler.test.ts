@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import type { HeldClaim } from '../../src/store/claimWork.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
 import { createSettler, type EndedRun } from '../../src/run/settler.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -327,8 +328,14 @@ describe('a run that somebody has locked', () => {
     const work = await take(9)
     const held = heldBy(work)
     const impatientUrl = `${runtime.url}?options=${encodeURIComponent('-c lock_timeout=100')}`
-    const locking = openDatabase({ url: runtime.url, applicationName: 'locking', log: runtime.log })
+    const locking = openDatabase({
+      schema: createSchema('public'),
+      url: runtime.url,
+      applicationName: 'locking',
+      log: runtime.log,
+    })
     const impatient = openDatabase({
+      schema: createSchema('public'),
       url: impatientUrl,
       applicationName: 'impatient',
       log: runtime.log,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProxy, waitFor } from '@roundsman/testing'
 import { answerInTime, UnansweredError } from '../../src/store/answerInTime.ts'
 import { openDatabase } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -20,6 +21,7 @@ function block(ms: number): void {
 
 const open = (url = runtime.url) =>
   openDatabase({
+    schema: createSchema('public'),
     url,
     applicationName: 'blocked',
     poolSize: 1,
@@ -136,7 +138,12 @@ describe('close', () => {
     const server = new URL(runtime.url)
     const proxy = await createProxy(Number(server.port))
     server.port = String(proxy.port)
-    const database = openDatabase({ url: server.href, applicationName: 'silent', log: runtime.log })
+    const database = openDatabase({
+      schema: createSchema('public'),
+      url: server.href,
+      applicationName: 'silent',
+      log: runtime.log,
+    })
     let isBegun = false
     const hung = database.transaction(async (tx) => {
       await tx.query('select 1')

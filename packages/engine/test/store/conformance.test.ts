@@ -39,7 +39,7 @@ let boss: PgBoss
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
   queue = await openTestQueue(runtime, jobs)
-  boss = openBoss(asDb(runtime.database))
+  boss = openBoss(asDb(runtime.database), runtime.database.schema)
   boss.on('error', () => undefined)
   await startBoss(boss)
 })

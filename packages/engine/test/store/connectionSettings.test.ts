@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectionSettings } from '../../src/store/connectionSettings.ts'
 import { openDatabase } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -174,7 +175,12 @@ describe('connectionSettings', () => {
       `select current_setting('transaction_timeout', true) is not null as "isThere"`,
     )
     const limit = rows[0]?.isThere === true ? '-c transaction_timeout=50ms' : ''
-    const pool = openDatabase({ url: withOptions(limit), applicationName: 'limited', log })
+    const pool = openDatabase({
+      schema: createSchema('public'),
+      url: withOptions(limit),
+      applicationName: 'limited',
+      log,
+    })
     try {
       const slept = pool.transaction((tx) => tx.query('select pg_sleep(0.2)'))
       await expect(slept).resolves.toMatchObject({ rowCount: 1 })

@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { createProxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
@@ -10,7 +11,12 @@ let database: Database
 
 beforeAll(async () => {
   runtime = await openTestRuntime([])
-  database = openDatabase({ url: runtime.url, applicationName: 'victim', log: runtime.log })
+  database = openDatabase({
+    schema: createSchema('public'),
+    url: runtime.url,
+    applicationName: 'victim',
+    log: runtime.log,
+  })
 })
 
 afterAll(async () => {
@@ -90,6 +96,7 @@ describe('openDatabase', () => {
   it('survives a connection that breaks before anybody has used it', async () => {
     const server = await breakAfterGreeting(runtime.url)
     const unlucky = openDatabase({
+      schema: createSchema('public'),
       url: server.url,
       applicationName: 'unlucky',
       log: runtime.log,
@@ -109,6 +116,7 @@ describe('openDatabase', () => {
     const proxy = await createProxy(Number(server.port))
     server.port = String(proxy.port)
     const half = openDatabase({
+      schema: createSchema('public'),
       url: server.href,
       applicationName: 'half open',
       poolSize: 1,
@@ -136,6 +144,7 @@ describe('openDatabase', () => {
     const onWarning = ({ name }: Error) => void warnings.push(name)
     process.on('warning', onWarning)
     const one = openDatabase({
+      schema: createSchema('public'),
       url: runtime.url,
       applicationName: 'one',
       poolSize: 1,

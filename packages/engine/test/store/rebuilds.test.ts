@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
-import { installQueue } from '../../src/store/queue.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { installQueue } from '../../src/store/migrate.ts'
 import { createRebuilds, dropLeftBehind, type Rebuilds } from '../../src/store/rebuilds.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -18,6 +19,7 @@ beforeEach(async () => {
   runtime = await openTestRuntime([parcel])
   const { url, log } = runtime
   database = openDatabase({
+    schema: createSchema('public'),
     url,
     applicationName: 'test engine',
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -25,6 +27,7 @@ beforeEach(async () => {
   })
   rebuilds = createRebuilds(() =>
     openDatabase({
+      schema: createSchema('public'),
       url,
       applicationName: 'test maintenance',
       poolSize: 1,
@@ -59,7 +62,7 @@ async function whileHeld(work: () => Promise<void>): Promise<void> {
 }
 
 it('pg-boss rebuilds its indexes however long a transaction is open, and leaves none behind that is not whole', async () => {
-  const boss = openBoss(rebuilds.around(asDb(database)))
+  const boss = openBoss(rebuilds.around(asDb(database)), database.schema)
   const errors: unknown[] = []
   boss.on('error', (error) => errors.push(error))
   boss.on('warning', (warning) => errors.push(warning))

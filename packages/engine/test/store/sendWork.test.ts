@@ -35,7 +35,7 @@ let boss: PgBoss
 
 beforeAll(async () => {
   runtime = await openTestRuntime([])
-  boss = openBoss(asDb(runtime.database))
+  boss = openBoss(asDb(runtime.database), runtime.database.schema)
   await startBoss(boss)
   for (const [name, options] of Object.entries(QUEUES)) await boss.createQueue(name, options)
 })
@@ -97,7 +97,7 @@ describe('sendWork', () => {
     const pieces = ['plain', 'every', 'apart', 'plain'].map(work)
     let statements = 0
     await inTransaction((tx) =>
-      sendWork({ query: (...args) => (statements++, tx.query(...args)) as never }, pieces),
+      sendWork({ ...tx, query: (...args) => (statements++, tx.query(...args)) as never }, pieces),
     )
     const rows = await runtime.rows<{ id: string; name: string }>('select id, name from pgboss.job')
     expect(statements).toBe(1)
@@ -139,6 +139,7 @@ describe('sendWork', () => {
     await inTransaction((tx) =>
       sendWork(
         {
+          ...tx,
           async query(...of) {
             const result = await tx.query(...of)
             if (statements++ === 0) await boss.createQueue('late')

@@ -1,7 +1,8 @@
 import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
-import { createQueue, installQueue, type Queue } from '../../src/store/queue.ts'
+import { installQueue } from '../../src/store/migrate.ts'
+import { createQueue, type Queue } from '../../src/store/queue.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import type { Connection, Database } from '../../src/store/database.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
@@ -72,7 +73,7 @@ function countStatements(): Database & { count: number } {
     count: 0,
     query: count(runtime.database),
     transaction: <Value>(work: (tx: Connection) => Promise<Value>) =>
-      runtime.database.transaction((tx) => work({ query: count(tx) })),
+      runtime.database.transaction((tx) => work({ ...tx, query: count(tx) })),
   }
   function count(connection: Connection): Connection['query'] {
     return async (...args) => {

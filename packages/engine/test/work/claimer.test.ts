@@ -14,6 +14,7 @@ import {
 import { defineJob, type Job } from '../../src/index.ts'
 import { claimWork, dropClosedClaims, type TakenWork } from '../../src/store/claimWork.ts'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { Lane } from '../../src/work/lane.ts'
@@ -116,7 +117,14 @@ describe('plans of a claim', () => {
   beforeAll(() => {
     const { url, log } = runtime
     const canPrepare = () => true
-    database = openDatabase({ url, applicationName: 'test', poolSize: 1, canPrepare, log })
+    database = openDatabase({
+      schema: createSchema('public'),
+      url,
+      applicationName: 'test',
+      poolSize: 1,
+      canPrepare,
+      log,
+    })
   })
 
   afterAll(() => database.close())
@@ -362,6 +370,7 @@ describe('claims of several jobs', () => {
     await runtime.rows('vacuum analyze pgboss.job')
     const plans: string[] = []
     const explaining: Connection = {
+      schema: runtime.database.schema,
       async query(statement, values) {
         const text = `explain ${textOf(statement)}`
         const { rows } = await runtime.database.query(text, values)

@@ -107,7 +107,7 @@ describe('enqueue', () => {
       `update pgboss.job set created_on = created_on - interval '1 year',
          start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
     )
-    const boss = openBoss(asDb(runtime.database))
+    const boss = openBoss(asDb(runtime.database), runtime.database.schema)
     await startBoss(boss)
     await boss.supervise('letter')
     await boss.stop({ graceful: false, close: false })

@@ -38,7 +38,10 @@ beforeAll(async () => {
   const { url, log, database } = runtime
   client = createJobsClient({ databaseUrl: url, log })
   await client.start()
-  wakeUps = createWakeUps({ query: (...of) => (looks++, database.query<never>(...of)) })
+  wakeUps = createWakeUps({
+    ...database,
+    query: (...of) => (looks++, database.query<never>(...of)),
+  })
   listener = createListener({ url, applicationName: 'test', ...VANISHED, log })
   const hear = (payload: string) => {
     payloads.push(payload)
@@ -188,6 +191,7 @@ describe('what somebody else notifies', () => {
   it('does not use up the patience for a transaction that is open', async () => {
     const asked: number[] = []
     const own = createWakeUps({
+      schema: runtime.database.schema,
       query: async (_, values) => {
         const ids = values?.[0] as string[]
         asked.push(ids.length)
@@ -241,6 +245,7 @@ describe('a wake-up', () => {
     const warn = vi.fn<Logger['warn']>()
     let attempts = 0
     const broken: Connection = {
+      schema: runtime.database.schema,
       query: () => (attempts++, Promise.reject(new Error('away'))),
     }
     const waker = createWaker(broken, { warn })
@@ -256,7 +261,10 @@ describe('a wake-up', () => {
   })
 
   it('that hangs does not hold up a stop', async () => {
-    const waker = createWaker({ query: () => new Promise(() => undefined) }, runtime.log)
+    const waker = createWaker(
+      { ...runtime.database, query: () => new Promise(() => undefined) },
+      runtime.log,
+    )
     waker.wake('one', null)
     waker.wake('two', null)
     await expect(waker.stop()).resolves.toBeUndefined()
@@ -266,6 +274,7 @@ describe('a wake-up', () => {
 /** Each statement waits for its gate. */
 function slow(asked: unknown[][], gates: (() => void)[]): Connection {
   return {
+    schema: runtime.database.schema,
     async query(_statement, values = []) {
       asked.push([...values])
       await new Promise<void>((resolve) => gates.push(resolve))

@@ -13,6 +13,7 @@ import {
   type Job,
   type HostClient,
 } from '../../index.ts'
+import { createSchema, type Schema } from '../../store/schema.ts'
 import { Abort } from '../abort.ts'
 import { describeError } from '../describeError.ts'
 import { executeRun, type RunResult } from '../executeRun.ts'
@@ -58,6 +59,7 @@ let opened: Promise<Opened> | null = null
 let client: Promise<JobsClient> | null = null
 let closing: Promise<void> | null = null
 let databaseUrl = ''
+let schema: Schema
 
 readFrames(channel, {
   maxBytes: Number.MAX_SAFE_INTEGER,
@@ -69,8 +71,9 @@ async function receive(message: ToChild): Promise<void> {
   switch (message.kind) {
     case 'open':
       databaseUrl = message.databaseUrl
+      schema = createSchema(message.schema)
       openLog = createChildLog(message.level, (token, line) => send({ kind: 'log', token, line }))
-      opened = openModule(message.module, { databaseUrl, log: openLog(null) })
+      opened = openModule(message.module, { databaseUrl, schema: schema.name, log: openLog(null) })
       // Whoever asks for a run is told.
       opened.catch(() => undefined)
       return
@@ -151,6 +154,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
     payload: request.payload,
     client: found.client,
     workerId: request.workerId,
+    schema,
     openLog: () => openLog(token),
     now: () => new Date(),
     abort,
@@ -176,7 +180,7 @@ const enqueue: Enqueue<Parameters<JobsClient['enqueue']>[0]> = async (...work) =
 async function openClient(): Promise<JobsClient> {
   try {
     const { createJobsClient } = await import('../../client.ts')
-    const jobs = createJobsClient({ databaseUrl, log: openLog(null) })
+    const jobs = createJobsClient({ databaseUrl, schema: schema.name, log: openLog(null) })
     await jobs.start()
     return jobs
   } catch (error) {

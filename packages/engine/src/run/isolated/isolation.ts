@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import type { ContainedLog } from '../../store/containedLog.ts'
 import { JobError, type IsolationLimits, type Job } from '../../index.ts'
+import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
 import { ABORT_GRACE_MS, type RunningRun, type RunResult } from '../executeRun.ts'
@@ -35,6 +36,7 @@ export function createIsolation(options: {
   handlersModule: URL | string | undefined
   jobs: readonly Job[]
   databaseUrl: string
+  schema: Schema
   workerId: string
   log: ContainedLog
   /** How long a process waits for the next run of its job: it costs memory, and to start one a part of a second. */
@@ -42,7 +44,7 @@ export function createIsolation(options: {
   /** After as many a process is replaced: what handlers leave behind adds up. */
   maxRuns?: number
 }): Isolation {
-  const { databaseUrl, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
+  const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
   const module = resolveModule(options.handlersModule, options.jobs)
   const slots = new Set<Slot>()
   const idle = new Map<string, Slot[]>()
@@ -64,7 +66,7 @@ export function createIsolation(options: {
     const child = startChild({
       name: job.name,
       memoryMb,
-      open: { module, databaseUrl, level: log.level },
+      open: { module, databaseUrl, schema: schema.name, level: log.level },
       idle: toChildLog(log.child({ name: job.name })),
     })
     const slot: Slot = {

@@ -3,7 +3,13 @@ import type { Guard, RunInfo } from '../../index.ts'
 
 /** To the process of isolated runs. Dates travel as milliseconds. */
 export type ToChild =
-  | { kind: 'open'; module: string; databaseUrl: string; level: string | undefined }
+  | {
+      kind: 'open'
+      module: string
+      databaseUrl: string
+      schema: string
+      level: string | undefined
+    }
   | ({ kind: 'run' } & RunRequest)
   | { kind: 'abort'; token: string; code: string; message: string; retryable: boolean }
   /** It closes what it has opened, and ends. */

@@ -5,6 +5,7 @@ import { waitFor } from '@roundsman/testing'
 import { pino, type Logger } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { RunInfo } from '../../../src/index.ts'
+import { createSchema } from '../../../src/store/schema.ts'
 import { Abort } from '../../../src/run/abort.ts'
 import type { Progress } from '../../../src/run/progress.ts'
 import type { RunResult } from '../../../src/run/executeRun.ts'
@@ -36,11 +37,14 @@ beforeEach(() => {
 
 afterEach(() => isolation.stop())
 
+const schema = createSchema('public')
+
 function open(options: { idleMs?: number; maxRuns?: number } = {}): void {
   isolation = createIsolation({
     handlersModule: MODULE,
     jobs: [probe],
     databaseUrl: 'postgres://127.0.0.1:1/none',
+    schema,
     workerId: 'w1',
     log,
     ...options,
@@ -59,6 +63,7 @@ function run(
     payload: { act },
     client: { $transaction: () => Promise.reject(new Error('it ran here')) },
     workerId: 'w1',
+    schema,
     openLog: () => log,
     now: () => new Date(),
     abort,

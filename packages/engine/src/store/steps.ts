@@ -1,0 +1,274 @@
+/*
+ * How our tables have come to be, step by step: `migrate` makes those that a database has not got, in this order, and
+ * notes each in `JobMigration`.
+ *
+ * To add a step, add an entry at the end of STEPS, with names as everywhere else: `"JobRun"`, and `roundsman."…"` where an
+ * index or a statistics object is dropped, or the latter made. An entry that has been published stays as it is.
+ *
+ *   sql       is done in one transaction together with its note. It runs beside workers of the version before.
+ *   index     instead of it: one index of a table that may be large. It is built concurrently, outside of a transaction.
+ *   breaks    whether a worker of the version before would do wrong beside it, or fail. Such a worker then refuses to
+ *             start; beside steps that do not break, it goes on and starts. So true for whatever takes something away or
+ *             demands something that the version before does not write: expand in one version, contract in a later one.
+ *   isThere   only of the first nine, which were migrations of Prisma's: an expression that is true where one has done
+ *             it. Where one is given, the step is noted and not done again. It looks for what only the last statement of
+ *             that migration leaves, or what no schema diff of a host's would.
+ */
+
+export interface Step {
+  readonly name: string
+  readonly breaks: boolean
+  readonly isThere?: string
+  readonly sql?: string
+  readonly index?: { readonly name: string; readonly on: string; readonly isUnique?: boolean }
+}
+
+const hasTable = (table: string) => `to_regclass('"${table}"') is not null`
+const hasIndex = (index: string) => `to_regclass('roundsman."${index}"') is not null`
+const hasColumn = (table: string, column: string) => `exists (
+  select from pg_attribute where attrelid = to_regclass('"${table}"') and attname = '${column}' and not attisdropped)`
+const hasConstraint = (constraint: string) => `exists (
+  select from pg_constraint where conrelid = to_regclass('"JobRun"') and conname = '${constraint}')`
+const IS_HALF_FILLED = `exists (
+  select from pg_class where oid = to_regclass('"JobRun"') and 'fillfactor=50' = any(reloptions))`
+
+export const STEPS: readonly Step[] = [
+  {
+    name: 'jobs',
+    breaks: false,
+    isThere: hasConstraint('JobRun_ended_check'),
+    sql: `
+      DO $$ BEGIN
+        CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed');
+      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+
+      DO $$ BEGIN
+        CREATE TYPE "JobTrigger" AS ENUM ('schedule', 'queue', 'manual', 'cli');
+      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+
+      DO $$ BEGIN
+        CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');
+      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+
+      CREATE TABLE IF NOT EXISTS "JobRun" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "status" "JobRunStatus" NOT NULL DEFAULT 'running',
+          "trigger" "JobTrigger" NOT NULL,
+          "attempt" INTEGER NOT NULL DEFAULT 1,
+          "scheduledFor" TIMESTAMPTZ(3),
+          "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "endedAt" TIMESTAMPTZ(3),
+          "details" JSONB,
+          "dryRun" BOOLEAN NOT NULL DEFAULT false,
+          "actor" TEXT,
+          "reason" TEXT,
+          "queueJobId" UUID,
+          "workerId" TEXT NOT NULL,
+          "exclusiveKey" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobRun_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE TABLE IF NOT EXISTS "JobTick" (
+          "name" TEXT NOT NULL,
+          "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
+          "outcome" "TickOutcome" NOT NULL,
+          "reason" TEXT,
+          "queueJobId" UUID,
+          "count" INTEGER NOT NULL DEFAULT 1,
+          "through" TIMESTAMPTZ(3),
+          "workerId" TEXT NOT NULL,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobTick_pkey" PRIMARY KEY ("name","scheduledFor")
+      );
+
+      CREATE TABLE IF NOT EXISTS "JobSchedule" (
+          "name" TEXT NOT NULL,
+          "cron" TEXT NOT NULL,
+          "timeZone" TEXT NOT NULL,
+          "cursor" TIMESTAMPTZ(3) NOT NULL,
+          "pausedAt" TIMESTAMPTZ(3),
+          "pausedBy" TEXT,
+          "pauseReason" TEXT,
+          "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_idx" ON "JobRun"("startedAt" DESC, "id" DESC);
+
+      CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC);
+
+      CREATE INDEX IF NOT EXISTS "JobRun_queueJobId_idx" ON "JobRun"("queueJobId");
+
+      -- A run is running, or it has ended: never both, never neither.
+      ALTER TABLE "JobRun" DROP CONSTRAINT IF EXISTS "JobRun_ended_check";
+      ALTER TABLE "JobRun" ADD CONSTRAINT "JobRun_ended_check" CHECK (("status" = 'running') = ("endedAt" IS NULL));
+
+      -- At most one run of an exclusive job is under way, in whichever process.
+      CREATE UNIQUE INDEX IF NOT EXISTS "JobRun_exclusiveKey_running_key" ON "JobRun"("exclusiveKey") WHERE "status" = 'running';
+
+      -- The rescue looks for running runs whose worker is gone; there are few, whatever the table's size.
+      CREATE INDEX IF NOT EXISTS "JobRun_workerId_running_idx" ON "JobRun"("workerId") WHERE "status" = 'running';
+
+      -- The runs that a person looks for.
+      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_failed_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "status" = 'failed';
+
+      -- Runs that a person started are few among those that a schedule did.
+      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_manual_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" IN ('manual', 'cli');`,
+  },
+  {
+    name: 'control',
+    breaks: false,
+    isThere: `${hasTable('JobWorker')} and ${hasColumn('JobRun', 'approvedBy')}`,
+    sql: `
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "progress" JSONB;
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "cancelRequestedAt" TIMESTAMPTZ(3);
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "cancelRequestedBy" TEXT;
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "approvedAt" TIMESTAMPTZ(3);
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "approvedBy" TEXT;
+
+      CREATE INDEX IF NOT EXISTS "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
+
+      DO $$ BEGIN
+        CREATE TYPE "WorkerLiveness" AS ENUM ('lock', 'heartbeat');
+      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+
+      CREATE TABLE IF NOT EXISTS "JobWorker" (
+          "id" TEXT NOT NULL,
+          "liveness" "WorkerLiveness" NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "heartbeatAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
+      );`,
+  },
+  {
+    name: 'actions',
+    breaks: false,
+    isThere: hasTable('JobAction'),
+    sql: `
+      CREATE TABLE IF NOT EXISTS "JobAction" (
+          "id" UUID NOT NULL DEFAULT gen_random_uuid(),
+          "at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "action" TEXT NOT NULL,
+          "name" TEXT NOT NULL,
+          "runId" UUID,
+          "queueJobId" UUID,
+          "actor" TEXT NOT NULL,
+          "reason" TEXT,
+
+          CONSTRAINT "JobAction_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobAction_name_at_idx" ON "JobAction"("name", "at" DESC);
+      CREATE INDEX IF NOT EXISTS "JobAction_runId_idx" ON "JobAction"("runId");
+      CREATE INDEX IF NOT EXISTS "JobAction_queueJobId_idx" ON "JobAction"("queueJobId");`,
+  },
+  {
+    name: 'throttle',
+    breaks: false,
+    isThere: hasTable('JobThrottle'),
+    sql: `
+      CREATE TABLE IF NOT EXISTS "JobThrottle" (
+          "name" TEXT NOT NULL,
+          "freeAt" TIMESTAMPTZ(6) NOT NULL,
+
+          CONSTRAINT "JobThrottle_pkey" PRIMARY KEY ("name")
+      );`,
+  },
+  {
+    name: 'batchMarks',
+    breaks: false,
+    isThere: hasColumn('JobRun', 'batchMarks'),
+    sql: `
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "batchMarks" JSONB;`,
+  },
+  {
+    name: 'runFilters',
+    breaks: false,
+    isThere: hasIndex('JobRun_name_trigger_startedAt_id_idx'),
+    sql: `
+      -- What people narrow the list of runs to, where few of very many runs are like that. The runs that the queue
+      -- delivers and that succeed, which are nearly all, have no entry in any of these and so cost nothing more.
+      CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_failed_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "status" = 'failed';
+      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_schedule_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" = 'schedule';
+      CREATE INDEX IF NOT EXISTS "JobRun_name_trigger_startedAt_id_idx" ON "JobRun"("name", "trigger", "startedAt" DESC, "id" DESC) WHERE "trigger" <> 'queue';
+
+      -- A job has one trigger nearly always. The planner would take both for independent, expect many runs of a job by a
+      -- trigger that it never has, and walk over all runs in search of them.
+      CREATE STATISTICS IF NOT EXISTS roundsman."JobRun_name_status_trigger_stat" (mcv) ON "name", "status", "trigger" FROM "JobRun";`,
+  },
+  {
+    name: 'claims',
+    breaks: true,
+    isThere: IS_HALF_FILLED,
+    sql: `
+      -- What a worker holds. It takes the place of JobRun's indexes of what is running: a run that ends changes no
+      -- indexed column any more, so that PostgreSQL writes its new version beside the old one and leaves the indexes
+      -- alone (HOT).
+      CREATE TABLE IF NOT EXISTS "JobClaim" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "workerId" TEXT NOT NULL,
+          "exclusiveKey" TEXT,
+          "runIds" UUID[],
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobClaim_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE UNIQUE INDEX IF NOT EXISTS "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
+
+      -- Of runs that are under way at this moment, or whose worker has died.
+      INSERT INTO "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+      SELECT "id", "name", "workerId", "exclusiveKey", ARRAY["id"] FROM "JobRun" WHERE "status" = 'running'
+      ON CONFLICT DO NOTHING;
+
+      -- The column stays, empty in new runs: earlier migrations name it.
+      DROP INDEX IF EXISTS roundsman."JobRun_exclusiveKey_running_key";
+      DROP INDEX IF EXISTS roundsman."JobRun_workerId_running_idx";
+
+      -- What failed is found by its code, which stays null in a run that succeeds.
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "errorCode" TEXT;
+      UPDATE "JobRun" SET "errorCode" = coalesce("details" #>> '{error,code}', 'unknown')
+      WHERE "status" = 'failed' AND "errorCode" IS NULL;
+      ALTER TABLE "JobRun" DROP CONSTRAINT IF EXISTS "JobRun_failed_check";
+      ALTER TABLE "JobRun" ADD CONSTRAINT "JobRun_failed_check" CHECK (("status" = 'failed') = ("errorCode" IS NOT NULL));
+
+      DROP INDEX IF EXISTS roundsman."JobRun_startedAt_id_failed_idx";
+      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_error_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+      DROP INDEX IF EXISTS roundsman."JobRun_name_startedAt_id_failed_idx";
+      CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS "JobRun_trigger_startedAt_id_error_idx" ON "JobRun"("trigger", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+
+      -- With the trigger as its last key: what of a name a trigger never started is known without the table.
+      CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_trigger_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC, "trigger");
+      DROP INDEX IF EXISTS roundsman."JobRun_name_startedAt_id_idx";
+
+      DROP STATISTICS IF EXISTS roundsman."JobRun_name_status_trigger_stat";
+      CREATE STATISTICS IF NOT EXISTS roundsman."JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";
+
+      -- Room on each page for the version of its rows that their end writes.
+      ALTER TABLE "JobRun" SET (fillfactor = 50);`,
+  },
+  {
+    name: 'contained',
+    breaks: false,
+    isThere: hasColumn('JobClaim', 'isAlone'),
+    sql: `
+      -- Whether nothing else runs in the worker's process while it holds this claim: who is lost alone has itself to blame.
+      ALTER TABLE "JobClaim" ADD COLUMN IF NOT EXISTS "isAlone" BOOLEAN NOT NULL DEFAULT false;`,
+  },
+  {
+    name: 'actionAt',
+    breaks: false,
+    isThere: hasIndex('JobAction_at_idx'),
+    sql: `
+      -- By it what is older than it is kept is found. The table is small: people write into it.
+      CREATE INDEX IF NOT EXISTS "JobAction_at_idx" ON "JobAction"("at");`,
+  },
+]
