@@ -62,7 +62,7 @@ it('goes on listening after notifications that no worker has sent', async () => 
     ])
     await waitFor(() => heard.length > 0)
     expect(heard).toEqual([last])
-    expect(warnings).toEqual([[{ channel: 'roundsman_changes' }, 'foreign notification ignored']])
+    expect(warnings).toEqual([['foreign notification ignored', { channel: 'roundsman_changes' }]])
   } finally {
     await watch.close()
   }
