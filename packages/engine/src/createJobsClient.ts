@@ -5,7 +5,7 @@ import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
-import { createSchema } from './store/schema.ts'
+import { createSchema, type Schema } from './store/schema.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
 import { checkUniqueKeys } from './store/uniqueKeys.ts'
@@ -134,13 +134,15 @@ const CLOSE_TIMEOUT_MS = 1_000
 const POOL_SIZE = 5
 
 /** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
-export function createJobsClient({
-  databaseUrl,
-  schema: schemaName,
-  log: hostLog,
-  traceEnqueue,
-}: JobsClientOptions): JobsClient {
-  const schema = createSchema(schemaName)
+export function createJobsClient({ schema, ...options }: JobsClientOptions): JobsClient {
+  return jobsClientIn(createSchema(schema), options)
+}
+
+/** The same in a schema of tests, too. */
+export function jobsClientIn(
+  schema: Schema,
+  { databaseUrl, log: hostLog, traceEnqueue }: Omit<JobsClientOptions, 'schema'>,
+): JobsClient {
   const log = containedLog(hostLog)
   // Work is sent on the caller's connection, and workers are told of it on this one.
   const database = openDatabase({

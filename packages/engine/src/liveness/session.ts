@@ -61,8 +61,8 @@ const HEARTBEAT_MS = 5_000
  * was taken for dead: the session does, which then knows of it.
  */
 export const BEAT_SQL = `
-  update "JobWorker" worker set "heartbeatAt" = now()
-  where "id" = $1 and "heartbeatAt" < now() - interval '${HEARTBEAT_MS} milliseconds'
+  update "JobWorker" worker set "heartbeatAt" = statement_timestamp()
+  where "id" = $1 and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'
     and ("liveness" = 'lock' or ${isBeatingSql('worker')})`
 
 /** Whether worker `$1` has lived up to now by its heartbeat, which it gives. Its row may have been removed. */
@@ -71,13 +71,13 @@ const HEARTBEAT_SQL = `
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
     insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, 'heartbeat', $2)
-    on conflict ("id") do update set "heartbeatAt" = now()
+    on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
   insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, $2::"WorkerLiveness", $3)
-  on conflict ("id") do update set "heartbeatAt" = now()`
+  on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
 /** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
@@ -145,7 +145,9 @@ export function createSession({
 
   async function start(): Promise<void> {
     const hasSession = await connect({ probe: true })
-    await database.query(`delete from "JobWorker" where "heartbeatAt" < now() - interval '1 day'`)
+    await database.query(
+      `delete from "JobWorker" where "heartbeatAt" < statement_timestamp() - interval '1 day'`,
+    )
     if (hasSession) return
     log.warn(
       `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,

@@ -19,7 +19,7 @@ export interface Cancellations {
 /** Carries the wish to stop a run, of another process or of its own, to the run. */
 export function createCancellations(options: {
   database: Database
-  session: Session
+  session: Pick<Session, 'listen'>
   wakeUps: WakeUps
   workerId: string
 }): Cancellations {

@@ -170,7 +170,8 @@ export function openDatabase({
 /** The text of a statement, with the names that it has in this schema. */
 export function sqlOf(schema: Schema, statement: Statement): string {
   if (typeof statement === 'string') return schema.sql(statement)
-  return 'text' in statement ? schema.sql(statement.text) : statement.foreignText
+  if ('text' in statement) return schema.sql(statement.text)
+  return schema.foreignSql?.(statement.foreignText) ?? statement.foreignText
 }
 
 async function runTransaction<Value>(

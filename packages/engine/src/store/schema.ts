@@ -13,6 +13,8 @@ export interface Schema {
   readonly queue: string
   /** The statement with the real names. What it was told of a text, it keeps. */
   sql(text: string): string
+  /** One of pg-boss's, which has its names. Absent: it stays as it is. */
+  foreignSql?(text: string): string
   /** Of two schemas in one database, none hears the other. */
   channel(name: string): string
 }

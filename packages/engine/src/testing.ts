@@ -1,0 +1,11 @@
+export { openTestJobs, type TestJobsOptions } from './testing/openTestJobs.ts'
+export type {
+  Advance,
+  DrainOptions,
+  ExpectedWork,
+  TestDuration,
+  TestJobs,
+  TestRun,
+  TestRunOptions,
+  WaitingWork,
+} from './testing/testJobs.ts'

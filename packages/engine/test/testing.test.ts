@@ -1,0 +1,371 @@
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, JobError, type HandlersFor } from '../src/index.ts'
+import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
+import {
+  createPlainClient,
+  type PlainClient,
+  type PlainTransaction,
+} from './fixtures/plainClient.ts'
+
+const START = new Date('2031-03-04T05:06:07.000Z')
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+
+const sendMail = defineJob({
+  name: 'sendMail',
+  description: '',
+  payload: z.strictObject({ to: z.string(), subject: z.string().optional() }),
+  retry: { limit: 2, delayMs: 5_000 },
+})
+const importOrders = defineJob({
+  name: 'importOrders',
+  description: '',
+  payload: z.strictObject({ orders: z.number() }),
+})
+const once = defineJob({ name: 'once', description: '', schedule: { cron: '0 * * * *' } })
+const all = defineJob({
+  name: 'all',
+  description: '',
+  schedule: { cron: '0 * * * *', missed: 'all', overlap: 'queue' },
+})
+const skip = defineJob({
+  name: 'skip',
+  description: '',
+  schedule: { cron: '0 * * * *', missed: 'skip' },
+})
+const chain = defineJob({ name: 'chain', description: '' })
+const limited = defineJob({
+  name: 'limited',
+  description: '',
+  payload: z.strictObject({ place: z.number() }),
+  rateLimit: { limit: 1, perMs: MINUTE_MS },
+})
+const guarded = defineJob({
+  name: 'guarded',
+  description: '',
+  isDestructive: true,
+  guard: { maxRows: 10 },
+})
+const jobs = [sendMail, importOrders, once, all, skip, chain, limited, guarded] as const
+
+/** What the mail server says: refuses so often, then takes it. */
+let refusals = 0
+const refusal = new JobError('smtp_unavailable', 'Mail server refused the connection')
+const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
+  async sendMail({ payload, run }) {
+    if (refusals-- > 0) throw refusal
+    return { to: payload.to, attempt: run.attempt }
+  },
+  async importOrders({ payload, batch, enqueue, now }) {
+    await batch(async (tx) => {
+      for (let order = 1; order <= payload.orders; order++) {
+        await enqueue(tx, sendMail, { to: `${order}@example.com` })
+      }
+      return { imported: payload.orders }
+    })
+    return { at: now().toISOString() }
+  },
+  once: async () => undefined,
+  all: async () => undefined,
+  skip: async () => undefined,
+  async chain({ batch, enqueue }) {
+    await batch(async (tx) => {
+      await enqueue(tx, chain, {})
+      return {}
+    })
+  },
+  limited: async () => undefined,
+  async guarded({ guard }) {
+    await guard({ total: async () => 100, due: async () => 50 })
+  },
+}
+
+let database: TestDatabase
+let client: PlainClient
+let test: TestJobs<typeof jobs>
+
+const open = (now = START) =>
+  openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now })
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrated: false })
+  client = createPlainClient(database.url, pino({ level: 'silent' }))
+  test = await open()
+})
+
+beforeEach(() => {
+  refusals = 0
+})
+
+afterEach(() => test.reset())
+
+afterAll(async () => {
+  await test.close()
+  await client.$disconnect()
+  await database.drop()
+})
+
+describe('work that was enqueued', () => {
+  it('is asserted, and run by drain', async () => {
+    await client.$transaction((tx) => test.enqueue(tx, sendMail, { to: 'a@example.com' }))
+    const [mail] = await test.assertEnqueued(sendMail, { to: 'a@example.com' })
+    expect(mail).toMatchObject({ startAfter: START, priority: 0, trigger: 'queue', attempt: 1 })
+    const [run] = await test.drain()
+    expect(run).toEqual({
+      id: mail?.queueJobId,
+      name: 'sendMail',
+      status: 'success',
+      trigger: 'queue',
+      attempt: 1,
+      scheduledFor: null,
+      payload: { to: 'a@example.com' },
+      details: { to: 'a@example.com', attempt: 1 },
+      error: null,
+      startedAt: START,
+      endedAt: START,
+    })
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+    expect(await test.drain()).toEqual([])
+  })
+
+  it('is not there if its transaction was rolled back', async () => {
+    const rolledBack = client.$transaction(async (tx) => {
+      await test.enqueue(tx, sendMail, { to: 'a@example.com' })
+      throw new Error('rolled back')
+    })
+    await expect(rolledBack).rejects.toThrow('rolled back')
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+  })
+})
+
+describe('assertEnqueued', () => {
+  beforeEach(() =>
+    test.enqueueMany(client, sendMail, [
+      { payload: { to: 'a@example.com', subject: 'Invoice' } },
+      { payload: { to: 'b@example.com' }, options: { uniqueKey: 'b', priority: 3 } },
+      { payload: { to: 'c@example.com' }, options: { startAfter: later(HOUR_MS) } },
+    ]),
+  )
+
+  it('takes properties of the payload and of how it was enqueued', async () => {
+    expect(await test.assertEnqueued(sendMail)).toHaveLength(3)
+    await test.assertEnqueued(sendMail, { subject: 'Invoice' }, { count: 1 })
+    await test.assertEnqueued(sendMail, {}, { uniqueKey: 'b', priority: 3, count: 1 })
+    await test.assertEnqueued(sendMail, {}, { startAfter: later(HOUR_MS), count: 1 })
+  })
+
+  it('tells what waits when it finds nothing, or another count', async () => {
+    const missing = test.assertEnqueued(sendMail, { to: 'd@example.com' })
+    await expect(missing).rejects.toThrow(/d@example\.com[^]*a@example\.com[^]*c@example\.com/)
+    await expect(missing).rejects.toMatchObject({ code: 'ERR_ASSERTION' })
+    await expect(test.assertEnqueued(sendMail, {}, { count: 2 })).rejects.toThrow('count: 2')
+    await expect(test.assertEnqueued(importOrders)).rejects.toThrow('What waits: nothing')
+  })
+
+  it('takes payloads of the job alone', async () => {
+    const wrong = () => [
+      // @ts-expect-error -- no such property
+      test.assertEnqueued(sendMail, { too: 'a@example.com' }),
+      // @ts-expect-error -- no text
+      test.run(sendMail, { to: 1 }),
+      // @ts-expect-error -- no job of these
+      test.run(defineJob({ name: 'other', description: '' }), {}),
+    ]
+    expect(wrong).toBeTypeOf('function')
+  })
+})
+
+describe('run', () => {
+  it('gives what the handler returns, with the counts of its batches, and records it', async () => {
+    const run = await test.run(importOrders, { orders: 2 })
+    expect(run).toMatchObject({
+      status: 'success',
+      trigger: 'cli',
+      payload: { orders: 2 },
+      details: { imported: 2, batches: 1, at: START.toISOString() },
+      startedAt: START,
+    })
+    expect(await runs('importOrders')).toMatchObject([{ id: run.id, status: 'success' }])
+    await test.assertEnqueued(sendMail, {}, { count: 2 })
+  })
+
+  it("throws the handler's own error, and records that it failed", async () => {
+    refusals = 1
+    await expect(test.run(sendMail, { to: 'a@example.com' })).rejects.toBe(refusal)
+    expect(await runs('sendMail')).toMatchObject([
+      { status: 'failed', details: { error: { code: 'smtp_unavailable' } } },
+    ])
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+  })
+
+  it('refuses what its schema refuses, as enqueueing does', async () => {
+    const wrong = test.run(sendMail, { to: 1 } as never)
+    await expect(wrong).rejects.toMatchObject({ code: 'payload_invalid' })
+    expect(await runs('sendMail')).toEqual([])
+  })
+
+  it('asks the guard', async () => {
+    await expect(test.run(guarded, {})).rejects.toMatchObject({ code: 'guard_blocked' })
+  })
+
+  it('rehearses', async () => {
+    const run = await test.run(importOrders, { orders: 2 }, { dryRun: true })
+    expect(run.details).toMatchObject({ imported: 2 })
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+  })
+})
+
+describe('drain', () => {
+  it('runs what handlers enqueue too, of several jobs what became due first', async () => {
+    await test.enqueue(client, importOrders, { orders: 2 }, { startAfter: later(2_000) })
+    await test.enqueue(client, sendMail, { to: 'first@example.com' }, { startAfter: later(1_000) })
+    await test.enqueue(client, importOrders, { orders: 0 }, { startAfter: later(3_000) })
+    await test.advance(3_000)
+    expect((await test.drain()).map(({ name, payload }) => [name, payload])).toEqual([
+      ['sendMail', { to: 'first@example.com' }],
+      ['importOrders', { orders: 2 }],
+      ['importOrders', { orders: 0 }],
+      ['sendMail', { to: '1@example.com' }],
+      ['sendMail', { to: '2@example.com' }],
+    ])
+  })
+
+  it('takes the work of one job as a worker does: by priority, and then as it was enqueued', async () => {
+    const items = [0, 1, 5, 1].map((priority, place) => ({
+      payload: { to: `${place}@example.com` },
+      options: { priority, startAfter: later(4_000 - 1_000 * place) },
+    }))
+    await test.enqueueMany(client, sendMail, items)
+    await test.advance(4_000)
+    expect((await test.drain()).map(({ details }) => details?.['to'])).toEqual(
+      [2, 1, 3, 0].map((place) => `${place}@example.com`),
+    )
+  })
+
+  it('tries again when the pause that the job wants is over, and then gives up', async () => {
+    refusals = Infinity
+    await test.enqueue(client, sendMail, { to: 'a@example.com' })
+    const failed = { status: 'failed', error: { code: 'smtp_unavailable' } }
+    expect(await test.drain()).toMatchObject([{ ...failed, attempt: 1 }])
+    await test.assertEnqueued(sendMail, {}, { startAfter: later(5_000) })
+    await test.advance(4_999)
+    expect(await test.drain()).toEqual([])
+    await test.advance(1)
+    expect(await test.drain()).toMatchObject([{ ...failed, attempt: 2 }])
+    await test.advance({ seconds: 10 })
+    expect(await test.drain()).toMatchObject([{ ...failed, attempt: 3 }])
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+    await test.advance({ days: 1 })
+    expect((await test.drain()).filter(({ name }) => name === 'sendMail')).toEqual([])
+  })
+
+  it('says that a chain has no end', async () => {
+    await test.enqueue(client, chain, {})
+    await expect(test.drain({ maxRuns: 3 })).rejects.toThrow(
+      /still due after 3 runs, the last of them of chain, chain, chain/,
+    )
+  })
+
+  it('keeps to a rate limit by the clock of the test', async () => {
+    for (const place of [1, 2]) await test.enqueue(client, limited, { place })
+    expect(places(await test.drain())).toEqual([1])
+    await test.advance({ minutes: 1 })
+    expect(places(await test.drain())).toEqual([2])
+  })
+})
+
+describe('advance', () => {
+  const HOURS = [6, 7, 8].map((hour) => new Date(Date.UTC(2031, 2, 4, hour)))
+  const scheduled = (ended: readonly TestRun[], name: string) =>
+    ended.filter((run) => run.name === name).map(({ scheduledFor }) => scheduledFor)
+
+  it('decides ticks that nobody saw by what the job says of them', async () => {
+    await test.advance(new Date(Date.UTC(2031, 2, 4, 8, 30)))
+    await test.assertEnqueued(once, {}, { count: 1 })
+    const ended = await test.drain()
+    expect(scheduled(ended, 'once')).toEqual(HOURS.slice(2))
+    expect(scheduled(ended, 'all')).toEqual(HOURS)
+    expect(scheduled(ended, 'skip')).toEqual([])
+    expect(await ticks('once')).toEqual(['coalesced', 'coalesced', 'enqueued'])
+    expect(await ticks('skip')).toEqual(['missed', 'missed', 'missed'])
+  })
+
+  it('finds each tick in time when it goes from one to the next', async () => {
+    for (const hour of HOURS) {
+      await test.advance(hour)
+      expect(scheduled(await test.drain(), 'skip')).toEqual([hour])
+    }
+  })
+
+  it('never goes back', async () => {
+    await expect(test.advance(later(-1))).rejects.toThrow(RangeError)
+    await expect(test.advance(Number.NaN)).rejects.toThrow(RangeError)
+    expect(test.now()).toEqual(START)
+  })
+
+  it('decides whether it is too late to approve a run', async () => {
+    const block = async () => {
+      await test.enqueue(client, guarded, {})
+      const [run] = await test.drain()
+      return run?.id ?? ''
+    }
+    const [first, second] = [await block(), await block()]
+    const by = { actor: 'olga@example.com', reason: 'checked' }
+    await test.advance({ hours: 23 })
+    expect(await test.approveRun(client, first, by)).toMatchObject({ kind: 'approved', rows: 50 })
+    await test.advance({ hours: 1, milliseconds: 1 })
+    expect(await test.approveRun(client, second, by)).toEqual({ kind: 'tooLate' })
+  })
+})
+
+describe('the schema', () => {
+  it('is its own, also in the same database', async () => {
+    const other = await open()
+    await other.enqueue(client, sendMail, { to: 'a@example.com' })
+    await test.assertEnqueued(sendMail, {}, { count: 0 })
+    expect(await test.drain()).toEqual([])
+    expect(await other.drain()).toHaveLength(1)
+    await other.close()
+  })
+
+  it('is gone once it was closed, as is one that a killed process has left', async () => {
+    const left = 'roundsman_test_abc_0123456789ab'
+    await client.$executeRawUnsafe(`create schema "${left}"`)
+    let name = ''
+    {
+      await using other = await open()
+      name = other.schema
+      expect(await schemas()).toContain(name)
+    }
+    const after = await schemas()
+    expect(after).toContain(test.schema)
+    expect(after).not.toContain(name)
+    expect(after).not.toContain(left)
+  })
+})
+
+const later = (ms: number) => new Date(START.getTime() + ms)
+
+const places = (ended: readonly TestRun[]) =>
+  ended.map(({ payload }) => (payload as { place: number }).place)
+
+const rows = <Row>(text: string, ...values: unknown[]) =>
+  client.$queryRawUnsafe<Row[]>(text.replaceAll('TEST', `"${test.schema}"`), ...values)
+
+const runs = (name: string) => rows('select * from TEST."JobRun" where "name" = $1', name)
+
+const ticks = async (name: string) =>
+  (
+    await rows<{ outcome: string }>(
+      'select "outcome" from TEST."JobTick" where "name" = $1 order by "scheduledFor"',
+      name,
+    )
+  ).map(({ outcome }) => outcome)
+
+const schemas = async () =>
+  (await rows<{ nspname: string }>('select nspname from pg_namespace')).map(
+    ({ nspname }) => nspname,
+  )
