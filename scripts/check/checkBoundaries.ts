@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['local-postgres', 'engine/connection'],
   'local-postgres': [],
   billing: [],
-  cli: ['engine', 'engine/client', 'engine/worker'],
+  cli: ['engine', 'engine/client', 'engine/migrate', 'engine/worker'],
   engine: [],
   'node-app': ['engine (types)', 'engine/client (types)', 'engine/worker (types)'],
   jobs: ['engine'],

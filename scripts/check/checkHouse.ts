@@ -24,6 +24,8 @@ const ONE_FILE_EACH = [
   // The jobs: what each is, and what it does.
   /^packages\/jobs\/src\/[^/]+\.ts$/,
   /^apps\/worker\/src\/jobs\/[^/]+\.ts$/,
+  // Commands of the CLI.
+  /^packages\/cli\/src\/.+Command\.ts$/,
   // Routes and screens.
   /Routes\.ts$/,
   /Screen\.tsx$/,

@@ -1,1 +1,1 @@
-export type { Product } from './command/product.ts'
+export { defineConfig, type OpenedHandlers, type RoundsmanConfig } from './config/config.ts'

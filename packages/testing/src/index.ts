@@ -1,3 +1,4 @@
+export { collectOutput } from './collectOutput.ts'
 export { createOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './createOtlpReceiver.ts'
 export { createPooler, type CreatePoolerOptions, type Pooler } from './createPooler.ts'
 export { createProxy, type Proxy } from './createProxy.ts'

@@ -4,7 +4,7 @@ import type { CheckResult, Finding } from './finding.ts'
 import { countFindings, formatFindings } from './formatFindings.ts'
 import { standardLayout } from '../command/layout.ts'
 import { parseOptions } from '../command/parseOptions.ts'
-import type { Command, Terminal } from '../command/runCommand.ts'
+import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
 
 export interface CheckCommandOptions {
   /** What comes before its arguments: `roundsman check`. */
@@ -98,6 +98,8 @@ export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]>
 
 /** What `defineJob` has refused, or null when the error is of another kind. */
 export function explainDefinitionError(error: unknown): Finding | null {
+  // What a configuration imports fails wrapped in where that was.
+  if (error instanceof ForeseenError) return explainDefinitionError(error.cause)
   if (!(error instanceof TypeError)) return null
   const [, job, problem] = /^Job "([^"]*)": (.+)$/.exec(error.message) ?? []
   if (job === undefined || problem === undefined) return null

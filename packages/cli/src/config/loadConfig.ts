@@ -1,0 +1,82 @@
+import { access } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createJiti } from 'jiti'
+import { ForeseenError } from '../command/runCommand.ts'
+import type { RoundsmanConfig } from './config.ts'
+
+export const CONFIG_NAMES = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].map(
+  (extension) => `roundsman.config.${extension}`,
+)
+
+export interface LoadedConfig {
+  path: string
+  config: RoundsmanConfig
+}
+
+/**
+ * The configuration of the product that a folder belongs to, or null where there is none up to the root. Its folder
+ * becomes the working directory, so that what it reads is found from wherever a command is called.
+ * @throws ForeseenError when it cannot be loaded, or is none
+ */
+export async function loadConfig(from: string): Promise<LoadedConfig | null> {
+  const path = await findConfig(from)
+  if (path === null) return null
+  process.chdir(dirname(path))
+  const exported = await importConfig(path)
+  const problem = findProblem(exported)
+  if (problem !== null) throw new ForeseenError(`${path}: ${problem}`)
+  return { path, config: exported as RoundsmanConfig }
+}
+
+async function findConfig(from: string): Promise<string | null> {
+  for (const name of CONFIG_NAMES) {
+    const path = join(from, name)
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    )
+    if (isThere) return path
+  }
+  const above = dirname(from)
+  return above === from ? null : await findConfig(above)
+}
+
+/**
+ * The product's TypeScript is loaded as its own tools would: ES modules and CommonJS, with path aliases, enums and imports
+ * without extensions, which Node's own stripping of types does not do.
+ */
+async function importConfig(path: string): Promise<unknown> {
+  const jiti = createJiti(path, { tsconfigPaths: true })
+  try {
+    return await jiti.import(path, { default: true })
+  } catch (error) {
+    throw new ForeseenError(`${path} could not be loaded:\n${describe(error)}`, { cause: error })
+  }
+}
+
+/** With its stack, since the mistake may be in any file that the configuration imports. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return (error.stack ?? error.message)
+    .split('\n')
+    .filter((line) => !/\bnode:internal\b|\/jiti\/(?:lib|dist)\//.test(line))
+    .join('\n')
+}
+
+function findProblem(exported: unknown): string | null {
+  if (!isObject(exported))
+    return 'has no default export: write `export default defineConfig({ … })`'
+  const { jobs, databaseUrl, schema, open } = exported
+  if (!Array.isArray(jobs)) return 'its `jobs` is no list of jobs'
+  const wrong = jobs.findIndex((job) => !isObject(job) || typeof job['name'] !== 'string')
+  if (wrong >= 0) return `its \`jobs[${wrong}]\` is none that \`defineJob\` has made`
+  if (databaseUrl !== undefined && typeof databaseUrl !== 'string')
+    return 'its `databaseUrl` is no text'
+  if (schema !== undefined && typeof schema !== 'string') return 'its `schema` is no text'
+  if (open !== undefined && typeof open !== 'function') return 'its `open` is no function'
+  return null
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

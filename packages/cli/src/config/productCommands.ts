@@ -1,0 +1,135 @@
+import { userInfo } from 'node:os'
+import { isScheduled, JobError } from '@roundsman/engine'
+import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
+import { checkClockChanges } from '../check/checkClockChanges.ts'
+import { createCheckCommand } from '../check/checkCommand.ts'
+import { checkDefinitions } from '../check/checkDefinitions.ts'
+import { checkSchedules } from '../check/checkSchedules.ts'
+import type { CheckResult, Finding } from '../check/finding.ts'
+import { ForeseenError, type Terminal } from '../command/runCommand.ts'
+import { createListCommand } from '../list/listCommand.ts'
+import { createOnceCommand, type OnceRequest, type OnceTerminal } from '../once/onceCommand.ts'
+import { createSimulateCommand } from '../simulate/simulateCommand.ts'
+import { asForeseen } from './asForeseen.ts'
+import type { LoadedConfig } from './loadConfig.ts'
+import { openProduct, requireConfig, requireDatabaseUrl } from './openProduct.ts'
+
+export const listCommand = createListCommand({ call: 'roundsman list', open: openProduct })
+
+export const simulateCommand = createSimulateCommand({
+  call: 'roundsman simulate',
+  open: openProduct,
+})
+
+const CHECK = `Finds what is wrong with jobs before any runs: schedules and their zones, times that daylight saving takes away or
+repeats, policies that do not go together, destructive jobs without a guard, and tables that are missing in the
+database of DATABASE_URL. Each finding names the job, what is wrong, and the remedy.`
+
+export const checkCommand = createCheckCommand({
+  call: 'roundsman check',
+  about: CHECK,
+  check: checkProduct,
+  catalogue: () => null,
+})
+
+async function checkProduct(
+  { withDatabase, now }: { withDatabase: boolean; now: Date },
+  terminal: Terminal,
+): Promise<CheckResult> {
+  const product = await openProduct(terminal)
+  const { jobs } = product
+  const scheduled = jobs.filter(isScheduled)
+  const findings: Finding[] = [
+    ...checkDefinitions(product),
+    ...checkSchedules(scheduled, now, null),
+    ...checkClockChanges(scheduled, now),
+  ]
+  const { reason } = withDatabase
+    ? await product.look((reader) => reader.rows({ text: 'select from "JobSchedule" limit 1' }))
+    : { reason: null }
+  if (reason !== null) {
+    findings.push({
+      severity: 'error',
+      code: 'database_unusable',
+      job: null,
+      problem: reason,
+      remedy: 'correct it, or leave the database out with --no-database',
+    })
+  }
+  const unchecked = withDatabase
+    ? []
+    : [{ what: 'whether the tables are there', reason: '--no-database was given' }]
+  return { jobs: jobs.map(({ name }) => name), findings, unchecked }
+}
+
+export const onceCommand = createOnceCommand({
+  call: 'roundsman once',
+  deadLetterList: 'the console (npx roundsman console)',
+  async open(terminal) {
+    const loaded = await requireConfig()
+    return {
+      jobs: loaded.config.jobs,
+      run: (request) => asForeseen(() => runHere(loaded, request, terminal)),
+    }
+  },
+})
+
+async function runHere(
+  loaded: LoadedConfig,
+  request: OnceRequest,
+  terminal: OnceTerminal,
+): Promise<RunOnceResult> {
+  const { path, config } = loaded
+  const databaseUrl = requireDatabaseUrl(loaded, terminal.variables ?? {})
+  if (!config.open) {
+    throw new ForeseenError(
+      `${path} has no \`open\`, which opens what handlers need: have it return { client, handlers, close }`,
+    )
+  }
+  const { client, handlers, close } = await config.open()
+  try {
+    const { name } = request.job
+    const handler = handlers[name]
+    if (!handler) throw new ForeseenError(`${path}: \`open\` gives no handler of ${name}`)
+    const stop = new AbortController()
+    const wish = terminal.listenForStop()
+    wish.addEventListener('abort', () => {
+      stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
+    })
+    return await runOnce({
+      databaseUrl,
+      schema: config.schema,
+      client: client as never,
+      job: request.job,
+      handler,
+      payload: request.payload,
+      ...(request.deadLetter !== undefined && { deadLetter: request.deadLetter }),
+      dryRun: request.isDryRun,
+      actor: currentUser(),
+      log: lineLog(terminal),
+      signal: stop.signal,
+    })
+  } finally {
+    await close?.()
+  }
+}
+
+/** What the engine and the handler have to say goes to standard error: standard output is for the result. */
+function lineLog({ stderr }: Terminal) {
+  const write = (level: string) => (message: unknown, fields?: object) => {
+    const { err, ...rest } = (fields ?? {}) as { err?: unknown }
+    const facts = Object.keys(rest).length > 0 ? ` ${JSON.stringify(rest)}` : ''
+    const cause = err instanceof Error ? `\n  ${err.stack ?? err.message}` : ''
+    stderr.write(`${level} ${String(message)}${facts}${cause}\n`)
+  }
+  return { info: write('info'), warn: write('warn'), error: write('error') }
+}
+
+/** Who asks for the run. In a container the account may be a number without a name. */
+function currentUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
+}

@@ -1,0 +1,210 @@
+import { posix } from 'node:path'
+import type { Database, ProductFacts } from './inspectProduct.ts'
+
+/** Where what is written lies, below the root. */
+export interface Places {
+  /** Folder of definitions and handlers. */
+  jobs: string
+  worker: string
+  config: string
+}
+
+/** How code of the product gets at its database client. */
+export interface ClientCode {
+  /** What relative imports end in. */
+  extension: string
+  /** As it is called where it is imported. */
+  name: string
+  /** `default`: it is the default export of its file. */
+  exportedName: string
+  /** The file that exports it, below the root. */
+  path: string
+  pathWithoutExtension: string
+  /** The text of that file. Null: it is the product's own, and there already. */
+  file: string | null
+  /** The import in a file of the product. */
+  clientImport(from: string): string
+  /** What the handlers import, for their types and for what they ask the database. */
+  handlerImports: readonly string[]
+  /** The type of the client, where handlers are. */
+  type: string
+  /** The body of a batch that asks how large the database is. */
+  query: string
+  /** An expression that closes the client. */
+  close: string
+}
+
+const SQL = 'select (pg_database_size(current_database()) / 1048576)::int as megabytes'
+
+/** Names that a default export gets. */
+const NAMES: Record<Database, string> = {
+  prisma6: 'prisma',
+  prisma7: 'prisma',
+  drizzle: 'db',
+  kysely: 'db',
+  knex: 'knex',
+  pg: 'pool',
+  postgres: 'sql',
+}
+
+export function createClientCode(facts: ProductFacts, places: Places): ClientCode {
+  const database = facts.database ?? 'pg'
+  const { client, importExtension: extension } = facts
+  const exportedName = client?.name ?? NAMES[database]
+  const name = exportedName === 'default' ? NAMES[database] : exportedName
+  const path = client?.path ?? `${places.jobs}/client.ts`
+  const pathWithoutExtension = path.replace(/\.[cm]?ts$/, '')
+  const clientImport = (from: string) => {
+    const source = relativeImport(from, pathWithoutExtension, extension)
+    return `import ${exportedName === 'default' ? name : `{ ${name} }`} from '${source}';`
+  }
+  const { query, imports, close } = using(facts, database, name)
+  return {
+    extension,
+    name,
+    exportedName,
+    path,
+    pathWithoutExtension,
+    file: client ? null : writeClient(facts, database, path),
+    clientImport,
+    handlerImports: [
+      ...imports,
+      clientImport(`${places.jobs}/handlers.ts`).replace('import ', 'import type '),
+    ],
+    type: `typeof ${name}`,
+    query,
+    close,
+  }
+}
+
+function using(facts: ProductFacts, database: Database, name: string) {
+  const first = 'return { megabytes: row?.megabytes ?? 0 };'
+  const row = '{ megabytes: number }'
+  switch (database) {
+    case 'prisma6':
+    case 'prisma7':
+      return {
+        imports: [],
+        query: `const [row] = await tx.$queryRaw<${row}[]>\`\n  ${SQL}\`;\n${first}`,
+        close: `${name}.$disconnect()`,
+      }
+    case 'drizzle':
+      return {
+        imports: [`import { sql } from 'drizzle-orm';`],
+        query: `const ${facts.driver === 'pg' ? '{ rows: [row] }' : '[row]'} = await tx.execute<${row}>(sql\`\n  ${SQL}\`);\n${first}`,
+        close: `${name}.$client.end()`,
+      }
+    case 'kysely':
+      return {
+        imports: [`import { sql } from 'kysely';`],
+        query: `const { rows } = await sql<${row}>\`\n  ${SQL}\`.execute(tx);\nconst [row] = rows;\n${first}`,
+        close: `${name}.destroy()`,
+      }
+    case 'knex':
+      return {
+        imports: [],
+        query: `const { rows } = await tx.raw<{ rows: ${row}[] }>(\n  '${SQL}',\n);\nconst [row] = rows;\n${first}`,
+        close: `${name}.destroy()`,
+      }
+    case 'pg':
+      return {
+        imports: [],
+        query: `const { rows } = await tx.query<${row}>(\n  '${SQL}',\n);\nconst [row] = rows;\n${first}`,
+        close: `${name}.end()`,
+      }
+    case 'postgres':
+      return {
+        imports: [],
+        query: `const [row] = await tx<${row}[]>\`\n  ${SQL}\`;\n${first}`,
+        close: `${name}.end()`,
+      }
+    default:
+      return database satisfies never
+  }
+}
+
+/** A client of the worker's own, where the product exports none. Nothing is connected before the first statement. */
+function writeClient(facts: ProductFacts, database: Database, path: string): string {
+  const variable = environmentVariable(facts)
+  const required = `const databaseUrl = ${variable};\nif (!databaseUrl) throw new Error('${facts.databaseVariable} is not set');\n`
+  const hasInterop = facts.isModule || facts.compilerOptions.esModuleInterop
+  const byDefault = (name: string, from: string) =>
+    hasInterop ? `import ${name} from '${from}';` : `import ${name} = require('${from}');`
+  switch (database) {
+    case 'prisma6':
+    case 'prisma7': {
+      const from = facts.prismaClient ?? '@prisma/client'
+      const source = from.startsWith('.')
+        ? relativeImport(path, from, from.endsWith('/client') ? facts.importExtension : '/index.js')
+        : from
+      if (database === 'prisma6') {
+        return `import { PrismaClient } from '${source}';\n\nexport const prisma = new PrismaClient();\n`
+      }
+      return `import { PrismaPg } from '@prisma/adapter-pg';
+import { PrismaClient } from '${source}';
+
+${required}
+export const prisma = new PrismaClient({
+  adapter: new PrismaPg({ connectionString: databaseUrl }),
+});
+`
+    }
+    case 'drizzle':
+      if (facts.driver === 'postgres') {
+        return `import { drizzle } from 'drizzle-orm/postgres-js';
+${byDefault('postgres', 'postgres')}
+
+${required}
+export const db = drizzle(postgres(databaseUrl));
+`
+      }
+      return `import { drizzle } from 'drizzle-orm/node-postgres';
+import { Pool } from 'pg';
+
+${required}
+export const db = drizzle(new Pool({ connectionString: databaseUrl }));
+`
+    case 'kysely':
+      return `import { Kysely, PostgresDialect } from 'kysely';
+import { Pool } from 'pg';
+
+${required}
+// Put the type of your tables in the place of unknown.
+export const db = new Kysely<unknown>({
+  dialect: new PostgresDialect({ pool: new Pool({ connectionString: databaseUrl }) }),
+});
+`
+    case 'knex':
+      return `${byDefault('createKnex', 'knex')}
+
+${required}
+export const knex = createKnex({ client: 'pg', connection: databaseUrl });
+`
+    case 'pg':
+      return `import { Pool } from 'pg';
+
+${required}
+export const pool = new Pool({ connectionString: databaseUrl });
+`
+    case 'postgres':
+      return `${byDefault('postgres', 'postgres')}
+
+${required}
+export const sql = postgres(databaseUrl);
+`
+    default:
+      return database satisfies never
+  }
+}
+
+export function environmentVariable({ databaseVariable, compilerOptions }: ProductFacts): string {
+  return compilerOptions.noPropertyAccessFromIndexSignature
+    ? `process.env['${databaseVariable}']`
+    : `process.env.${databaseVariable}`
+}
+
+/** What an import of one file of the product in another is written as. */
+export function relativeImport(from: string, to: string, extension: string): string {
+  const path = posix.relative(posix.dirname(from), to)
+  return `${path.startsWith('.') ? '' : './'}${path}${extension}`
+}

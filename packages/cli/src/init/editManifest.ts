@@ -1,0 +1,113 @@
+/** A place in the text of a manifest, and what is put there. */
+interface Entry {
+  key: string
+  /** Where the entry begins, at its key. */
+  at: number
+  /** Behind its value. */
+  end: number
+}
+
+interface FoundObject {
+  /** Behind its opening brace. */
+  start: number
+  /** At its closing brace. */
+  end: number
+  entries: Entry[]
+}
+
+/**
+ * A package.json with further entries in one of its sections, and everything else as it stands: in the order of the
+ * alphabet where the section is in it, else at its end. What is there already stays.
+ */
+export function addEntries(
+  text: string,
+  section: string,
+  entries: Readonly<Record<string, string>>,
+): string {
+  let changed = text
+  for (const [key, value] of Object.entries(entries))
+    changed = addEntry(changed, section, key, value)
+  return changed
+}
+
+function addEntry(text: string, section: string, key: string, value: string): string {
+  const indent = /\n([ \t]+)"/.exec(text)?.[1] ?? '  '
+  const line = `${JSON.stringify(key)}: ${JSON.stringify(value)}`
+  const place = text.indexOf('{')
+  const root = readObject(text, place)
+  const found = root.entries.find((entry) => entry.key === section)
+  if (!found) {
+    const body = `${JSON.stringify(section)}: {\n${indent}${indent}${line}\n${indent}}`
+    return putAtEnd(text, root, body, indent, '')
+  }
+  const object = readObject(text, text.indexOf('{', found.at))
+  if (object.entries.some((entry) => entry.key === key)) return text
+  const keys = object.entries.map((entry) => entry.key)
+  const isSorted = keys.every((one, nth) => nth === 0 || (keys[nth - 1] ?? '') <= one)
+  const next = isSorted ? object.entries.find((entry) => entry.key > key) : undefined
+  if (next === undefined) return putAtEnd(text, object, line, indent.repeat(2), indent)
+  return `${text.slice(0, next.at)}${line},\n${indent.repeat(2)}${text.slice(next.at)}`
+}
+
+function putAtEnd(
+  text: string,
+  { start, end, entries }: FoundObject,
+  line: string,
+  indent: string,
+  before: string,
+): string {
+  const last = entries.at(-1)
+  return last
+    ? `${text.slice(0, last.end)},\n${indent}${line}${text.slice(last.end)}`
+    : `${text.slice(0, start)}\n${indent}${line}\n${before}${text.slice(end)}`
+}
+
+/** The object that opens at a place of a text that is JSON. */
+function readObject(text: string, open: number): FoundObject {
+  const entries: Entry[] = []
+  let at = open + 1
+  for (;;) {
+    at = skipBlank(text, at)
+    if (text[at] === '}' || at >= text.length) return { start: open + 1, end: at, entries }
+    const keyEnd = skipString(text, at)
+    const key = JSON.parse(text.slice(at, keyEnd)) as string
+    const end = skipValue(text, skipBlank(text, skipBlank(text, keyEnd) + 1))
+    entries.push({ key, at, end })
+    at = skipBlank(text, end)
+    if (text[at] === ',') at += 1
+  }
+}
+
+function skipValue(text: string, from: number): number {
+  if (text[from] === '"') return skipString(text, from)
+  let depth = 0
+  let at = from
+  while (at < text.length) {
+    const letter = text[at]
+    if (letter === '"') {
+      at = skipString(text, at)
+      continue
+    }
+    if (letter === '{' || letter === '[') depth += 1
+    if (letter === '}' || letter === ']') {
+      if (depth === 0) return at
+      depth -= 1
+      if (depth === 0) return at + 1
+    }
+    if (depth === 0 && (letter === ',' || /\s/.test(letter ?? ''))) return at
+    at += 1
+  }
+  return at
+}
+
+function skipString(text: string, from: number): number {
+  let at = from + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at + 1
+}
+
+function skipBlank(text: string, from: number): number {
+  let at = from
+  while (/\s/.test(text[at] ?? '')) at += 1
+  return at
+}

@@ -1,0 +1,152 @@
+import { execFile } from 'node:child_process'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { promisify } from 'node:util'
+import { standardLayout, wrap, type Layout } from '../command/layout.ts'
+import { parseOptions } from '../command/parseOptions.ts'
+import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
+import { diffLines } from './diffLines.ts'
+import { inspectProduct, type ProductFacts } from './inspectProduct.ts'
+import { describeNext, findWarnings } from './describeNext.ts'
+import { planInit, type InitPlan } from './planInit.ts'
+
+const USAGE = `Usage: roundsman init [--yes] [--force]
+
+Writes what a product needs to have jobs: definitions, handlers, a worker with a first job, roundsman.config.ts, scripts
+and dependencies, all as the product is made (package manager, modules, database client, framework, TypeScript). It shows
+what it would change and asks; it changes no file of yours but package.json. A second run changes nothing.
+
+  --yes    ask nothing
+  --force  also where package.json has changes that are not committed
+
+Exit code: 0 done, or nothing to do, 1 not done, 2 usage`
+
+/** Asks where somebody can answer. */
+export interface InitTerminal extends Terminal {
+  stdin: NodeJS.ReadableStream & { isTTY?: boolean }
+  /** Somewhere in the product. */
+  cwd: string
+}
+
+export const initCommand: Command<InitTerminal> = {
+  usage: USAGE,
+  async run(args, terminal) {
+    const values = parseOptions(args, { yes: { type: 'boolean' }, force: { type: 'boolean' } })
+    const facts = await inspectProduct(terminal.cwd)
+    const plan = await planInit(facts)
+    const layout = standardLayout(terminal.stdout)
+    if (plan.created.length === 0 && plan.manifest === null) {
+      terminal.stdout.write('Nothing to do: all that init writes is there.\n')
+      return 0
+    }
+    terminal.stdout.write(describePlan(facts, plan, layout))
+    const undo = await findUndo(facts, plan, values.force ?? false)
+    if (!values.yes) {
+      if (!terminal.stdin.isTTY) {
+        terminal.stdout.write(
+          '\nNothing was changed: nobody could be asked. roundsman init --yes does it.\n',
+        )
+        return 1
+      }
+      if (!(await asksYes(terminal, '\nWrite all this? [y/N] '))) {
+        terminal.stdout.write('Nothing was changed.\n')
+        return 1
+      }
+    }
+    await carryOut(facts, plan)
+    terminal.stdout.write(describeNext(facts, plan, undo, layout))
+    return 0
+  },
+}
+
+function describePlan(facts: ProductFacts, plan: InitPlan, { paint, width }: Layout): string {
+  const lines = [`${paint('bold', facts.manifest.name ?? facts.root)}: ${describeFacts(facts)}`, '']
+  if (plan.created.length > 0) {
+    lines.push('New files:')
+    const longest = Math.max(...plan.created.map(({ path }) => path.length))
+    for (const { path, what } of plan.created) {
+      lines.push(`  ${paint('green', path.padEnd(longest))}  ${what}`)
+    }
+    lines.push('')
+  }
+  if (plan.manifest !== null) {
+    lines.push('package.json:')
+    for (const line of diffLines(facts.manifestText, plan.manifest)) {
+      const style = line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim'
+      lines.push(`  ${paint(style, line)}`)
+    }
+    lines.push('')
+  }
+  for (const warning of findWarnings(facts)) lines.push(paint('yellow', wrap(warning, width)), '')
+  return `${lines.join('\n').trimEnd()}\n`
+}
+
+function describeFacts(facts: ProductFacts): string {
+  const client = facts.client === null ? '' : ` (${facts.client.path})`
+  return [
+    facts.packageManager,
+    facts.isModule ? 'ES modules' : 'CommonJS',
+    `${facts.database ?? 'no database client yet: pg'}${client}`,
+    facts.framework ?? 'no web framework',
+    ...(facts.schemaLibrary === null ? [] : [facts.schemaLibrary]),
+  ].join(', ')
+}
+
+/** How git takes it back. Null: nothing is under version control here. */
+async function findUndo(
+  { root }: ProductFacts,
+  plan: InitPlan,
+  isForced: boolean,
+): Promise<string | null> {
+  const git = async (...args: string[]) =>
+    (await promisify(execFile)('git', ['-C', root, ...args])).stdout
+  let changes: string
+  try {
+    changes = await git('status', '--porcelain', '--', 'package.json')
+  } catch {
+    return null
+  }
+  if (plan.manifest !== null && changes.trim() !== '' && !isForced) {
+    throw new ForeseenError(
+      'package.json has changes that are not committed, and undoing init would undo them as well: commit or stash them first, or say --force',
+    )
+  }
+  const created = plan.created.map(({ path }) => path).join(' ')
+  return [
+    ...(plan.manifest === null ? [] : ['git checkout package.json']),
+    ...(created === '' ? [] : [`git clean -f ${created}`]),
+  ].join(' && ')
+}
+
+async function asksYes({ stdin, stdout }: InitTerminal, question: string): Promise<boolean> {
+  const lines = createInterface({ input: stdin, output: stdout })
+  try {
+    return /^y(es)?$/i.test((await lines.question(question)).trim())
+  } finally {
+    lines.close()
+  }
+}
+
+/**
+ * The package.json last: whoever is interrupted before has only files that git does not know yet. Each appears whole or
+ * not at all, since a file that is there is left as it is by the next run.
+ */
+export async function carryOut(
+  { root }: ProductFacts,
+  { created, manifest }: InitPlan,
+  onFile: (path: string) => void = () => undefined,
+): Promise<void> {
+  for (const { path, text } of created) {
+    onFile(path)
+    await writeWhole(join(root, path), text)
+  }
+  if (manifest !== null) await writeWhole(join(root, 'package.json'), manifest)
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const part = `${path}.${process.pid}.part`
+  await writeFile(part, text)
+  await rename(part, path)
+}

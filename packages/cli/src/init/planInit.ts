@@ -1,0 +1,150 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { CONFIG_NAMES } from '../config/loadConfig.ts'
+import { addEntries } from './editManifest.ts'
+import { dependenciesOf, type PackageManager, type ProductFacts } from './inspectProduct.ts'
+import type { Places } from './clientCode.ts'
+import { writeFiles, type WrittenFile } from './writeFiles.ts'
+
+export interface InitPlan {
+  places: Places
+  /** What is to be created; nothing of it is there. */
+  created: WrittenFile[]
+  /** The package.json as it would be; null where it stays as it is. */
+  manifest: string | null
+  /** What the commands are called that a person needs from here on. */
+  scripts: { worker: string; migrate: string; production: string }
+}
+
+/** What `init` would do to a product: nothing, where all of it is there. */
+export async function planInit(facts: ProductFacts): Promise<InitPlan> {
+  const places = await findPlaces(facts)
+  const created: WrittenFile[] = []
+  for (const file of writeFiles(facts, places)) {
+    if ((await readOwn(facts, file.path)) === null) created.push(file)
+  }
+  const worker = workerScript(facts, places)
+  const names = nameScripts(facts, worker)
+  const manifest = editManifest(facts, { [names.worker]: worker, [names.migrate]: MIGRATE })
+  return {
+    places,
+    created,
+    manifest: manifest === facts.manifestText ? null : manifest,
+    scripts: {
+      worker: runScript(facts.packageManager, names.worker),
+      migrate: runScript(facts.packageManager, names.migrate),
+      production: productionCommand(facts, places) ?? worker,
+    },
+  }
+}
+
+const MIGRATE = 'roundsman migrate'
+
+/** What stands in a place that one would like, and is not ours, stays: the next one is taken. */
+async function findPlaces(facts: ProductFacts): Promise<Places> {
+  const below = (name: string) =>
+    facts.sourceFolder === '' ? name : `${facts.sourceFolder}/${name}`
+  const jobs = await firstFree(facts, ['jobs', 'backgroundJobs', 'roundsmanJobs'], (name) =>
+    below(`${name}/index.ts`),
+  )
+  const worker = await firstFree(facts, ['worker', 'jobsWorker', 'roundsmanWorker'], (name) =>
+    below(`${name}.ts`),
+  )
+  // The compiler would take it for a source, and put what it compiles into other folders than before.
+  const wanted = facts.includesRoot ? 'roundsman.config.mjs' : 'roundsman.config.ts'
+  let config = wanted
+  for (const name of CONFIG_NAMES) {
+    if ((await readOwn(facts, name)) !== null) config = name
+  }
+  return { jobs: below(jobs), worker: below(`${worker}.ts`), config }
+}
+
+async function firstFree(
+  facts: ProductFacts,
+  names: readonly string[],
+  pathOf: (name: string) => string,
+): Promise<string> {
+  for (const name of names) {
+    const text = await readOwn(facts, pathOf(name))
+    if (text === null || text.includes('@roundsman/engine')) return name
+  }
+  return names.at(-1) ?? ''
+}
+
+async function readOwn({ root }: ProductFacts, path: string): Promise<string | null> {
+  return await readFile(join(root, path), 'utf8').catch(() => null)
+}
+
+/** What starts a worker where the product is developed: as its other programs are, else what the build has made. */
+function workerScript(facts: ProductFacts, places: Places): string {
+  const dependencies = dependenciesOf(facts.manifest)
+  const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
+  if ('tsx' in dependencies) return `tsx${flags} ${places.worker}`
+  if ('ts-node' in dependencies && !facts.isModule) {
+    const paths = 'tsconfig-paths' in dependencies ? ' -r tsconfig-paths/register' : ''
+    return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${places.worker}`
+  }
+  const production = productionCommand(facts, places)
+  return production === null
+    ? `tsx${flags} ${places.worker}`
+    : production.replace('node ', `node${flags} `)
+}
+
+/** What starts a worker without a build; null where there is no build whose output could be named. */
+function productionCommand(facts: ProductFacts, places: Places): string | null {
+  const { build, sourceFolder } = facts
+  if (build?.by !== 'tsc') return null
+  const below = sourceFolder === '' ? places.worker : places.worker.slice(sourceFolder.length + 1)
+  return `node ${build.outDir}/${below.replace(/\.ts$/, '.js')}`
+}
+
+function nameScripts({ manifest }: ProductFacts, worker: string) {
+  const { scripts = {} } = manifest
+  const free = (names: readonly string[], isOurs: (script: string) => boolean) =>
+    names.find((name) => scripts[name] === undefined || isOurs(scripts[name])) ?? names.at(-1) ?? ''
+  return {
+    worker: free(['worker', 'jobs:worker'], (script) => script === worker),
+    migrate: free(['jobs:migrate'], () => true),
+  }
+}
+
+function editManifest(facts: ProductFacts, scripts: Record<string, string>): string {
+  const known = dependenciesOf(facts.manifest)
+  const missing = (versions: Record<string, string>) =>
+    Object.fromEntries(Object.entries(versions).filter(([name]) => !(name in known)))
+  const { shipped, forDevelopment } = neededVersions(facts, Object.values(scripts))
+  let text = addEntries(facts.manifestText, 'scripts', scripts)
+  text = addEntries(text, 'dependencies', missing(shipped))
+  return addEntries(text, 'devDependencies', missing(forDevelopment))
+}
+
+interface OwnManifest {
+  version: string
+  /** What init puts into products is what it is tested with. */
+  devDependencies: Record<string, string>
+}
+
+/** Ours are of one version, which is this one. Those of others are what init was tried with. */
+function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
+  const own = createRequire(import.meta.url)('../../package.json') as OwnManifest
+  const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${own.version}` })
+  const other = (name: string) => ({ [name]: `${facts.versionPrefix}${own.devDependencies[name]}` })
+  const isPg = facts.database === null || facts.database === 'pg'
+  return {
+    shipped: {
+      ...ours('@roundsman/engine'),
+      ...(facts.framework === 'fastify' ? ours('@roundsman/fastify') : {}),
+      ...(isPg ? other('pg') : {}),
+      ...ours('roundsman'),
+    },
+    forDevelopment: {
+      ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
+      ...(scripts.some((script) => script.startsWith('tsx ')) ? other('tsx') : {}),
+    },
+  }
+}
+
+function runScript(manager: PackageManager, name: string): string {
+  return manager === 'npm' || manager === 'bun' ? `${manager} run ${name}` : `${manager} ${name}`
+}

@@ -1,0 +1,187 @@
+import {
+  createClientCode,
+  environmentVariable,
+  relativeImport,
+  type ClientCode,
+  type Places,
+} from './clientCode.ts'
+import type { ProductFacts } from './inspectProduct.ts'
+import { inStyle } from './style.ts'
+
+export interface WrittenFile {
+  /** Below the root. */
+  path: string
+  /** What it is, for people. */
+  what: string
+  text: string
+}
+
+/** The first job: it changes nothing, and shows the transaction that handlers are given. */
+const JOB = 'measureDatabase'
+
+/** All files that a product has to have, so that a worker runs and its first job with it. */
+export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
+  const code = createClientCode(facts, places)
+  const files = [
+    { path: `${places.jobs}/index.ts`, what: 'what jobs there are', text: definitions(facts) },
+    {
+      path: `${places.jobs}/handlers.ts`,
+      what: 'what they do',
+      text: handlers(facts, code),
+    },
+    ...(code.file === null
+      ? []
+      : [{ path: code.path, what: 'the database client that handlers get', text: code.file }]),
+    { path: places.worker, what: 'the process that runs them', text: worker(facts, places, code) },
+    { path: places.config, what: 'what npx roundsman reads', text: config(facts, places, code) },
+  ]
+  return files.map((file) => ({ ...file, text: inStyle(file.text, facts.style) }))
+}
+
+const PAYLOADS = {
+  zod: {
+    imported: `import { z } from 'zod';\n`,
+    text: `z.object({ note: z.string().default('on schedule') })`,
+  },
+  valibot: {
+    imported: `import * as v from 'valibot';\n`,
+    text: `v.object({ note: v.optional(v.string(), 'on schedule') })`,
+  },
+  arktype: {
+    imported: `import { type } from 'arktype';\n`,
+    text: `type({ note: type('string').default('on schedule') })`,
+  },
+}
+
+function definitions({ schemaLibrary }: ProductFacts): string {
+  const payload = schemaLibrary === null ? null : PAYLOADS[schemaLibrary]
+  return `import { defineJob } from '@roundsman/engine';
+${payload?.imported ?? ''}
+export const ${JOB} = defineJob({
+  name: '${JOB}',
+  description: 'Records how large the database is.',
+  schedule: { cron: '* * * * *' },
+  timeoutMs: 30_000,
+${payload ? `  payload: ${payload.text},\n` : ''}});
+
+/** Whatever enqueues or reads jobs may import this file: it loads no handler. */
+export const jobs = [${JOB}] as const;
+`
+}
+
+function handlers({ schemaLibrary }: ProductFacts, code: ClientCode): string {
+  const context = schemaLibrary === null ? '{ batch, log }' : '{ payload, batch, log }'
+  const result = schemaLibrary === null ? '' : `\n    return { note: payload.note };`
+  return `${sorted([
+    `import type { HandlersFor, TransactionOf } from '@roundsman/engine';`,
+    ...code.handlerImports,
+    `import type { jobs } from './index${code.extension}';`,
+  ])}
+
+/**
+ * Work is delivered at least once, so each effect has to be one that may happen again. An error that a handler catches
+ * and keeps to itself makes its run a success: throw it on.
+ */
+export const handlers: HandlersFor<typeof jobs, TransactionOf<${code.type}>> = {
+  async ${JOB}(${context}) {
+    // What happens in batch commits together with the counts that it returns, or not at all.
+    const { megabytes } = await batch(async (tx) => {
+${indented(code.query, 6)}
+    });
+    log.info({ megabytes }, 'database measured');${result}
+  },
+};
+`
+}
+
+function worker(facts: ProductFacts, places: Places, code: ClientCode): string {
+  const from = (path: string) => relativeImport(places.worker, path, code.extension)
+  const variable = environmentVariable(facts)
+  const log = facts.hasPino ? 'pino()' : 'console'
+  return `${readEnvFile(facts).first}${sorted([
+    `import { createWorker } from '@roundsman/engine/worker';`,
+    ...(facts.hasPino ? [`import { pino } from 'pino';`] : []),
+  ])}
+${sorted([
+  code.clientImport(places.worker),
+  `import { handlers } from '${from(`${places.jobs}/handlers`)}';`,
+  `import { jobs } from '${from(`${places.jobs}/index`)}';`,
+])}
+
+const databaseUrl = ${variable};
+if (!databaseUrl) throw new Error('${facts.databaseVariable} is not set');
+
+const worker = createWorker({ databaseUrl, client: ${code.name}, jobs, handlers, log: ${log} });
+
+function fail(error: unknown): never {
+  console.error(error);
+  process.exit(1);
+}
+
+// Running work finishes, for up to 25 s. A second signal aborts it, and it is given back.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    worker.stop().then(() => process.exit(0), fail);
+  });
+}
+
+worker.start().catch(fail);
+`
+}
+
+function config(facts: ProductFacts, places: Places, code: ClientCode): string {
+  // A file that the compiler does not look at is loaded by what reads every kind of import.
+  const from = (path: string) => relativeImport(places.config, path, configExtension(facts, places))
+  const url =
+    facts.databaseVariable === 'DATABASE_URL'
+      ? ''
+      : `  databaseUrl: process.env.${facts.databaseVariable},\n`
+  const taken = code.exportedName === 'default' ? `default: ${code.name}` : code.name
+  const { first, imported, reading } = readEnvFile(facts)
+  return `${first}${imported}import { defineConfig } from 'roundsman';
+import { jobs } from '${from(`${places.jobs}/index`)}';
+${reading}
+export default defineConfig({
+${url}  jobs,
+  /** For roundsman once: what handlers need is loaded here, and by no other command. */
+  async open() {
+    const { ${taken} } = await import('${from(code.pathWithoutExtension)}');
+    const { handlers } = await import('${from(`${places.jobs}/handlers`)}');
+    return { client: ${code.name}, handlers, close: () => ${code.close} };
+  },
+});
+`
+}
+
+/** In CommonJS a file can be imported without its extension; elsewhere it is written out. */
+function configExtension(facts: ProductFacts, places: Places): string {
+  return facts.isModule || places.config.endsWith('.mjs') ? '.ts' : ''
+}
+
+/** The lines by which the configuration reads the .env, if the product does. A worker has it from its command line. */
+function readEnvFile({ envFile }: ProductFacts) {
+  const first = envFile === 'dotenv' ? `import 'dotenv/config';\n` : ''
+  return envFile === 'node'
+    ? {
+        first,
+        imported: `import { existsSync } from 'node:fs';\n`,
+        reading: `\nif (existsSync('.env')) process.loadEnvFile();\n`,
+      }
+    : { first, imported: '', reading: '' }
+}
+
+/** Packages first, and then files of the product. */
+function sorted(imports: readonly string[]): string {
+  const key = (line: string) => {
+    const source = /from '([^']+)'/.exec(line)?.[1] ?? ''
+    return `${source.startsWith('.') ? 1 : 0}${source}`
+  }
+  return imports.toSorted((a, b) => key(a).localeCompare(key(b))).join('\n')
+}
+
+function indented(text: string, spaces: number): string {
+  return text
+    .split('\n')
+    .map((line) => `${' '.repeat(spaces)}${line}`)
+    .join('\n')
+}

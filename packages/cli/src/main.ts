@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import { nearest } from './command/nearest.ts'
+import {
+  exitCodeOf,
+  ForeseenError,
+  UsageError,
+  type Command,
+  type Terminal,
+} from './command/runCommand.ts'
+
+/** Each loaded when it is called: none should wait for what the others need. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
+  init: async () => (await import('./init/initCommand.ts')).initCommand,
+  migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
+  list: async () => (await import('./config/productCommands.ts')).listCommand,
+  check: async () => (await import('./config/productCommands.ts')).checkCommand,
+  once: async () => (await import('./config/productCommands.ts')).onceCommand,
+  simulate: async () => (await import('./config/productCommands.ts')).simulateCommand,
+}
+
+const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
+
+  init       write what a product needs to have jobs
+  migrate    make or update the tables
+  list       all jobs, their schedules and next ticks
+  check      what is wrong with them, before any runs
+  once       run one here and now, recorded like any run
+  simulate   every tick of a range of time, and what becomes of it
+
+Commands look for roundsman.config.ts in this folder and those above it, and work in the folder where it is. They read
+DATABASE_URL; a .env they read with --env-file .env, or where that configuration does. Each has --help.`
+
+interface CliTerminal extends Terminal {
+  stdin: NodeJS.ReadStream
+  cwd: string
+  listenForStop(): AbortSignal
+}
+
+/** Where no command is named, or none that there is. */
+const root: Command<CliTerminal> = {
+  usage: USAGE,
+  async run([name], { stdout }) {
+    if (name === undefined) throw new UsageError('Which command?')
+    if (name === '--version') {
+      const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+      stdout.write(`${version}\n`)
+      return 0
+    }
+    const meant = nearest(name, Object.keys(COMMANDS))
+    throw new UsageError(
+      `There is no command "${name}"${meant === null ? '' : `: did you mean ${meant}?`}`,
+    )
+  },
+}
+
+async function run(args: string[], terminal: CliTerminal): Promise<number> {
+  const [name = '', ...rest] = args
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!load) return await exitCodeOf(root, args, terminal)
+  const command = await load()
+  const withFile: Command<CliTerminal> = {
+    usage: command.usage,
+    run: (all, where) => command.run(readEnvFile(all), where),
+  }
+  return await exitCodeOf(withFile, rest, terminal)
+}
+
+/** `--env-file FILE` is taken by all commands, before the product is loaded. What the environment has stays. */
+function readEnvFile(args: readonly string[]): string[] {
+  const rest: string[] = []
+  for (let nth = 0; nth < args.length; nth++) {
+    const [option, value = args[nth + 1]] = (args[nth] ?? '').split(/=(.*)/s)
+    if (option !== '--env-file') {
+      rest.push(args[nth] ?? '')
+      continue
+    }
+    if (value === undefined) throw new UsageError('--env-file: which file?')
+    if (!args[nth]?.includes('=')) nth += 1
+    try {
+      process.loadEnvFile(value)
+    } catch (error) {
+      throw new ForeseenError(`--env-file: ${(error as Error).message}`)
+    }
+  }
+  return rest
+}
+
+/** Aborted by the first signal; the second one ends the process. */
+function listenForStop(): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(signal))
+  }
+  return stop.signal
+}
+
+const { stdin, stdout, stderr } = process
+// Whoever reads the first lines only, such as head, closes the pipe.
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+const terminal: CliTerminal = {
+  variables: process.env,
+  stdin,
+  cwd: process.cwd(),
+  stdout,
+  stderr,
+  listenForStop,
+}
+const code = await run(process.argv.slice(2), terminal)
+// What was written to a pipe has yet to get through. Then it ends, whatever the product has left open.
+await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))
+process.exit(code)

@@ -1,0 +1,226 @@
+// Not quick: asks git.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { inspectProduct } from '../../src/init/inspectProduct.ts'
+import { carryOut } from '../../src/init/initCommand.ts'
+import { planInit } from '../../src/init/planInit.ts'
+import { commitProduct, git, init, readManifest, writeProduct } from './product.ts'
+
+const SHOP = {
+  'package.json': {
+    name: 'shop',
+    type: 'module',
+    scripts: { build: 'tsc', start: 'node dist/server.js' },
+    dependencies: { fastify: '^5.0.0', pg: '^8.11.0' },
+    devDependencies: { typescript: '^5.9.0' },
+  },
+  'package-lock.json': {},
+  'tsconfig.json': {
+    compilerOptions: { module: 'nodenext', rootDir: 'src', outDir: 'dist', strict: true },
+    include: ['src'],
+  },
+  'src/db.ts': `import { Pool } from 'pg'\n\nexport const pool = new Pool()\n`,
+}
+
+const WRITTEN = [
+  'roundsman.config.ts',
+  'src/jobs/handlers.ts',
+  'src/jobs/index.ts',
+  'src/worker.ts',
+]
+
+const untracked = async (root: string) =>
+  (await git(root, 'ls-files', '--others', '--exclude-standard')).trim().split('\n').filter(Boolean)
+
+describe('where nobody can be asked', () => {
+  it('shows what it would do, does nothing, and exits with 1', async () => {
+    const root = await commitProduct(SHOP)
+
+    const { code, stdout } = await init(root, [])
+
+    expect(code).toBe(1)
+    for (const path of WRITTEN) expect(stdout).toContain(path)
+    expect(stdout).toMatch(/^ {2}\+ {4}"@roundsman\/engine": "\^\d/m)
+    expect(stdout).toContain('Nothing was changed')
+    expect(await git(root, 'status', '--porcelain')).toBe('')
+  })
+})
+
+describe('where somebody is asked', () => {
+  it('does nothing unless the answer is yes', async () => {
+    const root = await commitProduct(SHOP)
+
+    expect((await init(root, [], 'no')).code).toBe(1)
+    expect((await init(root, [], '')).code).toBe(1)
+    expect(await git(root, 'status', '--porcelain')).toBe('')
+
+    expect((await init(root, [], 'y')).code).toBe(0)
+    expect(await untracked(root)).toEqual(WRITTEN)
+  })
+})
+
+it('changes no file but package.json, and of that only what it adds', async () => {
+  const root = await commitProduct(SHOP)
+
+  const { code, stdout } = await init(root)
+
+  expect(code).toBe(0)
+  expect(await untracked(root)).toEqual(WRITTEN)
+  expect((await git(root, 'diff', '--name-only')).trim()).toBe('package.json')
+  const removed = (await git(root, 'diff', '--unified=0'))
+    .split('\n')
+    .filter((line) => /^-[^-]/.test(line))
+  // A last line gets its comma.
+  expect(removed.every((line) => !line.endsWith(','))).toBe(true)
+  const { scripts, dependencies } = await readManifest(root)
+  expect(scripts).toEqual({
+    build: 'tsc',
+    start: 'node dist/server.js',
+    'jobs:migrate': 'roundsman migrate',
+    worker: 'node dist/worker.js',
+  })
+  expect(Object.keys(dependencies)).toEqual([
+    '@roundsman/engine',
+    '@roundsman/fastify',
+    'fastify',
+    'pg',
+    'roundsman',
+  ])
+  expect(stdout).toContain('node dist/worker.js')
+  expect(stdout).toContain('withEngineJobs(jobs)')
+  expect(stdout).toContain('ends as success')
+})
+
+it('has nothing to do the second time, whatever became of its files', async () => {
+  const root = await commitProduct(SHOP)
+  await init(root)
+  const path = join(root, 'src/jobs/index.ts')
+  await writeFile(path, `${await readFile(path, 'utf8')}\n// ours now\n`)
+  await git(root, 'add', '--all')
+
+  expect(await init(root, [])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Nothing to do/),
+  })
+  expect(await init(root)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Nothing to do/),
+  })
+  expect(await git(root, 'diff', '--name-only')).toBe('')
+})
+
+it('is taken back by what it says', async () => {
+  const root = await commitProduct(SHOP)
+  const { stdout } = await init(root)
+  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
+
+  for (const command of undo.split(' && ')) await git(root, ...command.split(' ').slice(1))
+
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it('that is interrupted leaves whole files that git does not know, and goes on where it stopped', async () => {
+  const root = await commitProduct(SHOP)
+  const facts = await inspectProduct(root)
+  const plan = await planInit(facts)
+  const broken = carryOut(facts, plan, (path) => {
+    if (path === 'src/worker.ts') throw new Error('no power')
+  })
+  await expect(broken).rejects.toThrow('no power')
+
+  expect(await git(root, 'diff', '--name-only')).toBe('')
+  const left = await untracked(root)
+  expect(left).toEqual(['src/jobs/handlers.ts', 'src/jobs/index.ts'])
+  for (const path of left) {
+    const { text } = plan.created.find((file) => file.path === path)!
+    expect(await readFile(join(root, path), 'utf8')).toBe(text)
+  }
+
+  expect((await init(root)).code).toBe(0)
+  expect(await untracked(root)).toEqual(WRITTEN)
+  expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
+})
+
+it('asks for a package.json without changes of somebody else, which an undo would take along', async () => {
+  const root = await commitProduct(SHOP)
+  await writeFile(
+    join(root, 'package.json'),
+    `${JSON.stringify({ ...SHOP['package.json'], version: '2.0.0' })}\n`,
+  )
+
+  const { code, stderr } = await init(root)
+  expect(code).toBe(1)
+  expect(stderr).toContain('commit or stash them first')
+  expect(await untracked(root)).toEqual([])
+
+  expect((await init(root, ['--yes', '--force'])).code).toBe(0)
+  // What else is not committed is in nobody's way.
+  const other = await commitProduct(SHOP)
+  await writeFile(join(other, 'notes.md'), 'mine')
+  expect((await init(other)).code).toBe(0)
+})
+
+it('works without git, and says that nothing takes it back', async () => {
+  const root = await writeProduct(SHOP)
+
+  const { code, stdout } = await init(root)
+
+  expect(code).toBe(0)
+  expect(stdout).toContain('There is no git here')
+})
+
+it('leaves alone what stands in the places that it would take', async () => {
+  const root = await commitProduct({
+    ...SHOP,
+    'src/jobs/index.ts': 'export const jobs = ["baker"]\n',
+    'src/worker.ts': 'console.log("another worker")\n',
+    'package.json': {
+      ...SHOP['package.json'],
+      scripts: { build: 'tsc', worker: 'node dist/worker.js' },
+    },
+  })
+
+  const { code } = await init(root)
+
+  expect(code).toBe(0)
+  expect(await untracked(root)).toEqual([
+    'roundsman.config.ts',
+    'src/backgroundJobs/handlers.ts',
+    'src/backgroundJobs/index.ts',
+    'src/jobsWorker.ts',
+  ])
+  expect((await readManifest(root)).scripts).toMatchObject({
+    worker: 'node dist/worker.js',
+    'jobs:worker': 'node dist/jobsWorker.js',
+  })
+  expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
+})
+
+it('sends whoever stands at the root of a workspace into a package of it', async () => {
+  const root = await commitProduct({
+    'package.json': { name: 'all', private: true, workspaces: ['packages/*'] },
+    'packages/api/package.json': SHOP['package.json'],
+    'packages/api/tsconfig.json': SHOP['tsconfig.json'],
+    'packages/api/src/db.ts': SHOP['src/db.ts'],
+    'pnpm-lock.yaml': '',
+  })
+
+  expect(await init(root)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('root of a workspace'),
+  })
+
+  const api = join(root, 'packages/api')
+  await mkdir(join(api, 'src/routes'))
+  const { code, stdout } = await init(join(api, 'src/routes'))
+  expect(code).toBe(0)
+  expect(stdout).toContain('pnpm install')
+  expect(await untracked(root)).toEqual(WRITTEN.map((path) => `packages/api/${path}`))
+})
+
+it('exits with 2 for what it does not understand', async () => {
+  const { code, stderr } = await init('.', ['--all'])
+  expect(code).toBe(2)
+  expect(stderr).toContain('Usage: roundsman init')
+})
