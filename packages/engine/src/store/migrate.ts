@@ -110,6 +110,17 @@ const HISTORY_SQL = `
     "appliedAt" timestamptz(3) not null default now()
   )`
 
+/** All of it as one text, for a schema in which nothing is yet and nobody works: nothing is built beside anything. */
+export function newTablesSql(schema: Schema): string {
+  const steps = STEPS.flatMap((step) => [
+    step.index ? indexSql(step.index, '') : (step.sql ?? ''),
+    noteSql(step),
+  ])
+  const ours = ['begin', HISTORY_SQL, ...steps, DEAD_LETTER_INDEX_SQL, UNIQUE_KEYS_SQL, 'commit']
+  const queue = getConstructionPlans(schema.queue, { createSchema: false })
+  return `${makeSchemaSql(schema)};${queue};${schema.sql(ours.join(';\n'))}`
+}
+
 /** `create schema if not exists` asks for the right to do so also where there is one. */
 function makeSchemaSql(schema: Schema): string {
   const name = schema.name === PUBLIC ? 'pgboss' : schema.name
@@ -145,8 +156,11 @@ async function buildIndex(database: Connection, index: NonNullable<Step['index']
   )
   if (rows[0]?.isWhole) return
   if (rows[0]) await database.query(`drop index concurrently roundsman."${index.name}"`)
-  const kind = index.isUnique ? 'unique index' : 'index'
-  await database.query(`create ${kind} concurrently "${index.name}" on ${index.on}`)
+  await database.query(indexSql(index, 'concurrently'))
+}
+
+function indexSql({ name, on, isUnique }: NonNullable<Step['index']>, manner: string): string {
+  return `create ${isUnique ? 'unique index' : 'index'} ${manner} "${name}" on ${on}`
 }
 
 /** Where there are none, all at once; else as pg-boss upgrades them, and then what it has only noted down. */

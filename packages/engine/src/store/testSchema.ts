@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection } from './database.ts'
+import { newTablesSql } from './migrate.ts'
 import { createSchema, type Schema } from './schema.ts'
 
 /*
@@ -29,11 +30,21 @@ export async function setTestTime(connection: Connection, now: Date): Promise<vo
 }
 
 /**
- * Gives a schema its own time, at `now`. The columns of ours that say when a row was made follow it; and pieces of work
- * that are put into the queue at one instant stay in their order, which `created_on` tells. `workerId` lives whatever the
- * time is, without a connection that says so.
+ * Makes the schema, with its own time, at `now`: the columns of ours that say when a row was made follow it. Pieces of
+ * work that are put into the queue at one instant stay in their order, which `created_on` tells. `workerId` lives whatever
+ * the time is, without a connection that says so.
  */
-export function installTestTimeSql(now: Date, workerId: string): string {
+export async function makeTestSchema(
+  connection: Connection,
+  { now, workerId }: { now: Date; workerId: string },
+): Promise<void> {
+  const { schema } = connection
+  await connection.query({
+    foreignText: `${newTablesSql(schema)}; ${schema.sql(ownTimeSql(now, workerId))}`,
+  })
+}
+
+function ownTimeSql(now: Date, workerId: string): string {
   return `
   create table pgboss.roundsman_test_time (at timestamptz not null);
   insert into pgboss.roundsman_test_time values ('${now.toISOString()}');
@@ -49,20 +60,6 @@ export function installTestTimeSql(now: Date, workerId: string): string {
   $$;
   create trigger roundsman_keep_order before insert on pgboss.job for each row when (new.state = 'created')
     execute function pgboss.roundsman_keep_order();
-
-  do $$
-    declare made record;
-    begin
-      for made in
-        select attrelid::regclass as "table", attname as "column"
-        from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum join pg_class class on class.oid = adrelid
-        where relnamespace = (select relnamespace from pg_class where oid = '"JobRun"'::regclass) and relname like 'Job%'
-          and pg_get_expr(adbin, adrelid) ~* '^current.timestamp$|^now..$'
-      loop
-        execute format('alter table %s alter %I set default pgboss.job_now()', made."table", made."column");
-      end loop;
-    end
-  $$;
 
   insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt")
   values ('${workerId}', 'heartbeat', now(), '9999-01-01Z');`
