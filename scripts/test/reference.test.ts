@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { readExports } from '../reference/readExports.ts'
+
+function read(files: Record<string, string>) {
+  return readExports('src/index.ts', async (path) => files[path] ?? '')
+}
+
+test('what an entry hands on is told with its docstring and without what it does', async () => {
+  const exported = await read({
+    'src/index.ts': `export { openDoor as open, type Door } from './door.ts'\nexport * from './wall.ts'`,
+    'src/door.ts': `
+/**
+ * A door.
+ * Of wood.
+ */
+export interface Door {
+  /** In millimetres. */
+  width: number
+}
+/**
+ * Opens a door.
+ * @throws Error where there is none
+ */
+export async function openDoor(door: Door, { wide = false }: { wide?: boolean } = {}): Promise<void> {
+  if (wide) throw new Error(String(door.width))
+}`,
+    'src/wall.ts': `
+/** Of another thing. */
+
+const HEIGHT = 2
+function paint(color: string): void { void color }
+export { HEIGHT, paint }
+export const wet: boolean = true`,
+  })
+  expect(exported.map(({ name, doc, code }) => ({ name, doc, code }))).toEqual([
+    {
+      name: 'open',
+      doc: 'Opens a door.\n\n**throws** Error where there is none',
+      code: 'function openDoor(door: Door, { wide = false }: { wide?: boolean } = {}): Promise<void>',
+    },
+    {
+      name: 'Door',
+      doc: 'A door.\nOf wood.',
+      code: 'interface Door {\n  /** In millimetres. */\n  width: number\n}',
+    },
+    { name: 'HEIGHT', doc: '', code: 'const HEIGHT = 2' },
+    { name: 'paint', doc: '', code: 'function paint(color: string): void' },
+    { name: 'wet', doc: '', code: 'const wet: boolean' },
+  ])
+})
+
+test('overloads are one name', async () => {
+  const [exported, ...others] = await read({
+    'src/index.ts': `
+export function add(a: string): string
+export function add(a: number): number
+export function add(a: unknown): unknown { return a }`,
+  })
+  expect(others).toEqual([])
+  expect(exported?.code).toBe('function add(a: string): string\n\nfunction add(a: number): number')
+})
+
+test('a name that is handed on and is not there is an error', async () => {
+  await expect(
+    read({ 'src/index.ts': `export { lost } from './a.ts'`, 'src/a.ts': '' }),
+  ).rejects.toThrow('src/a.ts does not export lost')
+})
