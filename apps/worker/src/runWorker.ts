@@ -20,7 +20,7 @@ import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
-import { explainQueueError } from './explainQueueError.ts'
+import { explainTablesError } from './explainTablesError.ts'
 import { buildHealth } from './buildHealth.ts'
 import { giveBackMemory } from './giveBackMemory.ts'
 import { handlersModule } from './handlersModule.ts'
@@ -216,7 +216,7 @@ async function runJobs(
     // It may have failed while it was stopping, and then says so in the next turn.
     return await Promise.race([failure.promise.then(() => 1), setImmediate(0)])
   } catch (error) {
-    throw explainQueueError(error) ?? error
+    throw explainTablesError(error) ?? error
   } finally {
     clearTimeout(givingBack)
     await renderer.close()

@@ -1,14 +1,14 @@
 import type { HostLogger } from './job/logger.ts'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
-import { asDb, openBoss, startBoss, type Envelope } from './store/boss.ts'
+import { asDb, openBoss, type Envelope } from './store/boss.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
-import { checkUniqueKeys } from './store/uniqueKeys.ts'
+import { checkTables } from './store/tablesState.ts'
 import { discardDeadLetter, redriveWork, type RedriveOutcome } from './control/deadLetters.ts'
 import {
   pauseJob,
@@ -42,7 +42,7 @@ export interface JobsClientOptions {
  * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
 export interface JobsClient {
-  /** @throws QueueSchemaError when `migrateQueue` of this version has not run on the database */
+  /** @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old */
   start(): Promise<void>
   stop(): Promise<void>
   /** On a few connections of the client's own, which it opens when they are needed. For all reading functions. */
@@ -203,8 +203,8 @@ export function jobsClientIn(
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges: (options) => watchChanges({ ...options, databaseUrl, schema: schema.name, log }),
     async start() {
-      await startBoss(boss)
-      await checkUniqueKeys(database)
+      await checkTables(database)
+      await boss.start()
     },
     async stop() {
       isStopped = true

@@ -35,6 +35,7 @@ import {
   type RunManner,
   type RunServices,
 } from './run/performRun.ts'
+import { checkTables } from './store/tablesState.ts'
 import { createSchema } from './store/schema.ts'
 import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
@@ -123,7 +124,7 @@ export interface Worker {
   /**
    * Rejects when the database cannot be reached; then nothing stays open. Each worker is started once: after that, and
    * after it was stopped, another one has to be made.
-   * @throws QueueSchemaError when `migrateQueue` of this version has not run on it
+   * @throws TablesError when the tables in it do not go with this version: `migrate` has to run, or this is too old
    */
   start(): Promise<void>
   /**
@@ -394,6 +395,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       }
       isStarted = true
       try {
+        await checkTables(database)
         await session.start()
         await queue.start(jobs)
         const hearer = {

@@ -25,6 +25,7 @@ import { performRun, type RunServices } from './run/performRun.ts'
 import { createQueue, type Delivery, type TakenDeadLetter } from './store/queue.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey, recordRun } from './run/runs.ts'
+import { checkTables } from './store/tablesState.ts'
 import { createSchema } from './store/schema.ts'
 import type { NewRun } from './store/claimWork.ts'
 import { isKeyTaken } from './store/uniqueKeys.ts'
@@ -99,7 +100,7 @@ export interface FinishedRun {
  * Runs one job here and now, by a person's explicit wish: recorded, fenced and rescued like any run, but
  * without the queue, so that it needs no worker and is not delivered again if this process dies. What the handler does
  * is in the result, also when it fails.
- * @throws QueueSchemaError when `migrateQueue` of this version has not run on the database
+ * @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old
  */
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
@@ -147,6 +148,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
+    await checkTables(database)
     await session.start()
     await queue.start([job])
     await cancellations.start()

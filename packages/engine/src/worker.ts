@@ -1,5 +1,5 @@
 export type { Retention } from './control/pruneJobRuns.ts'
-export { QueueSchemaError } from './store/boss.ts'
+export { TablesError } from './store/tablesState.ts'
 export { createWorker, type Worker, type WorkerOptions } from './createWorker.ts'
 export type {
   ObservedRun,

@@ -2,7 +2,7 @@ import { missingMigrations, type AcquiredDatabase } from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
 import {
   createJobsClient,
-  QueueSchemaError,
+  TablesError,
   type JobsClient,
   type JobsClientOptions,
 } from '@roundsman/engine/client'
@@ -24,7 +24,8 @@ export interface OpenJobsClientOptions {
  * A started client to the queue, which takes a database with all of our tables and the queue's. The API
  * changes no schema. On a database of somebody's, what is missing is a deploy step that was left out, and
  * ends the start; the embedded one is migrated by the worker of the same installation, which may be
- * starting at this moment, so there it is waited for. Null when `stop` is aborted meanwhile.
+ * starting at this moment, so there it is waited for. A newer version's is refused at once. Null when `stop` is aborted
+ * meanwhile.
  * @throws StartError that names the remedy
  */
 export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {
@@ -57,7 +58,8 @@ async function tryOpen(options: JobsClientOptions): Promise<JobsClient | string>
     return client
   } catch (error) {
     await client.stop()
-    if (error instanceof QueueSchemaError) return error.message
-    throw error
+    if (!(error instanceof TablesError)) throw error
+    if (error.kind !== 'newer') return error.problem
+    throw new StartError(`DATABASE_URL: ${error.problem}; deploy its version`)
   }
 }

@@ -9,7 +9,7 @@ import { asForeseen } from '../command/asForeseen.ts'
 import { disconnect } from '../disconnect.ts'
 import { openMailer } from '../email/openMailer.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
-import { explainQueueError } from '../explainQueueError.ts'
+import { explainTablesError } from '../explainTablesError.ts'
 import { handlersModule } from '../handlersModule.ts'
 import { createInvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from '../jobs/index.ts'
@@ -80,7 +80,7 @@ async function perform(
       traceEnqueue: tracing?.traceEnqueue,
     })
   } catch (error) {
-    throw explainQueueError(error) ?? error
+    throw explainTablesError(error) ?? error
   } finally {
     await renderer.close()
     mailer?.close()

@@ -56,25 +56,3 @@ export function openBoss(
 export function asDb(connection: Connection): Db {
   return { executeSql: (foreignText, values) => connection.query({ foreignText }, values) }
 }
-
-/** The queue's own tables are missing in this database, or are those of another version. */
-export class QueueSchemaError extends Error {
-  override readonly name = 'QueueSchemaError'
-}
-
-/** Starts pg-boss, which checks its tables unless it may migrate them. */
-export async function startBoss(boss: PgBoss): Promise<void> {
-  try {
-    await boss.start()
-  } catch (error) {
-    // pg-boss tells these by their text alone.
-    if (!(error instanceof Error && /is not installed$|requires migrations$/.test(error.message)))
-      throw error
-    throw new QueueSchemaError(
-      "The queue's tables are missing in this database, or are those of another version",
-      {
-        cause: error,
-      },
-    )
-  }
-}

@@ -3,14 +3,14 @@ import { getConstructionPlans } from 'pg-boss'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import type { Job } from '../index.ts'
-import { asDb, openBoss, startBoss } from './boss.ts'
+import { asDb, openBoss } from './boss.ts'
 import { openDatabase, type Connection, type Database } from './database.ts'
 import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSql.ts'
 import { declareQueues } from './queue.ts'
 import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, DEFAULT_SCHEMA, PUBLIC, type Schema } from './schema.ts'
 import { STEPS, type Step } from './steps.ts'
-import { QUEUE_VERSION, readTablesState } from './tablesState.ts'
+import { findTablesProblem, QUEUE_VERSION, readTablesState } from './tablesState.ts'
 import { installUniqueKeys, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 
 export interface MigrateOptions {
@@ -84,14 +84,18 @@ async function migrateUnderLock(
   log: ContainedLog,
 ): Promise<string[]> {
   const { schema } = database
-  await makeSchemas(database)
-  const { noted, found } = await readTablesState(database)
-  const known = new Set(noted.map((step) => step.name))
+  const state = await readTablesState(database)
+  const problem = findTablesProblem(schema.name, state)
+  if (problem?.kind === 'newer') throw problem
+  const known = new Set(state.noted.map((step) => step.name))
   const open = STEPS.filter((step) => !known.has(step.name))
   const done: string[] = []
-  if (open.length > 0) await database.query(HISTORY_SQL)
+  if (problem || open.length > 0) {
+    await makeSchemas(database)
+    await database.query(HISTORY_SQL)
+  }
   for (const step of open) {
-    const isThere = found.includes(step.name)
+    const isThere = state.found.includes(step.name)
     await take(database, step, isThere)
     if (!isThere) done.push(step.name)
     log.info({ schema: schema.name, step: step.name }, isThere ? 'step was there' : 'step done')
@@ -176,7 +180,7 @@ async function migrateQueue(database: Database, version: number | null): Promise
   const failures: Error[] = []
   const boss = openBoss(asDb(database), schema, { migrate: true })
   boss.on('error', (error) => failures.push(error))
-  await startBoss(boss)
+  await boss.start()
   try {
     // While it runs and may migrate, it builds in the background what an upgrade has put off. A worker may not.
     while (await isUnfinished(database)) {
@@ -215,7 +219,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
   if (jobs.length === 0) return queueVersion !== QUEUE_VERSION
   const boss = openBoss(asDb(database), database.schema)
   boss.on('error', () => undefined)
-  await startBoss(boss)
+  await boss.start()
   try {
     await declareQueues(boss, jobs)
   } finally {

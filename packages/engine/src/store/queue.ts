@@ -1,7 +1,7 @@
 import type { PgBoss } from 'pg-boss'
 import type { Logger } from '../job/logger.ts'
 import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
-import { asDb, openBoss, startBoss, type Envelope } from './boss.ts'
+import { asDb, openBoss, type Envelope } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 import { FIND_HOLDER_SQL, KEEP_DEAD_LETTERS_SQL, TAKE_DEAD_LETTER_SQL } from './deadLetterSql.ts'
 import { createEnqueue } from './enqueueWork.ts'
@@ -11,7 +11,6 @@ import type { PrismaTransactionLike } from './inTransaction.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
-import { checkUniqueKeys } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -89,8 +88,7 @@ export function createQueue({
 
   return {
     async start(jobs) {
-      await startBoss(boss)
-      await checkUniqueKeys(database)
+      await boss.start()
       await declareQueues(boss, jobs)
     },
     async stop() {

@@ -1,23 +1,22 @@
 import pg from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
-import { QueueSchemaError } from './boss.ts'
 import type { Connection, Database } from './database.ts'
 
 /** Its children, one for each partition, are called after it. */
-const INDEX = 'roundsman_unique_keys'
+export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
 
 /** Work that holds its unique key: it waits, runs, or is to be retried. */
 export const HOLDS_KEY = `singleton_key is not null and state <= 'active'`
 const COLUMNS = `(name, singleton_key) where ${HOLDS_KEY}`
 
 export const IS_WHOLE_SQL = `
-  select from pg_index where indexrelid = to_regclass('pgboss.${INDEX}') and indisvalid`
+  select from pg_index where indexrelid = to_regclass('pgboss.${UNIQUE_KEYS_INDEX}') and indisvalid`
 
 /** All of it at once, where nothing waits for the tables: those that pg-boss has just made. */
 export const UNIQUE_KEYS_SQL = `
-  create unique index ${INDEX} on only pgboss.job ${COLUMNS};
-  create unique index ${INDEX}_job_common on pgboss.job_common ${COLUMNS};
-  alter index pgboss.${INDEX} attach partition pgboss.${INDEX}_job_common`
+  create unique index ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS};
+  create unique index ${UNIQUE_KEYS_INDEX}_job_common on pgboss.job_common ${COLUMNS};
+  alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${UNIQUE_KEYS_INDEX}_job_common`
 
 /** What was enqueued past a key that was held, or given back past it: the oldest keeps the key, the others lose theirs. */
 const SETTLE_DUPLICATES_SQL = `
@@ -39,12 +38,12 @@ interface Partition {
 
 const PARTITIONS_SQL = `
   select part.oid::regclass::text as "table",
-         quote_ident('${INDEX}_' || left(part.relname, 40)) as "index",
+         quote_ident('${UNIQUE_KEYS_INDEX}_' || left(part.relname, 40)) as "index",
          built.indisvalid as "isBuilt",
          exists (select from pg_inherits where inhrelid = built.indexrelid) as "isAttached"
   from pg_inherits child
     join pg_class part on part.oid = child.inhrelid
-    left join pg_index built on built.indexrelid = to_regclass('pgboss.' || quote_ident('${INDEX}_' || left(part.relname, 40)))
+    left join pg_index built on built.indexrelid = to_regclass('pgboss.' || quote_ident('${UNIQUE_KEYS_INDEX}_' || left(part.relname, 40)))
   where child.inhparent = 'pgboss.job'::regclass`
 
 /** Duplicates may come while it is built, from clients of the version before. */
@@ -68,14 +67,6 @@ export async function installUniqueKeys(database: Database): Promise<void> {
   })
 }
 
-/** @throws QueueSchemaError */
-export async function checkUniqueKeys(database: Connection): Promise<void> {
-  if (await areKeysUnique(database)) return
-  throw new QueueSchemaError(
-    `The queue's index pgboss.${INDEX} is missing in this database: without it, unique keys would not be unique`,
-  )
-}
-
 async function areKeysUnique(database: Connection): Promise<boolean> {
   return (await database.query(IS_WHOLE_SQL)).rows.length > 0
 }
@@ -90,7 +81,7 @@ async function isLocked(tx: Connection): Promise<boolean> {
 async function build(database: Database): Promise<void> {
   await briefly(
     database,
-    `create unique index if not exists ${INDEX} on only pgboss.job ${COLUMNS}`,
+    `create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS}`,
   )
   const { rows: partitions } = await database.query<Partition>(PARTITIONS_SQL)
   for (const { table, index, isBuilt, isAttached } of partitions) {
@@ -98,7 +89,10 @@ async function build(database: Database): Promise<void> {
     // One that is not whole is left over from somebody who was interrupted.
     if (isBuilt === false) await database.query(`drop index concurrently pgboss.${index}`)
     if (isBuilt !== true) await buildOf(database, table, index)
-    await briefly(database, `alter index pgboss.${INDEX} attach partition pgboss.${index}`)
+    await briefly(
+      database,
+      `alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${index}`,
+    )
   }
 }
 
@@ -135,7 +129,7 @@ async function briefly(database: Database, statement: string): Promise<void> {
 export function isKeyTaken(error: unknown): boolean {
   return (
     isError(error, UNIQUE_VIOLATION) &&
-    (error as pg.DatabaseError).constraint?.startsWith(INDEX) === true
+    (error as pg.DatabaseError).constraint?.startsWith(UNIQUE_KEYS_INDEX) === true
   )
 }
 

@@ -2,7 +2,7 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
-import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import { asDb, openBoss } from '../../src/store/boss.ts'
 import { installQueue } from '../../src/store/migrate.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { createWorker } from '../../src/createWorker.ts'
@@ -57,7 +57,7 @@ async function pass(hours: number): Promise<void> {
     'update pgboss.queue set monitor_on = null, monitor_claim_on = null, maintain_on = null',
   )
   const boss = openBoss(asDb(runtime.database), runtime.database.schema, { supervise: false })
-  await startBoss(boss)
+  await boss.start()
   try {
     await boss.supervise()
   } finally {

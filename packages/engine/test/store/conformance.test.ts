@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { PgBoss } from 'pg-boss'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import { asDb, openBoss } from '../../src/store/boss.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
 import type { Connection } from '../../src/store/database.ts'
 import type { AfterFailure } from '../../src/store/queue.ts'
@@ -41,7 +41,7 @@ beforeAll(async () => {
   queue = await openTestQueue(runtime, jobs)
   boss = openBoss(asDb(runtime.database), runtime.database.schema)
   boss.on('error', () => undefined)
-  await startBoss(boss)
+  await boss.start()
 })
 afterAll(async () => {
   await boss.stop({ graceful: false, close: false })

@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import { asDb, openBoss } from '../../src/store/boss.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { installQueue } from '../../src/store/migrate.ts'
@@ -66,7 +66,7 @@ it('pg-boss rebuilds its indexes however long a transaction is open, and leaves 
   const errors: unknown[] = []
   boss.on('error', (error) => errors.push(error))
   boss.on('warning', (warning) => errors.push(warning))
-  await startBoss(boss)
+  await boss.start()
   let supervising: Promise<void> = Promise.resolve()
 
   await whileHeld(async () => {

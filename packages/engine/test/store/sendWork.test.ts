@@ -1,6 +1,6 @@
 import type { PgBoss } from 'pg-boss'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { asDb, openBoss, startBoss, type Envelope } from '../../src/store/boss.ts'
+import { asDb, openBoss, type Envelope } from '../../src/store/boss.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { QueueMissingError, sendWork } from '../../src/store/sendWork.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -36,7 +36,7 @@ let boss: PgBoss
 beforeAll(async () => {
   runtime = await openTestRuntime([])
   boss = openBoss(asDb(runtime.database), runtime.database.schema)
-  await startBoss(boss)
+  await boss.start()
   for (const [name, options] of Object.entries(QUEUES)) await boss.createQueue(name, options)
 })
 

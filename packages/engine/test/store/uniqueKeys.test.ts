@@ -2,7 +2,8 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { checkUniqueKeys, installUniqueKeys } from '../../src/store/uniqueKeys.ts'
+import { checkTables } from '../../src/store/tablesState.ts'
+import { installUniqueKeys } from '../../src/store/uniqueKeys.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
@@ -127,14 +128,15 @@ describe('unique keys', () => {
 describe('the index of unique keys', () => {
   it('is missed at the start, with what to do about it', async () => {
     await removeIndex()
-    await expect(checkUniqueKeys(runtime.database)).rejects.toMatchObject({
-      name: 'QueueSchemaError',
-    })
     const late = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
-    await expect(late.start()).rejects.toMatchObject({ name: 'QueueSchemaError' })
+    await expect(late.start()).rejects.toMatchObject({
+      name: 'TablesError',
+      kind: 'older',
+      what: ['roundsman_unique_keys'],
+    })
     await late.stop()
     await installUniqueKeys(runtime.database)
-    await checkUniqueKeys(runtime.database)
+    await checkTables(runtime.database)
   })
 
   it('settles what has the same key: the oldest keeps it, and no work is lost', async () => {
@@ -176,7 +178,7 @@ describe('the index of unique keys', () => {
         await client.enqueue(runtime.prisma, parcel, {})
       }, LONG)
       await installed
-      await checkUniqueKeys(runtime.database)
+      await checkTables(runtime.database)
       expect(await count()).toBe(2)
     },
   )
@@ -188,6 +190,6 @@ describe('the index of unique keys', () => {
       on pgboss.job_common (name, singleton_key) where singleton_key is not null and state <= 'active'`
     await expect(runtime.rows(left)).rejects.toMatchObject({ code: '23505' })
     await installUniqueKeys(runtime.database)
-    await checkUniqueKeys(runtime.database)
+    await checkTables(runtime.database)
   })
 })

@@ -48,7 +48,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
     log,
   })
   const tooEarly = await openTestQueue(runtime, [parcel]).catch((reason: unknown) => reason)
-  expect(tooEarly).toMatchObject({ name: 'QueueSchemaError' })
+  expect(tooEarly).toMatchObject({ name: 'TablesError', kind: 'older' })
 
   await migrateQueue({ databaseUrl: url, jobs: [parcel], log })
 

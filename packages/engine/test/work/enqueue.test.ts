@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
-import { asDb, openBoss, startBoss } from '../../src/store/boss.ts'
+import { asDb, openBoss } from '../../src/store/boss.ts'
 import type { Queue } from '../../src/store/queue.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -108,7 +108,7 @@ describe('enqueue', () => {
          start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
     )
     const boss = openBoss(asDb(runtime.database), runtime.database.schema)
-    await startBoss(boss)
+    await boss.start()
     await boss.supervise('letter')
     await boss.stop({ graceful: false, close: false })
 
