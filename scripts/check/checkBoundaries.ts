@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'node-app': ['engine (types)', 'engine/client (types)', 'engine/worker (types)'],
   jobs: ['engine'],
   sweep: ['db', 'engine'],
-  testing: ['db', 'local-postgres', 'engine/worker'],
+  testing: ['db', 'local-postgres', 'engine/migrate'],
   api: [
     'db',
     'billing',
@@ -39,6 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'jobs',
     'jobs/hooks',
     'sweep',
+    'engine/migrate',
     'engine/worker',
     'engine',
     'cli/commands',
@@ -56,6 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'engine/client',
     'engine/connection',
+    'engine/migrate',
     'engine/worker',
   ],
 }
@@ -68,9 +70,10 @@ const TESTS_MAY_IMPORT = [
   'db',
   'local-postgres',
   'engine/client',
+  'engine/migrate',
 ]
 
-/** The same for one room: the API's tests need the queue's tables, and creating them is the worker's to do. */
+/** The same for one room: the API's tests need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: ['engine/worker'],
 }

@@ -1,7 +1,7 @@
-import { migrate, missingMigrations } from '@roundsman/db/admin'
+import { ENGINE_SCHEMA, migrate, missingMigrations } from '@roundsman/db/admin'
 import { createLogger } from '@roundsman/node-app'
 import type { Job } from '@roundsman/engine'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 
 /** Brings our tables and the queue's up to date. Returns the names of the migrations that it applied. */
 export async function migrateDatabase(options: {
@@ -12,6 +12,6 @@ export async function migrateDatabase(options: {
   const log = createLogger({ app: 'migrate', level: 'warn', destination: process.stderr })
   // Most starts find nothing to do, and to find that out takes no migration engine.
   const applied = (await missingMigrations(url)).length > 0 ? await migrate(url) : []
-  await migrateQueue({ databaseUrl: url, jobs, log })
+  await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: url, jobs, log })
   return applied
 }

@@ -52,7 +52,7 @@ async function countDue(): Promise<number> {
 }
 
 async function run(options: Partial<RunOnceOptions<typeof job, PrismaClient>> = {}) {
-  const result = await runOnce({ databaseUrl: database.url, client: prisma, job, handler, log, ...options })
+  const result = await runOnce({ schema: 'public', databaseUrl: database.url, client: prisma, job, handler, log, ...options })
   if (result.kind !== 'ended') throw new Error(result.kind)
   return result.run
 }
@@ -121,7 +121,7 @@ describe('${name}', () => {
     await prisma.$executeRaw\`
       create trigger refuse_piece before update on "Piece"
       for each row when (old."number" = 1500) execute function refuse_piece()\`
-    const worker = createWorker({
+    const worker = createWorker({ schema: 'public',
       databaseUrl: database.url,
       client: prisma,
       jobs: [{ ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }],

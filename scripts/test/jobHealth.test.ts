@@ -3,14 +3,14 @@ import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { startApi, startWorker } from './startProcesses.ts'
 
 it('is well from the first worker on, and for as long as one lives that works', async () => {
   const database = await createTestDatabase()
   onTestFinished(() => database.drop())
   const log = createApiLogger({ level: 'silent' })
-  await migrateQueue({ databaseUrl: database.url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log })
   const { api, url } = await startApi(database.url)
   // A machine under load may answer late, which is 503 as well: waited for is the answer itself.
   const answers = (answer: 'ok' | 'noWorker') =>

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
 import { createDatabaseClient, hashPassword } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { startApi, startWorker } from './startProcesses.ts'
 
 /** Has a process say on its standard error when it loads OpenTelemetry's SDK. */
@@ -22,7 +22,12 @@ const TELL_WHAT_IS_LOADED = `--import=data:text/javascript,${encodeURIComponent(
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrateQueue({ databaseUrl: database.url, jobs, log: createApiLogger({ level: 'silent' }) })
+  await migrate({
+    schema: 'public',
+    databaseUrl: database.url,
+    jobs,
+    log: createApiLogger({ level: 'silent' }),
+  })
   const prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'tests',

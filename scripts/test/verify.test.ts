@@ -29,7 +29,8 @@ import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { createWorker, migrateQueue, type Worker } from '@roundsman/engine/worker'
+import { createWorker, type Worker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { seedDemoData } from '../seed/seedDemoData.ts'
 import { findFreePort } from '@roundsman/local-postgres'
 import { runVerify, type VerifyResult } from './stack.ts'
@@ -52,8 +53,8 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   const logger = createLogger({ app: 'api', level: 'silent' })
-  await migrateQueue({ databaseUrl: database.url, jobs, log: logger })
-  jobsClient = createJobsClient({ databaseUrl: database.url, log: logger })
+  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log: logger })
+  jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   app = buildApp({
     prisma,
@@ -68,6 +69,7 @@ beforeAll(async () => {
   const env = readWorkerEnvironment({ SMTP_URL: smtp.url })
   const mailer = createMailer({ smtpUrl: smtp.url, from: env.MAIL_FROM })
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: database.url,
     client: prisma,

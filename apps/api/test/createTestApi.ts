@@ -2,7 +2,7 @@ import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman
 import { jobs as catalogue } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { defineJob, type Job } from '@roundsman/engine'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import {
   createTestDatabase,
   createUserOfEachRole,
@@ -68,8 +68,8 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
   const logger = createApiLogger({ level: 'debug', destination })
-  await migrateQueue({ databaseUrl: database.url, jobs: queuesFor, log: logger })
-  const jobsClient = createJobsClient({ databaseUrl: database.url, log: logger })
+  await migrate({ schema: 'public', databaseUrl: database.url, jobs: queuesFor, log: logger })
+  const jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   const app = buildApp({
     prisma,

@@ -2,7 +2,7 @@
 import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import {
   createPooler,
   createTestDatabase,
@@ -30,7 +30,7 @@ const SERVER = join(import.meta.dirname, '../src/server.ts')
 let database: TestDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrateQueue({ databaseUrl: database.url, jobs, log })
+  await migrateEngine({ schema: 'public', databaseUrl: database.url, jobs, log })
   const prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'tests',
@@ -217,7 +217,7 @@ describe('on an empty embedded database', () => {
     const postgres = await acquireEmbeddedPostgres({ dataDir })
     try {
       await migrate(postgres.url)
-      await migrateQueue({ databaseUrl: postgres.url, jobs, log })
+      await migrateEngine({ schema: 'public', databaseUrl: postgres.url, jobs, log })
     } finally {
       await postgres.release()
     }
@@ -306,7 +306,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   it('demo accounts that still have the demo password, in production', async () => {
     const deployed = await createTestDatabase()
     onTestFinished(() => deployed.drop())
-    await migrateQueue({ databaseUrl: deployed.url, jobs, log })
+    await migrateEngine({ schema: 'public', databaseUrl: deployed.url, jobs, log })
     const prisma = createDatabaseClient({
       url: deployed.url,
       applicationName: 'tests',

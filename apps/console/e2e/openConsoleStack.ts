@@ -8,7 +8,8 @@ import { createChanges, type Changes } from '../../api/src/jobs/console/createCh
 import { createApiLogger } from '../../api/src/http/createApiLogger.ts'
 import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/engine/client'
-import { createWorker, migrateQueue } from '@roundsman/engine/worker'
+import { createWorker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { buildConsole } from './buildConsole.ts'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
@@ -56,12 +57,13 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   })
   const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
   const jobs = isEmpty ? [] : all
-  await migrateQueue({ databaseUrl, jobs, log })
-  const jobsClient = createJobsClient({ databaseUrl, log })
+  await migrate({ schema: 'public', databaseUrl, jobs, log })
+  const jobsClient = createJobsClient({ schema: 'public', databaseUrl, log })
   await jobsClient.start()
   const worker = isEmpty
     ? null
     : createWorker({
+        schema: 'public',
         retention: false,
         databaseUrl,
         client: prisma,

@@ -1,4 +1,5 @@
 import {
+  ENGINE_SCHEMA,
   migrate,
   missingMigrations,
   type AcquiredDatabase,
@@ -7,7 +8,7 @@ import {
   type DatabaseEnvironment,
 } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
 
@@ -33,7 +34,7 @@ export async function acquireMigratedDatabase(
     if (database.isEmbedded) {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) await migrate(database.url)
-      await migrateQueue({ databaseUrl: database.url, jobs: env.jobs, log })
+      await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: database.url, jobs: env.jobs, log })
     } else {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) {

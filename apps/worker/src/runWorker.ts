@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
+import { ENGINE_SCHEMA, createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import {
   awaitRelease,
@@ -170,7 +170,7 @@ async function runJobs(
     onPool: (read) => metrics.watchPool('prisma', read),
     ...(tracing && { onConnect: tracing.traceDatabase }),
   })
-  const reader = openReader({ databaseUrl, log, poolSize: 1 })
+  const reader = openReader({ schema: ENGINE_SCHEMA, databaseUrl, log, poolSize: 1 })
   const renderer = createInvoiceRenderer()
   const opened = await openMailer(env)
   const mailer = opened && withEmailCounts(opened, metrics.registry)
@@ -178,6 +178,7 @@ async function runJobs(
   const jobNames = env.jobs.map(({ name }) => name)
   const failure = Promise.withResolvers<'failed'>()
   const worker = createWorker({
+    schema: ENGINE_SCHEMA,
     databaseUrl,
     client: prisma,
     jobs: env.jobs,

@@ -5,7 +5,11 @@ import type { WorkerDatabase } from './openWorkerDatabase.ts'
 
 /** Puts work for a job without a payload into the queue, as the API would. Returns its id. */
 export async function enqueue({ url, prisma }: WorkerDatabase, job: Job): Promise<string> {
-  const client = createJobsClient({ databaseUrl: url, log: pino({ level: 'silent' }) })
+  const client = createJobsClient({
+    schema: 'public',
+    databaseUrl: url,
+    log: pino({ level: 'silent' }),
+  })
   await client.start()
   try {
     const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))

@@ -16,6 +16,7 @@ afterAll(() => database.close())
 
 it('opens the handlers of this product in a process of an isolated run', async () => {
   const result = await runOnce({
+    schema: 'public',
     databaseUrl: database.url,
     client: database.prisma,
     job: { ...cleanupI18nCache, isolate: { memoryMb: 256 } },

@@ -1,7 +1,7 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { openReader, type Reader } from '@roundsman/engine/client'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 
@@ -16,13 +16,13 @@ export interface WorkerDatabase {
 export async function openWorkerDatabase(): Promise<WorkerDatabase> {
   const { url, drop } = await createTestDatabase()
   const log = pino({ level: 'silent' })
-  await migrateQueue({ databaseUrl: url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: url, jobs, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
-  const reader = openReader({ databaseUrl: url, log })
+  const reader = openReader({ schema: 'public', databaseUrl: url, log })
   return {
     url,
     prisma,

@@ -50,7 +50,7 @@ export interface JobsClient {
   /** The same within a transaction of the caller's. */
   readerIn(tx: PrismaTransactionLike): Reader
   /** Tells of what changes, for as long as the watch is not closed. */
-  watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'log'>): ChangesWatch
+  watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   enqueue: Enqueue<PrismaTransactionLike>
   /**
    * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.

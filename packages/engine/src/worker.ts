@@ -27,5 +27,4 @@ export {
 } from './tick/decideTicks.ts'
 export { dueTicks, type DueTicks } from './tick/dueTicks.ts'
 export type { Connections } from './store/database.ts'
-export { migrateQueue } from './store/migrateQueue.ts'
 export { runOnce, type FinishedRun, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'

@@ -43,7 +43,7 @@ let worker: Worker | undefined
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -77,6 +77,7 @@ async function startWorker(
 ): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -40,7 +40,7 @@ interface Stage {
 
 async function openStage(onTestFinished: TestContext['onTestFinished']): Promise<Stage> {
   const runtime = await openTestRuntime(jobs)
-  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   const url = new URL(runtime.url)
   const proxy = await createProxy(Number(url.port))
@@ -53,6 +53,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
     await gate
   }
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url.href,
     client: runtime.prisma,
@@ -180,7 +181,11 @@ describe(
       url.port = String(proxy.port)
       const worker = spawnProcess(QUIET, { args: [url.href] })
       await worker.waitForLine('Jobs scheduler enabled')
-      const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+      const client = createJobsClient({
+        schema: 'public',
+        databaseUrl: runtime.url,
+        log: runtime.log,
+      })
       await client.start()
       await client.enqueue(runtime.prisma, drip, {})
       await worker.waitForLine('job run started')
@@ -200,6 +205,7 @@ describe('a start that fails midway', () => {
     await runtime.rows('drop function pgboss.create_queue(text, jsonb)')
     const { url, prisma, log } = runtime
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,

@@ -88,7 +88,7 @@ export interface TallyStage {
 export async function openTallyStage(): Promise<TallyStage> {
   const runtime = await openTestRuntime(jobs)
   await runtime.rows(CREATE_TALLY)
-  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   const workers: SpawnedProcess[] = []
   const beside: Worker[] = []
@@ -104,6 +104,7 @@ export async function openTallyStage(): Promise<TallyStage> {
       const { url, prisma, log } = runtime
       const handlers = tallyHandlers(prisma)
       const worker = createWorker({
+        schema: 'public',
         retention: false,
         databaseUrl: url,
         client: prisma,

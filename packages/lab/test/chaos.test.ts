@@ -3,7 +3,7 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Queryable, type Pool } from '../src/openPool.ts'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { chaosJobs, chaosSchedules } from '../src/chaos/chaosJobs.ts'
 import { checkGuarantees, type Evidence } from '../src/chaos/checks/checkGuarantees.ts'
 import { countClaims } from '../src/chaos/countClaims.ts'
@@ -366,7 +366,7 @@ describe('the checks', () => {
   beforeAll(async () => {
     const log = createLogger({ app: 'chaos', level: 'silent' })
     testDatabase = await createTestDatabase()
-    await migrateQueue({ databaseUrl: testDatabase.url, jobs: chaosJobs, log })
+    await migrate({ schema: 'public', databaseUrl: testDatabase.url, jobs: chaosJobs, log })
     database = openPool({ url: testDatabase.url, applicationName: 'test' })
     await createChaosTables(database)
   })

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { migrate } from '@roundsman/db'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { pino } from 'pino'
 import type { TestProject } from 'vitest/node'
@@ -90,7 +90,7 @@ async function makeTemplates(testServer: TestServer): Promise<void> {
     template: templateWithoutQueue,
     copies,
   })
-  await migrateQueue({ databaseUrl, jobs: [], log: pino({ level: 'silent' }) })
+  await migrateEngine({ schema: 'public', databaseUrl, jobs: [], log: pino({ level: 'silent' }) })
   await closeTemplate(adminUrl, template)
 }
 

@@ -223,10 +223,10 @@ async function readStructure(query: Database['query']): Promise<unknown[]> {
   const { rows } = await query(`
     select table_name || '.' || column_name as "what",
            concat_ws(' ', udt_name, datetime_precision, is_nullable, column_default) as "how"
-    from information_schema.columns where table_schema = 'public' and table_name <> '_prisma_migrations'
+    from information_schema.columns where table_schema = 'public' and table_name not in ('_prisma_migrations', 'JobMigration')
     union all
     select indexname, indexdef from pg_indexes
-    where schemaname = 'public' and tablename <> '_prisma_migrations' and indexdef not like '% WHERE %'
+    where schemaname = 'public' and tablename not in ('_prisma_migrations', 'JobMigration') and indexdef not like '% WHERE %'
     union all
     select typname, string_agg(enumlabel, ' ' order by enumsortorder)
     from pg_type join pg_enum on enumtypid = pg_type.oid

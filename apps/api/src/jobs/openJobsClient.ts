@@ -1,4 +1,4 @@
-import { missingMigrations, type AcquiredDatabase } from '@roundsman/db'
+import { ENGINE_SCHEMA, missingMigrations, type AcquiredDatabase } from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
 import {
   createJobsClient,
@@ -32,7 +32,12 @@ export async function openJobsClient(options: OpenJobsClientOptions): Promise<Jo
   const { database, logger, stop, traceEnqueue } = options
   let isAnnounced = false
   while (!stop.aborted) {
-    const opened = await tryOpen({ databaseUrl: database.url, log: logger, traceEnqueue })
+    const opened = await tryOpen({
+      databaseUrl: database.url,
+      schema: ENGINE_SCHEMA,
+      log: logger,
+      traceEnqueue,
+    })
     if (typeof opened !== 'string') return opened
     if (!database.isEmbedded) {
       throw new StartError(`DATABASE_URL: ${opened}; apply them with pnpm db:migrate`)

@@ -18,7 +18,11 @@ function open(url: string, readinessTimeoutMs = 10_000) {
     onPoolError: () => undefined,
   })
   // Not started: health does not ask the queue.
-  const jobsClient = createJobsClient({ databaseUrl: url, log: pino({ level: 'silent' }) })
+  const jobsClient = createJobsClient({
+    schema: 'public',
+    databaseUrl: url,
+    log: pino({ level: 'silent' }),
+  })
   const app = buildApp({ prisma, jobsClient, jobs: [], jwtSecret: JWT_SECRET, readinessTimeoutMs })
   onTestFinished(async () => {
     await app.close()
@@ -98,6 +102,7 @@ describe('the jobs', () => {
     const { databaseUrl, prisma } = api
     const log = pino({ level: 'silent' })
     const started = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl,
       client: prisma,

@@ -1,4 +1,5 @@
 import {
+  ENGINE_SCHEMA,
   acquireDatabase,
   databaseProblem,
   hasDatabase,
@@ -42,6 +43,7 @@ async function lookInto<Found>(
       return { found: null, reason }
     }
     const reader = openReader({
+      schema: ENGINE_SCHEMA,
       databaseUrl: url,
       log: pino({ level: 'silent' }),
       poolSize: 1,

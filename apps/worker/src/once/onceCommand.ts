@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { ENGINE_SCHEMA, createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger, readVersion, startTracing, tracingOptions } from '@roundsman/node-app'
 import { JobError } from '@roundsman/engine'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
@@ -64,6 +64,7 @@ async function perform(
     const handlers = createHandlers({ env, prisma, renderer, mailer })
     await warmUp(prisma)
     return await runOnce({
+      schema: ENGINE_SCHEMA,
       databaseUrl: database.url,
       client: prisma,
       job: request.job,

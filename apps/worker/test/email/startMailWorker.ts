@@ -30,6 +30,7 @@ export async function startMailWorker(
   const from = { name: 'Example Company', address: 'billing@example.com' }
   const mailer = createMailer({ smtpUrl, from, timeouts })
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -71,6 +71,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
 
   const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>
     runOnce({
+      schema: 'public',
       databaseUrl: database.url,
       client: prisma,
       job,
@@ -165,6 +166,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   async function startWorker() {
     const impatient = { ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: database.url,
       client: prisma,

@@ -29,7 +29,11 @@ let database: WorkerDatabase
 let client: JobsClient
 beforeAll(async () => {
   database = await openWorkerDatabase()
-  client = createJobsClient({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
+  client = createJobsClient({
+    schema: 'public',
+    databaseUrl: database.url,
+    log: pino({ level: 'silent' }),
+  })
   await client.start()
 })
 afterAll(async () => {

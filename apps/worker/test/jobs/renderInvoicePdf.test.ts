@@ -2,7 +2,8 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf as job } from '@roundsman/jobs'
 import { createJobsClient, findWork, type JobsClient } from '@roundsman/engine/client'
-import { createWorker, migrateQueue, type Worker } from '@roundsman/engine/worker'
+import { createWorker, type Worker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -29,13 +30,13 @@ let renders: number
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrateQueue({ databaseUrl: database.url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log })
   prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'test',
     onPoolError: () => undefined,
   })
-  client = createJobsClient({ databaseUrl: database.url, log })
+  client = createJobsClient({ schema: 'public', databaseUrl: database.url, log })
   await client.start()
   renderer = createInvoiceRenderer()
 })
@@ -69,6 +70,7 @@ async function startWorker(issuer: typeof seller | null = seller): Promise<void>
     },
   }
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: database.url,
     client: prisma,

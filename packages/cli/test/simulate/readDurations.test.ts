@@ -15,7 +15,11 @@ beforeAll(async () => {
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
-  reader = openReader({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
+  reader = openReader({
+    schema: 'public',
+    databaseUrl: database.url,
+    log: pino({ level: 'silent' }),
+  })
 })
 afterAll(async () => {
   await reader.close()

@@ -214,6 +214,7 @@ describe('what is simulated', () => {
   async function startWorker(job: ScheduledJob) {
     let wake: () => void = () => undefined
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: database.url,
       client: prisma,

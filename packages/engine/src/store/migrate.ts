@@ -2,13 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { getConstructionPlans } from 'pg-boss'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
-import type { Job } from '../index.ts'
+import { withEngineJobs, type Job } from '../index.ts'
 import { asDb, openBoss } from './boss.ts'
 import { openDatabase, type Connection, type Database } from './database.ts'
 import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSql.ts'
 import { declareQueues } from './queue.ts'
 import { dropLeftBehind } from './rebuilds.ts'
-import { createSchema, DEFAULT_SCHEMA, PUBLIC, type Schema } from './schema.ts'
+import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { STEPS, type Step } from './steps.ts'
 import { findTablesProblem, QUEUE_VERSION, readTablesState } from './tablesState.ts'
 import { installUniqueKeys, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
@@ -18,7 +18,7 @@ export interface MigrateOptions {
   /** It is made where it is missing. Default `roundsman`. */
   schema?: string | undefined
   /** Their queues are made as well, so that work can be enqueued before a worker has started. Default: none. */
-  jobs?: readonly Job[]
+  jobs?: readonly Job[] | undefined
   /** Default: warnings go to standard error. */
   log?: Partial<HostLogger> | undefined
 }
@@ -32,8 +32,8 @@ export interface MigrateOptions {
  */
 export async function migrate({
   databaseUrl,
-  schema: name = DEFAULT_SCHEMA,
-  jobs = [],
+  schema: name,
+  jobs,
   log: hostLog,
 }: MigrateOptions): Promise<string[]> {
   const log = containedLog(hostLog)
@@ -48,7 +48,9 @@ export async function migrate({
     log,
   })
   try {
-    return await withMigrationLock(database, () => migrateUnderLock(database, jobs, log))
+    return await withMigrationLock(database, () =>
+      migrateUnderLock(database, jobs && withEngineJobs(jobs), log),
+    )
   } finally {
     await database.close()
   }
@@ -80,7 +82,7 @@ async function withMigrationLock<Value>(
 
 async function migrateUnderLock(
   database: Database,
-  jobs: readonly Job[],
+  jobs: readonly Job[] | undefined,
   log: ContainedLog,
 ): Promise<string[]> {
   const { schema } = database
@@ -100,7 +102,7 @@ async function migrateUnderLock(
     if (!isThere) done.push(step.name)
     log.info({ schema: schema.name, step: step.name }, isThere ? 'step was there' : 'step done')
   }
-  if (await installQueue(database, jobs)) {
+  if (await installQueue(database, jobs ?? [])) {
     done.push(`queue ${QUEUE_VERSION}`)
     log.info({ schema: schema.name, version: QUEUE_VERSION }, "queue's tables migrated")
   }

@@ -21,17 +21,19 @@ export interface Schema {
 
 /** Where earlier versions have them, and this repository has. */
 export const PUBLIC = 'public'
-export const DEFAULT_SCHEMA = 'roundsman'
+const DEFAULT_SCHEMA = 'roundsman'
 
 /** Texts that are kept. Those of one program are a few hundred; the few that are made anew each time push none out for long. */
 const MAX_KEPT = 1_000
 
 /** @throws TypeError when PostgreSQL or pg-boss would not take the name, or cut it */
-export function createSchema(name: string = PUBLIC): Schema {
+export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   const problem = findProblem(name)
   if (problem !== null) throw new TypeError(`schema: ${problem}; choose another name`)
   const quoted = `"${name}"`
   const queue = name === PUBLIC ? 'pgboss' : quoted
+  // There they are found by the search_path, as earlier versions find them.
+  const own = name === PUBLIC ? '' : `${quoted}.`
   const suffix =
     name === PUBLIC ? '' : `_${createHash('sha224').update(name).digest('hex').slice(0, 24)}`
   const kept = new Map<string, string>()
@@ -43,9 +45,9 @@ export function createSchema(name: string = PUBLIC): Schema {
       const known = kept.get(text)
       if (known !== undefined) return known
       const sql = text.replace(NAMES, (found) => {
-        if (found.startsWith('"')) return `${quoted}.${found}`
+        if (found.startsWith('"')) return own + found
         if (found === SEND_MARK) return `/* roundsman_send${suffix} */`
-        return found === 'pgboss.' ? `${queue}.` : `${quoted}.`
+        return found === 'pgboss.' ? `${queue}.` : own
       })
       if (kept.size === MAX_KEPT) kept.clear()
       kept.set(text, sql)

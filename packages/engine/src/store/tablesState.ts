@@ -98,7 +98,7 @@ function listNewer({ noted, queueVersion }: TablesState): string[] {
 }
 
 /** What of this version there is not, in the order in which it is made. */
-export function listMissing(state: TablesState): string[] {
+function listMissing(state: TablesState): string[] {
   const there = new Set([...state.noted.map(({ name }) => name), ...state.found])
   const missing = STEPS.flatMap(({ name }) => (there.has(name) ? [] : [name]))
   if ((state.queueVersion ?? 0) < QUEUE_VERSION) missing.push(`queue ${QUEUE_VERSION}`)

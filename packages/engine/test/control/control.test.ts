@@ -40,7 +40,7 @@ let removed = 0
 beforeAll(async () => {
   runtime = await openTestRuntime([drip, purge])
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -70,6 +70,7 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
 async function startWorker(job = purge): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

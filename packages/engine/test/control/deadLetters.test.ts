@@ -29,7 +29,7 @@ let isBroken: boolean
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel, rounds])
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -53,6 +53,7 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,
@@ -206,6 +207,7 @@ describe('a payload that its job does not take any more', () => {
 describe('runOnce for a dead letter', () => {
   const once = (deadLetter: string) =>
     runOnce({
+      schema: 'public',
       databaseUrl: runtime.url,
       client: runtime.prisma,
       job: parcel,

@@ -39,7 +39,7 @@ const asked = () => ({
 })
 
 async function run(options: Partial<RunOnceOptions<typeof job, typeof client>> = {}) {
-  const result = await runOnce({ ...asked(), client, ...options })
+  const result = await runOnce({ schema: 'public', ...asked(), client, ...options })
   if (result.kind !== 'ended') throw new Error(result.kind)
   return result.run
 }
@@ -237,7 +237,7 @@ describe('killed in a batch', () => {
     await held
 
     const next = await waitFor(async () => {
-      const result = await runOnce({ ...asked(), client })
+      const result = await runOnce({ schema: 'public', ...asked(), client })
       return result.kind === 'ended' && result.run
     })
 
@@ -258,7 +258,15 @@ describe('a worker', () => {
 
   async function startWorker(options: Partial<Parameters<typeof createWorker>[0]> = {}) {
     const { url: databaseUrl, log } = database
-    const worker = createWorker({ databaseUrl, client, jobs: [own], handlers, log, ...options })
+    const worker = createWorker({
+      schema: 'public',
+      databaseUrl,
+      client,
+      jobs: [own],
+      handlers,
+      log,
+      ...options,
+    })
     onTestFinished(() => worker.stop())
     await worker.start()
   }
@@ -281,7 +289,11 @@ describe('a worker', () => {
         endedAt: new Date(),
       },
     })
-    const jobsClient = createJobsClient({ databaseUrl: database.url, log: database.log })
+    const jobsClient = createJobsClient({
+      schema: 'public',
+      databaseUrl: database.url,
+      log: database.log,
+    })
     onTestFinished(() => jobsClient.stop())
     await jobsClient.start()
     await database.prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
@@ -332,7 +344,15 @@ describe('a worker', () => {
   ])('refuses %s', (_what, options) => {
     const { url: databaseUrl, log } = database
     expect(() =>
-      createWorker({ databaseUrl, client, jobs: [own], handlers, log, ...options }),
+      createWorker({
+        schema: 'public',
+        databaseUrl,
+        client,
+        jobs: [own],
+        handlers,
+        log,
+        ...options,
+      }),
     ).toThrow(TypeError)
   })
 })

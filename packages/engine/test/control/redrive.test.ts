@@ -67,6 +67,7 @@ const readWork = (id: string) =>
   ])
 const once = (deadLetter: string, job: typeof parcel | typeof rounds = parcel) =>
   runOnce({
+    schema: 'public',
     databaseUrl: runtime.url,
     client: runtime.prisma,
     job,

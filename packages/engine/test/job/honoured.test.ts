@@ -23,7 +23,7 @@ let queue: Queue
 beforeAll(async () => {
   runtime = await openTestRuntime([defineJob({ name: NAME, description: '' })])
   const { url, database, log } = runtime
-  client = createJobsClient({ databaseUrl: url, log })
+  client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()

@@ -170,6 +170,7 @@ describe('a last attempt that the queue has given up', () => {
     const { url, prisma, log } = runtime
     const handler = async () => undefined
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,

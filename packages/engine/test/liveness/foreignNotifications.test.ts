@@ -25,6 +25,7 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
   const runtime = await openTestRuntime([job])
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,
@@ -32,7 +33,7 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
     handlers: { echo: async () => undefined },
     log,
   })
-  const client = createJobsClient({ databaseUrl, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl, log })
   try {
     await worker.start()
     await client.start()

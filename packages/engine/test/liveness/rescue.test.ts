@@ -45,7 +45,7 @@ let worker: Worker | undefined
 beforeAll(async () => {
   runtime = await openTestRuntime([drip])
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -77,6 +77,7 @@ const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
 async function startWorker(): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,
@@ -359,6 +360,7 @@ describe('rescueLostRuns', () => {
 describe('runOnce', () => {
   const once = (options: { dryRun?: boolean } = {}) =>
     runOnce({
+      schema: 'public',
       databaseUrl: runtime.url,
       client: runtime.prisma,
       job: drip,
@@ -369,6 +371,7 @@ describe('runOnce', () => {
 
   it('runs without a worker and records who asked', async () => {
     const result = await runOnce({
+      schema: 'public',
       databaseUrl: runtime.url,
       client: runtime.prisma,
       job: drip,
@@ -390,6 +393,7 @@ describe('runOnce', () => {
     }
     const log = { info: fail, warn: fail, error: fail, child: fail } as unknown as Logger
     const result = await runOnce({
+      schema: 'public',
       databaseUrl: runtime.url,
       client: runtime.prisma,
       job: drip,

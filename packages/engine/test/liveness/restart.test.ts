@@ -11,7 +11,8 @@ import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import type { Connection } from '../../src/store/database.ts'
-import { createWorker, migrateQueue, runOnce, type Worker } from '../../src/worker.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { migrate as migrateEngine } from '../../src/migrate.ts'
 import type { TransactionOf } from '../../src/index.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, linger, tally, tallyHandlers } from '../fixtures/tally.ts'
 import { countLines, spawnWorker, tallyQuestions } from '../tallyRuntime.ts'
@@ -45,12 +46,12 @@ beforeAll(async () => {
   postgres = await startServer()
   ;({ url, directory } = postgres)
   await migrate(url)
-  await migrateQueue({ databaseUrl: url, jobs, log })
+  await migrateEngine({ schema: 'public', databaseUrl: url, jobs, log })
   prisma = createDatabaseClient({ url, applicationName: 'test', onPoolError: () => undefined })
   pool = new pg.Pool({ connectionString: url })
   pool.on('error', () => undefined)
   await pool.query(CREATE_TALLY)
-  client = createJobsClient({ databaseUrl: url, log })
+  client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   const rows = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
     (await pool.query<Row>(text, values)).rows
@@ -142,6 +143,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     })
     postgres = await startServer()
     inProcess = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,
@@ -161,6 +163,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     await restartServer()
     const handlers = tallyHandlers(prisma)
     const result = await runOnce({
+      schema: 'public',
       databaseUrl: url,
       client: prisma,
       job: linger,
@@ -246,7 +249,7 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
       // What it writes waits for no standby either, and it has a second at most for what others hold up.
       await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
       await client.stop()
-      client = createJobsClient({ databaseUrl: url, log })
+      client = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await client.start()
       // Inside its commit, the server ends no statement but for this: else one connection after another would hang.
       await waitFor(

@@ -12,7 +12,7 @@ let client: JobsClient
 
 beforeAll(async () => {
   runtime = await openTestRuntime([now, later])
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 

@@ -29,7 +29,7 @@ let doubled: Set<string>
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   proxy = await createProxy(Number(new URL(runtime.url).port))
 })
@@ -74,6 +74,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
     await carryOut(payload, id)
   }
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url.href,
     client: prisma,

@@ -59,7 +59,7 @@ async function handle({ run, payload: { n }, signal }: RunContext<{ n: number },
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -90,6 +90,7 @@ async function expectNothingHeld(): Promise<void> {
 async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void> {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -12,6 +12,7 @@ beforeAll(async () => {
   runtime = await openTestRuntime([])
   const isHeard = Promise.withResolvers<void>()
   watch = watchChanges({
+    schema: 'public',
     databaseUrl: runtime.url,
     log: runtime.log,
     // The probe is said until it is heard, and may be heard again later.

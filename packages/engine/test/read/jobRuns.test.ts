@@ -30,7 +30,7 @@ beforeAll(async () => {
     applicationName: 'tests',
     onPoolError: () => undefined,
   })
-  reader = openReader({ databaseUrl: url, log })
+  reader = openReader({ schema: 'public', databaseUrl: url, log })
 })
 afterAll(async () => {
   await reader.close()
@@ -120,7 +120,7 @@ describe('pages', () => {
     const expected = await listed([{ id: 'desc' }])
     const options = '-c timezone=UTC -c enable_indexscan=off -c enable_bitmapscan=off'
     const databaseUrl = `${url}?options=${encodeURIComponent(options)}`
-    const sorting = openReader({ databaseUrl, log })
+    const sorting = openReader({ schema: 'public', databaseUrl, log })
     try {
       const [setting] = await sorting.rows({ text: 'show enable_indexscan' })
       expect(setting).toEqual({ enable_indexscan: 'off' })

@@ -10,7 +10,7 @@ let runtime: TestRuntime
 let client: JobsClient
 beforeAll(async () => {
   runtime = await openTestRuntime([letter, other])
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 afterAll(async () => {

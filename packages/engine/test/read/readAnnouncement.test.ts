@@ -46,6 +46,7 @@ it('goes on listening after notifications that no worker has sent', async () => 
   const warnings: unknown[] = []
   const heard: Announcement[] = []
   const watch = watchChanges({
+    schema: 'public',
     databaseUrl: runtime.url,
     log: { warn: (...line: unknown[]) => void warnings.push(line) },
     onChange: (announcement) => void heard.push(announcement),

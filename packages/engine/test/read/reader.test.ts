@@ -15,7 +15,7 @@ beforeAll(async () => {
   runtime = await openTestRuntime([letter])
   const database = new URL(runtime.url).pathname.slice(1)
   await runtime.rows(`alter database "${database}" set timezone = 'Asia/Tokyo'`)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -67,7 +67,7 @@ it('reads what JSON, numbers and nothing are, on its own and in a transaction of
 it('opens no connection before it is asked, and leaves none behind', async () => {
   const connections = () =>
     runtime.rows(`select from pg_stat_activity where application_name = 'roundsman reader'`)
-  const other = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  const other = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await other.start()
   const before = (await connections()).length
   await Promise.all(Array.from({ length: 20 }, () => other.reader.rows({ text: 'select 1' })))
@@ -79,7 +79,12 @@ it('opens no connection before it is asked, and leaves none behind', async () =>
 })
 
 it('cancels a statement that takes too long', async () => {
-  const reader = openReader({ databaseUrl: runtime.url, log: runtime.log, statementTimeoutMs: 100 })
+  const reader = openReader({
+    schema: 'public',
+    databaseUrl: runtime.url,
+    log: runtime.log,
+    statementTimeoutMs: 100,
+  })
   await expect(reader.rows({ text: 'select pg_sleep(60)::text' })).rejects.toThrow(
     /statement timeout/,
   )
@@ -87,7 +92,7 @@ it('cancels a statement that takes too long', async () => {
 })
 
 it('says that a client is stopped to who still reads or acts by it', async () => {
-  const stopped = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  const stopped = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await stopped.start()
   await stopped.stop()
   const problem = 'This jobs client is stopped: make another one with createJobsClient'

@@ -37,6 +37,7 @@ async function open(onGap: () => void, probeMs: number) {
   const proxy = await createProxy(Number(server.port))
   server.port = String(proxy.port)
   const watch = watchChanges({
+    schema: 'public',
     databaseUrl: server.href,
     log: runtime.log,
     onChange: () => undefined,

@@ -32,6 +32,7 @@ async function startBoth(handlers: {
   const started: string[] = []
   let badRunId = ''
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,
@@ -52,7 +53,7 @@ async function startBoth(handlers: {
       },
     },
   })
-  client = createJobsClient({ databaseUrl, log })
+  client = createJobsClient({ schema: 'public', databaseUrl, log })
   await client.start()
   await client.enqueue(prisma, bad, {})
   await client.enqueue(prisma, innocent, {})

@@ -25,7 +25,15 @@ beforeEach(() => runtime.rows('truncate "Effect", "JobRun", "JobClaim"'))
 
 function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime
-  return runOnce({ databaseUrl: url, client: prisma, job: fill, handler, log, ...(now && { now }) })
+  return runOnce({
+    schema: 'public',
+    databaseUrl: url,
+    client: prisma,
+    job: fill,
+    handler,
+    log,
+    ...(now && { now }),
+  })
 }
 
 const insert = (tx: TransactionOf<PrismaClient>, n: number) =>

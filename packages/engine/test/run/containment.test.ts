@@ -49,7 +49,11 @@ describe(
         const runtime = await openTestRuntime(jobs)
         onTestFinished(runtime.close)
         await runtime.rows(CREATE_EFFECTS)
-        const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+        const client = createJobsClient({
+          schema: 'public',
+          databaseUrl: runtime.url,
+          log: runtime.log,
+        })
         await client.start()
         onTestFinished(client.stop)
         const enqueueInnocent = (n: number, ms: number) =>

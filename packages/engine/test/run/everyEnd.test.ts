@@ -50,7 +50,7 @@ let handlers: unknown[]
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -76,6 +76,7 @@ async function startWorker(
   worker = undefined
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -29,6 +29,7 @@ async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] 
     },
   }
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,
@@ -42,7 +43,7 @@ async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] 
 }
 
 async function enqueue(mark: string): Promise<void> {
-  const client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   await client.enqueue(runtime.prisma, tally, { mark })
   await client.stop()

@@ -43,6 +43,7 @@ test('a batch for which no connection is free waits for one, and costs no attemp
   const release = Promise.withResolvers<void>()
   const isHeld = Promise.withResolvers<void>()
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,
@@ -62,7 +63,7 @@ test('a batch for which no connection is free waits for one, and costs no attemp
       },
     },
   })
-  const enqueuer = createJobsClient({ databaseUrl, log })
+  const enqueuer = createJobsClient({ schema: 'public', databaseUrl, log })
   await enqueuer.start()
   await enqueuer.enqueue(runtime.prisma, hog, {})
   await enqueuer.enqueue(runtime.prisma, innocent, {})

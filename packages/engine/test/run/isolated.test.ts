@@ -51,7 +51,7 @@ let calls: string[]
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
   await runtime.rows(CREATE_ISOLATED)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -82,6 +82,7 @@ async function startWorker(
   await stopWorker()
   const here = (name: string) => async () => void calls.push(name)
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: runtime.url,
     client: runtime.prisma,
@@ -448,6 +449,7 @@ describe('a module of handlers', () => {
   it('is demanded for an isolated job, by name', () => {
     const create = (handlersModule?: string) =>
       createWorker({
+        schema: 'public',
         retention: false,
         databaseUrl: runtime.url,
         client: runtime.prisma,
@@ -519,6 +521,7 @@ describe('a module of handlers', () => {
 describe('runOnce', () => {
   const once = (handlersModule?: URL) =>
     runOnce({
+      schema: 'public',
       databaseUrl: runtime.url,
       client: runtime.prisma,
       job: probe,

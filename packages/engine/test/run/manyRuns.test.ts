@@ -29,7 +29,7 @@ let client: JobsClient
 
 beforeAll(async () => {
   runtime = await openTestRuntime(manyJobs)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 

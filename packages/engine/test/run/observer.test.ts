@@ -43,6 +43,7 @@ let worker: Worker | undefined
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
   client = createJobsClient({
+    schema: 'public',
     databaseUrl: runtime.url,
     log: runtime.log,
     traceEnqueue: (_, put) => put(TRACE),
@@ -96,6 +97,7 @@ async function startWorker(
 ) {
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,
@@ -323,6 +325,7 @@ describe('an observer', () => {
     const { observer, started, ended } = note()
     const { url, prisma, log } = runtime
     const result = await runOnce({
+      schema: 'public',
       databaseUrl: url,
       client: prisma,
       job: follow,
@@ -341,6 +344,7 @@ it('what a handler enqueues is traced from within its run', async () => {
   const { observer, started } = note()
   const { url, prisma, log } = runtime
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -23,7 +23,7 @@ let child: SpawnedProcess
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 

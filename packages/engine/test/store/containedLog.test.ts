@@ -35,6 +35,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   )
   const fatal: unknown[] = []
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,
@@ -52,7 +53,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   })
   try {
     await worker.start()
-    const client = createJobsClient({ databaseUrl, log: runtime.log })
+    const client = createJobsClient({ schema: 'public', databaseUrl, log: runtime.log })
     await client.start()
     await client.enqueue(prisma, fails, {})
     await client.enqueue(prisma, talks, {})

@@ -46,6 +46,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   const opened = Promise.withResolvers<void>()
   let atGate = 0
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,
@@ -70,7 +71,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
     },
     log,
   })
-  const client = createJobsClient({ databaseUrl: url, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   const enqueue = (n: number) => prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))
   for (let n = 0; n < PARCELS; n++) await enqueue(n)

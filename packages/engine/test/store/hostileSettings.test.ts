@@ -78,6 +78,7 @@ describe('a worker, a scheduler and a client of a database', () => {
     await runtime.rows(`alter database ${database} set default_transaction_read_only = on`)
     const { url, log, prisma } = runtime
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,
@@ -98,8 +99,9 @@ async function endToEnd(): Promise<string> {
     applicationName: 'hostile',
     onPoolError: () => undefined,
   })
-  const client = createJobsClient({ databaseUrl: url, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

@@ -16,7 +16,7 @@ let pooler: Pooler
 beforeAll(async () => {
   runtime = await openTestRuntime([drip])
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   pooler = await createPooler(runtime.url)
 })
@@ -39,7 +39,7 @@ const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt
 describe('behind a transaction pooler', () => {
   it('a producer enqueues in its transaction', async () => {
     const { url, log } = runtime
-    const producer = createJobsClient({ databaseUrl: pooler.url, log })
+    const producer = createJobsClient({ schema: 'public', databaseUrl: pooler.url, log })
     await producer.start()
     const behind = createDatabaseClient({
       url: pooler.url,
@@ -58,6 +58,7 @@ describe('behind a transaction pooler', () => {
   it('who watches for changes is told to look again', async () => {
     let gaps = 0
     const watch = watchChanges({
+      schema: 'public',
       databaseUrl: pooler.url,
       log: runtime.log,
       onChange: () => undefined,
@@ -81,6 +82,7 @@ describe('behind a transaction pooler', () => {
       onPoolError: () => undefined,
     })
     const result = await runOnce({
+      schema: 'public',
       databaseUrl: pooler.url,
       client: behind,
       job: drip,
@@ -109,6 +111,7 @@ describe('behind a transaction pooler', () => {
     await waitFor(async () => (await runs())[0]?.details?.effects)
     const { url, prisma, log } = runtime
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,

@@ -14,7 +14,7 @@ let client: JobsClient
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel])
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -128,7 +128,7 @@ describe('unique keys', () => {
 describe('the index of unique keys', () => {
   it('is missed at the start, with what to do about it', async () => {
     await removeIndex()
-    const late = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+    const late = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
     await expect(late.start()).rejects.toMatchObject({
       name: 'TablesError',
       kind: 'older',

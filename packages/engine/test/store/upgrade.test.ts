@@ -2,7 +2,8 @@ import { waitFor } from '@roundsman/testing'
 import { getRollbackPlans } from 'pg-boss'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { createWorker, migrateQueue } from '../../src/worker.ts'
+import { createWorker } from '../../src/worker.ts'
+import { migrate } from '../../src/migrate.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -40,6 +41,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   expect(await versions()).toEqual([{ version: OLD_SCHEMA }])
   expect(await readIndexes()).not.toEqual(indexes)
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: runtime.prisma,
@@ -50,7 +52,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   const tooEarly = await openTestQueue(runtime, [parcel]).catch((reason: unknown) => reason)
   expect(tooEarly).toMatchObject({ name: 'TablesError', kind: 'older' })
 
-  await migrateQueue({ databaseUrl: url, jobs: [parcel], log })
+  await migrate({ schema: 'public', databaseUrl: url, jobs: [parcel], log })
 
   expect(await versions()).toEqual([{ version: current }])
   expect(await readIndexes()).toEqual(indexes)

@@ -20,7 +20,7 @@ let workers: Worker[] = []
 
 beforeAll(async () => {
   runtime = await openTestRuntime([call])
-  client = createJobsClient({ databaseUrl: runtime.url, log: runtime.log })
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
 
@@ -40,6 +40,7 @@ describe('a job with a rate limit', () => {
     const { url, prisma, log } = runtime
     workers = [1, 2, 3].map(() =>
       createWorker({
+        schema: 'public',
         retention: false,
         databaseUrl: url,
         client: prisma,

@@ -36,7 +36,7 @@ const HEARER = {
 beforeAll(async () => {
   runtime = await openTestRuntime([letter])
   const { url, log, database } = runtime
-  client = createJobsClient({ databaseUrl: url, log })
+  client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   wakeUps = createWakeUps({
     ...database,

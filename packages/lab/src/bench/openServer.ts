@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { pino } from 'pino'
 import { tellGuard } from './tellGuard.ts'
@@ -57,7 +57,7 @@ export async function openServer(): Promise<Server> {
     }
     await query(`create database "${TEMPLATE}"`)
     await migrate(urlOf(TEMPLATE))
-    await migrateQueue({ databaseUrl: urlOf(TEMPLATE), jobs, log })
+    await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), jobs, log })
     const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
       `select current_setting('server_version') as version`,
     )

@@ -36,7 +36,7 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     applicationName: 'chaos producer',
     onPoolError: () => undefined,
   })
-  const client = createJobsClient({ databaseUrl: url, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   const load: Load = { committed: [], rolledBack: [], unknown: 0 }
   const startedAt = performance.now()
   await client.start()

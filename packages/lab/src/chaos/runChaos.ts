@@ -84,7 +84,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     const log = createLogger({ app: 'chaos', level: 'silent' })
     const database = openPool({ url, applicationName: 'chaos driver', poolSize: 3 })
     opened.push(database.close)
-    const jobs = createJobsClient({ databaseUrl: url, log })
+    const jobs = createJobsClient({ schema: 'public', databaseUrl: url, log })
     opened.push(jobs.stop)
     await jobs.start()
     const sweeper = createSweeper({ url, jobs, database })

@@ -57,7 +57,7 @@ export async function vanishMachine(context: ChaosContext): Promise<VanishResult
       onPoolError: () => undefined,
     })
     opened.push(() => prisma.$disconnect())
-    const client = createJobsClient({ databaseUrl: url, log })
+    const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
     opened.push(client.stop)
     await client.start()
 

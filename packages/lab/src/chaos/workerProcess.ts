@@ -28,6 +28,7 @@ const prisma = createDatabaseClient({
   onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
 })
 const worker = createWorker({
+  schema: 'public',
   retention: false,
   databaseUrl: settings.databaseUrl,
   client: prisma,

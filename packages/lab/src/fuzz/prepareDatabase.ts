@@ -111,7 +111,7 @@ async function addRuns(prisma: PrismaClient): Promise<void> {
 
 async function addDeadLetters(prisma: PrismaClient, databaseUrl: string): Promise<void> {
   const log = createLogger({ app: 'fuzz', level: 'warn', destination: process.stderr })
-  const client = createJobsClient({ databaseUrl, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl, log })
   await client.start()
   try {
     for (let count = 0; count < DEAD_LETTERS; count += 1) {

@@ -53,13 +53,14 @@ const handlers: HandlersFor<typeof cellJobs, TransactionOf<PrismaClient>> = {
 }
 const options = {
   databaseUrl,
+  schema: 'public',
   client: prisma,
   jobs: cellJobs,
   handlers,
   log,
   drainTimeoutMs: 2_000,
 }
-const client = createJobsClient({ databaseUrl, log })
+const client = createJobsClient({ schema: 'public', databaseUrl, log })
 
 let problem: string | null = null
 let step = 'starts'

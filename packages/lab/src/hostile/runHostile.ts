@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, migrate } from '@roundsman/db'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
@@ -79,7 +79,7 @@ export async function runHostile(
       onPoolError: () => undefined,
     })
     opened.push(() => prisma.$disconnect())
-    const client = createJobsClient({ databaseUrl, log })
+    const client = createJobsClient({ schema: 'public', databaseUrl, log })
     opened.push(client.stop)
     await client.start()
     const marker = `hostile-${randomBytes(8).toString('hex')}`
@@ -181,7 +181,12 @@ const QUIET_SQL = `
 async function prepareDatabase(url: string, seed: number): Promise<void> {
   const log = createLogger({ app: 'hostile', level: 'silent' })
   await migrate(url)
-  await migrateQueue({ databaseUrl: url, jobs: [...hostileJobs, ...drawRunnableJobs(seed)], log })
+  await migrateEngine({
+    schema: 'public',
+    databaseUrl: url,
+    jobs: [...hostileJobs, ...drawRunnableJobs(seed)],
+    log,
+  })
   const database = openPool({ url, applicationName: 'hostile', poolSize: 1 })
   try {
     await database.query(`

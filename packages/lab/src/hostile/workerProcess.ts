@@ -50,6 +50,7 @@ const handlers: HandlersFor<typeof hostileJobs, Tx> = {
 }
 
 const worker = createWorker({
+  schema: 'public',
   retention: false,
   databaseUrl: settings.databaseUrl,
   client: prisma,

@@ -62,6 +62,7 @@ describe('the overview', () => {
 
   it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
     const worker = createWorker({
+      schema: 'public',
       retention: false,
       databaseUrl: api.databaseUrl,
       client: api.prisma,

@@ -21,7 +21,11 @@ beforeAll(async () => {
     applicationName: 'test',
     onPoolError: () => undefined,
   })
-  reader = openReader({ databaseUrl: database.url, log: pino({ level: 'silent' }) })
+  reader = openReader({
+    schema: 'public',
+    databaseUrl: database.url,
+    log: pino({ level: 'silent' }),
+  })
 })
 
 afterAll(async () => {

@@ -3,7 +3,8 @@ import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
 import type { DatabaseClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
-import { createWorker, migrateQueue, type Worker } from '@roundsman/engine/worker'
+import { createWorker, type Worker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -28,7 +29,7 @@ let aborts: AbortController[] = []
 beforeAll(async () => {
   api = await createTestApi()
   const { databaseUrl } = api
-  await migrateQueue({ databaseUrl, jobs: [echo], log })
+  await migrate({ schema: 'public', databaseUrl, jobs: [echo], log })
   changes = createChanges({ databaseUrl, log })
   app = appOf({ jobs: [echo], changes, pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
@@ -93,6 +94,7 @@ async function follow(headers: Record<string, string> = {}) {
 async function startWorker(): Promise<void> {
   const { databaseUrl, prisma } = api
   worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl,
     client: prisma,

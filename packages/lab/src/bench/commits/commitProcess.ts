@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { defineJob } from '@roundsman/engine'
 import { createJobsClient } from '@roundsman/engine/client'
 import { statementName } from '@roundsman/engine/connection'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { Queue } from 'bullmq'
 import { makeWorkerUtils, Logger } from 'graphile-worker'
 import pg from 'pg'
@@ -75,8 +75,8 @@ async function open(wanted: CommitSide): Promise<Enqueue> {
         description: '',
         payload: z.strictObject({ n: z.int() }),
       })
-      await migrateQueue({ databaseUrl: url, jobs: [job], log })
-      const jobsClient = createJobsClient({ databaseUrl: url, log })
+      await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+      const jobsClient = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await jobsClient.start()
       return {
         inside: (client, n) => jobsClient.enqueue(asPrisma(client), job, { n }),

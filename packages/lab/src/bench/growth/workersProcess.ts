@@ -1,7 +1,8 @@
 // So many workers of so many jobs that have nothing to do, or one that takes work until it is told to end.
 import { createDatabaseClient } from '@roundsman/db'
 import { defineJob, type Job } from '@roundsman/engine'
-import { createWorker, migrateQueue } from '@roundsman/engine/worker'
+import { createWorker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { log } from '../openServer.ts'
 
 const [, , url = '', workers = '1', jobs = '1', concurrency = '1', count = '0'] = process.argv
@@ -25,10 +26,11 @@ const handlers = Object.fromEntries(
     },
   ]),
 )
-await migrateQueue({ databaseUrl: url, jobs: definitions, log })
+await migrate({ schema: 'public', databaseUrl: url, jobs: definitions, log })
 const prisma = createDatabaseClient({ url, applicationName: 'bench', onPoolError: () => undefined })
 const started = Array.from({ length: Number(workers) }, () =>
   createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,

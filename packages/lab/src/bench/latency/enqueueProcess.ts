@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { createDatabaseClient } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { fromPrisma, PgBoss } from 'pg-boss'
 import { z } from 'zod'
 import { log } from '../openServer.ts'
@@ -21,7 +21,7 @@ const input = createInterface({ input: process.stdin })
 // Whoever started it is gone.
 input.once('close', () => process.exit(1))
 
-await migrateQueue({ databaseUrl: url, jobs: [job], log })
+await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
 const prisma = createDatabaseClient({
   url,
   applicationName: 'bench',
@@ -39,7 +39,7 @@ process.stdout.write(`took ${performance.now() - startedAtMs}\n`)
 process.exit(0)
 
 async function openClient(): Promise<(n: number) => Promise<unknown>> {
-  const client = createJobsClient({ databaseUrl: url, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   return (n) => prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
 }

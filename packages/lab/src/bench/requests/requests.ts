@@ -64,7 +64,7 @@ async function measureRequests(bench: Bench): Promise<RequestFigures> {
     onPoolError: () => undefined,
     statementTimeoutMs: 600_000,
   })
-  const client = createJobsClient({ databaseUrl: url, log })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
   const api = await startApi(url)
   try {

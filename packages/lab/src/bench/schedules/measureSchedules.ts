@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { migrateQueue } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import type { Bench } from '../openBench.ts'
 import { log, withClient } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'
@@ -44,7 +44,7 @@ export async function measureSchedules(bench: Bench): Promise<SchedulesFigures> 
   await bench.interleave(['schedules'], async (_, round) => {
     bench.progress(`round ${round + 1}`)
     const url = await server.createDatabase('schedules')
-    await migrateQueue({ databaseUrl: url, jobs: createSchedules(schedules), log })
+    await migrate({ schema: 'public', databaseUrl: url, jobs: createSchedules(schedules), log })
     const workers = Array.from({ length: WORKERS }, () =>
       startProcess(PROCESS, { args: [url, String(schedules)] }),
     )

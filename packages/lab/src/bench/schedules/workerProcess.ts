@@ -1,6 +1,7 @@
 // A worker of many schedules.
 import { createDatabaseClient } from '@roundsman/db'
-import { createWorker, migrateQueue } from '@roundsman/engine/worker'
+import { createWorker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import { log } from '../openServer.ts'
 import { createSchedules } from './createSchedules.ts'
 
@@ -9,7 +10,7 @@ const jobs = createSchedules(Number(count))
 // Whoever started it is gone.
 process.stdin.on('end', () => process.exit(1)).resume()
 
-await migrateQueue({ databaseUrl: url, jobs, log })
+await migrate({ schema: 'public', databaseUrl: url, jobs, log })
 const prisma = createDatabaseClient({
   url,
   applicationName: 'bench',
@@ -18,6 +19,7 @@ const prisma = createDatabaseClient({
 const handlers: Record<string, () => Promise<void>> = {}
 for (const { name } of jobs) handlers[name] = async () => undefined
 const worker = createWorker({
+  schema: 'public',
   retention: false,
   databaseUrl: url,
   client: prisma,

@@ -1,7 +1,8 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { createJobsClient, RUNNING_RUNS } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
-import { createWorker, migrateQueue } from '@roundsman/engine/worker'
+import { createWorker } from '@roundsman/engine/worker'
+import { migrate } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { z } from 'zod'
 import { log } from '../../openServer.ts'
@@ -26,7 +27,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     payload: z.strictObject({ n: z.int() }),
     concurrency,
   })
-  await migrateQueue({ databaseUrl: url, jobs: [job], log })
+  await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',
@@ -37,6 +38,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   let onDone: (n: number) => void = () => undefined
   const worker = createWorker({
+    schema: 'public',
     retention: false,
     databaseUrl: url,
     client: prisma,
@@ -46,7 +48,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   })
   return {
     async enqueue(count) {
-      const client = createJobsClient({ databaseUrl: url, log })
+      const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await client.start()
       for (let from = 0; from < count; from += CHUNK) {
         const items = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
@@ -58,7 +60,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
       await pool.query('select 1')
     },
     async openProducer() {
-      const client = createJobsClient({ databaseUrl: url, log })
+      const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await client.start()
       return {
         async send(n) {
