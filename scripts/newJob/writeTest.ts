@@ -27,7 +27,7 @@ beforeAll(async () => {
     create table "Piece" ("number" int primary key, "isDone" boolean not null default false)\`
 })
 afterAll(() => database.close())
-beforeEach(() => prisma.$executeRaw\`truncate "Piece", "JobRun", "JobClaim", pgboss.job\`)
+beforeEach(() => prisma.$executeRaw\`truncate "Piece", "JobRun", "JobClaim", "JobStart", pgboss.job\`)
 
 const handler = ${name}({ doSome })
 

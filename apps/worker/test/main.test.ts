@@ -33,7 +33,7 @@ afterAll(() => database.close())
 beforeEach(
   () =>
     database.prisma
-      .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobWorker", pgboss.job`,
+      .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobStart", "JobWorker", pgboss.job`,
 )
 
 const runs = () =>

@@ -18,7 +18,9 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(
-  () => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", pgboss.job`,
+  () =>
+    database.prisma
+      .$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", "JobStart", pgboss.job`,
 )
 
 const ridOf = async () => {

@@ -23,7 +23,9 @@ beforeAll(async () => {
   database = await openWorkerDatabase()
 })
 afterAll(() => database.close())
-beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim"`)
+beforeEach(
+  () => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", "JobStart"`,
+)
 
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
   spawnProcess(ONCE, { args, env: workerEnvironment(database, extra) })

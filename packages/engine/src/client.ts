@@ -71,7 +71,7 @@ export {
   type MinuteOfRuns,
   type UsualDuration,
 } from './read/countRuns.ts'
-export { RUNNING_RUNS } from './liveness/whoIsLost.ts'
+export { RUNS_UNDER_WAY } from './store/starts.ts'
 export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
 export {
   findEnqueuedAt,

@@ -53,7 +53,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
 })
@@ -91,7 +91,7 @@ async function startWorker(
   return started
 }
 
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const runs = () => runtime.rows<Run>('select * from "JobRunAll" order by "startedAt", "attempt"')
 const queueStates = () => readWorkStates(runtime.rows)
 const send = (text: string, n = 0) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, echo, { text, n }))
@@ -116,9 +116,11 @@ describe('createWorker', () => {
     expect(await queueStates()).toEqual(['completed'])
   })
 
-  it('the row is committed before the handler starts', async () => {
+  it('what starts is on record, committed, before the handler starts', async () => {
     let seen: Run[] = []
-    worker = await startWorker({ echo: async () => void (seen = await runs()) })
+    worker = await startWorker({
+      echo: async () => void (seen = await runtime.rows<Run>('select * from "JobRunAll"')),
+    })
     await send('hello')
 
     await waitFor(() => seen.length)

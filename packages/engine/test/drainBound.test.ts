@@ -128,9 +128,9 @@ const SITUATIONS: Record<string, (stage: Stage) => Promise<unknown>> = {
   'a settlement': async (stage) => {
     await enqueue(stage)
     await waitFor(() => stage.begun() > 0)
-    await stage.hold(`select from "JobRun" where "status" = 'running' for update`)
+    await stage.hold('lock table "JobRun" in share mode')
     stage.openGate()
-    await stage.waits('update "JobRun"')
+    await stage.waits('insert into "JobRun"')
   },
   'a tick': async (stage) => {
     await stage.hold('lock table "JobTick" in share mode')

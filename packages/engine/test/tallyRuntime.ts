@@ -43,7 +43,7 @@ export const countLines = ({ stdout }: SpawnedProcess, text: string) =>
 /** What the tests of real worker processes ask again and again. */
 export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => JobsClient) {
   const runs = (where = 'true') =>
-    rows<TallyRun>(`select * from "JobRun" where ${where} order by "startedAt", "attempt"`)
+    rows<TallyRun>(`select * from "JobRunAll" where ${where} order by "startedAt", "attempt"`)
   return {
     runs,
     enqueue: <J extends Job = typeof tally>(

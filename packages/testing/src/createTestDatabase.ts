@@ -39,12 +39,14 @@ export async function createTestDatabase(
 async function lookForClaims(url: string): Promise<void> {
   const left = await withAdmin(url, async (client) => {
     const { rows } = await client.query<{ left: boolean }>(
-      `select to_regclass('public."JobClaim"') is not null as "left"`,
+      `select to_regclass('public."JobStart"') is not null as "left"`,
     )
     if (!rows[0]?.left) return []
     // Stopped ones take their row along, and killed ones leave it. Ids that tests have made up look otherwise.
     const found = await client.query<{ name: string; workerId: string }>(
-      `select "name", "workerId" from "JobClaim"
+      `select "name", "workerId" from (
+         select "name", "workerId" from "JobClaim" union all select "name", "workerId" from "JobStart"
+       ) held
        where "workerId" ~ ':[0-9]+:[0-9a-f]{8}$'
          and "workerId" not in (select "id" from "JobWorker")`,
     )

@@ -10,7 +10,8 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`
+  await api.prisma
+    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`
 })
 
 const URL = '/api/console/session'

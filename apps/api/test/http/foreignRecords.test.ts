@@ -16,7 +16,7 @@ afterAll(() => api.close())
 
 beforeEach(async () => {
   await api.prisma.$executeRaw`
-    truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+    truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
 })
 
 const NAME = cleanupI18nCache.name

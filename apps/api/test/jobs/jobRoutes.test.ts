@@ -11,7 +11,8 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`
+  await api.prisma
+    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`
 })
 
 const NOON = new Date('2026-11-24T12:00:00.000Z')

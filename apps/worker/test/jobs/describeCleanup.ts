@@ -66,7 +66,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   afterAll(() => database.close())
   beforeEach(
     () =>
-      prisma.$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobRun", "JobClaim", pgboss.job`,
+      prisma.$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobRun", "JobClaim", "JobStart", pgboss.job`,
   )
 
   const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>

@@ -43,7 +43,7 @@ afterAll(async () => {
 beforeEach(
   () =>
     database.prisma
-      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobThrottle", pgboss.job cascade`,
+      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobStart", "JobThrottle", pgboss.job cascade`,
 )
 
 async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {

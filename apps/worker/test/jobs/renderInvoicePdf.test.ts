@@ -49,7 +49,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await prisma.$executeRaw`truncate "Invoice", "JobRun", "JobClaim", pgboss.job cascade`
+  await prisma.$executeRaw`truncate "Invoice", "JobRun", "JobClaim", "JobStart", pgboss.job cascade`
   lines.length = 0
   renders = 0
   meanwhile = async () => undefined

@@ -207,7 +207,8 @@ describe('what is simulated', () => {
     await database.drop()
   })
   beforeEach(
-    () => prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", pgboss.job`,
+    () =>
+      prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`,
   )
 
   /** A worker that looks at its schedule when it is told to, at an instant that it takes for now. */

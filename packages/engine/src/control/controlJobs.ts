@@ -1,5 +1,6 @@
 import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
+import { WRITE_OUT_RUN_SQL } from '../store/starts.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
@@ -18,6 +19,7 @@ export async function requestCancellation(
   by: Request,
 ): Promise<Cancellation> {
   const { actor, reason } = storableActor(by)
+  await tx.$queryRawUnsafe(WRITE_OUT_RUN_SQL, runId)
   const requested = await tx.$queryRawUnsafe<{ name: string; transactionId: string }[]>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Connection, Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
+import { writeOutStarts } from '../store/starts.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { WORKER_LOST } from '../run/performRun.ts'
 import { findLostClaims, RUNNING_RUNS, type LostClaim } from './whoIsLost.ts'
@@ -30,8 +31,12 @@ const LOST_RUNS_SQL = `
   order by run."id"
   limit ${MAX_RESCUES}`
 
-/** A run that could not be ended just now is still held, and found again in the next round. */
+/**
+ * A run that could not be ended just now is still held, and found again in the next round; a start that could not be
+ * written out as well.
+ */
 const LET_GO_SQL = `
+  with closed as (delete from "JobStart" where "id" = any($1) and "runIds" = '{}')
   delete from "JobClaim" where "id" = any($1) and "id" not in (
     select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
   )`
@@ -71,6 +76,7 @@ export async function rescueClaims(
 ): Promise<LostRun[]> {
   if (claims.length === 0) return []
   const claimIds = claims.map(({ id }) => id)
+  await writeOutStarts(database, claimIds)
   const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
     LOST_RUNS_SQL,
     [claimIds],

@@ -8,9 +8,10 @@ import { dropClosedClaims } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { Queue } from '../store/queue.ts'
 import { readyJobsSql } from '../store/queueSql.ts'
+import { OLD_STARTS_SQL, writeOutStarts } from '../store/starts.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
+import { ALL_READ_STARTS_SQL, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
@@ -35,6 +36,8 @@ export function createRounds(options: {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
+  /** Whether work may be taken whose runs are written at their end alone. */
+  onRead?: (seen: Pick<Seen, 'allReadStarts'>) => void
   /** There may be work of this job to take. */
   onReady: (name: string) => void
   /** It has ended the run of another worker, or one that went on beyond every limit. */
@@ -50,7 +53,9 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
-      const { lost, ready } = await readRound(session, workerId, names)
+      const { lost, ready, oldStarts, allReadStarts } = await readRound(session, workerId, names)
+      options.onRead?.({ allReadStarts })
+      await writeOutStarts(database, oldStarts)
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
@@ -94,13 +99,18 @@ export interface Seen {
   lost: LostClaim[]
   /** Names of jobs with work that could be taken. */
   ready: string[]
+  /** What has not ended for a while, and is not written. */
+  oldStarts: string[]
+  /** Whether all workers that live read JobStart. */
+  allReadStarts: boolean
 }
 
 /** An idle worker sends nothing else, so it is one statement; `$1` is the worker's id. */
 const ROUND_SQL = `
   with beat as (${BEAT_SQL})
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
-         (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready"`
+         (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
+         (${OLD_STARTS_SQL}) as "oldStarts", (${ALL_READ_STARTS_SQL}) as "allReadStarts"`
 
 /** What a round looks for; on the way it gives the worker's sign of life. */
 export async function readRound(
@@ -112,7 +122,7 @@ export async function readRound(
     workerId,
     names,
   ])
-  return rows[0] ?? { lost: [], ready: [] }
+  return rows[0] ?? { lost: [], ready: [], oldStarts: [], allReadStarts: false }
 }
 
 const EXPIRED_DETAILS = JSON.stringify({

@@ -70,13 +70,13 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, 'heartbeat', $2)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts") values ($1, 'heartbeat', $2, true)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
-  insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, $2::"WorkerLiveness", $3)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts") values ($1, $2::"WorkerLiveness", $3, true)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 

@@ -4,7 +4,8 @@ import type { Connection } from '../store/database.ts'
  * Who is lost. A worker lives while it holds the session-level advisory lock named after it, which PostgreSQL lets go
  * the moment its connection ends, however its process dies; behind a transaction pooler, where nobody can hold one,
  * while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. What it has taken, it holds by claims. A claim is lost
- * when its worker does not live: whoever finds it ends its runs (rescue.ts).
+ * when its worker does not live: whoever finds it ends its runs (rescue.ts). What it has started without writing it is held
+ * by a start of the claim's id, and lost with it.
  *
  * Read from top to bottom: the lock, the heartbeat, whether one worker lives, what runs, and which claims are lost.
  */
@@ -79,14 +80,22 @@ const MAX_LOST = 500
 /** What workers hold that are gone, but not `$1`. Each that holds anything is asked for once, however much it holds. */
 export const LOST_CLAIMS_SQL = `
   with holder as materialized (
-    select distinct "workerId" as id from "JobClaim" where "workerId" <> $1
+    select "workerId" as id from "JobClaim" where "workerId" <> $1
+    union select "workerId" from "JobStart" where "workerId" <> $1
   ), gone as materialized (
     select holder.id from holder left join "JobWorker" worker on worker."id" = holder.id
     where not ${isAliveSql('holder.id', 'worker')}
   )
-  select claim."id", claim."name"
-  from "JobClaim" claim join gone on gone.id = claim."workerId"
+  select claim."id", claim."name" from (
+    select "id", "name", "workerId" from "JobClaim" union select "id", "name", "workerId" from "JobStart"
+  ) claim join gone on gone.id = claim."workerId"
   limit ${MAX_LOST}`
+
+/** Whether all who live read JobStart: another would not rescue what is told there alone. */
+export const ALL_READ_STARTS_SQL = `
+  select not exists (
+    select from "JobWorker" worker where not worker."readsStarts" and ${isAliveSql('worker."id"', 'worker')}
+  )`
 
 /** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
 export async function findLostClaims(

@@ -20,7 +20,7 @@ export async function countRunsByHour(
        select (count(*) filter (where "status" = 'success'))::int as "success",
               (count(*) filter (where "status" = 'failed'))::int as "failed",
               (count(*) filter (where "status" = 'running'))::int as "running"
-       from "JobRun" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
+       from "JobRunAll" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
      ) run`,
     values: [hours.map((hour) => hour.toISOString())],
   })
@@ -74,7 +74,7 @@ export async function tallyDurationsByHour(
         from (
           select date_trunc('hour', "startedAt", 'UTC') as "hour", "status",
                  (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
-          from "JobRun"
+          from "JobRunAll"
           where "name" = $1 and "startedAt" >= $2::timestamptz and not "dryRun"
           order by "startedAt" desc, "id" desc limit $3::int
         ) run

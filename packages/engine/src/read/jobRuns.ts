@@ -114,7 +114,7 @@ export async function listJobRuns(
 
 export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRun | null> {
   const [run] = await reader.rows<FoundJobRun>({
-    text: `select ${FOUND_COLUMNS} from "JobRun" run where run."id" = $1::uuid`,
+    text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
     values: [id],
   })
   if (run) boundDepth(run)
@@ -176,18 +176,25 @@ export function jobRunsQuery(options: ListJobRunsOptions): Statement {
   return {
     text: `
       select ${LISTED_COLUMNS}
-      from "JobRun" run ${where}
+      from ${mayBeUnwritten(options) ? '"JobRunAll"' : '"JobRun"'} run ${where}
       order by run."startedAt" desc, run."id" desc
       limit ${limit + 1}`,
     values,
   }
 }
 
+/** Only what the queue delivers starts without being written. */
+function mayBeUnwritten({ status = 'running', trigger = 'queue' }: ListJobRunsOptions): boolean {
+  return status === 'running' && trigger === 'queue'
+}
+
 /** Each by what finds it: what runs is listed in what workers hold, what failed has an index of its codes. */
 function hasStatus(status: RunStatus): string {
   switch (status) {
     case 'running':
-      return `run."status" = 'running' and run."id" = any(array(select unnest("runIds") from "JobClaim"))`
+      return `run."status" = 'running' and run."id" = any(array(
+        select unnest("runIds") from "JobClaim" union all select unnest("runIds") from "JobStart"
+      ))`
     case 'success':
       return `run."status" = 'success'`
     case 'failed':

@@ -42,7 +42,7 @@ export function recentRunsQuery(
       cross join lateral (
         select "name", "id", "status", "startedAt", "endedAt",
                ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
-        from "JobRun" where "name" between job.name and job.name
+        from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where "name" between job.name and job.name
           ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}
         order by "name", "startedAt" desc, "id" desc limit $2::int
       ) run

@@ -1,4 +1,4 @@
-import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
+import { RUNS_UNDER_WAY } from '../store/starts.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
 import type { Reader } from './reader.ts'
@@ -24,7 +24,7 @@ export async function listRunsUnderWay(reader: Reader): Promise<RunUnderWay[]> {
     text: `
     select run."id", run."name", run."startedAt", ${boundedText('run."workerId"')} as "workerId",
            ${progressOf('run')} as "progress", usual."ms" as "usualMs"
-    from ${RUNNING_RUNS}
+    from ${RUNS_UNDER_WAY}
     left join lateral (
       select percentile_cont(0.95) within group (
                order by extract(epoch from past."endedAt" - past."startedAt") * 1000
@@ -46,7 +46,7 @@ export async function listOverrunning(
 ): Promise<{ name: string; since: string }[]> {
   return await reader.rows<{ name: string; since: string }>({
     text: `select run."name", min(run."startedAt") as "since"
-     from ${RUNNING_RUNS} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
+     from ${RUNS_UNDER_WAY} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
      where run."startedAt" < job.before
      group by 1 order by 2 limit ${MAX_OVERRUNNING}`,
     values: [limits.map(({ name }) => name), limits.map(({ before }) => before.toISOString())],

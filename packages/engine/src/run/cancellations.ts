@@ -2,6 +2,7 @@ import { JobError } from '../index.ts'
 import type { Abort } from './abort.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
 import type { Database } from '../store/database.ts'
+import { IS_UNWRITTEN, UNWRITTEN_RUNS } from '../store/starts.ts'
 import type { Session } from '../liveness/session.ts'
 import type { WakeUps } from '../work/wakeUps.ts'
 
@@ -36,7 +37,10 @@ export function createCancellations(options: {
       cancelRequestedBy: string | null
     }>(
       `select "id", "cancelRequestedAt" is not null as "isCancelled", "cancelRequestedBy" from "JobRun"
-       where "status" = 'running' and "workerId" = $1 and "id" = any($2)`,
+       where "status" = 'running' and "workerId" = $1 and "id" = any($2)
+       union all
+       select held.id, false, null from ${UNWRITTEN_RUNS}
+       where start."workerId" = $1 and held.id = any($2) and ${IS_UNWRITTEN}`,
       [workerId, asked],
     )
     const own = new Set(rows.map(({ id }) => id))

@@ -44,6 +44,8 @@ export interface RunningRun {
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
   keepProgress: (progress: Progress) => Promise<void>
+  /** Before the first batch: has the run written, if it is not. Default: it is. */
+  write?: () => Promise<void>
   enqueue: Enqueue<PrismaTransactionLike>
   /** Of what a handler returns, as JSON. Default 65,536. */
   maxDetailsBytes?: number | undefined
@@ -200,7 +202,10 @@ async function carryOut(
   const names = new Set<string>()
   return await untilAborted(abort, () =>
     call({
-      batch: (work) => commitBatch(running, work, names),
+      batch: async (work) => {
+        await running.write?.()
+        return await commitBatch(running, work, names)
+      },
       read: async (work) => await inFreeTransaction(client, abort, work),
     }),
   )

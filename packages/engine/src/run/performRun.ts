@@ -11,6 +11,7 @@ import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { keepProgress } from './runs.ts'
 import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
+import { writeOutRuns } from '../store/starts.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
@@ -91,13 +92,15 @@ export async function performRun(
 
 async function carryOut(
   services: RunServices,
-  { run, envelope }: TakenWork,
+  taken: TakenWork,
   { job, handler, execute = executeRun }: RunManner,
   abort: Abort,
   openLog: () => Logger,
 ): Promise<RunResult> {
+  const { run, envelope } = taken
   const { cancellations } = services
   const { payload } = envelope
+  const write = once(() => writeOut(services, taken))
   try {
     cancellations.watch(run.id, abort)
     return await execute({
@@ -114,7 +117,9 @@ async function carryOut(
       openLog,
       enqueue: services.queue.enqueue,
       maxDetailsBytes: services.maxDetailsBytes,
+      write,
       keepProgress: async (progress) => {
+        await write()
         await keepProgress(services.database, services.workerId, run.id, progress)
         services.onChange?.(run)
       },
@@ -132,6 +137,30 @@ async function carryOut(
   }
 }
 
+/** Before the run says anything that is kept in its row. Where it is lost, it gets none. */
+async function writeOut({ database }: RunServices, taken: TakenWork): Promise<void> {
+  taken.hasSpoken = true
+  const { run, held } = taken
+  if (!taken.isUnwritten) return
+  held.hasClaim = true
+  await writeOutRuns(database, [held.id], [run.id])
+  taken.isUnwritten = false
+}
+
+/** What has failed is tried again. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return async () => {
+    done ??= work()
+    try {
+      await done
+    } catch (error) {
+      done = undefined
+      throw error
+    }
+  }
+}
+
 /** The code with which its worker has aborted it, or null. */
 function findAbortCode({ isAborted, reason }: Abort): string | null {
   return isAborted && isJobError(reason) ? reason.code : null
@@ -145,17 +174,17 @@ function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: num
 }
 
 function toEndedRun(
-  { run, held }: TakenWork,
+  { run, held, isUnwritten }: TakenWork,
   { isAlone = false }: RunManner,
   result: RunResult,
   endedAt: Date,
   reason: string | null,
 ): EndedRun {
-  if (result.status === 'success')
-    return { run, held, endedAt, details: result.details, failure: null }
+  const of = { run, held, isUnwritten, endedAt }
+  if (result.status === 'success') return { ...of, details: result.details, failure: null }
   const { error, details } = result
   const next = afterFailure(result, isAlone, reason)
-  return { run, held, endedAt, details: { ...details, error }, failure: { error, next } }
+  return { ...of, details: { ...details, error }, failure: { error, next } }
 }
 
 function afterFailure(

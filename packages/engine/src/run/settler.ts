@@ -8,12 +8,15 @@ import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { EXPIRED, findSettled, settleWork, type EndToRecord } from '../store/settleWork.ts'
+import { EXPIRED, findSettled, letGo, settleWork, type EndToRecord } from '../store/settleWork.ts'
+import { writeEnds, writeOutRuns } from '../store/starts.ts'
 
 /** A run whose handler has ended, as it is to be recorded. */
 export interface EndedRun {
   run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId'>
   held: HeldClaim
+  /** Default: it is written. */
+  isUnwritten?: boolean | undefined
   endedAt: Date
   /** Merged into what the run's batches have counted. */
   details: Details | null
@@ -38,6 +41,11 @@ interface Waiting extends EndToRecord {
   isInstead: boolean
   tries: number
   resolve: (outcome: SettleOutcome) => void
+}
+
+interface Settled extends Awaited<ReturnType<typeof settleWork>> {
+  /** The claims that were let go. */
+  let: readonly HeldClaim[]
 }
 
 /**
@@ -78,7 +86,7 @@ export function createSettler(options: {
   const { database, queue, workerId, log } = options
   const waiting: Waiting[] = []
   // Claims without a run that is open, which the next group lets go.
-  let left: string[] = []
+  let left: HeldClaim[] = []
   let busy = 0
   // Since the database was last heard of.
   let failures = 0
@@ -101,14 +109,14 @@ export function createSettler(options: {
     }
     busy--
     if (isStopped) leaveToRescue(waiting.splice(0))
-    else if (busy === 0 && left.length > 0) await letGo()
+    else if (busy === 0 && left.length > 0) await letLeftGo()
   }
 
-  async function letGo(): Promise<void> {
+  async function letLeftGo(): Promise<void> {
     const over = left
     left = []
     try {
-      await database.query('delete from "JobClaim" where "id" = any($1)', [over])
+      await letGo(database, over)
     } catch (error) {
       // With the next ones: until then they say of no run that it is under way.
       left.push(...over)
@@ -173,7 +181,7 @@ export function createSettler(options: {
       const next = waitingParts.shift()
       if (next === undefined) parts--
       else next()
-      if (parts + busy === 0 && left.length > 0 && !isStopped) await letGo()
+      if (parts + busy === 0 && left.length > 0 && !isStopped) await letLeftGo()
     }
   }
 
@@ -182,7 +190,7 @@ export function createSettler(options: {
     const over = [...left, ...heldByThese(group)]
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
-    let answer: Awaited<ReturnType<typeof settleWork>>
+    let answer: Settled
     try {
       answer = await commit(group, over)
       await addSettledBefore(answer.recorded, again)
@@ -197,11 +205,11 @@ export function createSettler(options: {
       return null
     }
     options.observers?.runsSettled(group.length)
-    left = left.filter((id) => !over.includes(id))
+    left = left.filter((held) => !answer.let.includes(held))
     for (const { ended, isInstead, resolve } of group) {
       const { run, held } = ended
       // Another group has settled the others of it, at the same time.
-      if (--held.open === 0 && !over.includes(held.id)) left.push(held.id)
+      if (--held.open === 0 && !answer.let.includes(held)) left.push(held)
       const details = answer.recorded.get(run.id)
       if (details === undefined) {
         resolve({ kind: 'lost' })
@@ -225,9 +233,28 @@ export function createSettler(options: {
     }
   }
 
-  async function commit(
+  /** What is not written and has succeeded first, by a statement of its own: the runs of a group do not depend on each other. */
+  async function commit(group: readonly Waiting[], over: readonly HeldClaim[]): Promise<Settled> {
+    const [silent, others] = [group.filter(isSilent), group.filter((one) => !isSilent(one))]
+    if (silent.length === 0) return { ...(await commitWritten(group, over)), let: over }
+    // The start of a run that others have to write out has to stay until they have.
+    const loud = new Set(others.map(({ ended }) => ended.held))
+    const quiet = over.filter((held) => !loud.has(held))
+    const starts = quiet.flatMap(({ id, hasStart }) => (hasStart ? [id] : []))
+    const written = await writeEnds(database, workerId, silent, starts)
+    // Somebody has written them out meanwhile.
+    const missing = silent.filter(({ ended }) => !written.has(ended.run.id))
+    for (const { ended } of missing) ended.held.hasClaim = true
+    if (written.size === group.length)
+      return { recorded: written, expired: [], let: quiet.filter(({ hasClaim }) => !hasClaim) }
+    const rest = group.filter(({ ended }) => !written.has(ended.run.id))
+    const { recorded, expired } = await commitWritten(rest, over)
+    return { recorded: new Map([...written, ...recorded]), expired, let: over }
+  }
+
+  async function commitWritten(
     group: readonly Waiting[],
-    over: readonly string[],
+    over: readonly HeldClaim[],
   ): ReturnType<typeof settleWork> {
     const failed = group.flatMap(({ ended: { run, failure } }) => {
       const { id, queueJobId, name, attempt } = run
@@ -237,6 +264,16 @@ export function createSettler(options: {
     // One statement is a transaction of its own.
     if (failed.length === 0) return await settleWork(database, workerId, group, over)
     return await database.transaction(async (tx) => {
+      const unwritten = group.filter(({ ended }) => ended.isUnwritten).map(({ ended }) => ended)
+      if (unwritten.length > 0) {
+        for (const { held } of unwritten) held.hasClaim = true
+        const startIds = [...new Set(unwritten.map(({ held }) => held.id))]
+        await writeOutRuns(
+          tx,
+          startIds,
+          unwritten.map(({ run }) => run.id),
+        )
+      }
       const answer = await settleWork(tx, workerId, group, over)
       for (const { id, delivery, failure } of failed) {
         // Where it was thrown is told by its runs.
@@ -290,6 +327,11 @@ function toInstead(one: Waiting): Waiting | null {
   return { ...one, ended, details: toText(ended), isInstead: true }
 }
 
+/** Whether it is to be written now, and has been successful. */
+function isSilent({ ended }: Waiting): boolean {
+  return ended.isUnwritten === true && ended.failure === null
+}
+
 /** Without what a handler has handed over. */
 function toStorable(ended: EndedRun): EndedRun {
   const { failure } = ended
@@ -329,8 +371,8 @@ function classifyFailure(error: unknown): Failure {
 }
 
 /** The claims of which these are the last. */
-function heldByThese(group: readonly Waiting[]): string[] {
+function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
   for (const { ended } of group) counts.set(ended.held, (counts.get(ended.held) ?? 0) + 1)
-  return [...counts].flatMap(([{ id, open }, count]) => (open === count ? [id] : []))
+  return [...counts].flatMap(([held, count]) => (held.open === count ? [held] : []))
 }

@@ -3,6 +3,7 @@ import type { Details, JobTrigger } from '../index.ts'
 import type { Envelope } from './boss.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
+import { MAY_START, writeOutStarts } from './starts.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {
@@ -17,6 +18,8 @@ export interface ClaimRequest {
   expireSeconds?: number
   /** Whether the claim before found as many as it asked for. Default: no. */
   hasBacklog?: boolean
+  /** Whether what can be is taken as a start, whose runs are written at their end. Default: no. */
+  mayStart?: boolean
 }
 
 /** A run as it is recorded before its handler starts. */
@@ -40,6 +43,10 @@ export interface NewRun {
 export interface HeldClaim {
   readonly id: string
   open: number
+  /** Whether JobStart has it: some of its runs were taken without being written. Default: no. */
+  hasStart?: boolean
+  /** Whether JobClaim may have it: some of them were written before their end. Default, where it has no start: yes. */
+  hasClaim?: boolean
   /** When the worker was told of it, by the clock of its machine and by the one that does not jump. Absent: long ago. */
   readonly takenAt?: { date: number; monotonic: number }
 }
@@ -53,6 +60,10 @@ export interface TakenWork {
   /** By which the worker holds it, maybe with others. */
   held: HeldClaim
   envelope: Envelope
+  /** Its start alone says that it is under way, as far as this worker knows. Default: it is written. */
+  isUnwritten?: boolean
+  /** Whether it has said something that is kept in its row, before its end. */
+  hasSpoken?: boolean
 }
 
 export interface Claimed {
@@ -118,6 +129,7 @@ export async function claimWork(
         hasFreshRunIds,
         EXPIRED,
         requests.map(({ expireSeconds = null }) => expireSeconds),
+        requests.map(({ mayStart = false }) => mayStart && !hasFreshRunIds),
       ],
     )
     if (rows[0]?.id === null) return { work: [], isAlive: false, expired: [] }
@@ -156,11 +168,17 @@ export async function settleClaims(
 ): Promise<TakenWork[]> {
   const claimIds = requests.map(({ claimId }) => claimId)
   await connection.query(
-    `insert into "JobClaim" ("id", "name", "workerId", "runIds")
-     select id, name, $3, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+    `with closed as (
+       insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       select id, name, $3, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+       on conflict ("id") do nothing
+     )
+     insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds")
+     select id, name, $3, now(), 0, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
      on conflict ("id") do nothing`,
     [claimIds, requests.map(({ name }) => name), workerId],
   )
+  await writeOutStarts(connection, claimIds)
   const { rows } = await connection.query<TakenRow & { name: string; startedAt: Date }>(
     `select run."queueJobId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
             greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt"
@@ -180,11 +198,13 @@ const CLOSED_FOR_MINUTES = 10
 
 /** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
 export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
-  await connection.query(
-    `delete from "JobClaim" where "workerId" = $1 and "runIds" = '{}'
-       and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
-    [workerId],
-  )
+  for (const table of ['"JobClaim"', '"JobStart"']) {
+    await connection.query(
+      `delete from ${table} where "workerId" = $1 and "runIds" = '{}'
+         and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
+      [workerId],
+    )
+  }
 }
 
 interface TakenRow {
@@ -198,6 +218,8 @@ interface TakenRow {
   envelope: Envelope
   attempt: number
   retriesLeft: number
+  /** Whether it is written. Absent: yes. */
+  isWritten?: boolean
   /** The same in every row. */
   expired?: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
 }
@@ -211,17 +233,20 @@ function openClaims(
 }
 
 function toTakenWork(
-  { id, runId, envelope, attempt, retriesLeft }: TakenRow,
+  { id, runId, envelope, attempt, retriesLeft, isWritten = true }: TakenRow,
   name: string,
   startedAt: Date,
   claims: ReadonlyMap<string, HeldClaim>,
 ): TakenWork {
   const held = claims.get(name) as HeldClaim
   held.open++
+  if (isWritten) held.hasClaim = true
+  else held.hasStart = true
   const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
   return {
     held,
     envelope,
+    ...(!isWritten && { isUnwritten: true }),
     run: {
       id: (runId ?? id) as string,
       name,
@@ -253,7 +278,8 @@ const INSTANT = `^([1-9]\\d{3}-(${DAY_OF_YEAR})|(${LEAP_YEAR})-02-29)T${TIME}Z$`
 interface ClaimSql {
   /** The requests as rows, beside `alive`. */
   wanted: string
-  isTaken: string
+  /** Of the work whose ids `ids` selects from `next`. */
+  isTaken: (ids: string) => string
   isOneJob: boolean
 }
 
@@ -268,6 +294,8 @@ interface ClaimSql {
  * How long the attempt may take is told by the job as this worker knows it, and not as it was when the work was
  * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up. What somebody has sent by other
  * means, without an envelope, is taken for a payload: its schema judges it, and it stands in nobody's way.
+ *
+ * What may start without being written leaves the queue for JobStart: see starts.ts.
  */
 function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   return `
@@ -276,8 +304,9 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   ), wanted as materialized (
     ${wanted} where alive."isAlive"
   ), next as materialized (
-    select job.id, job.name from wanted cross join lateral (
-      select job.id, job.name from pgboss.job job
+    select job.id, job.name, job."isStart" from wanted cross join lateral (
+      select job.id, job.name, wanted."mayStart" and job.retry_limit = wanted."retryLimit" and ${MAY_START} as "isStart"
+      from pgboss.job job
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
         and (wanted."exclusiveKey" is null or job.data -> 'dryRun' = 'true' or not exists (
           select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
@@ -296,7 +325,7 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
         deletion_seconds = case when job.data ->> 'trigger' in (${OTHER_TRIGGERS}) then deletion_seconds else 0 end,
         data = case when job.data ->> 'trigger' in ('queue', ${OTHER_TRIGGERS}) then job.data
                else jsonb_build_object('trigger', 'queue', 'payload', coalesce(job.data, '{}')) end
-    where ${isTaken}
+    where ${isTaken('select id from next where "isStart" is not true')}
     returning job.id, job.name, job.data, job.retry_count, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
               case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
   ), expired as (
@@ -331,22 +360,40 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     group by wanted."claimId", wanted.name, wanted."exclusiveKey"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
+  ), started as (
+    delete from pgboss.job job
+    where ${isTaken('select id from next group by id having bool_and("isStart")')}
+    returning job.id, job.name, job.data, job.created_on, job.retry_limit
+  ), start as (
+    insert into "JobStart" ("id", "name", "workerId", "startedAt", "expireSeconds", "retryLimit", "runIds", "envelopes",
+                            "enqueuedAt")
+    select wanted."claimId", wanted.name, $6, $5, wanted."expireSeconds", wanted."retryLimit", array_agg(started.id),
+           array_agg(started.data), array_agg(started.created_on)
+    from started join wanted on wanted.name = started.name
+    group by wanted."claimId", wanted.name, wanted."expireSeconds", wanted."retryLimit"
   )
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data as "envelope",
-         retry_count + 1 as "attempt", "retriesLeft", (select jsonb_agg(expired) from expired) as "expired"
+         retry_count + 1 as "attempt", "retriesLeft", true as "isWritten",
+         (select jsonb_agg(expired) from expired) as "expired"
   from taken
   union all
-  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null from alive where not "isAlive"`
+  select id::text, null, ${isOneJob ? '' : 'name,'} data, 1, retry_limit, false, null from started
+  union all
+  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null, null from alive where not "isAlive"`
 }
 
+const RETRY_LIMIT = (name: string) =>
+  `(select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit"`
 const REQUESTS = `
-    select wanted.* from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[])
-      as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds")`
+    select wanted.*, ${RETRY_LIMIT('wanted.name')}
+    from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[], $10::bool[])
+      as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds", "mayStart")`
 const FIRST_REQUEST = `
     select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
-           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds"
+           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds", ($10::bool[])[1] as "mayStart",
+           ${RETRY_LIMIT('($1::text[])[1]')}
     from alive`
-const IS_TAKEN = 'job.name = ($1::text[])[1] and job.id = any(array(select id from next))'
+const isTaken = (ids: string) => `job.name = ($1::text[])[1] and job.id = any(array(${ids}))`
 
 /**
  * One row makes the general plan as cheap as one for these very values, so PostgreSQL keeps it: planning takes twice
@@ -354,7 +401,7 @@ const IS_TAKEN = 'job.name = ($1::text[])[1] and job.id = any(array(select id fr
  */
 const CLAIM_FEW: PreparedStatement = {
   name: 'roundsman_claim_few',
-  text: claimSql({ wanted: FIRST_REQUEST, isTaken: IS_TAKEN, isOneJob: true }),
+  text: claimSql({ wanted: FIRST_REQUEST, isTaken, isOneJob: true }),
 }
 /**
  * For rows that come out of arrays, PostgreSQL plans each time, by how large the queue is now. A plan that was made
@@ -362,7 +409,7 @@ const CLAIM_FEW: PreparedStatement = {
  */
 const CLAIM_BACKLOG: PreparedStatement = {
   name: 'roundsman_claim_backlog',
-  text: claimSql({ wanted: REQUESTS, isTaken: IS_TAKEN, isOneJob: true }),
+  text: claimSql({ wanted: REQUESTS, isTaken, isOneJob: true }),
 }
 const CLAIM_MANY: PreparedStatement = {
   name: 'roundsman_claim_many',
@@ -370,7 +417,9 @@ const CLAIM_MANY: PreparedStatement = {
     wanted: REQUESTS,
     // Arrays, and the state as a text, keep PostgreSQL to the primary key. Should two jobs have work of one id, that of
     // either may be taken here, but none twice.
-    isTaken: `job.name = any(array(select distinct name from next)) and job.id = any(array(select id from next))
+    isTaken: (
+      ids,
+    ) => `job.name = any(array(select distinct name from next)) and job.id = any(array(${ids}))
       and job.state::text in ('created', 'retry')`,
     isOneJob: false,
   }),

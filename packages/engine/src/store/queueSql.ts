@@ -1,5 +1,6 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { IS_UNWRITTEN, UNWRITTEN_RUNS } from './starts.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /*
@@ -30,12 +31,17 @@ export function isUnfinishedSql(name: string): string {
       where work.name = ${name} and work.state in ('created', 'retry', 'active')
         and work.data ->> 'dryRun' is distinct from 'true'
     ) or ${name} in (select run."name" from ${RUNNING_RUNS} where not run."dryRun")
+    or exists (select from ${UNWRITTEN_RUNS} where start."name" = ${name} and ${IS_UNWRITTEN})
   )`
 }
 
 /** When a piece of work was put into the queue, while it is there. */
 export const FIND_ENQUEUED_AT_SQL = `
-  select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid`
+  select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid
+  union all
+  select held.at from "JobStart" start cross join unnest(start."runIds", start."enqueuedAt") as held(id, at)
+  where start."name" = $1 and held.id = $2::uuid
+  limit 1`
 
 /** What is completed has left the queue, and its run remains. One statement sees both at the same moment. */
 export const FIND_WORK_SQL = `
@@ -44,7 +50,11 @@ export const FIND_WORK_SQL = `
   union all
   select run."queueJobId"::text, 'completed', run."endedAt", null
   from "JobRun" run
-  where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'`
+  where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'
+  union all
+  select held.id::text, 'active', start."startedAt", null
+  from ${UNWRITTEN_RUNS}
+  where start."name" = $1 and held.id = any($2::uuid[]) and ${IS_UNWRITTEN}`
 
 /** The work that holds a unique key, or else the last that was given up with it since `$3`. */
 export const FIND_WORK_BY_KEY_SQL = `
@@ -62,7 +72,7 @@ export const FIND_WORK_BY_KEY_SQL = `
 export const COUNT_QUEUE_SQL = `
   select n.name,
          coalesce(waiting.count, 0)::int as "waiting", coalesce(waiting.delayed, 0)::int as "delayed",
-         coalesce(active.count, 0)::int as "active", coalesce(dead.count, 0)::int as "deadLetters",
+         (coalesce(active.count, 0) + started.count)::int as "active", coalesce(dead.count, 0)::int as "deadLetters",
          waiting.oldest as "oldestWaitingAt", dead.oldest as "oldestDeadLetterAt"
   from unnest($1::text[]) n(name)
   left join lateral (
@@ -73,6 +83,9 @@ export const COUNT_QUEUE_SQL = `
   left join lateral (
     select count(*) as count from pgboss.job job where job.name = n.name and job.state = 'active'
   ) active on true
+  cross join lateral (
+    select count(*) as count from ${UNWRITTEN_RUNS} where start."name" = n.name and ${IS_UNWRITTEN}
+  ) started
   left join lateral (
     select count(*) as count, min(job.completed_on) as oldest
     from pgboss.job job where job.name = n.name and ${IS_DEAD_LETTER}
@@ -95,11 +108,16 @@ export function measureQueueSql(most: number): string {
       where job.name = n.name and ${WAITS} <= now() order by job.start_after limit 1
     )),
     ('delayed', ${count(`${WAITS} > now()`)}, null),
-    ('active', ${count(`job.state = 'active'`)}, (
-      select max(${secondsSince('job.started_on')}) from (
+    ('active', least(${most}, ${count(`job.state = 'active'`)} + (
+      select count(*)::int from ${UNWRITTEN_RUNS} where start."name" = n.name and ${IS_UNWRITTEN}
+    )), (
+      select max(${secondsSince('job.started_on')}) from ((
         select started_on from pgboss.job job where job.name = n.name and job.state = 'active'
         limit ${most}
-      ) job
+      ) union all (
+        select start."createdAt" from ${UNWRITTEN_RUNS} where start."name" = n.name and ${IS_UNWRITTEN}
+        limit ${most}
+      )) job
     )),
     ('deadLetter', ${count(IS_DEAD_LETTER)}, (
       select max(${secondsSince('job.completed_on')}) from (

@@ -20,6 +20,15 @@ export interface EndToRecord {
 /** Of runs that were to be ended, those that were this worker's, by their ids, with their whole details. */
 type Recorded = Map<string, Details | null>
 
+/** Lets claims go of which no run is under way. */
+export async function letGo(connection: Connection, claims: readonly HeldClaim[]): Promise<void> {
+  await connection.query(
+    `with starts as (delete from "JobStart" where "id" = any($2))
+     delete from "JobClaim" where "id" = any($1)`,
+    [claims.map(({ id }) => id), claims.flatMap(({ id, hasStart }) => (hasStart ? [id] : []))],
+  )
+}
+
 /** With this those of them have failed that were to succeed: the queue had given their work up before. */
 export const EXPIRED = {
   code: 'expired',
@@ -36,7 +45,7 @@ export async function settleWork(
   connection: Connection,
   workerId: string,
   ends: readonly EndToRecord[],
-  claimIds: readonly string[],
+  claims: readonly Pick<HeldClaim, 'id' | 'hasStart'>[],
 ): Promise<{ recorded: Recorded; expired: readonly string[] }> {
   const { rows } = await connection.query<{
     ended: string[] | null
@@ -48,9 +57,10 @@ export async function settleWork(
     toColumn(ends.map(({ ended }) => ended.endedAt)),
     toColumn(ends.map(({ ended }) => ended.failure?.error.code ?? null)),
     toColumn(ends.map(({ details }) => details)),
-    claimIds,
+    claims.map(({ id }) => id),
     ends.length,
     JSON.stringify({ error: EXPIRED } satisfies Details),
+    claims.flatMap(({ id, hasStart }) => (hasStart ? [id] : [])),
   ])
   const [{ ended: endedIds, expired, details } = { ended: [], expired: null, details: {} }] = rows
   const ids = endedIds ?? ends.map(({ ended }) => ended.run.id)
@@ -127,6 +137,8 @@ const settleSql = (isExpired: string) => `
       and job.retry_count = ended."attempt" - 1 and job.state::text = 'active'
   ), let_go as (
     delete from "JobClaim" where "id" = any($6::uuid[])
+  ), let_go_starts as (
+    delete from "JobStart" where "id" = any($9::uuid[])
   )
   select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
          array_agg("id"::text) filter (where "isExpired") as "expired",

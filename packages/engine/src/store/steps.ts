@@ -271,4 +271,46 @@ export const STEPS: readonly Step[] = [
       -- By it what is older than it is kept is found. The table is small: people write into it.
       CREATE INDEX IF NOT EXISTS "JobAction_at_idx" ON "JobAction"("at");`,
   },
+  {
+    name: 'starts',
+    breaks: false,
+    sql: `
+      -- Work that a worker has taken, and whose runs have nothing to say yet: it is in the queue no more, and its runs are
+      -- written when they end. Whatever else happens to one of them first writes it into JobRun, JobClaim and the queue.
+      CREATE TABLE IF NOT EXISTS "JobStart" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "workerId" TEXT NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          "expireSeconds" INTEGER,
+          "retryLimit" INTEGER NOT NULL,
+          "runIds" UUID[],
+          "envelopes" JSONB[],
+          "enqueuedAt" TIMESTAMPTZ(6)[],
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobStart_pkey" PRIMARY KEY ("id")
+      );
+
+      -- Whether the worker reads JobStart. While one lives that does not, runs are written as they start.
+      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "readsStarts" BOOLEAN NOT NULL DEFAULT false;
+
+      -- What has started, written or not: JobRun with those that have nothing to say yet.
+      CREATE OR REPLACE VIEW "JobRunAll" AS
+      SELECT "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details", "dryRun", "actor",
+             "reason", "queueJobId", "workerId", "errorCode", "progress", "batchMarks", "cancelRequestedAt",
+             "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt"
+      FROM "JobRun"
+      UNION ALL
+      SELECT held."id", start."name", 'running'::"JobRunStatus", 'queue'::"JobTrigger", 1, NULL::timestamptz(3),
+             start."startedAt", NULL::timestamptz(3), NULL::jsonb, false, NULL::text,
+             NULL::text, held."id", start."workerId", NULL::text, NULL::jsonb, NULL::jsonb, NULL::timestamptz(3),
+             NULL::text, NULL::timestamptz(3), NULL::text, start."createdAt"
+      FROM "JobStart" start CROSS JOIN unnest(start."runIds") AS held("id")
+      -- Each is looked up by its id: for a NOT EXISTS, PostgreSQL may read all runs.
+      WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;
+
+      -- Most runs are written once: less room is needed for the versions that the end of the others writes.
+      ALTER TABLE "JobRun" SET (fillfactor = 85);`,
+  },
 ]

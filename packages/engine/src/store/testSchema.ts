@@ -81,7 +81,7 @@ export const LIST_WAITING_SQL = `
 
 /** All that was enqueued, decided and recorded. */
 export const EMPTY_SQL = `
-  delete from pgboss.job; delete from "JobRun"; delete from "JobClaim"; delete from "JobTick";
+  delete from pgboss.job; delete from "JobRun"; delete from "JobClaim"; delete from "JobStart"; delete from "JobTick";
   delete from "JobAction"; delete from "JobThrottle"; delete from "JobSchedule"`
 
 const PREFIX = 'roundsman_test_'

@@ -40,6 +40,8 @@ export interface ClaimerOptions {
   now: () => Date
   /** Called where the database says, to a question of `askedAt` (performance.now), that nobody can see us live. */
   onNotAlive?: (askedAt: number) => void
+  /** Whether runs of a job may be taken that are written at their end alone. Default: none. */
+  mayStart?: (job: Job) => boolean
   observers?: Observers | undefined
 }
 
@@ -64,6 +66,7 @@ export function createClaimer({
   workerId,
   now,
   onNotAlive = () => undefined,
+  mayStart = () => false,
   observers,
 }: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
@@ -198,6 +201,7 @@ export function createClaimer({
         name: job.name,
         limit,
         hasBacklog,
+        mayStart: !job.isExclusive && mayStart(job),
         exclusiveKey: exclusiveKey(job, false),
         expireSeconds: expireSeconds(job),
       }

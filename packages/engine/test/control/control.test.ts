@@ -50,7 +50,9 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows(
+    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
+  )
   await runtime.rows('delete from pgboss.job')
   removed = 0
 })

@@ -49,7 +49,9 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobAction"')
+  await runtime.rows(
+    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobAction"',
+  )
   await runtime.rows('delete from pgboss.job')
   const { url, prisma, log } = runtime
   worker = createWorker({

@@ -30,7 +30,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobAction"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -51,7 +51,7 @@ async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = par
   await runtime.rows(
     `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "status" = 'running'`,
   )
-  await runtime.rows('truncate "JobClaim"')
+  await runtime.rows('truncate "JobClaim", "JobStart"')
   return queueJobId
 }
 

@@ -8,6 +8,7 @@ import { isAliveSql } from '../../src/liveness/whoIsLost.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
+import { WORK_LEFT } from '../readWorkStates.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const piece = defineJob({ name: 'piece', description: '', payload: z.object({ ms: z.number() }) })
@@ -43,7 +44,7 @@ afterAll(async () => {
 beforeEach(async () => {
   underWay = new Map()
   doubled = new Set()
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobWorker", "JobThrottle"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobWorker", "JobThrottle"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -68,7 +69,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
   const { prisma, log } = runtime
   const handle = async ({ run, payload }: { run: { id: string }; payload: { ms: number } }) => {
     const [{ id } = { id: null }] = await runtime.rows<{ id: string | null }>(
-      'select "queueJobId" as id from "JobRun" where "id" = $1',
+      'select "queueJobId" as id from "JobRunAll" where "id" = $1',
       [run.id],
     )
     await carryOut(payload, id)
@@ -109,7 +110,7 @@ const enqueue = (count: number, ms: number, job: typeof piece | typeof slow = pi
     job,
     Array.from({ length: count }, () => ({ payload: { ms } })),
   )
-const left = async () => (await runtime.rows('select from pgboss.job')).length
+const left = async () => (await runtime.rows(`select from ${WORK_LEFT}`)).length
 const lostRuns = () =>
   runtime.rows<{ queueJobId: string }>(
     `select "queueJobId" from "JobRun" where "errorCode" = 'worker_lost'`,
@@ -222,7 +223,7 @@ describe('two workers whose sessions are cut at random moments, under load', () 
           async (cuts) => {
             underWay = new Map()
             doubled = new Set()
-            await runtime.rows('truncate "JobRun", "JobClaim"')
+            await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
             await runtime.rows('delete from pgboss.job')
             const fleet = [
               await startWorker({ isBehindProxy: true }),

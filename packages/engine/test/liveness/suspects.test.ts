@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
+import { WORK_LEFT } from '../readWorkStates.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const payload = z.object({ n: z.number() })
@@ -45,7 +46,7 @@ async function handle({ run, payload: { n }, signal }: RunContext<{ n: number },
     'select "isAlone" from "JobClaim" where $1::uuid = any("runIds")',
     [run.id],
   )
-  started.push({ n, beside, isAlone: claim!.isAlone })
+  started.push({ n, beside, isAlone: claim?.isAlone ?? false })
   try {
     if (!held.has(n)) return
     await new Promise<void>((resolve, reject) => {
@@ -69,7 +70,9 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobThrottle"')
+  await runtime.rows(
+    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobThrottle"',
+  )
   await runtime.rows('delete from pgboss.job')
   running = []
   started = []
@@ -84,6 +87,7 @@ afterEach(async () => {
 
 async function expectNothingHeld(): Promise<void> {
   expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  expect(await runtime.rows('select from "JobStart"')).toEqual([])
   expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
 }
 
@@ -128,7 +132,8 @@ const isWaiting = () =>
 const ends = () =>
   waitFor(
     async () =>
-      (await runtime.rows(`select from pgboss.job where state < 'completed'`)).length === 0,
+      (await runtime.rows(`select from ${WORK_LEFT} where state in ('created', 'retry', 'active')`))
+        .length === 0,
     { timeoutMs: 20_000 },
   )
 const codes = () =>

@@ -43,7 +43,8 @@ it('looks for the ticks of a job among its own', async () => {
 
 it.each([1, 30])('looks for the last %i runs of a job among its own', async (limit) => {
   const [scan, ...others] = await scansOf(recentRunsQuery(NAMES, { limit }), 'JobRun')
-  expect(others).toEqual([])
+  // Where runs that are not written would be looked up: there are none.
+  expect(others.filter((other) => other['Actual Loops'] > 0)).toEqual([])
   expect(scan?.['Index Name']).toBe('JobRun_name_startedAt_id_trigger_idx')
   expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
 })

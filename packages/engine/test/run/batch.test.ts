@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => runtime.close())
 
-beforeEach(() => runtime.rows('truncate "Effect", "JobRun", "JobClaim"'))
+beforeEach(() => runtime.rows('truncate "Effect", "JobRun", "JobClaim", "JobStart"'))
 
 function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime
@@ -160,7 +160,7 @@ describe('the marks of batches', () => {
       })
     }, clock.now)
     expect(await marks()).toEqual([{ ms: 1_000, batches: 1, cleaned: 5 }])
-    await runtime.rows('truncate "JobRun", "JobClaim"')
+    await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
     await run(async () => ({ cleaned: 1 }))
     expect(await marks()).toBeUndefined()
   })

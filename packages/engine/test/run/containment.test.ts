@@ -2,6 +2,7 @@
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'
+import { WORK_LEFT } from '../readWorkStates.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
 
@@ -70,7 +71,9 @@ describe(
               `update pgboss.job set start_after = now() where state = 'retry' and start_after > now()`,
             )
             if (n < 10) await enqueueInnocent(++n, 10)
-            const left = await runtime.rows(`select from pgboss.job where state < 'completed'`)
+            const left = await runtime.rows(
+              `select from ${WORK_LEFT} where state in ('created', 'retry', 'active')`,
+            )
             return n === 10 && left.length === 0
           },
           { timeoutMs: 280_000, intervalMs: 500 },

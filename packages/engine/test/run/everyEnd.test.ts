@@ -63,7 +63,7 @@ afterAll(async () => {
 beforeEach(async () => {
   handlers = []
   runtime.lines.length = 0
-  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -137,6 +137,7 @@ async function ended(count: number): Promise<EndedRun[]> {
 async function isNothingLeft(): Promise<boolean> {
   const [row] = await runtime.rows<{ left: number }>(
     `select (select count(*) from "JobClaim")::int
+       + (select count(*) from "JobStart")::int
        + (select count(*) from pgboss.job where state::text <> 'failed')::int as left`,
   )
   return row?.left === 0
@@ -432,7 +433,7 @@ it(
     })
     await fc.assert(
       fc.asyncProperty(outcomes, async (drawn) => {
-        await runtime.rows('truncate "JobRun", "JobClaim"')
+        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
         await runtime.rows('delete from pgboss.job')
         const runs = await runAll(drawn.map(play))
         for (const [at, { status, errorCode, details }] of runs.entries()) {

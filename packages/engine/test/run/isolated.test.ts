@@ -62,7 +62,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "Effect", "Gate"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "Effect", "Gate"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
   calls = []
@@ -113,7 +113,7 @@ async function stopWorker(): Promise<void> {
 }
 
 const runs = (name = 'probe') =>
-  runtime.rows<Run>('select * from "JobRun" where "name" = $1 order by "startedAt", "attempt"', [
+  runtime.rows<Run>('select * from "JobRunAll" where "name" = $1 order by "startedAt", "attempt"', [
     name,
   ])
 const effectsOf = async (runId: string) =>

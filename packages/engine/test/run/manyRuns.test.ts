@@ -4,6 +4,7 @@ import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import type { Job } from '../../src/index.ts'
+import { WORK_LEFT } from '../readWorkStates.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import {
   excludes,
@@ -62,13 +63,13 @@ async function carryOut(thousands: number): Promise<void> {
   }
   await waitFor(async () => {
     const held = await runtime.rows<{ id: string }>(
-      `select "id" from "JobRun" where "name" = 'waits' and "status" = 'running'
+      `select "id" from "JobRunAll" where "name" = 'waits' and "status" = 'running'
          and "cancelRequestedAt" is null`,
     )
     for (const { id } of held) await client.cancelRun(prisma, id, ACTOR)
     const [left] = await runtime.rows<{ isOver: boolean }>(
-      `select not exists (select from pgboss.job where state in ('created', 'retry', 'active'))
-         and not exists (select from "JobRun" where "status" = 'running') as "isOver"`,
+      `select not exists (select from ${WORK_LEFT} where state in ('created', 'retry', 'active'))
+         and not exists (select from "JobRunAll" where "status" = 'running') as "isOver"`,
     )
     return left?.isOver
   }, PATIENCE)

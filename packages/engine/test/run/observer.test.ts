@@ -19,6 +19,7 @@ import {
   type Worker,
   type WorkerObserver,
 } from '../../src/worker.ts'
+import { writeOutStarts } from '../../src/store/starts.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({
@@ -57,7 +58,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
 })
@@ -166,6 +167,11 @@ describe('an observer', () => {
     const { observer, started, ended } = note()
     await startWorker([observer], {
       echo: async () => {
+        const starts = await runtime.rows<{ id: string }>('select "id" from "JobStart"')
+        await writeOutStarts(
+          runtime.database,
+          starts.map(({ id }) => id),
+        )
         await runtime.rows(
           `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now()`,
         )

@@ -42,7 +42,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('truncate "JobRun", "JobClaim"'))
+beforeEach(() => runtime.rows('truncate "JobRun", "JobClaim", "JobStart"'))
 
 async function perform(
   handler: BriefHandler,

@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
   runtime.lines.length = 0
 })

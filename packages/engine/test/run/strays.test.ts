@@ -33,7 +33,9 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "Effect"')
+  await runtime.rows(
+    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
+  )
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -52,7 +54,7 @@ const harm = (how: Harm) =>
 const leaveInPeace = (n: number, ms: number) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, innocent, { n, ms }))
 const runs = (name: string) =>
-  runtime.rows<Run>('select * from "JobRun" where "name" = $1 order by "attempt"', [name])
+  runtime.rows<Run>('select * from "JobRunAll" where "name" = $1 order by "attempt"', [name])
 const endOf = (name: string) =>
   waitFor(
     async () => {

@@ -27,7 +27,9 @@ afterAll(() => runtime.close())
 
 afterEach(async () => {
   await runtime.rows(`alter database ${database} reset all`)
-  await runtime.rows('truncate "Effect", "JobRun", "JobClaim", "JobTick", "JobSchedule"')
+  await runtime.rows(
+    'truncate "Effect", "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule"',
+  )
   await runtime.rows('delete from pgboss.job')
 })
 

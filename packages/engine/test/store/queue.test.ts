@@ -24,7 +24,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
 })
 

@@ -38,7 +38,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
 })
 

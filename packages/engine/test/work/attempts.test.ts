@@ -31,7 +31,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobAction"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -68,7 +68,7 @@ describe('attempts', () => {
     })
     await fc.assert(
       fc.asyncProperty(ends, async (sequence) => {
-        await runtime.rows('truncate "JobRun", "JobClaim"')
+        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
         await runtime.rows('delete from pgboss.job')
         await enqueue()
         let retriesLeft = LIMIT
@@ -169,7 +169,7 @@ describe('attempts', () => {
     expect(await readExpiry()).toEqual(['letter 180', 'parcel 7320'])
 
     for (const hasBacklog of [false, true]) {
-      await runtime.rows('truncate "JobRun", "JobClaim"')
+      await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
       await runtime.rows('delete from pgboss.job')
       await enqueue()
       await claim([{ ...longer, hasBacklog }])

@@ -47,7 +47,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   executed = []
-  await runtime.rows('truncate "JobRun", "JobClaim"')
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
 })
 
@@ -347,7 +347,7 @@ describe('claims of several jobs', () => {
       // In which order the keys are written depends on the claims' ids. Where one is quicker, they do not meet.
       let meetings = 0
       for (let round = 0; round < 10; round++) {
-        await runtime.rows('truncate "JobRun", "JobClaim"')
+        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
         await runtime.rows('delete from pgboss.job')
         for (const job of [first, first, second, second]) await send(job)
         const answers = await Promise.allSettled([claim('w2'), claim('w3')])

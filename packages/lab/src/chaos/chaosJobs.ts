@@ -8,6 +8,7 @@ import {
   type RunContext,
   type TransactionOf,
 } from '@roundsman/engine'
+import { z } from 'zod'
 import type { Random } from './createRandom.ts'
 
 // An attempt that meets a cut connection fails like any other. Here no number of them is the job's fault.
@@ -17,6 +18,16 @@ const retry = { limit: 1_000, delayMs: 1_000, maxDelayMs: 2_000 }
 export const effect = defineJob({
   name: 'effect',
   description: 'Leaves one row behind',
+  concurrency: 20,
+  timeoutMs: 120_000,
+  retry,
+})
+
+/** One that says nothing before its end: its run is written once. */
+export const touch = defineJob({
+  name: 'touch',
+  description: 'Marks the row of its payload',
+  payload: z.object({ id: z.uuid() }),
   concurrency: 20,
   timeoutMs: 120_000,
   retry,
@@ -64,11 +75,12 @@ const tickDrop = defineJob({
 })
 
 /** The catalogue that the suite's workers run. */
-export const chaosJobs = [effect, sweep, tickSkip, tickQueue, tickAllow, tickDrop] as const
+export const chaosJobs = [effect, touch, sweep, tickSkip, tickQueue, tickAllow, tickDrop] as const
 
 export const chaosSchedules = (chaosJobs as readonly Job[]).filter(isScheduled)
 
 export interface HandlerOptions {
+  client: Pick<PrismaClient, '$executeRawUnsafe'>
   random: Random
   /** Rows that one batch of the sweep marks. */
   sweepBatch: number
@@ -79,6 +91,7 @@ export interface HandlerOptions {
 type Context = RunContext<Record<string, never>, TransactionOf<PrismaClient>>
 
 export function createChaosHandlers({
+  client,
   random,
   sweepBatch,
   sweepPauseMs,
@@ -115,6 +128,14 @@ export function createChaosHandlers({
 
   return {
     effect: leaveEffect,
+    async touch({ payload }) {
+      await linger()
+      await client.$executeRawUnsafe(
+        'update "ChaosTouch" set "isDone" = true where "id" = $1::uuid',
+        payload.id,
+      )
+      await linger()
+    },
     sweep: sweepRows,
     tickSkip: leaveEffect,
     tickQueue: leaveEffect,

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient } from '@roundsman/db'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { TransactionOf } from '@roundsman/engine'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient } from '@roundsman/engine/client'
-import { effect } from './chaosJobs.ts'
+import { effect, touch } from './chaosJobs.ts'
 import type { Random } from './createRandom.ts'
 
 export interface Load {
@@ -21,6 +23,8 @@ export interface LoadOptions {
   durationMs: number
   signal: AbortSignal
 }
+
+type Transaction = TransactionOf<PrismaClient>
 
 const MAX_GROUP = 25
 const ROLL_BACK_SHARE = 0.1
@@ -56,13 +60,24 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     await prisma.$disconnect()
   }
 
+  async function enqueueEffect(tx: Transaction): Promise<string> {
+    return (await client.enqueue(tx, effect, {})).queueJobId
+  }
+
+  async function enqueueTouch(tx: Transaction): Promise<string> {
+    const id = randomUUID()
+    const { queueJobId } = await client.enqueue(tx, touch, { id })
+    await tx.$executeRawUnsafe('insert into "ChaosTouch" ("id") values ($1::uuid)', id)
+    return queueJobId
+  }
+
   async function enqueueGroup(size: number, isRolledBack: boolean): Promise<void> {
     const ids: string[] = []
     try {
       await prisma.$transaction(
         async (tx) => {
           for (let index = 0; index < size; index++) {
-            ids.push((await client.enqueue(tx, effect, {})).queueJobId)
+            ids.push(index % 2 === 0 ? await enqueueEffect(tx) : await enqueueTouch(tx))
           }
           await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
           if (isRolledBack) throw new RolledBack()

@@ -54,9 +54,11 @@ export async function createChaosTables(database: Queryable): Promise<void> {
     $$;
     create trigger chaos_note after insert on pgboss.job for each row execute function chaos_note();
     create view "ChaosJob" as
-      select work."id", work."name", coalesce(job.state::text, 'completed') as state
-      from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name";
+      select work."id", work."name", coalesce(job.state::text, run."status"::text, 'completed') as state
+      from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name"
+        left join "JobRunAll" run on run."queueJobId" = work."id" and run."status" = 'running';
     create table "ChaosEffect" ("queueJobId" uuid primary key, "runId" uuid not null);
+    create table "ChaosTouch" ("id" uuid primary key, "isDone" boolean not null default false);
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
     create index on "ChaosRow" ("id") where "sweptBy" is null;
     create table "ChaosRunEnd" ("runId" uuid not null, "at" timestamptz not null);
@@ -65,7 +67,7 @@ export async function createChaosTables(database: Queryable): Promise<void> {
       insert into "ChaosRunEnd" values (new."id", clock_timestamp());
       return null;
     end $$;
-    create trigger chaos_note_end after update on "JobRun"
+    create trigger chaos_note_end after insert or update on "JobRun"
       for each row when (new."status" <> 'running') execute function chaos_note_end();`)
 }
 

@@ -233,7 +233,7 @@ function createSweeper(options: { url: string; jobs: JobsClient; database: Query
     const { rows } = await database.query<{ missing: number; left: boolean }>(
       `select $1 - count(*)::int as missing,
               exists (select from "ChaosRow" where "sweptBy" is null) as left
-       from pgboss.job where name = 'sweep' and state in ('created', 'retry', 'active')`,
+       from "ChaosJob" where name = 'sweep' and state in ('created', 'retry', 'active', 'running')`,
       [WORKERS_THAT_SWEEP],
     )
     const { missing = 0, left = false } = rows[0] ?? {}
@@ -271,7 +271,7 @@ async function untilDrained(options: {
     await sweeper.enqueue()
     const { rows } = await database.query<{ jobs: number; runs: number; rows: number }>(`
       select (select count(*)::int from pgboss.job where state in ('created', 'retry', 'active')) as jobs,
-             (select count(*)::int from "JobRun" where "status" = 'running') as runs,
+             (select count(*)::int from "JobRunAll" where "status" = 'running') as runs,
              (select count(*)::int from "ChaosRow" where "sweptBy" is null) as rows`)
     const { jobs = 0, runs = 0, rows: left = 0 } = rows[0] ?? {}
     const { ofDead } = await countClaims(database)

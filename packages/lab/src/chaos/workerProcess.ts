@@ -34,6 +34,7 @@ const worker = createWorker({
   client: prisma,
   jobs: chaosJobs,
   handlers: createChaosHandlers({
+    client: prisma,
     random: createRandom(settings.seed),
     sweepBatch: settings.sweepBatch,
     sweepPauseMs: () => sweepPauseMs,

@@ -123,7 +123,9 @@ async function checkEnds(
 ): Promise<CheckResult> {
   const running = runs.filter(({ status }) => status === 'running')
   const { rows } = await database.query<{ claims: number; waiting: number }>(`
-    select (select count(*)::int from "JobClaim") as claims,
+    select (select count(*)::int from (
+        select "runIds" from "JobClaim" union all select "runIds" from "JobStart"
+      ) held where "runIds" <> '{}') as claims,
       (select count(*)::int from pgboss.job
        where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
          and (name in ('deadly', 'guilty', 'guiltyAgain', 'guiltyHasty', 'innocent', 'innocentLong')

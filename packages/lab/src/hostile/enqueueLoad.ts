@@ -134,8 +134,8 @@ export async function enqueueDeadly(
 
 async function countUnfinished(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ left: number }>(
-    `select count(*)::int as left from pgboss.job
-     where name = $1 and state in ('created', 'retry', 'active')`,
+    `select (select count(*) from pgboss.job where name = $1 and state in ('created', 'retry', 'active'))::int
+       + (select count(*) from "JobRunAll" where "name" = $1 and "status" = 'running')::int as left`,
     [deadly.name],
   )
   return rows[0]?.left ?? 0

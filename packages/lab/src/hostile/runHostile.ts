@@ -175,6 +175,9 @@ const QUIET_SQL = `
     select from pgboss.job
     where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
       and (created_on < now() - interval '6 seconds' or name <> all($1))
+  ) and not exists (
+    select from "JobStart"
+    where "runIds" <> '{}' and ("createdAt" < now() - interval '6 seconds' or "name" <> all($1))
   ) as "isQuiet"`
 
 /** Migrates the given database for these jobs, whether it is empty or not. */

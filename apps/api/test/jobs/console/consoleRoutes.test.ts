@@ -20,7 +20,7 @@ afterAll(() => api.close())
 
 beforeEach(async () => {
   await api.prisma
-    .$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
 })
 
 const NOW = '2026-11-24T09:00:00.000Z'

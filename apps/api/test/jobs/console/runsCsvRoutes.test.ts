@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => api.close())
 
-beforeEach(() => api.prisma.$executeRaw`truncate "JobRun", "JobClaim"`)
+beforeEach(() => api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart"`)
 
 const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
 

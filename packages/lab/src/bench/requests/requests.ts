@@ -176,7 +176,7 @@ async function takeInvoices(prisma: PrismaClient, count: number): Promise<string
 }
 
 async function emptyQueue(prisma: PrismaClient): Promise<void> {
-  await prisma.$executeRaw`truncate pgboss.job, "JobRun", "JobClaim"`
+  await prisma.$executeRaw`truncate pgboss.job, "JobRun", "JobClaim", "JobStart"`
 }
 
 async function untilRendering(prisma: PrismaClient): Promise<void> {

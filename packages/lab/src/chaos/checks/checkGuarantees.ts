@@ -76,7 +76,8 @@ const checkClaims: Check = async (database, { samples, claims }) => {
   const { rows } = await database.query<Record<'unheld' | 'strange', string>>(
     `select (select count(*) from "JobRun" where "status" = 'running'
                and "id" not in (select unnest("runIds") from "JobClaim")) as unheld,
-            (select count(*) from "JobClaim" where "workerId" <> all($1)) as strange`,
+            (select count(*) from "JobClaim" where "workerId" <> all($1))
+              + (select count(*) from "JobStart" where "workerId" <> all($1)) as strange`,
     [claims.workers],
   )
   const { unheld, strange } = numbers(rows[0])
@@ -150,7 +151,7 @@ const checkSamples: Check = async (_database, { samples }) => {
 /** Work exists where its transaction's other row does, and only there. */
 const checkEnqueue: Check = async (database, { load }) => {
   const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
-    `with job as (select id from "ChaosJob" where name = 'effect')
+    `with job as (select id from "ChaosJob" where name in ('effect', 'touch'))
      select count(*) filter (where job.id is not null and "queueJobId" is not null) as both,
             count(*) filter (where job.id is null or "queueJobId" is null) as alone,
             (select count(*) from unnest($1::uuid[]) committed(id)
@@ -178,7 +179,8 @@ const checkEffects: Check = async (database, { schedules }) => {
     `with job as (select id, state from "ChaosJob" where name = any($1))
      select count(*) filter (where job.id is not null) as jobs,
             count(*) filter (where state <> 'completed') as open,
-            count(*) filter (where effect."queueJobId" is null) as without,
+            count(*) filter (where effect."queueJobId" is null)
+              + (select count(*) from "ChaosTouch" where not "isDone") as without,
             count(*) filter (where job.id is null) as strays
      from job full join "ChaosEffect" effect on effect."queueJobId" = job.id`,
     [names],

@@ -1,5 +1,5 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { createJobsClient, RUNNING_RUNS } from '@roundsman/engine/client'
+import { createJobsClient, RUNS_UNDER_WAY } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
@@ -83,7 +83,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     async isSettled() {
       const { rows } = await pool.query<{ open: boolean }>(
         `select exists (select from pgboss.job where name = 'noop' and state < 'completed')
-             or exists (select from ${RUNNING_RUNS}) as open`,
+             or exists (select from ${RUNS_UNDER_WAY}) as open`,
       )
       return rows[0]?.open === false
     },

@@ -1,0 +1,169 @@
+import type { Details } from '../index.ts'
+import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
+import type { Connection } from './database.ts'
+import type { EndToRecord } from './settleWork.ts'
+import { toColumn } from './toColumn.ts'
+
+/*
+ * Starts. Where a claim takes plain first attempts, JobStart says what runs, and the queue gives their work away: a run
+ * that succeeds without having said anything is written once, at its end. Whatever else becomes of a run first writes
+ * it out: into JobRun as running, held by a claim of the start's id, with its work under way in the queue, as if it had
+ * been taken so. A run is written if JobRun has its id, whoever has done it; until then its start holds it.
+ *
+ * Read from top to bottom: what may be taken so, how it is written out, and how it is written at its end.
+ */
+
+/** Larger envelopes stay in the queue's table. */
+const MAX_ENVELOPE_BYTES = 1_000
+
+/** For the columns of the run that a plain envelope leaves empty, and for what only the queue's table can hold. */
+export const MAY_START = `
+  job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
+  and job.singleton_key is null and job.singleton_on is null and job.group_id is null and job.dead_letter is null
+  and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
+  and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
+  and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
+  and not exists (select from "JobRun" earlier where earlier."id" = job.id)`
+
+/** What has not ended by then is written out in the next round of any worker. */
+export const WRITE_OUT_AFTER_MS = 2_000
+
+/** The starts with runs that go on for longer than most, as one array. Where all have ended, their worker lets go soon. */
+export const OLD_STARTS_SQL = `
+  select coalesce(array_agg(start."id"::text), '{}') from "JobStart" start
+  where start."createdAt" < now() - interval '${WRITE_OUT_AFTER_MS} milliseconds' and start."runIds" <> '{}'`
+
+/** `start` and `held` of each run that is under way and not written, as RUNNING_RUNS has those that are. */
+export const UNWRITTEN_RUNS = `
+  "JobStart" start cross join unnest(start."runIds") as held(id)`
+/** As a value, each is looked up by its id: for a `not exists`, PostgreSQL may read all runs. */
+export const IS_UNWRITTEN = `(select true from "JobRun" written where written."id" = held.id) is null`
+
+/** What is under way, written or not: as much of it as both tell. */
+export const RUNS_UNDER_WAY = `(
+    select run."id", run."name", run."startedAt", run."workerId", run."progress" from ${RUNNING_RUNS}
+    union all
+    select held.id, start."name", start."startedAt", start."workerId", null from ${UNWRITTEN_RUNS} where ${IS_UNWRITTEN}
+  ) run`
+
+/**
+ * Of those that are being settled, the run that comes second waits for the first, by the lock on their start, and then
+ * finds it written. A start goes once all of its runs are written; an empty one closes its claim, and stays.
+ */
+function writeOutSql(starts: string, isWanted: string): string {
+  return `
+  with start as materialized (
+    ${starts}
+  ), work as materialized (
+    select start.*, held.* from start
+      cross join lateral unnest(start."runIds", start."envelopes", start."enqueuedAt")
+        as held("runId", "envelope", "at")
+    where ${isWanted}
+  ), run as (
+    insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "queueJobId", "workerId", "createdAt")
+    select work."runId", work."name", 'queue'::"JobTrigger", 1, work."startedAt", work."runId", work."workerId", work."createdAt"
+    from work
+    on conflict ("id") do nothing
+    returning "id"
+  ), queued as (
+    insert into pgboss.job (
+      id, name, data, state, start_after, created_on, started_on, heartbeat_on, keep_until, expire_seconds,
+      deletion_seconds, retry_limit, retry_delay, retry_backoff, retry_delay_max, policy
+    )
+    select work."runId", queue.name, work."envelope", 'active', work."at", work."at", work."createdAt", work."createdAt",
+      work."at" + queue.retention_seconds * interval '1 second', coalesce(work."expireSeconds", queue.expire_seconds),
+      0, work."retryLimit", queue.retry_delay, queue.retry_backoff, queue.retry_delay_max, queue.policy
+    from work join run on run."id" = work."runId" join pgboss.queue queue on queue.name = work."name"
+    on conflict do nothing
+  ), claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "runIds", "createdAt")
+    select work."id", work."name", work."workerId", array_agg(run."id"), work."createdAt"
+    from work join run on run."id" = work."runId"
+    group by work."id", work."name", work."workerId", work."createdAt"
+    on conflict ("id") do update set "runIds" = "JobClaim"."runIds" || excluded."runIds"
+  )`
+}
+
+const WHOLE_SQL = (lock: string) => `
+  ${writeOutSql(`select * from "JobStart" where "id" = any($1::uuid[]) and "runIds" <> '{}' order by "id" ${lock}`, 'true')}
+  delete from "JobStart" where "id" in (select "id" from start)`
+
+/** Writes out all runs of these starts. Those of a worker that stands still in the middle of settling are passed over. */
+export async function writeOutStarts(
+  connection: Connection,
+  startIds: readonly string[],
+): Promise<void> {
+  if (startIds.length > 0) await connection.query(WHOLE_SQL('for update skip locked'), [startIds])
+}
+
+const SOME_SQL = `
+  ${writeOutSql(
+    'select * from "JobStart" where "id" = any($1::uuid[]) order by "id" for update',
+    'held."runId" = any($2::uuid[])',
+  )}
+  select count(*) from run`
+
+/** Writes out these runs of these starts. */
+export async function writeOutRuns(
+  connection: Connection,
+  startIds: readonly string[],
+  runIds: readonly string[],
+): Promise<void> {
+  await connection.query(SOME_SQL, [startIds, runIds])
+}
+
+/** Writes out the run `$1`, if a start holds it. */
+export const WRITE_OUT_RUN_SQL = `
+  ${writeOutSql(
+    'select * from "JobStart" where "runIds" @> array[$1::uuid] order by "id" for update',
+    'held."runId" = $1::uuid',
+  )}
+  select count(*)::int as "written" from run`
+
+/**
+ * Writes runs that have succeeded, of starts that still hold them, and lets starts go whose last runs these are. What is
+ * missing in the answer is written already, or is not this worker's any more.
+ */
+export async function writeEnds(
+  connection: Connection,
+  workerId: string,
+  ends: readonly (EndToRecord & { ended: { held: { id: string } } })[],
+  startIds: readonly string[],
+): Promise<Map<string, Details | null>> {
+  const { rows } = await connection.query<{
+    ended: string[] | null
+    details: Record<string, Details>
+  }>(WRITE_ENDS_SQL, [
+    workerId,
+    toColumn(ends.map(({ ended }) => ended.run.id)),
+    toColumn(ends.map(({ ended }) => ended.held.id)),
+    toColumn(ends.map(({ ended }) => ended.endedAt)),
+    toColumn(ends.map(({ details }) => details)),
+    startIds,
+    ends.length,
+  ])
+  const [{ ended, details } = { ended: [], details: {} }] = rows
+  const ids = ended ?? ends.map(({ ended: { run } }) => run.id)
+  return new Map(ids.map((id) => [id, details[id] ?? null]))
+}
+
+const WRITE_ENDS_SQL = `
+  with start as materialized (
+    select "id", "name", "startedAt", "createdAt" from "JobStart"
+    where "id" = any(array(select distinct unnest($3::uuid[]))) and "workerId" = $1
+    order by "id" for key share
+  ), ended as (
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",
+                          "workerId", "createdAt")
+    select "end".id, start."name", 'success', 'queue', 1, start."startedAt", "end".at, "end".details::jsonb, "end".id,
+           $1, start."createdAt"
+    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]) as "end"(id, "startId", at, details)
+      join start on start."id" = "end"."startId"
+    on conflict ("id") do nothing
+    returning "id", "details"
+  ), let_go as (
+    delete from "JobStart" where "id" = any($6::uuid[])
+  )
+  select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
+         coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
+  from ended`
