@@ -1,2 +1,11 @@
-export { TablesError } from './store/tablesState.ts'
-export { migrate, type MigrateOptions } from './store/migrate.ts'
+export {
+  checkMigrations,
+  migrate,
+  MigrationDeniedError,
+  type MigrateOptions,
+  type TablesCheck,
+} from './store/migrate.ts'
+export { migrationSql, type MigrationSqlOptions } from './store/migrationSql.ts'
+export { prismaModels, type PrismaModels } from './store/prismaModels.ts'
+export { TablesError, type TablesState } from './store/tablesState.ts'
+export { uninstallSql } from './store/uninstallSql.ts'

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import pg from 'pg'
 import { getConstructionPlans } from 'pg-boss'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
@@ -10,7 +11,13 @@ import { declareQueues } from './queue.ts'
 import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { STEPS, type Step } from './steps.ts'
-import { findTablesProblem, QUEUE_VERSION, readTablesState } from './tablesState.ts'
+import {
+  findTablesProblem,
+  QUEUE_VERSION,
+  readTablesState,
+  type TablesError,
+  type TablesState,
+} from './tablesState.ts'
 import { installUniqueKeys, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 
 export interface MigrateOptions {
@@ -51,6 +58,51 @@ export async function migrate({
     return await withMigrationLock(database, () =>
       migrateUnderLock(database, jobs && withEngineJobs(jobs), log),
     )
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === INSUFFICIENT_PRIVILEGE)
+      throw new MigrationDeniedError(schema.name, error)
+    throw error
+  } finally {
+    await database.close()
+  }
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501'
+
+/** Whoever migrates may not do what is needed. */
+export class MigrationDeniedError extends Error {
+  override readonly name = 'MigrationDeniedError'
+
+  constructor(schema: string, cause: Error) {
+    super(
+      `This role may not make the tables in the schema ${schema} (${cause.message}); migrate as one that may, or have a DBA run what npx roundsman migrate --sql prints`,
+      { cause },
+    )
+  }
+}
+
+export interface TablesCheck {
+  /** Why a process of this version would refuse to start, with the remedy. */
+  problem: TablesError | null
+  state: TablesState
+}
+
+/** Whether `migrate` has run, for a step of CI or before a deployment: it changes nothing. */
+export async function checkMigrations({
+  databaseUrl,
+  schema: name,
+  log,
+}: Omit<MigrateOptions, 'jobs'>): Promise<TablesCheck> {
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman check',
+    schema: createSchema(name),
+    poolSize: 1,
+    log: containedLog(log),
+  })
+  try {
+    const state = await readTablesState(database)
+    return { problem: findTablesProblem(database.schema.name, state), state }
   } finally {
     await database.close()
   }
@@ -109,7 +161,7 @@ async function migrateUnderLock(
   return done
 }
 
-const HISTORY_SQL = `
+export const HISTORY_SQL = `
   create table if not exists "JobMigration" (
     "name" text primary key,
     "breaks" boolean not null,
@@ -122,13 +174,18 @@ export function newTablesSql(schema: Schema): string {
     step.index ? indexSql(step.index, '') : (step.sql ?? ''),
     noteSql(step),
   ])
-  const ours = ['begin', HISTORY_SQL, ...steps, DEAD_LETTER_INDEX_SQL, UNIQUE_KEYS_SQL, 'commit']
-  const queue = getConstructionPlans(schema.queue, { createSchema: false })
-  return `${makeSchemaSql(schema)};${queue};${schema.sql(ours.join(';\n'))}`
+  const ours = ['begin', HISTORY_SQL, ...steps, 'commit'].join(';\n')
+  return `${makeSchemaSql(schema)};${queueSql(schema)};\n${schema.sql(ours)}`
+}
+
+/** pg-boss's tables with our indexes, where there are none. */
+export function queueSql(schema: Schema): string {
+  const indexes = ['begin', DEAD_LETTER_INDEX_SQL, UNIQUE_KEYS_SQL, 'commit'].join(';\n')
+  return `${getConstructionPlans(schema.queue, { createSchema: false })};\n${schema.sql(indexes)}`
 }
 
 /** `create schema if not exists` asks for the right to do so also where there is one. */
-function makeSchemaSql(schema: Schema): string {
+export function makeSchemaSql(schema: Schema): string {
   const name = schema.name === PUBLIC ? 'pgboss' : schema.name
   return `
   do $$ begin
@@ -151,7 +208,7 @@ async function take(database: Database, step: Step, isThere: boolean): Promise<v
   } else await database.query(`begin; ${step.sql}; ${noteSql(step)}; commit`)
 }
 
-function noteSql({ name, breaks }: Step): string {
+export function noteSql({ name, breaks }: Step): string {
   return `insert into "JobMigration" ("name", "breaks") values ('${name}', ${breaks})`
 }
 
@@ -165,20 +222,17 @@ async function buildIndex(database: Connection, index: NonNullable<Step['index']
   await database.query(indexSql(index, 'concurrently'))
 }
 
-function indexSql({ name, on, isUnique }: NonNullable<Step['index']>, manner: string): string {
+export function indexSql(
+  { name, on, isUnique }: NonNullable<Step['index']>,
+  manner: string,
+): string {
   return `create ${isUnique ? 'unique index' : 'index'} ${manner} "${name}" on ${on}`
 }
 
 /** Where there are none, all at once; else as pg-boss upgrades them, and then what it has only noted down. */
 async function migrateQueue(database: Database, version: number | null): Promise<void> {
   const { schema } = database
-  if (version === null) {
-    await database.query({
-      foreignText: getConstructionPlans(schema.queue, { createSchema: false }),
-    })
-    await database.query(`begin; ${DEAD_LETTER_INDEX_SQL}; ${UNIQUE_KEYS_SQL}; commit`)
-    return
-  }
+  if (version === null) return void (await database.query({ foreignText: queueSql(schema) }))
   const failures: Error[] = []
   const boss = openBoss(asDb(database), schema, { migrate: true })
   boss.on('error', (error) => failures.push(error))

@@ -5,7 +5,8 @@
  * To add a step, add an entry at the end of STEPS, with names as everywhere else: `"JobRun"`, and `roundsman."…"` where an
  * index or a statistics object is dropped, or the latter made. An entry that has been published stays as it is.
  *
- *   sql       is done in one transaction together with its note. It runs beside workers of the version before.
+ *   sql       is done in one transaction together with its note. It runs beside workers of the version before. What it
+ *             creates by `create table`, `create type` and `create view`, uninstallSql removes
  *   index     instead of it: one index of a table that may be large. It is built concurrently, outside of a transaction.
  *   breaks    whether a worker of the version before would do wrong beside it, or fail. Such a worker then refuses to
  *             start; beside steps that do not break, it goes on and starts. So true for whatever takes something away or
@@ -29,8 +30,8 @@ const hasColumn = (table: string, column: string) => `exists (
   select from pg_attribute where attrelid = to_regclass('"${table}"') and attname = '${column}' and not attisdropped)`
 const hasConstraint = (constraint: string) => `exists (
   select from pg_constraint where conrelid = to_regclass('"JobRun"') and conname = '${constraint}')`
-const IS_HALF_FILLED = `exists (
-  select from pg_class where oid = to_regclass('"JobRun"') and 'fillfactor=50' = any(reloptions))`
+const IS_PARTLY_FILLED = `exists (
+  select from pg_class where oid = to_regclass('"JobRun"') and reloptions::text like '%fillfactor=%')`
 
 export const STEPS: readonly Step[] = [
   {
@@ -205,7 +206,7 @@ export const STEPS: readonly Step[] = [
   {
     name: 'claims',
     breaks: true,
-    isThere: IS_HALF_FILLED,
+    isThere: IS_PARTLY_FILLED,
     sql: `
       -- What a worker holds. It takes the place of JobRun's indexes of what is running: a run that ends changes no
       -- indexed column any more, so that PostgreSQL writes its new version beside the old one and leaves the indexes

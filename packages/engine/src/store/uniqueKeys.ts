@@ -14,12 +14,12 @@ export const IS_WHOLE_SQL = `
 
 /** All of it at once, where nothing waits for the tables: those that pg-boss has just made. */
 export const UNIQUE_KEYS_SQL = `
-  create unique index ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS};
-  create unique index ${UNIQUE_KEYS_INDEX}_job_common on pgboss.job_common ${COLUMNS};
+  create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS};
+  create unique index if not exists ${UNIQUE_KEYS_INDEX}_job_common on pgboss.job_common ${COLUMNS};
   alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${UNIQUE_KEYS_INDEX}_job_common`
 
 /** What was enqueued past a key that was held, or given back past it: the oldest keeps the key, the others lose theirs. */
-const SETTLE_DUPLICATES_SQL = `
+export const SETTLE_DUPLICATES_SQL = `
   update pgboss.job job set singleton_key = null
   from (
     select name, id, row_number() over (partition by name, singleton_key order by created_on, id) as rank

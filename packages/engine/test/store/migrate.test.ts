@@ -1,16 +1,21 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createDatabaseClient, type Prisma, type PrismaClient } from '@roundsman/db'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
+import { getConstructionPlans, getRollbackPlans } from 'pg-boss'
 import pg from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, type Handler } from '../../src/index.ts'
-import { migrate } from '../../src/migrate.ts'
+import { checkMigrations, migrate, migrationSql, uninstallSql } from '../../src/migrate.ts'
 import { CANCEL_CHANNEL, CHANGES_CHANNEL, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { STEPS } from '../../src/store/steps.ts'
 import { QUEUE_VERSION } from '../../src/store/tablesState.ts'
-import { createWorker } from '../../src/worker.ts'
+import { createWorker, runOnce } from '../../src/worker.ts'
+import { readCatalogue } from '../readCatalogue.ts'
 
 const log = pino({ level: 'silent' })
 const ALL = [...STEPS.map(({ name }) => name), `queue ${QUEUE_VERSION}`]
@@ -46,6 +51,277 @@ it('makes everything once, and then finds nothing to do', async () => {
 it('of eight at once one migrates, and none fails', async () => {
   const done = await Promise.all(Array.from({ length: 8 }, () => migrateIn('roundsman')))
   expect(done.filter(({ length }) => length > 0)).toEqual([ALL])
+})
+
+const MIGRATIONS = join(import.meta.dirname, '../../../../prisma/migrations')
+
+/** Those that Prisma has applied, up to now: the SQL of each. */
+async function readPrismaSteps(): Promise<string[]> {
+  const names = (await readdir(MIGRATIONS)).filter((name) => name.includes('_job')).toSorted()
+  return await Promise.all(
+    names
+      .slice(0, STEPS.filter(({ isThere }) => isThere).length)
+      .map((name) => readFile(join(MIGRATIONS, name, 'migration.sql'), 'utf8')),
+  )
+}
+
+describe('what is there already', () => {
+  it('is taken over from Prisma after each of its migrations, with all rows', async () => {
+    const prismaSteps = await readPrismaSteps()
+    await migrateIn('public')
+    const catalogue = await readCatalogue(client)
+    for (let applied = 0; applied <= prismaSteps.length; applied++) {
+      await client.query(uninstallSql({ schema: 'public' }))
+      for (const [at, sql] of prismaSteps.slice(0, applied).entries()) {
+        await client.query(sql)
+        if (at === 0) await client.query(ROWS_SQL)
+      }
+
+      expect(await migrateIn('public')).toEqual(ALL.slice(applied))
+
+      expect(await readCatalogue(client)).toEqual(catalogue)
+      const { rows } = await client.query('select "name", "errorCode" from "JobRun" order by 1')
+      const expected = [
+        { name: 'failed', errorCode: 'boom' },
+        { name: 'running', errorCode: null },
+      ]
+      expect(rows).toEqual(applied === 0 ? [] : expected)
+      const claims = await client.query('select "name", "workerId" from "JobClaim"')
+      expect(claims.rows).toEqual(applied === 0 ? [] : [{ name: 'running', workerId: 'w1' }])
+    }
+  })
+
+  const ROWS_SQL = `
+    insert into "JobRun" ("id", "name", "status", "trigger", "endedAt", "workerId", "details") values
+      (gen_random_uuid(), 'running', 'running', 'queue', null, 'w1', null),
+      (gen_random_uuid(), 'failed', 'failed', 'queue', now(), 'w1', '{"error": {"code": "boom"}}')`
+
+  it('is gone on with where somebody was killed on the way, at whatever statement', async () => {
+    await migrateIn('roundsman')
+    const catalogue = await readCatalogue(client)
+    await client.query(uninstallSql())
+    await client.query(`
+      create sequence public.commands;
+      create function public.kill() returns event_trigger language plpgsql as $$ begin
+        if current_setting('application_name') = 'roundsman migrate' and nextval('public.commands') % 11 = 0
+        then perform pg_terminate_backend(pg_backend_pid());
+        end if;
+      end $$;
+      create event trigger killer on ddl_command_end execute function public.kill()`)
+    let kills = 0
+    const finish = async (): Promise<void> => {
+      try {
+        await migrateIn('roundsman')
+      } catch {
+        kills++
+        // More than it could take to get through by elevens.
+        if (kills < 12) return await finish()
+        await client.query('drop event trigger killer')
+        await finish()
+      }
+    }
+    await finish()
+    expect(kills).toBeGreaterThan(2)
+    await client.query(`
+      drop event trigger if exists killer; drop function public.kill; drop sequence public.commands`)
+
+    expect(await readCatalogue(client)).toEqual(catalogue)
+    expect(await migrateIn('roundsman')).toEqual([])
+  })
+})
+
+/** As psql does: at each semicolon that is no part of something quoted. */
+function divide(script: string): string[] {
+  const part = /(?:\$(\w*)\$[\s\S]*?\$\1\$|'(?:[^']|'')*'|"[^"]*"|--[^\n]*|[^;$'"-]|[-$])+/g
+  return script.match(part) ?? []
+}
+
+describe('a script', () => {
+  it.each(['public', 'Tall Ships, 2nd'])('makes in %s what migrate makes', async (schema) => {
+    const other = await createTestDatabase({ migrated: false })
+    const otherClient = new pg.Client({ connectionString: other.url })
+    await otherClient.connect()
+    try {
+      await migrateIn(schema)
+      await otherClient.query(migrationSql({ schema }))
+      expect(await readCatalogue(otherClient)).toEqual(await readCatalogue(client))
+
+      const { problem, state } = await checkMigrations({ databaseUrl: other.url, schema })
+      expect(problem).toBeNull()
+      expect(migrationSql({ schema, from: state })).toBe('')
+      expect(await migrate({ databaseUrl: other.url, schema })).toEqual([])
+    } finally {
+      await otherClient.end()
+      await other.drop()
+    }
+  })
+
+  it('brings older tables to where migrate brings them', async () => {
+    await migrateIn('public')
+    const catalogue = await readCatalogue(client)
+    await client.query(uninstallSql({ schema: 'public' }))
+    for (const sql of (await readPrismaSteps()).slice(0, 5)) await client.query(sql)
+    await client.query(
+      `create schema pgboss; ${getConstructionPlans('pgboss', { createSchema: false })}`,
+    )
+    for (let version = QUEUE_VERSION; version > 40; version--)
+      await client.query(getRollbackPlans('pgboss', version))
+    const { problem, state } = await checkMigrations({
+      databaseUrl: database.url,
+      schema: 'public',
+    })
+    expect(problem).toMatchObject({ kind: 'older' })
+
+    for (const statement of divide(migrationSql({ schema: 'public', from: state })))
+      await client.query(statement)
+
+    expect(await readCatalogue(client)).toEqual(catalogue)
+    expect(await migrateIn('public')).toEqual([])
+  })
+
+  it.each(['public', 'roundsman'])(
+    'removes from %s all that is ours, and nothing else',
+    async (schema) => {
+      if (schema !== 'public') await client.query(`create schema "${schema}"`)
+      await client.query(`
+      create table "${schema}"."Berth" (id serial primary key, "JobRun" text);
+      create type "${schema}"."JobTitle" as enum ('mate');
+      create view "${schema}".berths as select * from "${schema}"."Berth"`)
+      const before = await readCatalogue(client)
+      await migrateIn(schema)
+      expect(await readCatalogue(client)).not.toEqual(before)
+
+      await client.query(uninstallSql({ schema }))
+
+      expect(await readCatalogue(client)).toEqual(before)
+    },
+  )
+
+  it('removes the schema as well, where nothing else is in it', async () => {
+    const before = await readCatalogue(client)
+    await migrateIn('roundsman')
+    await client.query(uninstallSql())
+    expect(await readCatalogue(client)).toEqual(before)
+    await client.query(uninstallSql())
+  })
+
+  it('removes nothing while something of the host depends on it', async () => {
+    await migrateIn('roundsman')
+    await client.query('create view public.runs as select "id" from roundsman."JobRun"')
+    const before = await readCatalogue(client)
+    await expect(client.query(uninstallSql())).rejects.toThrow('depend on it')
+    await client.query('rollback')
+    expect(await readCatalogue(client)).toEqual(before)
+  })
+})
+
+describe('tables of another version', () => {
+  const task = defineJob({ name: 'task', description: '' })
+  const options = () => ({ databaseUrl: database.url, schema: 'roundsman', log })
+
+  /** How a client, a worker and a command of this version start. */
+  async function startAll(): Promise<unknown[]> {
+    const producer = createJobsClient(options())
+    const handlers = { task: async () => undefined }
+    const worker = createWorker({
+      ...options(),
+      retention: false,
+      client: prisma,
+      jobs: [task],
+      handlers,
+    })
+    const caught = (error: unknown) => error
+    const all = [
+      await producer.start().catch(caught),
+      await worker.start().catch(caught),
+      await runOnce({ ...options(), client: prisma, job: task, handler: handlers.task }).then(
+        ({ kind }) => kind,
+        caught,
+      ),
+    ]
+    await worker.stop()
+    await producer.stop()
+    return all
+  }
+
+  it('are refused where there are none', async () => {
+    const missing = { name: 'TablesError', kind: 'missing', what: ALL }
+    expect(await startAll()).toMatchObject([missing, missing, missing])
+    expect(((await startAll())[0] as Error).message).toBe(
+      `Roundsman's tables in the schema roundsman of this database are missing; run npx roundsman migrate`,
+    )
+  })
+
+  it('are refused where they are older, with what they lack', async () => {
+    await migrateIn('roundsman')
+    await client.query(`
+      drop index roundsman."JobAction_at_idx";
+      delete from roundsman."JobMigration" where "name" = 'actionAt'`)
+    const older = { name: 'TablesError', kind: 'older', what: ['actionAt'] }
+    expect(await startAll()).toMatchObject([older, older, older])
+    expect(await migrateIn('roundsman')).toEqual(['actionAt'])
+  })
+
+  it('are worked with where a newer version has broken nothing, and else refused', async () => {
+    await migrateIn('roundsman')
+    const note = `insert into roundsman."JobMigration" ("name", "breaks")`
+    await client.query(`${note} values ('wider', false)`)
+    expect(await startAll()).toEqual([undefined, undefined, 'ended'])
+    expect(await migrateIn('roundsman')).toEqual([])
+
+    await client.query(`${note} values ('narrower', true)`)
+    const newer = { name: 'TablesError', kind: 'newer', what: ['narrower'] }
+    expect(await startAll()).toMatchObject([newer, newer, newer])
+    await expect(migrateIn('roundsman')).rejects.toMatchObject(newer)
+    const { state } = await checkMigrations(options())
+    expect(() => migrationSql({ from: state })).toThrow(/newer version/)
+  })
+
+  it('are refused where the queue is newer', async () => {
+    await migrateIn('roundsman')
+    await client.query('update roundsman.version set version = version + 1')
+    const newer = { name: 'TablesError', kind: 'newer', what: [`queue ${QUEUE_VERSION + 1}`] }
+    expect(await startAll()).toMatchObject([newer, newer, newer])
+    await expect(migrateIn('roundsman')).rejects.toMatchObject(newer)
+  })
+
+  it('that this role may not make are asked of one that may, who has a script', async () => {
+    const role = `limited_${randomUUID().slice(0, 8)}`
+    const url = new URL(database.url)
+    url.username = role
+    url.password = 'x'
+    await client.query(`create role ${role} login password 'x'`)
+    try {
+      const limited = { databaseUrl: url.href, schema: 'roundsman' }
+      await expect(migrate(limited)).rejects.toThrow(/^This role may not .*migrate --sql prints$/)
+      await client.query(migrationSql())
+      await client.query(`
+        grant usage on schema roundsman to ${role};
+        grant select, insert, update, delete on all tables in schema roundsman to ${role}`)
+      expect(await migrate(limited)).toEqual([])
+    } finally {
+      await client.query(`drop owned by ${role}; drop role ${role}`)
+    }
+  })
+})
+
+it('the queue is of the version that pg-boss asks for', async () => {
+  const manifest = join(import.meta.dirname, '../../node_modules/pg-boss/package.json')
+  expect(JSON.parse(await readFile(manifest, 'utf8'))).toMatchObject({
+    pgboss: { schema: QUEUE_VERSION },
+  })
+})
+
+it.each([
+  ['pg_jobs', /begins with pg_/],
+  ['x'.repeat(51), /longer than 50 bytes/],
+  ['', /must be a name/],
+  ['a"b', /quotation mark/],
+  ["a'b", /quotation mark/],
+  ['a.b', /full stop/],
+  ['pgboss', /another's/],
+])('a schema cannot be called %j', async (schema, reason) => {
+  await expect(migrateIn(schema)).rejects.toThrow(reason)
 })
 
 describe('in three schemas of one database', () => {
