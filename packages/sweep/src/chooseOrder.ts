@@ -1,7 +1,7 @@
-import type { Transaction } from './transaction.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import type { FirstLook } from './firstLook.ts'
-import { quoted } from './quoted.ts'
 import type { SweepTarget } from './sweepTarget.ts'
+import { quoted, sql } from './sql.ts'
 
 export type ChosenOrder =
   | { kind: 'index' }
@@ -76,7 +76,9 @@ function pagesBetween({ firstPage, lastPage, due, rowsPerPage }: FirstLook) {
 /** One page from each of equal parts of the table. */
 async function sample(tx: Transaction, target: SweepTarget, pages: number): Promise<Density> {
   // `offset 0` keeps the page from being drawn anew wherever it is named.
-  const [row] = await tx.$queryRaw<Density[]>`
+  const [row] = await queryRows<Density>(
+    tx,
+    sql`
     select max(looked.live)::float8 as "full", avg(looked.due)::float8 as "mean",
            max(looked.due)::float8 as "densest"
     from generate_series(0, ${SAMPLED_PAGES - 1}::int) part
@@ -88,6 +90,7 @@ async function sample(tx: Transaction, target: SweepTarget, pages: number): Prom
       from ${quoted(target.table)}
       where ctid >= format('(%s,0)', page.number)::tid
         and ctid < format('(%s,0)', page.number + 1)::tid
-    ) looked`
+    ) looked`,
+  )
   return row ?? { full: 0, mean: 0, densest: 0 }
 }

@@ -1,8 +1,7 @@
-import type { Prisma } from '@roundsman/db'
 import type { Details } from '@roundsman/engine'
-import type { Transaction } from './transaction.ts'
-import { quoted } from './quoted.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import type { SweepTarget } from './sweepTarget.ts'
+import { quoted, sql, type Sql } from './sql.ts'
 
 const SAMPLE_SIZE = 10
 
@@ -13,16 +12,22 @@ export function createFindings(target: SweepTarget) {
   const sample: string[] = []
 
   return {
-    async add(tx: Transaction, where: Prisma.Sql): Promise<void> {
+    async add(tx: Transaction, where: Sql): Promise<void> {
       const date = quoted(target.date)
       const table = quoted(target.table)
-      const [found] = await tx.$queryRaw<{ oldest: Date | null; newest: Date | null }[]>`
-        select min(${date}) as "oldest", max(${date}) as "newest" from ${table} where ${where}`
+      const [found] = await queryRows<{ oldest: Date | null; newest: Date | null }>(
+        tx,
+        sql`
+        select min(${date}) as "oldest", max(${date}) as "newest" from ${table} where ${where}`,
+      )
       oldest = earliest(oldest, found?.oldest ?? null)
       newest = latest(newest, found?.newest ?? null)
       if (sample.length >= SAMPLE_SIZE) return
-      const rows = await tx.$queryRaw<{ id: string }[]>`
-        select "id"::text from ${table} where ${where} limit ${SAMPLE_SIZE - sample.length}`
+      const rows = await queryRows<{ id: string }>(
+        tx,
+        sql`
+        select "id"::text from ${table} where ${where} limit ${SAMPLE_SIZE - sample.length}`,
+      )
       sample.push(...rows.map(({ id }) => id))
     },
     details: (): Details => ({

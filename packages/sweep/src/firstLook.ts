@@ -1,7 +1,6 @@
-import { Prisma } from '@roundsman/db'
-import type { Transaction } from './transaction.ts'
-import { quoted } from './quoted.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import type { SweepTarget } from './sweepTarget.ts'
+import { empty, quoted, sql } from './sql.ts'
 
 /** What one statement tells before anything is decided. */
 export interface FirstLook {
@@ -31,8 +30,10 @@ export async function firstLook(tx: Transaction, target: SweepTarget): Promise<F
   if (finder === undefined) throw new TypeError(`Nothing finds what is due in "${target.table}"`)
   const key = quoted(finder.key)
   // The planner thinks that any page of the table holds as much as the next, and would rather look there.
-  const byIndex = target.finders.length === 1 ? Prisma.sql`order by ${key}` : Prisma.empty
-  const [look] = await tx.$queryRaw<Omit<FirstLook, 'isAll'>[]>`
+  const byIndex = target.finders.length === 1 ? sql`order by ${key}` : empty
+  const [look] = await queryRows<Omit<FirstLook, 'isAll'>>(
+    tx,
+    sql`
     select clock_timestamp() as "now",
            (pg_relation_size(oid) / current_setting('block_size')::int)::float8 as "pages",
            pg_stat_get_dead_tuples(oid)::float8 as "dead",
@@ -45,7 +46,8 @@ export async function firstLook(tx: Transaction, target: SweepTarget): Promise<F
              as "firstPage",
            (select (ctid::text::point)[0] from ${table} where ${finder.where} order by ${key} desc limit 1)
              as "lastPage"
-    from pg_class where oid = format('%I', ${target.table}::text)::regclass`
+    from pg_class where oid = format('%I', ${target.table}::text)::regclass`,
+  )
   if (look === undefined) throw new Error(`There is no table "${target.table}"`)
   return { ...look, isAll: look.due <= MAX_DUE }
 }

@@ -1,8 +1,7 @@
-import { Prisma } from '@roundsman/db'
-import type { Transaction } from './transaction.ts'
-import { quoted } from './quoted.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import type { SweepOrder } from './sweepOrder.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'
+import { empty, quoted, raw, sql, type Sql } from './sql.ts'
 
 /** Places of rows that are kept at a time; some megabytes. */
 const MAX_LISTED = 50_000
@@ -23,7 +22,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
       if (listed.length === 0) return { kind: 'end' }
       const places = `{${listed.splice(0, rows).join(',')}}`
       // Asked again whether it is due: by now another row may stand in the place of one that is gone.
-      const where = Prisma.sql`ctid = any(${places}::text::tid[]) and ${target.due}`
+      const where = sql`ctid = any(${places}::text::tid[]) and ${target.due}`
       return { kind: 'rows', where }
     },
     changed() {},
@@ -60,7 +59,8 @@ async function find(
   { finder, after }: Search,
   limit: number,
 ): Promise<{ places: string[]; last: Position | null }> {
-  const [found] = await tx.$queryRaw<{ places: string; key: string; place: string }[]>(
+  const [found] = await queryRows<{ places: string; key: string; place: string }>(
+    tx,
     findQuery(table, finder, limit, after),
   )
   if (!found) return { places: [], last: null }
@@ -73,13 +73,13 @@ export function findQuery(
   { where, key, keyType }: DueFinder,
   limit: number,
   after: Position | null = null,
-): Prisma.Sql {
+): Sql {
   const column = quoted(key)
   const isAfter = after
-    ? Prisma.sql`and (${column}, ctid) > (${after.key}::text::${Prisma.raw(keyType)}, ${after.place}::text::tid)`
-    : Prisma.empty
+    ? sql`and (${column}, ctid) > (${after.key}::text::${raw(keyType)}, ${after.place}::text::tid)`
+    : empty
   // As one text, and as it is to be sent back: thousands of rows take the driver longer than the search.
-  return Prisma.sql`
+  return sql`
     with due as materialized (
       select ctid as place, ${column} as key from ${quoted(table)}
       where ${where} ${isAfter}

@@ -1,9 +1,8 @@
-import { Prisma } from '@roundsman/db'
-import type { Transaction } from './transaction.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import type { Density } from './chooseOrder.ts'
-import { quoted } from './quoted.ts'
 import type { SweepOrder } from './sweepOrder.ts'
 import type { SweepTarget } from './sweepTarget.ts'
+import { quoted, sql, type Sql } from './sql.ts'
 
 export interface PageOrderOptions {
   target: SweepTarget
@@ -47,7 +46,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
         start = stop
         if (isEmpty) continue
         lastPages = stop - first
-        return { kind: 'rows', where: Prisma.sql`${pageRange(first, stop)} and ${target.due}` }
+        return { kind: 'rows', where: sql`${pageRange(first, stop)} and ${target.due}` }
       }
       return { kind: 'end' }
     },
@@ -101,27 +100,33 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
       return { stop: Math.min(stop, end), isEmpty: false }
     }
     const ceiling = Math.min(start + MAX_PAGES, end)
-    const [ahead] = await tx.$queryRaw<{ found: number; page: number | null }[]>`
+    const [ahead] = await queryRows<{ found: number; page: number | null }>(
+      tx,
+      sql`
       select count(*)::int as "found", (max(ctid)::text::point)[0] as "page"
       from (
         select ctid from ${quoted(target.table)}
         where ${pageRange(start, ceiling)} and ${target.due}
         limit ${rows + 1}
-      ) due`
+      ) due`,
+    )
     const { found, page } = ahead ?? { found: 0, page: null }
     if (page === null || found <= rows) return { stop: ceiling, isEmpty: found === 0 }
     return { stop: Math.max(page, start + 1), isEmpty: false }
   }
 }
 
-function pageRange(start: number, stop: number): Prisma.Sql {
-  return Prisma.sql`ctid >= ${`(${start},0)`}::text::tid and ctid < ${`(${stop},0)`}::text::tid`
+function pageRange(start: number, stop: number): Sql {
+  return sql`ctid >= ${`(${start},0)`}::text::tid and ctid < ${`(${stop},0)`}::text::tid`
 }
 
 /** How many pages a table has now. Asks its file; reads none. */
 async function countPages(tx: Transaction, table: string): Promise<number> {
-  const [size] = await tx.$queryRaw<{ pages: number }[]>`
+  const [size] = await queryRows<{ pages: number }>(
+    tx,
+    sql`
     select (pg_relation_size(format('%I', ${table}::text)::regclass)
-      / current_setting('block_size')::int)::float8 as "pages"`
+      / current_setting('block_size')::int)::float8 as "pages"`,
+  )
   return size?.pages ?? 0
 }

@@ -1,6 +1,4 @@
-import { Prisma } from '@roundsman/db'
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
-import { quoted } from './quoted.ts'
 import type { Transaction } from './transaction.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 import { countRows, estimateRows } from './countRows.ts'
@@ -10,6 +8,7 @@ import { indexOrder } from './indexOrder.ts'
 import { pageOrder } from './pageOrder.ts'
 import type { NextRows, SweepOrder } from './sweepOrder.ts'
 import type { SweepCounts, SweepTarget } from './sweepTarget.ts'
+import { quoted, sql, type Sql } from './sql.ts'
 
 export type SweepContext = Pick<
   RunContext<unknown, Transaction>,
@@ -44,7 +43,7 @@ export async function sweep<C extends SweepCounts>(
       if (population) return await countRows(tx, table, population, upTo)
       return upTo === undefined
         ? await estimateRows(tx, table)
-        : await countRows(tx, table, Prisma.sql`true`, upTo)
+        : await countRows(tx, table, sql`true`, upTo)
     },
     due: async (tx, limit) => {
       look ??= await firstLook(tx, target)
@@ -76,7 +75,7 @@ export async function sweep<C extends SweepCounts>(
     let next: NextRows | null = null
     // From the first lock to the last: only this makes anybody wait.
     let lockedAtMs = 0
-    const change = async (work: (tx: Transaction, where: Prisma.Sql) => Promise<C>) => {
+    const change = async (work: (tx: Transaction, where: Sql) => Promise<C>) => {
       const counts = await batch(async (tx) => {
         next ??= await nextRows(tx)
         lockedAtMs = performance.now()
@@ -121,7 +120,7 @@ export async function sweep<C extends SweepCounts>(
   }
 
   /** One transaction for all: a failed statement would be its end, so no lock may be met. */
-  async function rehearse(tx: Transaction, where: Prisma.Sql): Promise<C> {
+  async function rehearse(tx: Transaction, where: Sql): Promise<C> {
     const rows = unlockedRows(target, where)
     await findings?.add(tx, rows)
     return target.change(tx, rows)
@@ -169,13 +168,13 @@ export function createPace() {
  * The rows that meet the condition, for a statement that expects nobody to hold any of them locked: where that
  * is wrong, it fails within a millisecond, and `isLockTimeout` tells.
  */
-function expectedUnlocked(where: Prisma.Sql): Prisma.Sql {
+function expectedUnlocked(where: Sql): Sql {
   // Part of the statement, which evaluates it before it looks at any row: a batch is short, and a statement of
   // its own is a noticeable part of it.
   //
   // A batch that a crash of the server takes back is taken back with its counts, so it need not wait for the
   // disk. The end of the run does wait, and then whatever came before it is on the disk.
-  return Prisma.sql`
+  return sql`
     (select set_config('lock_timeout', '1ms', true) || set_config('synchronous_commit', 'off', true)) is not null
     and ${where}`
 }
@@ -184,18 +183,22 @@ function expectedUnlocked(where: Prisma.Sql): Prisma.Sql {
  * The rows that meet the condition and that nobody else holds locked; whoever asks locks them. To lock each
  * row before it is changed takes about as long as deleting it, so this is for when somebody is in the way.
  */
-function unlockedRows(target: SweepTarget, where: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`
+function unlockedRows(target: SweepTarget, where: Sql): Sql {
+  return sql`
     ctid = any(array(select ctid from ${quoted(target.table)} where ${where} for update skip locked))`
 }
 
 /** Whether a statement gave up because somebody holds what it needs locked. */
 function isLockTimeout(error: unknown): boolean {
-  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false
-  const adapterError = error.meta?.['driverAdapterError'] as
-    | { cause?: { originalCode?: unknown } }
-    | undefined
-  return adapterError?.cause?.originalCode === LOCK_NOT_AVAILABLE
+  const { code, meta } = (error ?? {}) as LockError
+  // pg says it itself; Prisma of version 6 in its meta, and of version 7 in what its adapter has thrown.
+  const codes = [code, meta?.code, meta?.driverAdapterError?.cause?.originalCode]
+  return codes.includes(LOCK_NOT_AVAILABLE)
+}
+
+interface LockError {
+  code?: unknown
+  meta?: { code?: unknown; driverAdapterError?: { cause?: { originalCode?: unknown } } }
 }
 
 const LOCK_NOT_AVAILABLE = '55P03'

@@ -1,5 +1,5 @@
-import type { Prisma } from '@roundsman/db'
 import type { Transaction } from './transaction.ts'
+import type { Sql } from './sql.ts'
 
 /** Cuts what is due into batches. */
 export interface SweepOrder {
@@ -13,4 +13,4 @@ export interface SweepOrder {
 
 export type NextRows =
   /** A condition that they meet; all of them are due. */
-  { kind: 'rows'; where: Prisma.Sql } | { kind: 'end' }
+  { kind: 'rows'; where: Sql } | { kind: 'end' }

@@ -2,6 +2,8 @@ import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
 import { createTestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { SweepTarget } from '../src/sweepTarget.ts'
+import { sql } from '../src/sql.ts'
+import { execute } from '../src/transaction.ts'
 
 /** Entries of before are due. */
 export const NOW = new Date()
@@ -14,11 +16,12 @@ export const target: SweepTarget = {
   finders: [{ where: due, key: 'createdAt', keyType: 'timestamptz' }],
   nothing: { cleaned: 0 },
   change: async (tx, where) => ({
-    cleaned: await tx.$executeRaw`delete from "I18nCacheEntry" where ${where}`,
+    cleaned: await execute(tx, sql`delete from "I18nCacheEntry" where ${where}`),
   }),
 }
 
 export interface Entries {
+  readonly url: string
   readonly prisma: PrismaClient
   /** `createdAt` tells when each was made, from its `number`, which counts from 1, and from `now`. */
   insert(count: number, createdAt: string): Promise<number>
@@ -28,10 +31,11 @@ export interface Entries {
 export function openEntries(): Entries {
   let prisma: PrismaClient
   let drop: () => Promise<void>
+  let url: string
   beforeAll(async () => {
     const database = await createTestDatabase()
     drop = database.drop
-    const { url } = database
+    url = database.url
     prisma = createDatabaseClient({ url, applicationName: 'tests', onPoolError: () => undefined })
     await prisma.$executeRaw`create sequence "Entry"`
   })
@@ -41,6 +45,9 @@ export function openEntries(): Entries {
   })
   beforeEach(() => prisma.$executeRaw`truncate "I18nCacheEntry"`)
   return {
+    get url() {
+      return url
+    },
     get prisma() {
       return prisma
     },

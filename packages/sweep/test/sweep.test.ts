@@ -1,6 +1,7 @@
 import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { pino } from 'pino'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { chooseOrder } from '../src/chooseOrder.ts'
 import { firstLook } from '../src/firstLook.ts'
 import { sweep, type SweepContext } from '../src/sweep.ts'
@@ -15,14 +16,19 @@ const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) =>
     `now - (${minutesAgo} + (${lastMinutesAgo} - ${minutesAgo})::float8 * number / ${count}) * interval '1 min'`,
   )
 
+type Work = (tx: Transaction) => Promise<{ cleaned: number }>
+type Transact = (work: Work) => Promise<{ cleaned: number }>
+
 /** How many rows each batch has cleaned. */
-async function clean(guard: SweepContext['guard'] = async () => undefined): Promise<number[]> {
-  const { prisma } = entries
+async function clean(
+  guard: SweepContext['guard'] = async () => undefined,
+  transact: Transact = (work) => entries.prisma.$transaction((tx) => work(tx)),
+): Promise<number[]> {
   const batches: number[] = []
   await sweep(
     {
-      async batch(work: (tx: Transaction) => Promise<{ cleaned: number }>) {
-        const counts = await prisma.$transaction((tx) => work(tx))
+      async batch(work: Work) {
+        const counts = await transact(work)
         batches.push(counts.cleaned)
         return counts
       },
@@ -75,3 +81,36 @@ it('cleans what lies outside of the pages that it took, also when it has left ma
   const left = await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })
   expect(left).toBe(0)
 })
+
+it.each([5, 20_000])(
+  'works in transactions of pg as well, and passes over what is locked: %i rows',
+  async (count) => {
+    await insert(count, 180, 60)
+    const pool = new pg.Pool({ connectionString: entries.url, max: 2 })
+    onTestFinished(() => pool.end())
+    const holder = await pool.connect()
+    await holder.query('begin')
+    await holder.query(`select from "I18nCacheEntry" order by "id" limit 2 for update`)
+
+    const transact: Transact = async (work) => {
+      const client = await pool.connect()
+      try {
+        await client.query('begin')
+        const counts = await work(client)
+        await client.query('commit')
+        return counts
+      } catch (error) {
+        await client.query('rollback')
+        throw error
+      } finally {
+        client.release()
+      }
+    }
+    const batches = await clean(undefined, transact)
+    await holder.query('rollback')
+    holder.release()
+
+    expect(batches.reduce((sum, one) => sum + one)).toBe(count - 2)
+    expect(await entries.prisma.i18nCacheEntry.count()).toBe(2)
+  },
+)

@@ -1,6 +1,13 @@
-import { Prisma, type PrismaClient } from '@roundsman/db'
+import type { PrismaClient } from '@roundsman/db'
 import type { Transaction } from '../jobs/handler.ts'
-import { findQuery, type DueFinder, type SweptRows } from '@roundsman/sweep'
+import {
+  findQuery,
+  queryRows,
+  sql,
+  type DueFinder,
+  type Sql,
+  type SweptRows,
+} from '@roundsman/sweep'
 import type { Finding } from 'roundsman/commands'
 
 /** What a job sweeps, as its handler declares it. */
@@ -73,8 +80,9 @@ async function explain(tx: Transaction, table: string, finder: DueFinder): Promi
   await tx.$executeRaw`set local enable_seqscan = off`
   // In an empty table a bitmap of any index costs the same; in its order only one is read.
   await tx.$executeRaw`set local enable_bitmapscan = off`
-  const [row] = await tx.$queryRaw<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>(
-    Prisma.sql`explain (format json) ${findQuery(table, finder, 1_000)}`,
+  const [row] = await queryRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    tx,
+    sql`explain (format json) ${findQuery(table, finder, 1_000)}`,
   )
   if (!row) throw new Error('EXPLAIN told nothing')
   return row['QUERY PLAN'][0].Plan
@@ -116,7 +124,7 @@ function flatten(node: PlanNode): PlanNode[] {
 }
 
 /** A condition as a person would write it. */
-function textOf({ strings, values }: Prisma.Sql): string {
+function textOf({ strings, values }: Sql): string {
   return strings
     .map((text, nth) => `${text}${nth < values.length ? `'${String(values[nth])}'` : ''}`)
     .join('')

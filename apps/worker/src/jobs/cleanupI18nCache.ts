@@ -1,7 +1,13 @@
-import { Prisma } from '@roundsman/db'
 import type { cleanupI18nCache as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/engine'
-import { sweep, sweepHandler, type SweepHandler, type SweepTarget } from '@roundsman/sweep'
+import {
+  execute,
+  sql,
+  sweep,
+  sweepHandler,
+  type SweepHandler,
+  type SweepTarget,
+} from '@roundsman/sweep'
 
 const DAY_MS = 86_400_000
 
@@ -25,7 +31,7 @@ function cutoffAt(now: Date, maxAgeDays: number): Date {
 export function oldEntries(cutoff: Date): SweepTarget {
   // As text with its offset: the driver would send a Date without one, and the session's time zone would
   // be taken for it.
-  const due = Prisma.sql`"createdAt" < ${cutoff.toISOString()}::timestamptz`
+  const due = sql`"createdAt" < ${cutoff.toISOString()}::timestamptz`
   return {
     table: 'I18nCacheEntry',
     date: 'createdAt',
@@ -34,7 +40,7 @@ export function oldEntries(cutoff: Date): SweepTarget {
     finders: [{ where: due, key: 'createdAt', keyType: 'timestamptz' }],
     nothing: { cleaned: 0 },
     change: async (tx, where) => ({
-      cleaned: await tx.$executeRaw`delete from "I18nCacheEntry" where ${where}`,
+      cleaned: await execute(tx, sql`delete from "I18nCacheEntry" where ${where}`),
     }),
   }
 }

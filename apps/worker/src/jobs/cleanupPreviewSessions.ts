@@ -1,7 +1,14 @@
-import { Prisma } from '@roundsman/db'
 import type { cleanupPreviewSessions as job } from '@roundsman/jobs'
-import { sweep, sweepHandler, type SweepHandler, type SweepTarget } from '@roundsman/sweep'
-import type { Transaction } from './handler.ts'
+import {
+  queryRows,
+  sql,
+  sweep,
+  sweepHandler,
+  type Sql,
+  type SweepHandler,
+  type SweepTarget,
+  type Transaction,
+} from '@roundsman/sweep'
 
 /**
  * Marks what is due. A session that is both past its time and revoked counts as revoked: that is what
@@ -20,37 +27,40 @@ type CleanupCounts = { cleaned: number; expired: number; revoked: number }
 export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
   // As text with its offset: the driver would send a Date without one, and the session's time zone would
   // be taken for it.
-  const isPast = Prisma.sql`"expiresAt" < ${cutoff.toISOString()}::timestamptz`
+  const isPast = sql`"expiresAt" < ${cutoff.toISOString()}::timestamptz`
   return {
     table: 'PreviewSession',
     date: 'expiresAt',
     cutoff,
-    due: Prisma.sql`"status" = 'active' and (${isPast} or "revoked")`,
+    due: sql`"status" = 'active' and (${isPast} or "revoked")`,
     // Each reason has an index of its own, which holds only active sessions.
     finders: [
       {
-        where: Prisma.sql`"status" = 'active' and ${isPast}`,
+        where: sql`"status" = 'active' and ${isPast}`,
         key: 'expiresAt',
         keyType: 'timestamptz',
       },
-      { where: Prisma.sql`"status" = 'active' and "revoked"`, key: 'id', keyType: 'uuid' },
+      { where: sql`"status" = 'active' and "revoked"`, key: 'id', keyType: 'uuid' },
     ],
     // Those that have ended stay in the table, and would make any share of it small.
-    population: Prisma.sql`"status" = 'active'`,
+    population: sql`"status" = 'active'`,
     nothing: { cleaned: 0, expired: 0, revoked: 0 },
     change: expire,
   }
 }
 
-async function expire(tx: Transaction, where: Prisma.Sql): Promise<CleanupCounts> {
+async function expire(tx: Transaction, where: Sql): Promise<CleanupCounts> {
   // Counted where they are: to send thousands of rows here only to count them takes longer than the update.
-  const [counts] = await tx.$queryRaw<CleanupCounts[]>`
+  const [counts] = await queryRows<CleanupCounts>(
+    tx,
+    sql`
     with changed as (
       update "PreviewSession" set "status" = 'expired' where ${where} returning "revoked"
     )
     select count(*)::int as "cleaned",
            (count(*) filter (where not "revoked"))::int as "expired",
            (count(*) filter (where "revoked"))::int as "revoked"
-    from changed`
+    from changed`,
+  )
   return counts ?? { cleaned: 0, expired: 0, revoked: 0 }
 }

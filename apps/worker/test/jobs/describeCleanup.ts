@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { JobError, type Counts, type Job } from '@roundsman/engine'
 import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/engine/worker'
 import { fakeClock, spawnProcess, waitFor } from '@roundsman/testing'
@@ -8,9 +8,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import type { Handler } from '../../src/jobs/handler.ts'
 import {
   chooseOrder,
+  execute,
   type ChosenOrder,
   firstLook,
   findQuery,
+  queryRows,
+  quoted,
+  sql,
   type SweepTarget,
 } from '@roundsman/sweep'
 import { enqueue } from '../enqueue.ts'
@@ -114,12 +118,13 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
 
   /** What a dry run says of the rows that are due now. */
   async function findings() {
-    const [found] = await prisma.$queryRaw<
-      { oldest: Date; newest: Date; ids: string[] }[]
-    >(Prisma.sql`
-      select min(${column(target.date)}) as "oldest", max(${column(target.date)}) as "newest",
+    const [found] = await queryRows<{ oldest: Date; newest: Date; ids: string[] }>(
+      prisma,
+      sql`
+      select min(${quoted(target.date)}) as "oldest", max(${quoted(target.date)}) as "newest",
              array_agg("id"::text) as "ids"
-      from ${column(table)} where ${target.due}`)
+      from ${quoted(table)} where ${target.due}`,
+    )
     const { oldest, newest, ids } = found!
     const isSample = (sample: string[]) =>
       new Set(sample).size === Math.min(10, ids.length) && sample.every((id) => ids.includes(id))
@@ -293,15 +298,19 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       const client = elsewhere.prisma
       await cleanup.insertDue(client, 3_000)
       await cleanup.insertOthers(client, 50_000)
-      const number = column(numberColumn)
-      await client.$executeRaw`
-        update ${column(table)} set ${number} = '-1500' where ${number} = '1500' and ${target.due}`
+      const number = quoted(numberColumn)
+      await execute(
+        client,
+        sql`update ${quoted(table)} set ${number} = '-1500' where ${number} = '1500' and ${target.due}`,
+      )
       const chosen = await client.$transaction(async (tx) =>
         chooseOrder(tx, target, await firstLook(tx, target)),
       )
       expect(chosen).toMatchObject({ kind: 'pages', first: 0 })
-      const [moved] = await client.$queryRaw<{ page: number }[]>`
-        select (ctid::text::point)[0] as page from ${column(table)} where ${number} = '-1500'`
+      const [moved] = await queryRows<{ page: number }>(
+        client,
+        sql`select (ctid::text::point)[0] as page from ${quoted(table)} where ${number} = '-1500'`,
+      )
       expect(moved!.page).toBeGreaterThan(chosen.kind === 'pages' ? chosen.stop : NaN)
 
       const result = await run({ databaseUrl: elsewhere.url, client })
@@ -590,8 +599,9 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
 
     for (const [nth, finder] of target.finders.entries()) {
       const query = findQuery(table, finder, 50_000)
-      const lines = await prisma.$queryRaw<{ 'QUERY PLAN': string }[]>(
-        Prisma.sql`explain (analyze, costs off, timing off) ${query}`,
+      const lines = await queryRows<{ 'QUERY PLAN': string }>(
+        prisma,
+        sql`explain (analyze, costs off, timing off) ${query}`,
       )
       const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
       expect(plan).toContain(cleanup.indexes[nth])
@@ -613,10 +623,6 @@ function isChange(counts: Counts): boolean {
 function sumOf(runs: { details: unknown }[], count: string): number {
   const counts = runs.map(({ details }) => (details as Record<string, number>)[count] ?? 0)
   return counts.reduce((sum, each) => sum + each, 0)
-}
-
-function column(name: string): Prisma.Sql {
-  return Prisma.raw(`"${name}"`)
 }
 
 /** Where an error was thrown is not what these tests are about. */
