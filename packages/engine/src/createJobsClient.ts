@@ -1,7 +1,8 @@
 import type { HostLogger } from './job/logger.ts'
 import { z } from 'zod'
 import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
-import { asDb, openBoss, type Envelope } from './store/boss.ts'
+import { asDb, openBoss } from './store/boss.ts'
+import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
@@ -42,7 +43,6 @@ export interface JobsClientOptions {
  * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
 export interface JobsClient {
-  readonly protocol: typeof CLIENT_PROTOCOL
   /** @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old */
   start(): Promise<void>
   stop(): Promise<void>
@@ -50,10 +50,8 @@ export interface JobsClient {
   readonly reader: Reader
   /** The same within a transaction of the caller's. */
   readerIn(tx: PrismaTransactionLike): Reader
-  /** Tells of what changes, until the watch is closed or the client stopped. */
+  /** Tells of what changes, for as long as the watch is not closed. */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
-  /** Whether connections to this database are sessions; false before a watch for changes has found out. */
-  areConnectionsLasting(): boolean
   enqueue: Enqueue<PrismaTransactionLike>
   /**
    * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
@@ -131,9 +129,6 @@ export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
-/** Which of its shapes a client has; another package that is given one goes with one of them. */
-export const CLIENT_PROTOCOL = 1
-
 /** For what may be under way on a connection that has lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
 /** For reading, and for transactions of the client's own. */
@@ -167,7 +162,6 @@ export function jobsClientIn(
     log,
   })
   let isStopped = false
-  const watches = new Set<ChangesWatch>()
   const boss = openBoss(asDb(database), schema)
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   const waker = createWaker(database, log)
@@ -206,15 +200,9 @@ export function jobsClientIn(
   }
 
   return {
-    protocol: CLIENT_PROTOCOL,
     reader: readerOf({ schema, query: (...statement) => openPool().query(...statement) }),
     readerIn: (tx) => readerIn(tx, schema),
-    watchChanges(options) {
-      const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
-      watches.add(watch)
-      return watch
-    },
-    areConnectionsLasting: () => [...watches].some((watch) => watch.isLasting()),
+    watchChanges: (options) => watchChanges({ ...options, databaseUrl, schema: schema.name, log }),
     async start() {
       await checkTables(database)
       await boss.start()
@@ -224,11 +212,7 @@ export function jobsClientIn(
       await boss.stop({ graceful: false, close: false })
       await waker.stop()
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
-      await Promise.all([
-        database.close(limit),
-        pool.close(limit),
-        ...[...watches].map((watch) => watch.close()),
-      ])
+      await Promise.all([database.close(limit), pool.close(limit)])
     },
     enqueue: createEnqueue(waker, schema, traceEnqueue),
     enqueueMany,

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type pg from 'pg'
-import { readPassword } from './connectToServer.ts'
-import { openCluster } from './openCluster.ts'
+import { openCluster, readPassword } from './openCluster.ts'
 import { stopUnusedServer } from './stopUnusedServer.ts'
 import { takeLease } from './takeLease.ts'
 

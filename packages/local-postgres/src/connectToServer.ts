@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import pg from 'pg'
-import type { Cluster } from './openCluster.ts'
+import { readPassword, type Cluster } from './openCluster.ts'
 
 /** Any constant will do; it only has to be the same in every process. */
 export const LEASE_LOCK = 7_266_437_002
@@ -52,17 +50,6 @@ export async function connectToServer(
       { cause },
     )
   }
-}
-
-export async function readPassword(cluster: Cluster): Promise<string> {
-  const file = join(cluster.home, 'password')
-  return readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new Error(
-      `The password of the database in ${cluster.home} cannot be read (${(cause as Error).message}). Move that ` +
-        'folder away to begin with an empty database, or set DATABASE_URL to a server of your own.',
-      { cause },
-    )
-  })
 }
 
 /**

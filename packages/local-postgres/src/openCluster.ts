@@ -5,6 +5,7 @@ import {
   mkdir,
   open,
   readdir,
+  readFile,
   readlink,
   realpath,
   rename,
@@ -247,4 +248,15 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+export async function readPassword(cluster: Cluster): Promise<string> {
+  const file = join(cluster.home, 'password')
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(
+      `The password of the database in ${cluster.home} cannot be read (${(cause as Error).message}). Move that ` +
+        'folder away to begin with an empty database, or set DATABASE_URL to a server of your own.',
+      { cause },
+    )
+  })
 }

@@ -1,5 +1,4 @@
 /** For who wants a server without a lease on it: two of one cluster, or one that is to be killed. */
-export { readPassword } from './connectToServer.ts'
-export { openCluster, type Cluster } from './openCluster.ts'
+export { openCluster, readPassword, type Cluster } from './openCluster.ts'
 export { isPostmaster, readPostmaster } from './readPostmaster.ts'
 export { startServer } from './startServer.ts'

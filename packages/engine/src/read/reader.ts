@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Logger } from 'pino'
+import type { Logger } from '../index.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
 import { asConnection, type PrismaTransactionLike } from '../store/inTransaction.ts'

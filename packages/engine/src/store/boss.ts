@@ -1,5 +1,4 @@
 import { PgBoss, type Db } from 'pg-boss'
-import type { JobTrigger, TraceContext } from '../index.ts'
 import type { Connection } from './database.ts'
 import type { Schema } from './schema.ts'
 
@@ -7,24 +6,6 @@ import type { Schema } from './schema.ts'
  * This folder is the only one that knows pg-boss and its tables, and the only one where its words are translated: its
  * queue is our job, its job is one piece of work, its retryCount + 1 is our attempt.
  */
-
-/** What travels with a payload, for the run that it will become. */
-export interface Envelope {
-  payload: unknown
-  trigger: JobTrigger
-  scheduledFor?: string
-  dryRun?: boolean
-  actor?: string
-  reason?: string
-  /** How many rows the run may change whatever its guard says: somebody has approved it. */
-  approvedRows?: number
-  /** Where it was enqueued, if that was traced. */
-  trace?: TraceContext
-  /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
-  lost?: number
-  /** How often of these nothing else ran in its process. */
-  lostAlone?: number
-}
 
 /** pg-boss on a connection of ours, without a schedule of its own. */
 export function openBoss(

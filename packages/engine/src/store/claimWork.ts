@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Details, JobTrigger } from '../index.ts'
-import type { Envelope } from './boss.ts'
+import type { Envelope } from './envelope.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
 import { MAY_START, writeOutStarts } from './starts.ts'

@@ -15,7 +15,19 @@ export interface PreparedStatement {
 /** A statement whose columns are to be read in another way than the driver's. */
 export interface ReadingStatement {
   text: string
-  types: pg.CustomTypesConfig
+  types: ColumnTypes
+}
+
+/** As the driver has it. Its own types are named by nothing that others can see: they are not installed with us. */
+export interface ColumnTypes {
+  // oxlint-disable-next-line typescript/no-explicit-any -- as the driver has it
+  getTypeParser(oid: number, format?: any): any
+}
+
+/** A row as it comes, by column. */
+export interface AnyRow {
+  // oxlint-disable-next-line typescript/no-explicit-any -- as the driver has it
+  [column: string]: any
 }
 
 /** One of somebody else's, which has all names as they are. */
@@ -29,7 +41,7 @@ export type Statement = string | PreparedStatement | ReadingStatement | ForeignS
 export interface Connection {
   /** In which its statements find the tables. */
   readonly schema: Schema
-  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+  query<Row extends AnyRow = AnyRow>(
     statement: Statement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
@@ -209,6 +221,6 @@ async function liftTransactionTimeout(client: pg.ClientBase): Promise<void> {
 }
 
 /** What is between a client and its server: with TLS, the layer that says what was read. */
-export function socketOf(client: pg.ClientBase): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream
+export function socketOf(client: object): Socket {
+  return (client as { connection: { stream: Socket } }).connection.stream
 }

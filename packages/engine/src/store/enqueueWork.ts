@@ -10,7 +10,7 @@ import {
 } from '../index.ts'
 import { storableText } from '../job/storableText.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import type { Envelope } from './boss.ts'
+import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import type { Schema } from './schema.ts'
 import { asConnection, isClient, type PrismaTransactionLike } from './inTransaction.ts'

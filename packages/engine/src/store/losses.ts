@@ -1,4 +1,4 @@
-import type { Envelope } from './boss.ts'
+import type { Envelope } from './envelope.ts'
 
 /** From so many losses on, work runs alone in its process, to tell who is to blame from who was only there. */
 const LOSSES_BEFORE_ALONE = 2

@@ -1,4 +1,4 @@
-import type { Envelope } from './boss.ts'
+import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import { SEND_MARK } from './schema.ts'
 

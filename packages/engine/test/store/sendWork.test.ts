@@ -1,6 +1,7 @@
 import type { PgBoss } from 'pg-boss'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { asDb, openBoss, type Envelope } from '../../src/store/boss.ts'
+import { asDb, openBoss } from '../../src/store/boss.ts'
+import type { Envelope } from '../../src/store/envelope.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { QueueMissingError, sendWork } from '../../src/store/sendWork.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'

@@ -1,0 +1,19 @@
+import type { JobTrigger, TraceContext } from '../index.ts'
+
+/** What travels with a payload, for the run that it will become. */
+export interface Envelope {
+  payload: unknown
+  trigger: JobTrigger
+  scheduledFor?: string
+  dryRun?: boolean
+  actor?: string
+  reason?: string
+  /** How many rows the run may change whatever its guard says: somebody has approved it. */
+  approvedRows?: number
+  /** Where it was enqueued, if that was traced. */
+  trace?: TraceContext
+  /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
+  lost?: number
+  /** How often of these nothing else ran in its process. */
+  lostAlone?: number
+}
