@@ -1,11 +1,9 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
-  // Whoever serves it says where it lies.
-  base: './',
+  base: '/console/',
   build: {
-    outDir: '../../packages/fastify/dist/console',
-    emptyOutDir: true,
+    outDir: 'dist',
     // An image in a data: URL would be refused by the Content-Security-Policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -23,9 +23,10 @@ import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
+import { createChanges } from './jobs/console/createChanges.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
-import { watchJobHealth } from './jobs/watchJobHealth.ts'
+import { watchJobHealth } from './jobs/health/watchJobHealth.ts'
 import { openJobsClient } from './jobs/openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
@@ -90,11 +91,12 @@ async function serve(
     if (!jobsClient) return
     const { METRICS_TOKEN: token } = env
     const metrics = token === undefined ? null : createMetrics({ app: 'api', version: VERSION })
+    const changes = createChanges({ databaseUrl: database.url, log: logger })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'roundsman api',
       onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
-      canPrepare: jobsClient.areConnectionsLasting,
+      canPrepare: changes.isLasting,
       ...(tracing && { onConnect: tracing.traceDatabase }),
       onPool: (read) => metrics?.watchPool('prisma', read),
     })
@@ -115,6 +117,7 @@ async function serve(
           jobs,
           jwtSecret,
           mailDomain,
+          changes,
           logger,
           ...(tracing && { tracing }),
           ...(metrics && token !== undefined && { metrics: { metrics, token } }),
@@ -122,6 +125,7 @@ async function serve(
         await listen(app, env, logger, stop)
       }
     } finally {
+      await changes.close()
       await jobsClient.stop()
       await prisma.$disconnect()
     }

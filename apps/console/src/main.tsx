@@ -1,4 +1,3 @@
-import type { ConsoleSettings } from '@roundsman/fastify/contract'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
@@ -16,20 +15,13 @@ function start(root: HTMLElement): void {
   const clock = createClock(document)
   const reachability = createReachability(() => clock.now())
   const queries = createQueries()
-  const settings = readSettings(document)
   const services: Services = {
-    settings,
-    api: createApi({ prefix: settings.api, reachability, clock }),
+    api: createApi({ reachability, clock }),
     clock,
     reachability,
-    live: createLiveUpdates({
-      eventsUrl: `${settings.api}/jobs/events`,
-      queries,
-      reachability,
-      view: document,
-    }),
+    live: createLiveUpdates({ queries, reachability, view: document }),
   }
-  const router = createConsoleRouter(settings.base)
+  const router = createConsoleRouter()
   createRoot(root).render(
     <StrictMode>
       <ServicesContext value={services}>
@@ -39,18 +31,6 @@ function start(root: HTMLElement): void {
       </ServicesContext>
     </StrictMode>,
   )
-}
-
-/** What the server has written into the page. Without it, as under a development server, the console lies at its root. */
-function readSettings(document: Document): ConsoleSettings {
-  const { base, api, sessions, login } =
-    document.querySelector<HTMLMetaElement>('meta[name="roundsman"]')?.dataset ?? {}
-  return {
-    base: base ?? '/',
-    api: api ?? '/api',
-    hasSessions: sessions === 'true',
-    loginUrl: login ?? '',
-  }
 }
 
 const root = document.getElementById('root')

@@ -5,13 +5,12 @@ import { ActionDialog } from './ActionDialog.tsx'
 import { ActionContext } from './useAction.ts'
 
 /** One dialog for all actions, and one place that says what came of them. */
-export function ActionProvider(props: { isAllowed: boolean; children: ReactNode }) {
-  const { isAllowed, children } = props
+export function ActionProvider({ children }: { children: ReactNode }) {
   const [action, setAction] = useState<Action | null>(null)
   const [done, setDone] = useState<{ text: string; name: string } | null>(null)
 
   return (
-    <ActionContext value={isAllowed ? setAction : null}>
+    <ActionContext value={setAction}>
       {children}
       {action !== null && (
         <ActionDialog

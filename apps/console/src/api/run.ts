@@ -1,4 +1,4 @@
-import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/fastify/contract'
+import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/api/console'
 
 /** A run as GET /api/jobs/runs lists it. */
 export interface Run {

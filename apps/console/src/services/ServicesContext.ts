@@ -1,4 +1,3 @@
-import type { ConsoleSettings } from '@roundsman/fastify/contract'
 import { createContext } from 'react'
 import type { Api } from '../api/createApi.ts'
 import type { Reachability } from '../api/createReachability.ts'
@@ -7,7 +6,6 @@ import type { Clock } from '../time/createClock.ts'
 
 /** What lives as long as the page. Made once, in main.tsx. */
 export interface Services {
-  settings: ConsoleSettings
   api: Api
   clock: Clock
   reachability: Reachability

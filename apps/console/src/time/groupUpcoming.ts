@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/api/console'
 
 export type UpcomingTick = ConsoleJobDetail['upcoming'][number]
 

@@ -19,8 +19,7 @@ export interface ClientCode {
   exportedName: string
   /** The file that exports it, below the root. */
   path: string
-  /** What an import of it in a file of the product names, where relative imports end in `extension`. */
-  sourceIn(from: string, extension: string): string
+  pathWithoutExtension: string
   /** The text of that file. Null: it is the product's own, and there already. */
   file: string | null
   /** The import in a file of the product. */
@@ -54,10 +53,9 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
   const exportedName = client?.name ?? NAMES[database]
   const name = exportedName === 'default' ? NAMES[database] : exportedName
   const path = client?.path ?? `${places.jobs}/client.ts`
-  const sourceIn = (from: string, ending: string) =>
-    client?.isOfPackage ? path : relativeImport(from, path.replace(/\.[cm]?ts$/, ''), ending)
+  const pathWithoutExtension = path.replace(/\.[cm]?ts$/, '')
   const clientImport = (from: string) => {
-    const source = sourceIn(from, extension)
+    const source = relativeImport(from, pathWithoutExtension, extension)
     return `import ${exportedName === 'default' ? name : `{ ${name} }`} from '${source}';`
   }
   const { query, imports, close } = using(facts, database, name)
@@ -66,7 +64,7 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
     name,
     exportedName,
     path,
-    sourceIn,
+    pathWithoutExtension,
     file: client ? null : writeClient(facts, database, path),
     clientImport,
     handlerImports: [

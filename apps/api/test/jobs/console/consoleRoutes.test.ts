@@ -8,7 +8,7 @@ import type {
   ConsoleJobs,
   ConsoleOverview,
   ConsoleQueue,
-} from '@roundsman/fastify/contract'
+} from '../../../src/jobs/console/consoleContract.ts'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectProblem } from '../../expectProblem.ts'
 

@@ -1,7 +1,6 @@
-import type { ConsoleAttention } from '@roundsman/fastify/contract'
+import type { ConsoleAttention } from '@roundsman/api/console'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import type { Action } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -135,6 +134,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
 }
 
 function Act({ item }: { item: ConsoleAttention }): ReactNode {
+  const act = useAction()
   switch (item.kind) {
     case 'noWorker':
       return null
@@ -142,7 +142,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
       return (
         <ActButton
           label={`Run now: ${item.name}`}
-          action={{ kind: 'run', name: item.name, dryRun: false }}
+          onClick={() => act({ kind: 'run', name: item.name, dryRun: false })}
         >
           Run now
         </ActButton>
@@ -153,7 +153,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Cancel: ${item.name}`}
-            action={{ kind: 'cancel', name: item.name, runId: item.runId }}
+            onClick={() => act({ kind: 'cancel', name: item.name, runId: item.runId })}
           >
             Cancel
           </ActButton>
@@ -165,7 +165,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Run again: ${item.name}`}
-            action={{ kind: 'run', name: item.name, dryRun: false, isAgain: true }}
+            onClick={() => act({ kind: 'run', name: item.name, dryRun: false, isAgain: true })}
           >
             Run again
           </ActButton>
@@ -177,7 +177,9 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Approve: ${item.name}`}
-            action={{ kind: 'approve', name: item.name, runId: item.runId, due: item.due }}
+            onClick={() =>
+              act({ kind: 'approve', name: item.name, runId: item.runId, due: item.due })
+            }
           >
             Approve
           </ActButton>
@@ -196,7 +198,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           </Link>
           <ActButton
             label={`Redrive all: ${item.name}`}
-            action={{ kind: 'redriveAll', name: item.name, count: item.count }}
+            onClick={() => act({ kind: 'redriveAll', name: item.name, count: item.count })}
           >
             Redrive all
           </ActButton>
@@ -207,15 +209,13 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
   }
 }
 
-function ActButton(props: { label: string; action: Action; children: string }) {
-  const act = useAction()
-  if (act === null) return null
+function ActButton(props: { label: string; onClick: () => void; children: string }) {
   return (
     <button
       type="button"
       className="button isSmall"
       aria-label={props.label}
-      onClick={() => act(props.action)}
+      onClick={props.onClick}
     >
       {props.children}
     </button>

@@ -1,0 +1,100 @@
+import { STATUS_CODES } from 'node:http'
+import { z } from 'zod'
+
+export interface ProblemOptions {
+  /** For a person: what was wrong, and how to do better. Never anything internal. */
+  detail: string
+  headers?: Record<string, string>
+  /** Further members of the answer, for programs. */
+  extensions?: Record<string, unknown>
+}
+
+/** Thrown by a route or a hook to end the request with that status and a problem document. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly statusCode: number
+  readonly headers: Record<string, string>
+  readonly extensions: Record<string, unknown>
+
+  constructor(statusCode: number, options: ProblemOptions) {
+    super(options.detail)
+    this.statusCode = statusCode
+    this.headers = options.headers ?? {}
+    this.extensions = options.extensions ?? {}
+  }
+}
+
+/** What is wrong with a part of the request: where it is, such as `body.lines.3.quantity`, and what to do better. */
+export interface RequestError {
+  path: string
+  message: string
+}
+
+/** Enough to see what is wrong; a body of thousands of lines may have it wrong in each. */
+const MAX_ERRORS = 100
+
+/** The answer to a request that does not match its schema, or what goes beyond one. */
+export function invalidRequest(errors: readonly RequestError[]): Problem {
+  return new Problem(400, {
+    detail: 'The request does not match what this address takes',
+    extensions: { errors: errors.slice(0, MAX_ERRORS) },
+  })
+}
+
+export const problemSchema = z
+  .object({
+    type: z.string().describe('Always about:blank: the status says what kind of problem it is'),
+    title: z.string().describe('The name of the status'),
+    status: z.int().min(400).max(599),
+    detail: z.string().describe('What was wrong, for a person'),
+    errors: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .describe(
+        'When the request does not match its schema: the first 100 mismatches and where they are',
+      ),
+  })
+  .meta({ id: 'Problem', description: 'Problem document (RFC 9457)' })
+
+/** The body of a problem answer (RFC 9457). */
+export function problemDocument(
+  status: number,
+  detail: string,
+  extensions: Record<string, unknown> = {},
+): z.output<typeof problemSchema> {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail,
+    ...extensions,
+  }
+}
+
+type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 410 | 413 | 414 | 415 | 431 | 500 | 503
+
+/**
+ * The entries of a route's response schema for the problems that it answers with. Every route may
+ * fail.
+ */
+export function problemResponses<Status extends ProblemStatus>(...statuses: Status[]) {
+  return describeProblems<Status | 500>(problemSchema, [...statuses, 500])
+}
+
+/** The same for problems that carry further members. */
+export function describeProblems<Status extends ProblemStatus>(
+  schema: z.ZodObject,
+  statuses: Status[],
+) {
+  const responses = statuses.map((status) => [
+    status,
+    {
+      description: STATUS_CODES[status] ?? '',
+      content: { 'application/problem+json': { schema } },
+    },
+  ])
+  return Object.fromEntries(responses) as Record<
+    Status,
+    { description: string; content: { 'application/problem+json': { schema: z.ZodObject } } }
+  >
+}

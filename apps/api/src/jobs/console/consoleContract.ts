@@ -1,0 +1,240 @@
+import {
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  TICK_OUTCOMES,
+  type JobTrigger,
+} from '@roundsman/engine'
+import { RUN_STATUSES } from '@roundsman/engine/client'
+import { z } from 'zod'
+
+/*
+ * What the console gets over HTTP. Instants are ISO 8601 in UTC, durations milliseconds. The runs themselves
+ * (GET /api/jobs/runs, /api/jobs/runs/:id), ticks (GET /api/jobs/:name/ticks), dead letters (GET
+ * /api/jobs/dead-letters) and all actions are the same routes that programs use. The console imports types alone.
+ *
+ * The console logs in with POST /api/console/session {email, password}: 200 and a session cookie that scripts
+ * can't read; 401 for a wrong password, 403 for staff. GET says who one is (401 when nobody), DELETE logs out
+ * (204). Every request that changes something carries the session's csrfToken in the header x-csrf-token,
+ * else 403.
+ */
+
+/** GET and POST /api/console/session */
+export interface ConsoleSession {
+  user: { id: string; email: string; role: 'admin' | 'owner' }
+  csrfToken: string
+}
+
+export type RunStatus = (typeof RUN_STATUSES)[number]
+export type RunTrigger = JobTrigger
+
+const at = z.iso.datetime()
+const count = z.int()
+const ms = z.number()
+
+export type Progress = z.output<typeof progressSchema>
+export const progressSchema = z.object({
+  done: z.number(),
+  total: z.number().nullable().describe('Null when the run does not know'),
+})
+
+/** Also in GET /api/jobs/runs/:id, as `actions`, in their order. */
+export type ConsoleAction = z.output<typeof actionSchema>
+export const actionSchema = z.object({
+  at,
+  action: z.string().describe('run, dryRun, pause, resume, cancel, approve, redrive or discard'),
+  actor: z.string(),
+  reason: z.string().nullable(),
+})
+
+export type ConsoleRunBrief = z.output<typeof runBrief>
+const runBrief = z.object({
+  id: z.guid(),
+  status: z.enum(RUN_STATUSES),
+  startedAt: at,
+  endedAt: at.nullable(),
+})
+
+export type ConsoleWorker = z.output<typeof worker>
+const worker = z.object({
+  id: z.string(),
+  startedAt: at,
+  lastSignAt: at,
+  liveness: z.enum(['lock', 'heartbeat']),
+  isAlive: z.boolean(),
+  running: z.array(
+    z.object({
+      id: z.guid(),
+      name: z.string(),
+      startedAt: at,
+      progress: progressSchema.nullable(),
+    }),
+  ),
+})
+
+export type ConsoleAttention = z.output<typeof attention>
+const attention = z.discriminatedUnion('kind', [
+  // A tick is due and was not decided: no worker schedules it.
+  z.object({ kind: z.literal('late'), name: z.string(), since: at, lateMs: ms }),
+  // Runs longer than nearly all of its runs before did, or than half of its time-out.
+  z.object({
+    kind: z.literal('overrunning'),
+    name: z.string(),
+    runId: z.guid(),
+    since: at,
+    usualMs: ms.nullable(),
+  }),
+  // The last run that ended has failed.
+  z.object({
+    kind: z.literal('failed'),
+    name: z.string(),
+    runId: z.guid(),
+    since: at,
+    code: z.string(),
+    message: z.string(),
+  }),
+  // Its guard has blocked it, and nobody has approved it; can still be approved until then.
+  z.object({
+    kind: z.literal('blocked'),
+    name: z.string(),
+    runId: z.guid(),
+    since: at,
+    due: z.number(),
+    approvableUntil: at,
+  }),
+  z.object({ kind: z.literal('deadLetters'), name: z.string(), count, since: at }),
+  z.object({ kind: z.literal('noWorker'), since: at.nullable() }),
+])
+
+/** GET /api/console/overview */
+export type ConsoleOverview = z.output<typeof overviewSchema>
+export const overviewSchema = z.object({
+  generatedAt: at,
+  workers: z.array(worker),
+  attention: z.array(attention),
+  // Of all schedules that are not paused, the soonest first.
+  nextTicks: z.array(z.object({ name: z.string(), at })),
+  // The last 24 full hours and the one under way, the oldest first.
+  hours: z.array(z.object({ from: at, success: count, failed: count, running: count })),
+  jobs: z.object({ total: count, scheduled: count, paused: count, late: count }),
+})
+
+export type ConsoleTick = z.output<typeof tick>
+const tick = z.object({
+  scheduledFor: at,
+  outcome: z.enum(TICK_OUTCOMES),
+  reason: z.string().nullable(),
+  // More than 1 in a row that stands for several.
+  count,
+  // Of its work, when it was enqueued and a worker has taken it.
+  run: runBrief.nullable(),
+})
+
+export type ConsoleJob = z.output<typeof jobSchema>
+const jobSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  // Null for a job that runs on request only.
+  schedule: z
+    .object({
+      cron: z.string(),
+      timeZone: z.string(),
+      // In words: `At 03:00`.
+      words: z.string(),
+      missed: z.enum(MISSED_POLICIES),
+      overlap: z.enum(OVERLAP_POLICIES),
+      catchUpMs: ms,
+      // Null while it is paused.
+      nextAt: at.nullable(),
+      lateMs: ms.nullable(),
+    })
+    .nullable(),
+  paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
+  guard: z
+    .object({
+      maxRows: z.number().nullable(),
+      maxShare: z.number().nullable(),
+      minRows: z.number().nullable(),
+    })
+    .nullable(),
+  timeoutMs: ms,
+  retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
+  lastRun: runBrief.nullable(),
+  // The last 60 ticks with what became of them, the oldest first. Empty for a job without a schedule.
+  ticks: z.array(tick),
+  // The last 60 runs that ended, dry runs left out, the oldest first.
+  recentRuns: z.array(runBrief.extend({ durationMs: ms, cleaned: z.number().nullable() })),
+  // Whether it can't do without a payload.
+  takesPayload: z.boolean(),
+})
+
+/** GET /api/console/jobs */
+export type ConsoleJobs = z.output<typeof jobsSchema>
+export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
+
+/** GET /api/console/jobs/:name */
+export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
+export const jobDetailSchema = z.object({
+  job: jobSchema,
+  // The last 365 days that had runs, by UTC date.
+  days: z.array(
+    z.object({
+      date: z.iso.date(),
+      success: count,
+      failed: count,
+      p50Ms: ms.nullable(),
+      p95Ms: ms.nullable(),
+    }),
+  ),
+  // Of the last 1,000 runs that ended.
+  duration: z.object({ p50Ms: ms.nullable(), p95Ms: ms.nullable(), runs: count }),
+  // The next 30 days of ticks, at most 1,000 of them; `isCut` when there are more.
+  upcoming: z.array(
+    z.object({
+      at,
+      local: z.string(),
+      offset: z.string(),
+      mark: z.enum(['afterGap', 'repeatedHour']).nullable(),
+    }),
+  ),
+  isCut: z.boolean(),
+  // What people did about it, the latest first; at most 20.
+  actions: z.array(actionSchema),
+})
+
+/** GET /api/console/queue */
+export type ConsoleQueue = z.output<typeof queueSchema>
+export const queueSchema = z.object({
+  generatedAt: at,
+  jobs: z.array(
+    z.object({
+      name: z.string(),
+      waiting: count,
+      // Of those, not to be started yet: delayed, or to be retried.
+      delayed: count,
+      active: count,
+      deadLetters: count,
+      oldestWaitingAt: at.nullable(),
+      // Ended in the last hour.
+      completedLastHour: count,
+      failedLastHour: count,
+    }),
+  ),
+  // Runs that ended, by minute, over the last hour, the oldest first.
+  throughput: z.array(z.object({ from: at, ended: count })),
+})
+
+/**
+ * GET /api/jobs/events, as server-sent events. Each carries an id; a client that comes back with Last-Event-ID
+ * gets `reset` when something may have been missed, and should then ask for everything again.
+ *
+ *   event: run      data: {"ids": [...], "names": [...]}   these runs have started, progressed or ended
+ *   event: tick     data: {"names": [...]}                 ticks of these jobs were decided
+ *   event: reset    data: {}
+ *   event: ping     data: {}                               every 10 s, without an id: the connection holds
+ */
+export interface ConsoleRunEvent {
+  ids: string[]
+  names: string[]
+}
+
+/** GET /api/jobs/runs.csv takes the filters of GET /api/jobs/runs and answers with up to 100,000 lines. */

@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto'
+import { watchChanges, type Announcement, type ChangesWatch } from '@roundsman/engine/client'
+import type { Logger } from 'pino'
+
+/** A server-sent event: its id, its kind, and its data as JSON. */
+export interface ChangeEvent {
+  id: string
+  event: 'run' | 'tick' | 'reset'
+  data: string
+}
+
+export interface Changes {
+  /**
+   * Calls back on every change from now on. With the id of an event of before, what came since is told first,
+   * or `reset` where that is not known any more. Returns what ends it.
+   */
+  subscribe(onEvent: (event: ChangeEvent) => void, lastEventId?: string): () => void
+  /** The id from which on somebody who subscribes now has missed nothing. */
+  position(): string
+  close(): Promise<void>
+}
+
+/** Enough for a client that was away for a moment; one that was away longer asks for everything again. */
+const MAX_KEPT = 500
+
+/** One listener to PostgreSQL for all clients of this process. */
+export function createChanges(options: {
+  databaseUrl: string
+  log: Logger
+}): Changes & Pick<ChangesWatch, 'isLasting'> {
+  const subscribers = new Set<(event: ChangeEvent) => void>()
+  const kept: ChangeEvent[] = []
+  // Another process, or this one after a restart, counts anew.
+  const process = randomUUID().slice(0, 8)
+  let count = 0
+
+  function publish(event: ChangeEvent['event'], data: object): void {
+    const change = { id: `${process}-${++count}`, event, data: JSON.stringify(data) }
+    kept.push(change)
+    if (kept.length > MAX_KEPT) kept.shift()
+    for (const subscriber of subscribers) subscriber(change)
+  }
+
+  function since(lastEventId: string): readonly ChangeEvent[] {
+    if (lastEventId === position()) return []
+    const index = kept.findIndex(({ id }) => id === lastEventId)
+    if (index >= 0) return kept.slice(index + 1)
+    return [{ id: position(), event: 'reset', data: '{}' }]
+  }
+
+  function position(): string {
+    return `${process}-${count}`
+  }
+
+  const watch = watchChanges({
+    ...options,
+    onChange({ ids, names, ticks }: Announcement) {
+      if (names.length > 0) publish('run', { ids, names })
+      if (ticks.length > 0) publish('tick', { names: ticks })
+    },
+    onGap: () => publish('reset', {}),
+  })
+
+  return {
+    subscribe(onEvent, lastEventId) {
+      if (lastEventId !== undefined) for (const event of since(lastEventId)) onEvent(event)
+      subscribers.add(onEvent)
+      return () => subscribers.delete(onEvent)
+    },
+    position,
+    isLasting: watch.isLasting,
+    close: () => watch.close(),
+  }
+}

@@ -1,0 +1,176 @@
+import {
+  findOldestStart,
+  tallyDurationsByHour,
+  type HourOfDurations,
+  type Reader,
+} from '@roundsman/engine/client'
+import type { ConsoleJobDetail } from './consoleContract.ts'
+
+type Day = ConsoleJobDetail['days'][number]
+
+/** The days of the last 365 on which the job had runs, the oldest first. */
+export type JobDays = (name: string, now: Date) => Promise<Day[]>
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const DAYS = 365
+/** The clocks of workers disagree, and what they have begun is committed a little later. */
+const SETTLE_MS = 10 * 60_000
+/** What a calendar is made of: the latest runs, so that a job that runs every second costs no more. */
+const MAX_RUNS = 50_000
+
+/** Runs of one hour, or of the hours of a day. */
+interface Tally {
+  runs: number
+  success: number
+  failed: number
+  /** How many took so many milliseconds. */
+  durations: Map<number, number>
+}
+
+interface Calendar {
+  /** All that started before and is within the limit is in `days`. */
+  settledUpToMs: number
+  /** By the instant at which they begin, the oldest first. A day that is over is kept as it is shown. */
+  days: Map<number, Tally | (Day & { runs: number })>
+}
+
+/**
+ * A job's calendar. An hour is read until it is over and all that started in it has ended: from then on nothing of
+ * it changes, and what it adds to its day is kept. So it costs as much with a year of runs as with an hour of them.
+ */
+export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
+  const calendars = new Map<string, Calendar>()
+
+  return readDays
+
+  async function readDays(name: string, now: Date): Promise<Day[]> {
+    const nowMs = now.getTime()
+    const earliestMs = nowMs - DAYS * DAY_MS
+    const known = calendars.get(name)
+    const fromMs = known && known.settledUpToMs <= nowMs ? known.settledUpToMs : earliestMs
+    const from = new Date(Math.max(fromMs, earliestMs))
+    const [hours, oldest] = await Promise.all([
+      tallyDurationsByHour(reader, { name, from, maxRuns }),
+      findOldestStart(reader, name),
+    ])
+    // Others who asked at the same time may have settled more meanwhile, or begun anew.
+    let calendar = calendars.get(name)
+    const isAll = hours.reduce((sum, { runs }) => sum + runs, 0) < maxRuns
+    if (!isAll || !calendar || calendar.settledUpToMs > nowMs || fromMs === earliestMs) {
+      calendar = { settledUpToMs: fromMs, days: new Map() }
+      calendars.set(name, calendar)
+    }
+    if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
+    forget(calendar, Math.max(earliestMs, oldest === null ? Infinity : Date.parse(oldest)))
+    const open = settle(calendar, hours, nowMs)
+    forgetSurplus(calendar, maxRuns)
+    return present(calendar, open)
+  }
+}
+
+/** Adds the hours of which nothing changes any more to their days. Returns the others. */
+function settle(
+  calendar: Calendar,
+  hours: readonly HourOfDurations[],
+  nowMs: number,
+): HourOfDurations[] {
+  const open: HourOfDurations[] = []
+  for (const row of hours) {
+    const hourMs = Date.parse(row.hour)
+    if (hourMs + HOUR_MS <= calendar.settledUpToMs) continue
+    const isSettled = row.running === 0 && hourMs + HOUR_MS + SETTLE_MS <= nowMs
+    if (!isSettled || open.length > 0) {
+      open.push(row)
+      continue
+    }
+    const dayMs = startOfDay(hourMs)
+    const day = calendar.days.get(dayMs) ?? emptyTally()
+    // A day is closed only once all of its hours are settled.
+    if ('durations' in day) calendar.days.set(dayMs, add(day, row))
+    calendar.settledUpToMs = hourMs + HOUR_MS
+  }
+  // The hours without runs as well.
+  const over = Math.floor((nowMs - SETTLE_MS) / HOUR_MS) * HOUR_MS
+  const firstOpen = open[0] ? Date.parse(open[0].hour) : Infinity
+  calendar.settledUpToMs = Math.max(calendar.settledUpToMs, Math.min(over, firstOpen))
+  for (const [dayMs, day] of calendar.days) {
+    if ('durations' in day && dayMs + DAY_MS <= calendar.settledUpToMs) {
+      calendar.days.set(dayMs, { ...summarise(dayMs, day), runs: day.runs })
+    }
+  }
+  return open
+}
+
+/** The days before that, of which there is nothing any more or nobody wants to know. */
+function forget({ days }: Calendar, beforeMs: number): void {
+  for (const dayMs of days.keys()) if (dayMs + DAY_MS <= beforeMs) days.delete(dayMs)
+}
+
+/** The oldest days, without which there are enough runs. */
+function forgetSurplus({ days }: Calendar, maxRuns: number): void {
+  let runs = 0
+  for (const day of days.values()) runs += day.runs
+  for (const [dayMs, day] of days) {
+    runs -= day.runs
+    if (runs < maxRuns) return
+    days.delete(dayMs)
+  }
+}
+
+function present({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
+  const openDays = Map.groupBy(open, ({ hour }) => startOfDay(Date.parse(hour)))
+  return [...new Set([...days.keys(), ...openDays.keys()])].map((dayMs) => {
+    const kept = days.get(dayMs) ?? emptyTally()
+    if (!('durations' in kept)) {
+      const { runs: _, ...day } = kept
+      return day
+    }
+    const tally = { ...kept, durations: new Map(kept.durations) }
+    return summarise(dayMs, (openDays.get(dayMs) ?? []).reduce(add, tally))
+  })
+}
+
+function emptyTally(): Tally {
+  return { runs: 0, success: 0, failed: 0, durations: new Map() }
+}
+
+/** Changes the tally. */
+function add(tally: Tally, row: HourOfDurations): Tally {
+  tally.runs += row.runs
+  tally.success += row.success
+  tally.failed += row.failed
+  for (const [text, count] of Object.entries(row.durations ?? {})) {
+    const ms = Number(text)
+    tally.durations.set(ms, (tally.durations.get(ms) ?? 0) + count)
+  }
+  return tally
+}
+
+function summarise(dayMs: number, { success, failed, durations }: Tally): Day {
+  const sorted = [...durations].toSorted(([one], [other]) => one - other)
+  const date = new Date(dayMs).toISOString().slice(0, 10)
+  return { date, success, failed, p50Ms: percentile(sorted, 0.5), p95Ms: percentile(sorted, 0.95) }
+}
+
+/** As PostgreSQL's percentile_cont: between two durations in proportion. */
+function percentile(sorted: readonly [ms: number, count: number][], share: number): number | null {
+  const total = sorted.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return null
+  const rank = share * (total - 1)
+  const low = valueAt(sorted, Math.floor(rank))
+  return low + (valueAt(sorted, Math.ceil(rank)) - low) * (rank - Math.floor(rank))
+}
+
+function valueAt(sorted: readonly [ms: number, count: number][], index: number): number {
+  let seen = 0
+  for (const [ms, count] of sorted) {
+    seen += count
+    if (index < seen) return ms
+  }
+  return 0
+}
+
+function startOfDay(ms: number): number {
+  return Math.floor(ms / DAY_MS) * DAY_MS
+}

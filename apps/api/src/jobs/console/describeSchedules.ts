@@ -1,0 +1,60 @@
+import { cronInWords } from '@roundsman/node-app/cronInWords'
+import { isScheduled, type Job } from '@roundsman/engine'
+import {
+  judgeSchedule,
+  readSchedules,
+  type Reader,
+  type ScheduleRow,
+} from '@roundsman/engine/client'
+import type { ConsoleJob } from './consoleContract.ts'
+
+/** Where a job's schedule stands. */
+export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
+
+/** The given jobs' schedules, in their order. */
+export async function describeSchedules(
+  reader: Reader,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<JobSchedule[]> {
+  const rowOf = await readSchedules(
+    reader,
+    jobs.map(({ name }) => name),
+  )
+  return jobs.map((job) => {
+    const row = rowOf.get(job.name)
+    return {
+      name: job.name,
+      schedule: describeSchedule(job, row, now),
+      paused:
+        isScheduled(job) && row?.pausedAt
+          ? { at: row.pausedAt, by: row.pausedBy, reason: row.pauseReason }
+          : null,
+    }
+  })
+}
+
+function describeSchedule(
+  job: Job,
+  row: ScheduleRow | undefined,
+  now: Date,
+): ConsoleJob['schedule'] {
+  if (!isScheduled(job)) return null
+  const { missed, overlap, catchUpMs } = job.schedule
+  const { cron, timeZone } = row ?? job.schedule
+  const { next, lateMs } = judgeSchedule(
+    { cron, timeZone, cursor: row ? new Date(row.cursor) : null, isPaused: row?.pausedAt != null },
+    job.graceMs,
+    now,
+  )
+  return {
+    cron,
+    timeZone,
+    words: cronInWords(cron),
+    missed,
+    overlap,
+    catchUpMs,
+    nextAt: next?.toISOString() ?? null,
+    lateMs,
+  }
+}

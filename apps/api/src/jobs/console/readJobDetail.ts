@@ -1,0 +1,52 @@
+import { createLocalTime, nextTicks, type Job, type Schedule } from '@roundsman/engine'
+import { listJobActions, measureDuration, type Reader } from '@roundsman/engine/client'
+import type { ConsoleJobDetail } from './consoleContract.ts'
+import type { JobDays } from './createJobDays.ts'
+import { readJobs } from './readJobs.ts'
+
+const DAY_MS = 86_400_000
+const HORIZON_MS = 30 * DAY_MS
+const MAX_TICKS = 1_000
+const MAX_ACTIONS = 20
+
+export async function readJobDetail(
+  reader: Reader,
+  wanted: Job,
+  now: Date,
+  readDays: JobDays,
+): Promise<ConsoleJobDetail> {
+  const [[job], days, duration, actions] = await Promise.all([
+    readJobs(reader, [wanted], now),
+    readDays(wanted.name, now),
+    measureDuration(reader, wanted.name),
+    listJobActions(reader, wanted.name, MAX_ACTIONS),
+  ])
+  if (!job) throw new Error(`${wanted.name} is not among the jobs that were read`)
+  const upcoming =
+    job.schedule && !job.paused
+      ? describeUpcoming(job.schedule, now)
+      : { upcoming: [], isCut: false }
+  return {
+    job,
+    days,
+    duration,
+    ...upcoming,
+    actions,
+  }
+}
+
+/** The ticks of the next 30 days, in the schedule's own zone, with those that a change of clocks touches. */
+export function describeUpcoming(
+  schedule: Pick<Schedule, 'cron' | 'timeZone'>,
+  from: Date,
+): Pick<ConsoleJobDetail, 'upcoming' | 'isCut'> {
+  const localTime = createLocalTime(schedule.timeZone)
+  const end = from.getTime() + HORIZON_MS
+  const upcoming: ConsoleJobDetail['upcoming'] = []
+  for (const tick of nextTicks(schedule, from)) {
+    if (tick.getTime() > end) break
+    if (upcoming.length === MAX_TICKS) return { upcoming, isCut: true }
+    upcoming.push({ at: tick.toISOString(), ...localTime.describe(tick) })
+  }
+  return { upcoming, isCut: false }
+}

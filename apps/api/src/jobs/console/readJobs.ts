@@ -1,0 +1,64 @@
+import type { Job } from '@roundsman/engine'
+import {
+  listRecentRuns,
+  listRecentTicks,
+  type Reader,
+  type RecentRun,
+  type RecentTick,
+} from '@roundsman/engine/client'
+import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
+import { describeSchedules } from './describeSchedules.ts'
+
+const STRIP = 60
+
+/** The given jobs with all that their cards show, in their order. */
+export async function readJobs(
+  reader: Reader,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<ConsoleJob[]> {
+  const names = jobs.map(({ name }) => name)
+  const [schedules, ticks, ended, last] = await Promise.all([
+    describeSchedules(reader, jobs, now),
+    listRecentTicks(reader, names, STRIP),
+    listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
+    listRecentRuns(reader, names, { limit: 1 }),
+  ])
+  const ticksOf = Map.groupBy(ticks, ({ name }) => name)
+  const endedOf = Map.groupBy(ended, ({ name }) => name)
+  const lastOf = new Map(last.map((row) => [row.name, row]))
+  return jobs.map((job, index) => {
+    const lastRun = lastOf.get(job.name)
+    return {
+      name: job.name,
+      description: job.description,
+      schedule: schedules[index]?.schedule ?? null,
+      paused: schedules[index]?.paused ?? null,
+      guard: job.guard
+        ? {
+            maxRows: job.guard.maxRows ?? null,
+            maxShare: job.guard.maxShare ?? null,
+            minRows: job.guard.minRows ?? null,
+          }
+        : null,
+      timeoutMs: job.timeoutMs,
+      retry: job.retry,
+      lastRun: lastRun ? presentBrief(lastRun) : null,
+      ticks: (ticksOf.get(job.name) ?? []).toReversed().map(presentTick),
+      recentRuns: (endedOf.get(job.name) ?? []).toReversed().map((run) => ({
+        ...presentBrief(run),
+        durationMs: Date.parse(run.endedAt ?? run.startedAt) - Date.parse(run.startedAt),
+        cleaned: run.cleaned,
+      })),
+      takesPayload: !job.payload.safeParse({}).success,
+    }
+  })
+}
+
+function presentTick({ scheduledFor, outcome, reason, count, run }: RecentTick): ConsoleTick {
+  return { scheduledFor, outcome, reason, count, run }
+}
+
+function presentBrief({ id, status, startedAt, endedAt }: RecentRun): ConsoleRunBrief {
+  return { id, status, startedAt, endedAt }
+}

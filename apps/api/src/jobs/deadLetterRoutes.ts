@@ -1,0 +1,175 @@
+import { findDeadLetterName, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { storableText } from '../http/storableText.ts'
+
+interface DeadLetterRoutesOptions {
+  jobsClient: JobsClient
+  /** The catalogue: what can be redriven. */
+  jobs: readonly Job[]
+}
+
+const MAX_REDRIVEN = 1_000
+
+const jobName = storableText({ max: 100 }).describe('Name of the job')
+const idParams = z.strictObject({ queueJobId: z.guid() })
+const redriven = z.object({
+  redriven: z.int().describe('How many went back into the queue'),
+  alreadyQueued: z
+    .int()
+    .optional()
+    .describe(
+      'How many did not, since other work with their unique key waits or runs. Left out for none',
+    ),
+})
+
+const deadLetterSchema = z.object({
+  queueJobId: z.guid().describe('Its runs carry it'),
+  name: z.string(),
+  attempts: z.int().describe('How many there were'),
+  enqueuedAt: z.iso.datetime(),
+  failedAt: z.iso.datetime(),
+  error: z.object({ code: z.string(), message: z.string() }),
+})
+
+const unknownDeadLetter = () =>
+  new Problem(404, { detail: 'There is no dead letter with this id (any more)' })
+
+/** Work that was given up: it waits here for somebody who gives it back to the queue, or discards it. */
+export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = async (
+  app,
+  { jobsClient, jobs },
+) => {
+  app.get(
+    '/api/jobs/dead-letters',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'List dead letters, the latest first',
+        security: [{ accessToken: [] }],
+        querystring: z.strictObject({
+          name: jobName.optional(),
+          limit: pageLimit(50),
+          cursor: pageCursor,
+        }),
+        response: {
+          200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    async ({ query: { name, limit, cursor } }) => {
+      const { deadLetters, next } = await listDeadLetters(jobsClient.reader, {
+        name,
+        limit,
+        after: cursor,
+      })
+      return {
+        deadLetters,
+        nextCursor: next && formatCursor(next),
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/dead-letters/redrive',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Give dead letters of a job back to the queue',
+        description:
+          'All of them, or those that are named, but for those whose unique key other work holds. They get as many attempts as new work.',
+        security: [{ accessToken: [] }],
+        body: z.strictObject({
+          name: jobName,
+          queueJobIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
+          reason: requestReason,
+        }),
+        response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
+      },
+    },
+    async ({ body: { name, queueJobIds, reason }, caller, log }) => {
+      const job = jobs.find((candidate) => candidate.name === name)
+      if (!job) {
+        const known = jobs.map((candidate) => candidate.name).join(', ')
+        throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
+      }
+      const request = { actor: caller.email, reason }
+      const outcome = await jobsClient.redriveWork(null, job, queueJobIds ?? 'all', request)
+      const { redriven: count, alreadyQueued } = outcome
+      const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
+      log.info({ name, ...told, userId: caller.id }, 'dead letters redriven')
+      return told
+    },
+  )
+
+  app.post(
+    '/api/jobs/dead-letters/:queueJobId/redrive',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Give a dead letter back to the queue',
+        description: 'It gets as many attempts as new work.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
+      },
+    },
+    async ({ params: { queueJobId }, body: { reason }, caller, log }) => {
+      const name = await findDeadLetterName(jobsClient.reader, queueJobId)
+      if (name === null) throw unknownDeadLetter()
+      const job = jobs.find((candidate) => candidate.name === name)
+      if (!job) {
+        throw new Problem(409, {
+          detail: `Nobody would take it: there is no job ${name} here (any more)`,
+        })
+      }
+      const request = { actor: caller.email, reason }
+      const outcome = await jobsClient.redriveWork(null, job, [queueJobId], request)
+      if (outcome.alreadyQueued > 0) {
+        throw new Problem(409, {
+          detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
+        })
+      }
+      // Somebody else may have been faster.
+      if (outcome.redriven === 0) throw unknownDeadLetter()
+      log.info({ name, queueJobId, redriven: 1, userId: caller.id }, 'dead letters redriven')
+      return { redriven: 1 }
+    },
+  )
+
+  app.delete(
+    '/api/jobs/dead-letters/:queueJobId',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Discard a dead letter',
+        description: 'For good. What its runs have recorded stays.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: optionalReasonBody,
+        response: {
+          204: z.null().describe('It is gone'),
+          ...problemResponses(400, 401, 403, 404, 413, 415),
+        },
+      },
+    },
+    async ({ params: { queueJobId }, body, caller, log }, reply) => {
+      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await jobsClient.discardDeadLetter(null, queueJobId, by)
+      if (outcome === 'notFound') throw unknownDeadLetter()
+      log.info({ queueJobId, userId: caller.id }, 'dead letter discarded')
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,268 @@
+import { listJobTicks, RUN_STATUSES, type JobsClient } from '@roundsman/engine/client'
+import {
+  JobError,
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  TICK_OUTCOMES,
+  type Job,
+} from '@roundsman/engine'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { listJobs, type ListedJob } from './listJobs.ts'
+import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { storableText } from '../http/storableText.ts'
+
+interface JobRoutesOptions {
+  jobsClient: JobsClient
+  jobs: readonly Job[]
+  now: () => Date
+}
+
+const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
+
+const jobSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  schedule: z
+    .object({
+      cron: z.string(),
+      timeZone: z.string(),
+      missed: z.enum(MISSED_POLICIES),
+      overlap: z.enum(OVERLAP_POLICIES),
+      nextRun: z.iso.datetime().nullable().describe('Null while it is paused'),
+    })
+    .nullable()
+    .describe('As the workers follow it; null for a job that runs on request only'),
+  paused: z
+    .object({ at: z.iso.datetime(), by: z.string().nullable(), reason: z.string().nullable() })
+    .nullable(),
+  lastRun: z
+    .object({
+      id: z.guid(),
+      status: z.enum(RUN_STATUSES),
+      startedAt: z.iso.datetime(),
+      endedAt: z.iso.datetime().nullable(),
+    })
+    .nullable(),
+})
+
+const tickSchema = z.object({
+  scheduledFor: z.iso.datetime(),
+  outcome: z.enum(TICK_OUTCOMES),
+  reason: z.string().nullable(),
+  count: z.int().describe('More than 1 in a row that stands for several ticks'),
+  through: z.iso.datetime().nullable().describe('The last of them'),
+  queueJobId: z.guid().nullable(),
+  createdAt: z.iso.datetime(),
+})
+
+/**
+ * What a person may do about a job. All of it is rows for the workers to find: nothing here schedules or
+ * executes anything.
+ */
+export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
+  app,
+  { jobsClient, jobs, now },
+) => {
+  app.get(
+    '/api/jobs',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'List jobs, with their schedules and last runs',
+        security: [{ accessToken: [] }],
+        response: {
+          200: z.object({ jobs: z.array(jobSchema) }),
+          ...problemResponses(401, 403),
+        },
+      },
+    },
+    async () => ({ jobs: (await listJobs(jobsClient.reader, jobs, now())).map(presentJob) }),
+  )
+
+  app.get(
+    '/api/jobs/:name/ticks',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'List what became of a job’s ticks, newest first',
+        security: [{ accessToken: [] }],
+        params: nameParams,
+        querystring: z.strictObject({
+          limit: pageLimit(60),
+          cursor: instantCursor,
+        }),
+        response: {
+          200: z.object({
+            ticks: z.array(tickSchema),
+            nextCursor: nextPageCursor,
+          }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async ({ params: { name }, query: { limit, cursor } }) => {
+      const { ticks, next } = await listJobTicks(jobsClient.reader, { name, limit, before: cursor })
+      // A job that left the catalogue leaves its ticks behind, and they can still be read.
+      if (ticks.length === 0) findJob(name)
+      return { ticks, nextCursor: next && formatCursor({ at: next }) }
+    },
+  )
+
+  app.post(
+    '/api/jobs/:name/run',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Request a run',
+        description:
+          'A worker starts it at once or, where the job runs one at a time, after the one under way.',
+        security: [{ accessToken: [] }],
+        params: nameParams,
+        body: z.strictObject({
+          reason: requestReason,
+          dryRun: z.boolean().default(false).describe('Counts, and changes nothing'),
+          payload: z.record(z.string(), z.unknown()).default({}).describe('As the job takes it'),
+        }),
+        response: {
+          202: z.object({ queueJobId: z.guid().describe('Its runs carry it') }),
+          ...problemResponses(400, 401, 403, 404, 413, 415, 503),
+        },
+      },
+    },
+    async ({ params: { name }, body, caller, log }, reply) => {
+      const job = findJob(name)
+      const { reason, dryRun, payload } = body
+      const request = { actor: caller.email, reason, dryRun, payload }
+      const queueJobId = await jobsClient.requestRun(null, job, request).catch((error: unknown) => {
+        throw error instanceof JobError ? refusedPayload(job, error) : error
+      })
+      log.info({ name, queueJobId, dryRun, userId: caller.id }, 'job run requested')
+      return reply.code(202).send({ queueJobId })
+    },
+  )
+
+  app.post(
+    '/api/jobs/:name/pause',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Pause a schedule',
+        description: 'Its ticks are recorded as skipped. A run under way goes on.',
+        security: [{ accessToken: [] }],
+        params: nameParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: {
+          200: z.object({ name: z.string(), paused: z.literal(true) }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { name }, body: { reason }, caller, log }) => {
+      const job = findJob(name)
+      const outcome = await jobsClient.pauseJob(null, name, { actor: caller.email, reason })
+      switch (outcome) {
+        case 'paused':
+          log.info({ name, userId: caller.id }, 'job paused')
+          return { name, paused: true as const }
+        case 'alreadyPaused':
+          throw new Problem(409, { detail: `The schedule of ${name} is paused already` })
+        case 'notScheduled':
+          throw notScheduled(job)
+        default:
+          return outcome satisfies never
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/:name/resume',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Resume a schedule',
+        description: 'It goes on with its next tick; what was due meanwhile stays skipped.',
+        security: [{ accessToken: [] }],
+        params: nameParams,
+        body: optionalReasonBody,
+        response: {
+          200: z.object({ name: z.string(), paused: z.literal(false) }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { name }, body, caller, log }) => {
+      const job = findJob(name)
+      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await jobsClient.resumeJob(null, name, by)
+      switch (outcome) {
+        case 'resumed':
+          log.info({ name, userId: caller.id }, 'job resumed')
+          return { name, paused: false as const }
+        case 'notPaused':
+          throw new Problem(409, { detail: `The schedule of ${name} is not paused` })
+        case 'notScheduled':
+          throw notScheduled(job)
+        default:
+          return outcome satisfies never
+      }
+    },
+  )
+
+  /** @throws Problem 404 that lists the jobs there are */
+  function findJob(name: string): Job {
+    const job = jobs.find((candidate) => candidate.name === name)
+    if (job) return job
+    const known = jobs.map((candidate) => candidate.name).join(', ')
+    throw new Problem(404, { detail: `There is no job with this name; there are: ${known}` })
+  }
+}
+
+/** Tells each part of the payload that does not fit. */
+function refusedPayload(job: Job, error: JobError): unknown {
+  if (error.code !== 'payload_invalid') return error
+  const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
+  const errors = issues.flatMap(({ path, message, keys }) => {
+    const place = ['body', 'payload', ...path]
+    if (keys === undefined) return [{ path: place.join('.'), message }]
+    return keys.map((key) => ({ path: [...place, key].join('.'), message: 'is not known here' }))
+  })
+  return new Problem(400, {
+    detail: `The payload is not one that ${job.name} takes`,
+    extensions: { errors },
+  })
+}
+
+function notScheduled({ name, schedule }: Job): Problem {
+  const why = schedule
+    ? 'is not scheduled yet: no worker has started with it'
+    : 'has no schedule: it runs on request only'
+  return new Problem(404, { detail: `${name} ${why}` })
+}
+
+function presentJob({ job, schedule, paused, lastRun }: ListedJob): z.output<typeof jobSchema> {
+  return {
+    name: job.name,
+    description: job.description,
+    schedule:
+      schedule && job.schedule
+        ? {
+            cron: schedule.cron,
+            timeZone: schedule.timeZone,
+            missed: job.schedule.missed,
+            overlap: job.schedule.overlap,
+            nextRun: schedule.nextRun?.toISOString() ?? null,
+          }
+        : null,
+    paused,
+    lastRun,
+  }
+}

@@ -1,0 +1,271 @@
+import { JOB_TRIGGERS } from '@roundsman/engine'
+import {
+  findEnqueuedAt,
+  findJobRun,
+  listJobRuns,
+  listOtherAttempts,
+  listRunActions,
+  RUN_STATUSES,
+  type JobsClient,
+  type ListedJobRun,
+} from '@roundsman/engine/client'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { instant } from '../http/instant.ts'
+import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { actionSchema, progressSchema } from './console/consoleContract.ts'
+import { readProgress } from './readProgress.ts'
+import { requestReason } from './requestReason.ts'
+import { storableText } from '../http/storableText.ts'
+
+/** Which runs; the same for the list and for what is taken out of it. */
+export const runFilters = {
+  name: storableText({ max: 100 }).optional().describe('Name of the job'),
+  status: z.enum(RUN_STATUSES).optional(),
+  trigger: z.enum(JOB_TRIGGERS).optional(),
+  queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
+  from: instant.optional().describe('Started at this instant or later'),
+  to: instant.optional().describe('Started before this instant'),
+}
+
+export const isTimeSpan = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) =>
+  !from || !to || from < to
+export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
+
+const listQuery = z
+  .strictObject({
+    limit: pageLimit(50),
+    cursor: pageCursor,
+    ...runFilters,
+  })
+  .refine(isTimeSpan, NO_TIME_SPAN)
+
+const runSchema = z.object({
+  id: z.guid(),
+  name: z.string(),
+  status: z.enum(RUN_STATUSES),
+  trigger: z.enum(JOB_TRIGGERS),
+  attempt: z.int().describe('1 for the first delivery'),
+  scheduledFor: z.iso.datetime().nullable().describe('The instant that the schedule named'),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable().describe('Null while it is running'),
+  durationMs: z.int().nullable().describe('Null while it is running'),
+  details: z
+    .unknown()
+    .describe(
+      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
+    ),
+  dryRun: z.boolean(),
+  actor: z.string().nullable().describe('Who asked for it, when a person did'),
+  reason: z.string().nullable(),
+  queueJobId: z.guid().nullable(),
+  workerId: z.string(),
+  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
+  cancelRequestedAt: z.iso.datetime().nullable(),
+  cancelRequestedBy: z.string().nullable(),
+  approvedAt: z.iso
+    .datetime()
+    .nullable()
+    .describe('When a run that its guard blocked was approved'),
+  approvedBy: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+})
+
+const batchMarkSchema = z.object({
+  at: z.iso.datetime(),
+  batches: z.int().describe('How many there had been by then, this one included'),
+  counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
+})
+
+const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
+
+const idParams = z.strictObject({ id: z.guid() })
+const reasonBody = z.strictObject({ reason: requestReason })
+
+const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
+
+/** How a run can be unfit to be approved. */
+const APPROVAL_REFUSALS = {
+  notBlocked: 'This run was not blocked by its guard, so there is nothing to approve',
+  alreadyApproved: 'This run is approved already',
+  tooLate:
+    'This run ended more than a day ago: what was counted then says little; request a new run',
+}
+
+/**
+ * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
+ */
+export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = async (
+  app,
+  { jobsClient },
+) => {
+  const { reader } = jobsClient
+  app.get(
+    '/api/jobs/runs',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'List job runs, newest first',
+        security: [{ accessToken: [] }],
+        querystring: listQuery,
+        response: {
+          200: z.object({
+            runs: z.array(runSchema),
+            nextCursor: nextPageCursor,
+          }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    async ({ query: { cursor, ...filters } }) => {
+      const { runs, next } = await listJobRuns(reader, { ...filters, after: cursor })
+      return { runs: runs.map(present), nextCursor: next && formatCursor(next) }
+    },
+  )
+
+  app.get(
+    '/api/jobs/runs/:id',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Show a job run',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        response: {
+          200: runSchema.extend({
+            attempts: z
+              .array(attemptSchema)
+              .describe('The other runs of the same piece of work, in their order'),
+            enqueuedAt: z.iso
+              .datetime()
+              .nullable()
+              .describe(
+                'When its work was put into the queue; null when that is not known (any more)',
+              ),
+            batchMarks: z
+              .array(batchMarkSchema)
+              .describe(
+                'When batches were committed: the first, the last, and some between; at most 17',
+              ),
+            actions: z.array(actionSchema).describe('What people did about it, in its order'),
+          }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      const run = await findJobRun(reader, id)
+      if (!run) throw unknownRun()
+      const { name, queueJobId } = run
+      const [enqueuedAt, attempts, actions] = await Promise.all([
+        queueJobId === null ? null : findEnqueuedAt(reader, name, queueJobId),
+        listOtherAttempts(reader, run),
+        listRunActions(reader, run),
+      ])
+      return {
+        ...present(run),
+        enqueuedAt,
+        attempts,
+        batchMarks: readBatchMarks(run.batchMarks),
+        actions,
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/cancel',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Cancel a run under way',
+        description:
+          'Its handler hears of it within a second, and it ends as failed with code cancelled. Asking again changes nothing.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({ id: z.guid(), status: z.literal('requested') }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await jobsClient.cancelRun(null, id, { actor: caller.email, reason })
+      switch (outcome) {
+        case 'requested':
+          log.info({ runId: id, userId: caller.id }, 'job run cancellation requested')
+          return reply.code(202).send({ id, status: outcome })
+        case 'notRunning':
+          throw new Problem(409, { detail: 'This run has ended: there is nothing left to cancel' })
+        case 'notFound':
+          throw unknownRun()
+        default:
+          return outcome satisfies never
+      }
+    },
+  )
+
+  app.post(
+    '/api/jobs/runs/:id/approve',
+    {
+      onRequest: app.requireRole('admin'),
+      schema: {
+        tags: ['jobs'],
+        summary: 'Approve a run that its guard blocked',
+        description:
+          'Once, and within a day. Starts a run that may change as many rows as were counted, and no more.',
+        security: [{ accessToken: [] }],
+        params: idParams,
+        body: reasonBody,
+        response: {
+          202: z.object({
+            queueJobId: z.guid().describe('The new run carries it'),
+            rows: z.int().describe('How many rows it may change'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+      },
+    },
+    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
+      const outcome = await jobsClient.approveRun(null, id, { actor: caller.email, reason })
+      if (outcome.kind === 'notFound') throw unknownRun()
+      if (outcome.kind !== 'approved') {
+        throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
+      }
+      const { queueJobId, rows } = outcome
+      log.info({ runId: id, queueJobId, rows, userId: caller.id }, 'job run approved')
+      return reply.code(202).send({ queueJobId, rows })
+    },
+  )
+}
+
+function present(run: ListedJobRun): z.output<typeof runSchema> {
+  const { startedAt, endedAt, progress } = run
+  // A page has many rows, and each is nobody else's.
+  return Object.assign(run, {
+    durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
+    progress: readProgress(progress),
+  })
+}
+
+/** As the engine keeps them. */
+const keptMark = z.object({ at: z.int(), batches: z.int() }).catchall(z.unknown())
+
+/** When batches of a run were committed, in their order. What cannot be read is left out. */
+function readBatchMarks(kept: unknown): z.output<typeof batchMarkSchema>[] {
+  if (!Array.isArray(kept)) return []
+  return kept.flatMap((entry) => {
+    const mark = keptMark.safeParse(entry).data
+    if (mark === undefined) return []
+    const { at, batches, ...rest } = mark
+    const counts = Object.entries(rest).flatMap(([name, value]) =>
+      typeof value === 'number' ? [[name, value] as const] : [],
+    )
+    return [{ at: new Date(at).toISOString(), batches, counts: Object.fromEntries(counts) }]
+  })
+}

@@ -1,0 +1,6 @@
+import { progressSchema, type Progress } from './console/consoleContract.ts'
+
+/** As a run reports it; null for anything else that the column holds. */
+export function readProgress(kept: unknown): Progress | null {
+  return kept === null ? null : (progressSchema.safeParse(kept).data ?? null)
+}

@@ -1,0 +1,192 @@
+import { createDatabaseClient, type DatabaseClient, type JobRunStatus } from '@roundsman/db'
+import { openReader } from '@roundsman/engine/client'
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createJobDays, type JobDays } from '../../../src/jobs/console/createJobDays.ts'
+
+const NOW = new Date('2026-11-24T09:30:00Z')
+const HOUR_MS = 3_600_000
+
+let database: TestDatabase
+let prisma: DatabaseClient
+let reader: ReturnType<typeof openReader>
+let readDays: JobDays
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'test',
+    onPoolError: () => undefined,
+  })
+  reader = openReader({
+    schema: 'public',
+    databaseUrl: database.url,
+    log: pino({ level: 'silent' }),
+  })
+})
+
+afterAll(async () => {
+  await reader.close()
+  await prisma.$disconnect()
+  await database.drop()
+})
+
+beforeEach(async () => {
+  await prisma.jobRun.deleteMany()
+  readDays = createJobDays(reader)
+})
+
+const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)
+const hoursLater = (hours: number) => hoursAgo(-hours)
+
+interface Runs {
+  count?: number
+  status?: JobRunStatus
+  ms?: (index: number) => number
+  name?: string
+  dryRun?: boolean
+}
+
+async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
+  const { count = 1, status = 'success', ms = () => 0, name = 'job', dryRun = false } = runs
+  await prisma.jobRun.createMany({
+    data: Array.from({ length: count }, (_, index) => ({
+      name,
+      trigger: 'queue' as const,
+      workerId: 'w1',
+      status,
+      errorCode: status === 'failed' ? 'x' : null,
+      dryRun,
+      startedAt,
+      endedAt: status === 'running' ? null : new Date(startedAt.getTime() + ms(index)),
+    })),
+  })
+}
+
+/** By date: how many succeeded and failed. */
+async function counts(now = NOW, read = readDays): Promise<Record<string, [number, number]>> {
+  const days = await read('job', now)
+  return Object.fromEntries(days.map(({ date, success, failed }) => [date, [success, failed]]))
+}
+
+/** The same as PostgreSQL has it of all that is there. */
+async function expected() {
+  return await prisma.$queryRaw`
+    select to_char("startedAt" at time zone 'UTC', 'YYYY-MM-DD') as "date",
+           (count(*) filter (where "status" = 'success'))::int as "success",
+           (count(*) filter (where "status" = 'failed'))::int as "failed",
+           (percentile_cont(0.5) within group (order by extract(epoch from "endedAt" - "startedAt") * 1000))::float8 as "p50Ms",
+           (percentile_cont(0.95) within group (order by extract(epoch from "endedAt" - "startedAt") * 1000))::float8 as "p95Ms"
+    from "JobRun" where "name" = 'job' and not "dryRun" group by 1 order by 1`
+}
+
+const close = (days: object) =>
+  JSON.parse(JSON.stringify(days), (_key, value: unknown) =>
+    typeof value === 'number' ? Math.round(value * 1_000) / 1_000 : value,
+  ) as unknown
+
+it('says of each day what PostgreSQL would, as runs come and hours go by', async () => {
+  let seed = 7
+  const draw = (of: number) => (seed = (seed * 48_271) % 2_147_483_647) % of
+  for (let hour = -60; hour < 30; hour += 3) {
+    const ms = () => draw(hour % 2 === 0 ? 40 : 5_000)
+    await add(hoursLater(hour), { count: 1 + draw(9), ms })
+    await add(hoursLater(hour - 1), { count: draw(4), ms, status: 'failed' })
+    await add(hoursLater(hour), { dryRun: true })
+    await add(hoursLater(hour), { name: 'other' })
+    expect(close(await readDays('job', hoursLater(hour + 0.1)))).toEqual(
+      close((await expected()) as object),
+    )
+  }
+})
+
+it('reads an hour once, when it is over and all of it has ended', async () => {
+  await add(hoursAgo(80))
+  await add(hoursAgo(5), { count: 3 })
+  await add(hoursAgo(0.2), { count: 4, status: 'failed' })
+  expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [3, 4] })
+  await prisma.jobRun.deleteMany({ where: { startedAt: { gt: hoursAgo(10) } } })
+  expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [3, 0] })
+})
+
+it('reads again what may change: an hour with a run under way, all after it, one that is just over', async () => {
+  const started = hoursAgo(7)
+  await add(hoursAgo(80))
+  await add(started, { status: 'running' })
+  await add(hoursAgo(3))
+  expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [1, 0] })
+  await prisma.jobRun.updateMany({
+    where: { status: 'running' },
+    data: { status: 'failed', errorCode: 'x', endedAt: NOW },
+  })
+  await add(hoursAgo(2))
+  expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [2, 1] })
+
+  // 09:05: what began before nine may be committed only now.
+  const justOver = new Date('2026-11-24T09:05:00Z')
+  const fresh = createJobDays(reader)
+  const lastOfTheHour = new Date('2026-11-24T08:59:59Z')
+  await counts(justOver, fresh)
+  await add(lastOfTheHour)
+  expect(await counts(justOver, fresh)).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [3, 1] })
+})
+
+it('counts nothing twice when several ask at once', async () => {
+  for (let hour = 0; hour < 50; hour += 5) await add(hoursAgo(hour), { count: 2 })
+  const cold = { '2026-11-22': [6, 0], '2026-11-23': [10, 0], '2026-11-24': [4, 0] }
+  expect(await Promise.all([counts(), counts(), counts()])).toEqual([cold, cold, cold])
+  // The same hours are there to be settled for each of these.
+  await add(hoursLater(1), { count: 3 })
+  const later = hoursLater(8)
+  const warm = { ...cold, '2026-11-24': [7, 0] }
+  expect(await Promise.all([counts(later), counts(later), counts(later)])).toEqual([
+    warm,
+    warm,
+    warm,
+  ])
+  expect(await counts(later)).toEqual(warm)
+})
+
+it('forgets the days of which nothing is left, and those longer ago than a year', async () => {
+  await add(hoursAgo(80))
+  await add(hoursAgo(50))
+  expect(Object.keys(await counts())).toEqual(['2026-11-21', '2026-11-22'])
+  await prisma.jobRun.deleteMany({ where: { startedAt: { lt: hoursAgo(60) } } })
+  expect(Object.keys(await counts())).toEqual(['2026-11-22'])
+  expect(Object.keys(await counts(hoursLater(365 * 24)))).toEqual([])
+  await prisma.jobRun.deleteMany()
+  expect(await counts()).toEqual({})
+})
+
+it('is made of the latest runs, and of no fewer than these as more come', async () => {
+  const read = createJobDays(reader, 10)
+  await add(hoursAgo(72), { count: 8 })
+  await add(hoursAgo(48), { count: 4 })
+  await add(hoursAgo(24), { count: 4 })
+  expect(await counts(NOW, read)).toEqual({
+    '2026-11-21': [2, 0],
+    '2026-11-22': [4, 0],
+    '2026-11-23': [4, 0],
+  })
+  // All that is read of one hour is more than there is to be.
+  await add(hoursAgo(0), { count: 25 })
+  expect(await counts(NOW, read)).toEqual({ '2026-11-24': [10, 0] })
+  await add(hoursLater(24), { count: 6 })
+  expect(await counts(hoursLater(24), read)).toEqual({ '2026-11-24': [4, 0], '2026-11-25': [6, 0] })
+  // What is settled stays whole, until there are enough runs without the oldest day.
+  await counts(hoursLater(30), read)
+  await add(hoursLater(48), { count: 6 })
+  const three = { '2026-11-24': [4, 0], '2026-11-25': [6, 0], '2026-11-26': [6, 0] }
+  expect(await counts(hoursLater(48), read)).toEqual(three)
+  const { '2026-11-24': _, ...two } = three
+  expect(await counts(hoursLater(54), read)).toEqual(two)
+})
+
+it('begins anew where the clock was put back', async () => {
+  await add(hoursAgo(5), { count: 2 })
+  expect(await counts(hoursLater(30))).toEqual({ '2026-11-24': [2, 0] })
+  await add(hoursAgo(4))
+  expect(await counts()).toEqual({ '2026-11-24': [3, 0] })
+})

@@ -1,0 +1,56 @@
+import type { JobHealth } from '@roundsman/engine/client'
+import { createMetrics } from '@roundsman/node-app/telemetry'
+import { waitFor } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+import { watchJobHealth } from '../../../src/jobs/health/watchJobHealth.ts'
+
+/** The lines of a scrape that are about it, of a process that has just begun to watch. */
+async function scrape(read: () => Promise<JobHealth>): Promise<string[]> {
+  const metrics = createMetrics({ app: 'api', version: '1' })
+  watchJobHealth({ registry: metrics.registry, read, timeoutMs: 50 })
+  return (await metrics.render())
+    .split('\n')
+    .filter((line) => /^roundsman_jobs?_(healthy|problem)/.test(line))
+    .map((line) => line.replace(/,?app="api"/, ''))
+}
+
+it('says that all is well, which a pause does not change', async () => {
+  const lines = await scrape(async () => ({ problems: [], paused: ['pruneJobRuns'] }))
+  expect(lines).toEqual(['roundsman_jobs_healthy{} 1'])
+})
+
+it('says what is not', async () => {
+  const since = new Date(0).toISOString()
+  const lines = await scrape(async () => ({
+    problems: [
+      { kind: 'noWorker' },
+      { kind: 'late', name: 'pruneJobRuns', since },
+      { kind: 'overrunning', name: 'dispatchEmail', since },
+    ],
+    paused: [],
+  }))
+  expect(lines).toEqual([
+    'roundsman_jobs_healthy{} 0',
+    'roundsman_job_problem{kind="noWorker",job_name=""} 1',
+    'roundsman_job_problem{kind="late",job_name="pruneJobRuns"} 1',
+    'roundsman_job_problem{kind="overrunning",job_name="dispatchEmail"} 1',
+  ])
+})
+
+it('says nothing at all while the database fails or hangs', async () => {
+  expect(await scrape(() => Promise.reject(new Error('away')))).toEqual([])
+  expect(await scrape(() => new Promise(() => undefined))).toEqual([])
+})
+
+it('stops naming a problem that is over', async () => {
+  const metrics = createMetrics({ app: 'api', version: '1' })
+  const health: JobHealth = { problems: [{ kind: 'noWorker' }], paused: [] }
+  watchJobHealth({ registry: metrics.registry, read: async () => health, maxAgeMs: 200 })
+  expect(await metrics.render()).toContain('kind="noWorker"')
+  health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0).toISOString() }]
+  const later = await waitFor(async () => {
+    const text = await metrics.render()
+    return text.includes('kind="late"') && text
+  })
+  expect(later).not.toContain('kind="noWorker"')
+})

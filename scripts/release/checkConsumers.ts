@@ -1,0 +1,132 @@
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { captureTool } from '../check/runTool.ts'
+import type { PackedPackage } from './packPublished.ts'
+
+/** How products are set up, and the oldest and the newest TypeScript that has each. */
+const SETUPS = [
+  { moduleResolution: 'nodenext', module: 'nodenext', compilers: ['tsc-5.8', 'tsc'] },
+  { moduleResolution: 'bundler', module: 'esnext', compilers: ['tsc-5.8', 'tsc'] },
+  // TypeScript 7 has it no more.
+  { moduleResolution: 'node10', module: 'commonjs', compilers: ['tsc-5.8'] },
+] as const
+
+/** The oldest compiler that can say `require` of an ES module, and this workspace's own. */
+const COMPILERS = { 'tsc-5.8': 'typescript-5.8/lib/tsc.js', tsc: 'typescript/bin/tsc' }
+
+/**
+ * Installs what was packed into a product of nobody's, without network, and takes each entry in as products do: compiled
+ * with the types of libraries checked, imported, and required from CommonJS.
+ */
+export async function checkConsumers(
+  root: string,
+  packed: readonly PackedPackage[],
+  nodes: readonly string[] = [process.execPath],
+): Promise<string[]> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-consumer-')))
+  try {
+    await install(root, folder, packed)
+    const entries = packed.flatMap(entriesOf)
+    return [...(await compile(root, folder, entries)), ...(await load(folder, entries, nodes))]
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function entriesOf({ name, manifest }: PackedPackage): string[] {
+  return Object.entries(manifest.exports)
+    .filter(([, target]) => typeof target === 'object')
+    .map(([entry]) => name + entry.slice(1))
+}
+
+/** Each package's files, and links to what it depends on, as this workspace has it installed. */
+async function install(
+  root: string,
+  folder: string,
+  packed: readonly PackedPackage[],
+): Promise<void> {
+  const linked = new Set<string>()
+  const link = async (name: string, target: string) => {
+    const path = join(folder, 'node_modules', name)
+    await mkdir(dirname(path), { recursive: true })
+    // Two of ours may depend on the same.
+    if (!linked.has(name)) await symlink(target, path)
+    linked.add(name)
+  }
+  for (const one of packed) {
+    for (const [path, text] of one.files) {
+      const file = join(folder, 'node_modules', one.name, path)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, text)
+    }
+  }
+  const ours = new Set(packed.map(({ name }) => name))
+  for (const { folder: own, manifest } of packed) {
+    const { dependencies, peerDependencies } = manifest
+    for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
+      if (!ours.has(name)) await link(name, await realpath(join(root, own, 'node_modules', name)))
+    }
+  }
+  await link('@types/node', await realpath(join(root, 'node_modules/@types/node')))
+}
+
+async function compile(
+  root: string,
+  folder: string,
+  entries: readonly string[],
+): Promise<string[]> {
+  const lines = entries.map((entry, at) => `import * as entry${at} from '${entry}'`)
+  const all = entries.map((_, at) => `entry${at}`).join(', ')
+  // What Node takes for an ES module, for CommonJS, and by the package.json above it.
+  const files = ['use.mts', 'use.cts', 'use.ts']
+  for (const file of files) {
+    await writeFile(join(folder, file), `${lines.join('\n')}\nexport const all = [${all}]\n`)
+  }
+  const problems: string[] = []
+  for (const { module, moduleResolution, compilers } of SETUPS) {
+    const config = {
+      compilerOptions: {
+        target: 'es2022',
+        module,
+        moduleResolution,
+        esModuleInterop: true,
+        types: ['node'],
+        strict: true,
+        skipLibCheck: false,
+        noEmit: true,
+      },
+      files: moduleResolution === 'nodenext' ? files : ['use.ts'],
+    }
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config))
+    for (const name of compilers) {
+      const args = [join(root, 'node_modules', COMPILERS[name]), '-p', 'tsconfig.json']
+      const { exitCode, output } = await captureTool(folder, process.execPath, args)
+      if (exitCode !== 0) problems.push(`${name} with ${moduleResolution}:\n${output}`)
+    }
+  }
+  return problems
+}
+
+async function load(
+  folder: string,
+  entries: readonly string[],
+  nodes: readonly string[],
+): Promise<string[]> {
+  await writeFile(
+    join(folder, 'load.cjs'),
+    entries.map((entry) => `require(${JSON.stringify(entry)})`).join('\n'),
+  )
+  await writeFile(
+    join(folder, 'load.mjs'),
+    entries.map((entry) => `await import(${JSON.stringify(entry)})`).join('\n'),
+  )
+  const problems: string[] = []
+  for (const node of nodes) {
+    for (const file of ['load.cjs', 'load.mjs']) {
+      const { exitCode, output } = await captureTool(folder, node, [file])
+      if (exitCode !== 0) problems.push(`${node} ${file}:\n${output}`)
+    }
+  }
+  return problems
+}

@@ -1,0 +1,110 @@
+import { posix } from 'node:path'
+import type { PackedPackage } from './packPublished.ts'
+
+/**
+ * Whether what was packed is whole: what a registry and its users need is there, what is this repository's own is not,
+ * and its types ask for no package that whoever installs it does not get with it.
+ */
+export function checkPacked(packed: PackedPackage): string[] {
+  const { name, files } = packed
+  const has = (path: string) => files.has(posix.normalize(path))
+  const problems = [
+    ...['README.md', 'LICENSE'].filter((path) => !has(path)).map((path) => `has no ${path}`),
+    ...checkManifest(packed),
+    ...targetsOf(packed)
+      .filter((path) => !has(path))
+      .map((path) => `names ${path}, which is not in it`),
+    ...[...files].flatMap(([path, text]) => checkMap(path, text, has)),
+    ...checkTypes(packed),
+  ]
+  return problems.map((problem) => `${name}: ${problem}`)
+}
+
+function checkManifest({ manifest }: PackedPackage): string[] {
+  const text = JSON.stringify(manifest)
+  const { description, license, engines, type } = manifest as unknown as Record<string, unknown>
+  return [
+    ...['"private"', '@roundsman/source', 'workspace:', '"scripts"', '"devDependencies"']
+      .filter((own) => text.includes(own))
+      .map((own) => `its manifest has ${own}, which is this repository's own`),
+    ...(description ? [] : ['has no description']),
+    ...(license === 'MIT' ? [] : ['does not say that its licence is MIT']),
+    ...(engines ? [] : ['does not say which Node it needs']),
+    ...(type === 'module' ? [] : ['does not say that it is of ES modules']),
+  ]
+}
+
+/** Every file that its manifest points at. */
+function targetsOf({ manifest }: PackedPackage): string[] {
+  const { exports, bin = {} } = manifest
+  const targets = Object.values(exports).flatMap((target) =>
+    typeof target === 'string' ? [target] : Object.values(target),
+  )
+  return [...targets, ...Object.values(bin)]
+}
+
+/** A debugger and "go to definition" find the sources. */
+function checkMap(path: string, text: Buffer, has: (path: string) => boolean): string[] {
+  if (path.startsWith('dist/') && /\.(js|d\.ts)$/.test(path) && !has(`${path}.map`)) {
+    // What is bundled for browsers says nothing of its sources.
+    return /\/console\//.test(path) ? [] : [`${path} has no map`]
+  }
+  if (!/\.(js|d\.ts)\.map$/.test(path)) return []
+  const { sources } = JSON.parse(text.toString()) as { sources: string[] }
+  return sources
+    .map((source) => posix.join(posix.dirname(path), source))
+    .filter((source) => !has(source))
+    .map((source) => `${path} names ${source}, which is not in it`)
+}
+
+/** What the declarations of each entry lead to. */
+function checkTypes({ manifest, files }: PackedPackage): string[] {
+  const { dependencies = {}, peerDependencies = {} } = manifest
+  const allowed = new Set([...Object.keys(dependencies), ...Object.keys(peerDependencies)])
+  const problems = new Set<string>()
+  for (const [entry, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'string' || target['types'] === undefined) continue
+    for (const { specifier, way } of importsOf(target['types'], files)) {
+      const foreign = packageOf(specifier)
+      if (specifier.startsWith('node:')) continue
+      if (!allowed.has(foreign)) {
+        problems.add(`the types of ${entry} ask for ${specifier} (${way})`)
+      } else if (WITHOUT_TYPES.has(foreign)) {
+        problems.add(
+          `the types of ${entry} name ${specifier}, whose own are not to be relied on (${way})`,
+        )
+      }
+    }
+  }
+  return [...problems]
+}
+
+/** Their declarations are in another package, or name types that they do not have. */
+const WITHOUT_TYPES = new Set(['pg', 'pg-boss', 'node-cron'])
+
+function packageOf(specifier: string): string {
+  const [scope = '', name = ''] = specifier.split('/')
+  return scope.startsWith('@') ? `${scope}/${name}` : scope
+}
+
+/** What the declarations import from elsewhere, from an entry on, and by which way. */
+function* importsOf(
+  entry: string,
+  files: ReadonlyMap<string, Buffer>,
+): Generator<{ specifier: string; way: string }> {
+  const first = posix.normalize(entry)
+  const ways = new Map([[first, first]])
+  for (const [path, way] of ways) {
+    const text = files.get(path)?.toString() ?? ''
+    for (const [, specifier = ''] of text.matchAll(IMPORT)) {
+      if (specifier.startsWith('.')) {
+        const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, '.d.ts')
+        if (!ways.has(target)) ways.set(target, `${way} → ${target}`)
+      } else {
+        yield { specifier, way }
+      }
+    }
+  }
+}
+
+const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"\n]+)['"]|<reference types=["']([^"'\n]+)["']/g

@@ -1,0 +1,173 @@
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative, sep } from 'node:path'
+import { captureTool } from '../check/runTool.ts'
+import { createTarball } from './createTarball.ts'
+import {
+  toPublishedManifest,
+  type OwnManifest,
+  type PublishedManifest,
+} from './toPublishedManifest.ts'
+
+/** What others install, by folder; what needs another comes after it. */
+export const PUBLISHED = [
+  'packages/engine',
+  'packages/sweep',
+  'packages/local-postgres',
+  'packages/fastify',
+  'packages/cli',
+] as const
+
+export interface PackedPackage {
+  /** Where it is made, relative to the root. */
+  folder: string
+  name: string
+  version: string
+  /** The tarball, in the folder that was asked for. */
+  file: string
+  manifest: PublishedManifest
+  packedBytes: number
+  unpackedBytes: number
+  /** By path in the package. */
+  files: ReadonlyMap<string, Buffer>
+}
+
+/**
+ * Builds and packs everything that is published into a folder, as a registry would get it, in the version that is given
+ * or that the packages have. The build is made in a folder of its own, so that nothing that was built before is packed,
+ * and nobody else's is disturbed.
+ */
+export async function packPublished(
+  root: string,
+  target: string,
+  version?: string,
+): Promise<PackedPackage[]> {
+  const built = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-release-')))
+  try {
+    const folders = await findFolders(root)
+    await checkOut(root, built, folders)
+    await build(built, folders)
+    await mkdir(target, { recursive: true })
+    const packed: PackedPackage[] = []
+    for (const folder of folders) {
+      packed.push(await pack(root, built, folder, target, version))
+    }
+    return packed
+  } finally {
+    await rm(built, { recursive: true, force: true })
+  }
+}
+
+/** Those that are there. */
+async function findFolders(root: string): Promise<string[]> {
+  const rooms = await readdir(join(root, 'packages'))
+  return PUBLISHED.filter((folder) => rooms.includes(folder.slice('packages/'.length)))
+}
+
+/** Sources, and links to what they need; where that is published too, to its copy. */
+async function checkOut(root: string, target: string, folders: readonly string[]): Promise<void> {
+  await cp(join(root, 'tsconfig.base.json'), join(target, 'tsconfig.base.json'))
+  await symlink(join(root, 'node_modules'), join(target, 'node_modules'))
+  const copies = new Map<string, string>()
+  for (const folder of folders) {
+    await cp(join(root, folder), join(target, folder), {
+      recursive: true,
+      filter: (path) => !/\/(node_modules|dist|test)$/.test(path),
+    })
+    copies.set(await realpath(join(root, folder)), join(target, folder))
+  }
+  for (const folder of folders) {
+    const modules = join(root, folder, 'node_modules')
+    for (const name of await listModules(modules)) {
+      const link = join(target, folder, 'node_modules', name)
+      await mkdir(dirname(link), { recursive: true })
+      const found = await realpath(join(modules, name))
+      await symlink(copies.get(found) ?? found, link)
+    }
+  }
+}
+
+async function listModules(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.'))
+  const all = names.map(async (name) =>
+    name.startsWith('@')
+      ? (await readdir(join(folder, name))).map((one) => `${name}/${one}`)
+      : [name],
+  )
+  return (await Promise.all(all)).flat()
+}
+
+async function build(root: string, folders: readonly string[]): Promise<void> {
+  const { exitCode, output } = await captureTool(root, 'tsc', [
+    '-b',
+    '--declarationMap',
+    ...folders,
+  ])
+  if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
+}
+
+async function pack(
+  root: string,
+  built: string,
+  folder: string,
+  target: string,
+  asVersion: string | undefined,
+): Promise<PackedPackage> {
+  const path = (name: string) => join(built, folder, name)
+  const own = JSON.parse(await readFile(path('package.json'), 'utf8')) as OwnManifest
+  const manifest = toPublishedManifest({ ...own, version: asVersion ?? own.version })
+  const files = new Map<string, Buffer>([
+    ['package.json', Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)],
+    ['LICENSE', await readFile(join(root, 'LICENSE'))],
+  ])
+  for (const part of ['README.md', ...manifest.files]) {
+    for (const file of await listAll(path(part))) {
+      if (file.endsWith('.tsbuildinfo')) continue
+      const name = relative(path('.'), file).split(sep).join('/')
+      files.set(name, toPublishedText(name, await readFile(file)))
+    }
+  }
+  const { name, version } = manifest
+  const file = join(target, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`)
+  const tarball = createTarball(files)
+  await writeFile(file, tarball)
+  const unpackedBytes = [...files.values()].reduce((sum, { length }) => sum + length, 0)
+  return {
+    folder,
+    name,
+    version,
+    file,
+    manifest,
+    files,
+    packedBytes: tarball.length,
+    unpackedBytes,
+  }
+}
+
+async function listAll(path: string): Promise<string[]> {
+  const found = await stat(path).catch(() => null)
+  if (found === null) return []
+  if (found.isFile()) return [path]
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted()
+}
+
+/** Declarations name each other's sources, which older TypeScript and checkers take for an error. */
+function toPublishedText(name: string, text: Buffer): Buffer {
+  if (!name.endsWith('.d.ts')) return text
+  return Buffer.from(text.toString().replaceAll(/(?<=['"]\.{1,2}\/[^'"\n]*\.)ts(?=['"])/g, 'js'))
+}

@@ -1,0 +1,77 @@
+import type { Manifest } from '../check/listWorkspaces.ts'
+
+/** What a package of ours says of itself in this repository. */
+export interface OwnManifest extends Manifest {
+  name: string
+  version: string
+  license?: string
+  files?: string[]
+  bin?: Record<string, string>
+  exports: Record<string, string | Record<string, string>>
+}
+
+export interface PublishedManifest extends OwnManifest {
+  files: string[]
+  main?: string
+  types?: string
+  /** For `moduleResolution: node`, which does not read `exports`. */
+  typesVersions?: Record<string, Record<string, string[]>>
+}
+
+/** Of this repository only. */
+const OWN = ['private', 'scripts', 'devDependencies', 'publishConfig']
+const SOURCE = '@roundsman/source'
+
+/**
+ * What a package says of itself in a registry: no sources to load, versions in place of this workspace, and what
+ * TypeScript needs that does not read `exports`.
+ */
+export function toPublishedManifest(own: OwnManifest): PublishedManifest {
+  const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !OWN.includes(name)))
+  const exports = Object.fromEntries(
+    Object.entries(own.exports).map(([entry, target]) => [entry, withoutSource(target)]),
+  )
+  const { '.': index, ...others } = exports
+  return {
+    ...(kept as unknown as OwnManifest),
+    files: [...new Set([...(own.files ?? ['dist']), 'src'])].filter((one) => !one.startsWith('!')),
+    exports: { ...exports, './package.json': './package.json' },
+    ...(typeof index === 'object' && { main: index['default'] ?? '', types: index['types'] ?? '' }),
+    ...(Object.keys(others).length > 0 && { typesVersions: { '*': typesOf(others) } }),
+    ...withVersions(own, 'dependencies', ''),
+    ...withVersions(own, 'peerDependencies', '^'),
+  }
+}
+
+function withoutSource(target: string | Record<string, string>): string | Record<string, string> {
+  if (typeof target === 'string') return target
+  return Object.fromEntries(Object.entries(target).filter(([condition]) => condition !== SOURCE))
+}
+
+function typesOf(entries: OwnManifest['exports']): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(entries).flatMap(([entry, target]) =>
+      typeof target === 'object' && target['types'] !== undefined
+        ? [[entry.replace(/^\.\//, ''), [target['types']]]]
+        : [],
+    ),
+  )
+}
+
+/** All packages have one version: what goes together is what was released together. */
+function withVersions(
+  own: OwnManifest,
+  kind: 'dependencies' | 'peerDependencies',
+  range: string,
+): Partial<Manifest> {
+  const entries = Object.entries(own[kind] ?? {})
+  if (entries.length === 0) return {}
+  return {
+    [kind]: Object.fromEntries(
+      entries.map(([name, version]) => [
+        name,
+        version.startsWith('workspace:') ? `${range}${own.version}` : version,
+      ]),
+    ),
+  }
+}

@@ -1,0 +1,70 @@
+// Not quick: compiles and starts processes.
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkConsumers } from '../release/checkConsumers.ts'
+import { checkPacked } from '../release/checkPacked.ts'
+import { packPublished, PUBLISHED, type PackedPackage } from '../release/packPublished.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+let folder: string
+let packed: PackedPackage[]
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'roundsman-packed-'))
+  packed = await packPublished(ROOT, folder)
+}, 300_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('what is published', () => {
+  it('is whole, of one version, and asks for no types that come from elsewhere', () => {
+    expect(packed.flatMap(checkPacked)).toEqual([])
+    expect(packed.map((one) => one.folder)).toEqual(
+      PUBLISHED.filter((one) => existsSync(join(ROOT, one))),
+    )
+    expect(new Set(packed.map(({ version }) => version)).size).toBe(1)
+  })
+
+  it(
+    'is compiled, imported and required by whoever installs it',
+    { timeout: 600_000 },
+    async () => {
+      expect(await checkConsumers(ROOT, packed)).toEqual([])
+    },
+  )
+})
+
+describe('a package that is not whole', () => {
+  const broken = (path: string, change: (text: string) => string | null): string[] => {
+    const [engine] = packed
+    const files = new Map(engine!.files)
+    const text = change(files.get(path)?.toString() ?? '')
+    if (text === null) files.delete(path)
+    else files.set(path, Buffer.from(text))
+    return checkPacked({ ...engine!, files })
+  }
+
+  it.each([
+    ['without its README', 'README.md', () => null, /has no README\.md/],
+    ['without what an entry names', 'dist/client.js', () => null, /names .*dist\/client\.js/],
+    ['without a map', 'dist/client.js.map', () => null, /dist\/client\.js has no map/],
+    ['without a source', 'src/client.ts', () => null, /names src\/client\.ts/],
+    [
+      'with types of a package that is not installed with it',
+      'dist/job/jobError.d.ts',
+      (text: string) => `import type { FastifyInstance } from 'fastify'\n${text}`,
+      /the types of \. ask for fastify/,
+    ],
+    [
+      'with types of the driver',
+      'dist/job/jobError.d.ts',
+      (text: string) => `${text}\nexport type Pool = import('pg').Pool\n`,
+      /the types of \. name pg/,
+    ],
+  ])('is refused: %s', (_what, path, change, problem) => {
+    expect(broken(path, change)).toContainEqual(expect.stringMatching(problem))
+  })
+})
