@@ -1,8 +1,14 @@
 import { access, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import {
+  addToCatalogue,
+  addToHandlers,
+  checkRequest,
+  topLevelNames,
+  type NewJobRequest,
+} from 'roundsman/newJob'
 import { runTool } from '../check/runTool.ts'
-import { checkRequest, type NewJobRequest } from './checkRequest.ts'
-import { addToCatalogue, addToHandlers, topLevelNames } from './editModule.ts'
+import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
 import { batchName, writeHandler } from './writeHandler.ts'
 import { writeTest } from './writeTest.ts'
 
@@ -28,7 +34,7 @@ export async function createJob(
   if (catalogue === undefined || handlers === undefined) throw new Error('unreachable')
   const ownPart = batchName(name)
   const identifiers = [...topLevelNames(CATALOGUE, catalogue), ...topLevelNames(HANDLERS, handlers)]
-  const reason = checkRequest(request, { names, identifiers })
+  const reason = checkRequest(request, { names, identifiers, cronVariable })
   if (reason !== null) return { kind: 'refused', reason }
 
   const created = [

@@ -6,12 +6,16 @@ import { promisify } from 'node:util'
 import { spawnProcess } from '@roundsman/testing'
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { captureTool } from '../check/runTool.ts'
-import { checkRequest } from '../newJob/checkRequest.ts'
-import { addToCatalogue, addToHandlers, topLevelNames } from '../newJob/editModule.ts'
+import { addToCatalogue, addToHandlers, checkRequest, topLevelNames } from 'roundsman/newJob'
+import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
 import { copyWorkspace } from './copyWorkspace.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
-const taken = { names: ['cleanupPreviewSessions', 'sendURLs'], identifiers: ['createHandlers'] }
+const taken = {
+  cronVariable,
+  names: ['cleanupPreviewSessions', 'sendURLs'],
+  identifiers: ['createHandlers'],
+}
 
 test.each([
   ['sendReminders', null],

@@ -13,6 +13,7 @@ import {
 const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
+  new: async () => (await import('./newJob/newCommand.ts')).newCommand,
   list: async () => (await import('./config/productCommands.ts')).listCommand,
   check: async () => (await import('./config/productCommands.ts')).checkCommand,
   once: async () => (await import('./config/productCommands.ts')).onceCommand,
@@ -23,6 +24,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init       write what a product needs to have jobs
   migrate    make or update the tables
+  new        write a job
   list       all jobs, their schedules and next ticks
   check      what is wrong with them, before any runs
   once       run one here and now, recorded like any run

@@ -7,6 +7,8 @@ export interface SpawnProcessOptions {
   /** Added to the environment of the tests; undefined takes a variable away. */
   env?: Record<string, string | undefined>
   cwd?: string
+  /** What it loads of ours is built, and has no sources beside it. Default false. */
+  isBuilt?: boolean
   /** Holds its standard input open, as a supervisor does. Default: it is at its end. */
   hasInput?: boolean
   /** For tests that run as root and need somebody else. */
@@ -36,7 +38,8 @@ export interface SpawnedProcess {
 }
 
 /** Of Prisma's WebAssembly, more is optimized in the first second than a short process ever takes out of it. */
-const NODE_ARGUMENTS = ['--liftoff-only', '--conditions=@roundsman/source']
+const NODE_ARGUMENTS = ['--liftoff-only']
+const FROM_SOURCE = '--conditions=@roundsman/source'
 
 const running = new Set<SpawnedProcess>()
 
@@ -50,8 +53,9 @@ export async function killRunning(): Promise<void> {
  * still runs at the end of the test file is killed.
  */
 export function spawnProcess(file: string, options: SpawnProcessOptions = {}): SpawnedProcess {
-  const { args = [], cwd, uid, gid, hasInput = false } = options
-  const child = spawn(process.execPath, [...NODE_ARGUMENTS, file, ...args], {
+  const { args = [], cwd, uid, gid, hasInput = false, isBuilt = false } = options
+  const node = isBuilt ? NODE_ARGUMENTS : [...NODE_ARGUMENTS, FROM_SOURCE]
+  const child = spawn(process.execPath, [...node, file, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid }),

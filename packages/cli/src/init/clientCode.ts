@@ -126,7 +126,7 @@ function using(facts: ProductFacts, database: Database, name: string) {
 /** A client of the worker's own, where the product exports none. Nothing is connected before the first statement. */
 function writeClient(facts: ProductFacts, database: Database, path: string): string {
   const variable = environmentVariable(facts)
-  const required = `const databaseUrl = ${variable};\nif (!databaseUrl) throw new Error('${facts.databaseVariable} is not set');\n`
+  const given = `const databaseUrl = ${variable} ?? '';\n`
   const hasInterop = facts.isModule || facts.compilerOptions.esModuleInterop
   const byDefault = (name: string, from: string) =>
     hasInterop ? `import ${name} from '${from}';` : `import ${name} = require('${from}');`
@@ -143,7 +143,7 @@ function writeClient(facts: ProductFacts, database: Database, path: string): str
       return `import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '${source}';
 
-${required}
+${given}
 export const prisma = new PrismaClient({
   adapter: new PrismaPg({ connectionString: databaseUrl }),
 });
@@ -154,21 +154,21 @@ export const prisma = new PrismaClient({
         return `import { drizzle } from 'drizzle-orm/postgres-js';
 ${byDefault('postgres', 'postgres')}
 
-${required}
+${given}
 export const db = drizzle(postgres(databaseUrl));
 `
       }
       return `import { drizzle } from 'drizzle-orm/node-postgres';
 import { Pool } from 'pg';
 
-${required}
+${given}
 export const db = drizzle(new Pool({ connectionString: databaseUrl }));
 `
     case 'kysely':
       return `import { Kysely, PostgresDialect } from 'kysely';
 import { Pool } from 'pg';
 
-${required}
+${given}
 // Put the type of your tables in the place of unknown.
 export const db = new Kysely<unknown>({
   dialect: new PostgresDialect({ pool: new Pool({ connectionString: databaseUrl }) }),
@@ -177,19 +177,19 @@ export const db = new Kysely<unknown>({
     case 'knex':
       return `${byDefault('createKnex', 'knex')}
 
-${required}
+${given}
 export const knex = createKnex({ client: 'pg', connection: databaseUrl });
 `
     case 'pg':
       return `import { Pool } from 'pg';
 
-${required}
+${given}
 export const pool = new Pool({ connectionString: databaseUrl });
 `
     case 'postgres':
       return `${byDefault('postgres', 'postgres')}
 
-${required}
+${given}
 export const sql = postgres(databaseUrl);
 `
     default:

@@ -70,7 +70,8 @@ function describePlugin(facts: ProductFacts, plan: InitPlan, width: number): str
 }
 
 function pluginLines({ framework, databaseVariable }: ProductFacts, jobs: string): string {
-  const authorize = `authorize: (request) => (isAdmin(request) ? { actor: nameOf(request), view: true, act: true } : null),`
+  const authorize =
+    'authorize: (request) => (isAdmin(request) ? { actor: nameOf(request), view: true, act: true } : null),'
   if (framework === 'fastify') {
     return `
   import { withEngineJobs } from '@roundsman/engine'
@@ -78,12 +79,17 @@ function pluginLines({ framework, databaseVariable }: ProductFacts, jobs: string
   import { roundsman } from '@roundsman/fastify'
   import { jobs } from '${jobs}'
 
-  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} })
+  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} ?? '' })
+  app.addHook('onReady', () => jobsClient.start())
+  app.addHook('onClose', () => jobsClient.stop())
   app.register(roundsman, {
+    prefix: '/jobs',
     client: jobsClient,
     jobs: withEngineJobs(jobs),
     ${authorize}
-  })`
+  })
+
+  It is then at /jobs/console.`
   }
   return `
   import { withEngineJobs } from '@roundsman/engine'
@@ -91,7 +97,7 @@ function pluginLines({ framework, databaseVariable }: ProductFacts, jobs: string
   import { createNodeHandler } from '@roundsman/fastify'
   import { jobs } from '${jobs}'
 
-  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} })
+  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} ?? '' })
   const handle = createNodeHandler({
     client: jobsClient,
     jobs: withEngineJobs(jobs),

@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { parseTsconfig, type TsConfigJsonResolved } from 'get-tsconfig'
 import { ForeseenError } from '../command/runCommand.ts'
 import { findClient, type FoundClient } from './findClient.ts'
+import { listSources } from './listSources.ts'
 import { findStyle, type Style } from './style.ts'
 
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun'
@@ -196,25 +197,6 @@ async function findSourceFolder(
     if (await exists(join(root, folder))) return folder
   }
   return ''
-}
-
-const MAX_FILES = 5_000
-const PASSED_OVER = /^(node_modules|dist|build|out|lib-cov|coverage|generated|\..*)$/
-
-/** The TypeScript files of the product, tests included; relative to the root. */
-async function listSources(root: string): Promise<string[]> {
-  const found: string[] = []
-  const folders = ['']
-  for (const folder of folders) {
-    const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(() => [])
-    for (const entry of entries.toSorted((a, b) => a.name.localeCompare(b.name))) {
-      const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-      if (entry.isDirectory() && !PASSED_OVER.test(entry.name)) folders.push(path)
-      if (entry.isFile() && /(?<!\.d)\.[cm]?tsx?$/.test(entry.name)) found.push(path)
-    }
-    if (found.length > MAX_FILES) break
-  }
-  return found
 }
 
 async function readTexts(root: string, files: readonly string[]): Promise<Map<string, string>> {

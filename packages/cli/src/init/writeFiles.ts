@@ -33,6 +33,7 @@ export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
       ? []
       : [{ path: code.path, what: 'the database client that handlers get', text: code.file }]),
     { path: places.worker, what: 'the process that runs them', text: worker(facts, places, code) },
+    ...writeTest(facts, places, code),
     { path: places.config, what: 'what npx roundsman reads', text: config(facts, places, code) },
   ]
   return files.map((file) => ({ ...file, text: inStyle(file.text, facts.style) }))
@@ -151,6 +152,55 @@ ${url}  jobs,
   },
 });
 `
+}
+
+/** What holds for the first job, by the product's own test runner. jest would have to be started in another way for it. */
+function writeTest(facts: ProductFacts, places: Places, code: ClientCode) {
+  const { testRunner, schemaLibrary } = facts
+  if (testRunner === null || testRunner === 'jest') return []
+  const path = testPath(facts, places)
+  const from = (to: string) => relativeImport(path, to, code.extension)
+  const payload = schemaLibrary === null ? '{}' : `{ note: 'by a test' }`
+  const isVitest = testRunner === 'vitest'
+  const imports = [
+    `import { openTestJobs } from '@roundsman/engine/testing';`,
+    ...(isVitest
+      ? [`import { afterAll, expect, it } from 'vitest';`]
+      : [`import assert from 'node:assert/strict';`, `import { after, it } from 'node:test';`]),
+    code.clientImport(path),
+    `import { handlers } from '${from(`${places.jobs}/handlers`)}';`,
+    `import { ${JOB}, jobs } from '${from(`${places.jobs}/index`)}';`,
+  ]
+  const text = `${sorted(imports)}
+
+// It makes a schema of its own there, and drops it again.
+const databaseUrl = ${environmentVariable(facts)} ?? '';
+
+${isVitest ? `afterAll(() => ${code.close});` : `after(() => ${code.close});`}
+
+${isVitest ? `it.skipIf(databaseUrl === '')('measures the database', async () => {` : `it('measures the database', { skip: databaseUrl === '' }, async () => {`}
+  const testJobs = await openTestJobs({ databaseUrl, client: ${code.name}, jobs, handlers });
+  try {
+    const { status } = await testJobs.run(${JOB}, ${payload});
+    ${isVitest ? `expect(status).toBe('success');` : `assert.equal(status, 'success');`}
+  } finally {
+    await testJobs.close();
+  }
+});
+`
+  return [{ path, what: 'what holds for the first one', text }]
+}
+
+/** Where the product has its tests, under a name like theirs. */
+function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): string {
+  const most = (of: RegExp) =>
+    testFiles.filter((path) => of.test(path)).length * 2 > testFiles.length
+  const name = `${JOB}.${most(/\.spec\.[cm]?ts$/) ? 'spec' : 'test'}.ts`
+  for (const folder of ['test', 'tests', '__tests__']) {
+    if (!most(new RegExp(`^${folder}/`))) continue
+    return `${folder}/${sourceFolder === '' ? jobs : jobs.slice(sourceFolder.length + 1)}/${name}`
+  }
+  return `${jobs}/${name}`
 }
 
 /** In CommonJS a file can be imported without its extension; elsewhere it is written out. */

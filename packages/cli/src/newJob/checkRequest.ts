@@ -1,10 +1,18 @@
 import { cronProblem } from '@roundsman/engine'
-import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
+import type { Product } from '../command/product.ts'
 
 export interface NewJobRequest {
   name: string
   /** Null: it runs when it is enqueued. */
   cron: string | null
+}
+
+/** What a new name must not be. */
+export interface TakenNames extends Pick<Product, 'cronVariable'> {
+  /** Of jobs. */
+  names: readonly string[]
+  /** Of what else is in the modules that it is written into. */
+  identifiers: readonly string[]
 }
 
 const MAX_LENGTH = 60
@@ -18,10 +26,10 @@ const RESERVED = new Set(
 /** Names that say what kind of thing it is, which everybody knows, and not what it does. */
 const EMPTY_WORDS = /(Job|Task|Worker|Handler|Cron|Schedule|Runner)$/
 
-/** Why a job can't be made, with the remedy, or null when it can. `names` are those that are taken. */
+/** Why a job can't be made, with the remedy, or null when it can. */
 export function checkRequest(
   { name, cron }: NewJobRequest,
-  { names, identifiers }: { names: readonly string[]; identifiers: readonly string[] },
+  { names, identifiers, cronVariable }: TakenNames,
 ): string | null {
   const example = 'name it by what it does, such as sendReminders'
   if (RESERVED.has(name)) return `"${name}" is a reserved word of JavaScript; ${example}`
@@ -39,9 +47,9 @@ export function checkRequest(
   }
   const taken = names.find((other) => other.toLowerCase() === name.toLowerCase())
   if (taken !== undefined) return `there is a job "${taken}" already; take another name`
-  const variable = cronVariable(name)
-  const twin = names.find((other) => cronVariable(other) === variable)
-  if (twin !== undefined) {
+  const variable = cronVariable?.(name)
+  const twin = names.find((other) => cronVariable?.(other) === variable)
+  if (variable !== undefined && twin !== undefined) {
     return `its cron variable ${variable} would be that of ${twin}; take another name`
   }
   if (identifiers.includes(name)) {

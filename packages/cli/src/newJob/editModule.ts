@@ -1,10 +1,20 @@
-import { parseSync, type ArrayExpression, type ObjectExpression, type Program } from 'oxc-parser'
+import {
+  parseSync,
+  type ArrayExpression,
+  type Comment,
+  type Expression,
+  type ObjectExpression,
+  type Program,
+  type Span,
+} from 'oxc-parser'
 
 /** Text to put into a module, at a place in it. */
 interface Insertion {
   at: number
   text: string
 }
+
+type Parsed = Program & { comments: Comment[] }
 
 /** The module's names: what it imports and declares at its top level. */
 export function topLevelNames(path: string, text: string): string[] {
@@ -59,6 +69,50 @@ export function addToHandlers(
   ])
 }
 
+/**
+ * A catalogue of definitions with a further one: above its list of jobs, and at the end of that.
+ * @throws Error when the module is not as it used to be
+ */
+export function addDefinition(
+  path: string,
+  text: string,
+  { name, definition }: { name: string; definition: string },
+): string {
+  const program = parse(path, text)
+  const list = findDeclared(program, 'jobs')
+  if (list?.value.type !== 'ArrayExpression') throw new Error(`${path} has no list "jobs"`)
+  const last = list.value.elements.at(-1)
+  return apply(text, [
+    { at: commentedStart(program, list.statement), text: `${definition}\n` },
+    last ? { at: last.end, text: `, ${name}` } : { at: list.value.start + 1, text: name },
+  ])
+}
+
+/**
+ * A module's object of handlers with a further one at its end.
+ * @throws Error when the module is not as it used to be
+ */
+export function addHandler(path: string, text: string, property: string): string {
+  const object = findDeclared(parse(path, text), 'handlers')?.value
+  if (object?.type !== 'ObjectExpression') throw new Error(`${path} has no object "handlers"`)
+  const last = object.properties.at(-1)
+  if (!last) return apply(text, [{ at: object.start + 1, text: `\n${property},\n` }])
+  // Behind the comma that may be there.
+  const rest = /^\s*,/.exec(text.slice(last.end))?.[0] ?? ''
+  return apply(text, [
+    { at: last.end + rest.length, text: `${rest === '' ? ',' : ''}\n\n${property},` },
+  ])
+}
+
+/** Where a statement begins with the comment that stands right above it. */
+function commentedStart({ body, comments }: Parsed, statement: Span): number {
+  const before = body.filter(({ end }) => end <= statement.start).at(-1)
+  const comment = comments.find(
+    ({ start, end }) => start >= (before?.end ?? 0) && end <= statement.start,
+  )
+  return comment?.start ?? statement.start
+}
+
 /** Where the import stands among those of the same folder, in alphabetical order. */
 function importInsertion(path: string, program: Program, statement: string): Insertion {
   const target = sourceOf(statement)
@@ -79,14 +133,28 @@ function sourceOf(statement: string): string {
 }
 
 function findArray(program: Program, name: string): ArrayExpression | undefined {
+  const value = findDeclared(program, name)?.value
+  return value?.type === 'ArrayExpression' ? value : undefined
+}
+
+/** What an exported constant is or is made of, without `as const`, and the statement that declares it. */
+function findDeclared(
+  program: Program,
+  name: string,
+): { value: Expression; statement: Span } | undefined {
   for (const statement of program.body) {
     if (statement.type !== 'ExportNamedDeclaration') continue
     if (statement.declaration?.type !== 'VariableDeclaration') continue
     for (const { id, init } of statement.declaration.declarations) {
       if (id.type !== 'Identifier' || id.name !== name || !init) continue
-      // `[…] as const`
-      const value = init.type === 'TSAsExpression' ? init.expression : init
-      if (value.type === 'ArrayExpression') return value
+      let value = init
+      while (value.type === 'TSAsExpression' || value.type === 'TSSatisfiesExpression') {
+        value = value.expression
+      }
+      // Such as withEngineJobs([…]).
+      const [given] = value.type === 'CallExpression' ? value.arguments : []
+      if (given?.type === 'ArrayExpression') value = given
+      return { value, statement }
     }
   }
   return undefined
@@ -106,11 +174,11 @@ function findReturnedObject(program: Program, name: string): ObjectExpression | 
   return undefined
 }
 
-function parse(path: string, text: string): Program {
-  const { program, errors } = parseSync(path, text)
+function parse(path: string, text: string): Parsed {
+  const { program, comments, errors } = parseSync(path, text)
   const [error] = errors
   if (error) throw new Error(`${path} does not parse: ${error.message}`)
-  return program
+  return { ...program, comments }
 }
 
 function apply(text: string, insertions: readonly Insertion[]): string {
