@@ -1,9 +1,11 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
-  base: '/console/',
+  // Whoever serves it says where it lies.
+  base: './',
   build: {
-    outDir: 'dist',
+    outDir: '../../packages/fastify/dist/console',
+    emptyOutDir: true,
     // An image in a data: URL would be refused by the Content-Security-Policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

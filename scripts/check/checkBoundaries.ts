@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   billing: [],
   cli: ['engine', 'engine/client', 'engine/migrate', 'engine/worker'],
   engine: [],
+  fastify: ['engine', 'engine/client'],
   'node-app': ['engine (types)', 'engine/client (types)', 'engine/worker (types)'],
   jobs: ['engine'],
   sweep: ['engine'],
@@ -29,6 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'jobs/hooks',
     'engine/client',
     'engine',
+    'fastify',
+    'fastify/http',
   ],
   worker: [
     'db',
@@ -44,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'cli/commands',
   ],
-  console: ['api/console (types)'],
+  console: ['fastify/contract (types)'],
   lab: [
     'db',
     'local-postgres',
@@ -75,7 +78,8 @@ const TESTS_MAY_IMPORT = [
 
 /** The same for one room: the API's tests need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  api: ['engine/worker'],
+  api: ['engine/worker', 'fastify/contract'],
+  fastify: ['engine/worker'],
 }
 
 /** Within a room, by folder of its src, or file of it. What has no row may import everything of its room. */
@@ -85,6 +89,9 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/control': ['engine/index.ts', 'engine/job', 'engine/store'],
   'engine/read': ['engine/index.ts', 'engine/store', 'engine/liveness'],
 }
+
+/** The engine's contract and client are all that the plugin may load of ours, and its database is the client's. */
+const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pg-boss', 'pino']
 
 /** What nobody gets along with an entry, by no detour: the API takes the client, and must not get a scheduler with it. */
 const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
@@ -107,6 +114,8 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/run/',
     'packages/engine/src/work/',
   ],
+  'packages/fastify/src/index.ts': FOREIGN_TO_FASTIFY,
+  'packages/fastify/src/http.ts': FOREIGN_TO_FASTIFY,
 }
 
 /** Packages of others that only these folders know. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
-import { watchJobHealth } from '../../apps/api/src/jobs/health/watchJobHealth.ts'
+import { watchJobHealth } from '../../apps/api/src/jobs/watchJobHealth.ts'
 import { buildApp } from '../../apps/api/src/app.ts'
 import { createRunMetrics } from '../../apps/worker/src/metrics/createRunMetrics.ts'
 import {

@@ -4,6 +4,7 @@ import { noSchemaCompilers, serverTimeouts, type ServerTimeoutOptions } from '@r
 import type { JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { Metrics, Tracing } from '@roundsman/node-app/telemetry'
+import { roundsman } from '@roundsman/fastify'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -16,25 +17,17 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { randomUUID } from 'node:crypto'
 import helmet from 'helmet'
 import { authentication } from './auth/authentication.ts'
-import { consoleFiles } from './http/consoleFiles.ts'
 import { documentation } from './http/documentation.ts'
 import { metrics } from './http/metrics.ts'
 import { tracing } from './http/tracing.ts'
 import { sessions } from './auth/sessions.ts'
 import { answerClientError, answerError, problems } from './http/problems.ts'
-import { consoleRoutes } from './jobs/console/consoleRoutes.ts'
 import { consoleSessionRoutes } from './auth/consoleSessionRoutes.ts'
-import { eventRoutes } from './jobs/console/eventRoutes.ts'
-import { runsCsvRoutes } from './jobs/console/runsCsvRoutes.ts'
 import { authRoutes } from './auth/authRoutes.ts'
-import type { Changes } from './jobs/console/createChanges.ts'
-import { deadLetterRoutes } from './jobs/deadLetterRoutes.ts'
 import { emailRoutes } from './mail/emailRoutes.ts'
 import { healthRoutes } from './jobs/healthRoutes.ts'
 import { invoicePdfRoutes } from './invoices/invoicePdfRoutes.ts'
 import { invoiceRoutes } from './invoices/invoiceRoutes.ts'
-import { jobRoutes } from './jobs/jobRoutes.ts'
-import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { previewSessionRoutes } from './previews/previewSessionRoutes.ts'
 import { publicPreviewRoutes } from './previews/publicPreviewRoutes.ts'
 import { translationRoutes } from './translations/translationRoutes.ts'
@@ -49,8 +42,6 @@ export interface AppOptions {
   jwtSecret: string
   /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
   logger?: FastifyBaseLogger
-  /** What the console's live pages are told of. Default: nothing. */
-  changes?: Changes
   /** Served at `/metrics` to whoever has the token. Default: no metrics. */
   metrics?: { metrics: Metrics; token: string } | undefined
   /** Default: nothing is traced. */
@@ -71,12 +62,6 @@ export interface AppOptions {
   timeouts?: ServerTimeoutOptions
 }
 
-const NO_CHANGES: Changes = {
-  subscribe: () => () => undefined,
-  position: () => 'none',
-  close: async () => undefined,
-}
-
 /** Longer than any token, locale or key that is looked up by its path. */
 const MAX_PARAM_LENGTH = 512
 const BODY_LIMIT_BYTES = 64 * 1024
@@ -88,9 +73,9 @@ const BODY_LIMIT_BYTES = 64 * 1024
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, jwtSecret, logger } = options
   const { reader } = jobsClient
-  const { now = () => new Date(), readinessTimeoutMs = 2_000, changes = NO_CHANGES } = options
+  const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
-  const { eventsRecheckMs = 15_000, pingIntervalMs = 10_000 } = options
+  const { eventsRecheckMs: recheckMs, pingIntervalMs } = options
   const limits = serverTimeouts(options.timeouts)
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
@@ -123,7 +108,20 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(sessions, { jwtSecret })
   app.register(authentication, { prisma, jwtSecret, now })
 
-  app.register(consoleFiles, { ...(consoleDir !== undefined && { folder: consoleDir }) })
+  app.register(async (scope) => {
+    scope.register(roundsman, {
+      client: jobsClient,
+      jobs,
+      authorize: scope.authorizeAdmin,
+      hasSessions: true,
+      security: [{ accessToken: [] }],
+      describedAs: 'zod',
+      consoleDir,
+      now,
+      ...(recheckMs !== undefined && { recheckMs }),
+      ...(pingIntervalMs !== undefined && { pingIntervalMs }),
+    })
+  })
 
   app.register(async (scope) => {
     // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
@@ -137,13 +135,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     scope.register(invoiceRoutes, { prisma, jobsClient, now })
     scope.register(invoicePdfRoutes, { prisma, jobsClient })
     scope.register(emailRoutes, { prisma, jobsClient, now, mailDomain })
-    scope.register(jobRoutes, { jobsClient, jobs, now })
-    scope.register(jobRunRoutes, { jobsClient })
     scope.register(consoleSessionRoutes, { prisma })
-    scope.register(consoleRoutes, { reader, jobs, now })
-    scope.register(runsCsvRoutes, { reader })
-    scope.register(eventRoutes, { changes, pingIntervalMs, recheckMs: eventsRecheckMs })
-    scope.register(deadLetterRoutes, { jobsClient, jobs })
     scope.register(healthRoutes, { prisma, reader, jobs, now, readinessTimeoutMs })
   })
   return app

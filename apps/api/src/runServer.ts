@@ -23,10 +23,9 @@ import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import { createChanges } from './jobs/console/createChanges.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
-import { watchJobHealth } from './jobs/health/watchJobHealth.ts'
+import { watchJobHealth } from './jobs/watchJobHealth.ts'
 import { openJobsClient } from './jobs/openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
@@ -91,12 +90,11 @@ async function serve(
     if (!jobsClient) return
     const { METRICS_TOKEN: token } = env
     const metrics = token === undefined ? null : createMetrics({ app: 'api', version: VERSION })
-    const changes = createChanges({ databaseUrl: database.url, log: logger })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'roundsman api',
       onPoolError: (error) => logger.warn({ err: error }, 'database connection lost'),
-      canPrepare: changes.isLasting,
+      canPrepare: jobsClient.areConnectionsLasting,
       ...(tracing && { onConnect: tracing.traceDatabase }),
       onPool: (read) => metrics?.watchPool('prisma', read),
     })
@@ -117,7 +115,6 @@ async function serve(
           jobs,
           jwtSecret,
           mailDomain,
-          changes,
           logger,
           ...(tracing && { tracing }),
           ...(metrics && token !== undefined && { metrics: { metrics, token } }),
@@ -125,7 +122,6 @@ async function serve(
         await listen(app, env, logger, stop)
       }
     } finally {
-      await changes.close()
       await jobsClient.stop()
       await prisma.$disconnect()
     }

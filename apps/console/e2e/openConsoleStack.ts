@@ -3,11 +3,9 @@ import type { AddressInfo } from 'node:net'
 // @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { buildApp } from '../../../apps/api/src/app.ts'
 // @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
-import { createChanges, type Changes } from '../../api/src/jobs/console/createChanges.ts'
-// @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { createApiLogger } from '../../api/src/http/createApiLogger.ts'
 import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
-import { createJobsClient } from '@roundsman/engine/client'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
 import { buildConsole } from './buildConsole.ts'
@@ -75,41 +73,47 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   await worker?.start()
 
   let leadMs = 0
-  let server: { app: ReturnType<typeof buildApp>; changes: Changes } | null = null
+  let app: ReturnType<typeof buildApp> | null = null
+  const listeners = new Set<(names: readonly string[]) => void>()
+  const watchChanges: JobsClient['watchChanges'] = ({ onChange, ...others }) =>
+    jobsClient.watchChanges({
+      ...others,
+      onChange(announcement) {
+        onChange(announcement)
+        for (const listener of listeners) listener(announcement.names)
+      },
+    })
   let port = 0
   const resumedFrom: (string | undefined)[] = []
 
   async function startServer(): Promise<void> {
-    const changes = createChanges({ databaseUrl, log })
-    const app = buildApp({
+    const own = buildApp({
       prisma,
-      jobsClient,
+      jobsClient: { ...jobsClient, watchChanges },
       jobs: hasUntended ? [...jobs, untended] : jobs,
       jwtSecret: 'a secret for tests, of thirty-two or more characters',
-      changes,
       ...(pingIntervalMs !== undefined && { pingIntervalMs }),
       consoleDir,
       logger: log,
       now: () => new Date(Date.now() + leadMs),
     })
-    server = { app, changes }
-    app.addHook('onRequest', async ({ url, headers }) => {
+    app = own
+    own.addHook('onRequest', async ({ url, headers }) => {
       if (url === '/api/jobs/events')
         resumedFrom.push(headers['last-event-id'] as string | undefined)
     })
-    await app.listen({ port, host: '127.0.0.1' })
-    port = (app.server.address() as AddressInfo).port
+    await own.listen({ port, host: '127.0.0.1' })
+    port = (own.server.address() as AddressInfo).port
   }
 
   async function stopServer(): Promise<void> {
-    if (server === null) return
-    const { app, changes } = server
-    server = null
-    const closed = app.close()
+    if (app === null) return
+    const own = app
+    app = null
+    const closed = own.close()
     // A browser keeps its connections open as long as it may.
-    app.server.closeAllConnections()
+    own.server.closeAllConnections()
     await closed
-    await changes.close()
   }
 
   await startServer()
@@ -125,8 +129,8 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     prisma,
     userIds,
     issueSession(role) {
-      if (server === null) throw new Error('The server is stopped')
-      return server.app.issueSession(userIds[role]).token
+      if (app === null) throw new Error('The server is stopped')
+      return app.issueSession(userIds[role]).token
     },
     async enqueue(name) {
       const job = jobs.find((candidate) => candidate.name === name)
@@ -134,14 +138,14 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
     },
     async untilTold(name) {
-      if (server === null) throw new Error('The server is stopped')
+      if (app === null) throw new Error('The server is stopped')
       const told = Promise.withResolvers<void>()
-      const unsubscribe = server.changes.subscribe(({ data }) => {
-        const { names = [] } = JSON.parse(data) as { names?: string[] }
+      const listener = (names: readonly string[]) => {
         if (names.includes(name)) told.resolve()
-      })
+      }
+      listeners.add(listener)
       await told.promise
-      unsubscribe()
+      listeners.delete(listener)
     },
     setLead(ms) {
       leadMs = ms

@@ -15,10 +15,10 @@ import { Skeleton } from './parts/Skeleton.tsx'
 import { Shell } from './shell/Shell.tsx'
 
 /** Each screen's code comes when it is gone to, or pointed at. */
-export function createConsoleRouter() {
+export function createConsoleRouter(basepath: string) {
   return createRouter({
     routeTree: createRoutes(),
-    basepath: '/console',
+    basepath,
     // Every value in an address is a text: one that looks like a number is the name of a job all the same.
     parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
     stringifySearch: (search) => {

@@ -1,3 +1,4 @@
+import type { ConsoleSettings } from '@roundsman/fastify/contract'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
@@ -15,13 +16,20 @@ function start(root: HTMLElement): void {
   const clock = createClock(document)
   const reachability = createReachability(() => clock.now())
   const queries = createQueries()
+  const settings = readSettings(document)
   const services: Services = {
-    api: createApi({ reachability, clock }),
+    settings,
+    api: createApi({ prefix: settings.api, reachability, clock }),
     clock,
     reachability,
-    live: createLiveUpdates({ queries, reachability, view: document }),
+    live: createLiveUpdates({
+      eventsUrl: `${settings.api}/jobs/events`,
+      queries,
+      reachability,
+      view: document,
+    }),
   }
-  const router = createConsoleRouter()
+  const router = createConsoleRouter(settings.base)
   createRoot(root).render(
     <StrictMode>
       <ServicesContext value={services}>
@@ -31,6 +39,18 @@ function start(root: HTMLElement): void {
       </ServicesContext>
     </StrictMode>,
   )
+}
+
+/** What the server has written into the page. Without it, as under a development server, the console lies at its root. */
+function readSettings(document: Document): ConsoleSettings {
+  const { base, api, sessions, login } =
+    document.querySelector<HTMLMetaElement>('meta[name="roundsman"]')?.dataset ?? {}
+  return {
+    base: base ?? '/',
+    api: api ?? '/api',
+    hasSessions: sessions === 'true',
+    loginUrl: login ?? '',
+  }
 }
 
 const root = document.getElementById('root')

@@ -3,6 +3,7 @@ export { QueueMissingError } from './store/sendWork.ts'
 export type { Actor, JobActionKind } from './control/recordActions.ts'
 export type { Request } from './control/controlJobs.ts'
 export {
+  CLIENT_PROTOCOL,
   createJobsClient,
   type ApproveOutcome,
   type JobsClient,
@@ -72,7 +73,7 @@ export {
   type UsualDuration,
 } from './read/countRuns.ts'
 export { RUNS_UNDER_WAY } from './store/starts.ts'
-export { watchChanges, type Announcement, type ChangesWatch } from './read/watchChanges.ts'
+export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
 export {
   findEnqueuedAt,
   findManyWork,

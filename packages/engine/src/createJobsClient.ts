@@ -43,6 +43,7 @@ export interface JobsClientOptions {
  * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
 export interface JobsClient {
+  readonly protocol: typeof CLIENT_PROTOCOL
   /** @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old */
   start(): Promise<void>
   stop(): Promise<void>
@@ -50,8 +51,10 @@ export interface JobsClient {
   readonly reader: Reader
   /** The same within a transaction of the caller's. */
   readerIn(tx: PrismaTransactionLike): Reader
-  /** Tells of what changes, for as long as the watch is not closed. */
+  /** Tells of what changes, until the watch is closed or the client stopped. */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
+  /** Whether connections to this database are sessions; false before a watch for changes has found out. */
+  areConnectionsLasting(): boolean
   enqueue: Enqueue<PrismaTransactionLike>
   /**
    * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
@@ -129,6 +132,9 @@ export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
+/** Which of its shapes a client has; another package that is given one goes with one of them. */
+export const CLIENT_PROTOCOL = 1
+
 /** For what may be under way on a connection that has lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
 /** For reading, and for transactions of the client's own. */
@@ -162,6 +168,7 @@ export function jobsClientIn(
     log,
   })
   let isStopped = false
+  const watches = new Set<ChangesWatch>()
   const boss = openBoss(asDb(database), schema)
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   const waker = createWaker(database, log)
@@ -200,9 +207,15 @@ export function jobsClientIn(
   }
 
   return {
+    protocol: CLIENT_PROTOCOL,
     reader: readerOf({ schema, query: (...statement) => openPool().query(...statement) }),
     readerIn: (tx) => readerIn(tx, schema),
-    watchChanges: (options) => watchChanges({ ...options, databaseUrl, schema: schema.name, log }),
+    watchChanges(options) {
+      const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
+      watches.add(watch)
+      return watch
+    },
+    areConnectionsLasting: () => [...watches].some((watch) => watch.isLasting()),
     async start() {
       await checkTables(database)
       await boss.start()
@@ -212,7 +225,11 @@ export function jobsClientIn(
       await boss.stop({ graceful: false, close: false })
       await waker.stop()
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
-      await Promise.all([database.close(limit), pool.close(limit)])
+      await Promise.all([
+        database.close(limit),
+        pool.close(limit),
+        ...[...watches].map((watch) => watch.close()),
+      ])
     },
     enqueue: createEnqueue(waker, schema, traceEnqueue),
     enqueueMany,

@@ -1,8 +1,8 @@
+import { problemResponses } from '@roundsman/fastify/http'
 import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { credentials, findUserByCredentials } from './findUserByCredentials.ts'
-import { problemResponses } from '../http/problem.ts'
 
 export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
   app,

@@ -1,10 +1,11 @@
+import { Problem } from '@roundsman/fastify/http'
 import { hash } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import type { DatabaseClient, Role } from '@roundsman/db'
+import type { Authorize } from '@roundsman/fastify'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
-import { Problem } from '../http/problem.ts'
 import { readSessionToken, type BrowserSession } from './sessions.ts'
 
 export interface AuthenticationOptions {
@@ -34,8 +35,8 @@ declare module 'fastify' {
      * with the question.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
-    /** The same question once more, for an answer that takes long; false for what the hook would refuse. */
-    stillHasRole(request: FastifyRequest, role: Role): Promise<boolean>
+    /** Admits to jobs and console those whom `requireRole('admin')` lets pass. */
+    authorizeAdmin: Authorize
     issueToken(userId: string): string
     /** For a browser: the same user, for longer, and good for nothing but a cookie. */
     issueSession(userId: string): BrowserSession
@@ -119,14 +120,9 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       }
     })
 
-    app.decorate('stillHasRole', async (request, role) => {
-      try {
-        await authorize(request, role)
-        return true
-      } catch (error) {
-        if (error instanceof Problem) return false
-        throw error
-      }
+    app.decorate('authorizeAdmin', async (request: FastifyRequest) => {
+      const { id, email } = await authorize(request, 'admin')
+      return { actor: email, view: true, act: true, userId: id }
     })
 
     /** @throws Problem 401 or 403 */

@@ -1,10 +1,10 @@
+import { Problem, problemResponses } from '@roundsman/fastify/http'
 import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { credentials, findUserByCredentials } from './findUserByCredentials.ts'
 import { unauthorized } from './authentication.ts'
 import { readSessionToken } from './sessions.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
 
 const sessionSchema = z.object({
   user: z.object({ id: z.guid(), email: z.string(), role: z.enum(Role) }),

@@ -1,3 +1,4 @@
+import { Problem } from '@roundsman/fastify/http'
 import {
   MAX_PASSWORD_LENGTH,
   TooManyHashesError,
@@ -5,7 +6,6 @@ import {
   type PrismaClient,
 } from '@roundsman/db'
 import { z } from 'zod'
-import { Problem } from '../http/problem.ts'
 import { unauthorized, type Caller } from './authentication.ts'
 
 export const credentials = z.strictObject({

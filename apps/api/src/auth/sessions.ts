@@ -1,8 +1,8 @@
+import { Problem } from '@roundsman/fastify/http'
 import cookie from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { Problem } from '../http/problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

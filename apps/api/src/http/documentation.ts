@@ -1,14 +1,13 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { RouteOptions } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
-import { problemResponses } from './problem.ts'
-
-const METHODS_WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+import { z } from 'zod'
+import { answersBefore, problemSchema } from '@roundsman/fastify/http'
 
 /** OpenAPI at /docs/json, made of the routes' schemas, and a page to browse and try it at /docs. */
 export const documentation = fastifyPlugin(async (app) => {
+  z.globalRegistry.add(problemSchema, { ...problemSchema.meta(), id: 'Problem' })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -42,18 +41,6 @@ export const documentation = fastifyPlugin(async (app) => {
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })
 })
-
-/** How a request can be refused before its route is asked: for its address, its body or its session. */
-function answersBefore({ method, url, config }: RouteOptions) {
-  const takesBody = [method].flat().some((name) => METHODS_WITH_BODY.has(name))
-  return problemResponses(
-    400,
-    431,
-    ...(url.includes(':') ? ([414] as const) : []),
-    ...(takesBody ? ([413, 415] as const) : []),
-    ...(takesBody && config?.isForAnyone !== true ? ([403] as const) : []),
-  )
-}
 
 function asObject(value: unknown): object {
   return typeof value === 'object' && value !== null ? value : {}

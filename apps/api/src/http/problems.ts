@@ -1,10 +1,15 @@
-import { QueueMissingError } from '@roundsman/engine/client'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { invalidRequest, Problem, problemDocument } from './problem.ts'
+import {
+  answerError as answerAnyError,
+  invalidRequest,
+  Problem,
+  problemDocument,
+  sendProblem,
+} from '@roundsman/fastify/http'
 
 /** The answers of each connection that have not come to their end. */
 const underWay = new WeakMap<Socket, Set<ServerResponse>>()
@@ -28,7 +33,7 @@ export const problems = fastifyPlugin(async (app) => {
     app.server.emit('request', request, response)
   })
   app.setNotFoundHandler((_request, reply) => {
-    send(reply, new Problem(404, { detail: 'There is nothing at this address' }))
+    sendProblem(reply, new Problem(404, { detail: 'There is nothing at this address' }))
   })
 })
 
@@ -37,17 +42,8 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const problem = toProblem(error)
-  if (error instanceof Problem) {
-    // What a route has to say. Health is asked every few seconds, and its answer is no failure of the API.
-    request.log.debug({ statusCode: problem.statusCode }, 'request refused')
-  } else if (problem.statusCode >= 500) {
-    request.log.error({ err: error }, 'request failed')
-  } else {
-    // Without the message: that of a JSON syntax error quotes the body, and with it a password.
-    request.log.debug({ statusCode: problem.statusCode, code: error.code }, 'request refused')
-  }
-  send(reply, problem)
+  const refused = hasZodFastifySchemaValidationErrors(error) ? toValidationProblem(error) : error
+  answerAnyError(refused as FastifyError, request, reply)
 }
 
 /**
@@ -75,42 +71,6 @@ const CLIENT_ERROR_STATUS: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
 }
 
-/** Our words for the framework's refusals, whose own may quote what was sent. */
-const DETAILS: Record<string, string> = {
-  FST_ERR_BAD_URL: 'The address is not properly percent-encoded',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'The body is too large',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'The content type says JSON, and the body is empty',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as its content length says',
-  FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not valid JSON',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'The body has to be application/json',
-  FST_ERR_MAX_PARAM_LENGTH: 'A part of the address is too long',
-}
-
-function toProblem(error: FastifyError): Problem {
-  if (error instanceof Problem) return error
-  if (hasZodFastifySchemaValidationErrors(error)) return toValidationProblem(error)
-  // Not for a second attempt of the caller's to solve: somebody has to act, and this says how.
-  if (error instanceof QueueMissingError) {
-    return new Problem(503, {
-      detail:
-        'What this takes is not in the queue’s database yet: start a worker of this version once, which adds it',
-    })
-  }
-  const status = error.statusCode ?? 500
-  if (status >= 400 && status < 500) {
-    return new Problem(status, {
-      detail:
-        DETAILS[error.code] ??
-        (error instanceof SyntaxError
-          ? 'The body is not valid JSON'
-          : 'The request is not acceptable'),
-    })
-  }
-  return new Problem(500, {
-    detail: 'Something went wrong here; the log says what, under the id of this request',
-  })
-}
-
 function toValidationProblem(
   error: Pick<FastifyError, 'validation' | 'validationContext'>,
 ): Problem {
@@ -129,14 +89,4 @@ function toValidationProblem(
     },
   )
   return invalidRequest(errors)
-}
-
-function send(reply: FastifyReply, { statusCode, message, headers, extensions }: Problem): void {
-  // Serialized here: a route's own response schemas must not be able to turn a problem into another
-  // one.
-  void reply
-    .code(statusCode)
-    .headers({ 'x-request-id': reply.request.id, ...headers })
-    .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problemDocument(statusCode, message, extensions)))
 }

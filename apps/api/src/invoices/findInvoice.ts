@@ -1,9 +1,9 @@
+import { Problem } from '@roundsman/fastify/http'
 import type { JobsClient } from '@roundsman/engine/client'
 import { computeTotals, minorUnitDigits } from '@roundsman/billing'
 import type { Prisma } from '@roundsman/db'
 import { z } from 'zod'
 import { formatDate } from '../http/calendarDate.ts'
-import { Problem } from '../http/problem.ts'
 import { findPdfState, type PdfState } from './invoicePdf.ts'
 import { formatQuantity } from './quantity.ts'
 

@@ -1,7 +1,7 @@
+import { storableLine, storableText } from '@roundsman/fastify/http'
 import { minorUnitDigits } from '@roundsman/billing'
 import { z } from 'zod'
 import { calendarDate } from '../http/calendarDate.ts'
-import { storableText, storableLine } from '../http/storableText.ts'
 import { quantity } from './quantity.ts'
 
 const MAX_LINES = 5_000

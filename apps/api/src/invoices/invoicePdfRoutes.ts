@@ -1,3 +1,4 @@
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -6,7 +7,6 @@ import { unknownInvoice } from './findInvoice.ts'
 import { findInvoicePdf } from './findInvoicePdf.ts'
 import { requestInvoicePdf } from './invoicePdf.ts'
 import { lockInvoice } from './writeInvoice.ts'
-import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 import { transact } from '../http/transact.ts'
 
 const idParams = z.strictObject({ id: z.guid() })

@@ -1,16 +1,14 @@
+import { nextPageCursor, pageCursor, pageLimit, problemResponses } from '@roundsman/fastify/http'
 import type { PrismaClient, Prisma } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { findInvoice, invoiceItemSchema, invoiceSchema, unknownInvoice } from './findInvoice.ts'
 import { INVOICE_BODY_LIMIT_BYTES, invoiceBody } from './invoiceBody.ts'
 import { requestInvoicePdf, type InvoiceVersion } from './invoicePdf.ts'
 import { listInvoices } from './listInvoices.ts'
 import { changeInvoice, createInvoice } from './writeInvoice.ts'
-import { pageLimit } from '../http/pageLimit.ts'
-import { problemResponses } from '../http/problem.ts'
 import { readTogether, transact } from '../http/transact.ts'
 
 interface InvoiceRoutesOptions {

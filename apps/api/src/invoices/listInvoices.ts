@@ -1,7 +1,7 @@
+import { formatCursor, type PageCursor } from '@roundsman/fastify/http'
 import type { JobsClient } from '@roundsman/engine/client'
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { z } from 'zod'
-import { formatCursor, type PageCursor } from '../http/pageCursor.ts'
 import { readTogether } from '../http/transact.ts'
 import { presentHead, type InvoiceHead, type invoiceItemSchema } from './findInvoice.ts'
 import { findPdfStates } from './invoicePdf.ts'

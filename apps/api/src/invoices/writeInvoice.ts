@@ -1,7 +1,7 @@
+import { Problem, invalidRequest } from '@roundsman/fastify/http'
 import { AmountTooLargeError, computeTotals, type InvoiceTotals } from '@roundsman/billing'
 import { Prisma, type Invoice } from '@roundsman/db'
 import { addDays, formatDate, toDate } from '../http/calendarDate.ts'
-import { invalidRequest, Problem } from '../http/problem.ts'
 import type { InvoiceBody } from './invoiceBody.ts'
 
 /** How long a customer has who was told no date. */

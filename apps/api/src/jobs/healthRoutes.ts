@@ -1,9 +1,9 @@
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
 import { readJobHealth, type JobProblem, type Reader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 
 interface HealthOptions {
   prisma: PrismaClient

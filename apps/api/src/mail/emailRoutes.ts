@@ -1,3 +1,4 @@
+import { Problem, invalidRequest, problemResponses } from '@roundsman/fastify/http'
 import { EmailKind, EmailStatus, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
 import type { JobsClient } from '@roundsman/engine/client'
@@ -9,7 +10,6 @@ import { unknownInvoice } from '../invoices/findInvoice.ts'
 import { emailAddress } from '../invoices/invoiceBody.ts'
 import { requestInvoicePdf } from '../invoices/invoicePdf.ts'
 import { lockInvoice } from '../invoices/writeInvoice.ts'
-import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { transact } from '../http/transact.ts'
 
 interface EmailRoutesOptions {

@@ -1,3 +1,4 @@
+import { Problem, instant, problemResponses, storableText } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'
@@ -5,9 +6,6 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { hashPreviewToken } from './hashPreviewToken.ts'
-import { instant } from '../http/instant.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
-import { storableText } from '../http/storableText.ts'
 import { transact } from '../http/transact.ts'
 
 const TOKEN_BYTES = 32

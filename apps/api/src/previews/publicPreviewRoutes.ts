@@ -1,8 +1,8 @@
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
 import type { PreviewSession, PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { hashPreviewToken } from './hashPreviewToken.ts'
-import { describeProblems, Problem, problemResponses, problemSchema } from '../http/problem.ts'
 
 const REFUSALS = {
   expired: { status: 410, detail: 'This preview has expired' },

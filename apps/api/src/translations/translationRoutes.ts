@@ -1,8 +1,8 @@
+import { Problem, problemResponses } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { findTranslation } from './findTranslation.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
 
 /** Translations, kept in the database once they were looked up; a clean-up removes the old ones. */
 export const translationRoutes: FastifyPluginAsyncZod<{

@@ -1,4 +1,5 @@
 import type { DatabaseClient } from '@roundsman/db'
+import type { JobsClient } from '@roundsman/engine/client'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
@@ -11,8 +12,9 @@ let api: TestApi
 let app: ReturnType<typeof buildApp>
 beforeAll(async () => {
   api = await createTestApi()
-  const { jobsClient, clock } = api
+  const { clock } = api
   const prisma = rollingBack(api.prisma)
+  const jobsClient = within(api.jobsClient, prisma)
   app = buildApp({ prisma, jobsClient, jobs, jwtSecret: JWT_SECRET, now: clock.now })
   await app.ready()
 })
@@ -30,6 +32,20 @@ function rollingBack(prisma: DatabaseClient): DatabaseClient {
     })
   return new Proxy(prisma, {
     get: (target, key) => (key === '$transaction' ? transact : Reflect.get(target, key)),
+  })
+}
+
+/** The same client, which does what a person asks for in transactions of that Prisma client instead of its own. */
+function within(jobsClient: JobsClient, prisma: DatabaseClient): JobsClient {
+  return new Proxy(jobsClient, {
+    get(target, key) {
+      const method: unknown = Reflect.get(target, key)
+      if (typeof method !== 'function') return method
+      return (tx: unknown, ...rest: unknown[]) =>
+        tx === null
+          ? prisma.$transaction((own) => Reflect.apply(method, target, [own, ...rest]))
+          : Reflect.apply(method, target, [tx, ...rest])
+    },
   })
 }
 

@@ -75,10 +75,12 @@ it('does not wait long for a database that does not answer, nor asks it again fo
       expect(response.json()).toMatchObject({ detail: 'The database does not answer' })
     }
   }
-  // One for each of the statements that the jobs take, and one for readiness.
-  expect(sockets).toHaveLength(4)
+  // One for each of the statements that the jobs take, one for readiness, and one that listens for changes.
+  expect(sockets).toHaveLength(5)
   // The answers did not wait for the connection attempts, which go on.
-  expect(sockets.map(({ readableEnded }) => readableEnded)).toEqual([false, false, false, false])
+  expect(sockets.map(({ readableEnded }) => readableEnded)).toEqual(
+    Array.from({ length: 5 }, () => false),
+  )
 })
 
 describe('the jobs', () => {

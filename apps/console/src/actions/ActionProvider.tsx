@@ -5,12 +5,13 @@ import { ActionDialog } from './ActionDialog.tsx'
 import { ActionContext } from './useAction.ts'
 
 /** One dialog for all actions, and one place that says what came of them. */
-export function ActionProvider({ children }: { children: ReactNode }) {
+export function ActionProvider(props: { isAllowed: boolean; children: ReactNode }) {
+  const { isAllowed, children } = props
   const [action, setAction] = useState<Action | null>(null)
   const [done, setDone] = useState<{ text: string; name: string } | null>(null)
 
   return (
-    <ActionContext value={setAction}>
+    <ActionContext value={isAllowed ? setAction : null}>
       {children}
       {action !== null && (
         <ActionDialog

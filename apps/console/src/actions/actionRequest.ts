@@ -16,27 +16,27 @@ export interface ActionInput {
 export function actionRequest(action: Action, { reason, payload }: ActionInput): ActionRequest {
   switch (action.kind) {
     case 'run':
-      return post(`/api/jobs/${encode(action.name)}/run`, {
+      return post(`/jobs/${encode(action.name)}/run`, {
         reason,
         dryRun: action.dryRun,
         payload,
       })
     case 'pause':
-      return post(`/api/jobs/${encode(action.name)}/pause`, { reason })
+      return post(`/jobs/${encode(action.name)}/pause`, { reason })
     case 'resume':
-      return post(`/api/jobs/${encode(action.name)}/resume`, given(reason))
+      return post(`/jobs/${encode(action.name)}/resume`, given(reason))
     case 'cancel':
-      return post(`/api/jobs/runs/${encode(action.runId)}/cancel`, { reason })
+      return post(`/jobs/runs/${encode(action.runId)}/cancel`, { reason })
     case 'approve':
-      return post(`/api/jobs/runs/${encode(action.runId)}/approve`, { reason })
+      return post(`/jobs/runs/${encode(action.runId)}/approve`, { reason })
     case 'redrive':
-      return post(`/api/jobs/dead-letters/${encode(action.queueJobId)}/redrive`, { reason })
+      return post(`/jobs/dead-letters/${encode(action.queueJobId)}/redrive`, { reason })
     case 'redriveAll':
-      return post('/api/jobs/dead-letters/redrive', { name: action.name, reason })
+      return post('/jobs/dead-letters/redrive', { name: action.name, reason })
     case 'discard':
       return {
         method: 'DELETE',
-        path: `/api/jobs/dead-letters/${encode(action.queueJobId)}`,
+        path: `/jobs/dead-letters/${encode(action.queueJobId)}`,
         body: given(reason),
       }
     default:

@@ -1,9 +1,12 @@
 import { createContext, useContext } from 'react'
 import type { Action } from './action.ts'
 
-export const ActionContext = createContext<(action: Action) => void>(() => undefined)
+export const ActionContext = createContext<((action: Action) => void) | null>(null)
 
-/** Asks for an action: a dialog says what it does, takes the reason, and does it. */
-export function useAction(): (action: Action) => void {
+/**
+ * Asks for an action: a dialog says what it does, takes the reason, and does it. Null for who may only look, and is
+ * shown no button that does nothing.
+ */
+export function useAction(): ((action: Action) => void) | null {
   return useContext(ActionContext)
 }

@@ -11,6 +11,8 @@ export interface Api {
 }
 
 export interface ApiDependencies {
+  /** What stands before every path, such as `/api`. */
+  prefix: string
   reachability: Reachability
   clock: Clock
 }
@@ -19,7 +21,7 @@ export interface ApiDependencies {
 const TIMEOUT_MS = 20_000
 
 /** Same-origin requests with the session's cookie. Whatever goes wrong is thrown as an `ApiError`. */
-export function createApi({ reachability, clock }: ApiDependencies): Api {
+export function createApi({ prefix, reachability, clock }: ApiDependencies): Api {
   let csrfToken: string | null = null
 
   async function send<Answer>(
@@ -47,7 +49,7 @@ export function createApi({ reachability, clock }: ApiDependencies): Api {
     )
     const signal = init.signal ? AbortSignal.any([init.signal, timeout.signal]) : timeout.signal
     try {
-      const response = await fetch(path, { ...init, signal, credentials: 'same-origin' })
+      const response = await fetch(prefix + path, { ...init, signal, credentials: 'same-origin' })
       const body = await response.text()
       if (toKind(response.status) === 'unreachable') reachability.lost()
       else reachability.reached()

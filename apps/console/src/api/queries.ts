@@ -3,7 +3,7 @@ import type {
   ConsoleJobs,
   ConsoleOverview,
   ConsoleQueue,
-} from '@roundsman/api/console'
+} from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
 import type { DeadLetterPage, RunDetail, RunPage } from './run.ts'
@@ -15,14 +15,14 @@ export const RUNS_PER_PAGE = 50
 export function overviewQuery(api: Api) {
   return queryOptions({
     queryKey: ['overview'],
-    queryFn: ({ signal }) => api.get<ConsoleOverview>('/api/console/overview', signal),
+    queryFn: ({ signal }) => api.get<ConsoleOverview>('/console/overview', signal),
   })
 }
 
 export function jobsQuery(api: Api) {
   return queryOptions({
     queryKey: ['jobs'],
-    queryFn: ({ signal }) => api.get<ConsoleJobs>('/api/console/jobs', signal),
+    queryFn: ({ signal }) => api.get<ConsoleJobs>('/console/jobs', signal),
   })
 }
 
@@ -30,7 +30,7 @@ export function jobQuery(api: Api, name: string) {
   return queryOptions({
     queryKey: ['job', name],
     queryFn: ({ signal }) =>
-      api.get<ConsoleJobDetail>(`/api/console/jobs/${encodeURIComponent(name)}`, signal),
+      api.get<ConsoleJobDetail>(`/console/jobs/${encodeURIComponent(name)}`, signal),
   })
 }
 
@@ -38,24 +38,21 @@ export function runsQuery(api: Api, search: RunSearch) {
   return queryOptions({
     queryKey: ['runs', search],
     queryFn: ({ signal }) =>
-      api.get<RunPage>(
-        `/api/jobs/runs${runQuery(search, { limit: String(RUNS_PER_PAGE) })}`,
-        signal,
-      ),
+      api.get<RunPage>(`/jobs/runs${runQuery(search, { limit: String(RUNS_PER_PAGE) })}`, signal),
   })
 }
 
 export function runDetailQuery(api: Api, id: string) {
   return queryOptions({
     queryKey: ['run', id],
-    queryFn: ({ signal }) => api.get<RunDetail>(`/api/jobs/runs/${encodeURIComponent(id)}`, signal),
+    queryFn: ({ signal }) => api.get<RunDetail>(`/jobs/runs/${encodeURIComponent(id)}`, signal),
   })
 }
 
 export function queueQuery(api: Api) {
   return queryOptions({
     queryKey: ['queue'],
-    queryFn: ({ signal }) => api.get<ConsoleQueue>('/api/console/queue', signal),
+    queryFn: ({ signal }) => api.get<ConsoleQueue>('/console/queue', signal),
   })
 }
 
@@ -69,7 +66,7 @@ export function deadLettersQuery(api: Api, { name, cursor }: DeadLetterSearch) {
     queryKey: ['deadLetters', { name, cursor }],
     queryFn: ({ signal }) => {
       const query = runQuery({ name, cursor }, { limit: '50' })
-      return api.get<DeadLetterPage>(`/api/jobs/dead-letters${query}`, signal)
+      return api.get<DeadLetterPage>(`/jobs/dead-letters${query}`, signal)
     },
   })
 }

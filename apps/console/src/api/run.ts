@@ -1,4 +1,4 @@
-import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/api/console'
+import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/fastify/contract'
 
 /** A run as GET /api/jobs/runs lists it. */
 export interface Run {

@@ -1,4 +1,4 @@
-import type { RunStatus, RunTrigger } from '@roundsman/api/console'
+import type { RunStatus, RunTrigger } from '@roundsman/fastify/contract'
 import { RUN_STATUSES, RUN_TRIGGERS } from './run.ts'
 
 /** What the list of runs is narrowed to, as it stands in the address. */

@@ -1,4 +1,4 @@
-import type { RunStatus } from '@roundsman/api/console'
+import type { RunStatus } from '@roundsman/fastify/contract'
 import { readRunDetails } from './readRunDetails.ts'
 
 /** What became of a run, as people mean it: its status, or what its failure really was. */

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/api/console'
+import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
 import { formatDuration } from '../time/formatDuration.ts'
 import { nameDate } from '../time/nameDate.ts'
 

@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/api/console'
+import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'

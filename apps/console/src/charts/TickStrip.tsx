@@ -1,4 +1,4 @@
-import type { ConsoleTick } from '@roundsman/api/console'
+import type { ConsoleTick } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatExact } from '../time/formatExact.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleTick } from '@roundsman/api/console'
+import type { ConsoleTick } from '@roundsman/fastify/contract'
 
 /** What a tick is shown as. The first four have work in the queue. */
 export const TICK_KINDS = [

@@ -1,4 +1,4 @@
-import type { ConsoleRunEvent } from '@roundsman/api/console'
+import type { ConsoleRunEvent } from '@roundsman/fastify/contract'
 import type { QueryClient } from '@tanstack/react-query'
 import type { Reachability } from '../api/createReachability.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
@@ -21,12 +21,12 @@ export interface LiveUpdates {
 }
 
 export interface LiveUpdatesOptions {
+  eventsUrl: string
   queries: QueryClient
   reachability: Reachability
   view: Document
 }
 
-const EVENTS_PATH = '/api/jobs/events'
 /** Many runs may start and end in a second; the screen shows that once. */
 const GATHER_MS = 1_000
 /** An event stream that has not begun by then is held back by something on the way. */
@@ -47,6 +47,7 @@ const PROBE_MS = 3_000
  * looked at again everything is asked for anew.
  */
 export function createLiveUpdates({
+  eventsUrl,
   queries,
   reachability,
   view,
@@ -117,7 +118,7 @@ export function createLiveUpdates({
 
   function listen(): void {
     source?.close()
-    const opened = new EventSource(EVENTS_PATH)
+    const opened = new EventSource(eventsUrl)
     source = opened
     let isFirst = true
     later('open', OPEN_WITHIN_MS, poll)

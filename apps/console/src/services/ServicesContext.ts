@@ -1,3 +1,4 @@
+import type { ConsoleSettings } from '@roundsman/fastify/contract'
 import { createContext } from 'react'
 import type { Api } from '../api/createApi.ts'
 import type { Reachability } from '../api/createReachability.ts'
@@ -6,6 +7,7 @@ import type { Clock } from '../time/createClock.ts'
 
 /** What lives as long as the page. Made once, in main.tsx. */
 export interface Services {
+  settings: ConsoleSettings
   api: Api
   clock: Clock
   reachability: Reachability

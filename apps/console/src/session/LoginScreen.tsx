@@ -1,11 +1,11 @@
-import type { ConsoleSession } from '@roundsman/api/console'
+import type { ConsoleSession } from '@roundsman/fastify/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useEffect, type SubmitEvent } from 'react'
 import { ApiError, asApiError } from '../api/apiError.ts'
 import { Field } from '../parts/Field.tsx'
 import { useServices } from '../services/useServices.ts'
 import { Brand } from '../shell/Brand.tsx'
-import { SESSION_PATH } from './sessionQuery.ts'
+import { memberOf, SESSION_PATH } from './sessionQuery.ts'
 import { forgetAnswers, setSession } from './setSession.ts'
 
 interface Credentials {
@@ -13,7 +13,41 @@ interface Credentials {
   password: string
 }
 
-export function LoginScreen({ hasExpired }: { hasExpired: boolean }) {
+export function LoginScreen(props: { hasExpired: boolean }) {
+  const { settings } = useServices()
+
+  useEffect(() => {
+    document.title = 'Log in · Roundsman'
+  }, [])
+
+  return settings.hasSessions ? <LoginForm {...props} /> : <LoginElsewhere {...props} />
+}
+
+/** Where the log-in is the product's own. */
+function LoginElsewhere({ hasExpired }: { hasExpired: boolean }) {
+  const { loginUrl } = useServices().settings
+  return (
+    <main className="gate">
+      <div className="gateCard">
+        <Brand />
+        <h1>Log in first</h1>
+        <p role="status">
+          {hasExpired ? 'Your log-in has ended. ' : ''}
+          {loginUrl === ''
+            ? 'Log in to the product that this console belongs to, then load this page again.'
+            : 'Log in, then come back to this page.'}
+        </p>
+        {loginUrl !== '' && (
+          <a className="button isPrimary" href={loginUrl}>
+            Log in
+          </a>
+        )}
+      </div>
+    </main>
+  )
+}
+
+function LoginForm({ hasExpired }: { hasExpired: boolean }) {
   const { api } = useServices()
   const queries = useQueryClient()
   const login = useMutation({
@@ -23,7 +57,7 @@ export function LoginScreen({ hasExpired }: { hasExpired: boolean }) {
     onSuccess: (session) => {
       api.setCsrfToken(session.csrfToken)
       forgetAnswers(queries)
-      setSession(queries, { kind: 'member', session })
+      setSession(queries, { kind: 'member', member: memberOf(session) })
     },
     onError: (error) => {
       if (error instanceof ApiError && error.kind === 'forbidden') {
@@ -31,10 +65,6 @@ export function LoginScreen({ hasExpired }: { hasExpired: boolean }) {
       }
     },
   })
-
-  useEffect(() => {
-    document.title = 'Log in · Roundsman'
-  }, [])
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()

@@ -1,23 +1,27 @@
-import type { ConsoleSession } from '@roundsman/api/console'
+import type { ConsoleAccess, ConsoleSession } from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
-import type { Api } from '../api/createApi.ts'
-import { sessionStateAfterError, type SessionState } from './sessionStateAfterError.ts'
+import type { Services } from '../services/ServicesContext.ts'
+import { sessionStateAfterError, type Member, type SessionState } from './sessionStateAfterError.ts'
 
 export const SESSION_KEY = ['session'] as const
-export const SESSION_PATH = '/api/console/session'
+export const SESSION_PATH = '/console/session'
 
 /** It costs the server next to nothing, so that one which has not answered by then is gone. */
 const TIMEOUT_MS = 8_000
 
 /** Asks who is there. An answer that nobody is, or somebody who may not, is no failure. */
-export function sessionQuery(api: Api) {
+export function sessionQuery({ api, settings }: Pick<Services, 'api' | 'settings'>) {
   return queryOptions({
     queryKey: SESSION_KEY,
     queryFn: async ({ signal, client }): Promise<SessionState> => {
       try {
-        const session = await api.get<ConsoleSession>(SESSION_PATH, signal, TIMEOUT_MS)
-        api.setCsrfToken(session.csrfToken)
-        return { kind: 'member', session }
+        if (settings.hasSessions) {
+          const session = await api.get<ConsoleSession>(SESSION_PATH, signal, TIMEOUT_MS)
+          api.setCsrfToken(session.csrfToken)
+          return { kind: 'member', member: memberOf(session) }
+        }
+        const { actor, act } = await api.get<ConsoleAccess>('/console/access', signal, TIMEOUT_MS)
+        return { kind: 'member', member: { name: actor, role: '', mayAct: act } }
       } catch (error) {
         const before = client.getQueryData<SessionState>(SESSION_KEY)
         const state = sessionStateAfterError(error, before?.kind === 'member')
@@ -27,4 +31,9 @@ export function sessionQuery(api: Api) {
     },
     staleTime: Infinity,
   })
+}
+
+/** Who may have a session may act. */
+export function memberOf({ user: { email, role } }: ConsoleSession): Member {
+  return { name: email, role, mayAct: true }
 }

@@ -1,9 +1,17 @@
-import type { ConsoleSession } from '@roundsman/api/console'
 import { ApiError } from '../api/apiError.ts'
+
+export interface Member {
+  /** As the server calls them. */
+  name: string
+  /** Empty where only the host knows it. */
+  role: string
+  /** Whether they may do more than look. */
+  mayAct: boolean
+}
 
 /** Who is at the console. */
 export type SessionState =
-  | { kind: 'member'; session: ConsoleSession }
+  | { kind: 'member'; member: Member }
   /** Nobody; `hasExpired` when it was somebody until just now. */
   | { kind: 'nobody'; hasExpired: boolean }
   /** Somebody who may not use it. */

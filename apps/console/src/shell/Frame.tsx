@@ -1,4 +1,3 @@
-import type { ConsoleSession } from '@roundsman/api/console'
 import { useMutation, useQueryClient, useIsFetching } from '@tanstack/react-query'
 import { Link, useRouter } from '@tanstack/react-router'
 import { useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
@@ -7,6 +6,7 @@ import { Elapsed } from '../parts/Elapsed.tsx'
 import { Tooltip } from '../parts/Tooltip.tsx'
 import { useServices } from '../services/useServices.ts'
 import { SESSION_PATH, SESSION_KEY } from '../session/sessionQuery.ts'
+import type { Member } from '../session/sessionStateAfterError.ts'
 import { forgetAnswers, setSession } from '../session/setSession.ts'
 import { Brand } from './Brand.tsx'
 import { keepFocus } from './keepFocus.ts'
@@ -22,8 +22,8 @@ const PLACES = [
 ] as const
 
 /** What is around every screen. While it is there, what is on screen is kept current. */
-export function Frame({ session, children }: { session: ConsoleSession; children: ReactNode }) {
-  const { live } = useServices()
+export function Frame({ member, children }: { member: Member; children: ReactNode }) {
+  const { live, settings } = useServices()
   const [isHelpOpen, setHelpOpen] = useState(false)
   const shortcuts = useShortcuts({ onHelp: () => setHelpOpen(true) })
   useScreenPreload()
@@ -31,7 +31,7 @@ export function Frame({ session, children }: { session: ConsoleSession; children
   useEffect(() => keepFocus(document), [])
 
   return (
-    <ActionProvider>
+    <ActionProvider isAllowed={member.mayAct}>
       <a className="skipLink" href="#main">
         Skip to the content
       </a>
@@ -62,7 +62,11 @@ export function Frame({ session, children }: { session: ConsoleSession; children
             >
               ?
             </button>
-            <LogoutButton session={session} />
+            {settings.hasSessions ? (
+              <LogoutButton member={member} />
+            ) : (
+              <span className="muted small">{member.name}</span>
+            )}
           </div>
         </div>
       </header>
@@ -76,7 +80,7 @@ export function Frame({ session, children }: { session: ConsoleSession; children
   )
 }
 
-function LogoutButton({ session }: { session: ConsoleSession }) {
+function LogoutButton({ member: { name, role } }: { member: Member }) {
   const { api } = useServices()
   const queries = useQueryClient()
   const logout = useMutation({
@@ -87,12 +91,11 @@ function LogoutButton({ session }: { session: ConsoleSession }) {
       forgetAnswers(queries)
     },
   })
-  const { email, role } = session.user
   return (
     <button
       type="button"
       className="button isSmall isQuiet"
-      data-tip={`${email}, ${role}`}
+      data-tip={`${name}, ${role}`}
       disabled={logout.isPending}
       onClick={() => logout.mutate()}
     >

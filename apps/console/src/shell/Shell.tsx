@@ -17,9 +17,9 @@ const RETRY_MS = 3_000
  * when one is somebody again.
  */
 export function Shell(): ReactNode {
-  const { api } = useServices()
+  const services = useServices()
   const session = useQuery({
-    ...sessionQuery(api),
+    ...sessionQuery(services),
     refetchInterval: ({ state }) => (state.data === undefined && state.error ? RETRY_MS : false),
   })
   const state = session.data
@@ -31,7 +31,7 @@ export function Shell(): ReactNode {
       return <RefusalScreen detail={state.detail} />
     case 'member':
       return (
-        <Frame session={state.session}>
+        <Frame member={state.member}>
           <Outlet />
         </Frame>
       )
@@ -57,7 +57,7 @@ function StartScreen({ error }: { error: Error | null }) {
 
 /** For those who are known, and may not look in here. */
 function RefusalScreen({ detail }: { detail: string }) {
-  const { api } = useServices()
+  const { api, settings } = useServices()
   const queries = useQueryClient()
 
   useEffect(() => {
@@ -75,13 +75,18 @@ function RefusalScreen({ detail }: { detail: string }) {
       <div className="gateCard">
         <Brand />
         <h1>You don't have access</h1>
-        <p>
-          Only administrators and owners may use it. Ask one of them if you need something from it.
-        </p>
+        {settings.hasSessions && (
+          <p>
+            Only administrators and owners may use it. Ask one of them if you need something from
+            it.
+          </p>
+        )}
         <p className="muted small">{detail}</p>
-        <button type="button" className="button" onClick={() => void leave()}>
-          Log in as somebody else
-        </button>
+        {settings.hasSessions && (
+          <button type="button" className="button" onClick={() => void leave()}>
+            Log in as somebody else
+          </button>
+        )}
       </div>
     </main>
   )

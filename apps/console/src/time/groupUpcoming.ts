@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/api/console'
+import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
 
 export type UpcomingTick = ConsoleJobDetail['upcoming'][number]
 

@@ -12,41 +12,41 @@ describe('actionRequest', () => {
       { kind: 'run', name: 'a b', dryRun: true },
       {
         method: 'POST',
-        path: '/api/jobs/a%20b/run',
+        path: '/jobs/a%20b/run',
         body: { reason: 'because', dryRun: true, payload: { a: 1 } },
       },
     ],
     [
       { kind: 'pause', name: 'a' },
-      { method: 'POST', path: '/api/jobs/a/pause', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/a/pause', body: { reason: 'because' } },
     ],
     [
       { kind: 'resume', name: 'a' },
-      { method: 'POST', path: '/api/jobs/a/resume', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/a/resume', body: { reason: 'because' } },
     ],
     [
       { kind: 'cancel', name: 'a', runId: 'r' },
-      { method: 'POST', path: '/api/jobs/runs/r/cancel', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/runs/r/cancel', body: { reason: 'because' } },
     ],
     [
       { kind: 'approve', name: 'a', runId: 'r', due: 3 },
-      { method: 'POST', path: '/api/jobs/runs/r/approve', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/runs/r/approve', body: { reason: 'because' } },
     ],
     [
       { kind: 'redrive', name: 'a', queueJobId: 'q' },
-      { method: 'POST', path: '/api/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
     ],
     [
       { kind: 'redriveAll', name: 'a', count: 2 },
       {
         method: 'POST',
-        path: '/api/jobs/dead-letters/redrive',
+        path: '/jobs/dead-letters/redrive',
         body: { name: 'a', reason: 'because' },
       },
     ],
     [
       { kind: 'discard', name: 'a', queueJobId: 'q' },
-      { method: 'DELETE', path: '/api/jobs/dead-letters/q', body: { reason: 'because' } },
+      { method: 'DELETE', path: '/jobs/dead-letters/q', body: { reason: 'because' } },
     ],
   ])('sends %j', (action, request) => {
     expect(actionRequest(action, INPUT)).toEqual(request)

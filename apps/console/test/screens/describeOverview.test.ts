@@ -1,4 +1,4 @@
-import type { ConsoleAttention } from '@roundsman/api/console'
+import type { ConsoleAttention } from '@roundsman/fastify/contract'
 import { describe, expect, it } from 'vitest'
 import { describeOverview } from '../../src/screens/overview/describeOverview.ts'
 

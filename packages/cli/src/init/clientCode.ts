@@ -19,7 +19,8 @@ export interface ClientCode {
   exportedName: string
   /** The file that exports it, below the root. */
   path: string
-  pathWithoutExtension: string
+  /** What an import of it in a file of the product names, where relative imports end in `extension`. */
+  sourceIn(from: string, extension: string): string
   /** The text of that file. Null: it is the product's own, and there already. */
   file: string | null
   /** The import in a file of the product. */
@@ -53,9 +54,10 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
   const exportedName = client?.name ?? NAMES[database]
   const name = exportedName === 'default' ? NAMES[database] : exportedName
   const path = client?.path ?? `${places.jobs}/client.ts`
-  const pathWithoutExtension = path.replace(/\.[cm]?ts$/, '')
+  const sourceIn = (from: string, ending: string) =>
+    client?.isOfPackage ? path : relativeImport(from, path.replace(/\.[cm]?ts$/, ''), ending)
   const clientImport = (from: string) => {
-    const source = relativeImport(from, pathWithoutExtension, extension)
+    const source = sourceIn(from, extension)
     return `import ${exportedName === 'default' ? name : `{ ${name} }`} from '${source}';`
   }
   const { query, imports, close } = using(facts, database, name)
@@ -64,7 +66,7 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
     name,
     exportedName,
     path,
-    pathWithoutExtension,
+    sourceIn,
     file: client ? null : writeClient(facts, database, path),
     clientImport,
     handlerImports: [

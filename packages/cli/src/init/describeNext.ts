@@ -62,10 +62,7 @@ function describePlugin(facts: ProductFacts, plan: InitPlan, width: number): str
     facts.importExtension,
   )
   if (facts.framework === null) return []
-  const isFastify = facts.framework === 'fastify'
-  const lead = isFastify
-    ? 'For the console in your own server, behind your own log-in, add to it:'
-    : `For the console in your own server, behind your own log-in, install @roundsman/fastify, and add to it:`
+  const lead = 'For the console in your own server, behind your own log-in, add to it:'
   return [[wrap(lead, width), pluginLines(facts, jobs)].join('\n')]
 }
 

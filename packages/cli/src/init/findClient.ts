@@ -2,8 +2,9 @@ import type { Database } from './inspectProduct.ts'
 
 /** Where the product exports its database client. */
 export interface FoundClient {
-  /** Below the root. */
+  /** Below the root; of a client that another package of the workspace exports, the name of that package. */
   path: string
+  isOfPackage?: boolean
   /** `default`: it is the default export. */
   name: string
 }

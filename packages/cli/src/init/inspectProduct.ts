@@ -1,4 +1,4 @@
-import { access, readdir, readFile } from 'node:fs/promises'
+import { access, readdir, readFile, realpath } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { parseTsconfig, type TsConfigJsonResolved } from 'get-tsconfig'
 import { ForeseenError } from '../command/runCommand.ts'
@@ -76,7 +76,9 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
   const files = await listSources(root)
   const texts = await readTexts(root, files)
   const isModule = manifest.type === 'module'
-  const database = findDatabase(dependencies)
+  const own = findDatabase(dependencies)
+  const shared = own === null ? await findSharedClient(root, dependencies) : null
+  const database = own ?? shared?.database ?? null
   return {
     root,
     manifest,
@@ -85,7 +87,7 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
     isModule,
     database,
     driver: 'postgres' in dependencies && !('pg' in dependencies) ? 'postgres' : 'pg',
-    client: database === null ? null : findClient(texts, database),
+    client: own === null ? (shared?.client ?? null) : findClient(texts, own),
     prismaClient: database?.startsWith('prisma') ? await findPrismaClient(root) : null,
     framework: findFramework(dependencies),
     schemaLibrary: findSchemaLibrary(dependencies),
@@ -215,6 +217,29 @@ function findDatabase(dependencies: Record<string, string>): Database | null {
   if ('knex' in dependencies) return 'knex'
   if ('pg' in dependencies) return 'pg'
   if ('postgres' in dependencies) return 'postgres'
+  return null
+}
+
+/** What handlers of these use is imported from the client's own package alone. */
+const SHARED: readonly Database[] = ['prisma6', 'prisma7', 'knex', 'pg', 'postgres']
+
+/** Of a monorepo whose packages share one: the client that a package exports on which this one depends. */
+async function findSharedClient(
+  root: string,
+  dependencies: Record<string, string>,
+): Promise<{ database: Database; client: FoundClient } | null> {
+  for (const name of Object.keys(dependencies)) {
+    const folder = await realpath(join(root, 'node_modules', name)).catch(() => null)
+    // What comes from a registry lies in one.
+    if (folder === null || folder.includes('node_modules')) continue
+    const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => '{}')
+    const database = findDatabase(dependenciesOf(parseManifest(folder, text)))
+    if (database === null || !SHARED.includes(database)) continue
+    const client = findClient(await readTexts(folder, await listSources(folder)), database)
+    if (client !== null && client.name !== 'default') {
+      return { database, client: { path: name, name: client.name, isOfPackage: true } }
+    }
+  }
   return null
 }
 

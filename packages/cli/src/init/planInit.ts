@@ -134,7 +134,7 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
   return {
     shipped: {
       ...ours('@roundsman/engine'),
-      ...(facts.framework === 'fastify' ? ours('@roundsman/fastify') : {}),
+      ...(facts.framework === null ? {} : ours('@roundsman/fastify')),
       ...(isPg ? other('pg') : {}),
       ...ours('roundsman'),
     },

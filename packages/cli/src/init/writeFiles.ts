@@ -146,7 +146,7 @@ export default defineConfig({
 ${url}  jobs,
   /** For roundsman once: what handlers need is loaded here, and by no other command. */
   async open() {
-    const { ${taken} } = await import('${from(code.pathWithoutExtension)}');
+    const { ${taken} } = await import('${code.sourceIn(places.config, configExtension(facts, places))}');
     const { handlers } = await import('${from(`${places.jobs}/handlers`)}');
     return { client: ${code.name}, handlers, close: () => ${code.close} };
   },

@@ -1,3 +1,5 @@
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { inspectProduct } from '../../src/init/inspectProduct.ts'
 import { writeProduct, type Files } from './product.ts'
@@ -32,6 +34,21 @@ it.each([
   [{}, null],
 ])('finds the database client of %j', async (dependencies, database) => {
   expect(await facts(depending(dependencies))).toMatchObject({ database })
+})
+
+it('finds the client that another package of the workspace exports', async () => {
+  const root = await writeProduct({
+    'package.json': { workspaces: ['*'] },
+    'db/package.json': { dependencies: { '@prisma/client': '7.10.0' } },
+    'db/src/index.ts': 'export const prisma = new PrismaClient({ adapter })',
+    'api/package.json': { dependencies: { '@shop/db': 'workspace:*', fastify: '5.0.0' } },
+    'api/node_modules/@shop/other.txt': '',
+  })
+  await symlink(join(root, 'db'), join(root, 'api/node_modules/@shop/db'))
+  expect(await inspectProduct(join(root, 'api'))).toMatchObject({
+    database: 'prisma7',
+    client: { path: '@shop/db', name: 'prisma', isOfPackage: true },
+  })
 })
 
 it.each([

@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { watchChanges, type Announcement, type ChangesWatch } from '../../src/client.ts'
+import { watchChanges, type Announcement, type ChangesWatch } from '../../src/read/watchChanges.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

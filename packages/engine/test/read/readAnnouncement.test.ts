@@ -1,8 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { watchChanges, type Announcement } from '../../src/client.ts'
-import { readAnnouncement } from '../../src/read/watchChanges.ts'
+import { readAnnouncement, watchChanges, type Announcement } from '../../src/read/watchChanges.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime

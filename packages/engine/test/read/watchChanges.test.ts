@@ -1,6 +1,6 @@
 import { createProxy, waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
-import { watchChanges } from '../../src/client.ts'
+import { watchChanges } from '../../src/read/watchChanges.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 it('notices a connection that has lost its other end without a word, and says what may have been missed', async () => {

@@ -8,7 +8,7 @@ import type {
   ConsoleJobs,
   ConsoleOverview,
   ConsoleQueue,
-} from '../../../src/jobs/console/consoleContract.ts'
+} from '@roundsman/fastify/contract'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectProblem } from '../../expectProblem.ts'
 

@@ -3,24 +3,19 @@ import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
 import type { DatabaseClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
+import type { JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp, type AppOptions } from '../../../src/app.ts'
-import {
-  createChanges,
-  type ChangeEvent,
-  type Changes,
-} from '../../../src/jobs/console/createChanges.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
 
 const log = pino({ level: 'silent' })
 const echo = defineJob({ name: 'echo', description: '' })
 
 let api: TestApi
-let changes: Changes
 let app: ReturnType<typeof buildApp>
 let url: string
 let worker: Worker | undefined
@@ -30,8 +25,7 @@ beforeAll(async () => {
   api = await createTestApi()
   const { databaseUrl } = api
   await migrate({ schema: 'public', databaseUrl, jobs: [echo], log })
-  changes = createChanges({ databaseUrl, log })
-  app = appOf({ jobs: [echo], changes, pingIntervalMs: 20 })
+  app = appOf({ jobs: [echo], pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
 
@@ -47,6 +41,19 @@ function appOf(options: Partial<AppOptions> = {}): ReturnType<typeof buildApp> {
   })
 }
 
+/** A client that is told of changes when the test says so. */
+function changing(): { jobsClient: JobsClient; change: (name: string) => void } {
+  const listeners: ((name: string) => void)[] = []
+  const watchChanges: JobsClient['watchChanges'] = ({ onChange }) => {
+    listeners.push((name) => onChange({ ids: [], names: [name], ticks: [] }))
+    return { isLasting: () => true, close: async () => undefined }
+  }
+  return {
+    jobsClient: { ...api.jobsClient, watchChanges },
+    change: (name) => listeners.forEach((listener) => listener(name)),
+  }
+}
+
 afterEach(async () => {
   for (const abort of aborts) abort.abort()
   aborts = []
@@ -55,7 +62,6 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  await changes.close()
   // A client may open a connection in advance, and such a one is waited for.
   app.server.closeAllConnections()
   await app.close()
@@ -198,7 +204,7 @@ describe('following what changes', () => {
   describe('to somebody who may not follow it any more', () => {
     const own = { url: '', close: async () => undefined as unknown }
     beforeAll(async () => {
-      const quick = appOf({ changes, eventsRecheckMs: 20 })
+      const quick = appOf({ eventsRecheckMs: 20 })
       own.url = `${await quick.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
       own.close = () => quick.close()
     })
@@ -248,16 +254,8 @@ describe('following what changes', () => {
   })
 
   it('lets go of a client that has missed more than it may have to read, and of nobody else', async () => {
-    const missed = { id: 'one', event: 'run', data: 'x'.repeat(2_000) } as const
-    const own = appOf({
-      changes: {
-        ...changes,
-        subscribe(onEvent) {
-          for (let count = 0; count < 100; count += 1) onEvent(missed)
-          return () => undefined
-        },
-      },
-    })
+    const { jobsClient, change } = changing()
+    const own = appOf({ jobsClient })
     const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
       // Without anybody who listens for it, it would end the process.
@@ -266,13 +264,23 @@ describe('following what changes', () => {
     })
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     try {
+      const abort = new AbortController()
+      const first = await fetch(`${address}/api/jobs/events`, {
+        headers: bearer('admin'),
+        signal: abort.signal,
+      })
+      const { value } = await first.body!.getReader().read()
+      const [, id = ''] = /^id: (.*)$/m.exec(new TextDecoder().decode(value)) ?? []
+      abort.abort()
+      for (let count = 0; count < 100; count += 1) change('x'.repeat(2_000))
       const response = await fetch(`${address}/api/jobs/events`, {
-        headers: { ...bearer('admin'), 'last-event-id': 'zero' },
+        headers: { ...bearer('admin'), 'last-event-id': id },
       }).catch(() => undefined)
       await response?.text().catch(() => undefined)
       expect((await fetch(`${address}/health/live`)).status).toBe(200)
       expect(errors).toEqual([])
     } finally {
+      own.server.closeAllConnections()
       await own.close()
     }
   })
@@ -282,21 +290,13 @@ describe('following what changes', () => {
     const { id } = await prisma.user.create({
       data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
     })
-    const subscribers = new Set<(event: ChangeEvent) => void>()
-    const own = appOf({
-      changes: {
-        ...changes,
-        subscribe(onEvent) {
-          subscribers.add(onEvent)
-          return () => subscribers.delete(onEvent)
-        },
-      },
-      eventsRecheckMs: 20,
-      pingIntervalMs: 20,
-    })
+    const { jobsClient, change } = changing()
+    const own = appOf({ jobsClient, eventsRecheckMs: 20, pingIntervalMs: 20 })
     const answers: ServerResponse[] = []
+    const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
       answers.push(raw)
+      raw.on('error', (error) => errors.push(error))
       done()
     })
     const { port } = new URL(await own.listen({ port: 0, host: '127.0.0.1' }))
@@ -305,15 +305,23 @@ describe('following what changes', () => {
       client.write(
         `GET /api/jobs/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${own.issueToken(id)}\r\n\r\n`,
       )
-      const [onEvent] = await waitFor(() => subscribers.size > 0 && [...subscribers])
-      while (answers[0]?.writableLength === 0) {
-        onEvent?.({ id: 'one', event: 'run', data: 'x'.repeat(2_000) })
+      const answer = await waitFor(() => answers[0]?.headersSent && answers[0])
+      while (answer.writableLength === 0) {
+        change('x'.repeat(2_000))
         await immediate()
       }
       await prisma.user.delete({ where: { id } })
-      // Pings would go on with its subscription, and each be an error now.
-      await waitFor(() => subscribers.size === 0)
-      expect(answers).toMatchObject([{ writableEnded: true, destroyed: false }])
+      await waitFor(() => answer.writableEnded)
+      expect(answer.destroyed).toBe(false)
+      // Pings and changes would go on with its subscription, and each be an error now.
+      change('later')
+      const other = await fetch(`http://127.0.0.1:${port}/api/jobs/events`, {
+        headers: bearer('admin'),
+      })
+      const reader = other.body!.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ''
+      while (text.split('event: ping').length < 4) text += (await reader.read()).value ?? ''
+      expect(errors).toEqual([])
     } finally {
       await prisma.user.deleteMany({ where: { id } })
       client.destroy()
@@ -325,30 +333,24 @@ describe('following what changes', () => {
     const { prisma } = api
     const asked = Promise.withResolvers<void>()
     const gone = Promise.withResolvers<void>()
-    const handled = Promise.withResolvers<void>()
+    const handled = Promise.withResolvers<ServerResponse>()
     const readRows: DatabaseClient['readRows'] = async (statement) => {
       asked.resolve()
       await gone.promise
       return prisma.readRows<never>(statement)
     }
-    let subscribers = 0
-    const subscribe: Changes['subscribe'] = () => {
-      subscribers += 1
-      return () => (subscribers -= 1)
-    }
     const own = appOf({
       prisma: new Proxy(prisma, {
         get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
       }),
-      changes: { ...changes, subscribe },
     })
     own.addHook('onRequestAbort', (_request, done) => {
       gone.resolve()
       done()
     })
-    own.addHook('preHandler', (_request, _reply, done) => {
+    own.addHook('preHandler', (_request, { raw }, done) => {
       done()
-      handled.resolve()
+      handled.resolve(raw)
     })
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     try {
@@ -360,8 +362,7 @@ describe('following what changes', () => {
       await asked.promise
       abort.abort()
       await expect(asking).rejects.toThrow('aborted')
-      await handled.promise
-      expect(subscribers).toBe(0)
+      expect((await handled.promise).headersSent).toBe(false)
     } finally {
       await own.close()
     }
@@ -372,6 +373,6 @@ describe('following what changes', () => {
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     const response = await fetch(`${address}/api/jobs/events`, { headers: bearer('admin') })
     await own.close()
-    expect(await response.text()).toBe('retry: 2000\nid: none\n\n')
+    expect(await response.text()).toMatch(/^retry: 2000\nid: \S+-0\n\n$/)
   })
 })

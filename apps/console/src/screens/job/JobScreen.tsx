@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/api/console'
+import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/api/console'
+import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { formatExact } from '../../time/formatExact.ts'
 import {

@@ -1,9 +1,10 @@
-import type { ConsoleJob } from '@roundsman/api/console'
+import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { useAction } from '../../actions/useAction.ts'
 
 /** What can be done with a job. */
 export function JobActions({ job }: { job: ConsoleJob }) {
   const act = useAction()
+  if (act === null) return null
   const { name, schedule, paused } = job
   return (
     <div

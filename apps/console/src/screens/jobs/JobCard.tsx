@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/api/console'
+import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useId } from 'react'
 import { RunStrip } from '../../charts/RunStrip.tsx'

@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/api/console'
+import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatExact } from '../../time/formatExact.ts'
 import { formatRoughDuration } from '../../time/formatDuration.ts'

@@ -1,6 +1,7 @@
-import type { ConsoleAttention } from '@roundsman/api/console'
+import type { ConsoleAttention } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import type { Action } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -134,7 +135,6 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
 }
 
 function Act({ item }: { item: ConsoleAttention }): ReactNode {
-  const act = useAction()
   switch (item.kind) {
     case 'noWorker':
       return null
@@ -142,7 +142,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
       return (
         <ActButton
           label={`Run now: ${item.name}`}
-          onClick={() => act({ kind: 'run', name: item.name, dryRun: false })}
+          action={{ kind: 'run', name: item.name, dryRun: false }}
         >
           Run now
         </ActButton>
@@ -153,7 +153,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Cancel: ${item.name}`}
-            onClick={() => act({ kind: 'cancel', name: item.name, runId: item.runId })}
+            action={{ kind: 'cancel', name: item.name, runId: item.runId }}
           >
             Cancel
           </ActButton>
@@ -165,7 +165,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Run again: ${item.name}`}
-            onClick={() => act({ kind: 'run', name: item.name, dryRun: false, isAgain: true })}
+            action={{ kind: 'run', name: item.name, dryRun: false, isAgain: true }}
           >
             Run again
           </ActButton>
@@ -177,9 +177,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Approve: ${item.name}`}
-            onClick={() =>
-              act({ kind: 'approve', name: item.name, runId: item.runId, due: item.due })
-            }
+            action={{ kind: 'approve', name: item.name, runId: item.runId, due: item.due }}
           >
             Approve
           </ActButton>
@@ -198,7 +196,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           </Link>
           <ActButton
             label={`Redrive all: ${item.name}`}
-            onClick={() => act({ kind: 'redriveAll', name: item.name, count: item.count })}
+            action={{ kind: 'redriveAll', name: item.name, count: item.count }}
           >
             Redrive all
           </ActButton>
@@ -209,13 +207,15 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
   }
 }
 
-function ActButton(props: { label: string; onClick: () => void; children: string }) {
+function ActButton(props: { label: string; action: Action; children: string }) {
+  const act = useAction()
+  if (act === null) return null
   return (
     <button
       type="button"
       className="button isSmall"
       aria-label={props.label}
-      onClick={props.onClick}
+      onClick={() => act(props.action)}
     >
       {props.children}
     </button>

@@ -1,4 +1,4 @@
-import type { ConsoleOverview } from '@roundsman/api/console'
+import type { ConsoleOverview } from '@roundsman/fastify/contract'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 

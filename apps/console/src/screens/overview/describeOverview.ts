@@ -1,4 +1,4 @@
-import type { ConsoleAttention, ConsoleOverview } from '@roundsman/api/console'
+import type { ConsoleAttention, ConsoleOverview } from '@roundsman/fastify/contract'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 
 export interface OverviewSentence {

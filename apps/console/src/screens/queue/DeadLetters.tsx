@@ -1,4 +1,4 @@
-import type { ConsoleQueue } from '@roundsman/api/console'
+import type { ConsoleQueue } from '@roundsman/fastify/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
@@ -89,7 +89,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
               )}
             </select>
           </span>
-          {chosen !== undefined && chosen.deadLetters > 0 && (
+          {act !== null && chosen !== undefined && chosen.deadLetters > 0 && (
             <button
               type="button"
               className="button isSmall"
@@ -148,6 +148,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
 
 function LetterActions({ letter: { name, queueJobId } }: { letter: DeadLetter }) {
   const act = useAction()
+  if (act === null) return null
   return (
     <span className="rowActions">
       <button

@@ -12,6 +12,7 @@ export function RunActions({ run }: { run: RunDetail }) {
   const isRecent = useClock(
     (now) => run.endedAt !== null && now - Date.parse(run.endedAt) < APPROVABLE_MS,
   )
+  if (act === null) return null
   const { id, name } = run
   if (run.status === 'running') {
     const isStopping = run.cancelRequestedAt !== null

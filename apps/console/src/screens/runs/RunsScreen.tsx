@@ -15,7 +15,7 @@ import { RunTable } from './RunTable.tsx'
 const route = getRouteApi('/runs')
 
 export function RunsScreen(): ReactNode {
-  const { api } = useServices()
+  const { api, settings } = useServices()
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const [isHeld, setHeld] = useState(false)
@@ -40,7 +40,7 @@ export function RunsScreen(): ReactNode {
         </button>
         <a
           className="button isSmall isQuiet"
-          href={`/api/jobs/runs.csv${runQuery(filters)}`}
+          href={`${settings.api}/jobs/runs.csv${runQuery(filters)}`}
           download
           data-tip="With these filters, up to 100,000 lines"
         >

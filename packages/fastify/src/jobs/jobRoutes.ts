@@ -6,8 +6,9 @@ import {
   TICK_OUTCOMES,
   type Job,
 } from '@roundsman/engine'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { listJobs, type ListedJob } from './listJobs.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -16,7 +17,8 @@ import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 interface JobRoutesOptions {
-  jobsClient: JobsClient
+  gate: Gate
+  client: JobsClient
   jobs: readonly Job[]
   now: () => Date
 }
@@ -63,35 +65,30 @@ const tickSchema = z.object({
  * What a person may do about a job. All of it is rows for the workers to find: nothing here schedules or
  * executes anything.
  */
-export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
-  app,
-  { jobsClient, jobs, now },
-) => {
+export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client, jobs, now }) => {
   app.get(
-    '/api/jobs',
+    '/jobs',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'List jobs, with their schedules and last runs',
-        security: [{ accessToken: [] }],
         response: {
           200: z.object({ jobs: z.array(jobSchema) }),
           ...problemResponses(401, 403),
         },
       },
     },
-    async () => ({ jobs: (await listJobs(jobsClient.reader, jobs, now())).map(presentJob) }),
+    async () => ({ jobs: (await listJobs(client.reader, jobs, now())).map(presentJob) }),
   )
 
   app.get(
-    '/api/jobs/:name/ticks',
+    '/jobs/:name/ticks',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'List what became of a job’s ticks, newest first',
-        security: [{ accessToken: [] }],
         params: nameParams,
         querystring: z.strictObject({
           limit: pageLimit(60),
@@ -107,7 +104,7 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
       },
     },
     async ({ params: { name }, query: { limit, cursor } }) => {
-      const { ticks, next } = await listJobTicks(jobsClient.reader, { name, limit, before: cursor })
+      const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
       // A job that left the catalogue leaves its ticks behind, and they can still be read.
       if (ticks.length === 0) findJob(name)
       return { ticks, nextCursor: next && formatCursor({ at: next }) }
@@ -115,15 +112,14 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
   )
 
   app.post(
-    '/api/jobs/:name/run',
+    '/jobs/:name/run',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Request a run',
         description:
           'A worker starts it at once or, where the job runs one at a time, after the one under way.',
-        security: [{ accessToken: [] }],
         params: nameParams,
         body: z.strictObject({
           reason: requestReason,
@@ -136,27 +132,32 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         },
       },
     },
-    async ({ params: { name }, body, caller, log }, reply) => {
+    async (request, reply) => {
+      const {
+        params: { name },
+        body,
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
       const { reason, dryRun, payload } = body
-      const request = { actor: caller.email, reason, dryRun, payload }
-      const queueJobId = await jobsClient.requestRun(null, job, request).catch((error: unknown) => {
+      const by = { actor, reason, dryRun, payload }
+      const queueJobId = await client.requestRun(null, job, by).catch((error: unknown) => {
         throw error instanceof JobError ? refusedPayload(job, error) : error
       })
-      log.info({ name, queueJobId, dryRun, userId: caller.id }, 'job run requested')
+      log.info({ name, queueJobId, dryRun, userId }, 'job run requested')
       return reply.code(202).send({ queueJobId })
     },
   )
 
   app.post(
-    '/api/jobs/:name/pause',
+    '/jobs/:name/pause',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Pause a schedule',
         description: 'Its ticks are recorded as skipped. A run under way goes on.',
-        security: [{ accessToken: [] }],
         params: nameParams,
         body: z.strictObject({ reason: requestReason }),
         response: {
@@ -165,12 +166,18 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         },
       },
     },
-    async ({ params: { name }, body: { reason }, caller, log }) => {
+    async (request) => {
+      const {
+        params: { name },
+        body: { reason },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
-      const outcome = await jobsClient.pauseJob(null, name, { actor: caller.email, reason })
+      const outcome = await client.pauseJob(null, name, { actor, reason })
       switch (outcome) {
         case 'paused':
-          log.info({ name, userId: caller.id }, 'job paused')
+          log.info({ name, userId }, 'job paused')
           return { name, paused: true as const }
         case 'alreadyPaused':
           throw new Problem(409, { detail: `The schedule of ${name} is paused already` })
@@ -183,14 +190,13 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
   )
 
   app.post(
-    '/api/jobs/:name/resume',
+    '/jobs/:name/resume',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Resume a schedule',
         description: 'It goes on with its next tick; what was due meanwhile stays skipped.',
-        security: [{ accessToken: [] }],
         params: nameParams,
         body: optionalReasonBody,
         response: {
@@ -199,13 +205,19 @@ export const jobRoutes: FastifyPluginAsyncZod<JobRoutesOptions> = async (
         },
       },
     },
-    async ({ params: { name }, body, caller, log }) => {
+    async (request) => {
+      const {
+        params: { name },
+        body,
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
-      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await jobsClient.resumeJob(null, name, by)
+      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await client.resumeJob(null, name, by)
       switch (outcome) {
         case 'resumed':
-          log.info({ name, userId: caller.id }, 'job resumed')
+          log.info({ name, userId }, 'job resumed')
           return { name, paused: false as const }
         case 'notPaused':
           throw new Problem(409, { detail: `The schedule of ${name} is not paused` })

@@ -1,10 +1,17 @@
 import type { Job } from '@roundsman/engine'
 import type { Reader } from '@roundsman/engine/client'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { Problem, problemResponses } from '../../http/problem.ts'
-import { storableText } from '../../http/storableText.ts'
-import { jobDetailSchema, jobsSchema, overviewSchema, queueSchema } from './consoleContract.ts'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { storableText } from '../http/storableText.ts'
+import {
+  accessSchema,
+  jobDetailSchema,
+  jobsSchema,
+  overviewSchema,
+  queueSchema,
+} from '../contract.ts'
 import { createHourCounts } from './createHourCounts.ts'
 import { createJobDays } from './createJobDays.ts'
 import { readJobDetail } from './readJobDetail.ts'
@@ -13,29 +20,43 @@ import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
 
 interface ConsoleRoutesOptions {
+  gate: Gate
   reader: Reader
   jobs: readonly Job[]
   now: () => Date
 }
 
-const security = [{ accessToken: [] }]
-
 /** What the console's pages show, each with one request. All of it only reads. */
-export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async (
+export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   app,
-  { reader, jobs, now },
+  { gate, reader, jobs, now },
 ) => {
   const countHours = createHourCounts(reader)
   const readDays = createJobDays(reader)
 
   app.get(
-    '/api/console/overview',
+    '/console/access',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'Who looks, and whether they may act',
+        response: { 200: accessSchema, ...problemResponses(401, 403) },
+      },
+    },
+    async (request) => {
+      const { actor, act } = gate.accessOf(request)
+      return { actor, act }
+    },
+  )
+
+  app.get(
+    '/console/overview',
+    {
+      onRequest: gate.mayView,
       schema: {
         tags: ['console'],
         summary: 'Whether all is well, and what is not',
-        security,
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
     },
@@ -43,13 +64,12 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
   )
 
   app.get(
-    '/api/console/jobs',
+    '/console/jobs',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['console'],
         summary: 'Every job with its last ticks and runs',
-        security,
         response: { 200: jobsSchema, ...problemResponses(401, 403) },
       },
     },
@@ -57,13 +77,12 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
   )
 
   app.get(
-    '/api/console/jobs/:name',
+    '/console/jobs/:name',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['console'],
         summary: 'One job: its calendar, its durations, its ticks to come',
-        security,
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: jobDetailSchema, ...problemResponses(400, 401, 403, 404) },
       },
@@ -76,13 +95,12 @@ export const consoleRoutes: FastifyPluginAsyncZod<ConsoleRoutesOptions> = async 
   )
 
   app.get(
-    '/api/console/queue',
+    '/console/queue',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['console'],
         summary: 'What waits in the queue, and how fast it goes',
-        security,
         response: { 200: queueSchema, ...problemResponses(401, 403) },
       },
     },

@@ -54,7 +54,7 @@ export const problemSchema = z
         'When the request does not match its schema: the first 100 mismatches and where they are',
       ),
   })
-  .meta({ id: 'Problem', description: 'Problem document (RFC 9457)' })
+  .describe('Problem document (RFC 9457)')
 
 /** The body of a problem answer (RFC 9457). */
 export function problemDocument(

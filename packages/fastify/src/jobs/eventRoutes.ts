@@ -1,14 +1,19 @@
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { FastifyContextConfig } from 'fastify'
 import { z } from 'zod'
-import { problemResponses } from '../../http/problem.ts'
-import type { Changes } from './createChanges.ts'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { problemResponses } from '../http/problem.ts'
+import type { Changes } from '../console/createChanges.ts'
 
+/** For a host that measures: how long its answer took says nothing. */
+const ENDLESS = { isEndless: true } as FastifyContextConfig
 /** A client that reads too slowly is let go; it comes back and asks for what it missed. */
 const MAX_BUFFERED_BYTES = 64 * 1024
 /** Whatever the checks say: a client that comes back shows that somebody still reads. */
 const MAX_LIFETIME_MS = 15 * 60_000
 
 interface EventRoutesOptions {
+  gate: Gate
   changes: Changes
   /** How long somebody who was demoted or deleted, or whose log-in has expired, may go on listening. */
   recheckMs: number
@@ -16,9 +21,9 @@ interface EventRoutesOptions {
   pingIntervalMs: number
 }
 
-export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
+export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
   app,
-  { changes, recheckMs, pingIntervalMs },
+  { gate, changes, recheckMs, pingIntervalMs },
 ) => {
   const ends = new Set<() => void>()
   // Before the server waits for its connections to end.
@@ -27,18 +32,17 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
   })
 
   app.get(
-    '/api/jobs/events',
+    '/jobs/events',
     {
       // An answer to HEAD would never end, and nothing could follow it on its connection.
       exposeHeadRoute: false,
-      onRequest: app.requireRole('admin'),
-      config: { isEndless: true },
+      onRequest: gate.mayView,
+      config: ENDLESS,
       schema: {
         tags: ['jobs'],
         summary: 'Follow what changes, as server-sent events',
         description:
           'Events: run {ids, names}, tick {names}, reset when some may have been missed, and every ten seconds ping, by which a client knows that the connection holds. Send Last-Event-ID to go on.',
-        security: [{ accessToken: [] }],
         headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
         response: {
           200: {
@@ -72,10 +76,10 @@ export const eventRoutes: FastifyPluginAsyncZod<EventRoutesOptions> = async (
       let recheck = setTimeout(() => void checkRole(), recheckMs)
       async function checkRole(): Promise<void> {
         try {
-          if (!(await app.stillHasRole(request, 'admin'))) return end()
+          if (!(await gate.stillMayView(request))) return end()
         } catch (error) {
           // While the database is away there is nothing to tell of either.
-          request.log.warn({ err: error }, 'role of a listener not checked')
+          request.log.warn({ err: error }, 'whether a listener still may look was not checked')
         }
         if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
       }

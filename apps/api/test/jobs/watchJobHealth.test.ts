@@ -2,7 +2,7 @@ import type { JobHealth } from '@roundsman/engine/client'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
-import { watchJobHealth } from '../../../src/jobs/health/watchJobHealth.ts'
+import { watchJobHealth } from '../../src/jobs/watchJobHealth.ts'
 
 /** The lines of a scrape that are about it, of a process that has just begun to watch. */
 async function scrape(read: () => Promise<JobHealth>): Promise<string[]> {

@@ -9,13 +9,14 @@ import {
   type JobsClient,
   type ListedJobRun,
 } from '@roundsman/engine/client'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
-import { actionSchema, progressSchema } from './console/consoleContract.ts'
+import { actionSchema, progressSchema } from '../contract.ts'
 import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
@@ -97,19 +98,18 @@ const APPROVAL_REFUSALS = {
 /**
  * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
  */
-export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = async (
+export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async (
   app,
-  { jobsClient },
+  { gate, client },
 ) => {
-  const { reader } = jobsClient
+  const { reader } = client
   app.get(
-    '/api/jobs/runs',
+    '/jobs/runs',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'List job runs, newest first',
-        security: [{ accessToken: [] }],
         querystring: listQuery,
         response: {
           200: z.object({
@@ -127,13 +127,12 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = a
   )
 
   app.get(
-    '/api/jobs/runs/:id',
+    '/jobs/runs/:id',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'Show a job run',
-        security: [{ accessToken: [] }],
         params: idParams,
         response: {
           200: runSchema.extend({
@@ -177,15 +176,14 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = a
   )
 
   app.post(
-    '/api/jobs/runs/:id/cancel',
+    '/jobs/runs/:id/cancel',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Cancel a run under way',
         description:
           'Its handler hears of it within a second, and it ends as failed with code cancelled. Asking again changes nothing.',
-        security: [{ accessToken: [] }],
         params: idParams,
         body: reasonBody,
         response: {
@@ -194,11 +192,17 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = a
         },
       },
     },
-    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await jobsClient.cancelRun(null, id, { actor: caller.email, reason })
+    async (request, reply) => {
+      const {
+        params: { id },
+        body: { reason },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const outcome = await client.cancelRun(null, id, { actor, reason })
       switch (outcome) {
         case 'requested':
-          log.info({ runId: id, userId: caller.id }, 'job run cancellation requested')
+          log.info({ runId: id, userId }, 'job run cancellation requested')
           return reply.code(202).send({ id, status: outcome })
         case 'notRunning':
           throw new Problem(409, { detail: 'This run has ended: there is nothing left to cancel' })
@@ -211,15 +215,14 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = a
   )
 
   app.post(
-    '/api/jobs/runs/:id/approve',
+    '/jobs/runs/:id/approve',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Approve a run that its guard blocked',
         description:
           'Once, and within a day. Starts a run that may change as many rows as were counted, and no more.',
-        security: [{ accessToken: [] }],
         params: idParams,
         body: reasonBody,
         response: {
@@ -231,14 +234,20 @@ export const jobRunRoutes: FastifyPluginAsyncZod<{ jobsClient: JobsClient }> = a
         },
       },
     },
-    async ({ params: { id }, body: { reason }, caller, log }, reply) => {
-      const outcome = await jobsClient.approveRun(null, id, { actor: caller.email, reason })
+    async (request, reply) => {
+      const {
+        params: { id },
+        body: { reason },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const outcome = await client.approveRun(null, id, { actor, reason })
       if (outcome.kind === 'notFound') throw unknownRun()
       if (outcome.kind !== 'approved') {
         throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
       }
       const { queueJobId, rows } = outcome
-      log.info({ runId: id, queueJobId, rows, userId: caller.id }, 'job run approved')
+      log.info({ runId: id, queueJobId, rows, userId }, 'job run approved')
       return reply.code(202).send({ queueJobId, rows })
     },
   )

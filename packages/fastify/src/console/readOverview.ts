@@ -9,8 +9,8 @@ import {
   type Reader,
   type RunUnderWay,
 } from '@roundsman/engine/client'
-import { readProgress } from '../readProgress.ts'
-import type { ConsoleAttention, ConsoleOverview } from './consoleContract.ts'
+import { readProgress } from '../jobs/readProgress.ts'
+import type { ConsoleAttention, ConsoleOverview } from '../contract.ts'
 import type { HourCounts } from './createHourCounts.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
 

@@ -1,7 +1,8 @@
 import { findDeadLetterName, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
@@ -9,7 +10,8 @@ import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 interface DeadLetterRoutesOptions {
-  jobsClient: JobsClient
+  gate: Gate
+  client: JobsClient
   /** The catalogue: what can be redriven. */
   jobs: readonly Job[]
 }
@@ -41,18 +43,17 @@ const unknownDeadLetter = () =>
   new Problem(404, { detail: 'There is no dead letter with this id (any more)' })
 
 /** Work that was given up: it waits here for somebody who gives it back to the queue, or discards it. */
-export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = async (
+export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
   app,
-  { jobsClient, jobs },
+  { gate, client, jobs },
 ) => {
   app.get(
-    '/api/jobs/dead-letters',
+    '/jobs/dead-letters',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'List dead letters, the latest first',
-        security: [{ accessToken: [] }],
         querystring: z.strictObject({
           name: jobName.optional(),
           limit: pageLimit(50),
@@ -65,7 +66,7 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       },
     },
     async ({ query: { name, limit, cursor } }) => {
-      const { deadLetters, next } = await listDeadLetters(jobsClient.reader, {
+      const { deadLetters, next } = await listDeadLetters(client.reader, {
         name,
         limit,
         after: cursor,
@@ -78,15 +79,14 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
   )
 
   app.post(
-    '/api/jobs/dead-letters/redrive',
+    '/jobs/dead-letters/redrive',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Give dead letters of a job back to the queue',
         description:
           'All of them, or those that are named, but for those whose unique key other work holds. They get as many attempts as new work.',
-        security: [{ accessToken: [] }],
         body: z.strictObject({
           name: jobName,
           queueJobIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
@@ -95,37 +95,47 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
       },
     },
-    async ({ body: { name, queueJobIds, reason }, caller, log }) => {
+    async (request) => {
+      const {
+        body: { name, queueJobIds, reason },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
         const known = jobs.map((candidate) => candidate.name).join(', ')
         throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
       }
-      const request = { actor: caller.email, reason }
-      const outcome = await jobsClient.redriveWork(null, job, queueJobIds ?? 'all', request)
+      const by = { actor, reason }
+      const outcome = await client.redriveWork(null, job, queueJobIds ?? 'all', by)
       const { redriven: count, alreadyQueued } = outcome
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
-      log.info({ name, ...told, userId: caller.id }, 'dead letters redriven')
+      log.info({ name, ...told, userId }, 'dead letters redriven')
       return told
     },
   )
 
   app.post(
-    '/api/jobs/dead-letters/:queueJobId/redrive',
+    '/jobs/dead-letters/:queueJobId/redrive',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Give a dead letter back to the queue',
         description: 'It gets as many attempts as new work.',
-        security: [{ accessToken: [] }],
         params: idParams,
         body: z.strictObject({ reason: requestReason }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
       },
     },
-    async ({ params: { queueJobId }, body: { reason }, caller, log }) => {
-      const name = await findDeadLetterName(jobsClient.reader, queueJobId)
+    async (request) => {
+      const {
+        params: { queueJobId },
+        body: { reason },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const name = await findDeadLetterName(client.reader, queueJobId)
       if (name === null) throw unknownDeadLetter()
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
@@ -133,8 +143,8 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
           detail: `Nobody would take it: there is no job ${name} here (any more)`,
         })
       }
-      const request = { actor: caller.email, reason }
-      const outcome = await jobsClient.redriveWork(null, job, [queueJobId], request)
+      const by = { actor, reason }
+      const outcome = await client.redriveWork(null, job, [queueJobId], by)
       if (outcome.alreadyQueued > 0) {
         throw new Problem(409, {
           detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
@@ -142,20 +152,19 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
       }
       // Somebody else may have been faster.
       if (outcome.redriven === 0) throw unknownDeadLetter()
-      log.info({ name, queueJobId, redriven: 1, userId: caller.id }, 'dead letters redriven')
+      log.info({ name, queueJobId, redriven: 1, userId }, 'dead letters redriven')
       return { redriven: 1 }
     },
   )
 
   app.delete(
-    '/api/jobs/dead-letters/:queueJobId',
+    '/jobs/dead-letters/:queueJobId',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
         summary: 'Discard a dead letter',
         description: 'For good. What its runs have recorded stays.',
-        security: [{ accessToken: [] }],
         params: idParams,
         body: optionalReasonBody,
         response: {
@@ -164,11 +173,17 @@ export const deadLetterRoutes: FastifyPluginAsyncZod<DeadLetterRoutesOptions> = 
         },
       },
     },
-    async ({ params: { queueJobId }, body, caller, log }, reply) => {
-      const by = { actor: caller.email, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await jobsClient.discardDeadLetter(null, queueJobId, by)
+    async (request, reply) => {
+      const {
+        params: { queueJobId },
+        body,
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const outcome = await client.discardDeadLetter(null, queueJobId, by)
       if (outcome === 'notFound') throw unknownDeadLetter()
-      log.info({ queueJobId, userId: caller.id }, 'dead letter discarded')
+      log.info({ queueJobId, userId }, 'dead letter discarded')
       return reply.code(204).send(null)
     },
   )

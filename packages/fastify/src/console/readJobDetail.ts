@@ -1,6 +1,6 @@
 import { createLocalTime, nextTicks, type Job, type Schedule } from '@roundsman/engine'
 import { listJobActions, measureDuration, type Reader } from '@roundsman/engine/client'
-import type { ConsoleJobDetail } from './consoleContract.ts'
+import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
 import { readJobs } from './readJobs.ts'
 

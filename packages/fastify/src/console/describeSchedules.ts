@@ -1,4 +1,4 @@
-import { cronInWords } from '@roundsman/node-app/cronInWords'
+import cronstrue from 'cronstrue'
 import { isScheduled, type Job } from '@roundsman/engine'
 import {
   judgeSchedule,
@@ -6,7 +6,7 @@ import {
   type Reader,
   type ScheduleRow,
 } from '@roundsman/engine/client'
-import type { ConsoleJob } from './consoleContract.ts'
+import type { ConsoleJob } from '../contract.ts'
 
 /** Where a job's schedule stands. */
 export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
@@ -56,5 +56,14 @@ function describeSchedule(
     catchUpMs,
     nextAt: next?.toISOString() ?? null,
     lateMs,
+  }
+}
+
+/** As a sentence: `Every 15 minutes`, `At 03:00`; itself, where there are no words for it. */
+function cronInWords(cron: string): string {
+  try {
+    return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
+  } catch {
+    return cron
   }
 }

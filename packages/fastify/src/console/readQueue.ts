@@ -5,7 +5,7 @@ import {
   type Reader,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
-import type { ConsoleQueue } from './consoleContract.ts'
+import type { ConsoleQueue } from '../contract.ts'
 
 const MINUTE_MS = 60_000
 const MINUTES = 60

@@ -1,4 +1,4 @@
-import { progressSchema, type Progress } from './console/consoleContract.ts'
+import { progressSchema, type Progress } from '../contract.ts'
 
 /** As a run reports it; null for anything else that the column holds. */
 export function readProgress(kept: unknown): Progress | null {

@@ -4,7 +4,7 @@ import {
   type HourOfDurations,
   type Reader,
 } from '@roundsman/engine/client'
-import type { ConsoleJobDetail } from './consoleContract.ts'
+import type { ConsoleJobDetail } from '../contract.ts'
 
 type Day = ConsoleJobDetail['days'][number]
 

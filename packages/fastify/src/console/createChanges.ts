@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { watchChanges, type Announcement, type ChangesWatch } from '@roundsman/engine/client'
-import type { Logger } from 'pino'
+import type { Announcement, JobsClient } from '@roundsman/engine/client'
 
 /** A server-sent event: its id, its kind, and its data as JSON. */
 export interface ChangeEvent {
@@ -24,10 +23,7 @@ export interface Changes {
 const MAX_KEPT = 500
 
 /** One listener to PostgreSQL for all clients of this process. */
-export function createChanges(options: {
-  databaseUrl: string
-  log: Logger
-}): Changes & Pick<ChangesWatch, 'isLasting'> {
+export function createChanges(client: Pick<JobsClient, 'watchChanges'>): Changes {
   const subscribers = new Set<(event: ChangeEvent) => void>()
   const kept: ChangeEvent[] = []
   // Another process, or this one after a restart, counts anew.
@@ -43,6 +39,8 @@ export function createChanges(options: {
 
   function since(lastEventId: string): readonly ChangeEvent[] {
     if (lastEventId === position()) return []
+    // What came before the first that is kept.
+    if (lastEventId === `${process}-${count - kept.length}`) return kept
     const index = kept.findIndex(({ id }) => id === lastEventId)
     if (index >= 0) return kept.slice(index + 1)
     return [{ id: position(), event: 'reset', data: '{}' }]
@@ -52,8 +50,7 @@ export function createChanges(options: {
     return `${process}-${count}`
   }
 
-  const watch = watchChanges({
-    ...options,
+  const watch = client.watchChanges({
     onChange({ ids, names, ticks }: Announcement) {
       if (names.length > 0) publish('run', { ids, names })
       if (ticks.length > 0) publish('tick', { names: ticks })
@@ -68,7 +65,6 @@ export function createChanges(options: {
       return () => subscribers.delete(onEvent)
     },
     position,
-    isLasting: watch.isLasting,
     close: () => watch.close(),
   }
 }

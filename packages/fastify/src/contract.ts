@@ -8,24 +8,43 @@ import { RUN_STATUSES } from '@roundsman/engine/client'
 import { z } from 'zod'
 
 /*
- * What the console gets over HTTP. Instants are ISO 8601 in UTC, durations milliseconds. The runs themselves
+ * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC, durations milliseconds. The runs themselves
  * (GET /api/jobs/runs, /api/jobs/runs/:id), ticks (GET /api/jobs/:name/ticks), dead letters (GET
  * /api/jobs/dead-letters) and all actions are the same routes that programs use. The console imports types alone.
  *
- * The console logs in with POST /api/console/session {email, password}: 200 and a session cookie that scripts
- * can't read; 401 for a wrong password, 403 for staff. GET says who one is (401 when nobody), DELETE logs out
- * (204). Every request that changes something carries the session's csrfToken in the header x-csrf-token,
- * else 403.
+ * Who looks is known to the host, and GET /api/console/access says it. Where the host has sessions for the console
+ * (`hasSessions`), the console logs in with POST /api/console/session {email, password}: 200 and a session cookie that
+ * scripts can't read, else 401 or 403. GET says who one is (401 when nobody), DELETE logs out (204). Every request that
+ * changes something then carries the session's csrfToken in the header x-csrf-token.
  */
+
+/** What the page says of itself, in the attributes of <meta name="roundsman">. */
+export interface ConsoleSettings {
+  /** Below which the console lies, such as `/console`. */
+  base: string
+  /** Below which its API lies, such as `/api`. */
+  api: string
+  /** Whether the host has sessions for it. */
+  hasSessions: boolean
+  /** Where somebody logs in who is nobody; empty where the console does not know. */
+  loginUrl: string
+}
 
 /** GET and POST /api/console/session */
 export interface ConsoleSession {
-  user: { id: string; email: string; role: 'admin' | 'owner' }
+  user: { id: string; email: string; role: string }
   csrfToken: string
 }
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
 export type RunTrigger = JobTrigger
+
+/** GET /api/console/access */
+export type ConsoleAccess = z.output<typeof accessSchema>
+export const accessSchema = z.object({
+  actor: z.string(),
+  act: z.boolean().describe('Whether they may do more than look'),
+})
 
 const at = z.iso.datetime()
 const count = z.int()

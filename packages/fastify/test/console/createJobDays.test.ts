@@ -3,7 +3,7 @@ import { openReader } from '@roundsman/engine/client'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createJobDays, type JobDays } from '../../../src/jobs/console/createJobDays.ts'
+import { createJobDays, type JobDays } from '../../src/console/createJobDays.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000

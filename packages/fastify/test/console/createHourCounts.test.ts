@@ -3,7 +3,7 @@ import { openReader } from '@roundsman/engine/client'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createHourCounts, type HourCounts } from '../../../src/jobs/console/createHourCounts.ts'
+import { createHourCounts, type HourCounts } from '../../src/console/createHourCounts.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000

@@ -1,5 +1,5 @@
 import { countRunsByHour, type Reader } from '@roundsman/engine/client'
-import type { ConsoleOverview } from './consoleContract.ts'
+import type { ConsoleOverview } from '../contract.ts'
 
 type HourCount = ConsoleOverview['hours'][number]
 

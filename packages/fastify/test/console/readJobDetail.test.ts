@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeUpcoming } from '../../../src/jobs/console/readJobDetail.ts'
+import { describeUpcoming } from '../../src/console/readJobDetail.ts'
 
 const marked = (cron: string, timeZone: string, from: string) =>
   describeUpcoming({ cron, timeZone }, new Date(from))

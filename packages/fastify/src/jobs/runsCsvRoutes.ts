@@ -6,10 +6,11 @@ import {
   type PagePosition,
   type Reader,
 } from '@roundsman/engine/client'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { problemResponses } from '../../http/problem.ts'
-import { isTimeSpan, NO_TIME_SPAN, runFilters } from '../jobRunRoutes.ts'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { problemResponses } from '../http/problem.ts'
+import { isTimeSpan, NO_TIME_SPAN, runFilters } from './jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
 /** Few, so that they are there at once. */
@@ -39,16 +40,18 @@ type Cell = string | number | boolean | null
 
 type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-export const runsCsvRoutes: FastifyPluginAsyncZod<{ reader: Reader }> = async (app, { reader }) => {
+export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
+  app,
+  { gate, reader },
+) => {
   app.get(
-    '/api/jobs/runs.csv',
+    '/jobs/runs.csv',
     {
-      onRequest: app.requireRole('admin'),
+      onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
         summary: 'Runs as a table for spreadsheets, newest first',
         description: `At most ${MAX_LINES} of them.`,
-        security: [{ accessToken: [] }],
         querystring: z.strictObject(runFilters).refine(isTimeSpan, NO_TIME_SPAN),
         response: {
           200: {

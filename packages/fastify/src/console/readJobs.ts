@@ -6,7 +6,7 @@ import {
   type RecentRun,
   type RecentTick,
 } from '@roundsman/engine/client'
-import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from './consoleContract.ts'
+import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
 import { describeSchedules } from './describeSchedules.ts'
 
 const STRIP = 60

@@ -1,0 +1,16 @@
+/** For a host that answers in the same way as the plugin's routes, as this repository's API does. */
+export { answerError, sendProblem } from './http/answerError.ts'
+export { instant } from './http/instant.ts'
+export { formatCursor, nextPageCursor, pageCursor, type PageCursor } from './http/pageCursor.ts'
+export { pageLimit } from './http/pageLimit.ts'
+export {
+  describeProblems,
+  invalidRequest,
+  Problem,
+  problemDocument,
+  problemResponses,
+  problemSchema,
+  type RequestError,
+} from './http/problem.ts'
+export { storableLine, storableText } from './http/storableText.ts'
+export { answersBefore } from './http/zodRoutes.ts'
