@@ -3,7 +3,7 @@ import { createLogger } from '@roundsman/node-app'
 import type { Job } from '@roundsman/engine'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 
-/** Brings our tables and the queue's up to date. Returns the names of the migrations that it applied. */
+/** Brings the product's tables up to date, and then the engine's. Returns the names of what it applied. */
 export async function migrateDatabase(options: {
   url: string
   jobs: readonly Job[]
@@ -12,6 +12,6 @@ export async function migrateDatabase(options: {
   const log = createLogger({ app: 'migrate', level: 'warn', destination: process.stderr })
   // Most starts find nothing to do, and to find that out takes no migration engine.
   const applied = (await missingMigrations(url)).length > 0 ? await migrate(url) : []
-  await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: url, jobs, log })
-  return applied
+  const done = await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: url, jobs, log })
+  return [...applied, ...done]
 }

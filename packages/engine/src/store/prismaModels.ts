@@ -1,4 +1,5 @@
-import { createSchema, PUBLIC } from './schema.ts'
+import { getUninstallPlans } from 'pg-boss'
+import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { ENUMS, TABLES } from './uninstallSql.ts'
 
 export interface PrismaModels {
@@ -9,8 +10,8 @@ export interface PrismaModels {
 }
 
 /**
- * How a host reads its runs by Prisma. It never needs to: in a schema of its own Prisma does not see the tables at all,
- * and in `public` the lines for its configuration are enough.
+ * How a host reads its runs by Prisma. Who does not need that needs nothing of this in a schema of Roundsman's own, which
+ * Prisma does not look into, and in `public` the lines for the configuration alone.
  */
 export function prismaModels({ schema: name }: { schema?: string | undefined } = {}): PrismaModels {
   const schema = createSchema(name)
@@ -58,15 +59,27 @@ model JobRun {
 `
   const list = (names: readonly string[]) =>
     names.map((one) => `      '${schema.name}.${one}',\n`).join('')
+  // Whoever reads models of our schema has Prisma look into it.
+  const queue = schema.name === PUBLIC ? { tables: [], enums: [] } : findQueueObjects(schema)
   const config = `  experimental: { externalTables: true },
   tables: {
     external: [
-${list(TABLES)}    ],
+${list([...TABLES, ...queue.tables])}    ],
   },
   enums: {
     external: [
-${list(ENUMS)}    ],
+${list([...ENUMS, ...queue.enums])}    ],
   },
 `
   return { models, config }
+}
+
+/** Without partitions, which Prisma passes over. */
+function findQueueObjects(schema: Schema): { tables: string[]; enums: string[] } {
+  const plans = getUninstallPlans(schema.queue)
+  const listed = (kind: string) => {
+    const [, list = ''] = new RegExp(`DROP ${kind} IF EXISTS ([^;]*);`).exec(plans) ?? []
+    return list.split(', ').map((name) => name.split('.').at(-1) ?? '')
+  }
+  return { tables: listed('TABLE'), enums: listed('TYPE') }
 }

@@ -1,0 +1,51 @@
+import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
+import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openJobsClient } from '../../src/jobs/openJobsClient.ts'
+
+let database: TestDatabase
+let prisma: DatabaseClient
+let lines: string[]
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  const { url } = database
+  prisma = createDatabaseClient({ url, applicationName: 'tests', onPoolError: () => undefined })
+  lines = []
+})
+
+afterEach(async () => {
+  await prisma.$disconnect()
+  await database.drop()
+})
+
+/** As on the embedded database, which its worker migrates. */
+function open(stop: AbortSignal) {
+  return openJobsClient({
+    database: { url: database.url, isEmbedded: true, release: async () => undefined },
+    logger: pino({}, { write: (line) => void lines.push(line) }),
+    stop,
+  })
+}
+
+it('waits for tables that are older, until the worker has made them', async () => {
+  await prisma.$executeRawUnsafe('alter table "JobMigration" rename to "Elsewhere"')
+  await prisma.$executeRawUnsafe('alter table "JobStart" rename to "JobElsewhere"')
+  const opening = open(new AbortController().signal)
+  await waitFor(() => lines.some((line) => line.includes('waiting for the database')))
+  await prisma.$executeRawUnsafe('alter table "Elsewhere" rename to "JobMigration"')
+  await prisma.$executeRawUnsafe('alter table "JobElsewhere" rename to "JobStart"')
+  const opened = await opening
+  expect(opened).not.toBeNull()
+  await opened?.stop()
+})
+
+it('waits for no older ones than its own: tables of a newer version are refused', async () => {
+  await prisma.$executeRawUnsafe(
+    `insert into "JobMigration" ("name", "breaks") values ('narrower', true)`,
+  )
+  await expect(open(new AbortController().signal)).rejects.toThrow(
+    /^DATABASE_URL: .*newer version.*narrower; deploy its version$/,
+  )
+})
