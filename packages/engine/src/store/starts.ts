@@ -16,14 +16,17 @@ import { toColumn } from './toColumn.ts'
 /** Larger envelopes stay in the queue's table. */
 const MAX_ENVELOPE_BYTES = 1_000
 
-/** For the columns of the run that a plain envelope leaves empty, and for what only the queue's table can hold. */
+/**
+ * A row of the queue whose run's columns are all known from it, and which can be made again from its queue and envelope.
+ * Whether a run has its id is asked as a value: for a `not exists` a kept plan may read all runs.
+ */
 export const MAY_START = `
   job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
   and job.singleton_key is null and job.singleton_on is null and job.group_id is null and job.dead_letter is null
   and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
   and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
   and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
-  and not exists (select from "JobRun" earlier where earlier."id" = job.id)`
+  and (select true from "JobRun" earlier where earlier."id" = job.id) is null`
 
 /** What has not ended by then is written out in the next round of any worker. */
 export const WRITE_OUT_AFTER_MS = 2_000

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Bench } from '../openBench.ts'
 import { withClient } from '../openServer.ts'
 import { runEngine, type EngineChoice } from './runEngine.ts'
@@ -10,6 +11,8 @@ export interface ThroughputFigures {
   /** Per engine and round, in the order of the rounds. */
   perSecond: Record<EngineName, number[]>
   firstMs: Record<EngineName, number[]>
+  /** What each job of a round of Roundsman's has cost, in bytes. */
+  bytes?: { log: number[]; table: number[] }
   /** What each was given, after the trial. */
   settings: Partial<Record<EngineName, EngineChoice['settings']>>
   /** What was tried, once each, and how fast that was. */
@@ -49,16 +52,22 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
   const run = async (choice: EngineChoice) => {
     if (choice.engine === 'bullMq') {
       const url = redis?.url ?? ''
-      return await runEngine(choice, url, jobs, async () => undefined)
+      return { ...(await runEngine(choice, url, jobs, async () => undefined)), bytes: null }
     }
     const url = await server.createDatabase('throughput')
-    return await runEngine(choice, url, jobs, async () => {
+    let startAt = ''
+    const ran = await runEngine(choice, url, jobs, async () => {
       await withClient(url, async (client) => {
         // What is enqueued in a minute is vacuumed and analysed by the time that a worker gets to its end.
         await client.query('vacuum analyze')
         await client.query('checkpoint')
+        const { rows } = await client.query<{ at: string }>(
+          'select pg_current_wal_lsn()::text as at',
+        )
+        startAt = rows[0]?.at ?? ''
       })
     })
+    return { ...ran, bytes: await withClient(url, (client) => measureBytes(client, startAt)) }
   }
 
   const figures: ThroughputFigures = {
@@ -76,13 +85,30 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
   }
   await bench.interleave(chosen, async (choice, round) => {
     bench.progress(`round ${round + 1}, ${choice.engine}`)
-    const { totalMs, firstMs } = await run(choice)
+    const { totalMs, firstMs, bytes } = await run(choice)
+    if (choice.engine === 'roundsman' && bytes) {
+      figures.bytes ??= { log: [], table: [] }
+      figures.bytes.log.push(bytes.log / jobs)
+      figures.bytes.table.push(bytes.table / jobs)
+    }
     figures.perSecond[choice.engine].push((jobs / totalMs) * 1_000)
     figures.firstMs[choice.engine].push(firstMs)
   })
   await server.dropDatabase('throughput')
   await closeRedis()
   return figures
+}
+
+/** Written to the log since an instant, and what the runs and their indexes take up. */
+async function measureBytes(
+  client: pg.Client,
+  startAt: string,
+): Promise<{ log: number; table: number }> {
+  const { rows } = await client.query<{ log: number; table: number }>(
+    `select (pg_current_wal_lsn() - $1::pg_lsn)::float8 as log, pg_total_relation_size('"JobRun"')::float8 as table`,
+    [startAt],
+  )
+  return rows[0] ?? { log: NaN, table: NaN }
 }
 
 /** The fastest of them, each tried once; a single one is not tried. */
