@@ -1,6 +1,13 @@
 import type { HostLogger } from './job/logger.ts'
 import { z } from 'zod'
-import type { Enqueue, EnqueueResult, Job, TraceEnqueue, WorkItem } from './index.ts'
+import type {
+  Enqueue,
+  EnqueueResult,
+  HostTransaction,
+  Job,
+  TraceEnqueue,
+  WorkItem,
+} from './index.ts'
 import { asDb, openBoss } from './store/boss.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
@@ -8,7 +15,7 @@ import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { createWaker } from './store/waker.ts'
-import { inTransaction, type PrismaTransactionLike } from './store/inTransaction.ts'
+import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { checkTables } from './store/tablesState.ts'
 import { discardDeadLetter, redriveWork, type RedriveOutcome } from './control/deadLetters.ts'
 import {
@@ -35,8 +42,8 @@ export interface JobsClientOptions {
 }
 
 /**
- * All of it happens in the caller's transaction: if and only if that commits. Where nothing else belongs to it, the
- * Prisma client itself does: `enqueue(prisma, …)` is one statement then. What a person may do takes null as well, and
+ * All of it happens in the caller's transaction, by whichever library (HostTransaction): if and only if that commits.
+ * Where nothing else belongs to it, the client itself will do: `enqueue(client, …)` is one statement then. What a person may do takes null as well, and
  * then happens in a transaction of the client's own.
  *
  * What puts work into the queue throws JobError `payload_invalid`, with the issues in its details, before anything is
@@ -50,17 +57,17 @@ export interface JobsClient {
   /** On a few connections of the client's own, which it opens when they are needed. For all reading functions. */
   readonly reader: Reader
   /** The same within a transaction of the caller's. */
-  readerIn(tx: PrismaTransactionLike): Reader
+  readerIn(tx: HostTransaction): Reader
   /** Tells of what changes, until the watch is closed or the client stopped. */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   /** Whether connections to this database are sessions; false before a watch for changes has found out. */
   areConnectionsLasting(): boolean
-  enqueue: Enqueue<PrismaTransactionLike>
+  enqueue: Enqueue<HostTransaction>
   /**
    * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
    */
   enqueueMany<J extends Job>(
-    tx: PrismaTransactionLike,
+    tx: HostTransaction,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
@@ -69,7 +76,7 @@ export interface JobsClient {
    * work's id in the queue.
    */
   requestRun(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     job: Job,
     request: Request & { dryRun?: boolean; payload?: unknown },
   ): Promise<string>
@@ -78,7 +85,7 @@ export interface JobsClient {
    * after the transaction has committed, and the run ends as failed with code `cancelled`.
    */
   cancelRun(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     runId: string,
     request: Request,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
@@ -86,20 +93,16 @@ export interface JobsClient {
    * Lets a run that its guard has blocked be made up for: once, within a day, and for no more rows than
    * were counted. The new run's id in the queue is in the answer.
    */
-  approveRun(
-    tx: PrismaTransactionLike | null,
-    runId: string,
-    request: Request,
-  ): Promise<ApproveOutcome>
+  approveRun(tx: HostTransaction | null, runId: string, request: Request): Promise<ApproveOutcome>
   /** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */
   pauseJob(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     name: string,
     request: Request,
   ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
   /** The schedule goes on with its next tick; what was due meanwhile stays skipped. */
   resumeJob(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     name: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
@@ -108,21 +111,21 @@ export interface JobsClient {
    * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
    */
   redriveWork(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     job: Job,
     which: readonly string[] | 'all',
     request: Request,
   ): Promise<RedriveOutcome>
   /** The same, for who only wants to know how many were redriven. */
   redriveDeadLetters(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     job: Job,
     which: readonly string[] | 'all',
     request: Request,
   ): Promise<number>
   /** Removes a dead letter for good. What its runs have recorded stays. */
   discardDeadLetter(
-    tx: PrismaTransactionLike | null,
+    tx: HostTransaction | null,
     queueJobId: string,
     by: Actor,
   ): Promise<'discarded' | 'notFound'>
@@ -174,15 +177,16 @@ export function jobsClientIn(
   const waker = createWaker(database, log)
 
   async function send(
-    tx: PrismaTransactionLike,
+    connection: Connection,
     job: Pick<Job, 'name' | 'payload'>,
     envelope: Envelope,
   ): Promise<string> {
-    return (await enqueueOne(waker, schema, tx, job, { envelope }, traceEnqueue)).queueJobId
+    const caller = { connection, isClient: false }
+    return (await enqueueOne(waker, caller, job, { envelope }, traceEnqueue)).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
-    tx: PrismaTransactionLike,
+    tx: HostTransaction,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
@@ -190,7 +194,7 @@ export function jobsClientIn(
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(waker, schema, tx, job, work, traceEnqueue)
+    return await enqueueWork(waker, recogniseHost(tx, schema), job, work, traceEnqueue)
   }
 
   function openPool(): Database {
@@ -199,11 +203,11 @@ export function jobsClientIn(
   }
 
   async function within<Value>(
-    tx: PrismaTransactionLike | null,
-    work: (tx: PrismaTransactionLike) => Promise<Value>,
+    tx: HostTransaction | null,
+    work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
     if (tx !== null) return await inTransaction(tx, schema, work)
-    return await openPool().transaction((own) => work(asTransaction(own)))
+    return await openPool().transaction(work)
   }
 
   return {
@@ -267,13 +271,5 @@ export function jobsClientIn(
     redriveDeadLetters: (tx, ...request) =>
       within(tx, async (own) => (await redriveWork(own, ...request)).redriven),
     discardDeadLetter: (tx, ...request) => within(tx, (own) => discardDeadLetter(own, ...request)),
-  }
-}
-
-function asTransaction(connection: Connection): PrismaTransactionLike {
-  return {
-    async $queryRawUnsafe<Value>(text: string, ...values: unknown[]) {
-      return (await connection.query(text, values)).rows as Value
-    },
   }
 }

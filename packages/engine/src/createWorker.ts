@@ -20,6 +20,7 @@ import { openDatabase, type Connections } from './store/database.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createAnnouncer } from './read/announcer.ts'
 import { combineObservers } from './run/combineObservers.ts'
+import { recogniseHost } from './store/callersTransaction.ts'
 import { containedLog } from './store/containedLog.ts'
 import { createCancellations } from './run/cancellations.ts'
 import type { Clock } from './tick/clock.ts'
@@ -59,7 +60,10 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   databaseUrl: string
   /** In which `migrate` has made the tables. Default `roundsman`. */
   schema?: string | undefined
-  /** Hands its transactions to the handlers; whoever made it closes it. */
+  /**
+   * The host's own: of Prisma, Drizzle, Kysely or Knex, a pool of pg's, or the `sql` of postgres.js. Hands its transactions
+   * to the handlers; whoever made it closes it.
+   */
   client: Client
   jobs: Jobs
   handlers: HandlersFor<Jobs, TransactionOf<Client>>
@@ -150,8 +154,8 @@ const FATAL_DRAIN_MS = 5_000
 const FATAL_TIMEOUT_MS = 30_000
 
 /**
- * @throws TypeError when a limit is out of range, a job is isolated and `handlersModule` is no place of a module, or
- * there is a handler for a job that is the engine's own
+ * @throws TypeError when a limit is out of range, the client is of no library that is known, a job is isolated and
+ * `handlersModule` is no place of a module, or there is a handler for a job that is the engine's own
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
@@ -170,6 +174,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   const now = boundedClock(options.now)
   const id = createWorkerId()
   const schema = createSchema(options.schema)
+  // Better now than at the first batch.
+  recogniseHost(client, schema)
   const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
   const isolation = createIsolation({
     handlersModule: options.handlersModule,

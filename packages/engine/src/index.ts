@@ -37,14 +37,13 @@ export {
   type HandlersFor,
   type HandlersModule,
   type HandlersSetting,
-  type HostClient,
   type JobTrigger,
   type JsonValue,
   type PayloadOf,
   type RunContext,
   type RunInfo,
-  type TransactionOf,
 } from './job/handler.ts'
+export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export type { HostLogger, Logger, LogLine } from './job/logger.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'

@@ -14,6 +14,7 @@ import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
+import { recogniseHost } from './store/callersTransaction.ts'
 import { containedLog } from './store/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
@@ -113,6 +114,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const now = boundedClock(options.now)
   const workerId = createWorkerId()
   const schema = createSchema(options.schema)
+  recogniseHost(options.client, schema)
   const isolation =
     job.isolate === null || handlersModule === undefined
       ? null

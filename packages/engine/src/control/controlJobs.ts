@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import type { Connection } from '../store/database.ts'
 import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 import { WRITE_OUT_RUN_SQL } from '../store/starts.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
@@ -14,49 +14,42 @@ export type Cancellation =
 
 /** Writes that a run which is under way shall stop. */
 export async function requestCancellation(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   runId: string,
   by: Request,
 ): Promise<Cancellation> {
   const { actor, reason } = storableActor(by)
-  await tx.$queryRawUnsafe(WRITE_OUT_RUN_SQL, runId)
-  const requested = await tx.$queryRawUnsafe<{ name: string; transactionId: string }[]>(
+  await tx.query(WRITE_OUT_RUN_SQL, [runId])
+  const { rows: requested } = await tx.query<{ name: string; transactionId: string }>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
          "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
          "reason" = coalesce("reason", $3)
      where "id" = $1::uuid and "status" = 'running'
      returning "name", pg_current_xact_id()::text as "transactionId"`,
-    runId,
-    actor,
-    reason,
+    [runId, actor, reason],
   )
   const [run] = requested
   if (run) {
     await recordActions(tx, 'cancel', [{ name: run.name, runId }], { actor, reason })
     return { kind: 'requested', transactionId: run.transactionId }
   }
-  const found = await tx.$queryRawUnsafe(
-    `select 1 as found from "JobRun" where "id" = $1::uuid`,
-    runId,
-  )
-  return { kind: hasRows(found) ? 'notRunning' : 'notFound' }
+  const { rows } = await tx.query(`select 1 as found from "JobRun" where "id" = $1::uuid`, [runId])
+  return { kind: rows.length > 0 ? 'notRunning' : 'notFound' }
 }
 
 export async function pauseJob(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   name: string,
   by: Request,
 ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
   const { actor, reason } = storableActor(by)
-  const paused = await tx.$queryRawUnsafe(
+  const { rows: paused } = await tx.query(
     `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
      where "name" = $1 and "pausedAt" is null returning "name"`,
-    name,
-    actor,
-    reason,
+    [name, actor, reason],
   )
-  if (hasRows(paused)) {
+  if (paused.length > 0) {
     await recordActions(tx, 'pause', [{ name }], { actor, reason })
     return 'paused'
   }
@@ -64,17 +57,17 @@ export async function pauseJob(
 }
 
 export async function resumeJob(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   name: string,
   by: Actor,
 ): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
-  const resumed = await tx.$queryRawUnsafe(
+  const { rows: resumed } = await tx.query(
     `update "JobSchedule"
      set "pausedAt" = null, "pausedBy" = null, "pauseReason" = null, "updatedAt" = now()
      where "name" = $1 and "pausedAt" is not null returning "name"`,
-    name,
+    [name],
   )
-  if (hasRows(resumed)) {
+  if (resumed.length > 0) {
     await recordActions(tx, 'resume', [{ name }], by)
     return 'resumed'
   }
@@ -91,35 +84,35 @@ interface BlockedRun {
   isApproved: boolean
   isTooOld: boolean
   due: number | null
-  payload: unknown
+  /** As JSON: what reads it as a value may rename its keys. */
+  payload: string | null
 }
 
 /** Marks a blocked run as approved, once, and says what its successor may do. */
 export async function takeApproval(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   runId: string,
   actor: string,
 ): Promise<Approval> {
-  const rows = await tx.$queryRawUnsafe<BlockedRun[]>(LOCK_BLOCKED_RUN_SQL, runId)
+  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [runId])
   const [run] = rows
   if (!run) return { kind: 'notFound' }
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
   if (run.isApproved) return { kind: 'alreadyApproved' }
   if (run.isTooOld) return { kind: 'tooLate' }
-  await tx.$queryRawUnsafe(
+  await tx.query(
     `update "JobRun" set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid returning "id"::text`,
-    runId,
-    actor,
+    [runId, actor],
   )
-  return { kind: 'taken', name: run.name, payload: run.payload ?? {}, rows: run.due }
+  return {
+    kind: 'taken',
+    name: run.name,
+    payload: run.payload === null ? {} : (JSON.parse(run.payload) ?? {}),
+    rows: run.due,
+  }
 }
 
-async function isScheduled(tx: PrismaTransactionLike, name: string): Promise<boolean> {
-  return hasRows(
-    await tx.$queryRawUnsafe(`select "name" from "JobSchedule" where "name" = $1`, name),
-  )
-}
-
-function hasRows(result: unknown): boolean {
-  return Array.isArray(result) && result.length > 0
+async function isScheduled(tx: Connection, name: string): Promise<boolean> {
+  const { rows } = await tx.query(`select "name" from "JobSchedule" where "name" = $1`, [name])
+  return rows.length > 0
 }

@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import type { Connection } from '../store/database.ts'
 import type { Job } from '../index.ts'
 import { DISCARD_DEAD_LETTER_SQL, REDRIVE_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
 import type { Request } from './controlJobs.ts'
@@ -14,19 +14,15 @@ export interface RedriveOutcome {
 }
 
 export async function redriveWork(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   job: Job,
   which: readonly string[] | 'all',
   by: Request,
 ): Promise<RedriveOutcome> {
   const { actor, reason } = storableActor(by)
-  const rows = await tx.$queryRawUnsafe<{ queueJobId: string | null; alreadyQueued: number }[]>(
+  const { rows } = await tx.query<{ queueJobId: string | null; alreadyQueued: number }>(
     REDRIVE_DEAD_LETTERS_SQL,
-    job.name,
-    which === 'all' ? null : which,
-    job.retry.limit,
-    actor,
-    reason,
+    [job.name, which === 'all' ? null : which, job.retry.limit, actor, reason],
   )
   const targets = rows.flatMap(({ queueJobId }) =>
     queueJobId === null ? [] : [{ name: job.name, queueJobId }],
@@ -36,14 +32,12 @@ export async function redriveWork(
 }
 
 export async function discardDeadLetter(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   queueJobId: string,
   by: Actor,
 ): Promise<'discarded' | 'notFound'> {
-  const [discarded] = await tx.$queryRawUnsafe<{ name: string }[]>(
-    DISCARD_DEAD_LETTER_SQL,
-    queueJobId,
-  )
+  const { rows } = await tx.query<{ name: string }>(DISCARD_DEAD_LETTER_SQL, [queueJobId])
+  const [discarded] = rows
   if (!discarded) return 'notFound'
   await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId }], by)
   return 'discarded'

@@ -1,6 +1,5 @@
 import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } from '../index.ts'
 import type { Database } from '../store/database.ts'
-import type { PrismaTransactionLike as Transaction } from '../store/inTransaction.ts'
 
 /** How long it stays on record what was done. Days are of 24 hours, and whole. */
 export interface Retention {
@@ -10,6 +9,10 @@ export interface Retention {
   failedDays?: number
   /** How long it is kept who did what about jobs and runs. Default 365. */
   actionDays?: number
+}
+
+interface Transaction {
+  $queryRawUnsafe<Value>(text: string, ...values: unknown[]): Promise<Value>
 }
 
 type Days = Required<Retention>

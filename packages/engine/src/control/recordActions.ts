@@ -1,4 +1,4 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
+import type { Connection } from '../store/database.ts'
 import { storableText } from '../job/storableText.ts'
 
 export type JobActionKind =
@@ -37,22 +37,24 @@ export function storableActor<By extends Actor>({ actor, reason }: By): By {
 
 /** Writes down what somebody does, in the transaction that does it. */
 export async function recordActions(
-  tx: PrismaTransactionLike,
+  tx: Connection,
   action: JobActionKind,
   targets: readonly JobActionTarget[],
   by: Actor,
 ): Promise<void> {
   const { actor, reason } = storableActor(by)
-  await tx.$queryRawUnsafe(
+  await tx.query(
     `insert into "JobAction" ("action", "name", "runId", "queueJobId", "actor", "reason")
      select $1, name, run::uuid, job::uuid, $5, $6
      from unnest($2::text[], $3::text[], $4::text[]) as target(name, run, job)
      returning "id"::text`,
-    action,
-    targets.map(({ name }) => name),
-    targets.map(({ runId }) => runId ?? null),
-    targets.map(({ queueJobId }) => queueJobId ?? null),
-    actor,
-    reason ?? null,
+    [
+      action,
+      targets.map(({ name }) => name),
+      targets.map(({ runId }) => runId ?? null),
+      targets.map(({ queueJobId }) => queueJobId ?? null),
+      actor,
+      reason ?? null,
+    ],
   )
 }

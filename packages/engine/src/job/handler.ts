@@ -1,6 +1,7 @@
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
+import type { HostClient, TransactionOf } from './hostTypes.ts'
 import type { EnqueueOptions, EnqueueResult } from '../work/enqueue.ts'
 
 export type JsonValue =
@@ -19,22 +20,6 @@ export type Counts = { [key: string]: number }
 
 export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
 export type JobTrigger = (typeof JOB_TRIGGERS)[number]
-
-/** The least that a Prisma client offers; any client whose schema has jobs.prisma will do. */
-export interface HostClient {
-  $transaction(
-    // oxlint-disable-next-line typescript/no-explicit-any -- the transaction's type is the product's own
-    work: (tx: any) => Promise<unknown>,
-    options?: { maxWait?: number; timeout?: number },
-  ): Promise<unknown>
-}
-
-/** The transaction that a client hands to `$transaction(async (tx) => …)`. */
-export type TransactionOf<Client> = Client extends {
-  $transaction(work: (tx: infer Tx) => Promise<unknown>, ...rest: never[]): unknown
-}
-  ? Tx
-  : never
 
 export interface RunInfo {
   readonly id: string

@@ -1,8 +1,9 @@
 import pg from 'pg'
-import type { Logger } from '../index.ts'
+import type { HostLogger, HostTransaction } from '../index.ts'
+import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
-import { asConnection, type PrismaTransactionLike } from '../store/inTransaction.ts'
+import { asConnection } from '../store/callersTransaction.ts'
 
 export interface Statement {
   text: string
@@ -25,7 +26,8 @@ export interface ReaderOptions {
   databaseUrl: string
   /** In which `migrate` has made the tables. Default `roundsman`. */
   schema?: string | undefined
-  log: Pick<Logger, 'warn'>
+  /** Default: warnings go to standard error. */
+  log?: Pick<HostLogger, 'warn'> | undefined
   /** Connections at most; there is none before the first statement. Default 5. */
   poolSize?: number
   /** A statement that runs longer is cancelled. Default 30,000 ms. */
@@ -34,14 +36,14 @@ export interface ReaderOptions {
 
 /** For who only reads, such as a command: neither the queue nor a worker is needed. */
 export function openReader(options: ReaderOptions): Reader & { close(): Promise<void> } {
-  const { databaseUrl, log, poolSize = 5, statementTimeoutMs = 30_000 } = options
+  const { databaseUrl, poolSize = 5, statementTimeoutMs = 30_000 } = options
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman reader',
     schema: createSchema(options.schema),
     poolSize,
     statementTimeoutMs,
-    log,
+    log: containedLog(options.log),
   })
   return { ...readerOf(database), close: () => database.close() }
 }
@@ -56,7 +58,7 @@ export function readerOf(connection: Connection): Reader {
 }
 
 /** Reads in a transaction of the caller's, and sees what that has written. */
-export function readerIn(tx: PrismaTransactionLike, schema: Schema): Reader {
+export function readerIn(tx: HostTransaction, schema: Schema): Reader {
   const connection = asConnection(tx, schema)
   return {
     async rows<Row extends object>({ text, values }: Statement) {

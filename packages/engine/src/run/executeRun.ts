@@ -1,5 +1,5 @@
-import type { PrismaTransactionLike } from '../store/inTransaction.ts'
 import type { Schema } from '../store/schema.ts'
+import type { HostTransaction } from '../index.ts'
 import type { Logger } from '../job/logger.ts'
 import {
   JobError,
@@ -11,6 +11,7 @@ import {
   type HostClient,
   type RunInfo,
 } from '../index.ts'
+import { recogniseHost } from '../store/callersTransaction.ts'
 import { askSchema, describePayloadError } from '../job/askSchema.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
@@ -46,7 +47,7 @@ export interface RunningRun {
   keepProgress: (progress: Progress) => Promise<void>
   /** Before the first batch: has the run written, if it is not. Default: it is. */
   write?: () => Promise<void>
-  enqueue: Enqueue<PrismaTransactionLike>
+  enqueue: Enqueue<HostTransaction>
   /** Of what a handler returns, as JSON. Default 65,536. */
   maxDetailsBytes?: number | undefined
 }
@@ -157,7 +158,7 @@ async function carryOut(
   known: Known,
   report: (progress: Progress) => void,
 ): Promise<unknown> {
-  const { job, handler, client, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { job, handler, client, abort, schema, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const run = copyForHandler(running.run)
   // Most runs log nothing of their own.
   let log: Logger | undefined
@@ -206,7 +207,7 @@ async function carryOut(
         await running.write?.()
         return await commitBatch(running, work, names)
       },
-      read: async (work) => await inFreeTransaction(client, abort, work),
+      read: async (work) => await inFreeTransaction(recogniseHost(client, schema), abort, work),
     }),
   )
 }
@@ -238,10 +239,6 @@ interface Transactions {
   read(work: (tx: unknown) => Promise<void>): Promise<void>
 }
 
-interface RawTransaction {
-  $queryRawUnsafe(sql: string, ...values: unknown[]): Promise<unknown[]>
-}
-
 async function commitBatch(
   { client, abort, run, workerId, schema, now }: RunningRun,
   work: (tx: unknown) => Promise<Counts>,
@@ -249,13 +246,14 @@ async function commitBatch(
 ): Promise<Counts> {
   let returned: Counts = {}
   let counts: Counts = {}
-  await inFreeTransaction(client, abort, async (tx: RawTransaction) => {
+  await inFreeTransaction(recogniseHost(client, schema), abort, async (tx) => {
     returned = await work(tx)
     counts = storableCounts(returned, names)
     const added = JSON.stringify(countBatch(counts))
     const at = String(now().getTime())
-    const owned = await tx.$queryRawUnsafe(schema.sql(ADD_COUNTS_SQL), run.id, workerId, added, at)
-    if (owned.length > 0) return
+    const { connection } = recogniseHost(tx, schema)
+    const { rows } = await connection.query(ADD_COUNTS_SQL, [run.id, workerId, added, at])
+    if (rows.length > 0) return
     throw new JobError(
       'run_lost',
       'The run was taken over by another worker; the batch is rolled back',
@@ -275,24 +273,26 @@ class RehearsalOver extends Error {
 
 /** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
 async function rehearse(
-  { client, job, abort }: RunningRun,
+  { client, job, abort, schema }: RunningRun,
   call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
 ): Promise<unknown> {
   const names = new Set<string>()
-  // Where the abort is waited for no longer, the transaction ends as well; and where that takes for ever, the run
-  // ends without it.
+  // Where the abort is waited for no longer, the transaction ends as well, unless its library would let the handler go
+  // on outside of it; and where that takes for ever, the run ends without it.
+  const host = recogniseHost(client, schema)
   const over = Promise.withResolvers<never>()
   over.promise.catch(() => undefined)
   const rehearsal = async (): Promise<unknown> => {
     try {
-      return await client.$transaction(
-        async (tx: unknown) => {
+      return await host.transaction(
+        async (tx) => {
           const called = call({
             batch: async (work) => count(await work(tx)),
             read: (work) => work(tx),
           })
-          throw new RehearsalOver(await Promise.race([called, over.promise]))
+          const ended = host.closesTransactions ? Promise.race([called, over.promise]) : called
+          throw new RehearsalOver(await ended)
         },
         { maxWait: 10_000, timeout: job.timeoutMs },
       )

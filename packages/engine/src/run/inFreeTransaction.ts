@@ -1,4 +1,4 @@
-import type { HostClient } from '../index.ts'
+import type { Host } from '../store/callersTransaction.ts'
 import type { Abort } from './abort.ts'
 import { pauseAfter } from './pauseAfter.ts'
 
@@ -7,19 +7,19 @@ const OPTIONS = { maxWait: 10_000, timeout: 60_000 }
 const MAX_WAIT_MS = 2 * OPTIONS.timeout
 
 /**
- * Works in a transaction of the product's client. Where others hold all of its connections, it waits for one, until
+ * Works in a transaction of the host's client. Where others hold all of its connections, it waits for one, until
  * the run is aborted or two minutes are over: that they take their time is no failure of this run.
  */
-export async function inFreeTransaction<Tx>(
-  client: HostClient,
+export async function inFreeTransaction(
+  host: Host,
   abort: Abort,
-  work: (tx: Tx) => Promise<void>,
+  work: (tx: object) => Promise<void>,
 ): Promise<void> {
   const startedAt = performance.now()
   let isBegun = false
   for (let tries = 1; ; tries++) {
     try {
-      await client.$transaction(async (tx: Tx) => {
+      await host.transaction(async (tx) => {
         isBegun = true
         await work(tx)
       }, OPTIONS)
@@ -33,13 +33,14 @@ export async function inFreeTransaction<Tx>(
   }
 }
 
-/** Prisma's own engine and its transactions have codes for it, pg's pool has a text. */
+/** Prisma's own engine and its transactions have codes for it, Knex has a name, pg's pool has a text. */
 function saysNoneIsFree(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }
   return (
     code === 'P2024' ||
     code === 'P2028' ||
+    error.name === 'KnexTimeoutError' ||
     error.message.includes('timeout exceeded when trying to connect')
   )
 }

@@ -4,6 +4,7 @@ import {
   type Enqueue,
   type EnqueueOptions,
   type EnqueueResult,
+  type HostTransaction,
   type Job,
   type TraceContext,
   type TraceEnqueue,
@@ -12,11 +13,14 @@ import { storableText } from '../job/storableText.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
+import { recogniseHost, type Host } from './callersTransaction.ts'
 import type { Schema } from './schema.ts'
-import { asConnection, isClient, type PrismaTransactionLike } from './inTransaction.ts'
 import { sendWork } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
+
+/** In whose transaction work is put into the queue. */
+export type Caller = Pick<Host, 'connection' | 'isClient'>
 
 export interface NewWork {
   envelope: Envelope
@@ -32,16 +36,14 @@ export interface NewWork {
  */
 export async function enqueueWork(
   waker: Waker,
-  schema: Schema,
-  tx: PrismaTransactionLike,
+  { connection, isClient }: Caller,
   job: Pick<Job, 'name' | 'payload'>,
   work: readonly NewWork[],
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
-  const connection = asConnection(tx, schema)
   const onSent = (transactionId: string) =>
     // What a client does by itself is committed once it is answered.
-    waker.wake(job.name, isClient(tx) ? null : transactionId)
+    waker.wake(job.name, isClient ? null : transactionId)
   const put = (trace?: TraceContext) => putWork({ connection, onSent, trace }, job, work)
   if (traceEnqueue === undefined) return await put()
   return await traceEnqueue({ name: job.name, count: work.length }, put)
@@ -179,26 +181,26 @@ function canStart({ startAfter }: EnqueueOptions): boolean {
 /** The same for a single piece. */
 export async function enqueueOne(
   waker: Waker,
-  schema: Schema,
-  tx: PrismaTransactionLike,
+  caller: Caller,
   job: Pick<Job, 'name' | 'payload'>,
   work: NewWork,
   traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(waker, schema, tx, job, [work], traceEnqueue)
+  const [result] = await enqueueWork(waker, caller, job, [work], traceEnqueue)
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
 
-/** For programs, which enqueue by Prisma, most often in a transaction: a request's, or a run's own. */
+/** For programs, which enqueue most often in a transaction: a request's, or a run's own. */
 export function createEnqueue(
   waker: Waker,
   schema: Schema,
   traceEnqueue?: TraceEnqueue,
-): Enqueue<PrismaTransactionLike> {
+): Enqueue<HostTransaction> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
-    return await enqueueOne(waker, schema, tx, job, { envelope, options }, traceEnqueue)
+    const host = recogniseHost(tx, schema)
+    return await enqueueOne(waker, host, job, { envelope, options }, traceEnqueue)
   }
 }
 

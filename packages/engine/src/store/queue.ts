@@ -8,7 +8,7 @@ import { FIND_HOLDER_SQL, KEEP_DEAD_LETTERS_SQL, TAKE_DEAD_LETTER_SQL } from './
 import { createEnqueue } from './enqueueWork.ts'
 import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { createRebuilds } from './rebuilds.ts'
-import type { PrismaTransactionLike } from './inTransaction.ts'
+import type { HostTransaction } from '../index.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
@@ -49,7 +49,7 @@ export interface Queue {
   /** Takes one that was given up, for a single further attempt. */
   takeDeadLetter(tx: Connection, job: Job, queueJobId: string): Promise<TakenDeadLetter>
   /** Enqueues in a handler's own transaction. */
-  enqueue: Enqueue<PrismaTransactionLike>
+  enqueue: Enqueue<HostTransaction>
   /**
    * Ends attempts of one job that did not succeed. Nothing happens to work that has been given out again
    * since.

@@ -137,6 +137,6 @@ export const LOCK_BLOCKED_RUN_SQL = `
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
              then (run."details" #> '{guard,due}')::float8 end end as "due",
-         (select job.data -> 'payload' from pgboss.job job
+         (select (job.data -> 'payload')::text from pgboss.job job
           where job.name = run."name" and job.id = run."queueJobId") as "payload"
   from "JobRun" run where run."id" = $1::uuid for update of run`

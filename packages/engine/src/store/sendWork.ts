@@ -78,16 +78,13 @@ interface SentRow {
 
 async function expectQueues(connection: Connection, work: readonly WorkToSend[]): Promise<void> {
   const names = [...new Set(work.map(({ name }) => name))]
-  const { rows } = await connection.query<{ missing: string[] }>(FIND_MISSING_SQL, [names])
-  const missing = rows[0]?.missing ?? []
-  if (missing.length > 0) throw new QueueMissingError(missing)
+  const { rows } = await connection.query<{ missing: string }>(FIND_MISSING_SQL, [names])
+  if (rows.length > 0) throw new QueueMissingError(rows.map(({ missing }) => missing))
 }
 
 const FIND_MISSING_SQL = `
-  select array(
-    select wanted.name from unnest($1::text[]) wanted(name)
-    where not exists (select from pgboss.queue queue where queue.name = wanted.name) order by 1
-  ) as "missing"`
+  select wanted.name as "missing" from unnest($1::text[]) wanted(name)
+  where not exists (select from pgboss.queue queue where queue.name = wanted.name) order by 1`
 
 /**
  * Rows as pg-boss's send() makes them: what a queue says of its work is copied, and the rest is the table's default. The

@@ -29,8 +29,9 @@ export interface WorkItem<J extends Job = Job> {
 }
 
 /**
- * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a Prisma client
+ * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a client
  * instead, by itself.
+ * @throws TypeError of what is no client and no transaction of a library that is known
  * @throws JobError `payload_invalid`, before anything is written: also of what JSON or PostgreSQL cannot hold, or of
  *   more than 8 MB
  */

@@ -13,6 +13,7 @@ import {
   type Job,
   type HostClient,
 } from '../../index.ts'
+import { recogniseHost } from '../../store/callersTransaction.ts'
 import { createSchema, type Schema } from '../../store/schema.ts'
 import { Abort } from '../abort.ts'
 import { describeError } from '../describeError.ts'
@@ -118,6 +119,7 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
   if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.client) {
     throw new TypeError('its function must return { jobs, handlers, client }')
   }
+  recogniseHost(found.client, schema)
   return found
 }
 

@@ -1,0 +1,98 @@
+/**
+ * What a host brings: the client it has of its database, and the transactions that this makes. Each as little as the
+ * engine calls, so that no library's types are in ours; which one it is shows in its shape.
+ */
+
+/* oxlint-disable typescript/no-explicit-any -- each library has its own types in these places, and methods that differ by them */
+
+/** By Prisma 6 or 7. */
+interface PrismaClientLike {
+  $transaction(
+    work: (tx: any) => Promise<unknown>,
+    options?: { maxWait?: number; timeout?: number },
+  ): Promise<unknown>
+}
+
+interface PrismaTransactionLike {
+  $queryRawUnsafe<Value = unknown>(query: string, ...values: any[]): Promise<Value>
+}
+
+/** By Drizzle, over node-postgres or postgres.js. */
+interface DrizzleLike {
+  execute(query: any): PromiseLike<any>
+  transaction(work: (tx: any) => Promise<any>, ...config: any[]): Promise<any>
+}
+
+interface KyselyLike {
+  readonly isTransaction: boolean
+  executeQuery(query: any): Promise<{ rows: any[] }>
+  withoutPlugins(): any
+}
+
+interface KnexLike {
+  (...table: any[]): any
+  raw: any
+  transaction: any
+  readonly client: any
+}
+
+/** A transaction of pg's is a connection on which somebody has begun one. */
+interface PgConnectionLike {
+  query(text: string, values?: any[]): Promise<{ rows: any[] }>
+  on(event: 'error', listener: (error: Error) => void): any
+  connect: any
+}
+
+interface PgPoolLike extends PgConnectionLike {
+  readonly totalCount: number
+}
+
+interface PostgresJsLike {
+  (first: any, ...rest: any[]): any
+  unsafe(query: string, values?: any[]): PromiseLike<any>
+}
+
+interface PostgresJsClientLike extends PostgresJsLike {
+  begin: any
+}
+
+/**
+ * The host's own client, which hands its transactions to the handlers: of Prisma, Drizzle, Kysely or Knex, a pool of
+ * pg's, or the `sql` of postgres.js.
+ */
+export type HostClient =
+  | PrismaClientLike
+  | DrizzleLike
+  | KyselyLike
+  | KnexLike
+  | PgPoolLike
+  | PostgresJsClientLike
+
+/** A transaction by any of these, or the client itself. */
+export type HostTransaction =
+  | PrismaTransactionLike
+  | DrizzleLike
+  | KyselyLike
+  | KnexLike
+  | PgConnectionLike
+  | PostgresJsLike
+
+/** The transaction that a client hands to its handlers. */
+export type TransactionOf<Client> = Client extends {
+  $transaction(work: (tx: infer Tx) => Promise<unknown>, ...rest: never[]): unknown
+}
+  ? Tx
+  : Client extends { begin(options: string, work: (tx: infer Tx) => any): unknown }
+    ? Tx
+    : Client extends {
+          readonly totalCount: number
+          connect(answer: (...args: infer Answer) => void): void
+        }
+      ? NonNullable<Answer[1]>
+      : Client extends { transaction(): { execute(work: (tx: infer Tx) => Promise<any>): unknown } }
+        ? Tx
+        : Client extends {
+              transaction(work: (tx: infer Tx) => Promise<any>, ...rest: never[]): unknown
+            }
+          ? Tx
+          : never

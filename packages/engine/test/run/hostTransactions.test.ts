@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
+import { runOnce, type RunOnceResult } from '../../src/worker.ts'
+import { asConnection } from '../../src/store/callersTransaction.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const fill = defineJob({
+  name: 'fill',
+  description: '',
+  retry: { limit: 0 },
+  guard: { maxRows: 5 },
+})
+const follow = defineJob({ name: 'follow', description: '' })
+
+type Context = RunContext<Record<string, never>, HostTransaction>
+
+let runtime: TestRuntime
+let client: JobsClient
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([fill, follow])
+  client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
+  await client.start()
+  await runtime.rows('create table "Effect" (n int)')
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  for (const table of ['"Effect"', '"JobRun"', 'pgboss.job'])
+    await runtime.rows(`delete from ${table}`)
+})
+
+const effects = async () =>
+  (await runtime.rows<{ n: number }>('select n from "Effect" order by n')).map(({ n }) => n)
+
+/** Ends the connection that has changed the table and not committed, as a fail-over does. */
+async function cutWriter(): Promise<void> {
+  const rows = await runtime.rows(
+    `select pg_terminate_backend(pid) from pg_locks
+     where relation = '"Effect"'::regclass and mode = 'RowExclusiveLock' and pid <> pg_backend_pid()`,
+  )
+  expect(rows).toHaveLength(1)
+}
+
+let host: TestHost
+
+const run = (
+  handler: (context: Context) => Promise<void>,
+  { dryRun = false } = {},
+): Promise<RunOnceResult> =>
+  runOnce({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    client: host.client,
+    job: fill,
+    handler: handler as never,
+    dryRun,
+    log: runtime.log,
+  })
+
+const add = (tx: HostTransaction, ...numbers: number[]) =>
+  numbers.reduce<Promise<unknown>>(
+    (before, n) => before.then(() => host.insert(tx, n)),
+    Promise.resolve(),
+  )
+
+describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
+  beforeAll(() => {
+    host = openHost(runtime.url)
+  })
+
+  afterAll(() => host.close())
+
+  it('commits with its counts, and with what it enqueues', async () => {
+    const result = await run(async ({ batch, enqueue }) => {
+      const returned = await batch(async (tx) => {
+        await add(tx, 1, 2)
+        await enqueue(tx, follow, {})
+        return { added: 2 }
+      })
+      expect(returned).toEqual({ added: 2 })
+      await batch(async (tx) => {
+        await add(tx, 3)
+        return { added: 1 }
+      })
+    })
+    expect(result).toMatchObject({
+      run: { status: 'success', details: { added: 3, batches: 2 } },
+    })
+    expect(await effects()).toEqual([1, 2, 3])
+    expect(await runtime.rows(`select from pgboss.job where name = 'follow'`)).toHaveLength(1)
+  })
+
+  it('that fails is rolled back whole, and those before it stay', async () => {
+    const result = await run(async ({ batch, enqueue }) => {
+      await batch(async (tx) => {
+        await add(tx, 1)
+        return { added: 1 }
+      })
+      await batch(async (tx) => {
+        await add(tx, 2)
+        await enqueue(tx, follow, {})
+        throw new JobError('broken', 'it broke')
+      })
+    })
+    expect(result).toMatchObject({
+      run: { status: 'failed', details: { added: 1, batches: 1, error: { code: 'broken' } } },
+    })
+    expect(await effects()).toEqual([1])
+    expect(await runtime.rows(`select from pgboss.job where name = 'follow'`)).toEqual([])
+  })
+
+  it('of a run that another worker has ended commits nothing', async () => {
+    const thrown: unknown[] = []
+    const result = await run(async ({ batch, run: { id } }) => {
+      await batch(async (tx) => {
+        await add(tx, 1)
+        await runtime.rows('update "JobRun" set "workerId" = $2 where "id" = $1', [id, 'another'])
+        return { added: 1 }
+      }).catch((error: unknown) => {
+        thrown.push(error)
+      })
+    })
+    expect(thrown).toMatchObject([{ code: 'run_lost' }])
+    expect(result).toMatchObject({ kind: 'lost' })
+    expect(await effects()).toEqual([])
+  })
+
+  it('of a dry run is seen by the next, and never commits', async () => {
+    const seen: number[] = []
+    const result = await run(
+      async ({ batch }) => {
+        for (const n of [1, 2]) {
+          await batch(async (tx) => {
+            await add(tx, n)
+            const { rows } = await asConnection(tx, createSchema('public')).query<{ n: number }>(
+              'select count(*)::int as n from "Effect"',
+            )
+            seen.push(rows[0]!.n)
+            return { added: 1 }
+          })
+        }
+      },
+      { dryRun: true },
+    )
+    expect(result).toMatchObject({ run: { status: 'success', details: { added: 2 } } })
+    expect(seen).toEqual([1, 2])
+    expect(await effects()).toEqual([])
+  })
+
+  it('is preceded by a guard that counts in the same way', async () => {
+    const result = await run(async ({ guard }) => {
+      await guard({
+        due: async (tx) => {
+          const { rows } = await asConnection(tx, createSchema('public')).query<{ n: number }>(
+            'select 6 as n',
+          )
+          return rows[0]!.n
+        },
+        total: () => Promise.resolve(10),
+      })
+    })
+    expect(result).toMatchObject({
+      run: { status: 'failed', details: { error: { code: 'guard_blocked' }, guard: { due: 6 } } },
+    })
+  })
+
+  it('has an end, at which no handler goes on outside of it', async () => {
+    const result = await run(async ({ batch }) => {
+      await batch(async (tx) => {
+        const { rows } = await asConnection(tx, createSchema('public')).query<{ limit: string }>(
+          `select current_setting('idle_in_transaction_session_timeout') as "limit"`,
+        )
+        // Prisma closes what it has given up.
+        expect('$queryRawUnsafe' in tx ? [{ limit: '1min' }] : rows).toEqual([{ limit: '1min' }])
+        return {}
+      })
+    })
+    expect(result).toMatchObject({ run: { status: 'success' } })
+  })
+})
+
+// postgres.js throws then, in a turn of its own: strays.ts sees to that.
+const cuttable = Object.entries(HOSTS).filter(([name]) => !name.includes('postgres.js'))
+
+describe.each(cuttable)('a batch by %s', (_name, openHost) => {
+  beforeAll(() => {
+    host = openHost(runtime.url)
+  })
+
+  afterAll(() => host.close())
+
+  it('whose connection is cut is rolled back whole, and ends nothing but its run', async () => {
+    const result = await run(async ({ batch }) => {
+      await batch(async (tx) => {
+        await add(tx, 1, 2)
+        return { added: 2 }
+      })
+      await batch(async (tx) => {
+        await add(tx, 3)
+        await cutWriter()
+        return { added: 1 }
+      })
+    })
+    expect(result).toMatchObject({
+      run: { status: 'failed', details: { added: 2, batches: 1 } },
+    })
+    expect(await effects()).toEqual([1, 2])
+    // Its client goes on.
+    expect(
+      await run(async ({ batch }) => {
+        await batch(async (tx) => {
+          await add(tx, 4)
+          return { added: 1 }
+        })
+      }),
+    ).toMatchObject({ run: { status: 'success' } })
+  })
+})

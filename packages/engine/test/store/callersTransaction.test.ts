@@ -1,0 +1,246 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient, findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { recogniseHost } from '../../src/store/callersTransaction.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import pg from 'pg'
+
+const any = defineJob({ name: 'any', description: '', payload: z.unknown() })
+const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 3 * * *' } })
+const missing = defineJob({ name: 'missing', description: '' })
+const schema = createSchema('public')
+const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
+
+let runtime: TestRuntime
+let client: JobsClient
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([any, nightly])
+  client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
+  await client.start()
+  await runtime.rows('create table "Effect" (n int)')
+  await runtime.rows(
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt") values ('nightly', '0 3 * * *', 'UTC', now(), now())`,
+  )
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  for (const table of ['pgboss.job', '"Effect"', '"JobAction"', '"JobRun"'])
+    await runtime.rows(`delete from ${table}`)
+})
+
+const payloads = async () =>
+  (
+    await runtime.rows<{ payload: unknown }>(
+      `select data -> 'payload' as payload from pgboss.job order by id`,
+    )
+  ).map(({ payload }) => payload)
+
+const AWKWARD = {
+  text: `it's "quoted" ? ?? \\? \\ $1 $2::text :name {a,b} \u{1f600} Größe 日本\n\t%s`,
+  snake_case: { inner_key: [null, true, 1.5, -0.1, 1e21, '2026-11-24T09:00:00.000Z', '{"a":1}'] },
+}
+
+describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
+  let host: TestHost
+
+  beforeAll(() => {
+    host = openHost(runtime.url)
+  })
+
+  afterAll(() => host.close())
+
+  it('work is there if and only if the transaction commits', async () => {
+    await host.transaction(async (tx) => {
+      await host.insert(tx, 1)
+      await client.enqueue(tx, any, AWKWARD)
+      // Nobody else sees it yet.
+      expect(await payloads()).toEqual([])
+    })
+    expect(await payloads()).toEqual([AWKWARD])
+    const over = host.transaction(async (tx) => {
+      await host.insert(tx, 2)
+      await client.enqueue(tx, any, 'never')
+      throw new Error('over')
+    })
+    await expect(over).rejects.toThrow('over')
+    expect(await payloads()).toEqual([AWKWARD])
+    expect(await runtime.rows('select n from "Effect"')).toEqual([{ n: 1 }])
+  })
+
+  it('work of the client itself is there at once', async () => {
+    expect(recogniseHost(host.client, schema).isClient).toBe(true)
+    await host.transaction(async (tx) => {
+      expect(recogniseHost(tx, schema).isClient).toBe(false)
+      await client.enqueue(host.client, any, AWKWARD)
+      expect(await payloads()).toEqual([AWKWARD])
+    })
+  })
+
+  it('priority, start and unique keys arrive', async () => {
+    const startAfter = new Date('2099-12-31T23:59:59.123Z')
+    const uniqueKey = `it's {"one"}, \\ ? $1 ü`
+    const options = { startAfter, priority: -7, uniqueKey }
+    const [first, second, third] = await host.transaction(async (tx) => [
+      await client.enqueue(tx, any, 1, options),
+      await client.enqueue(tx, any, 2, { uniqueKey }),
+      ...(await client.enqueueMany(tx, any, [{ payload: 3, options: { uniqueKey } }])),
+    ])
+    expect(first).toMatchObject({ kind: 'enqueued' })
+    const held = { kind: 'alreadyQueued', queueJobId: first?.queueJobId }
+    expect([second, third]).toEqual([held, held])
+    expect(
+      await runtime.rows('select priority, singleton_key, start_after from pgboss.job'),
+    ).toEqual([{ priority: -7, singleton_key: uniqueKey, start_after: startAfter }])
+  })
+
+  it('many pieces are one statement', async () => {
+    const items = Array.from({ length: 1_000 }, (_, n) => ({ payload: { n, ...AWKWARD } }))
+    const results = await host.transaction((tx) => client.enqueueMany(tx, any, items))
+    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1_000)
+    expect(await payloads()).toEqual(items.map(({ payload }) => payload))
+  })
+
+  it('a queue that is missing is named', async () => {
+    const over = host.transaction((tx) => client.enqueue(tx, missing, {}))
+    await expect(over).rejects.toThrow(QueueMissingError)
+    await expect(over).rejects.toThrow('The queue of missing is missing')
+  })
+
+  it('what people do is recorded with it', async () => {
+    for (const tx of [host.client, null]) {
+      const id = await client.requestRun(tx, any, { ...ACTOR, payload: AWKWARD })
+      expect(await client.pauseJob(tx, 'nightly', ACTOR)).toBe('paused')
+      expect(await client.pauseJob(tx, 'nightly', ACTOR)).toBe('alreadyPaused')
+      expect(await client.resumeJob(tx, 'nightly', ACTOR)).toBe('resumed')
+      expect(await client.pauseJob(tx, 'nobody', ACTOR)).toBe('notScheduled')
+      expect(await client.discardDeadLetter(tx, id, ACTOR)).toBe('notFound')
+      expect(await client.cancelRun(tx, id, ACTOR)).toBe('notFound')
+    }
+    const over = host.transaction(async (tx) => {
+      await client.pauseJob(tx, 'nightly', ACTOR)
+      throw new Error('over')
+    })
+    await expect(over).rejects.toThrow('over')
+    const actions = ['pause', 'pause', 'resume', 'resume', 'run', 'run']
+    expect(
+      await runtime.rows('select "action"::text, "actor", "reason" from "JobAction" order by 1'),
+    ).toEqual(actions.map((action) => ({ action, ...ACTOR })))
+  })
+
+  it('dead letters go back with what was in them', async () => {
+    const [id] = await Promise.all([fail({ keep_me: AWKWARD }), fail({ n: 2 })])
+    const outcome = await host.transaction((tx) => client.redriveWork(tx, any, [id], ACTOR))
+    expect(outcome).toEqual({ redriven: 1, alreadyQueued: 0 })
+    expect(await client.redriveWork(host.client, any, 'all', ACTOR)).toMatchObject({ redriven: 1 })
+    expect(await runtime.rows(`select from pgboss.job where state = 'retry'`)).toHaveLength(2)
+  })
+
+  it('a run that its guard blocked is made up for with its payload', async () => {
+    const payload = { keep_me: AWKWARD }
+    const queueJobId = await fail(payload)
+    const [run] = await runtime.rows<{ id: string }>(
+      `insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "endedAt", "dryRun", "queueJobId", "workerId",
+                             "status", "errorCode", "details")
+       values (gen_random_uuid(), 'any', 'queue', 1, now(), now(), false, $1, 'w', 'failed', 'guard_blocked', $2)
+       returning "id"`,
+      [queueJobId, { guard: { due: 12 }, error: { code: 'guard_blocked', message: '' } }],
+    )
+    const approved = await host.transaction((tx) => client.approveRun(tx, run!.id, ACTOR))
+    expect(approved).toMatchObject({ kind: 'approved', rows: 12 })
+    const again = await client.approveRun(host.client, run!.id, ACTOR)
+    expect(again).toEqual({ kind: 'alreadyApproved' })
+    expect(await payloads()).toEqual([payload, payload])
+  })
+
+  it('what it reads in a transaction is what that has written, instants as ISO 8601', async () => {
+    await host.transaction(async (tx) => {
+      const { queueJobId } = await client.enqueue(tx, any, 1)
+      expect(await findWork(client.readerIn(tx), any, queueJobId)).not.toBeNull()
+      const text = `select '2026-11-24 09:00:00.12+00'::timestamptz as "at", $1::int as "n"`
+      expect(await client.readerIn(tx).rows({ text, values: [7] })).toEqual([
+        { at: '2026-11-24T09:00:00.120Z', n: 7 },
+      ])
+    })
+  })
+
+  it('any payload arrives as it is', async () => {
+    const text = fc.string({ unit: 'grapheme', maxLength: 20 })
+    const value = fc.jsonValue({ maxDepth: 3, stringUnit: 'grapheme' })
+    const drawn = fc.dictionary(text, value, { maxKeys: 5 }).filter(isStorable)
+    await fc.assert(
+      fc.asyncProperty(fc.array(drawn, { minLength: 1, maxLength: 5 }), async (all) => {
+        await runtime.rows('delete from pgboss.job')
+        const items = all.map((payload) => ({ payload }))
+        await host.transaction((tx) => client.enqueueMany(tx, any, items))
+        expect(await payloads()).toEqual(JSON.parse(JSON.stringify(all)))
+      }),
+      { numRuns: 25 },
+    )
+  })
+})
+
+function isStorable(value: unknown): boolean {
+  const text = JSON.stringify(value)
+  return !text.includes('\\u0000') && !text.includes('__proto__')
+}
+
+async function fail(payload: unknown): Promise<string> {
+  const { queueJobId } = await client.enqueue(runtime.prisma, any, payload)
+  await runtime.rows(
+    `update pgboss.job set state = 'failed', completed_on = now(), retry_count = 2 where id = $1`,
+    [queueJobId],
+  )
+  return queueJobId
+}
+
+describe('a connection of pg', () => {
+  it('is a transaction while one is open, and a client else', async () => {
+    const connection = new pg.Client({ connectionString: runtime.url })
+    await connection.connect()
+    try {
+      expect(recogniseHost(connection, schema).isClient).toBe(true)
+      await connection.query('begin')
+      expect(recogniseHost(connection, schema).isClient).toBe(false)
+      await client.requestRun(connection, any, ACTOR)
+      await connection.query('rollback')
+      expect(await payloads()).toEqual([])
+      await client.requestRun(connection, any, ACTOR)
+      expect(recogniseHost(connection, schema).isClient).toBe(true)
+      expect(await payloads()).toEqual([{}])
+    } finally {
+      await connection.end()
+    }
+  })
+})
+
+test.each([
+  [undefined, 'undefined is no client'],
+  [null, 'null is no client'],
+  ['postgres://localhost', 'is no client'],
+  [42, '42 is no client'],
+  [{ query: () => undefined, manager: {} }, 'An object of Object with { query, manager } is no'],
+  [
+    new (class DataSource {
+      options = {}
+    })(),
+    'An object of DataSource with { options } is no client',
+  ],
+  [() => undefined, 'is no client'],
+  [Object.create(null), 'An object of no class with {  } is no client'],
+  [{ execute: () => undefined, transaction: () => undefined, session: null }, 'is no client'],
+])('what is no transaction is refused before anything is sent: %o', async (given, message) => {
+  const refused = client.enqueue(given as never, any, {})
+  await expect(refused).rejects.toThrow(TypeError)
+  await expect(refused).rejects.toThrow(message)
+  await expect(client.enqueueMany(given as never, any, [])).rejects.toThrow('Kysely, Knex, pg')
+})
