@@ -13,6 +13,7 @@ import {
 const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
+  uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,
   list: async () => (await import('./config/productCommands.ts')).listCommand,
   check: async () => (await import('./config/productCommands.ts')).checkCommand,
@@ -24,6 +25,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init       write what a product needs to have jobs
   migrate    make or update the tables
+  uninstall  print the SQL that removes them
   new        write a job
   list       all jobs, their schedules and next ticks
   check      what is wrong with them, before any runs

@@ -1,3 +1,4 @@
+import { MigrationDeniedError, TablesError } from '@roundsman/engine/migrate'
 import { ForeseenError } from '../command/runCommand.ts'
 
 /** What PostgreSQL and the network say of a database, by code: told without a stack. */
@@ -20,7 +21,7 @@ export function explainDatabaseError(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   // A refused connection to several addresses has its reasons inside.
   if (error instanceof AggregateError) return explainDatabaseError(error.errors[0])
-  if (error.name === 'TablesError' || error.name === 'QueueSchemaError') return error.message
+  if (error instanceof TablesError || error instanceof MigrationDeniedError) return error.message
   const { code = '' } = error as NodeJS.ErrnoException
   if (code === UNDEFINED_TABLE) {
     return 'the tables are not there yet; npx roundsman migrate makes them'

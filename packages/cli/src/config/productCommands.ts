@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { isScheduled, JobError } from '@roundsman/engine'
+import { checkMigrations } from '@roundsman/engine/migrate'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { checkClockChanges } from '../check/checkClockChanges.ts'
 import { createCheckCommand } from '../check/checkCommand.ts'
@@ -44,9 +45,7 @@ async function checkProduct(
     ...checkSchedules(scheduled, now, null),
     ...checkClockChanges(scheduled, now),
   ]
-  const { reason } = withDatabase
-    ? await product.look((reader) => reader.rows({ text: 'select from "JobSchedule" limit 1' }))
-    : { reason: null }
+  const reason = withDatabase ? await findTablesProblem(terminal) : null
   if (reason !== null) {
     findings.push({
       severity: 'error',
@@ -60,6 +59,19 @@ async function checkProduct(
     ? []
     : [{ what: 'whether the tables are there', reason: '--no-database was given' }]
   return { jobs: jobs.map(({ name }) => name), findings, unchecked }
+}
+
+async function findTablesProblem({ variables = {} }: Terminal): Promise<string | null> {
+  const loaded = await requireConfig()
+  try {
+    const databaseUrl = requireDatabaseUrl(loaded, variables)
+    const { schema } = loaded.config
+    const { problem } = await asForeseen(() => checkMigrations({ databaseUrl, schema }))
+    return problem?.message ?? null
+  } catch (error) {
+    if (error instanceof ForeseenError) return error.message
+    throw error
+  }
 }
 
 export const onceCommand = createOnceCommand({

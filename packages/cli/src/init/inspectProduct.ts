@@ -9,7 +9,7 @@ import { findStyle, type Style } from './style.ts'
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun'
 export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | 'pg' | 'postgres'
 export type Framework = 'fastify' | 'nest' | 'express' | 'hono'
-export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
+export type SchemaLibrary = 'zod'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
 /** What turns the sources into what production runs. `null`: nothing, or a bundler that has to be told of a second entry. */
 export type Build = { by: 'tsc'; outDir: string } | { by: 'bundler' } | null
@@ -296,15 +296,10 @@ function findFramework(dependencies: Record<string, string>): Framework | null {
   return null
 }
 
-/** One that speaks Standard Schema, which zod does from 3.24 on. */
+/** Payloads are zod's, of its fourth version. */
 function findSchemaLibrary(dependencies: Record<string, string>): SchemaLibrary | null {
-  const zod = dependencies['zod']
-  const [, minor = '0'] = /3\.(\d+)/.exec(zod ?? '') ?? []
-  if (zod !== undefined && (majorOf(zod) >= 4 || (majorOf(zod) === 3 && Number(minor) >= 24))) {
-    return 'zod'
-  }
-  if ('valibot' in dependencies) return 'valibot'
-  return 'arktype' in dependencies ? 'arktype' : null
+  const { zod } = dependencies
+  return zod !== undefined && majorOf(zod) >= 4 ? 'zod' : null
 }
 
 function findTestRunner(

@@ -119,17 +119,16 @@ function editManifest(facts: ProductFacts, scripts: Record<string, string>): str
   return addEntries(text, 'devDependencies', missing(forDevelopment))
 }
 
-interface OwnManifest {
-  version: string
-  /** What init puts into products is what it is tested with. */
-  devDependencies: Record<string, string>
-}
+/** Of others, what init is tested with. */
+export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', tsx: '4.23.15' } as const
 
-/** Ours are of one version, which is this one. Those of others are what init was tried with. */
+/** Ours are of one version, which is this one. */
 function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
-  const own = createRequire(import.meta.url)('../../package.json') as OwnManifest
-  const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${own.version}` })
-  const other = (name: string) => ({ [name]: `${facts.versionPrefix}${own.devDependencies[name]}` })
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+  const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${version}` })
+  const other = (name: keyof typeof VERSIONS) => ({
+    [name]: `${facts.versionPrefix}${VERSIONS[name]}`,
+  })
   const isPg = facts.database === null || facts.database === 'pg'
   return {
     shipped: {

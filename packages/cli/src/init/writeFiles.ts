@@ -44,14 +44,6 @@ const PAYLOADS = {
     imported: `import { z } from 'zod';\n`,
     text: `z.object({ note: z.string().default('on schedule') })`,
   },
-  valibot: {
-    imported: `import * as v from 'valibot';\n`,
-    text: `v.object({ note: v.optional(v.string(), 'on schedule') })`,
-  },
-  arktype: {
-    imported: `import { type } from 'arktype';\n`,
-    text: `type({ note: type('string').default('on schedule') })`,
-  },
 }
 
 function definitions({ schemaLibrary }: ProductFacts): string {

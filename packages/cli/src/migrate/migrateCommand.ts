@@ -1,39 +1,109 @@
 import { withEngineJobs } from '@roundsman/engine'
-import { migrate } from '@roundsman/engine/migrate'
+import {
+  checkMigrations,
+  migrate,
+  migrationSql,
+  prismaModels,
+  uninstallSql,
+} from '@roundsman/engine/migrate'
 import { parseOptions } from '../command/parseOptions.ts'
-import type { Command, Terminal } from '../command/runCommand.ts'
-import { loadConfig } from '../config/loadConfig.ts'
-import { requireDatabaseUrl } from '../config/openProduct.ts'
+import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from '../config/asForeseen.ts'
+import { loadConfig, type LoadedConfig } from '../config/loadConfig.ts'
+import { requireDatabaseUrl } from '../config/openProduct.ts'
 
-const USAGE = `Usage: roundsman migrate [--database-url URL] [--schema NAME]
+const USAGE = `Usage: roundsman migrate [--check | --sql | --prisma] [--database-url URL] [--schema NAME]
 
 Makes the tables that the engine works with, the queue's included, or brings them to this version, from whichever
 they have. A deploy step: several may run it at once, and killed on its way it is run again.
 
+  --check             change nothing, and exit with 1 where something is missing or newer; for CI
+  --sql               print what is to be done as a script for psql, for somebody else to run; without a database
+                      to look into, all of it
+  --prisma            print models to read runs by, and what prisma.config.ts has to say beside them
   --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
   --schema NAME       default: what roundsman.config.ts says, else roundsman
 
-Exit code: 0 up to date, 1 failed, 2 usage`
+Exit code: 0 up to date, 1 failed, or something is missing, 2 usage`
+
+const PLACE = { 'database-url': { type: 'string' }, schema: { type: 'string' } } as const
 
 export const migrateCommand: Command = { usage: USAGE, run: migrateTables }
 
 async function migrateTables(args: string[], terminal: Terminal): Promise<number> {
+  const { stdout } = terminal
   const values = parseOptions(args, {
-    'database-url': { type: 'string' },
-    schema: { type: 'string' },
+    ...PLACE,
+    check: { type: 'boolean' },
+    sql: { type: 'boolean' },
+    prisma: { type: 'boolean' },
   })
-  // With both said, or a DATABASE_URL, it needs no sources: where it is deployed there may be none.
+  const modes = [values.check, values.sql, values.prisma].filter(Boolean)
+  if (modes.length > 1) throw new UsageError('--check, --sql and --prisma: one of them')
+  // Where it is deployed there may be no sources: DATABASE_URL is all that it needs.
   const loaded = await loadConfig(process.cwd())
-  const databaseUrl = values['database-url'] ?? requireDatabaseUrl(loaded, terminal.variables ?? {})
   const schema = values.schema ?? loaded?.config.schema
-  const done = await asForeseen(() =>
-    migrate({ databaseUrl, schema, jobs: withEngineJobs(loaded?.config.jobs ?? []) }),
-  )
-  terminal.stdout.write(
+  const findUrl = () =>
+    values['database-url'] ?? requireDatabaseUrl(loaded, terminal.variables ?? {})
+  if (values.prisma) {
+    const { models, config } = prismaModels({ schema })
+    stdout.write(`${models}\n// prisma.config.ts has to say:\n${commented(config)}\n`)
+    return 0
+  }
+  if (values.sql) {
+    const from = hasDatabase(values['database-url'], loaded, terminal)
+      ? (await asForeseen(() => checkMigrations({ databaseUrl: findUrl(), schema }))).state
+      : undefined
+    stdout.write(migrationSql({ schema, from }))
+    return 0
+  }
+  if (values.check) {
+    const { problem } = await asForeseen(() => checkMigrations({ databaseUrl: findUrl(), schema }))
+    stdout.write(`${problem === null ? 'The tables are up to date.' : problem.message}\n`)
+    return problem === null ? 0 : 1
+  }
+  const jobs = withEngineJobs(loaded?.config.jobs ?? [])
+  const done = await asForeseen(() => migrate({ databaseUrl: findUrl(), schema, jobs }))
+  stdout.write(
     done.length === 0
       ? 'The tables are up to date.\n'
       : `Done in the database:\n${done.map((name) => `  ${name}\n`).join('')}`,
   )
   return 0
+}
+
+function hasDatabase(
+  given: string | undefined,
+  loaded: LoadedConfig | null,
+  { variables = {} }: Terminal,
+): boolean {
+  return (given ?? loaded?.config.databaseUrl ?? variables['DATABASE_URL'] ?? '') !== ''
+}
+
+function commented(text: string): string {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `//   ${line}`.trimEnd())
+    .join('\n')
+}
+
+export const uninstallCommand: Command = {
+  usage: `Usage: roundsman uninstall --sql [--schema NAME]
+
+Prints a script for psql that removes all tables, with whatever is in them and waits in the queue. Nothing is removed
+before you run it: stop the workers first. What init has written is yours to delete.
+
+  --schema NAME  default: what roundsman.config.ts says, else roundsman
+
+Exit code: 0 printed, 2 usage`,
+  async run(args, { stdout }) {
+    const values = parseOptions(args, { sql: { type: 'boolean' }, schema: { type: 'string' } })
+    if (!values.sql) {
+      throw new UsageError('It removes nothing itself: say --sql, and run what it prints')
+    }
+    const loaded = values.schema === undefined ? await loadConfig(process.cwd()) : null
+    stdout.write(uninstallSql({ schema: values.schema ?? loaded?.config.schema }))
+    return 0
+  },
 }

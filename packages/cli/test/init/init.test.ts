@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { inspectProduct } from '../../src/init/inspectProduct.ts'
 import { carryOut } from '../../src/init/initCommand.ts'
-import { planInit } from '../../src/init/planInit.ts'
+import { planInit, VERSIONS } from '../../src/init/planInit.ts'
 import { commitProduct, git, init, readManifest, writeProduct } from './product.ts'
 
 const SHOP = {
@@ -217,6 +217,11 @@ it('sends whoever stands at the root of a workspace into a package of it', async
   expect(code).toBe(0)
   expect(stdout).toContain('pnpm install')
   expect(await untracked(root)).toEqual(WRITTEN.map((path) => `packages/api/${path}`))
+})
+
+it('puts into products what it is tested with', async () => {
+  const own = JSON.parse(await readFile(join(import.meta.dirname, '../../package.json'), 'utf8'))
+  expect(own.devDependencies).toMatchObject(VERSIONS)
 })
 
 it('exits with 2 for what it does not understand', async () => {
