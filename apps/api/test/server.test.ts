@@ -289,7 +289,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
     const unprepared = await createTestDatabase({ withQueue: false })
     onTestFinished(() => unprepared.drop())
     expect(await failure({ DATABASE_URL: unprepared.url })).toEqual([
-      expect.stringMatching(/^DATABASE_URL: .* lack queue \d+; .*pnpm db:migrate$/),
+      expect.stringMatching(/^DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
     ])
   })
 

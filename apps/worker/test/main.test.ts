@@ -425,7 +425,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     onTestFinished(() => withoutQueue.drop())
 
     expect(await failure({}, withoutQueue)).toEqual([
-      expect.stringMatching(/^ {2}- DATABASE_URL: .* lack queue \d+; .*pnpm db:migrate$/),
+      expect.stringMatching(/^ {2}- DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
     ])
   })
 })

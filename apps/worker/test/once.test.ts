@@ -368,7 +368,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     for (const { url } of [empty, withoutQueue]) {
       expect(await failure({ DATABASE_URL: url })).toEqual([
         expect.stringMatching(
-          /^ {2}- DATABASE_URL: (the database lacks .*|Roundsman's tables .* lack queue \d+); apply them with pnpm db:migrate$/,
+          /^ {2}- DATABASE_URL: (the database lacks .*|Roundsman's tables .* lack .*queue \d+); apply them with pnpm db:migrate$/,
         ),
       ])
     }
