@@ -9,6 +9,7 @@ import {
   createWorkerMetrics,
   withEmailCounts,
 } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
+import { createJobsClient } from '@roundsman/engine/client'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
 
@@ -33,15 +34,18 @@ beforeAll(async () => {
   const api = createMetrics({ app: 'api', version: '1' })
   watchJobHealth({ registry: api.registry, read: async () => ({ problems: [], paused: [] }) })
   // Nothing is asked of it: it has to know its routes, and no more.
+  const databaseUrl = 'postgresql://127.0.0.1:1/nowhere'
+  const jobsClient = createJobsClient({ databaseUrl, log: { warn() {}, error() {} } })
   const app = buildApp({
     prisma: {} as never,
-    jobsClient: {} as never,
+    jobsClient,
     jobs: [],
     jwtSecret: 'a secret for tests, of thirty-two or more characters',
     metrics: { metrics: api, token: 'none' },
   })
   await app.ready()
   await app.close()
+  await jobsClient.stop()
   all = [worker, api].flatMap(({ registry }) =>
     registry.getMetricsAsArray().map((metric) => ({
       name: metric.name,

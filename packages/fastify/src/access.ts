@@ -89,12 +89,14 @@ export const refuseForeignOrigins: onRequestAsyncHookHandler = async ({
   const { origin, 'sec-fetch-site': site } = headers
   const isOwn =
     site === undefined
-      ? origin === undefined || hostOf(origin) === host.toLowerCase()
+      ? origin === undefined || isOf(origin, host)
       : site === 'same-origin' || site === 'none'
   if (isOwn) return
   throw new Problem(403, { detail: 'A page of another site may not change anything here' })
 }
 
-function hostOf(origin: string): string | null {
-  return URL.parse(origin)?.host ?? null
+function isOf(origin: string, host: string): boolean {
+  const url = URL.parse(origin)
+  // Either may name the port that goes without saying.
+  return url !== null && url.host === URL.parse(`${url.protocol}//${host}`)?.host
 }

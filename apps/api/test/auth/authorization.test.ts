@@ -106,6 +106,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/console/session': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/console/session': admin(200, { onlyBySession: true }),
   'DELETE /api/console/session': anyone(204),
+  'GET /api/console/access': admin(200),
   'GET /api/console/overview': admin(200),
   'GET /api/console/jobs': admin(200),
   'GET /api/console/jobs/:name': admin(200),

@@ -1,0 +1,144 @@
+// Not quick: starts a browser.
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { defineJob } from '@roundsman/engine'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { migrate } from '@roundsman/engine/migrate'
+import { roundsman, serveConsole, type Access } from '@roundsman/fastify'
+import {
+  createTestDatabase,
+  openBrowser,
+  type Browser,
+  type Page,
+  type TestDatabase,
+} from '@roundsman/testing'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { buildConsole } from './buildConsole.ts'
+
+const log = pino({ level: 'silent' })
+const jobs = [defineJob({ name: 'echo', description: 'Says what it was told.' })]
+
+let database: TestDatabase
+let prisma: PrismaClient
+let client: JobsClient
+let browser: Browser
+let consoleDir: string
+let host: FastifyInstance | undefined
+
+beforeAll(async () => {
+  ;[browser, consoleDir, database] = await Promise.all([
+    openBrowser(),
+    buildConsole(),
+    createTestDatabase(),
+  ])
+  const databaseUrl = database.url
+  await migrate({ databaseUrl, schema: 'public', jobs, log })
+  prisma = createDatabaseClient({
+    url: databaseUrl,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  client = createJobsClient({ databaseUrl, schema: 'public', log })
+  await client.start()
+})
+
+afterEach(async () => {
+  host?.server.closeAllConnections()
+  await host?.close()
+  host = undefined
+})
+
+afterAll(async () => {
+  await browser.close()
+  await client.stop()
+  await prisma.$disconnect()
+  await database.drop()
+})
+
+/** Somebody in a profile of their own, and what the browser complained about meanwhile. */
+async function view(url: string): Promise<{ page: Page; complaints: string[] }> {
+  const context = await browser.newContext()
+  context.setDefaultTimeout(15_000)
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
+  page.on('pageerror', (error) => complaints.push(error.message))
+  await page.goto(url)
+  return { page, complaints }
+}
+
+/** A product with a policy and a log-in of its own. */
+async function openHost(access: Access | null): Promise<string> {
+  host = Fastify()
+  host.addHook('onRequest', async (_request, reply) => {
+    reply.header('content-security-policy', "default-src 'self'; base-uri 'none'")
+  })
+  host.get('/login', (_request, reply) => reply.type('text/html').send('<h1>Our own log-in</h1>'))
+  await host.register(roundsman, {
+    prefix: '/ops/night',
+    client,
+    jobs,
+    authorize: () => access,
+    apiPrefix: '/jobs-api',
+    consolePath: '/watch',
+    loginUrl: '/login',
+    consoleDir,
+  })
+  return await host.listen({ port: 0, host: '127.0.0.1' })
+}
+
+it('lies below any path, under the policy of its host', async () => {
+  const address = await openHost({ actor: 'ada@example.com', view: true, act: true })
+  const { page, complaints } = await view(`${address}/ops/night/watch/jobs/echo`)
+  await page.getByRole('heading', { name: 'echo' }).waitFor()
+  await page.getByText('Live', { exact: true }).waitFor()
+  expect(await page.getByText('ada@example.com').count()).toBe(1)
+  expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0)
+
+  await page.getByRole('button', { name: 'Run now: echo' }).click()
+  await page
+    .getByRole('dialog')
+    .getByLabel(/reason/i)
+    .fill('seen in a browser')
+  await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
+  await page.locator('.notice').waitFor()
+  expect(await prisma.jobAction.findMany()).toMatchObject([
+    { action: 'run', actor: 'ada@example.com', reason: 'seen in a browser' },
+  ])
+  await page.getByRole('link', { name: 'Runs', exact: true }).click()
+  await page.waitForURL('**/ops/night/watch/runs')
+  expect(complaints).toEqual([])
+})
+
+it('offers nothing to somebody who may only look', async () => {
+  const address = await openHost({ actor: 'bob@example.com', view: true, act: false })
+  const { page } = await view(`${address}/ops/night/watch/jobs`)
+  await page.getByRole('link', { name: 'echo', exact: true }).waitFor()
+  expect(await page.getByRole('button', { name: /run/i }).count()).toBe(0)
+})
+
+it('leads to the log-in of its host', async () => {
+  const address = await openHost(null)
+  const { page } = await view(`${address}/ops/night/watch`)
+  await page.getByRole('link', { name: 'Log in' }).click()
+  await page.getByRole('heading', { name: 'Our own log-in' }).waitFor()
+  expect(new URL(page.url()).pathname).toBe('/login')
+})
+
+it('opens by a link that is good once, on a port of this machine', async () => {
+  const { link, url, close } = await serveConsole({ client, jobs, actor: 'ada@laptop', consoleDir })
+  try {
+    const { page, complaints } = await view(link)
+    await page.waitForURL(`${url}/console`)
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+    await page.getByText('ada@laptop').waitFor()
+    expect(complaints).toEqual([])
+    const another = await view(link)
+    await another.page.getByRole('heading', { name: 'Log in first' }).waitFor()
+  } finally {
+    await close()
+  }
+})

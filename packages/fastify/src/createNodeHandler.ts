@@ -1,0 +1,93 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { HostLogger } from '@roundsman/engine'
+import Fastify, { type FastifyBaseLogger, type RequestPayload } from 'fastify'
+import type { Authorize } from './access.ts'
+import { sendProblem } from './http/answerError.ts'
+import { Problem } from './http/problem.ts'
+import { roundsman, type RoundsmanOptions } from './roundsman.ts'
+
+export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMessage> extends Omit<
+  RoundsmanOptions,
+  'authorize' | 'security' | 'describedAs'
+> {
+  /** Asked with the server's own request, such as Express's, on which its log-in has left who it is. */
+  authorize: Authorize<Request>
+  /** Where the server mounts the handler, such as `/admin`. Default: at its root. */
+  basePath?: string
+  /** Default: nothing is logged. */
+  log?: Pick<HostLogger, 'warn' | 'error'>
+}
+
+export interface NodeHandler {
+  /** What is not below `basePath` and its API and console is handed on by `next`; without one it is a 404. */
+  (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void
+  /** Ends the streams of events. */
+  close(): Promise<void>
+}
+
+/** Admin API and console for node:http and whatever stands on it: `app.use(createNodeHandler({ … }))`. */
+export async function createNodeHandler<Request extends IncomingMessage = IncomingMessage>(
+  options: NodeHandlerOptions<Request>,
+): Promise<NodeHandler> {
+  const { authorize, basePath = '', log, ...others } = options
+  const { apiPrefix = '/api', consolePath = '/console' } = others
+  const app = Fastify({
+    ...(log && { loggerInstance: toFastifyLogger(log) }),
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    return503OnClosing: false,
+  })
+  app.addHook('preParsing', async ({ raw }, _reply, payload) => unread(raw, payload))
+  app.setNotFoundHandler((_request, reply) => {
+    sendProblem(reply, new Problem(404, { detail: 'There is nothing at this address' }))
+  })
+  await app.register(roundsman, {
+    ...others,
+    prefix: basePath,
+    authorize: ({ raw }) => authorize(raw as Request),
+  })
+  await app.ready()
+
+  const ours = [`${apiPrefix}/jobs`, `${apiPrefix}/console`, consolePath]
+    .filter((path) => path !== null)
+    .map((path) => basePath + path)
+  const handle = (request: IncomingMessage, response: ServerResponse, next?: () => void): void => {
+    const { url = '/' } = request
+    // Express, and what goes its way, takes off where it has mounted a handler.
+    const { originalUrl = url } = request as { originalUrl?: string }
+    const [path = ''] = originalUrl.split('?')
+    if (next && !ours.some((one) => path === one || path.startsWith(`${one}/`))) return next()
+    request.url = originalUrl
+    app.routing(request, response)
+  }
+  return Object.assign(handle, { close: () => app.close() })
+}
+
+/** Longer than any name or id that is looked up by its path. */
+const MAX_PARAM_LENGTH = 512
+
+/** The body as it came; where the host has read it already, as it was read. */
+function unread(request: IncomingMessage, payload: RequestPayload): RequestPayload {
+  const { body } = request as { body?: unknown }
+  if (body === undefined || !request.readableEnded) return payload
+  const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+  // It is not as long any more as the request says, which is looked at as well.
+  const receivedEncodedLength = Number(request.headers['content-length'] ?? 0)
+  return Object.assign(Readable.from([Buffer.from(text)]), { receivedEncodedLength })
+}
+
+function toFastifyLogger(log: Pick<HostLogger, 'warn' | 'error'>): FastifyBaseLogger {
+  const silent = () => undefined
+  const logger: FastifyBaseLogger = {
+    level: 'warn',
+    fatal: (fields: object, message?: string) => log.error(fields, message),
+    error: (fields: object, message?: string) => log.error(fields, message),
+    warn: (fields: object, message?: string) => log.warn(fields, message),
+    info: silent,
+    debug: silent,
+    trace: silent,
+    silent,
+    child: () => logger,
+  }
+  return logger
+}

@@ -1,0 +1,140 @@
+import type { Job } from '@roundsman/engine'
+import { CLIENT_PROTOCOL, type JobsClient } from '@roundsman/engine/client'
+import type { FastifyPluginAsync } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { createGate, refuseForeignOrigins, type Authorize } from './access.ts'
+import { consoleFiles } from './console/consoleFiles.ts'
+import { consoleRoutes } from './console/consoleRoutes.ts'
+import { createChanges } from './console/createChanges.ts'
+import { answerError } from './http/answerError.ts'
+import {
+  describeRoute,
+  serializerCompiler,
+  validatorCompiler,
+  type DescribedSchema,
+} from './http/zodRoutes.ts'
+import { deadLetterRoutes } from './jobs/deadLetterRoutes.ts'
+import { eventRoutes } from './jobs/eventRoutes.ts'
+import { jobRoutes } from './jobs/jobRoutes.ts'
+import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
+import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
+
+export interface RoundsmanOptions {
+  /** Started, and stopped by whoever made it once the server is closed. */
+  client: JobsClient
+  /** The catalogue: what can be asked for. */
+  jobs: readonly Job[]
+  /** Who asks, and what they may: log-in is the host's. */
+  authorize: Authorize
+  /** Below which the API lies, below the plugin's own prefix. Default `/api`. */
+  apiPrefix?: string
+  /** Where the console lies, below the plugin's own prefix; null: nowhere. Default `/console`. */
+  consolePath?: string | null
+  /** Where the console sends somebody who has to log in. Default: it says so, and leads nowhere. */
+  loginUrl?: string
+  /**
+   * The host has `<apiPrefix>/console/session`, by which the console logs in and out with its own form: see
+   * `ConsoleSession` of `@roundsman/fastify/contract`. Default: false.
+   */
+  hasSessions?: boolean
+  /** What the routes say in OpenAPI about who may ask. Default: nothing. */
+  security?: readonly Record<string, readonly string[]>[]
+  /**
+   * `zod`: the host has @fastify/swagger transform zod's schemas, and these routes like its own. Default `json`: they
+   * are described as JSON Schema, whatever the host does.
+   */
+  describedAs?: 'json' | 'zod'
+  /** How often those who follow the events are told that the connection holds. Default 10,000 ms. */
+  pingIntervalMs?: number
+  /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
+  recheckMs?: number
+  /** Where the console's build lies. Default: in this package. */
+  consoleDir?: string | undefined
+  /** Default: the system's clock. */
+  now?: () => Date
+}
+
+const BODY_LIMIT_BYTES = 64 * 1024
+
+const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
+  const { client, jobs, authorize, security, describedAs = 'json' } = options
+  const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
+  const { pingIntervalMs = 10_000, recheckMs = 15_000, now = () => new Date() } = options
+  const { hasSessions = false, loginUrl = '' } = options
+  checkClient(client)
+  const api = checkPath('apiPrefix', apiPrefix)
+  const gate = createGate(authorize)
+  const changes = createChanges(client)
+  scope.addHook('onClose', () => changes.close())
+
+  scope.setErrorHandler(answerError)
+  scope.addHook('onRoute', (route) => {
+    route.bodyLimit ??= BODY_LIMIT_BYTES
+    const schema: DescribedSchema | undefined = route.schema
+    if (schema === undefined) return
+    if (security !== undefined && schema.hide !== true) schema.security ??= security
+    if (describedAs === 'json')
+      Object.assign((route.config ??= {}), { swaggerTransform: describeRoute })
+  })
+
+  if (consolePath !== null) {
+    const path = checkPath('consolePath', consolePath)
+    const settings = {
+      base: scope.prefix + path,
+      api: scope.prefix + api,
+      hasSessions,
+      loginUrl,
+    }
+    await scope.register(consoleFiles, { path, settings, folder: consoleDir })
+  }
+
+  await scope.register(
+    async (routes) => {
+      routes.setValidatorCompiler(validatorCompiler)
+      routes.setSerializerCompiler(serializerCompiler)
+      // Whatever the host reads bodies with: nothing here takes anything but JSON.
+      routes.removeAllContentTypeParsers()
+      routes.addContentTypeParser(
+        'application/json',
+        { parseAs: 'string' },
+        routes.getDefaultJsonParser('error', 'error'),
+      )
+      // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
+      routes.addHook('onRequest', async (_request, reply) => {
+        reply.header('cache-control', 'no-store')
+      })
+      routes.addHook('onRequest', refuseForeignOrigins)
+      const { reader } = client
+      await routes.register(jobRoutes, { gate, client, jobs, now })
+      await routes.register(jobRunRoutes, { gate, client })
+      await routes.register(runsCsvRoutes, { gate, reader })
+      await routes.register(eventRoutes, { gate, changes, pingIntervalMs, recheckMs })
+      await routes.register(deadLetterRoutes, { gate, client, jobs })
+      await routes.register(consoleRoutes, { gate, reader, jobs, now })
+    },
+    { prefix: api },
+  )
+}
+
+/** Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. All of it stays within its own scope. */
+export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plugin, {
+  name: '@roundsman/fastify',
+  fastify: '5.x',
+  encapsulate: true,
+})
+
+function checkClient(client: JobsClient): void {
+  const { protocol } = client as { protocol?: unknown }
+  if (protocol === CLIENT_PROTOCOL) return
+  throw new TypeError(
+    `The client is of another version of @roundsman/engine than @roundsman/fastify goes with (protocol ${String(protocol)} ` +
+      `instead of ${CLIENT_PROTOCOL}): install both in the same version`,
+  )
+}
+
+/** As it is put before others: with a slash at its beginning and none at its end. */
+function checkPath(option: string, path: string): string {
+  if (path === '' || path === '/') return ''
+  if (/^(\/[\w.~-]+)+$/.test(path)) return path
+  throw new TypeError(`${option} has to be a path such as /admin/jobs, without a slash at its end`)
+}

@@ -1,0 +1,160 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { hostname, userInfo } from 'node:os'
+import type { HostLogger, Job } from '@roundsman/engine'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { createNodeHandler } from './createNodeHandler.ts'
+import { Problem } from './http/problem.ts'
+
+export interface ServeConsoleOptions {
+  /** A started client, or the database and its schema, by which one is made. */
+  client?: JobsClient
+  databaseUrl?: string
+  schema?: string
+  jobs: readonly Job[]
+  /** Where it listens. Default: this machine alone. */
+  host?: string
+  /** Default 0: any that is free. */
+  port?: number
+  /** Recorded beside what is done here. Default: who runs this process, such as `ada@laptop`. */
+  actor?: string
+  log?: Pick<HostLogger, 'warn' | 'error'>
+  /** Where the console's build lies. Default: in this package. */
+  consoleDir?: string
+}
+
+export interface ServedConsole {
+  /** Good once: whoever opens it first looks and acts, in that browser, until the console is closed. */
+  link: string
+  /** Without a slash at its end. */
+  url: string
+  close(): Promise<void>
+}
+
+/**
+ * Console and admin API on a port of this machine, for whoever can read the link. No other page and no other name of
+ * this machine gets in: a browser has to have the cookie that the link gives it, and to call the server by its address.
+ */
+export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
+  const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), log, consoleDir } = options
+  const own = options.client === undefined ? await openClient(options) : null
+  const client = options.client ?? (own as JobsClient)
+  const secret = randomBytes(32).toString('base64url')
+  let key: string | null = randomBytes(32).toString('base64url')
+
+  const server = createServer()
+  server.listen(port, host)
+  await once(server, 'listening').catch(async (error: unknown) => {
+    await own?.stop()
+    throw error
+  })
+  const bound = server.address() as AddressInfo
+  // Cookies are shared by all ports of a name.
+  const cookie = `roundsman_console_${bound.port}`
+  const names = new Set(
+    [host, bound.address, ...LOOPBACK].map((name) => toAuthority(name, bound.port)),
+  )
+
+  const handle = await createNodeHandler({
+    client,
+    jobs,
+    consoleDir,
+    ...(log && { log }),
+    authorize(request) {
+      if (!isEqual(readCookie(request, cookie), secret)) {
+        throw new Problem(401, {
+          detail: 'Open the link that the command has printed: it is good once',
+        })
+      }
+      return { actor, view: true, act: true }
+    },
+  })
+
+  server.on('request', (request, response) => {
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    // A page of somebody else's, whose name was made to mean this machine, sends that name.
+    if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
+      response.writeHead(421, { 'content-type': 'text/plain' }).end('Not by this name\n')
+      return
+    }
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://console')
+    if (pathname === '/') {
+      response.writeHead(303, { location: '/console' }).end()
+      return
+    }
+    if (pathname !== OPEN_PATH || request.method !== 'GET') {
+      handle(request, response)
+      return
+    }
+    if (key !== null && isEqual(searchParams.get('key') ?? undefined, key)) {
+      key = null
+      response.setHeader('set-cookie', `${cookie}=${secret}; Path=/; HttpOnly; SameSite=Strict`)
+    }
+    response.writeHead(303, { location: '/console' }).end()
+  })
+
+  const url = `http://${toAuthority(LOOPBACK.includes(bound.address) ? bound.address : host, bound.port)}`
+  return {
+    link: `${url}${OPEN_PATH}?key=${key}`,
+    url,
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      await handle.close()
+      server.closeAllConnections()
+      await closed
+      await own?.stop()
+    },
+  }
+}
+
+const OPEN_PATH = '/open'
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
+
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Promise<JobsClient> {
+  if (databaseUrl === undefined) throw new TypeError('serveConsole takes client or databaseUrl')
+  const client = createJobsClient({ databaseUrl, ...(schema !== undefined && { schema }), log })
+  try {
+    await client.start()
+    return client
+  } catch (error) {
+    await client.stop()
+    throw error
+  }
+}
+
+function toAuthority(name: string, port: number): string {
+  return `${name.includes(':') ? `[${name}]` : name.toLowerCase()}:${port}`
+}
+
+function readCookie({ headers }: IncomingMessage, name: string): string | undefined {
+  const cookies = (headers.cookie ?? '').split(';').map((one) => one.trim())
+  return cookies.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1)
+}
+
+/** In the same time whatever was sent. */
+function isEqual(sent: string | undefined, expected: string): boolean {
+  if (sent === undefined) return false
+  const [one, other] = [sent, expected].map((text) => createHash('sha256').update(text).digest())
+  return timingSafeEqual(one as Buffer, other as Buffer)
+}
+
+function nameOfUser(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`
+  } catch {
+    // An account without a name, as containers have.
+    return `somebody@${hostname()}`
+  }
+}

@@ -1,0 +1,296 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import swagger from '@fastify/swagger'
+import { createWorker } from '@roundsman/engine/worker'
+import { waitFor } from '@roundsman/testing'
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { roundsman, type RoundsmanOptions } from '../src/index.ts'
+import { accessOf, echo, jobs, log, openHost, type Host } from './openHost.ts'
+
+let host: Host
+let consoleDir: string
+let app: FastifyInstance
+
+beforeAll(async () => {
+  host = await openHost()
+  consoleDir = await mkdtemp(join(tmpdir(), 'roundsman-console-'))
+  await mkdir(join(consoleDir, 'assets'))
+  await writeFile(
+    join(consoleDir, 'index.html'),
+    '<meta name="roundsman" /><script src="./theme.js"></script><link href="./assets/a.css">',
+  )
+  await writeFile(join(consoleDir, 'assets/a.css'), 'a {}')
+})
+
+afterEach(() => app.close())
+
+afterAll(async () => {
+  await host.close()
+  await rm(consoleDir, { recursive: true })
+})
+
+const options = (more: Partial<RoundsmanOptions> = {}): RoundsmanOptions => ({
+  client: host.client,
+  jobs,
+  authorize: ({ headers }) => accessOf(headers['x-user']),
+  consoleDir,
+  ...more,
+})
+const ask = (user: string | null, request: InjectOptions) =>
+  app.inject({ ...request, headers: { ...(user && { 'x-user': user }), ...request.headers } })
+const pause = (user: string, headers: Record<string, string> = {}) =>
+  ask(user, {
+    method: 'POST',
+    url: '/api/jobs/echo/run',
+    headers,
+    payload: { reason: 'a test' },
+  })
+
+describe('addresses', () => {
+  it('are those of this repository unless the host says otherwise', async () => {
+    app = Fastify()
+    await app.register(roundsman, options())
+    expect((await ask('ada', { url: '/api/jobs/runs' })).json()).toMatchObject({ runs: [] })
+    expect((await ask(null, { url: '/console' })).body).toContain(
+      '<meta name="roundsman" data-base="/console" data-api="/api" data-sessions="false" data-login="" />',
+    )
+  })
+
+  it('lie where the host puts them, and the page knows', async () => {
+    app = Fastify()
+    await app.register(roundsman, {
+      ...options({ apiPrefix: '/jobs-api', consolePath: '/watch', loginUrl: '/login?a=1&b="2"' }),
+      prefix: '/ops',
+    })
+    expect((await ask('ada', { url: '/ops/jobs-api/jobs' })).json()).toMatchObject({
+      jobs: [{ name: 'echo' }],
+    })
+    expect((await ask('ada', { url: '/api/jobs' })).statusCode).toBe(404)
+    for (const url of ['/ops/watch', '/ops/watch/', '/ops/watch/runs/1']) {
+      const { body, headers } = await ask(null, { url })
+      expect(headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(body).toBe(
+        '<meta name="roundsman" data-base="/ops/watch" data-api="/ops/jobs-api" data-sessions="false" ' +
+          'data-login="/login?a=1&amp;b=&quot;2&quot;" />' +
+          '<script src="/ops/watch/theme.js"></script><link href="/ops/watch/assets/a.css">',
+      )
+    }
+    const { headers, body } = await ask(null, { url: '/ops/watch/assets/a.css' })
+    expect(body).toBe('a {}')
+    expect(headers).toMatchObject({
+      'content-type': 'text/css; charset=utf-8',
+      'cache-control': 'public, max-age=31536000, immutable',
+    })
+  })
+
+  it('are refused where they would lie nowhere', async () => {
+    app = Fastify()
+    app.register(roundsman, options({ apiPrefix: 'api/' }))
+    await expect(app.ready()).rejects.toThrow('apiPrefix has to be a path such as /admin/jobs')
+    app = Fastify()
+    await app.register(roundsman, options({ consolePath: null }))
+    expect((await ask('ada', { url: '/console' })).statusCode).toBe(404)
+  })
+
+  it('may be there twice on one host, each for its own people', async () => {
+    app = Fastify()
+    await app.register(roundsman, { ...options(), prefix: '/one' })
+    await app.register(roundsman, {
+      ...options({ jobs: [], authorize: () => ({ actor: 'x', view: true, act: false }) }),
+      prefix: '/two',
+    })
+    expect((await ask(null, { url: '/one/api/jobs' })).statusCode).toBe(401)
+    expect((await ask('ada', { url: '/one/api/jobs' })).json().jobs).toHaveLength(1)
+    expect((await ask(null, { url: '/two/api/jobs' })).json().jobs).toHaveLength(0)
+    expect((await ask(null, { url: '/two/api/console/access' })).json()).toEqual({
+      actor: 'x',
+      act: false,
+    })
+  })
+})
+
+describe('who may', () => {
+  beforeAll(() => host.prisma.$executeRaw`truncate "JobAction"`)
+
+  it('is the host’s to say', async () => {
+    app = Fastify()
+    await app.register(roundsman, options())
+    expect((await ask(null, { url: '/api/jobs' })).json()).toMatchObject({ status: 401 })
+    expect((await ask('eve', { url: '/api/jobs' })).json()).toMatchObject({ status: 403 })
+    expect((await ask('bob', { url: '/api/jobs' })).statusCode).toBe(200)
+    expect((await ask('bob', { url: '/api/console/access' })).json()).toEqual({
+      actor: 'bob@example.com',
+      act: false,
+    })
+    expect((await pause('bob')).json()).toMatchObject({
+      status: 403,
+      detail: 'You may look, and change nothing',
+    })
+    expect(await host.prisma.jobAction.findMany()).toEqual([])
+    expect((await pause('ada')).statusCode).toBe(202)
+    expect(await host.prisma.jobAction.findMany()).toMatchObject([
+      { action: 'run', name: 'echo', actor: 'ada@example.com', reason: 'a test' },
+    ])
+  })
+
+  it('is answered as the host refuses', async () => {
+    app = Fastify()
+    const refusal = Object.assign(new Error('Ask the bridge for a badge'), {
+      statusCode: 401,
+      headers: { 'www-authenticate': 'Badge' },
+    })
+    await app.register(roundsman, options({ authorize: () => Promise.reject(refusal) }))
+    const { statusCode, headers, body } = await ask('ada', { url: '/api/jobs' })
+    expect({ statusCode, challenge: headers['www-authenticate'] }).toEqual({
+      statusCode: 401,
+      challenge: 'Badge',
+    })
+    expect(JSON.parse(body)).toMatchObject({ detail: 'Ask the bridge for a badge' })
+  })
+
+  it('is nobody whom the host cannot name', async () => {
+    app = Fastify()
+    const authorize = () => ({ actor: '', view: true, act: true })
+    await app.register(roundsman, options({ authorize }))
+    expect((await ask('ada', { url: '/api/jobs' })).statusCode).toBe(500)
+  })
+
+  it.each([
+    [{ 'sec-fetch-site': 'cross-site' }, 403],
+    [{ 'sec-fetch-site': 'same-site', origin: 'http://localhost:80' }, 403],
+    [{ origin: 'https://evil.example' }, 403],
+    [{ origin: 'null' }, 403],
+    [{ origin: 'https://evil.example', authorization: 'Basic YTpi' }, 403],
+    [{ origin: 'https://evil.example', authorization: 'Bearer abc' }, 202],
+    [{ 'sec-fetch-site': 'same-origin', origin: 'https://behind.a.proxy' }, 202],
+    [{ origin: 'http://localhost:80' }, 202],
+    [{}, 202],
+  ])('is not a page of another site: %j gets %i', async (headers, status) => {
+    app = Fastify()
+    await app.register(roundsman, options())
+    const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value))
+    expect((await pause('ada', { host: 'localhost:80', ...sent })).statusCode).toBe(status)
+    // Looking changes nothing.
+    const looked = await ask('ada', { url: '/api/jobs', headers: sent })
+    expect(looked.statusCode).toBe(200)
+  })
+})
+
+describe('beside what a host has', () => {
+  it('neither changes it nor is changed by it', async () => {
+    app = Fastify()
+    app.setErrorHandler((error, _request, reply) => {
+      void reply.code(418).send({ mine: (error as Error).message })
+    })
+    app.setNotFoundHandler((_request, reply) => void reply.code(404).send({ mine: 'nothing' }))
+    app.setValidatorCompiler(() => (data) => ({ value: { mine: data } }))
+    app.setSerializerCompiler(() => () => JSON.stringify({ mine: 'serialized' }))
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) =>
+      done(null, { mine: body }),
+    )
+    app.addHook('onRequest', async (_request, reply) => {
+      reply.header('x-host', 'here')
+    })
+    await app.register(roundsman, options())
+    const schema = { body: { type: 'object' }, response: { 200: { type: 'object' } } } as const
+    app.post<{ Body: { mine: unknown } }>('/own', { schema }, async ({ body }) => {
+      if (JSON.stringify(body).includes('fail')) throw new Error('own failure')
+      return body
+    })
+
+    const own = (payload: string) =>
+      app.inject({ method: 'POST', url: '/own', headers: { 'content-type': 'text/x' }, payload })
+    expect((await own('text')).json()).toEqual({ mine: 'serialized' })
+    const failed = await own('fail')
+    expect([failed.statusCode, failed.json()]).toEqual([418, { mine: 'own failure' }])
+    expect((await app.inject('/nowhere')).json()).toEqual({ mine: 'nothing' })
+
+    const answer = await pause('ada')
+    expect([answer.statusCode, answer.headers['x-host']]).toEqual([202, 'here'])
+    expect(answer.json()).toEqual({ queueJobId: expect.any(String) })
+    const invalid = await ask('ada', { url: '/api/jobs/runs?limit=0&of=me' })
+    expect(invalid.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+    expect(invalid.json().errors).toEqual([
+      { path: 'query.limit', message: 'has to be a whole number from 1 to 200' },
+      { path: 'query.of', message: 'is not known here' },
+    ])
+    const text = await ask('ada', {
+      method: 'POST',
+      url: '/api/jobs/echo/run',
+      headers: { 'content-type': 'text/plain' },
+      payload: 'reason',
+    })
+    expect(text.json()).toMatchObject({
+      status: 415,
+      detail: 'The body has to be application/json',
+    })
+  })
+
+  it('describes itself in the host’s OpenAPI document, if there is one', async () => {
+    app = Fastify()
+    const securitySchemes = { badge: { type: 'http', scheme: 'bearer' } } as const
+    await app.register(swagger, { openapi: { openapi: '3.0.3', components: { securitySchemes } } })
+    await app.register(roundsman, options({ security: [{ badge: [] }] }))
+    await app.ready()
+    const document = app.swagger() as unknown as {
+      paths: Record<string, Record<string, Record<string, unknown>>>
+    }
+    expect(Object.keys(document.paths)).toContain('/api/jobs/runs/{id}')
+    expect(Object.keys(document.paths)).not.toContain('/console')
+    expect(document.paths['/api/jobs/runs']?.['get']).toMatchObject({
+      security: [{ badge: [] }],
+      parameters: expect.arrayContaining([
+        expect.objectContaining({ in: 'query', name: 'status', required: false }),
+      ]),
+      responses: {
+        200: { content: { 'application/json': { schema: { type: 'object' } } } },
+        401: { content: { 'application/problem+json': { schema: { type: 'object' } } } },
+      },
+    })
+    expect(document.paths['/api/jobs/{name}/run']?.['post']).toMatchObject({
+      requestBody: { content: { 'application/json': { schema: { type: 'object' } } } },
+    })
+  })
+
+  it('refuses a client of another version', async () => {
+    app = Fastify()
+    app.register(roundsman, options({ client: { ...host.client, protocol: 0 as never } }))
+    await expect(app.ready()).rejects.toThrow(
+      '(protocol 0 instead of 1): install both in the same version',
+    )
+    app = Fastify()
+  })
+})
+
+it('tells of what changes, until the host closes', async () => {
+  app = Fastify()
+  await app.register(roundsman, { ...options(), prefix: '/ops' })
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  const worker = createWorker({
+    databaseUrl: host.databaseUrl,
+    schema: 'public',
+    client: host.prisma,
+    jobs: [echo],
+    handlers: { echo: async () => undefined },
+    log,
+  })
+  await worker.start()
+  try {
+    const headers = { 'x-user': 'bob' }
+    const { body } = await fetch(`${address}/ops/api/jobs/events`, { headers })
+    let text = ''
+    const reading = (async () => {
+      for await (const chunk of body!.pipeThrough(new TextDecoderStream())) text += chunk
+    })()
+    await host.prisma.$transaction((tx) => host.client.enqueue(tx, echo, {}))
+    await waitFor(() => text.includes('event: run'))
+    await app.close()
+    await reading
+    expect(text).toMatch(/event: run\ndata: .*"echo"/)
+  } finally {
+    await worker.stop({ drainTimeoutMs: 0 })
+  }
+})

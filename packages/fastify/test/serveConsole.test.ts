@@ -1,0 +1,89 @@
+import { request } from 'node:http'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { serveConsole, type ServedConsole } from '../src/index.ts'
+import { jobs, log, openHost, type Host } from './openHost.ts'
+
+let host: Host
+let served: ServedConsole
+
+beforeAll(async () => {
+  host = await openHost()
+})
+
+afterEach(() => served.close())
+
+afterAll(() => host.close())
+
+const open = async () =>
+  (served = await serveConsole({
+    databaseUrl: host.databaseUrl,
+    schema: 'public',
+    jobs,
+    actor: 'ada@laptop',
+    log,
+  }))
+
+/** What a browser keeps after it has followed the link. */
+async function follow(link: string): Promise<string | undefined> {
+  const { status, headers } = await fetch(link, { redirect: 'manual' })
+  expect([status, headers.get('location')]).toEqual([303, '/console'])
+  return headers.get('set-cookie') ?? undefined
+}
+
+it('lets in whoever follows its link, once, and lets them look and act', async () => {
+  const { link, url } = await open()
+  expect(new URL(link).hostname).toBe('127.0.0.1')
+  expect((await fetch(`${url}/api/jobs`)).status).toBe(401)
+
+  const kept = await follow(link)
+  expect(kept).toMatch(
+    new RegExp(
+      `^roundsman_console_${new URL(url).port}=[\\w-]{43}; Path=/; HttpOnly; SameSite=Strict$`,
+    ),
+  )
+  expect(await follow(link)).toBeUndefined()
+
+  const cookie = kept?.split(';')[0] ?? ''
+  const access = await fetch(`${url}/api/console/access`, { headers: { cookie } })
+  expect(await access.json()).toEqual({ actor: 'ada@laptop', act: true })
+  const run = (more: Record<string, string> = {}) =>
+    fetch(`${url}/api/jobs/echo/run`, {
+      method: 'POST',
+      headers: { cookie, 'content-type': 'application/json', ...more },
+      body: JSON.stringify({ reason: 'a test' }),
+    })
+  expect((await run()).status).toBe(202)
+  expect((await run({ origin: 'https://evil.example' })).status).toBe(403)
+  expect(await host.prisma.jobAction.findMany()).toMatchObject([{ actor: 'ada@laptop' }])
+})
+
+it('lets in nobody with another key or cookie', async () => {
+  const { link, url } = await open()
+  expect(await follow(`${url}/open?key=${'x'.repeat(43)}`)).toBeUndefined()
+  expect(await follow(`${url}/open`)).toBeUndefined()
+  const [name = ''] = (await follow(link))?.split('=') ?? []
+  for (const value of ['', 'x'.repeat(43)]) {
+    const { status } = await fetch(`${url}/api/jobs`, { headers: { cookie: `${name}=${value}` } })
+    expect(status).toBe(401)
+  }
+})
+
+it('answers to its own names alone, whatever a page makes another name mean', async () => {
+  const { link, url } = await open()
+  const cookie = (await follow(link))?.split(';')[0] ?? ''
+  const { port } = new URL(url)
+  const statusFor = async (name: string) => {
+    const { promise, resolve, reject } = Promise.withResolvers<number | undefined>()
+    request(`${url}/api/jobs`, { headers: { host: name, cookie } }, (response) =>
+      resolve(response.resume().statusCode),
+    )
+      .on('error', reject)
+      .end()
+    return await promise
+  }
+  expect(await statusFor(`127.0.0.1:${port}`)).toBe(200)
+  expect(await statusFor(`LOCALHOST:${port}`)).toBe(200)
+  for (const name of [`evil.example:${port}`, 'localhost', '127.0.0.1:1']) {
+    expect(await statusFor(name)).toBe(421)
+  }
+})
