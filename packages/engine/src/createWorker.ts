@@ -66,7 +66,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    */
   client: Client
   jobs: Jobs
-  handlers: HandlersFor<Jobs, TransactionOf<Client>>
+  handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
   /**
    * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
    * made by `defineHandlersModule`. For those jobs `handlers` and `client` are not used. Needed if a job is isolated.

@@ -104,7 +104,7 @@ export interface HandlersSetting {
 export interface HandlersModule<Jobs extends readonly Job[], Client extends HostClient> {
   /** At least those that are isolated. Time-out and guard are the worker's own, the payload's schema is taken from here. */
   jobs: Jobs
-  handlers: HandlersFor<Jobs, TransactionOf<Client>>
+  handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
   /** One of its own, with a small pool: there is one run at a time. */
   client: Client
   /** Called before an idle process ends, which has half a second for it; never after a run that failed. */

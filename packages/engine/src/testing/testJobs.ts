@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { JobsClient } from '../createJobsClient.ts'
 import type { Details, Job, JobTrigger, PayloadOf } from '../index.ts'
 
