@@ -95,7 +95,12 @@ function* importsOf(
   const first = posix.normalize(entry)
   const ways = new Map([[first, first]])
   for (const [path, way] of ways) {
-    const text = files.get(path)?.toString() ?? ''
+    // Not what a docstring shows.
+    const text =
+      files
+        .get(path)
+        ?.toString()
+        .replaceAll(/\/\*[^]*?\*\//g, '') ?? ''
     for (const [, specifier = ''] of text.matchAll(IMPORT)) {
       if (specifier.startsWith('.')) {
         const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, '.d.ts')

@@ -29,6 +29,8 @@ export const PUBLISHED = [
   'packages/cli',
 ] as const
 
+const CONSOLE_HOST = 'packages/fastify'
+
 export interface PackedPackage {
   /** Where it is made, relative to the root. */
   folder: string
@@ -58,6 +60,7 @@ export async function packPublished(
     const folders = await findFolders(root)
     await checkOut(root, built, folders)
     await build(built, folders)
+    if (folders.includes(CONSOLE_HOST)) await buildConsole(root, join(built, CONSOLE_HOST))
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
     for (const folder of folders) {
@@ -115,6 +118,14 @@ async function build(root: string, folders: readonly string[]): Promise<void> {
     ...folders,
   ])
   if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
+}
+
+/** What the plugin serves to browsers. */
+async function buildConsole(root: string, target: string): Promise<void> {
+  const app = join(root, 'apps/console')
+  const args = ['build', '--outDir', join(target, 'dist/console'), '--emptyOutDir']
+  const { exitCode, output } = await captureTool(app, join(app, 'node_modules/.bin/vite'), args)
+  if (exitCode !== 0) throw new Error(`The console does not build:\n${output}`)
 }
 
 async function pack(
