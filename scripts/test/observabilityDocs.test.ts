@@ -2,14 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
-import { watchJobHealth } from '../../apps/api/src/jobs/watchJobHealth.ts'
 import { buildApp } from '../../apps/api/src/app.ts'
-import { createRunMetrics } from '../../apps/worker/src/metrics/createRunMetrics.ts'
 import {
   createWorkerMetrics,
   withEmailCounts,
 } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
 import { createJobsClient } from '@roundsman/engine/client'
+import { createRunMetrics, watchJobHealth } from '@roundsman/engine/metrics'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
 
@@ -28,11 +27,11 @@ let page: string
 beforeAll(async () => {
   page = await readFile(join(WORKSPACE_ROOT, 'docs/observability.md'), 'utf8')
   const worker = createWorkerMetrics('1')
-  createRunMetrics(worker.registry, [])
+  createRunMetrics(worker, [])
   withEmailCounts({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
   worker.watchQueue({} as never, [])
   const api = createMetrics({ app: 'api', version: '1' })
-  watchJobHealth({ registry: api.registry, read: async () => ({ problems: [], paused: [] }) })
+  watchJobHealth({ ...api, read: async () => ({ problems: [], paused: [] }) })
   // Nothing is asked of it: it has to know its routes, and no more.
   const databaseUrl = 'postgresql://127.0.0.1:1/nowhere'
   const jobsClient = createJobsClient({ databaseUrl, log: { warn() {}, error() {} } })

@@ -18,14 +18,14 @@ import {
   type ProcessHost,
 } from '@roundsman/node-app'
 import { measureQueue, readJobHealth } from '@roundsman/engine/client'
-import { createMetrics, watchQueue, type Tracing } from '@roundsman/node-app/telemetry'
+import { watchJobHealth, watchQueue } from '@roundsman/engine/metrics'
+import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
-import { watchJobHealth } from './jobs/watchJobHealth.ts'
 import { openJobsClient } from './jobs/openJobsClient.ts'
 
 /** How long requests under way may take once the process was asked to stop. */
@@ -100,9 +100,8 @@ async function serve(
     })
     if (metrics) {
       const names = jobs.map(({ name }) => name)
-      const { registry } = metrics
-      watchQueue({ registry, measure: () => measureQueue(jobsClient.reader, names) })
-      watchJobHealth({ registry, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
+      watchQueue({ ...metrics, measure: () => measureQueue(jobsClient.reader, names) })
+      watchJobHealth({ ...metrics, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
     }
     try {
       if (env.NODE_ENV === 'production') await refuseDemoPasswords(prisma)

@@ -13,7 +13,8 @@ import {
   type ProcessHost,
 } from '@roundsman/node-app'
 import { openReader } from '@roundsman/engine/worker'
-import { createWorker } from '@roundsman/engine/worker'
+import { createRunMetrics } from '@roundsman/engine/metrics'
+import { createPinger, createWorker } from '@roundsman/engine/worker'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -26,14 +27,12 @@ import { giveBackMemory } from './giveBackMemory.ts'
 import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
-import { createRunMetrics } from './metrics/createRunMetrics.ts'
 import {
   createWorkerMetrics,
   type WorkerMetrics,
   withEmailCounts,
 } from './metrics/createWorkerMetrics.ts'
 import { acquireMigratedDatabase } from './acquireMigratedDatabase.ts'
-import { createPinger } from './pings/createPinger.ts'
 
 const VERSION = readVersion(import.meta.dirname)
 /** What pings may take after the drain. Whoever stops us soon loses patience. */
@@ -190,7 +189,7 @@ async function runJobs(
     concurrency: env.WORKER_CONCURRENCY,
     drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
     observers: [
-      createRunMetrics(metrics.registry, jobNames),
+      createRunMetrics(metrics, jobNames),
       pinger.observer,
       ...(tracing ? [{ runStarted: tracing.traceRun }] : []),
     ],

@@ -1,13 +1,12 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
-import { spawnProcess, waitFor } from '@roundsman/testing'
+import { openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
-import { openMonitor } from './pings/openMonitor.ts'
 import { startWorkerHere, startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../src/once.ts')

@@ -28,3 +28,10 @@ export {
 export { dueTicks, type DueTicks } from './tick/dueTicks.ts'
 export type { Connections } from './store/database.ts'
 export { runOnce, type FinishedRun, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'
+export {
+  createPinger,
+  type Pinger,
+  type PingerOptions,
+  type PingEvent,
+  type PingOutcome,
+} from './run/createPinger.ts'

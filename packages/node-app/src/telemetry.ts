@@ -6,9 +6,7 @@ export {
   type Metrics,
   type Registry,
 } from './metrics/createMetrics.ts'
-export { keepFresh, type KeepFreshOptions } from './metrics/keepFresh.ts'
 export { mayScrape } from './metrics/mayScrape.ts'
-export { watchQueue, type QueueWatchOptions } from './metrics/watchQueue.ts'
 export type { Tracing } from './tracing/openTracing.ts'
 export type { RequestTrace } from './tracing/traceRequest.ts'
 export type { TracedClient } from './tracing/traceDatabase.ts'

@@ -1,18 +1,16 @@
-import { measureQueue, type Reader, type Worker } from '@roundsman/engine/worker'
+import { countPings, watchQueue, watchWorker } from '@roundsman/engine/metrics'
 import {
-  Counter,
-  createMetrics,
-  Gauge,
-  watchQueue,
-  type Metrics,
-  type Registry,
-} from '@roundsman/node-app/telemetry'
+  measureQueue,
+  type PingerOptions,
+  type Reader,
+  type Worker,
+} from '@roundsman/engine/worker'
+import { Counter, createMetrics, type Metrics, type Registry } from '@roundsman/node-app/telemetry'
 import type { Mailer, SendOutcome } from '../email/createMailer.ts'
-import type { PingEvent, PingOutcome } from '../pings/createPinger.ts'
 
 export interface WorkerMetrics extends Metrics {
   /** Called with the outcome of each ping. */
-  countPing(name: string, event: PingEvent, outcome: PingOutcome): void
+  countPing: NonNullable<PingerOptions['onOutcome']>
   /** What there is to know of a worker that is open, beside what it does. */
   watchWorker(worker: Pick<Worker, 'connections' | 'isReady'>): void
   /** How much work there is of these jobs. */
@@ -22,34 +20,17 @@ export interface WorkerMetrics extends Metrics {
 /** The metrics of the worker process; see docs/observability.md for what each is good for. */
 export function createWorkerMetrics(version: string): WorkerMetrics {
   const metrics = createMetrics({ app: 'worker', version })
-  const { registry } = metrics
-  const registers = [registry]
-  const pings = new Counter({
-    name: 'roundsman_pings_total',
-    help: 'Pings to monitors, by what became of them.',
-    labelNames: ['job_name', 'event', 'outcome'],
-    registers,
-  })
   let isReady = () => false
-  registry.registerMetric(
-    new Gauge({
-      name: 'roundsman_worker_ready',
-      help: '1 while this worker holds the connection by which the others know that it lives, else 0.',
-      registers: [],
-      collect() {
-        this.set(isReady() ? 1 : 0)
-      },
-    }),
-  )
+  watchWorker(metrics, { isReady: () => isReady() })
   return {
     ...metrics,
-    countPing: (job_name, event, outcome) => pings.inc({ job_name, event, outcome }),
+    countPing: countPings(metrics),
     watchWorker(worker) {
       isReady = worker.isReady
       metrics.watchPool('engine', worker.connections)
     },
     watchQueue(reader, names) {
-      watchQueue({ registry, measure: () => measureQueue(reader, names) })
+      watchQueue({ ...metrics, measure: () => measureQueue(reader, names) })
     },
   }
 }

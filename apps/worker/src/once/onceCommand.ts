@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ENGINE_SCHEMA, createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger, readVersion, startTracing, tracingOptions } from '@roundsman/node-app'
 import { JobError } from '@roundsman/engine'
-import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
+import { createPinger, runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { createOnceCommand, type OnceRequest, type OnceTerminal } from 'roundsman/commands'
 import { asForeseen } from '../command/asForeseen.ts'
 import { disconnect } from '../disconnect.ts'
@@ -14,7 +14,6 @@ import { handlersModule } from '../handlersModule.ts'
 import { createInvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from '../jobs/index.ts'
 import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
-import { createPinger } from '../pings/createPinger.ts'
 
 /** The run is over, and whoever waits for it should not wait long for a monitor. */
 const LAST_PINGS_MS = 10_000

@@ -1,7 +1,9 @@
 import type { Connections } from '@roundsman/engine/worker'
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import * as prometheus from 'prom-client'
 
 export interface Metrics {
+  /** For whoever has metrics to add. */
+  prometheus: typeof prometheus
   /** Where a process keeps metrics of its own. */
   registry: Registry
   /** How long a connection pool is: read at each scrape. */
@@ -11,6 +13,8 @@ export interface Metrics {
   contentType: string
 }
 
+const { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } = prometheus
+type Registry = prometheus.Registry
 export { Counter, Gauge, Histogram, type Registry }
 
 /** The process is woken as often, also when it is idle; at the default, 10 ms, that is most of what it does then. */
@@ -74,6 +78,7 @@ export function createMetrics({ app, version }: { app: string; version: string }
   )
 
   return {
+    prometheus,
     registry,
     watchPool: (pool, read) => void pools.set(pool, read),
     render: () => registry.metrics(),

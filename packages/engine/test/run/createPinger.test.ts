@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
-import type { ObservedRun, RunEnding } from '@roundsman/engine/worker'
-import { waitFor } from '@roundsman/testing'
+import { openMonitor, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
-import { createPinger, type PingerOptions } from '../../src/pings/createPinger.ts'
-import { openMonitor } from './openMonitor.ts'
+import { createPinger, type PingerOptions } from '../../src/run/createPinger.ts'
+import type { ObservedRun, RunEnding } from '../../src/run/observer.ts'
 
 const JOB = 'cleanupI18nCache'
 const RUN: ObservedRun = {

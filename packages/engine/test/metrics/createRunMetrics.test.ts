@@ -1,7 +1,7 @@
-import type { ObservedRun, RunEnding, WorkerObserver } from '@roundsman/engine/worker'
-import { createMetrics } from '@roundsman/node-app/telemetry'
 import { beforeEach, expect, it } from 'vitest'
-import { createRunMetrics } from '../../src/metrics/createRunMetrics.ts'
+import { createRunMetrics } from '../../src/metrics.ts'
+import type { ObservedRun, RunEnding, WorkerObserver } from '../../src/worker.ts'
+import { openTarget } from './openTarget.ts'
 
 const JOB = 'cleanupI18nCache'
 const RUN: ObservedRun = {
@@ -20,8 +20,8 @@ const RUN: ObservedRun = {
 let render: () => Promise<string>
 let observer: WorkerObserver
 beforeEach(() => {
-  const metrics = createMetrics({ app: 'worker', version: '1' })
-  observer = createRunMetrics(metrics.registry, [JOB])
+  const metrics = openTarget()
+  observer = createRunMetrics(metrics, [JOB])
   render = metrics.render
 })
 

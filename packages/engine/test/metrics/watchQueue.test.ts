@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
-import type { QueueMeasure } from '@roundsman/engine/client'
-import { createMetrics, watchQueue } from '../../src/telemetry.ts'
+import type { QueueMeasure } from '../../src/client.ts'
+import { watchQueue } from '../../src/metrics.ts'
+import { openTarget } from './openTarget.ts'
 
 const ROWS: QueueMeasure[] = [
   { name: 'letter', state: 'ready', count: 3, oldestSeconds: 12.5 },
@@ -10,19 +11,16 @@ const ROWS: QueueMeasure[] = [
 ]
 
 function open(measure: () => Promise<QueueMeasure[]>, options = {}) {
-  const metrics = createMetrics({ app: 'api', version: '1' })
-  watchQueue({ registry: metrics.registry, measure, ...options })
+  const metrics = openTarget()
+  watchQueue({ ...metrics, measure, ...options })
   return async () =>
-    (await metrics.render())
-      .split('\n')
-      .filter((line) => line.startsWith('roundsman_queue'))
-      .map((line) => line.replace(/,?app="api"/, ''))
+    (await metrics.render()).split('\n').filter((line) => line.startsWith('roundsman_queue'))
 }
 
 it('says how much there is of each job in each state, and how old the oldest is', async () => {
   const lines = await open(async () => ROWS)()
   expect(lines).toEqual([
-    'roundsman_queue_measure_failures_total{} 0',
+    'roundsman_queue_measure_failures_total 0',
     'roundsman_queue_depth{job_name="letter",state="ready"} 3',
     'roundsman_queue_depth{job_name="letter",state="delayed"} 2',
     'roundsman_queue_depth{job_name="letter",state="active"} 0',
@@ -48,7 +46,7 @@ it('has no numbers, and all the rest, when the database fails', async () => {
   const scrape = open(() => Promise.reject(new Error('away')))
   await scrape()
   expect(await scrape()).toEqual([
-    expect.stringMatching(/^roundsman_queue_measure_failures_total\{\} [1-4]$/),
+    expect.stringMatching(/^roundsman_queue_measure_failures_total [1-4]$/),
   ])
 })
 

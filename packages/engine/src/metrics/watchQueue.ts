@@ -1,10 +1,9 @@
-import type { QueueMeasure } from '@roundsman/engine/client'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { QueueMeasure } from '../read/measureQueue.ts'
 import { keepFresh } from './keepFresh.ts'
+import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
-export interface QueueWatchOptions {
-  registry: Registry
-  /** One bounded statement. */
+export interface QueueWatchOptions extends MetricsTarget {
+  /** One bounded statement: `() => measureQueue(reader, names)`. */
   measure: () => Promise<readonly QueueMeasure[]>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
@@ -17,42 +16,42 @@ export interface QueueWatchOptions {
  * database does not answer there are none, which is not the same as zero; the rest of the scrape comes all the same.
  */
 export function watchQueue(options: QueueWatchOptions): void {
-  const { registry, measure, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
-  const registers = [registry]
-  const failures = new Counter({
+  const { prometheus, registry, measure, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
+  const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',
     help: 'How often the queue could not be measured, because the database did not answer in time.',
-    registers,
+    registers: [registry],
   })
   const read = keepFresh({ read: measure, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })
-  registry.registerMetric(
-    new Gauge({
+  watchGauge(
+    options,
+    {
       name: 'roundsman_queue_depth',
       help: 'Work of a job by state; 100000 stands for more.',
       labelNames: ['job_name', 'state'],
-      registers: [],
-      async collect() {
-        const rows = (await read()) ?? []
-        this.reset()
-        for (const { name: job_name, state, count } of rows)
-          this.set({ job_name, state: toLabel(state) }, count)
-      },
-    }),
+    },
+    async (gauge) => {
+      const rows = (await read()) ?? []
+      gauge.reset()
+      for (const { name: job_name, state, count } of rows) {
+        gauge.set({ job_name, state: toLabel(state) }, count)
+      }
+    },
   )
-  registry.registerMetric(
-    new Gauge({
+  watchGauge(
+    options,
+    {
       name: 'roundsman_queue_oldest_age_seconds',
       help: 'For how long the oldest work of a job has been in a state: ready to be taken, active, or given up.',
       labelNames: ['job_name', 'state'],
-      registers: [],
-      async collect() {
-        const rows = (await read()) ?? []
-        this.reset()
-        for (const { name: job_name, state, oldestSeconds } of rows) {
-          if (state !== 'delayed') this.set({ job_name, state: toLabel(state) }, oldestSeconds ?? 0)
-        }
-      },
-    }),
+    },
+    async (gauge) => {
+      const rows = (await read()) ?? []
+      gauge.reset()
+      for (const { name: job_name, state, oldestSeconds } of rows) {
+        if (state !== 'delayed') gauge.set({ job_name, state: toLabel(state) }, oldestSeconds ?? 0)
+      }
+    },
   )
 }
 

@@ -1,5 +1,6 @@
-import { TICK_OUTCOMES, type WorkerObserver } from '@roundsman/engine/worker'
-import { Counter, Gauge, Histogram, type Registry } from '@roundsman/node-app/telemetry'
+import { TICK_OUTCOMES } from '../tick/decideTicks.ts'
+import type { WorkerObserver } from '../run/observer.ts'
+import type { MetricsTarget } from './prometheus.ts'
 
 /** Codes of the engine's own. Handlers have others, of which there is no list: they count as `handler`. */
 const ENGINE_REASONS = [
@@ -26,7 +27,11 @@ const LATENESS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600
 const GROUP_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500]
 
 /** What this worker does, as metrics. Jobs and outcomes are the only labels, and both are closed sets. */
-export function createRunMetrics(registry: Registry, jobNames: readonly string[]): WorkerObserver {
+export function createRunMetrics(
+  { prometheus, registry }: MetricsTarget,
+  jobNames: readonly string[],
+): WorkerObserver {
+  const { Counter, Gauge, Histogram } = prometheus
   const registers = [registry]
   const runs = new Counter({
     name: 'roundsman_job_runs_total',

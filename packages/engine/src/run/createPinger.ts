@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Details } from '@roundsman/engine'
-import type { RescuedRun, RunEnding, WorkerObserver } from '@roundsman/engine/worker'
-import type { Logger } from 'pino'
+import type { Details, HostLogger } from '../index.ts'
+import { containedLog } from '../store/containedLog.ts'
+import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
 export const PING_EVENTS = ['start', 'success', 'fail'] as const
 export type PingEvent = (typeof PING_EVENTS)[number]
@@ -13,7 +13,8 @@ export type PingOutcome = (typeof PING_OUTCOMES)[number]
 export interface PingerOptions {
   /** By name of job. A job that is not in it is not told of. */
   urls: ReadonlyMap<string, URL>
-  log: Logger
+  /** Default: warnings go to standard error. */
+  log?: Pick<HostLogger, 'warn'> | undefined
   /** For one attempt. Default 10,000 ms. */
   timeoutMs?: number
   /** How often one is sent at most. Default 3. */
@@ -51,8 +52,9 @@ const MAX_COUNTS = 20
  * nothing that the monitor does can fail it.
  */
 export function createPinger(options: PingerOptions): Pinger {
-  const { urls, log, timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000 } = options
+  const { urls, timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000 } = options
   const { concurrency = 8, maxWaiting = 1_000, onOutcome } = options
+  const log = containedLog(options.log)
   const closing = new AbortController()
   const underWay = new Set<Promise<void>>()
   const queue: (() => void)[] = []

@@ -1,22 +1,21 @@
-import type { JobHealth } from '@roundsman/engine/client'
-import { createMetrics } from '@roundsman/node-app/telemetry'
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
-import { watchJobHealth } from '../../src/jobs/watchJobHealth.ts'
+import type { JobHealth } from '../../src/client.ts'
+import { watchJobHealth } from '../../src/metrics.ts'
+import { openTarget } from './openTarget.ts'
 
 /** The lines of a scrape that are about it, of a process that has just begun to watch. */
 async function scrape(read: () => Promise<JobHealth>): Promise<string[]> {
-  const metrics = createMetrics({ app: 'api', version: '1' })
-  watchJobHealth({ registry: metrics.registry, read, timeoutMs: 50 })
+  const metrics = openTarget()
+  watchJobHealth({ ...metrics, read, timeoutMs: 50 })
   return (await metrics.render())
     .split('\n')
     .filter((line) => /^roundsman_jobs?_(healthy|problem)/.test(line))
-    .map((line) => line.replace(/,?app="api"/, ''))
 }
 
 it('says that all is well, which a pause does not change', async () => {
   const lines = await scrape(async () => ({ problems: [], paused: ['pruneJobRuns'] }))
-  expect(lines).toEqual(['roundsman_jobs_healthy{} 1'])
+  expect(lines).toEqual(['roundsman_jobs_healthy 1'])
 })
 
 it('says what is not', async () => {
@@ -30,7 +29,7 @@ it('says what is not', async () => {
     paused: [],
   }))
   expect(lines).toEqual([
-    'roundsman_jobs_healthy{} 0',
+    'roundsman_jobs_healthy 0',
     'roundsman_job_problem{kind="noWorker",job_name=""} 1',
     'roundsman_job_problem{kind="late",job_name="pruneJobRuns"} 1',
     'roundsman_job_problem{kind="overrunning",job_name="dispatchEmail"} 1',
@@ -43,9 +42,9 @@ it('says nothing at all while the database fails or hangs', async () => {
 })
 
 it('stops naming a problem that is over', async () => {
-  const metrics = createMetrics({ app: 'api', version: '1' })
+  const metrics = openTarget()
   const health: JobHealth = { problems: [{ kind: 'noWorker' }], paused: [] }
-  watchJobHealth({ registry: metrics.registry, read: async () => health, maxAgeMs: 200 })
+  watchJobHealth({ ...metrics, read: async () => health, maxAgeMs: 200 })
   expect(await metrics.render()).toContain('kind="noWorker"')
   health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0).toISOString() }]
   const later = await waitFor(async () => {

@@ -1,0 +1,50 @@
+import type { JobHealth } from '../read/readJobHealth.ts'
+import { keepFresh } from './keepFresh.ts'
+import { watchGauge, type MetricsTarget } from './prometheus.ts'
+
+export interface JobHealthWatchOptions extends MetricsTarget {
+  /** `() => readJobHealth(reader, jobs, new Date())` */
+  read: () => Promise<JobHealth>
+  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
+  maxAgeMs?: number
+  /** How long a scrape waits for it. Default 2,000 ms. */
+  timeoutMs?: number
+}
+
+/** What `readJobHealth` says, as metrics. While the database does not answer there are none. */
+export function watchJobHealth(options: JobHealthWatchOptions): void {
+  const { prometheus, registry, read, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
+  const failures = new prometheus.Counter({
+    name: 'roundsman_job_health_failures_total',
+    help: 'How often it could not be told whether jobs are done, because the database did not answer in time.',
+    registers: [registry],
+  })
+  const readFresh = keepFresh({ read, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })
+  watchGauge(
+    options,
+    {
+      name: 'roundsman_jobs_healthy',
+      help: '1 while GET /health/jobs would answer 200, else 0.',
+    },
+    async (gauge) => {
+      const health = await readFresh()
+      gauge.remove()
+      if (health) gauge.set(health.problems.length === 0 ? 1 : 0)
+    },
+  )
+  watchGauge(
+    options,
+    {
+      name: 'roundsman_job_problem',
+      help: '1 for each problem that GET /health/jobs names.',
+      labelNames: ['kind', 'job_name'],
+    },
+    async (gauge) => {
+      const { problems } = (await readFresh()) ?? { problems: [] }
+      gauge.reset()
+      for (const problem of problems) {
+        gauge.set({ kind: problem.kind, job_name: 'name' in problem ? problem.name : '' }, 1)
+      }
+    },
+  )
+}

@@ -1,0 +1,28 @@
+import type { PingEvent, PingOutcome } from '../run/createPinger.ts'
+import { watchGauge, type MetricsTarget } from './prometheus.ts'
+
+/** Whether a worker can work; before there is one, it cannot. */
+export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean }): void {
+  watchGauge(
+    target,
+    {
+      name: 'roundsman_worker_ready',
+      help: '1 while this worker holds the connection by which the others know that it lives, else 0.',
+    },
+    (gauge) => gauge.set(worker.isReady() ? 1 : 0),
+  )
+}
+
+/** For `onOutcome` of a pinger. */
+export function countPings({
+  prometheus,
+  registry,
+}: MetricsTarget): (name: string, event: PingEvent, outcome: PingOutcome) => void {
+  const pings = new prometheus.Counter({
+    name: 'roundsman_pings_total',
+    help: 'Pings to monitors, by what became of them.',
+    labelNames: ['job_name', 'event', 'outcome'],
+    registers: [registry],
+  })
+  return (job_name, event, outcome) => pings.inc({ job_name, event, outcome })
+}
