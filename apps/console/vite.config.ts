@@ -4,7 +4,7 @@ export default defineConfig({
   // Whoever serves it says where it lies.
   base: './',
   build: {
-    outDir: '../../packages/fastify/dist/console',
+    outDir: '../../packages/fastify/dist/browser',
     emptyOutDir: true,
     // An image in a data: URL would be refused by the Content-Security-Policy.
     assetsInlineLimit: 0,

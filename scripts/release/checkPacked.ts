@@ -47,7 +47,7 @@ function targetsOf({ manifest }: PackedPackage): string[] {
 function checkMap(path: string, text: Buffer, has: (path: string) => boolean): string[] {
   if (path.startsWith('dist/') && /\.(js|d\.ts)$/.test(path) && !has(`${path}.map`)) {
     // What is bundled for browsers says nothing of its sources.
-    return /\/console\//.test(path) ? [] : [`${path} has no map`]
+    return /\/browser\//.test(path) ? [] : [`${path} has no map`]
   }
   if (!/\.(js|d\.ts)\.map$/.test(path)) return []
   const { sources } = JSON.parse(text.toString()) as { sources: string[] }

@@ -123,7 +123,7 @@ async function build(root: string, folders: readonly string[]): Promise<void> {
 /** What the plugin serves to browsers. */
 async function buildConsole(root: string, target: string): Promise<void> {
   const app = join(root, 'apps/console')
-  const args = ['build', '--outDir', join(target, 'dist/console'), '--emptyOutDir']
+  const args = ['build', '--outDir', join(target, 'dist/browser'), '--emptyOutDir']
   const { exitCode, output } = await captureTool(app, join(app, 'node_modules/.bin/vite'), args)
   if (exitCode !== 0) throw new Error(`The console does not build:\n${output}`)
 }

@@ -6,7 +6,7 @@ import type { ConsoleSettings } from '../contract.ts'
 import { Problem } from '../http/problem.ts'
 
 /** Where the console's build lies, seen from the source as well as from what is built of it. */
-const BUILD = join(import.meta.dirname, '../../dist/console')
+const BUILD = join(import.meta.dirname, '../../dist/browser')
 const PAGE = 'index.html'
 const REMEDY = 'pnpm build'
 
