@@ -41,12 +41,11 @@ import { createSchema } from './store/schema.ts'
 import { isSuspect } from './store/losses.ts'
 import { performSuspect } from './liveness/performSuspect.ts'
 import { createQueue } from './store/queue.ts'
-import { createRounds, type Seen } from './liveness/rounds.ts'
+import { createRounds } from './liveness/rounds.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createSession, type Session } from './liveness/session.ts'
 import { createSettler } from './run/settler.ts'
 import { WRITE_OUT_AFTER_MS } from './store/starts.ts'
-import { ALL_READ_STARTS_SQL } from './liveness/whoIsLost.ts'
 import { createStrays, listRuns, logForeignError } from './run/strays.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
 import { createTurns } from './work/turns.ts'
@@ -263,7 +262,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     workerId: id,
     now,
     onNotAlive: session.doubt,
-    mayStart: (job) => allReadStarts && job.isolate === null && !talkative.has(job.name),
+    mayStart: (job) => job.isolate === null && !talkative.has(job.name),
     observers,
   })
   const turns = createTurns({
@@ -296,12 +295,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     log,
     now,
     observers,
-    onRead: (seen) => ({ allReadStarts } = seen),
     onReady: (name) => lanes.get(name)?.wake(),
     onEnded: (run) => announcer.run(run),
   })
-  // While a worker lives that does not read starts, runs are written as they start.
-  let allReadStarts = false
   // Jobs whose last run was written before its end, as the next will be: to write it at once costs less.
   const talkative = new Set<string>()
   let isStarted = false
@@ -422,10 +418,6 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
         await session.listen(WORK_CHANNEL, (payload) => wakeUps.hear(payload, hearer), wakeAll)
         await cancellations.start()
         await scheduler.start()
-        const { rows } = await database.query<Pick<Seen, 'allReadStarts'>>(
-          `select (${ALL_READ_STARTS_SQL}) as "allReadStarts"`,
-        )
-        allReadStarts = rows[0]?.allReadStarts ?? false
       } catch (error) {
         // Nothing stays open of what can't be used.
         stopping ??= scheduler.stop().then(close)

@@ -11,7 +11,7 @@ import { readyJobsSql } from '../store/queueSql.ts'
 import { OLD_STARTS_SQL, writeOutStarts } from '../store/starts.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { ALL_READ_STARTS_SQL, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
+import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
@@ -36,8 +36,6 @@ export function createRounds(options: {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Whether work may be taken whose runs are written at their end alone. */
-  onRead?: (seen: Pick<Seen, 'allReadStarts'>) => void
   /** There may be work of this job to take. */
   onReady: (name: string) => void
   /** It has ended the run of another worker, or one that went on beyond every limit. */
@@ -53,8 +51,7 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
-      const { lost, ready, oldStarts, allReadStarts } = await readRound(session, workerId, names)
-      options.onRead?.({ allReadStarts })
+      const { lost, ready, oldStarts } = await readRound(session, workerId, names)
       await writeOutStarts(database, oldStarts)
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
@@ -101,8 +98,6 @@ export interface Seen {
   ready: string[]
   /** What has not ended for a while, and is not written. */
   oldStarts: string[]
-  /** Whether all workers that live read JobStart. */
-  allReadStarts: boolean
 }
 
 /** An idle worker sends nothing else, so it is one statement; `$1` is the worker's id. */
@@ -110,7 +105,7 @@ const ROUND_SQL = `
   with beat as (${BEAT_SQL})
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
-         (${OLD_STARTS_SQL}) as "oldStarts", (${ALL_READ_STARTS_SQL}) as "allReadStarts"`
+         (${OLD_STARTS_SQL}) as "oldStarts"`
 
 /** What a round looks for; on the way it gives the worker's sign of life. */
 export async function readRound(
@@ -122,7 +117,7 @@ export async function readRound(
     workerId,
     names,
   ])
-  return rows[0] ?? { lost: [], ready: [], oldStarts: [], allReadStarts: false }
+  return rows[0] ?? { lost: [], ready: [], oldStarts: [] }
 }
 
 const EXPIRED_DETAILS = JSON.stringify({

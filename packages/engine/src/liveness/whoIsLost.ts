@@ -91,12 +91,6 @@ export const LOST_CLAIMS_SQL = `
   ) claim join gone on gone.id = claim."workerId"
   limit ${MAX_LOST}`
 
-/** Whether all who live read JobStart: another would not rescue what is told there alone. */
-export const ALL_READ_STARTS_SQL = `
-  select not exists (
-    select from "JobWorker" worker where not worker."readsStarts" and ${isAliveSql('worker."id"', 'worker')}
-  )`
-
 /** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
 export async function findLostClaims(
   connection: Connection,

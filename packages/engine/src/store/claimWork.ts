@@ -382,15 +382,18 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
   select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null, null from alive where not "isAlive"`
 }
 
+/** Older workers do not read starts: while the row of one is there, also of one that was killed, runs are written at once. */
+const ALL_READ_STARTS = `not exists (select from "JobWorker" older where not older."readsStarts")`
 const RETRY_LIMIT = (name: string) =>
   `(select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit"`
 const REQUESTS = `
-    select wanted.*, ${RETRY_LIMIT('wanted.name')}
+    select wanted.name, wanted."limit", wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds",
+           wanted."mayStart" and ${ALL_READ_STARTS} as "mayStart", ${RETRY_LIMIT('wanted.name')}
     from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[], $10::bool[])
       as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds", "mayStart")`
 const FIRST_REQUEST = `
     select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
-           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds", ($10::bool[])[1] as "mayStart",
+           ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds", ($10::bool[])[1] and ${ALL_READ_STARTS} as "mayStart",
            ${RETRY_LIMIT('($1::text[])[1]')}
     from alive`
 const isTaken = (ids: string) => `job.name = ($1::text[])[1] and job.id = any(array(${ids}))`

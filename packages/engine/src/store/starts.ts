@@ -87,16 +87,20 @@ function writeOutSql(starts: string, isWanted: string): string {
   )`
 }
 
-const WHOLE_SQL = (lock: string) => `
-  ${writeOutSql(`select * from "JobStart" where "id" = any($1::uuid[]) and "runIds" <> '{}' order by "id" ${lock}`, 'true')}
+const wholeSql = (which: string) => `
+  ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" for update skip locked`, 'true')}
   delete from "JobStart" where "id" in (select "id" from start)`
+
+const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
+/** For the trigger that a worker of a version before sets off: a step of the tables, so it stays as it is. */
+export const WRITE_OUT_ALL_SQL = wholeSql('true')
 
 /** Writes out all runs of these starts. Those of a worker that stands still in the middle of settling are passed over. */
 export async function writeOutStarts(
   connection: Connection,
   startIds: readonly string[],
 ): Promise<void> {
-  if (startIds.length > 0) await connection.query(WHOLE_SQL('for update skip locked'), [startIds])
+  if (startIds.length > 0) await connection.query(WHOLE_SQL, [startIds])
 }
 
 const SOME_SQL = `

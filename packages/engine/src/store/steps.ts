@@ -16,6 +16,8 @@
  *             that migration leaves, or what no schema diff of a host's would.
  */
 
+import { WRITE_OUT_ALL_SQL } from './starts.ts'
+
 export interface Step {
   readonly name: string
   readonly breaks: boolean
@@ -313,5 +315,22 @@ export const STEPS: readonly Step[] = [
 
       -- Most runs are written once: less room is needed for the versions that the end of the others writes.
       ALTER TABLE "JobRun" SET (fillfactor = 85);`,
+  },
+  {
+    name: 'olderWorkers',
+    breaks: false,
+    sql: `
+      -- A worker of a version before signs up, which neither reads JobStart nor rescues what is there: all that has been
+      -- started is written out, and while its row is there, claims start nothing. Claims that are under way are waited for.
+      CREATE OR REPLACE FUNCTION roundsman."writeOutStarts"() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          LOCK TABLE "JobStart" IN SHARE ROW EXCLUSIVE MODE;
+          ${WRITE_OUT_ALL_SQL};
+          RETURN NULL;
+        END
+      $$;
+
+      CREATE OR REPLACE TRIGGER "JobWorker_readsStarts" AFTER INSERT ON "JobWorker"
+        FOR EACH ROW WHEN (NOT NEW."readsStarts") EXECUTE FUNCTION roundsman."writeOutStarts"();`,
   },
 ]

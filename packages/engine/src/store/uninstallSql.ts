@@ -5,6 +5,7 @@ import { STEPS } from './steps.ts'
 /** All that the steps have made, so that none is forgotten when another comes. */
 export const TABLES = [...findMade(/create table (?:if not exists )?"(\w+)"/gi), 'JobMigration']
 const VIEWS = findMade(/create (?:or replace )?view "(\w+)"/gi)
+const FUNCTIONS = findMade(/create (?:or replace )?function roundsman\."(\w+)"/gi)
 export const ENUMS = findMade(/create type "(\w+)" as enum/gi)
 
 function findMade(pattern: RegExp): string[] {
@@ -23,6 +24,7 @@ export function uninstallSql({ schema: name }: { schema?: string | undefined } =
   const ours = [
     ...VIEWS.map((view) => `drop view if exists "${view}"`),
     ...TABLES.map((table) => `drop table if exists "${table}"`),
+    ...FUNCTIONS.map((made) => `drop function if exists roundsman."${made}"`),
     ...ENUMS.map((type) => `drop type if exists "${type}"`),
   ]
   const emptied = schema.name === PUBLIC ? 'pgboss' : schema.name
