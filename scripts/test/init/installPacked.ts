@@ -1,0 +1,69 @@
+import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { packPublished } from '../../release/packPublished.ts'
+
+const ROOT = join(import.meta.dirname, '../../..')
+/** Who has what products of others may depend on. */
+const HAVING = ['.', 'packages/engine', 'packages/db', 'packages/fastify', 'packages/cli']
+
+export interface InstalledPackages {
+  /** What an install would bring for a dependency of a product; undefined: this workspace does not have it. */
+  folderOf(name: string): string | undefined
+  /** The command line, as `npx roundsman` would start it. */
+  bin: string
+  close(): Promise<void>
+}
+
+/** Our packages as others install them, and whatever else this workspace has, without a network. */
+export async function installPacked(): Promise<InstalledPackages> {
+  const root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-packed-')))
+  const modules = join(root, 'node_modules')
+  const found = new Map<string, string>()
+  for (const folder of HAVING) {
+    for (const [name, target] of await listModules(join(ROOT, folder, 'node_modules'))) {
+      if (!found.has(name)) found.set(name, target)
+    }
+  }
+  const packed = await packPublished(ROOT, join(root, 'tarballs'))
+  for (const { name, files, manifest, folder } of packed) {
+    for (const [path, text] of files) {
+      const file = join(modules, name, path)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, text)
+    }
+    found.set(name, join(modules, name))
+    const theirs = await listModules(join(ROOT, folder, 'node_modules'))
+    for (const dependency of Object.keys({
+      ...manifest.dependencies,
+      ...manifest.peerDependencies,
+    })) {
+      const target = theirs.get(dependency)
+      if (packed.some((one) => one.name === dependency) || target === undefined) continue
+      // Each has its own, as a package manager would give it where versions differ.
+      await link(target, join(modules, name, 'node_modules', dependency))
+    }
+  }
+  return {
+    folderOf: (name) => found.get(name),
+    bin: join(modules, 'roundsman/dist/main.js'),
+    close: () => rm(root, { recursive: true, force: true }),
+  }
+}
+
+async function listModules(folder: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (name.startsWith('.')) continue
+    const names = name.startsWith('@')
+      ? (await readdir(join(folder, name))).map((one) => `${name}/${one}`)
+      : [name]
+    for (const one of names) found.set(one, await realpath(join(folder, one)))
+  }
+  return found
+}
+
+export async function link(target: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await symlink(target, path)
+}
