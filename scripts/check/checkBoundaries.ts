@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['local-postgres', 'engine/connection'],
   'local-postgres': [],
   billing: [],
-  cli: ['engine', 'engine/client', 'engine/migrate', 'engine/worker'],
+  cli: ['engine', 'engine/client', 'engine/migrate', 'engine/worker', 'fastify'],
   engine: [],
   fastify: ['engine', 'engine/client'],
   'node-app': ['engine (types)', 'engine/worker (types)'],

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = 
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,
+  console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
   list: async () => (await import('./config/productCommands.ts')).listCommand,
   check: async () => (await import('./config/productCommands.ts')).checkCommand,
   once: async () => (await import('./config/productCommands.ts')).onceCommand,
@@ -31,6 +32,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   check      what is wrong with them, before any runs
   once       run one here and now, recorded like any run
   simulate   every tick of a range of time, and what becomes of it
+  console    serve the console on this machine
 
 Commands look for roundsman.config.ts in this folder and those above it, and work in the folder where it is. They read
 DATABASE_URL; a .env they read with --env-file .env, or where that configuration does. Each has --help.`

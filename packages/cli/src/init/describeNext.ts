@@ -95,12 +95,16 @@ function pluginLines({ framework, databaseVariable }: ProductFacts, jobs: string
   import { jobs } from '${jobs}'
 
   const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} ?? '' })
-  const handle = createNodeHandler({
+  await jobsClient.start()
+  const handle = await createNodeHandler({
+    basePath: '/jobs',
     client: jobsClient,
     jobs: withEngineJobs(jobs),
     ${authorize}
   })
-  app.use('/jobs', handle)`
+  app.use(handle)
+
+  It is then at /jobs/console, for whatever takes a handler of node:http, as Express and Nest do.`
 }
 
 function runBuild(manager: PackageManager): string {

@@ -1,0 +1,47 @@
+import { withEngineJobs } from '@roundsman/engine'
+import { serveConsole } from '@roundsman/fastify'
+import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import type { Command, Terminal } from '../command/runCommand.ts'
+import { asForeseen } from './asForeseen.ts'
+import { requireConfig, requireDatabaseUrl } from './openProduct.ts'
+
+const USAGE = `Usage: roundsman console [--port N] [--host ADDRESS]
+
+Serves the console on this machine, for a product without one in its own server. It prints a link, which is good once,
+and goes on until it is stopped. Whoever opens the link may look and act, under the name of this account.
+
+  --port N        default: any that is free
+  --host ADDRESS  default: 127.0.0.1, which nobody else reaches
+
+Exit code: 0 stopped, 1 the environment needs attention, 2 usage`
+
+export interface ConsoleTerminal extends Terminal {
+  listenForStop(): AbortSignal
+}
+
+export const consoleCommand: Command<ConsoleTerminal> = {
+  usage: USAGE,
+  async run(args, terminal) {
+    const values = parseOptions(args, { port: { type: 'string' }, host: { type: 'string' } })
+    const port = parseWholeNumber('--port', values.port, { min: 0, max: 65_535, otherwise: 0 })
+    const loaded = await requireConfig()
+    const { jobs, schema } = loaded.config
+    const databaseUrl = requireDatabaseUrl(loaded, terminal.variables ?? {})
+    const stop = terminal.listenForStop()
+    const served = await asForeseen(() =>
+      serveConsole({
+        databaseUrl,
+        ...(schema !== undefined && { schema }),
+        jobs: withEngineJobs(jobs),
+        port,
+        ...(values.host !== undefined && { host: values.host }),
+      }),
+    )
+    terminal.stdout.write(`The console is open, once, at ${served.link}\n`)
+    if (!stop.aborted) {
+      await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
+    }
+    await served.close()
+    return 0
+  },
+}
