@@ -10,6 +10,8 @@ const PNPM =
   /\bpnpm(?:@\d+)? ((?:--?[\w-]+(?:[= ](?:"[^"]*"|'[^']*'|[\w@./$-]+))? )*)([a-z][\w:-]*)/g
 /** What pnpm itself can do. */
 const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
+/** Pages for products of others. */
+const OF_OTHERS = /^docs\/(?:adopting|quickStart|recipes\/\w+|comingFrom\/\w+)\.md$/
 /** Variables that libraries read by themselves. */
 const OF_LIBRARIES = /^(?:NODE|OTEL|PG)_?[A-Z]/
 /** What a document shows how to make. */
@@ -68,7 +70,8 @@ function checkDocument(path: string, text: string, known: Known): string[] {
         // A command in another workspace is that workspace's.
         if (/--dir|--filter/.test(options) || PNPM_COMMANDS.has(name) || known.scripts.has(name))
           continue
-        if (path.endsWith('adopting.md')) continue
+        // What these say is said to a product of somebody else.
+        if (OF_OTHERS.test(path)) continue
         report(`there is no script for \`pnpm ${name}\``)
       }
     }

@@ -3,7 +3,7 @@ import { captureTool } from './runTool.ts'
 
 const CODE = /\.[cm]?[jt]sx?$/
 /** Stands for somebody else's code, in another style. The test that uses it compiles it. */
-const FOREIGN = 'scripts/test/adopting/tideworks/'
+const FOREIGN = 'scripts/hosts/products/'
 
 /**
  * oxlint with type information. A warning fails as an error does, and so does a comment that silences

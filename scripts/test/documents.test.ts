@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestApi, type TestApi } from '../../apps/api/test/createTestApi.ts'
 import { listFiles } from '../check/listFiles.ts'
-import { readSteps } from './adopting/readSteps.ts'
+import { readSteps } from '../hosts/readSteps.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 /*

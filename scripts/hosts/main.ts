@@ -1,0 +1,184 @@
+// Publishes all packages to a registry on loopback and takes them into products outside of this repository.
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { parseArgs } from 'node:util'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { lookInBrowser } from './lookAtConsole.ts'
+import { PRODUCTS, type Product } from './products.ts'
+import { publishPackages } from './publishPackages.ts'
+import { withClient } from './readCatalogue.ts'
+import { startRegistry } from './startRegistry.ts'
+import { takeIn, type Taken } from './takeIn.ts'
+
+const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
+
+Publishes the packages to a registry on loopback, and takes them into these products
+outside of the repository by what docs/adopting.md says, counting commands and lines:
+
+${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
+
+  --keep  leaves the folder that it worked in
+
+Exit code: 0 all are as promised, 1 one is not, 2 usage`
+
+/** It is promised to take less. */
+const TIMEOUT_MS = 10 * 60_000
+/** Two cores are busy with two. */
+const AT_ONCE = 2
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const arguments_ = readArguments()
+  if (arguments_ === null) {
+    process.stderr.write(`${USAGE}\n`)
+    return 2
+  }
+  const { products, isKept } = arguments_
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
+  }
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)])
+  const startedAt = performance.now()
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-hosts-')))
+  // As root, PostgreSQL runs under another account, which has to get in.
+  await chmod(folder, 0o755)
+  try {
+    const failures = await takeInAll(products, folder, signal)
+    for (const failure of failures) process.stderr.write(`\n${failure}\n`)
+    const seconds = Math.round((performance.now() - startedAt) / 1_000)
+    say(`${products.length - failures.length} of ${products.length} products in ${seconds} s`)
+    return failures.length === 0 ? 0 : 1
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    return 1
+  } finally {
+    if (isKept) say(`Left in ${folder}`)
+    else await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function readArguments(): { products: readonly Product[]; isKept: boolean } | null {
+  try {
+    const options = { keep: { type: 'boolean', default: false } } as const
+    const { values, positionals } = parseArgs({ options, allowPositionals: true })
+    const names = positionals.length > 0 ? positionals : PRODUCTS.map(({ name }) => name)
+    const products = names.map((wanted) => PRODUCTS.find(({ name }) => name === wanted))
+    if (products.includes(undefined)) return null
+    return { products: products.filter((one) => one !== undefined), isKept: values.keep }
+  } catch {
+    return null
+  }
+}
+
+/** Resolves to what went wrong, product by product. */
+async function takeInAll(
+  products: readonly Product[],
+  folder: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const registry = await startRegistry(folder, signal)
+  try {
+    const env = foreignEnvironment()
+    const publishing = { cwd: folder, env: { ...env, ...registry.env }, signal }
+    await publishPackages(folder, publishing)
+    say('Published')
+    return await withPostgres(folder, signal, async (adminUrl) => {
+      const failures: string[] = []
+      const taken = new Map<string, Taken>()
+      const waiting = [...products]
+      const takeInNext = async (): Promise<void> => {
+        const product = waiting.shift()
+        if (product === undefined) return
+        const databaseUrl = await createDatabase(adminUrl, product.name)
+        await takeIn({
+          product,
+          folder,
+          databaseUrl,
+          env,
+          registry: registry.env,
+          signal,
+          say,
+          ...(product.isSeenInBrowser ? { lookInBrowser } : {}),
+        }).then(
+          (result) => taken.set(product.name, result),
+          (error: unknown) => failures.push(error instanceof Error ? error.message : String(error)),
+        )
+        await takeInNext()
+      }
+      await Promise.all(Array.from({ length: AT_ONCE }, takeInNext))
+      for (const [name, { commands, lines }] of taken) {
+        say(`${name.padEnd(10)} ${commands} commands, ${lines} lines by hand`)
+      }
+      return failures
+    })
+  } finally {
+    await registry.close()
+  }
+}
+
+async function withPostgres<Result>(
+  folder: string,
+  signal: AbortSignal,
+  work: (adminUrl: string) => Promise<Result>,
+): Promise<Result> {
+  const dataDir = join(folder, 'postgres')
+  await mkdir(dataDir)
+  const postgres = await acquireEmbeddedPostgres({
+    dataDir,
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
+    signal,
+  })
+  try {
+    return await work(postgres.url)
+  } finally {
+    await postgres.release()
+    // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+    if (dirname(postgres.directory) !== dataDir) {
+      await rm(dirname(postgres.directory), { recursive: true, force: true })
+    }
+  }
+}
+
+/** Of a role that is no superuser, as on a managed server. */
+async function createDatabase(adminUrl: string, name: string): Promise<string> {
+  const password = randomBytes(12).toString('hex')
+  await withClient(adminUrl, async (client) => {
+    await client.query(`create role ${name} login password '${password}'`)
+    await client.query(`create database ${name} owner ${name}`)
+  })
+  const url = new URL(adminUrl)
+  Object.assign(url, { username: name, password, pathname: `/${name}` })
+  return url.href
+}
+
+/** Without what is about this workspace. */
+function foreignEnvironment(): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) =>
+      !/^(npm_(package|lifecycle|command)|pnpm_|INIT_CWD$|NODE_(ENV|OPTIONS|PATH)$|DATABASE_URL$|PORT$)/i.test(
+        name,
+      ),
+  )
+  return {
+    ...Object.fromEntries(inherited),
+    // Prisma's scripts would download an engine.
+    npm_config_ignore_scripts: 'true',
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+    npm_config_update_notifier: 'false',
+    pnpm_config_minimum_release_age: '0',
+    // Its commands look for engines and would fetch them; `generate` calls none.
+    PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+    PRISMA_QUERY_ENGINE_LIBRARY: process.execPath,
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,250 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { findFreePort } from '@roundsman/local-postgres'
+import { waitFor } from '@roundsman/testing'
+import { listRuns, loadPage, waitForRuns, type ConsoleAccess } from './lookAtConsole.ts'
+import { openHost, type Host } from './openHost.ts'
+import type { Product } from './products.ts'
+import { readCatalogue, withClient } from './readCatalogue.ts'
+import { readSteps, type Step } from './readSteps.ts'
+
+const PAGE = join(import.meta.dirname, '../../docs/adopting.md')
+/** What docs/adopting.md promises. */
+const MAX_COMMANDS = 5
+const MAX_LINES = 20
+
+export interface TakeInOptions {
+  product: Product
+  folder: string
+  databaseUrl: string
+  env: NodeJS.ProcessEnv
+  /** Sets the registry that has our packages. What the product had before came from elsewhere. */
+  registry: Record<string, string>
+  signal: AbortSignal
+  say(text: string): void
+  /** Opens the console in a browser as well. */
+  lookInBrowser?(access: ConsoleAccess): Promise<void>
+}
+
+/** What it took. */
+export interface Taken {
+  commands: number
+  /** Lines that are written by hand. */
+  lines: number
+}
+
+/**
+ * Takes Roundsman into a product by what docs/adopting.md says of its like, has it run, brings it up to date, and
+ * takes it out again.
+ */
+export async function takeIn(options: TakeInOptions): Promise<Taken> {
+  const { product, folder, databaseUrl, env, signal, say } = options
+  const port = await findFreePort()
+  const host = await openHost({
+    product: product.name,
+    folder,
+    env: { ...env, ...product.env, DATABASE_URL: databaseUrl, PORT: String(port) },
+    signal,
+  })
+  const base = `http://127.0.0.1:${port}`
+  const steps = readSteps(await readFile(PAGE, 'utf8')).filter(({ headings }) =>
+    headings.includes(product.heading),
+  )
+  const adopting = steps.filter(({ language }) => language === 'sh' || language === 'diff')
+  const tests = steps.filter((step) => !adopting.includes(step))
+  const taken = count(adopting)
+
+  async function stage<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const startedAt = performance.now()
+    try {
+      const result = await work()
+      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
+      say(`PASS  ${product.name.padEnd(10)} ${name.padEnd(32)} ${seconds.padStart(5)} s`)
+      return result
+    } catch (error) {
+      say(`FAIL  ${product.name.padEnd(10)} ${name}`)
+      const message = error instanceof Error ? error.message : String(error)
+      throw new Error(`${product.name}, ${name}:\n${message}\n${host.output()}`, { cause: error })
+    }
+  }
+
+  try {
+    await stage('as it was', async () => {
+      for (const command of product.prepare) await host.run(command)
+      await withClient(databaseUrl, (client) => client.query(product.seed))
+      await host.run(product.test)
+      await host.commit('Installed')
+    })
+    host.setRegistry(options.registry)
+    const asItWas = await readCatalogue(databaseUrl)
+    const typeErrors = await listTypeErrors(host, product)
+
+    await stage(`${taken.commands} commands, ${taken.lines} lines`, async () => {
+      if (adopting.length === 0) throw new Error(`${PAGE} has nothing under ${product.heading}`)
+      if (taken.commands > MAX_COMMANDS || taken.lines > MAX_LINES) {
+        throw new Error(`More than ${MAX_COMMANDS} commands or ${MAX_LINES} lines by hand`)
+      }
+      for (const step of adopting) await take(step, host)
+      host.start(product.start)
+    })
+    const access = await stage('log-in', () => openAccess(host, base, product))
+    const runs = await stage('an enqueued and a scheduled run', async () => {
+      await act(base, product, 1)
+      return await waitForRuns(access, ['queue', 'schedule'])
+    })
+    await stage('console', async () => {
+      await loadPage(access)
+      await options.lookInBrowser?.(access)
+      await refuseOthers(access, base, product)
+    })
+    await stage('types', async () => {
+      const errors = await listTypeErrors(host, product)
+      const added = errors.filter((error) => !typeErrors.includes(error))
+      if (added.length > 0) throw new Error(added.join('\n'))
+    })
+    await stage('its tests', async () => {
+      for (const step of tests) await take(step, host)
+      if (tests.length === 0) throw new Error(`${PAGE} has no test under ${product.heading}`)
+      await host.run(product.test)
+    })
+    await stage('migrate --check', () => host.run(`${product.cli} migrate --check`))
+
+    await stage('upgrade', async () => {
+      await host.stop()
+      await host.run(product.update)
+      await host
+        .run(`${product.cli} migrate --check`)
+        .then(() => Promise.reject(new Error('The tables of the version before pass for new ones')))
+        .catch((error: unknown) => {
+          if (!String(error).includes('ended with')) throw error
+        })
+      await host.run(`${product.cli} migrate`)
+      await host.run(`${product.cli} migrate --check`)
+      for (const step of adopting) if (step.note === 'background') await take(step, host)
+      host.start(product.start)
+      const again = await openAccess(host, base, product)
+      const kept = (await listRuns(again)).map(({ id }) => id)
+      const lost = runs.filter(({ id }) => !kept.includes(id))
+      if (lost.length > 0) throw new Error(`Runs are gone: ${JSON.stringify(lost)}`)
+      await act(base, product, 2)
+      await waitFor(async () => (await countEnqueued(again)) > countOf(runs), {
+        timeoutMs: 60_000,
+        message: 'A run of what was enqueued after the upgrade',
+      })
+    })
+
+    await stage('removal', async () => {
+      await host.stop()
+      const sql = await host.run(`${product.cli} uninstall --sql`)
+      await withClient(databaseUrl, (client) => client.query(sql))
+      await host.run('git checkout --quiet -- . && git clean --quiet --force -d')
+      const left = difference(asItWas, await readCatalogue(databaseUrl))
+      if (left.length > 0) throw new Error(left.join('\n'))
+    })
+    return taken
+  } finally {
+    await host.stop()
+  }
+}
+
+function count(steps: readonly Step[]): Taken {
+  const commands = steps
+    .filter(({ language }) => language === 'sh')
+    .flatMap(linesOf)
+    .flatMap((line) => line.split('&&'))
+  const patches = steps.filter(({ language }) => language === 'diff').flatMap(linesOf)
+  return {
+    commands: commands.length,
+    lines: patches.filter((line) => line.startsWith('+') && !line.startsWith('+++')).length,
+  }
+}
+
+function linesOf({ text }: Step): string[] {
+  return text.split('\n').filter((line) => line !== '')
+}
+
+async function take({ line, language, note, text }: Step, host: Host): Promise<void> {
+  if (language === 'diff') await host.applyPatch(text)
+  else if (language === 'sh' && note === 'background') host.start(text.trim())
+  else if (language === 'sh') for (const command of text.trim().split('\n')) await host.run(command)
+  else if (note !== '') {
+    await mkdir(dirname(join(host.root, note)), { recursive: true })
+    await writeFile(join(host.root, note), text)
+  } else throw new Error(`Line ${line}: nobody knows what to do with a block of ${language}`)
+}
+
+/** Of the declarations of what it has installed, too. Some ORMs have errors there, whatever else is installed. */
+async function listTypeErrors(host: Host, product: Product): Promise<string[]> {
+  const output = await host.run(`${product.check} || true`)
+  return output.split('\n').filter((line) => line.includes('error TS'))
+}
+
+/** As the product's admin, or by the link that `roundsman console` prints, where the product has no log-in. */
+async function openAccess(host: Host, base: string, product: Product): Promise<ConsoleAccess> {
+  const { logIn } = product
+  if (logIn === null) {
+    const link = await waitFor(() => host.findLink(), { timeoutMs: 60_000, message: 'A link' })
+    const response = await fetch(link, { redirect: 'manual' })
+    const { origin } = new URL(link)
+    return { page: `${origin}/`, api: `${origin}/api`, headers: cookiesOf(response) }
+  }
+  const headers = await waitFor(() => logInAs(base, logIn.path, logIn.admin), {
+    timeoutMs: 60_000,
+    message: 'The log-in of an admin',
+  })
+  return { page: `${base}${logIn.console}`, api: `${base}${logIn.api}`, headers }
+}
+
+async function logInAs(base: string, path: string, body: object): Promise<Record<string, string>> {
+  const response = await post(`${base}${path}`, body)
+  return cookiesOf(response)
+}
+
+async function post(url: string, body: object): Promise<Response> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
+  return response
+}
+
+function cookiesOf(response: Response): Record<string, string> {
+  return {
+    cookie: response.headers
+      .getSetCookie()
+      .map((cookie) => cookie.split(';')[0])
+      .join('; '),
+  }
+}
+
+async function act(base: string, { act: { path, body } }: Product, n: number): Promise<void> {
+  await post(`${base}${path}`, body(n))
+}
+
+/** Nobody, and somebody whom the product lets in elsewhere, read nothing. */
+async function refuseOthers({ api, page }: ConsoleAccess, base: string, { logIn }: Product) {
+  const others = [{}, ...(logIn ? [await logInAs(base, logIn.path, logIn.other)] : [])]
+  for (const headers of others) {
+    const { status } = await fetch(`${api}/jobs/runs`, { headers })
+    if (status !== 401 && status !== 403) throw new Error(`${page}: ${status} for who is no admin`)
+  }
+}
+
+function countOf(runs: readonly { trigger: string; status: string }[]): number {
+  return runs.filter(({ trigger, status }) => trigger === 'queue' && status === 'success').length
+}
+
+async function countEnqueued(access: ConsoleAccess): Promise<number> {
+  return countOf(await listRuns(access))
+}
+
+/** What one has and the other has not, but for how many rows the product has got since. */
+function difference(before: readonly string[], after: readonly string[]): string[] {
+  const isOfInterest = (line: string) => !line.startsWith('rows of')
+  return [
+    ...after.filter((line) => !before.includes(line)).map((line) => `left behind: ${line}`),
+    ...before.filter((line) => !after.includes(line)).map((line) => `lost: ${line}`),
+  ].filter((line) => isOfInterest(line.replace(/^[a-z ]+: /, '')))
+}

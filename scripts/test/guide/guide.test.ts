@@ -1,0 +1,129 @@
+// Not quick: starts processes.
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { createTestDatabase, spawnProcess, waitFor, type ProcessExit } from '@roundsman/testing'
+import { migrate } from '@roundsman/engine/migrate'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest'
+import { WORKSPACE_ROOT } from '../stack.ts'
+import { BEFORE, compile, openGuide, type Guide } from './openGuide.ts'
+
+const RECIPES = await listPages('docs/recipes')
+const COMING_FROM = await listPages('docs/comingFrom')
+
+const TSX = pathToFileURL(join(WORKSPACE_ROOT, 'node_modules/tsx/dist/loader.mjs')).href
+
+let guide: Guide
+beforeAll(async () => {
+  const pages = [...RECIPES, ...COMING_FROM].map(({ path }) => path)
+  guide = await openGuide(['docs/quickStart.md', ...pages])
+})
+afterAll(() => guide.close())
+
+test('every block of quick start, recipes and coming from elsewhere compiles', async () => {
+  expect(await compile(guide.folder)).toBe('')
+})
+
+describe.concurrent('the tests of the recipes pass', () => {
+  test.for(RECIPES)('$name', async ({ name }, { onTestFinished }) => {
+    const { url, drop } = await createTestDatabase({ migrated: false })
+    onTestFinished(drop)
+    const tests = guide.files.get(name)?.filter((file) => file.endsWith('.test.ts')) ?? []
+    expect(tests).toHaveLength(1)
+    const program = spawnProcess(join(guide.folder, name, tests[0] ?? ''), {
+      env: environment(url),
+    })
+    const exit = await program.exited
+    expect(exit, [...program.stdout, ...program.stderr].join('\n')).toEqual({
+      code: 0,
+      signal: null,
+    })
+  })
+})
+
+/** A program that welcomes who signs up, before and after; for want of a Redis, BullMQ's only after. */
+const WELCOMING = [
+  'pgBoss-before/src',
+  'pgBoss/src',
+  'graphileWorker-before/src',
+  'graphileWorker/src',
+  'bullmq/src',
+  'nodeCronAndAgenda-before/agenda/src',
+  'nodeCronAndAgenda/agenda/src',
+]
+
+describe.concurrent('the programs of coming from elsewhere do the same before and after', () => {
+  test.for(WELCOMING)('%s', async (folder, context) => {
+    const { url, query } = await openTables(context)
+    const exit = await runUntil(join(folder, 'main.ts'), url, async () => {
+      const { rowCount } = await query('select from users where welcomed_at is not null')
+      return rowCount === 1
+    })
+    expect(exit).toEqual({ code: 0, signal: null })
+  })
+
+  test.for(['nodeCronAndAgenda-before/node-cron/src', 'nodeCronAndAgenda/node-cron/src'])(
+    '%s',
+    async (folder, context) => {
+      const { url, query } = await openTables(context)
+      await query(
+        `insert into sessions values (1, now() - interval '1 day'), (2, now() + interval '1 day')`,
+      )
+      const exit = await runUntil(join(folder, 'main.ts'), url, async () => {
+        const { rows } = await query('select id from sessions')
+        return rows.length === 1 && rows[0]?.['id'] === 2
+      })
+      expect(exit).toEqual({ code: 0, signal: null })
+    },
+  )
+})
+
+test('each page of coming from elsewhere has a program before', async () => {
+  const folders = (await readdir(guide.folder)).filter((name) => name.endsWith(BEFORE))
+  expect(folders.map((name) => name.slice(0, -BEFORE.length)).toSorted()).toEqual(
+    COMING_FROM.map(({ name }) => name).toSorted(),
+  )
+})
+
+/** What the programs work on, and our tables. */
+async function openTables({ onTestFinished }: TestContext) {
+  const { url, drop } = await createTestDatabase({ migrated: false })
+  onTestFinished(drop)
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  pool.on('error', () => undefined)
+  onTestFinished(() => pool.end())
+  const query = (text: string) => pool.query<Record<string, unknown>>(text)
+  await query('create table users (id serial primary key, email text, welcomed_at timestamptz)')
+  await query('create table digests (users int, at timestamptz default now())')
+  await query('create table sessions (id int primary key, expires_at timestamptz)')
+  await migrate({ databaseUrl: url })
+  return { url, query }
+}
+
+async function runUntil(
+  file: string,
+  url: string,
+  isDone: () => Promise<boolean>,
+): Promise<ProcessExit> {
+  const program = spawnProcess(join(guide.folder, file), { env: environment(url) })
+  const ended = program.exited.then((exit) => {
+    throw new Error(
+      `It ended with ${JSON.stringify(exit)}:\n${[...program.stdout, ...program.stderr].join('\n')}`,
+    )
+  })
+  ended.catch(() => undefined)
+  await Promise.race([waitFor(isDone, { timeoutMs: 60_000, message: file }), ended])
+  return await program.kill()
+}
+
+function environment(url: string): Record<string, string> {
+  return { DATABASE_URL: url, NODE_OPTIONS: `--import=${TSX}` }
+}
+
+async function listPages(folder: string): Promise<{ name: string; path: string }[]> {
+  const files = await readdir(join(WORKSPACE_ROOT, folder))
+  return files
+    .toSorted()
+    .map((file) => ({ name: file.replace(/\.md$/, ''), path: join(folder, file) }))
+}
