@@ -1,6 +1,6 @@
 import { JobError } from '../index.ts'
 import { cutBetweenCharacters, storableText } from '../job/storableText.ts'
-import { createRedact, type Redact } from './redact.ts'
+import { createRedact, type Redact } from '../job/redact.ts'
 
 /** What is stored of an error, in JobRun.details.error. A type, so that it is one of the JSON values. */
 export type ErrorDescription = {

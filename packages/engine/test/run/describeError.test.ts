@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { JobError } from '../../src/index.ts'
 import { storable } from '../../src/job/storable.ts'
 import { describeError } from '../../src/run/describeError.ts'
-import { createRedact } from '../../src/run/redact.ts'
+import { createRedact } from '../../src/job/redact.ts'
 
 function makeError(described: HostileValue | Record<string, HostileValue>): unknown {
   if (typeof described.is === 'string') return makeHostile(described)
