@@ -1,5 +1,4 @@
 import type { HostLogger } from './job/logger.ts'
-import { z } from 'zod'
 import type {
   Enqueue,
   EnqueueResult,
@@ -8,6 +7,7 @@ import type {
   TraceEnqueue,
   WorkItem,
 } from './index.ts'
+import { anyPayload } from './job/standardSchema.ts'
 import { asDb, openBoss } from './store/boss.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
@@ -261,7 +261,7 @@ export function jobsClientIn(
         if (approval.kind !== 'taken') return approval
         const { name, payload, rows } = approval
         const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
-        const queueJobId = await send(tx, { name, payload: z.unknown() }, envelope)
+        const queueJobId = await send(tx, { name, payload: anyPayload }, envelope)
         await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
         return { kind: 'approved', queueJobId, rows }
       }),

@@ -18,7 +18,7 @@ export {
   type ScheduleOptions,
 } from './job/defineJob.ts'
 export { isEngineJob, pruneJobRuns, withEngineJobs, type EngineJobName } from './job/engineJobs.ts'
-export { describePayloadError } from './job/askSchema.ts'
+export { payloadProblem } from './job/askSchema.ts'
 export type {
   Enqueue,
   EnqueueOptions,
@@ -43,6 +43,11 @@ export {
   type RunContext,
   type RunInfo,
 } from './job/handler.ts'
+export type {
+  StandardSchemaIssue,
+  StandardSchemaResult,
+  StandardSchemaV1,
+} from './job/standardSchema.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export type { HostLogger, Logger, LogLine } from './job/logger.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'

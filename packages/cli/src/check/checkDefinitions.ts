@@ -1,4 +1,4 @@
-import { cronProblem, type Job } from '@roundsman/engine'
+import { cronProblem, payloadProblem, type Job } from '@roundsman/engine'
 import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
@@ -33,7 +33,7 @@ function checkNames(jobs: readonly Job[], cronVariable: Product['cronVariable'])
 }
 
 function checkDefinition(job: Job): Finding[] {
-  const { name, schedule, payload, isDestructive, guard, unguarded } = job
+  const { name, schedule, isDestructive, guard, unguarded } = job
   const findings: Finding[] = []
   const problem = schedule && cronProblem(schedule.cron, schedule.timeZone)
   if (problem) {
@@ -45,7 +45,7 @@ function checkDefinition(job: Job): Finding[] {
       remedy: 'correct cron or timeZone where it is defined',
     })
   }
-  if (schedule && !payload.safeParse({}).success) {
+  if (schedule && payloadProblem(job, {}) !== null) {
     findings.push({
       severity: 'error',
       code: 'payload_missing',

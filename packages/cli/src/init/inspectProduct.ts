@@ -296,7 +296,7 @@ function findFramework(dependencies: Record<string, string>): Framework | null {
   return null
 }
 
-/** Payloads are zod's, of its fourth version. */
+/** What is written for payloads is zod's, of its fourth version; the engine takes others as well. */
 function findSchemaLibrary(dependencies: Record<string, string>): SchemaLibrary | null {
   const { zod } = dependencies
   return zod !== undefined && majorOf(zod) >= 4 ? 'zod' : null

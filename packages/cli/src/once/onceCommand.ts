@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { describePayloadError, type Job } from '@roundsman/engine'
+import { payloadProblem, type Job } from '@roundsman/engine'
 import type { RunOnceResult } from '@roundsman/engine/worker'
 import { nearest } from '../command/nearest.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -115,9 +115,8 @@ function readPayload(text: string | undefined, job: Job): unknown {
   } catch (error) {
     throw new UsageError(`--payload is not JSON: ${(error as Error).message}`)
   }
-  const parsed = job.payload.safeParse(payload)
-  if (parsed.success) return payload
-  const problem = describePayloadError(parsed.error)
+  const problem = payloadProblem(job, payload)
+  if (problem === null) return payload
   throw new UsageError(
     text === undefined
       ? `${job.name} needs a --payload: ${problem}`

@@ -1,5 +1,5 @@
 import { Cron } from 'croner'
-import { z } from 'zod'
+import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
 
 /**
  * Words, used in no other sense:
@@ -11,7 +11,7 @@ import { z } from 'zod'
 export interface Job<Name extends string = string, Payload = unknown> {
   readonly name: Name
   readonly description: string
-  readonly payload: z.ZodType<Payload>
+  readonly payload: StandardSchemaV1<unknown, Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
   readonly graceMs: number
@@ -108,8 +108,11 @@ export interface JobOptions<Name extends string, Payload> {
   name: Name
   /** One sentence for people: lists and the console show it. */
   description: string
-  /** Default: an empty object. */
-  payload?: z.ZodType<Payload>
+  /**
+   * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous: it is asked before a
+   * payload is stored, and what it makes of that, at each attempt, is what the handler gets. Default: an empty object.
+   */
+  payload?: StandardSchemaV1<unknown, Payload>
   /** Default: none; the job runs when it is enqueued. */
   schedule?: ScheduleOptions
   /**
@@ -180,7 +183,7 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
   return {
     name: options.name,
     description: options.description,
-    payload: options.payload ?? (z.strictObject({}) as unknown as z.ZodType<Payload>),
+    payload: resolvePayload(options.name, options.payload),
     schedule,
     timeoutMs: resolveTimeout(options.name, options.timeoutMs ?? 15 * 60_000),
     graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000, MAX_DELAY_MS),
@@ -214,6 +217,16 @@ export function reschedule<J extends Job>(job: J, cron: string): J {
 
 export function isScheduled(job: Job): job is ScheduledJob {
   return job.schedule !== null
+}
+
+function resolvePayload<Payload>(
+  name: string,
+  schema: StandardSchemaV1<unknown, Payload> = noPayload,
+): StandardSchemaV1<unknown, Payload> {
+  if (isStandardSchema(schema)) return schema
+  throw new TypeError(
+    `Job "${name}": payload must be a Standard Schema, such as z.object({ … }) of zod (from 3.24 on), valibot or arktype`,
+  )
 }
 
 function resolveSchedule(name: string, options: ScheduleOptions): Schedule {

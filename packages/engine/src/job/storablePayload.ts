@@ -1,4 +1,4 @@
-import { askSchema, describePayloadError } from './askSchema.ts'
+import { askSchema, describeIssues, SCHEMA_FAILED } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
 import { storableUnchanged } from './storable.ts'
@@ -6,8 +6,6 @@ import { storableText } from './storableText.ts'
 
 /** What is larger belongs into a table of its own, and its id into the payload. */
 const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
-/** Of a list of thousands, each item may be wrong. */
-const MAX_ISSUES = 100
 
 /** `payload` is a copy. `bytes` are those of its JSON. */
 export interface StorablePayload {
@@ -47,31 +45,18 @@ function refusal(path: readonly string[], problem: string): JobError {
 function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): void {
   let error: JobError
   try {
-    const parsed = askSchema(job, payload)
-    if (parsed.success) return
-    error = new JobError(
-      'payload_invalid',
-      storableText(describePayloadError(parsed.error), 2_000),
-      {
-        retryable: false,
-        details: {
-          issues: parsed.error.issues.slice(0, MAX_ISSUES).map((issue) => ({
-            path: issue.path.map((key) => storableText(String(key), 100)),
-            code: issue.code ?? 'custom',
-            message: storableText(issue.message, 500),
-            ...(issue.code === 'unrecognized_keys' && {
-              keys: issue.keys.slice(0, MAX_ISSUES).map((key) => storableText(key, 100)),
-            }),
-          })),
-        },
-      },
-    )
+    const answer = askSchema(job, payload)
+    if (answer.kind === 'accepted') return
+    const { issues } = answer
+    error = new JobError('payload_invalid', storableText(describeIssues(issues), 2_000), {
+      retryable: false,
+      details: { issues },
+    })
   } catch (cause) {
-    const problem = 'its schema failed itself; a schema must be synchronous, and must not throw'
-    error = new JobError('payload_invalid', `payload: ${problem}`, {
+    error = new JobError('payload_invalid', `payload: ${SCHEMA_FAILED}`, {
       retryable: false,
       cause,
-      details: { issues: [{ path: [], code: 'custom', message: problem }] },
+      details: { issues: [{ path: [], code: 'custom', message: SCHEMA_FAILED }] },
     })
   }
   throw error

@@ -1,7 +1,6 @@
 import pg from 'pg'
 import type { HostLogger } from '../index.ts'
 import { containedLog } from '../store/containedLog.ts'
-import { z } from 'zod'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { createSchema } from '../store/schema.ts'
@@ -146,18 +145,22 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   }
 }
 
-/** Whoever may connect may notify, so a payload can be anything. PostgreSQL bounds it to 8,000 bytes. */
-const announcementSchema = z.object({
-  ids: z.array(z.guid()),
-  names: z.array(z.string()),
-  ticks: z.array(z.string()),
-}) satisfies z.ZodType<Announcement>
-
-/** Undefined when the payload of a notification is not what a worker announces. */
+/**
+ * Undefined when the payload of a notification is not what a worker announces: whoever may connect may notify.
+ * PostgreSQL bounds it to 8,000 bytes.
+ */
 export function readAnnouncement(payload: string): Announcement | undefined {
   try {
-    return announcementSchema.parse(JSON.parse(payload))
+    const { ids, names, ticks } = JSON.parse(payload) as Record<keyof Announcement, unknown>
+    if (!isTexts(ids) || !isTexts(names) || !isTexts(ticks)) return undefined
+    return ids.every((id) => UUID.test(id)) ? { ids, names, ticks } : undefined
   } catch {
     return undefined
   }
+}
+
+const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

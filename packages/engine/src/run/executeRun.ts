@@ -12,7 +12,7 @@ import {
   type RunInfo,
 } from '../index.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
-import { askSchema, describePayloadError } from '../job/askSchema.ts'
+import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
@@ -104,9 +104,9 @@ type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: 
 function parsePayload({ job, payload }: RunningRun): Parsed {
   let error: ErrorDescription
   try {
-    const parsed = askSchema(job, payload ?? {})
-    if (parsed.success) return { kind: 'parsed', payload: parsed.data }
-    const message = storableText(describePayloadError(parsed.error), 2_000)
+    const answer = askSchema(job, payload ?? {})
+    if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
+    const message = storableText(describeIssues(answer.issues), 2_000)
     error = { code: 'payload_invalid', message }
   } catch (reason) {
     const { message, ...more } = describeError(reason, payload)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, reschedule } from '../../src/index.ts'
+import { defineJob, payloadProblem, reschedule } from '../../src/index.ts'
 
 const options = { name: 'sweep', description: 'Sweeps.' } as const
 
@@ -19,8 +19,9 @@ describe('defineJob', () => {
       unguarded: null,
       schedule: { timeZone: 'UTC', missed: 'once', overlap: 'skip', catchUpMs: 86_400_000 },
     })
-    expect(job.payload.safeParse({}).success).toBe(true)
-    expect(job.payload.safeParse({ surprise: 1 }).success).toBe(false)
+    expect(payloadProblem(job, {})).toBeNull()
+    expect(payloadProblem(job, { surprise: 1 })).toContain('surprise')
+    expect(payloadProblem(job, [])).toBe('payload: must be an object')
   })
 
   it('lets runs overlap only where the schedule says so, or there is none', () => {

@@ -298,19 +298,22 @@ describe('a handler', () => {
   it.each([
     {
       it: 'throws',
-      safeParse: () => {
+      validate: () => {
         throw new Error('broken schema')
       },
     },
-    { it: 'is asynchronous', safeParse: async () => ({ success: true }) },
-    { it: 'is asynchronous, and rejects', safeParse: () => Promise.reject(new Error('late')) },
-    { it: 'says nothing', safeParse: () => undefined },
+    { it: 'is asynchronous', validate: async () => ({ value: {} }) },
+    { it: 'is asynchronous, and rejects', validate: () => Promise.reject(new Error('late')) },
+    { it: 'says nothing', validate: () => undefined },
     {
       it: 'has an odd answer',
-      safeParse: () => makeHostile({ is: 'odd', name: 'proxyThatThrows' }),
+      validate: () => makeHostile({ is: 'odd', name: 'proxyThatThrows' }),
     },
-  ])('whose schema $it fails as payload_invalid', async ({ safeParse }) => {
-    const broken = { ...odd, payload: { safeParse } as never }
+  ])('whose schema $it fails as payload_invalid', async ({ validate }) => {
+    const broken = {
+      ...odd,
+      payload: { '~standard': { version: 1, vendor: 'odd', validate } } as never,
+    }
     await startWorker({ jobs: [act, innocent, broken] as never })
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, odd, {}))
     expect(await ended(1)).toMatchObject([{ status: 'failed', errorCode: 'payload_invalid' }])

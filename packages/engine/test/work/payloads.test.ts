@@ -171,6 +171,10 @@ describe('a payload that would arrive changed', () => {
 })
 
 describe('a schema', () => {
+  const answering = (validate: () => unknown) => ({
+    '~standard': { version: 1, vendor: 'odd', validate },
+  })
+
   it.each<[string, unknown]>([
     [
       'throws',
@@ -179,10 +183,15 @@ describe('a schema', () => {
       }),
     ],
     ['is asynchronous', z.unknown().refine(async () => true)],
-    ['is a promise', { safeParse: async () => ({ success: true }) }],
-    ['is a promise that rejects', { safeParse: () => Promise.reject(new Error('too late')) }],
-    ['says nothing', { safeParse: () => undefined }],
-    ['is odd', { safeParse: () => makeHostile({ is: 'odd', name: 'proxyThatThrows' }) }],
+    ['is a promise', answering(async () => ({ value: {} }))],
+    ['is a promise that rejects', answering(() => Promise.reject(new Error('too late')))],
+    ['makes a promise', answering(() => ({ value: Promise.reject(new Error('too late')) }))],
+    ['says nothing', answering(() => undefined)],
+    ['neither accepts nor refuses', answering(() => ({ success: true }))],
+    ['has issues that are none', answering(() => ({ issues: 'many' }))],
+    ['has an issue that is none', answering(() => ({ issues: [null] }))],
+    ['is odd', answering(() => makeHostile({ is: 'odd', name: 'proxyThatThrows' }))],
+    ['is none', { safeParse: () => ({ success: true }) }],
   ])('that %s refuses the payload', async (_, payload) => {
     const strays: unknown[] = []
     const onStray = (error: unknown) => void strays.push(error)

@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/engine'
+import { payloadProblem, type Job } from '@roundsman/engine'
 import {
   listRecentRuns,
   listRecentTicks,
@@ -50,7 +50,7 @@ export async function readJobs(
         durationMs: Date.parse(run.endedAt ?? run.startedAt) - Date.parse(run.startedAt),
         cleaned: run.cleaned,
       })),
-      takesPayload: !job.payload.safeParse({}).success,
+      takesPayload: payloadProblem(job, {}) !== null,
     }
   })
 }

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { Guard, RunInfo } from '../../index.ts'
 
 /** To the process of isolated runs. Dates travel as milliseconds. */
@@ -27,32 +26,72 @@ export interface RunRequest {
   maxDetailsBytes: number | undefined
 }
 
-const token = z.string()
-
-/** What the handlers' process sends is as foreign as what handlers return. */
-export const fromChild = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('log'), token: token.nullable(), line: z.string() }),
-  z.object({
-    kind: z.literal('progress'),
-    token,
-    done: z.number(),
-    total: z.number().nullable(),
-  }),
+export type FromChild =
+  | { kind: 'log'; token: string | null; line: string }
+  | { kind: 'progress'; token: string; done: number; total: number | null }
   /** The turn in which its last run ended is over, and nothing of it has ended the process or holds it up. */
-  z.object({ kind: z.literal('rested'), token, usedBytes: z.number() }),
-  z.object({
-    kind: z.literal('ended'),
-    token,
-    result: z.discriminatedUnion('status', [
-      z.object({ status: z.literal('success'), details: z.record(z.string(), z.unknown()) }),
-      z.object({
-        status: z.literal('failed'),
-        details: z.record(z.string(), z.unknown()),
-        error: z.looseObject({ code: z.string(), message: z.string() }),
-        retryable: z.boolean(),
-      }),
-    ]),
-  }),
-])
+  | { kind: 'rested'; token: string; usedBytes: number }
+  | { kind: 'ended'; token: string; result: ChildResult }
 
-export type FromChild = z.infer<typeof fromChild>
+type ChildResult =
+  | { status: 'success'; details: Fields }
+  | {
+      status: 'failed'
+      details: Fields
+      error: Fields & { code: string; message: string }
+      retryable: boolean
+    }
+
+type Fields = Record<string, unknown>
+
+/**
+ * What the handlers' process has sent, which is as foreign as what handlers return: null when it is no message. It has
+ * come as JSON, so that reading it runs no code.
+ */
+export function readFromChild(message: unknown): FromChild | null {
+  if (!isFields(message)) return null
+  const { kind, token } = message
+  if (kind === 'log') {
+    const { line } = message
+    if (typeof line !== 'string' || !(typeof token === 'string' || token === null)) return null
+    return { kind, token, line }
+  }
+  if (typeof token !== 'string') return null
+  switch (kind) {
+    case 'progress': {
+      const { done, total } = message
+      return isNumber(done) && (total === null || isNumber(total))
+        ? { kind, token, done, total }
+        : null
+    }
+    case 'rested': {
+      const { usedBytes } = message
+      return isNumber(usedBytes) ? { kind, token, usedBytes } : null
+    }
+    case 'ended': {
+      const result = readResult(message.result)
+      return result && { kind, token, result }
+    }
+    default:
+      return null
+  }
+}
+
+function readResult(result: unknown): ChildResult | null {
+  if (!isFields(result) || !isFields(result.details)) return null
+  const { status, details, error, retryable } = result
+  if (status === 'success') return { status, details }
+  if (status !== 'failed' || typeof retryable !== 'boolean' || !isFields(error)) return null
+  const { code, message } = error
+  if (typeof code !== 'string' || typeof message !== 'string') return null
+  return { status, details, error: { ...error, code, message }, retryable }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** JSON can say what is larger than any number. */
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value)
+}

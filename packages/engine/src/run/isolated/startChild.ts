@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { RunResult } from '../executeRun.ts'
 import { childArguments, childEnvironment } from './childArguments.ts'
 import { readFrames, sendFrame } from './frames.ts'
-import { fromChild, type FromChild, type RunRequest, type ToChild } from './messages.ts'
+import { readFromChild, type FromChild, type RunRequest, type ToChild } from './messages.ts'
 import { readPrinted } from './readPrinted.ts'
 
 export interface ChildOptions {
@@ -131,8 +131,8 @@ export function startChild(options: ChildOptions): Child {
   readFrames(channel, {
     maxBytes: MAX_MESSAGE_BYTES,
     onMessage(message) {
-      const parsed = fromChild.safeParse(message)
-      if (parsed.success) receive(parsed.data)
+      const known = readFromChild(message)
+      if (known) receive(known)
       else endFor('sent what is no message')
     },
     onGarbage: (what) => endFor(`sent ${what}`),

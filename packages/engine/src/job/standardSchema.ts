@@ -1,0 +1,55 @@
+/**
+ * What the engine needs of a schema for payloads: Standard Schema, version 1 (https://standardschema.dev). Those of
+ * zod from 3.24 on, valibot and arktype are such.
+ */
+export interface StandardSchemaV1<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    /** It has to be synchronous, though the standard lets it answer with a promise. */
+    readonly validate: (
+      value: unknown,
+    ) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>
+    /** Of the types alone; no schema has it. */
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+export type StandardSchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardSchemaIssue[] }
+
+export interface StandardSchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** Whether it can be asked; what it then does is its own. */
+export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 {
+  try {
+    const { version, validate } = (foreign as StandardSchemaV1)['~standard']
+    return version === 1 && typeof validate === 'function'
+  } catch {
+    return false
+  }
+}
+
+/** Takes an object without any keys: where the type of a payload is not said, it is that of such a one. */
+export const noPayload = createSchema<never>((value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { issues: [{ message: 'must be an object', code: 'invalid_type' }] }
+  }
+  const keys = Object.keys(value)
+  if (keys.length === 0) return { value: {} as never }
+  const message = `the job takes no payload, and so no ${keys.slice(0, 10).join(', ')}`
+  return { issues: [{ message, code: 'unrecognized_keys', keys }] }
+})
+
+/** Takes whatever it is given, as it is. */
+export const anyPayload = createSchema((value) => ({ value }))
+
+function createSchema<Output>(
+  validate: (value: unknown) => StandardSchemaResult<Output>,
+): StandardSchemaV1<unknown, Output> {
+  return { '~standard': { version: 1, vendor: 'roundsman', validate } }
+}
