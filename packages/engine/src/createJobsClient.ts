@@ -160,6 +160,8 @@ export function jobsClientIn(
     applicationName: 'roundsman client',
     schema,
     poolSize: 1,
+    // A test or a script of the host's ends when its own work does, whether or not it stops the client.
+    keepsProcess: false,
     log,
   })
   // Apart, so that whoever reads much keeps no wake-up waiting.
@@ -168,6 +170,7 @@ export function jobsClientIn(
     applicationName: 'roundsman reader',
     schema,
     poolSize: POOL_SIZE,
+    keepsProcess: false,
     log,
   })
   let isStopped = false

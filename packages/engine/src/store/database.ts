@@ -72,6 +72,8 @@ export interface DatabaseOptions {
   schema: Schema
   /** Connections at most. Default 10. */
   poolSize?: number
+  /** Whether a process goes on for the sake of a connection that is idle. Default: it does. */
+  keepsProcess?: boolean
   /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
   canPrepare?: () => boolean
   /** A statement that runs longer is cancelled; null: none is. Default 30,000 ms. */
@@ -94,6 +96,7 @@ export function openDatabase({
   applicationName,
   schema,
   poolSize = 10,
+  keepsProcess = true,
   canPrepare = () => false,
   statementTimeoutMs = 30_000,
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
@@ -118,6 +121,7 @@ export function openDatabase({
     // What comes after a pause finds a connection that knows its statements.
     min: 1,
     idleTimeoutMillis: 30_000,
+    allowExitOnIdle: !keepsProcess,
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
     onConnect: liftTransactionTimeout,
     ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
