@@ -70,7 +70,6 @@ beforeAll(async () => {
   const mailer = createMailer({ smtpUrl: smtp.url, from: env.MAIL_FROM })
   worker = createWorker({
     schema: 'public',
-    retention: false,
     databaseUrl: database.url,
     client: prisma,
     jobs,
