@@ -70,17 +70,16 @@ export async function lookInBrowser(access: ConsoleAccess): Promise<void> {
     const context = await browser.newContext()
     const cookies = (headers['cookie'] ?? '').split('; ').map((cookie) => {
       const [name = '', ...value] = cookie.split('=')
-      return { name, value: value.join('='), url: address }
+      // Of a page's own address it would be a cookie for what is below that.
+      return { name, value: value.join('='), url: new URL('/', address).href }
     })
     await context.addCookies(cookies)
     const page = await context.newPage()
     const problems: string[] = []
     page.on('pageerror', (error) => problems.push(error.message))
     await page.goto(new URL('runs', address).href)
-    await page
-      .getByText(run?.name ?? '')
-      .first()
-      .waitFor({ timeout: 30_000 })
+    const name = page.getByText(run?.name ?? '').filter({ visible: true })
+    await name.first().waitFor({ timeout: 30_000 })
     if (problems.length > 0) throw new Error(`In the browser: ${problems.join('\n')}`)
   } finally {
     await browser.close()

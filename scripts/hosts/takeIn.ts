@@ -89,7 +89,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     })
     const access = await stage('log-in', () => openAccess(host, base, product))
     const runs = await stage('an enqueued and a scheduled run', async () => {
-      await act(base, product, 1)
+      await act(base, product, 1, access)
       return await waitForRuns(access, ['queue', 'schedule'])
     })
     await stage('console', async () => {
@@ -126,7 +126,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       const kept = (await listRuns(again)).map(({ id }) => id)
       const lost = runs.filter(({ id }) => !kept.includes(id))
       if (lost.length > 0) throw new Error(`Runs are gone: ${JSON.stringify(lost)}`)
-      await act(base, product, 2)
+      await act(base, product, 2, again)
       await waitFor(async () => (await countEnqueued(again)) > countOf(runs), {
         timeoutMs: 60_000,
         message: 'A run of what was enqueued after the upgrade',
@@ -200,10 +200,14 @@ async function logInAs(base: string, path: string, body: object): Promise<Record
   return cookiesOf(response)
 }
 
-async function post(url: string, body: object): Promise<Response> {
+async function post(
+  url: string,
+  body: object,
+  session: Record<string, string> = {},
+): Promise<Response> {
   const response = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...session },
     body: JSON.stringify(body),
   })
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
@@ -219,8 +223,13 @@ function cookiesOf(response: Response): Record<string, string> {
   }
 }
 
-async function act(base: string, { act: { path, body } }: Product, n: number): Promise<void> {
-  await post(`${base}${path}`, body(n))
+async function act(
+  base: string,
+  { act: { path, body } }: Product,
+  n: number,
+  { headers }: ConsoleAccess,
+): Promise<void> {
+  await post(`${base}${path}`, body(n), headers)
 }
 
 /** Nobody, and somebody whom the product lets in elsewhere, read nothing. */
