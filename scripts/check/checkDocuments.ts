@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { renderReference } from '../reference/renderReference.ts'
 import { listFiles } from './listFiles.ts'
 
 /** Where a path that a document names may begin, beside the document's own folder. */
@@ -21,7 +22,7 @@ const EXAMPLES = new Set([
   'PRUNE_DRAFTS_CRON',
 ])
 
-/** Whether what the documents name exists: links and their headings, files, commands, and variables. */
+/** Whether what the documents name exists (links and their headings, files, commands, variables), and the reference is current. */
 export async function checkDocuments(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
   const documents = files.filter((path) => path.endsWith('.md'))
@@ -33,7 +34,13 @@ export async function checkDocuments(root: string): Promise<readonly string[]> {
     headings: new Map([...texts].map(([path, text]) => [path, headingsOf(text)])),
     ...(await findVariables(root, files)),
   }
-  return [...texts].flatMap(([path, text]) => checkDocument(path, text, known))
+  const reference = await renderReference(root)
+  return [
+    ...[...texts].flatMap(([path, text]) => checkDocument(path, text, known)),
+    ...[...reference]
+      .filter(([path, text]) => texts.get(path) !== text)
+      .map(([path]) => `${path}:1: is not what the docstrings say: pnpm docs:reference`),
+  ]
 }
 
 interface Known {
