@@ -90,10 +90,13 @@ async function takeInAll(
       const failures: string[] = []
       const taken = new Map<string, Taken>()
       const waiting = [...products]
+      // All at first: a role is there for the whole server, and would be found in the catalogue of another.
+      const urls = new Map<string, string>()
+      for (const { name } of products) urls.set(name, await createDatabase(adminUrl, name))
       const takeInNext = async (): Promise<void> => {
         const product = waiting.shift()
         if (product === undefined) return
-        const databaseUrl = await createDatabase(adminUrl, product.name)
+        const databaseUrl = urls.get(product.name) ?? ''
         await takeIn({
           product,
           folder,

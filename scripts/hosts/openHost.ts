@@ -61,6 +61,8 @@ export async function openHost(options: {
     },
     async stop() {
       for (const child of started.splice(0).toReversed()) await stopGroup(child)
+      // A link that it has printed leads nowhere any more.
+      output = ''
     },
     async applyPatch(text) {
       const file = join(folder, `${product}.diff`)
