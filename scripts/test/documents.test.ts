@@ -12,9 +12,10 @@ import { WORKSPACE_ROOT } from './stack.ts'
  */
 
 let api: TestApi
+const NOT_OF_RUNS = ['apps/worker/src/check', 'packages/engine/src/job/standardSchema.ts']
 let documents: { path: string; text: string }[]
 let sources: string
-/** Without what reports findings, which have codes as well. */
+/** Without what reports findings, or what a payload lacks: they have codes as well. */
 let sourcesOfRuns: string
 
 beforeAll(async () => {
@@ -32,7 +33,7 @@ beforeAll(async () => {
   )
   sources = texts.map(({ text }) => text).join('\n')
   sourcesOfRuns = texts
-    .filter(({ path }) => !path.startsWith('apps/worker/src/check'))
+    .filter(({ path }) => !NOT_OF_RUNS.some((start) => path.startsWith(start)))
     .map(({ text }) => text)
     .join('\n')
 })

@@ -14,6 +14,7 @@ import { openDatabase, type Connection, type Database } from './store/database.t
 import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { createSchema, type Schema } from './store/schema.ts'
+import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -251,12 +252,14 @@ export function jobsClientIn(
         await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
         return queueJobId
       }),
-    cancelRun: (client, runId, by) =>
-      within(client, async (tx) => {
+    cancelRun: async (client, runId, by) => {
+      await openPool().query(WRITE_OUT_RUN_SQL, [runId])
+      return await within(client, async (tx) => {
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)
         if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
         return cancellation.kind
-      }),
+      })
+    },
     approveRun: (client, runId, by) =>
       within<ApproveOutcome>(client, async (tx) => {
         const { actor, reason } = storableActor(by)

@@ -45,6 +45,7 @@ import { createRounds } from './liveness/rounds.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createSession, type Session } from './liveness/session.ts'
 import { createSettler } from './run/settler.ts'
+import { createWriteOuts } from './run/writeOuts.ts'
 import { WRITE_OUT_AFTER_MS } from './store/starts.ts'
 import { createStrays, listRuns, logForeignError } from './run/strays.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
@@ -239,6 +240,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     now,
     observers,
     maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
+    writeOut: createWriteOuts(database, log),
     onChange: (run) => announcer.run(run),
   }
   const own = retention === false ? null : openRetention(retention, jobs, database)

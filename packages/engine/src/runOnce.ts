@@ -33,6 +33,7 @@ import { isKeyTaken } from './store/uniqueKeys.ts'
 import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
+import { createWriteOuts } from './run/writeOuts.ts'
 import { createWaker } from './store/waker.ts'
 import { createWakeUps } from './work/wakeUps.ts'
 import { checkMaxDetailsBytes } from './run/storableValues.ts'
@@ -244,6 +245,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const services: RunServices = {
       client: its.client,
       settler: createSettler({ database, queue, workerId, log, observers }),
+      writeOut: createWriteOuts(database, log),
       cancellations,
       database,
       queue,

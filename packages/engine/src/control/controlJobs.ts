@@ -1,6 +1,5 @@
 import type { Connection } from '../store/database.ts'
 import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
-import { WRITE_OUT_RUN_SQL } from '../store/starts.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
@@ -12,14 +11,16 @@ export type Cancellation =
   | { kind: 'requested'; transactionId: string }
   | { kind: 'notRunning' | 'notFound' }
 
-/** Writes that a run which is under way shall stop. */
+/**
+ * Writes that a run which is under way shall stop. It has to be in JobRun by then: written out within the caller's
+ * transaction, it would hold all runs of its start for as long as that is open.
+ */
 export async function requestCancellation(
   tx: Connection,
   runId: string,
   by: Request,
 ): Promise<Cancellation> {
   const { actor, reason } = storableActor(by)
-  await tx.query(WRITE_OUT_RUN_SQL, [runId])
   const { rows: requested } = await tx.query<{ name: string; transactionId: string }>(
     `update "JobRun"
      set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),

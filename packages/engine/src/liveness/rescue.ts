@@ -36,10 +36,22 @@ const LOST_RUNS_SQL = `
  * written out as well.
  */
 const LET_GO_SQL = `
-  with closed as (delete from "JobStart" where "id" = any($1) and "runIds" = '{}')
+  with closed as (delete from "JobStart" where "id" = any($2) and "runIds" = '{}')
   delete from "JobClaim" where "id" = any($1) and "id" not in (
     select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
   )`
+
+/** Somebody may be adding runs to one at this moment, in a transaction that takes its time. */
+const LOCK_CLAIMS_SQL = `
+  select "id"::text as "id" from "JobClaim" where "id" = any($1) order by "id" for update skip locked`
+
+/** In two statements: only the second sees all that was added to the claims before they were locked. */
+async function letGo(database: Database, claimIds: readonly string[]): Promise<void> {
+  await database.transaction(async (tx) => {
+    const { rows } = await tx.query<{ id: string }>(LOCK_CLAIMS_SQL, [claimIds])
+    await tx.query(LET_GO_SQL, [rows.map(({ id }) => id), claimIds])
+  })
+}
 
 const END_LOST_RUNS_SQL = `
   update "JobRun" run
@@ -76,7 +88,7 @@ export async function rescueClaims(
 ): Promise<LostRun[]> {
   if (claims.length === 0) return []
   const claimIds = claims.map(({ id }) => id)
-  await writeOutStarts(database, claimIds)
+  await writeOutStarts(database, log, claimIds)
   const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
     LOST_RUNS_SQL,
     [claimIds],
@@ -95,7 +107,7 @@ export async function rescueClaims(
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
-  await database.query(LET_GO_SQL, [claimIds]).catch((error: unknown) => {
+  await letGo(database, claimIds).catch((error: unknown) => {
     // They are found again in the next round.
     log.warn({ err: error }, 'letting claims of dead workers go failed')
   })

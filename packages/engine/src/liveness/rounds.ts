@@ -52,7 +52,7 @@ export function createRounds(options: {
     if (connectedForMs === null) return
     try {
       const { lost, ready, oldStarts } = await readRound(session, workerId, names)
-      await writeOutStarts(database, oldStarts)
+      await writeOutStarts(database, log, oldStarts)
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)

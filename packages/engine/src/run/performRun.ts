@@ -11,7 +11,7 @@ import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { keepProgress } from './runs.ts'
 import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
-import { writeOutRuns } from '../store/starts.ts'
+import type { WriteOut } from './writeOuts.ts'
 
 /** What all runs of a process share. */
 export interface RunServices {
@@ -28,6 +28,8 @@ export interface RunServices {
   maxDetailsBytes?: number | undefined
   /** Called when a run begins, when its progress was kept, and when it was ended. */
   onChange?: (run: NewRun) => void
+  /** For runs that were taken without being written. */
+  writeOut: WriteOut
 }
 
 /** How a run is carried out in this process. */
@@ -138,12 +140,12 @@ async function carryOut(
 }
 
 /** Before the run says anything that is kept in its row. Where it is lost, it gets none. */
-async function writeOut({ database }: RunServices, taken: TakenWork): Promise<void> {
+async function writeOut(services: RunServices, taken: TakenWork): Promise<void> {
   taken.hasSpoken = true
   const { run, held } = taken
   if (!taken.isUnwritten) return
   held.hasClaim = true
-  await writeOutRuns(database, [held.id], [run.id])
+  await services.writeOut(held.id, run.id)
   taken.isUnwritten = false
 }
 

@@ -356,7 +356,7 @@ function toText({ details }: EndedRun): string | null {
 }
 
 /** Of what the driver or Node says of a connection there are many kinds; what a program's mistake says, is known. */
-function classifyFailure(error: unknown): Failure {
+export function classifyFailure(error: unknown): Failure {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
     if (/^(40|55|57014)/.test(code)) return 'contended'

@@ -3,7 +3,7 @@ import type { Details, JobTrigger } from '../index.ts'
 import type { Envelope } from './envelope.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
-import { MAY_START, writeOutStarts } from './starts.ts'
+import { MAY_START, retries, writeOutLostClaims } from './starts.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {
@@ -178,7 +178,7 @@ export async function settleClaims(
      on conflict ("id") do nothing`,
     [claimIds, requests.map(({ name }) => name), workerId],
   )
-  await writeOutStarts(connection, claimIds)
+  await writeOutLostClaims(connection, claimIds)
   const { rows } = await connection.query<TakenRow & { name: string; startedAt: Date }>(
     `select run."queueJobId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
             greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt"
@@ -305,7 +305,7 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
     ${wanted} where alive."isAlive"
   ), next as materialized (
     select job.id, job.name, job."isStart" from wanted cross join lateral (
-      select job.id, job.name, wanted."mayStart" and job.retry_limit = wanted."retryLimit" and ${MAY_START} as "isStart"
+      select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart"
       from pgboss.job job
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
         and (wanted."exclusiveKey" is null or job.data -> 'dryRun' = 'true' or not exists (
@@ -384,17 +384,19 @@ function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
 
 /** Older workers do not read starts: while the row of one is there, also of one that was killed, runs are written at once. */
 const ALL_READ_STARTS = `not exists (select from "JobWorker" older where not older."readsStarts")`
-const RETRY_LIMIT = (name: string) =>
-  `(select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit"`
+/** What is written out gets what its queue says of retries. */
+const RETRIES = (name: string) => `
+           (select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit",
+           (select concat_ws(' ', ${retries('queue')}) from pgboss.queue queue where queue.name = ${name}) as "retries"`
 const REQUESTS = `
     select wanted.name, wanted."limit", wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds",
-           wanted."mayStart" and ${ALL_READ_STARTS} as "mayStart", ${RETRY_LIMIT('wanted.name')}
+           wanted."mayStart" and ${ALL_READ_STARTS} as "mayStart", ${RETRIES('wanted.name')}
     from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[], $10::bool[])
       as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds", "mayStart")`
 const FIRST_REQUEST = `
     select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
            ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds", ($10::bool[])[1] and ${ALL_READ_STARTS} as "mayStart",
-           ${RETRY_LIMIT('($1::text[])[1]')}
+           ${RETRIES('($1::text[])[1]')}
     from alive`
 const isTaken = (ids: string) => `job.name = ($1::text[])[1] and job.id = any(array(${ids}))`
 

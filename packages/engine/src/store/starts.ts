@@ -1,5 +1,6 @@
 import type { Details } from '../index.ts'
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
+import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
 import type { EndToRecord } from './settleWork.ts'
 import { toColumn } from './toColumn.ts'
@@ -16,6 +17,11 @@ import { toColumn } from './toColumn.ts'
 /** Larger envelopes stay in the queue's table. */
 const MAX_ENVELOPE_BYTES = 1_000
 
+/** How often and how far apart work is tried again, as values: by its queue, or by itself. */
+export function retries(row: 'job' | 'queue'): string {
+  return `${row}.retry_limit, ${row}.retry_delay, ${row}.retry_backoff, coalesce(${row}.retry_delay_max, -1)`
+}
+
 /**
  * A row of the queue whose run's columns are all known from it, and which can be made again from its queue and envelope.
  * Whether a run has its id is asked as a value: for a `not exists` a kept plan may read all runs.
@@ -25,16 +31,23 @@ export const MAY_START = `
   and job.singleton_key is null and job.singleton_on is null and job.group_id is null and job.dead_letter is null
   and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
   and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
+  and pg_column_compression(job.data) is null and concat_ws(' ', ${retries('job')}) = wanted."retries"
   and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
   and (select true from "JobRun" earlier where earlier."id" = job.id) is null`
 
 /** What has not ended by then is written out in the next round of any worker. */
 export const WRITE_OUT_AFTER_MS = 2_000
 
-/** The starts with runs that go on for longer than most, as one array. Where all have ended, their worker lets go soon. */
+/** So that one round ends soon, however much was started. */
+const MAX_OLD_STARTS = 10
+
+/** Starts with runs that go on for longer than most, as one array. Where all have ended, their worker lets go soon. */
 export const OLD_STARTS_SQL = `
-  select coalesce(array_agg(start."id"::text), '{}') from "JobStart" start
-  where start."createdAt" < now() - interval '${WRITE_OUT_AFTER_MS} milliseconds' and start."runIds" <> '{}'`
+  select coalesce(array_agg(old."id"::text), '{}') from (
+    select start."id" from "JobStart" start
+    where start."createdAt" < now() - interval '${WRITE_OUT_AFTER_MS} milliseconds' and start."runIds" <> '{}'
+    order by start."createdAt" limit ${MAX_OLD_STARTS}
+  ) old`
 
 /** `start` and `held` of each run that is under way and not written, as RUNNING_RUNS has those that are. */
 export const UNWRITTEN_RUNS = `
@@ -87,20 +100,45 @@ function writeOutSql(starts: string, isWanted: string): string {
   )`
 }
 
-const wholeSql = (which: string) => `
-  ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" for update skip locked`, 'true')}
+const wholeSql = (which: string, lock = 'for update skip locked') => `
+  ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" ${lock}`, 'true')}
   delete from "JobStart" where "id" in (select "id" from start)`
 
 const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
 /** For the trigger that a worker of a version before sets off: a step of the tables, so it stays as it is. */
 export const WRITE_OUT_ALL_SQL = wholeSql('true')
 
-/** Writes out all runs of these starts. Those of a worker that stands still in the middle of settling are passed over. */
+/**
+ * Writes out all runs of these starts, one start after the other: one that cannot be written out keeps no other from it, and
+ * is met again in the next round. Those of a worker that stands still in the middle of settling are passed over.
+ */
 export async function writeOutStarts(
   connection: Connection,
-  startIds: readonly string[],
+  log: Pick<Logger, 'warn'>,
+  ids: readonly string[],
 ): Promise<void> {
-  if (startIds.length > 0) await connection.query(WHOLE_SQL, [startIds])
+  if (ids.length === 0) return
+  const { rows } = await connection.query<{ id: string }>(
+    `select "id"::text as "id" from "JobStart" where "id" = any($1::uuid[]) and "runIds" <> '{}'`,
+    [ids],
+  )
+  for (const { id } of rows) {
+    try {
+      await connection.query(WHOLE_SQL, [[id]])
+    } catch (error) {
+      log.warn({ err: error, startId: id }, 'writing out what was started failed, trying again')
+    }
+  }
+}
+
+const WHOLE_WAITING_SQL = wholeSql('"id" = any($1::uuid[])', 'for update')
+
+/** The same for claims whose answers never came: their worker has to know all that they took, so it waits for locks. */
+export async function writeOutLostClaims(
+  connection: Connection,
+  claimIds: readonly string[],
+): Promise<void> {
+  await connection.query(WHOLE_WAITING_SQL, [claimIds])
 }
 
 const SOME_SQL = `
@@ -122,7 +160,8 @@ export async function writeOutRuns(
 /** Writes out the run `$1`, if a start holds it. */
 export const WRITE_OUT_RUN_SQL = `
   ${writeOutSql(
-    'select * from "JobStart" where "runIds" @> array[$1::uuid] order by "id" for update',
+    `select * from "JobStart" where "runIds" @> array[$1::uuid]
+     and (select true from "JobRun" written where written."id" = $1::uuid) is null order by "id" for update`,
     'held."runId" = $1::uuid',
   )}
   select count(*)::int as "written" from run`

@@ -170,6 +170,7 @@ describe('an observer', () => {
         const starts = await runtime.rows<{ id: string }>('select "id" from "JobStart"')
         await writeOutStarts(
           runtime.database,
+          runtime.log,
           starts.map(({ id }) => id),
         )
         await runtime.rows(

@@ -9,6 +9,7 @@ import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { recordRun } from '../../src/run/runs.ts'
+import { createWriteOuts } from '../../src/run/writeOuts.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -73,6 +74,7 @@ async function perform(
     queue: opened.queue,
     workerId: 'w1',
     log,
+    writeOut: createWriteOuts(database, log),
   }
   const ending = await performRun(
     { ...services, now: () => new Date(), ...others },

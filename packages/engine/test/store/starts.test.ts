@@ -273,7 +273,7 @@ describe('a start that is written out', () => {
     await enqueue()
     const [before] = await runtime.rows('select id, data, created_on from pgboss.job')
     const [taken] = await start()
-    await writeOutStarts(runtime.database, [taken!.held.id])
+    await writeOutStarts(runtime.database, runtime.log, [taken!.held.id])
     expect([await workRow(), await runRow()]).toEqual(asWritten)
     expect(await runtime.rows('select id, data, created_on from pgboss.job')).toEqual([before])
     expect(await runtime.rows('select "id", "workerId", "runIds" from "JobClaim"')).toEqual([
@@ -294,7 +294,7 @@ describe('a start that is written out', () => {
     await runtime.rows(`update "JobStart" set "createdAt" = now() - interval '3 seconds'`)
     const { oldStarts } = await look()
     expect(oldStarts).toHaveLength(1)
-    await writeOutStarts(runtime.database, oldStarts)
+    await writeOutStarts(runtime.database, runtime.log, oldStarts)
     expect(await held()).toEqual([0, 1])
   })
 
@@ -303,7 +303,7 @@ describe('a start that is written out', () => {
     const [taken] = await start()
     await runtime.database.transaction(async (tx) => {
       await tx.query('select from "JobStart" for key share')
-      await writeOutStarts(runtime.database, [taken!.held.id])
+      await writeOutStarts(runtime.database, runtime.log, [taken!.held.id])
       expect(await held()).toEqual([1, 0])
     })
   })
@@ -315,13 +315,13 @@ describe('a start that is written out', () => {
     const startIds = [work[0]!.held.id]
     await Promise.all([
       ...work.map((taken) => settler.settle(ended(taken))),
-      writeOutStarts(runtime.database, startIds),
+      writeOutStarts(runtime.database, runtime.log, startIds),
       writeOutRuns(
         runtime.database,
         startIds,
         work.slice(0, 50).map(({ run }) => run.id),
       ),
-      writeOutStarts(runtime.database, startIds),
+      writeOutStarts(runtime.database, runtime.log, startIds),
     ])
     expect(await count(`"JobRun" where "status" = 'success'`)).toBe(200)
     expect(await count('pgboss.job')).toBe(0)
@@ -631,7 +631,7 @@ describe('whatever happens in whatever order', () => {
                   break
                 }
                 case 'writeOut':
-                  if (one) await writeOutStarts(runtime.database, [one.taken.held.id])
+                  if (one) await writeOutStarts(runtime.database, runtime.log, [one.taken.held.id])
                   break
                 case 'round':
                   await under(() => rescue(workerId()))
@@ -643,7 +643,7 @@ describe('whatever happens in whatever order', () => {
                   if (!one) break
                   // The first attempt; that of a later one has another id.
                   const { name, id } = one.taken.run
-                  await writeOutStarts(runtime.database, [one.taken.held.id])
+                  await writeOutStarts(runtime.database, runtime.log, [one.taken.held.id])
                   await runtime.rows(
                     `update pgboss.job set state = 'retry' where id = $1 and name = $2 and state = 'active' and retry_count = 0`,
                     [id, name],
