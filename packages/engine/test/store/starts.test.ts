@@ -19,6 +19,7 @@ import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { ADD_COUNTS_SQL } from '../../src/run/runs.ts'
 import { createSettler, type Settler } from '../../src/run/settler.ts'
 import { claimWork, settleClaims, type TakenWork } from '../../src/store/claimWork.ts'
+import type { Connection } from '../../src/store/database.ts'
 import { writeOutRuns, writeOutStarts } from '../../src/store/starts.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -112,6 +113,21 @@ const rescue = (workerId = 'w1') => {
   return rescueLostRuns({ database, queue: queue.queue, workerId, log, now: () => new Date() })
 }
 
+/** Until it has come to its end, or waits for a lock that somebody holds. */
+async function untilOverOrBlocked(work: Promise<unknown>): Promise<void> {
+  let isOver = false
+  void work.finally(() => (isOver = true)).catch(() => undefined)
+  await waitFor(
+    async () =>
+      isOver ||
+      (
+        await runtime.rows(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+      ).length > 0,
+  )
+}
+
 describe('plain first attempts', () => {
   it('start without being written, and say that they run', async () => {
     await enqueue(3)
@@ -200,6 +216,13 @@ describe('what is written as it starts', () => {
       `data = data || jsonb_build_object('trace', (
       select string_agg(gen_random_uuid()::text, '') from generate_series(1, 50)))`,
     ],
+    [
+      'has a large payload, of which little is stored',
+      `data = jsonb_set(data, '{payload,text}', to_jsonb(repeat('a', 60_000)))`,
+    ],
+    ['has a pause of its own before its retries', 'retry_delay = retry_delay + 1_000'],
+    ['has pauses that grow as its queue does not say', 'retry_backoff = not retry_backoff'],
+    ['has another longest pause than its queue', 'retry_delay_max = 3_600'],
   ])('%s', async (_, change) => {
     await enqueue()
     await runtime.rows(`update pgboss.job set ${change}`)
@@ -223,6 +246,17 @@ describe('what is written as it starts', () => {
     await waitFor(async () => String(await held()) === '0,0')
     expect(await count(`"JobRun" where "status" = 'success'`)).toBe(4)
     expect(await count('pgboss.job')).toBe(0)
+  })
+
+  it('keeps its own pause before its retries, whatever its queue says now', async () => {
+    await enqueue()
+    await runtime.rows('update pgboss.job set retry_delay = 1_000, retry_delay_max = 3_600')
+    const [taken] = await start()
+    await writeOutStarts(runtime.database, runtime.log, [taken!.held.id])
+    await settlerOf().settle(failed(taken!))
+    expect(
+      await runtime.rows('select state::text, retry_delay, retry_delay_max from pgboss.job'),
+    ).toEqual([{ state: 'retry', retry_delay: 1_000, retry_delay_max: 3_600 }])
   })
 
   it('has an id that a run has already', async () => {
@@ -296,6 +330,37 @@ describe('a start that is written out', () => {
     expect(oldStarts).toHaveLength(1)
     await writeOutStarts(runtime.database, runtime.log, oldStarts)
     expect(await held()).toEqual([0, 1])
+  })
+
+  it('is one of a few in a round, the oldest first, until all are', async () => {
+    await enqueue(12)
+    const ids: string[] = []
+    for (let n = 0; n < 12; n++) ids.push((await start(1))[0]!.held.id)
+    await runtime.rows(
+      `update "JobStart" set "createdAt" = now() - interval '3 seconds' - interval '1 minute' * array_position($1::uuid[], "id")`,
+      [ids],
+    )
+    const written: string[][] = []
+    while ((await held())[0]! > 0) {
+      const { oldStarts } = await readRound(runtime.database, 'w1', [])
+      written.push([...oldStarts].toSorted())
+      await writeOutStarts(runtime.database, runtime.log, oldStarts)
+    }
+    expect(written).toEqual([ids.slice(2).toSorted(), ids.slice(0, 2).toSorted()])
+  })
+
+  it('is written beside one that can not be', async () => {
+    await enqueue(3)
+    const ids: string[] = []
+    for (let n = 0; n < 3; n++) ids.push((await start(1))[0]!.held.id)
+    // What is kept for so long from then on is out of range.
+    await runtime.rows(
+      `update "JobStart" set "enqueuedAt" = array['294276-12-31'::timestamptz] where "id" = $1`,
+      [ids[1]],
+    )
+    await writeOutStarts(runtime.database, runtime.log, ids)
+    expect(await held()).toEqual([1, 2])
+    expect(await runtime.rows('select "id" from "JobStart"')).toEqual([{ id: ids[1] }])
   })
 
   it('waits for nobody who has locked it', async () => {
@@ -378,6 +443,107 @@ describe('a worker that was taken for dead', () => {
     )
     expect(await count('pgboss.job')).toBe(2)
     expect(await held()).toEqual([0, 0])
+  })
+})
+
+describe('a claim that somebody fills, writing a start out,', () => {
+  /** One of these runs is written as it starts, so that the claim is there. */
+  async function enqueueMixed(): Promise<void> {
+    await enqueue(2)
+    await queue.client.enqueue(runtime.prisma, plain, {}, { priority: 1 })
+  }
+
+  it('is not let go by a rescue that saw it before', async () => {
+    const { database } = runtime
+    await enqueueMixed()
+    const work = await start(10, { workerId: 'gone' })
+    expect(await held()).toEqual([1, 1])
+    let rescuing: Promise<unknown> = Promise.resolve()
+    await database.transaction(async (tx) => {
+      await writeOutRuns(tx, [work[0]!.held.id], unwrittenIds(work))
+      rescuing = rescue()
+      await untilOverOrBlocked(rescuing)
+    })
+    await rescuing
+    // What the first could not see, the next one ends.
+    await rescue()
+    expect((await runs()).map(({ status, errorCode }) => [status, errorCode])).toEqual(
+      work.map(() => ['failed', 'worker_lost']),
+    )
+    expect(await count(`${WORK_LEFT} where state = 'retry'`)).toBe(3)
+    expect(await held()).toEqual([0, 0])
+  })
+
+  it('is found whole by its worker, whose answer never came', async () => {
+    const { database } = runtime
+    await enqueueMixed()
+    const requests = [
+      { claimId: uuid(), name: 'plain', limit: 10, exclusiveKey: null, mayStart: true },
+    ]
+    const { work } = await claimWork(database, {
+      workerId: 'w1',
+      requests,
+      startedAt: new Date(),
+      hasFreshRunIds: false,
+    })
+    const writeOneOut = (connection: Connection) =>
+      writeOutRuns(connection, [requests[0]!.claimId], unwrittenIds(work).slice(1))
+    await writeOneOut(database)
+    let finding: Promise<TakenWork[]> = Promise.resolve([])
+    await database.transaction(async (tx) => {
+      // Once more: it finds the run written, and holds nothing but the start.
+      await writeOneOut(tx)
+      finding = settleClaims(database, 'w1', requests)
+      await untilOverOrBlocked(finding)
+    })
+    expect(idsOf(await finding)).toEqual(idsOf(work))
+    expect(await held()).toEqual([0, 1])
+  })
+
+  const idsOf = (work: readonly TakenWork[]) => work.map(({ run }) => run.id).toSorted()
+  const unwrittenIds = (work: readonly TakenWork[]) =>
+    idsOf(work.filter(({ isUnwritten }) => isUnwritten))
+})
+
+describe('a wish to cancel one run, in a transaction that stays open,', () => {
+  const OPEN = { timeout: 120_000 }
+  /** Of three runs that were started together it cancels the first; the others are for `work`. */
+  async function cancelOne(work: (others: TakenWork[]) => Promise<void>) {
+    await enqueue(3)
+    const [cancelled, ...others] = await start()
+    const cancelling = runtime.prisma.$transaction(async (tx) => {
+      const answer = await queue.client.cancelRun(tx, cancelled!.run.id, ACTOR)
+      await work(others)
+      return answer
+    }, OPEN)
+    return { cancelled: cancelled!, cancelling }
+  }
+  const wishes = () =>
+    runtime.rows(`select "cancelRequestedBy" as by from "JobRun" where "status" = 'running'`)
+
+  it('lets the others of its start end, and write their first batch', OPEN, async () => {
+    const { cancelled, cancelling } = await cancelOne(async ([second, third]) => {
+      void settlerOf().settle(ended(second!))
+      await waitFor(async () => (await count(`"JobRun" where "status" = 'success'`)) === 1)
+      await writeOutRuns(runtime.database, [third!.held.id], [third!.run.id])
+      await settlerOf().settle(ended({ ...third!, isUnwritten: false }))
+    })
+    expect(await cancelling).toBe('requested')
+    expect(await wishes()).toEqual([{ by: 'ann' }])
+    await settlerOf().settle(ended(cancelled))
+    await waitFor(async () => String(await held()) === '0,0')
+    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3)
+    expect(await count('pgboss.job')).toBe(0)
+  })
+
+  it('and is taken back, leaves its run under way', async () => {
+    const { cancelled, cancelling } = await cancelOne(async () => {
+      throw new Error('taken back')
+    })
+    await expect(cancelling).rejects.toThrow('taken back')
+    expect(await wishes()).toEqual([{ by: null }])
+    expect(await settlerOf().settle(ended(cancelled))).toMatchObject({ kind: 'settled' })
+    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(1)
   })
 })
 
