@@ -227,7 +227,8 @@ describe('killed in a batch', () => {
       async () =>
         (
           await database.rows(
-            `select from pg_locks where locktype = 'advisory' and not granted and objid = ${LOCK}`,
+            `select from pg_locks where locktype = 'advisory' and not granted and objid = ${LOCK}
+               and database = (select oid from pg_database where datname = current_database())`,
           )
         ).length > 0,
       { message: 'The second batch is under way', timeoutMs: 60_000 },

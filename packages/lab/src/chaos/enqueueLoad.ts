@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import type { TransactionOf } from '@roundsman/engine'
 import { createLogger } from '@roundsman/node-app'
-import { createJobsClient } from '@roundsman/engine/client'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { effect, touch } from './chaosJobs.ts'
 import type { Random } from './createRandom.ts'
 
@@ -29,6 +29,7 @@ export interface LoadOptions {
 type Transaction = TransactionOf<PrismaClient>
 
 const MAX_GROUP = 25
+const MAX_STARTS = 60
 const ROLL_BACK_SHARE = 0.1
 /** Enqueued at once, so that there is a backlog from the start. The others come evenly. */
 const BURST_SHARE = 0.2
@@ -42,10 +43,9 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     applicationName: 'chaos producer',
     onPoolError: () => undefined,
   })
-  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+  const client = await startClient(url, log)
   const load: Load = { committed: [], rolledBack: [], unknown: 0 }
   const startedAt = performance.now()
-  await client.start()
   try {
     while (load.committed.length < jobs && !signal.aborted) {
       const share = BURST_SHARE + (1 - BURST_SHARE) * ((performance.now() - startedAt) / durationMs)
@@ -100,3 +100,18 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
 }
 
 class RolledBack extends Error {}
+
+/** PostgreSQL may be killed at this very moment; a client that failed to start is not for starting again. */
+async function startClient(url: string, log: ReturnType<typeof createLogger>): Promise<JobsClient> {
+  for (let tries = 1; ; tries++) {
+    const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+    try {
+      await client.start()
+      return client
+    } catch (error) {
+      await client.stop()
+      if (tries === MAX_STARTS) throw error
+      await pause(500)
+    }
+  }
+}

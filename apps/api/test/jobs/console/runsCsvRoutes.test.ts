@@ -69,7 +69,7 @@ describe('GET /api/jobs/runs.csv', () => {
     const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let asked = 0
     const rows: Reader['rows'] = async (statement) => {
-      if (statement.text.includes('from "JobRun"')) await pages[asked++]?.promise
+      if (statement.text.includes('from "JobRunAll"')) await pages[asked++]?.promise
       return jobsClient.reader.rows(statement)
     }
     const own = buildApp({
