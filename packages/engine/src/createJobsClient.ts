@@ -20,6 +20,7 @@ import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { checkTables } from './store/tablesState.ts'
 import { discardDeadLetter, redriveWork, type RedriveOutcome } from './control/deadLetters.ts'
 import {
+  keepsSnapshot,
   pauseJob,
   requestCancellation,
   resumeJob,
@@ -252,14 +253,15 @@ export function jobsClientIn(
         await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
         return queueJobId
       }),
-    cancelRun: async (client, runId, by) => {
-      await openPool().query(WRITE_OUT_RUN_SQL, [runId])
-      return await within(client, async (tx) => {
+    cancelRun: (client, runId, by) =>
+      within(client, async (tx) => {
+        // Written out by a caller's transaction, it would hold all runs of its start for as long as that is open.
+        const isOwn = client === null || (await keepsSnapshot(tx))
+        await (isOwn ? tx : openPool()).query(WRITE_OUT_RUN_SQL, [runId])
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)
         if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
         return cancellation.kind
-      })
-    },
+      }),
     approveRun: (client, runId, by) =>
       within<ApproveOutcome>(client, async (tx) => {
         const { actor, reason } = storableActor(by)

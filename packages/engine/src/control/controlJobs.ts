@@ -11,10 +11,15 @@ export type Cancellation =
   | { kind: 'requested'; transactionId: string }
   | { kind: 'notRunning' | 'notFound' }
 
-/**
- * Writes that a run which is under way shall stop. It has to be in JobRun by then: written out within the caller's
- * transaction, it would hold all runs of its start for as long as that is open.
- */
+/** Whether it sees nothing that others commit after its first statement. */
+export async function keepsSnapshot(tx: Connection): Promise<boolean> {
+  const { rows } = await tx.query<{ keeps: boolean }>(
+    `select current_setting('transaction_isolation') in ('repeatable read', 'serializable') as "keeps"`,
+  )
+  return rows[0]?.keeps === true
+}
+
+/** Writes that a run which is under way shall stop. It has to be in JobRun by then, where the transaction sees it. */
 export async function requestCancellation(
   tx: Connection,
   runId: string,

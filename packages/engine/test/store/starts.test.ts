@@ -536,6 +536,23 @@ describe('a wish to cancel one run, in a transaction that stays open,', () => {
     expect(await count('pgboss.job')).toBe(0)
   })
 
+  it.each(['RepeatableRead', 'Serializable'] as const)(
+    'reaches its run, whatever was read before (%s)',
+    async (isolationLevel) => {
+      await enqueue()
+      const [taken] = await start()
+      const answer = await runtime.prisma.$transaction(
+        async (tx) => {
+          await tx.$queryRaw`select count(*)::int from "JobRun"`
+          return await queue.client.cancelRun(tx, taken!.run.id, ACTOR)
+        },
+        { ...OPEN, isolationLevel },
+      )
+      expect(answer).toBe('requested')
+      expect(await wishes()).toEqual([{ by: 'ann' }])
+    },
+  )
+
   it('and is taken back, leaves its run under way', async () => {
     const { cancelled, cancelling } = await cancelOne(async () => {
       throw new Error('taken back')
