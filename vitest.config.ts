@@ -14,9 +14,11 @@ const TESTS = [
   'apps/*/{test,e2e}/**/*.test.ts',
   'scripts/test/**/*.test.ts',
 ]
+/** They pack what others install, and compile and run products that have it: minutes of a compiler's work. */
+const PACKAGES = ['scripts/test/{init,guide}/*.test.ts', 'scripts/test/release.test.ts']
 const notQuick = globSync(TESTS, {
   cwd: import.meta.dirname,
-  exclude: ['**/node_modules'],
+  exclude: ['**/node_modules', ...PACKAGES],
 }).filter((file) =>
   readFileSync(join(import.meta.dirname, file), 'utf8').startsWith('// Not quick: '),
 )
@@ -36,13 +38,14 @@ export default defineConfig({
   test: {
     // In the order of their names: long files begin first, and the end is quick.
     projects: [
+      { extends: true, test: { name: 'packages', include: PACKAGES } },
       { extends: true, test: { name: 'long', include: notQuick } },
       {
         extends: true,
         test: {
           name: 'quick',
           include: TESTS,
-          exclude: ['**/node_modules/**', ...notQuick],
+          exclude: ['**/node_modules/**', ...notQuick, ...PACKAGES],
           setupFiles: ['packages/testing/src/refuseProcesses.ts'],
         },
       },
