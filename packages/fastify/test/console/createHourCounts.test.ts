@@ -1,38 +1,23 @@
-import { createDatabaseClient, type JobRunStatus, type PrismaClient } from '@roundsman/db'
-import { openReader } from '@roundsman/engine/client'
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
+import type { JobRunStatus } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createHourCounts, type HourCounts } from '../../src/console/createHourCounts.ts'
+import { openTestReader, type TestReader } from './openTestReader.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 const MANY = 600
 
-let database: TestDatabase
-let prisma: PrismaClient
-let reader: ReturnType<typeof openReader>
+let opened: TestReader
+let prisma: TestReader['prisma']
+let reader: TestReader['reader']
 let countHours: HourCounts
 
 beforeAll(async () => {
-  database = await createTestDatabase()
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'test',
-    onPoolError: () => undefined,
-  })
-  reader = openReader({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: pino({ level: 'silent' }),
-  })
+  opened = await openTestReader()
+  ;({ prisma, reader } = opened)
 })
 
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await database.drop()
-})
+afterAll(() => opened.close())
 
 beforeEach(async () => {
   await prisma.jobRun.deleteMany()

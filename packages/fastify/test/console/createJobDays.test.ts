@@ -1,37 +1,22 @@
-import { createDatabaseClient, type DatabaseClient, type JobRunStatus } from '@roundsman/db'
-import { openReader } from '@roundsman/engine/client'
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
+import type { JobRunStatus } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createJobDays, type JobDays } from '../../src/console/createJobDays.ts'
+import { openTestReader, type TestReader } from './openTestReader.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 
-let database: TestDatabase
-let prisma: DatabaseClient
-let reader: ReturnType<typeof openReader>
+let opened: TestReader
+let prisma: TestReader['prisma']
+let reader: TestReader['reader']
 let readDays: JobDays
 
 beforeAll(async () => {
-  database = await createTestDatabase()
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'test',
-    onPoolError: () => undefined,
-  })
-  reader = openReader({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: pino({ level: 'silent' }),
-  })
+  opened = await openTestReader()
+  ;({ prisma, reader } = opened)
 })
 
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await database.drop()
-})
+afterAll(() => opened.close())
 
 beforeEach(async () => {
   await prisma.jobRun.deleteMany()
