@@ -140,7 +140,7 @@ export interface Worker {
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
   /** Whether it holds the connection by which the others know that it lives. */
   isReady(): boolean
-  /** The engine's own; handlers have those of their Prisma client. */
+  /** The engine's own; handlers have those of the host's client. */
   connections(): Connections
 }
 
