@@ -33,7 +33,7 @@ const scenarios: readonly Scenario[] = [
 ]
 
 const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N]
-                  [--out FOLDER] [--report-only]
+                  [--postgres FOLDER] [--out FOLDER] [--report-only]
 
 Measures, beside others, and writes reports/bench.md. What is not measured again
 keeps its section. Without a scenario, all of them:
@@ -42,6 +42,9 @@ ${scenarios.map(({ name }) => name).join(', ')}.
   --rounds N     turns that are taken. Default: as many as the scenario wants
   --scale SCALE  small tries everything out in little time; default full
   --seed N       what data are drawn; default 1
+  --postgres FOLDER
+                 measures on a PostgreSQL of this machine, whose programs lie there, such as
+                 /usr/lib/postgresql/17/bin; default the embedded one
   --out FOLDER   where the report goes; default reports
   --report-only  measures nothing, and writes the report of what was measured
 

@@ -9,6 +9,8 @@ export interface BenchOptions {
   /** Null: as many as each scenario thinks right. */
   rounds: number | null
   seed: number
+  /** A folder with PostgreSQL's programs; null: the embedded one. */
+  postgres: string | null
   /** Told what is under way. */
   onProgress: (text: string) => void
 }
@@ -43,7 +45,7 @@ export interface OpenBench {
   close(): Promise<void>
 }
 
-export function openBench({ scale, rounds, seed, onProgress }: BenchOptions): OpenBench {
+export function openBench({ scale, rounds, seed, postgres, onProgress }: BenchOptions): OpenBench {
   let server: Promise<Server> | undefined
   let version: string | null = null
   let loads: number[] = []
@@ -52,7 +54,7 @@ export function openBench({ scale, rounds, seed, onProgress }: BenchOptions): Op
 
   async function start(): Promise<Server> {
     onProgress('starting PostgreSQL')
-    const opened = await openServer()
+    const opened = await openServer(postgres)
     version = opened.version
     return opened
   }

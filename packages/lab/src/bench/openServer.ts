@@ -7,6 +7,7 @@ import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { pino } from 'pino'
+import { startInstalledPostgres } from './startInstalledPostgres.ts'
 import { tellGuard } from './tellGuard.ts'
 
 export const log = pino({ level: 'silent' })
@@ -29,15 +30,21 @@ export interface Server {
 
 const TEMPLATE = 'bench_template'
 
-/** A PostgreSQL as it comes, in a folder of its own: whatever waits for the disk does so here as well. */
-export async function openServer(): Promise<Server> {
+/**
+ * A PostgreSQL as it comes, in a folder of its own: whatever waits for the disk does so here as well. The embedded one, or
+ * that of `programs`, a folder with initdb and postgres.
+ */
+export async function openServer(programs: string | null): Promise<Server> {
   const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-')))
   const remove = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
   try {
     // As root, PostgreSQL runs under another account.
     await chmod(dataDir, 0o755)
-    tellGuard({ server: dataDir })
-    const postgres = await acquireEmbeddedPostgres({ dataDir })
+    tellGuard(programs === null ? { server: dataDir } : { folder: dataDir })
+    const postgres =
+      programs === null
+        ? await acquireEmbeddedPostgres({ dataDir })
+        : await startInstalledPostgres(programs, dataDir)
     const urlOf = (name: string) => {
       const url = new URL(postgres.url)
       url.pathname = `/${name}`
@@ -59,7 +66,7 @@ export async function openServer(): Promise<Server> {
     await migrate(urlOf(TEMPLATE))
     await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), jobs, log })
     const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
-      `select current_setting('server_version') as version`,
+      `select current_setting('server_version') || case when pg_jit_available() then ', with JIT' else '' end as version`,
     )
     return {
       version,
@@ -69,7 +76,7 @@ export async function openServer(): Promise<Server> {
       query,
       async close() {
         await postgres.release()
-        if (dirname(postgres.directory) !== dataDir) {
+        if (programs === null && dirname(postgres.directory) !== dataDir) {
           // Where PostgreSQL could not enter ours, it has a folder of its own.
           await rm(dirname(postgres.directory), { recursive: true, force: true, maxRetries: 5 })
         }

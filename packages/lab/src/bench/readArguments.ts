@@ -7,6 +7,8 @@ export interface BenchArguments {
   rounds: number | null
   scale: Scale
   seed: number
+  /** A folder with PostgreSQL's programs; null: the embedded one. */
+  postgres: string | null
   /** Where the report goes; null: reports/. */
   out: string | null
   /** Makes the report anew of what was kept, and measures nothing. */
@@ -33,6 +35,7 @@ export function readArguments(args: string[], known: readonly string[]): BenchAr
     rounds: values.rounds === undefined ? null : wholeNumber('--rounds', values.rounds),
     scale,
     seed: wholeNumber('--seed', values.seed),
+    postgres: values.postgres ?? null,
     out: values.out ?? null,
     reportOnly: values['report-only'],
   }
@@ -47,6 +50,7 @@ function parse(args: string[]) {
         rounds: { type: 'string' },
         scale: { type: 'string', default: 'full' },
         seed: { type: 'string', default: '1' },
+        postgres: { type: 'string' },
         out: { type: 'string' },
         'report-only': { type: 'boolean', default: false },
       },

@@ -13,6 +13,8 @@ export interface StartProcessOptions {
   cwd?: string
   /** Default: Node, with our packages from their sources. */
   command?: string
+  /** Whom it runs as. Default: as ourselves. */
+  account?: { uid: number; gid: number }
   onLine?: (line: string) => void
 }
 
@@ -38,7 +40,7 @@ const running = new Set<ChildProcess>()
 
 /** A process of its own, so that nobody's code runs in another's event loop. It ends with ours. */
 export function startProcess(entry: string, options: StartProcessOptions = {}): RunningProcess {
-  const { args = [], cwd = WORKSPACE_ROOT, env, onLine } = options
+  const { args = [], cwd = WORKSPACE_ROOT, env, account, onLine } = options
   const [command, ...before] =
     options.command === undefined
       ? [process.execPath, '--conditions=@roundsman/source', entry]
@@ -46,6 +48,7 @@ export function startProcess(entry: string, options: StartProcessOptions = {}): 
   const child = spawn(command, [...before, ...args], {
     cwd,
     env: { ...process.env, ...env },
+    ...account,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   running.add(child)

@@ -53,7 +53,7 @@ function assemble(
   return `# Measurements
 
 Written by \`pnpm bench\`; no figure here was typed by hand. What is compared runs in turns, in processes of its own, on one
-embedded PostgreSQL with its default settings and durability, and a ratio is formed within each round, so that whatever
+PostgreSQL with its default settings and durability, and a ratio is formed within each round, so that whatever
 else the machine did affects both sides. Figures are the median of the rounds, with the smallest and the largest.
 
 ## Targets

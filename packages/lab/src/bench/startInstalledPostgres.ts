@@ -1,0 +1,77 @@
+import { chown, mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findFreePort } from '@roundsman/local-postgres'
+import { startProcess } from './startProcess.ts'
+
+/**
+ * A PostgreSQL that this machine has, such as Debian's in /usr/lib/postgresql/17/bin, in a new cluster: with its own
+ * defaults, among them the compiler of expensive plans (jit), which the embedded one lacks. As root it runs as
+ * whoever owns `account`.
+ */
+export async function startInstalledPostgres(
+  programs: string,
+  dataDir: string,
+): Promise<{ url: string; directory: string; release: () => Promise<void> }> {
+  const account = await findAccount()
+  const password = 'bench'
+  const passwordFile = join(dataDir, 'password')
+  const data = join(dataDir, 'data')
+  await mkdir(data, { mode: 0o700 })
+  await writeFile(passwordFile, password)
+  if (account)
+    for (const path of [dataDir, data, passwordFile]) await chown(path, account.uid, account.gid)
+  const run = (program: string, args: readonly string[]) =>
+    startProcess(args[0] ?? '', {
+      command: join(programs, program),
+      args: args.slice(1),
+      cwd: dataDir,
+      ...(account && { account }),
+    })
+  const initdb = run('initdb', [
+    `--pgdata=${data}`,
+    '--username=bench',
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+  ])
+  if ((await initdb.exited) !== 0)
+    throw new Error(`initdb failed:\n${initdb.lastLines().join('\n')}`)
+  const port = await findFreePort()
+  const log = [
+    '-c',
+    'logging_collector=on',
+    '-c',
+    `log_directory=${dataDir}`,
+    '-c',
+    'log_filename=postgres.log',
+  ]
+  const server = run('postgres', [
+    '-D',
+    data,
+    '-p',
+    String(port),
+    ...['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'timezone=UTC'].flatMap(
+      (each) => ['-c', each],
+    ),
+    ...log,
+  ])
+  await server.line(/redirecting log output/)
+  return {
+    url: `postgres://bench:${password}@127.0.0.1:${port}/postgres`,
+    directory: dataDir,
+    release: () => server.stop(),
+  }
+}
+
+/** PostgreSQL refuses to run as root; Debian's package makes an account for it. */
+async function findAccount(): Promise<{ uid: number; gid: number } | null> {
+  if (process.getuid?.() !== 0) return null
+  const home = '/var/lib/postgresql'
+  const { uid, gid } = await stat(home).catch(() => {
+    throw new Error(
+      `PostgreSQL does not run as root, and there is no ${home} whose owner it could run as`,
+    )
+  })
+  return { uid, gid }
+}
