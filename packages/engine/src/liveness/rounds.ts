@@ -51,13 +51,13 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
-      const { lost, ready, oldStarts } = await readRound(session, workerId, names)
+      const { lost, ready, oldStarts, isIdle } = await readRound(session, workerId, names)
       await writeOutStarts(database, log, oldStarts)
       if (connectedForMs >= RESCUE_GRACE_MS) {
         const rescue = { database, queue, log, now, observers }
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       }
-      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0) {
+      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0 && !isIdle) {
         await dropClosedClaims(database, workerId)
         for (const run of await endExpiredRuns({ database, log, now, observers })) hasEnded(run)
       }
@@ -98,6 +98,8 @@ export interface Seen {
   ready: string[]
   /** What has not ended for a while, and is not written. */
   oldStarts: string[]
+  /** Whether no worker holds anything. */
+  isIdle: boolean
 }
 
 /** An idle worker sends nothing else, so it is one statement; `$1` is the worker's id. */
@@ -105,7 +107,8 @@ const ROUND_SQL = `
   with beat as (${BEAT_SQL})
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
-         (${OLD_STARTS_SQL}) as "oldStarts"`
+         (${OLD_STARTS_SQL}) as "oldStarts",
+         not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle"`
 
 /** What a round looks for; on the way it gives the worker's sign of life. */
 export async function readRound(
@@ -117,7 +120,7 @@ export async function readRound(
     workerId,
     names,
   ])
-  return rows[0] ?? { lost: [], ready: [], oldStarts: [] }
+  return rows[0] ?? { lost: [], ready: [], oldStarts: [], isIdle: true }
 }
 
 const EXPIRED_DETAILS = JSON.stringify({

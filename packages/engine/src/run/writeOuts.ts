@@ -16,6 +16,10 @@ interface Waiting {
 
 /** With the pauses between them, a quarter of a minute: for as long the handler waits with its first batch. */
 const MAX_TRIES = 9
+/** What waits behind a statement that takes longer need not wait for it: somebody may hold one of its starts. */
+const SLOW_MS = 500
+/** At once, while the others are slow. */
+const MAX_STATEMENTS = 4
 
 /**
  * Gathers the runs that are to be written out while a statement is under way into the next one: each locks the start
@@ -24,15 +28,39 @@ const MAX_TRIES = 9
  */
 export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): WriteOut {
   let waiting: Waiting[] = []
-  let isBusy = false
+  let busy = 0
+  let slow = 0
+  // Starts of the statements that are under way: another one would only wait for the same locks.
+  const underWay = new Set<string>()
+
+  function beginIfFree(): void {
+    if (waiting.length === 0 || busy > slow || busy === MAX_STATEMENTS) return
+    busy++
+    // Handlers that go on in the same turn of the event loop share a statement.
+    setImmediate(() => void writeAll())
+  }
 
   async function writeAll(): Promise<void> {
-    while (waiting.length > 0) {
-      const group = waiting
-      waiting = []
+    for (let group = takeGroup(); group.length > 0; group = takeGroup()) {
+      let isSlow = false
+      const alarm = setTimeout(() => {
+        isSlow = true
+        slow++
+        beginIfFree()
+      }, SLOW_MS)
       await write(group)
+      clearTimeout(alarm)
+      if (isSlow) slow--
+      for (const { startId } of group) underWay.delete(startId)
     }
-    isBusy = false
+    busy--
+  }
+
+  function takeGroup(): Waiting[] {
+    const group = waiting.filter(({ startId }) => !underWay.has(startId))
+    waiting = waiting.filter(({ startId }) => underWay.has(startId))
+    for (const { startId } of group) underWay.add(startId)
+    return group
   }
 
   async function write(group: readonly Waiting[]): Promise<void> {
@@ -62,9 +90,6 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
   return (startId, runId) =>
     new Promise((resolve, reject) => {
       waiting.push({ startId, runId, resolve, reject })
-      if (isBusy) return
-      isBusy = true
-      // Handlers that go on in the same turn of the event loop share a statement.
-      setImmediate(() => void writeAll())
+      beginIfFree()
     })
 }

@@ -54,6 +54,20 @@ describe('readRound', () => {
     expect((await look()).lost).toEqual([{ ...lost, name: 'now' }])
   })
 
+  it('says whether anything is held, since an idle worker has nothing else to ask', async () => {
+    expect((await look()).isIdle).toBe(true)
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds") values (gen_random_uuid(), 'now', 'w1', '{}')`,
+    )
+    expect((await look()).isIdle).toBe(false)
+    await runtime.rows('delete from "JobClaim"')
+    await runtime.rows(
+      `insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds")
+       values (gen_random_uuid(), 'now', 'w1', now(), 0, '{}')`,
+    )
+    expect((await look()).isIdle).toBe(false)
+  })
+
   it('gives a sign of life when the last one is old', async () => {
     await signUp(6)
     const before = await lastBeat()

@@ -63,9 +63,14 @@ afterAll(async () => {
 beforeEach(async () => {
   handlers = []
   runtime.lines.length = 0
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await forgetRuns()
 })
+
+/** Not by truncate: a worker lives, and the two may wait for each other. */
+async function forgetRuns(): Promise<void> {
+  for (const table of ['"JobRun"', '"JobClaim"', '"JobStart"', 'pgboss.job'])
+    await runtime.rows(`delete from ${table}`)
+}
 
 async function startWorker(
   options?: Partial<WorkerOptions<typeof jobs, PrismaClient>>,
@@ -376,7 +381,7 @@ describe('a batch', () => {
   it('may count a bigint, and nothing', async () => {
     await startWorker()
     expect((await runOf(counting({ cleaned: 3n }))).details).toEqual({ cleaned: 5, batches: 2 })
-    await runtime.rows('truncate "JobRun"')
+    await forgetRuns()
     expect((await runOf(counting(undefined))).details).toEqual({ cleaned: 2, batches: 1 })
   })
 })
@@ -436,8 +441,7 @@ it(
     })
     await fc.assert(
       fc.asyncProperty(outcomes, async (drawn) => {
-        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-        await runtime.rows('delete from pgboss.job')
+        await forgetRuns()
         const runs = await runAll(drawn.map(play))
         for (const [at, { status, errorCode, details }] of runs.entries()) {
           const what = JSON.stringify(drawn[at]).slice(0, 500)
@@ -451,11 +455,24 @@ it(
           expect(errorCode, what).not.toBe('details_unstorable')
         }
       }),
-      { numRuns: 10, endOnFailure: true },
+      { numRuns: 10, endOnFailure: true, asyncReporter: failBySeed },
     )
     expect(runtime.lines.filter(({ msg }) => msg === 'settling failed, trying again')).toEqual([])
   },
 )
+
+/** What is drawn may be deeper than fast-check's own report can write. */
+async function failBySeed({
+  failed,
+  seed,
+  counterexamplePath,
+  errorInstance,
+}: fc.RunDetails<unknown>) {
+  if (failed)
+    throw new Error(`Failed with seed ${seed}, path ${counterexamplePath}`, {
+      cause: errorInstance,
+    })
+}
 
 function play(outcome: HostileOutcome) {
   return (context: never) => playOutcome(outcome, context, JobError)

@@ -65,8 +65,9 @@ export async function openServer(programs: string | null): Promise<Server> {
     await query(`create database "${TEMPLATE}"`)
     await migrate(urlOf(TEMPLATE))
     await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), jobs, log })
+    await withClient(urlOf(TEMPLATE), (client) => client.query(UUIDV7_SQL))
     const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
-      `select current_setting('server_version') || case when pg_jit_available() then ', with JIT' else '' end as version`,
+      `select split_part(current_setting('server_version'), ' ', 1) || case when pg_jit_available() then ', with JIT' else '' end as version`,
     )
     return {
       version,
@@ -88,6 +89,18 @@ export async function openServer(programs: string | null): Promise<Server> {
     throw error
   }
 }
+
+/** PostgreSQL has it from 18 on; the data of scenarios are made with it. */
+const UUIDV7_SQL = `do $$ begin
+  if to_regproc('uuidv7') is null then
+    create function uuidv7() returns uuid language sql volatile as $f$
+      select encode(set_bit(set_bit(overlay(
+        uuid_send(gen_random_uuid()) placing
+        substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+        from 1 for 6), 52, 1), 53, 1), 'hex')::uuid
+    $f$;
+  end if;
+end $$`
 
 export async function withClient<Result>(
   url: string,

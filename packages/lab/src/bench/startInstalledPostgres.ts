@@ -1,7 +1,10 @@
 import { chown, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { findFreePort } from '@roundsman/local-postgres'
 import { startProcess } from './startProcess.ts'
+
+const POLL_MS = 50
 
 /**
  * A PostgreSQL that this machine has, such as Debian's in /usr/lib/postgresql/17/bin, in a new cluster: with its own
@@ -57,6 +60,9 @@ export async function startInstalledPostgres(
     ...log,
   ])
   await server.line(/redirecting log output/)
+  const isReady = async () =>
+    (await run('pg_isready', ['-q', '-h', '127.0.0.1', '-p', String(port)]).exited) === 0
+  while (!(await isReady())) await pause(POLL_MS)
   return {
     url: `postgres://bench:${password}@127.0.0.1:${port}/postgres`,
     directory: dataDir,
