@@ -442,9 +442,11 @@ it(
     await fc.assert(
       fc.asyncProperty(outcomes, async (drawn) => {
         await forgetRuns()
+        // Before the handlers have scribbled on them.
+        const whats = drawn.map((outcome) => JSON.stringify(outcome).slice(0, 500))
         const runs = await runAll(drawn.map(play))
         for (const [at, { status, errorCode, details }] of runs.entries()) {
-          const what = JSON.stringify(drawn[at]).slice(0, 500)
+          const what = whats[at]
           expect(status === 'failed', what).toBe(errorCode !== null)
           if (errorCode === null) continue
           expect(details?.error, what).toMatchObject({
@@ -467,12 +469,12 @@ async function failBySeed({
   seed,
   counterexamplePath,
   errorInstance,
-}: fc.RunDetails<unknown>) {
-  if (failed)
-    throw new Error(`Failed with seed ${seed}, path ${counterexamplePath}`, {
-      cause: errorInstance,
-    })
+}: DrawnDetails): Promise<void> {
+  if (!failed) return
+  throw new Error(`Failed with seed ${seed}, path ${counterexamplePath}`, { cause: errorInstance })
 }
+
+type DrawnDetails = fc.RunDetails<[HostileOutcome[]]>
 
 function play(outcome: HostileOutcome) {
   return (context: never) => playOutcome(outcome, context, JobError)
