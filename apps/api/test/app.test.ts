@@ -184,6 +184,8 @@ describe('documentation', () => {
       'GET /api/console/overview: 200 400 401 403 431 500',
       'GET /api/console/queue: 200 400 401 403 431 500',
       'GET /api/console/session: 200 400 401 403 431 500',
+      'GET /api/console/workers/{id}: 200 400 401 403 404 414 431 500',
+      'GET /api/console/workers: 200 400 401 403 431 500',
       'GET /api/emails/{id}: 200 400 401 403 404 414 431 500',
       'GET /api/i18n/{locale}/{key}: 200 400 404 414 431 500',
       'GET /api/invoices/{id}/pdf: 200 202 304 400 401 403 404 409 414 431 500',

@@ -1,5 +1,6 @@
 // Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
+import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
@@ -79,6 +80,13 @@ const FILLED: readonly Screen[] = [
     shows: 'Timeline',
   },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
+  { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
+  {
+    title: 'a worker',
+    path: ({ running }) => `/workers/${encodeURIComponent(running.workerId)}`,
+    heading: hostname(),
+    shows: 'at once',
+  },
   {
     title: 'the shortcuts',
     path: () => '/jobs',
@@ -196,6 +204,9 @@ const TOOLTIPS: readonly Screen[] = [
   tooltip('of a day', '/jobs/countSheep', 'countSheep', (page) =>
     page.getByRole('group', { name: /^Runs of countSheep by day/ }).locator('[tabindex="0"]'),
   ),
+  tooltip('of a mark', '/jobs/countSheep', 'countSheep', (page) =>
+    page.getByRole('group', { name: /^Durations of/ }).locator('[tabindex="0"]'),
+  ),
   tooltip('of how current it is', '/queue', 'Queue', (page) => page.locator('.liveMark')),
 ]
 
@@ -216,6 +227,18 @@ const EMPTY: readonly Screen[] = [
     shows: 'There is no run with this id',
   },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'There are no queues yet' },
+  {
+    title: 'workers',
+    path: () => '/workers',
+    heading: 'Workers',
+    shows: 'No worker has been seen',
+  },
+  {
+    title: 'a worker',
+    path: () => '/workers/web-1:17:0a1b2c3d',
+    heading: 'web-1',
+    shows: 'This worker is not known any more',
+  },
   { title: 'nothing', path: () => '/nowhere', heading: 'Nothing here' },
 ]
 

@@ -2,11 +2,12 @@
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DUE } from './createTestJobs.ts'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { expectSeen } from './expectSeen.ts'
-import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
+import { openConsoleStack, VERSION, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
 const PAGE = 50
@@ -129,14 +130,72 @@ describe('what the screens show is what is in the database', () => {
     await durations.getByText(/p50 .* p95 .* of \d+ runs/).waitFor()
     const runs = await stack.prisma.jobRun.findMany({
       where: { name: 'countSheep' },
-      select: { startedAt: true },
+      select: { startedAt: true, details: true },
+      orderBy: { startedAt: 'desc' },
     })
+    await expectSeen(
+      page.getByRole('region', { name: 'Runs by day' }).getByText(/^\d+ ended, \d+ failed/),
+    )
+    const counts = page.getByRole('region', { name: 'Counts by run' })
+    await counts.getByText('1,000 cleaned by the last run').waitFor()
+    await counts.getByLabel('Counter').selectOption('Batches')
+    await expectSeen(counts.getByText('2 batches by the last run'))
     const days = new Set(runs.map(({ startedAt }) => startedAt.toISOString().slice(0, 10)))
     const heatMap = page.getByRole('group', { name: /^Runs of countSheep by day/ })
     expect(await heatMap.getAttribute('aria-label')).toContain(`${days.size} days with runs`)
     await page.getByRole('region', { name: 'Policies' }).waitFor()
     const upcoming = page.getByRole('region', { name: 'Ticks of the next 30 days' })
     expect(await upcoming.getByRole('listitem').count()).toBeGreaterThanOrEqual(29)
+  })
+
+  it('a job whose data are young: its hours, each of its runs, and whatever it counts', async () => {
+    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000)
+    const codes = [null, 'wolf', null, 'cancelled', null, 'worker_lost', null, 'wolf']
+    const data = codes.map((errorCode, index) => ({
+      id: randomUUID(),
+      name: 'greetCustomer',
+      trigger: 'queue' as const,
+      status: errorCode === null ? ('success' as const) : ('failed' as const),
+      errorCode,
+      startedAt: at(100 - index * 10),
+      endedAt: new Date(at(100 - index * 10).getTime() + 50 * (index + 1)),
+      workerId: 'worker-of-yesterday',
+      ...(errorCode === null && { details: { imported: 609 + index, file: 'feed.xml' } }),
+    }))
+    await stack.prisma.jobRun.createMany({ data })
+    await using viewer = await open('/jobs/greetCustomer')
+    const { page } = viewer
+    const hours = page.getByRole('region', { name: 'Runs by hour' })
+    await hours.getByText(/^8 ended, 3 failed \(38 %\), 1 cancelled, blocked or expired/).waitFor()
+    await expectSeen(hours.getByRole('img', { name: /^Runs of greetCustomer by hour/ }))
+    await page.getByText('615 imported by the last run').waitFor()
+    expect(await page.getByRole('region', { name: 'A year of runs' }).count()).toBe(0)
+
+    // Each run is a mark that says what became of it, and leads there.
+    const marks = page.getByRole('group', { name: /^Durations of 8 runs/ })
+    const links = marks.getByRole('link')
+    expect(await links.count()).toBe(8)
+    await links.last().focus()
+    await page.keyboard.press('ArrowLeft')
+    await page.keyboard.press('ArrowLeft')
+    await expectFocus(page, links.nth(5))
+    await expectSeen(page.getByRole('tooltip').getByText(/^Worker lost after 300 ms/))
+    await page.keyboard.press('Home')
+    await page.keyboard.press('ArrowRight')
+    await expectSeen(page.getByRole('tooltip').getByText(/^Failed with wolf after 100 ms/))
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`**/runs/${data[1]!.id}`)
+    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
+  })
+
+  it('a job that has not run: nothing is drawn', async () => {
+    await using viewer = await open('/jobs/sweepRows')
+    const { page } = viewer
+    await page.getByText('No run has ended yet').waitFor()
+    expect(await page.getByRole('region').locator('h2').allTextContents()).toEqual([
+      'Last 60 runs',
+      'Policies',
+    ])
   })
 
   it('a run: what happened, what it counted, how far it is', async () => {
@@ -164,6 +223,71 @@ describe('what the screens show is what is in the database', () => {
     const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
     await letter.getByText('partner_down').waitFor()
     await expectSeen(letter.getByText('The partner does not answer'))
+  })
+
+  it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
+    // Nobody takes it.
+    await stack.prisma.$executeRaw`
+      insert into pgboss.job (name, data, start_after, blocked)
+      select 'greetCustomer', '{"trigger": "queue"}', now() - interval '90 seconds', true from generate_series(1, 3)`
+    const from = new Date(Math.floor(Date.now() / 60_000) * 60_000 - HOUR_MS + 60_000)
+    const where = { startedAt: { gte: from }, status: { not: 'running' as const } }
+    const ended = await stack.prisma.jobRun.count({ where })
+    const blocked = await stack.prisma.jobRun.count({
+      where: { ...where, errorCode: 'guard_blocked' },
+    })
+    const succeeded = await stack.prisma.jobRun.count({ where: { ...where, status: 'success' } })
+    const failed = ended - blocked - succeeded
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    const byMinute = page.getByRole('region', { name: 'Ended by minute' })
+    const lead = byMinute.locator('.chartLead')
+    await lead.getByText(`${ended} ended, ${failed} failed`).waitFor()
+    await expectSeen(lead.getByText(`${blocked} cancelled, blocked or expired`))
+    const waiting = page.getByRole('region', { name: 'Backlog' })
+    await waiting.getByText('3 ready to start now').waitFor()
+    await waiting.getByRole('img', { name: /^Work that was ready to start/ }).waitFor()
+    await expectSeen(waiting.getByText(/^The oldest waits for (1 min 3\d|1 min [4-9]\d|[2-9] min)/))
+    await stack.prisma.$executeRaw`delete from pgboss.job where name = 'greetCustomer'`
+  })
+
+  it('a worker: who it is, what it runs, and what it has run', async () => {
+    await using viewer = await open(`/runs/${filling.running.id}`)
+    const { page } = viewer
+    await page.getByRole('link', { name: filling.running.workerId }).click()
+    await heading(page, hostname()).waitFor()
+    const facts = page.getByRole('region', { name: 'Worker', exact: true })
+    for (const text of ['Alive', VERSION, String(process.pid)])
+      await facts.getByText(text).waitFor()
+    const now = page.getByRole('region', { name: 'Runs now' })
+    await now.getByRole('link', { name: 'walkSteps' }).waitFor()
+
+    const lanes = page.getByRole('group', {
+      name: /^\d+ runs of 3 jobs, 1 failed, at most \d at once/,
+    })
+    await lanes.getByRole('link', { name: /^pruneRows: Blocked after/ }).waitFor()
+    const runs = lanes.locator('[data-index]')
+    await runs.last().focus()
+    await page.keyboard.press('Home')
+    await expectFocus(page, runs.first())
+    const ended = page.getByRole('table', { name: 'Last runs that ended' })
+    await ended.getByText('partner_down').waitFor()
+    await lanes.getByRole('link', { name: /^callPartner: Failed with partner_down/ }).focus()
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`**/runs/${filling.failed.id}`)
+
+    await page.goto('/console/workers')
+    await page.getByRole('rowheader').getByRole('link').first().click()
+    await page.waitForURL(`**/workers/${encodeURIComponent(filling.running.workerId)}`)
+  })
+
+  it('a worker that is known no more: what it ran about then', async () => {
+    await using viewer = await open(`/runs/${filling.ended.id}`)
+    const { page } = viewer
+    await page.getByRole('link', { name: filling.ended.workerId }).click()
+    await heading(page, 'worker-of-yesterday').waitFor()
+    await page.getByText('Stopped, or killed more than a day ago').waitFor()
+    await expectSeen(page.getByRole('link', { name: /^countSheep: Success after/ }))
   })
 })
 
@@ -281,6 +405,7 @@ describe('without a mouse', () => {
       ['j', 'Jobs'],
       ['r', 'Runs'],
       ['q', 'Queue'],
+      ['w', 'Workers'],
       ['o', 'Overview'],
     ] as const) {
       await page.keyboard.press('g')

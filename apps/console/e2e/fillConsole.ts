@@ -45,10 +45,11 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
 
 type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; queueJobId: string }
 
-/** Every three hours for some weeks, the newest first; every eleventh has failed. */
+/** Every three hours for some days, and every three days for some months before; every eleventh has failed. */
 function makePast(): PastRun[] {
   return Array.from({ length: 130 }, (_, index) => {
-    const startedAt = new Date(Date.now() - 10 * MINUTE_MS - index * 3 * HOUR_MS)
+    const old = Math.max(0, index - 99)
+    const startedAt = new Date(Date.now() - 10 * MINUTE_MS - (index - old + old * 24) * 3 * HOUR_MS)
     const isFailed = index % 11 === 5
     const error = { code: 'wolf', message: 'A wolf came, and the sheep would not stand still' }
     return {
@@ -60,7 +61,7 @@ function makePast(): PastRun[] {
       startedAt,
       endedAt: new Date(startedAt.getTime() + 1_000 + (index % 9) * 700),
       errorCode: isFailed ? error.code : null,
-      details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2 },
+      details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2, kept: index },
       ...(!isFailed && {
         batchMarks: [
           { at: startedAt.getTime() + 400, batches: 1, cleaned: 600 },

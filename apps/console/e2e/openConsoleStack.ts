@@ -11,6 +11,8 @@ import { migrate } from '@roundsman/engine/migrate'
 import { buildConsole } from './buildConsole.ts'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
+/** What the worker says that it runs. */
+export const VERSION = 'b1946ac92492'
 export const PASSWORD = 'correct horse battery staple'
 
 export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
@@ -67,6 +69,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
         client: prisma,
         jobs: all,
         handlers,
+        version: VERSION,
         log,
         drainTimeoutMs: 0,
       })

@@ -80,7 +80,27 @@ function createRoutes() {
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })
-  return root.addChildren([overview, jobs, job, runs, run, queue])
+  const workers = createRoute({
+    getParentRoute: () => root,
+    path: '/workers',
+    component: lazyRouteComponent(
+      () => import('./screens/worker/WorkersScreen.tsx'),
+      'WorkersScreen',
+    ),
+  })
+  const worker = createRoute({
+    getParentRoute: () => root,
+    path: '/workers/$id',
+    validateSearch: (search: Record<string, unknown>): { at?: string | undefined } => {
+      const { from: at } = parseRunSearch({ from: search['at'] })
+      return { at }
+    },
+    component: lazyRouteComponent(
+      () => import('./screens/worker/WorkerScreen.tsx'),
+      'WorkerScreen',
+    ),
+  })
+  return root.addChildren([overview, jobs, job, runs, run, queue, workers, worker])
 }
 
 declare module '@tanstack/react-router' {

@@ -181,6 +181,7 @@ async function runJobs(
     databaseUrl,
     client: prisma,
     jobs: env.jobs,
+    version: VERSION,
     handlers: createHandlers({ env, prisma, renderer, mailer }),
     handlersModule,
     retention: env.retention,

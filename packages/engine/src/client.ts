@@ -16,7 +16,7 @@ export {
   type DeadLetter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
-export { listWorkers, type ListedWorker } from './read/listWorkers.ts'
+export { findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export {
   countQueue,
   MAX_MEASURED,
@@ -72,6 +72,20 @@ export {
   type MinuteOfRuns,
   type UsualDuration,
 } from './read/countRuns.ts'
+export {
+  listRunCounts,
+  sampleRuns,
+  type RunCounts,
+  type RunPoint,
+  type RunSample,
+  type SampleOptions,
+} from './read/sampleRuns.ts'
+export {
+  listWorkerRuns,
+  type WorkerRun,
+  type WorkerRuns,
+  type WorkerRunsOptions,
+} from './read/workerRuns.ts'
 export { RUNS_UNDER_WAY } from './store/starts.ts'
 export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
 export {

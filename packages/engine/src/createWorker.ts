@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism, hostname } from 'node:os'
 import type { HostLogger } from './job/logger.ts'
+import { storableText } from './job/storableText.ts'
 import {
   isEngineJob,
   isScheduled,
@@ -66,6 +67,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    */
   client: Client
   jobs: Jobs
+  /** What of your product it runs, such as a commit: the console says it. Default: nothing is said. */
+  version?: string | undefined
   handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
   /**
    * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
@@ -144,6 +147,7 @@ export interface Worker {
   connections(): Connections
 }
 
+const MAX_VERSION_LENGTH = 100
 /** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
 /** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
@@ -192,7 +196,14 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     canPrepare: () => session.isLasting(),
     log,
   })
-  const session: Session = createSession({ url: databaseUrl, database, workerId: id, log })
+  const session: Session = createSession({
+    url: databaseUrl,
+    database,
+    workerId: id,
+    version:
+      options.version === undefined ? null : storableText(options.version, MAX_VERSION_LENGTH),
+    log,
+  })
   const { traceEnqueue } = options
   const observers = combineObservers(options.observers ?? [], log)
   const waker = createWaker(database, log)

@@ -190,18 +190,42 @@ const jobSchema = z.object({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
+/** Runs of a span: how many ended how, and how long they took, where any has ended. */
+const spanOfRuns = {
+  success: count,
+  failed: count,
+  // Cancelled, blocked by their guard, expired, or given back by their worker.
+  stopped: count,
+  p50Ms: ms.nullable(),
+  p95Ms: ms.nullable(),
+}
+
+export type ConsoleRunPoint = z.output<typeof runPoint>
+const runPoint = z.object({
+  id: z.guid(),
+  status: z.enum(['success', 'failed']),
+  errorCode: z.string().nullable(),
+  startedAt: at,
+  durationMs: ms,
+})
+
 /** GET /api/console/jobs/:name */
 export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
   job: jobSchema,
   // The last 365 days that had runs, by UTC date.
-  days: z.array(
+  days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
+  // Their hours, while the days are today and the two before it at most; empty afterwards.
+  hours: z.array(z.object({ from: at, ...spanOfRuns })),
+  // Runs that ended within these hours, or within the last 60 days; where there are many, some of each part of that time.
+  sample: z.object({ runs: z.array(runPoint), isPart: z.boolean() }),
+  // Of the last 60 runs that ended, those that counted anything, with what they counted; the oldest first.
+  counted: z.array(
     z.object({
-      date: z.iso.date(),
-      success: count,
-      failed: count,
-      p50Ms: ms.nullable(),
-      p95Ms: ms.nullable(),
+      id: z.guid(),
+      status: z.enum(['success', 'failed']),
+      startedAt: at,
+      counts: z.record(z.string(), z.number()),
     }),
   ),
   // Of the last 1,000 runs that ended.
@@ -238,8 +262,57 @@ export const queueSchema = z.object({
       failedLastHour: count,
     }),
   ),
-  // Runs that ended, by minute, over the last hour, the oldest first.
-  throughput: z.array(z.object({ from: at, ended: count })),
+  // Runs that ended, by the minute in which they started, over the last hour, the oldest first.
+  throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
+  // Every few seconds of the last hour since this server has been there, the oldest first: how much could have been
+  // started, and for how long the oldest of it had waited.
+  history: z.array(z.object({ at, ready: count, oldestMs: ms })),
+})
+
+export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
+const workerIdentity = z.object({
+  // Host, process, and something that no restart repeats: `web-1:4711:0a1b2c3d`.
+  id: z.string(),
+  startedAt: at,
+  lastSignAt: at,
+  liveness: z.enum(['lock', 'heartbeat']),
+  isAlive: z.boolean(),
+  // What of the product it runs; null where it does not say.
+  version: z.string().nullable(),
+})
+
+/** GET /api/console/workers: those that live, then those that were killed within a day. */
+export type ConsoleWorkers = z.output<typeof workersSchema>
+export const workersSchema = z.object({
+  generatedAt: at,
+  workers: z.array(
+    workerIdentity.extend({
+      // By job, the most first.
+      running: z.array(z.object({ name: z.string(), count, oldestStartedAt: at })),
+    }),
+  ),
+})
+
+export type ConsoleWorkerRun = z.output<typeof workerRun>
+const workerRun = z.object({
+  id: z.guid(),
+  name: z.string(),
+  status: z.enum(RUN_STATUSES),
+  errorCode: z.string().nullable(),
+  startedAt: at,
+  endedAt: at.nullable(),
+})
+
+/** GET /api/console/workers/:id, with `at` for one that is known no more: an instant at which it ran something. */
+export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
+export const workerDetailSchema = z.object({
+  generatedAt: at,
+  // Null for one that stopped, or was killed more than a day ago.
+  worker: workerIdentity.nullable(),
+  // All that it has run between these two, the oldest first; some 200 at most, and those that are under way.
+  runs: z.array(workerRun),
+  since: at,
+  until: at,
 })
 
 /**

@@ -111,6 +111,8 @@ const ROWS: Record<string, Row> = {
   'GET /api/console/jobs': admin(200),
   'GET /api/console/jobs/:name': admin(200),
   'GET /api/console/queue': admin(200),
+  'GET /api/console/workers': admin(200),
+  'GET /api/console/workers/:id': admin(404),
 
   // Nothing that anybody knows: who opens the page is asked to log in.
   'GET /console': anyone(200),

@@ -3,6 +3,8 @@ import type {
   ConsoleJobs,
   ConsoleOverview,
   ConsoleQueue,
+  ConsoleWorkerDetail,
+  ConsoleWorkers,
 } from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
@@ -53,6 +55,27 @@ export function queueQuery(api: Api) {
   return queryOptions({
     queryKey: ['queue'],
     queryFn: ({ signal }) => api.get<ConsoleQueue>('/console/queue', signal),
+  })
+}
+
+export function workersQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['workers'],
+    queryFn: ({ signal }) => api.get<ConsoleWorkers>('/console/workers', signal),
+  })
+}
+
+/** `at` is an instant at which it ran something: for one that is known no more. */
+export function workerQuery(api: Api, id: string, at: string | undefined) {
+  return queryOptions({
+    queryKey: ['worker', id, at],
+    queryFn: ({ signal }) => {
+      const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`
+      return api.get<ConsoleWorkerDetail>(
+        `/console/workers/${encodeURIComponent(id)}${query}`,
+        signal,
+      )
+    },
   })
 }
 

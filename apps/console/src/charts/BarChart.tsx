@@ -1,6 +1,8 @@
 import { useId } from 'react'
+import { barMax, formatCount } from './scales.ts'
+import { anchorAt } from './TimePlot.tsx'
 
-export type BarKind = 'success' | 'failed' | 'running' | 'plain'
+export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
 export interface Bar {
   key: string
@@ -23,8 +25,9 @@ export interface BarChartProps {
   formatValue?: (value: number) => string
 }
 
-const HEIGHT = 132
-const TOP = 18
+const HEIGHT = 140
+/** Room for what a bar that is cut amounts to. */
+const TOP = 16
 const LABELS = 20
 /** A single failure among thousands has to be seen. */
 const MIN_PART = 3
@@ -32,79 +35,113 @@ const GAP_SHARE = 0.22
 
 /**
  * Stacked bars. Horizontal positions are shares of the width, so that it fits any place without measuring, and
- * failures are hatched, so that they can be told without colour.
+ * failures are hatched, so that they can be told without colour. A bar far above all others is cut, and says how high it is.
  */
 export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount }: BarChartProps) {
   const hatch = useId()
-  const max = niceMax(bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0)))
-  const plot = HEIGHT - TOP - (ends === undefined ? LABELS : 1)
+  const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
+  const max = barMax(totals)
+  const plot = HEIGHT - TOP - (ends === undefined ? LABELS : 6)
   const base = TOP + plot
   const step = 100 / Math.max(bars.length, 1)
+  const marks = max >= 2 ? [0, 0.5, 1] : [0, 1]
   return (
     <figure className="chart">
-      <svg width="100%" height={HEIGHT} role="img" aria-label={summary}>
-        <defs>
-          <pattern
-            id={hatch}
-            width="5"
-            height="5"
-            patternUnits="userSpaceOnUse"
-            patternTransform="rotate(45)"
-          >
-            <rect width="5" height="5" className="hatchGround" />
-            <rect width="2" height="5" className="hatchLine" />
-          </pattern>
-        </defs>
-        <line x1="0" x2="100%" y1={TOP} y2={TOP} className="gridLine" />
-        <line x1="0" x2="100%" y1={TOP + plot / 2} y2={TOP + plot / 2} className="gridLine" />
-        <line x1="0" x2="100%" y1={base} y2={base} className="axisLine" />
-        <text x="0" y={TOP - 5} className="chartText">
-          {formatValue(max)}
-        </text>
-        {bars.map(({ key, label, tip, parts }, index) => {
-          let top = base
-          return (
-            <g key={key}>
-              {parts.map(({ kind, value }) => {
-                if (value <= 0) return null
-                const height = Math.max((value / max) * plot, MIN_PART)
-                top -= height
-                return (
-                  <rect
-                    key={kind}
-                    x={`${(index + GAP_SHARE / 2) * step}%`}
-                    width={`${step * (1 - GAP_SHARE)}%`}
-                    y={top}
-                    height={height}
-                    className={`bar is-${kind}`}
-                    {...(kind === 'failed' && { fill: `url(#${hatch})` })}
-                  />
-                )
-              })}
-              {label !== null && (
-                <text
-                  x={`${(index + 0.5) * step}%`}
-                  y={HEIGHT - 5}
-                  textAnchor="middle"
-                  className="chartText"
-                >
-                  {label}
-                </text>
-              )}
-              <rect
-                x={`${index * step}%`}
-                width={`${step}%`}
-                y={TOP}
-                height={plot}
-                className="barTarget"
-                data-tip={tip}
-              />
-            </g>
-          )
-        })}
-      </svg>
+      <div className="plot">
+        <svg className="plotScale" width="100%" height={HEIGHT} aria-hidden="true">
+          {marks.map((share) => (
+            <text
+              key={share}
+              x="100%"
+              y={base - share * plot}
+              dx="-6"
+              dy="4"
+              textAnchor="end"
+              className="chartText"
+            >
+              {formatValue(max * share)}
+            </text>
+          ))}
+        </svg>
+        <svg className="plotArea" width="100%" height={HEIGHT} role="img" aria-label={summary}>
+          <HatchPattern id={hatch} />
+          {marks.map((share) => (
+            <line
+              key={share}
+              x1="0"
+              x2="100%"
+              y1={base - share * plot}
+              y2={base - share * plot}
+              className={share === 0 ? 'axisLine' : 'gridLine'}
+            />
+          ))}
+          {bars.map(({ key, label, tip, parts }, index) => {
+            const total = totals[index] ?? 0
+            // One that is cut ends above the axis, with its parts in proportion.
+            const height = total > max ? plot + CUT : (total / max) * plot
+            let top = base
+            return (
+              <g key={key}>
+                {parts.map(({ kind, value }) => {
+                  if (value <= 0) return null
+                  const own = Math.max((value / total) * height, MIN_PART)
+                  top -= own
+                  return (
+                    <rect
+                      key={kind}
+                      x={`${(index + GAP_SHARE / 2) * step}%`}
+                      width={`${step * (1 - GAP_SHARE)}%`}
+                      y={top}
+                      height={own}
+                      className={`bar is-${kind}`}
+                      {...(kind === 'failed' && { fill: `url(#${hatch})` })}
+                    />
+                  )
+                })}
+                {total > max && (
+                  <>
+                    <line
+                      x1={`${index * step}%`}
+                      x2={`${(index + 1) * step}%`}
+                      y1={TOP + 3}
+                      y2={TOP + 3}
+                      className="barCut"
+                    />
+                    <text
+                      x={`${(index + 0.5) * step}%`}
+                      y={TOP - CUT - 3}
+                      textAnchor={anchorAt((index + 0.5) / bars.length)}
+                      className="chartText isValue"
+                    >
+                      {formatValue(total)}
+                    </text>
+                  </>
+                )}
+                {label !== null && (
+                  <text
+                    x={`${(index + 0.5) * step}%`}
+                    y={HEIGHT - 5}
+                    textAnchor={anchorAt((index + 0.5) / bars.length)}
+                    className="chartText"
+                  >
+                    {label}
+                  </text>
+                )}
+                <rect
+                  x={`${index * step}%`}
+                  width={`${step}%`}
+                  y={TOP}
+                  height={plot}
+                  className="barTarget"
+                  data-tip={tip}
+                />
+              </g>
+            )
+          })}
+        </svg>
+      </div>
       {ends !== undefined && (
-        <div className="chartEnds" aria-hidden="true">
+        <div className="chartEnds isBesideScale" aria-hidden="true">
           <span>{ends[0]}</span>
           <span>{ends[1]}</span>
         </div>
@@ -159,14 +196,22 @@ export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount
   )
 }
 
-function formatCount(value: number): string {
-  return value.toLocaleString('en')
-}
+const CUT = 4
 
-/** The end of an axis that begins at 0: the least of 1, 2, 4, 5 or 8 times a power of ten that holds all values. */
-export function niceMax(values: readonly number[]): number {
-  const max = values.reduce((most, value) => Math.max(most, value), 0)
-  if (max <= 1) return 1
-  const power = 10 ** Math.floor(Math.log10(max))
-  return ([1, 2, 4, 5, 8].find((step) => step * power >= max) ?? 10) * power
+/** What failures are filled with. */
+export function HatchPattern({ id }: { id: string }) {
+  return (
+    <defs>
+      <pattern
+        id={id}
+        width="5"
+        height="5"
+        patternUnits="userSpaceOnUse"
+        patternTransform="rotate(45)"
+      >
+        <rect width="5" height="5" className="hatchGround" />
+        <rect width="2" height="5" className="hatchLine" />
+      </pattern>
+    </defs>
+  )
 }

@@ -38,7 +38,7 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** What no event tells of: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>(['overview', 'queue'])
+const UNTOLD = new Set<unknown>(['overview', 'queue', 'workers', 'worker'])
 const PROBE_MS = 3_000
 
 /**
@@ -254,6 +254,8 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
     case 'overview':
     case 'jobs':
     case 'queue':
+    case 'workers':
+    case 'worker':
       return true
     case 'job':
       return typeof about === 'string' && changes.names.has(about)

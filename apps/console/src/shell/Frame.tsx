@@ -19,6 +19,7 @@ const PLACES = [
   { to: '/jobs', label: 'Jobs' },
   { to: '/runs', label: 'Runs' },
   { to: '/queue', label: 'Queue' },
+  { to: '/workers', label: 'Workers' },
 ] as const
 
 /** What is around every screen. While it is there, what is on screen is kept current. */

@@ -6,6 +6,7 @@ const KEYS = [
   { keys: ['g', 'j'], does: 'Go to the jobs' },
   { keys: ['g', 'r'], does: 'Go to the runs' },
   { keys: ['g', 'q'], does: 'Go to the queue' },
+  { keys: ['g', 'w'], does: 'Go to the workers' },
   { keys: ['/'], does: 'Filter, on Jobs, Runs and Queue' },
   { keys: ['j', 'k'], does: 'Go down and up in a list' },
   { keys: ['Enter'], does: 'Open the row' },

@@ -78,7 +78,7 @@ function isBusy(target: EventTarget | null): boolean {
   return target instanceof Element && target.matches('input, textarea, select, [contenteditable]')
 }
 
-type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | 'filter' | 'down' | 'up' | 'help'
+type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | '/workers' | 'filter' | 'down' | 'up' | 'help'
 
 export type ShortcutState = 'idle' | 'go'
 
@@ -87,6 +87,7 @@ const PLACES: Readonly<Record<string, Shortcut>> = {
   j: '/jobs',
   r: '/runs',
   q: '/queue',
+  w: '/workers',
 }
 
 /** What a key means after the one before it; `go` waits for the place. */

@@ -13,7 +13,7 @@ function type(keys: string) {
 }
 
 it('goes to places with g and a letter', () => {
-  expect(type('gogjgrgq')).toEqual(['/', '/jobs', '/runs', '/queue'])
+  expect(type('gogjgrgqgw')).toEqual(['/', '/jobs', '/runs', '/queue', '/workers'])
 })
 
 it('does nothing for a letter alone, or one that is no place', () => {

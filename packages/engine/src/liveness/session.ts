@@ -44,6 +44,8 @@ export interface SessionOptions {
   /** For what needs no session. */
   database: Connection
   workerId: string
+  /** What of the host's product it runs. Default: it does not say. */
+  version?: string | null
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
   /**
@@ -70,13 +72,14 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts") values ($1, 'heartbeat', $2, true)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version") values ($1, 'heartbeat', $2, true, $3)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
-  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts") values ($1, $2::"WorkerLiveness", $3, true)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version")
+  values ($1, $2::"WorkerLiveness", $3, true, $4)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
@@ -117,6 +120,7 @@ export function createSession({
   url,
   database,
   workerId,
+  version = null,
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
   log,
@@ -154,7 +158,7 @@ export function createSession({
     )
     lastBeatAt = performance.now()
     isSignedUp = true
-    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt])
+    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version])
     connectedSince = performance.now()
     scheduleBeat()
   }
@@ -181,7 +185,7 @@ export function createSession({
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       isSignedUp = true
-      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
+      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version])
     } catch (error) {
       await discard(next)
       throw error
@@ -245,7 +249,7 @@ export function createSession({
   /** It also tells whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
-      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt])
+      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version])
     } catch (error) {
       lose(current, error as Error)
     }
@@ -259,6 +263,7 @@ export function createSession({
       const { rows } = await database.query<{ wasAlive: boolean }>(HEARTBEAT_SQL, [
         workerId,
         startedAt,
+        version,
       ])
       lastBeatAt = sentAt
       if (connectedSince === null || !rows[0]?.wasAlive) {

@@ -1,5 +1,14 @@
 import type { Reader } from './reader.ts'
 
+/** What ended neither well nor by itself: somebody cancelled it, its guard blocked it, or it was taken from its worker. */
+const IS_STOPPED = `"errorCode" in ('cancelled', 'guard_blocked', 'expired', 'drained')`
+const counted = (where: string) => `(count(*) filter (where ${where}))::int`
+const BY_OUTCOME = `
+  ${counted(`"status" = 'success'`)} as "success",
+  ${counted(`"status" = 'failed' and not ${IS_STOPPED}`)} as "failed",
+  ${counted(`"status" = 'failed' and ${IS_STOPPED}`)} as "stopped",
+  ${counted(`"status" = 'running'`)} as "running"`
+
 /** Runs by the hour in which they started; ISO 8601 in UTC. */
 export interface HourOfRuns {
   hour: string
@@ -26,22 +35,31 @@ export async function countRunsByHour(
   })
 }
 
-/** Runs of a job that have ended, by the minute in which they started; ISO 8601 in UTC. */
+/** Runs of a job by the minute in which they started, ISO 8601 in UTC, and by what became of them. */
 export interface MinuteOfRuns {
   name: string
   minute: string
   success: number
   failed: number
+  /** Cancelled, blocked by their guard, expired, or given back by their worker. */
+  stopped: number
+  running: number
 }
 
-export async function countRunsByMinute(reader: Reader, from: Date): Promise<MinuteOfRuns[]> {
+/** Minutes begin at the given instants. */
+export async function countRunsByMinute(
+  reader: Reader,
+  minutes: readonly Date[],
+): Promise<MinuteOfRuns[]> {
   return await reader.rows<MinuteOfRuns>({
-    text: `select "name", date_trunc('minute', "startedAt") as "minute",
-            (count(*) filter (where "status" = 'success'))::int as "success",
-            (count(*) filter (where "status" = 'failed'))::int as "failed"
-     from "JobRun" where "startedAt" >= $1::timestamptz and "status" <> 'running'
-     group by 1, 2`,
-    values: [from.toISOString()],
+    text: `select run."name", minute, run."success", run."failed", run."stopped", run."running"
+     from unnest($1::text[]::timestamptz[]) minute
+     cross join lateral (
+       select "name", ${BY_OUTCOME}
+       from "JobRunAll" where "startedAt" >= minute and "startedAt" < minute + interval '1 minute'
+       group by "name"
+     ) run`,
+    values: [minutes.map((minute) => minute.toISOString())],
   })
 }
 
@@ -52,6 +70,8 @@ export interface HourOfDurations {
   runs: number
   success: number
   failed: number
+  /** Cancelled, blocked by their guard, expired, or given back by their worker. */
+  stopped: number
   running: number
   durations: Record<string, number> | null
 }
@@ -64,15 +84,12 @@ export async function tallyDurationsByHour(
   return await reader.rows<HourOfDurations>({
     text: `
       select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
-             sum("running")::int as "running",
-             jsonb_object_agg("ms", "success" + "failed") filter (where "ms" is not null) as "durations"
+             sum("stopped")::int as "stopped", sum("running")::int as "running",
+             jsonb_object_agg("ms", "success" + "failed" + "stopped") filter (where "ms" is not null) as "durations"
       from (
-        select "hour", "ms", count(*)::int as "runs",
-               (count(*) filter (where "status" = 'success'))::int as "success",
-               (count(*) filter (where "status" = 'failed'))::int as "failed",
-               (count(*) filter (where "status" = 'running'))::int as "running"
+        select "hour", "ms", count(*)::int as "runs", ${BY_OUTCOME}
         from (
-          select date_trunc('hour', "startedAt", 'UTC') as "hour", "status",
+          select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
                  (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
           from "JobRunAll"
           where "name" = $1 and "startedAt" >= $2::timestamptz and not "dryRun"

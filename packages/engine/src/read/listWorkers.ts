@@ -1,4 +1,5 @@
 import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -10,16 +11,28 @@ export interface ListedWorker {
   isAlive: boolean
   /** By its heartbeat, which also one with a lock sends every five seconds. */
   lastSignAt: string
+  /** What of its host's product it runs; null where it does not say. */
+  version: string | null
 }
+
+const WORKER = `
+  worker."id", worker."liveness"::text, worker."startedAt", worker."heartbeatAt" as "lastSignAt",
+  ${boundedText('worker."version"')} as "version", ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
 
 /** Those that live first, then by their start, the latest first. */
 export async function listWorkers(reader: Reader): Promise<ListedWorker[]> {
   return await reader.rows<ListedWorker>({
-    text: `select worker."id", worker."liveness"::text, worker."startedAt", worker."heartbeatAt" as "lastSignAt",
-            ${isAliveSql('worker."id"', 'worker')} as "isAlive"
-     from "JobWorker" worker
-     order by "isAlive" desc, worker."startedAt" desc limit 100`,
+    text: `select ${WORKER} from "JobWorker" worker order by "isAlive" desc, worker."startedAt" desc limit 100`,
   })
+}
+
+/** Null for one that stopped, or was killed more than a day ago. */
+export async function findWorker(reader: Reader, id: string): Promise<ListedWorker | null> {
+  const [worker] = await reader.rows<ListedWorker>({
+    text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
+    values: [id],
+  })
+  return worker ?? null
 }
 
 /** Whether a process lives that could execute work, `pnpm worker:once` included while it runs. */

@@ -333,4 +333,11 @@ export const STEPS: readonly Step[] = [
       CREATE OR REPLACE TRIGGER "JobWorker_readsStarts" AFTER INSERT ON "JobWorker"
         FOR EACH ROW WHEN (NOT NEW."readsStarts") EXECUTE FUNCTION roundsman."writeOutStarts"();`,
   },
+  {
+    name: 'workerVersion',
+    breaks: false,
+    sql: `
+      -- What of its host's product a worker runs. Null: it does not say, or is of a version before.
+      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "version" TEXT;`,
+  },
 ]

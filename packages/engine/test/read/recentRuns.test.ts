@@ -1,15 +1,19 @@
-import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
+import { createDatabaseClient, Prisma, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { recentTicksQuery } from '../../src/read/jobTicks.ts'
-import type { Statement } from '../../src/read/reader.ts'
+import { openReader, type Statement } from '../../src/read/reader.ts'
 import { recentRunsQuery } from '../../src/read/recentRuns.ts'
+import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
+import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
 
 let database: TestDatabase
 let prisma: DatabaseClient
+let reader: ReturnType<typeof openReader>
 
 beforeAll(async () => {
   database = await createTestDatabase()
+  reader = openReader({ schema: 'public', databaseUrl: database.url })
   prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'test',
@@ -21,13 +25,18 @@ beforeAll(async () => {
     select case when n = 1 then 'seldom' else 'often' || n % 2 end, timestamptz '2026-01-01' + n * interval '1 second', 'enqueued', 'w1'
     from generate_series(1, 50000) n`
   await prisma.$executeRaw`
-    insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
-    select gen_random_uuid(), "name", 'success', 'schedule', "workerId", "scheduledFor", "scheduledFor" from "JobTick"
+    insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt")
+    select gen_random_uuid(), "name", case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'schedule',
+           "workerId", "scheduledFor", "scheduledFor"
+    from "JobTick" cross join lateral (
+      select case when "name" = 'often1' and extract(second from "scheduledFor") < 15 then 'bear' end as code
+    ) failure
     order by "scheduledFor"`
   await prisma.$executeRaw`vacuum analyze "JobTick", "JobRun"`
 })
 
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await database.drop()
 })
@@ -55,6 +64,104 @@ it('reads one run of each job, however many there are', async () => {
   expect(scan?.['Actual Loops']).toBe(NAMES.length)
   expect(scan?.['Actual Rows']).toBeLessThanOrEqual(1)
 })
+
+/** 48 slots of the time in which all of these ran. */
+const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T13:54:00Z') }
+
+it('looks for a sample of a job that runs often among its own, twice for each part of the time', async () => {
+  const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...ALL }), 'JobRun')
+  expect(scans.map((scan) => scan['Index Name'])).toEqual([
+    'JobRun_name_startedAt_id_trigger_idx',
+    'JobRun_name_startedAt_id_error_idx',
+  ])
+  // Means over the loops.
+  for (const scan of scans) {
+    expect(scan['Actual Loops']).toBe(48)
+    expect(scan['Actual Rows']).toBeLessThanOrEqual(4)
+    expect(scan['Rows Removed by Filter'] ?? 0).toBe(0)
+  }
+})
+
+it('samples every part of the time, and all that failed where few did', async () => {
+  const failed = new Date('2026-01-01T02:00:00.5Z')
+  const error = { status: 'failed', errorCode: 'wolf', workerId: 'w2' } as const
+  await prisma.jobRun.create({ data: runOf('often0', failed, error) })
+  const { runs, isPart } = await sampleRuns(reader, { name: 'often0', ...ALL })
+  expect(isPart).toBe(true)
+  const slot = (ALL.to.getTime() - ALL.from.getTime()) / 48
+  const slots = Map.groupBy(runs, ({ startedAt }) =>
+    Math.floor((Date.parse(startedAt) - ALL.from.getTime()) / slot),
+  )
+  expect(slots.size).toBe(48)
+  expect(runs.filter(({ status }) => status === 'failed')).toMatchObject([
+    { errorCode: 'wolf', startedAt: failed.toISOString(), durationMs: 1_000 },
+  ])
+  expect(runs.map(({ startedAt }) => startedAt)).toEqual(
+    runs.map(({ startedAt }) => startedAt).toSorted(),
+  )
+  const all = await sampleRuns(reader, { name: 'seldom', ...ALL })
+  expect(all).toMatchObject({ isPart: false, runs: [{ status: 'success', errorCode: null }] })
+})
+
+it('tells what runs counted, whatever their details hold', async () => {
+  const at = (second: number) => new Date(Date.parse('2026-02-01T00:00:00Z') + second * 1_000)
+  const foreign: (Prisma.InputJsonValue | typeof Prisma.JsonNull)[] = [
+    { imported: 609, file: 'feed.xml', skipped: 0, nested: { deep: 1 }, none: null },
+    [1, 2],
+    'a text',
+    {},
+    Prisma.JsonNull,
+    { imported: 'many' },
+    { big: 1, much: 'x'.repeat(100_000) },
+    { ['k'.repeat(300)]: 1.5 },
+    Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`c${index}`, index])),
+  ]
+  for (const [index, details] of foreign.entries()) {
+    await prisma.jobRun.create({ data: { ...runOf('counting', at(index)), details } })
+  }
+  const huge = runOf('counting', at(foreign.length))
+  await prisma.jobRun.create({ data: huge })
+  await prisma.$executeRaw`update "JobRun" set "details" = '{"n": 1e300, "imported": 12}' where "startedAt" = ${huge.startedAt}`
+  const counted = await listRunCounts(reader, 'counting', 60)
+  expect(counted.slice(0, 2).map(({ counts }) => counts)).toEqual([
+    { imported: 609, skipped: 0 },
+    { ['k'.repeat(100)]: 1.5 },
+  ])
+  expect(Object.keys(counted[2]?.counts ?? {})).toHaveLength(20)
+  expect(counted[3]?.counts).toEqual({ imported: 12 })
+  expect(counted).toHaveLength(4)
+})
+
+it('looks for what a worker has run among the last runs of all, and says how far it has looked', async () => {
+  const [scan, ...others] = await scansOf(workerRunsQuery({ workerId: 'w2', ...ALL }), 'JobRun')
+  expect(others).toEqual([])
+  expect(scan?.['Index Name']).toBe('JobRun_startedAt_id_idx')
+  expect(scan?.['Actual Rows']).toBe(20_000)
+
+  const seen = await listWorkerRuns(reader, { workerId: 'w1', ...ALL })
+  expect(seen.runs).toHaveLength(200)
+  expect(seen.since).toBe(seen.runs[0]?.startedAt)
+  // The only run of this one is longer ago than that.
+  const { runs, since } = await listWorkerRuns(reader, { workerId: 'w2', ...ALL })
+  expect(runs).toEqual([])
+  expect(new Date(since).getTime()).toBeGreaterThan(Date.parse('2026-01-01T08:00:00Z'))
+  const to = new Date('2026-01-01T03:00:00Z')
+  const found = await listWorkerRuns(reader, { workerId: 'w2', from: ALL.from, to })
+  expect(found).toMatchObject({ runs: [{ errorCode: 'wolf' }], since: ALL.from.toISOString() })
+})
+
+function runOf(name: string, startedAt: Date, more: object = {}) {
+  const endedAt = new Date(startedAt.getTime() + 1_000)
+  return {
+    name,
+    status: 'success' as const,
+    trigger: 'queue' as const,
+    workerId: 'w1',
+    startedAt,
+    endedAt,
+    ...more,
+  }
+}
 
 async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
   const rows = await prisma.readRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>({

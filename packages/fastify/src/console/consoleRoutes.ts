@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
+import { instant } from '../http/instant.ts'
 import { storableText } from '../http/storableText.ts'
 import {
   accessSchema,
@@ -11,13 +12,18 @@ import {
   jobsSchema,
   overviewSchema,
   queueSchema,
+  workerDetailSchema,
+  workersSchema,
 } from '../contract.ts'
 import { createHourCounts } from './createHourCounts.ts'
 import { createJobDays } from './createJobDays.ts'
+import { createMinuteCounts } from './createMinuteCounts.ts'
+import { createQueueHistory } from './createQueueHistory.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
+import { readWorkerDetail, readWorkers } from './readWorkers.ts'
 
 interface ConsoleRoutesOptions {
   gate: Gate
@@ -32,7 +38,11 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   { gate, reader, jobs, now },
 ) => {
   const countHours = createHourCounts(reader)
+  const countMinutes = createMinuteCounts(reader)
   const readDays = createJobDays(reader)
+  const history = createQueueHistory({ reader, names: jobs.map(({ name }) => name), now })
+  app.addHook('onReady', async () => history.start())
+  app.addHook('onClose', async () => history.stop())
 
   app.get(
     '/console/access',
@@ -104,6 +114,38 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
         response: { 200: queueSchema, ...problemResponses(401, 403) },
       },
     },
-    () => readQueue(reader, jobs, now()),
+    () => readQueue(reader, jobs, now(), { countMinutes, history }),
+  )
+
+  app.get(
+    '/console/workers',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'Every worker, and what it runs',
+        response: { 200: workersSchema, ...problemResponses(401, 403) },
+      },
+    },
+    () => readWorkers(reader, now()),
+  )
+
+  app.get(
+    '/console/workers/:id',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'One worker: what it runs, and what it has run',
+        params: z.strictObject({ id: storableText({ max: 300 }) }),
+        querystring: z.strictObject({ at: instant.optional() }),
+        response: { 200: workerDetailSchema, ...problemResponses(400, 401, 403, 404) },
+      },
+    },
+    async ({ params: { id }, query: { at } }) => {
+      const detail = await readWorkerDetail(reader, id, now(), at)
+      if (detail) return detail
+      throw new Problem(404, { detail: 'No worker with this id has been seen within a day' })
+    },
   )
 }

@@ -7,13 +7,16 @@ import {
 import type { ConsoleJobDetail } from '../contract.ts'
 
 type Day = ConsoleJobDetail['days'][number]
+type Hour = ConsoleJobDetail['hours'][number]
 
-/** The days of the last 365 on which the job had runs, the oldest first. */
-export type JobDays = (name: string, now: Date) => Promise<Day[]>
+/** The days of the last 365 on which the job had runs, and while these are the last three, their hours; the oldest first. */
+export type JobDays = (name: string, now: Date) => Promise<{ days: Day[]; hours: Hour[] }>
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const DAYS = 365
+/** So few say nothing as days, and are told by the hour. */
+const YOUNG_DAYS = 3
 /** The clocks of workers disagree, and what they have begun is committed a little later. */
 const SETTLE_MS = 10 * 60_000
 /** What a calendar is made of: the latest runs, so that a job that runs every second costs no more. */
@@ -24,6 +27,7 @@ interface Tally {
   runs: number
   success: number
   failed: number
+  stopped: number
   /** How many took so many milliseconds. */
   durations: Map<number, number>
 }
@@ -33,6 +37,8 @@ interface Calendar {
   settledUpToMs: number
   /** By the instant at which they begin, the oldest first. A day that is over is kept as it is shown. */
   days: Map<number, Tally | (Day & { runs: number })>
+  /** Of today and the days before it that count as young. */
+  hours: Map<number, Hour>
 }
 
 /**
@@ -44,7 +50,7 @@ export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
 
   return readDays
 
-  async function readDays(name: string, now: Date): Promise<Day[]> {
+  async function readDays(name: string, now: Date): ReturnType<JobDays> {
     const nowMs = now.getTime()
     const earliestMs = nowMs - DAYS * DAY_MS
     const known = calendars.get(name)
@@ -58,14 +64,18 @@ export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
     let calendar = calendars.get(name)
     const isAll = hours.reduce((sum, { runs }) => sum + runs, 0) < maxRuns
     if (!isAll || !calendar || calendar.settledUpToMs > nowMs || fromMs === earliestMs) {
-      calendar = { settledUpToMs: fromMs, days: new Map() }
+      calendar = { settledUpToMs: fromMs, days: new Map(), hours: new Map() }
       calendars.set(name, calendar)
     }
     if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
     forget(calendar, Math.max(earliestMs, oldest === null ? Infinity : Date.parse(oldest)))
     const open = settle(calendar, hours, nowMs)
     forgetSurplus(calendar, maxRuns)
-    return present(calendar, open)
+    const days = presentDays(calendar, open)
+    const youngMs = startOfDay(nowMs) - (YOUNG_DAYS - 1) * DAY_MS
+    for (const hourMs of calendar.hours.keys()) if (hourMs < youngMs) calendar.hours.delete(hourMs)
+    const isYoung = days[0] !== undefined && Date.parse(days[0].date) >= youngMs
+    return { days, hours: isYoung ? presentHours(calendar, open) : [] }
   }
 }
 
@@ -88,6 +98,7 @@ function settle(
     const day = calendar.days.get(dayMs) ?? emptyTally()
     // A day is closed only once all of its hours are settled.
     if ('durations' in day) calendar.days.set(dayMs, add(day, row))
+    calendar.hours.set(hourMs, summariseHour(row))
     calendar.settledUpToMs = hourMs + HOUR_MS
   }
   // The hours without runs as well.
@@ -103,22 +114,28 @@ function settle(
 }
 
 /** The days before that, of which there is nothing any more or nobody wants to know. */
-function forget({ days }: Calendar, beforeMs: number): void {
+function forget({ days, hours }: Calendar, beforeMs: number): void {
   for (const dayMs of days.keys()) if (dayMs + DAY_MS <= beforeMs) days.delete(dayMs)
+  for (const hourMs of hours.keys()) if (hourMs + HOUR_MS <= beforeMs) hours.delete(hourMs)
 }
 
 /** The oldest days, without which there are enough runs. */
-function forgetSurplus({ days }: Calendar, maxRuns: number): void {
+function forgetSurplus({ days, hours }: Calendar, maxRuns: number): void {
   let runs = 0
   for (const day of days.values()) runs += day.runs
   for (const [dayMs, day] of days) {
     runs -= day.runs
     if (runs < maxRuns) return
     days.delete(dayMs)
+    for (const hourMs of hours.keys()) if (startOfDay(hourMs) === dayMs) hours.delete(hourMs)
   }
 }
 
-function present({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
+function presentHours({ hours }: Calendar, open: readonly HourOfDurations[]): Hour[] {
+  return [...hours.values(), ...open.map(summariseHour)]
+}
+
+function presentDays({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
   const openDays = Map.groupBy(open, ({ hour }) => startOfDay(Date.parse(hour)))
   return [...new Set([...days.keys(), ...openDays.keys()])].map((dayMs) => {
     const kept = days.get(dayMs) ?? emptyTally()
@@ -132,7 +149,7 @@ function present({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
 }
 
 function emptyTally(): Tally {
-  return { runs: 0, success: 0, failed: 0, durations: new Map() }
+  return { runs: 0, success: 0, failed: 0, stopped: 0, durations: new Map() }
 }
 
 /** Changes the tally. */
@@ -140,6 +157,7 @@ function add(tally: Tally, row: HourOfDurations): Tally {
   tally.runs += row.runs
   tally.success += row.success
   tally.failed += row.failed
+  tally.stopped += row.stopped
   for (const [text, count] of Object.entries(row.durations ?? {})) {
     const ms = Number(text)
     tally.durations.set(ms, (tally.durations.get(ms) ?? 0) + count)
@@ -147,10 +165,18 @@ function add(tally: Tally, row: HourOfDurations): Tally {
   return tally
 }
 
-function summarise(dayMs: number, { success, failed, durations }: Tally): Day {
+function summarise(dayMs: number, tally: Tally): Day {
+  return { date: new Date(dayMs).toISOString().slice(0, 10), ...outcomesOf(tally) }
+}
+
+function summariseHour(row: HourOfDurations): Hour {
+  return { from: new Date(row.hour).toISOString(), ...outcomesOf(add(emptyTally(), row)) }
+}
+
+function outcomesOf({ success, failed, stopped, durations }: Tally) {
   const sorted = [...durations].toSorted(([one], [other]) => one - other)
-  const date = new Date(dayMs).toISOString().slice(0, 10)
-  return { date, success, failed, p50Ms: percentile(sorted, 0.5), p95Ms: percentile(sorted, 0.95) }
+  const [p50Ms, p95Ms] = [percentile(sorted, 0.5), percentile(sorted, 0.95)]
+  return { success, failed, stopped, p50Ms, p95Ms }
 }
 
 /** As PostgreSQL's percentile_cont: between two durations in proportion. */

@@ -1,5 +1,11 @@
 import { createLocalTime, nextTicks, type Job, type Schedule } from '@roundsman/engine'
-import { listJobActions, measureDuration, type Reader } from '@roundsman/engine/client'
+import {
+  listJobActions,
+  listRunCounts,
+  measureDuration,
+  sampleRuns,
+  type Reader,
+} from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
 import { readJobs } from './readJobs.ts'
@@ -8,6 +14,8 @@ const DAY_MS = 86_400_000
 const HORIZON_MS = 30 * DAY_MS
 const MAX_TICKS = 1_000
 const MAX_ACTIONS = 20
+const SAMPLED_DAYS = 60
+const COUNTED_RUNS = 60
 
 export async function readJobDetail(
   reader: Reader,
@@ -15,12 +23,19 @@ export async function readJobDetail(
   now: Date,
   readDays: JobDays,
 ): Promise<ConsoleJobDetail> {
-  const [[job], days, duration, actions] = await Promise.all([
+  const { name } = wanted
+  const [[job], { days, hours }, duration, counted, actions] = await Promise.all([
     readJobs(reader, [wanted], now),
-    readDays(wanted.name, now),
-    measureDuration(reader, wanted.name),
-    listJobActions(reader, wanted.name, MAX_ACTIONS),
+    readDays(name, now),
+    measureDuration(reader, name),
+    listRunCounts(reader, name, COUNTED_RUNS),
+    listJobActions(reader, name, MAX_ACTIONS),
   ])
+  const firstMs = Math.max(
+    Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
+    now.getTime() - SAMPLED_DAYS * DAY_MS,
+  )
+  const sample = await sampleRuns(reader, { name, from: new Date(firstMs), to: now })
   if (!job) throw new Error(`${wanted.name} is not among the jobs that were read`)
   const upcoming =
     job.schedule && !job.paused
@@ -29,6 +44,9 @@ export async function readJobDetail(
   return {
     job,
     days,
+    hours,
+    sample,
+    counted,
     duration,
     ...upcoming,
     actions,

@@ -1,52 +1,65 @@
 import {
   countQueue,
-  countRunsByMinute,
   type MinuteOfRuns,
+  type QueueCounts,
   type Reader,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue } from '../contract.ts'
+import type { MinuteCounts } from './createMinuteCounts.ts'
+import type { QueueHistory } from './createQueueHistory.ts'
 
-const MINUTE_MS = 60_000
-const MINUTES = 60
+export interface QueueSources {
+  countMinutes: MinuteCounts
+  history: QueueHistory
+}
 
 export async function readQueue(
   reader: Reader,
   jobs: readonly Job[],
   now: Date,
+  { countMinutes, history }: QueueSources,
 ): Promise<ConsoleQueue> {
-  const current = Math.floor(now.getTime() / MINUTE_MS) * MINUTE_MS
-  const from = new Date(current - (MINUTES - 1) * MINUTE_MS)
-  const [counts, ended] = await Promise.all([
-    countQueue(
-      reader,
-      jobs.map(({ name }) => name),
-    ),
-    countRunsByMinute(reader, from),
-  ])
-  const sum = (rows: readonly MinuteOfRuns[], of: 'success' | 'failed') =>
-    rows.reduce((total, row) => total + row[of], 0)
-  const byName = Map.groupBy(ended, ({ name }) => name)
-  const byMinute = Map.groupBy(ended, ({ minute }) => Date.parse(minute))
+  const names = jobs.map(({ name }) => name)
+  const [counts, minutes] = await Promise.all([countQueue(reader, names), countMinutes(now)])
+  const rowsOf = Map.groupBy(
+    minutes.flatMap((minute) => minute.jobs),
+    ({ name }) => name,
+  )
   return {
     generatedAt: now.toISOString(),
-    jobs: counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
-      name,
-      waiting,
-      delayed,
-      active,
-      deadLetters,
-      oldestWaitingAt,
-      completedLastHour: sum(byName.get(name) ?? [], 'success'),
-      failedLastHour: sum(byName.get(name) ?? [], 'failed'),
-    })),
-    throughput: Array.from({ length: MINUTES }, (_, index) => {
-      const minute = from.getTime() + index * MINUTE_MS
-      const rows = byMinute.get(minute) ?? []
+    jobs: counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => {
+      const { success, failed } = sumOutcomes(rowsOf.get(name) ?? [])
       return {
-        from: new Date(minute).toISOString(),
-        ended: sum(rows, 'success') + sum(rows, 'failed'),
+        name,
+        waiting,
+        delayed,
+        active,
+        deadLetters,
+        oldestWaitingAt,
+        completedLastHour: success,
+        failedLastHour: failed,
       }
     }),
+    throughput: minutes.map((minute) => ({
+      from: minute.from.toISOString(),
+      ...sumOutcomes(minute.jobs),
+    })),
+    history: [...history.read(now), momentOf(counts, now)],
   }
+}
+
+function momentOf(counts: readonly QueueCounts[], now: Date): ConsoleQueue['history'][number] {
+  const oldest = counts.flatMap(({ oldestWaitingAt }) => oldestWaitingAt ?? []).toSorted()[0]
+  return {
+    at: now.toISOString(),
+    ready: counts.reduce((sum, { waiting, delayed }) => sum + waiting - delayed, 0),
+    oldestMs: oldest === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(oldest)),
+  }
+}
+
+function sumOutcomes(rows: readonly MinuteOfRuns[]) {
+  const sum = (outcome: 'success' | 'failed' | 'stopped') =>
+    rows.reduce((total, row) => total + row[outcome], 0)
+  return { success: sum('success'), failed: sum('failed'), stopped: sum('stopped') }
 }

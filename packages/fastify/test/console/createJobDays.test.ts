@@ -28,6 +28,7 @@ const hoursLater = (hours: number) => hoursAgo(-hours)
 
 interface Runs {
   count?: number
+  errorCode?: string
   status?: JobRunStatus
   ms?: (index: number) => number
   name?: string
@@ -35,14 +36,15 @@ interface Runs {
 }
 
 async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
-  const { count = 1, status = 'success', ms = () => 0, name = 'job', dryRun = false } = runs
+  const { count = 1, status = 'success', errorCode = 'x', ms = () => 0 } = runs
+  const { name = 'job', dryRun = false } = runs
   await prisma.jobRun.createMany({
     data: Array.from({ length: count }, (_, index) => ({
       name,
       trigger: 'queue' as const,
       workerId: 'w1',
       status,
-      errorCode: status === 'failed' ? 'x' : null,
+      errorCode: status === 'failed' ? errorCode : null,
       dryRun,
       startedAt,
       endedAt: status === 'running' ? null : new Date(startedAt.getTime() + ms(index)),
@@ -52,7 +54,7 @@ async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
 
 /** By date: how many succeeded and failed. */
 async function counts(now = NOW, read = readDays): Promise<Record<string, [number, number]>> {
-  const days = await read('job', now)
+  const { days } = await read('job', now)
   return Object.fromEntries(days.map(({ date, success, failed }) => [date, [success, failed]]))
 }
 
@@ -61,7 +63,8 @@ async function expected() {
   return await prisma.$queryRaw`
     select to_char("startedAt" at time zone 'UTC', 'YYYY-MM-DD') as "date",
            (count(*) filter (where "status" = 'success'))::int as "success",
-           (count(*) filter (where "status" = 'failed'))::int as "failed",
+           (count(*) filter (where "errorCode" = 'x'))::int as "failed",
+           (count(*) filter (where "errorCode" = 'cancelled'))::int as "stopped",
            (percentile_cont(0.5) within group (order by extract(epoch from "endedAt" - "startedAt") * 1000))::float8 as "p50Ms",
            (percentile_cont(0.95) within group (order by extract(epoch from "endedAt" - "startedAt") * 1000))::float8 as "p95Ms"
     from "JobRun" where "name" = 'job' and not "dryRun" group by 1 order by 1`
@@ -79,12 +82,35 @@ it('says of each day what PostgreSQL would, as runs come and hours go by', async
     const ms = () => draw(hour % 2 === 0 ? 40 : 5_000)
     await add(hoursLater(hour), { count: 1 + draw(9), ms })
     await add(hoursLater(hour - 1), { count: draw(4), ms, status: 'failed' })
+    await add(hoursLater(hour), { count: draw(3), status: 'failed', errorCode: 'cancelled' })
     await add(hoursLater(hour), { dryRun: true })
     await add(hoursLater(hour), { name: 'other' })
-    expect(close(await readDays('job', hoursLater(hour + 0.1)))).toEqual(
-      close((await expected()) as object),
-    )
+    const { days, hours } = await readDays('job', hoursLater(hour + 0.1))
+    expect(close(days)).toEqual(close((await expected()) as object))
+    // The same runs, by the hour.
+    if (hours.length === 0) continue
+    const sum = (spans: readonly { success: number; failed: number; stopped: number }[]) =>
+      spans.reduce((all, { success, failed, stopped }) => all + success + failed + stopped, 0)
+    expect(sum(hours)).toBe(sum(days))
+    expect(hours.map(({ from }) => from)).toEqual(hours.map(({ from }) => from).toSorted())
   }
+})
+
+it('tells the hours while the days are the last three, and from then on the days alone', async () => {
+  const read = async (now: Date) => (await readDays('job', now)).hours
+  await add(hoursAgo(5), { count: 3, ms: (index) => index * 100 })
+  await add(hoursAgo(4), { status: 'failed' })
+  await add(hoursAgo(0.1), { status: 'running' })
+  const hours = [
+    { from: '2026-11-24T04:00:00.000Z', success: 3, failed: 0, stopped: 0, p50Ms: 100, p95Ms: 190 },
+    { from: '2026-11-24T05:00:00.000Z', success: 0, failed: 1, stopped: 0, p50Ms: 0, p95Ms: 0 },
+  ]
+  const open = { from: '2026-11-24T09:00:00.000Z', success: 0, failed: 0, stopped: 0 }
+  expect(await read(NOW)).toMatchObject([...hours, { ...open, p50Ms: null }])
+  // What was kept of them is the same as what is read anew.
+  expect(await read(NOW)).toMatchObject([...hours, { ...open, p50Ms: null }])
+  expect((await read(new Date('2026-11-26T23:59:59Z'))).slice(0, 2)).toEqual(hours)
+  expect(await read(new Date('2026-11-27T00:00:00Z'))).toEqual([])
 })
 
 it('reads an hour once, when it is over and all of it has ended', async () => {

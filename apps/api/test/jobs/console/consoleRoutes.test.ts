@@ -8,6 +8,8 @@ import type {
   ConsoleJobs,
   ConsoleOverview,
   ConsoleQueue,
+  ConsoleWorkerDetail,
+  ConsoleWorkers,
 } from '@roundsman/fastify/contract'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectProblem } from '../../expectProblem.ts'
@@ -251,6 +253,7 @@ describe('the jobs', () => {
         status: 'success',
         startedAt: minutesAgo(minutes),
         endedAt: minutesAgo(minutes - minutes / 10),
+        ...(minutes === 20 && { details: { cleaned: 7, by: 'hand' } }),
       })
     }
     await addRun({
@@ -261,9 +264,25 @@ describe('the jobs', () => {
     })
     const detail = await get<ConsoleJobDetail>(`jobs/${JOB}`)
     expect(detail.days).toEqual([
-      { date: '2026-11-23', success: 0, failed: 1, p50Ms: 0, p95Ms: 0 },
-      { date: '2026-11-24', success: 3, failed: 0, p50Ms: 120_000, p95Ms: expect.any(Number) },
+      { date: '2026-11-23', success: 0, failed: 1, stopped: 0, p50Ms: 0, p95Ms: 0 },
+      {
+        date: '2026-11-24',
+        success: 3,
+        failed: 0,
+        stopped: 0,
+        p50Ms: 120_000,
+        p95Ms: expect.any(Number),
+      },
     ])
+    expect(detail.hours.map(({ from, success, failed }) => [from, success, failed])).toEqual([
+      ['2026-11-23T08:00:00.000Z', 0, 1],
+      ['2026-11-24T08:00:00.000Z', 3, 0],
+    ])
+    expect(detail.sample).toMatchObject({
+      isPart: false,
+      runs: [{ errorCode: 'broken', durationMs: 0 }, {}, {}, { status: 'success' }],
+    })
+    expect(detail.counted).toMatchObject([{ status: 'success', counts: { cleaned: 7 } }])
     expect(detail.duration).toMatchObject({ runs: 4, p50Ms: 90_000 })
     expect(detail.upcoming).toHaveLength(30)
   })
@@ -327,8 +346,71 @@ describe('the queue', () => {
       failedLastHour: 0,
     })
     expect(queue.throughput).toHaveLength(60)
-    expect(queue.throughput.find(({ from }) => from === minutesAgo(3).toISOString())?.ended).toBe(1)
+    expect(queue.throughput.find(({ from }) => from === minutesAgo(3).toISOString())).toMatchObject(
+      {
+        success: 1,
+        failed: 0,
+        stopped: 0,
+      },
+    )
+    expect(queue.history.at(-1)).toMatchObject({ at: NOW, ready: 2 })
     const overview = await get<ConsoleOverview>('overview')
     expect(kindsOf(overview)).toContain('deadLetters')
+  })
+})
+
+describe('the workers', () => {
+  it('come with what they run, and one with what it has run', async () => {
+    const worker = createWorker({
+      schema: 'public',
+      retention: false,
+      databaseUrl: api.databaseUrl,
+      client: api.prisma,
+      jobs: [],
+      handlers: {},
+      version: 'b1946ac',
+      log: pino({ level: 'silent' }),
+    })
+    await worker.start()
+    try {
+      const workerId = worker.id
+      // Its times are those of the database, and the API's are of long ago.
+      await api.prisma.jobWorker.update({
+        where: { id: workerId },
+        data: { startedAt: minutesAgo(60) },
+      })
+      const running = await addRun({ workerId, startedAt: minutesAgo(1) })
+      const ended = { workerId, startedAt: minutesAgo(5), endedAt: minutesAgo(4) }
+      const failed = await addRun({ ...ended, status: 'failed', errorCode: 'broken' })
+      await addRun({ ...ended, workerId: 'another', status: 'success' })
+      const { workers } = await get<ConsoleWorkers>('workers')
+      expect(workers).toMatchObject([
+        {
+          id: workerId,
+          isAlive: true,
+          version: 'b1946ac',
+          running: [{ name: JOB, count: 1, oldestStartedAt: minutesAgo(1).toISOString() }],
+        },
+      ])
+      const detail = await get<ConsoleWorkerDetail>(`workers/${encodeURIComponent(workerId)}`)
+      expect(detail).toMatchObject({
+        worker: { id: workerId, version: 'b1946ac' },
+        runs: [
+          { id: failed.id, status: 'failed', errorCode: 'broken' },
+          { id: running.id, status: 'running', endedAt: null },
+        ],
+        until: NOW,
+      })
+    } finally {
+      await worker.stop()
+    }
+  })
+
+  it('one that is known no more comes with what it ran about an instant, where one is given', async () => {
+    const at = minutesAgo(3_000)
+    const run = await addRun({ workerId: 'gone', status: 'success', startedAt: at, endedAt: at })
+    const detail = await get<ConsoleWorkerDetail>(`workers/gone?at=${at.toISOString()}`)
+    expect(detail).toMatchObject({ worker: null, runs: [{ id: run.id }] })
+    expectProblem(await api.as('admin', { method: 'GET', url: '/api/console/workers/gone' }), 404)
   })
 })

@@ -1,5 +1,4 @@
 import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
-import { EmptyState } from '../../parts/EmptyState.tsx'
 import { formatExact } from '../../time/formatExact.ts'
 import {
   describeMark,
@@ -23,9 +22,9 @@ export function UpcomingTicks({ upcoming, isCut, isPaused }: UpcomingTicksProps)
   const days = groupUpcoming(upcoming)
   if (days.length === 0) {
     return (
-      <EmptyState title={isPaused ? 'Paused' : 'Not due within 30 days'}>
-        {isPaused && <p>Resume it to see when it is due.</p>}
-      </EmptyState>
+      <p className="muted">
+        {isPaused ? 'Paused: resume it to see when it is due.' : 'Not due within 30 days.'}
+      </p>
     )
   }
   return (

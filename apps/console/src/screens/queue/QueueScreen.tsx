@@ -3,7 +3,6 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { queueQuery } from '../../api/queries.ts'
-import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -13,9 +12,9 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { formatClock } from '../../time/formatExact.ts'
 import { jobColumn } from './jobColumn.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
+import { QueueCharts } from './QueueCharts.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
 
@@ -38,7 +37,9 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   {
     header: 'Failed in 1 h',
     align: 'end',
-    cell: ({ failedLastHour }) => <Quiet value={failedLastHour} isBad />,
+    cell: ({ failedLastHour, completedLastHour }) => (
+      <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
+    ),
   },
   {
     header: 'Dead letters',
@@ -71,9 +72,7 @@ export function QueueScreen(): ReactNode {
             <Panel title="By job" className="isFlush">
               <QueueTable jobs={data.jobs} />
             </Panel>
-            <Panel title="Runs ended per minute, last hour">
-              <Throughput throughput={data.throughput} />
-            </Panel>
+            <QueueCharts queue={data} />
             <DeadLetters queue={data} />
           </>
         )}
@@ -108,32 +107,16 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
 }
 
 /** Zeros are quiet, so that what is there stands out. */
-function Quiet({ value, isBad = false }: { value: number; isBad?: boolean }) {
-  if (value === 0) return <span className="muted">0</span>
-  return (
-    <span className={isBad ? 'isBad' : undefined}>
-      <Count value={value} />
-    </span>
-  )
+function Quiet({ value }: { value: number }) {
+  return value === 0 ? <span className="muted">0</span> : <Count value={value} />
 }
 
-const KINDS = [{ kind: 'plain', label: 'Ended' }] as const
-const LABEL_EVERY = 10
-
-function Throughput({ throughput }: { throughput: ConsoleQueue['throughput'] }) {
-  const ended = throughput.reduce((sum, minute) => sum + minute.ended, 0)
-  const bars = throughput.map((minute, index): Bar => ({
-    key: minute.from,
-    label: index > 0 && index % LABEL_EVERY === 0 ? formatClock(minute.from) : null,
-    name: formatClock(minute.from),
-    tip: `${formatClock(minute.from)}\n${minute.ended.toLocaleString('en')} ended`,
-    parts: [{ kind: 'plain', value: minute.ended }],
-  }))
+function Failed({ failed, ended }: { failed: number; ended: number }) {
+  if (failed === 0) return <Quiet value={0} />
+  const percent = Math.round((failed / ended) * 100)
   return (
-    <BarChart
-      summary={`Runs that ended by minute: ${ended.toLocaleString('en')} in the last hour`}
-      bars={bars}
-      kinds={KINDS}
-    />
+    <span className="isBad isWhole">
+      <Count value={failed} /> ({percent === 0 ? '< 1' : percent} %)
+    </span>
   )
 }

@@ -264,7 +264,9 @@ function Facts({ run }: { run: RunDetail }) {
       <div>
         <dt>Worker</dt>
         <dd>
-          <code className="isWrapped">{run.workerId}</code>
+          <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
+            <code className="isWrapped">{run.workerId}</code>
+          </Link>
         </dd>
       </div>
       <div>

@@ -177,6 +177,12 @@ function listReads(): Read[] {
     { what: 'one job, many runs', kind: 'console', path: '/api/console/jobs/dispatchEmail' },
     { what: 'one job, few runs', kind: 'console', path: '/api/console/jobs/pruneJobRuns' },
     { what: 'queue', kind: 'console', path: '/api/console/queue' },
+    { what: 'workers', kind: 'console', path: '/api/console/workers' },
+    {
+      what: 'a worker, among the runs of all',
+      kind: 'console',
+      path: `/api/console/workers/nobody?at=${at(0.02)}`,
+    },
     { what: 'list of jobs', kind: 'console', path: '/api/jobs' },
   ]
 }

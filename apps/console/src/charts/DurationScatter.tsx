@@ -1,0 +1,162 @@
+import type { ConsoleJobDetail, ConsoleRunPoint, RunStatus } from '@roundsman/fastify/contract'
+import { Link } from '@tanstack/react-router'
+import { runOutcome, type RunOutcome } from '../api/runOutcome.ts'
+import { useRoving } from '../parts/useRoving.ts'
+import { formatDuration } from '../time/formatDuration.ts'
+import { formatExact } from '../time/formatExact.ts'
+import { OUTCOME_WORDS, OutcomeKeys, OutcomePoint } from './OutcomePoint.tsx'
+import { durationScale, timeScale } from './scales.ts'
+import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
+
+const HEIGHT = 190
+const TIME_LABELS = 5
+/** Fewer spans make no line: then one goes through all of the chart. */
+const MIN_SPANS = 3
+const MIN_SPAN_MS = 60_000
+
+/** Runs of an hour or of a day. */
+export interface Span {
+  fromMs: number
+  lengthMs: number
+  p50Ms: number | null
+  p95Ms: number | null
+}
+
+export interface DurationScatterProps {
+  name: string
+  runs: readonly ConsoleRunPoint[]
+  spans: readonly Span[]
+  /** Of the last 1,000 runs. */
+  overall: ConsoleJobDetail['duration']
+  now: number
+}
+
+/**
+ * How long runs took, each a mark that leads to it, with the lines that half of them (p50) and all but one in twenty (p95)
+ * stay below.
+ */
+export function DurationScatter({ name, runs, spans, overall, now }: DurationScatterProps) {
+  const roving = useRoving(runs.length, runs.length - 1)
+  const starts = runs.map(({ startedAt }) => Date.parse(startedAt))
+  const toMs = Math.max(now, ...starts)
+  const fromMs = Math.min(toMs - MIN_SPAN_MS, ...starts)
+  const x = timeScale(fromMs, toMs, TIME_LABELS)
+  const lines = percentileLines(spans, overall, fromMs, toMs)
+  const y = durationScale([
+    ...runs.map(({ durationMs }) => durationMs),
+    ...lines.flatMap(({ points }) => points.map(({ ms }) => ms)),
+  ])
+  const outcomes = new Set(runs.map(outcomeOf))
+  return (
+    <figure className="chart" {...roving.container}>
+      <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
+        {lines.map(({ label, className, points }) => (
+          <PlotLine
+            key={label}
+            className={className}
+            height={HEIGHT}
+            points={points.map(({ atMs, ms }) => ({ x: x.place(atMs), y: y.place(ms) }))}
+          />
+        ))}
+        {runs.map((run, index) => {
+          const tip = describe(run)
+          return (
+            <Link
+              key={run.id}
+              to="/runs/$id"
+              params={{ id: run.id }}
+              preload={false}
+              className="pointLink"
+              data-tip={tip}
+              aria-label={tip.replaceAll('\n', ', ')}
+              {...roving.item(index)}
+            >
+              <svg
+                x={percent(x.place(Date.parse(run.startedAt)))}
+                y={plotY(y.place(run.durationMs), HEIGHT)}
+                className="pointPlace"
+              >
+                <circle r="8" className="pointTarget" />
+                <OutcomePoint outcome={outcomeOf(run)} />
+              </svg>
+            </Link>
+          )
+        })}
+      </TimePlot>
+      <ul className="legend" aria-label="What the marks and lines mean">
+        <OutcomeKeys outcomes={outcomes} />
+        {lines.map(({ label, className }) => (
+          <li key={label}>
+            <svg width="20" height="8" aria-hidden="true">
+              <line x1="0" x2="20" y1="4" y2="4" className={className} />
+            </svg>
+            {label}
+          </li>
+        ))}
+      </ul>
+    </figure>
+  )
+}
+
+interface PercentileLine {
+  label: string
+  className: string
+  points: { atMs: number; ms: number }[]
+}
+
+/** In the middle of each span; through the whole chart where there are few. */
+export function percentileLines(
+  spans: readonly Span[],
+  overall: ConsoleJobDetail['duration'],
+  fromMs: number,
+  toMs: number,
+): PercentileLine[] {
+  const lines = [
+    { label: 'p50', key: 'p50Ms', className: 'chartLine' },
+    { label: 'p95', key: 'p95Ms', className: 'chartLine isDashed' },
+  ] as const
+  return lines.flatMap(({ label, key, className }) => {
+    const points = spans.flatMap((span) => {
+      const ms = span[key]
+      const atMs = Math.max(fromMs, Math.min(toMs, span.fromMs + span.lengthMs / 2))
+      return ms === null || span.fromMs + span.lengthMs <= fromMs ? [] : [{ atMs, ms }]
+    })
+    if (points.length >= MIN_SPANS) return [{ label, className, points }]
+    const ms = overall[key]
+    if (ms === null) return []
+    const ends = [fromMs, toMs].map((atMs) => ({ atMs, ms }))
+    return [{ label, className, points: ends }]
+  })
+}
+
+/** Of a run of which its details are not known. */
+export const outcomeOf = ({
+  status,
+  errorCode,
+}: {
+  status: RunStatus
+  errorCode: string | null
+}): RunOutcome => runOutcome({ status, details: { error: { code: errorCode ?? '' } } })
+
+function describe(run: ConsoleRunPoint): string {
+  const { local, utc } = formatExact(run.startedAt)
+  const outcome = outcomeOf(run)
+  const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
+  return `${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
+}
+
+function summarise(
+  name: string,
+  runs: readonly ConsoleRunPoint[],
+  { p50Ms, p95Ms }: ConsoleJobDetail['duration'],
+): string {
+  const counts = Map.groupBy(runs, outcomeOf)
+  const outcomes = [...counts].map(
+    ([outcome, { length }]) => `${length} ${OUTCOME_WORDS[outcome].toLowerCase()}`,
+  )
+  const usual =
+    p50Ms === null || p95Ms === null
+      ? ''
+      : `; half took up to ${formatDuration(p50Ms)}, nearly all up to ${formatDuration(p95Ms)}`
+  return `Durations of ${runs.length} runs of ${name}: ${outcomes.join(', ')}${usual}`
+}

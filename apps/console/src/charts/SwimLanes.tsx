@@ -1,0 +1,177 @@
+import type { ConsoleWorkerRun } from '@roundsman/fastify/contract'
+import { Link } from '@tanstack/react-router'
+import { useId } from 'react'
+import type { RunOutcome } from '../api/runOutcome.ts'
+import { useRoving } from '../parts/useRoving.ts'
+import { formatDuration } from '../time/formatDuration.ts'
+import { formatExact } from '../time/formatExact.ts'
+import { HatchPattern, type BarKind } from './BarChart.tsx'
+import { outcomeOf } from './DurationScatter.tsx'
+import { OUTCOME_WORDS } from './OutcomePoint.tsx'
+import { timeScale } from './scales.ts'
+import { mostAtOnce, swimLanes } from './swimLanes.ts'
+import { anchorAt, percent } from './TimePlot.tsx'
+
+export interface SwimLanesProps {
+  /** The oldest first. */
+  runs: readonly ConsoleWorkerRun[]
+  fromMs: number
+  toMs: number
+}
+
+const TIME_LABELS = 5
+const AXIS = 20
+const GAP = 2
+/** A run of a millisecond has to be seen. */
+const MIN_WIDTH = 3
+
+/** What a worker has run, a group of lanes for each job: as many lanes as it ran of that at once. */
+export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
+  const hatch = useId()
+  const jobs = swimLanes(runs, toMs)
+  const order = new Map(runs.map(({ id }, index) => [id, index]))
+  const roving = useRoving(runs.length, runs.length - 1)
+  const x = timeScale(fromMs, toMs, TIME_LABELS)
+  const all = jobs.reduce((sum, { lanes }) => sum + lanes, 0)
+  const laneHeight = all > 40 ? 6 : all > 16 ? 9 : 13
+  return (
+    <div
+      className="lanes"
+      role="group"
+      aria-label={summarise(runs, jobs.length, toMs)}
+      {...roving.container}
+    >
+      <svg width="0" height="0" aria-hidden="true" className="laneDefs">
+        <HatchPattern id={hatch} />
+      </svg>
+      {jobs.map(({ name, runs: its, lanes }) => (
+        <div key={name} className="laneJob">
+          <div className="laneName">
+            <Link to="/jobs/$name" params={{ name }} className="quietLink isCut">
+              {name}
+            </Link>{' '}
+            {lanes > 1 && <span className="muted small">× {lanes}</span>}
+          </div>
+          <svg width="100%" height={lanes * (laneHeight + GAP) + GAP} className="laneArea">
+            {x.ticks.map(({ at }) => (
+              <line
+                key={at}
+                x1={percent(at)}
+                x2={percent(at)}
+                y1="0"
+                y2="100%"
+                className="gridLine"
+              />
+            ))}
+            {its.map(({ run, fromMs: from, toMs: to, lane }) => {
+              const tip = describe(run, to - from)
+              const kind = kindOf(outcomeOf(run))
+              const shape = {
+                x: percent(x.place(from)),
+                y: GAP + lane * (laneHeight + GAP),
+                height: laneHeight,
+                className: `bar is-${kind}`,
+                ...(kind === 'failed' && { fill: `url(#${hatch})` }),
+              }
+              return (
+                <Link
+                  key={run.id}
+                  to="/runs/$id"
+                  params={{ id: run.id }}
+                  preload={false}
+                  className="laneRun"
+                  data-tip={tip}
+                  aria-label={tip.replaceAll('\n', ', ')}
+                  {...roving.item(order.get(run.id) ?? 0)}
+                >
+                  <rect {...shape} width={MIN_WIDTH} />
+                  <rect {...shape} width={percent(x.place(to) - x.place(from))} />
+                </Link>
+              )
+            })}
+          </svg>
+        </div>
+      ))}
+      <div className="laneJob" aria-hidden="true">
+        <span />
+        <svg width="100%" height={AXIS} className="laneArea">
+          <line x1="0" x2="100%" y1="0.5" y2="0.5" className="axisLine" />
+          {x.ticks.map(({ at, label }) => (
+            <text
+              key={at}
+              x={percent(at)}
+              y={AXIS - 5}
+              textAnchor={anchorAt(at)}
+              className="chartText"
+            >
+              {label}
+            </text>
+          ))}
+        </svg>
+      </div>
+      <Legend kinds={new Set(runs.map((run) => kindOf(outcomeOf(run))))} hatch={hatch} />
+    </div>
+  )
+}
+
+const KIND_WORDS = [
+  { kind: 'success', label: 'Success' },
+  { kind: 'failed', label: 'Failed' },
+  { kind: 'stopped', label: 'Cancelled, blocked or expired' },
+  { kind: 'running', label: 'Running' },
+] as const satisfies { kind: BarKind; label: string }[]
+
+function Legend({ kinds, hatch }: { kinds: ReadonlySet<BarKind>; hatch: string }) {
+  return (
+    <ul className="legend" aria-label="What the bars mean">
+      {KIND_WORDS.filter(({ kind }) => kinds.has(kind)).map(({ kind, label }) => (
+        <li key={kind}>
+          <svg width="18" height="10" aria-hidden="true">
+            <rect
+              x="0.5"
+              y="0.5"
+              width="17"
+              height="9"
+              className={`bar is-${kind}`}
+              {...(kind === 'failed' && { fill: `url(#${hatch})` })}
+            />
+          </svg>
+          {label}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function kindOf(outcome: RunOutcome): BarKind {
+  switch (outcome) {
+    case 'success':
+    case 'failed':
+    case 'running':
+      return outcome
+    case 'lost':
+      return 'failed'
+    case 'cancelled':
+    case 'blocked':
+    case 'expired':
+    case 'givenBack':
+      return 'stopped'
+    default:
+      return outcome satisfies never
+  }
+}
+
+function describe(run: ConsoleWorkerRun, durationMs: number): string {
+  const outcome = outcomeOf(run)
+  const word = OUTCOME_WORDS[outcome]
+  const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
+  const how = outcome === 'running' ? `${word} for` : `${word}${code} after`
+  const { local, utc } = formatExact(run.startedAt)
+  return `${run.name}: ${how} ${formatDuration(durationMs)}\n${local}\n${utc}`
+}
+
+function summarise(runs: readonly ConsoleWorkerRun[], jobs: number, nowMs: number): string {
+  const many = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`
+  const failed = runs.filter((run) => kindOf(outcomeOf(run)) === 'failed').length
+  return `${many(runs.length, 'run')} of ${many(jobs, 'job')}, ${failed} failed, at most ${mostAtOnce(runs, nowMs)} at once`
+}

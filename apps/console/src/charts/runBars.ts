@@ -1,0 +1,103 @@
+import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import { formatShort } from '../time/formatExact.ts'
+import { nameDate } from '../time/nameDate.ts'
+import type { Bar, BarKind } from './BarChart.tsx'
+import { timeScale } from './scales.ts'
+
+export const ENDED_KINDS = [
+  { kind: 'success', label: 'Success' },
+  { kind: 'failed', label: 'Failed' },
+  { kind: 'stopped', label: 'Cancelled, blocked or expired' },
+] as const satisfies { kind: BarKind; label: string }[]
+
+export type EndedCounts = Record<(typeof ENDED_KINDS)[number]['kind'], number>
+
+export const NONE_ENDED: EndedCounts = { success: 0, failed: 0, stopped: 0 }
+
+/** The kinds of which there are any: a legend names no others. */
+export function seenKinds(rows: readonly EndedCounts[]): (typeof ENDED_KINDS)[number][] {
+  return ENDED_KINDS.filter(({ kind }) => rows.some((row) => row[kind] > 0))
+}
+
+const count = (value: number) => value.toLocaleString('en')
+
+/** `854 ended, 327 failed (38 %)`. */
+export function describeEnded({ success, failed, stopped }: EndedCounts): string {
+  const ended = success + failed + stopped
+  const share = ended === 0 ? 0 : (failed / ended) * 100
+  const percent = share > 0 && share < 1 ? '< 1' : Math.round(share)
+  const rest = stopped === 0 ? '' : `, ${count(stopped)} cancelled, blocked or expired`
+  return `${count(ended)} ended, ${failed === 0 ? 'none failed' : `${count(failed)} failed (${percent} %)`}${rest}`
+}
+
+export function sumEnded(rows: readonly EndedCounts[]): EndedCounts {
+  return rows.reduce<EndedCounts>(
+    (sum, row) => ({
+      success: sum.success + row.success,
+      failed: sum.failed + row.failed,
+      stopped: sum.stopped + row.stopped,
+    }),
+    NONE_ENDED,
+  )
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const MAX_DAYS = 60
+const LABELS = 6
+/** So that a few bars are not as wide as the screen. */
+const MIN_HOURS = 12
+const MIN_DAYS = 14
+
+export interface RunBars {
+  unit: 'hour' | 'day'
+  bars: Bar[]
+  counts: EndedCounts
+  /** Of how many of them there is something to see. */
+  filled: number
+}
+
+/** The runs of a job by hour while they are young, by the days of UTC afterwards, those without runs as well. */
+export function runBars(
+  { hours, days }: Pick<ConsoleJobDetail, 'hours' | 'days'>,
+  now: number,
+  timeZone?: string,
+): RunBars {
+  const isYoung = hours.length > 0
+  const lengthMs = isYoung ? HOUR_MS : DAY_MS
+  const rows = new Map<number, EndedCounts>(
+    isYoung
+      ? hours.map((hour) => [Date.parse(hour.from), hour])
+      : days.map((day) => [Date.parse(day.date), day]),
+  )
+  const last = Math.max(Math.floor(now / lengthMs) * lengthMs, ...rows.keys())
+  const earliest = last - (MAX_DAYS - 1) * DAY_MS
+  const first = Math.max(
+    Math.min(last - ((isYoung ? MIN_HOURS : MIN_DAYS) - 1) * lengthMs, ...rows.keys()),
+    earliest,
+  )
+  const starts = Array.from(
+    { length: Math.round((last - first) / lengthMs) + 1 },
+    (_, index) => first + index * lengthMs,
+  )
+  const shown = starts.map((start) => rows.get(start) ?? NONE_ENDED)
+  const { place, ticks } = timeScale(first, last + lengthMs - 1, LABELS, isYoung ? timeZone : 'UTC')
+  return {
+    unit: isYoung ? 'hour' : 'day',
+    counts: sumEnded(shown),
+    filled: shown.filter(({ success, failed, stopped }) => success + failed + stopped > 0).length,
+    bars: starts.map((start, index): Bar => {
+      const row = shown[index] ?? NONE_ENDED
+      const at = new Date(start).toISOString()
+      const name = isYoung ? formatShort(at, timeZone) : nameDate(at.slice(0, 10))
+      const [from, to] = [place(start), place(start + lengthMs)]
+      return {
+        key: at,
+        label: ticks.find((tick) => tick.at >= from && tick.at < to)?.label ?? null,
+        name,
+        tip: `${name}\n${describeEnded(row)}`,
+        parts: ENDED_KINDS.map(({ kind }) => ({ kind, value: row[kind] })),
+      }
+    }),
+  }
+}

@@ -1,0 +1,175 @@
+import { formatDuration } from '../time/formatDuration.ts'
+
+/** A place on an axis, from 0 at its beginning to 1 at its end. */
+export interface AxisTick {
+  at: number
+  label: string
+}
+
+export interface Scale {
+  place(value: number): number
+  ticks: AxisTick[]
+}
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/** What people count lengths of time in. */
+const DURATION_STEPS = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
+  ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
+  ...[1, 2, 5, 10, 20, 50, 100].map((count) => count * DAY),
+]
+const DECADES = [
+  1,
+  10,
+  100,
+  SECOND,
+  10 * SECOND,
+  MINUTE,
+  10 * MINUTE,
+  HOUR,
+  10 * HOUR,
+  DAY,
+  10 * DAY,
+]
+/** From here on, most of what is there would lie on the floor of an axis that begins at 0. */
+const WIDE = 40
+
+/** Lengths of time from 0 on; by their magnitude where the longest is far longer than most. */
+export function durationScale(values: readonly number[]): Scale {
+  const sorted = values.filter((value) => Number.isFinite(value)).toSorted((a, b) => a - b)
+  const longest = Math.max(sorted.at(-1) ?? 0, 1)
+  const middle = Math.max(sorted[Math.floor(sorted.length / 2)] ?? 0, 1)
+  if (longest / middle < WIDE) {
+    const step = DURATION_STEPS.find((candidate) => longest / candidate <= 4) ?? longest / 4
+    const top = Math.ceil(longest / step) * step
+    const count = Math.round(top / step)
+    return {
+      place: (value) => clamp(value / top),
+      ticks: Array.from({ length: count + 1 }, (_, index) => ({
+        at: index / count,
+        label: index === 0 ? '0' : formatDuration(index * step),
+      })),
+    }
+  }
+  const low = sorted[Math.floor(sorted.length / 20)] ?? 1
+  const from = DECADES.findLast((decade) => decade <= Math.max(low, 1)) ?? 1
+  const to = DECADES.find((decade) => decade >= longest) ?? longest
+  const place = (value: number) =>
+    clamp(Math.log(Math.max(value, from) / from) / Math.log(to / from))
+  const decades = DECADES.filter((decade) => decade >= from && decade <= to)
+  return { place, ticks: decades.map((ms) => ({ at: place(ms), label: formatDuration(ms) })) }
+}
+
+/** Numbers from 0 on, with their half. */
+export function countScale(values: readonly number[]): Scale & { max: number } {
+  const max = niceMax(values)
+  return {
+    max,
+    place: (value) => clamp(value / max),
+    ticks: (max >= 2 ? [0, 0.5, 1] : [0, 1]).map((at) => ({ at, label: formatCount(max * at) })),
+  }
+}
+
+/** The end of an axis that begins at 0, a round number that is little above all values. */
+export function niceMax(values: readonly number[]): number {
+  const max = values.reduce((most, value) => Math.max(most, value), 0)
+  if (max <= 1) return 1
+  const power = 10 ** Math.floor(Math.log10(max))
+  const steps = power === 1 ? [1, 2, 4, 6, 8] : [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8]
+  return (steps.find((step) => step * power >= max) ?? 10) * power
+}
+
+/** How many times higher than nearly all the others a bar has to be to be cut. */
+const FAR_ABOVE = 4
+const FEW = 8
+
+/** Where bars are cut, so that one burst does not press all others to the floor: the end of their axis. */
+export function barMax(values: readonly number[]): number {
+  const seen = values.filter((value) => value > 0).toSorted((a, b) => a - b)
+  const most = seen.at(-1) ?? 0
+  const usual = seen[Math.floor(seen.length * 0.9) - 1]
+  if (seen.length < FEW || usual === undefined || most < usual * FAR_ABOVE) return niceMax(values)
+  return niceMax([usual * 1.5])
+}
+
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
+  ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
+  ...[1, 2, 7, 14, 28, 91].map((count) => count * DAY),
+]
+
+/** Instants from one to the other, with round times on the wall clock of a zone; the viewer's when it is not given. */
+export function timeScale(fromMs: number, toMs: number, most: number, timeZone?: string): Scale {
+  const spanMs = Math.max(toMs - fromMs, 1)
+  const step = TIME_STEPS.find((candidate) => spanMs / candidate <= most) ?? spanMs
+  const offset = offsetOf(fromMs, timeZone)
+  const ticks: AxisTick[] = []
+  for (let ms = Math.ceil((fromMs + offset) / step) * step - offset; ms <= toMs; ms += step) {
+    ticks.push({ at: (ms - fromMs) / spanMs, label: nameTick(ms, step, spanMs, timeZone) })
+  }
+  return { place: (ms) => clamp((ms - fromMs) / spanMs), ticks }
+}
+
+function nameTick(ms: number, step: number, spanMs: number, timeZone?: string): string {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    hourCycle: 'h23',
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    ...(timeZone !== undefined && { timeZone }),
+  })
+  const parts = Object.fromEntries(
+    format.formatToParts(ms).map(({ type, value }) => [type, value]),
+  ) as Record<'day' | 'month' | 'hour' | 'minute' | 'second', string>
+  const { day, month, hour, minute, second } = parts
+  const isMidnight = hour === '00' && minute === '00' && second === '00'
+  if (step >= DAY || (isMidnight && spanMs > 12 * HOUR)) return `${day} ${month}`
+  return step < MINUTE ? `${hour}:${minute}:${second}` : `${hour}:${minute}`
+}
+
+/** How far the wall clock is ahead of UTC. */
+function offsetOf(ms: number, timeZone?: string): number {
+  if (timeZone === undefined) return -new Date(ms).getTimezoneOffset() * MINUTE
+  const parts = new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  }).formatToParts(ms)
+  const read = (type: string) => Number(parts.find((part) => part.type === type)?.value)
+  const wall = Date.UTC(
+    read('year'),
+    read('month') - 1,
+    read('day'),
+    read('hour'),
+    read('minute'),
+    read('second'),
+  )
+  return wall - Math.floor(ms / SECOND) * SECOND
+}
+
+export function formatCount(value: number): string {
+  if (value >= 100_000) {
+    return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(
+      value,
+    )
+  }
+  return value.toLocaleString('en', { maximumFractionDigits: 2 })
+}
+
+function clamp(share: number): number {
+  return Math.max(0, Math.min(1, share))
+}

@@ -1,0 +1,225 @@
+import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import { Link } from '@tanstack/react-router'
+import { useId, useState } from 'react'
+import { inWords } from '../../api/readRunDetails.ts'
+import { BarChart, type Bar } from '../../charts/BarChart.tsx'
+import { DurationScatter, outcomeOf, type Span } from '../../charts/DurationScatter.tsx'
+import { HeatMap } from '../../charts/HeatMap.tsx'
+import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { StatusMark } from '../../parts/StatusMark.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { formatExact, formatShort } from '../../time/formatExact.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** Before that, most of a year of days would be empty, and bars show the same. */
+const YEAR_FROM_DAYS = 60
+
+/** What a job's runs came to, how long they took and what they counted. Nothing of it where there is nothing to see. */
+export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
+  const { clock } = useServices()
+  const { days, sample, counted } = detail
+  const now = clock.now()
+  const ageMs = now - Date.parse(days[0]?.date ?? new Date(now).toISOString())
+  return (
+    <>
+      <RunsPanel name={name} detail={detail} now={now} />
+      {sample.runs.length > 0 && <DurationsPanel name={name} detail={detail} now={now} />}
+      {counted.length > 0 && <CountsPanel name={name} counted={counted} />}
+      {ageMs > YEAR_FROM_DAYS * DAY_MS && days.length > 1 && (
+        <Panel
+          title="A year of runs"
+          aside={<span className="muted">days in UTC; × marks failures</span>}
+        >
+          <HeatMap name={name} days={days} now={now} />
+        </Panel>
+      )}
+    </>
+  )
+}
+
+interface PanelProps {
+  name: string
+  detail: ConsoleJobDetail
+  now: number
+}
+
+/** A single bar is no chart, and a single run no number. */
+const MIN_BARS = 2
+const MIN_RUNS = 2
+
+function RunsPanel({ name, detail, now }: PanelProps) {
+  const { unit, bars, counts, filled } = runBars(detail, now)
+  // A single run is told of by its duration.
+  if (counts.success + counts.failed + counts.stopped < MIN_RUNS) return null
+  const text = describeEnded(counts)
+  const span = bars.length === 1 ? `one ${unit}` : `${bars.length} ${unit}s`
+  return (
+    <Panel
+      title={`Runs by ${unit}`}
+      aside={
+        filled < MIN_BARS ? undefined : (
+          <span className="muted">{unit === 'day' ? `${span}, in UTC` : span}</span>
+        )
+      }
+    >
+      <p className={filled < MIN_BARS ? undefined : 'chartLead'}>
+        {text}
+        {filled < MIN_BARS && `, all within one ${unit}`}
+      </p>
+      {filled >= MIN_BARS && (
+        <BarChart
+          summary={`Runs of ${name} by ${unit}: ${text} in ${span}`}
+          bars={bars}
+          kinds={seenKinds([counts])}
+        />
+      )}
+    </Panel>
+  )
+}
+
+function DurationsPanel({ name, detail, now }: PanelProps) {
+  const { sample, duration, hours, days } = detail
+  const { p50Ms, p95Ms, runs } = duration
+  const spans: Span[] =
+    hours.length > 0
+      ? hours.map((hour) => ({ ...hour, fromMs: Date.parse(hour.from), lengthMs: HOUR_MS }))
+      : days.map((day) => ({ ...day, fromMs: Date.parse(day.date), lengthMs: DAY_MS }))
+  const [only] = sample.runs
+  return (
+    <Panel
+      title="Durations"
+      aside={
+        p50Ms !== null && p95Ms !== null && runs > 1 ? (
+          <span>
+            p50 <strong>{formatDuration(p50Ms)}</strong>, p95{' '}
+            <strong>{formatDuration(p95Ms)}</strong>{' '}
+            <span className="muted">of {runs.toLocaleString('en')} runs</span>
+          </span>
+        ) : undefined
+      }
+    >
+      {sample.runs.length === 1 && only ? (
+        <p>
+          <Link to="/runs/$id" params={{ id: only.id }} className="quietLink">
+            <StatusMark status={outcomeOf(only)} /> after {formatDuration(only.durationMs)},{' '}
+            <Moment at={only.startedAt} isInControl />
+          </Link>
+        </p>
+      ) : (
+        <DurationScatter
+          name={name}
+          runs={sample.runs}
+          spans={spans}
+          overall={duration}
+          now={now}
+        />
+      )}
+      {sample.isPart && (
+        <p className="muted small chartNote">
+          A sample of {sample.runs.length} runs, some of each part of this time.
+        </p>
+      )}
+    </Panel>
+  )
+}
+
+const KINDS = [
+  { kind: 'plain', label: 'Success' },
+  { kind: 'failed', label: 'Failed' },
+] as const
+
+function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetail['counted'] }) {
+  const id = useId()
+  const [wanted, setWanted] = useState<string | null>(null)
+  const counters = listCounters(counted)
+  const counter = counters.find((candidate) => candidate === wanted) ?? counters[0] ?? ''
+  const runs = counted.flatMap((run) => {
+    const value = run.counts[counter]
+    return value === undefined ? [] : [{ ...run, value }]
+  })
+  const [first] = runs
+  const last = runs.at(-1)
+  if (!first || !last) return null
+  const total = runs.reduce((sum, { value }) => sum + value, 0)
+  const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 2 })
+  const bars = runs.map((run): Bar => {
+    const { local } = formatExact(run.startedAt)
+    const isFailed = run.status === 'failed'
+    return {
+      key: run.id,
+      label: null,
+      name: local,
+      tip: `${count(run.value)} ${inWords(counter).toLowerCase()}${isFailed ? ', then failed' : ''}\n${local}`,
+      parts: KINDS.map(({ kind }) => ({
+        kind,
+        value: isFailed === (kind === 'failed') ? Math.max(run.value, 0) : 0,
+      })),
+    }
+  })
+  const kinds = KINDS.filter(({ kind }) =>
+    bars.some(({ parts }) => parts.some((part) => part.kind === kind && part.value > 0)),
+  )
+  return (
+    <Panel
+      title="Counts by run"
+      aside={
+        counters.length > 1 ? (
+          <span className="inlineField">
+            <label className="muted" htmlFor={id}>
+              Counter
+            </label>
+            <select id={id} value={counter} onChange={({ target }) => setWanted(target.value)}>
+              {counters.map((candidate) => (
+                <option key={candidate} value={candidate}>
+                  {inWords(candidate)}
+                </option>
+              ))}
+            </select>
+          </span>
+        ) : undefined
+      }
+    >
+      <p className={runs.length === 1 ? undefined : 'chartLead'}>
+        <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by the last run
+        {runs.length > 1 && (
+          <>
+            , {count(total)} <span className="muted">by {runs.length} runs</span>
+          </>
+        )}
+      </p>
+      {runs.length > 1 && (
+        <BarChart
+          summary={`${inWords(counter)} by the last ${runs.length} runs of ${name}: ${count(total)} in all`}
+          bars={bars}
+          ends={nameEnds(first.startedAt, last.startedAt)}
+          kinds={kinds}
+        />
+      )}
+    </Panel>
+  )
+}
+
+/** What its runs count, what most of them do first; how many batches it took says least. */
+export function listCounters(
+  counted: readonly Pick<ConsoleJobDetail['counted'][number], 'counts'>[],
+): string[] {
+  const runs = new Map<string, number>()
+  for (const { counts } of counted) {
+    for (const name of Object.keys(counts)) runs.set(name, (runs.get(name) ?? 0) + 1)
+  }
+  const rank = (name: string) => (name === 'batches' ? 0 : (runs.get(name) ?? 0))
+  return [...runs.keys()].toSorted(
+    (one, other) => rank(other) - rank(one) || one.localeCompare(other),
+  )
+}
+
+/** Two instants, told as far as it takes to tell them apart. */
+export function nameEnds(first: string, last: string, timeZone?: string): [string, string] {
+  const short = [formatShort(first, timeZone), formatShort(last, timeZone)] as const
+  if (short[0] !== short[1]) return [...short]
+  return [formatExact(first, timeZone).local, formatExact(last, timeZone).local]
+}

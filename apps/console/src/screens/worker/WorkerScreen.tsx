@@ -1,0 +1,220 @@
+import type { ConsoleWorkerDetail, ConsoleWorkerRun } from '@roundsman/fastify/contract'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { ApiError } from '../../api/apiError.ts'
+import { workerQuery } from '../../api/queries.ts'
+import { outcomeOf } from '../../charts/DurationScatter.tsx'
+import { SwimLanes } from '../../charts/SwimLanes.tsx'
+import { mostAtOnce } from '../../charts/swimLanes.ts'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { StatusMark } from '../../parts/StatusMark.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { formatExact } from '../../time/formatExact.ts'
+import { jobColumn } from '../queue/jobColumn.tsx'
+import { WorkerMark } from './WorkerMark.tsx'
+import { readWorkerId, workerState } from './workerIdentity.ts'
+
+const route = getRouteApi('/workers/$id')
+
+/** One process: whether it lives, what it runs, and what it has run. */
+export function WorkerScreen(): ReactNode {
+  const { api } = useServices()
+  const { id } = route.useParams()
+  const { at } = route.useSearch()
+  const detail = useQuery(workerQuery(api, id, at))
+  const title = readWorkerId(id)?.host ?? id
+
+  if (detail.error instanceof ApiError && detail.error.status === 404) {
+    return (
+      <>
+        <ScreenHeader title={title} />
+        <EmptyState title="This worker is not known any more">
+          <p>
+            It has stopped, or was killed more than a day ago.{' '}
+            <Link to="/workers">All workers</Link>
+          </p>
+        </EmptyState>
+      </>
+    )
+  }
+  return (
+    <>
+      <ScreenHeader title={title} lead={<p className="muted isWrapped">{id}</p>} />
+      <QueryView query={detail} skeleton={<Skeleton kind="panel" count={2} />}>
+        {(data) => <WorkerPanels id={id} detail={data} />}
+      </QueryView>
+    </>
+  )
+}
+
+const MIN_SPAN_MS = 10_000
+
+function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail }) {
+  const { runs, since, until } = detail
+  const toMs = Date.parse(until)
+  const running = runs.filter(({ endedAt }) => endedAt === null)
+  const ended = runs.filter(({ endedAt }) => endedAt !== null).toReversed()
+  const firstMs = Math.min(...runs.map(({ startedAt }) => Date.parse(startedAt)))
+  const fromMs = Math.min(Math.max(firstMs, Date.parse(since)), toMs - MIN_SPAN_MS)
+  return (
+    <div className="columns isAsideFirst">
+      <div className="column">
+        <Panel
+          title="Runs over time"
+          aside={
+            runs.length > 0 ? (
+              <span className="muted">
+                at most <strong>{mostAtOnce(runs, toMs)}</strong> at once
+              </span>
+            ) : undefined
+          }
+        >
+          {runs.length === 0 ? (
+            <p className="muted">It has run nothing since {formatExact(since).local}.</p>
+          ) : (
+            <SwimLanes runs={runs} fromMs={fromMs} toMs={toMs} />
+          )}
+        </Panel>
+        {ended.length > 0 && (
+          <Panel title="Last runs that ended" className="isFlush">
+            <DataTable
+              caption="Last runs that ended"
+              columns={COLUMNS}
+              rows={ended.slice(0, MAX_ENDED)}
+              keyOf={(run) => run.id}
+            />
+          </Panel>
+        )}
+      </div>
+      <div className="column">
+        <Panel title="Runs now">
+          <RunsNow running={running} isAlive={detail.worker?.isAlive ?? false} />
+        </Panel>
+        <Panel title="Worker">
+          <Facts id={id} detail={detail} />
+        </Panel>
+      </div>
+    </div>
+  )
+}
+
+const MAX_ENDED = 15
+
+const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
+  jobColumn,
+  {
+    header: 'Outcome',
+    isPlain: true,
+    cell: (run) => (
+      <Link to="/runs/$id" params={{ id: run.id }} className="quietLink">
+        <StatusMark status={outcomeOf(run)} />
+      </Link>
+    ),
+  },
+  {
+    header: 'Error',
+    isWide: true,
+    isPlain: true,
+    cell: ({ errorCode }) => errorCode !== null && <code className="isWrapped">{errorCode}</code>,
+  },
+  { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },
+  {
+    header: 'Took',
+    align: 'end',
+    cell: ({ startedAt, endedAt }) =>
+      endedAt !== null && formatDuration(Date.parse(endedAt) - Date.parse(startedAt)),
+  },
+]
+
+/** A line for each job, and the run that has been going on for longest. */
+function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; isAlive: boolean }) {
+  if (running.length === 0) {
+    return <p className="muted">{isAlive ? 'Idle' : 'Nothing: what it ran was given to others'}</p>
+  }
+  return (
+    <ul className="lines">
+      {[...Map.groupBy(running, ({ name }) => name)].map(([name, [oldest, ...others]]) => (
+        <li key={name} className="lineItem">
+          <Link to="/jobs/$name" params={{ name }} className="isCut">
+            {name} {others.length > 0 && `× ${others.length + 1}`}
+          </Link>
+          {oldest && (
+            <Link to="/runs/$id" params={{ id: oldest.id }} className="quietLink">
+              {others.length > 0 && <span className="muted">up to </span>}
+              <Elapsed since={oldest.startedAt} />
+            </Link>
+          )}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function Facts({
+  id,
+  detail: { worker, generatedAt },
+}: {
+  id: string
+  detail: ConsoleWorkerDetail
+}) {
+  const parts = readWorkerId(id)
+  return (
+    <dl className="facts">
+      <div>
+        <dt>State</dt>
+        <dd>
+          {worker === null ? (
+            'Stopped, or killed more than a day ago'
+          ) : (
+            <WorkerMark state={workerState(worker, generatedAt)} lastSignAt={worker.lastSignAt} />
+          )}
+        </dd>
+      </div>
+      {parts && (
+        <>
+          <div>
+            <dt>Host</dt>
+            <dd className="isWrapped">{parts.host}</dd>
+          </div>
+          <div>
+            <dt>Process</dt>
+            <dd>{parts.process}</dd>
+          </div>
+        </>
+      )}
+      {worker && (
+        <>
+          <div>
+            <dt>Version</dt>
+            <dd className="isWrapped">{worker.version ?? 'It does not say'}</dd>
+          </div>
+          <div>
+            <dt>Started</dt>
+            <dd>
+              <Moment at={worker.startedAt} />
+            </dd>
+          </div>
+          <div>
+            <dt>Seen</dt>
+            <dd>
+              <Moment at={worker.lastSignAt} />
+            </dd>
+          </div>
+          <div>
+            <dt>Lives by</dt>
+            <dd>{worker.liveness === 'lock' ? 'Its session’s lock' : 'Its heartbeat'}</dd>
+          </div>
+        </>
+      )}
+    </dl>
+  )
+}

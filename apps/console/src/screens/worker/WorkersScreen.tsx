@@ -1,0 +1,87 @@
+import type { ConsoleWorkers } from '@roundsman/fastify/contract'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { workersQuery } from '../../api/queries.ts'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { WorkerMark } from './WorkerMark.tsx'
+import { readWorkerId, workerState } from './workerIdentity.ts'
+
+type Worker = ConsoleWorkers['workers'][number]
+
+/** Each process that executes runs, and those that were killed within a day. */
+export function WorkersScreen(): ReactNode {
+  const { api } = useServices()
+  const workers = useQuery(workersQuery(api))
+  return (
+    <>
+      <ScreenHeader title="Workers" />
+      <QueryView query={workers} skeleton={<Skeleton kind="row" count={3} />}>
+        {({ workers: all, generatedAt }) =>
+          all.length === 0 ? (
+            <EmptyState title="No worker has been seen">
+              <p>
+                Start one with <code>pnpm start:worker</code>.
+              </p>
+            </EmptyState>
+          ) : (
+            <Panel
+              title={`${all.filter(({ isAlive }) => isAlive).length} alive`}
+              className="isFlush"
+            >
+              <DataTable
+                caption="Workers"
+                columns={columns(generatedAt)}
+                rows={all}
+                keyOf={({ id }) => id}
+              />
+            </Panel>
+          )
+        }
+      </QueryView>
+    </>
+  )
+}
+
+const columns = (seenAt: string): readonly Column<Worker>[] => [
+  {
+    header: 'Worker',
+    isRowHeader: true,
+    isFull: true,
+    isPlain: true,
+    cell: ({ id }) => (
+      <Link to="/workers/$id" params={{ id }} className="strongLink isWrapped">
+        {readWorkerId(id)?.host ?? id}{' '}
+        <span className="muted small">{readWorkerId(id)?.process}</span>
+      </Link>
+    ),
+  },
+  {
+    header: 'State',
+    isPlain: true,
+    cell: (worker) => (
+      <WorkerMark state={workerState(worker, seenAt)} lastSignAt={worker.lastSignAt} />
+    ),
+  },
+  {
+    header: 'Runs now',
+    isWide: true,
+    isFull: true,
+    cell: ({ running, isAlive }) =>
+      running.length === 0 ? (
+        <span className="muted">{isAlive ? 'Idle' : 'Nothing'}</span>
+      ) : (
+        running.map(({ name, count }) => (count > 1 ? `${name} × ${count}` : name)).join(', ')
+      ),
+  },
+  { header: 'Version', cell: ({ version }) => version ?? <span className="muted">–</span> },
+  { header: 'Seen', cell: ({ lastSignAt }) => <Moment at={lastSignAt} /> },
+  { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },
+]

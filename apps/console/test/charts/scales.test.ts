@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest'
+import { barMax, countScale, durationScale, niceMax, timeScale } from '../../src/charts/scales.ts'
+
+const labels = ({ ticks }: { ticks: readonly { label: string }[] }) =>
+  ticks.map(({ label }) => label)
+
+it.each([
+  [[], 1],
+  [[0.2], 1],
+  [[3], 4],
+  [[41, 7], 50],
+  [[9], 10],
+  [[3_299], 4_000],
+  [[110], 120],
+  [[205, 1], 240],
+])('the axis for %j ends at %d', (values, max) => {
+  expect(niceMax(values)).toBe(max)
+})
+
+describe('barMax', () => {
+  it('cuts a burst far above all others, so that these are seen', () => {
+    const usual = Array.from({ length: 20 }, (_, index) => 5 + (index % 3))
+    expect(barMax([...usual, 420])).toBe(12)
+  })
+
+  it('cuts nothing where bars are few, or little above the others', () => {
+    expect(barMax([1, 2, 420])).toBe(500)
+    expect(barMax(Array.from({ length: 20 }, (_, index) => index))).toBe(20)
+    expect(barMax([])).toBe(1)
+  })
+})
+
+it('counts have their half beside them, where that is a whole one', () => {
+  expect(labels(countScale([3]))).toEqual(['0', '2', '4'])
+  expect(labels(countScale([1]))).toEqual(['0', '1'])
+  expect(labels(countScale([230_000]))).toEqual(['0', '120K', '240K'])
+})
+
+describe('durations', () => {
+  it('begin at 0, in steps that people count in', () => {
+    expect(labels(durationScale([40, 90, 170]))).toEqual([
+      '0',
+      '50 ms',
+      '100 ms',
+      '150 ms',
+      '200 ms',
+    ])
+    expect(labels(durationScale([20_000, 95_000]))).toEqual([
+      '0',
+      '30 s',
+      '1 min',
+      '1 min 30 s',
+      '2 min',
+    ])
+    expect(durationScale([100]).place(50)).toBe(0.5)
+  })
+
+  it('are told by their magnitude where one is far longer than most', () => {
+    const scale = durationScale([3, 4, 5, 6, 9_000])
+    expect(labels(scale)).toEqual(['1 ms', '10 ms', '100 ms', '1 s', '10 s'])
+    expect(scale.place(100)).toBeCloseTo(0.5)
+    expect(scale.place(0)).toBe(0)
+    expect(scale.place(9_000)).toBeLessThanOrEqual(1)
+  })
+
+  it('of nothing, and of 0 ms, have an axis all the same', () => {
+    for (const values of [[], [0], [0, 0]]) {
+      const { place, ticks } = durationScale(values)
+      expect(place(0)).toBe(0)
+      expect(ticks.length).toBeGreaterThan(1)
+    }
+  })
+})
+
+describe('times', () => {
+  const scale = (from: string, to: string, timeZone = 'UTC') =>
+    timeScale(Date.parse(from), Date.parse(to), 5, timeZone)
+
+  it.each([
+    [
+      '2026-11-24T09:00:00Z',
+      '2026-11-24T09:00:09Z',
+      ['09:00:00', '09:00:02', '09:00:04', '09:00:06', '09:00:08'],
+    ],
+    ['2026-11-24T09:07:00Z', '2026-11-24T10:07:00Z', ['09:15', '09:30', '09:45', '10:00']],
+    ['2026-11-23T11:00:00Z', '2026-11-24T10:00:00Z', ['12:00', '18:00', '24 Nov', '06:00']],
+    ['2026-10-01T00:00:00Z', '2026-11-24T00:00:00Z', ['8 Oct', '22 Oct', '5 Nov', '19 Nov']],
+  ])('from %s to %s are told by %j', (from, to, expected) => {
+    expect(labels(scale(from, to))).toEqual(expected)
+  })
+
+  it('are round on the wall clock of the zone', () => {
+    const { ticks } = scale('2026-11-24T09:00:00Z', '2026-11-24T19:00:00Z', 'Asia/Kolkata')
+    expect(ticks.map(({ label }) => label)).toEqual(['16:00', '18:00', '20:00', '22:00', '00:00'])
+    expect(ticks[0]?.at).toBeCloseTo(0.15)
+  })
+
+  it('have no two labels that are the same', () => {
+    const starts = ['2026-11-24T09:00:00.200Z', '2026-11-24T23:59:59Z', '2026-03-29T00:59:00Z']
+    const spans = [300, 5_000, 70_000, 3_600_000, 9 * 3_600_000, 3 * 86_400_000, 300 * 86_400_000]
+    for (const start of starts) {
+      for (const span of spans) {
+        const found = labels(
+          timeScale(Date.parse(start), Date.parse(start) + span, 5, 'Europe/Berlin'),
+        )
+        expect(new Set(found).size).toBe(found.length)
+        expect(found.length).toBeLessThanOrEqual(6)
+      }
+    }
+  })
+})

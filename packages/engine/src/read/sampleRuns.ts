@@ -1,0 +1,127 @@
+import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
+import type { RunStatus } from './jobRuns.ts'
+import type { Reader, Statement } from './reader.ts'
+
+/** A run that has ended, as a mark in a chart. */
+export interface RunPoint {
+  id: string
+  status: Exclude<RunStatus, 'running'>
+  errorCode: string | null
+  /** ISO 8601 in UTC. */
+  startedAt: string
+  durationMs: number
+}
+
+export interface RunSample {
+  /** The oldest first. */
+  runs: RunPoint[]
+  /** Whether there are more than these. */
+  isPart: boolean
+}
+
+export interface SampleOptions {
+  name: string
+  from: Date
+  to: Date
+}
+
+/** As many marks as can be told apart. */
+const MOST = 300
+const SLOTS = 48
+/** Of each slot; runs that failed have places of their own, so that a few among millions are seen. */
+const MOST_IN_SLOT = 4
+const MOST_FAILED_IN_SLOT = 2
+
+/**
+ * Runs of a job that ended, spread over a span, without dry runs: all of them where they are few, else the latest ones of
+ * each slot. However many there are, so much is read.
+ */
+export async function sampleRuns(reader: Reader, options: SampleOptions): Promise<RunSample> {
+  const latest = await reader.rows<RunPoint>(latestRunsQuery(options))
+  if (latest.length <= MOST) return { runs: latest.toReversed(), isPart: false }
+  return { runs: await reader.rows<RunPoint>(sampleRunsQuery(options)), isPart: true }
+}
+
+const POINT = `"id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
+  (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
+const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
+
+function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
+  return {
+    text: `
+      select ${POINT} from "JobRun"
+      where "name" between $1 and $1 and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz and ${HAS_ENDED}
+      order by "name", "startedAt" desc, "id" desc limit ${MOST + 1}`,
+    values: [name, from.toISOString(), to.toISOString()],
+  }
+}
+
+/** What `sampleRuns` sends where there are many; apart, so that its plan can be looked at. */
+export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
+  // Two looks into indexes that list runs by name first, for each slot. `between` for the reason that recentRunsQuery gives.
+  const part = (where: string, limit: number) => `(
+    select ${POINT} from "JobRun"
+    where "name" between $1 and $1 and "startedAt" >= slot."from" and "startedAt" < slot."to" and ${where}
+    order by "name", "startedAt" desc, "id" desc limit ${limit})`
+  return {
+    text: `
+      select run.* from (
+        select $2::timestamptz + n * ($3::timestamptz - $2::timestamptz) / ${SLOTS} as "from",
+               $2::timestamptz + (n + 1) * ($3::timestamptz - $2::timestamptz) / ${SLOTS} as "to"
+        from generate_series(0, ${SLOTS - 1}) n
+      ) slot
+      cross join lateral (
+        ${part(HAS_ENDED, MOST_IN_SLOT)}
+        union
+        ${part('"errorCode" is not null and not "dryRun"', MOST_FAILED_IN_SLOT)}
+      ) run
+      order by run."startedAt", run."id"`,
+    values: [name, from.toISOString(), to.toISOString()],
+  }
+}
+
+/** What a run has counted: the numbers that its details hold, by their names. */
+export interface RunCounts {
+  id: string
+  status: Exclude<RunStatus, 'running'>
+  /** ISO 8601 in UTC. */
+  startedAt: string
+  counts: Record<string, number>
+}
+
+const COUNTED_BYTES = 64 * 1024
+const MOST_COUNTERS = 20
+const COUNTER_NAME_LENGTH = 100
+
+/** Of the last runs of a job that ended, without dry runs, those that counted anything; the oldest first. */
+export async function listRunCounts(
+  reader: Reader,
+  name: string,
+  limit: number,
+): Promise<RunCounts[]> {
+  const rows = await reader.rows<RunCounts>({
+    text: `
+      select run."id", run."status", run."startedAt", counted."counts"
+      from (
+        select "id", "status", "startedAt",
+               case when jsonb_typeof("details") = 'object' then ${boundedJson('"details"', COUNTED_BYTES)} end as "details"
+        from "JobRun" where "name" between $1 and $1 and ${HAS_ENDED}
+        order by "name", "startedAt" desc, "id" desc limit $2::int
+      ) run
+      cross join lateral (
+        select jsonb_object_agg("key", "number") as "counts" from (
+          select left("key", ${COUNTER_NAME_LENGTH}) as "key", ${jsonNumber('"value"')} as "number"
+          from jsonb_each(run."details")
+        ) field
+        where "number" is not null
+      ) counted
+      where counted."counts" is not null
+      order by run."startedAt", run."id"`,
+    values: [name, limit],
+  })
+  return rows.map((row) => ({ ...row, counts: boundCounts(row.counts) }))
+}
+
+function boundCounts(counts: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).slice(0, MOST_COUNTERS))
+}

@@ -1,0 +1,68 @@
+import { measureQueue, type Reader } from '@roundsman/engine/client'
+import type { ConsoleQueue } from '../contract.ts'
+
+type Moment = ConsoleQueue['history'][number]
+
+/** How much has waited in the queue over the last hour, as far as this process has been there to see it. */
+export interface QueueHistory {
+  start(): void
+  stop(): void
+  /** The oldest first. */
+  read(now: Date): readonly Moment[]
+}
+
+export interface QueueHistoryOptions {
+  reader: Reader
+  names: readonly string[]
+  now: () => Date
+  /** How often it is measured, by one bounded statement. Default 15,000 ms. */
+  everyMs?: number
+}
+
+const HOUR_MS = 3_600_000
+
+/**
+ * Measures the queue every few seconds, and keeps an hour of that: what has waited leaves nothing behind that tells it. A
+ * moment at which the database did not answer is missing.
+ */
+export function createQueueHistory(options: QueueHistoryOptions): QueueHistory {
+  const { reader, names, now, everyMs = 15_000 } = options
+  let moments: readonly Moment[] = []
+  let timer: NodeJS.Timeout | undefined
+  let isMeasuring = false
+
+  async function measure(): Promise<void> {
+    if (isMeasuring) return
+    isMeasuring = true
+    try {
+      const rows = await measureQueue(reader, names)
+      const ready = rows.filter(({ state }) => state === 'ready')
+      const moment = {
+        at: now().toISOString(),
+        ready: ready.reduce((sum, { count }) => sum + count, 0),
+        oldestMs: Math.round(
+          1_000 * ready.reduce((most, row) => Math.max(most, row.oldestSeconds ?? 0), 0),
+        ),
+      }
+      moments = [...recent(now()), moment]
+    } catch {
+      // The chart has a gap there; whoever asks for anything else is told why.
+    } finally {
+      isMeasuring = false
+    }
+  }
+
+  function recent(at: Date): readonly Moment[] {
+    const from = new Date(at.getTime() - HOUR_MS).toISOString()
+    return moments.filter((moment) => moment.at >= from)
+  }
+
+  return {
+    start() {
+      timer = setInterval(() => void measure(), everyMs).unref()
+      void measure()
+    },
+    stop: () => clearInterval(timer),
+    read: recent,
+  }
+}

@@ -1,0 +1,63 @@
+import {
+  findWorker,
+  listRunsUnderWay,
+  listWorkerRuns,
+  listWorkers,
+  type ListedWorker,
+  type Reader,
+} from '@roundsman/engine/client'
+import type { ConsoleWorkerDetail, ConsoleWorkers } from '../contract.ts'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+/** The clocks of workers disagree. */
+const SLACK_MS = MINUTE_MS
+/** Around what somebody looks at. */
+const AFTER_MS = 5 * MINUTE_MS
+
+export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWorkers> {
+  const [workers, running] = await Promise.all([listWorkers(reader), listRunsUnderWay(reader)])
+  return {
+    generatedAt: now.toISOString(),
+    workers: workers.map((worker) => ({
+      ...worker,
+      running: countByJob(running.filter(({ workerId }) => workerId === worker.id)),
+    })),
+  }
+}
+
+/** The first to start come first. */
+function countByJob(runs: readonly { name: string; startedAt: string }[]) {
+  return [...Map.groupBy(runs, ({ name }) => name)]
+    .map(([name, its]) => ({
+      name,
+      count: its.length,
+      oldestStartedAt: its[0]?.startedAt ?? '',
+    }))
+    .toSorted((one, other) => other.count - one.count)
+}
+
+/**
+ * The last hour of a worker, up to its last sign of life where it is gone. Of one that nobody knows any more, the hour up to
+ * a little after `at`; null without that.
+ */
+export async function readWorkerDetail(
+  reader: Reader,
+  id: string,
+  now: Date,
+  at: Date | undefined,
+): Promise<ConsoleWorkerDetail | null> {
+  const worker = await findWorker(reader, id)
+  const lastMs = worker === null ? at && at.getTime() + AFTER_MS : lastSeenMs(worker, now)
+  if (lastMs === undefined) return null
+  const until = new Date(Math.min(lastMs, now.getTime()))
+  const startedMs = worker ? Date.parse(worker.startedAt) - SLACK_MS : 0
+  const from = new Date(Math.max(until.getTime() - HOUR_MS, startedMs))
+  const to = new Date(until.getTime() + SLACK_MS)
+  const { runs, since } = await listWorkerRuns(reader, { workerId: id, from, to })
+  return { generatedAt: now.toISOString(), worker, runs, since, until: until.toISOString() }
+}
+
+function lastSeenMs({ isAlive, lastSignAt }: ListedWorker, now: Date): number {
+  return isAlive ? now.getTime() : Date.parse(lastSignAt)
+}
