@@ -22,7 +22,7 @@ export const throughput = defineScenario<ThroughputFigures>({
     {
       ...against(figures, 'pgBoss', 'pg-boss `work()` without audit', 1.25),
       obstacle:
-        'each run is a row more to write, with its indexes, and its work is kept elsewhere while it runs',
+        "the worker's one thread: each run has a handler, a time-out, a signal and an end of its own, where pg-boss calls one handler for thousands (ADR 20)",
     },
     {
       ...against(figures, 'bullMq', 'BullMQ without audit', 2),
