@@ -11,6 +11,8 @@ const ENTRIES = [
   'apps/worker/src/handlersModule.ts',
   'apps/worker/src/once.ts',
   'apps/worker/src/list.ts',
+  'apps/worker/src/runs.ts',
+  'apps/worker/src/deadLetters.ts',
   'apps/worker/src/check.ts',
   'apps/worker/src/simulate.ts',
   'scripts/enableCompileCache.ts',

@@ -7,8 +7,13 @@ import { WORKSPACE_ROOT } from './stack.ts'
 
 test('brings an empty database up to date, the queue included, once', async () => {
   const database = await createTestDatabase({ migrated: false })
+  const before = migrate(database.url, '--check', '--json')
+  expect((await before.exited).code).toBe(1)
+  const { isUpToDate, missing } = JSON.parse(before.stdout.join(''))
+  expect(isUpToDate).toBe(false)
+  expect(missing).toContainEqual(expect.stringContaining('_jobs'))
   const first = migrate(database.url)
-  expect((await first.exited).code).toBe(0)
+  expect({ ...(await first.exited), stderr: first.stderr }).toMatchObject({ code: 0, stderr: [] })
   expect(first.stdout.join('\n')).toContain('_jobs')
   expect(await missingMigrations(database.url)).toEqual([])
   expect(await countQueues(database.url)).toBeGreaterThan(0)
@@ -16,6 +21,9 @@ test('brings an empty database up to date, the queue included, once', async () =
   const second = migrate(database.url)
   expect((await second.exited).code).toBe(0)
   expect(second.stdout).toEqual(['The database is up to date.'])
+  const after = migrate(database.url, '--check')
+  expect((await after.exited).code).toBe(0)
+  expect(after.stdout).toEqual(['The database is up to date.'])
   await database.drop()
 })
 
@@ -27,8 +35,9 @@ test('names DATABASE_URL when it cannot be reached, without its password', async
   expect(output).not.toContain('hush')
 })
 
-function migrate(url: string) {
+function migrate(url: string, ...args: string[]) {
   return spawnProcess(join(WORKSPACE_ROOT, 'scripts/migrate.ts'), {
+    args,
     env: { DATABASE_URL: url, NODE_ENV: undefined },
   })
 }

@@ -346,11 +346,14 @@ describe('held back by its supervisor', () => {
 })
 
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {
+  /** Of the last failure. */
+  let logged: string[] = []
+
   async function failure(
     extra: Record<string, string | undefined>,
     { url } = database as { url: string },
   ): Promise<string[]> {
-    const logged: string[] = []
+    logged = []
     const told: string[] = []
     const code = await runWorker({
       variables: makeEnvironment(workerEnvironment({ url }, extra)),
@@ -362,8 +365,8 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     return problemsIn(logged, told.join('').split('\n').slice(0, -1))
   }
 
-  function problemsIn(logged: string[], [heading, ...problems]: string[]): string[] {
-    expect(logged.join('\n')).not.toContain('Jobs scheduler')
+  function problemsIn(lines: string[], [heading, ...problems]: string[]): string[] {
+    expect(lines.join('\n')).not.toContain('Jobs scheduler')
     expect(heading).toBe('The environment needs attention:')
     return problems
   }
@@ -399,6 +402,8 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     expect(await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })).toEqual([
       '  - DATABASE_URL: nothing listens at 127.0.0.1:1; start the database, correct the address, or leave it out for the embedded one',
     ])
+    // It does not listen any more.
+    expect(logged.join('\n')).not.toContain('worker health listening')
   })
 
   it('a taken port and an unreachable database, both', async () => {

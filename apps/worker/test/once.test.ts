@@ -306,6 +306,18 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
   })
 })
 
+it('asks back for a name that is nearly right, and lets nothing bury that', async () => {
+  const { code, stderr } = await runOnce(['cleanupPreviewSesions'])
+
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: [
+      'There is no job "cleanupPreviewSesions": did you mean cleanupPreviewSessions?',
+      'More: --help',
+    ],
+  })
+})
+
 describe('a dead letter', () => {
   it('gets its next attempt, with its own payload', async () => {
     const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
@@ -326,7 +338,7 @@ describe('a dead letter', () => {
 
     expect(code).toBe(2)
     expect(stderr).toContain(
-      `${JOB} has no dead letter ${NOWHERE}; GET /api/jobs/dead-letters lists those there are`,
+      `${JOB} has no dead letter ${NOWHERE}; pnpm worker:dead-letters lists those there are`,
     )
     expect(await runs()).toEqual([])
   })

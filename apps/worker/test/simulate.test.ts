@@ -49,7 +49,10 @@ describe('worker:simulate', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
     expect(text).toContain('96 ticks, 96 run; 2 s each')
     expect(stdout).toContain('2026-05-01 03:00  cleanupI18nCache        run')
-    expect(stdout.filter((line) => line.startsWith('2026-05-01'))).toHaveLength(98)
+    expect(stdout).toContain(
+      '2026-05-01 00:00  cleanupPreviewSessions  run: 96 like this up to 23:45',
+    )
+    expect(stdout.filter((line) => line.startsWith('2026-05-01'))).toHaveLength(3)
     expect(stdout).toContain(
       '  1 ×  first 2026-05-01 03:00:00  cleanupI18nCache and cleanupPreviewSessions',
     )
@@ -111,7 +114,7 @@ describe('worker:simulate', () => {
     })
 
     expect(code).toBe(0)
-    expect(text).toContain('98 rows are left out: --limit shows more')
+    expect(text).toContain('98 ticks left out: --limit shows more')
     expect(text.replaceAll(/\s+/g, ' ')).toContain('15 min each (its time-out)')
     expect(text).toContain('How long runs take was not looked up: DATABASE_URL: nothing')
   })

@@ -16,4 +16,6 @@ export {
 } from './command/runCommand.ts'
 export { createListCommand } from './list/listCommand.ts'
 export { createOnceCommand, type OnceRequest, type OnceTerminal } from './once/onceCommand.ts'
+export { createDeadLettersCommand } from './runs/deadLettersCommand.ts'
+export { createRunsCommand } from './runs/runsCommand.ts'
 export { createSimulateCommand } from './simulate/simulateCommand.ts'

@@ -19,20 +19,24 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = 
   list: async () => (await import('./config/productCommands.ts')).listCommand,
   check: async () => (await import('./config/productCommands.ts')).checkCommand,
   once: async () => (await import('./config/productCommands.ts')).onceCommand,
+  runs: async () => (await import('./config/productCommands.ts')).runsCommand,
+  'dead-letters': async () => (await import('./config/productCommands.ts')).deadLettersCommand,
   simulate: async () => (await import('./config/productCommands.ts')).simulateCommand,
 }
 
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
-  init       write what a product needs to have jobs
-  migrate    make or update the tables
-  uninstall  print the SQL that removes them
-  new        write a job
-  list       all jobs, their schedules and next ticks
-  check      what is wrong with them, before any runs
-  once       run one here and now, recorded like any run
-  simulate   every tick of a range of time, and what becomes of it
-  console    serve the console on this machine
+  init          write what a product needs to have jobs
+  migrate       make or update the tables
+  uninstall     print the SQL that removes them
+  new           write a job
+  list          all jobs, their schedules and next ticks
+  check         what is wrong with them, before any runs
+  once          run one here and now, recorded like any run
+  runs          what ran, and how it ended
+  dead-letters  work that was given up, and why
+  simulate      every tick of a range of time, and what becomes of it
+  console       serve the console on this machine
 
 Commands look for roundsman.config.ts in this folder and those above it, and work in the folder where it is. They read
 DATABASE_URL; a .env they read with --env-file .env, or where that configuration does. Each has --help.`
@@ -54,9 +58,9 @@ const root: Command<CliTerminal> = {
       return 0
     }
     const meant = nearest(name, Object.keys(COMMANDS))
-    throw new UsageError(
-      `There is no command "${name}"${meant === null ? '' : `: did you mean ${meant}?`}`,
-    )
+    const said = `There is no command "${name}"`
+    if (meant === null) throw new UsageError(said)
+    throw new UsageError(`${said}: did you mean ${meant}?`, { isEnough: true })
   },
 }
 

@@ -1,6 +1,8 @@
 import { jobs as catalogue } from '@roundsman/jobs'
 import {
+  createDeadLettersCommand,
   createListCommand,
+  createRunsCommand,
   createSimulateCommand,
   type Product,
   type Terminal,
@@ -11,6 +13,14 @@ import { asForeseen } from './asForeseen.ts'
 import { lookIntoDatabase } from './lookIntoDatabase.ts'
 
 export const listCommand = createListCommand({ call: 'pnpm worker:list', open: openProduct })
+
+export const runsCommand = createRunsCommand({ call: 'pnpm worker:runs', open: openProduct })
+
+export const deadLettersCommand = createDeadLettersCommand({
+  call: 'pnpm worker:dead-letters',
+  once: 'pnpm worker:once',
+  open: openProduct,
+})
 
 export const simulateCommand = createSimulateCommand({
   call: 'pnpm worker:simulate',

@@ -20,7 +20,7 @@ const LAST_PINGS_MS = 10_000
 
 export const onceCommand = createOnceCommand({
   call: 'pnpm worker:once',
-  deadLetterList: 'GET /api/jobs/dead-letters',
+  deadLetterList: 'pnpm worker:dead-letters',
   async open(terminal) {
     const env = await asForeseen(() => readWorkerEnvironment(terminal.variables))
     return {

@@ -1,10 +1,18 @@
-import type { Output } from './layout.ts'
+import { standardLayout, type Output } from './layout.ts'
 
 /** What all commands agree on. What else a code may mean, each says for itself. */
 const EXIT = { success: 0, failed: 1, usage: 2 } as const
 
 /** The command line is wrong; the message says how. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  /** The message names what to write instead: how the command is called would only bury it. */
+  readonly isEnough: boolean
+
+  constructor(message: string, { isEnough = false }: { isEnough?: boolean } = {}) {
+    super(message)
+    this.isEnough = isEnough
+  }
+}
 
 /** Something else is wrong than this program; the message says what, and what to do. */
 export class ForeseenError extends Error {}
@@ -59,7 +67,9 @@ export async function exitCodeOf<Where extends Terminal>(
   } catch (error) {
     if (error instanceof UsageError) {
       const [synopsis] = command.usage.split('\n\n')
-      terminal.stderr.write(`${error.message}\n\n${synopsis}\nMore: --help\n`)
+      const { paint } = standardLayout(terminal.stderr)
+      const how = error.isEnough ? '' : `\n${synopsis}\n`
+      terminal.stderr.write(`${paint('red', error.message)}\n${how}More: --help\n`)
       return EXIT.usage
     }
     if (error instanceof ForeseenError) {

@@ -10,12 +10,22 @@ import type { CheckResult, Finding } from '../check/finding.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
 import { createListCommand } from '../list/listCommand.ts'
 import { createOnceCommand, type OnceRequest, type OnceTerminal } from '../once/onceCommand.ts'
+import { createDeadLettersCommand } from '../runs/deadLettersCommand.ts'
+import { createRunsCommand } from '../runs/runsCommand.ts'
 import { createSimulateCommand } from '../simulate/simulateCommand.ts'
 import { asForeseen } from './asForeseen.ts'
 import type { LoadedConfig } from './loadConfig.ts'
 import { openProduct, requireConfig, requireDatabaseUrl } from './openProduct.ts'
 
 export const listCommand = createListCommand({ call: 'roundsman list', open: openProduct })
+
+export const runsCommand = createRunsCommand({ call: 'roundsman runs', open: openProduct })
+
+export const deadLettersCommand = createDeadLettersCommand({
+  call: 'roundsman dead-letters',
+  once: 'roundsman once',
+  open: openProduct,
+})
 
 export const simulateCommand = createSimulateCommand({
   call: 'roundsman simulate',
@@ -76,7 +86,7 @@ async function findTablesProblem({ variables = {} }: Terminal): Promise<string |
 
 export const onceCommand = createOnceCommand({
   call: 'roundsman once',
-  deadLetterList: 'the console (npx roundsman console)',
+  deadLetterList: 'npx roundsman dead-letters',
   async open(terminal) {
     const loaded = await requireConfig()
     return {

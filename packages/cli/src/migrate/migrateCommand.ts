@@ -12,12 +12,13 @@ import { asForeseen } from '../config/asForeseen.ts'
 import { loadConfig, type LoadedConfig } from '../config/loadConfig.ts'
 import { requireDatabaseUrl } from '../config/openProduct.ts'
 
-const USAGE = `Usage: roundsman migrate [--check | --sql | --prisma] [--database-url URL] [--schema NAME]
+const USAGE = `Usage: roundsman migrate [--check [--json] | --sql | --prisma] [--database-url URL] [--schema NAME]
 
 Makes the tables that the engine works with, the queue's included, or brings them to this version, from whichever
 they have. A deploy step: several may run it at once, and killed on its way it is run again.
 
   --check             change nothing, and exit with 1 where something is missing or newer; for CI
+  --json              with --check: print one JSON object
   --sql               print what is to be done as a script for psql, for somebody else to run; without a database
                       to look into, all of it
   --prisma            print models to read runs by, and what prisma.config.ts has to say beside them
@@ -37,9 +38,11 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     check: { type: 'boolean' },
     sql: { type: 'boolean' },
     prisma: { type: 'boolean' },
+    json: { type: 'boolean' },
   })
   const modes = [values.check, values.sql, values.prisma].filter(Boolean)
   if (modes.length > 1) throw new UsageError('--check, --sql and --prisma: one of them')
+  if (values.json && !values.check) throw new UsageError('--json goes with --check')
   // Where it is deployed there may be no sources: DATABASE_URL is all that it needs.
   const loaded = await loadConfig(process.cwd())
   const schema = values.schema ?? loaded?.config.schema
@@ -59,7 +62,12 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
   }
   if (values.check) {
     const { problem } = await asForeseen(() => checkMigrations({ databaseUrl: findUrl(), schema }))
-    stdout.write(`${problem === null ? 'The tables are up to date.' : problem.message}\n`)
+    const told = problem === null ? null : { kind: problem.kind, message: problem.message }
+    stdout.write(
+      values.json
+        ? `${JSON.stringify({ isUpToDate: told === null, problem: told })}\n`
+        : `${told === null ? 'The tables are up to date.' : told.message}\n`,
+    )
     return problem === null ? 0 : 1
   }
   const jobs = withEngineJobs(loaded?.config.jobs ?? [])

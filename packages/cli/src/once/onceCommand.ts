@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { payloadProblem, type Job } from '@roundsman/engine'
 import type { RunOnceResult } from '@roundsman/engine/worker'
-import { nearest } from '../command/nearest.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { UUID } from '../runs/pages.ts'
+import { unknownJob } from '../command/unknownJob.ts'
 
 /** For scripts, and for schedulers of other makes. */
 const EXIT = { success: 0, failed: 1, usage: 2, alreadyRunning: 3 } as const
@@ -17,8 +18,6 @@ const usage = (
   --json            print the run as JSON
 
 Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running, or queued, already`
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export interface OnceRequest {
   job: Job
@@ -68,14 +67,10 @@ function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
   if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
   const job = jobs.find((candidate) => candidate.name === name)
   if (!job) {
-    const meant = nearest(
+    throw unknownJob(
       name,
       jobs.map((known) => known.name),
-    )
-    throw new UsageError(
-      meant === null
-        ? `There is no job "${name}". These are known:\n${list}`
-        : `There is no job "${name}": did you mean ${meant}?`,
+      { known: `These are known:\n${list}` },
     )
   }
   const deadLetter = values['dead-letter']

@@ -16,10 +16,14 @@ const STYLES: Record<ListedTick['outcome'], Style | undefined> = {
 }
 
 /** For people, section by section. */
-export function formatSimulation(result: SimulationResult, layout: Layout): string {
+export function formatSimulation(
+  result: SimulationResult,
+  layout: Layout,
+  maxRows: number,
+): string {
   const sections = [
     formatRange(result, layout),
-    formatTicks(result, layout),
+    formatTicks(result, layout, maxRows),
     formatMeetings('Due at the same instant', result.collisions, layout),
     formatMeetings('Under way at the same time', result.overlaps, layout),
     result.outage === null ? [] : formatPolicies(result, layout),
@@ -58,49 +62,86 @@ function describeOutcomes(outcomes: SimulatedJob['outcomes']): string {
   return `${total} ${total === 1 ? 'tick' : 'ticks'}, ${enqueued} run${others.join('')}`
 }
 
-function formatTicks({ ticks, left, cutAt }: SimulationResult, layout: Layout): string[] {
-  if (ticks.length === 0) {
-    return left > 0
-      ? [`${left.toLocaleString('en')} rows are left out: --limit shows more`]
-      : ['No tick lies in it.']
-  }
+function formatTicks(
+  { ticks, left, cutAt }: SimulationResult,
+  layout: Layout,
+  maxRows: number,
+): string[] {
+  if (ticks.length === 0) return ['No tick lies in it.']
+  const folded = foldTicks(ticks)
+  const shown = folded.slice(0, maxRows)
+  const leftOut = folded.slice(maxRows).reduce((sum, { ticks: those }) => sum + those, left)
   // A column that says the same twice is of no use.
   const hasZone = ticks.some(({ offset }) => offset !== '+00:00')
   const hasSeconds = ticks.some(({ scheduledFor }) => scheduledFor.getUTCSeconds() !== 0)
   const digits = hasSeconds ? 19 : 16
   const head = ['UTC', ...(hasZone ? ['local'] : []), 'job', 'what becomes of it']
-  const rows = ticks.map((tick) => ({
+  const rows = shown.map(({ first: tick, last, ticks: count, what }) => ({
     cells: [
       toUtc(tick.scheduledFor).slice(0, digits),
       ...(hasZone ? [`${tick.local.slice(5, digits)} ${tick.offset}`] : []),
       tick.job,
-      describeTick(tick),
+      count === 1
+        ? what
+        : `${what}: ${count.toLocaleString('en')} like this up to ${toShort(last.scheduledFor, tick.scheduledFor)}`,
     ],
     style:
       tick.mark !== null && tick.outcome === 'enqueued' ? ('cyan' as const) : STYLES[tick.outcome],
   }))
-  return [
-    ...layOutRows([{ cells: head, style: 'dim' as const }, ...rows], layout),
-    ...(left > 0
-      ? [
-          layout.paint(
-            'yellow',
-            `${left.toLocaleString('en')} more are left out: --limit shows more`,
-          ),
-        ]
-      : []),
-    ...(cutAt === null
+  const notes = [
+    leftOut === 0
       ? []
       : [
-          layout.paint(
-            'yellow',
-            wrap(
-              `The range has too many ticks: it was gone through up to ${toUtc(cutAt)} UTC. Take a shorter one, or one job`,
-              layout.width,
-            ),
-          ),
-        ]),
+          `${leftOut.toLocaleString('en')} ${leftOut === 1 ? 'tick' : 'ticks'} left out: --limit shows more`,
+        ],
+    cutAt === null
+      ? []
+      : [
+          `The range has too many ticks: it was gone through up to ${toUtc(cutAt)} UTC. Take a shorter one, or one job`,
+        ],
+  ].flat()
+  return [
+    ...(rows.length === 0
+      ? []
+      : layOutRows([{ cells: head, style: 'dim' as const }, ...rows], layout)),
+    ...notes.map((note) => layout.paint('yellow', wrap(note, layout.width))),
   ]
+}
+
+/** Fewer are told one by one. */
+const MIN_FOLDED = 3
+
+interface FoldedTicks {
+  first: ListedTick
+  last: ListedTick
+  ticks: number
+  what: string
+}
+
+/** Ticks of a job that follow each other and come to the same are one row, which stands where the first of them does. */
+function foldTicks(ticks: readonly ListedTick[]): FoldedTicks[] {
+  const groups: (FoldedTicks & { offset: string; all: ListedTick[] })[] = []
+  const lastOf = new Map<string, (typeof groups)[number]>()
+  for (const tick of ticks) {
+    const what = describeTick(tick)
+    const before = lastOf.get(tick.job)
+    if (before?.what === what && before.offset === tick.offset) {
+      before.all.push(tick)
+      before.last = tick
+      before.ticks += 1
+      continue
+    }
+    const group = { first: tick, last: tick, ticks: 1, what, offset: tick.offset, all: [tick] }
+    groups.push(group)
+    lastOf.set(tick.job, group)
+  }
+  return groups
+    .flatMap((group) =>
+      group.ticks >= MIN_FOLDED
+        ? [group]
+        : group.all.map((tick) => ({ ...group, first: tick, last: tick, ticks: 1 })),
+    )
+    .toSorted((a, b) => a.first.scheduledFor.getTime() - b.first.scheduledFor.getTime())
 }
 
 function describeTick(tick: ListedTick): string {

@@ -1,14 +1,16 @@
 import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { standardLayout, wrap } from '../command/layout.ts'
-import { nearest } from '../command/nearest.ts'
+import { parseInstant } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
+import { unknownJob } from '../command/unknownJob.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { formatSimulation } from './formatSimulation.ts'
-import { parseInstant } from './parseInstant.ts'
 import { readDurations } from './readDurations.ts'
 import { simulate } from './simulate.ts'
 import type { TimeRange } from './simulateJob.ts'
+
+const MAX_ROWS = 100_000
 
 const usage = (call: string) => `Usage: ${call} --from DATE --to DATE [--outage FROM/TO]
                             [--job NAME]... [--time-zone ZONE] [--limit N] [--json]
@@ -22,7 +24,9 @@ code: changes of clocks, jobs that meet, and what each policy would do with an o
   --job NAME               this one only; may be said again. Default: all that have a schedule
   --time-zone ZONE         of dates without an offset. Default: UTC
   --limit N                rows to show, 0 to 100000; default 100
-  --json                   print one JSON object
+  --json                   print one JSON object, with a row for each tick
+
+Three ticks or more of a job that follow each other and come to the same are one row, which says how many they are.
 
 Runs are taken to last as long as 95 % of the last ones did, where a database knows at least 20 of them, else as
 long as their time-out allows.
@@ -53,12 +57,19 @@ async function simulateTicks(
   const timeZone = readTimeZone(values['time-zone'])
   const range = readRange(values, timeZone)
   const outage = values.outage === undefined ? null : readOutage(values.outage, range, timeZone)
-  const limit = parseWholeNumber('--limit', values.limit, { min: 0, max: 100_000, otherwise: 100 })
+  const limit = parseWholeNumber('--limit', values.limit, { min: 0, max: MAX_ROWS, otherwise: 100 })
   const product = await source.open(terminal)
   const jobs = selectJobs(product.jobs, values.job)
   const names = jobs.map(({ name }) => name)
   const { found, reason } = await product.look((reader) => readDurations(reader, names))
-  const result = await simulate({ ...range, jobs, outage, durations: found ?? [], limit })
+  const result = await simulate({
+    ...range,
+    jobs,
+    outage,
+    durations: found ?? [],
+    // For people, rows are counted once equal ones are folded.
+    limit: values.json ? limit : MAX_ROWS,
+  })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
     terminal.stdout.write(`${JSON.stringify({ ...result, timeZone, database })}\n`)
@@ -72,7 +83,7 @@ async function simulateTicks(
     ...(reason === null ? [] : [`How long runs take was not looked up: ${reason}.`]),
     `Dates without an offset are read in ${timeZone}${values['time-zone'] === undefined ? '; --time-zone names another' : ''}.`,
   ]
-  terminal.stdout.write(`${formatSimulation(result, layout)}\n\n`)
+  terminal.stdout.write(`${formatSimulation(result, layout, limit)}\n\n`)
   for (const note of notes)
     terminal.stdout.write(`${layout.paint('dim', wrap(note, layout.width))}\n`)
   return 0
@@ -134,14 +145,10 @@ function selectJobs(jobs: readonly Job[], names: readonly string[] | undefined):
     if (scheduled.some((job) => job.name === name)) continue
     const isJob = jobs.some((job) => job.name === name)
     if (isJob) throw new UsageError(`--job: ${name} has no schedule. These have one: ${known}`)
-    const meant = nearest(
+    throw unknownJob(
       name,
       scheduled.map((job) => job.name),
-    )
-    throw new UsageError(
-      meant === null
-        ? `--job: there is no job "${name}". These have a schedule: ${known}`
-        : `--job: there is no job "${name}": did you mean ${meant}?`,
+      { option: '--job', known: `These have a schedule: ${known}` },
     )
   }
   return scheduled.filter(({ name }) => names.includes(name))

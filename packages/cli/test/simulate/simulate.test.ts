@@ -83,8 +83,8 @@ describe('simulate', () => {
 })
 
 describe('formatSimulation', () => {
-  const format = async (options: Partial<SimulateOptions>) =>
-    formatSimulation(await run(options), plain).split('\n')
+  const format = async (options: Partial<SimulateOptions>, maxRows = 100) =>
+    formatSimulation(await run(options), plain, maxRows).split('\n')
 
   it('fits into 80 columns', async () => {
     const outage = { from: new Date('2026-05-01T01:45Z'), to: new Date('2026-05-01T02:15Z') }
@@ -129,9 +129,37 @@ describe('formatSimulation', () => {
     ])
   })
 
+  it('folds ticks of a job that follow each other and come to the same, whatever lies between', async () => {
+    const jobs = [
+      job('sweepFloors', '*/15 * * * *', 'UTC', 1_000),
+      job('wakeNeighbours', '0 2 * * *'),
+    ]
+    const from = new Date('2026-05-01T00:00Z')
+
+    const lines = await format({ jobs, from, to: new Date('2026-05-01T04:00Z') })
+
+    expect(lines.filter((line) => line.startsWith('2026'))).toEqual([
+      '2026-05-01 00:00  sweepFloors     run: 16 like this up to 03:45',
+      '2026-05-01 02:00  wakeNeighbours  run',
+    ])
+    const outage = { from: new Date('2026-05-01T02:10Z'), to: new Date('2026-05-01T02:20Z') }
+    const cut = await format({
+      jobs: jobs.slice(0, 1),
+      from,
+      to: new Date('2026-05-01T04:00Z'),
+      outage,
+    })
+    expect(cut.filter((line) => line.startsWith('2026'))).toEqual([
+      '2026-05-01 00:00  sweepFloors  run: 9 like this up to 02:00',
+      '2026-05-01 02:15  sweepFloors  run: starts 02:20',
+      '2026-05-01 02:30  sweepFloors  run: 6 like this up to 03:45',
+    ])
+  })
+
   it('says what it leaves out', async () => {
-    expect(await format({ limit: 2 })).toContain('2 more are left out: --limit shows more')
-    expect(await format({ limit: 0 })).toContain('4 rows are left out: --limit shows more')
+    expect(await format({}, 1)).toContain('1 tick left out: --limit shows more')
+    expect(await format({}, 0)).toContain('4 ticks left out: --limit shows more')
+    expect(await format({ limit: 1 })).toContain('3 ticks left out: --limit shows more')
     const jobs = [job('countSeconds', '* * * * * *', 'UTC', 1)]
     expect((await format({ jobs, maxTicks: 60, limit: 1 })).join(' ')).toContain(
       'The range has too many ticks: it was gone through up to 2026-05-01 01:31:00 UTC.',

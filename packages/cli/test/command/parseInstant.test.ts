@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseInstant } from '../../src/simulate/parseInstant.ts'
+import { parseInstant } from '../../src/command/parseInstant.ts'
 
 const at = (text: string, timeZone = 'UTC') => parseInstant(text, timeZone).instant?.toISOString()
 

@@ -1,0 +1,4 @@
+import { runCommand } from 'roundsman/commands'
+import { deadLettersCommand } from './command/lookingCommands.ts'
+
+await runCommand(deadLettersCommand)

@@ -1,0 +1,14 @@
+import { nearest } from './nearest.ts'
+import { UsageError } from './runCommand.ts'
+
+/** For a name that no job has: the one that was most likely meant or, where none is near, what `known` says. */
+export function unknownJob(
+  name: string,
+  names: readonly string[],
+  { option, known }: { option?: string; known: string },
+): UsageError {
+  const said = `${option === undefined ? 'There' : `${option}: there`} is no job "${name}"`
+  const meant = nearest(name, names)
+  if (meant === null) return new UsageError(`${said}. ${known}`)
+  return new UsageError(`${said}: did you mean ${meant}?`, { isEnough: true })
+}

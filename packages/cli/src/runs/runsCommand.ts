@@ -1,0 +1,150 @@
+import { JOB_TRIGGERS } from '@roundsman/engine'
+import {
+  listJobRuns,
+  RUN_STATUSES,
+  type ListedJobRun,
+  type ListJobRunsOptions,
+} from '@roundsman/engine/client'
+import { describeDuration } from '../command/describeDuration.ts'
+import { standardLayout, wrap, type Layout, type Style } from '../command/layout.ts'
+import { parseInstant } from '../command/parseInstant.ts'
+import { parseOptions } from '../command/parseOptions.ts'
+import type { ProductSource } from '../command/product.ts'
+import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { formatPosition, parsePosition, readPages, refuseUnknownJob, UUID } from './pages.ts'
+
+const usage = (call: string) => `Usage: ${call} [--job NAME] [--status STATUS] [--trigger TRIGGER]
+                        [--work ID] [--from DATE] [--to DATE]
+                        [--limit N] [--after POSITION] [--json]
+
+Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed.
+
+  --job NAME               of this job only
+  --status STATUS          ${RUN_STATUSES.join(', ')}
+  --trigger TRIGGER        ${JOB_TRIGGERS.join(', ')}
+  --work ID                all attempts at this piece of work
+  --from DATE, --to DATE   started from the one up to and without the other; without an offset, in UTC
+  --limit N                runs to show, 1 to 1000; default 20
+  --after POSITION         those after the last one shown, as it says where there are more
+  --json                   print one JSON object
+
+Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
+
+export function createRunsCommand(source: ProductSource): Command {
+  return { usage: usage(source.call), run: (args, terminal) => showRuns(args, terminal, source) }
+}
+
+async function showRuns(
+  args: string[],
+  terminal: Terminal,
+  source: ProductSource,
+): Promise<number> {
+  const values = parseOptions(args, {
+    job: { type: 'string' },
+    status: { type: 'string' },
+    trigger: { type: 'string' },
+    work: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    limit: { type: 'string' },
+    after: { type: 'string' },
+    json: { type: 'boolean' },
+  })
+  const { job: name, work: queueJobId } = values
+  if (queueJobId !== undefined && !UUID.test(queueJobId)) {
+    throw new UsageError(`--work: "${queueJobId}" is not the id of a piece of work`)
+  }
+  const filters: Omit<ListJobRunsOptions, 'limit' | 'after'> = {
+    name,
+    queueJobId,
+    status: readChoice('--status', values.status, RUN_STATUSES),
+    trigger: readChoice('--trigger', values.trigger, JOB_TRIGGERS),
+    from: readDate('--from', values.from),
+    to: readDate('--to', values.to),
+  }
+  const after = parsePosition(values.after)
+  const product = await source.open(terminal)
+  const { items: runs, next } = await readPages(
+    values.limit,
+    after,
+    product,
+    async (reader, page) => {
+      const { runs: items, next: more } = await listJobRuns(reader, { ...filters, ...page })
+      return { items, next: more }
+    },
+  )
+  if (runs.length === 0) refuseUnknownJob(name, product)
+  const position = next && formatPosition(next)
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ runs, next: position })}\n`)
+    return 0
+  }
+  const layout = standardLayout(terminal.stdout)
+  const lines = runs.length === 0 ? ['There is no such run.'] : formatRuns(runs, layout)
+  if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+function readChoice<const Choice extends string>(
+  option: string,
+  text: string | undefined,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const choice = choices.find((one) => one === text)
+  if (text === undefined || choice !== undefined) return choice
+  throw new UsageError(`${option}: "${text}" is none of ${choices.join(', ')}`)
+}
+
+function readDate(option: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined
+  const { instant, problem } = parseInstant(text, 'UTC')
+  if (instant !== null) return instant
+  throw new UsageError(`${option}: ${problem}`)
+}
+
+const STYLES: Record<ListedJobRun['status'], Style | undefined> = {
+  running: 'cyan',
+  success: undefined,
+  failed: 'red',
+}
+
+/** Two lines a run: what happened, and below it by which id it is found, and why it failed. */
+function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): string[] {
+  const statusWidth = Math.max(...runs.map(({ status }) => status.length))
+  const tookWidth = Math.max(...runs.map((run) => describeTook(run).length))
+  return runs.flatMap((run) => {
+    const { startedAt, status, name, id, trigger, attempt, dryRun } = run
+    const notes = [
+      trigger,
+      ...(attempt > 1 ? [`attempt ${attempt}`] : []),
+      ...(dryRun ? ['dry run'] : []),
+    ]
+    const head = [
+      startedAt.slice(0, 19).replace('T', ' '),
+      status.padEnd(statusWidth),
+      describeTook(run).padStart(tookWidth),
+      name,
+    ].join('  ')
+    const style = STYLES[status]
+    const error = describeError(run)
+    return [
+      style === undefined ? head : paint(style, head),
+      paint('dim', `  ${id}  ${notes.join(', ')}`),
+      ...(error === null ? [] : [`  ${wrap(error, width - 2, 2)}`]),
+    ]
+  })
+}
+
+function describeTook({ startedAt, endedAt }: ListedJobRun): string {
+  return endedAt === null ? '' : describeDuration(Date.parse(endedAt) - Date.parse(startedAt))
+}
+
+/** What a handler threw may be anything; what the engine has written of it is a code and a message. */
+function describeError({ details }: ListedJobRun): string | null {
+  if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
+  const { error } = details
+  if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
+  const told = [error['code'], error['message']].filter((part) => typeof part === 'string')
+  return told.length === 0 ? null : told.join(': ').replaceAll(/\s+/g, ' ')
+}
