@@ -2,7 +2,9 @@ import { refuseArguments } from './refuseArguments.ts'
 
 const USAGE = `Usage: pnpm db:seed
 
-Migrates the database and, if it has no users yet, adds demo accounts and data.
+Migrates the database and, if it has no users yet, adds demo accounts and data, with
+jobs of the demo and a week of what they did (not with DEMO_JOBS=false; pnpm demo:remove
+removes those again).
 Never in production; where HOST is not of this machine alone, only with DEMO_DATA=true.
 
 Exit code: 0 success, 1 failed or refused, 2 usage`
@@ -20,7 +22,7 @@ async function main(): Promise<number> {
     return 1
   }
   // Each only now: who is refused does not wait for what would have done the work.
-  const { mayAddDemoData } = await import('./seed/mayAddDemoData.ts')
+  const { mayAddDemoData, mayAddDemoJobs } = await import('./seed/mayAddDemoData.ts')
   if (!mayAddDemoData(process.env)) {
     process.stderr.write(
       `HOST: ${HOST} is reached from other machines, and everybody knows the password of the demo accounts. ` +
@@ -33,7 +35,9 @@ async function main(): Promise<number> {
   const { DEMO_PASSWORD, seedDemoData } = await import('./seed/seedDemoData.ts')
   return runWithDatabase(async ({ url, jobs }) => {
     await migrateDatabase({ url, jobs })
-    const { isNew, demoUsers } = await seedDemoData(url)
+    const { isNew, demoUsers } = await seedDemoData(url, {
+      withJobs: mayAddDemoJobs(process.env),
+    })
     if (!isNew) return 'There are users already: no demo data added.'
     return `Demo data added; log in as ${demoUsers.map(({ email }) => email).join(', ')}, password ${DEMO_PASSWORD}.`
   })

@@ -10,6 +10,7 @@ import type { Code } from './readCode.ts'
  * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import every package by its name.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],
   db: ['local-postgres', 'engine/connection'],
   'local-postgres': [],
   billing: [],
@@ -21,12 +22,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sweep: ['engine'],
   testing: ['db', 'local-postgres', 'engine/migrate'],
   api: [
+    'alerts',
     'db',
     'billing',
     'node-app',
     'node-app/cronInWords',
     'node-app/telemetry',
     'jobs',
+    'jobs/demo',
     'jobs/hooks',
     'engine/client',
     'engine/metrics',
@@ -35,12 +38,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'fastify/http',
   ],
   worker: [
+    'alerts',
     'db',
     'billing',
     'node-app',
     'node-app/cronInWords',
     'node-app/telemetry',
     'jobs',
+    'jobs/demo',
     'jobs/hooks',
     'sweep',
     'engine/migrate',
@@ -115,6 +120,15 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'prom-client',
     'packages/engine/src/liveness/',
     'packages/engine/src/store/',
+  ],
+  // It looks, wherever it runs, and does nothing.
+  'packages/engine/src/alerts.ts': [
+    'node-cron',
+    'packages/engine/src/createWorker.ts',
+    'packages/engine/src/runOnce.ts',
+    'packages/engine/src/tick/scheduler.ts',
+    'packages/engine/src/run/',
+    'packages/engine/src/work/',
   ],
   'packages/engine/src/client.ts': [
     'node-cron',

@@ -2,7 +2,11 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
 import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
+import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
+import { migrateDatabase } from '../migrate/migrateDatabase.ts'
+import { demoHistoryStatements } from './demoHistorySql.ts'
 import { demoInvoices } from './demoInvoices.ts'
+import { makeDemoHistory } from './makeDemoHistory.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -10,10 +14,15 @@ const DAY_MS = 24 * HOUR_MS
 // Any constant will do; it only has to be the same in every process that seeds.
 const SEED_LOCK = 7_266_437_010
 
+/** By default Prisma gives up after five seconds, which a machine that is busy with its first start may take. */
+const TRANSACTION = { timeout: 60_000, maxWait: 30_000 }
+
 export interface DemoAccounts {
   users: readonly { email: string; role: Role }[]
   /** Of each of them. */
   password: string
+  /** Whether the jobs of the demo come along, with a week of what they did. */
+  withJobs: boolean
 }
 
 /** Adds all demo data or, when it is interrupted, none. False if somebody else was faster. */
@@ -25,6 +34,8 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
     onPoolError: () => undefined,
   })
   try {
+    // Their queues; without history they wait for nothing.
+    if (accounts.withJobs) await migrateDatabase({ url, jobs: demoJobs })
     return await seed(prisma, accounts)
   } finally {
     await prisma.$disconnect()
@@ -44,8 +55,14 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boole
     for (const { invoice, createdAt } of demoInvoices(new Date())) {
       await createInvoice(tx, invoice, createdAt)
     }
+    // Whoever removed the users has not removed what the jobs had done.
+    const isThere = await tx.jobSchedule.findFirst({ where: { name: { in: [...demoJobNames] } } })
+    if (accounts.withJobs && isThere === null) {
+      const statements = demoHistoryStatements(makeDemoHistory(new Date()))
+      for (const [sql, rows] of statements) await tx.$executeRawUnsafe(sql, rows)
+    }
     return true
-  })
+  }, TRANSACTION)
 }
 
 /** Two that are valid, and one of each kind that the clean-up is there for. */

@@ -5,7 +5,7 @@ import { EnvironmentError } from '@roundsman/node-app'
 import { prettyFactory } from 'pino-pretty'
 import { nextRuns } from '../../apps/worker/src/env.ts'
 import { migrateDatabase } from '../migrate/migrateDatabase.ts'
-import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
+import { mayAddDemoData, mayAddDemoJobs } from '../seed/mayAddDemoData.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { createPaint } from './createPaint.ts'
 import { INTERRUPTED } from './createStopRequest.ts'
@@ -90,7 +90,10 @@ export async function runStack(options: RunStackOptions): Promise<number> {
 }
 
 async function addDemoData(database: StackDatabase, progress: StartOptions['progress']) {
-  const { demoUsers } = await progress.step('Demo data', () => seedDemoData(database.url))
+  const withJobs = mayAddDemoJobs(process.env)
+  const { demoUsers } = await progress.step('Demo data', () =>
+    seedDemoData(database.url, { withJobs }),
+  )
   return demoUsers
 }
 
@@ -101,6 +104,7 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
     ...process.env,
     ROUNDSMAN_SUPERVISED: '1',
     ROUNDSMAN_HELD: String(!isDev),
+    ROUNDSMAN_DEMO: String(!env.isProduction && mayAddDemoJobs(process.env)),
     PORT: String(apiPort),
     WORKER_PORT: String(workerPort),
     // Halves the time that loading the code takes.

@@ -1,8 +1,19 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
+import { jobs } from '@roundsman/jobs'
+import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
+import {
+  listDeadLetters,
+  measureQueue,
+  openReader,
+  readJobHealth,
+  readSchedules,
+  type Reader,
+} from '@roundsman/engine/client'
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
+import { makeDemoHistory } from '../seed/makeDemoHistory.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
@@ -10,6 +21,7 @@ const DAY_MS = 86_400_000
 
 let database: TestDatabase
 let prisma: PrismaClient
+let reader: Reader & { close(): Promise<void> }
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -18,13 +30,16 @@ beforeAll(async () => {
     applicationName: 'seed test',
     onPoolError: () => undefined,
   })
+  reader = openReader({ databaseUrl: database.url, schema: 'public' })
 })
 
-beforeEach(
-  () => prisma.$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`,
-)
+beforeEach(async () => {
+  await prisma.$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
+  await prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", pgboss.job`
+})
 
 afterAll(async () => {
+  await reader.close()
   await prisma.$disconnect()
   await database.drop()
 })
@@ -60,6 +75,117 @@ test('fills a database that knows nobody', async () => {
     { locale: 'ar-EG', currency: 'EGP', grossMinor: 1_163_940n },
   ])
   expect(await prisma.invoiceLine.count()).toBe(9)
+})
+
+test('adds jobs of the demo with a week of what can happen, and nothing that is a matter of health', async () => {
+  const before = await readJobHealth(reader, jobs, new Date())
+  await seedDemoData(database.url)
+
+  const failed = await prisma.jobRun.groupBy({ by: ['errorCode'], where: { status: 'failed' } })
+  expect(failed.map(({ errorCode }) => errorCode).toSorted()).toEqual([
+    'cancelled',
+    'guard_blocked',
+    'handler_failed',
+    'order_invalid',
+    'shop_unavailable',
+    'timeout',
+    'worker_lost',
+  ])
+  const named = await prisma.jobRun.groupBy({ by: ['name'] })
+  expect(named.map(({ name }) => name).toSorted()).toEqual(demoJobNames.toSorted())
+  const outcomes = await prisma.jobTick.groupBy({ by: ['outcome'] })
+  expect(outcomes.map(({ outcome }) => outcome).toSorted()).toEqual([
+    'coalesced',
+    'enqueued',
+    'missed',
+    'skipped',
+  ])
+  const { deadLetters } = await listDeadLetters(reader, { limit: 100 })
+  expect(new Set(deadLetters.map(({ error }) => error.code))).toEqual(
+    new Set(['shop_unavailable', 'order_invalid']),
+  )
+  const waiting = await measureQueue(reader, ['demoSyncOrder'])
+  expect(waiting.map(({ state, count }) => [state, count])).toEqual(
+    expect.arrayContaining([
+      ['ready', 30],
+      ['delayed', 9],
+      ['deadLetter', 9],
+    ]),
+  )
+  expect([...(await readSchedules(reader, demoJobNames)).keys()]).toHaveLength(4)
+  // Nothing lies in the future, and nothing runs: nobody would end it.
+  const [later] = await prisma.$queryRaw<{ count: number }[]>`
+    select count(*)::int as count from "JobRun" where "endedAt" > now() or "status" = 'running'`
+  expect(later?.count).toBe(0)
+  expect(await readJobHealth(reader, jobs, new Date())).toEqual(before)
+})
+
+test('the history of the demo is the same for the same seed and instant, whatever the season', () => {
+  for (const iso of [
+    '2026-01-05T12:00Z',
+    '2026-03-30T04:10Z',
+    '2026-10-27T23:59Z',
+    '2027-06-01T00:00Z',
+  ]) {
+    const now = new Date(iso)
+    const history = makeDemoHistory(now)
+    expect(makeDemoHistory(now)).toEqual(history)
+    expect(makeDemoHistory(now, 2)).not.toEqual(history)
+    const ticks = history.ticks.map(
+      ({ name, scheduledFor }) => `${name} ${scheduledFor.toISOString()}`,
+    )
+    expect(new Set(ticks).size).toBe(ticks.length)
+    expect(new Set(history.runs.map(({ id }) => id)).size).toBe(history.runs.length)
+    expect(
+      history.runs.filter(({ startedAt, endedAt }) => startedAt > endedAt || endedAt > now),
+    ).toEqual([])
+  }
+  // The night in which the clocks of Berlin were set back: half past two by both.
+  const nights = makeDemoHistory(new Date('2026-11-27T12:00Z')).ticks.filter(
+    ({ name, scheduledFor }) =>
+      name === 'demoNightlyReport' && scheduledFor < new Date('2026-11-01'),
+  )
+  expect(nights.map(({ scheduledFor }) => scheduledFor.toISOString())).toEqual(
+    expect.arrayContaining([
+      '2026-10-24T00:30:00.000Z',
+      '2026-10-25T00:30:00.000Z',
+      '2026-10-26T01:30:00.000Z',
+    ]),
+  )
+})
+
+test('one command removes the jobs of the demo, and nothing else', async () => {
+  await seedDemoData(database.url)
+  await prisma.jobRun.create({
+    data: {
+      name: 'cleanupI18nCache',
+      trigger: 'cli',
+      workerId: 'w',
+      status: 'success',
+      endedAt: new Date(),
+    },
+  })
+  const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/demoRemove.ts'), {
+    env: { DATABASE_URL: database.url, NODE_ENV: undefined, REPLIT_DEPLOYMENT: undefined },
+  })
+  expect(await command.exited).toMatchObject({ code: 0 })
+  expect(command.stdout.join('\n')).toMatch(/^Removed [\d,]+ rows of the demo jobs\.$/)
+
+  expect(await prisma.jobRun.findMany({ select: { name: true } })).toEqual([
+    { name: 'cleanupI18nCache' },
+  ])
+  expect(await prisma.jobTick.count()).toBe(0)
+  expect(await prisma.jobAction.count()).toBe(0)
+  expect((await readSchedules(reader, demoJobNames)).size).toBe(0)
+  expect((await listDeadLetters(reader, { limit: 1 })).deadLetters).toEqual([])
+  expect(await prisma.user.count()).toBe(3)
+})
+
+test('leaves the jobs of the demo out where somebody says so', async () => {
+  await seedDemoData(database.url, { withJobs: false })
+  expect(await prisma.user.count()).toBe(3)
+  expect(await prisma.jobRun.count()).toBe(0)
+  expect(demoJobs).toHaveLength(5)
 })
 
 test('a second time changes nothing, and brings back nothing that was removed', async () => {

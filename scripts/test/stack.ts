@@ -48,6 +48,9 @@ function placeEnvironment(place: StackPlace): Record<string, string | undefined>
     INBOX_PORT: String(place.inboxPort),
     SMTP_URL: undefined,
     DATABASE_URL: undefined,
+    DEMO_DATA: undefined,
+    // What runs is counted.
+    DEMO_JOBS: 'false',
     HOST: undefined,
     JOBS_ENABLED: undefined,
     JWT_SECRET: undefined,

@@ -30,7 +30,9 @@ afterAll(async () => {
 
 describe('start', { timeout: START_TIMEOUT_MS }, () => {
   test('prints one box, passes verify.sh, and SIGTERM leaves nothing', async () => {
-    const start = spawnStart(place)
+    // As a newcomer starts it.
+    const begunAt = Date.now()
+    const start = spawnStart(place, { DEMO_JOBS: undefined })
     await untilReady(start)
     const output = start.stdout.join('\n')
     expect(output).toMatch(/Building… +\d+\.\d s/)
@@ -53,6 +55,19 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     const verify = await runVerify({ PORT: String(place.port) })
     expect(verify.stdout).not.toContain('FAIL')
     expect(verify.code).toBe(0)
+
+    // The first look at the console: jobs of the demo, with what they did, and a worker that takes their work.
+    const token = await logIn('admin@example.com')
+    const listed = await get<{ jobs: { name: string }[] }>('/api/jobs', token)
+    expect(listed.jobs.map(({ name }) => name)).toContain('demoImportFeed')
+    await waitFor(async () => {
+      const query = 'name=demoSyncOrder&limit=1'
+      const { runs } = await get<{ runs: { startedAt: string }[] }>(
+        `/api/jobs/runs?${query}`,
+        token,
+      )
+      return Date.parse(runs[0]?.startedAt ?? '') > begunAt
+    })
 
     const pids = await processesOf(start, place)
     expect(pids.length).toBeGreaterThanOrEqual(4)
@@ -335,6 +350,11 @@ async function logIn(email: string): Promise<string> {
 async function createPreview(bearer: string): Promise<{ token: string }> {
   const body = { label: 'kept', ttlSeconds: 3_600 }
   return (await post('/api/preview-sessions', body, bearer)) as { token: string }
+}
+
+async function get<Answer>(path: string, bearer: string): Promise<Answer> {
+  const response = await fetch(api() + path, { headers: { authorization: `Bearer ${bearer}` } })
+  return (await response.json()) as Answer
 }
 
 async function post(

@@ -38,6 +38,8 @@ export interface AppOptions {
   jobsClient: JobsClient
   /** The catalogue: what can be asked for. */
   jobs: readonly Job[]
+  /** Shown and asked for like those of the catalogue, and no matter of health. Default: none. */
+  demoJobs?: readonly Job[]
   /** Signs the access tokens; at least 32 characters. */
   jwtSecret: string
   /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
@@ -71,7 +73,7 @@ const BODY_LIMIT_BYTES = 64 * 1024
  * process.
  */
 export function buildApp(options: AppOptions): FastifyInstance {
-  const { prisma, jobsClient, jobs, jwtSecret, logger } = options
+  const { prisma, jobsClient, jobs, demoJobs = [], jwtSecret, logger } = options
   const { reader } = jobsClient
   const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
@@ -111,7 +113,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(async (scope) => {
     scope.register(roundsman, {
       client: jobsClient,
-      jobs,
+      jobs: [...jobs, ...demoJobs],
       authorize: scope.authorizeAdmin,
       hasSessions: true,
       security: [{ accessToken: [] }],

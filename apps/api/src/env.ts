@@ -1,3 +1,4 @@
+import { alertVariables } from '@roundsman/alerts'
 import {
   commonVariables,
   databaseRequiredInProduction,
@@ -14,6 +15,7 @@ const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('
 const variables = {
   ...commonVariables,
   ...telemetryVariables,
+  ...alertVariables,
   /** Where the API listens. 0 picks a free one. */
   PORT: integerVariable({ min: 0, max: 65_535, default: 3_000 }),
   /** Default: only this machine; in production, every interface. */
@@ -36,6 +38,8 @@ const variables = {
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
   /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
   ROUNDSMAN_HELD: switchVariable({ default: false }),
+  /** Set by a start that is for trying things out: the jobs of the demo are there if their history is. */
+  ROUNDSMAN_DEMO: switchVariable({ default: false }),
 }
 
 export type ApiEnvironment = ReturnType<typeof readApiEnvironment>
@@ -47,6 +51,7 @@ export function readApiEnvironment(source: NodeJS.ProcessEnv = process.env) {
   })
   return {
     ...env,
+    ROUNDSMAN_DEMO: env.ROUNDSMAN_DEMO && env.NODE_ENV !== 'production',
     HOST: env.HOST ?? (env.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1'),
     JWT_SECRET: env.JWT_SECRET ?? obtainJwtSecret(env.DATA_DIR),
   }

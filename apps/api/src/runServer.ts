@@ -1,3 +1,4 @@
+import { openAlerts } from '@roundsman/alerts'
 import {
   acquireDatabase,
   createDatabaseClient,
@@ -7,6 +8,7 @@ import {
   type DatabaseClient,
 } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
+import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
   awaitRelease,
   EnvironmentError,
@@ -17,7 +19,7 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { measureQueue, readJobHealth } from '@roundsman/engine/client'
+import { measureQueue, readJobHealth, readSchedules } from '@roundsman/engine/client'
 import { watchJobHealth, watchQueue } from '@roundsman/engine/metrics'
 import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
@@ -103,15 +105,27 @@ async function serve(
       watchQueue({ ...metrics, measure: () => measureQueue(jobsClient.reader, names) })
       watchJobHealth({ ...metrics, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
     }
+    let alerts: Awaited<ReturnType<typeof openAlerts>> = null
     try {
       if (env.NODE_ENV === 'production') await refuseDemoPasswords(prisma)
+      alerts = await openAlerts({
+        env,
+        databaseUrl: database.url,
+        prisma,
+        jobs,
+        mailDomain: env.MAIL_DOMAIN ?? 'roundsman.localhost',
+        log: logger,
+      })
       // The wish may have come while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
+        const isDemo =
+          env.ROUNDSMAN_DEMO && (await readSchedules(jobsClient.reader, demoJobNames)).size > 0
         const app = buildApp({
           prisma,
           jobsClient,
           jobs,
+          ...(isDemo && { demoJobs }),
           jwtSecret,
           mailDomain,
           logger,
@@ -121,6 +135,7 @@ async function serve(
         await listen(app, env, logger, stop)
       }
     } finally {
+      await alerts?.close()
       await jobsClient.stop()
       await prisma.$disconnect()
     }

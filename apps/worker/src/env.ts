@@ -1,3 +1,4 @@
+import { alertVariables } from '@roundsman/alerts'
 import {
   commonVariables,
   databaseRequiredInProduction,
@@ -62,10 +63,13 @@ const scheduled = (catalogue as readonly Job[]).filter(isScheduled)
 const variables = {
   ...commonVariables,
   ...telemetryVariables,
+  ...alertVariables,
   /** Set by a supervisor that holds this process's standard input open for as long as it lives. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
   /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
   ROUNDSMAN_HELD: switchVariable({ default: false }),
+  /** Set by a start that is for trying things out: the jobs of the demo are there if their history is. */
+  ROUNDSMAN_DEMO: switchVariable({ default: false }),
   HOST: z.string().optional(),
   WORKER_PORT: integerVariable({ min: 0, max: 65_535, default: 3001 }),
   JOBS_ENABLED: switchVariable({ default: true }),
@@ -109,6 +113,7 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
   }
   return {
     ...env,
+    ROUNDSMAN_DEMO: env.ROUNDSMAN_DEMO && NODE_ENV !== 'production',
     HOST,
     seller,
     retention,

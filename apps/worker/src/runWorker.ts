@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
+import { openAlerts } from '@roundsman/alerts'
 import { ENGINE_SCHEMA, createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
+import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
   awaitRelease,
   createLogger,
@@ -12,9 +14,8 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { openReader } from '@roundsman/engine/worker'
 import { createRunMetrics } from '@roundsman/engine/metrics'
-import { createPinger, createWorker } from '@roundsman/engine/worker'
+import { createPinger, createWorker, openReader, readSchedules } from '@roundsman/engine/worker'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -26,6 +27,7 @@ import { buildHealth } from './buildHealth.ts'
 import { giveBackMemory } from './giveBackMemory.ts'
 import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
+import { demoHandlers } from './jobs/demoHandlers.ts'
 import { createHandlers } from './jobs/index.ts'
 import {
   createWorkerMetrics,
@@ -127,10 +129,14 @@ async function open(
   health: FastifyInstance,
 ): Promise<AcquiredDatabase> {
   const [listening, opened] = await Promise.allSettled([
-    listen(health, env, log),
+    listen(health, env),
     acquireMigratedDatabase(env, log),
   ])
-  if (listening.status === 'fulfilled' && opened.status === 'fulfilled') return opened.value
+  if (listening.status === 'fulfilled' && opened.status === 'fulfilled') {
+    // Port 0 is any that is free; this is where the one that was taken is told.
+    log.info({ url: listening.value }, 'worker health listening')
+    return opened.value
+  }
   if (opened.status === 'fulfilled') await opened.value.release()
   throw new EnvironmentError(
     [listening, opened].flatMap((result) =>
@@ -139,12 +145,10 @@ async function open(
   )
 }
 
-async function listen(health: FastifyInstance, env: WorkerEnvironment, log: Logger): Promise<void> {
+async function listen(health: FastifyInstance, env: WorkerEnvironment): Promise<string> {
   const { WORKER_PORT: port, HOST: host } = env
   try {
-    const url = await health.listen({ port, host })
-    // Port 0 is any that is free; this is where the one that was taken is told.
-    log.info({ url }, 'worker health listening')
+    return await health.listen({ port, host })
   } catch (error) {
     throw explainListenError(error, { variable: 'WORKER_PORT', port, host }) ?? error
   }
@@ -176,13 +180,14 @@ async function runJobs(
   const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
   const jobNames = env.jobs.map(({ name }) => name)
   const failure = Promise.withResolvers<'failed'>()
+  const isDemo = env.ROUNDSMAN_DEMO && (await readSchedules(reader, demoJobNames)).size > 0
   const worker = createWorker({
     schema: ENGINE_SCHEMA,
     databaseUrl,
     client: prisma,
-    jobs: env.jobs,
     version: VERSION,
-    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    jobs: [...env.jobs, ...(isDemo ? demoJobs : [])],
+    handlers: { ...createHandlers({ env, prisma, renderer, mailer }), ...demoHandlers },
     handlersModule,
     retention: env.retention,
     leave: jobsToLeave(env, log),
@@ -204,8 +209,17 @@ async function runJobs(
   metrics.watchWorker(worker)
   metrics.watchQueue(reader, jobNames)
   let givingBack: NodeJS.Timeout | undefined
+  let alerts: Awaited<ReturnType<typeof openAlerts>> = null
   try {
     await worker.start()
+    alerts = await openAlerts({
+      env,
+      databaseUrl,
+      prisma,
+      jobs: env.jobs,
+      mailDomain: env.MAIL_FROM.address.slice(env.MAIL_FROM.address.lastIndexOf('@') + 1),
+      log,
+    })
     onReady(worker.isReady)
     // Whoever waits for us to be ready does not wait for that.
     givingBack = setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
@@ -222,6 +236,7 @@ async function runJobs(
     clearTimeout(givingBack)
     await renderer.close()
     mailer?.close()
+    await alerts?.close()
     await Promise.all([
       pinger.close({ timeoutMs: LAST_PINGS_MS }),
       disconnect(prisma),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism, hostname } from 'node:os'
+import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
 import type { HostLogger } from './job/logger.ts'
 import { storableText } from './job/storableText.ts'
 import {
@@ -120,6 +121,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   maxDetailsBytes?: number
   /** Told of what the worker does. Default: none, at no cost. */
   observers?: readonly WorkerObserver[]
+  /** Whom to tell when something is wrong, and from when on. Default: nobody is told. */
+  alerts?: AlertOptions | undefined
   /** Traces what the handlers enqueue. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
   /** Default: the system's time. */
@@ -311,6 +314,15 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     onReady: (name) => lanes.get(name)?.wake(),
     onEnded: (run) => announcer.run(run),
   })
+  const alerts =
+    options.alerts &&
+    createAlertWatcher({
+      ...options.alerts,
+      databaseUrl,
+      schema: options.schema,
+      jobs,
+      log: options.log,
+    })
   // Jobs whose last run was written before its end, as the next will be: to write it at once costs less.
   const talkative = new Set<string>()
   let isStarted = false
@@ -364,6 +376,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   async function close(): Promise<void> {
     settler.stop()
     wakeUps.stop()
+    await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
@@ -440,6 +453,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       strays.start({ isContained: options.strays !== 'leave' })
       for (const lane of lanes.values()) lane.start()
       rounds.start()
+      alerts?.start()
       log.info(
         {
           workerId: id,

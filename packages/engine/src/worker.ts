@@ -1,5 +1,6 @@
 export type { Retention } from './control/pruneJobRuns.ts'
 export { TablesError } from './store/tablesState.ts'
+export type { AlertOptions } from './alerts/createAlertWatcher.ts'
 export { createWorker, type Worker, type WorkerOptions } from './createWorker.ts'
 export type {
   ObservedRun,

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
@@ -12,15 +12,19 @@ export interface Monitor {
   url: URL
   /** `POST /check/start?rid=… attempt 1`, in the order of their arrival, however they were answered. */
   pings: string[]
+  /** The same, with headers and body apart. */
+  requests: { headers: IncomingHttpHeaders; body: string }[]
   react(reaction: Reaction | ((ping: number) => Reaction)): void
 }
 
 /** A monitor that takes pings over HTTP, and misbehaves where a test wants it to. Closed with the test. */
 export async function openMonitor(): Promise<Monitor> {
   const pings: string[] = []
+  const requests: Monitor['requests'] = []
   let react: (ping: number) => Reaction = () => 200
   const server = createServer((request, response) => {
     void text(request).then((body) => {
+      requests.push({ headers: request.headers, body })
       pings.push(`${request.method} ${request.url} ${body}`)
       const reaction = react(pings.length)
       switch (reaction) {
@@ -50,6 +54,7 @@ export async function openMonitor(): Promise<Monitor> {
   return {
     url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/check`),
     pings,
+    requests,
     react: (reaction) => {
       react = typeof reaction === 'function' ? reaction : () => reaction
     },

@@ -91,7 +91,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
             id: z.guid(),
             status: z.enum(EmailStatus),
             kind: z.enum(EmailKind),
-            invoiceId: z.guid(),
+            invoiceId: z.guid().nullable().describe('Null: it is about no invoice'),
             recipient: z.string(),
             errorCode: z.string().nullable().describe('Why it failed'),
             sentAt: z.iso.datetime().nullable().describe('When the mail server took it'),

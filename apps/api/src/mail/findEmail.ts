@@ -31,7 +31,12 @@ export async function findEmail(
     }
     if (email.status === 'failed') return email
     if (work !== null) return { ...email, status: 'failed', errorCode: work.errorCode }
-    const pdf = await findPdfState(tx, jobsClient, email)
+    const { invoiceId, version } = email
+    // Its work was discarded.
+    if (invoiceId === null || version === null) {
+      return { ...email, status: 'failed', errorCode: 'discarded' }
+    }
+    const pdf = await findPdfState(tx, jobsClient, { invoiceId, version })
     switch (pdf.kind) {
       // Whoever renders it sets the message going.
       case 'waiting':

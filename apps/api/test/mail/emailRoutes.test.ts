@@ -48,6 +48,8 @@ describe('POST /api/invoices/:id/email', () => {
       {
         id: messageId,
         kind: 'invoice',
+        subject: null,
+        text: null,
         status: 'queued',
         recipient: 'billing@example.com',
         invoiceId: id,

@@ -2,7 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Invoice, PrismaClient } from '@roundsman/db'
 import type { dispatchEmail as job } from '@roundsman/jobs'
 import { JobError, type Details } from '@roundsman/engine'
-import { composeInvoiceEmail } from '../email/composeInvoiceEmail.ts'
+import {
+  composeInvoiceEmail,
+  escape,
+  oneLine,
+  type InvoiceEmail,
+} from '../email/composeInvoiceEmail.ts'
 import type { Mailer } from '../email/createMailer.ts'
 import type { Handler, Transaction } from './handler.ts'
 
@@ -31,12 +36,12 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
         retryable: false,
       })
     }
-    const { recipient, invoice, invoiceId, version, messageId } = message
+    const { recipient, invoice, version, messageId } = message
     // One that has failed comes here only because somebody gives it another chance.
     if (message.status === 'sent') return { isAlreadySent: true }
     // What the text says would not be what the attachment shows. A message that waits was moved to the new
     // version by whoever changed the invoice, a moment ago; one that had failed was not.
-    if (invoice.version !== version) {
+    if (invoice !== null && invoice.version !== version) {
       const text = 'The invoice has changed since the message was written'
       if (message.status === 'queued') throw new JobError('invoice_changed', text)
       return await giveUp('invoice_changed', text)
@@ -44,17 +49,13 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
     if (message.status === 'failed' && !run.dryRun) {
       await update(prisma, { status: 'queued', errorCode: null })
     }
-    const stored = await prisma.invoicePdf.findUnique({
-      where: { invoiceId_version: { invoiceId, version } },
-      select: { pdf: true },
-    })
-    if (!stored?.pdf) return await putOff('pdf_missing', 'The PDF has not been rendered yet')
+    const composed = invoice === null ? composeAlertEmail(message) : await composeWithPdf(invoice)
     // What was sent can not be rolled back.
     if (run.dryRun) return { isSendable: true }
 
     const outcome = await mailer.send(
       {
-        ...composeInvoiceEmail({ ...invoice, pdf: stored.pdf }),
+        ...composed,
         to: { name: nameOf(recipient, invoice), address: recipient },
         messageId,
         date: now(),
@@ -74,6 +75,15 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       }
       default:
         return outcome satisfies never
+    }
+
+    async function composeWithPdf(about: Invoice): Promise<InvoiceEmail> {
+      const stored = await prisma.invoicePdf.findUnique({
+        where: { invoiceId_version: { invoiceId: about.id, version: about.version } },
+        select: { pdf: true },
+      })
+      if (!stored?.pdf) return await putOff('pdf_missing', 'The PDF has not been rendered yet')
+      return composeInvoiceEmail({ ...about, pdf: stored.pdf })
     }
 
     /**
@@ -109,7 +119,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       text: string,
       smtpStatus: string | null = null,
       details: Details = {},
-    ) {
+    ): Promise<never> {
       // Nobody comes back to it by himself.
       if (run.retriesLeft === 0) await markFailed(code, smtpStatus)
       throw new JobError(code, text, { details: { ...statusDetails(smtpStatus), ...details } })
@@ -126,7 +136,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       tx: Pick<Transaction, 'emailMessage'>,
       data: {
         status: 'queued' | 'sent' | 'failed'
-        version?: number
+        version?: number | null
         sentAt?: Date
         errorCode: string | null
       },
@@ -137,9 +147,29 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
   }
 }
 
+/** The e-mail that tells of an alert: what was written with it, as plain as it is. */
+function composeAlertEmail(message: { subject: string | null; text: string | null }): InvoiceEmail {
+  const subject = oneLine(message.subject ?? '')
+  const text = message.text ?? ''
+  return {
+    language: 'en',
+    subject,
+    text,
+    html: `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>${escape(subject)}</title></head>
+<body style="margin:0;padding:24px;font-family:sans-serif;font-size:16px;line-height:1.5;color:#1a1a1a">
+<p style="white-space:pre-line">${escape(text)}</p>
+</body>
+</html>
+`,
+    attachments: [],
+  }
+}
+
 /** Somebody else may have wanted the invoice sent to them, who is not to be addressed by the customer's name. */
-function nameOf(recipient: string, { customerEmail, customerName }: Invoice): string {
-  return recipient === customerEmail ? customerName : ''
+function nameOf(recipient: string, invoice: Invoice | null): string {
+  return recipient === invoice?.customerEmail ? invoice.customerName : ''
 }
 
 function statusDetails(smtpStatus: string | null): Details {

@@ -61,6 +61,19 @@ export const LIST_DEAD_LETTERS_SQL = `
     and ($2::timestamptz is null or (job.completed_on, job.id) < ($2::timestamptz, $3::uuid))
   order by job.completed_on desc, job.id desc limit $4::int`
 
+/** So that a million of them cost no more. */
+export const MAX_COUNTED_DEAD_LETTERS = 10_000
+
+/** Of the jobs that `$1` names, by what they were given up for. */
+export const COUNT_DEAD_LETTERS_BY_CODE_SQL = `
+  select letter.name, letter.code as "code", count(*)::int as "count"
+  from (
+    select job.name, coalesce(left(job.output ->> 'code', 100), 'expired') as code
+    from pgboss.job job where ${IS_DEAD_LETTER} and job.name = any($1::text[])
+    order by job.completed_on desc, job.id desc limit ${MAX_COUNTED_DEAD_LETTERS}
+  ) letter
+  group by 1, 2`
+
 export const FIND_DEAD_LETTER_SQL = `
   select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`
 

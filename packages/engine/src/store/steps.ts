@@ -340,4 +340,43 @@ export const STEPS: readonly Step[] = [
       -- What of its host's product a worker runs. Null: it does not say, or is of a version before.
       ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "version" TEXT;`,
   },
+  {
+    name: 'alerts',
+    breaks: false,
+    sql: `
+      -- What is or was wrong. Nobody is told of it before it is raised, since most of what is wrong for a moment is not for
+      -- long. At most one that has not ended is about the same.
+      CREATE TABLE IF NOT EXISTS "JobAlert" (
+          "id" UUID NOT NULL,
+          "kind" TEXT NOT NULL,
+          "name" TEXT NOT NULL,
+          "code" TEXT NOT NULL,
+          "facts" JSONB NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "seenAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "raisedAt" TIMESTAMPTZ(3),
+          "endedAt" TIMESTAMPTZ(3),
+
+          CONSTRAINT "JobAlert_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE UNIQUE INDEX IF NOT EXISTS "JobAlert_kind_name_code_open_key" ON "JobAlert"("kind", "name", "code") WHERE "endedAt" IS NULL;
+      CREATE INDEX IF NOT EXISTS "JobAlert_endedAt_idx" ON "JobAlert"("endedAt");
+
+      -- One telling of an alert's beginning or end on one channel, until it has been taken or given up. Whoever counts an
+      -- attempt makes it; \`dueAt\` is when it is due, or else taken for lost.
+      CREATE TABLE IF NOT EXISTS "JobAlertDelivery" (
+          "alertId" UUID NOT NULL,
+          "event" TEXT NOT NULL,
+          "channel" TEXT NOT NULL,
+          "attempts" INTEGER NOT NULL DEFAULT 1,
+          "dueAt" TIMESTAMPTZ(3) NOT NULL,
+          "endedAt" TIMESTAMPTZ(3),
+          "isTaken" BOOLEAN NOT NULL DEFAULT false,
+          "error" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
+      );`,
+  },
 ]

@@ -1,0 +1,79 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { JobError, type HandlersFor } from '@roundsman/engine'
+import { demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
+import type { Transaction } from './handler.ts'
+
+/** What the jobs of the demo pretend to do. They change nothing but their own counts and queue. */
+export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
+  async demoImportFeed({ batch, enqueue, progress, log, now, signal }) {
+    const pages = 4
+    for (let page = 1; page <= pages; page++) {
+      const products = await readFeed(page, now(), signal)
+      log.info({ page, products }, 'page read')
+      await batch(async (tx) => {
+        const orderId = 100_000 + (Math.floor(now().getTime() / 60_000) % 100_000) * pages + page
+        await enqueue(tx, demoSyncOrder, { orderId })
+        return { imported: products, orders: 1 }
+      })
+      progress(page, pages)
+    }
+  },
+
+  async demoSyncOrder({ payload: { orderId }, run, log, signal }) {
+    log.info({ orderId }, 'order is handed over')
+    await delay(200 + (orderId % 17) * 60, undefined, { signal })
+    if (orderId % 19 === 0) {
+      throw new JobError(
+        'order_invalid',
+        'The shop refuses it: the order has no delivery address',
+        {
+          retryable: false,
+        },
+      )
+    }
+    if (orderId % 5 === 0 && run.attempt === 1) {
+      throw new JobError('shop_unavailable', 'The shop answered with status 503')
+    }
+    return { synced: 1 }
+  },
+
+  async demoArchiveOrders({ batch, guard, now, signal }) {
+    // Once a day too many are due, and somebody has to say whether that is right.
+    const due = now().getUTCHours() === 9 ? 12_000 : 300
+    await guard({ due: async () => due, total: async () => 40_000 })
+    for (let left = due; left > 0; left -= 100) {
+      await batch(async () => ({ archived: Math.min(100, left) }))
+      await delay(50, undefined, { signal })
+    }
+  },
+
+  async demoNightlyReport({ batch, progress, signal }) {
+    const shops = 12
+    for (let shop = 1; shop <= shops; shop++) {
+      await delay(400, undefined, { signal })
+      await batch(async () => ({ reported: 1 }))
+      progress(shop, shops)
+    }
+  },
+
+  async demoRebuildSearch({ batch, progress, signal }) {
+    const parts = 60
+    for (let part = 1; part <= parts; part++) {
+      await delay(2_000, undefined, { signal })
+      await batch(async () => ({ indexed: 500 }))
+      progress(part * 500, parts * 500)
+    }
+  },
+}
+
+/** Fails as `fetch` does when nobody listens, in the second half of each hour. */
+async function readFeed(page: number, at: Date, signal: AbortSignal): Promise<number> {
+  await delay(300, undefined, { signal })
+  if (at.getUTCMinutes() >= 30) {
+    const cause = Object.assign(new Error('connect ECONNREFUSED feed.example.com:443'), {
+      code: 'ECONNREFUSED',
+    })
+    throw new TypeError('fetch failed', { cause })
+  }
+  return 35 + page
+}

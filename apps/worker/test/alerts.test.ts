@@ -1,0 +1,79 @@
+import { openAlerts } from '@roundsman/alerts'
+import { dispatchEmail, jobs } from '@roundsman/jobs'
+import { createSmtpServer, openMonitor, waitFor } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { readWorkerEnvironment } from '../src/env.ts'
+import { startMailWorker } from './email/startMailWorker.ts'
+import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+
+let database: WorkerDatabase
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+})
+afterAll(() => database.close())
+
+it('of an API and a worker that watch, one tells: by webhook, and by mail through the outbox', async () => {
+  const receiver = await openMonitor()
+  const smtp = await createSmtpServer()
+  onTestFinished(() => smtp.close())
+  await startMailWorker(database, { smtpUrl: smtp.url })
+  const env = readWorkerEnvironment({
+    ALERT_WEBHOOK_URL: receiver.url.href,
+    ALERT_EMAIL_TO: 'oncall@example.com,admin@example.com',
+    ALERT_CONSOLE_URL: 'https://shop.example.com/console',
+  })
+  for (let nth = 0; nth < 2; nth++) {
+    const alerts = await openAlerts({
+      env,
+      databaseUrl: database.url,
+      prisma: database.prisma,
+      // The others are scheduled by nobody here, which is a problem of its own.
+      jobs: [dispatchEmail],
+      mailDomain: 'example.com',
+      log: pino({ level: 'silent' }),
+      timing: { intervalMs: 20, retryDelayMs: 1 },
+    })
+    onTestFinished(() => alerts?.close())
+  }
+
+  const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
+    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
+    values (${dispatchEmail.name}, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"smtp_unavailable"}')
+    returning id::text as id`
+  await waitFor(() => receiver.requests.length === 1 && smtp.messages.length === 2)
+  await database.prisma.$executeRaw`delete from pgboss.job where id = ${id}::uuid`
+  await waitFor(() => receiver.requests.length === 2 && smtp.messages.length === 4)
+
+  const subject = 'dispatchEmail has given work up with smtp_unavailable: 1 dead letter'
+  const over = 'Over: dispatchEmail has no dead letters with smtp_unavailable any more'
+  expect(receiver.requests.map(({ body }) => (JSON.parse(body) as { text: string }).text)).toEqual([
+    subject,
+    over,
+  ])
+  const mails = smtp.messages.map(({ recipients: [to], mail }) => [to, mail.subject])
+  expect(mails.toSorted()).toEqual([
+    ['admin@example.com', `[Roundsman] ${over}`],
+    ['admin@example.com', `[Roundsman] ${subject}`],
+    ['oncall@example.com', `[Roundsman] ${over}`],
+    ['oncall@example.com', `[Roundsman] ${subject}`],
+  ])
+  const [first] = smtp.messages
+  expect(first?.mail.text).toContain('https://shop.example.com/console/queue')
+  expect(first?.mail.html).toContain('count: 1')
+  // That a message was sent is noted once the server has it.
+  await waitFor(
+    async () =>
+      (await database.prisma.emailMessage.count({ where: { kind: 'alert', status: 'sent' } })) ===
+      4,
+  )
+})
+
+it('nobody watches where nobody is to be told', async () => {
+  const log = pino({ level: 'silent' })
+  const { url: databaseUrl, prisma } = database
+  const env = readWorkerEnvironment({})
+  expect(
+    await openAlerts({ env, databaseUrl, prisma, jobs, mailDomain: 'example.com', log }),
+  ).toBeNull()
+})

@@ -1,0 +1,60 @@
+import { integerVariable } from '@roundsman/node-app'
+import { z } from 'zod'
+
+const MAX_RECIPIENTS = 20
+
+/** Whom to tell when something is wrong with the jobs, and from when on. Both the API and the worker read them. */
+export const alertVariables = {
+  /** Gets each alert as JSON. Default: no webhook is called. */
+  ALERT_WEBHOOK_URL: z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || isWebAddress(text), {
+      // The value is not repeated: whoever knows it can send alarms.
+      error:
+        'is not an address to post alerts to; set one such as https://hooks.example.com/roundsman, without a user and a password in it, or leave it out',
+    }),
+  /** By it a receiver can tell that a request is ours. Default: requests are not signed. */
+  ALERT_WEBHOOK_SECRET: z
+    .string()
+    .min(16, 'has fewer than 16 characters; make one with: openssl rand -hex 16')
+    .optional(),
+  /** E-mail addresses, separated by commas. Default: nobody is sent mail. */
+  ALERT_EMAIL_TO: z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      const addresses = [...new Set((text ?? '').split(',').map((part) => part.trim()))].filter(
+        (part) => part !== '',
+      )
+      const wrong = addresses.find((address) => !z.email().safeParse(address).success)
+      if (wrong === undefined && addresses.length <= MAX_RECIPIENTS) return addresses
+      context.addIssue(
+        wrong === undefined
+          ? `names more than ${MAX_RECIPIENTS} addresses; set the address of a list instead`
+          : `${JSON.stringify(wrong)} is not an e-mail address; set one such as oncall@example.com, or several with commas between them`,
+      )
+      return z.NEVER
+    }),
+  /** Where people find the console: alerts lead there. Default: they lead nowhere. */
+  ALERT_CONSOLE_URL: z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || isWebAddress(text), {
+      error: 'is not the address of the console; set one such as https://example.com/console',
+    }),
+  /** Which part of a job's latest runs may fail. */
+  ALERT_FAILURE_PERCENT: integerVariable({ min: 1, max: 100, default: 50 }),
+  /** With less work that waits, a queue is not said to grow. */
+  ALERT_QUEUE_WAITING: integerVariable({ min: 1, max: 100_000, default: 100 }),
+  /** For how long a queue has to grow. */
+  ALERT_QUEUE_MINUTES: integerVariable({ min: 1, max: 1_440, default: 10, unit: 'minutes' }),
+}
+
+export type AlertEnvironment = z.infer<z.ZodObject<typeof alertVariables>>
+
+function isWebAddress(text: string): boolean {
+  const url = URL.parse(text)
+  // fetch refuses credentials in an address.
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
+}

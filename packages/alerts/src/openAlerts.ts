@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import { ENGINE_SCHEMA, type PrismaClient } from '@roundsman/db'
+import type { HostLogger, Job } from '@roundsman/engine'
+import {
+  createAlertWatcher,
+  createAlertWebhook,
+  type AlertChannel,
+  type AlertNotice,
+  type AlertOptions,
+} from '@roundsman/engine/alerts'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { dispatchEmail } from '@roundsman/jobs'
+import type { AlertEnvironment } from './alertVariables.ts'
+
+export interface OpenAlertsOptions {
+  env: AlertEnvironment
+  databaseUrl: string
+  prisma: PrismaClient
+  /** What is watched. */
+  jobs: readonly Job[]
+  /** What stands behind the @ in the ids of messages. */
+  mailDomain: string
+  log: HostLogger
+  /** How often somebody looks and sends; for tests. */
+  timing?: Pick<AlertOptions, 'intervalMs' | 'retryDelayMs'> | undefined
+}
+
+/**
+ * Begins to watch the jobs and to tell whom the environment names, by webhook and by mail; null where it names nobody. The
+ * API and the workers do so side by side: one of them tells, and neither could tell that it is gone itself. Watching puts
+ * mail into the outbox, and neither schedules nor executes anything.
+ */
+export async function openAlerts(
+  options: OpenAlertsOptions,
+): Promise<{ close(): Promise<void> } | null> {
+  const { env, databaseUrl, prisma, jobs, log } = options
+  const { ALERT_WEBHOOK_URL: url, ALERT_WEBHOOK_SECRET: secret, ALERT_EMAIL_TO: to } = env
+  if (url === undefined && to.length === 0) return null
+  const client =
+    to.length === 0 ? null : createJobsClient({ databaseUrl, schema: ENGINE_SCHEMA, log })
+  await client?.start()
+  const watcher = createAlertWatcher({
+    databaseUrl,
+    schema: ENGINE_SCHEMA,
+    jobs,
+    log,
+    channels: [
+      ...(url === undefined ? [] : [createAlertWebhook({ url, secret })]),
+      ...(client === null ? [] : [createOutboxChannel(client, prisma, to, options.mailDomain)]),
+    ],
+    limits: {
+      failureRate: env.ALERT_FAILURE_PERCENT / 100,
+      queueMinWaiting: env.ALERT_QUEUE_WAITING,
+      queueGrowthMs: env.ALERT_QUEUE_MINUTES * 60_000,
+    },
+    consoleUrl: env.ALERT_CONSOLE_URL,
+    ...options.timing,
+  })
+  watcher.start()
+  return {
+    async close() {
+      await watcher.stop()
+      await client?.stop()
+    },
+  }
+}
+
+/** A message for each recipient, with the work that sends it: together, and once, however often the notice comes. */
+function createOutboxChannel(
+  client: JobsClient,
+  prisma: PrismaClient,
+  recipients: readonly string[],
+  mailDomain: string,
+): AlertChannel {
+  return {
+    name: 'email',
+    async send(notice) {
+      const messages = recipients.map((recipient) => {
+        const id = messageIdOf(notice, recipient)
+        return {
+          id,
+          kind: 'alert' as const,
+          recipient,
+          messageId: `<${id}@${mailDomain}>`,
+          subject: subjectOf(notice),
+          text: textOf(notice),
+        }
+      })
+      await prisma.$transaction(async (tx) => {
+        for (const data of messages) {
+          const { count } = await tx.emailMessage.createMany({ data, skipDuplicates: true })
+          if (count === 0) continue
+          await client.enqueue(tx, dispatchEmail, { emailId: data.id }, { uniqueKey: data.id })
+        }
+      })
+    },
+  }
+}
+
+/** The same for the same notice, so that a second delivery finds the first. */
+function messageIdOf({ id, event }: AlertNotice, recipient: string): string {
+  const hex = createHash('sha256').update(`${id} ${event} ${recipient}`).digest('hex')
+  const version = `8${hex.slice(13, 16)}`
+  const variant = `${((Number.parseInt(hex.slice(16, 18), 16) & 0x3f) | 0x80).toString(16)}${hex.slice(18, 20)}`
+  return [hex.slice(0, 8), hex.slice(8, 12), version, variant, hex.slice(20, 32)].join('-')
+}
+
+function subjectOf({ text }: AlertNotice): string {
+  return `[Roundsman] ${text}`.slice(0, 200)
+}
+
+function textOf({ text, event, startedAt, endedAt, facts, url }: AlertNotice): string {
+  return [
+    text,
+    '',
+    `Since: ${startedAt}`,
+    ...(endedAt === null ? [] : [`Until: ${endedAt}`]),
+    ...(event === 'began' ? Object.entries(facts).map(([name, value]) => `${name}: ${value}`) : []),
+    ...(url === null ? [] : ['', url]),
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto'
+import type { Connection, Database } from '../store/database.ts'
+import { subjectKey, type AlertCause, type AlertNotice, type AlertRow } from './alert.ts'
+import type { Causes } from './findCauses.ts'
+
+/*
+ * What makes many watchers one: the alerts and their deliveries are rows. A round is taken by one watcher, which reads
+ * what is wrong and writes what began and ended in one transaction; a delivery is made by who has counted its attempt.
+ */
+
+/** No job can have this name. */
+const ROUND = 'alert round'
+
+/** What one look found to have changed, for the log. */
+export interface AlertChanges {
+  raised: AlertRow[]
+  ended: AlertRow[]
+}
+
+export type FindCauses = (tx: Connection, open: readonly AlertRow[], now: Date) => Promise<Causes>
+
+/**
+ * Looks at what is wrong, unless another watcher has done so within `everyMs`: null then. Whoever takes the round has
+ * waited for the one before, so that nobody decides by what was true earlier. `names`: the jobs that this watcher knows.
+ */
+export async function lookOnce(
+  database: Database,
+  { everyMs, names, find }: { everyMs: number; names: readonly string[]; find: FindCauses },
+): Promise<AlertChanges | null> {
+  return await database.transaction(async (tx) => {
+    const { rows: taken } = await tx.query<{ now: Date }>(
+      `insert into "JobThrottle" ("name", "freeAt") values ($1, now() + $2 * interval '1 millisecond')
+       on conflict ("name") do update set "freeAt" = excluded."freeAt" where "JobThrottle"."freeAt" <= now()
+       returning now() as "now"`,
+      [ROUND, everyMs],
+    )
+    const now = taken[0]?.now
+    if (now === undefined) return null
+    const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
+    const { causes, hasMoreDeadLetters } = await find(tx, open, now)
+    const openOf = new Map(open.map((row) => [subjectKey(row), row]))
+    const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
+    const begun = causes.filter((cause) => !openOf.has(subjectKey(cause)))
+    const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
+    const over = open.filter(
+      (row) =>
+        !causeOf.has(subjectKey(row)) &&
+        // An older or newer version's jobs are for a watcher of that version to judge, until none has for a day.
+        (row.name === '' || names.includes(row.name) || row.isForgotten) &&
+        !(row.kind === 'deadLetter' && hasMoreDeadLetters),
+    )
+    await insertBegun(tx, begun)
+    await tx.query(`update "JobAlert" set "seenAt" = now() where "id" = any($1::uuid[])`, [
+      goesOn.map(({ id }) => id),
+    ])
+    const raised = await raiseDue(tx, causes)
+    const { rows: ended } = await tx.query<AlertRow>(END_SQL, [over.map(({ id }) => id)])
+    await tx.query(FORGET_SQL)
+    return { raised, ended }
+  })
+}
+
+type OpenRow = AlertRow & { isForgotten: boolean }
+
+const COLUMNS = `"id", "kind", "name", "code", "facts", "startedAt", "endedAt"`
+
+const LIST_OPEN_SQL = `
+  select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
+  from "JobAlert" where "endedAt" is null`
+
+async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promise<void> {
+  await tx.query(
+    `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "seenAt")
+     select cause.id, cause.kind, cause.name, cause.code, cause.facts, now(), now()
+     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[]) as cause(id, kind, name, code, facts)
+     on conflict do nothing`,
+    [
+      causes.map(() => randomUUID()),
+      causes.map(({ kind }) => kind),
+      causes.map(({ name }) => name),
+      causes.map(({ code }) => code),
+      causes.map(({ facts }) => JSON.stringify(facts)),
+    ],
+  )
+}
+
+/** Those that have gone on for long enough, with what is known of them now. */
+async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<AlertRow[]> {
+  const { rows } = await tx.query<AlertRow>(
+    `update "JobAlert" alert set "raisedAt" = now(), "facts" = cause.facts
+     from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::float8[]) as cause(kind, name, code, facts, ms)
+     where alert."endedAt" is null and alert."raisedAt" is null
+       and alert."kind" = cause.kind and alert."name" = cause.name and alert."code" = cause.code
+       and alert."startedAt" <= now() - cause.ms * interval '1 millisecond'
+     returning alert."id", alert."kind", alert."name", alert."code", alert."facts", alert."startedAt", alert."endedAt"`,
+    [
+      causes.map(({ kind }) => kind),
+      causes.map(({ name }) => name),
+      causes.map(({ code }) => code),
+      causes.map(({ facts }) => JSON.stringify(facts)),
+      causes.map(({ afterMs }) => afterMs),
+    ],
+  )
+  return rows
+}
+
+/** Nobody has heard of what was not raised: it goes without a trace. */
+const END_SQL = `
+  with gone as (
+    delete from "JobAlert" where "id" = any($1::uuid[]) and "raisedAt" is null
+  )
+  update "JobAlert" set "endedAt" = now() where "id" = any($1::uuid[]) and "raisedAt" is not null
+  returning ${COLUMNS}`
+
+const FORGET_SQL = `
+  with gone as (
+    delete from "JobAlert" where "id" = any(array(
+      select "id" from "JobAlert" where "endedAt" < now() - interval '30 days' order by "endedAt" limit 1000
+    )) returning "id"
+  )
+  delete from "JobAlertDelivery" delivery using gone where delivery."alertId" = gone."id"`
+
+/** One telling that is this watcher's to make. */
+export interface TakenDelivery {
+  alert: AlertRow
+  event: AlertNotice['event']
+  channel: string
+  attempt: number
+  /** Since the first attempt. */
+  sinceMs: number
+}
+
+const MAX_TAKEN = 20
+
+/**
+ * Takes deliveries that are due on these channels. The end of an alert follows its beginning, and only where that was
+ * taken. Of alerts that ended before a channel was there, those of the last hour are told.
+ */
+export async function takeDeliveries(
+  database: Database,
+  channels: readonly string[],
+  leaseMs: number,
+): Promise<TakenDelivery[]> {
+  const { rows } = await database.query<
+    AlertRow & { event: AlertNotice['event']; channel: string; attempt: number; sinceMs: number }
+  >(TAKE_SQL, [channels, leaseMs])
+  return rows.map(({ event, channel, attempt, sinceMs, ...row }) => ({
+    alert: {
+      ...row,
+      startedAt: toIso(row.startedAt),
+      endedAt: row.endedAt === null ? null : toIso(row.endedAt),
+    },
+    event,
+    channel,
+    attempt,
+    sinceMs,
+  }))
+}
+
+/** The driver's own connections read instants as dates. */
+function toIso(instant: string | Date): string {
+  return new Date(instant).toISOString()
+}
+
+const TAKE_SQL = `
+  with due as (
+    select alert."id", event.name as event, channel.name as channel
+    from "JobAlert" alert
+    cross join unnest($1::text[]) channel(name)
+    cross join (values ('began'), ('ended')) event(name)
+    left join "JobAlertDelivery" delivery
+      on delivery."alertId" = alert."id" and delivery."event" = event.name and delivery."channel" = channel.name
+    left join "JobAlertDelivery" beginning
+      on beginning."alertId" = alert."id" and beginning."event" = 'began' and beginning."channel" = channel.name
+    where alert."raisedAt" is not null
+      and (delivery."alertId" is null or (delivery."endedAt" is null and delivery."dueAt" <= now()))
+      and case event.name
+        when 'began' then delivery."alertId" is not null
+          or alert."endedAt" is null or alert."endedAt" > now() - interval '1 hour'
+        else alert."endedAt" is not null and beginning."isTaken"
+      end
+    order by alert."startedAt" limit ${MAX_TAKEN}
+  ), taken as (
+    insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt", "createdAt")
+    select due."id", due.event, due.channel, now() + $2 * interval '1 millisecond', now() from due
+    on conflict ("alertId", "event", "channel") do update
+      set "attempts" = "JobAlertDelivery"."attempts" + 1, "dueAt" = excluded."dueAt"
+      where "JobAlertDelivery"."endedAt" is null and "JobAlertDelivery"."dueAt" <= now()
+    returning "alertId", "event", "channel", "attempts", "createdAt"
+  )
+  select ${COLUMNS}, taken."event", taken."channel", taken."attempts" as "attempt",
+         greatest(0, extract(epoch from now() - taken."createdAt") * 1000)::float8 as "sinceMs"
+  from taken join "JobAlert" alert on alert."id" = taken."alertId"
+  order by alert."startedAt"`
+
+/** What became of an attempt: taken, to be repeated after `retryMs`, or given up. */
+export type DeliveryOutcome =
+  | { kind: 'taken' }
+  | { kind: 'failed'; error: string; retryMs: number }
+  | { kind: 'givenUp'; error: string }
+
+export async function settleDelivery(
+  database: Database,
+  { alert, event, channel, attempt }: TakenDelivery,
+  outcome: DeliveryOutcome,
+): Promise<void> {
+  await database.query(
+    `update "JobAlertDelivery"
+     set "endedAt" = case when $5::float8 is null then now() end,
+         "dueAt" = now() + coalesce($5::float8, 0) * interval '1 millisecond',
+         "isTaken" = $6::boolean, "error" = $7::text
+     where "alertId" = $1::uuid and "event" = $2 and "channel" = $3 and "attempts" = $4::int and "endedAt" is null`,
+    [
+      alert.id,
+      event,
+      channel,
+      attempt,
+      outcome.kind === 'failed' ? outcome.retryMs : null,
+      outcome.kind === 'taken',
+      outcome.kind === 'taken' ? null : outcome.error,
+    ],
+  )
+}

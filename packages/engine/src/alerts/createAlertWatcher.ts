@@ -1,0 +1,201 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { HostLogger, Job } from '../index.ts'
+import type { Reader } from '../read/reader.ts'
+import { readerOf } from '../read/reader.ts'
+import { containedLog } from '../store/containedLog.ts'
+import { openDatabase, type Connection } from '../store/database.ts'
+import { createSchema } from '../store/schema.ts'
+import { settlesWithin } from '../store/settlesWithin.ts'
+import { toNotice, type AlertChannel } from './alert.ts'
+import {
+  lookOnce,
+  settleDelivery,
+  takeDeliveries,
+  type DeliveryOutcome,
+  type TakenDelivery,
+} from './alertLedger.ts'
+import { DEFAULT_LIMITS, findCauses, type AlertLimits } from './findCauses.ts'
+
+export interface AlertOptions {
+  /** Where notices go: each of them gets every one. */
+  channels: readonly AlertChannel[]
+  /** From when on something is wrong. */
+  limits?: Partial<AlertLimits>
+  /** Where the console is, such as `https://shop.example.com/console`; notices lead there. Default: they lead nowhere. */
+  consoleUrl?: string | undefined
+  /** How often somebody looks, however many watchers there are. Default 15,000 ms. */
+  intervalMs?: number
+  /** How long a channel may take for a notice. Default 15,000 ms. */
+  sendTimeoutMs?: number
+  /** Before the second attempt; doubled before each further one, up to a quarter of an hour. Default 5,000 ms. */
+  retryDelayMs?: number
+  /** For how long a notice is tried again before it is given up. Default a day. */
+  giveUpAfterMs?: number
+}
+
+export interface AlertWatcherOptions extends AlertOptions {
+  databaseUrl: string
+  /** In which `migrate` has made the tables. Default `roundsman`. */
+  schema?: string | undefined
+  /** What is watched: the catalogue, the engine's own jobs among them. */
+  jobs: readonly Job[]
+  /** Default: warnings and errors go to standard error. */
+  log?: HostLogger | undefined
+}
+
+export interface AlertWatcher {
+  start(): void
+  /** What is being sent may go on for so long; another watcher sends it then, or the next one does. Default 2,000 ms. */
+  stop(options?: { timeoutMs?: number }): Promise<void>
+}
+
+const MAX_RETRY_DELAY_MS = 15 * 60_000
+const MAX_ERROR_LENGTH = 200
+
+/**
+ * Tells people, through channels, when something is wrong with the jobs and when it is over. It looks and tells: it
+ * neither schedules nor executes. So it may run beside an API as well as beside workers, and should in both: a process can
+ * not tell that it is gone itself. Of any number of watchers on one database one looks and one sends; rows of the database
+ * say who. Nothing that a channel does disturbs anything else.
+ * @throws TypeError when two channels have one name, or a name is none
+ */
+export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
+  const { databaseUrl, jobs, consoleUrl, intervalMs = 15_000 } = options
+  const { sendTimeoutMs = 15_000, retryDelayMs = 5_000, giveUpAfterMs = 86_400_000 } = options
+  const channels = byName(options.channels)
+  const limits: AlertLimits = { ...DEFAULT_LIMITS, ...options.limits }
+  const log = containedLog(options.log)
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman alerts',
+    schema: createSchema(options.schema),
+    poolSize: 1,
+    keepsProcess: false,
+    log,
+  })
+  const stopping = new AbortController()
+  const names = jobs.map(({ name }) => name)
+  let watching: Promise<void> | undefined
+
+  async function watch(): Promise<void> {
+    let isUnreachable = false
+    while (!stopping.signal.aborted) {
+      try {
+        await look()
+        await deliver()
+        isUnreachable = false
+      } catch (error) {
+        if (!isUnreachable) log.warn({ err: error }, 'alerts can not be looked after at the moment')
+        isUnreachable = true
+      }
+      await delay(intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined)
+    }
+  }
+
+  async function look(): Promise<void> {
+    const changes = await lookOnce(database, {
+      // Whose turn it would be next is awake a little earlier or later.
+      everyMs: intervalMs * 0.8,
+      names,
+      find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now),
+    })
+    for (const { id: alertId, kind, name, code } of changes?.raised ?? [])
+      log.warn({ alertId, kind, name, code }, 'alert began')
+    for (const { id: alertId, kind, name, code } of changes?.ended ?? [])
+      log.info({ alertId, kind, name, code }, 'alert ended')
+  }
+
+  /** All that is due, channels and notices side by side: one that does not answer keeps none of the others waiting. */
+  async function deliver(): Promise<void> {
+    for (;;) {
+      const taken = await takeDeliveries(
+        database,
+        [...channels.keys()],
+        sendTimeoutMs + LEASE_MARGIN_MS,
+      )
+      if (taken.length === 0 || stopping.signal.aborted) return
+      await Promise.all(taken.map(send))
+    }
+  }
+
+  async function send(delivery: TakenDelivery): Promise<void> {
+    const { alert, event, channel, attempt, sinceMs } = delivery
+    const outcome = await attemptDelivery(delivery)
+    await settleDelivery(database, delivery, outcome)
+    const line = { alertId: alert.id, kind: alert.kind, event, channel, attempt, sinceMs }
+    if (outcome.kind === 'failed') log.warn({ ...line, reason: outcome.error }, 'alert not taken')
+    if (outcome.kind === 'givenUp') log.error({ ...line, reason: outcome.error }, 'alert given up')
+  }
+
+  async function attemptDelivery({
+    alert,
+    event,
+    channel,
+    attempt,
+    sinceMs,
+  }: TakenDelivery): Promise<DeliveryOutcome> {
+    const timeout = AbortSignal.timeout(sendTimeoutMs)
+    try {
+      const sending = channels.get(channel)?.send(toNotice(alert, event, consoleUrl), timeout)
+      await Promise.race([sending, rejectOn(timeout)])
+      return { kind: 'taken' }
+    } catch (error) {
+      const reason = describeFailure(error)
+      if (sinceMs >= giveUpAfterMs) return { kind: 'givenUp', error: reason }
+      const retryMs = Math.min(retryDelayMs * 2 ** Math.min(attempt - 1, 20), MAX_RETRY_DELAY_MS)
+      return { kind: 'failed', error: reason, retryMs }
+    }
+  }
+
+  return {
+    start() {
+      watching ??= watch()
+    },
+    async stop({ timeoutMs = 2_000 } = {}) {
+      stopping.abort()
+      if (watching) await settlesWithin(watching, timeoutMs)
+      await database.close({ timeoutMs: 1_000 })
+    },
+  }
+}
+
+/** A process that dies while it sends keeps the notice for so much longer. */
+const LEASE_MARGIN_MS = 5_000
+
+function byName(channels: readonly AlertChannel[]): Map<string, AlertChannel> {
+  const named = new Map(channels.map((channel) => [channel.name, channel]))
+  const wrong = channels.find(({ name }) => !/^[\w-]{1,100}$/.test(name))
+  if (wrong) throw new TypeError(`channels: ${JSON.stringify(wrong.name)} is no name of a channel`)
+  if (named.size < channels.length) throw new TypeError('channels: two have the same name')
+  return named
+}
+
+/** A connection answers one statement after another, and warns of who asks before it has. */
+function oneAtATime(tx: Connection): Reader {
+  const reader = readerOf(tx)
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    async rows<Row extends object>(...statement: Parameters<Reader['rows']>) {
+      const asked = last.then(() => reader.rows<Row>(...statement))
+      last = asked.catch(() => undefined)
+      return await asked
+    },
+  }
+}
+
+/** For a channel that does not listen to its signal. */
+async function rejectOn(signal: AbortSignal): Promise<never> {
+  return await new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true })
+  })
+}
+
+/** What a channel throws may be anything. */
+function describeFailure(error: unknown): string {
+  try {
+    const text = error instanceof Error ? error.message || error.name : String(error)
+    return text.slice(0, MAX_ERROR_LENGTH).toWellFormed().replaceAll('\0', '')
+  } catch {
+    return 'the channel failed with what can not be told'
+  }
+}

@@ -1,0 +1,393 @@
+import { createHmac, randomUUID } from 'node:crypto'
+import { openMonitor, waitFor, type Monitor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import {
+  createAlertWatcher,
+  createAlertWebhook,
+  type AlertNotice,
+  type AlertOptions,
+} from '../../src/alerts.ts'
+import { defineJob } from '../../src/index.ts'
+import { createWorker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const importFeed = defineJob({ name: 'importFeed', description: '' })
+const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 0 * * *' } })
+const jobs = [importFeed, nightly]
+/** No worker lives in these tests, which is not what most are about. */
+const NEVER_MS = 1e12
+
+let runtime: TestRuntime
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+})
+afterAll(() => runtime.close())
+beforeEach(async () => {
+  for (const table of [
+    'JobAlert',
+    'JobAlertDelivery',
+    'JobThrottle',
+    'JobRun',
+    'JobWorker',
+    'JobSchedule',
+  ])
+    await runtime.rows(`delete from "${table}"`)
+  await runtime.rows('delete from pgboss.job')
+})
+
+function watch(options: AlertOptions): void {
+  const watcher = createAlertWatcher({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    jobs,
+    log: runtime.log,
+    intervalMs: 20,
+    retryDelayMs: 1,
+    ...options,
+    limits: { noWorkerMs: NEVER_MS, ...options.limits },
+  })
+  onTestFinished(() => watcher.stop())
+  watcher.start()
+}
+
+const noticesOf = ({ requests }: Monitor): AlertNotice[] =>
+  requests.map(({ body }) => JSON.parse(body) as AlertNotice)
+
+async function insertDeadLetters(code: string, count = 1, name = importFeed.name): Promise<void> {
+  await runtime.rows(
+    `insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
+     select $1, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), jsonb_build_object('code', $2::text, 'message', 'secret')
+     from generate_series(1, $3::int)`,
+    [name, code, count],
+  )
+}
+
+/** Runs of the last hour, by how they ended: null is a success. */
+async function insertRuns(codes: readonly (string | null)[]): Promise<void> {
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
+     select gen_random_uuid(), 'importFeed', (case when code is null then 'success' else 'failed' end)::"JobRunStatus",
+            'queue', 'w', now() - nth * interval '1 second', now(), code
+     from unnest($1::text[]) with ordinality run(code, nth)`,
+    [codes],
+  )
+}
+
+const deliveries = () =>
+  runtime.rows<{ event: string; attempts: number; isTaken: boolean; isOver: boolean }>(
+    `select "event", "attempts", "isTaken", "endedAt" is not null as "isOver" from "JobAlertDelivery" order by "event"`,
+  )
+
+describe('of many watchers', () => {
+  it('one tells of each cause once, and once when it is over', async () => {
+    const receiver = await openMonitor()
+    const channels = [createAlertWebhook({ url: receiver.url })]
+    for (let nth = 0; nth < 4; nth++) watch({ channels })
+
+    await insertDeadLetters('feed_broken', 2)
+    await waitFor(() => receiver.requests.length === 1)
+    await insertDeadLetters('feed_broken')
+    await insertDeadLetters('timeout')
+    await waitFor(() => receiver.requests.length === 2)
+    await runtime.rows('delete from pgboss.job')
+    await waitFor(() => receiver.requests.length === 4)
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => receiver.requests.length === 5)
+
+    const told = noticesOf(receiver).map(({ event, kind, job, code }) => [event, kind, job, code])
+    expect(told.slice(0, 2)).toEqual([
+      ['began', 'deadLetter', 'importFeed', 'feed_broken'],
+      ['began', 'deadLetter', 'importFeed', 'timeout'],
+    ])
+    expect(told.slice(2, 4).toSorted()).toEqual([
+      ['ended', 'deadLetter', 'importFeed', 'feed_broken'],
+      ['ended', 'deadLetter', 'importFeed', 'timeout'],
+    ])
+    expect(told[4]).toEqual(['began', 'deadLetter', 'importFeed', 'feed_broken'])
+    expect((await deliveries()).every(({ attempts }) => attempts === 1)).toBe(true)
+    // It is another one.
+    expect(new Set(noticesOf(receiver).map(({ id }) => id)).size).toBe(3)
+  })
+
+  it('another one sends what one had begun to send when it died', async () => {
+    const receiver = await openMonitor()
+    const id = randomUUID()
+    await insertDeadLetters('feed_broken')
+    await runtime.rows(
+      `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
+       values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now())`,
+      [id],
+    )
+    await runtime.rows(
+      `insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt") values ($1, 'began', 'webhook', now())`,
+      [id],
+    )
+
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+
+    await waitFor(async () => (await deliveries())[0]?.isTaken)
+    expect(noticesOf(receiver)).toMatchObject([{ id, event: 'began' }])
+    expect(await deliveries()).toMatchObject([{ attempts: 2 }])
+  })
+
+  it('one of another version leaves alone what it does not know, until nobody has seen it for a day', async () => {
+    const receiver = await openMonitor()
+    await runtime.rows(
+      `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt", "seenAt")
+       values (gen_random_uuid(), 'late', 'newJob', '', '{}', null, now()),
+              (gen_random_uuid(), 'late', 'formerJob', '', '{}', null, now() - interval '25 hours')`,
+    )
+
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => receiver.requests.length === 1)
+
+    expect(await runtime.rows(`select "name" from "JobAlert" where "kind" = 'late'`)).toEqual([
+      { name: 'newJob' },
+    ])
+  })
+})
+
+describe('what is told', () => {
+  async function firstNotice(options: Partial<AlertOptions> = {}): Promise<AlertNotice> {
+    const receiver = await openMonitor()
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], ...options })
+    await waitFor(() => receiver.requests.length > 0)
+    return noticesOf(receiver)[0]!
+  }
+
+  it('that no worker lives, once it has been so for as long as a deployment takes', async () => {
+    expect(await firstNotice({ limits: { noWorkerMs: 0 } })).toMatchObject({
+      kind: 'noWorker',
+      job: null,
+      text: 'No worker lives: nothing is scheduled or done',
+      url: null,
+    })
+  })
+
+  it('nothing of what was wrong for less than that', async () => {
+    const receiver = await openMonitor()
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await waitFor(async () => (await runtime.rows('select from "JobAlert"')).length === 1)
+
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values ('w', 'heartbeat', '2999-01-01Z')`,
+    )
+    await waitFor(
+      async () =>
+        (await runtime.rows('select from "JobAlert" where "kind" = \'noWorker\'')).length === 0,
+    )
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => receiver.requests.length > 0)
+
+    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetter' }])
+  })
+
+  it('that a schedule is late', async () => {
+    await runtime.rows(
+      `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('nightly', '0 0 * * *', 'UTC', '2026-05-01T00:00Z')`,
+    )
+    expect(await firstNotice()).toMatchObject({
+      kind: 'late',
+      job: 'nightly',
+      text: 'nightly is late: a tick was due at 2026-05-02T00:00:00.000Z, and no worker has decided it',
+      facts: { since: '2026-05-02T00:00:00.000Z' },
+    })
+  })
+
+  it('that half of the latest runs of a job have failed, and that they do no more', async () => {
+    const receiver = await openMonitor()
+    await insertRuns(['timeout', null, 'timeout', null])
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await waitFor(() => receiver.requests.length === 1)
+    // A third of them is less than half, and not over: it would begin and end all day.
+    await insertRuns([null, null])
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => receiver.requests.length === 2)
+    await insertRuns(Array.from({ length: 4 }, () => null))
+    await waitFor(() => receiver.requests.length === 3)
+
+    expect(noticesOf(receiver)).toMatchObject([
+      {
+        event: 'began',
+        kind: 'failing',
+        facts: { failed: 2, runs: 4 },
+        text: 'importFeed fails: 2 of its last 4 runs',
+      },
+      { event: 'began', kind: 'deadLetter' },
+      { event: 'ended', kind: 'failing', text: 'Over: importFeed does not fail any more' },
+    ])
+  })
+
+  it('nothing of runs that people or a guard have stopped, or that are too few', async () => {
+    const receiver = await openMonitor()
+    await insertRuns([
+      'cancelled',
+      'guard_blocked',
+      'drained',
+      'timeout',
+      'timeout',
+      null,
+      null,
+      null,
+    ])
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { failureRate: 0.3 } })
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => receiver.requests.length > 0)
+    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetter' }])
+  })
+
+  it('that more work waits than is done', async () => {
+    await runtime.rows(
+      `insert into pgboss.job (name, data, start_after)
+       select 'importFeed', '{"trigger":"queue","payload":{}}', now() - interval '5 minutes' from generate_series(1, 3)`,
+    )
+    const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
+    expect(await firstNotice({ limits })).toMatchObject({
+      kind: 'queueGrowing',
+      job: 'importFeed',
+      facts: { waiting: 3, waitingBefore: 3 },
+    })
+  })
+
+  it('where the console shows it, and no message of an error', async () => {
+    await insertDeadLetters('feed_broken')
+    const notice = await firstNotice({ consoleUrl: 'https://shop.example.com/console/' })
+    expect(notice).toEqual({
+      version: 1,
+      id: expect.any(String),
+      event: 'began',
+      kind: 'deadLetter',
+      job: 'importFeed',
+      code: 'feed_broken',
+      text: 'importFeed has given work up with feed_broken: 1 dead letter',
+      startedAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      endedAt: null,
+      facts: { count: 1 },
+      url: 'https://shop.example.com/console/queue',
+    })
+  })
+})
+
+describe('a webhook', () => {
+  it('is signed, where it has a secret', async () => {
+    const receiver = await openMonitor()
+    const secret = 'a secret of the receiver'
+    watch({ channels: [createAlertWebhook({ url: receiver.url, secret })] })
+    await insertDeadLetters('feed_broken')
+    const { headers, body } = await waitFor(() => receiver.requests[0])
+
+    const [, at, signature] =
+      /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['x-roundsman-signature'])) ?? []
+    expect(headers['content-type']).toBe('application/json')
+    expect(signature).toBe(createHmac('sha256', secret).update(`${at}.${body}`).digest('hex'))
+  })
+
+  it('that fails, redirects, breaks off or hangs is tried again, and takes the notice once', async () => {
+    const receiver = await openMonitor()
+    const answers = [500, 302, 'reset', 'hang'] as const
+    receiver.react((nth) => answers[nth - 1] ?? 'endless')
+    watch({ channels: [createAlertWebhook({ url: receiver.url, timeoutMs: 200 })] })
+    await insertDeadLetters('feed_broken')
+
+    await waitFor(async () => (await deliveries())[0]?.isOver)
+    await runtime.rows('delete from pgboss.job')
+    await waitFor(async () => (await deliveries())[1]?.isOver)
+
+    expect(noticesOf(receiver).map(({ event }) => event)).toEqual([
+      ...Array.from({ length: 5 }, () => 'began'),
+      'ended',
+    ])
+    expect(runtime.lines.filter(({ msg }) => msg === 'alert not taken')).toMatchObject(
+      expect.arrayContaining([expect.objectContaining({ reason: 'status 500', attempt: 1 })]),
+    )
+    expect(JSON.stringify(runtime.lines)).not.toContain(receiver.url.href)
+  })
+
+  it('that takes nothing for too long is given up, and is not told of the end', async () => {
+    const receiver = await openMonitor()
+    receiver.react(503)
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], giveUpAfterMs: 0 })
+    await insertDeadLetters('feed_broken')
+    await waitFor(async () => (await deliveries())[0]?.isOver)
+
+    receiver.react(200)
+    await runtime.rows('delete from pgboss.job')
+    await insertDeadLetters('timeout')
+    await waitFor(() => receiver.requests.length === 2)
+
+    expect(noticesOf(receiver).map(({ event, code }) => [event, code])).toEqual([
+      ['began', 'feed_broken'],
+      ['began', 'timeout'],
+    ])
+  })
+
+  it.each(['ftp://example.com', 'https://user:password@example.com/'])('is not %s', (url) => {
+    expect(() => createAlertWebhook({ url })).toThrow(TypeError)
+  })
+})
+
+describe('a channel of the host', () => {
+  it('that never answers, or throws what can not be told, keeps nobody else waiting', async () => {
+    const told: string[] = []
+    watch({
+      sendTimeoutMs: 50,
+      channels: [
+        { name: 'silent', send: () => new Promise(() => undefined) },
+        {
+          name: 'hostile',
+          send() {
+            // oxlint-disable-next-line no-throw-literal -- so may anybody
+            throw Object.create(null)
+          },
+        },
+        {
+          name: 'hook',
+          async send({ event }) {
+            told.push(event)
+          },
+        },
+      ],
+    })
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => told.length === 1)
+    await runtime.rows('delete from pgboss.job')
+    await waitFor(() => told.length === 2)
+    expect(told).toEqual(['began', 'ended'])
+  })
+
+  it('needs a name of its own', () => {
+    const channel = { name: 'hook', send: async () => undefined }
+    expect(() => watch({ channels: [channel, channel] })).toThrow('two have the same name')
+    expect(() => watch({ channels: [{ ...channel, name: 'a b' }] })).toThrow('is no name')
+  })
+
+  it('is told by a worker that has it among its options', async () => {
+    const told: AlertNotice[] = []
+    const worker = createWorker({
+      databaseUrl: runtime.url,
+      schema: 'public',
+      client: runtime.prisma,
+      jobs: [importFeed],
+      handlers: { importFeed: async () => undefined },
+      retention: false,
+      log: runtime.log,
+      alerts: {
+        intervalMs: 20,
+        channels: [
+          {
+            name: 'hook',
+            async send(notice) {
+              told.push(notice)
+            },
+          },
+        ],
+      },
+    })
+    onTestFinished(() => worker.stop())
+    await worker.start()
+    await insertDeadLetters('feed_broken')
+    await waitFor(() => told.length === 1)
+    expect(told).toMatchObject([{ kind: 'deadLetter', job: 'importFeed' }])
+  })
+})

@@ -1,0 +1,55 @@
+import { defineJob } from '@roundsman/engine'
+import { z } from 'zod'
+
+/*
+ * Jobs of nobody's product: what a fresh development database shows and plays with. They are part of no catalogue; a start
+ * that has their history in its database adds them, and never one in production.
+ */
+
+export const demoImportFeed = defineJob({
+  name: 'demoImportFeed',
+  description: 'Demo: reads products from a feed that is away every other half an hour.',
+  schedule: { cron: '*/15 * * * *' },
+  timeoutMs: 2 * 60_000,
+  retry: { limit: 2, delayMs: 20_000 },
+})
+
+export const demoSyncOrder = defineJob({
+  name: 'demoSyncOrder',
+  description: 'Demo: hands an order over to a shop that does not take every one.',
+  payload: z.strictObject({ orderId: z.int().positive() }),
+  timeoutMs: 60_000,
+  retry: { limit: 3, delayMs: 15_000 },
+  rateLimit: { limit: 6, perMs: 60_000 },
+})
+
+export const demoArchiveOrders = defineJob({
+  name: 'demoArchiveOrders',
+  description: 'Demo: puts away old orders, and asks before it puts away too many.',
+  schedule: { cron: '5 * * * *', missed: 'skip' },
+  isDestructive: true,
+  guard: { maxRows: 5_000 },
+})
+
+export const demoNightlyReport = defineJob({
+  name: 'demoNightlyReport',
+  description: 'Demo: adds up the day, at half past two in the night by the clocks of Berlin.',
+  schedule: { cron: '30 2 * * *', timeZone: 'Europe/Berlin' },
+})
+
+export const demoRebuildSearch = defineJob({
+  name: 'demoRebuildSearch',
+  description: 'Demo: builds the index of the search anew, which takes its time.',
+  schedule: { cron: '0 4 * * *' },
+  timeoutMs: 2 * 3_600_000,
+})
+
+export const demoJobs = [
+  demoImportFeed,
+  demoSyncOrder,
+  demoArchiveOrders,
+  demoNightlyReport,
+  demoRebuildSearch,
+] as const
+
+export const demoJobNames: readonly string[] = demoJobs.map(({ name }) => name)

@@ -1,0 +1,36 @@
+import { withConnection } from '@roundsman/db/admin'
+import { demoJobNames } from '@roundsman/jobs/demo'
+import { refuseArguments } from './refuseArguments.ts'
+import { runWithDatabase } from './runWithDatabase.ts'
+import { REMOVE_DEMO_JOBS_SQL } from './seed/demoHistorySql.ts'
+
+const USAGE = `Usage: pnpm demo:remove
+
+Removes the jobs of the demo with all that they have recorded and all that waits for
+them: ${demoJobNames.join(', ')}.
+Accounts, invoices and previews of the demo stay. What is running goes on with them until
+it is started anew.
+
+Exit code: 0 removed, 1 failed, 2 usage`
+
+process.exit(refuseArguments(USAGE) ?? (await main()))
+
+async function main(): Promise<number> {
+  return await runWithDatabase(async ({ url }) => {
+    const removed = await withConnection(
+      { url, applicationName: 'roundsman demo' },
+      async (connection) => {
+        let rows = 0
+        await connection.query('begin')
+        for (const sql of REMOVE_DEMO_JOBS_SQL) {
+          rows += (await connection.query(sql, [demoJobNames])).rowCount ?? 0
+        }
+        await connection.query('commit')
+        return rows
+      },
+    )
+    return removed === 0
+      ? 'There is nothing of the demo jobs here.'
+      : `Removed ${removed.toLocaleString('en')} rows of the demo jobs.`
+  })
+}

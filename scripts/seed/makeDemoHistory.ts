@@ -1,0 +1,544 @@
+import { createLocalTime, nextTicks, type Job } from '@roundsman/engine'
+import {
+  demoArchiveOrders,
+  demoImportFeed,
+  demoNightlyReport,
+  demoRebuildSearch,
+  demoSyncOrder,
+} from '@roundsman/jobs/demo'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const WEEK_MS = 7 * DAY_MS
+
+/** Rows of the engine's tables, with the names of their columns; what is left out is null. */
+export interface DemoHistory {
+  runs: DemoRun[]
+  ticks: DemoTick[]
+  actions: DemoAction[]
+  work: DemoWork[]
+  schedules: { name: string; cron: string; timeZone: string; cursor: Date }[]
+}
+
+export interface DemoRun {
+  id: string
+  name: string
+  status: 'success' | 'failed'
+  trigger: 'schedule' | 'queue' | 'manual'
+  attempt: number
+  scheduledFor?: Date
+  startedAt: Date
+  endedAt: Date
+  details: Record<string, unknown>
+  dryRun: boolean
+  actor?: string
+  reason?: string
+  queueJobId: string
+  workerId: string
+  errorCode?: string
+  progress?: { done: number; total: number }
+  batchMarks?: Record<string, number>[]
+  cancelRequestedAt?: Date
+  cancelRequestedBy?: string
+  createdAt: Date
+}
+
+interface DemoTick {
+  name: string
+  scheduledFor: Date
+  outcome: 'enqueued' | 'coalesced' | 'missed' | 'skipped'
+  reason?: string
+  queueJobId?: string
+  count: number
+  through?: Date
+  workerId: string
+  createdAt: Date
+}
+
+interface DemoAction {
+  at: Date
+  action: 'pause' | 'resume' | 'cancel' | 'run' | 'redrive'
+  name: string
+  runId?: string
+  queueJobId?: string
+  actor: string
+  reason?: string
+}
+
+interface DemoWork {
+  id: string
+  name: string
+  data: Record<string, unknown>
+  state: 'created' | 'retry' | 'failed'
+  retryCount: number
+  startAfter: Date
+  createdOn: Date
+  startedOn?: Date
+  completedOn?: Date
+  output?: Failure
+}
+
+interface Failure {
+  code: string
+  message: string
+  stack?: string
+  cause?: { code: string; message: string }
+}
+
+/** The same name, the same line: what the console groups by. */
+const FAILURES = {
+  feedAway: {
+    code: 'handler_failed',
+    message: 'fetch failed',
+    stack: [
+      'at readFeed (apps/worker/src/jobs/demoHandlers.ts:76:11)',
+      'at async demoImportFeed (apps/worker/src/jobs/demoHandlers.ts:11:24)',
+    ].join('\n'),
+    cause: { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED feed.example.com:443' },
+  },
+  feedChanged: {
+    code: 'handler_failed',
+    message: "Cannot read properties of undefined (reading 'price')",
+    stack: [
+      'at readProduct (src/feed/readProduct.ts:41:27)',
+      'at readFeed (src/feed/readFeed.ts:18:12)',
+      'at async importFeed (src/jobs/importFeed.ts:22:22)',
+    ].join('\n'),
+  },
+  shopUnavailable: { code: 'shop_unavailable', message: 'The shop answered with status 503' },
+  orderInvalid: {
+    code: 'order_invalid',
+    message: 'The shop refuses it: the order has no delivery address',
+  },
+  timeout: { code: 'timeout', message: 'The run took longer than 60 s' },
+  workerLost: { code: 'worker_lost', message: 'The worker that executed it is gone' },
+  cancelled: { code: 'cancelled', message: 'Cancelled by admin@example.com' },
+} satisfies Record<string, Failure>
+
+const WORKERS = ['demo-1:4711:5f0c2a91', 'demo-2:4711:c81e7d30']
+const ADMIN = 'admin@example.com'
+
+/**
+ * A week of a small shop, up to `now`: what it did well, and one of each thing that can go wrong. The same seed and `now`
+ * give the same history.
+ */
+export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
+  const { random, uuid } = createRandom(seed)
+  const at = (agoMs: number) => new Date(now.getTime() - agoMs)
+  const begin = at(WEEK_MS)
+  /** Nobody was there: two nights ago, for three hours. */
+  const outage = { from: at(2 * DAY_MS), to: at(2 * DAY_MS - 3 * HOUR_MS) }
+  /** A version that could not read what the feed had become. */
+  const badDeploy = { from: at(4 * DAY_MS), to: at(4 * DAY_MS - 5 * HOUR_MS) }
+  const paused = { from: at(5 * DAY_MS), to: at(5 * DAY_MS - 2 * HOUR_MS) }
+  /** It is still away. */
+  const feedAwaySince = at(70 * MINUTE_MS)
+  const history: DemoHistory = { runs: [], ticks: [], actions: [], work: [], schedules: [] }
+
+  const between = (least: number, most: number) => Math.round(least + random() * (most - least))
+  const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item
+  const isWithin = (instant: Date, span: { from: Date; to: Date }) =>
+    instant >= span.from && instant < span.to
+
+  function addRun(run: {
+    name: string
+    startedAt: Date
+    durationMs: number
+    failure?: Failure
+    counts?: Record<string, number>
+    batches?: number
+    trigger?: DemoRun['trigger']
+    attempt?: number
+    queueJobId?: string
+    more?: Partial<DemoRun>
+  }): DemoRun {
+    const { name, startedAt, durationMs, failure, counts = {}, batches = 0, more = {} } = run
+    const { trigger = 'queue', attempt = 1 } = run
+    const queueJobId = run.queueJobId ?? uuid()
+    const endedAt = new Date(Math.min(startedAt.getTime() + durationMs, now.getTime()))
+    const added: DemoRun = {
+      id: attempt === 1 ? queueJobId : uuid(),
+      name,
+      status: failure ? 'failed' : 'success',
+      trigger,
+      attempt,
+      startedAt,
+      endedAt,
+      details: {
+        ...counts,
+        ...(batches > 0 && { batches }),
+        ...(failure && { error: failure }),
+      },
+      dryRun: false,
+      queueJobId,
+      workerId: pick(WORKERS),
+      ...(failure && { errorCode: failure.code }),
+      ...(batches > 0 && { batchMarks: markBatches(startedAt, endedAt, batches, counts) }),
+      createdAt: startedAt,
+      ...more,
+    }
+    history.runs.push(added)
+    return added
+  }
+
+  /** The ticks of a schedule in a span, each decided; those that get a run are handed to `perform`. */
+  function follow(
+    job: Job,
+    span: { from: Date; to: Date },
+    perform: (tick: Date, queueJobId: string, startedAt: Date) => void,
+  ): void {
+    const ticks: Date[] = []
+    if (job.schedule === null) return
+    for (const tick of nextTicks(job.schedule, span.from)) {
+      if (tick > span.to) break
+      ticks.push(tick)
+    }
+    for (const [nth, tick] of ticks.entries()) {
+      const common = { name: job.name, scheduledFor: tick, count: 1, workerId: pick(WORKERS) }
+      if (job === demoImportFeed && isWithin(tick, paused)) {
+        history.ticks.push({ ...common, outcome: 'skipped', reason: 'paused', createdAt: tick })
+        continue
+      }
+      const next = ticks[nth + 1]
+      const isMissed = isWithin(tick, outage)
+      if (isMissed && job.schedule.missed === 'skip') {
+        history.ticks.push({ ...common, outcome: 'missed', createdAt: outage.to })
+        continue
+      }
+      if (isMissed && next !== undefined && isWithin(next, outage)) {
+        history.ticks.push({ ...common, outcome: 'coalesced', createdAt: outage.to })
+        continue
+      }
+      const queueJobId = uuid()
+      const decidedAt = isMissed ? outage.to : tick
+      history.ticks.push({ ...common, outcome: 'enqueued', queueJobId, createdAt: decidedAt })
+      perform(tick, queueJobId, new Date(decidedAt.getTime() + between(20, 900)))
+    }
+  }
+
+  const week = { from: begin, to: now }
+
+  follow(demoImportFeed, week, (tick, queueJobId, startedAt) => {
+    const failure = isWithin(tick, badDeploy)
+      ? FAILURES.feedChanged
+      : tick >= feedAwaySince || random() < 0.03
+        ? FAILURES.feedAway
+        : undefined
+    const scheduled = { name: demoImportFeed.name, trigger: 'schedule' as const, queueJobId }
+    const isForGood = tick >= feedAwaySince || isWithin(tick, badDeploy)
+    const attempts = failure ? (isForGood ? 3 : 2) : 1
+    let beginsAt = startedAt
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const fails = failure !== undefined && (isForGood || attempt < attempts)
+      const durationMs = fails ? between(300, 900) : between(1_200, 4_800)
+      if (beginsAt.getTime() + durationMs > now.getTime()) return
+      addRun({
+        ...scheduled,
+        attempt,
+        startedAt: beginsAt,
+        durationMs,
+        ...(fails
+          ? { failure }
+          : { counts: { imported: between(90, 190), orders: 4 }, batches: 4 }),
+        more: { scheduledFor: tick },
+      })
+      beginsAt = new Date(beginsAt.getTime() + durationMs + between(20_000, 26_000) * attempt)
+    }
+  })
+
+  follow(demoArchiveOrders, week, (tick, queueJobId, startedAt) => {
+    // Yesterday somebody had imported the same orders twice.
+    const isBlocked = isWithin(tick, { from: at(20 * HOUR_MS), to: at(19 * HOUR_MS) })
+    const archived = between(120, 480)
+    const [due, allowed] = [12_000, 5_000]
+    addRun({
+      name: demoArchiveOrders.name,
+      trigger: 'schedule',
+      queueJobId,
+      startedAt,
+      durationMs: isBlocked ? between(8, 30) : between(600, 2_600),
+      ...(isBlocked
+        ? {
+            failure: {
+              code: 'guard_blocked',
+              message: `${due} rows are due and at most ${allowed} may be changed`,
+            },
+          }
+        : { counts: { archived }, batches: Math.ceil(archived / 100) }),
+      more: {
+        scheduledFor: tick,
+        ...(isBlocked && {
+          details: {
+            guard: { due, allowed },
+            error: {
+              code: 'guard_blocked',
+              message: `${due} rows are due and at most ${allowed} may be changed`,
+            },
+          },
+        }),
+      },
+    })
+  })
+
+  // The week, and the days around the last time that the clocks of Berlin were changed.
+  const change = findClockChange(demoNightlyReport.schedule?.timeZone ?? 'UTC', begin)
+  const nights = [
+    ...(change === null
+      ? []
+      : [
+          {
+            from: new Date(change.getTime() - 3 * DAY_MS),
+            to: new Date(Math.min(change.getTime() + 2 * DAY_MS, begin.getTime())),
+          },
+        ]),
+    week,
+  ]
+  for (const span of nights) {
+    follow(demoNightlyReport, span, (tick, queueJobId, startedAt) => {
+      addRun({
+        name: demoNightlyReport.name,
+        trigger: 'schedule',
+        queueJobId,
+        startedAt,
+        durationMs: between(4_900, 9_000),
+        counts: { reported: 12 },
+        batches: 12,
+        more: { scheduledFor: tick, progress: { done: 12, total: 12 } },
+      })
+    })
+  }
+
+  follow(demoRebuildSearch, week, (tick, queueJobId, startedAt) => {
+    const daysAgo = Math.floor((now.getTime() - tick.getTime()) / DAY_MS)
+    const common = {
+      name: demoRebuildSearch.name,
+      trigger: 'schedule' as const,
+      queueJobId,
+      startedAt,
+    }
+    const more = { scheduledFor: tick, progress: { done: 30_000, total: 30_000 } }
+    const counts = { indexed: 30_000 }
+    if (daysAgo === 3) {
+      // Somebody stopped it, since it was in the way of a deployment.
+      const durationMs = 6 * MINUTE_MS
+      const cancelledAt = new Date(startedAt.getTime() + durationMs - 400)
+      const run = addRun({
+        ...common,
+        durationMs,
+        failure: FAILURES.cancelled,
+        counts: { indexed: 11_500 },
+        batches: 23,
+        more: {
+          ...more,
+          progress: { done: 11_500, total: 30_000 },
+          cancelRequestedAt: cancelledAt,
+          cancelRequestedBy: ADMIN,
+        },
+      })
+      history.actions.push({
+        at: cancelledAt,
+        action: 'cancel',
+        name: run.name,
+        runId: run.id,
+        queueJobId,
+        actor: ADMIN,
+        reason: 'In the way of the deployment',
+      })
+    } else if (daysAgo === 5) {
+      // Its machine was replaced, and another worker went on at once.
+      const lost = addRun({
+        ...common,
+        durationMs: 4 * MINUTE_MS,
+        failure: FAILURES.workerLost,
+        counts: { indexed: 8_000 },
+        batches: 16,
+        more: { ...more, progress: { done: 8_000, total: 30_000 } },
+      })
+      addRun({
+        ...common,
+        attempt: 2,
+        startedAt: new Date(lost.endedAt.getTime() + 1_200),
+        durationMs: between(11, 14) * MINUTE_MS,
+        counts,
+        batches: 60,
+        more,
+      })
+    } else {
+      // Last night it took much longer than ever.
+      const minutes = daysAgo === 0 ? 52 : between(11, 16)
+      addRun({ ...common, durationMs: minutes * MINUTE_MS, counts, batches: 60, more })
+    }
+  })
+
+  addOrders()
+  history.actions.push(
+    {
+      at: paused.from,
+      action: 'pause',
+      name: demoImportFeed.name,
+      actor: ADMIN,
+      reason: 'The feed is being moved',
+    },
+    { at: paused.to, action: 'resume', name: demoImportFeed.name, actor: ADMIN },
+  )
+  for (const job of [demoImportFeed, demoArchiveOrders, demoNightlyReport, demoRebuildSearch]) {
+    if (job.schedule === null) continue
+    const { cron, timeZone } = job.schedule
+    history.schedules.push({ name: job.name, cron, timeZone, cursor: now })
+  }
+  return history
+
+  /** Orders come by day more than by night; some need another try, and a few are given up. */
+  function addOrders(): void {
+    let orderId = 104_200
+    for (let hour = new Date(begin); hour < now; hour = new Date(hour.getTime() + HOUR_MS)) {
+      if (isWithin(hour, outage)) continue
+      const byDay = Math.sin(((hour.getUTCHours() - 6) / 24) * 2 * Math.PI)
+      const orders = Math.max(2, Math.round(12 + 10 * byDay + between(-3, 3)))
+      for (let nth = 0; nth < orders; nth++) {
+        const enqueuedAt = new Date(hour.getTime() + between(0, HOUR_MS - 1))
+        orderId += 1
+        if (enqueuedAt < at(10 * MINUTE_MS)) addOrder(orderId, enqueuedAt)
+      }
+    }
+    const letters: [agoMs: number, failure: Failure][] = [
+      ...[70, 52, 47, 33, 26, 21].map((hours): [number, Failure] => [
+        hours * HOUR_MS,
+        FAILURES.shopUnavailable,
+      ]),
+      ...[60, 28, 5].map((hours): [number, Failure] => [hours * HOUR_MS, FAILURES.orderInvalid]),
+    ]
+    for (const [agoMs, failure] of letters) addDeadLetter((orderId += 1), at(agoMs), failure)
+    // As much as the shop takes in some minutes; some of it later, some of it once more.
+    for (let nth = 0; nth < 30; nth++) addWaiting((orderId += 1), at(between(5_000, 8 * MINUTE_MS)))
+    for (let nth = 1; nth <= 6; nth++) addWaiting((orderId += 1), at(MINUTE_MS), at(-nth * HOUR_MS))
+    for (let nth = 1; nth <= 3; nth++) {
+      const id = addWaiting((orderId += 1), at(4 * MINUTE_MS), at(-nth * 4 * MINUTE_MS), 1)
+      addRun({
+        name: demoSyncOrder.name,
+        startedAt: at(3 * MINUTE_MS),
+        durationMs: between(300, 800),
+        queueJobId: id,
+        failure: FAILURES.shopUnavailable,
+      })
+    }
+  }
+
+  function addOrder(orderId: number, enqueuedAt: Date): void {
+    const queueJobId = uuid()
+    const failed =
+      random() < 0.06 ? (orderId % 4 === 0 ? FAILURES.timeout : FAILURES.shopUnavailable) : null
+    let startedAt = new Date(enqueuedAt.getTime() + between(5, 1_500))
+    const common = { name: demoSyncOrder.name, queueJobId }
+    if (failed) {
+      const durationMs = failed === FAILURES.timeout ? 60_000 : between(300, 900)
+      addRun({ ...common, startedAt, durationMs, failure: failed })
+      startedAt = new Date(startedAt.getTime() + durationMs + between(15_000, 20_000))
+    }
+    addRun({
+      ...common,
+      attempt: failed ? 2 : 1,
+      startedAt,
+      durationMs: between(220, 1_100) + (random() < 0.05 ? between(2_000, 6_000) : 0),
+      counts: { synced: 1 },
+    })
+  }
+
+  function addDeadLetter(orderId: number, enqueuedAt: Date, failure: Failure): void {
+    const id = uuid()
+    const attempts = failure === FAILURES.orderInvalid ? 1 : 4
+    let startedAt = new Date(enqueuedAt.getTime() + between(20, 900))
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const { endedAt } = addRun({
+        name: demoSyncOrder.name,
+        startedAt,
+        durationMs: between(300, 900),
+        attempt,
+        queueJobId: id,
+        failure,
+      })
+      if (attempt < attempts) {
+        startedAt = new Date(endedAt.getTime() + 15_000 * 2 ** (attempt - 1) + between(0, 5_000))
+        continue
+      }
+      history.work.push({
+        ...workOf(id, orderId, enqueuedAt),
+        state: 'failed',
+        retryCount: attempts - 1,
+        startedOn: startedAt,
+        completedOn: endedAt,
+        output: failure,
+      })
+    }
+  }
+
+  function addWaiting(
+    orderId: number,
+    createdOn: Date,
+    startAfter = createdOn,
+    retryCount = 0,
+  ): string {
+    const id = uuid()
+    const state = retryCount > 0 ? 'retry' : 'created'
+    history.work.push({ ...workOf(id, orderId, createdOn), state, retryCount, startAfter })
+    return id
+  }
+
+  function workOf(id: string, orderId: number, createdOn: Date) {
+    const data = { payload: { orderId }, trigger: 'queue' }
+    return { id, name: demoSyncOrder.name, data, createdOn, startAfter: createdOn }
+  }
+}
+
+/** The first, the last and some between, each with what had been counted by then: as a worker keeps them. */
+function markBatches(
+  startedAt: Date,
+  endedAt: Date,
+  batches: number,
+  counts: Record<string, number>,
+): Record<string, number>[] {
+  const shown = Math.min(batches, 17)
+  return Array.from({ length: shown }, (_, nth) => {
+    const done = shown === 1 ? batches : 1 + Math.round((nth * (batches - 1)) / (shown - 1))
+    const share = done / batches
+    const ms = endedAt.getTime() - startedAt.getTime()
+    return {
+      at: Math.round(startedAt.getTime() + ms * share * 0.98),
+      batches: done,
+      ...Object.fromEntries(
+        Object.entries(counts).map(([name, count]) => [name, Math.round(count * share)]),
+      ),
+    }
+  })
+}
+
+/** The first hour after the last change of a zone's clocks before an instant; null where there was none for a year. */
+function findClockChange(timeZone: string, before: Date): Date | null {
+  const { offsetMs } = createLocalTime(timeZone)
+  const today = offsetMs(before)
+  for (let hours = 1; hours < 366 * 24; hours++) {
+    const earlier = new Date(before.getTime() - hours * HOUR_MS)
+    if (offsetMs(earlier) !== today) return new Date(earlier.getTime() + HOUR_MS)
+  }
+  return null
+}
+
+/** Mulberry32: small, fast, and the same everywhere. */
+function createRandom(seed: number): { random: () => number; uuid: () => string } {
+  let state = seed >>> 0
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return (mixed ^ (mixed >>> 14)) >>> 0
+  }
+  return {
+    random: () => next() / 4_294_967_296,
+    uuid() {
+      const hex = Array.from({ length: 4 }, () => next().toString(16).padStart(8, '0')).join('')
+      const tail = `8${hex.slice(17, 20)}-${hex.slice(20)}`
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${tail}`
+    },
+  }
+}
