@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
-import { nearest } from './command/nearest.ts'
 import {
   exitCodeOf,
   ForeseenError,
@@ -57,6 +56,7 @@ const root: Command<CliTerminal> = {
       stdout.write(`${version}\n`)
       return 0
     }
+    const { nearest } = await import('@roundsman/engine')
     const meant = nearest(name, Object.keys(COMMANDS))
     const said = `There is no command "${name}"`
     if (meant === null) throw new UsageError(said)

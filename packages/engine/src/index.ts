@@ -49,6 +49,7 @@ export type {
   StandardSchemaV1,
 } from './job/standardSchema.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
+export { nearest } from './job/nearest.ts'
 export type { HostLogger, Logger, LogLine } from './job/logger.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'

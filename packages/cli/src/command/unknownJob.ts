@@ -1,4 +1,4 @@
-import { nearest } from './nearest.ts'
+import { nearest } from '@roundsman/engine'
 import { UsageError } from './runCommand.ts'
 
 /** For a name that no job has: the one that was most likely meant or, where none is near, what `known` says. */

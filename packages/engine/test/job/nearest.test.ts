@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { nearest } from '../../src/command/nearest.ts'
+import { nearest } from '../../src/index.ts'
 
 const names = ['importFeed', 'exportFeed', 'sendReminders']
 
