@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type HandlersFor } from '../src/index.ts'
+import { findWork, listDeadLetters } from '../src/client.ts'
 import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
 import {
   createPlainClient,
@@ -260,6 +261,54 @@ describe('drain', () => {
     await test.assertEnqueued(sendMail, {}, { count: 0 })
     await test.advance({ days: 1 })
     expect((await test.drain()).filter(({ name }) => name === 'sendMail')).toEqual([])
+  })
+
+  it('starts nothing after it has expired, retries included, and leaves no dead letter of it', async () => {
+    const expiresAt = later(HOUR_MS)
+    await test.enqueue(client, sendMail, { to: 'a@example.com' }, { expiresAt })
+    expect(await test.drain()).toMatchObject([{ status: 'success' }])
+    // At the instant itself it still starts, and what fails then is not tried again.
+    refusals = 1
+    const { queueJobId } = await test.enqueue(
+      client,
+      sendMail,
+      { to: 'b@example.com' },
+      { expiresAt },
+    )
+    await test.enqueue(client, importOrders, { orders: 1 }, { expiresAt: later(HOUR_MS - 1) })
+    await test.advance({ hours: 1 })
+    const expired = { status: 'failed', details: { error: { code: 'expired' } } }
+    const ended = (await test.drain()).filter(({ trigger }) => trigger === 'queue')
+    expect(ended).toMatchObject([
+      { name: 'sendMail', error: { code: 'smtp_unavailable' } },
+      { name: 'importOrders', attempt: 1, ...expired },
+    ])
+    await test.advance({ minutes: 1 })
+    expect(await test.drain()).toMatchObject([
+      {
+        name: 'sendMail',
+        attempt: 2,
+        ...expired,
+        error: { message: `Not started: it was to be started by ${expiresAt.toISOString()}` },
+      },
+    ])
+    expect(await listDeadLetters(test.reader, { limit: 10 })).toEqual({
+      deadLetters: [],
+      next: null,
+    })
+    expect(await findWork(test.reader, sendMail, queueJobId)).toEqual({
+      kind: 'failed',
+      errorCode: 'expired',
+    })
+  })
+
+  it('takes nothing of a queue that is paused, and all of it afterwards', async () => {
+    const by = { actor: 'somebody', reason: 'the server is down' }
+    await test.enqueue(client, sendMail, { to: 'a@example.com' })
+    expect(await test.pauseQueue(null, 'sendMail', by)).toBe('paused')
+    expect(await test.drain()).toEqual([])
+    expect(await test.resumeQueue(null, 'sendMail', by)).toBe('resumed')
+    expect(await test.drain()).toHaveLength(1)
   })
 
   it('says that a chain has no end', async () => {

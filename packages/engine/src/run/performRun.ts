@@ -1,6 +1,7 @@
 import type { Logger } from '../job/logger.ts'
 import type { Details, Handler, Job, HostClient } from '../index.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
+import type { Envelope } from '../store/envelope.ts'
 import type { Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import type { Observers } from './combineObservers.ts'
@@ -64,8 +65,10 @@ export async function performRun(
 
   const abort = new Abort()
   const execute = () => carryOut(services, taken, manner, abort, () => log.child(fields))
-  const result = await (observation ? observation.within(execute) : execute())
+  const unwanted = findUnwanted(envelope, now())
+  const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
   const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
+  if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
   services.onChange?.(run)
@@ -90,6 +93,24 @@ export async function performRun(
     )
   }
   return ending
+}
+
+/** How an attempt ends that nobody wants any more. Foreign envelopes may say anything. */
+function findUnwanted(
+  { expiresAt, replacedBy }: Envelope,
+  now: Date,
+): Extract<RunResult, { status: 'failed' }> | null {
+  const unwanted = (message: string) => ({
+    status: 'failed' as const,
+    error: { code: 'expired', message },
+    retryable: false,
+    details: {},
+  })
+  if (typeof replacedBy === 'string')
+    return unwanted('Not started again: newer work has taken its unique key')
+  const at = typeof expiresAt === 'string' ? Date.parse(expiresAt) : NaN
+  if (!(at < now.getTime())) return null
+  return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
 }
 
 async function carryOut(

@@ -275,11 +275,23 @@ export function createSettler(options: {
         )
       }
       const answer = await settleWork(tx, workerId, group, over)
-      for (const { id, delivery, failure } of failed) {
+      const recorded = failed.filter(({ id }) => answer.recorded.has(id))
+      for (const { delivery, failure } of recorded) {
+        if (failure.next === 'drop') continue
         // Where it was thrown is told by its runs.
         const { code, message } = failure.error
-        if (answer.recorded.has(id))
-          await queue.fail(tx, [delivery], { code, message }, failure.next)
+        await queue.fail(tx, [delivery], { code, message }, failure.next)
+      }
+      // There may be thousands of them, which have all waited for too long.
+      const dropped = recorded.filter(({ failure }) => failure.next === 'drop')
+      for (const same of Map.groupBy(dropped, ({ delivery }) => delivery.name).values()) {
+        const [{ failure }] = same as [(typeof same)[0]]
+        await queue.fail(
+          tx,
+          same.map(({ delivery }) => delivery),
+          failure.error,
+          'drop',
+        )
       }
       return answer
     })

@@ -105,8 +105,8 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     select again.* from taken, pgboss.queue queue, lateral jsonb_populate_record(letter, jsonb_build_object(
       'state', 'retry', 'start_after', now(), 'completed_on', null, 'output', null,
       'retry_limit', (letter).retry_count + 1 + $3::int,
-      -- What has lost its worker runs alone once more, and has all its tries at it anew.
-      'data', (letter).data - 'lostAlone' || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+      -- What has lost its worker runs alone once more, and has all its tries at it anew. Whoever redrives it wants it now.
+      'data', (letter).data - array['lostAlone', 'expiresAt', 'replacedBy'] || jsonb_build_object('actor', $4::text, 'reason', $5::text),
       'keep_until', now() + queue.retention_seconds * interval '1 second',
       'deletion_seconds', queue.deletion_seconds
     )) again

@@ -15,7 +15,7 @@ import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import { recogniseHost, type Host } from './callersTransaction.ts'
 import type { Schema } from './schema.ts'
-import { sendWork } from './sendWork.ts'
+import { sendReplacing, sendWork, type WorkToSend } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
@@ -63,28 +63,80 @@ async function putWork(
 ): Promise<EnqueueResult[]> {
   const pieces = work.map(({ envelope, options }): Piece => {
     const checked = checkOptions(options)
+    const { expiresAt, onConflict, maxWaitMs } = checked
     const { payload, bytes } = storablePayload(job, envelope.payload)
-    return { id: uuid(), envelope: { ...envelope, payload }, options: checked, bytes }
+    const whole: Envelope = {
+      ...envelope,
+      payload,
+      ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
+      ...(onConflict === 'replace' && {
+        replaces: maxWaitMs === undefined ? {} : { maxWaitMs },
+      }),
+    }
+    return { id: uuid(), envelope: whole, options: checked, bytes }
   })
+  if (pieces.some(isReplacing)) return await replaceWork(call, job.name, pieces)
   const byKey = new Map<string, Piece>()
   for (const piece of pieces) {
-    const { uniqueKey } = piece.options ?? {}
+    const { uniqueKey } = piece.options
     if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
   }
-  const unkeyed = pieces.filter(({ options }) => options?.uniqueKey === undefined)
+  const unkeyed = pieces.filter(({ options }) => options.uniqueKey === undefined)
   const insert = (some: readonly Piece[]) => insertPieces(call, job.name, some)
   const holders: ReadonlyMap<string, string> =
     byKey.size === 0 ? new Map() : await takeKeys(call.connection, job.name, byKey, unkeyed, insert)
   if (byKey.size === 0) await insert(unkeyed)
   return pieces.map(({ id, options }) => {
     // Also between two pieces of this call.
-    const holder = options?.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
+    const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
     return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
   })
 }
 
 /** With a payload and options that nobody else holds. */
-type Piece = NewWork & { id: string; bytes: number }
+type Piece = NewWork & { id: string; options: EnqueueOptions; bytes: number }
+
+const isReplacing = ({ options }: Piece) => options.onConflict === 'replace'
+
+/**
+ * The same where some are to replace what has their unique key. Of those of one call with the same key, one is sent, and
+ * each is told what would have become of it by itself.
+ */
+async function replaceWork(
+  call: Call,
+  name: string,
+  pieces: readonly Piece[],
+): Promise<EnqueueResult[]> {
+  const byKey = Map.groupBy(pieces, ({ options }) => options.uniqueKey)
+  const unkeyed = byKey.get(undefined) ?? []
+  byKey.delete(undefined)
+  const results = new Map<Piece, EnqueueResult>(
+    unkeyed.map((piece) => [piece, { kind: 'enqueued', queueJobId: piece.id }]),
+  )
+  // Always in the same order: two transactions with the same keys must not wait for each other.
+  const groups = [...byKey.keys()].toSorted().map((key) => byKey.get(key) as Piece[])
+  const chosen = new Map(
+    groups.map((same) => [same.findLast(isReplacing) ?? (same[0] as Piece), same]),
+  )
+  for (const some of divide([...chosen.keys()])) {
+    const sent = await sendReplacing(call.connection, toWork(call, name, some))
+    if (sent.isDue) call.onSent(sent.transactionId)
+    for (const piece of some) {
+      let holder = sent.holders.get(piece.id)
+      for (const same of chosen.get(piece) ?? []) {
+        if (holder === undefined || (holder.isRunning && isReplacing(same))) {
+          holder = { id: piece.id, isRunning: false }
+          results.set(same, { kind: 'enqueued', queueJobId: holder.id })
+        } else {
+          const kind = isReplacing(same) ? 'replaced' : 'alreadyQueued'
+          results.set(same, { kind, queueJobId: holder.id })
+        }
+      }
+    }
+  }
+  await insertPieces(call, name, unkeyed)
+  return pieces.map((piece) => results.get(piece) as EnqueueResult)
+}
 
 /** What held a key may be gone when it is looked for; then the key is asked for again. */
 const MAX_LOOKS = 10
@@ -156,16 +208,12 @@ function divide(pieces: readonly Piece[]): Piece[][] {
 }
 
 async function insertSome(
-  { connection, onSent, trace }: Call,
+  call: Call,
   name: string,
   pieces: readonly Piece[],
 ): Promise<readonly string[]> {
-  const work = pieces.map(({ id, envelope, options }) => ({
-    id,
-    name,
-    envelope: trace === undefined ? envelope : { ...envelope, trace },
-    ...options,
-  }))
+  const { connection, onSent } = call
+  const work = toWork(call, name, pieces)
   const returnIds = work.some(({ uniqueKey }) => uniqueKey !== undefined)
   const { ids, transactionId } = await sendWork(connection, work, { returnIds })
   const taken = ids ?? work.map(({ id }) => id)
@@ -173,8 +221,19 @@ async function insertSome(
   return taken
 }
 
+function toWork({ trace }: Call, name: string, pieces: readonly Piece[]): WorkToSend[] {
+  return pieces.map(({ id, envelope, options: { startAfter, priority, uniqueKey } }) => ({
+    id,
+    name,
+    envelope: trace === undefined ? envelope : { ...envelope, trace },
+    startAfter,
+    priority,
+    uniqueKey,
+  }))
+}
+
 /** Rather once too often: whose clock is right is not asked. */
-function canStart({ startAfter }: EnqueueOptions): boolean {
+function canStart({ startAfter }: WorkToSend): boolean {
   return startAfter === undefined || startAfter.getTime() <= Date.now() + 1_000
 }
 
@@ -209,33 +268,66 @@ export function createEnqueue(
  * type: as JSON that may have no end. The copy holds nothing foreign.
  */
 function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
-  const { priority, startAfter, uniqueKey } = options as {
+  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = options as {
     [option in keyof EnqueueOptions]: unknown
   }
   const checked: EnqueueOptions = {}
   if (priority !== undefined) {
-    if (!Number.isInteger(priority) || Math.abs(priority as number) >= 2 ** 31) {
-      const given = storableText(priority, MAX_SHOWN)
-      throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
-    }
-    checked.priority = priority as number
+    checked.priority = checkPriority(priority)
   }
-  if (startAfter !== undefined) {
-    if (!types.isDate(startAfter)) throw new TypeError('startAfter must be a valid date')
-    // Without what it may have been given as its own.
-    checked.startAfter = new Date(Date.prototype.getTime.call(startAfter))
-    if (!isYearOfFourDigits(checked.startAfter))
-      throw new TypeError('startAfter must be a valid date')
+  if (startAfter !== undefined) checked.startAfter = checkDate('startAfter', startAfter)
+  if (expiresAt !== undefined) {
+    checked.expiresAt = checkDate('expiresAt', expiresAt)
+    if (checked.startAfter !== undefined && checked.startAfter >= checked.expiresAt)
+      throw new TypeError('expiresAt must be later than startAfter: the work would never start')
   }
   if (uniqueKey !== undefined) {
     if (typeof uniqueKey !== 'string' || !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey))
       throw new TypeError('uniqueKey must have 1 to 255 characters')
     checked.uniqueKey = uniqueKey
   }
+  if (onConflict !== undefined) {
+    if (onConflict !== 'keep' && onConflict !== 'replace')
+      throw new TypeError(
+        `onConflict must be keep or replace, not ${storableText(onConflict, MAX_SHOWN)}`,
+      )
+    if (uniqueKey === undefined)
+      throw new TypeError('onConflict needs a uniqueKey: without one, work meets no other')
+    checked.onConflict = onConflict
+  }
+  if (maxWaitMs !== undefined) {
+    if (onConflict !== 'replace')
+      throw new TypeError("maxWaitMs needs onConflict: 'replace': other work is never put off")
+    if (
+      !Number.isInteger(maxWaitMs) ||
+      !((maxWaitMs as number) > 0 && (maxWaitMs as number) <= MAX_WAIT_MS)
+    )
+      throw new TypeError(
+        `maxWaitMs must be a whole number from 1 to ${MAX_WAIT_MS} (ten years), not ${storableText(maxWaitMs, MAX_SHOWN)}`,
+      )
+    checked.maxWaitMs = maxWaitMs as number
+  }
   return checked
 }
 
+const MAX_WAIT_MS = 10 * 365 * 86_400_000
+
 const MAX_SHOWN = 100
+
+export function checkPriority(priority: unknown): number {
+  if (Number.isInteger(priority) && Math.abs(priority as number) < 2 ** 31)
+    return priority as number
+  const given = storableText(priority, MAX_SHOWN)
+  throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
+}
+
+export function checkDate(option: string, value: unknown): Date {
+  if (!types.isDate(value)) throw new TypeError(`${option} must be a valid date`)
+  // Without what it may have been given as its own.
+  const date = new Date(Date.prototype.getTime.call(value))
+  if (!isYearOfFourDigits(date)) throw new TypeError(`${option} must be a valid date`)
+  return date
+}
 
 /** JSON has a sign before others, which PostgreSQL does not read. */
 function isYearOfFourDigits(date: Date): boolean {

@@ -10,6 +10,12 @@ export interface Envelope {
   reason?: string
   /** How many rows the run may change whatever its guard says: somebody has approved it. */
   approvedRows?: number
+  /** ISO 8601. No attempt starts after it. */
+  expiresAt?: string
+  /** It replaces what waits with its unique key, and with that is due so long after the first of them at the latest. */
+  replaces?: { maxWaitMs?: number }
+  /** It ran when other work took its unique key: that one's id. No other attempt of it starts. */
+  replacedBy?: string
   /** Where it was enqueued, if that was traced. */
   trace?: TraceContext
   /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */

@@ -12,6 +12,7 @@ import type { HostTransaction } from '../index.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import { expireSeconds } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
+import { cancelAs } from './waitingSql.ts'
 import type { Waker } from './waker.ts'
 
 /** A piece of work that this worker has taken from the queue. */
@@ -31,8 +32,9 @@ export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
  *   lost       as redeliver, and the loss of its worker is counted: after two of them it waits ever longer
  *   lostAlone  as lost, where nothing else ran in that process: nothing, when that has happened too often
  *   giveUp     nothing: another attempt can't help
+ *   drop       nothing, and it is no dead letter: it was not wanted any more
  */
-export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp'
+export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp' | 'drop'
 
 export type TakenDeadLetter =
   | { kind: 'taken'; delivery: Delivery }
@@ -110,6 +112,10 @@ export function createQueue({
     async fail(tx, deliveries, error, next) {
       const [first] = deliveries
       if (!first) return
+      if (next === 'drop') {
+        await tx.query(DROP_SQL, [first.name, ...toColumns(deliveries), JSON.stringify(error)])
+        return
+      }
       const attempts = deliveries.map(toAttempt)
       const adjust = async (assignment: string, state: string) =>
         tx.query(
@@ -134,6 +140,10 @@ export function createQueue({
 const ATTEMPTS_SQL = `
   unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
   where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count`
+
+const DROP_SQL = `
+  update pgboss.job job set ${cancelAs('$4::jsonb')}
+  from pgboss.queue queue, ${ATTEMPTS_SQL} and job.state = 'active' and queue.name = $1`
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 

@@ -1,6 +1,7 @@
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import { SEND_MARK } from './schema.ts'
+import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /** A piece of work to be put into its queue, under an id of the caller's. */
 export interface WorkToSend {
@@ -8,11 +9,11 @@ export interface WorkToSend {
   name: string
   envelope: Envelope
   /** Default: it can be taken at once. */
-  startAfter?: Date
+  startAfter?: Date | undefined
   /** Default 0. */
-  priority?: number
+  priority?: number | undefined
   /** Default: none. */
-  uniqueKey?: string
+  uniqueKey?: string | undefined
 }
 
 export interface Sent {
@@ -86,26 +87,88 @@ const FIND_MISSING_SQL = `
   select wanted.name as "missing" from unnest($1::text[]) wanted(name)
   where not exists (select from pgboss.queue queue where queue.name = wanted.name) order by 1`
 
+/** What had the unique key of a piece of work. */
+export interface KeyHolder {
+  id: string
+  isRunning: boolean
+}
+
+export interface SentReplacing {
+  transactionId: string
+  /** Whether some of it can be taken now. */
+  isDue: boolean
+  /** By the ids of the pieces; nobody held the keys of the others. */
+  holders: Map<string, KeyHolder>
+}
+
+/**
+ * Puts work with unique keys into its queue, none of them twice; what waits with such a key is replaced. Of what runs, the
+ * key is taken: it is given to the new work, and the other is not tried again. Pieces whose envelope does not say
+ * `replaces` leave all that as it is.
+ * @throws QueueMissingError as sendWork
+ */
+export async function sendReplacing(
+  connection: Connection,
+  work: readonly WorkToSend[],
+): Promise<SentReplacing> {
+  const pieces = JSON.stringify(
+    work.map(({ envelope, ...piece }) => ({ ...piece, data: envelope })),
+  )
+  const send = async () => (await connection.query<ReplacedRow>(REPLACE_SQL, [pieces])).rows
+  let rows = await send()
+  if (rows.length < work.length) {
+    await expectQueues(connection, work)
+    rows = await send()
+  }
+  const byKey = new Map(rows.map((row) => [row.key, row]))
+  const holders = new Map<string, KeyHolder>()
+  for (const { id, uniqueKey = '' } of work) {
+    const row = byKey.get(uniqueKey)
+    if (row === undefined) throw new Error(`Whoever holds the unique key ${uniqueKey} was gone`)
+    const { holderId, isRunning } = row
+    if (holderId !== id) holders.set(id, { id: holderId, isRunning })
+  }
+  return {
+    transactionId: rows[0]?.transactionId ?? '',
+    isDue: rows.some(({ isDue }) => isDue),
+    holders,
+  }
+}
+
+interface ReplacedRow {
+  [column: string]: unknown
+  key: string
+  /** Of the work that held the key before, or holds it now where none did. */
+  holderId: string
+  isRunning: boolean
+  isDue: boolean
+  transactionId: string
+}
+
 /**
  * Rows as pg-boss's send() makes them: what a queue says of its work is copied, and the rest is the table's default. The
  * parent table finds the queue's partition. In a caller's transaction it is planned each time, which takes longer than
- * the insert itself: every part of the statement costs all who enqueue.
+ * the insert itself: every part of the statement costs all who enqueue. `from` gives `work`, in the order of the caller,
+ * who has sorted it: two transactions with the same keys must not wait for each other.
  */
-const INSERT_SQL = `
-  insert into pgboss.job (
+const insertSql = (from: string, startAfter = 'coalesce(work."startAfter", now())') => `
+  insert into pgboss.job as held (
     id, name, data, start_after, created_on, keep_until, priority, singleton_key, expire_seconds, deletion_seconds,
     retry_limit, retry_delay, retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
   )
-  select work.id, queue.name, work.data, coalesce(work."startAfter", now()), now(),
+  select work.id, queue.name, work.data, ${startAfter}, now(),
     coalesce(work."startAfter", now()) + queue.retention_seconds * interval '1 second', coalesce(work.priority, 0),
     work."uniqueKey", queue.expire_seconds, queue.deletion_seconds, queue.retry_limit, queue.retry_delay,
     queue.retry_backoff, queue.retry_delay_max, queue.policy, queue.dead_letter, queue.heartbeat_seconds
-  from rows from (json_to_recordset($1::text::json) as (
-    id uuid, name text, data jsonb, "startAfter" timestamptz, priority int, "uniqueKey" text
-  )) with ordinality as work(id, name, data, "startAfter", priority, "uniqueKey", place)
+  from ${from}
     join pgboss.queue queue on queue.name = work.name
-  -- In the order of the caller, who has sorted them: two transactions with the same keys must not wait for each other.
-  order by work.place
+  order by work.place`
+
+const WORK_SQL = `rows from (json_to_recordset($1::text::json) as (
+    id uuid, name text, data jsonb, "startAfter" timestamptz, priority int, "uniqueKey" text
+  )) with ordinality as work(id, name, data, "startAfter", priority, "uniqueKey", place)`
+
+const INSERT_SQL = `${insertSql(WORK_SQL)}
   on conflict do nothing`
 
 const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
@@ -114,3 +177,43 @@ const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
 const SEND_SQL = `
   with sent as (${INSERT_SQL} returning 1)
   select count(*)::int as "count", pg_current_xact_id()::text as "transactionId" from sent`
+
+const latestSql = (since: string, data: string) =>
+  `${since} + (${data} -> 'replaces' ->> 'maxWaitMs')::float8 * interval '1 millisecond'`
+const REPLACES = `excluded.data -> 'replaces' is not null`
+const replaced = (column: string, value: string) =>
+  `${column} = case when ${REPLACES} and held.state < 'active' then ${value} else held.${column} end`
+
+/**
+ * Row by row, in the order of the keys: each is put in, or meets what holds its key, and waits for whoever is changing that,
+ * a claim included. So what it meets is as it is in the end, and no claim takes it before this transaction has ended.
+ * Work that has had attempts gets as many as new work on top of them, so that its runs stay told apart.
+ */
+const REPLACE_SQL = `
+  with work as materialized (
+    select * from ${WORK_SQL}
+  ), met as (
+    ${insertSql('work', `least(coalesce(work."startAfter", now()), ${latestSql('now()', 'work.data')})`)}
+    on conflict (name, singleton_key) where ${HOLDS_KEY} do update set
+      singleton_key = case when ${REPLACES} and held.state = 'active' then null else held.singleton_key end,
+      data = case when not (${REPLACES}) then held.data when held.state < 'active' then excluded.data
+        else held.data || jsonb_build_object('replacedBy', excluded.id) end,
+      ${replaced('priority', 'excluded.priority')},
+      ${replaced('start_after', `least(excluded.start_after, ${latestSql('held.created_on', 'excluded.data')})`)},
+      ${replaced('keep_until', 'greatest(held.keep_until, excluded.keep_until)')},
+      ${replaced('retry_limit', `excluded.retry_limit + case when held.started_on is null then 0 else held.retry_count + 1 end`)},
+      ${replaced('output', 'null')}
+    returning id, singleton_key, state, start_after, case when singleton_key is null then data ->> 'replacedBy' end as "by"
+  ), again as (
+    ${insertSql('met join work on work.id::text = met."by"', `least(coalesce(work."startAfter", now()), ${latestSql('now()', 'work.data')})`)}
+    on conflict do nothing
+    returning id, singleton_key, start_after
+  )
+  select met.singleton_key as "key", met.id::text as "holderId", met.state = 'active' as "isRunning",
+         met.state < 'active' and met.start_after <= now() + interval '1 second' as "isDue",
+         pg_current_xact_id()::text as "transactionId"
+  from met where met."by" is null
+  union all
+  select again.singleton_key, met.id::text, true, again.start_after <= now() + interval '1 second',
+         pg_current_xact_id()::text
+  from again join met on met."by" = again.id::text`

@@ -13,11 +13,28 @@ export interface EnqueueOptions {
    * serialized (40001), and has to be tried again.
    */
   uniqueKey?: string
+  /**
+   * What becomes of this work where other work has its unique key. `keep` (default): the other one stays, and this one is
+   * not enqueued. `replace`: what waits with the key gets this payload, priority, startAfter and expiresAt in place of
+   * its own, and all attempts anew. Where the other one runs, it goes on without the key, and is not tried again; this
+   * one is enqueued with the key. The end of that run is recorded once the transaction has ended.
+   */
+  onConflict?: 'keep' | 'replace'
+  /**
+   * With `replace`: work that is replaced again and again is due no later than so many milliseconds after it was first
+   * enqueued, whatever startAfter says. At most ten years. Default: no limit.
+   */
+  maxWaitMs?: number
+  /**
+   * No attempt starts after it, retries included: what would have to is recorded as failed with code `expired`, is not
+   * tried again, and is no dead letter. Has to be later than startAfter. Default: it never expires.
+   */
+  expiresAt?: Date
 }
 
 export interface EnqueueResult {
-  /** Whether it was enqueued, or work with its unique key was there already. */
-  kind: 'enqueued' | 'alreadyQueued'
+  /** Whether it was enqueued, work with its unique key was there already, or what waited with the key was replaced by it. */
+  kind: 'enqueued' | 'alreadyQueued' | 'replaced'
   /** The new work's id in the queue, or that of the work that was there. Its runs carry it. */
   queueJobId: string
 }

@@ -1,0 +1,96 @@
+import { INSTANT } from './claimWork.ts'
+
+/*
+ * Waiting work, as people look at it and change it: it has not been taken, or is to be retried. A claim takes the rows that
+ * it locks, and passes over those that others have locked; so does whoever changes them here.
+ */
+
+/** So that one call ends soon, however many there are. */
+const MAX_CHANGED = 10_000
+const MAX_COUNTED = 100_000
+
+/** Of job `$1`, the work `$2` (null: any) with the label `$3` (null: any). */
+const MATCHES = `
+  job.name = $1 and job.state < 'active' and not job.blocked and ($2::uuid[] is null or job.id = any($2::uuid[]))
+  and ($3::text is null or job.data ->> 'label' = $3::text)`
+
+/** `queue` is that of the job. A row for each that is changed, or one without an id. */
+const changeSql = (isWanted: string, assignments: string) => `
+  with chosen as materialized (
+    select job.id from pgboss.job job where ${MATCHES} and ${isWanted}
+    order by job.priority desc, job.created_on limit ${MAX_CHANGED} for update skip locked
+  ), changed as (
+    update pgboss.job job set ${assignments} from pgboss.queue queue
+    where queue.name = $1 and job.name = $1 and job.id = any(array(select id from chosen))
+    returning job.id
+  ), counted as (
+    select count(*) as count from (
+      select from pgboss.job job where ${MATCHES} and ${isWanted} limit ${MAX_CHANGED + MAX_COUNTED}
+    ) one
+  )
+  select changed.id::text as "queueJobId", "left"."count" as "left", pg_current_xact_id()::text as "transactionId"
+  from (
+    select greatest(0, (select count from counted) - (select count(*) from chosen))::int as "count"
+  ) "left" left join changed on true`
+
+/**
+ * As pg-boss cancels `job` of `queue`: it keeps the row as long as it keeps what is done, so that others can ask what became
+ * of it. `output` is an error's code and message.
+ */
+export const cancelAs = (output: string) =>
+  `state = 'cancelled', completed_on = now(), deletion_seconds = queue.deletion_seconds, output = ${output}`
+
+export const CANCEL_WORK_SQL = changeSql(
+  'true',
+  cancelAs(
+    `jsonb_build_object('code', 'cancelled', 'message', 'It was cancelled before it started')`,
+  ),
+)
+
+/** To the instant `$4`; what it is kept for is counted from then on. */
+export const POSTPONE_WORK_SQL = changeSql(
+  `case when $4::timestamptz > now() then job.start_after < $4::timestamptz else job.start_after > now() end`,
+  `start_after = greatest($4::timestamptz, now()),
+    keep_until = greatest(job.keep_until, greatest($4::timestamptz, now()) + queue.retention_seconds * interval '1 second')`,
+)
+
+export const PRIORITISE_WORK_SQL = changeSql('job.priority <> $4::int', 'priority = $4::int')
+
+/** Those after the position `$3` and `$4`, of any job or `$1`, with any label or `$2`. */
+const pageSql = (state: string) => `
+  select job.id, job.name, job.data, job.start_after, job.created_on, job.priority, job.singleton_key, job.started_on,
+         job.retry_count
+  from pgboss.job job
+  where job.name = queue.name and job.state = '${state}' and job.blocked = false
+    and ($2::text is null or job.data ->> 'label' = $2::text)
+    and ($3::timestamptz is null or (job.start_after >= $3::timestamptz and (job.start_after, job.id) > ($3::timestamptz, $4::uuid)))
+  order by job.start_after, job.id limit $5::int`
+
+/** What is due first at first. Of each queue and state an index gives it in that order. */
+export const LIST_WAITING_WORK_SQL = `
+  select work.id::text as "queueJobId", work.name, left(work.data ->> 'label', 200) as "label",
+         work.start_after as "startAfter", work.start_after <= now() as "isDue", work.start_after::text as "position",
+         work.created_on as "enqueuedAt",
+         case when work.started_on is null then 0 else greatest(0, work.retry_count + 1) end as "attempts", work.priority,
+         work.singleton_key is not null as "hasUniqueKey",
+         case when work.data ->> 'expiresAt' ~ '${INSTANT}' then (work.data ->> 'expiresAt')::timestamptz end as "expiresAt"
+  from (
+    select page.* from pgboss.queue queue cross join lateral (
+      (${pageSql('created')}) union all (${pageSql('retry')})
+    ) page
+    where $1::text is null or queue.name = $1::text
+    order by page.start_after, page.id limit $5::int
+  ) work
+  order by work.start_after, work.id`
+
+/** Of any job or `$1`, with any label or `$2`. */
+export const COUNT_WAITING_WORK_SQL = `
+  select count(*)::int as "count" from (
+    select from pgboss.queue queue cross join lateral (
+      select from pgboss.job job
+      where job.name = queue.name and job.state < 'active' and not job.blocked
+        and ($2::text is null or job.data ->> 'label' = $2::text)
+      limit ${MAX_COUNTED}
+    ) work
+    where $1::text is null or queue.name = $1::text limit ${MAX_COUNTED}
+  ) one`
