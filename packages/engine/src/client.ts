@@ -9,6 +9,19 @@ export {
   type JobsClient,
   type JobsClientOptions,
 } from './createJobsClient.ts'
+export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
+export {
+  countWaitingWork,
+  listWaitingWork,
+  type WaitingWork,
+  type WaitingWorkQuery,
+} from './read/listWaitingWork.ts'
+export {
+  countHeedlessWorkers,
+  jobsWithoutWorker,
+  readPausedQueues,
+  type PausedQueue,
+} from './read/readQueues.ts'
 export type { RedriveOutcome } from './control/deadLetters.ts'
 export {
   findDeadLetterName,

@@ -29,6 +29,15 @@ import {
   type Cancellation,
   type Request,
 } from './control/controlJobs.ts'
+import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
+import {
+  cancelWork,
+  postponeWork,
+  prioritiseWork,
+  type WhichWork,
+  type WorkChange,
+  type WorkOutcome,
+} from './control/controlWork.ts'
 import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
 import { readerIn, readerOf, type Reader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
@@ -108,6 +117,39 @@ export interface JobsClient {
     name: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
+  /**
+   * No worker takes work of the job until its queue is resumed: neither what is enqueued nor what is to be retried. Its
+   * runs that are under way go on, and so does its schedule, whose ticks put work into the queue. Workers of a version
+   * before this one do not know of it, and go on.
+   */
+  pauseQueue(
+    tx: HostTransaction | null,
+    name: string,
+    request: Request,
+  ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
+  resumeQueue(
+    tx: HostTransaction | null,
+    name: string,
+    by: Actor,
+  ): Promise<'resumed' | 'notPaused' | 'notFound'>
+  /** Takes waiting work out of the queue, without a run. What was enqueued with the same unique key may follow at once. */
+  cancelWork(tx: HostTransaction | null, which: WhichWork, request: Request): Promise<WorkOutcome>
+  /**
+   * Has waiting work wait until `startAfter`: what is due later stays as it is. With an instant that is not in the future,
+   * what is not due yet, retries included, becomes due now. When work expires stays as it is, too.
+   * @throws TypeError when it is no valid date
+   */
+  postponeWork(
+    tx: HostTransaction | null,
+    which: WhichWork,
+    request: Request & { startAfter: Date },
+  ): Promise<WorkOutcome>
+  /** @throws TypeError when the priority is no whole number of 32 bits */
+  prioritiseWork(
+    tx: HostTransaction | null,
+    which: WhichWork,
+    request: Request & { priority: number },
+  ): Promise<WorkOutcome>
   /**
    * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew: at most 10,000, the
    * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
@@ -215,6 +257,8 @@ export function jobsClientIn(
     return await openPool().transaction(work)
   }
 
+  const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
+
   return {
     protocol: CLIENT_PROTOCOL,
     reader: readerOf({ schema, query: (...statement) => openPool().query(...statement) }),
@@ -275,6 +319,24 @@ export function jobsClientIn(
       }),
     pauseJob: (tx, ...request) => within(tx, (own) => pauseJob(own, ...request)),
     resumeJob: (tx, ...request) => within(tx, (own) => resumeJob(own, ...request)),
+    pauseQueue: (tx, ...request) => within(tx, (own) => pauseQueue(own, ...request)),
+    resumeQueue: (client, name, by) =>
+      within(client, async (tx) => {
+        const resumption = await resumeQueue(tx, name, by)
+        if (resumption.kind === 'resumed') waker.wake(name, resumption.transactionId)
+        return resumption.kind
+      }),
+    cancelWork: (tx, ...request) =>
+      within(tx, async (own) => toOutcome(await cancelWork(own, ...request))),
+    postponeWork: (client, which, request) =>
+      within(client, async (tx) => {
+        const change = await postponeWork(tx, which, request)
+        if (change.transactionId !== null && request.startAfter.getTime() <= Date.now() + 1_000)
+          waker.wake(which.job.name, change.transactionId)
+        return toOutcome(change)
+      }),
+    prioritiseWork: (tx, ...request) =>
+      within(tx, async (own) => toOutcome(await prioritiseWork(own, ...request))),
     redriveWork: (tx, ...request) => within(tx, (own) => redriveWork(own, ...request)),
     redriveDeadLetters: (tx, ...request) =>
       within(tx, async (own) => (await redriveWork(own, ...request)).redriven),

@@ -10,6 +10,11 @@ export type JobActionKind =
   | 'approve'
   | 'redrive'
   | 'discard'
+  | 'pauseQueue'
+  | 'resumeQueue'
+  | 'cancelWork'
+  | 'postponeWork'
+  | 'prioritiseWork'
 
 /** Who wants something done, and why. */
 export interface Actor {

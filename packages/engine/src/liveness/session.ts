@@ -46,6 +46,8 @@ export interface SessionOptions {
   workerId: string
   /** What of the host's product it runs. Default: it does not say. */
   version?: string | null
+  /** Names of the jobs whose work it takes, for others to know. Default: none. */
+  takes?: readonly string[]
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
   /**
@@ -72,14 +74,14 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version") values ($1, 'heartbeat', $2, true, $3)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes") values ($1, 'heartbeat', $2, true, $3, $4)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
-  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version")
-  values ($1, $2::"WorkerLiveness", $3, true, $4)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes")
+  values ($1, $2::"WorkerLiveness", $3, true, $4, $5)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
@@ -121,6 +123,7 @@ export function createSession({
   database,
   workerId,
   version = null,
+  takes = [],
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
   log,
@@ -158,7 +161,7 @@ export function createSession({
     )
     lastBeatAt = performance.now()
     isSignedUp = true
-    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version])
+    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, takes])
     connectedSince = performance.now()
     scheduleBeat()
   }
@@ -185,7 +188,7 @@ export function createSession({
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       isSignedUp = true
-      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version])
+      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes])
     } catch (error) {
       await discard(next)
       throw error
@@ -249,7 +252,7 @@ export function createSession({
   /** It also tells whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
-      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version])
+      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes])
     } catch (error) {
       lose(current, error as Error)
     }
@@ -264,6 +267,7 @@ export function createSession({
         workerId,
         startedAt,
         version,
+        takes,
       ])
       lastBeatAt = sentAt
       if (connectedSince === null || !rows[0]?.wasAlive) {

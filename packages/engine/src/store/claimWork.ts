@@ -3,6 +3,7 @@ import type { Details, JobTrigger } from '../index.ts'
 import type { Envelope } from './envelope.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
+import { isPausedSql } from './queueSql.ts'
 import { MAY_START, retries, writeOutLostClaims } from './starts.ts'
 
 /** What a worker wants of one job. */
@@ -273,11 +274,12 @@ const DAY_OF_YEAR =
 const LEAP_YEAR = '[1-9]\\d(0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00'
 const TIME = '([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d[.]\\d{3}'
 /** What else a text may hold would fail the statement, and with it the claim of all the others. */
-const INSTANT = `^([1-9]\\d{3}-(${DAY_OF_YEAR})|(${LEAP_YEAR})-02-29)T${TIME}Z$`
+export const INSTANT = `^([1-9]\\d{3}-(${DAY_OF_YEAR})|(${LEAP_YEAR})-02-29)T${TIME}Z$`
 
 interface ClaimSql {
-  /** The requests as rows, beside `alive`. */
+  /** The requests as rows, beside `alive`, and the job of each. */
   wanted: string
+  name: string
   /** Of the work whose ids `ids` selects from `next`. */
   isTaken: (ids: string) => string
   isOneJob: boolean
@@ -295,14 +297,15 @@ interface ClaimSql {
  * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up. What somebody has sent by other
  * means, without an envelope, is taken for a payload: its schema judges it, and it stands in nobody's way.
  *
- * What may start without being written leaves the queue for JobStart: see starts.ts.
+ * What may start without being written leaves the queue for JobStart: see starts.ts. Of a job whose queue is paused
+ * nothing is taken, by whichever worker: a claim that begins after the pause has committed sees it.
  */
-function claimSql({ wanted, isTaken, isOneJob }: ClaimSql): string {
+function claimSql({ wanted, name, isTaken, isOneJob }: ClaimSql): string {
   return `
   with alive as materialized (
     ${aliveSql('$6')}
   ), wanted as materialized (
-    ${wanted} where alive."isAlive"
+    ${wanted} where alive."isAlive" and not ${isPausedSql(name)}
   ), next as materialized (
     select job.id, job.name, job."isStart" from wanted cross join lateral (
       select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart"
@@ -393,12 +396,13 @@ const REQUESTS = `
            wanted."mayStart" and ${ALL_READ_STARTS} as "mayStart", ${RETRIES('wanted.name')}
     from alive cross join unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $9::int[], $10::bool[])
       as wanted(name, "limit", "exclusiveKey", "claimId", "expireSeconds", "mayStart")`
+const FIRST_NAME = '($1::text[])[1]'
 const FIRST_REQUEST = `
-    select ($1::text[])[1] as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
+    select ${FIRST_NAME} as name, ($2::int[])[1] as "limit", ($3::text[])[1] as "exclusiveKey",
            ($4::uuid[])[1] as "claimId", ($9::int[])[1] as "expireSeconds", ($10::bool[])[1] and ${ALL_READ_STARTS} as "mayStart",
-           ${RETRIES('($1::text[])[1]')}
+           ${RETRIES(FIRST_NAME)}
     from alive`
-const isTaken = (ids: string) => `job.name = ($1::text[])[1] and job.id = any(array(${ids}))`
+const isTaken = (ids: string) => `job.name = ${FIRST_NAME} and job.id = any(array(${ids}))`
 
 /**
  * One row makes the general plan as cheap as one for these very values, so PostgreSQL keeps it: planning takes twice
@@ -406,7 +410,7 @@ const isTaken = (ids: string) => `job.name = ($1::text[])[1] and job.id = any(ar
  */
 const CLAIM_FEW: PreparedStatement = {
   name: 'roundsman_claim_few',
-  text: claimSql({ wanted: FIRST_REQUEST, isTaken, isOneJob: true }),
+  text: claimSql({ wanted: FIRST_REQUEST, name: FIRST_NAME, isTaken, isOneJob: true }),
 }
 /**
  * For rows that come out of arrays, PostgreSQL plans each time, by how large the queue is now. A plan that was made
@@ -414,12 +418,13 @@ const CLAIM_FEW: PreparedStatement = {
  */
 const CLAIM_BACKLOG: PreparedStatement = {
   name: 'roundsman_claim_backlog',
-  text: claimSql({ wanted: REQUESTS, isTaken, isOneJob: true }),
+  text: claimSql({ wanted: REQUESTS, name: 'wanted.name', isTaken, isOneJob: true }),
 }
 const CLAIM_MANY: PreparedStatement = {
   name: 'roundsman_claim_many',
   text: claimSql({
     wanted: REQUESTS,
+    name: 'wanted.name',
     // Arrays, and the state as a text, keep PostgreSQL to the primary key. Should two jobs have work of one id, that of
     // either may be taken here, but none twice.
     isTaken: (

@@ -7,6 +7,13 @@ import { HOLDS_KEY } from './uniqueKeys.ts'
  * What is asked of the queue's table. Who asks stands elsewhere; what its columns mean, nowhere else.
  */
 
+/** Whether somebody has paused the queue of the job that the expression names. As a value: the table is nearly always empty. */
+export const isPausedSql = (name: string) =>
+  `(select true from "JobQueue" paused where paused."name" = ${name}) is not null`
+
+/** Whether a worker has ever declared the queue `$1`. */
+export const KNOWS_QUEUE_SQL = `select queue.name from pgboss.queue queue where queue.name = $1`
+
 /**
  * Of the jobs that the given parameter names, those with work that could be taken now. Delayed work and
  * retries send no notification.
@@ -16,7 +23,7 @@ export function readyJobsSql(names: string): string {
   select n.name from unnest(${names}::text[]) n(name) where exists (
     select from pgboss.job j
     where j.name = n.name and j.state < 'active' and not j.blocked and j.start_after <= now()
-  )`
+  ) and not ${isPausedSql('n.name')}`
 }
 
 /**

@@ -379,4 +379,22 @@ export const STEPS: readonly Step[] = [
           CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
       );`,
   },
+  {
+    name: 'queues',
+    breaks: false,
+    sql: `
+      -- The jobs whose work waits until somebody says otherwise. A row goes when its queue is resumed.
+      CREATE TABLE IF NOT EXISTS "JobQueue" (
+          "name" TEXT NOT NULL,
+          "pausedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "pausedBy" TEXT NOT NULL,
+          "pauseReason" TEXT,
+
+          CONSTRAINT "JobQueue_pkey" PRIMARY KEY ("name")
+      );
+
+      -- The jobs whose work the worker takes. Null: it is of a version before, which does not say, and takes the work of
+      -- queues that are paused.
+      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "takes" TEXT[];`,
+  },
 ]

@@ -61,8 +61,8 @@ function ownTimeSql(now: Date, workerId: string): string {
   create trigger roundsman_keep_order before insert on pgboss.job for each row when (new.state = 'created')
     execute function pgboss.roundsman_keep_order();
 
-  insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt")
-  values ('${workerId}', 'heartbeat', now(), '9999-01-01Z');`
+  insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "takes")
+  values ('${workerId}', 'heartbeat', now(), '9999-01-01Z', '{}');`
 }
 
 /** Of the jobs that `$1` names, the one whose work became due first. Which piece of it is taken is the claim's to say. */
@@ -82,7 +82,7 @@ export const LIST_WAITING_SQL = `
 /** All that was enqueued, decided and recorded. */
 export const EMPTY_SQL = `
   delete from pgboss.job; delete from "JobRun"; delete from "JobClaim"; delete from "JobStart"; delete from "JobTick";
-  delete from "JobAction"; delete from "JobThrottle"; delete from "JobSchedule"`
+  delete from "JobAction"; delete from "JobThrottle"; delete from "JobSchedule"; delete from "JobQueue"`
 
 const PREFIX = 'roundsman_test_'
 /** Longer than any file of tests takes. */

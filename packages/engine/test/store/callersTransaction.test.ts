@@ -103,6 +103,45 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     ).toEqual([{ priority: -7, singleton_key: uniqueKey, start_after: startAfter }])
   })
 
+  it('what waits is replaced, and what waits and runs can be told apart', async () => {
+    const uniqueKey = `it's {"one"}, \\ ? $1 ü`
+    const options = { uniqueKey, onConflict: 'replace' as const, maxWaitMs: 60_000 }
+    const [first, second] = await host.transaction(async (tx) => [
+      await client.enqueue(tx, any, 1, options),
+      await client.enqueue(tx, any, AWKWARD, {
+        ...options,
+        startAfter: new Date('2099-01-01T00:00:00Z'),
+      }),
+    ])
+    expect(second).toEqual({ kind: 'replaced', queueJobId: first?.queueJobId })
+    expect(await payloads()).toEqual([AWKWARD])
+    await runtime.rows(`update pgboss.job set state = 'active'`)
+    expect(await client.enqueue(host.client, any, 3, options)).toMatchObject({ kind: 'enqueued' })
+    expect(await payloads()).toEqual([AWKWARD, 3])
+  })
+
+  it('waiting work is cancelled, postponed and prioritised, and its queue paused', async () => {
+    const startAfter = new Date('2099-12-31T23:59:59.123Z')
+    for (const tx of [host.client, null]) {
+      const { queueJobId } = await client.enqueue(host.client, any, AWKWARD)
+      const which = { job: any, ids: [queueJobId] }
+      const once = { done: 1, left: 0 }
+      expect(await client.postponeWork(tx, which, { ...ACTOR, startAfter })).toEqual(once)
+      expect(await client.prioritiseWork(tx, which, { ...ACTOR, priority: -7 })).toEqual(once)
+      expect(await findWork(client.reader, any, queueJobId)).toEqual({
+        kind: 'waiting',
+        startAfter: startAfter.toISOString(),
+      })
+      expect(await client.cancelWork(tx, { job: any, all: true }, ACTOR)).toEqual(once)
+      expect(await client.pauseQueue(tx, 'any', ACTOR)).toBe('paused')
+      expect(await client.resumeQueue(tx, 'any', ACTOR)).toBe('resumed')
+    }
+    const actions = ['cancelWork', 'pauseQueue', 'postponeWork', 'prioritiseWork', 'resumeQueue']
+    expect(
+      await runtime.rows('select "action"::text, "actor", "reason" from "JobAction" order by 1'),
+    ).toEqual(actions.flatMap((action) => [0, 1].map(() => ({ action, ...ACTOR }))))
+  })
+
   it('many pieces are one statement', async () => {
     const items = Array.from({ length: 1_000 }, (_, n) => ({ payload: { n, ...AWKWARD } }))
     const results = await host.transaction((tx) => client.enqueueMany(tx, any, items))

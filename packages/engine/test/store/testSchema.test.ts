@@ -9,6 +9,7 @@ import * as attemptSql from '../../src/store/attemptSql.ts'
 import * as deadLetterSql from '../../src/store/deadLetterSql.ts'
 import * as losses from '../../src/store/losses.ts'
 import * as queueSql from '../../src/store/queueSql.ts'
+import * as waitingSql from '../../src/store/waitingSql.ts'
 import { createTestSchema } from '../../src/store/testSchema.ts'
 import {
   createPlainClient,
@@ -103,7 +104,7 @@ describe('by the time of a test', () => {
     // It is asked at all: by the statements that decide, and by pg-boss's own.
     for (const part of [
       /for update skip locked[^]*insert into "\w+"\."JobClaim"/,
-      /insert into "\w+"\.job \(\s*id, name, data, start_after/,
+      /insert into "\w+"\.job as held \(\s*id, name, data, start_after/,
       /retried_jobs AS/,
       /"JobSchedule" schedule set "cursor"/,
       /"JobThrottle"/,
@@ -119,7 +120,7 @@ describe('by the time of a test', () => {
   })
 
   it('statements ask that no test sends', () => {
-    const modules = [attemptSql, deadLetterSql, losses, queueSql]
+    const modules = [attemptSql, deadLetterSql, losses, queueSql, waitingSql]
     const texts = modules.flatMap((module) => Object.values<unknown>(module))
     const asking = [...texts, queueSql.readyJobsSql('$1'), queueSql.measureQueueSql(1)].filter(
       (text) => typeof text === 'string' && REAL_TIME.test(text),

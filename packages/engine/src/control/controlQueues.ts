@@ -1,0 +1,45 @@
+import type { Connection } from '../store/database.ts'
+import { KNOWS_QUEUE_SQL } from '../store/queueSql.ts'
+import type { Request } from './controlJobs.ts'
+import { recordActions, storableActor, type Actor } from './recordActions.ts'
+
+export type QueueResumption =
+  | { kind: 'resumed'; transactionId: string }
+  | { kind: 'notPaused' | 'notFound' }
+
+/** From then on no claim takes work of the job, in whichever process; what runs goes on. */
+export async function pauseQueue(
+  tx: Connection,
+  name: string,
+  by: Request,
+): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
+  if (!(await knowsQueue(tx, name))) return 'notFound'
+  const { actor, reason } = storableActor(by)
+  const { rows } = await tx.query(
+    `insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ($1, $2, $3)
+     on conflict do nothing returning "name"`,
+    [name, actor, reason],
+  )
+  if (rows.length === 0) return 'alreadyPaused'
+  await recordActions(tx, 'pauseQueue', [{ name }], { actor, reason })
+  return 'paused'
+}
+
+export async function resumeQueue(
+  tx: Connection,
+  name: string,
+  by: Actor,
+): Promise<QueueResumption> {
+  const { rows } = await tx.query<{ transactionId: string }>(
+    `delete from "JobQueue" where "name" = $1 returning pg_current_xact_id()::text as "transactionId"`,
+    [name],
+  )
+  const [resumed] = rows
+  if (!resumed) return { kind: (await knowsQueue(tx, name)) ? 'notPaused' : 'notFound' }
+  await recordActions(tx, 'resumeQueue', [{ name }], by)
+  return { kind: 'resumed', transactionId: resumed.transactionId }
+}
+
+async function knowsQueue(tx: Connection, name: string): Promise<boolean> {
+  return (await tx.query(KNOWS_QUEUE_SQL, [name])).rows.length > 0
+}

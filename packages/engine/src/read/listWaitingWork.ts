@@ -1,0 +1,59 @@
+import { COUNT_WAITING_WORK_SQL, LIST_WAITING_WORK_SQL } from '../store/waitingSql.ts'
+import type { PagePosition, Reader } from './reader.ts'
+
+/** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
+export interface WaitingWork {
+  /** Its runs carry it. */
+  queueJobId: string
+  name: string
+  label: string | null
+  /** Instants are ISO 8601 in UTC. Not taken before it. */
+  startAfter: string
+  /** Whether that has come. */
+  isDue: boolean
+  enqueuedAt: string
+  /** How many there were. */
+  attempts: number
+  /** The higher, the sooner. */
+  priority: number
+  hasUniqueKey: boolean
+  /** Not started after it. */
+  expiresAt: string | null
+}
+
+export interface WaitingWorkQuery {
+  limit: number
+  name?: string | undefined
+  label?: string | undefined
+  /** Those that are due after this one. */
+  after?: PagePosition | undefined
+}
+
+/** What is due first at first. */
+export async function listWaitingWork(
+  reader: Reader,
+  { limit, name, label, after }: WaitingWorkQuery,
+): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
+  const rows = await reader.rows<WaitingWork & { position: string }>({
+    text: LIST_WAITING_WORK_SQL,
+    values: [name ?? null, label ?? null, after?.at ?? null, after?.id ?? null, limit + 1],
+  })
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return {
+    work: page.map(({ position: _position, ...work }) => work),
+    next: last ? { at: last.position, id: last.queueJobId } : null,
+  }
+}
+
+/** How many there are. Exact up to 100,000, which also stands for more. */
+export async function countWaitingWork(
+  reader: Reader,
+  { name, label }: Pick<WaitingWorkQuery, 'name' | 'label'>,
+): Promise<number> {
+  const [found] = await reader.rows<{ count: number }>({
+    text: COUNT_WAITING_WORK_SQL,
+    values: [name ?? null, label ?? null],
+  })
+  return found?.count ?? 0
+}

@@ -1,0 +1,55 @@
+import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { boundedText } from './bounded.ts'
+import type { Reader } from './reader.ts'
+
+/** A queue of which nothing is taken until somebody resumes it. */
+export interface PausedQueue {
+  name: string
+  /** ISO 8601 in UTC. */
+  pausedAt: string
+  pausedBy: string
+  pauseReason: string | null
+}
+
+/** By their names. */
+export async function readPausedQueues(reader: Reader): Promise<Map<string, PausedQueue>> {
+  const rows = await reader.rows<PausedQueue>({
+    text: `
+      select "name", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
+             ${boundedText('"pauseReason"')} as "pauseReason"
+      from "JobQueue" order by "name" limit 1000`,
+  })
+  return new Map(rows.map((row) => [row.name, row]))
+}
+
+const LIVING = `
+  select worker."takes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
+
+/** How many workers live that are of a version before pauses: they go on to take work of paused queues. */
+export async function countHeedlessWorkers(reader: Reader): Promise<number> {
+  const [found] = await reader.rows<{ count: number }>({
+    text: `select count(*)::int as "count" from (${LIVING}) living where living."takes" is null`,
+  })
+  return found?.count ?? 0
+}
+
+/**
+ * Of these jobs, those that no living worker takes: all of them were started without it, or before there was such a job. Its
+ * work waits. None where a worker lives that does not say, being of a version before; all where none lives.
+ */
+export async function jobsWithoutWorker(
+  reader: Reader,
+  names: readonly string[],
+): Promise<string[]> {
+  const rows = await reader.rows<{ name: string }>({
+    text: `
+      with living as materialized (${LIVING})
+      select wanted.name from unnest($1::text[]) with ordinality wanted(name, place)
+      where not exists (
+        select from living where living."takes" is null or wanted.name = any(living."takes")
+      )
+      order by wanted.place`,
+    values: [names],
+  })
+  return rows.map(({ name }) => name)
+}

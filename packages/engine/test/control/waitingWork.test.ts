@@ -1,0 +1,595 @@
+import { waitFor } from '@roundsman/testing'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  countWaitingWork,
+  findWork,
+  listWaitingWork,
+  readPausedQueues,
+  type PagePosition,
+} from '../../src/client.ts'
+import { defineJob, type EnqueueOptions } from '../../src/index.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
+import { claimWork } from '../../src/store/claimWork.ts'
+import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload: z.strictObject({ n: z.number() }),
+  retry: { limit: 2 },
+})
+const other = defineJob({ name: 'other', description: '' })
+const by = { actor: 'admin@example.com', reason: 'because of the test' }
+const LONG = { maxWait: 60_000, timeout: 60_000 }
+
+let runtime: TestRuntime
+let opened: TestQueue
+let wakeUps = 0
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel, other])
+  opened = await openTestQueue(runtime, [parcel, other], () => (wakeUps += 1))
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  for (const table of ['"JobRun"', '"JobClaim"', '"JobStart"', '"JobAction"', '"JobQueue"'])
+    await runtime.rows(`delete from ${table}`)
+  await runtime.rows('delete from pgboss.job')
+})
+
+const enqueue = (n: number, options?: EnqueueOptions) =>
+  opened.client.enqueue(runtime.prisma, parcel, { n }, options)
+const numbersOf = (work: readonly TestWork[]) =>
+  work.map(({ envelope }) => (envelope.payload as { n: number }).n)
+const take = async (limit = 100) => await opened.take('parcel', limit)
+const states = async () =>
+  (
+    await runtime.rows<{ state: string }>(
+      `select state::text || ' ' || (data #>> '{payload,n}') as state from pgboss.job
+       where name = 'parcel' order by (data #>> '{payload,n}')::int, id`,
+    )
+  ).map(({ state }) => state)
+const actions = () =>
+  runtime.rows<{ action: string; queueJobId: string | null }>(
+    `select "action", "queueJobId"::text as "queueJobId" from "JobAction" where "actor" = $1 and "reason" = $2`,
+    [by.actor, by.reason],
+  )
+
+/** Has attempts fail, to be tried again at once. */
+async function fail(work: readonly TestWork[]): Promise<void> {
+  await runtime.database.transaction((tx) =>
+    opened.queue.fail(tx, work, { code: 'broken', message: '' }, 'retry'),
+  )
+  await runtime.rows(
+    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "id" = any($1)`,
+    [work.map(({ runId }) => runId)],
+  )
+  await runtime.rows(`update pgboss.job set start_after = now() where state = 'retry'`)
+}
+
+describe('a queue that is paused', () => {
+  it('is not taken from, retries included, by whichever statement, while runs go on', async () => {
+    for (const n of [1, 2, 3]) await enqueue(n)
+    await opened.client.enqueue(runtime.prisma, other, {})
+    const [running] = await take(1)
+    await fail(await take(1))
+    const { client } = opened
+    expect(await client.pauseQueue(null, 'parcel', by)).toBe('paused')
+    expect(await client.pauseQueue(null, 'parcel', by)).toBe('alreadyPaused')
+    expect(await client.pauseQueue(null, 'nothing', by)).toBe('notFound')
+
+    expect(await take()).toEqual([])
+    const requests = ['parcel', 'other'].map((name) => ({
+      claimId: crypto.randomUUID(),
+      name,
+      limit: 10,
+      exclusiveKey: null,
+    }))
+    const claim = (some: typeof requests, hasBacklog = false) =>
+      claimWork(runtime.database, {
+        workerId: 'w1',
+        requests: some.map((request) => ({ ...request, hasBacklog })),
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      })
+    expect((await claim(requests.slice(0, 1), true)).work).toEqual([])
+    expect((await claim(requests)).work.map(({ run }) => run.name)).toEqual(['other'])
+    expect((await readRound(runtime.database, 'w1', ['parcel'])).ready).toEqual([])
+    await opened.complete([running!])
+    expect(await states()).toEqual(['retry 2', 'created 3'])
+
+    const paused = { name: 'parcel', pausedBy: by.actor, pauseReason: by.reason }
+    expect((await readPausedQueues(runtime.reader)).get('parcel')).toMatchObject(paused)
+    expect(await client.resumeQueue(null, 'parcel', by)).toBe('resumed')
+    expect(await client.resumeQueue(null, 'parcel', by)).toBe('notPaused')
+    expect(await client.resumeQueue(null, 'nothing', by)).toBe('notFound')
+    expect((await readRound(runtime.database, 'w1', ['parcel'])).ready).toEqual(['parcel'])
+    expect(numbersOf(await take()).toSorted()).toEqual([2, 3])
+    expect((await actions()).map(({ action }) => action)).toEqual(['pauseQueue', 'resumeQueue'])
+  })
+
+  it('is so once the transaction has committed, and resuming it wakes workers', async () => {
+    await enqueue(1)
+    await runtime.prisma.$transaction(async (tx) => {
+      await opened.client.pauseQueue(tx, 'parcel', by)
+      expect(await take()).toHaveLength(1)
+    }, LONG)
+    await enqueue(2)
+    expect(await take()).toEqual([])
+    await waitFor(() => wakeUps > 0)
+    // Nothing else tells of anything from here on.
+    const before = wakeUps
+    await opened.client.resumeQueue(runtime.prisma, 'parcel', by)
+    await waitFor(() => wakeUps > before)
+  })
+})
+
+describe('waiting work', () => {
+  it('is listed as it becomes due, page by page, and its payload is not', async () => {
+    const soon = new Date(Date.now() - 60_000)
+    // Several at the same instant, between two milliseconds.
+    await opened.client.enqueueMany(
+      runtime.prisma,
+      parcel,
+      Array.from({ length: 5 }, (_, n) => ({ payload: { n } })),
+    )
+    await runtime.rows(`update pgboss.job set start_after = '2026-11-24 09:00:00.123456+00'`)
+    const late = await enqueue(6, { startAfter: new Date('2099-01-01T00:00:00.000Z'), priority: 3 })
+    const expiresAt = new Date('2099-01-01T00:00:00.000Z')
+    await enqueue(7, { uniqueKey: 'k', startAfter: soon, expiresAt })
+    await fail(await opened.take('parcel', 1))
+    await opened.client.enqueue(runtime.prisma, other, {})
+    await runtime.rows(
+      `update pgboss.job set data = data || '{"label": "Order 6"}' where priority = 3`,
+    )
+
+    const seen: string[] = []
+    let after: PagePosition | undefined
+    for (let page = 0; page < 10; page++) {
+      const { work, next } = await listWaitingWork(runtime.reader, {
+        name: 'parcel',
+        limit: 2,
+        after,
+      })
+      seen.push(...work.map(({ queueJobId }) => queueJobId))
+      if (next === null) break
+      after = next
+    }
+    const all = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 50 })
+    expect(all.work.map(({ queueJobId }) => queueJobId)).toEqual(seen)
+    expect(new Set(seen).size).toBe(7)
+    expect(all.work.map(({ startAfter }) => startAfter)).toEqual(
+      all.work.map(({ startAfter }) => startAfter).toSorted(),
+    )
+    expect(all.work.filter(({ attempts }) => attempts === 1)).toHaveLength(1)
+    expect(all.work.filter(({ hasUniqueKey }) => hasUniqueKey)).toMatchObject([
+      { expiresAt: expiresAt.toISOString(), isDue: true, label: null },
+    ])
+    expect(all.work.at(-1)).toEqual({
+      queueJobId: late.queueJobId,
+      name: 'parcel',
+      label: 'Order 6',
+      startAfter: '2099-01-01T00:00:00.000Z',
+      isDue: false,
+      enqueuedAt: expect.stringMatching(/Z$/),
+      attempts: 0,
+      priority: 3,
+      hasUniqueKey: false,
+      expiresAt: null,
+    })
+    const everything = await listWaitingWork(runtime.reader, { limit: 50 })
+    expect(everything.work).toHaveLength(8)
+    expect(await countWaitingWork(runtime.reader, {})).toBe(8)
+    const labelled = { name: 'parcel', label: 'Order 6' }
+    expect((await listWaitingWork(runtime.reader, { ...labelled, limit: 9 })).work).toHaveLength(1)
+    expect(await countWaitingWork(runtime.reader, labelled)).toBe(1)
+    expect(JSON.stringify(everything)).not.toContain('payload')
+  })
+
+  it('is cancelled, by its ids, its label, or all of it: what runs goes on, and keys are free', async () => {
+    const { client } = opened
+    const first = await enqueue(1, { uniqueKey: 'k' })
+    await fail(await take())
+    for (const n of [2, 3]) await enqueue(n)
+    const [running] = await opened.take('parcel', 1)
+    await enqueue(4)
+    await runtime.rows(
+      `update pgboss.job set data = data || '{"label": "x"}' where data #>> '{payload,n}' = '4'`,
+    )
+    expect(numbersOf([running!])).toEqual([1])
+    await fail([running!])
+
+    const ids = [first.queueJobId, crypto.randomUUID()]
+    expect(await client.cancelWork(null, { job: parcel, ids }, by)).toEqual({ done: 1, left: 0 })
+    expect(await findWork(runtime.reader, parcel, first.queueJobId)).toEqual({
+      kind: 'failed',
+      errorCode: 'cancelled',
+    })
+    expect(await enqueue(5, { uniqueKey: 'k' })).toMatchObject({ kind: 'enqueued' })
+    const labelled = { job: parcel, label: 'x' }
+    expect(await client.cancelWork(null, labelled, by)).toEqual({ done: 1, left: 0 })
+    await opened.take('parcel', 1)
+    expect(await client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
+      done: 2,
+      left: 0,
+    })
+    expect(await states()).toEqual([
+      'cancelled 1',
+      'active 2',
+      'cancelled 3',
+      'cancelled 4',
+      'cancelled 5',
+    ])
+    expect(await actions()).toHaveLength(4)
+    expect((await actions()).every(({ action }) => action === 'cancelWork')).toBe(true)
+    // pg-boss keeps what was retried for ever, but not once it is over.
+    expect(
+      await runtime.rows(
+        `select from pgboss.job where state = 'cancelled' and deletion_seconds = 0`,
+      ),
+    ).toEqual([])
+    await expect(client.cancelWork(null, { job: parcel } as never, by)).rejects.toThrow(TypeError)
+  })
+
+  it('is either cancelled or taken, never both, however many do it at once', async () => {
+    await opened.client.enqueueMany(
+      runtime.prisma,
+      parcel,
+      Array.from({ length: 300 }, (_, n) => ({ payload: { n } })),
+    )
+    const taken: TestWork[] = []
+    const cancelled: number[] = []
+    const all = { job: parcel, all: true } as const
+    await Promise.all([
+      ...Array.from({ length: 4 }, async () => {
+        for (let n = 0; n < 20; n++) taken.push(...(await opened.take('parcel', 3)))
+      }),
+      ...Array.from({ length: 3 }, async () => {
+        for (const label of ['a', 'b']) {
+          await runtime.rows(
+            `update pgboss.job set data = data || jsonb_build_object('label', $1::text)
+             where state = 'created' and id in (select id from pgboss.job where state = 'created' limit 20 for update skip locked)`,
+            [label],
+          )
+          const { done } = await opened.client.cancelWork(null, { job: parcel, label }, by)
+          cancelled.push(done)
+        }
+      }),
+    ])
+    cancelled.push((await opened.client.cancelWork(null, all, by)).done)
+    const sum = cancelled.reduce((total, done) => total + done, 0)
+    const found = await states()
+    expect(found.filter((state) => state.startsWith('cancelled'))).toHaveLength(sum)
+    expect(found.filter((state) => state.startsWith('active'))).toHaveLength(taken.length)
+    expect(taken.length + sum).toBe(300)
+  })
+
+  it('that somebody has locked is passed over and told as left', async () => {
+    for (const n of [1, 2]) await enqueue(n)
+    await runtime.prisma.$transaction(async (tx) => {
+      await tx.$queryRaw`select from pgboss.job where data #>> '{payload,n}' = '1' for update`
+      expect(await opened.client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
+        done: 1,
+        left: 1,
+      })
+    }, LONG)
+    expect(await states()).toEqual(['created 1', 'cancelled 2'])
+  })
+
+  it(
+    'is changed 10,000 at once, and it is told how much is left',
+    { timeout: 120_000 },
+    async () => {
+      await runtime.rows(
+        `insert into pgboss.job (name, data, retry_limit)
+       select 'parcel', jsonb_build_object('trigger', 'queue', 'payload', jsonb_build_object('n', n)), 2
+       from generate_series(1, 10030) n`,
+      )
+      const all = { job: parcel, all: true } as const
+      const later = { ...by, startAfter: new Date('2099-01-01T00:00:00Z') }
+      const half = { done: 10_000, left: 30 }
+      const rest = { done: 30, left: 0 }
+      const { client } = opened
+      expect(await client.postponeWork(null, all, later)).toEqual(half)
+      expect(await client.postponeWork(null, all, later)).toEqual(rest)
+      expect(await client.prioritiseWork(null, all, { ...by, priority: 4 })).toEqual(half)
+      expect(await client.prioritiseWork(null, all, { ...by, priority: 4 })).toEqual(rest)
+      expect(await client.cancelWork(null, all, by)).toEqual(half)
+      expect(await client.cancelWork(null, all, by)).toEqual(rest)
+    },
+  )
+
+  it('is postponed and never hastened by that, kept for as long from then on, and due at once', async () => {
+    const { client } = opened
+    const tomorrow = new Date(Date.now() + 86_400_000)
+    const nextYear = new Date(Date.now() + 365 * 86_400_000)
+    await enqueue(1)
+    await enqueue(2, { startAfter: nextYear })
+    const all = { job: parcel, all: true } as const
+    expect(await client.postponeWork(null, all, { ...by, startAfter: tomorrow })).toEqual({
+      done: 1,
+      left: 0,
+    })
+    const dues = () =>
+      runtime.rows<{ start_after: Date; isKept: boolean }>(
+        `select start_after, keep_until >= start_after + interval '9 years' as "isKept" from pgboss.job order by start_after`,
+      )
+    expect(await dues()).toEqual([
+      { start_after: tomorrow, isKept: true },
+      { start_after: nextYear, isKept: true },
+    ])
+    expect(await take()).toEqual([])
+    const before = wakeUps
+    const now = { ...by, startAfter: new Date(0) }
+    expect(await client.postponeWork(null, all, now)).toEqual({ done: 2, left: 0 })
+    await waitFor(() => wakeUps > before)
+    expect(numbersOf(await take()).toSorted()).toEqual([1, 2])
+    await expect(
+      client.postponeWork(null, all, { ...by, startAfter: new Date(NaN) }),
+    ).rejects.toThrow('startAfter must be a valid date')
+  })
+
+  it('with a higher priority is taken first', async () => {
+    const { client } = opened
+    for (const n of [1, 2, 3]) await enqueue(n)
+    const { queueJobId } = await enqueue(4)
+    const which = { job: parcel, ids: [queueJobId] }
+    expect(await client.prioritiseWork(null, which, { ...by, priority: 5 })).toEqual({
+      done: 1,
+      left: 0,
+    })
+    expect(numbersOf(await take(1))).toEqual([4])
+    await expect(client.prioritiseWork(null, which, { ...by, priority: 0.5 })).rejects.toThrow(
+      'priority must be a whole number of 32 bits, not 0.5',
+    )
+  })
+})
+
+describe('work that replaces what waits with its unique key', () => {
+  const replace = (n: number, options: EnqueueOptions = {}) =>
+    enqueue(n, { uniqueKey: 'k', onConflict: 'replace', ...options })
+
+  it('has its own payload, priority, start and expiry, under the id that was there', async () => {
+    const first = await replace(1, { priority: 9, expiresAt: new Date('2099-01-01T00:00:00Z') })
+    expect(first.kind).toBe('enqueued')
+    const startAfter = new Date('2098-01-01T00:00:00Z')
+    expect(await replace(2, { priority: 3, startAfter })).toEqual({ ...first, kind: 'replaced' })
+    expect(
+      await runtime.rows(`select data, priority, start_after, singleton_key from pgboss.job`),
+    ).toEqual([
+      {
+        data: { trigger: 'queue', payload: { n: 2 }, replaces: {} },
+        priority: 3,
+        start_after: startAfter,
+        singleton_key: 'k',
+      },
+    ])
+    expect(await enqueue(3, { uniqueKey: 'k' })).toEqual({ ...first, kind: 'alreadyQueued' })
+    expect(await states()).toEqual(['created 2'])
+  })
+
+  it('is put off for so long at most, from when the first of them was enqueued', async () => {
+    const late = { startAfter: new Date('2099-01-01T00:00:00Z'), maxWaitMs: 60_000 }
+    await replace(1, late)
+    const dueAfter = async () =>
+      (
+        await runtime.rows<{ ms: number }>(
+          'select extract(epoch from start_after - created_on)::float8 * 1000 as ms from pgboss.job',
+        )
+      )[0]?.ms
+    expect(await dueAfter()).toBe(60_000)
+    await runtime.rows(`update pgboss.job set created_on = created_on - interval '50 seconds'`)
+    await replace(2, late)
+    expect(await dueAfter()).toBe(60_000)
+    await runtime.rows(`update pgboss.job set created_on = created_on - interval '10 seconds'`)
+    const before = wakeUps
+    await replace(3, late)
+    // It is due, and workers are told.
+    await waitFor(() => wakeUps > before)
+    expect(numbersOf(await take())).toEqual([3])
+  })
+
+  it('is enqueued with the key where what has it runs, and that is not started again', async () => {
+    await replace(1)
+    const [running] = await take()
+    const second = await replace(2)
+    expect(second.kind).toBe('enqueued')
+    expect(await replace(3)).toEqual({ ...second, kind: 'replaced' })
+    await fail([running!])
+    const again = await take()
+    expect(numbersOf(again).toSorted()).toEqual([1, 3])
+    expect(again.map(({ envelope }) => envelope.replacedBy)).toEqual(
+      again.map(({ envelope }) =>
+        (envelope.payload as { n: number }).n === 1 ? second.queueJobId : undefined,
+      ),
+    )
+  })
+
+  it('leaves a dead letter as it is, and one that is redriven starts again', async () => {
+    await replace(1)
+    const [running] = await take()
+    await replace(2)
+    await runtime.database.transaction((tx) =>
+      opened.queue.fail(tx, [running!], { code: 'broken', message: '' }, 'giveUp'),
+    )
+    expect(await states()).toEqual(['failed 1', 'created 2'])
+    await opened.client.redriveWork(null, parcel, 'all', by)
+    expect((await take()).every(({ envelope }) => envelope.replacedBy === undefined)).toBe(true)
+  })
+
+  it('takes the place of what is to be retried, with all attempts anew', async () => {
+    const first = await replace(1)
+    await fail(await take())
+    expect(await replace(2)).toEqual({ ...first, kind: 'replaced' })
+    for (const retriesLeft of [2, 1, 0]) {
+      const [work] = await take()
+      expect([numbersOf([work!]), work?.retriesLeft]).toEqual([[2], retriesLeft])
+      await fail([work!])
+    }
+    expect(await take()).toEqual([])
+  })
+
+  it('is the last of those that one call has, and each is told what became of it', async () => {
+    const item = (n: number, options?: EnqueueOptions) => ({ payload: { n }, options })
+    const keyed = { uniqueKey: 'k', onConflict: 'replace' } as const
+    const many = () =>
+      opened.client.enqueueMany(runtime.prisma, parcel, [
+        item(1, { uniqueKey: 'k' }),
+        item(2, keyed),
+        item(3),
+        item(4, keyed),
+        item(5, { uniqueKey: 'k' }),
+        item(6, { ...keyed, uniqueKey: 'other' }),
+      ] as never)
+    const kinds = async () => {
+      const results = await many()
+      const ids = new Set(results.map(({ queueJobId }) => queueJobId))
+      return [...results.map(({ kind }) => kind), ids.size]
+    }
+    const kept = 'alreadyQueued'
+    expect(await kinds()).toEqual([
+      'enqueued',
+      'replaced',
+      'enqueued',
+      'replaced',
+      kept,
+      'enqueued',
+      3,
+    ])
+    expect(await states()).toEqual(['created 3', 'created 4', 'created 6'])
+    expect(await kinds()).toEqual([kept, 'replaced', 'enqueued', 'replaced', kept, 'replaced', 3])
+    await take()
+    // The first is told of what runs, the others of what takes its place.
+    expect(await kinds()).toEqual([kept, 'enqueued', 'enqueued', 'replaced', kept, 'enqueued', 4])
+  })
+
+  it('is never there where its transaction does not commit', async () => {
+    await replace(1)
+    const over = runtime.prisma.$transaction(async (tx) => {
+      await opened.client.enqueue(tx, parcel, { n: 2 }, { uniqueKey: 'k', onConflict: 'replace' })
+      // Nobody takes what may be replaced.
+      expect(await take()).toEqual([])
+      throw new Error('over')
+    }, LONG)
+    await expect(over).rejects.toThrow('over')
+    expect(numbersOf(await take())).toEqual([1])
+  })
+
+  it.each([
+    [{ onConflict: 'replace' }, 'onConflict needs a uniqueKey'],
+    [{ uniqueKey: 'k', onConflict: 'drop' }, 'onConflict must be keep or replace, not drop'],
+    [{ uniqueKey: 'k', maxWaitMs: 5 }, "maxWaitMs needs onConflict: 'replace'"],
+    [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: 0 }, 'maxWaitMs must be a whole number'],
+    [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: '5' }, 'maxWaitMs must be a whole number'],
+    [{ expiresAt: new Date(NaN) }, 'expiresAt must be a valid date'],
+    [{ expiresAt: '2026-01-01' }, 'expiresAt must be a valid date'],
+    [
+      { expiresAt: new Date(5), startAfter: new Date(5) },
+      'expiresAt must be later than startAfter',
+    ],
+  ])('is refused as %o', async (options, message) => {
+    await expect(enqueue(1, options as never)).rejects.toThrow(message)
+    expect(await states()).toEqual([])
+  })
+
+  /**
+   * What happens at once, and what becomes of a run. `n` counts up with each that enqueues. A real worker starts nothing that
+   * was replaced.
+   */
+  const step = fc.array(
+    fc.constantFrom<'enqueue' | 'enqueueInTransaction' | 'take' | 'complete' | 'fail'>(
+      'enqueue',
+      'enqueue',
+      'enqueueInTransaction',
+      'take',
+      'complete',
+      'fail',
+    ),
+    { minLength: 1, maxLength: 6 },
+  )
+
+  it('is not lost, however enqueueing, taking and ending meet', { timeout: 300_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 6 }), async (steps) => {
+        await runtime.rows('delete from pgboss.job')
+        let next = 0
+        let isFirst = true
+        let last: number[] = []
+        const started: { n: number; at: number }[] = []
+        const running: TestWork[] = []
+        const begin = async () => {
+          for (const work of await take(1)) {
+            if (work.envelope.replacedBy !== undefined) {
+              await runtime.database.transaction((tx) =>
+                opened.queue.fail(tx, [work], { code: 'expired', message: '' }, 'drop'),
+              )
+              continue
+            }
+            // The answers to two claims may come in another order than these were made.
+            const [{ at } = { at: 0 }] = await runtime.rows<{ at: number }>(
+              'select extract(epoch from started_on)::float8 as at from pgboss.job where id = $1',
+              [work.queueJobId],
+            )
+            started.push(...numbersOf([work]).map((n) => ({ n, at })))
+            running.push(work)
+          }
+        }
+        const act = {
+          enqueue: async (n: number) => void (await replace(n)),
+          enqueueInTransaction: async (n: number) => {
+            await runtime.prisma.$transaction(async (tx) => {
+              const options = { uniqueKey: 'k', onConflict: 'replace' } as const
+              await opened.client.enqueue(tx, parcel, { n }, options)
+              await tx.$queryRaw`select pg_sleep(0.002)::text`
+            }, LONG)
+          },
+          take: begin,
+          complete: async () => {
+            const work = running.shift()
+            if (work) await opened.complete([work])
+          },
+          fail: async () => {
+            const work = running.shift()
+            if (work) await fail([work])
+          },
+        }
+        for (const together of steps) {
+          const enqueued: number[] = []
+          await Promise.all(
+            together.map(async (kind) => {
+              if (!kind.startsWith('enqueue')) return await act[kind](0)
+              const n = next++
+              enqueued.push(n)
+              await act[kind](n)
+            }),
+          )
+          if (enqueued.length > 0) last = enqueued
+          isFirst &&= enqueued.length === 0
+          const holders = await runtime.rows(
+            `select from pgboss.job where singleton_key = 'k' and state < 'active'`,
+          )
+          expect(holders.length).toBeLessThanOrEqual(1)
+        }
+        const left = async () =>
+          (await states()).filter((state) => !state.startsWith('cancelled')).length
+        for (let rounds = 0; rounds < 40 && (await left()) > 0; rounds++) {
+          await begin()
+          while (running.length > 0) await act.complete()
+        }
+        expect(await left()).toBe(0)
+        // What was enqueued last is what was started last: which of those at the same moment, nobody can say.
+        const [latest] = started.toSorted((a, b) => b.at - a.at)
+        expect([...last, ...(isFirst ? [undefined] : [])]).toContain(latest?.n)
+      }),
+      { numRuns: 25, endOnFailure: true },
+    )
+  })
+})
