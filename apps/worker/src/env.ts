@@ -8,7 +8,14 @@ import {
   telemetryVariables,
 } from '@roundsman/node-app'
 import { dispatchEmail, jobs as catalogue } from '@roundsman/jobs'
-import { cronProblem, isScheduled, reschedule, nextTick, type Job } from '@roundsman/engine'
+import {
+  cronProblem,
+  isScheduled,
+  nearest,
+  nextTick,
+  reschedule,
+  type Job,
+} from '@roundsman/engine'
 import { z } from 'zod'
 import { cronVariable, jobVariable } from './cronVariable.ts'
 import { parseMailbox } from './email/parseMailbox.ts'
@@ -60,6 +67,9 @@ export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
 
 const scheduled = (catalogue as readonly Job[]).filter(isScheduled)
 
+type JobName = (typeof catalogue)[number]['name']
+const jobNames = catalogue.map(({ name }): string => name)
+
 const variables = {
   ...commonVariables,
   ...telemetryVariables,
@@ -73,6 +83,20 @@ const variables = {
   HOST: z.string().optional(),
   WORKER_PORT: integerVariable({ min: 0, max: 65_535, default: 3001 }),
   JOBS_ENABLED: switchVariable({ default: true }),
+  /** Jobs whose work this worker takes, by their names and with commas between. It schedules all in any case. */
+  WORKER_JOBS: z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      const names = text?.split(',').flatMap((name) => name.trim() || [])
+      const unknown = names?.length === 0 ? '' : names?.find((name) => !jobNames.includes(name))
+      if (unknown === undefined) return names as JobName[] | undefined
+      const meant = nearest(unknown, jobNames)
+      context.addIssue(
+        `there is no job ${JSON.stringify(unknown)}; ${meant === null ? `name some of ${jobNames.join(', ')}` : `did you mean ${meant}?`}`,
+      )
+      return z.NEVER
+    }),
   WORKER_CONCURRENCY: integerVariable({ min: 1, max: 1_000, default: 10 }),
   DRAIN_TIMEOUT_MS: integerVariable({ min: 0, max: 3_600_000, default: 25_000, unit: 'ms' }),
   I18N_CACHE_MAX_AGE_DAYS: integerVariable({ min: 1, max: 3_650, default: 30, unit: 'days' }),

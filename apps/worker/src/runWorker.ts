@@ -191,6 +191,7 @@ async function runJobs(
     handlersModule,
     retention: env.retention,
     leave: jobsToLeave(env, log),
+    only: env.WORKER_JOBS,
     log,
     concurrency: env.WORKER_CONCURRENCY,
     drainTimeoutMs: env.DRAIN_TIMEOUT_MS,
@@ -252,15 +253,17 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 /** What this worker can not carry out as it is set up. Nothing is lost: the work waits for one that can. */
 function jobsToLeave(
-  { seller, SMTP_URL }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL'>,
+  { seller, SMTP_URL, WORKER_JOBS }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL' | 'WORKER_JOBS'>,
   log: Logger,
 ): string[] {
   const leave: string[] = []
-  if (seller === null) {
+  const isWanted = (name: (typeof renderInvoicePdf | typeof dispatchEmail)['name']) =>
+    WORKER_JOBS === undefined || WORKER_JOBS.includes(name)
+  if (seller === null && isWanted(renderInvoicePdf.name)) {
     log.warn({ remedy: 'set SELLER_NAME' }, 'no issuer for invoices is set: their PDFs wait')
     leave.push(renderInvoicePdf.name)
   }
-  if (SMTP_URL === undefined) {
+  if (SMTP_URL === undefined && isWanted(dispatchEmail.name)) {
     log.warn({ remedy: 'set SMTP_URL' }, 'no mail server is set: mail waits')
     leave.push(dispatchEmail.name)
   }

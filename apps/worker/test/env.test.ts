@@ -123,6 +123,26 @@ it('tells all problems together, each with its variable, what is wrong and the r
   expect(problems.join('\n')).not.toContain('hunter2')
 })
 
+describe('WORKER_JOBS', () => {
+  it("names the jobs whose work it takes, the engine's own too", () => {
+    expect(readWorkerEnvironment({}).WORKER_JOBS).toBeUndefined()
+    const names = ' dispatchEmail, pruneJobRuns,'
+    expect(readWorkerEnvironment({ WORKER_JOBS: names }).WORKER_JOBS).toEqual([
+      'dispatchEmail',
+      'pruneJobRuns',
+    ])
+  })
+
+  it('asks back for one that there is not', () => {
+    expect(problemsOf({ WORKER_JOBS: 'dispatchEmial' })).toEqual([
+      'WORKER_JOBS: there is no job "dispatchEmial"; did you mean dispatchEmail?',
+    ])
+    expect(problemsOf({ WORKER_JOBS: ',' })).toEqual([
+      expect.stringMatching(/^WORKER_JOBS: there is no job ""; name some of .*dispatchEmail/),
+    ])
+  })
+})
+
 describe('JOBS_ENABLED', () => {
   it.each([
     ['true', true],

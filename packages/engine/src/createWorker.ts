@@ -7,14 +7,17 @@ import {
   isEngineJob,
   isScheduled,
   JobError,
+  nearest,
   pruneJobRuns,
   withEngineJobs,
+  type EngineJobName,
   type HandlersFor,
   type Job,
   type HostClient,
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
+import { storableText } from './job/storableText.ts'
 import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
@@ -115,6 +118,11 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
   leave?: readonly string[]
   /**
+   * Names of the jobs whose work this worker takes; it leaves that of all others to others. It still schedules all of them,
+   * so that ticks are decided whichever worker lives. Default: all.
+   */
+  only?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
+  /**
    * Of what a handler returns, as JSON. A run with more ends as failed with code `details_too_large`, though its work
    * is done; its counts are kept. Default 65,536; at most 16,000,000.
    */
@@ -162,7 +170,8 @@ const FATAL_TIMEOUT_MS = 30_000
 
 /**
  * @throws TypeError when a limit is out of range, the client is of no library that is known, a job is isolated and
- * `handlersModule` is no place of a module, or there is a handler for a job that is the engine's own
+ * `handlersModule` is no place of a module, there is a handler for a job that is the engine's own, or `only` names a job
+ * that there is not
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
@@ -183,7 +192,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   const schema = createSchema(options.schema)
   // Better now than at the first batch.
   recogniseHost(client, schema)
-  const taken = jobs.filter(({ name }) => !options.leave?.includes(name))
+  const { only, leave = [] } = options
+  checkOnly(only, jobs)
+  const taken = jobs.filter(
+    ({ name }) => !leave.includes(name) && (only === undefined || only.includes(name)),
+  )
   const isolation = createIsolation({
     handlersModule: options.handlersModule,
     jobs: taken,
@@ -205,6 +218,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     workerId: id,
     version:
       options.version === undefined ? null : storableText(options.version, MAX_VERSION_LENGTH),
+    takes: taken.map(({ name }) => name),
     log,
   })
   const { traceEnqueue } = options
@@ -458,6 +472,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
         {
           workerId: id,
           jobs: jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule })),
+          ...(only && { takesOnly: taken.map(({ name }) => name) }),
         },
         'Jobs scheduler enabled',
       )
@@ -471,6 +486,20 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     connections: database.connections,
   }
   return worker
+}
+
+function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): void {
+  if (only === undefined) return
+  const names = jobs.map(({ name }) => name)
+  if (only.length === 0)
+    throw new TypeError('only: a worker that takes no job does nothing; name one, or leave it out')
+  const unknown = only.find((name) => !names.includes(name))
+  if (unknown === undefined) return
+  const meant = nearest(String(unknown), names)
+  const remedy = meant === null ? `; there are ${names.join(', ')}` : `: did you mean ${meant}?`
+  throw new TypeError(
+    `only: there is no job ${storableText(JSON.stringify(unknown), 120)} among those of this worker${remedy}`,
+  )
 }
 
 /** Then it is theirs to decide whether the process lives. */

@@ -2,7 +2,12 @@ import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, type JobsClient } from '../src/client.ts'
+import {
+  countHeedlessWorkers,
+  createJobsClient,
+  jobsWithoutWorker,
+  type JobsClient,
+} from '../src/client.ts'
 import { defineJob, JobError, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
@@ -73,7 +78,7 @@ const nothing = async () => undefined
 
 async function startWorker(
   handlers: Handlers,
-  options: { concurrency?: number } = {},
+  options: { concurrency?: number; only?: ('echo' | 'brief' | 'single')[] } = {},
 ): Promise<Worker> {
   const { url, prisma, log } = runtime
   const started = createWorker({
@@ -114,6 +119,44 @@ describe('createWorker', () => {
       workerId: worker.id,
     })
     expect(await queueStates()).toEqual(['completed'])
+  })
+
+  it('takes the work of some jobs alone where it is told to, and says so; it schedules all', async () => {
+    worker = await startWorker({}, { only: ['brief'] })
+    await send('left')
+    await client.enqueue(runtime.prisma, brief, {})
+    await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt !== null))
+    expect((await runs()).map(({ name }) => name)).toEqual(['brief'])
+    expect((await queueStates()).toSorted()).toEqual(['completed', 'created'])
+    expect(await runtime.rows('select "name" from "JobSchedule"')).toEqual([{ name: 'single' }])
+
+    const names = jobs.map(({ name }) => name)
+    const untaken = () => jobsWithoutWorker(runtime.reader, names)
+    expect(await untaken()).toEqual(['echo', 'single'])
+    expect(await countHeedlessWorkers(runtime.reader)).toBe(0)
+    // One of a version before takes whatever it knows, and does not say what that is.
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "readsStarts") values ('older', 'heartbeat', true)`,
+    )
+    expect(await untaken()).toEqual([])
+    expect(await countHeedlessWorkers(runtime.reader)).toBe(1)
+    await runtime.rows(`delete from "JobWorker" where "id" = 'older'`)
+    await worker.stop()
+    expect(await untaken()).toEqual(names)
+    worker = await startWorker({})
+    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
+    expect(await untaken()).toEqual([])
+  })
+
+  it.each([
+    [['echi'], 'only: there is no job "echi" among those of this worker: did you mean echo?'],
+    [
+      ['nothing'],
+      'only: there is no job "nothing" among those of this worker; there are echo, brief',
+    ],
+    [[], 'only: a worker that takes no job does nothing'],
+  ])('is not made to take %j alone', async (only, message) => {
+    await expect(startWorker({}, { only: only as never })).rejects.toThrow(message)
   })
 
   it('what starts is on record, committed, before the handler starts', async () => {
