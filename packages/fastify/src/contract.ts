@@ -60,7 +60,11 @@ export const progressSchema = z.object({
 export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
   at,
-  action: z.string().describe('run, dryRun, pause, resume, cancel, approve, redrive or discard'),
+  action: z
+    .string()
+    .describe(
+      'run, dryRun, pause, resume, cancel, approve, redrive, discard, pauseQueue, resumeQueue, cancelWork, postponeWork or prioritiseWork',
+    ),
   actor: z.string(),
   reason: z.string().nullable(),
 })
@@ -257,6 +261,10 @@ export const queueSchema = z.object({
       active: count,
       deadLetters: count,
       oldestWaitingAt: at.nullable(),
+      // Nothing is taken until somebody resumes it; not to be confused with its schedule.
+      queuePaused: z.object({ at, by: z.string(), reason: z.string().nullable() }).nullable(),
+      // Workers live, and none of them takes its work.
+      isUntaken: z.boolean(),
       // Ended in the last hour.
       completedLastHour: count,
       failedLastHour: count,
@@ -264,6 +272,8 @@ export const queueSchema = z.object({
   ),
   // Runs that ended, by the minute in which they started, over the last hour, the oldest first.
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
+  // Workers that live and are of a version before pauses of queues: they go on to take work of those that are paused.
+  heedlessWorkers: count,
   // Every few seconds of the last hour since this server has been there, the oldest first: how much could have been
   // started, and for how long the oldest of it had waited.
   history: z.array(z.object({ at, ready: count, oldestMs: ms })),

@@ -18,6 +18,7 @@ import { eventRoutes } from './jobs/eventRoutes.ts'
 import { jobRoutes } from './jobs/jobRoutes.ts'
 import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
+import { workRoutes } from './jobs/workRoutes.ts'
 
 export interface RoundsmanOptions {
   /** Started, and stopped by whoever made it once the server is closed. */
@@ -110,6 +111,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
       await routes.register(runsCsvRoutes, { gate, reader })
       await routes.register(eventRoutes, { gate, changes, pingIntervalMs, recheckMs })
       await routes.register(deadLetterRoutes, { gate, client, jobs })
+      await routes.register(workRoutes, { gate, client, jobs })
       await routes.register(consoleRoutes, { gate, reader, jobs, now })
     },
     { prefix: api },

@@ -52,6 +52,7 @@ interface Row {
 }
 
 const reason = { reason: 'why' }
+const allWork = { name: 'cleanupI18nCache', all: true, ...reason }
 const invoice = {
   customer: { name: 'Example GmbH', address: [] },
   currency: 'EUR',
@@ -102,6 +103,17 @@ const ROWS: Record<string, Row> = {
   }),
   'POST /api/jobs/dead-letters/:queueJobId/redrive': admin(404, { body: reason }),
   'DELETE /api/jobs/dead-letters/:queueJobId': admin(404),
+  'GET /api/jobs/work': admin(200),
+  'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
+  'POST /api/jobs/work/postpone': admin(200, {
+    body: { ...allWork, startAfter: '2026-11-24T09:00:00Z' },
+  }),
+  'POST /api/jobs/work/prioritise': admin(200, { body: { ...allWork, priority: 1 } }),
+  'POST /api/jobs/:name/queue/pause': admin(404, {
+    url: '/api/jobs/nothing/queue/pause',
+    body: reason,
+  }),
+  'POST /api/jobs/:name/queue/resume': admin(404, { url: '/api/jobs/nothing/queue/resume' }),
 
   'POST /api/console/session': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/console/session': admin(200, { onlyBySession: true }),
@@ -425,6 +437,11 @@ it('does nothing for those whom it refuses', async () => {
     'cleanupI18nCache/run',
     'cleanupI18nCache/pause',
     'cleanupI18nCache/resume',
+    'cleanupI18nCache/queue/pause',
+    'cleanupI18nCache/queue/resume',
+    'work/cancel',
+    'work/postpone',
+    'work/prioritise',
     `runs/${running!.id}/cancel`,
     `runs/${blocked!.id}/approve`,
     `dead-letters/${queueJobId}/redrive`,

@@ -115,6 +115,12 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
     select ${dispatchEmail.name}, '{"trigger": "queue"}', 'failed', now(),
       jsonb_build_object('code', ${text}, 'message', ${text})
     from generate_series(1, 20) n`
+  await api.prisma.$executeRaw`
+    insert into pgboss.job (name, data)
+    select ${dispatchEmail.name}, jsonb_build_object('label', ${text}, 'expiresAt', ${text}, 'trigger', 1)
+    from generate_series(1, 20) n`
+  await api.prisma.$executeRaw`
+    insert into "JobQueue" ("name", "pausedBy", "pauseReason") values (${dispatchEmail.name}, ${text}, ${text})`
   expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
 })
 
@@ -128,6 +134,7 @@ async function lookEverywhere(id: string): Promise<number> {
     '/api/jobs/runs.csv',
     `/api/jobs/${NAME}/ticks`,
     '/api/jobs/dead-letters',
+    '/api/jobs/work',
     '/api/console/overview',
     '/api/console/jobs',
     `/api/console/jobs/${NAME}`,

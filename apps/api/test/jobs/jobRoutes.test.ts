@@ -500,3 +500,130 @@ describe('GET /api/jobs/:name/ticks', () => {
     expectInvalid(await get(`/${'x'.repeat(101)}/ticks`), ['params.name'])
   })
 })
+
+describe('waiting work', () => {
+  const to = 'a@example.com'
+  const sendReport = jobs.find(({ name }) => name === 'sendReport')!
+  const enqueue = async (options?: Parameters<typeof api.jobsClient.enqueue>[3]) =>
+    (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).queueJobId
+  const list = async (query = '') => (await get(`/work?${query}`)).json()
+  const work = (action: string, payload: object) =>
+    post(`work/${action}`, { name: 'sendReport', reason: 'why', ...payload }, 'owner')
+
+  it('is listed without its payload, from page to page, by job and label', async () => {
+    const ids = [await enqueue(), await enqueue({ uniqueKey: 'k' }), await enqueue()]
+    // What follows of the clock of a test is the database's to know: one instant for all.
+    await api.prisma
+      .$executeRaw`update pgboss.job set start_after = '2026-11-24 09:00:00.123456+00'`
+    await api.prisma
+      .$executeRaw`update pgboss.job set data = data || '{"label": "Order 7"}' where id = ${ids[2]}::uuid`
+    const whole = await list('name=sendReport')
+    expect(whole).toMatchObject({ total: 3, nextCursor: null })
+    expect(whole.work.find((one: { queueJobId: string }) => one.queueJobId === ids[1])).toEqual({
+      queueJobId: ids[1],
+      name: 'sendReport',
+      label: null,
+      startAfter: '2026-11-24T09:00:00.123Z',
+      isDue: expect.any(Boolean),
+      enqueuedAt: expect.stringMatching(/Z$/),
+      attempts: 0,
+      priority: 0,
+      hasUniqueKey: true,
+      expiresAt: null,
+    })
+    const seen: string[] = []
+    let query = 'limit=2'
+    for (let pages = 1; pages <= 2; pages += 1) {
+      const page = await list(query)
+      seen.push(...page.work.map((one: { queueJobId: string }) => one.queueJobId))
+      expect(page.nextCursor === null).toBe(pages === 2)
+      query = `limit=2&cursor=${page.nextCursor}`
+    }
+    expect(seen).toEqual(whole.work.map((one: { queueJobId: string }) => one.queueJobId))
+    expect(await list('label=Order%207')).toMatchObject({
+      total: 1,
+      work: [{ queueJobId: ids[2] }],
+    })
+    expect(await list('name=cleanupI18nCache')).toMatchObject({ total: 0, work: [] })
+    expect(JSON.stringify(whole)).not.toContain(to)
+  })
+
+  it('is cancelled, postponed and prioritised, and who did it and why is recorded', async () => {
+    const ids = [await enqueue(), await enqueue()]
+    const startAfter = '2031-01-01T00:00:00.000Z'
+    const done = async (action: string, payload: object) => {
+      const response = await work(action, payload)
+      expect(response.statusCode).toBe(200)
+      return response.json()
+    }
+    expect(await done('postpone', { ids: [ids[0]], startAfter })).toEqual({ done: 1, left: 0 })
+    expect(await done('prioritise', { all: true, priority: 5 })).toEqual({ done: 2, left: 0 })
+    expect((await list()).work).toMatchObject([
+      { queueJobId: ids[1], priority: 5, isDue: true },
+      { queueJobId: ids[0], priority: 5, startAfter, isDue: false },
+    ])
+    expect(await done('cancel', { label: 'nothing' })).toEqual({ done: 0, left: 0 })
+    expect(await done('cancel', { all: true })).toEqual({ done: 2, left: 0 })
+    expect((await listQueue(api.prisma)).map(({ state }) => state)).toEqual([
+      'cancelled',
+      'cancelled',
+    ])
+    const actions = await api.prisma.jobAction.findMany({
+      where: { actor: 'owner@example.com', reason: 'why', queueJobId: ids[0]! },
+      orderBy: { at: 'asc' },
+    })
+    expect(actions.map(({ action }) => action)).toEqual([
+      'postponeWork',
+      'prioritiseWork',
+      'cancelWork',
+    ])
+    expect(api.log).toContainEqual(
+      expect.objectContaining({
+        msg: 'waiting work cancelled',
+        name: 'sendReport',
+        done: 2,
+        left: 0,
+        userId: api.userIds.owner,
+      }),
+    )
+  })
+
+  it.each([
+    ['cancel', {}, 'body.ids'],
+    ['cancel', { all: false }, 'body.all'],
+    ['cancel', { ids: [] }, 'body.ids'],
+    ['cancel', { ids: ['1'] }, 'body.ids.0'],
+    ['cancel', { all: true, reason: ' ' }, 'body.reason'],
+    ['cancel', { all: true, name: 'a\0b' }, 'body.name'],
+    ['postpone', { all: true }, 'body.startAfter'],
+    ['postpone', { all: true, startAfter: 'tomorrow' }, 'body.startAfter'],
+    ['prioritise', { all: true, priority: 0.5 }, 'body.priority'],
+    ['prioritise', { all: true, priority: 2 ** 31 }, 'body.priority'],
+  ])('is left alone by %s of %j', async (action, payload, path) => {
+    await enqueue()
+    expectInvalid(await work(action, payload), [path])
+    expect((await list()).work).toMatchObject([{ priority: 0, isDue: true }])
+  })
+
+  it('waits while its queue is paused, which the queue tells', async () => {
+    const pause = (name: string) => post(`${name}/queue/pause`, { reason: 'the server is down' })
+    expect((await pause('sendReport')).json()).toEqual({ name: 'sendReport', queuePaused: true })
+    expectProblem(await pause('sendReport'), 409)
+    expectProblem(await pause('nothing'), 404)
+    expectInvalid(await post('sendReport/queue/pause', {}), ['body.reason'])
+    const told = async () => {
+      const queue = (await api.as('admin', { method: 'GET', url: '/api/console/queue' })).json()
+      return queue.jobs.find(({ name }: { name: string }) => name === 'sendReport').queuePaused
+    }
+    expect(await told()).toEqual({
+      at: expect.stringMatching(/Z$/),
+      by: 'admin@example.com',
+      reason: 'the server is down',
+    })
+    const resume = () => post('sendReport/queue/resume')
+    expect((await resume()).json()).toEqual({ name: 'sendReport', queuePaused: false })
+    expectProblem(await resume(), 409)
+    expectProblem(await post('nothing/queue/resume'), 404)
+    expect(await told()).toBeNull()
+  })
+})

@@ -1,5 +1,8 @@
 import {
+  countHeedlessWorkers,
   countQueue,
+  jobsWithoutWorker,
+  readPausedQueues,
   type MinuteOfRuns,
   type QueueCounts,
   type Reader,
@@ -21,7 +24,19 @@ export async function readQueue(
   { countMinutes, history }: QueueSources,
 ): Promise<ConsoleQueue> {
   const names = jobs.map(({ name }) => name)
-  const [counts, minutes] = await Promise.all([countQueue(reader, names), countMinutes(now)])
+  const [counts, minutes, paused, untaken, heedlessWorkers] = await Promise.all([
+    countQueue(reader, names),
+    countMinutes(now),
+    readPausedQueues(reader),
+    jobsWithoutWorker(reader, names),
+    countHeedlessWorkers(reader),
+  ])
+  // Where none lives, that is what has to be told.
+  const isAnyAlive = untaken.length < names.length
+  const pauseOf = (name: string) => {
+    const pause = paused.get(name)
+    return pause ? { at: pause.pausedAt, by: pause.pausedBy, reason: pause.pauseReason } : null
+  }
   const rowsOf = Map.groupBy(
     minutes.flatMap((minute) => minute.jobs),
     ({ name }) => name,
@@ -37,10 +52,13 @@ export async function readQueue(
         active,
         deadLetters,
         oldestWaitingAt,
+        queuePaused: pauseOf(name),
+        isUntaken: isAnyAlive && untaken.includes(name),
         completedLastHour: success,
         failedLastHour: failed,
       }
     }),
+    heedlessWorkers,
     throughput: minutes.map((minute) => ({
       from: minute.from.toISOString(),
       ...sumOutcomes(minute.jobs),

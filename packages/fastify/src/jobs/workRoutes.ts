@@ -1,0 +1,265 @@
+import {
+  countWaitingWork,
+  listWaitingWork,
+  type JobsClient,
+  type WhichWork,
+  type WorkOutcome,
+} from '@roundsman/engine/client'
+import type { Job } from '@roundsman/engine'
+import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Gate } from '../access.ts'
+import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { instant } from '../http/instant.ts'
+import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { storableText } from '../http/storableText.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
+
+interface WorkRoutesOptions {
+  gate: Gate
+  client: JobsClient
+  jobs: readonly Job[]
+}
+
+const MAX_IDS = 1_000
+
+const jobName = storableText({ max: 100 }).describe('Name of the job')
+const label = storableText({ max: 200 }).describe('As the job labels it')
+const nameParams = z.strictObject({ name: jobName })
+
+const workSchema = z.object({
+  queueJobId: z.guid().describe('Its runs carry it'),
+  name: z.string(),
+  label: z.string().nullable(),
+  startAfter: z.iso.datetime().describe('Not taken before it'),
+  isDue: z.boolean().describe('Whether that has come'),
+  enqueuedAt: z.iso.datetime(),
+  attempts: z.int().describe('How many there were'),
+  priority: z.int().describe('The higher, the sooner'),
+  hasUniqueKey: z.boolean(),
+  expiresAt: z.iso.datetime().nullable().describe('Not started after it'),
+})
+
+/** Which work is meant: of one job, those that are named, those with a label, or all. */
+const which = {
+  name: jobName,
+  ids: z.array(z.guid()).min(1).max(MAX_IDS).optional(),
+  label: label.optional(),
+  all: z.literal(true).optional().describe('All that waits of the job; with a label, all with it'),
+  reason: requestReason,
+}
+const isSaid = ({ ids, label: its, all }: { ids?: unknown; label?: unknown; all?: unknown }) =>
+  ids !== undefined || its !== undefined || all === true
+const SAY_WHICH = { error: 'has to say which work: ids, label, or all: true', path: ['ids'] }
+
+const outcome = z.object({
+  done: z.int().describe('Of how many; at most 10,000 at once'),
+  left: z
+    .int()
+    .describe(
+      'How many are like that and were left, since that was enough for one call, or somebody was changing them. 100,000 stands for more, too',
+    ),
+})
+
+type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'label' | 'all'>
+
+/**
+ * What waits, and what may be done about it before a worker takes it. Of a job that has left the catalogue, too: its work
+ * waits for ever otherwise.
+ */
+export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, client, jobs }) => {
+  app.get(
+    '/jobs/work',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['jobs'],
+        summary: 'List waiting work, what is due first at first',
+        description: 'Without payloads. What is to be retried waits, too.',
+        querystring: z.strictObject({
+          name: jobName.optional(),
+          label: label.optional(),
+          limit: pageLimit(50),
+          cursor: pageCursor,
+        }),
+        response: {
+          200: z.object({
+            work: z.array(workSchema),
+            total: z.int().describe('On all pages; 100,000 stands for more, too'),
+            nextCursor: nextPageCursor,
+          }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    async ({ query: { name, label: its, limit, cursor } }) => {
+      const of = { name, label: its }
+      const [{ work, next }, total] = await Promise.all([
+        listWaitingWork(client.reader, { ...of, limit, after: cursor }),
+        countWaitingWork(client.reader, of),
+      ])
+      return { work, total, nextCursor: next && formatCursor(next) }
+    },
+  )
+
+  app.post(
+    '/jobs/work/cancel',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Cancel waiting work',
+        description: 'It leaves the queue without a run, and its unique key is free.',
+        body: z.strictObject(which).refine(isSaid, SAY_WHICH),
+        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
+      },
+    },
+    async (request) => {
+      const by = askerOf(request)
+      const done = await client.cancelWork(null, toWhich(request.body), by)
+      return tell(request, 'waiting work cancelled', done)
+    },
+  )
+
+  app.post(
+    '/jobs/work/postpone',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Have waiting work wait longer, or no longer',
+        description:
+          'Until `startAfter`; what is due later stays as it is. Where that is not in the future, what is not due yet becomes due now. When work expires stays as it is.',
+        body: z.strictObject({ ...which, startAfter: instant }).refine(isSaid, SAY_WHICH),
+        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
+      },
+    },
+    async (request) => {
+      const { startAfter } = request.body
+      const by = { ...askerOf(request), startAfter }
+      const done = await client.postponeWork(null, toWhich(request.body), by)
+      return tell(request, 'waiting work postponed', done)
+    },
+  )
+
+  app.post(
+    '/jobs/work/prioritise',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Give waiting work another priority',
+        body: z
+          .strictObject({ ...which, priority: z.int32().describe('The higher, the sooner') })
+          .refine(isSaid, SAY_WHICH),
+        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
+      },
+    },
+    async (request) => {
+      const by = { ...askerOf(request), priority: request.body.priority }
+      const done = await client.prioritiseWork(null, toWhich(request.body), by)
+      return tell(request, 'waiting work prioritised', done)
+    },
+  )
+
+  app.post(
+    '/jobs/:name/queue/pause',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Pause the queue of a job',
+        description:
+          'No worker takes work of it until it is resumed. What runs goes on, and so does the schedule: its ticks wait in the queue.',
+        params: nameParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: {
+          200: z.object({ name: z.string(), queuePaused: z.literal(true) }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const { name } = request.params
+      const { actor, userId } = gate.accessOf(request)
+      const found = await client.pauseQueue(null, name, { actor, reason: request.body.reason })
+      switch (found) {
+        case 'paused':
+          request.log.info({ name, userId }, 'queue paused')
+          return { name, queuePaused: true as const }
+        case 'alreadyPaused':
+          throw new Problem(409, { detail: `The queue of ${name} is paused already` })
+        case 'notFound':
+          throw noQueue(name)
+        default:
+          return found satisfies never
+      }
+    },
+  )
+
+  app.post(
+    '/jobs/:name/queue/resume',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Resume the queue of a job',
+        description: 'Workers take what has waited at once.',
+        params: nameParams,
+        body: optionalReasonBody,
+        response: {
+          200: z.object({ name: z.string(), queuePaused: z.literal(false) }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const {
+        params: { name },
+        body,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+      const found = await client.resumeQueue(null, name, by)
+      switch (found) {
+        case 'resumed':
+          request.log.info({ name, userId }, 'queue resumed')
+          return { name, queuePaused: false as const }
+        case 'notPaused':
+          throw new Problem(409, { detail: `The queue of ${name} is not paused` })
+        case 'notFound':
+          throw noQueue(name)
+        default:
+          return found satisfies never
+      }
+    },
+  )
+
+  function askerOf(request: FastifyRequest<{ Body: { reason: string } }>) {
+    return { actor: gate.accessOf(request).actor, reason: request.body.reason }
+  }
+
+  function tell(
+    request: FastifyRequest<{ Body: { name: string } }>,
+    message: string,
+    { done, left }: WorkOutcome,
+  ): WorkOutcome {
+    const { userId } = gate.accessOf(request)
+    request.log.info({ name: request.body.name, done, left, userId }, message)
+    return { done, left }
+  }
+
+  function noQueue(name: string): Problem {
+    const known = jobs.some((job) => job.name === name)
+    const why = known ? 'no worker has started with it yet' : 'there is no job with this name'
+    return new Problem(404, { detail: `${name} has no queue: ${why}` })
+  }
+}
+
+function toWhich({ name, ids, label: its }: Selected): WhichWork {
+  const job = { name }
+  if (ids !== undefined) return { job, ids, ...(its !== undefined && { label: its }) }
+  return its === undefined ? { job, all: true } : { job, label: its }
+}
