@@ -291,6 +291,66 @@ describe('dead letters', () => {
   })
 })
 
+describe('waiting work', () => {
+  it('is held by a queue that is paused, changed piece by piece and as a whole, and recorded', async () => {
+    stack.partner.isDown = false
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Pause the queue of callPartner' }).click()
+    await confirm(page, 'Pause the queue', 'The partner is away')
+    await expectSeen(page.getByText(`by ${ACTOR} · The partner is away`))
+    for (let n = 0; n < 4; n += 1) await stack.enqueue('callPartner')
+    await page.reload()
+    const waiting = page.getByRole('region', { name: 'Waiting work' })
+    const work = waiting.getByRole('row').filter({ has: page.getByRole('rowheader') })
+    await work.nth(3).waitFor()
+    expect(await stack.prisma.jobRun.count()).toBe(0)
+
+    await work.first().getByRole('button', { name: 'Postpone' }).click()
+    await dialog(page).getByLabel('Not before').selectOption('1 day from now')
+    await confirm(page, 'Postpone', 'Not today')
+    await waiting.getByText('Not yet').waitFor()
+    await work.first().getByRole('button', { name: 'Priority' }).click()
+    await dialog(page).getByLabel('Priority').fill('7')
+    await confirm(page, 'Change the priority', 'It is urgent')
+    await waiting.getByRole('cell', { name: '7', exact: true }).waitFor()
+    await work.first().getByRole('button', { name: 'Cancel' }).click()
+    await confirm(page, 'Cancel the work', 'They know already')
+    await work.nth(3).waitFor({ state: 'detached' })
+
+    const all = waiting.getByRole('group', { name: 'Actions for all of callPartner' })
+    await expectSeen(all.getByText('All 3 of callPartner'))
+    await all.getByRole('button', { name: 'Start now' }).click()
+    await confirm(page, 'Start now', 'They are back')
+    await waiting.getByText('Not yet').waitFor({ state: 'detached' })
+    await all.getByRole('button', { name: 'Cancel all' }).click()
+    await expectSeen(dialog(page).getByText('3 as of now'))
+    await confirm(page, 'Cancel all 3', 'Nobody wants it')
+    await expectSeen(page.getByText('Cancelled: 3.'))
+    await waiting.getByText('Nothing waits').waitFor()
+
+    await page.getByRole('button', { name: 'Resume the queue of callPartner' }).click()
+    await confirm(page, 'Resume the queue')
+    await page.getByRole('button', { name: 'Pause the queue of callPartner' }).waitFor()
+    await stack.enqueue('callPartner')
+    expect(await endedRun('callPartner')).toMatchObject({ status: 'success' })
+    const done = await actions()
+    expect(done.every(({ actor }) => actor === ACTOR)).toBe(true)
+    expect(Map.groupBy(done, ({ action }) => action).get('cancelWork')).toHaveLength(4)
+    expect(new Set(done.map(({ action, reason }) => `${action}: ${reason}`))).toEqual(
+      new Set([
+        'pauseQueue: The partner is away',
+        'postponeWork: Not today',
+        'prioritiseWork: It is urgent',
+        'cancelWork: They know already',
+        'postponeWork: They are back',
+        'cancelWork: Nobody wants it',
+        'resumeQueue: null',
+      ]),
+    )
+  })
+})
+
 describe('the focus, after an action without the mouse', () => {
   it('stays at the button that has changed its meaning', async () => {
     await using viewer = await open('/jobs')

@@ -74,9 +74,21 @@ function createRoutes() {
     path: '/queue',
     validateSearch: (
       search: Record<string, unknown>,
-    ): { name?: string | undefined; cursor?: string | undefined } => {
+    ): {
+      name?: string | undefined
+      cursor?: string | undefined
+      /** Of the waiting work: of which job, with which label, and where the page begins. */
+      work?: string | undefined
+      label?: string | undefined
+      workCursor?: string | undefined
+    } => {
       const { name, cursor } = parseRunSearch(search)
-      return { name, cursor }
+      const { name: work, cursor: workCursor } = parseRunSearch({
+        name: search['work'],
+        cursor: search['workCursor'],
+      })
+      const { cursor: label } = parseRunSearch({ cursor: search['label'] })
+      return { name, cursor, work, label, workCursor }
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })

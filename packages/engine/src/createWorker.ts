@@ -17,7 +17,6 @@ import {
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
-import { storableText } from './job/storableText.ts'
 import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { WORK_CHANNEL } from './store/channels.ts'

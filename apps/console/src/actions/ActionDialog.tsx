@@ -24,12 +24,21 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const queries = useQueryClient()
   const words = describeAction(action)
   const takesPayload = useTakesPayload(action)
+  const [progress, setProgress] = useState(0)
   const [payloadProblem, setPayloadProblem] = useState<string | null>(null)
 
   const perform = useMutation({
-    mutationFn: (input: ActionInput) => {
+    mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return api.change<unknown>(method, path, body)
+      let done = 0
+      for (;;) {
+        const answer = await api.change<unknown>(method, path, body)
+        if (!isPart(answer)) return answer
+        done += answer.done
+        setProgress(done)
+        // One call does so many at most.
+        if (answer.left === 0 || answer.done === 0) return { ...answer, done }
+      }
     },
     onSuccess: (answer) => {
       void queries.invalidateQueries({
@@ -48,7 +57,11 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       return
     }
     setPayloadProblem(null)
-    perform.mutate({ reason: text(form.get('reason')).trim(), payload: parsed.payload })
+    perform.mutate({
+      reason: text(form.get('reason')).trim(),
+      payload: parsed.payload,
+      value: Number(text(form.get('value'))),
+    })
   }
 
   return (
@@ -73,6 +86,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             )}
           </Field>
         )}
+        {words.asks !== undefined && <ValueField of={words.asks} />}
         <Field
           label={words.needsReason ? 'Reason' : 'Reason, if there is one'}
           hint="Recorded with your name."
@@ -90,14 +104,22 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>
-            {action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
+            {action.kind === 'cancel'
+              ? 'Let it go on'
+              : action.kind === 'cancelWork'
+                ? 'Keep it'
+                : 'Cancel'}
           </button>
           <button
             type="submit"
             className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
             disabled={perform.isPending}
           >
-            {perform.isPending ? 'Sending…' : words.confirm}
+            {perform.isPending
+              ? progress === 0
+                ? 'Sending…'
+                : `${progress.toLocaleString('en')} done…`
+              : words.confirm}
           </button>
         </div>
       </form>
@@ -105,8 +127,62 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   )
 }
 
+const DELAYS = [
+  ['10 minutes', 600_000],
+  ['1 hour', 3_600_000],
+  ['6 hours', 21_600_000],
+  ['1 day', 86_400_000],
+  ['1 week', 604_800_000],
+] as const
+
+function ValueField({ of }: { of: 'delay' | 'priority' }) {
+  if (of === 'delay') {
+    return (
+      <Field label="Not before">
+        {(control) => (
+          <select {...control} name="value" defaultValue={3_600_000}>
+            {DELAYS.map(([words, ms]) => (
+              <option key={ms} value={ms}>
+                {words} from now
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    )
+  }
+  return (
+    <Field label="Priority" hint="A whole number; the higher, the sooner.">
+      {(control) => (
+        <input
+          {...control}
+          name="value"
+          type="number"
+          step={1}
+          min={-1_000_000}
+          max={1_000_000}
+          defaultValue={10}
+          required
+        />
+      )}
+    </Field>
+  )
+}
+
+/** Of waiting work, one request changes so much at most. */
+function isPart(answer: unknown): answer is { done: number; left: number } {
+  return typeof answer === 'object' && answer !== null && 'done' in answer && 'left' in answer
+}
+
 /** What was not redriven, as the end of a sentence; empty where nothing was left out. */
 function describeLeftOut(answer: unknown): string {
+  if (isPart(answer)) {
+    const left =
+      answer.left === 0
+        ? ''
+        : `; ${answer.left.toLocaleString('en')} were left, being changed by others`
+    return `: ${answer.done.toLocaleString('en')}${left}`
+  }
   const { alreadyQueued = 0 } = (answer ?? {}) as { alreadyQueued?: number }
   if (alreadyQueued === 0) return ''
   return `, but for ${alreadyQueued.toLocaleString('en')} whose unique key other work holds`

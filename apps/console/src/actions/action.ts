@@ -1,3 +1,6 @@
+/** Which waiting work of a job: these pieces, all with a label, or all. */
+export type WhichWork = { ids: readonly string[] } | { label: string } | { all: true }
+
 /** What a person can have done from anywhere in the console. */
 export type Action =
   | { kind: 'run'; name: string; dryRun: boolean; isAgain?: boolean }
@@ -8,3 +11,12 @@ export type Action =
   | { kind: 'redrive'; name: string; queueJobId: string }
   | { kind: 'redriveAll'; name: string; count: number }
   | { kind: 'discard'; name: string; queueJobId: string }
+  | { kind: 'pauseQueue'; name: string }
+  | { kind: 'resumeQueue'; name: string }
+  | {
+      kind: 'cancelWork' | 'startWork' | 'postponeWork' | 'prioritiseWork'
+      name: string
+      which: WhichWork
+      /** How many these are as of now. */
+      count: number
+    }

@@ -1,4 +1,4 @@
-import type { Action } from './action.ts'
+import type { Action, WhichWork } from './action.ts'
 
 export interface ActionRequest {
   method: 'POST' | 'DELETE'
@@ -10,10 +10,13 @@ export interface ActionInput {
   reason: string
   /** Of a job that takes one; an object. */
   payload: unknown
+  /** Of an action that asks for one: milliseconds to postpone by, or a priority. */
+  value?: number
 }
 
 /** The request that does it. */
-export function actionRequest(action: Action, { reason, payload }: ActionInput): ActionRequest {
+export function actionRequest(action: Action, input: ActionInput): ActionRequest {
+  const { reason, payload, value = 0 } = input
   switch (action.kind) {
     case 'run':
       return post(`/jobs/${encode(action.name)}/run`, {
@@ -39,9 +42,29 @@ export function actionRequest(action: Action, { reason, payload }: ActionInput):
         path: `/jobs/dead-letters/${encode(action.queueJobId)}`,
         body: given(reason),
       }
+    case 'pauseQueue':
+      return post(`/jobs/${encode(action.name)}/queue/pause`, { reason })
+    case 'resumeQueue':
+      return post(`/jobs/${encode(action.name)}/queue/resume`, given(reason))
+    case 'cancelWork':
+      return post('/jobs/work/cancel', { ...workOf(action), reason })
+    case 'startWork':
+      return post('/jobs/work/postpone', { ...workOf(action), reason, startAfter: inMs(0) })
+    case 'postponeWork':
+      return post('/jobs/work/postpone', { ...workOf(action), reason, startAfter: inMs(value) })
+    case 'prioritiseWork':
+      return post('/jobs/work/prioritise', { ...workOf(action), reason, priority: value })
     default:
       return action satisfies never
   }
+}
+
+function workOf({ name, which }: Extract<Action, { which: WhichWork }>) {
+  return { name, ...which }
+}
+
+function inMs(ms: number): string {
+  return new Date(Date.now() + ms).toISOString()
 }
 
 /** Where none is needed, an empty one is none. */

@@ -1,4 +1,4 @@
-import type { Action } from './action.ts'
+import type { Action, WhichWork } from './action.ts'
 
 export interface ActionWords {
   title: string
@@ -10,6 +10,8 @@ export interface ActionWords {
   /** Whether one has to be given; one may always be. */
   needsReason: boolean
   isDangerous: boolean
+  /** What else it asks for. */
+  asks?: 'delay' | 'priority'
 }
 
 export function describeAction(action: Action): ActionWords {
@@ -81,6 +83,67 @@ export function describeAction(action: Action): ActionWords {
         needsReason: false,
         isDangerous: true,
       }
+    case 'pauseQueue':
+      return {
+        title: `Pause the queue of ${action.name}`,
+        explanation:
+          'No worker takes its work until somebody resumes it; what comes meanwhile waits. Runs under way go on, and so does its schedule.',
+        confirm: 'Pause the queue',
+        done: `The queue of ${action.name} is paused`,
+        needsReason: true,
+        isDangerous: false,
+      }
+    case 'resumeQueue':
+      return {
+        title: `Resume the queue of ${action.name}`,
+        explanation: 'Workers take what has waited at once.',
+        confirm: 'Resume the queue',
+        done: `The queue of ${action.name} is resumed`,
+        needsReason: false,
+        isDangerous: false,
+      }
+    case 'cancelWork':
+      return {
+        title: `Cancel ${pieces(action)}`,
+        explanation:
+          'It leaves the queue and will never start. What its earlier attempts have recorded stays.',
+        confirm: action.count === 1 ? 'Cancel the work' : `Cancel all ${number(action.count)}`,
+        done: 'Cancelled',
+        needsReason: true,
+        isDangerous: true,
+      }
+    case 'startWork':
+      return {
+        title: `Start ${pieces(action)} now`,
+        explanation:
+          'It is due at once, whatever it was waiting for, and starts as soon as a worker has room.',
+        confirm: 'Start now',
+        done: 'Due now',
+        needsReason: true,
+        isDangerous: false,
+      }
+    case 'postponeWork':
+      return {
+        title: `Postpone ${pieces(action)}`,
+        explanation:
+          'What is due later than that anyway stays as it is. When work expires stays as it is, too.',
+        confirm: action.count === 1 ? 'Postpone' : `Postpone all ${number(action.count)}`,
+        done: 'Postponed',
+        needsReason: true,
+        isDangerous: false,
+        asks: 'delay',
+      }
+    case 'prioritiseWork':
+      return {
+        title: `Change the priority of ${pieces(action)}`,
+        explanation:
+          'Of the work of one job, what has a higher priority starts first. New work has 0.',
+        confirm: 'Change the priority',
+        done: 'The priority is changed',
+        needsReason: true,
+        isDangerous: false,
+        asks: 'priority',
+      }
     default:
       return action satisfies never
   }
@@ -105,6 +168,17 @@ function describeRun({ name, dryRun, isAgain = false }: Action & { kind: 'run' }
     confirm: isAgain ? 'Run again' : 'Run now',
     done: `A run of ${name} is requested`,
   }
+}
+
+/** Such as `1,234 pieces of work of syncOrder with the label Order 7`. */
+function pieces({ name, which, count }: Extract<Action, { which: WhichWork }>): string {
+  if (count === 1 && 'ids' in which) return `waiting work of ${name}`
+  const label = 'label' in which ? ` labelled ${which.label}` : ''
+  return `all waiting work of ${name}${label}: ${number(count)} as of now`
+}
+
+function number(count: number): string {
+  return count.toLocaleString('en')
 }
 
 function rows(count: number): string {

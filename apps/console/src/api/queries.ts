@@ -8,7 +8,7 @@ import type {
 } from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
-import type { DeadLetterPage, RunDetail, RunPage } from './run.ts'
+import type { DeadLetterPage, RunDetail, RunPage, WaitingWorkPage } from './run.ts'
 import { runQuery, type RunSearch } from './runFilters.ts'
 
 /** How many runs a page of the list has. */
@@ -90,6 +90,22 @@ export function deadLettersQuery(api: Api, { name, cursor }: DeadLetterSearch) {
     queryFn: ({ signal }) => {
       const query = runQuery({ name, cursor }, { limit: '50' })
       return api.get<DeadLetterPage>(`/jobs/dead-letters${query}`, signal)
+    },
+  })
+}
+
+export interface WorkSearch {
+  name?: string | undefined
+  label?: string | undefined
+  cursor?: string | undefined
+}
+
+export function workQuery(api: Api, search: WorkSearch) {
+  return queryOptions({
+    queryKey: ['work', search],
+    queryFn: ({ signal }) => {
+      const query = runQuery(search, { limit: '50' })
+      return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
     },
   })
 }

@@ -64,5 +64,26 @@ export interface DeadLetterPage {
   nextCursor: string | null
 }
 
+/** One of GET /api/jobs/work. */
+export interface WaitingWork {
+  queueJobId: string
+  name: string
+  label: string | null
+  startAfter: string
+  isDue: boolean
+  enqueuedAt: string
+  attempts: number
+  priority: number
+  hasUniqueKey: boolean
+  expiresAt: string | null
+}
+
+export interface WaitingWorkPage {
+  work: WaitingWork[]
+  /** On all pages; MAX_TOTAL stands for more, too. */
+  total: number
+  nextCursor: string | null
+}
+
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const satisfies RunStatus[]
 export const RUN_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const satisfies RunTrigger[]

@@ -38,7 +38,7 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** What no event tells of: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>(['overview', 'queue', 'workers', 'worker'])
+const UNTOLD = new Set<unknown>(['overview', 'queue', 'work', 'workers', 'worker'])
 const PROBE_MS = 3_000
 
 /**
@@ -263,6 +263,7 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
       // By name as well: another attempt at its work is a run of its own.
       return typeof about === 'string' && (changes.ids.has(about) || hasName(data, changes.names))
     case 'runs':
+    case 'work':
     case 'deadLetters': {
       const name = (about as { name?: string } | undefined)?.name
       return name === undefined || changes.names.has(name)

@@ -12,6 +12,11 @@ const WORDS: Readonly<Record<string, string>> = {
   approve: 'approved it',
   redrive: 'redrove it',
   discard: 'discarded it',
+  pauseQueue: 'paused the queue',
+  resumeQueue: 'resumed the queue',
+  cancelWork: 'cancelled it while it waited',
+  postponeWork: 'postponed it',
+  prioritiseWork: 'changed its priority',
 }
 
 /** Who did what, and why. */

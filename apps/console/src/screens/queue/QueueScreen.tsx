@@ -15,12 +15,30 @@ import { useServices } from '../../services/useServices.ts'
 import { jobColumn } from './jobColumn.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
 import { QueueCharts } from './QueueCharts.tsx'
+import { QueuePause } from './QueuePause.tsx'
+import { WaitingWork } from './WaitingWork.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
 
 const COLUMNS: readonly Column<QueueJob>[] = [
   jobColumn,
-  { header: 'Waiting', align: 'end', cell: ({ waiting }) => <Quiet value={waiting} /> },
+  {
+    header: 'Waiting',
+    align: 'end',
+    cell: ({ name, waiting }) =>
+      waiting === 0 ? (
+        <Quiet value={0} />
+      ) : (
+        <Link
+          to="/queue"
+          search={{ work: name }}
+          resetScroll={false}
+          aria-label={`${waiting} waiting of ${name}`}
+        >
+          <Count value={waiting} />
+        </Link>
+      ),
+  },
   { header: 'Delayed', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
   { header: 'Active', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
   {
@@ -53,6 +71,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         </Link>
       ),
   },
+  { header: 'Queue', isPlain: true, cell: (job) => <QueuePause job={job} /> },
 ]
 
 export function QueueScreen(): ReactNode {
@@ -69,10 +88,17 @@ export function QueueScreen(): ReactNode {
       <QueryView query={queue} skeleton={<Skeleton kind="panel" count={3} />}>
         {(data) => (
           <>
+            {data.heedlessWorkers > 0 && data.jobs.some((job) => job.queuePaused !== null) && (
+              <p className="problem" role="status">
+                {data.heedlessWorkers === 1 ? '1 worker is' : `${data.heedlessWorkers} workers are`}{' '}
+                of an older version, which knows no paused queues and goes on to take their work.
+              </p>
+            )}
             <Panel title="By job" className="isFlush">
               <QueueTable jobs={data.jobs} />
             </Panel>
             <QueueCharts queue={data} />
+            <WaitingWork queue={data} />
             <DeadLetters queue={data} />
           </>
         )}

@@ -1,0 +1,42 @@
+import type { ConsoleQueue } from '@roundsman/fastify/contract'
+import { useAction } from '../../actions/useAction.ts'
+import { Moment } from '../../parts/Moment.tsx'
+
+type QueueJob = ConsoleQueue['jobs'][number]
+
+/** Whether workers take its work, and what can be done about that. */
+export function QueuePause({ job: { name, queuePaused, isUntaken } }: { job: QueueJob }) {
+  const act = useAction()
+  return (
+    <span className="queuePause">
+      {queuePaused !== null && (
+        <span className="isWrapped">
+          <span className="badge isLate">Paused</span>{' '}
+          <span>
+            by {queuePaused.by}
+            {queuePaused.reason !== null && ` · ${queuePaused.reason}`}
+          </span>{' '}
+          <span className="muted">
+            <Moment at={queuePaused.at} />
+          </span>
+        </span>
+      )}
+      {isUntaken && (
+        <span className="badge isLate" data-tip="Workers live, and none of them takes its work.">
+          No worker takes it
+        </span>
+      )}
+      {/* One button with two meanings: it keeps the focus when the other one takes its place. */}
+      {act !== null && (
+        <button
+          type="button"
+          className={queuePaused === null ? 'button isSmall isQuiet' : 'button isSmall isPrimary'}
+          aria-label={`${queuePaused === null ? 'Pause' : 'Resume'} the queue of ${name}`}
+          onClick={() => act({ kind: queuePaused === null ? 'pauseQueue' : 'resumeQueue', name })}
+        >
+          {queuePaused === null ? 'Pause' : 'Resume'}
+        </button>
+      )}
+    </span>
+  )
+}
