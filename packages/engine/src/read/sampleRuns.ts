@@ -44,13 +44,18 @@ export async function sampleRuns(reader: Reader, options: SampleOptions): Promis
 
 const POINT = `"id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
+/**
+ * A list of one. With `=`, PostgreSQL may go through everybody's runs of that time, as recentRunsQuery says; with `between`, it
+ * would go on behind its beginning, through all runs of the job before it.
+ */
+const OF_JOB = `"name" = any(array[$1::text])`
 const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
 
 function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
   return {
     text: `
       select ${POINT} from "JobRun"
-      where "name" between $1 and $1 and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz and ${HAS_ENDED}
+      where ${OF_JOB} and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz and ${HAS_ENDED}
       order by "name", "startedAt" desc, "id" desc limit ${MOST + 1}`,
     values: [name, from.toISOString(), to.toISOString()],
   }
@@ -58,10 +63,10 @@ function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
 
 /** What `sampleRuns` sends where there are many; apart, so that its plan can be looked at. */
 export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
-  // Two looks into indexes that list runs by name first, for each slot. `between` for the reason that recentRunsQuery gives.
+  // Two looks into indexes that list runs by name first, for each slot.
   const part = (where: string, limit: number) => `(
     select ${POINT} from "JobRun"
-    where "name" between $1 and $1 and "startedAt" >= slot."from" and "startedAt" < slot."to" and ${where}
+    where ${OF_JOB} and "startedAt" >= slot."from" and "startedAt" < slot."to" and ${where}
     order by "name", "startedAt" desc, "id" desc limit ${limit})`
   return {
     text: `

@@ -82,6 +82,16 @@ it('looks for a sample of a job that runs often among its own, twice for each pa
   }
 })
 
+it('reads nothing of what a job ran before the time that is sampled', async () => {
+  const after = { from: ALL.to, to: new Date(ALL.to.getTime() + 3_600_000) }
+  const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...after }), 'JobRun')
+  for (const scan of scans) {
+    expect(scan['Actual Rows']).toBe(0)
+    // A few pages of each index, for each part of the time.
+    expect(scan['Shared Hit Blocks'] + scan['Shared Read Blocks']).toBeLessThan(48 * 8)
+  }
+})
+
 it('samples every part of the time, and all that failed where few did', async () => {
   const failed = new Date('2026-01-01T02:00:00.5Z')
   const error = { status: 'failed', errorCode: 'wolf', workerId: 'w2' } as const
@@ -165,7 +175,7 @@ function runOf(name: string, startedAt: Date, more: object = {}) {
 
 async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
   const rows = await prisma.readRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>({
-    text: `explain (analyze, format json) ${text}`,
+    text: `explain (analyze, buffers, format json) ${text}`,
     values,
   })
   return listNodes(rows[0]?.['QUERY PLAN'][0].Plan).filter(
@@ -178,6 +188,8 @@ interface PlanNode {
   'Index Name'?: string
   'Actual Rows': number
   'Actual Loops': number
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
   'Rows Removed by Filter'?: number
   Plans?: PlanNode[]
 }
