@@ -48,7 +48,10 @@ export function WorkerScreen(): ReactNode {
   }
   return (
     <>
-      <ScreenHeader title={title} lead={<p className="muted isWrapped">{id}</p>} />
+      <ScreenHeader
+        title={title}
+        lead={title === id ? undefined : <p className="muted isWrapped">{id}</p>}
+      />
       <QueryView query={detail} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => <WorkerPanels id={id} detail={data} />}
       </QueryView>
@@ -59,7 +62,7 @@ export function WorkerScreen(): ReactNode {
 const MIN_SPAN_MS = 10_000
 
 function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail }) {
-  const { runs, since, until } = detail
+  const { worker, runs, since, until } = detail
   const toMs = Date.parse(until)
   const running = runs.filter(({ endedAt }) => endedAt === null)
   const ended = runs.filter(({ endedAt }) => endedAt !== null).toReversed()
@@ -96,9 +99,11 @@ function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail 
         )}
       </div>
       <div className="column">
-        <Panel title="Runs now">
-          <RunsNow running={running} isAlive={detail.worker?.isAlive ?? false} />
-        </Panel>
+        {(worker !== null || running.length > 0) && (
+          <Panel title="Runs now">
+            <RunsNow running={running} isAlive={worker?.isAlive ?? false} />
+          </Panel>
+        )}
         <Panel title="Worker">
           <Facts id={id} detail={detail} />
         </Panel>
