@@ -291,7 +291,7 @@ const workerIdentity = z.object({
   version: z.string().nullable(),
 })
 
-/** GET /api/console/workers: those that live, then those that were killed within a day. */
+/** GET /api/console/workers, those that live first, then those that were killed within a day. */
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
