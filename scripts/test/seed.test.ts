@@ -18,6 +18,7 @@ import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 const DAY_MS = 86_400_000
+const byText = (a: string, b: string) => a.localeCompare(b)
 
 let database: TestDatabase
 let prisma: PrismaClient
@@ -82,7 +83,7 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   await seedDemoData(database.url)
 
   const failed = await prisma.jobRun.groupBy({ by: ['errorCode'], where: { status: 'failed' } })
-  expect(failed.map(({ errorCode }) => errorCode).toSorted()).toEqual([
+  expect(failed.map(({ errorCode }) => String(errorCode)).toSorted(byText)).toEqual([
     'cancelled',
     'guard_blocked',
     'handler_failed',
@@ -92,9 +93,9 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
     'worker_lost',
   ])
   const named = await prisma.jobRun.groupBy({ by: ['name'] })
-  expect(named.map(({ name }) => name).toSorted()).toEqual(demoJobNames.toSorted())
+  expect(named.map(({ name }) => name).toSorted(byText)).toEqual(demoJobNames.toSorted(byText))
   const outcomes = await prisma.jobTick.groupBy({ by: ['outcome'] })
-  expect(outcomes.map(({ outcome }) => outcome).toSorted()).toEqual([
+  expect(outcomes.map(({ outcome }) => String(outcome)).toSorted(byText)).toEqual([
     'coalesced',
     'enqueued',
     'missed',
