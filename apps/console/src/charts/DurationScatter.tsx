@@ -10,14 +10,18 @@ import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
 const HEIGHT = 190
 const TIME_LABELS = 5
-/** Fewer spans make no line: then one goes through all of the chart. */
+/** Fewer spans make no line, and spans of fewer runs no point of it: then one goes through all of the chart. */
 const MIN_SPANS = 3
+const MIN_RUNS = 5
 const MIN_SPAN_MS = 60_000
 
 /** Runs of an hour or of a day. */
 export interface Span {
   fromMs: number
   lengthMs: number
+  success: number
+  failed: number
+  stopped: number
   p50Ms: number | null
   p95Ms: number | null
 }
@@ -104,7 +108,7 @@ interface PercentileLine {
   points: { atMs: number; ms: number }[]
 }
 
-/** In the middle of each span; through the whole chart where there are few. */
+/** In the middle of each span with enough runs; through the whole chart where there are few. */
 export function percentileLines(
   spans: readonly Span[],
   overall: ConsoleJobDetail['duration'],
@@ -119,7 +123,9 @@ export function percentileLines(
     const points = spans.flatMap((span) => {
       const ms = span[key]
       const atMs = Math.max(fromMs, Math.min(toMs, span.fromMs + span.lengthMs / 2))
-      return ms === null || span.fromMs + span.lengthMs <= fromMs ? [] : [{ atMs, ms }]
+      const isThere = span.fromMs + span.lengthMs > fromMs
+      const isTelling = span.success + span.failed + span.stopped >= MIN_RUNS
+      return ms === null || !isThere || !isTelling ? [] : [{ atMs, ms }]
     })
     if (points.length >= MIN_SPANS) return [{ label, className, points }]
     const ms = overall[key]

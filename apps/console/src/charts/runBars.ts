@@ -47,7 +47,7 @@ const MAX_DAYS = 60
 const LABELS = 6
 /** So that a few bars are not as wide as the screen. */
 const MIN_HOURS = 12
-const MIN_DAYS = 14
+const MIN_DAYS = 7
 
 export interface RunBars {
   unit: 'hour' | 'day'

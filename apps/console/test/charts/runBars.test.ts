@@ -46,7 +46,7 @@ describe('runBars', () => {
     const hours = [{ from: '2026-11-24T09:00:00.000Z', ...ended(1) }]
     expect(runBars({ days: [], hours }, NOW).bars).toHaveLength(12)
     const days = [{ date: '2026-11-24', ...ended(1) }]
-    expect(runBars({ days, hours: [] }, NOW).bars).toHaveLength(14)
+    expect(runBars({ days, hours: [] }, NOW).bars).toHaveLength(7)
   })
 })
 

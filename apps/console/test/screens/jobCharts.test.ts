@@ -28,9 +28,12 @@ describe('nameEnds', () => {
 
 describe('percentileLines', () => {
   const overall = { p50Ms: 5, p95Ms: 50, runs: 9 }
-  const span = (fromMs: number, p50Ms: number | null) => ({
+  const span = (fromMs: number, p50Ms: number | null, success = 3) => ({
     fromMs,
     lengthMs: 10,
+    success,
+    failed: 1,
+    stopped: 1,
     p50Ms,
     p95Ms: p50Ms,
   })
@@ -52,6 +55,9 @@ describe('percentileLines', () => {
       { atMs: 10, ms: 5 },
     ])
     expect(p95?.points[1]).toEqual({ atMs: 10, ms: 50 })
+    // Days of a run or two are no percentiles.
+    const days = [0, 10, 20, 30].map((fromMs) => span(fromMs, fromMs, 0))
+    expect(percentileLines(days, overall, 0, 40)[0]?.points).toHaveLength(2)
     expect(percentileLines([], { p50Ms: null, p95Ms: null, runs: 0 }, 0, 10)).toEqual([])
   })
 })

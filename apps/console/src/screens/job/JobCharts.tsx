@@ -146,6 +146,7 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
   if (!first || !last) return null
   const total = runs.reduce((sum, { value }) => sum + value, 0)
   const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 2 })
+  const isAlways = runs.length > 1 && runs.every(({ value }) => value === last.value)
   const bars = runs.map((run): Bar => {
     const { local } = formatExact(run.startedAt)
     const isFailed = run.status === 'failed'
@@ -183,15 +184,22 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
         ) : undefined
       }
     >
-      <p className={runs.length === 1 ? undefined : 'chartLead'}>
-        <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by the last run
-        {runs.length > 1 && (
-          <>
-            , {count(total)} <span className="muted">by {runs.length} runs</span>
-          </>
-        )}
-      </p>
-      {runs.length > 1 && (
+      {isAlways ? (
+        <p>
+          <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by each of{' '}
+          {runs.length} runs
+        </p>
+      ) : (
+        <p className={runs.length === 1 ? undefined : 'chartLead'}>
+          <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by the last run
+          {runs.length > 1 && (
+            <>
+              , {count(total)} <span className="muted">by {runs.length} runs</span>
+            </>
+          )}
+        </p>
+      )}
+      {runs.length > 1 && !isAlways && (
         <BarChart
           summary={`${inWords(counter)} by the last ${runs.length} runs of ${name}: ${count(total)} in all`}
           bars={bars}
