@@ -122,7 +122,7 @@ const FILLED: readonly Screen[] = [
 
 /** Of each action, from where it is asked for. */
 const DIALOGS: readonly Screen[] = [
-  dialog('run now, with a payload', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'as JSON'),
+  dialog('run now, with a payload', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'As JSON'),
   {
     ...dialog(
       'a payload that is none',
@@ -133,19 +133,14 @@ const DIALOGS: readonly Screen[] = [
     ),
     open: async (page) => {
       await press('Run now: greetCustomer')(page)
+      await page.getByRole('dialog').getByRole('button', { name: 'As JSON' }).click()
       await page.getByLabel('Payload, as JSON').fill('{')
       await page.getByRole('dialog').getByLabel('Reason').fill('To see what is wrong')
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
     },
   },
   {
-    ...dialog(
-      'a refusal',
-      'Jobs',
-      () => '/jobs',
-      'Run now: greetCustomer',
-      'body.payload.customer',
-    ),
+    ...dialog('a refusal', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'Required'),
     open: async (page) => {
       await press('Run now: greetCustomer')(page)
       await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')

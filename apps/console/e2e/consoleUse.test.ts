@@ -68,6 +68,8 @@ it('from the overview to where it was thrown takes one click', async () => {
   await expectSeen(error.getByText(/^createTestJobs\.ts:\d+$/))
   await expectSeen(error.getByText('Caused by ECONNREFUSED connect refused'))
   await expectSeen(error.getByText(/^at .*callPartner/))
+  const log = page.getByRole('region', { name: 'Log' })
+  await expectSeen(log.getByText('calling partner=b17'))
 })
 
 describe('what the screens show is what is in the database', () => {

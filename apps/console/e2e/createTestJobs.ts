@@ -50,6 +50,8 @@ export function createTestJobs(): TestJobs {
       name: 'greetCustomer',
       description: 'Greets the customer that it is told of.',
       payload: z.strictObject({ customer: z.string().min(1) }),
+      retry: { limit: 0 },
+      label: ({ customer }) => `Greeting of ${customer}`,
     }),
   ] as const
   const handlers: HandlersFor<typeof jobs, Prisma.TransactionClient> = {
@@ -70,7 +72,8 @@ export function createTestJobs(): TestJobs {
         progress(done, STEPS)
       }
     },
-    callPartner: async () => {
+    callPartner: async ({ log }) => {
+      log.info({ partner: 'b17' }, 'calling')
       if (partner.isDown) {
         const cause = Object.assign(new Error('connect refused'), { code: 'ECONNREFUSED' })
         throw new JobError('partner_down', 'The partner does not answer', { cause })
@@ -81,7 +84,10 @@ export function createTestJobs(): TestJobs {
       await context.guard({ total: async () => DUE, due: async () => DUE })
       await context.batch(async () => ({ cleaned: DUE }))
     },
-    greetCustomer: async ({ payload: { customer } }) => ({ greeted: customer }),
+    greetCustomer: async ({ payload: { customer } }) => {
+      if (customer === 'nobody') throw new TypeError('There is nobody to greet')
+      return { greeted: customer }
+    },
   }
   const untended = defineJob({
     name: 'ringBells',

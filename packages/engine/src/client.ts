@@ -8,6 +8,7 @@ export {
   type ApproveOutcome,
   type JobsClient,
   type JobsClientOptions,
+  type RunAgainOutcome,
 } from './createJobsClient.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export {
@@ -22,6 +23,7 @@ export {
   readPausedQueues,
   type PausedQueue,
 } from './read/readQueues.ts'
+export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { RedriveOutcome } from './control/deadLetters.ts'
 export {
   findDeadLetterName,
@@ -101,6 +103,9 @@ export {
 } from './read/workerRuns.ts'
 export { RUNS_UNDER_WAY } from './store/starts.ts'
 export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
+export { findWorkOfRun, type WorkOfRun } from './read/findWorkOfRun.ts'
+export { countEqualFailures, type EqualFailures } from './read/countEqualFailures.ts'
+export type { KeptLine, KeptLog, LogLevel } from './run/runLog.ts'
 export {
   findEnqueuedAt,
   findManyWork,

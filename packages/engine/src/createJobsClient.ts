@@ -4,14 +4,15 @@ import type {
   EnqueueResult,
   HostTransaction,
   Job,
+  ResultOf,
   TraceEnqueue,
   WorkItem,
 } from './index.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import { asDb, openBoss } from './store/boss.ts'
-import type { Envelope } from './store/envelope.ts'
+import { readLabel, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
-import { createEnqueue, enqueueOne, enqueueWork } from './store/enqueueWork.ts'
+import { createEnqueue, enqueueOne, enqueueWork, type EnqueuedJob } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
@@ -24,6 +25,7 @@ import {
   pauseJob,
   requestCancellation,
   resumeJob,
+  findPayload,
   takeApproval,
   type Approval,
   type Cancellation,
@@ -39,6 +41,7 @@ import {
   type WorkOutcome,
 } from './control/controlWork.ts'
 import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
+import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { readerIn, readerOf, type Reader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
@@ -91,6 +94,25 @@ export interface JobsClient {
     job: Job,
     request: Request & { dryRun?: boolean; payload?: unknown },
   ): Promise<string>
+  /**
+   * The same once more for what a run was about: with the payload of its work, which the queue holds as long as that is to
+   * be tried again, and of what was given up until somebody discards it. Nobody is shown it.
+   */
+  runAgain(
+    tx: HostTransaction | null,
+    job: Job,
+    runId: string,
+    request: Request & { dryRun?: boolean },
+  ): Promise<RunAgainOutcome>
+  /**
+   * Waits until a piece of work has ended, and answers what came of it: the result of a job that has one. Enqueued in a
+   * transaction, it is known once that has committed. Rejects with the signal's reason once that is aborted.
+   */
+  result<J extends Job>(
+    job: J,
+    queueJobId: string,
+    options?: AwaitResultOptions,
+  ): Promise<WorkResult<ResultOf<J>>>
   /**
    * Stops a run that is under way, in whichever process: its handler's signal is aborted within a second
    * after the transaction has committed, and the run ends as failed with code `cancelled`.
@@ -175,6 +197,13 @@ export interface JobsClient {
   ): Promise<'discarded' | 'notFound'>
 }
 
+export type RunAgainOutcome =
+  | { kind: 'requested'; queueJobId: string }
+  /** The queue does not hold its payload any more: one has to be given, to `requestRun`. */
+  | { kind: 'payloadGone' }
+  /** There is no run of this job with this id. */
+  | { kind: 'notFound' }
+
 export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
@@ -222,14 +251,15 @@ export function jobsClientIn(
   const boss = openBoss(asDb(database), schema)
   boss.on('error', (error) => log.error({ err: error }, 'queue error'))
   const waker = createWaker(database, log)
+  const sender = { waker, log, traceEnqueue }
 
   async function send(
     connection: Connection,
-    job: Pick<Job, 'name' | 'payload'>,
+    job: EnqueuedJob,
     envelope: Envelope,
   ): Promise<string> {
     const caller = { connection, isClient: false }
-    return (await enqueueOne(waker, caller, job, { envelope }, traceEnqueue)).queueJobId
+    return (await enqueueOne(sender, caller, job, { envelope })).queueJobId
   }
 
   async function enqueueMany<J extends Job>(
@@ -241,7 +271,7 @@ export function jobsClientIn(
       envelope: { payload, trigger: 'queue' as const },
       options,
     }))
-    return await enqueueWork(waker, recogniseHost(tx, schema), job, work, traceEnqueue)
+    return await enqueueWork(sender, recogniseHost(tx, schema), job, work)
   }
 
   function openPool(): Database {
@@ -258,10 +288,28 @@ export function jobsClientIn(
   }
 
   const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
+  /** With its record of who wanted it. */
+  async function sendRun(
+    tx: Connection,
+    job: Job,
+    { dryRun = false, payload, ...by }: Request & { dryRun?: boolean; payload: unknown },
+    runId?: string,
+  ): Promise<string> {
+    // The statement that takes work reads it as one, for many pieces at once.
+    if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
+    const { actor, reason } = storableActor(by)
+    const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
+    const queueJobId = await send(tx, job, envelope)
+    const target = { name: job.name, queueJobId, ...(runId !== undefined && { runId }) }
+    await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+    return queueJobId
+  }
+
+  const reader = readerOf({ schema, query: (...statement) => openPool().query(...statement) })
 
   return {
     protocol: CLIENT_PROTOCOL,
-    reader: readerOf({ schema, query: (...statement) => openPool().query(...statement) }),
+    reader,
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges(options) {
       const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
@@ -284,19 +332,18 @@ export function jobsClientIn(
         ...[...watches].map((watch) => watch.close()),
       ])
     },
-    enqueue: createEnqueue(waker, schema, traceEnqueue),
+    enqueue: createEnqueue(sender, schema),
     enqueueMany,
-    requestRun: (client, job, { dryRun = false, payload = {}, ...by }) =>
-      within(client, async (tx) => {
-        // The statement that takes work reads it as one, for many pieces at once.
-        if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
-        const { actor, reason } = storableActor(by)
-        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
-        const queueJobId = await send(tx, job, envelope)
-        const target = { name: job.name, queueJobId }
-        await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
-        return queueJobId
+    requestRun: (client, job, { payload = {}, ...request }) =>
+      within(client, (tx) => sendRun(tx, job, { payload, ...request })),
+    runAgain: (client, job, runId, request) =>
+      within<RunAgainOutcome>(client, async (tx) => {
+        const found = await findPayload(tx, job, runId)
+        if (found.kind !== 'found') return found
+        const queueJobId = await sendRun(tx, job, { ...request, payload: found.payload }, runId)
+        return { kind: 'requested', queueJobId }
       }),
+    result: (job, queueJobId, options) => awaitResult(reader, job, queueJobId, options),
     cancelRun: (client, runId, by) =>
       within(client, async (tx) => {
         // Written out by a caller's transaction, it would hold all runs of its start for as long as that is open.
@@ -312,7 +359,14 @@ export function jobsClientIn(
         const approval: Approval = await takeApproval(tx, runId, actor)
         if (approval.kind !== 'taken') return approval
         const { name, payload, rows } = approval
-        const envelope: Envelope = { payload, trigger: 'manual', actor, reason, approvedRows: rows }
+        const envelope: Envelope = {
+          payload,
+          trigger: 'manual',
+          actor,
+          reason,
+          approvedRows: rows,
+          ...readLabel(approval),
+        }
         const queueJobId = await send(tx, { name, payload: anyPayload }, envelope)
         await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
         return { kind: 'approved', queueJobId, rows }

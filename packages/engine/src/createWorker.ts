@@ -126,6 +126,11 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * is done; its counts are kept. Default 65,536; at most 16,000,000.
    */
   maxDetailsBytes?: number
+  /**
+   * Whether what a handler writes by `ctx.log` is kept with its run as well, for whoever looks at that: the last 100 lines
+   * that the logger writes, at most 64 kB, without what the payload holds. They go when the run goes. Default true.
+   */
+  keepLogs?: boolean
   /** Told of what the worker does. Default: none, at no cost. */
   observers?: readonly WorkerObserver[]
   /** Whom to tell when something is wrong, and from when on. Default: nobody is told. */
@@ -267,6 +272,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     now,
     observers,
     maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
+    keepLogs: options.keepLogs,
     writeOut: createWriteOuts(database, log),
     onChange: (run) => announcer.run(run),
   }

@@ -40,6 +40,7 @@ export {
   type JobTrigger,
   type JsonValue,
   type PayloadOf,
+  type ResultOf,
   type RunContext,
   type RunInfo,
 } from './job/handler.ts'

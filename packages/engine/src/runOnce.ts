@@ -11,6 +11,8 @@ import {
   type TransactionOf,
 } from './index.ts'
 import { openRetention, type Retention } from './control/pruneJobRuns.ts'
+import { labelPayload } from './job/labelWork.ts'
+import { readLabel } from './store/envelope.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
@@ -61,6 +63,8 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   log?: HostLogger | undefined
   /** As the worker's. Default 65,536. */
   maxDetailsBytes?: number
+  /** As the worker's. Default true. */
+  keepLogs?: boolean
   /** Told of the run, and of those that it rescues. Default: none. */
   observers?: readonly WorkerObserver[]
   /** Traces what the handler enqueues. Default: nothing is traced. */
@@ -148,6 +152,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     actor: options.actor === undefined ? null : storableText(options.actor, 500),
     reason: null,
     queueJobId: null,
+    ...(options.deadLetter === undefined && labelPayload(job, options.payload ?? {}, log)),
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
@@ -220,7 +225,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
           letter = await queue.takeDeadLetter(tx, job, options.deadLetter)
           if (letter.kind !== 'taken') return false
           ;({ delivery } = letter)
-          run = { ...run, queueJobId: delivery.queueJobId, attempt: delivery.attempt }
+          const { queueJobId, attempt, envelope } = delivery
+          run = { ...run, queueJobId, attempt, ...readLabel(envelope) }
         }
         if (await recordRun(tx, workerId, run, claim)) return true
         if (delivery !== null) throw new NotRecorded()
@@ -254,6 +260,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       now,
       observers,
       maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
+      keepLogs: options.keepLogs,
     }
     const trace = delivery?.envelope.trace
     const payload = delivery === null ? options.payload : delivery.envelope.payload

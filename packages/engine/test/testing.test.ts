@@ -124,6 +124,7 @@ describe('work that was enqueued', () => {
       scheduledFor: null,
       payload: { to: 'a@example.com' },
       details: { to: 'a@example.com', attempt: 1 },
+      result: null,
       error: null,
       startedAt: START,
       endedAt: START,

@@ -56,6 +56,12 @@ export const progressSchema = z.object({
   total: z.number().nullable().describe('Null when the run does not know'),
 })
 
+/** What a job shows of a payload, by its names. */
+export const shownSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean(), z.null()]),
+)
+
 /** Also in GET /api/jobs/runs/:id, as `actions`, in their order. */
 export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
@@ -68,6 +74,47 @@ export const actionSchema = z.object({
   actor: z.string(),
   reason: z.string().nullable(),
 })
+
+/** GET /api/console/jobs/:name/payload */
+export type ConsolePayload = z.output<typeof payloadSchema>
+export const payloadSchema = z.object({
+  isNeeded: z.boolean().describe('Whether the job can’t do without one'),
+  schema: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .describe(
+      'Of what it takes, as JSON Schema 2020-12; null where the library of its schema does not tell',
+    ),
+})
+
+/** Of a run, in GET /api/jobs/runs/:id. */
+export const keptLogSchema = z.object({
+  lines: z.array(
+    z.object({
+      at,
+      level: z.string().describe('trace, debug, info, warn, error or fatal'),
+      message: z.string(),
+      fields: z.string().nullable().describe('As name=value'),
+    }),
+  ),
+  earlier: z.int().describe('How many lines came before these, and are not kept'),
+})
+export type KeptLog = z.output<typeof keptLogSchema>
+
+export const equalFailuresSchema = z.object({
+  count: z.int().describe('This one included'),
+  since: at,
+  isCut: z.boolean().describe('Whether there may be more'),
+})
+export type EqualFailures = z.output<typeof equalFailuresSchema>
+
+export const workOfRunSchema = z.object({
+  holdsPayload: z
+    .boolean()
+    .describe('Whether the same can be run again without giving its payload'),
+  isDeadLetter: z.boolean(),
+})
+export type WorkOfRun = z.output<typeof workOfRunSchema>
 
 export type ConsoleRunBrief = z.output<typeof runBrief>
 const runBrief = z.object({

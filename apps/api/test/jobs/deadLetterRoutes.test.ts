@@ -65,6 +65,8 @@ describe('GET /api/jobs/dead-letters', () => {
         {
           queueJobId: id,
           name: 'dispatchEmail',
+          label: null,
+          shown: null,
           attempts: 3,
           enqueuedAt: expect.stringMatching(/Z$/),
           failedAt: expect.stringMatching(/Z$/),
@@ -76,17 +78,23 @@ describe('GET /api/jobs/dead-letters', () => {
     expect(response.headers['cache-control']).toBe('no-store')
   })
 
-  it('shows only what a program has enqueued and nobody tries any more', async () => {
+  it('shows what a program has enqueued or a person has asked for, and nobody tries any more', async () => {
     const [email] = await giveUpEmails()
     const others = await giveUpEmails(3)
     for (const [i, state] of (['retry', 'active', 'completed'] as const).entries()) {
       await setWork(api.prisma, others[i]!, state)
     }
-    // Whoever has asked for a run sees what became of it, and asks again.
     const url = '/api/jobs/cleanupI18nCache/run'
-    const asked = await api.as('admin', { method: 'POST', url, payload: { reason: 'why' } })
-    await setWork(api.prisma, asked.json().queueJobId, 'failed')
-    expect(await listIds()).toEqual([email])
+    for (const dryRun of [true, false]) {
+      const payload = { reason: 'why', dryRun }
+      const asked = await api.as('admin', { method: 'POST', url, payload })
+      const { queueJobId } = asked.json()
+      await setWork(api.prisma, queueJobId, 'failed')
+      // What only rehearsed is nobody's to do again.
+      expect((await listIds()).toSorted()).toEqual(
+        dryRun ? [email] : [email, queueJobId].toSorted(),
+      )
+    }
   })
 
   it('leads from page to page, the latest first, by name too', async () => {

@@ -74,6 +74,7 @@ it('shows everything that was recorded of a run', async () => {
       {
         id,
         name: 'cleanupPreviewSessions',
+        label: null,
         status: 'success',
         trigger: 'schedule',
         attempt: 2,
@@ -285,10 +286,35 @@ describe('GET /api/jobs/runs/:id', () => {
     expect(response.statusCode).toBe(200)
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
-    expect((await list('')).json().runs).toContainEqual(run)
+    const { shown, dueAt, errorCode, logs, equalFailures, work, ...listed } = run
+    expect((await list('')).json().runs).toContainEqual(listed)
+    expect({ shown, dueAt, errorCode, logs, equalFailures, work }).toEqual({
+      shown: null,
+      dueAt: null,
+      errorCode: 'unknown',
+      logs: null,
+      equalFailures: null,
+      work: { holdsPayload: false, isDeadLetter: false },
+    })
     expect(attempts).toEqual([
-      { id: first, attempt: 1, status: 'failed', startedAt: at(0).toISOString() },
-      { id: third, attempt: 3, status: 'running', startedAt: at(20).toISOString() },
+      {
+        id: first,
+        attempt: 1,
+        status: 'failed',
+        startedAt: at(0).toISOString(),
+        endedAt: expect.any(String),
+        dueAt: null,
+        errorCode: 'unknown',
+      },
+      {
+        id: third,
+        attempt: 3,
+        status: 'running',
+        startedAt: at(20).toISOString(),
+        endedAt: null,
+        dueAt: null,
+        errorCode: null,
+      },
     ])
     expect(response.headers['cache-control']).toBe('no-store')
   })

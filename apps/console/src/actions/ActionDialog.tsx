@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState, type SubmitEvent } from 'react'
-import { jobsQuery } from '../api/queries.ts'
+import { asApiError } from '../api/apiError.ts'
+import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Field } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
@@ -9,6 +10,14 @@ import { SESSION_KEY } from '../session/sessionQuery.ts'
 import type { Action } from './action.ts'
 import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction } from './describeAction.ts'
+import { FIELD, PayloadForm, WHOLE } from './PayloadForm.tsx'
+import {
+  payloadFields,
+  payloadProblems,
+  readPayload,
+  type FieldProblems,
+  type PayloadField,
+} from './payloadFields.ts'
 
 export interface ActionDialogProps {
   action: Action
@@ -23,9 +32,9 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const { api } = useServices()
   const queries = useQueryClient()
   const words = describeAction(action)
-  const takesPayload = useTakesPayload(action)
+  const payload = usePayload(action)
   const [progress, setProgress] = useState(0)
-  const [payloadProblem, setPayloadProblem] = useState<string | null>(null)
+  const [problems, setProblems] = useState<FieldProblems>({})
 
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
@@ -40,6 +49,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         if (answer.left === 0 || answer.done === 0) return { ...answer, done }
       }
     },
+    onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
     onSuccess: (answer) => {
       void queries.invalidateQueries({
         predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
@@ -51,15 +61,16 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
-    const parsed = parsePayload(text(form.get('payload')))
-    if ('problem' in parsed) {
-      setPayloadProblem(parsed.problem)
+    const read = payload.kind === 'given' ? readForm(form, payload.fields) : { payload: null }
+    if ('problems' in read) {
+      setProblems(read.problems)
+      perform.reset()
       return
     }
-    setPayloadProblem(null)
+    setProblems({})
     perform.mutate({
       reason: text(form.get('reason')).trim(),
-      payload: parsed.payload,
+      payload: payload.kind === 'none' ? {} : read.payload,
       value: Number(text(form.get('value'))),
     })
   }
@@ -68,23 +79,13 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     <Dialog title={words.title} onClose={onClose}>
       <form onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
-        {takesPayload && (
-          <Field
-            label="Payload, as JSON"
-            hint={payloadProblem ?? 'Payloads are not recorded, so it has to be given.'}
-            isWrong={payloadProblem !== null}
-          >
-            {(control) => (
-              <textarea
-                {...control}
-                name="payload"
-                rows={3}
-                spellCheck={false}
-                className="code"
-                placeholder="{}"
-              />
-            )}
-          </Field>
+        {payload.kind === 'held' && (
+          <p className="muted">
+            With the payload of that run, which the queue still holds. It is not shown.
+          </p>
+        )}
+        {payload.kind === 'given' && (
+          <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
         {words.asks !== undefined && <ValueField of={words.asks} />}
         <Field
@@ -101,7 +102,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             />
           )}
         </Field>
-        {perform.isError && <Problem error={perform.error} />}
+        {perform.isError && Object.keys(problems).length === 0 && <Problem error={perform.error} />}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>
             {action.kind === 'cancel'
@@ -113,7 +114,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <button
             type="submit"
             className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
-            disabled={perform.isPending}
+            disabled={perform.isPending || payload.kind === 'unknown'}
           >
             {perform.isPending
               ? progress === 0
@@ -188,12 +189,42 @@ function describeLeftOut(answer: unknown): string {
   return `, but for ${alreadyQueued.toLocaleString('en')} whose unique key other work holds`
 }
 
-/** Only for runs, and as far as it is known. */
-function useTakesPayload(action: Action): boolean {
+/**
+ * Where the payload of a run comes from.
+ *   none     the job takes none, or this is no run
+ *   held     the queue holds that of the run that is to be run again
+ *   given    it has to be typed
+ *   unknown  nobody has said yet
+ */
+type Payload =
+  | { kind: 'none' | 'held' | 'unknown' }
+  | {
+      kind: 'given'
+      fields: readonly PayloadField[] | null
+      schema: Readonly<Record<string, unknown>> | null
+    }
+
+function usePayload(action: Action): Payload {
   const { api } = useServices()
-  const jobs = useQuery({ ...jobsQuery(api), enabled: action.kind === 'run' })
-  const job = jobs.data?.jobs.find(({ name }) => name === action.name)
-  return action.kind === 'run' && job?.takesPayload === true
+  const runId = action.kind === 'run' ? action.runId : undefined
+  const run = useQuery({ ...runDetailQuery(api, runId ?? ''), enabled: runId !== undefined })
+  const wanted = useQuery({ ...payloadQuery(api, action.name), enabled: action.kind === 'run' })
+  if (action.kind !== 'run') return { kind: 'none' }
+  if (run.data?.work.holdsPayload) return { kind: 'held' }
+  if ((run.isPending && runId !== undefined) || wanted.isPending) return { kind: 'unknown' }
+  // Where it cannot be asked, the server refuses what does not fit.
+  const { isNeeded = false, schema = null } = wanted.data ?? {}
+  const fields = payloadFields(schema)
+  const takesNone = !isNeeded && (fields === null || fields.length === 0)
+  return takesNone ? { kind: 'none' } : { kind: 'given', fields, schema }
+}
+
+function readForm(form: FormData, fields: readonly PayloadField[] | null) {
+  if (fields !== null && !form.has(WHOLE)) {
+    return readPayload(fields, (name) => text(form.get(FIELD + name)))
+  }
+  const parsed = parsePayload(text(form.get(WHOLE)))
+  return 'problem' in parsed ? { problems: { '': parsed.problem } } : parsed
 }
 
 function text(value: FormDataEntryValue | null): string {

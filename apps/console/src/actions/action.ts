@@ -3,7 +3,8 @@ export type WhichWork = { ids: readonly string[] } | { label: string } | { all: 
 
 /** What a person can have done from anywhere in the console. */
 export type Action =
-  | { kind: 'run'; name: string; dryRun: boolean; isAgain?: boolean }
+  /** `runId`: what this run was about, once more. */
+  | { kind: 'run'; name: string; dryRun: boolean; runId?: string }
   | { kind: 'pause'; name: string }
   | { kind: 'resume'; name: string }
   | { kind: 'cancel'; name: string; runId: string }

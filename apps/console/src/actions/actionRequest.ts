@@ -8,8 +8,8 @@ export interface ActionRequest {
 
 export interface ActionInput {
   reason: string
-  /** Of a job that takes one; an object. */
-  payload: unknown
+  /** Of a job that takes one; an object. Null: that of the run that is to be run again, which the queue holds. */
+  payload: Record<string, unknown> | null
   /** Of an action that asks for one: milliseconds to postpone by, or a priority. */
   value?: number
 }
@@ -19,11 +19,12 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
   const { reason, payload, value = 0 } = input
   switch (action.kind) {
     case 'run':
-      return post(`/jobs/${encode(action.name)}/run`, {
-        reason,
-        dryRun: action.dryRun,
-        payload,
-      })
+      return payload === null
+        ? post(`/jobs/runs/${encode(action.runId ?? '')}/run-again`, {
+            reason,
+            dryRun: action.dryRun,
+          })
+        : post(`/jobs/${encode(action.name)}/run`, { reason, dryRun: action.dryRun, payload })
     case 'pause':
       return post(`/jobs/${encode(action.name)}/pause`, { reason })
     case 'resume':

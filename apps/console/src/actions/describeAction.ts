@@ -149,7 +149,8 @@ export function describeAction(action: Action): ActionWords {
   }
 }
 
-function describeRun({ name, dryRun, isAgain = false }: Action & { kind: 'run' }): ActionWords {
+function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): ActionWords {
+  const isAgain = runId !== undefined
   const words = { needsReason: true, isDangerous: false }
   if (dryRun) {
     return {

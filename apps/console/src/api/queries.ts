@@ -2,6 +2,7 @@ import type {
   ConsoleJobDetail,
   ConsoleJobs,
   ConsoleOverview,
+  ConsolePayload,
   ConsoleQueue,
   ConsoleWorkerDetail,
   ConsoleWorkers,
@@ -33,6 +34,14 @@ export function jobQuery(api: Api, name: string) {
     queryKey: ['job', name],
     queryFn: ({ signal }) =>
       api.get<ConsoleJobDetail>(`/console/jobs/${encodeURIComponent(name)}`, signal),
+  })
+}
+
+export function payloadQuery(api: Api, name: string) {
+  return queryOptions({
+    queryKey: ['payload', name],
+    queryFn: ({ signal }) =>
+      api.get<ConsolePayload>(`/console/jobs/${encodeURIComponent(name)}/payload`, signal),
   })
 }
 

@@ -10,6 +10,8 @@ export interface RunDetailsView {
 
 export interface RunError {
   code: string
+  /** Its class: `TypeError`. Null where that says nothing. */
+  name: string | null
   message: string
   /** The product's own, a line each, the innermost first; none where it was thrown without any. */
   frames: string[]
@@ -45,9 +47,10 @@ export function placeOf(frame: string): string {
 }
 
 function readError(error: Record<string, unknown>): RunError {
-  const { code, message, stack } = error
+  const { code, name, message, stack } = error
   return {
     code: asText(code ?? 'unknown'),
+    name: typeof name === 'string' ? name : null,
     message: asText(message ?? ''),
     frames: typeof stack === 'string' ? stack.split('\n').filter((line) => line !== '') : [],
     causes: readCauses(error),

@@ -1,9 +1,19 @@
-import type { ConsoleAction, Progress, RunStatus, RunTrigger } from '@roundsman/fastify/contract'
+import type {
+  ConsoleAction,
+  EqualFailures,
+  KeptLog,
+  Progress,
+  RunStatus,
+  RunTrigger,
+  WorkOfRun,
+} from '@roundsman/fastify/contract'
 
 /** A run as GET /api/jobs/runs lists it. */
 export interface Run {
   id: string
   name: string
+  /** What it was about, as its job says it. */
+  label: string | null
   status: RunStatus
   trigger: RunTrigger
   attempt: number
@@ -28,13 +38,25 @@ export interface Run {
 /** GET /api/jobs/runs/:id */
 export interface RunDetail extends Run {
   /** The other runs of the same piece of work. */
-  attempts: Pick<Run, 'id' | 'attempt' | 'status' | 'startedAt'>[]
+  attempts: (Pick<Run, 'id' | 'attempt' | 'status' | 'startedAt' | 'endedAt'> &
+    Pick<RunDetail, 'dueAt' | 'errorCode'>)[]
   /** When its work was put into the queue, while the queue knows. */
   enqueuedAt: string | null
   /** When batches were committed, in their order: the first, the last, and some between. */
   batchMarks: BatchMark[]
   actions: ConsoleAction[]
+  /** Of its payload, what its job shows. */
+  shown: Shown | null
+  /** When the attempt was due, where that was not when its work was enqueued. */
+  dueAt: string | null
+  errorCode: string | null
+  logs: KeptLog | null
+  /** Of its job, around it; null of a run that has not failed. */
+  equalFailures: EqualFailures | null
+  work: WorkOfRun
 }
+
+export type Shown = Record<string, string | number | boolean | null>
 
 export interface BatchMark {
   at: string
@@ -53,6 +75,8 @@ export interface RunPage {
 export interface DeadLetter {
   queueJobId: string
   name: string
+  label: string | null
+  shown: Shown | null
   attempts: number
   enqueuedAt: string
   failedAt: string

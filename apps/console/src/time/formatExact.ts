@@ -31,6 +31,11 @@ export function formatSeconds(instant: string, timeZone?: string): string {
   return wallClock(new Date(instant), timeZone).slice(11)
 }
 
+/** `04:00:07.120` on the viewer's wall clock. */
+export function formatMillis(instant: string, timeZone?: string): string {
+  return `${formatSeconds(instant, timeZone)}.${new Date(instant).toISOString().slice(20, 23)}`
+}
+
 const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
 
 function wallClock(date: Date, timeZone: string | undefined): string {

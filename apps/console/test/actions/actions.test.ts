@@ -80,6 +80,15 @@ describe('actionRequest', () => {
     expect(actionRequest(action, INPUT)).toEqual(request)
   })
 
+  it('sends no payload where the queue holds that of the run', () => {
+    const action: Action = { kind: 'run', name: 'a', dryRun: false, runId: 'r' }
+    expect(actionRequest(action, { reason: 'because', payload: null })).toEqual({
+      method: 'POST',
+      path: '/jobs/runs/r/run-again',
+      body: { reason: 'because', dryRun: false },
+    })
+  })
+
   it('says nothing of a reason that was not given, where none has to be', () => {
     const actions: Action[] = [
       { kind: 'run', name: 'a', dryRun: false },

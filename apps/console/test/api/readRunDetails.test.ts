@@ -24,7 +24,7 @@ describe('readRunDetails', () => {
         { name: 'byLocale', value: '{"de":1}' },
       ],
       guard: { due: 84_120, allowed: 50_000, total: 91_000 },
-      error: { code: 'guard_blocked', message: 'too many', frames: [], causes: [] },
+      error: { code: 'guard_blocked', name: null, message: 'too many', frames: [], causes: [] },
     })
   })
 
@@ -35,9 +35,12 @@ describe('readRunDetails', () => {
       cause: { code: 'ECONNREFUSED', message: 'refused', errors: [{ message: '::1' }, 7] },
     }
     expect(
-      readRunDetails({ error: { code: 'handler_failed', message: 'no feed', stack, cause } }).error,
+      readRunDetails({
+        error: { code: 'handler_failed', name: 'TypeError', message: 'no feed', stack, cause },
+      }).error,
     ).toEqual({
       code: 'handler_failed',
+      name: 'TypeError',
       message: 'no feed',
       frames: ['at readFeed (src/importFeed.ts:10:17)', 'at importFeed (src/importFeed.ts:3:9)'],
       causes: [

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { RunDetail } from '../../src/api/run.ts'
+import { allAttempts, waitOf } from '../../src/screens/run/attemptNotes.ts'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
 
 const RUN: RunDetail = {
   id: 'a',
   name: 'cleanupI18nCache',
+  label: null,
   status: 'success',
   trigger: 'schedule',
   attempt: 1,
@@ -28,6 +30,12 @@ const RUN: RunDetail = {
   enqueuedAt: null,
   batchMarks: [],
   actions: [],
+  shown: null,
+  dueAt: null,
+  errorCode: null,
+  logs: null,
+  equalFailures: null,
+  work: { holdsPayload: false, isDeadLetter: false },
 }
 
 function steps(run: RunDetail) {
@@ -51,6 +59,39 @@ describe('runTimeline', () => {
       { key: 'enqueued', note: '60 ms after it was due', state: 'done' },
       { key: 'started', note: '180 ms in the queue', state: 'done' },
     ])
+  })
+
+  it('counts the wait of another attempt from when that was due', () => {
+    const run: RunDetail = {
+      ...RUN,
+      scheduledFor: null,
+      attempt: 2,
+      enqueuedAt: '2026-11-24T02:59:00.000Z',
+      dueAt: '2026-11-24T03:00:00.000Z',
+      attempts: [
+        {
+          id: 'b',
+          attempt: 1,
+          status: 'failed',
+          startedAt: '2026-11-24T02:59:00.000Z',
+          endedAt: '2026-11-24T02:59:50.000Z',
+          dueAt: null,
+          errorCode: 'no_luck',
+        },
+      ],
+    }
+    expect(steps(run).slice(0, 3)).toEqual([
+      { key: 'enqueued', note: null, state: 'done' },
+      { key: 'dueAgain', note: '10 s after attempt 1', state: 'done' },
+      { key: 'started', note: '240 ms after it was due', state: 'done' },
+    ])
+    expect(latenessMs(run)).toBe(240)
+    expect(latenessMs({ ...run, dueAt: null })).toBeNull()
+    expect(allAttempts(run).map(({ id }) => id)).toEqual(['b', 'a'])
+    const [first, second] = allAttempts(run)
+    expect(waitOf(second!, first)).toBe('due 10 s after attempt 1, started 240 ms after it was due')
+    expect(waitOf({ ...second!, dueAt: null }, first)).toBe('10 s after attempt 1')
+    expect(waitOf(first!, undefined)).toBeNull()
   })
 
   it('has its batches where the last of them was', () => {
@@ -126,7 +167,7 @@ describe('who did something to a run', () => {
 describe('latenessMs', () => {
   it('counts from when it was due, else from when it was enqueued', () => {
     expect(latenessMs(RUN)).toBe(240)
-    const asked = { scheduledFor: null, startedAt: RUN.startedAt }
+    const asked = { scheduledFor: null, startedAt: RUN.startedAt, dueAt: null, attempt: 1 }
     expect(latenessMs({ ...asked, enqueuedAt: '2026-11-24T03:00:00.000Z' })).toBe(240)
     expect(latenessMs({ ...asked, enqueuedAt: null })).toBeNull()
   })

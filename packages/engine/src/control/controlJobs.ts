@@ -1,5 +1,8 @@
+import type { Job, JobTrigger } from '../index.ts'
 import type { Connection } from '../store/database.ts'
-import { LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
+import { readLabel } from '../store/envelope.ts'
+import type { WorkLabel } from '../job/labelWork.ts'
+import { FIND_PAYLOAD_SQL, LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why; both are recorded. */
@@ -80,8 +83,28 @@ export async function resumeJob(
   return (await isScheduled(tx, name)) ? 'notPaused' : 'notScheduled'
 }
 
+export type FoundPayload =
+  | { kind: 'found'; payload: unknown }
+  | { kind: 'payloadGone' | 'notFound' }
+
+/** What a run of this job was given. A tick gives nothing. */
+export async function findPayload(
+  tx: Connection,
+  { name }: Pick<Job, 'name'>,
+  runId: string,
+): Promise<FoundPayload> {
+  const { rows } = await tx.query<{ name: string; trigger: JobTrigger; payload: string | null }>(
+    FIND_PAYLOAD_SQL,
+    [runId],
+  )
+  const [run] = rows
+  if (run?.name !== name) return { kind: 'notFound' }
+  if (run.payload !== null) return { kind: 'found', payload: JSON.parse(run.payload) ?? {} }
+  return run.trigger === 'schedule' ? { kind: 'found', payload: {} } : { kind: 'payloadGone' }
+}
+
 export type Approval =
-  | { kind: 'taken'; name: string; payload: unknown; rows: number }
+  | ({ kind: 'taken'; name: string; payload: unknown; rows: number } & WorkLabel)
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
 interface BlockedRun {
@@ -90,8 +113,10 @@ interface BlockedRun {
   isApproved: boolean
   isTooOld: boolean
   due: number | null
-  /** As JSON: what reads it as a value may rename its keys. */
+  label: string | null
+  /** Both as JSON: what reads them as values may rename their keys. */
   payload: string | null
+  shown: string | null
 }
 
 /** Marks a blocked run as approved, once, and says what its successor may do. */
@@ -115,6 +140,7 @@ export async function takeApproval(
     name: run.name,
     payload: run.payload === null ? {} : (JSON.parse(run.payload) ?? {}),
     rows: run.due,
+    ...readLabel({ label: run.label, shown: run.shown === null ? null : JSON.parse(run.shown) }),
   }
 }
 

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { Job } from './defineJob.ts'
+import type { StandardSchemaV1 } from './standardSchema.ts'
 import { createRedact } from './redact.ts'
 import { storableText } from './storableText.ts'
 
@@ -27,15 +28,12 @@ export const SCHEMA_FAILED =
   'its schema failed itself; a schema must be synchronous, and must not throw'
 
 /**
- * What the schema of a job says of a payload. A schema has to be synchronous: what one that is not comes to in the end
- * is for nobody, and so is its rejection.
+ * What a schema says of a value. It has to be synchronous: what one that is not comes to in the end is for nobody, and
+ * so is its rejection.
  * @throws whatever the schema throws, and TypeError when it answers with a promise, or with nonsense
  */
-export function askSchema(
-  { payload: schema }: Pick<Job, 'payload'>,
-  payload: unknown,
-): SchemaAnswer {
-  const answer: unknown = schema['~standard'].validate(payload)
+export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
+  const answer: unknown = schema['~standard'].validate(value)
   if (typeof answer !== 'object' || answer === null) throw new TypeError('it says nothing')
   refusePromise(answer)
   const { issues } = answer as { issues?: unknown }
@@ -43,13 +41,13 @@ export function askSchema(
     if (!Array.isArray(issues)) throw new TypeError('its issues are no list')
     return {
       kind: 'refused',
-      issues: firstOf(issues, MAX_ISSUES).map((issue) => readIssue(issue, payload)),
+      issues: firstOf(issues, MAX_ISSUES).map((issue) => readIssue(issue, value)),
     }
   }
   if (!('value' in answer)) throw new TypeError('it neither accepts nor refuses')
-  const { value } = answer
-  if (types.isPromise(value)) refusePromise(value)
-  return { kind: 'accepted', value }
+  const { value: accepted } = answer
+  if (types.isPromise(accepted)) refusePromise(accepted)
+  return { kind: 'accepted', value: accepted }
 }
 
 /** Zod's schemas answer with a promise as well when something in them throws. */
@@ -62,10 +60,13 @@ function refusePromise(answer: object): void {
 function readIssue(foreign: unknown, payload: unknown): PayloadIssue {
   const { message, path, code, keys } = foreign as Record<string, unknown>
   const steps = (Array.isArray(path) ? firstOf(path, MAX_PATH) : []).map(keyOf)
-  const redact = createRedact(steps.reduce(stepInto, payload))
+  const value = steps.reduce(stepInto, payload)
+  const redact = createRedact(value)
+  // zod says of it that it received undefined.
+  const isMissing = code === 'invalid_type' && steps.length > 0 && value === undefined
   return {
     path: steps.map((step) => storableText(step, 100)),
-    message: storableText(redact(storableText(message)), 500),
+    message: isMissing ? 'Required' : storableText(redact(storableText(message)), 500),
     code: typeof code === 'string' ? storableText(code, 100) : 'custom',
     ...(code === 'unrecognized_keys' &&
       Array.isArray(keys) && {
@@ -90,17 +91,17 @@ function firstOf(foreign: readonly unknown[], most: number): unknown[] {
 }
 
 /** Which part of a payload its schema refuses, and why; never the value. */
-export function describeIssues(issues: readonly PayloadIssue[]): string {
+export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload'): string {
   return issues
     .slice(0, MAX_DESCRIBED)
-    .map(({ path, message }) => `${path.join('.') || 'payload'}: ${message}`)
+    .map(({ path, message }) => `${path.join('.') || whole}: ${message}`)
     .join('; ')
 }
 
 /** Why a job does not take a payload, for people, or null when it does. It never throws. */
 export function payloadProblem(job: Pick<Job, 'payload'>, payload: unknown): string | null {
   try {
-    const answer = askSchema(job, payload)
+    const answer = askSchema(job.payload, payload)
     return answer.kind === 'accepted' ? null : describeIssues(answer.issues)
   } catch {
     return `payload: ${SCHEMA_FAILED}`

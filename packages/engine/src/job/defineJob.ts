@@ -8,7 +8,7 @@ import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSc
  *   attempt  which delivery of the same piece of work a run is, counted from 1
  *   tick     an instant that a schedule names; its outcome is in the tick ledger
  */
-export interface Job<Name extends string = string, Payload = unknown> {
+export interface Job<Name extends string = string, Payload = unknown, Result = unknown> {
   readonly name: Name
   readonly description: string
   readonly payload: StandardSchemaV1<unknown, Payload>
@@ -26,6 +26,12 @@ export interface Job<Name extends string = string, Payload = unknown> {
   readonly isExclusive: boolean
   /** How its runs are kept apart from the worker's process; null when they run in it. */
   readonly isolate: IsolationLimits | null
+  /** What a piece of its work is about, for people; null when it says nothing. */
+  readonly label: ((payload: never) => string) | null
+  /** What of a payload people are shown, by its names. */
+  readonly show: readonly string[]
+  /** What its handler's result is; null when it has none, and returns details. */
+  readonly result: StandardSchemaV1<unknown, Result> | null
 }
 
 /** What a process of a run's own may take. */
@@ -103,7 +109,7 @@ export interface ScheduleOptions {
   overlap?: OverlapPolicy
 }
 
-export interface JobOptions<Name extends string, Payload> {
+export interface JobOptions<Name extends string, Payload, Result = never> {
   /** A camelCase identifier; also the name of its queue, and of its cron variable in capitals. */
   name: Name
   /** One sentence for people: lists and the console show it. */
@@ -155,6 +161,26 @@ export interface JobOptions<Name extends string, Payload> {
    * machine has processors. Default false: it runs in the worker's own process.
    */
   isolate?: boolean | Partial<IsolationLimits>
+  /**
+   * What a piece of work is about, in a few words that people find it by: `` ({ orderId }) => `Order ${orderId}` ``. It is
+   * made once, when the work is enqueued, of what the schema makes of the payload, is stored with the work and its runs,
+   * and cut after 200 characters. Where it throws or returns no text, the work has no label. Default: none, and nothing
+   * of a payload is ever shown.
+   */
+  label?: (payload: NoInfer<Payload>) => string
+  /**
+   * What else of the payload people are shown beside it, by its names: at most 20. Texts are cut after 200 characters, and
+   * lists and objects are shown as the beginning of their JSON. Default: nothing.
+   */
+  show?: readonly (keyof NoInfer<Payload> & string)[]
+  /**
+   * A Standard Schema of what the handler returns, for the program that waits for it by `client.result`: it is asked about
+   * the result as JSON has it, and what it makes of that is what the program gets. A result has 64 kB as JSON, is kept as
+   * long as its run, and is shown to nobody. One that is not valid, too large or no JSON ends the run as failed with code
+   * `result_invalid`, `result_too_large` or `result_unstorable`, though its work is done. Default: there is no result, and
+   * what the handler returns are details.
+   */
+  result?: StandardSchemaV1<unknown, Result>
 }
 
 const DAY_MS = 86_400_000
@@ -171,9 +197,11 @@ const MAX_RETRIES = 1_000_000
  * Defines a job, without its handler: producers import definitions and stay light.
  * @throws TypeError naming the job and what is wrong with it
  */
-export function defineJob<const Name extends string, Payload = Record<string, never>>(
-  options: JobOptions<Name, Payload>,
-): Job<Name, Payload> {
+export function defineJob<
+  const Name extends string,
+  Payload = Record<string, never>,
+  Result = never,
+>(options: JobOptions<Name, Payload, Result>): Job<Name, Payload, Result> {
   if (!/^[a-z][A-Za-z0-9]{0,99}$/.test(options.name)) {
     throw new TypeError(
       `Job "${options.name}": a name is a camelCase identifier of at most 100 characters`,
@@ -203,6 +231,9 @@ export function defineJob<const Name extends string, Payload = Record<string, ne
     unguarded: checkUnguarded(options),
     isExclusive: schedule !== null && schedule.overlap !== 'allow',
     isolate: resolveIsolation(options.name, options.isolate),
+    label: checkLabel(options.name, options.label),
+    show: checkShow(options.name, options.show),
+    result: checkResult(options.name, options.result),
   }
 }
 
@@ -342,6 +373,35 @@ function resolveIsolation(
   }
   throw new TypeError(
     `Job "${name}": isolate.memoryMb must be a whole number of megabytes from ${MIN_MEMORY_MB} to ${MAX_MEMORY_MB}, not ${String(memoryMb)}`,
+  )
+}
+
+function checkResult<Result>(
+  name: string,
+  schema: StandardSchemaV1<unknown, Result> | null = null,
+): StandardSchemaV1<unknown, Result> | null {
+  if (schema === null || isStandardSchema(schema)) return schema
+  throw new TypeError(
+    `Job "${name}": result must be a Standard Schema, such as z.object({ … }) of zod (from 3.24 on), valibot or arktype`,
+  )
+}
+
+function checkLabel(name: string, label: unknown = null): Job['label'] {
+  if (label === null || typeof label === 'function') return label as Job['label']
+  throw new TypeError(
+    `Job "${name}": label must be a function of the payload that returns a text, such as ({ orderId }) => \`Order \${orderId}\``,
+  )
+}
+
+/** So that they fit beside a run. */
+const MAX_SHOWN = 20
+
+function checkShow(name: string, show: unknown = []): readonly string[] {
+  const isName = (one: unknown) =>
+    typeof one === 'string' && one.isWellFormed() && !/^$|\0|^__proto__$/.test(one)
+  if (Array.isArray(show) && show.length <= MAX_SHOWN && show.every(isName)) return [...show]
+  throw new TypeError(
+    `Job "${name}": show must be a list of at most ${MAX_SHOWN} names of the payload, such as ['orderId']`,
   )
 }
 

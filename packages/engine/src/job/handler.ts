@@ -80,15 +80,24 @@ export interface GuardCount<Tx> {
   due: (tx: Tx, limit: number) => Promise<number>
 }
 
-/** What a handler returns is merged into the run's details. */
-export type Handler<Payload, Tx> = (context: RunContext<Payload, Tx>) => Promise<Details | void>
+/** What a handler returns is the result, where its job has one; else it is merged into the run's details. */
+export type Handler<Payload, Tx, Result = never> = (
+  context: RunContext<Payload, Tx>,
+) => Promise<[Result] extends [never] ? Details | void : Result>
 
 /** One handler for every job of a catalogue but the engine's own: a missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
-  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<PayloadOf<J>, Tx>
+  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<
+    PayloadOf<J>,
+    Tx,
+    ResultOf<J>
+  >
 }
 
 export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never
+
+/** `never` of a job without one. */
+export type ResultOf<J> = J extends Job<string, unknown, infer Result> ? Result : never
 
 /** What the process of an isolated run is given to open its handlers with. */
 export interface HandlersSetting {

@@ -1,5 +1,5 @@
 /** As much of a text as is looked at. */
-const MAX_READ = 8_192
+export const MAX_READ = 8_192
 // Shorter values (a locale, a digit) are everywhere in ordinary words; taking them out would only garble.
 const MIN_SECRET_LENGTH = 4
 /** Of a payload that holds more, it cannot be said in bounded time whether a text quotes it. */

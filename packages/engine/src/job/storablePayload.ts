@@ -11,6 +11,8 @@ const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 export interface StorablePayload {
   payload: unknown
   bytes: number
+  /** What its schema has made of it. */
+  accepted: unknown
 }
 
 /**
@@ -18,11 +20,11 @@ export interface StorablePayload {
  * @throws JobError `payload_invalid`: its schema refuses it, JSON or PostgreSQL cannot hold it, or it is too large
  */
 export function storablePayload(job: Pick<Job, 'payload'>, payload: unknown): StorablePayload {
-  checkSchema(job, payload)
+  const accepted = checkSchema(job, payload)
   const made = storableUnchanged(payload, MAX_PAYLOAD_BYTES)
   switch (made.kind) {
     case 'stored':
-      return { payload: made.value, bytes: made.bytes }
+      return { payload: made.value, bytes: made.bytes, accepted }
     case 'tooLarge': {
       const most = `${MAX_PAYLOAD_BYTES / 2 ** 20} MB`
       throw refusal([], `is larger than ${most} as JSON; store it in a table, and pass its id`)
@@ -42,11 +44,11 @@ function refusal(path: readonly string[], problem: string): JobError {
 }
 
 /** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
-function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): void {
+function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): unknown {
   let error: JobError
   try {
-    const answer = askSchema(job, payload)
-    if (answer.kind === 'accepted') return
+    const answer = askSchema(job.payload, payload)
+    if (answer.kind === 'accepted') return answer.value
     const { issues } = answer
     error = new JobError('payload_invalid', storableText(describeIssues(issues), 2_000), {
       retryable: false,

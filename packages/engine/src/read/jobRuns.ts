@@ -1,4 +1,5 @@
 import type { JobTrigger, JsonValue } from '../index.ts'
+import type { Shown } from '../job/labelWork.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { PagePosition, Reader, Statement } from './reader.ts'
 
@@ -28,6 +29,8 @@ export interface ListJobRunsOptions {
 export interface ListedJobRun {
   id: string
   name: string
+  /** What it was about, as its job says it; null when that says nothing. */
+  label: string | null
   status: RunStatus
   trigger: JobTrigger
   /** 1 for the first delivery. */
@@ -52,9 +55,24 @@ export interface ListedJobRun {
 
 export interface FoundJobRun extends ListedJobRun {
   batchMarks: unknown
+  /** Of its payload, what its job shows. */
+  shown: Shown | null
+  /** When the attempt was due; null where that was when its work was enqueued. */
+  dueAt: string | null
+  /** Null of a run that has not failed. */
+  errorCode: string | null
+  /** What it has logged: the last lines, and how many came before them; null where nothing was kept. */
+  logs: unknown
 }
 
-export type RunAttempt = Pick<ListedJobRun, 'id' | 'attempt' | 'status' | 'startedAt'>
+export interface RunAttempt extends Pick<
+  ListedJobRun,
+  'id' | 'attempt' | 'status' | 'startedAt' | 'endedAt'
+> {
+  /** Null where that was when its work was enqueued. */
+  dueAt: string | null
+  errorCode: string | null
+}
 
 export interface JobRunPage {
   runs: ListedJobRun[]
@@ -67,6 +85,8 @@ const LISTED_DETAILS_BYTES = 128 * 1024
 const FOUND_DETAILS_BYTES = 1024 * 1024
 const MARKS_BYTES = 64 * 1024
 const PROGRESS_BYTES = 1_000
+const SHOWN_BYTES = 32 * 1024
+const LOGS_BYTES = 1024 * 1024
 /** As deep as nobody reads; JavaScript fails to write what PostgreSQL can hold. */
 const MAX_DEPTH = 100
 /** Far more than the queue delivers one piece of work. */
@@ -79,7 +99,7 @@ const textColumn = (name: string) => `${boundedText(`run."${name}"`)} as "${name
 
 /** Bounded by the database, so that neither its answer nor this process holds what nobody can read. */
 const columns = (detailsBytes: number) => `
-  run."id", ${textColumn('name')}, run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt",
+  run."id", ${textColumn('name')}, ${textColumn('label')}, run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt",
   run."endedAt",
   coalesce(${boundedJson('run."details"', detailsBytes)},
     case when run."details" is not null then jsonb_strip_nulls(jsonb_build_object(
@@ -94,7 +114,9 @@ const columns = (detailsBytes: number) => `
 
 const LISTED_COLUMNS = columns(LISTED_DETAILS_BYTES)
 const FOUND_COLUMNS = `
-  ${columns(FOUND_DETAILS_BYTES)}, ${boundedJson('run."batchMarks"', MARKS_BYTES)} as "batchMarks"`
+  ${columns(FOUND_DETAILS_BYTES)}, ${boundedJson('run."batchMarks"', MARKS_BYTES)} as "batchMarks",
+  ${boundedJson('run."shown"', SHOWN_BYTES)} as "shown", run."dueAt", ${textColumn('errorCode')},
+  ${boundedJson('run."logs"', LOGS_BYTES)} as "logs"`
 
 /**
  * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while
@@ -129,7 +151,8 @@ export async function listOtherAttempts(
   if (queueJobId === null) return []
   return await reader.rows<RunAttempt>({
     text: `
-      select "id", "attempt", "status", "startedAt" from "JobRun"
+      select "id", "attempt", "status", "startedAt", "endedAt", "dueAt", ${boundedText('"errorCode"')} as "errorCode"
+      from "JobRun"
       where "queueJobId" = $1::uuid and "id" <> $2::uuid
       order by "attempt", "startedAt" limit ${MAX_ATTEMPTS}`,
     values: [queueJobId, id],

@@ -1,4 +1,5 @@
 import { FIND_DEAD_LETTER_SQL, LIST_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
+import type { Shown } from '../job/labelWork.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that was given up: it is kept with its error until somebody redrives or discards it. */
@@ -6,6 +7,9 @@ export interface DeadLetter {
   /** Its runs carry it. */
   queueJobId: string
   name: string
+  /** What it is about, as its job says it, and what that shows of its payload; null when it says nothing. */
+  label: string | null
+  shown: Shown | null
   /** How many there were. */
   attempts: number
   /** Instants are ISO 8601 in UTC. */
@@ -33,16 +37,14 @@ export async function listDeadLetters(
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
   return {
-    deadLetters: page.map(({ queueJobId, name, attempts, enqueuedAt, failedAt, error }) => ({
-      queueJobId,
-      name,
-      attempts,
-      enqueuedAt,
-      failedAt,
-      error,
-    })),
+    deadLetters: page.map(toDeadLetter),
     next: last ? { at: last.position, id: last.queueJobId } : null,
   }
+}
+
+function toDeadLetter(letter: DeadLetter): DeadLetter {
+  const { queueJobId, name, label, shown, attempts, enqueuedAt, failedAt, error } = letter
+  return { queueJobId, name, label, shown, attempts, enqueuedAt, failedAt, error }
 }
 
 /** Of which job a dead letter is; null when there is none with this id. */

@@ -5,6 +5,8 @@ import { createRedact, type Redact } from '../job/redact.ts'
 /** What is stored of an error, in JobRun.details.error. A type, so that it is one of the JSON values. */
 export type ErrorDescription = {
   code: string
+  /** Its class, where that says more than `Error`. */
+  name?: string
   message: string
   /** Where it was thrown: the product's own frames, a line each. */
   stack?: string
@@ -40,11 +42,14 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
   const known = readError(error)
   const message = describeMessage(known, redact)
   const stack = describeFrames(known, redact)
+  const { code, ...causes } = describeCauses(known, redact)
+  const name = describeName(known)
   return {
-    code: describeCode(known) ?? 'handler_failed',
+    code: describeCode(known) ?? code ?? 'handler_failed',
+    ...(name !== undefined && { name }),
     message,
     ...(stack !== '' && { stack }),
-    ...describeCauses(known, redact),
+    ...causes,
   }
 }
 
@@ -60,6 +65,7 @@ export function isJobError(error: unknown): error is JobError {
 /** What an error says, each part read once. */
 interface KnownError {
   isOurs: boolean
+  name: unknown
   code: unknown
   message: string
   stack: string
@@ -67,14 +73,25 @@ interface KnownError {
   errors: unknown
 }
 
+const NOTHING_KNOWN: KnownError = {
+  isOurs: false,
+  name: undefined,
+  code: null,
+  message: '',
+  stack: '',
+  cause: undefined,
+  errors: undefined,
+}
+
 function readError(error: unknown): KnownError {
   if (typeof error !== 'object' || error === null) {
     const message = storableText(error, MAX_OWN_MESSAGE_LENGTH)
-    return { isOurs: false, code: null, message, stack: '', cause: undefined, errors: undefined }
+    return { ...NOTHING_KNOWN, message }
   }
   const stack = readPart(error, 'stack')
   return {
     isOurs: isJobError(error),
+    name: readPart(error, 'name'),
     code: readPart(error, 'code'),
     message: readMessage(error),
     stack: typeof stack === 'string' ? stack : '',
@@ -105,6 +122,12 @@ function describeCode({ isOurs, code }: KnownError): string | undefined {
   return /^\w{1,64}$/.test(code) ? code : undefined
 }
 
+/** `TypeError`, `PrismaClientKnownRequestError`. Ours has a code in its place. */
+function describeName({ isOurs, name }: KnownError): string | undefined {
+  if (isOurs || typeof name !== 'string' || name === 'Error') return undefined
+  return /^[A-Z]\w{0,63}$/.test(name) ? name : undefined
+}
+
 function describeMessage({ isOurs, message }: KnownError, redact: Redact): string {
   if (isOurs) return storableText(message, MAX_OWN_MESSAGE_LENGTH)
   // Prisma quotes the whole call, arguments included, and puts the reason in the last paragraph.
@@ -120,9 +143,12 @@ function describeFrames({ isOurs, stack, message }: KnownError, redact: Redact):
 
 type Causes = Pick<CauseDescription, 'cause' | 'errors'>
 
-/** At most five in a row, and of several at once the first five. */
-function describeCauses(error: KnownError, redact: Redact): Causes {
-  const causes: Causes = {}
+/**
+ * At most five in a row, and of several at once the first five. `code` is the first that others have given one of them: of
+ * `fetch failed`, it says why.
+ */
+function describeCauses(error: KnownError, redact: Redact): Causes & { code?: string } {
+  const causes: Causes & { code?: string } = {}
   const seen = new Set<unknown>()
   let at: CauseDescription | Causes = causes
   let known = error
@@ -133,6 +159,8 @@ function describeCauses(error: KnownError, redact: Redact): Causes {
     if (cause === undefined || cause === null || seen.has(cause) || count === MAX_CAUSES) break
     seen.add(cause)
     known = readError(cause)
+    const code = known.isOurs ? undefined : describeCode(known)
+    if (code !== undefined) causes.code ??= code
     at = at.cause = describeCause(known, redact)
   }
   return causes

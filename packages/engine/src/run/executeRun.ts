@@ -20,6 +20,7 @@ import { createProgress, type Progress } from './progress.ts'
 import { describeError, isJobError, type ErrorDescription } from './describeError.ts'
 import { inFreeTransaction } from './inFreeTransaction.ts'
 import { ADD_COUNTS_SQL, countBatch } from './runs.ts'
+import { storableResult } from './storableResult.ts'
 import {
   MAX_DETAILS_BYTES,
   storableCounts,
@@ -54,7 +55,12 @@ export interface RunningRun {
 
 /** How a handler has ended: what its run's end is made of. */
 export type RunResult =
-  | { status: 'success'; details: Details }
+  | {
+      status: 'success'
+      details: Details
+      /** As JSON; absent of a job that has none. */
+      result?: string
+    }
   | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
@@ -104,7 +110,7 @@ type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: 
 function parsePayload({ job, payload }: RunningRun): Parsed {
   let error: ErrorDescription
   try {
-    const answer = askSchema(job, payload ?? {})
+    const answer = askSchema(job.payload, payload ?? {})
     if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
     const message = storableText(describeIssues(answer.issues), 2_000)
     error = { code: 'payload_invalid', message }
@@ -120,7 +126,9 @@ function parsePayload({ job, payload }: RunningRun): Parsed {
 }
 
 function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
-  const { maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { job, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  // Of a job of a version before, there is nothing.
+  if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
   const details = storableDetails(returned, maxDetailsBytes)
   const all = { ...known.rehearsed, ...known.facts, ...details }
   if (details !== null) return { status: 'success', details: all }
@@ -133,6 +141,15 @@ function succeed(running: RunningRun, known: Known, returned: unknown): RunResul
     retryable: false,
     details: all,
   }
+}
+
+/** The work is done, whatever is wrong with its result: another attempt would do it again. */
+function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): RunResult {
+  const details = { ...rehearsed, ...facts }
+  const answer = storableResult(job, returned)
+  return answer.kind === 'stored'
+    ? { status: 'success', details, result: answer.json }
+    : { status: 'failed', error: answer.error, retryable: false, details }
 }
 
 function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown): RunResult {

@@ -10,6 +10,7 @@ import type { Cancellations } from './cancellations.ts'
 import { describeError, isJobError, toLoggedError } from './describeError.ts'
 import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
+import { createRunLog, type RunLog } from './runLog.ts'
 import { keepProgress } from './runs.ts'
 import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
 import type { WriteOut } from './writeOuts.ts'
@@ -27,6 +28,8 @@ export interface RunServices {
   observers?: Observers | undefined
   /** Of what a handler returns, as JSON. Default 65,536. */
   maxDetailsBytes?: number | undefined
+  /** Whether the last lines that a run logs are kept with it. Default true. */
+  keepLogs?: boolean | undefined
   /** Called when a run begins, when its progress was kept, and when it was ended. */
   onChange?: (run: NewRun) => void
   /** For runs that were taken without being written. */
@@ -60,14 +63,26 @@ export async function performRun(
   const observation = services.observers?.runStarted({ ...run, trace: envelope.trace ?? null })
   const { name, id: runId, attempt } = run
   const fields = { ...observation?.logFields, name, runId, attempt }
-  const { trigger, scheduledFor } = run
-  log.info({ ...fields, trigger, scheduledFor: scheduledFor ?? undefined }, 'job run started')
+  const { trigger, scheduledFor, label } = run
+  log.info(
+    { ...fields, trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
+    'job run started',
+  )
 
   const abort = new Abort()
-  const execute = () => carryOut(services, taken, manner, abort, () => log.child(fields))
+  // Most runs log nothing of their own.
+  let kept: RunLog | undefined
+  const openLog = () => {
+    const own = log.child(fields)
+    if (services.keepLogs === false) return own
+    kept ??= createRunLog(own, now)
+    return kept.log
+  }
+  const execute = () => carryOut(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(envelope, now())
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
-  const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
+  const logs = kept?.close(envelope.payload) ?? null
+  const intended = { ...toEndedRun(taken, manner, result, now(), findAbortCode(abort)), logs }
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
@@ -84,6 +99,7 @@ export async function performRun(
     log[failure ? 'error' : 'info'](
       {
         ...fields,
+        ...(label && { label }),
         status: ending.kind,
         durationMs,
         details: toLogged(ending.details),
@@ -204,7 +220,8 @@ function toEndedRun(
   reason: string | null,
 ): EndedRun {
   const of = { run, held, isUnwritten, endedAt }
-  if (result.status === 'success') return { ...of, details: result.details, failure: null }
+  if (result.status === 'success')
+    return { ...of, details: result.details, failure: null, result: result.result }
   const { error, details } = result
   const next = afterFailure(result, isAlone, reason)
   return { ...of, details: { ...details, error }, failure: { error, next } }

@@ -21,8 +21,8 @@ export async function recordRun(
   if (rowCount === 0) return false
   await tx.query(
     `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
-                           "queueJobId", "workerId")
-     values ($1, $2, $3::"JobTrigger", $4, $5, $6, $7, $8, $9, $10, $11)`,
+                           "queueJobId", "workerId", "label", "shown")
+     values ($1, $2, $3::"JobTrigger", $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::jsonb)`,
     [
       run.id,
       run.name,
@@ -35,6 +35,8 @@ export async function recordRun(
       run.reason,
       run.queueJobId,
       workerId,
+      run.label ?? null,
+      run.shown === undefined ? null : JSON.stringify(run.shown),
     ],
   )
   return true

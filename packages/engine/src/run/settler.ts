@@ -3,6 +3,7 @@ import type { Logger } from '../job/logger.ts'
 import type { Details } from '../index.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
+import type { WorkLabel } from '../job/labelWork.ts'
 import type { HeldClaim, NewRun } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
@@ -13,7 +14,7 @@ import { writeEnds, writeOutRuns } from '../store/starts.ts'
 
 /** A run whose handler has ended, as it is to be recorded. */
 export interface EndedRun {
-  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId'>
+  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId' | keyof WorkLabel>
   held: HeldClaim
   /** Default: it is written. */
   isUnwritten?: boolean | undefined
@@ -21,6 +22,9 @@ export interface EndedRun {
   /** Merged into what the run's batches have counted. */
   details: Details | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
+  /** What it has logged, and what it has come to, as JSON. Default: nothing. */
+  logs?: string | null | undefined
+  result?: string | null | undefined
 }
 
 /** `instead` is what was settled where PostgreSQL refused what was to be, or where it was too late for that. */
@@ -313,8 +317,8 @@ export function createSettler(options: {
 function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
-  for (const { details } of waiting) {
-    length += details?.length ?? 0
+  for (const { details, ended } of waiting) {
+    for (const text of [details, ended.logs, ended.result]) length += text?.length ?? 0
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
@@ -333,8 +337,9 @@ function toWaiting(ended: EndedRun, resolve: Waiting['resolve']): Waiting {
 
 /** Null where there is nothing in it that could be refused. */
 function toInstead(one: Waiting): Waiting | null {
-  const { details, failure } = one.ended
-  if (one.isInstead || (details === null && failure === null)) return null
+  const { details, failure, logs = null, result = null } = one.ended
+  const isPlain = [details, failure, logs, result].every((part) => part === null)
+  if (one.isInstead || isPlain) return null
   const ended = toStorable(one.ended)
   return { ...one, ended, details: toText(ended), isInstead: true }
 }
@@ -354,7 +359,8 @@ function toStorable(ended: EndedRun): EndedRun {
       `${what} PostgreSQL refused its details` +
       (failure === null ? '' : ` (of ${storableText(failure.error.code, 64)})`),
   }
-  return { ...ended, details: { error }, failure: { error, next: failure?.next ?? 'giveUp' } }
+  const next = failure?.next ?? 'giveUp'
+  return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }
 }
 
 /** Its handler came to an end, but too late. */

@@ -1,10 +1,12 @@
 import pg from 'pg'
 import type { Details, JobTrigger } from '../index.ts'
-import type { Envelope } from './envelope.ts'
+import type { WorkLabel } from '../job/labelWork.ts'
+import { readLabel, type Envelope } from './envelope.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
+import { labelOf, shownOf } from './labelSql.ts'
 import { isPausedSql } from './queueSql.ts'
-import { MAY_START, retries, writeOutLostClaims } from './starts.ts'
+import { isDelayedSql, MAY_START, retries, writeOutLostClaims } from './starts.ts'
 
 /** What a worker wants of one job. */
 export interface ClaimRequest {
@@ -24,7 +26,7 @@ export interface ClaimRequest {
 }
 
 /** A run as it is recorded before its handler starts. */
-export interface NewRun {
+export interface NewRun extends WorkLabel {
   id: string
   name: string
   trigger: JobTrigger
@@ -260,6 +262,7 @@ function toTakenWork(
       actor,
       reason,
       queueJobId: id,
+      ...readLabel(envelope),
     },
   }
 }
@@ -329,7 +332,7 @@ function claimSql({ wanted, name, isTaken, isOneJob }: ClaimSql): string {
         data = case when job.data ->> 'trigger' in ('queue', ${OTHER_TRIGGERS}) then job.data
                else jsonb_build_object('trigger', 'queue', 'payload', coalesce(job.data, '{}')) end
     where ${isTaken('select id from next where "isStart" is not true')}
-    returning job.id, job.name, job.data, job.retry_count, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
+    returning job.id, job.name, job.data, job.retry_count, job.created_on, job.start_after, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
               case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"
   ), expired as (
     update "JobRun" run
@@ -346,11 +349,13 @@ function claimSql({ wanted, name, isTaken, isOneJob }: ClaimSql): string {
     returning claim."id"
   ), recorded as (
     insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
-                          "queueJobId", "workerId")
+                          "queueJobId", "workerId", "label", "shown", "dueAt")
     select taken."runId", taken.name, (taken.data ->> 'trigger')::"JobTrigger",
            taken.retry_count + 1,
            case when taken.data ->> 'scheduledFor' ~ '${INSTANT}' then (taken.data ->> 'scheduledFor')::timestamptz end, $5,
-           coalesce(taken.data -> 'dryRun' = 'true', false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6
+           coalesce(taken.data -> 'dryRun' = 'true', false), taken.data ->> 'actor', taken.data ->> 'reason', taken.id, $6,
+           ${labelOf('taken.data')}, ${shownOf('taken.data')},
+           case when taken.retry_count > 0 or ${isDelayedSql('taken')} then taken.start_after end
     from taken
     returning "id", "name", "dryRun"
   ), claimed as (

@@ -66,8 +66,8 @@ function contain(host: object, manner: Manner, fixed: object): ContainedLog {
     error: write('error'),
     fatal: write('fatal'),
     child(fields) {
-      if (manner === 'last') return contain(host, manner, { ...fixed, ...fields })
       try {
+        if (manner === 'last') return contain(host, manner, { ...fixed, ...fields })
         return contain((host as Required<HostLogger>).child(fields) as object, manner, fixed)
       } catch {
         return contained

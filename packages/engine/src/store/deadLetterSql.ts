@@ -1,20 +1,26 @@
+import { labelOf, shownOf } from './labelSql.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /**
  * Dead letters: work that has used up its attempts, or that no attempt can help. It stays where it was, with
  * its error, until somebody redrives or discards it.
  *
- * Only what a program has enqueued. For a tick the next one makes up, and whoever has asked for a run looks
- * at what became of it and asks again.
+ * What a program has enqueued, or a person has asked for; not what only rehearsed, and of runs of people none that they
+ * have cancelled themselves, or may approve. For a tick the next one makes up.
  */
-export const IS_DEAD_LETTER = `job.state = 'failed' and job.data ->> 'trigger' = 'queue'`
+const isDeadLetter = (job: string) => `
+  ${job}state = 'failed' and (${job}data ->> 'trigger' = 'queue' or (
+    ${job}data ->> 'trigger' = 'manual' and ${job}data -> 'dryRun' is distinct from 'true'
+    and coalesce(${job}output ->> 'code', '') not in ('cancelled', 'guard_blocked')
+  ))`
+export const IS_DEAD_LETTER = `(${isDeadLetter('job.')})`
 
-export const DEAD_LETTER_INDEX = 'roundsman_dead_letters'
+/** That of a version before, `roundsman_dead_letters`, has no runs of people in it, and stays for its workers. */
+export const DEAD_LETTER_INDEX = 'roundsman_given_up'
 
 /** pg-boss has no index of its own for what has failed. */
 export const DEAD_LETTER_INDEX_SQL = `
-  create index if not exists ${DEAD_LETTER_INDEX} on pgboss.job (completed_on desc, id desc)
-  where state = 'failed' and data ->> 'trigger' = 'queue'`
+  create index if not exists ${DEAD_LETTER_INDEX} on pgboss.job (completed_on desc, id desc) where ${isDeadLetter('')}`
 
 /** pg-boss would remove them after a while, as it does completed work; 0 keeps them. */
 export const KEEP_DEAD_LETTERS_SQL = `
@@ -49,7 +55,7 @@ export const FIND_HOLDER_SQL = `
 
 /** Of all jobs, or of the one that `$1` names, after the position that `$2` and `$3` tell. */
 export const LIST_DEAD_LETTERS_SQL = `
-  select job.id::text as "queueJobId", job.name, job.retry_count + 1 as "attempts",
+  select job.id::text as "queueJobId", job.name, ${labelOf('job.data')} as "label", ${shownOf('job.data')} as "shown", job.retry_count + 1 as "attempts",
          job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
          jsonb_build_object(
            -- What pg-boss itself has given up carries no code of ours.

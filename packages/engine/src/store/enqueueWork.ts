@@ -9,6 +9,8 @@ import {
   type TraceContext,
   type TraceEnqueue,
 } from '../index.ts'
+import { labelWork } from '../job/labelWork.ts'
+import type { Logger } from '../job/logger.ts'
 import { storableText } from '../job/storableText.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import type { Envelope } from './envelope.ts'
@@ -21,6 +23,17 @@ import type { Waker } from './waker.ts'
 
 /** In whose transaction work is put into the queue. */
 export type Caller = Pick<Host, 'connection' | 'isClient'>
+
+/** By what whoever enqueues does so. */
+export interface Sender {
+  waker: Waker
+  log: Pick<Logger, 'warn'>
+  /** Default: nothing is traced. */
+  traceEnqueue?: TraceEnqueue | undefined
+}
+
+/** As much of a job as putting its work into the queue takes. */
+export type EnqueuedJob = Pick<Job, 'name' | 'payload'> & Partial<Pick<Job, 'label' | 'show'>>
 
 export interface NewWork {
   envelope: Envelope
@@ -35,16 +48,15 @@ export interface NewWork {
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
 export async function enqueueWork(
-  waker: Waker,
+  { waker, log, traceEnqueue }: Sender,
   { connection, isClient }: Caller,
-  job: Pick<Job, 'name' | 'payload'>,
+  job: EnqueuedJob,
   work: readonly NewWork[],
-  traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult[]> {
   const onSent = (transactionId: string) =>
     // What a client does by itself is committed once it is answered.
     waker.wake(job.name, isClient ? null : transactionId)
-  const put = (trace?: TraceContext) => putWork({ connection, onSent, trace }, job, work)
+  const put = (trace?: TraceContext) => putWork({ connection, onSent, trace, log }, job, work)
   if (traceEnqueue === undefined) return await put()
   return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
@@ -54,20 +66,23 @@ interface Call {
   connection: Connection
   onSent: (transactionId: string) => void
   trace: TraceContext | undefined
+  log: Pick<Logger, 'warn'>
 }
 
 async function putWork(
   call: Call,
-  job: Pick<Job, 'name' | 'payload'>,
+  job: EnqueuedJob,
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
+  const log = onceOnly(call.log)
   const pieces = work.map(({ envelope, options }): Piece => {
     const checked = checkOptions(options)
     const { expiresAt, onConflict, maxWaitMs } = checked
-    const { payload, bytes } = storablePayload(job, envelope.payload)
+    const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
     const whole: Envelope = {
       ...envelope,
       payload,
+      ...labelWork(job, accepted, log),
       ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
       ...(onConflict === 'replace' && {
         replaces: maxWaitMs === undefined ? {} : { maxWaitMs },
@@ -91,6 +106,17 @@ async function putWork(
     const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
     return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
   })
+}
+
+/** What is wrong with a job's label is wrong with all pieces of a call. */
+function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
+  let isSaid = false
+  return {
+    warn(...line) {
+      if (!isSaid) log.warn(...line)
+      isSaid = true
+    },
+  }
 }
 
 /** With a payload and options that nobody else holds. */
@@ -239,27 +265,22 @@ function canStart({ startAfter }: WorkToSend): boolean {
 
 /** The same for a single piece. */
 export async function enqueueOne(
-  waker: Waker,
+  sender: Sender,
   caller: Caller,
-  job: Pick<Job, 'name' | 'payload'>,
+  job: EnqueuedJob,
   work: NewWork,
-  traceEnqueue?: TraceEnqueue,
 ): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(waker, caller, job, [work], traceEnqueue)
+  const [result] = await enqueueWork(sender, caller, job, [work])
   if (result === undefined) throw new Error('Nothing was enqueued')
   return result
 }
 
 /** For programs, which enqueue most often in a transaction: a request's, or a run's own. */
-export function createEnqueue(
-  waker: Waker,
-  schema: Schema,
-  traceEnqueue?: TraceEnqueue,
-): Enqueue<HostTransaction> {
+export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTransaction> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
     const host = recogniseHost(tx, schema)
-    return await enqueueOne(waker, host, job, { envelope, options }, traceEnqueue)
+    return await enqueueOne(sender, host, job, { envelope, options })
   }
 }
 

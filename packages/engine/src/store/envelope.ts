@@ -1,4 +1,6 @@
 import type { JobTrigger, TraceContext } from '../index.ts'
+import { MAX_LABEL_LENGTH, type Shown, type WorkLabel } from '../job/labelWork.ts'
+import { cutBetweenCharacters } from '../job/storableText.ts'
 
 /** What travels with a payload, for the run that it will become. */
 export interface Envelope {
@@ -8,6 +10,9 @@ export interface Envelope {
   dryRun?: boolean
   actor?: string
   reason?: string
+  /** What people see of it. Absent: nothing. */
+  label?: string
+  shown?: Shown
   /** How many rows the run may change whatever its guard says: somebody has approved it. */
   approvedRows?: number
   /** ISO 8601. No attempt starts after it. */
@@ -22,4 +27,14 @@ export interface Envelope {
   lost?: number
   /** How often of these nothing else ran in its process. */
   lostAlone?: number
+}
+
+/** What people see of work or a run, as it was stored: by whomever. */
+export function readLabel({ label, shown }: { label?: unknown; shown?: unknown }): WorkLabel {
+  return {
+    ...(typeof label === 'string' && {
+      label: cutBetweenCharacters(label, MAX_LABEL_LENGTH),
+    }),
+    ...(typeof shown === 'object' && shown !== null && { shown: shown as Shown }),
+  }
 }

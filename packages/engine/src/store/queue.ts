@@ -108,7 +108,7 @@ export function createQueue({
       const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
       return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
     },
-    enqueue: createEnqueue(waker, database.schema, traceEnqueue),
+    enqueue: createEnqueue({ waker, log, traceEnqueue }, database.schema),
     async fail(tx, deliveries, error, next) {
       const [first] = deliveries
       if (!first) return

@@ -63,6 +63,34 @@ export const FIND_WORK_SQL = `
   from ${UNWRITTEN_RUNS}
   where start."name" = $1 and held.id = any($2::uuid[]) and ${IS_UNWRITTEN}`
 
+/** Where a piece of work stands, and the last of its runs: one row, and one moment. */
+export const FIND_RESULT_SQL = `
+  select work.*, exists (
+           select from "JobStart" start where start."name" = $1 and start."runIds" @> array[$2::uuid]
+         ) as "isStarted", run.*
+  from (select) one
+  left join lateral (
+    select state::text as "state", left(output ->> 'code', 100) as "code", left(output ->> 'message', 1000) as "message"
+    from pgboss.job where name = $1 and id = $2::uuid
+  ) work on true
+  left join lateral (
+    select "id" as "runId", "status"::text as "status", "errorCode" as "runCode",
+           left("details" #>> '{error,message}', 2000) as "runMessage", "result"::text as "result"
+    from "JobRun" where "queueJobId" = $2::uuid and "name" = $1
+    order by "attempt" desc, "startedAt" desc limit 1
+  ) run on true`
+
+/** Whether work is there, and is a dead letter. */
+export const FIND_WORK_OF_RUN_SQL = `
+  select ${IS_DEAD_LETTER} as "isDeadLetter" from pgboss.job job where job.name = $1 and job.id = $2::uuid`
+
+/** The payload of the work that a run was an attempt at, while the queue holds it. As JSON: who reads it as a value may rename its keys. */
+export const FIND_PAYLOAD_SQL = `
+  select run."name", run."trigger"::text as "trigger", (
+    select (job.data -> 'payload')::text from pgboss.job job where job.name = run."name" and job.id = run."queueJobId"
+  ) as "payload"
+  from "JobRun" run where run."id" = $1::uuid`
+
 /** The work that holds a unique key, or else the last that was given up with it since `$3`. */
 export const FIND_WORK_BY_KEY_SQL = `
   select id::text as "id", state::text as "state", start_after as "startAfter", null as "errorCode"
@@ -140,7 +168,7 @@ export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
          run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
          run."approvedAt" is not null as "isApproved",
-         run."endedAt" < now() - interval '1 day' as "isTooOld",
+         run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
              then (run."details" #> '{guard,due}')::float8 end end as "due",

@@ -1,4 +1,5 @@
 import type { Details } from '../index.ts'
+import type { WorkLabel } from '../job/labelWork.ts'
 import { IS_ATTEMPT_UNDER_WAY } from './attemptSql.ts'
 import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
@@ -8,10 +9,13 @@ import { toColumn } from './toColumn.ts'
 /** A run that is to be recorded as ended, as far as its row tells. */
 export interface EndToRecord {
   ended: {
-    run: { id: string }
+    run: { id: string } & WorkLabel
     held?: Pick<HeldClaim, 'takenAt'>
     endedAt: Date
     failure: { error: { code: string } } | null
+    /** What it has logged, and what it has come to, as JSON. Default: nothing. */
+    logs?: string | null | undefined
+    result?: string | null | undefined
   }
   /** Its details as JSON, merged into what the run's batches have counted; null when there are none. */
   details: string | null
@@ -47,11 +51,13 @@ export async function settleWork(
   ends: readonly EndToRecord[],
   claims: readonly Pick<HeldClaim, 'id' | 'hasStart'>[],
 ): Promise<{ recorded: Recorded; expired: readonly string[] }> {
+  const sql = ends.every(({ ended }) => isFresh(ended.held)) ? SETTLE_FRESH : SETTLE
+  const isTelling = ends.some(({ ended }) => (ended.logs ?? ended.result ?? null) !== null)
   const { rows } = await connection.query<{
     ended: string[] | null
     expired: string[] | null
     details: Record<string, Details>
-  }>(ends.every(({ ended }) => isFresh(ended.held)) ? SETTLE_FRESH_SQL : SETTLE_SQL, [
+  }>(isTelling ? sql.telling : sql.plain, [
     workerId,
     toColumn(ends.map(({ ended }) => ended.run.id)),
     toColumn(ends.map(({ ended }) => ended.endedAt)),
@@ -61,10 +67,19 @@ export async function settleWork(
     ends.length,
     JSON.stringify({ error: EXPIRED } satisfies Details),
     claims.flatMap(({ id, hasStart }) => (hasStart ? [id] : [])),
+    ...(isTelling ? toldColumns(ends) : []),
   ])
   const [{ ended: endedIds, expired, details } = { ended: [], expired: null, details: {} }] = rows
   const ids = endedIds ?? ends.map(({ ended }) => ended.run.id)
   return { recorded: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
+}
+
+/** What few runs have. */
+export function toldColumns(ends: readonly EndToRecord[]) {
+  return [
+    toColumn(ends.map(({ ended }) => ended.logs ?? null)),
+    toColumn(ends.map(({ ended }) => ended.result ?? null)),
+  ]
 }
 
 /** With the half minute that an answer may take, far below the shortest expiry. */
@@ -120,13 +135,19 @@ const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
  * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
  * looking through all active work for each that is completed.
  */
-const settleSql = (isExpired: string) => `
+const settleSql = (isExpired: string, isTelling: boolean) => `
   with ended as (
     update "JobRun" run
     set "status" = (case when "end".code is null and not ${isExpired} then 'success' else 'failed' end)::"JobRunStatus",
         "endedAt" = "end".at, "errorCode" = case when ${isExpired} then '${EXPIRED.code}' else "end".code end,
-        "details" = coalesce(run."details" || ${detailsSql(isExpired)}, run."details", ${detailsSql(isExpired)})
-    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) as "end"(id, at, code, details)
+        "details" = coalesce(run."details" || ${detailsSql(isExpired)}, run."details", ${detailsSql(isExpired)})${
+          isTelling
+            ? `,
+        "logs" = "end".logs::jsonb, "result" = case when not ${isExpired} then "end".result::jsonb end`
+            : ''
+        }
+    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]${isTelling ? ', $10::text[], $11::text[]' : ''})
+      as "end"(id, at, code, details${isTelling ? ', logs, result' : ''})
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
       and run."status" = 'running' and run."workerId" = $1
     returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode",
@@ -148,6 +169,6 @@ const settleSql = (isExpired: string) => `
 const detailsSql = (isExpired: string) =>
   `case when ${isExpired} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
 
-const SETTLE_SQL = settleSql(IS_EXPIRED)
+const SETTLE = { plain: settleSql(IS_EXPIRED, false), telling: settleSql(IS_EXPIRED, true) }
 /** PostgreSQL evaluates the other for each run, several times. */
-const SETTLE_FRESH_SQL = settleSql('false')
+const SETTLE_FRESH = { plain: settleSql('false', false), telling: settleSql('false', true) }

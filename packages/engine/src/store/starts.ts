@@ -2,7 +2,8 @@ import type { Details } from '../index.ts'
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
-import type { EndToRecord } from './settleWork.ts'
+import { toldColumns, type EndToRecord } from './settleWork.ts'
+import { labelOf, shownOf } from './labelSql.ts'
 import { toColumn } from './toColumn.ts'
 
 /*
@@ -22,6 +23,11 @@ export function retries(row: 'job' | 'queue'): string {
   return `${row}.retry_limit, ${row}.retry_delay, ${row}.retry_backoff, coalesce(${row}.retry_delay_max, -1)`
 }
 
+/** Whether work was not to be started when it was enqueued, or was put off. By then its run was due, which says so. */
+export function isDelayedSql(job: string): string {
+  return `${job}.start_after > ${job}.created_on + interval '1 second'`
+}
+
 /**
  * A row of the queue whose run's columns are all known from it, and which can be made again from its queue and envelope.
  * Whether a run has its id is asked as a value: for a `not exists` a kept plan may read all runs.
@@ -30,7 +36,7 @@ export const MAY_START = `
   job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
   and job.singleton_key is null and job.singleton_on is null and job.group_id is null and job.dead_letter is null
   and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
-  and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
+  and not ${isDelayedSql('job')} and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
   and pg_column_compression(job.data) is null and concat_ws(' ', ${retries('job')}) = wanted."retries"
   and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
   and (select true from "JobRun" earlier where earlier."id" = job.id) is null`
@@ -66,7 +72,7 @@ export const RUNS_UNDER_WAY = `(
  * Of those that are being settled, the run that comes second waits for the first, by the lock on their start, and then
  * finds it written. A start goes once all of its runs are written; an empty one closes its claim, and stays.
  */
-function writeOutSql(starts: string, isWanted: string): string {
+function writeOutSql(starts: string, isWanted: string, told: Told = LABELS): string {
   return `
   with start as materialized (
     ${starts}
@@ -76,8 +82,8 @@ function writeOutSql(starts: string, isWanted: string): string {
         as held("runId", "envelope", "at")
     where ${isWanted}
   ), run as (
-    insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "queueJobId", "workerId", "createdAt")
-    select work."runId", work."name", 'queue'::"JobTrigger", 1, work."startedAt", work."runId", work."workerId", work."createdAt"
+    insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "queueJobId", "workerId", "createdAt"${told.columns})
+    select work."runId", work."name", 'queue'::"JobTrigger", 1, work."startedAt", work."runId", work."workerId", work."createdAt"${told.values}
     from work
     on conflict ("id") do nothing
     returning "id"
@@ -100,13 +106,25 @@ function writeOutSql(starts: string, isWanted: string): string {
   )`
 }
 
-const wholeSql = (which: string, lock = 'for update skip locked') => `
-  ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" ${lock}`, 'true')}
+/** What of the envelope a run carries; empty before it did. */
+interface Told {
+  columns: string
+  values: string
+}
+const LABELS: Told = {
+  columns: ', "label", "shown"',
+  values: `, ${labelOf('work."envelope"')}, ${shownOf('work."envelope"')}`,
+}
+const NO_LABELS: Told = { columns: '', values: '' }
+
+const wholeSql = (which: string, lock = 'for update skip locked', told = LABELS) => `
+  ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" ${lock}`, 'true', told)}
   delete from "JobStart" where "id" in (select "id" from start)`
 
 const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
-/** For the trigger that a worker of a version before sets off: a step of the tables, so it stays as it is. */
-export const WRITE_OUT_ALL_SQL = wholeSql('true')
+/** For the trigger that a worker of a version before sets off: steps of the tables, so both stay as they are. */
+export const WRITE_OUT_ALL_SQL = wholeSql('true', undefined, NO_LABELS)
+export const WRITE_OUT_ALL_LABELLED_SQL = wholeSql('true')
 
 /**
  * Writes out all runs of these starts, one start after the other: one that cannot be written out keeps no other from it, and
@@ -176,10 +194,13 @@ export async function writeEnds(
   ends: readonly (EndToRecord & { ended: { held: { id: string } } })[],
   startIds: readonly string[],
 ): Promise<Map<string, Details | null>> {
+  const isTelling = ends.some(({ ended: { run, logs, result } }) =>
+    [run.label, run.shown, logs, result].some((told) => (told ?? null) !== null),
+  )
   const { rows } = await connection.query<{
     ended: string[] | null
     details: Record<string, Details>
-  }>(WRITE_ENDS_SQL, [
+  }>(isTelling ? WRITE_TELLING_ENDS_SQL : WRITE_ENDS_SQL, [
     workerId,
     toColumn(ends.map(({ ended }) => ended.run.id)),
     toColumn(ends.map(({ ended }) => ended.held.id)),
@@ -187,23 +208,33 @@ export async function writeEnds(
     toColumn(ends.map(({ details }) => details)),
     startIds,
     ends.length,
+    ...(isTelling
+      ? [
+          toColumn(ends.map(({ ended }) => ended.run.label ?? null)),
+          toColumn(
+            ends.map(({ ended: { run } }) => (run.shown ? JSON.stringify(run.shown) : null)),
+          ),
+          ...toldColumns(ends),
+        ]
+      : []),
   ])
   const [{ ended, details } = { ended: [], details: {} }] = rows
   const ids = ended ?? ends.map(({ ended: { run } }) => run.id)
   return new Map(ids.map((id) => [id, details[id] ?? null]))
 }
 
-const WRITE_ENDS_SQL = `
+const writeEndsSql = (isTelling: boolean) => `
   with start as materialized (
     select "id", "name", "startedAt", "createdAt" from "JobStart"
     where "id" = any(array(select distinct unnest($3::uuid[]))) and "workerId" = $1
     order by "id" for key share
   ), ended as (
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",
-                          "workerId", "createdAt")
+                          "workerId", "createdAt"${isTelling ? ', "label", "shown", "logs", "result"' : ''})
     select "end".id, start."name", 'success', 'queue', 1, start."startedAt", "end".at, "end".details::jsonb, "end".id,
-           $1, start."createdAt"
-    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]) as "end"(id, "startId", at, details)
+           $1, start."createdAt"${isTelling ? `, "end".label, "end".shown::jsonb, "end".logs::jsonb, "end".result::jsonb` : ''}
+    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]${isTelling ? ', $8::text[], $9::text[], $10::text[], $11::text[]' : ''})
+        as "end"(id, "startId", at, details${isTelling ? ', label, shown, logs, result' : ''})
       join start on start."id" = "end"."startId"
     on conflict ("id") do nothing
     returning "id", "details"
@@ -213,3 +244,7 @@ const WRITE_ENDS_SQL = `
   select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
          coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
   from ended`
+
+const WRITE_ENDS_SQL = writeEndsSql(false)
+/** Most have no label, have logged nothing and have no result: then none of that is asked for. */
+const WRITE_TELLING_ENDS_SQL = writeEndsSql(true)

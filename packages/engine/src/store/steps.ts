@@ -16,7 +16,8 @@
  *             that migration leaves, or what no schema diff of a host's would.
  */
 
-import { WRITE_OUT_ALL_SQL } from './starts.ts'
+import { labelOf, shownOf } from './labelSql.ts'
+import { WRITE_OUT_ALL_LABELLED_SQL, WRITE_OUT_ALL_SQL } from './starts.ts'
 
 export interface Step {
   readonly name: string
@@ -396,5 +397,50 @@ export const STEPS: readonly Step[] = [
       -- The jobs whose work the worker takes. Null: it is of a version before, which does not say, and takes the work of
       -- queues that are paused.
       ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "takes" TEXT[];`,
+  },
+  {
+    name: 'labels',
+    breaks: false,
+    sql: `
+      -- What a run was about, as its job says it; when the attempt was due, where that was not when its work was enqueued;
+      -- the last lines that it logged; and what it came to, for the program that waits for it.
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "label" TEXT;
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "shown" JSONB;
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "dueAt" TIMESTAMPTZ(3);
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "logs" JSONB;
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "result" JSONB;
+
+      -- New columns stand at the end of a view that is replaced.
+      CREATE OR REPLACE VIEW "JobRunAll" AS
+      SELECT "id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "details", "dryRun", "actor",
+             "reason", "queueJobId", "workerId", "errorCode", "progress", "batchMarks", "cancelRequestedAt",
+             "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt", "label", "shown", "dueAt", "logs", "result"
+      FROM "JobRun"
+      UNION ALL
+      SELECT held."id", start."name", 'running'::"JobRunStatus", 'queue'::"JobTrigger", 1, NULL::timestamptz(3),
+             start."startedAt", NULL::timestamptz(3), NULL::jsonb, false, NULL::text,
+             NULL::text, held."id", start."workerId", NULL::text, NULL::jsonb, NULL::jsonb, NULL::timestamptz(3),
+             NULL::text, NULL::timestamptz(3), NULL::text, start."createdAt", ${labelOf('held."envelope"')},
+             ${shownOf('held."envelope"')}, NULL::timestamptz(3), NULL::jsonb, NULL::jsonb
+      FROM "JobStart" start CROSS JOIN unnest(start."runIds", start."envelopes") AS held("id", "envelope")
+      -- Each is looked up by its id: for a NOT EXISTS, PostgreSQL may read all runs.
+      WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;
+
+      CREATE OR REPLACE FUNCTION roundsman."writeOutStarts"() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          LOCK TABLE "JobStart" IN SHARE ROW EXCLUSIVE MODE;
+          ${WRITE_OUT_ALL_LABELLED_SQL};
+          RETURN NULL;
+        END
+      $$;`,
+  },
+  {
+    name: 'labelIndex',
+    breaks: false,
+    // Runs without a label, which are nearly all of most hosts, have no entry.
+    index: {
+      name: 'JobRun_label_startedAt_id_idx',
+      on: '"JobRun" ("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL',
+    },
   },
 ]

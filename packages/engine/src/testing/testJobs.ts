@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { JobsClient } from '../createJobsClient.ts'
-import type { Details, Job, JobTrigger, PayloadOf } from '../index.ts'
+import type { Details, Job, JobTrigger, JsonValue, PayloadOf } from '../index.ts'
 
 /** Milliseconds, parts of a duration that are added up, or the instant that it is then. */
 export type Advance = number | TestDuration | Date
@@ -27,6 +27,8 @@ export interface TestRun {
   payload: unknown
   /** What the handler has returned, with the counts of its batches. */
   details: Details | null
+  /** What it has come to, as JSON has it; null of a job that has no result. */
+  result: JsonValue
   /** Null when it succeeded. */
   error: { code: string; message: string } | null
   startedAt: Date

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { labelPayload } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { v7 as uuid } from 'uuid'
 import type { ScheduledJob } from '../index.ts'
@@ -259,7 +260,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       ticks.flatMap(({ name, scheduledFor, queueJobId: id }) => {
         if (id === null) return []
         const at = scheduledFor.toISOString()
-        return { id, name, envelope: { payload: {}, trigger: 'schedule', scheduledFor: at } }
+        const job = plans.get(name)?.job
+        const label = job && labelPayload(job, {}, log)
+        const envelope = { payload: {}, trigger: 'schedule', scheduledFor: at, ...label } as const
+        return { id, name, envelope }
       }),
     )
     return { cursors, ticks, decidedAt }

@@ -93,6 +93,8 @@ describe('work that has used up its attempts', () => {
       {
         queueJobId,
         name: 'parcel',
+        label: null,
+        shown: null,
         attempts: 2,
         enqueuedAt: expect.any(String),
         failedAt: expect.any(String),
@@ -188,8 +190,10 @@ describe('what is no dead letter', () => {
     expect(await client.discardDeadLetter(null, queueJobId, by)).toBe('notFound')
   })
 
-  it('a run that a person asked for: who did looks at it and asks again', async () => {
-    await runtime.prisma.$transaction((tx) => client.requestRun(tx, rounds, by))
+  it('a run that a person asked for, and that only rehearsed', async () => {
+    await runtime.prisma.$transaction((tx) =>
+      client.requestRun(tx, rounds, { ...by, dryRun: true }),
+    )
     await waitFor(async () => (await runs())[0]?.status === 'failed')
 
     expect(await list()).toEqual([])

@@ -61,7 +61,7 @@ const good = { n: 1, to: { lines: ['Quay 4'] }, at: '2026' }
 
 describe.each<Job>([zod4Job, zod3Job, valibotJob, arktypeJob])('a schema of $name', (job) => {
   it('hands on what it makes of a payload', () => {
-    expect(askSchema(job, good)).toEqual({ kind: 'accepted', value: { ...good, at: 4 } })
+    expect(askSchema(job.payload, good)).toEqual({ kind: 'accepted', value: { ...good, at: 4 } })
     expect(payloadProblem(job, good)).toBeNull()
   })
 
@@ -70,7 +70,7 @@ describe.each<Job>([zod4Job, zod3Job, valibotJob, arktypeJob])('a schema of $nam
     ['a wrong item of a nested list', { ...good, to: { lines: ['Quay 4', 5] } }, 'to.lines.1'],
     ['a missing object', { n: 1, at: '2026' }, 'to'],
   ])('says where %s is, and why it refuses it', (_, payload, path) => {
-    const answer = askSchema(job, payload)
+    const answer = askSchema(job.payload, payload)
     if (answer.kind !== 'refused') throw new Error('it was taken')
     expect(answer.issues).toEqual([
       expect.objectContaining({ path: path.split('.'), code: expect.any(String) }),
@@ -103,7 +103,7 @@ describe('a schema that is asynchronous', () => {
     process.on('unhandledRejection', onStray)
     onTestFinished(() => void process.off('unhandledRejection', onStray))
     const job = defineJob({ ...described, name: 'late', payload: payload as never })
-    expect(() => askSchema(job, {})).toThrow(/^it is asynchronous/)
+    expect(() => askSchema(job.payload, {})).toThrow(/^it is asynchronous/)
     expect(payloadProblem(job, {})).toMatch(/^payload: its schema failed itself; .* synchronous/)
     await new Promise((resolve) => setImmediate(resolve))
     expect(strays).toEqual([])
@@ -154,7 +154,7 @@ describe('a schema of nobody’s', () => {
       ...Array.from({ length: 5_000 }, () => ({ message: 'again' })),
     ]
     const job = defineJob({ ...described, name: 'odd', payload: answering(() => ({ issues })) })
-    const answer = askSchema(job, {})
+    const answer = askSchema(job.payload, {})
     if (answer.kind !== 'refused') throw new Error('it was taken')
     expect(answer.issues).toHaveLength(100)
     expect(answer.issues.slice(0, 3)).toEqual([

@@ -56,7 +56,7 @@ async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
     omit: UNLISTED,
     orderBy,
   })
-  return runs.map(withIsoInstants)
+  return runs.map((run) => ({ ...withIsoInstants(run), label: null }))
 }
 
 function withIsoInstants(run: Partial<JobRun>) {

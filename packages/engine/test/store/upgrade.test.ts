@@ -36,7 +36,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
     await rows(getRollbackPlans('pgboss', version))
   }
   // What is ours is not there either.
-  await rows('drop index pgboss.roundsman_dead_letters, pgboss.roundsman_unique_keys')
+  await rows('drop index pgboss.roundsman_given_up, pgboss.roundsman_unique_keys')
   await rows('update pgboss.queue set notify = true, retention_seconds = 60')
   expect(await versions()).toEqual([{ version: OLD_SCHEMA }])
   expect(await readIndexes()).not.toEqual(indexes)

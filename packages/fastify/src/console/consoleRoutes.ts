@@ -11,6 +11,7 @@ import {
   jobDetailSchema,
   jobsSchema,
   overviewSchema,
+  payloadSchema,
   queueSchema,
   workerDetailSchema,
   workersSchema,
@@ -19,6 +20,7 @@ import { createHourCounts } from './createHourCounts.ts'
 import { createJobDays } from './createJobDays.ts'
 import { createMinuteCounts } from './createMinuteCounts.ts'
 import { createQueueHistory } from './createQueueHistory.ts'
+import { describePayload } from './describePayload.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
@@ -101,6 +103,24 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
       return await readJobDetail(reader, job, now(), readDays)
+    },
+  )
+
+  app.get(
+    '/console/jobs/:name/payload',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'What a job takes, for a form',
+        params: z.strictObject({ name: storableText({ max: 100 }) }),
+        response: { 200: payloadSchema, ...problemResponses(400, 401, 403, 404) },
+      },
+    },
+    async ({ params: { name } }) => {
+      const job = jobs.find((candidate) => candidate.name === name)
+      if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
+      return describePayload(job)
     },
   )
 

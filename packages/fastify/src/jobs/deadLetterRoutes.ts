@@ -2,6 +2,7 @@ import { findDeadLetterName, listDeadLetters, type JobsClient } from '@roundsman
 import type { Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
+import { shownSchema } from '../contract.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -33,6 +34,8 @@ const redriven = z.object({
 const deadLetterSchema = z.object({
   queueJobId: z.guid().describe('Its runs carry it'),
   name: z.string(),
+  label: z.string().nullable().describe('What it is about, as its job says it'),
+  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
   attempts: z.int().describe('How many there were'),
   enqueuedAt: z.iso.datetime(),
   failedAt: z.iso.datetime(),

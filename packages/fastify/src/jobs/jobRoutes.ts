@@ -1,4 +1,4 @@
-import { listJobTicks, RUN_STATUSES, type JobsClient } from '@roundsman/engine/client'
+import { findJobRun, listJobTicks, RUN_STATUSES, type JobsClient } from '@roundsman/engine/client'
 import {
   JobError,
   MISSED_POLICIES,
@@ -147,6 +147,63 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       })
       log.info({ name, queueJobId, dryRun, userId }, 'job run requested')
       return reply.code(202).send({ queueJobId })
+    },
+  )
+
+  app.post(
+    '/jobs/runs/:id/run-again',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Run again what a run was about',
+        description:
+          'With the payload of its work, which is not shown. The queue holds it while that is to be tried again, and of a dead letter; of a tick there is none to hold.',
+        params: z.strictObject({ id: z.guid() }),
+        body: z.strictObject({
+          reason: requestReason,
+          dryRun: z.boolean().default(false).describe('Counts, and changes nothing'),
+        }),
+        response: {
+          202: z.object({ queueJobId: z.guid().describe('Its runs carry it') }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const {
+        params: { id },
+        body: { reason, dryRun },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const run = await findJobRun(client.reader, id)
+      const job = jobs.find(({ name }) => name === run?.name)
+      if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
+      if (!job) {
+        const detail = `Nobody would take it: there is no job ${run.name} here (any more)`
+        throw new Problem(409, { detail })
+      }
+      const by = { actor, reason, dryRun }
+      const outcome = await client.runAgain(null, job, id, by).catch((error: unknown) => {
+        throw error instanceof JobError ? refusedPayload(job, error) : error
+      })
+      switch (outcome.kind) {
+        case 'requested': {
+          const { queueJobId } = outcome
+          log.info({ name: job.name, runId: id, queueJobId, dryRun, userId }, 'job run requested')
+          return reply.code(202).send({ queueJobId })
+        }
+        case 'payloadGone':
+          throw new Problem(409, {
+            detail:
+              'The queue does not hold the payload of this run any more: request a new run with one',
+          })
+        case 'notFound':
+          throw new Problem(404, { detail: 'There is no run with this id' })
+        default:
+          return outcome satisfies never
+      }
     },
   )
 

@@ -1,7 +1,9 @@
 import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
   findEnqueuedAt,
+  countEqualFailures,
   findJobRun,
+  findWorkOfRun,
   listJobRuns,
   listOtherAttempts,
   listRunActions,
@@ -16,7 +18,14 @@ import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
-import { actionSchema, progressSchema } from '../contract.ts'
+import {
+  actionSchema,
+  equalFailuresSchema,
+  keptLogSchema,
+  progressSchema,
+  shownSchema,
+  workOfRunSchema,
+} from '../contract.ts'
 import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
@@ -46,6 +55,10 @@ const listQuery = z
 const runSchema = z.object({
   id: z.guid(),
   name: z.string(),
+  label: z
+    .string()
+    .nullable()
+    .describe('What it was about, as its job says it; null when that says nothing'),
   status: z.enum(RUN_STATUSES),
   trigger: z.enum(JOB_TRIGGERS),
   attempt: z.int().describe('1 for the first delivery'),
@@ -80,10 +93,22 @@ const batchMarkSchema = z.object({
   counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
 })
 
-const attemptSchema = runSchema.pick({ id: true, attempt: true, status: true, startedAt: true })
+const dueAt = z.iso
+  .datetime()
+  .nullable()
+  .describe(
+    'When the attempt was due, where that was not when its work was enqueued: delayed, or tried again',
+  )
+
+const attemptSchema = runSchema
+  .pick({ id: true, attempt: true, status: true, startedAt: true, endedAt: true })
+  .extend({ dueAt, errorCode: z.string().nullable() })
 
 const idParams = z.strictObject({ id: z.guid() })
 const reasonBody = z.strictObject({ reason: requestReason })
+
+/** The years that ISO 8601 writes with four digits. */
+const MAX_DATE_MS = 62_000_000_000_000
 
 const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
 
@@ -151,6 +176,20 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
                 'When batches were committed: the first, the last, and some between; at most 17',
               ),
             actions: z.array(actionSchema).describe('What people did about it, in its order'),
+            shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
+            dueAt,
+            errorCode: z.string().nullable(),
+            logs: keptLogSchema
+              .nullable()
+              .describe(
+                'The last lines that it logged; null where it logged nothing, or nothing is kept',
+              ),
+            equalFailures: equalFailuresSchema
+              .nullable()
+              .describe(
+                'Of the day up to it and the day after it; null of a run that has not failed',
+              ),
+            work: workOfRunSchema.describe('What the queue still has of it'),
           }),
           ...problemResponses(400, 401, 403, 404),
         },
@@ -160,10 +199,13 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
       const run = await findJobRun(reader, id)
       if (!run) throw unknownRun()
       const { name, queueJobId } = run
-      const [enqueuedAt, attempts, actions] = await Promise.all([
+      const error = readError(run)
+      const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
         queueJobId === null ? null : findEnqueuedAt(reader, name, queueJobId),
         listOtherAttempts(reader, run),
         listRunActions(reader, run),
+        findWorkOfRun(reader, run),
+        error && countEqualFailures(reader, { ...run, ...error }),
       ])
       return {
         ...present(run),
@@ -171,6 +213,12 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         attempts,
         batchMarks: readBatchMarks(run.batchMarks),
         actions,
+        shown: run.shown,
+        dueAt: run.dueAt,
+        errorCode: run.errorCode,
+        logs: readLogs(run.logs),
+        equalFailures,
+        work,
       }
     },
   )
@@ -260,6 +308,34 @@ function present(run: ListedJobRun): z.output<typeof runSchema> {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
     progress: readProgress(progress),
   })
+}
+
+/** Of what its details may hold, as the engine writes it. */
+const failedDetails = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+function readError({ status, details }: ListedJobRun): { code: string; message: string } | null {
+  return status === 'failed' ? (failedDetails.safeParse(details).data?.error ?? null) : null
+}
+
+const keptLine = z.object({
+  at: z.number().min(-MAX_DATE_MS).max(MAX_DATE_MS),
+  level: z.string(),
+  message: z.string(),
+  fields: z.string().optional(),
+})
+const keptLog = z.object({ lines: z.array(z.unknown()), earlier: z.int() })
+
+/** What cannot be read is left out. */
+function readLogs(kept: unknown): z.output<typeof keptLogSchema> | null {
+  const log = keptLog.safeParse(kept).data
+  if (log === undefined) return null
+  const lines = log.lines.flatMap((entry) => {
+    const line = keptLine.safeParse(entry).data
+    if (line === undefined) return []
+    const { at, fields = null, ...rest } = line
+    return [{ ...rest, at: new Date(at).toISOString(), fields }]
+  })
+  return { lines, earlier: log.earlier }
 }
 
 /** As the engine keeps them. */

@@ -34,6 +34,8 @@ const COLUMNS = {
   workerId: (run) => run.workerId,
   queueJobId: (run) => run.queueJobId,
   details: (run) => run.details && JSON.stringify(run.details),
+  // Last, where those who go by a column's place do not meet it.
+  label: (run) => run.label,
 } satisfies Record<string, (run: ListedJobRun) => Cell>
 
 type Cell = string | number | boolean | null

@@ -165,7 +165,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           <RunLink item={item} />
           <ActButton
             label={`Run again: ${item.name}`}
-            action={{ kind: 'run', name: item.name, dryRun: false, isAgain: true }}
+            action={{ kind: 'run', name: item.name, dryRun: false, runId: item.runId }}
           >
             Run again
           </ActButton>

@@ -42,13 +42,30 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
+      {run.work.isDeadLetter && run.queueJobId !== null && (
+        <Redrive name={name} queueJobId={run.queueJobId} />
+      )}
       <button
         type="button"
         className="button"
-        onClick={() => act({ kind: 'run', name, dryRun: run.dryRun, isAgain: true })}
+        onClick={() => act({ kind: 'run', name, dryRun: run.dryRun, runId: id })}
       >
         Run again
       </button>
     </>
+  )
+}
+
+/** Of work that was given up: it goes on as what it is, and is no dead letter any more. */
+function Redrive({ name, queueJobId }: { name: string; queueJobId: string }) {
+  const act = useAction()
+  return (
+    <button
+      type="button"
+      className="button"
+      onClick={() => act?.({ kind: 'redrive', name, queueJobId })}
+    >
+      Redrive
+    </button>
   )
 }

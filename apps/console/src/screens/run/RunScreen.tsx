@@ -18,6 +18,9 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
+import { formatClock } from '../../time/formatExact.ts'
+import { Attempts } from './Attempts.tsx'
+import { LogLines } from './LogLines.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Timeline } from './Timeline.tsx'
 import { latenessMs } from './runTimeline.ts'
@@ -45,7 +48,7 @@ export function RunScreen(): ReactNode {
   return (
     <>
       <ScreenHeader
-        title={run.data === undefined ? 'Run' : `Run of ${run.data.name}`}
+        title={run.data === undefined ? 'Run' : titleOf(run.data)}
         lead={run.data === undefined ? <Skeleton kind="line" /> : <Lead run={run.data} />}
       >
         {run.data && <RunActions run={run.data} />}
@@ -55,6 +58,11 @@ export function RunScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               <Failure run={data} />
+              {data.logs !== null && (
+                <Panel title="Log">
+                  <LogLines log={data.logs} />
+                </Panel>
+              )}
               <Panel title="Timeline">
                 <Timeline run={data} />
               </Panel>
@@ -78,6 +86,11 @@ export function RunScreen(): ReactNode {
       </QueryView>
     </>
   )
+}
+
+/** Its label tells it from the others of its job. */
+function titleOf({ name, label }: RunDetail): string {
+  return label === null ? `Run of ${name}` : `${name}: ${label}`
 }
 
 /** Where each stands with what it counted, and why it failed. */
@@ -115,7 +128,7 @@ function Lead({ run }: { run: RunDetail }) {
 function Failure({ run }: { run: RunDetail }) {
   const { error, guard } = readRunDetails(run.details)
   if (error === null) return null
-  if (error.code !== 'guard_blocked' || guard === null) return <Cause error={error} />
+  if (error.code !== 'guard_blocked' || guard === null) return <Cause run={run} error={error} />
   return (
     <section className="problem isMild" aria-label="Error">
       <p className="problemTitle">
@@ -131,15 +144,18 @@ function Failure({ run }: { run: RunDetail }) {
 }
 
 /** What was thrown, where in the product, and what led to it. */
-function Cause({ error: { code, message, frames, causes } }: { error: RunError }) {
+function Cause({ run, error }: { run: RunDetail; error: RunError }) {
+  const { code, name, message, frames, causes } = error
   const [first, ...others] = frames
   return (
     <section className="problem" aria-label="Error">
       <p className="problemTitle">
+        {name !== null && <span>{name}</span>}
         <code>{code}</code>
         {first !== undefined && <code className="place">{placeOf(first)}</code>}
       </p>
       <p className="isWrapped">{message}</p>
+      <Equals run={run} code={code} />
       {causes.length > 0 && (
         <ol className="causes" aria-label="Causes">
           {causes.map((cause, at) => (
@@ -166,6 +182,21 @@ function Cause({ error: { code, message, frames, causes } }: { error: RunError }
         </details>
       )}
     </section>
+  )
+}
+
+/** Whether it is the only one. */
+function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: string }) {
+  if (equalFailures === null || equalFailures.count < 2) return null
+  const { count, since, isCut } = equalFailures
+  return (
+    <p>
+      <Link to="/runs" search={{ name, status: 'failed', from: since }}>
+        {code}, {count.toLocaleString('en')}
+        {isCut ? ' or more' : ''} runs
+      </Link>{' '}
+      since <Moment at={since}>{formatClock(since)}</Moment>
+    </p>
   )
 }
 
@@ -239,6 +270,12 @@ function Facts({ run }: { run: RunDetail }) {
           </span>
         </dd>
       </div>
+      {Object.entries(run.shown ?? {}).map(([name, value]) => (
+        <div key={name}>
+          <dt>{inWords(name)}</dt>
+          <dd className="isWrapped">{String(value)}</dd>
+        </div>
+      ))}
       <div>
         <dt>Trigger</dt>
         <dd>{run.trigger}</dd>
@@ -284,33 +321,5 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       )}
     </dl>
-  )
-}
-
-/** This one among the others of the same work, in their order. */
-function Attempts({ run }: { run: RunDetail }) {
-  const all = [...run.attempts, run].toSorted(
-    (a, b) => a.attempt - b.attempt || Date.parse(a.startedAt) - Date.parse(b.startedAt),
-  )
-  return (
-    <ol className="lines">
-      {all.map(({ id, attempt, status, startedAt }) => (
-        <li key={id} className="lineItem" {...(id === run.id && { 'aria-current': true })}>
-          <span>
-            {id === run.id ? (
-              <strong>Attempt {attempt}, this one</strong>
-            ) : (
-              <Link to="/runs/$id" params={{ id }}>
-                Attempt {attempt}
-              </Link>
-            )}
-          </span>
-          <span className="lineEnd">
-            <StatusMark status={status} />
-            <Moment at={startedAt} />
-          </span>
-        </li>
-      ))}
-    </ol>
   )
 }

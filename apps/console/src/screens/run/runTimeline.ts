@@ -26,6 +26,14 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
     const note = between(run.scheduledFor, enqueuedAt, 'after it was due')
     steps.push({ key: 'enqueued', label: 'Enqueued', at: enqueuedAt, note, state: 'done' })
   }
+  if (run.dueAt !== null) {
+    const label = run.attempt > 1 ? 'Due again' : 'Due'
+    const before = run.attempts.findLast(({ attempt }) => attempt < run.attempt)
+    const note = before?.endedAt
+      ? between(before.endedAt, run.dueAt, `after attempt ${before.attempt}`)
+      : null
+    steps.push({ key: 'dueAgain', label, at: run.dueAt, note, state: 'done' })
+  }
   steps.push({
     key: 'started',
     label: run.attempt > 1 ? `Started, attempt ${run.attempt}` : 'Started',
@@ -65,11 +73,15 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
   return steps.toSorted(byInstant)
 }
 
-/** How long after its due time, or after it was enqueued, it began. Null when neither is known. */
+/**
+ * How long after its due time, or after it was enqueued, it began. Null when neither is known: what was tried again did not
+ * wait since then.
+ */
 export function latenessMs(
-  run: Pick<RunDetail, 'scheduledFor' | 'enqueuedAt' | 'startedAt'>,
+  run: Pick<RunDetail, 'scheduledFor' | 'enqueuedAt' | 'startedAt' | 'dueAt' | 'attempt'>,
 ): number | null {
-  const since = run.scheduledFor ?? run.enqueuedAt ?? null
+  const first = run.attempt > 1 ? null : (run.scheduledFor ?? run.enqueuedAt)
+  const since = run.dueAt ?? first ?? null
   return since === null ? null : Date.parse(run.startedAt) - Date.parse(since)
 }
 
@@ -96,6 +108,8 @@ function end(run: RunDetail, code: string | null): TimelineStep {
 }
 
 function lateness(run: RunDetail): string | null {
+  if (run.dueAt !== null) return between(run.dueAt, run.startedAt, 'after it was due')
+  if (run.attempt > 1) return null
   const from = run.enqueuedAt ?? run.scheduledFor ?? null
   return between(from, run.startedAt, run.enqueuedAt == null ? 'after it was due' : 'in the queue')
 }

@@ -32,6 +32,7 @@ const COLUMNS: readonly Column<Run>[] = [
           {run.name}
         </Link>
         {run.dryRun && <span className="badge isPlain">dry run</span>}
+        {run.label !== null && <span className="isCut isBlock muted">{run.label}</span>}
       </>
     ),
   },

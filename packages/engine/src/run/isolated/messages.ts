@@ -1,4 +1,5 @@
 import type { Guard, RunInfo } from '../../index.ts'
+import { isStorableResult } from '../storableResult.ts'
 
 /** To the process of isolated runs. Dates travel as milliseconds. */
 export type ToChild =
@@ -34,7 +35,7 @@ export type FromChild =
   | { kind: 'ended'; token: string; result: ChildResult }
 
 type ChildResult =
-  | { status: 'success'; details: Fields }
+  | { status: 'success'; details: Fields; result?: string }
   | {
       status: 'failed'
       details: Fields
@@ -79,8 +80,11 @@ export function readFromChild(message: unknown): FromChild | null {
 
 function readResult(result: unknown): ChildResult | null {
   if (!isFields(result) || !isFields(result.details)) return null
-  const { status, details, error, retryable } = result
-  if (status === 'success') return { status, details }
+  const { status, details, error, retryable, result: json } = result
+  if (status === 'success') {
+    if (json === undefined) return { status, details }
+    return isStorableResult(json) ? { status, details, result: json } : null
+  }
   if (status !== 'failed' || typeof retryable !== 'boolean' || !isFields(error)) return null
   const { code, message } = error
   if (typeof code !== 'string' || typeof message !== 'string') return null

@@ -1,0 +1,197 @@
+/** A control for one part of a payload, as its JSON Schema says. */
+export interface PayloadField {
+  name: string
+  kind: 'text' | 'number' | 'boolean' | 'choice' | 'json'
+  isRequired: boolean
+  hint: string
+  /** Of a choice, as JSON. */
+  choices: readonly string[]
+  /** What stands there at first, as it is typed. */
+  initial: string
+}
+
+type Schema = Readonly<Record<string, unknown>>
+
+/** More are typed as JSON. */
+const MAX_FIELDS = 30
+const MAX_LEVELS = 5
+
+/** A field for each part of an object; null of what a form is no help with. Empty: it takes nothing. */
+export function payloadFields(schema: Schema | null): PayloadField[] | null {
+  if (schema === null) return null
+  const whole = resolve(schema, schema)
+  const { properties, required } = whole
+  if (whole.type !== 'object' || !isRecord(properties)) return null
+  const names = Object.keys(properties)
+  if (names.length > MAX_FIELDS) return null
+  const needed = new Set(Array.isArray(required) ? required : [])
+  return names.map((name) => describeField(name, properties[name], schema, needed.has(name)))
+}
+
+function describeField(
+  name: string,
+  part: unknown,
+  root: Schema,
+  isRequired: boolean,
+): PayloadField {
+  const schema = resolve(part, root)
+  const { kind, choices, what } = kindOf(schema)
+  const said = typeof schema.description === 'string' ? schema.description : ''
+  const hint = [said, what, isRequired ? '' : 'may be left empty']
+    .filter((text) => text !== '')
+    .join(' · ')
+  const given = schema.default
+  const initial =
+    given !== undefined
+      ? kind === 'text'
+        ? String(given)
+        : JSON.stringify(given)
+      : kind === 'json' && isRequired
+        ? JSON.stringify(skeletonOf(schema, root), null, 2)
+        : ''
+  return { name, kind, isRequired, hint, choices, initial }
+}
+
+function kindOf(schema: Schema): Pick<PayloadField, 'kind' | 'choices'> & { what: string } {
+  const { format } = schema
+  const type = typeOf(schema)
+  const values = Array.isArray(schema.enum)
+    ? schema.enum
+    : 'const' in schema
+      ? [schema.const]
+      : null
+  if (values !== null)
+    return { kind: 'choice', choices: values.map((value) => JSON.stringify(value)), what: '' }
+  switch (type) {
+    case 'string':
+      return { kind: 'text', choices: [], what: typeof format === 'string' ? format : '' }
+    case 'number':
+      return { kind: 'number', choices: [], what: 'a number' }
+    case 'integer':
+      return { kind: 'number', choices: [], what: 'a whole number' }
+    case 'boolean':
+      return { kind: 'boolean', choices: ['true', 'false'], what: '' }
+    default:
+      return { kind: 'json', choices: [], what: 'as JSON' }
+  }
+}
+
+/** What a payload looks like, with nothing in it. */
+export function payloadSkeleton(schema: Schema | null): string {
+  return JSON.stringify(schema === null ? {} : skeletonOf(schema, schema), null, 2)
+}
+
+function skeletonOf(part: unknown, root: Schema, level = 0): unknown {
+  const schema = resolve(part, root)
+  if (schema.default !== undefined) return schema.default
+  if ('const' in schema) return schema.const
+  if (Array.isArray(schema.enum)) return schema.enum[0] as unknown
+  switch (typeOf(schema)) {
+    case 'object': {
+      const { properties, required } = schema
+      if (!isRecord(properties) || level === MAX_LEVELS) return {}
+      const needed = Array.isArray(required) ? required : []
+      return Object.fromEntries(
+        Object.entries(properties)
+          .filter(([name]) => needed.includes(name))
+          .map(([name, inner]) => [name, skeletonOf(inner, root, level + 1)]),
+      )
+    }
+    case 'array':
+      return []
+    case 'string':
+      return ''
+    case 'number':
+    case 'integer':
+      return 0
+    case 'boolean':
+      return false
+    default:
+      return null
+  }
+}
+
+/** Of what may be null as well, the other. */
+function typeOf({ type }: Schema): unknown {
+  if (!Array.isArray(type)) return type
+  const others = type.filter((one) => one !== 'null')
+  return others.length === 1 ? (others[0] as unknown) : undefined
+}
+
+/** What it refers to, within itself; of what may be null as well, the other. */
+function resolve(part: unknown, root: Schema): Schema {
+  let at = part
+  for (let steps = 0; steps < MAX_LEVELS && isRecord(at); steps++) {
+    const { $ref: reference, anyOf } = at
+    if (typeof reference === 'string' && reference.startsWith('#/')) {
+      at = reference
+        .slice(2)
+        .split('/')
+        .reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), root)
+    } else if (Array.isArray(anyOf)) {
+      const others = anyOf.filter((one) => !(isRecord(one) && one.type === 'null'))
+      if (others.length !== 1) return at
+      at = others[0] as unknown
+    } else return at
+  }
+  return isRecord(at) ? at : {}
+}
+
+/** By the names of fields, what is wrong with what was typed. */
+export type FieldProblems = Readonly<Record<string, string>>
+
+export type ReadPayload = { payload: Record<string, unknown> } | { problems: FieldProblems }
+
+/** What was typed into the fields, as a payload. What was left empty is left out. */
+export function readPayload(
+  fields: readonly PayloadField[],
+  typed: (name: string) => string,
+): ReadPayload {
+  const payload: Record<string, unknown> = {}
+  const problems: Record<string, string> = {}
+  for (const { name, kind, isRequired } of fields) {
+    const text = typed(name)
+    if (text.trim() === '') {
+      if (isRequired) problems[name] = 'Required'
+      continue
+    }
+    const value = readValue(kind, text)
+    if (value === undefined)
+      problems[name] = kind === 'number' ? 'Has to be a number' : 'Is not JSON'
+    else payload[name] = value
+  }
+  return Object.keys(problems).length > 0 ? { problems } : { payload }
+}
+
+function readValue(kind: PayloadField['kind'], text: string): unknown {
+  if (kind === 'text') return text
+  if (kind === 'number') {
+    const number = Number(text)
+    return Number.isFinite(number) ? number : undefined
+  }
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+const PLACE = 'body.payload'
+
+/** What the server has refused of a payload, by the part that it is about; '' of the whole. */
+export function payloadProblems(
+  issues: readonly { path: string; message: string }[],
+): FieldProblems | null {
+  const own = issues.filter(({ path }) => path === PLACE || path.startsWith(`${PLACE}.`))
+  if (own.length === 0) return null
+  const problems: Record<string, string> = {}
+  for (const { path, message } of own) {
+    const [name = '', ...rest] = path.slice(PLACE.length + 1).split('.')
+    problems[name] ??= rest.length === 0 ? message : `${rest.join('.')}: ${message}`
+  }
+  return problems
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

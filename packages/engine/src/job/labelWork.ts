@@ -1,0 +1,107 @@
+import type { Logger } from './logger.ts'
+import { askSchema } from './askSchema.ts'
+import type { Job } from './defineJob.ts'
+import { createRedact } from './redact.ts'
+import { storable } from './storable.ts'
+import { storableText } from './storableText.ts'
+
+/** What people see of a piece of work: all of its payload that leaves the queue's table. */
+export interface WorkLabel {
+  label?: string
+  shown?: Shown
+}
+
+/** Of the payload, what the job shows, by its names. */
+export type Shown = { [name: string]: string | number | boolean | null }
+
+export const MAX_LABEL_LENGTH = 200
+const MAX_SHOWN_LENGTH = 200
+/** Of a list or an object, as much as is worth to be made a text of. */
+const MAX_SHOWN_BYTES = 4_000
+
+type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show'>>
+
+/**
+ * What a job says of a payload that its schema has accepted. A label function is foreign code: one that throws, or
+ * answers with what is no text, leaves the work without a label, and the log says so.
+ */
+export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'warn'>): WorkLabel {
+  const { label = null, show = [] } = job
+  if (label === null && show.length === 0) return {}
+  const text = label === null ? null : makeLabel(job.name, label, accepted, log)
+  const shown = pickShown(show, accepted)
+  return { ...(text !== null && { label: text }), ...(shown !== null && { shown }) }
+}
+
+/** The same of a payload whose schema has not been asked. What that refuses has no label: its run says why. */
+export function labelPayload(
+  job: Labelled & Pick<Job, 'payload'>,
+  payload: unknown,
+  log: Pick<Logger, 'warn'>,
+): WorkLabel {
+  if ((job.label ?? null) === null && (job.show ?? []).length === 0) return {}
+  try {
+    const answer = askSchema(job.payload, payload)
+    return answer.kind === 'accepted' ? labelWork(job, answer.value, log) : {}
+  } catch {
+    return {}
+  }
+}
+
+function makeLabel(
+  name: string,
+  label: NonNullable<Job['label']>,
+  accepted: unknown,
+  log: Pick<Logger, 'warn'>,
+): string | null {
+  try {
+    const said: unknown = label(accepted as never)
+    if (typeof said === 'string') return toLabel(said)
+    if (typeof (said as { then?: unknown } | null | undefined)?.then === 'function')
+      Promise.resolve(said).catch(() => undefined)
+    throw new TypeError(`It returned ${said === null ? 'null' : typeof said}, and no text`)
+  } catch (error) {
+    const redact = createRedact(accepted)
+    const problem = storableText(redact(storableText(error, MAX_SHOWN_LENGTH)))
+    log.warn({ name, problem }, 'the label of a job failed: its work has none')
+    return null
+  }
+}
+
+/** On one line. Null of what has nothing to be read. */
+function toLabel(said: string): string | null {
+  // White space beyond it is not looked through.
+  const text = said
+    .slice(0, 2 * MAX_LABEL_LENGTH)
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+  return text === '' ? null : storableText(text, MAX_LABEL_LENGTH - 1)
+}
+
+function pickShown(show: readonly string[], accepted: unknown): Shown | null {
+  if (typeof accepted !== 'object' || accepted === null) return null
+  const shown: Shown = {}
+  for (const name of show) {
+    const value = toShown(readPart(accepted, name))
+    if (value !== undefined) shown[name] = value
+  }
+  return Object.keys(shown).length === 0 ? null : shown
+}
+
+function readPart(accepted: object, name: string): unknown {
+  try {
+    return (accepted as Record<string, unknown>)[name]
+  } catch {
+    return undefined
+  }
+}
+
+function toShown(value: unknown): Shown[string] | undefined {
+  if (typeof value === 'string') return storableText(value, MAX_SHOWN_LENGTH)
+  const copy = storable(value, MAX_SHOWN_BYTES)
+  if (copy.kind === 'tooLarge') return '[too large]'
+  const made = copy.value
+  if (typeof made === 'string') return storableText(made, MAX_SHOWN_LENGTH)
+  if (typeof made !== 'object' || made === null) return made
+  return storableText(JSON.stringify(made), MAX_SHOWN_LENGTH)
+}

@@ -1,0 +1,101 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { JobError, type Job, type ResultOf } from '../index.ts'
+import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { FIND_RESULT_SQL } from '../store/queueSql.ts'
+import type { Reader } from './reader.ts'
+
+/** What a piece of work has come to. `runId` is that of its last run; null where none was kept. */
+export type WorkResult<Result> =
+  /** `result` is null of a job that has none. */
+  | { kind: 'success'; runId: string; result: [Result] extends [never] ? null : Result }
+  /** Given up, after its last attempt. */
+  | { kind: 'failed'; runId: string | null; error: { code: string; message: string } }
+  /** Somebody has stopped it. */
+  | { kind: 'cancelled'; runId: string | null }
+  /** It did not start, or not end, by the time it had to. */
+  | { kind: 'expired'; runId: string | null }
+  /** Nobody knows it, or knows it no more: discarded, pruned, or never committed. */
+  | { kind: 'gone' }
+  /** It waits, runs, or will be tried again. */
+  | { kind: 'pending' }
+
+export interface AwaitResultOptions {
+  /** How long to wait for its end, in milliseconds; with 0 it is looked at once. Default 30,000. */
+  timeoutMs?: number
+  /** Ends the waiting: it rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+/** After the first look, and twice as long after each other one. */
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 1_000
+
+/**
+ * Waits until a piece of work has ended, and tells what came of it. It asks the database, once a second at the longest: a
+ * worker tells nobody who waits.
+ * @throws JobError `result_invalid` when the schema of this version does not take what was stored
+ */
+export async function awaitResult<J extends Job>(
+  reader: Reader,
+  job: J,
+  queueJobId: string,
+  { timeoutMs = 30_000, signal }: AwaitResultOptions = {},
+): Promise<WorkResult<ResultOf<J>>> {
+  if (!(timeoutMs >= 0))
+    throw new TypeError('timeoutMs must be a number of milliseconds, from 0 on')
+  const until = performance.now() + timeoutMs
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+    signal?.throwIfAborted()
+    const found = await findResult(reader, job, queueJobId)
+    const leftMs = until - performance.now()
+    if (found.kind !== 'pending' || leftMs <= 0) return found as WorkResult<ResultOf<J>>
+    await pause(Math.min(pauseMs, leftMs), undefined, signal && { signal }).catch(() => undefined)
+  }
+}
+
+interface ResultRow {
+  /** Of the queue; null where it has left that. */
+  state: string | null
+  code: string | null
+  message: string | null
+  isStarted: boolean
+  /** Of its last run. */
+  runId: string | null
+  status: string | null
+  runCode: string | null
+  runMessage: string | null
+  /** As JSON. */
+  result: string | null
+}
+
+async function findResult(
+  reader: Reader,
+  job: Job,
+  queueJobId: string,
+): Promise<WorkResult<unknown>> {
+  const [row] = await reader.rows<ResultRow>({
+    text: FIND_RESULT_SQL,
+    values: [job.name, queueJobId],
+  })
+  if (row === undefined) return { kind: 'gone' }
+  const { state, runId, status } = row
+  if (status === 'success' && runId !== null) {
+    return { kind: 'success', runId, result: readResult(job, row.result) }
+  }
+  const isOpen = state === 'created' || state === 'retry' || state === 'active'
+  if (isOpen || row.isStarted || status === 'running') return { kind: 'pending' }
+  if (state === null && status === null) return { kind: 'gone' }
+  // What the queue has given up by itself carries no code.
+  const code = row.runCode ?? row.code ?? 'expired'
+  if (code === 'cancelled' || code === 'expired') return { kind: code, runId }
+  const message = row.runMessage ?? row.message ?? ''
+  return { kind: 'failed', runId, error: { code, message } }
+}
+
+function readResult({ name, result: schema }: Job, json: string | null): unknown {
+  if ((schema ?? null) === null || json === null) return null
+  const answer = askSchema(schema as NonNullable<typeof schema>, JSON.parse(json))
+  if (answer.kind === 'accepted') return answer.value
+  const message = `The result of ${name} is not one that this version takes: ${describeIssues(answer.issues, 'result')}`
+  throw new JobError('result_invalid', message, { retryable: false })
+}

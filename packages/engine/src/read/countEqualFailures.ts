@@ -1,0 +1,45 @@
+import type { Reader } from './reader.ts'
+
+/** Runs of one job that have failed in the same way, with the one that is looked at. */
+export interface EqualFailures {
+  count: number
+  /** When the first of them started, as ISO 8601 in UTC. */
+  since: string
+  /** Whether there may be more. */
+  isCut: boolean
+}
+
+const DAY_MS = 86_400_000
+const MAX_LOOKED_AT = 2_000
+
+/**
+ * How often a job has failed with the same code in the day up to a run, and in the day after it; where the code says
+ * nothing, with the same message. Bounded: only the last failures of that time are looked at.
+ */
+export async function countEqualFailures(
+  reader: Reader,
+  run: { name: string; startedAt: string; code: string; message: string },
+): Promise<EqualFailures | null> {
+  const at = Date.parse(run.startedAt)
+  const [found] = await reader.rows<EqualFailures & { since: string | null }>({
+    text: `
+      select count(*) filter (where "isEqual")::int as "count", min("startedAt") filter (where "isEqual") as "since",
+             count(*) = ${MAX_LOOKED_AT} as "isCut"
+      from (
+        select "startedAt", "errorCode" = $4 and ($4 <> 'handler_failed'
+                 or left("details" #>> '{error,message}', 2000) = $5) as "isEqual"
+        from "JobRun"
+        where "name" between $1 and $1 and "errorCode" is not null
+          and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
+        order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED_AT}
+      ) failed`,
+    values: [
+      run.name,
+      new Date(at - DAY_MS).toISOString(),
+      new Date(at + DAY_MS).toISOString(),
+      run.code,
+      run.message,
+    ],
+  })
+  return found && found.since !== null ? found : null
+}

@@ -1,0 +1,222 @@
+import { format } from 'node:util'
+import type { Logger, LogLine } from '../job/logger.ts'
+import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
+import { storable } from '../job/storable.ts'
+import { storableText } from '../job/storableText.ts'
+import { describeError } from './describeError.ts'
+import { LEVELS } from './isolated/childLog.ts'
+
+/** As JobRun.logs has it. A type, so that it is one of the JSON values. */
+export type KeptLog = {
+  /** The last ones, in their order. */
+  lines: KeptLine[]
+  /** How many came before them. */
+  earlier: number
+}
+
+export type KeptLine = {
+  /** In milliseconds since 1970. */
+  at: number
+  level: LogLevel
+  message: string
+  /** `orderId=42 customer.country=DE`; absent: there are none. */
+  fields?: string
+}
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What a run logs, for whoever looks at it later. */
+export interface RunLog {
+  log: Logger
+  /** Ends it, and tells what is kept as JSON, without what the payload holds; null where nothing was logged. */
+  close(payload: unknown): string | null
+}
+
+const MAX_LINES = 100
+/** In characters, of all lines and of one part of a line. */
+const MAX_LENGTH = 65_536
+const MAX_KEPT_PART = 1_000
+/** Of the fields of one line. */
+const MAX_FIELDS = 50
+const MAX_FIELDS_BYTES = 16_384
+
+/**
+ * Writes to the worker's logger, and keeps the last lines that this writes; where it does not say from which level on that
+ * is, those from `info` on. What is logged is foreign: it is copied as it comes, within bounds, and fails nothing.
+ */
+export function createRunLog(
+  log: Logger & { readonly level?: string | undefined },
+  now: () => Date,
+): RunLog {
+  const least = LEVELS[log.level as LogLevel] ?? LEVELS.info
+  let lines: KeptLine[] = []
+  let length = 0
+  let earlier = 0
+  let isClosed = false
+
+  function keep(level: LogLevel, fixed: object, said: readonly unknown[]): void {
+    if (isClosed) return
+    const line = { at: now().getTime(), level, ...readContained(fixed, said) }
+    lines.push(line)
+    length += lengthOf(line)
+    while (lines.length > MAX_LINES || (length > MAX_LENGTH && lines.length > 1)) {
+      length -= lengthOf(lines.shift() as KeptLine)
+      earlier++
+    }
+  }
+
+  function open(host: Logger, fixed: object): Logger {
+    const at = (level: LogLevel): LogLine =>
+      LEVELS[level] < least
+        ? (...line) => host[level](...line)
+        : (...line) => {
+            host[level](...line)
+            keep(level, fixed, line)
+          }
+    return {
+      trace: at('trace'),
+      debug: at('debug'),
+      info: at('info'),
+      warn: at('warn'),
+      error: at('error'),
+      fatal: at('fatal'),
+      child: (fields) => open(host.child(fields), merge(fixed, fields)),
+    }
+  }
+
+  return {
+    log: open(log, {}),
+    close(payload) {
+      isClosed = true
+      if (lines.length === 0) return null
+      const kept: KeptLog = { lines: redactLines(lines, createRedact(payload)), earlier }
+      lines = []
+      return JSON.stringify(kept)
+    },
+  }
+}
+
+const lengthOf = ({ message, fields = '' }: KeptLine) => message.length + fields.length
+
+function merge(fixed: object, fields: object): object {
+  try {
+    return { ...fixed, ...fields }
+  } catch {
+    return fixed
+  }
+}
+
+function readContained(...line: Parameters<typeof readLine>): ReturnType<typeof readLine> {
+  try {
+    return readLine(...line)
+  } catch {
+    return { message: '[unreadable]' }
+  }
+}
+
+/** As loggers take a line: fields first, then a message; or a message alone. */
+function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
+  const [first, ...rest] = said
+  const isMessage = typeof first !== 'object' || first === null
+  const [text, ...values] = isMessage ? said : rest
+  const error = first instanceof Error ? first : null
+  const message = text === undefined && error !== null ? tellError(error) : tellText(text, values)
+  const own = isMessage ? {} : error !== null ? (text === undefined ? {} : { err: error }) : first
+  const fields = bounded([...tellFields(fixed), ...tellFields(own)].join(' '))
+  return { message, ...(fields !== '' && { fields }) }
+}
+
+/** Longer by one than what is looked at for secrets, so that a cut is known to be one. */
+const bounded = (foreign: unknown) => storableText(foreign ?? '', MAX_READ)
+
+function tellText(text: unknown, values: readonly unknown[]): string {
+  if (values.length === 0 || typeof text !== 'string') return bounded(text)
+  const copies = values.slice(0, MAX_FIELDS).map((value) => {
+    const copy = storable(value, MAX_FIELDS_BYTES)
+    return copy.kind === 'stored' ? copy.value : '[too large]'
+  })
+  return bounded(format(text.slice(0, MAX_READ), ...copies))
+}
+
+function tellFields(fields: object): string[] {
+  const told: string[] = []
+  for (const name of Object.keys(fields)) {
+    if (told.length >= MAX_FIELDS) break
+    const value = readPart(fields, name)
+    if (value instanceof Error) told.push(`${name}=${tellError(value)}`)
+    else addLeaves(told, name, value)
+  }
+  return told
+}
+
+/** Each by its path, as plain text: quoted, a text that the payload holds could not be found in it. */
+function addLeaves(told: string[], name: string, value: unknown): void {
+  if (typeof value === 'string') return void told.push(`${name}=${bounded(value)}`)
+  const copy = storable(value, MAX_FIELDS_BYTES)
+  if (copy.kind === 'tooLarge') return void told.push(`${name}=[too large]`)
+  const left: [path: string, value: unknown][] = [[name, copy.value]]
+  for (
+    let next = left.shift();
+    next !== undefined && told.length < MAX_FIELDS;
+    next = left.shift()
+  ) {
+    const [path, item] = next
+    if (typeof item === 'object' && item !== null)
+      left.unshift(
+        ...Object.entries(item).map(([key, inner]): [string, unknown] => [`${path}.${key}`, inner]),
+      )
+    else if (item !== undefined) told.push(`${path}=${String(item)}`)
+  }
+}
+
+function readPart(fields: object, name: string): unknown {
+  try {
+    return (fields as Record<string, unknown>)[name]
+  } catch {
+    return '[unreadable]'
+  }
+}
+
+/** On one line: what it is, where it was thrown first, and what has caused it. */
+function tellError(error: Error): string {
+  const { code, message, stack, cause } = describeError(error)
+  const [frame] = stack?.split('\n') ?? []
+  const causes: string[] = []
+  for (let at = cause; at !== undefined; at = at.cause)
+    causes.push(` ← ${at.code === undefined ? '' : `${at.code} `}${at.message}`)
+  return bounded(`${code} ${message}${frame === undefined ? '' : ` ${frame}`}${causes.join('')}`)
+}
+
+function redactLines(lines: readonly KeptLine[], redact: Redact): KeptLine[] {
+  const texts = lines.flatMap(({ message, fields = '' }) => [message, fields])
+  const clean = redactTexts(texts, redact).map((text) => storableText(text, MAX_KEPT_PART))
+  return lines.map(({ at, level }, index) => {
+    const [message = '', fields = ''] = clean.slice(2 * index, 2 * index + 2)
+    return { at, level, message, ...(fields !== '' && { fields }) }
+  })
+}
+
+/** No payload holds it, and no credential goes on over it. */
+const SEPARATOR = '\n\0\n'
+
+/** Many together, as far as they are read: to look for what a payload holds takes as long as the payload, for each text. */
+function redactTexts(texts: readonly string[], redact: Redact): string[] {
+  const clean: string[] = []
+  let group: string[] = []
+  let length = 0
+  const flush = () => {
+    if (group.length === 0) return
+    const parts = redact(group.join(SEPARATOR)).split(SEPARATOR)
+    clean.push(...(parts.length === group.length ? parts : group.map(redact)))
+    group = []
+    length = 0
+  }
+  for (const text of texts) {
+    if (length + text.length + SEPARATOR.length > MAX_READ) flush()
+    group.push(text)
+    length += text.length + SEPARATOR.length
+  }
+  flush()
+  return clean
+}

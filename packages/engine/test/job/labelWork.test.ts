@@ -1,0 +1,115 @@
+import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type Job } from '../../src/index.ts'
+import { labelPayload, labelWork } from '../../src/job/labelWork.ts'
+import { storable } from '../../src/job/storable.ts'
+
+const order = z.object({ orderId: z.string(), lines: z.array(z.number()).default([]) })
+const job = defineJob({
+  name: 'order',
+  description: '',
+  payload: order,
+  label: ({ orderId }) => `Order ${orderId}`,
+  show: ['orderId', 'lines'],
+})
+
+function openLog() {
+  const lines: unknown[][] = []
+  return { lines, warn: (...line: unknown[]) => void lines.push(line) }
+}
+
+const labelled = (label: (payload: never) => unknown, show: string[] = []): Job =>
+  ({ ...job, label, show }) as unknown as Job
+
+describe('what people see of a piece of work', () => {
+  it('is what its job says of what the schema has made of the payload', () => {
+    const log = openLog()
+    expect(labelPayload(job, { orderId: '4711' }, log)).toEqual({
+      label: 'Order 4711',
+      shown: { orderId: '4711', lines: '[]' },
+    })
+    expect(log.lines).toEqual([])
+  })
+
+  it('is nothing where the job says nothing, and nothing of what its schema refuses', () => {
+    const silent = defineJob({ name: 'silent', description: '', payload: order })
+    expect(labelWork(silent, { orderId: 'a' }, openLog())).toEqual({})
+    expect(labelPayload(job, { orderId: 1 }, openLog())).toEqual({})
+  })
+
+  it('stands on one line of at most 200 characters', () => {
+    const { label } = labelWork(
+      labelled(() => ` a\n\t${'b'.repeat(1_000)}`),
+      {},
+      openLog(),
+    )
+    expect(label).toMatch(/^a b{197}…$/)
+    expect(
+      labelWork(
+        labelled(() => ' \n '),
+        {},
+        openLog(),
+      ),
+    ).toEqual({})
+  })
+
+  it('has no label where that fails, and the log says why without what the payload holds', () => {
+    const log = openLog()
+    const fails = labelled((payload) => {
+      throw new Error(`no such customer: ${(payload as { name: string }).name}`)
+    })
+    expect(labelWork(fails, { name: 'Anna Schmidt' }, log)).toEqual({})
+    expect(log.lines).toEqual([
+      [
+        { name: 'order', problem: 'Error: no such customer: [redacted]' },
+        'the label of a job failed: its work has none',
+      ],
+    ])
+  })
+
+  it('is bounded and can be stored, whatever a payload holds and a label function answers', () => {
+    fc.assert(
+      fc.property(hostileValue(), hostileValue(), (said, payload) => {
+        const log = openLog()
+        const foreign = labelled(() => makeHostile(said), ['a', 'b', 'constructor', 'length'])
+        const { label, shown } = labelWork(foreign, makeHostile(payload), log)
+        expect(label === undefined || (label.length > 0 && label.length <= 200)).toBe(true)
+        const answer = { label: label ?? null, shown: shown ?? null }
+        expect(storable(answer, 16_384)).toMatchObject({ kind: 'stored', value: answer })
+        // Where there is none, the log has said so, once.
+        expect(log.lines.length).toBeLessThanOrEqual(label === undefined ? 1 : 0)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it('leaves no rejection behind where a label function is asynchronous', async () => {
+    const log = openLog()
+    expect(
+      labelWork(
+        labelled(() => Promise.reject(new Error('late'))),
+        {},
+        log,
+      ),
+    ).toEqual({})
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(log.lines).toHaveLength(1)
+  })
+})
+
+describe('a job whose label is of another kind', () => {
+  it.each([
+    ['label', { label: 'Order' }],
+    ['show', { show: 'orderId' }],
+    ['show', { show: [1] }],
+    ['show', { show: ['__proto__'] }],
+    ['show', { show: Array.from({ length: 21 }, (_, n) => `part${n}`) }],
+    ['result', { result: {} }],
+  ])('is refused, by its %s', (option, options) => {
+    expect(() => defineJob({ name: 'odd', description: '', ...(options as object) })).toThrow(
+      `Job "odd": ${option} must be`,
+    )
+  })
+})

@@ -1,0 +1,133 @@
+import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Logger } from '../../src/index.ts'
+import { storable } from '../../src/job/storable.ts'
+import { containedLog } from '../../src/store/containedLog.ts'
+import { createRunLog, LOG_LEVELS, type KeptLog } from '../../src/run/runLog.ts'
+
+const at = new Date('2026-01-02T03:04:05.678Z')
+
+function openRunLog(host: object = {}) {
+  const { log, close } = createRunLog(containedLog(host), () => at)
+  return { log, close: (payload?: unknown) => JSON.parse(close(payload) ?? 'null') as KeptLog }
+}
+
+function linesOf(write: (log: Logger) => void, payload?: unknown): string[] {
+  const { log, close } = openRunLog()
+  write(log)
+  return (close(payload)?.lines ?? []).map(({ level, message, fields }) =>
+    [level, message, ...(fields === undefined ? [] : [fields])].join('|'),
+  )
+}
+
+describe('what a run logs', () => {
+  it('is kept with its level, its time and its fields, those of children included', () => {
+    const { log, close } = openRunLog()
+    log.child({ feed: 'a' }).warn({ row: 3, of: { kind: 'x', list: [1, null] } }, 'row skipped')
+    log.info('%s of %d', 'two', 3)
+    expect(close()).toEqual({
+      lines: [
+        {
+          at: at.getTime(),
+          level: 'warn',
+          message: 'row skipped',
+          fields: 'feed=a row=3 of.kind=x of.list.0=1 of.list.1=null',
+        },
+        { at: at.getTime(), level: 'info', message: 'two of 3' },
+      ],
+      earlier: 0,
+    })
+  })
+
+  it('is nothing where nothing was logged, and nothing of what comes after its end', () => {
+    const { log, close } = openRunLog()
+    expect(close()).toBeNull()
+    log.info('too late')
+    expect(close()).toBeNull()
+  })
+
+  it('tells of an error what and where it was, and what caused it', () => {
+    const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+    const error = new TypeError('fetch failed', { cause })
+    const [withMessage, alone] = linesOf((log) => {
+      log.error({ err: error }, 'no feed')
+      log.error(error)
+    })
+    const told =
+      'ECONNREFUSED fetch failed at .*runLog.test.ts:\\d+:\\d+\\)? ← ECONNREFUSED connect ECONNREFUSED'
+    expect(withMessage).toMatch(new RegExp(`^error\\|no feed\\|err=${told}$`))
+    expect(alone).toMatch(new RegExp(`^error\\|${told}$`))
+  })
+
+  it('goes to the host as well, and only what that writes is kept', () => {
+    const written: unknown[] = []
+    const host = { level: 'warn', warn: (...line: unknown[]) => void written.push(line) }
+    const { log, close } = openRunLog({ ...host, child: () => host })
+    log.info('quiet')
+    log.warn({ n: 1 }, 'loud')
+    expect(close().lines.map(({ message }) => message)).toEqual(['loud'])
+    expect(written).toEqual([[{ n: 1 }, 'loud']])
+  })
+
+  it('holds no text of the payload, in no line, field or name', () => {
+    const payload = { card: '4111 1111', names: ['Anna "A" Schmidt', 'line\nbreak'] }
+    const lines = linesOf((log) => {
+      log.info({ card: '4111 1111', deep: { by: ['Anna "A" Schmidt'] } }, 'paid with 4111 1111')
+      log.info({ '4111 1111': 1 }, 'line\nbreak Bearer abcdef')
+      log.info('next')
+    }, payload)
+    expect(lines).toEqual([
+      'info|paid with [redacted]|card=[redacted] deep.by.0=[redacted]',
+      'info|[redacted] Bearer [redacted]|[redacted]=1',
+      'info|next',
+    ])
+  })
+
+  it('is the last of many lines, and says how many came before', () => {
+    const { log, close } = openRunLog()
+    for (let n = 0; n < 1_000; n++) log.info(`line ${n}`)
+    const { lines, earlier } = close()
+    expect(lines.map(({ message }) => message)).toEqual(
+      Array.from({ length: 100 }, (_, n) => `line ${n + 900}`),
+    )
+    expect(earlier).toBe(900)
+  })
+
+  it('is bounded where lines are large, and tells nothing of a text that goes on where it was cut', () => {
+    const { log, close } = openRunLog()
+    const secret = 'x1y2'.repeat(5_000)
+    for (let n = 0; n < 50; n++) log.info({ secret }, `beginning ${secret}`)
+    const { lines, earlier } = close({ secret })
+    expect(lines.length + earlier).toBe(50)
+    expect(lines.at(-1)).toMatchObject({
+      message: 'beginning [redacted]',
+      fields: 'secret=[redacted]',
+    })
+  })
+
+  it('can be stored and stays bounded, whatever is logged', () => {
+    const level = fc.constantFrom(...LOG_LEVELS)
+    const value = hostileValue()
+    const values = fc.array(value, { maxLength: 2 })
+    const line = fc.tuple(level, value, fc.option(value), values)
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 8 }), fc.option(value), (all, fixed) => {
+        const { log, close } = openRunLog()
+        const own = fixed === null ? log : log.child(makeHostile(fixed) as object)
+        for (const [name, first, message, more] of all) {
+          own[name](
+            makeHostile(first) as object,
+            ...((message === null ? [] : [makeHostile(message), ...more.map(makeHostile)]) as []),
+          )
+        }
+        const kept = close({ secret: 'secret' })
+        if (kept === null) return
+        expect(storable(kept, 1_000_000)).toMatchObject({ kind: 'stored', value: kept })
+        for (const { message, fields = '' } of kept.lines)
+          expect(Math.max(message.length, fields.length)).toBeLessThanOrEqual(1_001)
+      }),
+      { numRuns: 150 },
+    )
+  })
+})

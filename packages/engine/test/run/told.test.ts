@@ -1,0 +1,495 @@
+import type { PrismaClient } from '@roundsman/db'
+import { waitFor } from '@roundsman/testing'
+import { v7 as uuid } from 'uuid'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
+import {
+  countEqualFailures,
+  findJobRun,
+  findWorkOfRun,
+  listDeadLetters,
+  listJobRuns,
+  listOtherAttempts,
+} from '../../src/client.ts'
+import {
+  defineJob,
+  JobError,
+  type HandlersFor,
+  type JsonValue,
+  type TransactionOf,
+} from '../../src/index.ts'
+import { claimWork } from '../../src/store/claimWork.ts'
+import { writeOutStarts } from '../../src/store/starts.ts'
+import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
+import { noClock } from '../fixtures/noClock.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const retry = { limit: 1, delayMs: 1_000, maxDelayMs: 1_000 }
+const order = defineJob({
+  name: 'order',
+  description: '',
+  payload: z.object({ orderId: z.string(), card: z.string().default('') }),
+  retry,
+  label: ({ orderId }) => {
+    if (orderId === 'broken') throw new Error(`no label for ${orderId}`)
+    return `Order ${orderId}`
+  },
+  show: ['orderId'],
+})
+const plain = defineJob({
+  name: 'plain',
+  description: '',
+  payload: z.looseObject({}),
+  retry: { ...retry, limit: 0 },
+})
+const invoice = defineJob({
+  name: 'invoice',
+  description: '',
+  payload: z.looseObject({}),
+  retry: { ...retry, limit: 0 },
+  result: z.object({ pages: z.number(), at: z.coerce.date() }),
+})
+const nightly = defineJob({
+  name: 'nightly',
+  description: '',
+  schedule: { cron: '0 3 * * *' },
+  label: () => 'The night',
+})
+const jobs = [order, plain, invoice, nightly] as const
+const ACTOR = { actor: 'ann', reason: 'a test' }
+
+type Handlers = HandlersFor<typeof jobs, TransactionOf<PrismaClient>>
+
+let runtime: TestRuntime
+let queue: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  queue = await openTestQueue(runtime, jobs)
+})
+
+afterAll(async () => {
+  await queue.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  for (const table of ['JobRun', 'JobClaim', 'JobStart', 'JobAction'])
+    await runtime.rows(`delete from "${table}"`)
+  await runtime.rows('delete from pgboss.job')
+  runtime.lines.length = 0
+})
+
+async function startWorker(
+  handlers: Partial<Handlers>,
+  options: Partial<WorkerOptions<typeof jobs, PrismaClient>> = {},
+): Promise<void> {
+  const nothing = async () => undefined
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: runtime.url,
+    client: runtime.prisma,
+    jobs,
+    handlers: {
+      order: nothing,
+      plain: nothing,
+      nightly: nothing,
+      invoice: async () => ({ pages: 1, at: new Date(0) }),
+      ...handlers,
+    },
+    log: runtime.log,
+    clock: noClock,
+    ...options,
+  })
+  await worker.start()
+  onTestFinished(() => worker.stop({ drainTimeoutMs: 0 }))
+}
+
+const enqueue = async (payload: { orderId: string; card?: string }) =>
+  (await queue.client.enqueue(runtime.prisma, order, { card: '', ...payload })).queueJobId
+
+const ended = async (queueJobId: string, attempt = 1) =>
+  await waitFor(async () => {
+    const { runs } = await listJobRuns(runtime.reader, { limit: 10, queueJobId })
+    return runs.find((run) => run.endedAt !== null && run.attempt === attempt)
+  })
+
+/** As a worker takes it. */
+async function claim(mayStart: boolean, name = 'order') {
+  const { database } = runtime
+  const request = { claimId: uuid(), name, limit: 10, exclusiveKey: null, mayStart }
+  const { work } = await claimWork(database, {
+    workerId: 'w1',
+    requests: [request],
+    startedAt: new Date(),
+    hasFreshRunIds: false,
+  })
+  return work
+}
+
+describe('the label of a piece of work', () => {
+  it('is stored with it, whoever enqueues it, and with its runs, and found in lists', async () => {
+    const { client } = queue
+    await startWorker({
+      order: async ({ enqueue: more, payload, log }) => {
+        log.info('at work')
+        if (payload.orderId === '1')
+          await more(runtime.prisma, order, { orderId: '4', card: 'secret card' })
+      },
+    })
+    await enqueue({ orderId: '1' })
+    await client.enqueueMany(runtime.prisma, order, [{ payload: { orderId: '2', card: 'x' } }])
+    await client.requestRun(null, order, { ...ACTOR, payload: { orderId: '3' } })
+
+    const runs = await waitFor(async () => {
+      const page = await listJobRuns(runtime.reader, { limit: 10, status: 'success' })
+      return page.runs.length === 4 && page.runs
+    })
+    expect(runs.map(({ label }) => label).toSorted()).toEqual([1, 2, 3, 4].map((n) => `Order ${n}`))
+    const run = await findJobRun(runtime.reader, runs.find(({ label }) => label === 'Order 4')!.id)
+    expect(run).toMatchObject({ shown: { orderId: '4' } })
+    const stored = await runtime.rows('select to_jsonb(run)::text as "text" from "JobRun" run')
+    expect(JSON.stringify(stored)).not.toContain('secret card')
+    expect(runtime.lines.filter(({ label }) => label === 'Order 4')).toHaveLength(2)
+  })
+
+  it('is that of a run which is not written yet, and is written with its end, once', async () => {
+    await enqueue({ orderId: '7' })
+    const [taken] = await claim(true)
+    expect(taken?.isUnwritten).toBe(true)
+    expect((await listJobRuns(runtime.reader, { limit: 1 })).runs).toMatchObject([
+      { status: 'running', label: 'Order 7' },
+    ])
+    expect(await runtime.rows('select from "JobRun"')).toEqual([])
+    const [start] = await runtime.rows<{ id: string }>('select "id" from "JobStart"')
+    await writeOutStarts(runtime.database, runtime.log, [start!.id])
+    expect(await runtime.rows('select "label", "shown" from "JobRun"')).toEqual([
+      { label: 'Order 7', shown: { orderId: '7' } },
+    ])
+  })
+
+  it('is told of work that failed, was tried again and was given up', async () => {
+    await startWorker({ order: () => Promise.reject(new TypeError('no luck')) })
+    const id = await enqueue({ orderId: '8', card: '4111 1111' })
+    await ended(id, 2)
+    const { deadLetters } = await waitFor(async () => {
+      const page = await listDeadLetters(runtime.reader, { limit: 5 })
+      return page.deadLetters.length === 1 && page
+    })
+    expect(deadLetters).toMatchObject([{ label: 'Order 8', shown: { orderId: '8' } }])
+    const { runs } = await listJobRuns(runtime.reader, { limit: 5, queueJobId: id })
+    expect(runs.map(({ label }) => label)).toEqual(['Order 8', 'Order 8'])
+  })
+
+  it('is missing where its function fails, and the work is done all the same', async () => {
+    await startWorker({})
+    const { client } = queue
+    const items = ['broken', '9', 'broken'].map((orderId) => ({ payload: { orderId, card: '' } }))
+    const answers = await client.enqueueMany(runtime.prisma, order, items)
+    for (const { queueJobId } of answers) await ended(queueJobId)
+    const { runs } = await listJobRuns(runtime.reader, { limit: 5, status: 'success' })
+    expect(runs.map(({ label }) => label).toSorted()).toEqual(['Order 9', null, null])
+    const warned = runtime.lines.filter(({ msg }) => /label of a job failed/.test(String(msg)))
+    expect(warned).toMatchObject([{ name: 'order', problem: 'Error: no label for [redacted]' }])
+  })
+
+  it('fails no claim, whatever others have written in its place', async () => {
+    await enqueue({ orderId: '1' })
+    for (const label of [1, { a: 1 }, [], 'x'.repeat(100_000)]) {
+      const { queueJobId } = (await queue.client.enqueue(runtime.prisma, order, {
+        orderId: '2',
+        card: '',
+      }))!
+      await runtime.rows(
+        `update pgboss.job set data = data || jsonb_build_object('label', $2::jsonb, 'shown', $2::jsonb) where id = $1`,
+        [queueJobId, JSON.stringify(label)],
+      )
+    }
+    expect(await claim(false)).toHaveLength(5)
+    const { runs } = await listJobRuns(runtime.reader, { limit: 10 })
+    expect(runs).toHaveLength(5)
+    for (const { label } of runs) expect((label ?? '').length).toBeLessThanOrEqual(200)
+  })
+
+  it('is that of what the command line runs, and of ticks', async () => {
+    const { url, prisma, log } = runtime
+    const by = { databaseUrl: url, schema: 'public', client: prisma, log }
+    const payload = { orderId: '5' }
+    const ran = await runOnce({ ...by, job: order, handler: async () => undefined, payload })
+    expect(ran).toMatchObject({ kind: 'ended', run: { status: 'success' } })
+    // Which makes its schedule known.
+    await startWorker({})
+    await runtime.rows(
+      `update "JobSchedule" set "cursor" = now() - interval '1 day' where "name" = 'nightly'`,
+    )
+    await startWorker({}, { clock: (tick) => (tick(), { stop: () => undefined }) })
+    const labels = await waitFor(async () => {
+      const { runs } = await listJobRuns(runtime.reader, { limit: 5, status: 'success' })
+      return runs.length === 2 && runs.map(({ label }) => label)
+    })
+    expect(labels.toSorted()).toEqual(['Order 5', 'The night'])
+  })
+})
+
+describe('what a run logs', () => {
+  it('is kept with its end, without what its payload holds, and goes with it', async () => {
+    await startWorker({
+      order: async ({ log, payload, run }) => {
+        log.info({ card: payload.card }, 'paid')
+        if (run.attempt === 1) throw new Error('no luck')
+        log.warn('second try')
+      },
+    })
+    const id = await enqueue({ orderId: '1', card: '4111 1111' })
+    const { id: first } = await ended(id, 1)
+    expect(await findJobRun(runtime.reader, first)).toMatchObject({
+      logs: { earlier: 0, lines: [{ level: 'info', message: 'paid', fields: 'card=[redacted]' }] },
+    })
+    const { id: second } = await ended(id, 2)
+    expect(await findJobRun(runtime.reader, second)).toMatchObject({
+      logs: { lines: [{ message: 'paid' }, { level: 'warn', message: 'second try' }] },
+    })
+  })
+
+  it('is kept of runs that are written once, and of those that log nothing there is nothing', async () => {
+    await startWorker({
+      plain: async ({ log, payload }) => {
+        if (payload.says === true) log.info('done')
+      },
+    })
+    const items = [true, false].map((says) => ({ payload: { says } }))
+    const answers = await queue.client.enqueueMany(runtime.prisma, plain, items)
+    for (const { queueJobId } of answers) await ended(queueJobId)
+    expect(
+      await runtime.rows(
+        `select "logs" #>> '{lines,0,message}' as "said" from "JobRun" order by 1`,
+      ),
+    ).toEqual([{ said: 'done' }, { said: null }])
+  })
+
+  it('is not kept by a worker that is told so', async () => {
+    await startWorker({ plain: async ({ log }) => log.info('done') }, { keepLogs: false })
+    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const { id } = await ended(queueJobId)
+    expect(await findJobRun(runtime.reader, id)).toMatchObject({ logs: null })
+    expect(runtime.lines.some(({ msg }) => msg === 'done')).toBe(true)
+  })
+})
+
+describe('the attempts at a piece of work', () => {
+  it('say when each was due, and how it ended', async () => {
+    await startWorker({ order: () => Promise.reject(new Error('no luck')) })
+    const id = await enqueue({ orderId: '1' })
+    const second = await ended(id, 2)
+    const first = await ended(id, 1)
+    const found = await findJobRun(runtime.reader, second.id)
+    // Not from the first time that it was enqueued: from the end of the pause after the first attempt.
+    expect(Date.parse(found!.dueAt!)).toBeGreaterThan(Date.parse(first.endedAt!))
+    expect(Date.parse(found!.startedAt)).toBeGreaterThanOrEqual(Date.parse(found!.dueAt!) - 5)
+    expect(await listOtherAttempts(runtime.reader, second)).toEqual([
+      {
+        id: first.id,
+        attempt: 1,
+        status: 'failed',
+        startedAt: first.startedAt,
+        endedAt: first.endedAt,
+        dueAt: null,
+        errorCode: 'handler_failed',
+      },
+    ])
+  })
+
+  it('were due when the work was to start, where it was delayed', async () => {
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    await runtime.rows(
+      `update pgboss.job set created_on = created_on - interval '2 hours', start_after = now() - interval '1 minute'`,
+    )
+    const [taken] = await claim(true, 'plain')
+    expect(taken).toMatchObject({ run: { queueJobId } })
+    const [run] = await runtime.rows<{ late: number }>(
+      `select round(extract(epoch from now() - "dueAt"))::int as "late" from "JobRun"`,
+    )
+    expect(run!.late).toBeGreaterThanOrEqual(60)
+    expect(run!.late).toBeLessThan(120)
+  })
+})
+
+describe('equal failures', () => {
+  it('are counted by the code of what caused them, and by what they say where there is none', async () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+    const errors: Record<string, Error> = {
+      refused: new TypeError('fetch failed', { cause: refused }),
+      odd: new TypeError('odd'),
+      even: new TypeError('even'),
+    }
+    await startWorker({ plain: ({ payload }) => Promise.reject(errors[payload.how as string]) })
+    const ids: Record<string, string> = {}
+    for (const how of ['refused', 'refused', 'odd', 'odd', 'odd', 'even']) {
+      const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, { how })
+      const { id } = await ended(queueJobId)
+      ids[how] = id
+    }
+    const counted = async (how: string) => {
+      const run = (await findJobRun(runtime.reader, ids[how]!))!
+      const { error } = run.details as { error: { code: string; message: string; name: string } }
+      const equal = await countEqualFailures(runtime.reader, { ...run, ...error, name: run.name })
+      return [error.code, error.name, equal?.count, equal?.isCut]
+    }
+    expect(await counted('refused')).toEqual(['ECONNREFUSED', 'TypeError', 2, false])
+    expect(await counted('odd')).toEqual(['handler_failed', 'TypeError', 3, false])
+    expect(await counted('even')).toEqual(['handler_failed', 'TypeError', 1, false])
+  })
+})
+
+describe('a run that a person has asked for', () => {
+  const request = (options: { dryRun?: boolean } = {}) =>
+    queue.client.requestRun(null, plain, { ...ACTOR, payload: { secret: 'payload' }, ...options })
+  const letters = async () => (await listDeadLetters(runtime.reader, { limit: 5 })).deadLetters
+
+  it('is a dead letter once its attempts are used up, and is redriven as one', async () => {
+    let fails = true
+    await startWorker({ plain: async () => (fails ? Promise.reject(new Error('no')) : undefined) })
+    const queueJobId = await request()
+    const run = await ended(queueJobId)
+    expect(await letters()).toMatchObject([{ queueJobId, name: 'plain' }])
+    expect(await findWorkOfRun(runtime.reader, run)).toEqual({
+      holdsPayload: true,
+      isDeadLetter: true,
+    })
+    fails = false
+    expect(await queue.client.redriveDeadLetters(null, plain, 'all', ACTOR)).toBe(1)
+    expect(await ended(queueJobId, 2)).toMatchObject({ status: 'success' })
+    expect(await letters()).toEqual([])
+  })
+
+  it('is none where it only rehearsed, or was blocked by its guard', async () => {
+    const blocked = new JobError('guard_blocked', 'too many', { retryable: false })
+    await startWorker({ plain: () => Promise.reject(blocked) })
+    await ended(await request({ dryRun: true }))
+    const run = await ended(await request())
+    expect(run).toMatchObject({ status: 'failed' })
+    expect(await letters()).toEqual([])
+  })
+
+  it('is run again with the payload that the queue holds, and with none where it is gone', async () => {
+    const payloads: unknown[] = []
+    let fails = true
+    await startWorker({
+      plain: async ({ payload }) => {
+        payloads.push(payload)
+        if (fails) throw new Error('no')
+      },
+    })
+    const { id } = await ended(await request())
+    fails = false
+    const again = await queue.client.runAgain(null, plain, id, ACTOR)
+    expect(again).toMatchObject({ kind: 'requested' })
+    const second = await ended((again as { queueJobId: string }).queueJobId)
+    expect(payloads).toEqual([{ secret: 'payload' }, { secret: 'payload' }])
+    expect(second).toMatchObject({ trigger: 'manual', actor: 'ann', status: 'success' })
+    // It has left the queue.
+    expect(await queue.client.runAgain(null, plain, second.id, ACTOR)).toEqual({
+      kind: 'payloadGone',
+    })
+    expect(await queue.client.runAgain(null, order, id, ACTOR)).toEqual({ kind: 'notFound' })
+    expect(
+      await runtime.rows(`select "action", "runId" from "JobAction" where "runId" is not null`),
+    ).toEqual([{ action: 'run', runId: id }])
+  })
+})
+
+describe('the result of a piece of work', () => {
+  const invoicing = async (payload: Record<string, JsonValue> = {}) =>
+    (await queue.client.enqueue(runtime.prisma, invoice, payload)).queueJobId
+
+  it('is waited for, and is what the schema makes of it', async () => {
+    const { client } = queue
+    const id = await invoicing()
+    expect(await client.result(invoice, id, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+    const waiting = client.result(invoice, id)
+    await startWorker({ invoice: async () => ({ pages: 3, at: new Date(5_000) }) })
+    const result = await waiting
+    expect(result).toEqual({
+      kind: 'success',
+      runId: id,
+      result: { pages: 3, at: new Date(5_000) },
+    })
+    if (result.kind === 'success') result.result.at satisfies Date
+    expect(await findJobRun(runtime.reader, id)).toMatchObject({ details: null })
+  })
+
+  it.each<{ what: string; returned: unknown; code: string; message: RegExp }>([
+    {
+      what: 'is not valid',
+      returned: { pages: 'secret pages', at: 0 },
+      code: 'result_invalid',
+      message: /its schema refuses: pages: /,
+    },
+    {
+      what: 'is too large',
+      returned: { pages: 1, at: 0, text: 'x'.repeat(70_000) },
+      code: 'result_too_large',
+      message: /more than 64 kB/,
+    },
+    {
+      what: 'is no JSON',
+      returned: { pages: 1n, at: 0 },
+      code: 'result_unstorable',
+      message: /whose pages is a bigint/,
+    },
+  ])('that $what ends the run as failed, and is not tried again', async (wrong) => {
+    await startWorker({ invoice: async () => wrong.returned as never })
+    const id = await invoicing()
+    const result = await queue.client.result(invoice, id)
+    const { code, message } = wrong
+    expect(result).toEqual({
+      kind: 'failed',
+      runId: id,
+      error: { code, message: expect.stringMatching(message) },
+    })
+    expect(JSON.stringify(await runtime.rows('select * from "JobRun"'))).not.toContain('secret')
+  })
+
+  it('is that of the last attempt, and tells of work that failed, was stopped or is unknown', async () => {
+    const { client } = queue
+    await startWorker({
+      order: async ({ run }) => {
+        if (run.attempt === 1) throw new Error('no luck')
+      },
+      plain: ({ signal, payload }) =>
+        payload.how === 'fails'
+          ? Promise.reject(new Error('no luck'))
+          : new Promise((_, reject) =>
+              signal.addEventListener('abort', () => reject(signal.reason as Error)),
+            ),
+    })
+    expect(await client.result(order, await enqueue({ orderId: '1' }))).toMatchObject({
+      kind: 'success',
+      result: null,
+    })
+    const failed = await client.enqueue(runtime.prisma, plain, { how: 'fails' })
+    expect(await client.result(plain, failed.queueJobId)).toMatchObject({
+      kind: 'failed',
+      error: { code: 'handler_failed', message: 'no luck' },
+    })
+    const { queueJobId } = await client.enqueue(runtime.prisma, plain, {})
+    await waitFor(async () => (await client.cancelRun(null, queueJobId, ACTOR)) === 'requested')
+    expect(await client.result(plain, queueJobId)).toEqual({
+      kind: 'cancelled',
+      runId: queueJobId,
+    })
+    expect(await client.result(plain, uuid())).toEqual({ kind: 'gone' })
+  })
+
+  it('is waited for no longer than it is wanted', async () => {
+    const id = await invoicing()
+    const stop = new AbortController()
+    const waiting = queue.client.result(invoice, id, { signal: stop.signal })
+    stop.abort(new Error('gone home'))
+    await expect(waiting).rejects.toThrow('gone home')
+    await expect(queue.client.result(invoice, id, { timeoutMs: -1 })).rejects.toThrow(TypeError)
+  })
+})
