@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { dispatchEmail } from '@roundsman/jobs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { queueCommand, workCommand } from '../src/command/controlCommands.ts'
 import { deadLettersCommand, runsCommand } from '../src/command/lookingCommands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
@@ -166,6 +167,116 @@ describe('worker:dead-letters', () => {
         '--job: there is no job "dispatchEmails": did you mean dispatchEmail?',
         'More: --help',
       ],
+    })
+  })
+})
+
+describe('worker:work', () => {
+  const by = ['--reason', 'the partner is away']
+  const rows = () =>
+    database.prisma.$queryRaw<{ state: string; priority: number; due: Date }[]>`
+      select state::text, priority, start_after as due from pgboss.job where name = 'renderInvoicePdf' order by id`
+  const waiting = [randomUUID(), randomUUID(), randomUUID()].toSorted()
+
+  beforeEach(async () => {
+    await database.prisma.$executeRaw`delete from pgboss.job where name = 'renderInvoicePdf'`
+    await database.prisma.$executeRaw`
+      insert into pgboss.job (id, name, data, priority, start_after)
+      select id::uuid, 'renderInvoicePdf', jsonb_build_object('trigger', 'queue', 'label', 'Invoice ' || n), n - 1,
+        ${FAILED_AT}::timestamptz + n * interval '1 hour'
+      from unnest(${waiting}::text[]) with ordinality work(id, n)`
+  })
+
+  it('lists what waits, what is due first at first, and goes on where there is more', async () => {
+    const first = await run(workCommand, ['list', 'renderInvoicePdf', '--limit', '2'])
+    expect(first).toMatchObject({
+      code: 0,
+      stderr: [],
+      stdout: [
+        '2026-05-01 12:00:00  due      renderInvoicePdf',
+        `  ${waiting[0]}`,
+        '  Invoice 1',
+        '2026-05-01 13:00:00  due      renderInvoicePdf',
+        `  ${waiting[1]}  priority 1`,
+        '  Invoice 2',
+        '',
+        expect.stringMatching(/^2 of 3\. More: --after \S+$/),
+      ],
+    })
+    const position = first.stdout.at(-1)?.split(' ').at(-1) ?? ''
+    const rest = await run(workCommand, ['list', '--json', '--after', position])
+    expect(JSON.parse(rest.stdout.join(''))).toMatchObject({
+      work: [{ queueJobId: waiting[2], label: 'Invoice 3' }],
+      total: 3,
+      next: null,
+    })
+  })
+
+  it('changes some of it or all, and says how much that was', async () => {
+    const id = waiting[1] as string
+    const change = async (...args: string[]) => (await run(workCommand, [...args, ...by])).stdout
+    expect(
+      await change('postpone', 'renderInvoicePdf', '--id', id, '--until', '2099-01-01'),
+    ).toEqual(['1 of renderInvoicePdf postponed.'])
+    expect((await rows())[1]?.due).toEqual(new Date('2099-01-01T00:00:00Z'))
+    expect(await change('prioritise', 'renderInvoicePdf', '--all', '--priority', '9')).toEqual([
+      '3 of renderInvoicePdf given another priority.',
+    ])
+    expect(await change('cancel', 'renderInvoicePdf', '--label', 'Invoice 1')).toEqual([
+      '1 of renderInvoicePdf cancelled.',
+    ])
+    expect(await change('cancel', 'renderInvoicePdf', '--all', '--json')).toEqual([
+      JSON.stringify({ name: 'renderInvoicePdf', done: 2, left: 0 }),
+    ])
+    expect(await rows()).toMatchObject([1, 2, 3].map(() => ({ state: 'cancelled', priority: 9 })))
+    const actions = await database.prisma.jobAction.findMany({
+      where: { name: 'renderInvoicePdf' },
+    })
+    expect(actions.every(({ reason }) => reason === 'the partner is away')).toBe(true)
+  })
+
+  it('pauses and resumes its queue', async () => {
+    const change = async (...args: string[]) => (await run(queueCommand, args)).stdout
+    expect(await change('pause', 'renderInvoicePdf', ...by)).toEqual([
+      'The queue of renderInvoicePdf is paused.',
+    ])
+    expect(await change('pause', 'renderInvoicePdf', ...by, '--json')).toEqual([
+      JSON.stringify({ name: 'renderInvoicePdf', outcome: 'alreadyPaused' }),
+    ])
+    expect(await change('resume', 'renderInvoicePdf')).toEqual([
+      'The queue of renderInvoicePdf is resumed.',
+    ])
+    expect(await change('resume', 'renderInvoicePdf')).toEqual([
+      'The queue of renderInvoicePdf was not paused.',
+    ])
+  })
+
+  it.each([
+    [queueCommand, ['stop', 'renderInvoicePdf'], 'pause, or resume?'],
+    [queueCommand, ['pause'], 'Which job?'],
+    [queueCommand, ['pause', 'renderInvoicePdf'], '--reason: why?'],
+    [queueCommand, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
+    [workCommand, [], 'One of list, cancel, postpone, prioritise?'],
+    [workCommand, ['cancel', 'renderInvoicePdf', ...by], '--id, --label or --all: one of them'],
+    [workCommand, ['cancel', 'renderInvoicePdf', '--all'], '--reason: why?'],
+    [workCommand, ['cancel', 'renderInvoicePdf', '--id', '1', ...by], '--id: "1" is not the id'],
+    [workCommand, ['postpone', 'renderInvoicePdf', '--all', ...by], '--until, --for or --now'],
+    [
+      workCommand,
+      ['postpone', 'renderInvoicePdf', '--all', '--for', 'long', ...by],
+      '--for: "long" is no duration',
+    ],
+    [
+      workCommand,
+      ['prioritise', 'renderInvoicePdf', '--all', '--priority', 'high', ...by],
+      '--priority is a whole number',
+    ],
+    [workCommand, ['cancel', 'dispatchEmial', '--all', ...by], 'did you mean dispatchEmail?'],
+  ])('exits with 2 for what is wrong: %#', async (command, args, problem) => {
+    const { code, stderr } = await run(command, args)
+    expect({ code, said: stderr.join('\n') }).toEqual({
+      code: 2,
+      said: expect.stringContaining(problem),
     })
   })
 })

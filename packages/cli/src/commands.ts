@@ -4,6 +4,7 @@ export { createCheckCommand } from './check/checkCommand.ts'
 export { checkDefinitions } from './check/checkDefinitions.ts'
 export { checkSchedules } from './check/checkSchedules.ts'
 export type { CheckResult, Finding } from './check/finding.ts'
+export { currentUser } from './command/currentUser.ts'
 export { deferSignals } from './command/deferSignals.ts'
 export { describeDuration } from './command/describeDuration.ts'
 export type { Looked, Product, ProductSource } from './command/product.ts'
@@ -14,6 +15,9 @@ export {
   type Command,
   type Terminal,
 } from './command/runCommand.ts'
+export type { ControlledProduct } from './control/controlledProduct.ts'
+export { createQueueCommand } from './control/queueCommand.ts'
+export { createWorkCommand } from './control/workCommand.ts'
 export { createListCommand } from './list/listCommand.ts'
 export { createOnceCommand, type OnceRequest, type OnceTerminal } from './once/onceCommand.ts'
 export { createDeadLettersCommand } from './runs/deadLettersCommand.ts'

@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = 
   once: async () => (await import('./config/productCommands.ts')).onceCommand,
   runs: async () => (await import('./config/productCommands.ts')).runsCommand,
   'dead-letters': async () => (await import('./config/productCommands.ts')).deadLettersCommand,
+  queue: async () => (await import('./config/productCommands.ts')).queueCommand,
+  work: async () => (await import('./config/productCommands.ts')).workCommand,
   simulate: async () => (await import('./config/productCommands.ts')).simulateCommand,
 }
 
@@ -34,6 +36,8 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   once          run one here and now, recorded like any run
   runs          what ran, and how it ended
   dead-letters  work that was given up, and why
+  queue         pause and resume the queue of a job
+  work          list, cancel, postpone and reorder what waits
   simulate      every tick of a range of time, and what becomes of it
   console       serve the console on this machine
 

@@ -7,7 +7,7 @@ import {
   type DatabaseEnvironment,
 } from '@roundsman/db'
 import { openReader, type Reader } from '@roundsman/engine/worker'
-import { deferSignals, type Looked } from 'roundsman/commands'
+import { deferSignals, ForeseenError, type Looked } from 'roundsman/commands'
 import { pino } from 'pino'
 
 /**
@@ -19,42 +19,55 @@ export async function lookIntoDatabase<Found>(
   look: (reader: Reader) => Promise<Found>,
 ): Promise<Looked<Found>> {
   try {
-    if (!(await hasDatabase(env))) {
-      const reason = 'DATABASE_URL is not set, and there is no embedded database yet'
-      return { found: null, reason }
-    }
-    return await deferSignals(() => lookInto(env, look))
+    return { found: await withDatabase(env, (url) => lookInto(url, look)), reason: null }
   } catch (error) {
-    return { found: null, reason: (error as Error).message.trim().split('\n').at(-1) ?? '' }
+    const { message } = error as Error
+    if (error instanceof ForeseenError) return { found: null, reason: message }
+    return { found: null, reason: message.trim().split('\n').at(-1) ?? '' }
   }
 }
 
-async function lookInto<Found>(
+/**
+ * Has the database that is there, for as long as the work takes.
+ * @throws ForeseenError when there is none, or its tables are not those of this version
+ */
+export async function withDatabase<Value>(
   env: DatabaseEnvironment,
-  look: (reader: Reader) => Promise<Found>,
-): Promise<Looked<Found>> {
-  const { url, release } = await acquireDatabase(env)
-  try {
-    const problem = await databaseProblem(url)
-    if (problem !== null) return { found: null, reason: problem }
-    const missing = await missingMigrations(url)
-    if (missing.length > 0) {
-      const reason = `the database lacks ${missing.join(', ')}; apply them with pnpm db:migrate`
-      return { found: null, reason }
-    }
-    const reader = openReader({
-      schema: ENGINE_SCHEMA,
-      databaseUrl: url,
-      log: pino({ level: 'silent' }),
-      poolSize: 1,
-      statementTimeoutMs: 10_000,
-    })
+  work: (url: string) => Promise<Value>,
+): Promise<Value> {
+  if (!(await hasDatabase(env))) {
+    throw new ForeseenError('DATABASE_URL is not set, and there is no embedded database yet')
+  }
+  return await deferSignals(async () => {
+    const { url, release } = await acquireDatabase(env)
     try {
-      return { found: await look(reader), reason: null }
+      const problem = await databaseProblem(url)
+      if (problem !== null) throw new ForeseenError(problem)
+      const missing = await missingMigrations(url)
+      if (missing.length === 0) return await work(url)
+      throw new ForeseenError(
+        `the database lacks ${missing.join(', ')}; apply them with pnpm db:migrate`,
+      )
     } finally {
-      await reader.close()
+      await release()
     }
+  })
+}
+
+async function lookInto<Found>(
+  url: string,
+  look: (reader: Reader) => Promise<Found>,
+): Promise<Found> {
+  const reader = openReader({
+    schema: ENGINE_SCHEMA,
+    databaseUrl: url,
+    log: pino({ level: 'silent' }),
+    poolSize: 1,
+    statementTimeoutMs: 10_000,
+  })
+  try {
+    return await look(reader)
   } finally {
-    await release()
+    await reader.close()
   }
 }

@@ -1,10 +1,14 @@
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { ENGINE_SCHEMA, createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger, readVersion, startTracing, tracingOptions } from '@roundsman/node-app'
 import { JobError } from '@roundsman/engine'
 import { createPinger, runOnce, type RunOnceResult } from '@roundsman/engine/worker'
-import { createOnceCommand, type OnceRequest, type OnceTerminal } from 'roundsman/commands'
+import {
+  createOnceCommand,
+  currentUser,
+  type OnceRequest,
+  type OnceTerminal,
+} from 'roundsman/commands'
 import { asForeseen } from '../command/asForeseen.ts'
 import { disconnect } from '../disconnect.ts'
 import { openMailer } from '../email/openMailer.ts'
@@ -96,13 +100,4 @@ async function perform(
  */
 async function warmUp(prisma: PrismaClient): Promise<void> {
   await prisma.$queryRaw`select 1`.catch(() => undefined)
-}
-
-/** Who asks for the run. In a container the account may be a number without a name. */
-function currentUser(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid ${process.getuid?.()}`
-  }
 }

@@ -1,5 +1,4 @@
-import { userInfo } from 'node:os'
-import { isScheduled, JobError } from '@roundsman/engine'
+import { isScheduled, JobError, withEngineJobs } from '@roundsman/engine'
 import { checkMigrations } from '@roundsman/engine/migrate'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { checkClockChanges } from '../check/checkClockChanges.ts'
@@ -7,7 +6,11 @@ import { createCheckCommand } from '../check/checkCommand.ts'
 import { checkDefinitions } from '../check/checkDefinitions.ts'
 import { checkSchedules } from '../check/checkSchedules.ts'
 import type { CheckResult, Finding } from '../check/finding.ts'
+import { currentUser } from '../command/currentUser.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
+import type { ControlledProduct } from '../control/controlledProduct.ts'
+import { createQueueCommand } from '../control/queueCommand.ts'
+import { createWorkCommand } from '../control/workCommand.ts'
 import { createListCommand } from '../list/listCommand.ts'
 import { createOnceCommand, type OnceRequest, type OnceTerminal } from '../once/onceCommand.ts'
 import { createDeadLettersCommand } from '../runs/deadLettersCommand.ts'
@@ -31,6 +34,20 @@ export const simulateCommand = createSimulateCommand({
   call: 'roundsman simulate',
   open: openProduct,
 })
+
+export const queueCommand = createQueueCommand({ call: 'roundsman queue', open: openControlled })
+
+export const workCommand = createWorkCommand({ call: 'roundsman work', open: openControlled })
+
+async function openControlled({ variables = {} }: Terminal): Promise<ControlledProduct> {
+  const loaded = await requireConfig()
+  const { jobs, schema } = loaded.config
+  return {
+    jobs: withEngineJobs(jobs),
+    within: (work) =>
+      asForeseen(() => work({ databaseUrl: requireDatabaseUrl(loaded, variables), schema })),
+  }
+}
 
 const CHECK = `Finds what is wrong with jobs before any runs: schedules and their zones, times that daylight saving takes away or
 repeats, policies that do not go together, destructive jobs without a guard, and tables that are missing in the
@@ -145,13 +162,4 @@ function lineLog({ stderr }: Terminal) {
     stderr.write(`${level} ${String(message)}${facts}${cause}\n`)
   }
   return { info: write('info'), warn: write('warn'), error: write('error') }
-}
-
-/** Who asks for the run. In a container the account may be a number without a name. */
-function currentUser(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid ${process.getuid?.()}`
-  }
 }

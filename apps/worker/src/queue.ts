@@ -1,0 +1,4 @@
+import { runCommand } from 'roundsman/commands'
+import { queueCommand } from './command/controlCommands.ts'
+
+await runCommand(queueCommand)

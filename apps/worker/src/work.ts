@@ -1,0 +1,4 @@
+import { runCommand } from 'roundsman/commands'
+import { workCommand } from './command/controlCommands.ts'
+
+await runCommand(workCommand)

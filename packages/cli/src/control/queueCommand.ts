@@ -1,0 +1,72 @@
+import { parseArgs } from 'node:util'
+import { currentUser } from '../command/currentUser.ts'
+import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { refuseUnknown, withClient, type ControlSource } from './controlledProduct.ts'
+
+const usage = (call: string) => `Usage: ${call} pause <job> --reason TEXT [--json]
+       ${call} resume <job> [--reason TEXT] [--json]
+
+Pauses the queue of a job: no worker takes its work, retries included, until the queue is resumed. Runs that are under way
+go on, and so does its schedule, whose ticks put work into the queue. Who did it and why is recorded.
+
+  --reason TEXT  why
+  --json         print one JSON object
+
+Exit code: 0 done, or it was so already, 1 the environment or the database needs attention, 2 usage`
+
+export function createQueueCommand(source: ControlSource): Command {
+  return { usage: usage(source.call), run: (args, terminal) => change(args, terminal, source) }
+}
+
+async function change(args: string[], terminal: Terminal, source: ControlSource): Promise<number> {
+  const { action, name, reason, asJson } = readArguments(args)
+  const product = await source.open(terminal)
+  const actor = currentUser()
+  const outcome = await withClient(product, async (client) => {
+    if (action === 'resume')
+      return await client.resumeQueue(null, name, {
+        actor,
+        ...(reason !== undefined && { reason }),
+      })
+    return await client.pauseQueue(null, name, { actor, reason: reason as string })
+  })
+  if (outcome === 'notFound') {
+    refuseUnknown(name, product)
+    throw new ForeseenError(`${name} has no queue yet: no worker has started with it`)
+  }
+  if (asJson) {
+    terminal.stdout.write(`${JSON.stringify({ name, outcome })}\n`)
+    return 0
+  }
+  const words = {
+    paused: `The queue of ${name} is paused.`,
+    alreadyPaused: `The queue of ${name} was paused already.`,
+    resumed: `The queue of ${name} is resumed.`,
+    notPaused: `The queue of ${name} was not paused.`,
+  }
+  terminal.stdout.write(`${words[outcome]}\n`)
+  return 0
+}
+
+function readArguments(args: string[]) {
+  const { values, positionals } = parse(args)
+  const [action, name, ...rest] = positionals
+  if (action !== 'pause' && action !== 'resume') throw new UsageError('pause, or resume?')
+  if (name === undefined) throw new UsageError('Which job?')
+  if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
+  const { reason, json: asJson = false } = values
+  if (action === 'pause' && (reason ?? '').trim() === '') throw new UsageError('--reason: why?')
+  return { action, name, reason, asJson } as const
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { reason: { type: 'string' }, json: { type: 'boolean' } },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}

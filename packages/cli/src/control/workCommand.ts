@@ -1,0 +1,219 @@
+import {
+  countWaitingWork,
+  listWaitingWork,
+  type WaitingWork,
+  type WhichWork,
+  type WorkOutcome,
+} from '@roundsman/engine/client'
+import { parseArgs } from 'node:util'
+import { currentUser } from '../command/currentUser.ts'
+import { standardLayout, wrap, type Layout } from '../command/layout.ts'
+import { parseInstant } from '../command/parseInstant.ts'
+import { parseWholeNumber } from '../command/parseOptions.ts'
+import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
+import { refuseUnknown, withClient, type ControlSource } from './controlledProduct.ts'
+
+const usage = (
+  call: string,
+) => `Usage: ${call} list [<job>] [--label TEXT] [--limit N] [--after POSITION] [--json]
+       ${call} cancel <job> (--id ID | --label TEXT | --all) --reason TEXT [--json]
+       ${call} postpone <job> (--id ID | --label TEXT | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
+       ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
+
+Lists work that no worker has taken, or that is to be retried, what is due first at first, and changes it before it starts.
+Payloads are not shown. Who changed what, and why, is recorded.
+
+  --id ID            this piece of work; may be given several times
+  --label TEXT       all with this label
+  --all              all that waits of the job
+  --until DATE       not before it; what is due later stays as it is. Without an offset, in UTC
+  --for DURATION     the same, so long from now: 90s, 15min, 2h, 3d
+  --now              due at once, retries and what was to start later included
+  --priority N       a whole number; the higher, the sooner. New work has 0
+  --reason TEXT      why
+  --limit N          how many to list, 1 to 1000; default 20
+  --after POSITION   those after the last one shown, as it says where there are more
+  --json             print one JSON object
+
+Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
+
+const ACTIONS = ['list', 'cancel', 'postpone', 'prioritise'] as const
+
+type Values = ReturnType<typeof parse>['values']
+
+export function createWorkCommand(source: ControlSource): Command {
+  return {
+    usage: usage(source.call),
+    async run(args, terminal) {
+      const { values, positionals } = parse(args)
+      const [given, name, ...rest] = positionals
+      const action = ACTIONS.find((one) => one === given)
+      if (action === undefined) throw new UsageError(`One of ${ACTIONS.join(', ')}?`)
+      if (rest.length > 0)
+        throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
+      if (action === 'list') return await list(name, values, terminal, source)
+      if (name === undefined) throw new UsageError('Which job?')
+      return await change(action, name, values, terminal, source)
+    },
+  }
+}
+
+async function list(
+  name: string | undefined,
+  values: Values,
+  terminal: Terminal,
+  source: ControlSource,
+): Promise<number> {
+  const { label } = values
+  const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
+  const after = parsePosition(values.after)
+  const product = await source.open(terminal)
+  const { page, total } = await withClient(product, async ({ reader }) => ({
+    page: await listWaitingWork(reader, { name, label, limit, after }),
+    total: await countWaitingWork(reader, { name, label }),
+  }))
+  const { work, next } = page
+  const position = next && formatPosition(next)
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ work, total, next: position })}\n`)
+    return 0
+  }
+  // A job that is not in the catalogue any more may have work all the same.
+  if (work.length === 0 && name !== undefined) refuseUnknown(name, product)
+  const layout = standardLayout(terminal.stdout)
+  const lines = work.length === 0 ? ['Nothing waits.'] : formatWork(work, layout)
+  if (position !== null) {
+    lines.push('', layout.paint('dim', `${work.length} of ${total}. More: --after ${position}`))
+  }
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+/** Two lines each: when it is due, and below it by which id it is found. */
+function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): string[] {
+  return work.flatMap((one) => {
+    const { queueJobId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
+    const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${isDue ? 'due    ' : 'not yet'}  ${name}`
+    const notes = [
+      ...(attempts > 0 ? [`${attempts} tried`] : []),
+      ...(priority === 0 ? [] : [`priority ${priority}`]),
+      ...(one.hasUniqueKey ? ['unique key'] : []),
+      ...(expiresAt === null ? [] : [`expires ${expiresAt.slice(0, 19).replace('T', ' ')}`]),
+    ]
+    return [
+      isDue ? head : paint('dim', head),
+      paint('dim', `  ${[queueJobId, notes.join(', ')].filter(Boolean).join('  ')}`),
+      ...(label === null ? [] : [`  ${wrap(label.replaceAll(/\s+/g, ' '), width - 2, 2)}`]),
+    ]
+  })
+}
+
+async function change(
+  action: Exclude<(typeof ACTIONS)[number], 'list'>,
+  name: string,
+  values: Values,
+  terminal: Terminal,
+  source: ControlSource,
+): Promise<number> {
+  const which = readWhich(name, values)
+  const { reason = '' } = values
+  if (reason.trim() === '') throw new UsageError('--reason: why?')
+  const startAfter = action === 'postpone' ? readStart(values) : new Date(0)
+  const priority = action === 'prioritise' ? readPriority(values.priority) : 0
+  const product = await source.open(terminal)
+  const by = { actor: currentUser(), reason }
+  const { done, left } = await withClient(product, (client) =>
+    untilNoneIsLeft(async () => {
+      switch (action) {
+        case 'cancel':
+          return await client.cancelWork(null, which, by)
+        case 'postpone':
+          return await client.postponeWork(null, which, { ...by, startAfter })
+        case 'prioritise':
+          return await client.prioritiseWork(null, which, { ...by, priority })
+        default:
+          return action satisfies never
+      }
+    }),
+  )
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ name, done, left })}\n`)
+    return 0
+  }
+  if (done === 0 && left === 0) refuseUnknown(name, product)
+  const did = { cancel: 'cancelled', postpone: 'postponed', prioritise: 'given another priority' }
+  const rest = left === 0 ? '' : `; ${left} left, being changed by others at the moment`
+  terminal.stdout.write(`${done} of ${name} ${did[action]}${rest}.\n`)
+  return 0
+}
+
+/** One call does so many at most. What others hold at the moment stays. */
+async function untilNoneIsLeft(call: () => Promise<WorkOutcome>): Promise<WorkOutcome> {
+  let total = 0
+  for (;;) {
+    const { done, left } = await call()
+    total += done
+    if (left === 0 || done === 0) return { done: total, left }
+  }
+}
+
+function readWhich(name: string, { id: ids, label, all = false }: Values): WhichWork {
+  const job = { name }
+  const said = [ids, label, all || undefined].filter((one) => one !== undefined)
+  if (said.length !== 1) throw new UsageError('--id, --label or --all: one of them')
+  if (label !== undefined) return { job, label }
+  if (ids === undefined) return { job, all: true }
+  const wrong = ids.find((id) => !UUID.test(id))
+  if (wrong !== undefined) throw new UsageError(`--id: "${wrong}" is not the id of a piece of work`)
+  return { job, ids }
+}
+
+const UNITS = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+function readStart({ until, for: duration, now = false }: Values): Date {
+  const said = [until, duration, now || undefined].filter((one) => one !== undefined)
+  if (said.length !== 1) throw new UsageError('--until, --for or --now: one of them')
+  if (now) return new Date(0)
+  if (until !== undefined) {
+    const { instant, problem } = parseInstant(until, 'UTC')
+    if (instant === null) throw new UsageError(`--until: ${problem}`)
+    return instant
+  }
+  const [, count, unit] = /^(\d{1,6})\s*(s|min|h|d)$/.exec(duration ?? '') ?? []
+  if (count === undefined)
+    throw new UsageError(
+      `--for: "${duration}" is no duration; give one such as 90s, 15min, 2h or 3d`,
+    )
+  return new Date(Date.now() + Number(count) * UNITS[unit as keyof typeof UNITS])
+}
+
+function readPriority(text: string | undefined): number {
+  const value = /^-?\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN
+  if (Math.abs(value) < 2 ** 31) return value
+  throw new UsageError(`--priority is a whole number, not "${text ?? ''}"`)
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        id: { type: 'string', multiple: true },
+        label: { type: 'string' },
+        all: { type: 'boolean' },
+        until: { type: 'string' },
+        for: { type: 'string' },
+        now: { type: 'boolean' },
+        priority: { type: 'string' },
+        reason: { type: 'string' },
+        limit: { type: 'string' },
+        after: { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
