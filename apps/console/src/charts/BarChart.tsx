@@ -22,7 +22,6 @@ export interface BarChartProps {
   kinds: readonly { kind: BarKind; label: string }[]
   /** What the first and the last bar are, where the bars have no labels. */
   ends?: readonly [string, string]
-  formatValue?: (value: number) => string
 }
 
 const HEIGHT = 140
@@ -37,7 +36,7 @@ const GAP_SHARE = 0.22
  * Stacked bars. Horizontal positions are shares of the width, so that it fits any place without measuring, and
  * failures are hatched, so that they can be told without colour. A bar far above all others is cut, and says how high it is.
  */
-export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount }: BarChartProps) {
+export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
   const hatch = useId()
   const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
   const max = barMax(totals)
@@ -59,7 +58,7 @@ export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount
               textAnchor="end"
               className="chartText"
             >
-              {formatValue(max * share)}
+              {formatCount(max * share, max)}
             </text>
           ))}
         </svg>
@@ -113,7 +112,7 @@ export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount
                       textAnchor={anchorAt((index + 0.5) / bars.length)}
                       className="chartText isValue"
                     >
-                      {formatValue(total)}
+                      {formatCount(total)}
                     </text>
                   </>
                 )}
@@ -184,7 +183,7 @@ export function BarChart({ summary, bars, kinds, ends, formatValue = formatCount
                 <th scope="row">{name}</th>
                 {kinds.map(({ kind }) => (
                   <td key={kind}>
-                    {formatValue(parts.find((part) => part.kind === kind)?.value ?? 0)}
+                    {(parts.find((part) => part.kind === kind)?.value ?? 0).toLocaleString('en')}
                   </td>
                 ))}
               </tr>

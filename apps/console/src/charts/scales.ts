@@ -72,7 +72,10 @@ export function countScale(values: readonly number[]): Scale & { max: number } {
   return {
     max,
     place: (value) => clamp(value / max),
-    ticks: (max >= 2 ? [0, 0.5, 1] : [0, 1]).map((at) => ({ at, label: formatCount(max * at) })),
+    ticks: (max >= 2 ? [0, 0.5, 1] : [0, 1]).map((at) => ({
+      at,
+      label: formatCount(max * at, max),
+    })),
   }
 }
 
@@ -161,8 +164,9 @@ function offsetOf(ms: number, timeZone?: string): number {
   return wall - Math.floor(ms / SECOND) * SECOND
 }
 
-export function formatCount(value: number): string {
-  if (value >= 100_000) {
+/** On an axis up to `max`, whose labels have one form. */
+export function formatCount(value: number, max: number = value): string {
+  if (max >= 100_000 && value > 0) {
     return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(
       value,
     )

@@ -1,6 +1,6 @@
 import { Prisma, type JobRun } from '@roundsman/db'
 import { createWorker } from '@roundsman/engine/worker'
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type {
@@ -344,6 +344,8 @@ describe('the queue', () => {
       oldestWaitingAt: expect.any(String),
       completedLastHour: 1,
       failedLastHour: 0,
+      queuePaused: null,
+      isUntaken: false,
     })
     expect(queue.throughput).toHaveLength(60)
     expect(queue.throughput.find(({ from }) => from === minutesAgo(3).toISOString())).toMatchObject(
@@ -354,6 +356,8 @@ describe('the queue', () => {
       },
     )
     expect(queue.history.at(-1)).toMatchObject({ at: NOW, ready: 2 })
+    // It is also measured while nobody asks.
+    await waitFor(async () => (await get<ConsoleQueue>('queue')).history.length > 1)
     const overview = await get<ConsoleOverview>('overview')
     expect(kindsOf(overview)).toContain('deadLetters')
   })
@@ -368,7 +372,7 @@ describe('the workers', () => {
       client: api.prisma,
       jobs: [],
       handlers: {},
-      version: 'b1946ac',
+      version: 'b1946ac\0',
       log: pino({ level: 'silent' }),
     })
     await worker.start()
@@ -388,13 +392,13 @@ describe('the workers', () => {
         {
           id: workerId,
           isAlive: true,
-          version: 'b1946ac',
+          version: 'b1946ac\ufffd',
           running: [{ name: JOB, count: 1, oldestStartedAt: minutesAgo(1).toISOString() }],
         },
       ])
       const detail = await get<ConsoleWorkerDetail>(`workers/${encodeURIComponent(workerId)}`)
       expect(detail).toMatchObject({
-        worker: { id: workerId, version: 'b1946ac' },
+        worker: { id: workerId, version: 'b1946ac\ufffd' },
         runs: [
           { id: failed.id, status: 'failed', errorCode: 'broken' },
           { id: running.id, status: 'running', endedAt: null },

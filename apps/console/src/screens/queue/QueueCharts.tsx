@@ -83,11 +83,16 @@ function Waiting({ history }: Pick<ConsoleQueue, 'history'>) {
   const fromMs = Math.min(toMs - MIN_SPAN_MS, Date.parse(history[0]?.at ?? last.at))
   const x = timeScale(fromMs, toMs, TIME_LABELS)
   const count = (value: number) => value.toLocaleString('en')
-  const ready = `${count(last.ready)} ready to start now, ${count(most)} at most`
+  const ready =
+    last.ready === most
+      ? `${count(most)} ready to start now, the most so far`
+      : `${count(last.ready)} ready to start now, ${count(most)} at most`
   const waited =
     last.oldestMs === 0
       ? `None waits now; the longest waited for ${formatDuration(longest)}`
-      : `The oldest waits for ${formatDuration(last.oldestMs)}, ${formatDuration(longest)} at most`
+      : last.oldestMs === longest
+        ? `The oldest waits for ${formatDuration(longest)}, the longest so far`
+        : `The oldest waits for ${formatDuration(last.oldestMs)}, ${formatDuration(longest)} at most`
   return (
     <>
       <p className="chartLead">{ready}</p>
