@@ -164,7 +164,8 @@ export const ODD_NAMES = Object.keys(ODD) as OddName[]
 export function makeHostile(value: HostileValue): unknown {
   switch (value.is) {
     case 'json':
-      return value.value
+      // What it is handed to may write into it, and what was drawn stays as it was.
+      return structuredClone(value.value)
     case 'odd':
       return ODD[value.name]()
     case 'object': {

@@ -430,6 +430,20 @@ it(
   },
 )
 
+it('a generated outcome stays as it was drawn, whatever its steps write into each other', async () => {
+  await startWorker()
+  const drawn: HostileOutcome = {
+    steps: [
+      { does: 'scribble', with: { is: 'json', value: {} } },
+      { does: 'scribble', with: { is: 'deep', levels: 20_000, of: 'object' } },
+    ],
+    end: { does: 'return', value: { is: 'odd', name: 'undefined' } },
+  }
+  const described = JSON.stringify(drawn)
+  await runAll([play(drawn)])
+  expect(JSON.stringify(drawn)).toBe(described)
+})
+
 it(
   'generated outcomes all have an end with a code, and harm no other run',
   { timeout: 300_000 },
