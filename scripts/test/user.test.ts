@@ -1,12 +1,19 @@
 // Not quick: starts processes.
-import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
+import {
+  collectOutput,
+  createTestDatabase,
+  spawnProcess,
+  type TestDatabase,
+} from '@roundsman/testing'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
 import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { PromptEnded, readPassword } from '../user/readPassword.ts'
+import { runUserCommand } from '../user/runUserCommand.ts'
+import { userCreate } from '../user/userCommands.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 const PASSWORD = 'correct horse battery staple'
@@ -37,6 +44,14 @@ async function run(program: 'userCreate' | 'userPassword', args: string[], input
   command.stdin.end(input)
   const { code } = await command.exited
   return { code, output: [...command.stdout, ...command.stderr].join('\n') }
+}
+
+/** What it says to whoever gets no further than the command line or the password, without a process. */
+async function createHere(args: string[], input: string) {
+  const { stdout, stderr, lines } = collectOutput()
+  const stdin = Readable.from([Buffer.from(input)])
+  const code = await runUserCommand(userCreate, args, { stdin, stdout, stderr })
+  return { code, output: [...lines().stdout, ...lines().stderr].join('\n') }
 }
 
 const create = (input: string, email = EMAIL, role = 'owner') =>
@@ -83,8 +98,11 @@ test.each([
   ['one without end', 'x'.repeat(5_000_000)],
   ['that of the demo', 'roundsman-demo'],
   ['two lines', `${PASSWORD}\n${PASSWORD}`],
-])('as a password %s is refused', async (_kind, input) => {
-  const { code, output } = await create(input)
+])('as a password %s is refused', async (kind, input) => {
+  const { code, output } =
+    kind === 'one without end'
+      ? await create(input)
+      : await createHere(['--email', EMAIL, '--role', 'owner'], input)
   expect(code).toBe(1)
   expect(output).toMatch(/^The password .*; nothing was changed$/)
   expect(await prisma.user.count()).toBe(0)
@@ -98,7 +116,8 @@ test.each([
   [['--email', EMAIL, '--role', 'owner', '--password', PASSWORD], 2],
   [['--email', EMAIL, '--role', 'owner', PASSWORD], 2],
 ])('asked with %o the command explains itself', async (args, code) => {
-  const answer = await run('userCreate', args, PASSWORD)
+  const answer =
+    args.length === 0 ? await run('userCreate', args, PASSWORD) : await createHere(args, PASSWORD)
   expect(answer.code).toBe(code)
   expect(answer.output).toContain('Usage: pnpm user:create')
   expect(await prisma.user.count()).toBe(0)

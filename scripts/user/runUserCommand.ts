@@ -1,9 +1,10 @@
+import type { Writable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { missingMigrations } from '@roundsman/db/admin'
 import { createDatabaseClient, passwordProblem, Role, type PrismaClient } from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
-import { PromptEnded, readPassword } from './readPassword.ts'
+import { PromptEnded, readPassword, type PasswordInput } from './readPassword.ts'
 
 export interface UserCommand {
   usage: string
@@ -21,18 +22,32 @@ const options = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
+export interface UserTerminal {
+  stdin: PasswordInput
+  stdout: Writable
+  stderr: Writable
+}
+
 /** Resolves to the exit code. The password is never an argument: those stand in the list of processes. */
-export async function runUserCommand({ usage, takesRole, run }: UserCommand): Promise<number> {
-  const asked = readArguments(takesRole)
+export async function runUserCommand(
+  { usage, takesRole, run }: UserCommand,
+  args: string[],
+  { stdin, stdout, stderr }: UserTerminal,
+): Promise<number> {
+  const refuse = (code: number, message: string): number => {
+    stderr.write(`${message}\n`)
+    return code
+  }
+  const asked = readArguments(args, takesRole)
   if (asked === 'help') {
-    process.stdout.write(`${usage}\n`)
+    stdout.write(`${usage}\n`)
     return 0
   }
   if ('problem' in asked) return refuse(2, `${asked.problem}\n\n${usage}`)
   const { email, role } = asked
   let password: string | undefined
   try {
-    password = await readPassword(process.stdin, process.stderr)
+    password = await readPassword(stdin, stderr)
   } catch (error) {
     if (error instanceof PromptEnded) return refuse(1, error.message)
     throw error
@@ -62,10 +77,11 @@ export async function runUserCommand({ usage, takesRole, run }: UserCommand): Pr
 }
 
 function readArguments(
+  args: string[],
   takesRole: boolean,
 ): 'help' | { problem: string } | { email: string; role: Role } {
   try {
-    const { values } = parseArgs({ options, allowPositionals: false, strict: true })
+    const { values } = parseArgs({ args, options, allowPositionals: false, strict: true })
     if (values.help) return 'help'
     const email = z.email().max(254).safeParse(values.email)
     if (!email.success) return { problem: '--email has to be an e-mail address' }
@@ -79,9 +95,4 @@ function readArguments(
   } catch (error) {
     return { problem: (error as Error).message }
   }
-}
-
-function refuse(code: number, message: string): number {
-  process.stderr.write(`${message}\n`)
-  return code
 }
