@@ -163,7 +163,7 @@ async function makeCluster(
         '--builtin-locale=C.UTF-8',
         '--no-instructions',
         // Its password is drawn and lives for minutes: to prove it thousands of times at each connection makes nothing safer.
-        ...(isThrowaway ? ['--no-sync', '-c', 'scram_iterations=1'] : []),
+        ...(isThrowaway ? ['--no-sync', '--no-data-checksums', '-c', 'scram_iterations=1'] : []),
         ...SETTINGS.flatMap((setting) => ['-c', setting]),
       ],
       { account, cwd: draft, signal },

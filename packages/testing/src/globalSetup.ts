@@ -68,6 +68,8 @@ async function startThrowawayServer() {
       fsync: 'off',
       synchronous_commit: 'off',
       full_page_writes: 'off',
+      // What is read is in memory: to have another process read it takes longer.
+      io_method: 'sync',
       max_connections: '300',
     },
   })
