@@ -1,3 +1,4 @@
+// Not quick: migrates many databases.
 import { createPooler, createTestDatabase, type TestDatabase, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// Not quick: waits for retries.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// Not quick: fills large tables.
 import { describe, expect, it } from 'vitest'
 import { chooseOrder } from '../src/chooseOrder.ts'
 import { firstLook } from '../src/firstLook.ts'

@@ -1,3 +1,4 @@
+// Not quick: stores and lists hundreds of megabytes.
 import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { Prisma } from '@roundsman/db'

@@ -1,3 +1,4 @@
+// Not quick: waits for time-outs.
 import { waitFor } from '@roundsman/testing'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'

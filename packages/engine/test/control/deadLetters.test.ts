@@ -1,3 +1,4 @@
+// Not quick: uses up attempts and workers.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'

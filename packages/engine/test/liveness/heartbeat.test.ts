@@ -1,3 +1,4 @@
+// Not quick: waits for heartbeats.
 import { createPooler, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { listWorkers } from '../../src/client.ts'

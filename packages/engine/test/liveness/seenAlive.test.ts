@@ -1,3 +1,4 @@
+// Not quick: cuts sessions under load.
 import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'

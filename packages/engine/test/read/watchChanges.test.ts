@@ -1,3 +1,4 @@
+// Not quick: waits until silence is noticed.
 import { createProxy, waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { watchChanges } from '../../src/read/watchChanges.ts'

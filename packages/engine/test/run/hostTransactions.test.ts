@@ -1,3 +1,4 @@
+// Not quick: commits through many database clients.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'

@@ -1,3 +1,4 @@
+// Not quick: waits for time-outs.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'

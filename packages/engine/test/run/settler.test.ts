@@ -1,3 +1,4 @@
+// Not quick: waits while the database is away.
 import { waitFor } from '@roundsman/testing'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'

@@ -1,3 +1,4 @@
+// Not quick: enqueues through many database clients.
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'

@@ -1,3 +1,4 @@
+// Not quick: claims and settles a queue in hundreds of states.
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import type { PgBoss } from 'pg-boss'

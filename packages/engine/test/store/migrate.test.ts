@@ -1,3 +1,4 @@
+// Not quick: migrates dozens of databases.
 import { randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+// Not quick: draws what happens to starts.
 import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { v7 as uuid } from 'uuid'

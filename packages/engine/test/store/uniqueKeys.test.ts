@@ -1,3 +1,4 @@
+// Not quick: enqueues a hundred thousand pieces.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'

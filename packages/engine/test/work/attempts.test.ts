@@ -1,3 +1,4 @@
+// Not quick: uses up attempts in many orders.
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'

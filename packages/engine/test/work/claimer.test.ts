@@ -1,3 +1,4 @@
+// Not quick: claims out of a large backlog.
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
