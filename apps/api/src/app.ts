@@ -48,6 +48,10 @@ export interface AppOptions {
   metrics?: { metrics: Metrics; token: string } | undefined
   /** Default: nothing is traced. */
   tracing?: Pick<Tracing, 'traceRequest'> | undefined
+  /** What the console's header calls the place; red for `production`. Default: what NODE_ENV says. */
+  environment?: string
+  /** Of the product, for the console's header. */
+  version?: string
   /** How often those who follow the changes are told that the connection holds. Default 10,000 ms. */
   pingIntervalMs?: number
   /** Where the console's build lies. Default: where `pnpm build` puts it. */
@@ -77,7 +81,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { reader } = jobsClient
   const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
-  const { eventsRecheckMs: recheckMs, pingIntervalMs } = options
+  const { eventsRecheckMs: recheckMs, pingIntervalMs, environment, version } = options
   const limits = serverTimeouts(options.timeouts)
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
@@ -120,6 +124,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
       describedAs: 'zod',
       consoleDir,
       now,
+      ...(environment !== undefined && { environment }),
+      ...(version !== undefined && { version }),
       ...(recheckMs !== undefined && { recheckMs }),
       ...(pingIntervalMs !== undefined && { pingIntervalMs }),
     })

@@ -128,6 +128,7 @@ async function serve(
           ...(isDemo && { demoJobs }),
           jwtSecret,
           mailDomain,
+          version: VERSION,
           logger,
           ...(tracing && { tracing }),
           ...(metrics && token !== undefined && { metrics: { metrics, token } }),

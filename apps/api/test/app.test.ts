@@ -179,6 +179,7 @@ describe('documentation', () => {
       'DELETE /api/console/session: 204 400 403 413 415 431 500',
       'DELETE /api/jobs/dead-letters/{queueJobId}: 204 400 401 403 404 413 414 415 431 500',
       'GET /api/console/access: 200 400 401 403 431 500',
+      'GET /api/console/environment: 200 400 401 403 431 500',
       'GET /api/console/jobs/{name}: 200 400 401 403 404 414 431 500',
       'GET /api/console/jobs: 200 400 401 403 431 500',
       'GET /api/console/overview: 200 400 401 403 431 500',

@@ -1,6 +1,7 @@
 // Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chooseAction } from './chooseAction.ts'
 import { expectSeen } from './expectSeen.ts'
 import { openConsoleStack, PASSWORD, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
@@ -121,7 +122,7 @@ describe('the end of a session', () => {
       },
     })
     const { page } = viewer
-    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Pause')
     await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
     const answer = page.waitForResponse('**/api/jobs/countSheep/pause')
     await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click()

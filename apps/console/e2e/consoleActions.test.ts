@@ -1,8 +1,10 @@
 // Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
+import { jobRow } from './jobRow.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
@@ -32,7 +34,7 @@ describe('running a job', () => {
   it('runs it now, and shows who wanted it and why in the run', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Run now')
     await confirm(page, 'Run now', 'The night was short')
     await page.getByText('A run of countSheep is requested.').waitFor()
 
@@ -58,7 +60,7 @@ describe('running a job', () => {
   it('asks for a reason, and sends nothing without one', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Run now')
     const reason = dialog(page).getByLabel('Reason')
     await dialog(page).getByRole('button', { name: 'Run now' }).click()
     expect(await reason.evaluate((input) => input.matches(':focus:invalid'))).toBe(true)
@@ -87,7 +89,7 @@ describe('running a job', () => {
   it('asks for the payload of a job that takes one, and says what is wrong with it', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: greetCustomer' }).click()
+    await chooseAction(page, 'greetCustomer', 'Run now')
     const customer = dialog(page).getByLabel('customer')
     await confirm(page, 'Run now', 'They are new')
     await dialog(page).getByText('Required').waitFor()
@@ -112,7 +114,7 @@ describe('running a job', () => {
   it('runs one again with the payload that the queue holds, and shows nobody what that is', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: greetCustomer' }).click()
+    await chooseAction(page, 'greetCustomer', 'Run now')
     await dialog(page).getByLabel('customer').fill('nobody')
     await confirm(page, 'Run now', 'They are rude')
     const failed = await endedRun('greetCustomer', { status: 'failed' })
@@ -143,9 +145,9 @@ describe('pausing', () => {
   it('pauses a schedule with a reason and resumes it', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Pause')
     await confirm(page, 'Pause', 'The meadow is closed')
-    const card = page.getByRole('article', { name: 'countSheep' })
+    const card = jobRow(page, 'countSheep')
     await card.getByText(`by ${ACTOR}: The meadow is closed`).waitFor()
     expect(await schedule()).toMatchObject({
       pausedAt: expect.any(Date),
@@ -153,9 +155,9 @@ describe('pausing', () => {
       pauseReason: 'The meadow is closed',
     })
 
-    await page.getByRole('button', { name: 'Resume: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Resume')
     await confirm(page, 'Resume', 'It is open again')
-    await page.getByRole('button', { name: 'Pause: countSheep' }).waitFor()
+    await page.getByText('countSheep is resumed.').waitFor()
     expect(await schedule()).toMatchObject({ pausedAt: null, pausedBy: null })
     expect(await actions()).toEqual([
       { action: 'pause', name: 'countSheep', actor: ACTOR, reason: 'The meadow is closed' },
@@ -169,7 +171,7 @@ describe('pausing', () => {
   it('says so when somebody else was faster', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Pause: countSheep' }).click()
+    await chooseAction(page, 'countSheep', 'Pause')
     await stack.prisma.jobSchedule.update({
       where: { name: 'countSheep' },
       data: { pausedAt: new Date(), pausedBy: 'owner@example.com', pauseReason: 'Faster' },
@@ -190,7 +192,7 @@ describe('a run under way', () => {
   it('is cancelled', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: walkSteps' }).click()
+    await chooseAction(page, 'walkSteps', 'Run now')
     await confirm(page, 'Run now', 'For a walk')
     const { id } = await waitFor(() =>
       stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
@@ -215,6 +217,9 @@ describe('a run under way', () => {
       actor: ACTOR,
       reason: 'It rains',
     })
+    // Whoever has cancelled it knows of it.
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await expectSeen(page.getByText('Nothing needs you'))
   })
 })
 
@@ -222,7 +227,7 @@ describe('a blocked run', () => {
   it('is approved with the number at stake, once', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Run now: pruneRows' }).click()
+    await chooseAction(page, 'pruneRows', 'Run now')
     await confirm(page, 'Run now', 'A lot has come together')
     const blocked = await endedRun('pruneRows')
     expect(blocked).toMatchObject({ details: { error: { code: 'guard_blocked' } } })
@@ -379,7 +384,7 @@ describe('waiting work', () => {
 
 describe('the focus, after an action without the mouse', () => {
   it('stays at the button that has changed its meaning', async () => {
-    await using viewer = await open('/jobs')
+    await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
     await press(page.getByRole('button', { name: 'Pause: countSheep' }))
     await confirmByKey(page, 'The meadow is closed')
@@ -387,6 +392,25 @@ describe('the focus, after an action without the mouse', () => {
     await press(page.getByRole('button', { name: 'Resume: countSheep' }))
     await confirmByKey(page, 'It is open again')
     await expectFocus(page.getByRole('button', { name: 'Pause: countSheep' }))
+  })
+
+  it('is at the dots of the row whose menu it was chosen from', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    const dots = page.getByRole('button', { name: 'Actions for countSheep' })
+    await press(dots)
+    const items = page.getByRole('menu').getByRole('menuitem')
+    await expectFocus(items.first())
+    await page.keyboard.press('ArrowUp')
+    await expectFocus(items.last())
+    await page.keyboard.press('Escape')
+    await expectFocus(dots)
+    await press(dots)
+    await expectFocus(items.first())
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Enter')
+    await confirmByKey(page, 'To see the number')
+    await expectFocus(dots)
   })
 
   it('is at what can be done next, once a run has stopped', async () => {

@@ -5,11 +5,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { DUE, STEPS } from './createTestJobs.ts'
 import { findBarriers } from './findBarriers.ts'
 import { expectSeen } from './expectSeen.ts'
+import { jobRow } from './jobRow.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
+/** Of each job, as a worker has them unless it is told otherwise. */
+const LANES = 10
+const WAITING = 20
 
 let browser: Browser
 let stack: ConsoleStack
@@ -30,6 +34,76 @@ beforeEach(async () => {
 })
 
 describe('the overview says what needs somebody', () => {
+  it('how many of a job fail, against how many usually do, with the cause and the way to the runs', async () => {
+    const name = 'greetCustomer'
+    await makeHistory(name, 1_000)
+    await makeRuns(name, 13, null)
+    await makeRuns(name, 12, 'ECONNREFUSED')
+    await makeRuns(name, 2, 'no_answer')
+    await makeRuns(name, 5, 'cancelled')
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, `${name}: 14 of 27 failed in 1 h`).waitFor()
+    const item = needs(page, 'Failing')
+    await item.getByText('usually none').waitFor()
+    await item.getByText('12 × ECONNREFUSED').waitFor()
+    await item.getByRole('link', { name: '14 of 27 failed in 1 h' }).click()
+    await page.waitForURL(new RegExp(`/runs\\?name=${name}&status=failed&from=`))
+    await page.getByText(/^\d+ runs$/).waitFor()
+
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    const rows = page.getByRole('table', { name: 'Jobs' }).getByRole('row')
+    // The first is that of the headings.
+    await rows.nth(1).getByText('52 %').waitFor()
+    await expectSeen(rows.nth(1).getByText('14 of 27 in 1 h'))
+  })
+
+  it('what waits longer than it should, with when it is caught up, and how many lanes are in use', async () => {
+    const { prisma } = stack
+    for (let n = 0; n < LANES + WAITING; n += 1) await stack.enqueue('walkSteps')
+    await waitFor(async () => {
+      const where = { name: 'walkSteps', status: 'running' as const }
+      return (await prisma.jobRun.count({ where })) === LANES
+    })
+    await prisma.$executeRaw`
+      update pgboss.job set start_after = now() - interval '100 seconds' where name = 'walkSteps' and state = 'created'`
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    const workers = page.getByRole('region', { name: 'Workers' })
+    await workers.getByRole('link', { name: `walkSteps × ${LANES} of ${LANES}` }).waitFor()
+    const backlog = page.getByRole('region', { name: 'Backlog' }).getByRole('listitem')
+    await backlog.getByText(`${WAITING} waiting, the oldest for 1 min`).waitFor()
+    await backlog.getByText(/^caught up in \d min$/).waitFor()
+
+    await prisma.$executeRaw`
+      update pgboss.job set start_after = now() - interval '5 seconds' * row.n
+      from (select id, row_number() over () as n from pgboss.job where name = 'walkSteps' and state = 'created') row
+      where row.id = job.id`
+    await page.reload()
+    await sentence(page, `walkSteps: ${WAITING} waiting, growing: never`).waitFor()
+    await expectSeen(needs(page, 'Backlog').getByText('a minute coming'))
+    expect(await backlog.count()).toBe(0)
+    expect(await findBarriers(page)).toEqual([])
+
+    stack.steps.open((LANES + WAITING) * STEPS)
+    await waitFor(
+      async () =>
+        (await prisma.jobRun.count({ where: { name: 'walkSteps', status: 'success' } })) ===
+        LANES + WAITING,
+    )
+  })
+
+  it('what work was given up for', async () => {
+    for (const _ of [1, 2]) await stack.enqueue('callPartner')
+    await waitFor(
+      async () => (await stack.prisma.jobRun.count({ where: { status: 'failed' } })) === 2,
+    )
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const item = needs(viewer.page, 'Dead letters')
+    await item.getByText('2 pieces of work').waitFor()
+    await expectSeen(item.getByText('2 × partner_down The partner does not answer'))
+  })
+
   it('a run that takes far longer than usual, until it has ended', async () => {
     await makeHistory('walkSteps', 2_000)
     await stack.enqueue('walkSteps')
@@ -89,7 +163,7 @@ describe('the overview says what needs somebody', () => {
     expect(await findBarriers(page)).toEqual([])
 
     await page.getByRole('link', { name: 'Jobs', exact: true }).click()
-    const card = page.getByRole('article', { name: 'ringBells' })
+    const card = jobRow(page, 'ringBells')
     await card.getByText(/^[23] d .*late$/).waitFor()
 
     // Somebody who knows it has come.
@@ -167,6 +241,23 @@ async function makeHistory(name: string, durationMs: number): Promise<void> {
     const workerId = 'worker-of-yesterday'
     const run = { name, trigger: 'queue' as const, status: 'success' as const, workerId }
     return { id: randomUUID(), ...run, startedAt, endedAt }
+  })
+  await stack.prisma.jobRun.createMany({ data })
+}
+
+/** Runs of the last hour. */
+async function makeRuns(name: string, count: number, errorCode: string | null): Promise<void> {
+  const data = Array.from({ length: count }, (_, index) => {
+    const startedAt = new Date(Date.now() - (index + 1) * MINUTE_MS)
+    const status = errorCode === null ? ('success' as const) : ('failed' as const)
+    const run = {
+      name,
+      trigger: 'queue' as const,
+      status,
+      errorCode,
+      workerId: 'worker-of-yesterday',
+    }
+    return { id: randomUUID(), ...run, startedAt, endedAt: startedAt }
   })
   await stack.prisma.jobRun.createMany({ data })
 }

@@ -85,6 +85,8 @@ async function openHost(access: Access | null): Promise<string> {
     apiPrefix: '/jobs-api',
     consolePath: '/watch',
     loginUrl: '/login',
+    environment: 'production',
+    version: '1.2.3',
     consoleDir,
   })
   return await host.listen({ port: 0, host: '127.0.0.1' })
@@ -97,6 +99,12 @@ it('lies below any path, under the policy of its host', async () => {
   await page.getByText('Live', { exact: true }).waitFor()
   expect(await page.getByText('ada@example.com').count()).toBe(1)
   expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0)
+  const header = page.getByRole('banner')
+  for (const text of ['production', '1.2.3', `/${new URL(database.url).pathname.slice(1)}`]) {
+    await header.getByText(text).waitFor()
+  }
+  const background = `getComputedStyle(document.querySelector('.placeBar')).backgroundColor`
+  expect(await page.evaluate(background)).toBe('rgb(179, 38, 30)')
 
   await page.getByRole('button', { name: 'Run now: echo' }).click()
   await page

@@ -1,6 +1,7 @@
 // Not quick: starts processes.
 import { createProxy, openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chooseAction } from './chooseAction.ts'
 import { ROWS, STEPS } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
@@ -37,7 +38,7 @@ describe('a run', () => {
     const { page } = viewer
     await liveMark(page, 'Live').waitFor()
     await stayOnPage(page)
-    await page.getByRole('button', { name: 'Run now: walkSteps' }).click()
+    await chooseAction(page, 'walkSteps', 'Run now')
     await page.getByRole('dialog').getByLabel('Reason').fill('To watch it')
     await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
     await page.getByRole('link', { name: 'Its runs' }).click()

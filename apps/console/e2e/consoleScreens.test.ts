@@ -2,6 +2,7 @@
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { chooseAction } from './chooseAction.ts'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
@@ -95,11 +96,20 @@ const FILLED: readonly Screen[] = [
     shows: 'Go to the queue',
   },
   {
+    title: 'what can be done with a job',
+    path: () => '/jobs',
+    heading: 'Jobs',
+    open: async (page) => {
+      await page.getByRole('button', { name: 'Actions for countSheep' }).click()
+      await page.getByRole('menuitem', { name: 'Runs that failed' }).waitFor()
+    },
+  },
+  {
     title: 'what was done',
     path: () => '/jobs',
     heading: 'Jobs',
     open: async (page) => {
-      await press('Dry run: countSheep')(page)
+      await chooseAction(page, 'countSheep', 'Dry run')
       await page.getByRole('dialog').getByLabel('Reason').fill('To see the notice')
       await page.getByRole('dialog').getByRole('button', { name: 'Start the dry run' }).click()
     },
@@ -122,7 +132,13 @@ const FILLED: readonly Screen[] = [
 
 /** Of each action, from where it is asked for. */
 const DIALOGS: readonly Screen[] = [
-  dialog('run now, with a payload', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'As JSON'),
+  dialog(
+    'run now, with a payload',
+    'greetCustomer',
+    () => '/jobs/greetCustomer',
+    'Run now: greetCustomer',
+    'As JSON',
+  ),
   {
     ...dialog(
       'a payload that is none',
@@ -132,7 +148,7 @@ const DIALOGS: readonly Screen[] = [
       'not JSON',
     ),
     open: async (page) => {
-      await press('Run now: greetCustomer')(page)
+      await chooseAction(page, 'greetCustomer', 'Run now')
       await page.getByRole('dialog').getByRole('button', { name: 'As JSON' }).click()
       await page.getByLabel('Payload, as JSON').fill('{')
       await page.getByRole('dialog').getByLabel('Reason').fill('To see what is wrong')
@@ -142,14 +158,32 @@ const DIALOGS: readonly Screen[] = [
   {
     ...dialog('a refusal', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'Required'),
     open: async (page) => {
-      await press('Run now: greetCustomer')(page)
+      await chooseAction(page, 'greetCustomer', 'Run now')
       await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
     },
   },
-  dialog('dry run', 'Jobs', () => '/jobs', 'Dry run: countSheep', 'changes nothing'),
-  dialog('pause', 'Jobs', () => '/jobs', 'Pause: countSheep', 'recorded as skipped'),
-  dialog('resume', 'Jobs', () => '/jobs', 'Resume: pruneRows', 'goes on with its next tick'),
+  dialog(
+    'dry run',
+    'countSheep',
+    () => '/jobs/countSheep',
+    'Dry run: countSheep',
+    'changes nothing',
+  ),
+  dialog(
+    'pause',
+    'countSheep',
+    () => '/jobs/countSheep',
+    'Pause: countSheep',
+    'recorded as skipped',
+  ),
+  dialog(
+    'resume',
+    'pruneRows',
+    () => '/jobs/pruneRows',
+    'Resume: pruneRows',
+    'goes on with its next tick',
+  ),
   dialog(
     'run again',
     'Run of callPartner',
@@ -184,7 +218,7 @@ const DIALOGS: readonly Screen[] = [
 
 /** One of each kind of mark that has one. */
 const TOOLTIPS: readonly Screen[] = [
-  tooltip('of a tick', '/jobs', 'Jobs', (page) =>
+  tooltip('of a tick', '/jobs/countSheep', 'countSheep', (page) =>
     page
       .getByRole('group', { name: /^Last 60 ticks of countSheep/ })
       .locator('[data-tip]')

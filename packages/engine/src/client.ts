@@ -24,11 +24,14 @@ export {
   type PausedQueue,
 } from './read/readQueues.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
+export type { DatabasePlace } from './store/connectionSettings.ts'
 export type { RedriveOutcome } from './control/deadLetters.ts'
 export {
+  countDeadLettersByCause,
   findDeadLetterName,
   listDeadLetters,
   type DeadLetter,
+  type DeadLetterCause,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
 export { findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
@@ -74,8 +77,17 @@ export { slowLimitMs } from './read/judgeRun.ts'
 export { judgeSchedule } from './read/judgeSchedule.ts'
 export { readJobHealth, type JobHealth, type JobProblem } from './read/readJobHealth.ts'
 export { listJobActions, listRunActions, type ListedAction } from './read/jobActions.ts'
-export { listRunsUnderWay, type RunUnderWay } from './read/runsUnderWay.ts'
+export { listLanesInUse, type LanesInUse } from './read/runsUnderWay.ts'
 export { listFailures, type FailedRun } from './read/listFailures.ts'
+export {
+  listRecentFailures,
+  NEUTRAL_CODES,
+  sampleFailures,
+  type HourOfFailures,
+  type RecentFailures,
+  type RunShare,
+} from './read/failureRates.ts'
+export { measureBacklog, type Backlog } from './read/measureBacklog.ts'
 export {
   countRunsByHour,
   countRunsByMinute,

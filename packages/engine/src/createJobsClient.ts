@@ -14,6 +14,7 @@ import { readLabel, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, type EnqueuedJob } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
+import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
 import { createWaker } from './store/waker.ts'
@@ -65,6 +66,8 @@ export interface JobsClientOptions {
  */
 export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL
+  /** Where its database lies: for people, who may have several. */
+  readonly place: DatabasePlace
   /** @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old */
   start(): Promise<void>
   stop(): Promise<void>
@@ -309,6 +312,7 @@ export function jobsClientIn(
 
   return {
     protocol: CLIENT_PROTOCOL,
+    place: readPlace(databaseUrl),
     reader,
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges(options) {

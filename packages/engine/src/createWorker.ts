@@ -216,6 +216,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     canPrepare: () => session.isLasting(),
     log,
   })
+  const lanesOf = (job: Job): number => {
+    const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
+    return job.concurrency ?? most
+  }
   const session: Session = createSession({
     url: databaseUrl,
     database,
@@ -223,6 +227,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     version:
       options.version === undefined ? null : storableText(options.version, MAX_VERSION_LENGTH),
     takes: taken.map(({ name }) => name),
+    lanes: Object.fromEntries(taken.map((job) => [job.name, job.isExclusive ? 1 : lanesOf(job)])),
     log,
   })
   const { traceEnqueue } = options
@@ -306,12 +311,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   })
   const lanes = new Map<string, Lane>()
   for (const job of taken) {
-    const most = job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
     lanes.set(
       job.name,
       createLane({
         job,
-        concurrency: job.concurrency ?? most,
+        concurrency: lanesOf(job),
         claimer,
         log,
         observers,

@@ -46,6 +46,17 @@ export const accessSchema = z.object({
   act: z.boolean().describe('Whether they may do more than look'),
 })
 
+/** GET /api/console/environment */
+export type ConsoleEnvironment = z.output<typeof environmentSchema>
+export const environmentSchema = z.object({
+  name: z.string().describe('Such as production or staging'),
+  isProduction: z.boolean(),
+  version: z.string().nullable().describe('Of the product; null where the host does not say'),
+  database: z
+    .object({ host: z.string(), name: z.string() })
+    .describe('Without who logs in to it; host is empty for a socket of this machine'),
+})
+
 const at = z.iso.datetime()
 const count = z.int()
 const ms = z.number()
@@ -131,21 +142,63 @@ const worker = z.object({
   lastSignAt: at,
   liveness: z.enum(['lock', 'heartbeat']),
   isAlive: z.boolean(),
-  running: z.array(
+  // It lives, and has given no sign for longer than living workers do: stopped, or blocked by a handler.
+  isSilent: z.boolean(),
+  // Of each job that it runs.
+  lanes: z.array(
     z.object({
-      id: z.guid(),
       name: z.string(),
-      startedAt: at,
-      progress: progressSchema.nullable(),
+      inUse: count,
+      // How many it has; null where only the worker knows.
+      of: count.nullable(),
+      // The run that has been under way for longest.
+      oldest: z.object({ id: z.guid(), startedAt: at, progress: progressSchema.nullable() }),
     }),
   ),
+})
+
+const share = z.object({ runs: count, failed: count })
+
+/** Runs that started in the last hour and have ended, as far as they tell of the job: not those that somebody cancelled. */
+export type ConsoleFailures = z.output<typeof failures>
+const failures = z.object({
+  ...share.shape,
+  // When the first of them started.
+  from: at,
+  // Whether there were more in that hour than are counted, which are the latest.
+  isCut: z.boolean(),
+  // What most of them failed with, how many did, and the last of these with what it said.
+  code: z.string(),
+  withCode: count,
+  lastRunId: z.guid(),
+  lastAt: at,
+  message: z.string(),
+  // A sample of the job's week, until an hour or so ago; null when it had no runs.
+  usual: share.nullable(),
+})
+
+/** Work that could be taken, and waits. */
+export type ConsoleBacklog = z.output<typeof backlog>
+const backlog = z.object({
+  name: z.string(),
+  // Exact up to 100,000, which also stands for more.
+  ready: count,
+  isCut: z.boolean(),
+  // For how long the oldest could have been taken.
+  oldestMs: ms,
+  // How many are taken a second, and how many come.
+  takenPerSecond: z.number(),
+  comingPerSecond: z.number(),
+  // How long it takes at these rates; null when it never ends.
+  caughtUpInMs: ms.nullable(),
 })
 
 export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
   z.object({ kind: z.literal('late'), name: z.string(), since: at, lateMs: ms }),
-  // Runs longer than nearly all of its runs before did, or than half of its time-out.
+  // Of each job the run that is under way for longest, where that is longer than nearly all of its runs before, or than
+  // half of its time-out.
   z.object({
     kind: z.literal('overrunning'),
     name: z.string(),
@@ -153,14 +206,17 @@ const attention = z.discriminatedUnion('kind', [
     since: at,
     usualMs: ms.nullable(),
   }),
-  // The last run that ended has failed.
+  // Many of its runs fail, or the last that ended has. What somebody cancelled counts as neither.
   z.object({
-    kind: z.literal('failed'),
+    kind: z.literal('failing'),
     name: z.string(),
+    // The last that failed, of those that failed with the code.
     runId: z.guid(),
     since: at,
     code: z.string(),
     message: z.string(),
+    // Null when the last run has failed longer ago than that.
+    lastHour: failures.nullable(),
   }),
   // Its guard has blocked it, and nobody has approved it; can still be approved until then.
   z.object({
@@ -171,7 +227,19 @@ const attention = z.discriminatedUnion('kind', [
     due: z.number(),
     approvableUntil: at,
   }),
-  z.object({ kind: z.literal('deadLetters'), name: z.string(), count, since: at }),
+  // More comes than is taken, or it will take hours; for more than a minute by now.
+  z.object({ kind: z.literal('backlog'), ...backlog.shape }),
+  z.object({
+    kind: z.literal('deadLetters'),
+    name: z.string(),
+    count,
+    // Whether there are more than the latest 10,000 of all jobs, which are counted.
+    isCut: z.boolean(),
+    since: at,
+    // The most frequent first.
+    causes: z.array(z.object({ code: z.string(), message: z.string(), count })),
+  }),
+  z.object({ kind: z.literal('silent'), workerId: z.string(), since: at }),
   z.object({ kind: z.literal('noWorker'), since: at.nullable() }),
 ])
 
@@ -181,8 +249,10 @@ export const overviewSchema = z.object({
   generatedAt: at,
   workers: z.array(worker),
   attention: z.array(attention),
-  // Of all schedules that are not paused, the soonest first.
-  nextTicks: z.array(z.object({ name: z.string(), at })),
+  // Of each job with work that has waited for some seconds, the longest first.
+  backlog: z.array(backlog),
+  // The next of each schedule that is not paused, the soonest first.
+  nextTicks: z.array(z.object({ name: z.string(), at, timeZone: z.string() })),
   // The last 24 full hours and the one under way, the oldest first.
   hours: z.array(z.object({ from: at, success: count, failed: count, running: count })),
   jobs: z.object({ total: count, scheduled: count, paused: count, late: count }),
@@ -235,6 +305,12 @@ const jobSchema = z.object({
   recentRuns: z.array(runBrief.extend({ durationMs: ms, cleaned: z.number().nullable() })),
   // Whether it can't do without a payload.
   takesPayload: z.boolean(),
+  // Of the last hour; null when none failed.
+  failures: failures.nullable(),
+  // A sample of the week until an hour or so ago; null when it had no runs.
+  usual: share.nullable(),
+  // Whether so many fail that it stands under what needs attention.
+  isFailing: z.boolean(),
 })
 
 /** GET /api/console/jobs */

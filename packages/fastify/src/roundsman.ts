@@ -2,6 +2,7 @@ import type { Job } from '@roundsman/engine'
 import { CLIENT_PROTOCOL, type JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import type { ConsoleEnvironment } from './contract.ts'
 import { createGate, refuseForeignOrigins, type Authorize } from './access.ts'
 import { consoleFiles } from './console/consoleFiles.ts'
 import { consoleRoutes } from './console/consoleRoutes.ts'
@@ -45,6 +46,13 @@ export interface RoundsmanOptions {
    * are described as JSON Schema, whatever the host does.
    */
   describedAs?: 'json' | 'zod'
+  /**
+   * What the console's header calls the place, red where that is production. Default: what NODE_ENV says, or
+   * `production` in a deployment on Replit.
+   */
+  environment?: string | { name: string; isProduction: boolean }
+  /** Of the product, for the header. Default: it says none. */
+  version?: string
   /** How often those who follow the events are told that the connection holds. Default 10,000 ms. */
   pingIntervalMs?: number
   /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
@@ -61,7 +69,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   const { client, jobs, authorize, security, describedAs = 'json' } = options
   const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
   const { pingIntervalMs = 10_000, recheckMs = 15_000, now = () => new Date() } = options
-  const { hasSessions = false, loginUrl = '' } = options
+  const { hasSessions = false, loginUrl = '', version = null } = options
   checkClient(client)
   const api = checkPath('apiPrefix', apiPrefix)
   const gate = createGate(authorize)
@@ -112,7 +120,12 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
       await routes.register(eventRoutes, { gate, changes, pingIntervalMs, recheckMs })
       await routes.register(deadLetterRoutes, { gate, client, jobs })
       await routes.register(workRoutes, { gate, client, jobs })
-      await routes.register(consoleRoutes, { gate, reader, jobs, now })
+      const environment = {
+        ...describeEnvironment(options.environment),
+        version,
+        database: client.place,
+      }
+      await routes.register(consoleRoutes, { gate, reader, jobs, now, environment })
     },
     { prefix: api },
   )
@@ -124,6 +137,18 @@ export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plu
   fastify: '5.x',
   encapsulate: true,
 })
+
+function describeEnvironment(
+  said: RoundsmanOptions['environment'],
+): Pick<ConsoleEnvironment, 'name' | 'isProduction'> {
+  if (typeof said === 'object') return said
+  // oxlint-disable-next-line eslint/no-restricted-properties -- a host that says nothing is told from production all the same
+  const { NODE_ENV, REPLIT_DEPLOYMENT } = process.env
+  const name = said ?? (REPLIT_DEPLOYMENT === '1' ? PRODUCTION : (NODE_ENV ?? 'development'))
+  return { name, isProduction: name === PRODUCTION }
+}
+
+const PRODUCTION = 'production'
 
 function checkClient(client: JobsClient): void {
   const { protocol } = client as { protocol?: unknown }

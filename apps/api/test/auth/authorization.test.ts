@@ -119,6 +119,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/console/session': admin(200, { onlyBySession: true }),
   'DELETE /api/console/session': anyone(204),
   'GET /api/console/access': admin(200),
+  'GET /api/console/environment': admin(200),
   'GET /api/console/overview': admin(200),
   'GET /api/console/jobs': admin(200),
   'GET /api/console/jobs/:name': admin(200),

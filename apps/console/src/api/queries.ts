@@ -1,4 +1,5 @@
 import type {
+  ConsoleEnvironment,
   ConsoleJobDetail,
   ConsoleJobs,
   ConsoleOverview,
@@ -14,6 +15,13 @@ import { runQuery, type RunSearch } from './runFilters.ts'
 
 /** How many runs a page of the list has. */
 export const RUNS_PER_PAGE = 50
+
+export function environmentQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['environment'],
+    queryFn: ({ signal }) => api.get<ConsoleEnvironment>('/console/environment', signal),
+  })
+}
 
 export function overviewQuery(api: Api) {
   return queryOptions({

@@ -2,7 +2,7 @@ import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
-import { formatExact } from '../time/formatExact.ts'
+import { exactLines } from '../time/formatExact.ts'
 
 const PLACES = 60
 
@@ -23,9 +23,8 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
         <span key={`empty ${index}`} className="stripPlace" aria-hidden="true" />
       ))}
       {shown.map((run, index) => {
-        const { local, utc } = formatExact(run.startedAt)
         const word = run.status === 'failed' ? 'Failed' : 'Success'
-        const tip = `${word} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
+        const tip = `${word} after ${formatDuration(run.durationMs)}\n${exactLines(run.startedAt).join('\n')}`
         return (
           <Link
             key={run.id}

@@ -1,7 +1,7 @@
 import type { ConsoleTick } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useRoving } from '../parts/useRoving.ts'
-import { formatExact } from '../time/formatExact.ts'
+import { exactLines } from '../time/formatExact.ts'
 import { TICK_WORDS, tickKind } from './tickKind.ts'
 
 /** How many fit; those that are missing leave their place empty on the left. */
@@ -53,10 +53,9 @@ export function TickStrip({ name, ticks }: { name: string; ticks: readonly Conso
 }
 
 function describe(tick: ConsoleTick): string {
-  const { local, utc } = formatExact(tick.scheduledFor)
   const count = tick.count > 1 ? `, ${tick.count.toLocaleString('en')} ticks from here on` : ''
   const reason = tick.reason === null ? '' : `: ${tick.reason}`
-  return `${TICK_WORDS[tickKind(tick)]}${count}${reason}\n${local}\n${utc}`
+  return `${TICK_WORDS[tickKind(tick)]}${count}${reason}\n${exactLines(tick.scheduledFor).join('\n')}`
 }
 
 function summarize(ticks: readonly ConsoleTick[]): string {

@@ -17,8 +17,12 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   // Before the element leaves the page: only a dialog that is closed on it gives the focus back.
   useLayoutEffect(() => {
     const element = dialog.current
+    const putBack = hideScrollbar(document.documentElement)
     element?.showModal()
-    return () => element?.close()
+    return () => {
+      element?.close()
+      putBack()
+    }
   }, [])
 
   return (
@@ -35,4 +39,15 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       {children}
     </dialog>
   )
+}
+
+/**
+ * What dims the page does not reach the strip of its scrollbar: without it, the page is dimmed to its edge. What lies on the
+ * page keeps its place. Returns how to put it back.
+ */
+function hideScrollbar(page: HTMLElement): () => void {
+  const strip = innerWidth - page.clientWidth
+  page.style.setProperty('--scrollbar', `${strip}px`)
+  page.classList.add('isBehindDialog')
+  return () => page.classList.remove('isBehindDialog')
 }

@@ -1,31 +1,30 @@
 import { useServices } from '../services/useServices.ts'
 import { useClock } from '../services/useClock.ts'
 import { formatRoughDuration } from '../time/formatDuration.ts'
-import { formatExact } from '../time/formatExact.ts'
+import { exactLines } from '../time/formatExact.ts'
 
 export interface MomentProps {
   at: string
   /** Text of the viewer's own making; default is how long ago. */
   children?: string
+  /** Of what the instant belongs to, such as a schedule: its clock is shown as well. */
+  timeZone?: string | undefined
   /** Where a link or a button around it takes the focus, it needs no stop of its own. */
   isInControl?: boolean
 }
 
-/** An instant in relative words; the exact one, local and in UTC, on hover and focus. */
-export function Moment({ at, children, isInControl = false }: MomentProps) {
+/** An instant in relative words; the exact one, on all clocks that count, on hover and focus. */
+export function Moment({ at, children, timeZone, isInControl = false }: MomentProps) {
   const { clock } = useServices()
   const instant = new Date(at).getTime()
   const relative = useClock((now) => formatRelative(instant, now))
-  const { local, utc } = formatExact(at)
+  const lines = exactLines(at, timeZone)
+  if (children !== undefined) lines.push(formatRelative(instant, clock.now()))
   return (
     <time
       dateTime={at}
       className="moment"
-      data-tip={
-        children === undefined
-          ? `${local}\n${utc}`
-          : `${local}\n${utc}\n${formatRelative(instant, clock.now())}`
-      }
+      data-tip={lines.join('\n')}
       {...(!isInControl && { tabIndex: 0 })}
     >
       {children ?? relative}

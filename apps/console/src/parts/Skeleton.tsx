@@ -1,6 +1,6 @@
 export interface SkeletonProps {
   /** Each is as high as what comes in its place. */
-  kind: 'title' | 'sentence' | 'line' | 'row' | 'panel' | 'card'
+  kind: 'title' | 'sentence' | 'line' | 'row' | 'panel'
   count?: number
 }
 

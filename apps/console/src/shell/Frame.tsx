@@ -1,7 +1,9 @@
-import { useMutation, useQueryClient, useIsFetching } from '@tanstack/react-query'
+import type { ConsoleEnvironment } from '@roundsman/fastify/contract'
+import { useIsFetching, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useRouter } from '@tanstack/react-router'
 import { useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
 import { ActionProvider } from '../actions/ActionProvider.tsx'
+import { environmentQuery } from '../api/queries.ts'
 import { Elapsed } from '../parts/Elapsed.tsx'
 import { Tooltip } from '../parts/Tooltip.tsx'
 import { useServices } from '../services/useServices.ts'
@@ -37,6 +39,7 @@ export function Frame({ member, children }: { member: Member; children: ReactNod
         Skip to the content
       </a>
       <header className="topBar">
+        <Place member={member} />
         <div className="topBarInner">
           <Brand />
           <nav aria-label="Main" className="mainNav">
@@ -63,11 +66,7 @@ export function Frame({ member, children }: { member: Member; children: ReactNod
             >
               ?
             </button>
-            {settings.hasSessions ? (
-              <LogoutButton member={member} />
-            ) : (
-              <span className="muted small">{member.name}</span>
-            )}
+            {settings.hasSessions && <LogoutButton />}
           </div>
         </div>
       </header>
@@ -81,7 +80,33 @@ export function Frame({ member, children }: { member: Member; children: ReactNod
   )
 }
 
-function LogoutButton({ member: { name, role } }: { member: Member }) {
+/** Where one is and as whom, so that nobody takes production for something else. */
+function Place({ member: { name, role } }: { member: Member }) {
+  const { api } = useServices()
+  const { data } = useQuery(environmentQuery(api))
+  return (
+    <div className={data?.isProduction ? 'placeBar isProduction' : 'placeBar'}>
+      <div className="place">
+        {data && (
+          <>
+            <strong className="placeName">{data.name}</strong>
+            {data.version !== null && <span>{data.version}</span>}
+            <span className="isCut" data-tip={`Database\n${databaseName(data)}`} tabIndex={0}>
+              {databaseName(data)}
+            </span>
+          </>
+        )}
+        <span className="placeMember isCut">{role === '' ? name : `${name}, ${role}`}</span>
+      </div>
+    </div>
+  )
+}
+
+function databaseName({ database: { host, name } }: ConsoleEnvironment): string {
+  return host === '' ? name : `${host}/${name}`
+}
+
+function LogoutButton() {
   const { api } = useServices()
   const queries = useQueryClient()
   const logout = useMutation({
@@ -96,7 +121,6 @@ function LogoutButton({ member: { name, role } }: { member: Member }) {
     <button
       type="button"
       className="button isSmall isQuiet"
-      data-tip={`${name}, ${role}`}
       disabled={logout.isPending}
       onClick={() => logout.mutate()}
     >

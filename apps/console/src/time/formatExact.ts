@@ -14,6 +14,29 @@ export function formatExact(instant: string, timeZone?: string): ExactTime {
   }
 }
 
+/**
+ * The same in as many lines as there are clocks that differ: the viewer's, UTC, and that of another zone, which is named.
+ */
+export function exactLines(instant: string, otherZone?: string, viewerZone?: string): string[] {
+  const date = new Date(instant)
+  const { local, utc } = formatExact(instant, viewerZone)
+  const lines = [local, utc]
+  if (otherZone !== undefined && !Number.isNaN(date.getTime())) {
+    lines.push(`${wallClock(date, otherZone)} ${otherZone}`)
+  }
+  const clocks = lines.map((line) => line.slice(0, WALL_CLOCK_LENGTH))
+  return lines.filter((_, index) => clocks.indexOf(clocks[index] ?? '') === index)
+}
+
+/** Of `2026-11-24 04:00:12`. */
+const WALL_CLOCK_LENGTH = 19
+
+/** Whether the clocks of a zone show something else than the viewer's at an instant. */
+export function differsFromViewer(instant: string, timeZone: string, viewerZone?: string): boolean {
+  const date = new Date(instant)
+  return wallClock(date, timeZone) !== wallClock(date, viewerZone)
+}
+
 /** `Tue 24 Nov, 04:00`, on the wall clock of a zone; the viewer's when it is not given. */
 export function formatShort(instant: string, timeZone?: string): string {
   const parts = read(new Date(instant), { weekday: 'short', ...SHORT, ...zone(timeZone) })

@@ -1,4 +1,4 @@
-import type { ConsoleAttention } from '@roundsman/fastify/contract'
+import type { ConsoleAttention, ConsoleFailures } from '@roundsman/fastify/contract'
 import { describe, expect, it } from 'vitest'
 import { describeOverview } from '../../src/screens/overview/describeOverview.ts'
 
@@ -15,15 +15,40 @@ const DEAD: ConsoleAttention = {
   kind: 'deadLetters',
   name: 'dispatchEmail',
   count: 1_200,
+  isCut: false,
   since: '2026-11-24T02:00:00Z',
+  causes: [],
 }
-const FAILED: ConsoleAttention = {
-  kind: 'failed',
+const LAST_HOUR: ConsoleFailures = {
+  runs: 27,
+  failed: 14,
+  from: '2026-11-24T02:20:00Z',
+  isCut: false,
+  code: 'ECONNREFUSED',
+  withCode: 12,
+  lastRunId: 'x',
+  lastAt: '2026-11-24T03:10:00Z',
+  message: '',
+  usual: null,
+}
+const FAILING: ConsoleAttention = {
+  kind: 'failing',
   name: 'pruneJobRuns',
   runId: 'x',
   since: '2026-11-24T02:00:00Z',
   code: 'timeout',
   message: 'It took too long',
+  lastHour: null,
+}
+const BACKLOG: ConsoleAttention = {
+  kind: 'backlog',
+  name: 'syncOrder',
+  ready: 4_200,
+  isCut: false,
+  oldestMs: 90_000,
+  takenPerSecond: 40,
+  comingPerSecond: 50,
+  caughtUpInMs: null,
 }
 
 function describeThem(attention: ConsoleAttention[], jobs = JOBS) {
@@ -49,9 +74,43 @@ describe('describeOverview', () => {
     expect(describeThem([DEAD, LATE]).text).toBe(
       'cleanupI18nCache is 14 min late, and one other thing needs you',
     )
-    expect(describeThem([DEAD, FAILED, LATE, { kind: 'noWorker', since: null }]).text).toBe(
+    expect(describeThem([DEAD, FAILING, LATE, { kind: 'noWorker', since: null }]).text).toBe(
       'No worker is running, and 3 other things need you',
     )
+  })
+
+  it('says how many fail, and of a single one that it was the last', () => {
+    expect(describeThem([{ ...FAILING, lastHour: LAST_HOUR }])).toEqual({
+      tone: 'bad',
+      text: 'pruneJobRuns: 14 of 27 failed in 1 h',
+    })
+    expect(describeThem([FAILING]).text).toBe('The last run of pruneJobRuns failed')
+    const one = { ...LAST_HOUR, runs: 1, failed: 1 }
+    expect(describeThem([{ ...FAILING, lastHour: one }]).text).toBe(
+      'The last run of pruneJobRuns failed',
+    )
+  })
+
+  it('says in how much time so many failed where they are too many to be counted', () => {
+    const lastHour = {
+      ...LAST_HOUR,
+      runs: 5_000,
+      failed: 2_611,
+      isCut: true,
+      from: '2026-11-24T03:10:00Z',
+    }
+    expect(describeThem([{ ...FAILING, lastHour }]).text).toBe(
+      'pruneJobRuns: 2,611 of 5,000 failed in 4 min',
+    )
+  })
+
+  it('says when a queue is caught up, and when never', () => {
+    expect(describeThem([BACKLOG]).text).toBe('syncOrder: 4,200 waiting, growing: never')
+    expect(describeThem([{ ...BACKLOG, caughtUpInMs: 7_200_000 }]).text).toBe(
+      'syncOrder: 4,200 waiting, caught up in 2 h',
+    )
+    const still = { ...BACKLOG, takenPerSecond: 0, comingPerSecond: 0 }
+    expect(describeThem([still]).text).toBe('syncOrder: 4,200 waiting, standing still: never')
   })
 
   it('warns of what can wait', () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toLocalInput } from '../../src/screens/runs/RunFilterForm.tsx'
-import { formatClock, formatExact, formatShort } from '../../src/time/formatExact.ts'
+import { exactLines, formatClock, formatExact, formatShort } from '../../src/time/formatExact.ts'
 import { nameDate } from '../../src/time/nameDate.ts'
 
 describe('formatExact', () => {
@@ -26,22 +25,28 @@ describe('formatExact', () => {
   })
 })
 
+describe('exactLines', () => {
+  const at = '2026-11-24T03:00:12.345Z'
+
+  it('has a line for each clock that shows something of its own', () => {
+    expect(exactLines(at, 'Asia/Kolkata', 'Europe/Berlin')).toEqual([
+      '2026-11-24 04:00:12 CET',
+      '2026-11-24 03:00:12 UTC',
+      '2026-11-24 08:30:12 Asia/Kolkata',
+    ])
+    expect(exactLines(at, 'Europe/Paris', 'Europe/Berlin')).toHaveLength(2)
+    expect(exactLines(at, 'Europe/London', 'UTC')).toEqual(['2026-11-24 03:00:12 UTC'])
+  })
+
+  it('hands back what is no instant', () => {
+    expect(exactLines('soon', 'Europe/Berlin')).toEqual(['soon'])
+  })
+})
+
 describe('shorter ones', () => {
   it('say the day and the minute', () => {
     expect(formatShort('2026-11-24T03:05:00Z', 'UTC')).toBe('Tue 24 Nov, 03:05')
     expect(formatClock('2026-11-24T23:30:00Z', 'Europe/Berlin')).toBe('00:30')
     expect(nameDate('2026-11-24')).toBe('Tue 24 Nov')
-  })
-})
-
-describe('toLocalInput', () => {
-  it('is read back as the same minute', () => {
-    const value = toLocalInput('2026-11-24T03:05:00.000Z')
-    expect(new Date(value).toISOString()).toBe('2026-11-24T03:05:00.000Z')
-  })
-
-  it('is empty for none', () => {
-    expect(toLocalInput(undefined)).toBe('')
-    expect(toLocalInput('soon')).toBe('')
   })
 })

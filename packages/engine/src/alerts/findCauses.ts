@@ -1,4 +1,5 @@
 import type { Job } from '../index.ts'
+import { NEUTRAL_CODES } from '../read/failureRates.ts'
 import { measureQueue } from '../read/measureQueue.ts'
 import { readJobHealth } from '../read/readJobHealth.ts'
 import type { Reader } from '../read/reader.ts'
@@ -70,8 +71,6 @@ export async function findCauses(
 const MAX_RUNS = 1_000
 /** Of a job that runs once a month, the last three runs say nothing of today. */
 const OLDEST_RUN_MS = 7 * 86_400_000
-/** Ends that somebody wanted, or that have a way of their own to be told. */
-const NO_FAILURES = ['cancelled', 'drained', 'guard_blocked']
 
 async function findFailing(
   reader: Reader,
@@ -102,7 +101,7 @@ async function findFailing(
       failureMinRuns,
       new Date(now.getTime() - failureWindowMs).toISOString(),
       new Date(now.getTime() - Math.max(OLDEST_RUN_MS, failureWindowMs)).toISOString(),
-      NO_FAILURES,
+      NEUTRAL_CODES,
     ],
   })
   return rows.flatMap(({ name, runs, failed }): AlertCause[] => {

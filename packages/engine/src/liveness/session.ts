@@ -48,6 +48,8 @@ export interface SessionOptions {
   version?: string | null
   /** Names of the jobs whose work it takes, for others to know. Default: none. */
   takes?: readonly string[]
+  /** How many runs of each job it takes at once, for who looks. Default: it says nothing. */
+  lanes?: Readonly<Record<string, number>>
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
   /**
@@ -74,14 +76,15 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes") values ($1, 'heartbeat', $2, true, $3, $4)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes", "lanes")
+    values ($1, 'heartbeat', $2, true, $3, $4, $5::jsonb)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
-  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes")
-  values ($1, $2::"WorkerLiveness", $3, true, $4, $5)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes", "lanes")
+  values ($1, $2::"WorkerLiveness", $3, true, $4, $5, $6::jsonb)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
@@ -124,6 +127,7 @@ export function createSession({
   workerId,
   version = null,
   takes = [],
+  lanes,
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
   log,
@@ -137,6 +141,7 @@ export function createSession({
   })
   const reconnects: (() => void)[] = []
   const startedAt = new Date()
+  const lanesText = lanes === undefined ? null : JSON.stringify(lanes)
   let link: Link | null = null
   let opening: Link | null = null
   // By the monotonic clock: the other one may jump.
@@ -161,7 +166,7 @@ export function createSession({
     )
     lastBeatAt = performance.now()
     isSignedUp = true
-    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, takes])
+    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, takes, lanesText])
     connectedSince = performance.now()
     scheduleBeat()
   }
@@ -188,7 +193,7 @@ export function createSession({
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       isSignedUp = true
-      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes])
+      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes, lanesText])
     } catch (error) {
       await discard(next)
       throw error
@@ -252,7 +257,14 @@ export function createSession({
   /** It also tells whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
-      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes])
+      await ask(current.client, SIGN_UP_SQL, [
+        workerId,
+        'lock',
+        startedAt,
+        version,
+        takes,
+        lanesText,
+      ])
     } catch (error) {
       lose(current, error as Error)
     }
@@ -268,6 +280,7 @@ export function createSession({
         startedAt,
         version,
         takes,
+        lanesText,
       ])
       lastBeatAt = sentAt
       if (connectedSince === null || !rows[0]?.wasAlive) {

@@ -1,4 +1,8 @@
-import { FIND_DEAD_LETTER_SQL, LIST_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
+import {
+  DEAD_LETTER_CAUSES_SQL,
+  FIND_DEAD_LETTER_SQL,
+  LIST_DEAD_LETTERS_SQL,
+} from '../store/deadLetterSql.ts'
 import type { Shown } from '../job/labelWork.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
@@ -45,6 +49,28 @@ export async function listDeadLetters(
 function toDeadLetter(letter: DeadLetter): DeadLetter {
   const { queueJobId, name, label, shown, attempts, enqueuedAt, failedAt, error } = letter
   return { queueJobId, name, label, shown, attempts, enqueuedAt, failedAt, error }
+}
+
+/** How many dead letters of a job were given up for the same reason. */
+export interface DeadLetterCause {
+  name: string
+  code: string
+  count: number
+  /** Instants are ISO 8601 in UTC. */
+  firstAt: string
+  lastAt: string
+  /** What the last of them said. */
+  message: string
+  /** Whether there are more than the 10,000 that are looked at, which are the latest of all jobs. */
+  isCut: boolean
+}
+
+/** Why work of these jobs was given up, the most frequent cause first; at most 100. */
+export async function countDeadLettersByCause(
+  reader: Reader,
+  names: readonly string[],
+): Promise<DeadLetterCause[]> {
+  return await reader.rows<DeadLetterCause>({ text: DEAD_LETTER_CAUSES_SQL, values: [names] })
 }
 
 /** Of which job a dead letter is; null when there is none with this id. */

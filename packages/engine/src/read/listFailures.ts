@@ -1,4 +1,5 @@
 import { boundedText, jsonNumber } from './bounded.ts'
+import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
 
 export interface FailedRun {
@@ -11,15 +12,17 @@ export interface FailedRun {
   /** What its guard has counted. */
   due: number | null
   isApproved: boolean
-  /** Nothing of the job has ended since. */
+  /** Nothing of the job has ended since, but what somebody cancelled, or what was not the job's to end. */
   isLatest: boolean
 }
 
 /** Of each job at most; those that can be approved. */
 const MAX_BLOCKED = 5
+/** So many that were cancelled one after the other are looked past. */
+const MAX_NEUTRAL = 20
 
 /**
- * Of each job the last run that ended, if it failed; and those that its guard has blocked since an instant and nobody
+ * Of each job the last run that ended and was not cancelled, if it failed; and those that its guard has blocked since an instant and nobody
  * has approved. `between` for the reason that recentRunsQuery gives.
  */
 export async function listFailures(
@@ -32,13 +35,17 @@ export async function listFailures(
             ${boundedText('run."errorCode"')} as "code",
             ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
             ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
-            run."id" = latest."id" as "isLatest"
+            coalesce(run."id" = latest."id", false) as "isLatest"
      from unnest($1::text[]) as job(name)
-     cross join lateral (
-       select "id" from "JobRun"
-       where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
-       order by "name", "startedAt" desc, "id" desc limit 1
-     ) latest
+     left join lateral (
+       select "id" from (
+         select "id", "startedAt", "errorCode" from "JobRun"
+         where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
+         order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL}
+       ) ended
+       where "errorCode" is null or "errorCode" = 'guard_blocked' or "errorCode" <> all($3::text[])
+       order by "startedAt" desc, "id" desc limit 1
+     ) latest on true
      cross join lateral (
        (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')
        union
@@ -48,6 +55,6 @@ export async function listFailures(
         order by "startedAt" desc limit ${MAX_BLOCKED})
      ) run
      order by run."endedAt" desc`,
-    values: [names, blockedSince.toISOString()],
+    values: [names, blockedSince.toISOString(), NEUTRAL_CODES],
   })
 }

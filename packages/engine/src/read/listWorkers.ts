@@ -1,5 +1,5 @@
 import { isAliveSql } from '../liveness/whoIsLost.ts'
-import { boundedText } from './bounded.ts'
+import { boundedJson, boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -13,11 +13,17 @@ export interface ListedWorker {
   lastSignAt: string
   /** What of its host's product it runs; null where it does not say. */
   version: string | null
+  /** How many runs of each job it takes at once; null where it does not say. */
+  lanes: unknown
 }
+
+/** Of hundreds of jobs. */
+const MAX_LANES_BYTES = 64_000
 
 const WORKER = `
   worker."id", worker."liveness"::text, worker."startedAt", worker."heartbeatAt" as "lastSignAt",
-  ${boundedText('worker."version"')} as "version", ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
+  ${boundedText('worker."version"')} as "version", ${boundedJson('worker."lanes"', MAX_LANES_BYTES)} as "lanes",
+  ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
 
 /** Those that live first, then by their start, the latest first. */
 export async function listWorkers(reader: Reader): Promise<ListedWorker[]> {

@@ -3,12 +3,14 @@ import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
 import type { Reader } from './reader.ts'
 
-export interface RunUnderWay {
-  id: string
-  name: string
-  /** ISO 8601 in UTC. */
-  startedAt: string
+/** What a worker has under way of one job. */
+export interface LanesInUse {
   workerId: string
+  name: string
+  count: number
+  /** The first to start: its id, its start as ISO 8601 in UTC, and its progress. */
+  oldestRunId: string
+  oldestStartedAt: string
   progress: unknown
   /** What nearly all of the last runs of the job that succeeded took; null when none has. */
   usualMs: number | null
@@ -18,24 +20,34 @@ export interface RunUnderWay {
 const MAX_LISTED = 500
 const MAX_OVERRUNNING = 100
 
-/** Those that workers hold, the first to start first. `between` for the reason that recentRunsQuery gives. */
-export async function listRunsUnderWay(reader: Reader): Promise<RunUnderWay[]> {
-  return await reader.rows<RunUnderWay>({
+/** The first to start first. `between` for the reason that recentRunsQuery gives. */
+export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
+  return await reader.rows<LanesInUse>({
     text: `
-    select run."id", run."name", run."startedAt", ${boundedText('run."workerId"')} as "workerId",
-           ${progressOf('run')} as "progress", usual."ms" as "usualMs"
-    from ${RUNS_UNDER_WAY}
-    left join lateral (
-      select percentile_cont(0.95) within group (
-               order by extract(epoch from past."endedAt" - past."startedAt") * 1000
-             )::float8 as "ms"
-      from (
-        select "startedAt", "endedAt" from "JobRun"
-        where "name" between run."name" and run."name" and "status" = 'success'
-        order by "name", "startedAt" desc, "id" desc limit 100
+    with lanes as materialized (
+      select distinct on (run."workerId", run."name")
+             run."workerId", run."name", (count(*) over (partition by run."workerId", run."name"))::int as "count",
+             run."id" as "oldestRunId", run."startedAt" as "oldestStartedAt", ${progressOf('run')} as "progress"
+      from ${RUNS_UNDER_WAY}
+      order by run."workerId", run."name", run."startedAt", run."id"
+    )
+    select ${boundedText('lanes."workerId"')} as "workerId", lanes."name", lanes."count", lanes."oldestRunId",
+           lanes."oldestStartedAt", lanes."progress", usual."ms" as "usualMs"
+    from lanes
+    left join (
+      select job."name", past."ms" from (select distinct "name" from lanes) job
+      cross join lateral (
+        select percentile_cont(0.95) within group (
+                 order by extract(epoch from run."endedAt" - run."startedAt") * 1000
+               )::float8 as "ms"
+        from (
+          select "startedAt", "endedAt" from "JobRun"
+          where "name" between job."name" and job."name" and "status" = 'success'
+          order by "name", "startedAt" desc, "id" desc limit 100
+        ) run
       ) past
-    ) usual on true
-    order by run."startedAt" limit ${MAX_LISTED}`,
+    ) usual on usual."name" = lanes."name"
+    order by lanes."oldestStartedAt", lanes."name" limit ${MAX_LISTED}`,
   })
 }
 

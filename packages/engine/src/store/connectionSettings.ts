@@ -93,6 +93,22 @@ export function readAskedSettings(url: string): Record<string, string> {
   return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
 }
 
+/** Where a database lies, without who logs in to it. */
+export interface DatabasePlace {
+  /** With its port, if that is not PostgreSQL's own; empty for a socket of this machine. */
+  host: string
+  name: string
+}
+
+/** As the driver reads it: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
+export function readPlace(url: string): DatabasePlace {
+  const { host, port, database } = new pg.Client({ connectionString: url })
+  return {
+    host: host.startsWith('/') ? '' : port === 5_432 ? host : `${host}:${port}`,
+    name: database ?? '',
+  }
+}
+
 /** A server notices by itself after two hours, or a quarter of one where something is on its way. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))

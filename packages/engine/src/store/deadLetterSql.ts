@@ -70,15 +70,27 @@ export const LIST_DEAD_LETTERS_SQL = `
 /** So that a million of them cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000
 
-/** Of the jobs that `$1` names, by what they were given up for. */
-export const COUNT_DEAD_LETTERS_BY_CODE_SQL = `
-  select letter.name, letter.code as "code", count(*)::int as "count"
-  from (
-    select job.name, coalesce(left(job.output ->> 'code', 100), 'expired') as code
+/** The latest of the jobs that `$1` names, with what they were given up for. */
+const LATEST_DEAD_LETTERS = `(
+    select job.name, coalesce(left(job.output ->> 'code', 100), 'expired') as code,
+           left(coalesce(job.output ->> 'message', ''), 200) as message, job.completed_on as at
     from pgboss.job job where ${IS_DEAD_LETTER} and job.name = any($1::text[])
     order by job.completed_on desc, job.id desc limit ${MAX_COUNTED_DEAD_LETTERS}
-  ) letter
-  group by 1, 2`
+  ) letter`
+
+export const COUNT_DEAD_LETTERS_BY_CODE_SQL = `
+  select letter.name, letter.code as "code", count(*)::int as "count" from ${LATEST_DEAD_LETTERS} group by 1, 2`
+
+/** Codes are the handlers' own, and there may be as many as there are dead letters. */
+const MAX_CAUSES = 100
+
+/** A row for each job and code, the most frequent first. */
+export const DEAD_LETTER_CAUSES_SQL = `
+  select letter.name, letter.code, count(*)::int as "count", min(letter.at) as "firstAt", max(letter.at) as "lastAt",
+         (array_agg(letter.message order by letter.at desc))[1] as "message",
+         (sum(count(*)) over () >= ${MAX_COUNTED_DEAD_LETTERS}) as "isCut"
+  from ${LATEST_DEAD_LETTERS}
+  group by 1, 2 order by "count" desc, letter.name, letter.code limit ${MAX_CAUSES}`
 
 export const FIND_DEAD_LETTER_SQL = `
   select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`

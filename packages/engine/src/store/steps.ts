@@ -443,4 +443,11 @@ export const STEPS: readonly Step[] = [
       on: '"JobRun" ("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL',
     },
   },
+  {
+    name: 'workerLanes',
+    breaks: false,
+    sql: `
+      -- How many runs of each job a worker takes at once, for who looks. It says so when it signs up.
+      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "lanes" JSONB;`,
+  },
 ]

@@ -1,6 +1,12 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createJobsClient, measureQueue, type JobsClient } from '../../src/client.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  createJobsClient,
+  measureBacklog,
+  measureQueue,
+  type JobsClient,
+} from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
+import { BACKLOG_SQL } from '../../src/store/backlogSql.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', description: '' })
@@ -58,4 +64,56 @@ it('counts what is in each state, and says for how long the oldest has been in i
   expect(delayed).toBeNull()
   expect(Math.round(active! / 10)).toBe(2)
   expect(Math.round(dead! / 1_000)).toBe(86)
+})
+
+describe('the backlog', () => {
+  const backlog = () => measureBacklog(runtime.reader, ['letter', 'other'])
+  const MANY = 30_000
+
+  beforeAll(async () => {
+    await runtime.rows('delete from pgboss.job')
+    await runtime.rows(
+      `insert into pgboss.job (name, data, created_on, start_after)
+       select 'letter', '{"trigger": "queue"}', at, at
+       from generate_series(1, ${MANY}) n, lateral (select now() - interval '1 hour' + n * interval '1 millisecond') row(at)`,
+    )
+    await runtime.rows('vacuum analyze pgboss.job')
+  })
+
+  it('is of the jobs whose work could be taken, with how long it takes at the rate of now', async () => {
+    await runtime.rows(
+      `insert into "JobRun" (id, name, status, trigger, "workerId", "startedAt", "endedAt")
+       select gen_random_uuid(), 'letter', 'success', 'queue', 'w1', at, at
+       from generate_series(0, 2999) n, lateral (select now() - n * interval '100 milliseconds') row(at)`,
+    )
+    const [row, ...others] = await backlog()
+    expect(others).toEqual([])
+    expect(row).toMatchObject({ name: 'letter', ready: MANY, isCut: false, comingPerSecond: 0 })
+    expect(Math.round(row!.oldestMs / 600_000)).toBe(6)
+    // Ten a second, told from the last thousand; less by what has passed since.
+    expect(row!.takenPerSecond).toBeLessThanOrEqual(10.1)
+    expect(row!.takenPerSecond).toBeGreaterThan(2)
+    expect(row!.caughtUpInMs).toBeCloseTo((MANY / row!.takenPerSecond) * 1_000, -1)
+  })
+
+  it('never ends while more comes than is taken', async () => {
+    await runtime.rows('delete from "JobRun"')
+    await runtime.rows(
+      `insert into pgboss.job (name, data, created_on, start_after)
+       select 'other', '{"trigger": "queue"}', at, at
+       from generate_series(1, 100) n, lateral (select now() - n * interval '1 second') row(at)`,
+    )
+    const row = (await backlog()).find(({ name }) => name === 'other')
+    expect(row).toMatchObject({ ready: 100, takenPerSecond: 0, caughtUpInMs: null })
+    expect(row!.comingPerSecond).toBeGreaterThan(0.2)
+  })
+
+  it('is read from both ends of the index that claims use, however much waits', async () => {
+    const [plan] = await runtime.rows<{ 'QUERY PLAN': unknown }>(
+      `explain (analyze, format json) ${BACKLOG_SQL.replace('$1::text[]', `'{letter,other}'::text[]`)}`,
+    )
+    const text = JSON.stringify(plan)
+    const scans = [...text.matchAll(/"Index Name":"(\w+)","Relation Name":"job_common"/g)]
+    expect(new Set(scans.map(([, index]) => index))).toEqual(new Set(['job_common_i11']))
+  })
 })

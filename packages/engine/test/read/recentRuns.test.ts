@@ -1,6 +1,11 @@
 import { createDatabaseClient, Prisma, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import {
+  listRecentFailures,
+  recentFailuresQuery,
+  sampleFailuresQuery,
+} from '../../src/read/failureRates.ts'
 import { recentTicksQuery } from '../../src/read/jobTicks.ts'
 import { openReader, type Statement } from '../../src/read/reader.ts'
 import { recentRunsQuery } from '../../src/read/recentRuns.ts'
@@ -172,6 +177,44 @@ function runOf(name: string, startedAt: Date, more: object = {}) {
     ...more,
   }
 }
+
+const SINCE = new Date('2026-01-01T13:00:00Z')
+
+it('counts what failed among the runs of an hour of the jobs that fail, by its index', async () => {
+  const scans = await scansOf(recentFailuresQuery(['often1', ...NAMES], SINCE), 'JobRun')
+  expect(scans.map((scan) => scan['Index Name'])).not.toContain(undefined)
+  const [counted] = scans.toSorted((one, other) => other['Actual Rows'] - one['Actual Rows'])
+  // Of the four, one has any that failed.
+  expect(counted).toMatchObject({
+    'Index Name': 'JobRun_name_startedAt_id_trigger_idx',
+    'Actual Loops': 1,
+    'Actual Rows': 1_600,
+  })
+})
+
+/** Of the last 5,000. */
+const FAILED = 1_169
+
+it('counts no more than the latest of them', async () => {
+  const since = new Date('2026-01-01T00:00:00Z')
+  expect(await listRecentFailures(reader, ['often1', 'seldom'], since)).toMatchObject([
+    { name: 'often1', runs: 5_000, failed: FAILED, isCut: true, code: 'bear', withCode: FAILED },
+  ])
+})
+
+it('reads so many runs of an hour, however many there are', async () => {
+  const hours = [new Date('2026-01-01T10:00:00Z'), new Date('2026-01-01T11:00:00Z')]
+  const [scan, ...others] = await scansOf(
+    sampleFailuresQuery(['often0', 'often1'], hours),
+    'JobRun',
+  )
+  expect(others).toEqual([])
+  expect(scan).toMatchObject({
+    'Index Name': 'JobRun_name_startedAt_id_trigger_idx',
+    'Actual Loops': 2,
+    'Actual Rows': 30,
+  })
+})
 
 async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
   const rows = await prisma.readRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>({

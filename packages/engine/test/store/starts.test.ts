@@ -11,7 +11,7 @@ import {
   findWork,
   listJobRuns,
   listRecentRuns,
-  listRunsUnderWay,
+  listLanesInUse,
   measureQueue,
 } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
@@ -719,7 +719,9 @@ describe('whoever looks', () => {
     ] as const) {
       expect((await listJobRuns(reader, { limit: 5, ...filter })).runs).toEqual([])
     }
-    expect(await listRunsUnderWay(reader)).toMatchObject([{ id, name: 'plain', workerId: 'w1' }])
+    expect(await listLanesInUse(reader)).toMatchObject([
+      { oldestRunId: id, count: 1, name: 'plain', workerId: 'w1' },
+    ])
     expect(await listRecentRuns(reader, ['plain'], { limit: 5 })).toMatchObject([{ id }])
     expect(await findWork(reader, plain, id)).toEqual({ kind: 'running' })
     expect(await findEnqueuedAt(reader, 'plain', id)).not.toBeNull()
@@ -729,7 +731,7 @@ describe('whoever looks', () => {
 
     await settlerOf().settle(ended(one!))
     expect(await findWork(reader, plain, id)).toEqual({ kind: 'completed' })
-    expect(await listRunsUnderWay(reader)).toEqual([])
+    expect(await listLanesInUse(reader)).toEqual([])
     expect(await countQueue(reader, ['plain'])).toMatchObject([{ waiting: 1, active: 0 }])
   })
 

@@ -8,6 +8,7 @@ import { instant } from '../http/instant.ts'
 import { storableText } from '../http/storableText.ts'
 import {
   accessSchema,
+  environmentSchema,
   jobDetailSchema,
   jobsSchema,
   overviewSchema,
@@ -15,12 +16,14 @@ import {
   queueSchema,
   workerDetailSchema,
   workersSchema,
+  type ConsoleEnvironment,
 } from '../contract.ts'
 import { createHourCounts } from './createHourCounts.ts'
 import { createJobDays } from './createJobDays.ts'
 import { createMinuteCounts } from './createMinuteCounts.ts'
 import { createQueueHistory } from './createQueueHistory.ts'
 import { describePayload } from './describePayload.ts'
+import { createUsualFailures } from './createUsualFailures.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
@@ -32,12 +35,13 @@ interface ConsoleRoutesOptions {
   reader: Reader
   jobs: readonly Job[]
   now: () => Date
+  environment: ConsoleEnvironment
 }
 
 /** What the console's pages show, each with one request. All of it only reads. */
 export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   app,
-  { gate, reader, jobs, now },
+  { gate, reader, jobs, now, environment },
 ) => {
   const countHours = createHourCounts(reader)
   const countMinutes = createMinuteCounts(reader)
@@ -45,6 +49,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   const history = createQueueHistory({ reader, names: jobs.map(({ name }) => name), now })
   app.addHook('onReady', async () => history.start())
   app.addHook('onClose', async () => history.stop())
+  const usualFailures = createUsualFailures(reader)
 
   app.get(
     '/console/access',
@@ -63,6 +68,19 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   )
 
   app.get(
+    '/console/environment',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'Where one is: which environment, version and database',
+        response: { 200: environmentSchema, ...problemResponses(401, 403) },
+      },
+    },
+    async () => environment,
+  )
+
+  app.get(
     '/console/overview',
     {
       onRequest: gate.mayView,
@@ -72,7 +90,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
     },
-    () => readOverview(reader, jobs, now(), countHours),
+    () => readOverview({ reader, jobs, now: now(), countHours, usualFailures }),
   )
 
   app.get(
@@ -85,7 +103,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
         response: { 200: jobsSchema, ...problemResponses(401, 403) },
       },
     },
-    async () => ({ jobs: await readJobs(reader, jobs, now()) }),
+    async () => ({ jobs: await readJobs(reader, jobs, now(), usualFailures) }),
   )
 
   app.get(
@@ -102,7 +120,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
     async ({ params: { name } }) => {
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return await readJobDetail(reader, job, now(), readDays)
+      return await readJobDetail(reader, job, now(), readDays, usualFailures)
     },
   )
 

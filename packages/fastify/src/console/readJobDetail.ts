@@ -8,6 +8,7 @@ import {
 } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
+import type { UsualFailures } from './createUsualFailures.ts'
 import { readJobs } from './readJobs.ts'
 
 const DAY_MS = 86_400_000
@@ -22,10 +23,11 @@ export async function readJobDetail(
   wanted: Job,
   now: Date,
   readDays: JobDays,
+  usualFailures: UsualFailures,
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
   const [[job], { days, hours }, duration, counted, actions] = await Promise.all([
-    readJobs(reader, [wanted], now),
+    readJobs(reader, [wanted], now, usualFailures),
     readDays(name, now),
     measureDuration(reader, name),
     listRunCounts(reader, name, COUNTED_RUNS),

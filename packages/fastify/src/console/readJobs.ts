@@ -1,5 +1,6 @@
 import { payloadProblem, type Job } from '@roundsman/engine'
 import {
+  listFailures,
   listRecentRuns,
   listRecentTicks,
   type Reader,
@@ -7,28 +8,41 @@ import {
   type RecentTick,
 } from '@roundsman/engine/client'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
+import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules } from './describeSchedules.ts'
+import { needsLooking, readFailures } from './readFailures.ts'
 
 const STRIP = 60
 
-/** The given jobs with all that their cards show, in their order. */
+/** The given jobs with all that their rows show, in their order. */
 export async function readJobs(
   reader: Reader,
   jobs: readonly Job[],
   now: Date,
+  usualFailures: UsualFailures,
 ): Promise<ConsoleJob[]> {
   const names = jobs.map(({ name }) => name)
-  const [schedules, ticks, ended, last] = await Promise.all([
+  const [schedules, ticks, ended, last, failures, usual, latest] = await Promise.all([
     describeSchedules(reader, jobs, now),
     listRecentTicks(reader, names, STRIP),
     listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
     listRecentRuns(reader, names, { limit: 1 }),
+    readFailures(reader, names, now, usualFailures),
+    usualFailures(names, now),
+    listFailures(reader, names, now),
   ])
+  const failedLast = new Set(
+    latest
+      .filter(({ isLatest, code }) => isLatest && code !== 'guard_blocked')
+      .map(({ name }) => name),
+  )
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const endedOf = Map.groupBy(ended, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
   return jobs.map((job, index) => {
     const lastRun = lastOf.get(job.name)
+    const lastHour = failures.get(job.name) ?? null
+    const isFailedLast = failedLast.has(job.name)
     return {
       name: job.name,
       description: job.description,
@@ -51,6 +65,9 @@ export async function readJobs(
         cleaned: run.cleaned,
       })),
       takesPayload: payloadProblem(job, {}) !== null,
+      failures: lastHour,
+      usual: usual.get(job.name) ?? null,
+      isFailing: lastHour === null ? isFailedLast : needsLooking(lastHour, isFailedLast),
     }
   })
 }

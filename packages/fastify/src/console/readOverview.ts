@@ -1,73 +1,91 @@
-import { nextTicks, type Job } from '@roundsman/engine'
+import { nextTick, type Job } from '@roundsman/engine'
 import {
-  countQueue,
+  countDeadLettersByCause,
   listFailures,
-  listRunsUnderWay,
+  listLanesInUse,
   listWorkers,
+  measureBacklog,
   slowLimitMs,
+  type DeadLetterCause,
   type FailedRun,
+  type LanesInUse,
+  type ListedWorker,
   type Reader,
-  type RunUnderWay,
 } from '@roundsman/engine/client'
 import { readProgress } from '../jobs/readProgress.ts'
-import type { ConsoleAttention, ConsoleOverview } from '../contract.ts'
+import type {
+  ConsoleAttention,
+  ConsoleBacklog,
+  ConsoleFailures,
+  ConsoleOverview,
+} from '../contract.ts'
 import type { HourCounts } from './createHourCounts.ts'
+import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
+import { needsLooking, readFailures } from './readFailures.ts'
 
-const HOUR_MS = 3_600_000
+const SECOND_MS = 1_000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 const NEXT_TICKS = 10
+/** Living workers give a sign every five seconds. */
+const SILENT_AFTER_MS = 15 * SECOND_MS
+/** Work that waits for less is on its way. */
+const BACKLOG_FROM_MS = 5 * SECOND_MS
+const MAX_CAUSES = 3
 
-export async function readOverview(
-  reader: Reader,
-  jobs: readonly Job[],
-  now: Date,
-  countHours: HourCounts,
-): Promise<ConsoleOverview> {
+export interface OverviewOptions {
+  reader: Reader
+  jobs: readonly Job[]
+  now: Date
+  countHours: HourCounts
+  usualFailures: UsualFailures
+}
+
+export async function readOverview(options: OverviewOptions): Promise<ConsoleOverview> {
+  const { reader, jobs, now, countHours, usualFailures } = options
   const names = jobs.map(({ name }) => name)
-  const [workers, schedules, running, failed, queue, hours] = await Promise.all([
+  const [workers, schedules, lanes, ended, failures, waiting, causes, hours] = await Promise.all([
     listWorkers(reader),
     describeSchedules(reader, jobs, now),
-    listRunsUnderWay(reader),
+    listLanesInUse(reader),
     listFailures(reader, names, new Date(now.getTime() - DAY_MS)),
-    countQueue(reader, names),
+    readFailures(reader, names, now, usualFailures),
+    measureBacklog(reader, names),
+    countDeadLettersByCause(reader, names),
     countHours(now),
   ])
+  const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
+  const backlog = waiting.filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
     attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })
   }
   attention.push(
     ...schedules.flatMap(lateness),
-    ...running.flatMap((run) => overrun(run, jobs, now)),
-    ...failed.flatMap(failure),
-    ...queue.flatMap(({ name, deadLetters: count, oldestDeadLetterAt }) =>
-      count > 0 && oldestDeadLetterAt
-        ? [{ kind: 'deadLetters' as const, name, count, since: oldestDeadLetterAt }]
-        : [],
-    ),
+    ...presented
+      .filter(({ isSilent }) => isSilent)
+      .map(({ id, lastSignAt }) => ({ kind: 'silent' as const, workerId: id, since: lastSignAt })),
+    ...failing(failures, ended),
+    ...ended.flatMap(blocked),
+    ...overrunning(lanes, jobs, now),
+    ...(isAnyAlive
+      ? backlog.filter(isTooMuch).map((row) => ({ kind: 'backlog' as const, ...row }))
+      : []),
+    ...deadLetters(causes),
   )
   const scheduled = schedules.filter(({ schedule }) => schedule !== null)
   return {
     generatedAt: now.toISOString(),
-    workers: workers.map((worker) => ({
-      id: worker.id,
-      startedAt: worker.startedAt,
-      lastSignAt: worker.lastSignAt,
-      liveness: worker.liveness,
-      isAlive: worker.isAlive,
-      running: running
-        .filter(({ workerId }) => workerId === worker.id)
-        .map(({ id, name, startedAt, progress }) => ({
-          id,
-          name,
-          startedAt,
-          progress: readProgress(progress),
-        })),
-    })),
+    workers: presented,
     attention,
-    nextTicks: upcoming(schedules, now),
+    backlog,
+    nextTicks: schedules
+      .flatMap((schedule) => upcoming(schedule, now))
+      .toSorted(byTime)
+      .slice(0, NEXT_TICKS),
     hours,
     jobs: {
       total: jobs.length,
@@ -78,36 +96,116 @@ export async function readOverview(
   }
 }
 
+function presentWorker(
+  worker: ListedWorker,
+  lanes: readonly LanesInUse[],
+  jobs: readonly Job[],
+  now: Date,
+): ConsoleOverview['workers'][number] {
+  const { id, startedAt, lastSignAt, liveness, isAlive } = worker
+  return {
+    id,
+    startedAt,
+    lastSignAt,
+    liveness,
+    isAlive,
+    isSilent: isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS,
+    lanes: lanes
+      .filter(({ workerId }) => workerId === id)
+      .map(({ name, count, oldestRunId, oldestStartedAt, progress }) => ({
+        name,
+        inUse: count,
+        of: lanesOf(worker, name, jobs),
+        oldest: { id: oldestRunId, startedAt: oldestStartedAt, progress: readProgress(progress) },
+      })),
+  }
+}
+
+/** As the worker says; one of a version before does not, and then the catalogue may. */
+function lanesOf(worker: ListedWorker, name: string, jobs: readonly Job[]): number | null {
+  const said = (worker.lanes as Record<string, unknown> | null)?.[name]
+  if (Number.isSafeInteger(said)) return said as number
+  const job = jobs.find((each) => each.name === name)
+  return job?.isExclusive ? 1 : (job?.concurrency ?? null)
+}
+
 function lateness({ name, schedule }: JobSchedule): ConsoleAttention[] {
   if (schedule?.lateMs == null || schedule.nextAt === null) return []
   return [{ kind: 'late', name, since: schedule.nextAt, lateMs: schedule.lateMs }]
 }
 
-function overrun(run: RunUnderWay, jobs: readonly Job[], now: Date): ConsoleAttention[] {
-  const { id: runId, name, startedAt, usualMs } = run
-  // Of a job that is not in the catalogue any more nobody knows what it may take.
-  const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
-  if (now.getTime() - Date.parse(startedAt) <= slowLimitMs(job, usualMs)) return []
-  return [{ kind: 'overrunning', name, runId, since: startedAt, usualMs }]
-}
-
-function failure(row: FailedRun): ConsoleAttention[] {
-  const { id: runId, name, endedAt: since, code, message, due, isApproved, isLatest } = row
-  if (code === 'guard_blocked') {
-    if (isApproved || due === null) return []
-    const approvableUntil = new Date(Date.parse(since) + DAY_MS).toISOString()
-    return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
-  }
-  return isLatest ? [{ kind: 'failed', name, runId, since, code, message }] : []
-}
-
-function upcoming(schedules: readonly JobSchedule[], now: Date): ConsoleOverview['nextTicks'] {
-  const ticks = schedules.flatMap(({ name, schedule, paused }) => {
-    if (schedule === null || paused !== null) return []
-    return nextTicks(schedule, now)
-      .take(NEXT_TICKS)
-      .map((at) => ({ name, at: at.toISOString() }))
-      .toArray()
+function overrunning(
+  lanes: readonly LanesInUse[],
+  jobs: readonly Job[],
+  now: Date,
+): ConsoleAttention[] {
+  // The longest come first, and one of a job is enough.
+  const oldest = [...Map.groupBy(lanes, ({ name }) => name).values()].flatMap(
+    ([first]) => first ?? [],
+  )
+  return oldest.flatMap(({ name, oldestRunId: runId, oldestStartedAt: since, usualMs }) => {
+    // Of a job that is not in the catalogue any more nobody knows what it may take.
+    const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
+    if (now.getTime() - Date.parse(since) <= slowLimitMs(job, usualMs)) return []
+    return [{ kind: 'overrunning', name, runId, since, usualMs }]
   })
-  return ticks.toSorted((one, other) => one.at.localeCompare(other.at)).slice(0, NEXT_TICKS)
+}
+
+function failing(
+  failures: ReadonlyMap<string, ConsoleFailures>,
+  ended: readonly FailedRun[],
+): ConsoleAttention[] {
+  const latest = new Map(
+    ended
+      .filter(({ isLatest, code }) => isLatest && code !== 'guard_blocked')
+      .map((run) => [run.name, run]),
+  )
+  const items: ConsoleAttention[] = []
+  for (const [name, lastHour] of failures) {
+    if (!needsLooking(lastHour, latest.has(name))) continue
+    const { lastRunId: runId, lastAt: since, code, message } = lastHour
+    items.push({ kind: 'failing', name, runId, since, code, message, lastHour })
+  }
+  for (const { id: runId, name, endedAt: since, code, message } of latest.values()) {
+    if (failures.has(name)) continue
+    items.push({ kind: 'failing', name, runId, since, code, message, lastHour: null })
+  }
+  return items
+}
+
+function blocked(row: FailedRun): ConsoleAttention[] {
+  const { id: runId, name, endedAt: since, code, due, isApproved } = row
+  if (code !== 'guard_blocked' || isApproved || due === null) return []
+  const approvableUntil = new Date(Date.parse(since) + DAY_MS).toISOString()
+  return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
+}
+
+function isTooMuch({ oldestMs, caughtUpInMs }: ConsoleBacklog): boolean {
+  return oldestMs >= MINUTE_MS && (caughtUpInMs === null || caughtUpInMs >= HOUR_MS)
+}
+
+function deadLetters(causes: readonly DeadLetterCause[]): ConsoleAttention[] {
+  return [...Map.groupBy(causes, ({ name }) => name)].map(([name, rows]) => ({
+    kind: 'deadLetters',
+    name,
+    count: rows.reduce((sum, row) => sum + row.count, 0),
+    isCut: rows.some(({ isCut }) => isCut),
+    since: rows.map(({ firstAt }) => firstAt).toSorted()[0] ?? '',
+    causes: rows.slice(0, MAX_CAUSES).map(({ code, message, count }) => ({ code, message, count })),
+  }))
+}
+
+/** Not one that is late: it stands under what needs attention. */
+function upcoming(
+  { name, schedule, paused }: JobSchedule,
+  now: Date,
+): ConsoleOverview['nextTicks'] {
+  const next = schedule === null || paused !== null ? null : nextTick(schedule, now)
+  return next === null || schedule === null
+    ? []
+    : [{ name, at: next.toISOString(), timeZone: schedule.timeZone }]
+}
+
+function byTime(one: { at: string }, other: { at: string }): number {
+  return one.at.localeCompare(other.at)
 }

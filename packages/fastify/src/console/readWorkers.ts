@@ -1,6 +1,6 @@
 import {
   findWorker,
-  listRunsUnderWay,
+  listLanesInUse,
   listWorkerRuns,
   listWorkers,
   type ListedWorker,
@@ -16,25 +16,17 @@ const SLACK_MS = MINUTE_MS
 const AFTER_MS = 5 * MINUTE_MS
 
 export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWorkers> {
-  const [workers, running] = await Promise.all([listWorkers(reader), listRunsUnderWay(reader)])
+  const [workers, lanes] = await Promise.all([listWorkers(reader), listLanesInUse(reader)])
   return {
     generatedAt: now.toISOString(),
     workers: workers.map((worker) => ({
       ...worker,
-      running: countByJob(running.filter(({ workerId }) => workerId === worker.id)),
+      running: lanes
+        .filter(({ workerId }) => workerId === worker.id)
+        .map(({ name, count, oldestStartedAt }) => ({ name, count, oldestStartedAt }))
+        .toSorted((one, other) => other.count - one.count),
     })),
   }
-}
-
-/** The first to start come first. */
-function countByJob(runs: readonly { name: string; startedAt: string }[]) {
-  return [...Map.groupBy(runs, ({ name }) => name)]
-    .map(([name, its]) => ({
-      name,
-      count: its.length,
-      oldestStartedAt: its[0]?.startedAt ?? '',
-    }))
-    .toSorted((one, other) => other.count - one.count)
 }
 
 /**

@@ -4,6 +4,7 @@ import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type {
+  ConsoleEnvironment,
   ConsoleJobDetail,
   ConsoleJobs,
   ConsoleOverview,
@@ -41,6 +42,13 @@ async function addRun(data: Partial<Prisma.JobRunUncheckedCreateInput>): Promise
   await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
   return run
 }
+const addFailure = (data: Partial<Prisma.JobRunUncheckedCreateInput>, code = 'broken') =>
+  addRun({
+    status: 'failed',
+    errorCode: code,
+    details: { error: { code, message: 'It broke' } },
+    ...data,
+  })
 const addSchedule = (data: Partial<Prisma.JobScheduleUncheckedCreateInput>) =>
   api.prisma.jobSchedule.create({
     data: {
@@ -59,7 +67,7 @@ describe('the overview', () => {
     expect(overview.attention).toEqual([{ kind: 'noWorker', since: null }])
     expect(overview.jobs).toEqual({ total: jobs.length, scheduled: 3, paused: 0, late: 0 })
     expect(overview.hours).toHaveLength(25)
-    expect(overview.nextTicks).toHaveLength(10)
+    expect(overview.nextTicks).toHaveLength(3)
   })
 
   it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
@@ -80,8 +88,12 @@ describe('the overview', () => {
 
       const overview = await get<ConsoleOverview>('overview')
       expect(overview.workers).toMatchObject([
-        { id: worker.id, isAlive: true, running: [{ id: run.id, name: JOB, progress }] },
-        { id: 'dead', isAlive: false, running: [] },
+        {
+          id: worker.id,
+          isAlive: true,
+          lanes: [{ name: JOB, inUse: 1, of: 1, oldest: { id: run.id, progress } }],
+        },
+        { id: 'dead', isAlive: false, lanes: [] },
       ])
       expect(kindsOf(overview)).toEqual([])
     } finally {
@@ -126,24 +138,163 @@ describe('the overview', () => {
   })
 
   it('shows a job whose last run has failed, until one succeeds', async () => {
-    const details = { error: { code: 'broken', message: 'It broke' } }
-    const failed = await addRun({
-      status: 'failed',
-      errorCode: 'broken',
-      details,
-      startedAt: minutesAgo(9),
-      endedAt: minutesAgo(8),
-    })
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'failed',
+    const failed = await addFailure({ startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
+    const failing = {
+      kind: 'failing',
       name: JOB,
       runId: failed.id,
       since: minutesAgo(8).toISOString(),
       code: 'broken',
       message: 'It broke',
+    }
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      ...failing,
+      lastHour: {
+        runs: 1,
+        failed: 1,
+        from: minutesAgo(9).toISOString(),
+        isCut: false,
+        code: 'broken',
+        withCode: 1,
+        lastRunId: failed.id,
+        lastAt: minutesAgo(8).toISOString(),
+        message: 'It broke',
+        usual: null,
+      },
+    })
+    // Also when that is longer ago.
+    await api.prisma.jobRun.update({
+      where: { id: failed.id },
+      data: { startedAt: minutesAgo(300) },
+    })
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      ...failing,
+      lastHour: null,
     })
     await addRun({ status: 'success', startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
+  })
+
+  it('tells how many of a job fail in an hour against its week, whatever its last run came to', async () => {
+    const name = 'sendReport'
+    for (let n = 1; n <= 20; n += 1) {
+      const at = { startedAt: minutesAgo(60 * 30 + n), endedAt: minutesAgo(60 * 30 + n) }
+      await (n === 1 ? addFailure({ name, ...at }) : addRun({ name, status: 'success', ...at }))
+    }
+    for (let n = 1; n <= 13; n += 1) {
+      await addRun({ name, status: 'success', startedAt: minutesAgo(n), endedAt: minutesAgo(n) })
+    }
+    const codes = [...Array<string>(12).fill('ECONNREFUSED'), 'broken', 'broken']
+    for (const [n, code] of codes.entries()) {
+      await addFailure({ name, startedAt: minutesAgo(20 + n), endedAt: minutesAgo(20 + n) }, code)
+    }
+    // Too long ago, and none of the job's own.
+    await addFailure({ name, startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
+    for (const code of ['cancelled', 'drained', 'guard_blocked']) {
+      await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2) }, code)
+    }
+    await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2), dryRun: true })
+
+    const { attention } = await get<ConsoleOverview>('overview')
+    const lastHour = {
+      runs: 27,
+      failed: 14,
+      isCut: false,
+      code: 'ECONNREFUSED',
+      withCode: 12,
+      usual: { runs: 21, failed: 2 },
+    }
+    expect(attention.find(({ kind }) => kind === 'failing')).toMatchObject({
+      name,
+      code: 'ECONNREFUSED',
+      since: minutesAgo(20).toISOString(),
+      lastHour,
+    })
+    const { jobs: listed } = await get<ConsoleJobs>('jobs')
+    expect(listed.find((job) => job.name === name)).toMatchObject({
+      failures: lastHour,
+      usual: lastHour.usual,
+      isFailing: true,
+    })
+    expect(listed.find((job) => job.name === JOB)).toMatchObject({
+      failures: null,
+      usual: null,
+      isFailing: false,
+    })
+  })
+
+  it('leaves what somebody cancelled out of what needs attention', async () => {
+    await addRun({ status: 'success', startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
+    for (const code of ['cancelled', 'drained']) {
+      await addFailure({ startedAt: minutesAgo(5), endedAt: minutesAgo(4) }, code)
+    }
+    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
+    // And does not take the failure before it for mended.
+    await addFailure({ startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
+    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker', 'failing'])
+  })
+
+  it('says of a worker that holds its lock and gives no sign that it is silent', async () => {
+    const lastSignAt = minutesAgo(1)
+    await api.prisma.jobWorker.create({
+      data: { id: 'still', liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
+    })
+    await api.prisma.$transaction(
+      async (tx) => {
+        await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended('still', 0))`
+        const { workers, attention } = await get<ConsoleOverview>('overview')
+        expect(workers).toMatchObject([{ id: 'still', isAlive: true, isSilent: true }])
+        expect(attention).toEqual([
+          { kind: 'silent', workerId: 'still', since: lastSignAt.toISOString() },
+        ])
+      },
+      { timeout: 60_000 },
+    )
+  })
+
+  it('tells when what waits will be caught up with, and when never', async () => {
+    const sendReport = jobs.find(({ name }) => name === 'sendReport')!
+    const items = Array.from({ length: 60 }, () => ({ payload: { to: 'a@example.com' } }))
+    await api.prisma.$transaction((tx) => api.jobsClient.enqueueMany(tx, sendReport, items))
+    await api.prisma.$executeRaw`update pgboss.job set start_after = now() - interval '100 seconds'`
+    const starts = Array.from({ length: 30 }, (_, n) => new Date(Date.now() - n * 1_000))
+    for (const startedAt of starts) {
+      await addRun({ name: 'sendReport', status: 'success', startedAt, endedAt: startedAt })
+    }
+    const { backlog } = await get<ConsoleOverview>('overview')
+    expect(backlog).toMatchObject([
+      { name: 'sendReport', ready: 60, isCut: false, comingPerSecond: 0 },
+    ])
+    // 30 were taken in 100 s, and 60 wait.
+    expect(Math.round((backlog[0]?.caughtUpInMs ?? 0) / 50_000)).toBe(4)
+
+    await api.prisma.$executeRaw`
+      update pgboss.job set start_after = now() - interval '1 second' * (row.n % 100)
+      from (select id, row_number() over () as n from pgboss.job) row where row.id = job.id`
+    const growing = await get<ConsoleOverview>('overview')
+    expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
+    // Nobody is there to take it, which says more.
+    expect(kindsOf(growing)).toEqual(['noWorker'])
+  })
+
+  it('counts dead letters by what they were given up for', async () => {
+    await api.prisma.$executeRaw`
+      insert into pgboss.job (name, data, state, completed_on, output)
+      select 'sendReport', '{"trigger": "queue"}', 'failed', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
+             case when n > 3 then '{"code": "smtp_down", "message": "It does not answer"}'::jsonb
+                  else '{"code": "no_address", "message": "There is none"}'::jsonb end
+      from generate_series(1, 10) n`
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
+      kind: 'deadLetters',
+      name: 'sendReport',
+      count: 10,
+      isCut: false,
+      since: '2026-11-24T08:00:01.000Z',
+      causes: [
+        { code: 'smtp_down', message: 'It does not answer', count: 7 },
+        { code: 'no_address', message: 'There is none', count: 3 },
+      ],
+    })
   })
 
   it('shows a run that its guard has blocked, until it is approved', async () => {
@@ -185,6 +336,17 @@ describe('the overview', () => {
       { from: '2026-11-24T08:00:00.000Z', success: 0, failed: 0, running: 0 },
       { from: NOW, success: 0, failed: 0, running: 1 },
     ])
+  })
+})
+
+it('the header says where one is, and not as whom the database is asked', async () => {
+  const environment = await get<ConsoleEnvironment>('environment')
+  const { hostname, port, pathname } = new URL(api.databaseUrl)
+  expect(environment).toEqual({
+    name: 'test',
+    isProduction: false,
+    version: null,
+    database: { host: `${hostname}:${port}`, name: pathname.slice(1) },
   })
 })
 

@@ -2,13 +2,12 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { jobsQuery } from '../../api/queries.ts'
-import { TickLegend } from '../../charts/TickLegend.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { JobCard } from './JobCard.tsx'
+import { JobTable } from './JobTable.tsx'
 
 const route = getRouteApi('/jobs')
 
@@ -40,7 +39,7 @@ export function JobsScreen(): ReactNode {
           />
         </label>
       </ScreenHeader>
-      <QueryView query={jobs} skeleton={<Skeleton kind="card" count={4} />}>
+      <QueryView query={jobs} skeleton={<Skeleton kind="row" count={8} />}>
         {({ jobs: all }) => {
           const shown = all.filter(({ name }) => name.toLowerCase().includes(wanted))
           if (all.length === 0) {
@@ -66,18 +65,7 @@ export function JobsScreen(): ReactNode {
               </EmptyState>
             )
           }
-          return (
-            <>
-              <ul className="cards">
-                {shown.map((job) => (
-                  <li key={job.name}>
-                    <JobCard job={job} />
-                  </li>
-                ))}
-              </ul>
-              <TickLegend />
-            </>
-          )
+          return <JobTable jobs={shown} />
         }}
       </QueryView>
     </>

@@ -1,9 +1,9 @@
 import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { Moment } from '../../parts/Moment.tsx'
-import { formatExact } from '../../time/formatExact.ts'
+import { exactLines } from '../../time/formatExact.ts'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 
-/** When it is due next, in local time and UTC, or why it is not. */
+/** When it is due next, on every clock that differs, or why it is not. */
 export function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
   if (paused !== null) {
     return (
@@ -20,17 +20,20 @@ export function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
   }
   if (schedule === null) return <div className="jobNext muted small">No schedule</div>
   if (schedule.nextAt === null) return <div className="jobNext muted small">Never due again</div>
-  const { local, utc } = formatExact(schedule.nextAt)
+  const { nextAt, timeZone } = schedule
   return (
     <div className="jobNext">
       <p>
         {schedule.lateMs !== null && (
           <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
         )}{' '}
-        <span className="muted">next</span> <Moment at={schedule.nextAt} />
+        <span className="muted">next</span> <Moment at={nextAt} timeZone={timeZone} />
       </p>
-      <p className="small">{local}</p>
-      <p className="small muted">{utc}</p>
+      {exactLines(nextAt, timeZone).map((line, index) => (
+        <p key={line} className={index === 0 ? 'small' : 'small muted'}>
+          {line}
+        </p>
+      ))}
     </div>
   )
 }

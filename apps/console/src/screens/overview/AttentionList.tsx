@@ -7,16 +7,21 @@ import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { useClock } from '../../services/useClock.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
-import { bySeverity } from './describeOverview.ts'
+import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
+import { describeFailures, describeUsual } from './describeFailures.ts'
+import { bySeverity, isBad } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
   late: 'Late',
+  silent: 'Silent',
   overrunning: 'Overrunning',
-  failed: 'Failed',
+  failing: 'Failing',
   blocked: 'Blocked',
+  backlog: 'Backlog',
   deadLetters: 'Dead letters',
 }
 
@@ -31,7 +36,7 @@ export function AttentionList({ attention }: { attention: readonly ConsoleAttent
   return (
     <ul className="attention">
       {attention.toSorted(bySeverity).map((item) => (
-        <li key={keyOf(item)} className={`attentionItem is-${item.kind}`}>
+        <li key={keyOf(item)} className={isBad(item) ? 'attentionItem isBadNews' : 'attentionItem'}>
           <span className="badge">{LABELS[item.kind]}</span>
           <div className="attentionText">
             <Explanation item={item} />
@@ -88,17 +93,20 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
-    case 'failed':
+    case 'silent':
       return (
         <>
           <p>
-            <JobLink name={item.name} /> failed <Moment at={item.since} />
+            Worker <code>{item.workerId}</code> has been silent for <Elapsed since={item.since} />
           </p>
           <p className="muted">
-            <code>{item.code}</code> {item.message}
+            It still holds its runs, and nobody takes them over. If it stays silent, end its
+            process.
           </p>
         </>
       )
+    case 'failing':
+      return <FailingText item={item} />
     case 'blocked':
       return (
         <>
@@ -115,18 +123,42 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
+    case 'backlog':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />: <strong>{readyCount(item)} waiting</strong>,{' '}
+            {describeCatchUp(item)}
+          </p>
+          <p className="muted">{describeRates(item)}</p>
+        </>
+      )
     case 'deadLetters':
       return (
         <>
           <p>
             <JobLink name={item.name} /> has given up{' '}
             <strong>
+              {item.isCut && 'over '}
               <Count value={item.count} /> {item.count === 1 ? 'piece' : 'pieces'} of work
             </strong>
+            <span className="muted">
+              , {item.count === 1 ? '' : 'the first '}
+              <Moment at={item.since} />
+            </span>
           </p>
-          <p className="muted">
-            {item.count === 1 ? 'Given up' : 'The first of them'} <Moment at={item.since} />
-          </p>
+          <ul className="muted causesOf">
+            {item.causes.map(({ code, message, count }) => (
+              <li key={code} className="isCut" title={message}>
+                {item.count > 1 && (
+                  <>
+                    <Count value={count} /> ×{' '}
+                  </>
+                )}
+                <code>{code}</code> {message}
+              </li>
+            ))}
+          </ul>
         </>
       )
     default:
@@ -134,10 +166,71 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
   }
 }
 
+/** How many fail, against how many usually do, and of what most of them. */
+function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } }) {
+  const { name, since, code, message, lastHour } = item
+  const text = useClock((now) => (lastHour === null ? '' : describeFailures(lastHour, now)))
+  const usual = lastHour === null ? null : describeUsual(lastHour.usual)
+  return (
+    <>
+      <p>
+        <JobLink name={name} />
+        {lastHour === null || lastHour.runs === 1 ? (
+          <>
+            {' '}
+            failed <Moment at={since} />
+          </>
+        ) : (
+          <>
+            :{' '}
+            <Link
+              to="/runs"
+              search={{ name, status: 'failed', from: lastHour.from }}
+              className="strongLink"
+            >
+              {text}
+            </Link>
+          </>
+        )}
+        {usual !== null && <span className="muted">, {usual}</span>}
+      </p>
+      <p className="muted isCut" title={message}>
+        {lastHour !== null && lastHour.failed > 1 && (
+          <>
+            <Count value={lastHour.withCode} /> ×{' '}
+          </>
+        )}
+        <code>{code}</code> {message}
+      </p>
+    </>
+  )
+}
+
 function Act({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
       return null
+    case 'silent':
+      return (
+        <Link
+          className="button isSmall isQuiet"
+          to="/workers/$id"
+          params={{ id: item.workerId }}
+          aria-label={`View: worker ${item.workerId}`}
+        >
+          View
+        </Link>
+      )
+    case 'backlog':
+      return (
+        <Link
+          className="button isSmall isQuiet"
+          to="/queue"
+          aria-label={`View: queue of ${item.name}`}
+        >
+          View
+        </Link>
+      )
     case 'late':
       return (
         <ActButton
@@ -159,7 +252,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           </ActButton>
         </>
       )
-    case 'failed':
+    case 'failing':
       return (
         <>
           <RunLink item={item} />
@@ -244,6 +337,6 @@ function RunLink({ item: { name, runId } }: { item: { name: string; runId: strin
 }
 
 function keyOf(item: ConsoleAttention): string {
-  const name = 'name' in item ? item.name : ''
+  const name = 'name' in item ? item.name : 'workerId' in item ? item.workerId : ''
   return `${item.kind} ${name} ${'runId' in item ? item.runId : ''}`
 }

@@ -13,6 +13,7 @@ import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatClock } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
+import { Backlog } from './Backlog.tsx'
 import { HoursChart } from './HoursChart.tsx'
 import { WorkerList } from './WorkerList.tsx'
 import { describeOverview } from './describeOverview.ts'
@@ -41,19 +42,27 @@ export function OverviewScreen(): ReactNode {
 }
 
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
+  // What needs somebody is said above it.
+  const told = overview.attention.flatMap((item) => (item.kind === 'backlog' ? [item.name] : []))
+  const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
     <div className="columns">
       <div className="column">
         <Panel title="Needs attention">
           <AttentionList attention={overview.attention} />
         </Panel>
+        {backlog.length > 0 && (
+          <Panel title="Backlog">
+            <Backlog backlog={backlog} />
+          </Panel>
+        )}
         <Panel title="Runs in the last day">
           <HoursChart hours={overview.hours} />
         </Panel>
       </div>
       <div className="column">
         <Panel title="Workers">
-          <WorkerList workers={overview.workers} seenAt={overview.generatedAt} />
+          <WorkerList workers={overview.workers} />
         </Panel>
         <Panel title="Next ticks">
           <NextTicks ticks={overview.nextTicks} />
@@ -76,8 +85,6 @@ function OverviewSkeleton() {
   )
 }
 
-const MAX_NEXT_TICKS = 10
-
 /** One line for each job: when it is due next. */
 function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
   if (ticks.length === 0) {
@@ -89,20 +96,16 @@ function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
       </EmptyState>
     )
   }
-  const seen = new Set<string>()
-  const next = ticks
-    .filter(({ name }) => !seen.has(name) && seen.add(name))
-    .slice(0, MAX_NEXT_TICKS)
   return (
     <ol className="lines">
-      {next.map(({ name, at }) => (
+      {ticks.map(({ name, at, timeZone }) => (
         <li key={name} className="lineItem">
           <Link to="/jobs/$name" params={{ name }} className="isCut">
             {name}
           </Link>
           <span className="lineEnd">
             <span className="muted">{formatClock(at)}</span>
-            <Moment at={at} />
+            <Moment at={at} timeZone={timeZone} />
           </span>
         </li>
       ))}

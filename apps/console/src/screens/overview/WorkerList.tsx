@@ -4,14 +4,13 @@ import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
+import { WorkerMark } from '../worker/WorkerMark.tsx'
 
-export interface WorkerListProps {
-  workers: readonly ConsoleWorker[]
-  /** When the server looked: a sign of life that was old then means silence, and not an old page. */
-  seenAt: string
-}
+/** So many are listed, and so many jobs of each: the page has other things to say. */
+const MAX_WORKERS = 6
+const MAX_LANES = 5
 
-export function WorkerList({ workers, seenAt }: WorkerListProps) {
+export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
   if (workers.length === 0) {
     return (
       <EmptyState title="No worker has been seen">
@@ -21,122 +20,109 @@ export function WorkerList({ workers, seenAt }: WorkerListProps) {
       </EmptyState>
     )
   }
+  const alive = workers.filter(({ isAlive }) => isAlive)
+  const gone = workers.filter(({ isAlive }) => !isAlive)
+  // Those that something is the matter with are not among those left out.
+  const shown = alive
+    .toSorted((one, other) => Number(other.isSilent) - Number(one.isSilent))
+    .slice(0, MAX_WORKERS)
   return (
-    <ul className="lines">
-      {workers.map((worker) => (
-        <li key={worker.id} className="worker">
-          <div className="lineItem">
-            <WorkerMark state={workerState(worker, seenAt)} since={worker.lastSignAt} />
-            <code className="isCut" title={worker.id}>
-              {worker.id}
-            </code>
-          </div>
-          <p className="muted small">
-            Seen <Moment at={worker.lastSignAt} />, started <Moment at={worker.startedAt} />
-            {worker.liveness === 'heartbeat' && ', by heartbeat: it holds no session lock'}
-          </p>
-          {worker.running.length === 0 ? (
-            <p className="small">{worker.isAlive ? 'Idle' : 'Its work was given to others'}</p>
-          ) : (
-            <ul className="workerRuns">
-              {workerLines(worker.running).map((line) =>
-                line.kind === 'run' ? (
-                  <RunLine key={line.run.id} run={line.run} />
-                ) : (
-                  <GroupLine key={line.name} line={line} />
-                ),
-              )}
-            </ul>
-          )}
-        </li>
-      ))}
-    </ul>
+    <>
+      <ul className="lines">
+        {shown.map((worker) => (
+          <WorkerItem key={worker.id} worker={worker} />
+        ))}
+        {alive.length > shown.length && (
+          <li className="muted small">and {alive.length - shown.length} more that are alive</li>
+        )}
+      </ul>
+      {gone.length > 0 && (
+        <details className="gone" open={alive.length === 0}>
+          <summary className="muted small">
+            {gone.length === 1 ? '1 has' : `${gone.length} have`} gone without a word in the last
+            day
+          </summary>
+          <ul className="lines">
+            {gone.slice(0, MAX_WORKERS).map(({ id, lastSignAt }) => (
+              <li key={id} className="lineItem">
+                <WorkerLink id={id} />
+                <Moment at={lastSignAt} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </>
   )
 }
 
-function RunLine({ run }: { run: ConsoleWorker['running'][number] }) {
+function WorkerLink({ id }: { id: string }) {
+  return (
+    <Link to="/workers/$id" params={{ id }} className="quietLink isCut">
+      <code title={id}>{id}</code>
+    </Link>
+  )
+}
+
+function WorkerItem({ worker }: { worker: ConsoleWorker }) {
+  const { id, startedAt, liveness, isSilent, lastSignAt, lanes } = worker
+  const rest = lanes.length - MAX_LANES
+  return (
+    <li className="worker">
+      <div className="lineItem">
+        <WorkerMark state={isSilent ? 'silent' : 'alive'} lastSignAt={lastSignAt} />
+        <WorkerLink id={id} />
+        <span className="muted small workerAge">
+          up <Elapsed since={startedAt} />
+        </span>
+      </div>
+      {liveness === 'heartbeat' && (
+        <p className="muted small">Lives by its heartbeat: it holds no session lock</p>
+      )}
+      {lanes.length === 0 ? (
+        <p className="small muted">Idle</p>
+      ) : (
+        <ul className="workerRuns small">
+          {lanes.slice(0, rest > 1 ? MAX_LANES : lanes.length).map((lane) => (
+            <LaneLine key={lane.name} lane={lane} />
+          ))}
+          {rest > 1 && (
+            <li className="muted">
+              and <Link to="/runs" search={{ status: 'running' }}>{`${rest} more jobs`}</Link>
+            </li>
+          )}
+        </ul>
+      )}
+    </li>
+  )
+}
+
+/** `syncOrder × 9 of 10`, and how long the oldest has been under way. */
+function LaneLine({ lane: { name, inUse, of, oldest } }: { lane: ConsoleWorker['lanes'][number] }) {
+  const text =
+    inUse === 1 && (of === null || of === 1)
+      ? name
+      : `${name} × ${inUse.toLocaleString('en')}${of === null ? '' : ` of ${of.toLocaleString('en')}`}`
   return (
     <li>
       <span className="lineItem">
-        <Link to="/runs/$id" params={{ id: run.id }} className="isCut">
-          {run.name}
-        </Link>
+        {inUse === 1 ? (
+          <Link to="/runs/$id" params={{ id: oldest.id }} className="isCut">
+            {text}
+          </Link>
+        ) : (
+          <Link to="/runs" search={{ name, status: 'running' }} className="isCut">
+            {text}
+          </Link>
+        )}
         <span className="muted">
-          <Elapsed since={run.startedAt} />
+          {inUse > 1 && 'up to '}
+          <Elapsed since={oldest.startedAt} />
         </span>
       </span>
-      {run.progress !== null && (
-        <ProgressBar progress={run.progress} label={`Progress of ${run.name}`} />
+      {inUse === 1 && oldest.progress !== null && (
+        <ProgressBar progress={oldest.progress} label={`Progress of ${name}`} />
       )}
     </li>
   )
-}
-
-function GroupLine({ line }: { line: WorkerLine & { kind: 'group' } }) {
-  return (
-    <li className="lineItem">
-      <Link to="/runs" search={{ name: line.name, status: 'running' }} className="isCut">
-        {line.name} × {line.count}
-      </Link>
-      <span className="muted">
-        up to <Elapsed since={line.oldestStartedAt} />
-      </span>
-    </li>
-  )
-}
-
-/** Each living worker gives a sign every five seconds. */
-const SILENT_AFTER_MS = 15_000
-
-const STATES = {
-  alive: { path: 'M3.5 8.5l3 3 6-7', tone: 'is-success' },
-  silent: { path: 'M8 3v6M8 12v1', tone: 'is-lost' },
-  gone: { path: 'M4 4l8 8M12 4l-8 8', tone: 'is-failed' },
-} as const
-
-function workerState(worker: ConsoleWorker, seenAt: string): keyof typeof STATES {
-  if (!worker.isAlive) return 'gone'
-  const silentMs = Date.parse(seenAt) - Date.parse(worker.lastSignAt)
-  return silentMs > SILENT_AFTER_MS ? 'silent' : 'alive'
-}
-
-function WorkerMark({ state, since }: { state: keyof typeof STATES; since: string }) {
-  const { path, tone } = STATES[state]
-  return (
-    <span className={`statusMark ${tone}`}>
-      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
-        <path d={path} />
-      </svg>
-      {state === 'alive' && 'Alive'}
-      {state === 'gone' && 'Gone'}
-      {state === 'silent' && (
-        <span>
-          Silent for <Elapsed since={since} />
-        </span>
-      )}
-    </span>
-  )
-}
-
-type RunningRun = ConsoleWorker['running'][number]
-
-/** A run that is under way, or several of one job that have nothing of their own to tell. */
-export type WorkerLine =
-  | { kind: 'run'; run: RunningRun }
-  | { kind: 'group'; name: string; count: number; oldestStartedAt: string }
-
-/** Of so many runs of one job, each has a line. */
-const MAX_LINES_A_JOB = 2
-
-/** What a worker carries out, a few lines for each job; a run that tells its progress keeps its own. */
-export function workerLines(running: readonly RunningRun[]): WorkerLine[] {
-  return [...Map.groupBy(running, ({ name }) => name)].flatMap(([name, runs]): WorkerLine[] => {
-    if (runs.length <= MAX_LINES_A_JOB) return runs.map((run) => ({ kind: 'run', run }))
-    const silent = runs.filter(({ progress }) => progress === null)
-    const telling = runs.filter(({ progress }) => progress !== null)
-    const lines = telling.map((run): WorkerLine => ({ kind: 'run', run }))
-    const [oldest] = silent.map(({ startedAt }) => startedAt).toSorted()
-    if (oldest === undefined) return lines
-    return [{ kind: 'group', name, count: silent.length, oldestStartedAt: oldest }, ...lines]
-  })
 }

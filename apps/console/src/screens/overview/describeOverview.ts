@@ -1,5 +1,7 @@
 import type { ConsoleAttention, ConsoleOverview } from '@roundsman/fastify/contract'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
+import { describeCatchUp, readyCount } from './Backlog.tsx'
+import { describeFailures } from './describeFailures.ts'
 
 export interface OverviewSentence {
   tone: 'good' | 'warn' | 'bad'
@@ -14,19 +16,20 @@ export function describeOverview(
   const [first, ...others] = attention.toSorted(bySeverity)
   if (first === undefined) return { tone: 'good', text: whenAllIsWell(jobs) }
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
-  return { tone: weight(first) < WARN_FROM ? 'bad' : 'warn', text: sayFirst(first, now) + more }
+  return { tone: isBad(first) ? 'bad' : 'warn', text: sayFirst(first, now) + more }
 }
+
+const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
+const WARN = ['blocked', 'backlog', 'overrunning', 'deadLetters'] as const
+const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN]
 
 /** The worst first; what is as bad stays in its order. */
 export function bySeverity(a: ConsoleAttention, b: ConsoleAttention): number {
-  return weight(a) - weight(b)
+  return ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)
 }
 
-/** Bad below, a warning from here on. */
-const WARN_FROM = 3
-
-function weight({ kind }: ConsoleAttention): number {
-  return ['noWorker', 'late', 'failed', 'blocked', 'overrunning', 'deadLetters'].indexOf(kind)
+export function isBad({ kind }: Pick<ConsoleAttention, 'kind'>): boolean {
+  return BAD.some((bad) => bad === kind)
 }
 
 function whenAllIsWell({ total, paused }: ConsoleOverview['jobs']): string {
@@ -43,10 +46,16 @@ function sayFirst(item: ConsoleAttention, now: number): string {
         : `No worker has been running for ${since(item.since, now)}`
     case 'late':
       return `${item.name} is ${since(item.since, now)} late`
-    case 'failed':
-      return `The last run of ${item.name} failed`
+    case 'silent':
+      return `A worker has been silent for ${since(item.since, now)}`
+    case 'failing':
+      return item.lastHour === null || item.lastHour.runs === 1
+        ? `The last run of ${item.name} failed`
+        : `${item.name}: ${describeFailures(item.lastHour, now)}`
     case 'blocked':
       return `${item.name} waits for an approval`
+    case 'backlog':
+      return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'overrunning':
       return `${item.name} has been running for ${since(item.since, now)}`
     case 'deadLetters':

@@ -4,6 +4,7 @@ import { jobsQuery } from '../../api/queries.ts'
 import { RUN_STATUSES, RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
 import { Field } from '../../parts/Field.tsx'
+import { InstantField } from '../../parts/InstantField.tsx'
 import { useServices } from '../../services/useServices.ts'
 
 export interface RunFilterFormProps {
@@ -30,12 +31,6 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
 
   function change(changed: Record<string, unknown>): void {
     onChange(parseRunSearch({ ...filters, ...changed }))
-  }
-
-  function changeTime(key: 'from' | 'to', value: string): void {
-    // An input without a zone: read on the viewer's clock, as it is shown.
-    const date = new Date(value)
-    change({ [key]: value === '' || Number.isNaN(date.getTime()) ? undefined : date.toISOString() })
   }
 
   return (
@@ -95,26 +90,8 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
           </select>
         )}
       </Field>
-      <Field label="From">
-        {(control) => (
-          <input
-            {...control}
-            type="datetime-local"
-            value={toLocalInput(filters.from)}
-            onChange={({ target }) => changeTime('from', target.value)}
-          />
-        )}
-      </Field>
-      <Field label="To">
-        {(control) => (
-          <input
-            {...control}
-            type="datetime-local"
-            value={toLocalInput(filters.to)}
-            onChange={({ target }) => changeTime('to', target.value)}
-          />
-        )}
-      </Field>
+      <InstantField label="From" value={filters.from} onChange={(from) => change({ from })} />
+      <InstantField label="To" value={filters.to} onChange={(to) => change({ to })} />
       {filters.queueJobId !== undefined && (
         <div className="field">
           <span className="fieldLabel">Work</span>
@@ -156,13 +133,4 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
       </div>
     </form>
   )
-}
-
-/** An instant as the value of a datetime-local input, to the minute, on the viewer's clock. Empty for none. */
-export function toLocalInput(instant: string | undefined): string {
-  if (instant === undefined) return ''
-  const date = new Date(instant)
-  if (Number.isNaN(date.getTime())) return ''
-  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000)
-  return local.toISOString().slice(0, 16)
 }

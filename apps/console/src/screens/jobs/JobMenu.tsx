@@ -1,0 +1,49 @@
+import type { ConsoleJob } from '@roundsman/fastify/contract'
+import { Link } from '@tanstack/react-router'
+import type { Action } from '../../actions/action.ts'
+import { useAction } from '../../actions/useAction.ts'
+import { Menu } from '../../parts/Menu.tsx'
+
+/** What can be done with a job, and where it leads. */
+export function JobMenu({ job: { name, schedule, paused } }: { job: ConsoleJob }) {
+  const act = useAction()
+  const item = (label: string, action: Action) =>
+    act !== null && (
+      <button
+        type="button"
+        role="menuitem"
+        tabIndex={-1}
+        className="menuItem"
+        onClick={() => act(action)}
+      >
+        {label}
+      </button>
+    )
+  return (
+    <Menu label={`Actions for ${name}`}>
+      {item('Run now', { kind: 'run', name, dryRun: false })}
+      {item('Dry run', { kind: 'run', name, dryRun: true })}
+      {paused !== null
+        ? item('Resume', { kind: 'resume', name })
+        : schedule !== null && item('Pause', { kind: 'pause', name })}
+      <Link
+        to="/runs"
+        search={{ name }}
+        role="menuitem"
+        tabIndex={-1}
+        className={act === null ? 'menuItem' : 'menuItem isFirstOfGroup'}
+      >
+        All its runs
+      </Link>
+      <Link
+        to="/runs"
+        search={{ name, status: 'failed' }}
+        role="menuitem"
+        tabIndex={-1}
+        className="menuItem"
+      >
+        Runs that failed
+      </Link>
+    </Menu>
+  )
+}

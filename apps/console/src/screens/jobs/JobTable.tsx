@@ -1,0 +1,174 @@
+import type { ConsoleJob } from '@roundsman/fastify/contract'
+import { Link } from '@tanstack/react-router'
+import { RunStrip } from '../../charts/RunStrip.tsx'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { StatusMark } from '../../parts/StatusMark.tsx'
+import { useClock } from '../../services/useClock.ts'
+import { useServices } from '../../services/useServices.ts'
+import { formatRoughDuration } from '../../time/formatDuration.ts'
+import { differsFromViewer, formatShort } from '../../time/formatExact.ts'
+import { describeFailures, describeUsual, formatShare } from '../overview/describeFailures.ts'
+import { JobMenu } from './JobMenu.tsx'
+
+const COLUMNS: readonly Column<ConsoleJob>[] = [
+  {
+    header: 'Job',
+    isRowHeader: true,
+    isPlain: true,
+    isFull: true,
+    cell: ({ name, description }) => (
+      <>
+        <Link
+          to="/jobs/$name"
+          params={{ name }}
+          data-row-link
+          className="strongLink rowLink isCut isBlock"
+        >
+          {name}
+        </Link>
+        <span className="rowNote isCut isBlock" title={description}>
+          {description}
+        </span>
+      </>
+    ),
+  },
+  { header: 'Schedule', isPlain: true, isFull: true, cell: (job) => <Schedule job={job} /> },
+  { header: 'Next', isPlain: true, cell: (job) => <Next job={job} /> },
+  { header: 'Last run', isPlain: true, cell: (job) => <LastRun job={job} /> },
+  {
+    header: 'Last 60 runs',
+    isPlain: true,
+    isFull: true,
+    cell: ({ name, recentRuns }) => <RunStrip name={name} runs={recentRuns} />,
+  },
+  { header: 'Failed', isPlain: true, cell: (job) => <Failures job={job} /> },
+  { header: 'Actions', isPlain: true, cell: (job) => <JobMenu job={job} /> },
+]
+
+export function JobTable({ jobs }: { jobs: readonly ConsoleJob[] }) {
+  return (
+    <div className="panel isFlush jobTable">
+      <DataTable
+        caption="Jobs"
+        columns={COLUMNS}
+        rows={jobs.toSorted(byTrouble)}
+        keyOf={({ name }) => name}
+        rowClass={(job) => (hasTrouble(job) ? 'hasTrouble' : undefined)}
+      />
+    </div>
+  )
+}
+
+/** Those that need somebody first, then those that are paused; the others in the order of the catalogue. */
+export function byTrouble(one: ConsoleJob, other: ConsoleJob): number {
+  return rank(one) - rank(other) || shareOf(other) - shareOf(one)
+}
+
+function hasTrouble({ schedule, isFailing }: ConsoleJob): boolean {
+  return schedule?.lateMs != null || isFailing
+}
+
+function rank(job: ConsoleJob): number {
+  if (job.schedule?.lateMs != null) return 0
+  if (job.isFailing) return 1
+  return job.paused === null ? 3 : 2
+}
+
+function shareOf({ isFailing, failures }: ConsoleJob): number {
+  return isFailing && failures !== null ? failures.failed / failures.runs : 0
+}
+
+/** In words; with its zone where the clocks there show something else than the reader's. */
+function Schedule({ job: { schedule } }: { job: ConsoleJob }) {
+  const { clock } = useServices()
+  if (schedule === null) return <span className="muted">On request only</span>
+  const { words, cron, timeZone } = schedule
+  const isElsewhere = differsFromViewer(new Date(clock.now()).toISOString(), timeZone)
+  return (
+    <>
+      <span className="isCut isBlock" title={`${words} (${cron})`}>
+        {words}
+      </span>
+      <span className="rowNote isCut isBlock">{isElsewhere ? timeZone : <code>{cron}</code>}</span>
+    </>
+  )
+}
+
+function Next({ job: { schedule, paused } }: { job: ConsoleJob }) {
+  if (paused !== null) {
+    const { at, by, reason } = paused
+    const why = [by === null ? '' : `by ${by}`, reason ?? ''].filter((text) => text !== '')
+    return (
+      <>
+        <span>
+          <span className="badge isPaused">Paused</span> <Moment at={at} />
+        </span>
+        <span className="rowNote isCut isBlock" title={why.join(': ')}>
+          {why.join(': ')}
+        </span>
+      </>
+    )
+  }
+  if (schedule === null) return <span className="muted">–</span>
+  const { nextAt, lateMs, timeZone } = schedule
+  if (nextAt === null) return <span className="muted">Never again</span>
+  return (
+    <>
+      <span className="isBlock">
+        {lateMs === null ? (
+          <Moment at={nextAt} timeZone={timeZone} />
+        ) : (
+          <span className="badge isLate">{formatRoughDuration(lateMs)} late</span>
+        )}
+      </span>
+      <span className="rowNote isBlock">{formatShort(nextAt)}</span>
+    </>
+  )
+}
+
+function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
+  if (lastRun === null) return <span className="muted">Never run</span>
+  return (
+    <Link to="/runs/$id" params={{ id: lastRun.id }} className="quietLink">
+      <StatusMark status={lastRun.status} />
+      <span className="rowNote isBlock">
+        {lastRun.endedAt === null ? (
+          <>
+            for <Elapsed since={lastRun.startedAt} />
+          </>
+        ) : (
+          <Moment at={lastRun.endedAt} isInControl />
+        )}
+      </span>
+      <span className="srOnly">, last run of {name}</span>
+    </Link>
+  )
+}
+
+/** Of the last hour where some have failed, else of the week. */
+function Failures({ job: { name, failures, usual, isFailing } }: { job: ConsoleJob }) {
+  const text = useClock((now) => (failures === null ? '' : describeFailures(failures, now)))
+  if (failures === null) {
+    if (usual === null) return <span className="muted">–</span>
+    return (
+      <>
+        <span className="muted isBlock">{formatShare(usual)}</span>
+        <span className="rowNote isBlock">in 7 d</span>
+      </>
+    )
+  }
+  const usually = describeUsual(failures.usual)
+  return (
+    <Link
+      to="/runs"
+      search={{ name, status: 'failed', from: failures.from }}
+      className="quietLink"
+      data-tip={[`${failures.withCode} × ${failures.code}`, usually].filter(Boolean).join('\n')}
+    >
+      <span className={isFailing ? 'isBad isBlock' : 'isBlock'}>{formatShare(failures)}</span>
+      <span className="rowNote isBlock">{text.replace(' failed', '')}</span>
+    </Link>
+  )
+}

@@ -1,0 +1,64 @@
+/*
+ * How much work waits that could be taken, how fast it is taken, and how fast more comes. No part of it reads more rows
+ * than it says, however much waits: the index by which work is claimed lists it from both ends.
+ */
+
+/** Exact up to here, which also stands for more. */
+export const MAX_READY = 100_000
+/** Of the first to be taken, and of the last to have come. */
+const MAX_FIRST = 1_000
+const MAX_LAST = 10_000
+/** Of the starts by which the rate is told. */
+const MAX_STARTS = 1_000
+/** Older starts say nothing about the rate of now. */
+const RATE_SECONDS = 3_600
+/** What has come within half of the time that the oldest waits says how fast more comes: one load has come at once. */
+const COMING_SECONDS = 300
+
+const READY = `
+  job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()`
+const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
+
+/** A row for each name of `$1` of which work waits that could be taken. */
+export const BACKLOG_SQL = `
+  with oldest as materialized (
+    select wanted.name, ${secondsSince('first.at')} as "seconds"
+    from unnest($1::text[]) wanted(name)
+    cross join lateral (
+      select min(start_after) as at from (
+        select job.start_after from pgboss.job job where ${READY}
+        order by job.priority desc, job.created_on limit ${MAX_FIRST}
+      ) job
+    ) first
+    where first.at is not null
+  ), wanted as materialized (
+    select name, greatest("seconds", 0.001) as "seconds",
+           least(greatest("seconds", 0.001) / 2, ${COMING_SECONDS}) as "comingSeconds",
+           least(greatest("seconds", 0.001), ${RATE_SECONDS}) as "rateSeconds"
+    from oldest
+  )
+  select wanted.name, wanted."seconds" as "oldestSeconds", waiting.count as "ready",
+         taken.count / case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as "takenPerSecond",
+         coming.count / case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end
+           as "comingPerSecond"
+  from wanted
+  cross join lateral (
+    select count(*)::int as count from (select from pgboss.job job where ${READY} limit ${MAX_READY}) job
+  ) waiting
+  cross join lateral (
+    select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (
+      select "startedAt" from "JobRunAll"
+      where "name" between wanted.name and wanted.name
+        and "startedAt" > now() - wanted."rateSeconds" * interval '1 second'
+      order by "name", "startedAt" desc, "id" desc limit ${MAX_STARTS}
+    ) run
+  ) taken
+  cross join lateral (
+    select count(*) as read, greatest(${secondsSince('min(job.start_after)')}, 0.001) as "seconds",
+           (count(*) filter (where job.start_after > now() - wanted."comingSeconds" * interval '1 second'))::float8 as count
+    from (
+      select job.start_after from pgboss.job job where ${READY}
+      order by job.priority, job.created_on desc limit ${MAX_LAST}
+    ) job
+  ) coming
+  order by wanted."seconds" desc, wanted.name`
