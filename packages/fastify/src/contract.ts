@@ -330,6 +330,7 @@ const spanOfRuns = {
 export type ConsoleRunPoint = z.output<typeof runPoint>
 const runPoint = z.object({
   id: z.guid(),
+  label: z.string().nullable(),
   status: z.enum(['success', 'failed']),
   errorCode: z.string().nullable(),
   startedAt: at,
@@ -430,6 +431,7 @@ export type ConsoleWorkerRun = z.output<typeof workerRun>
 const workerRun = z.object({
   id: z.guid(),
   name: z.string(),
+  label: z.string().nullable(),
   status: z.enum(RUN_STATUSES),
   errorCode: z.string().nullable(),
   startedAt: at,

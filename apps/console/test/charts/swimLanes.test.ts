@@ -8,6 +8,7 @@ function run(name: string, from: number, to: number | null) {
   return {
     id: `${name} ${from}`,
     name,
+    label: null,
     status: to === null ? ('running' as const) : ('success' as const),
     errorCode: null,
     startedAt: at(from),

@@ -5,6 +5,8 @@ import type { Reader, Statement } from './reader.ts'
 /** A run that has ended, as a mark in a chart. */
 export interface RunPoint {
   id: string
+  /** What it was about, where its job says. */
+  label: string | null
   status: Exclude<RunStatus, 'running'>
   errorCode: string | null
   /** ISO 8601 in UTC. */
@@ -42,7 +44,7 @@ export async function sampleRuns(reader: Reader, options: SampleOptions): Promis
   return { runs: await reader.rows<RunPoint>(sampleRunsQuery(options)), isPart: true }
 }
 
-const POINT = `"id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
+const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
 /**
  * A list of one. With `=`, PostgreSQL may go through everybody's runs of that time, as recentRunsQuery says; with `between`, it

@@ -7,6 +7,8 @@ import type { Reader, Statement } from './reader.ts'
 export interface WorkerRun {
   id: string
   name: string
+  /** What it was about, where its job says. */
+  label: string | null
   status: RunStatus
   errorCode: string | null
   startedAt: string
@@ -65,7 +67,9 @@ const RUN = (run: string) =>
 function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN('run')}, 'running' as "status", null as "errorCode", null as "endedAt"
+      select ${RUN('run')}, (
+               select ${boundedText('written."label"')} from "JobRun" written where written."id" = run."id"
+             ) as "label", 'running' as "status", null as "errorCode", null as "endedAt"
       from ${RUNS_UNDER_WAY} where run."workerId" = $1 order by run."startedAt" limit ${MOST}`,
     values: [workerId],
   }
@@ -75,7 +79,7 @@ function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
 export function workerRunsQuery({ workerId, from, to }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN('run')}, run."status", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
+      select ${RUN('run')}, ${boundedText('run."label"')} as "label", run."status", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
       from (
         select * from "JobRun" where "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
         order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}

@@ -101,6 +101,7 @@ it('samples every part of the time, and all that failed where few did', async ()
   const failed = new Date('2026-01-01T02:00:00.5Z')
   const error = { status: 'failed', errorCode: 'wolf', workerId: 'w2' } as const
   await prisma.jobRun.create({ data: runOf('often0', failed, error) })
+  await prisma.$executeRaw`update "JobRun" set "label" = 'sheep 7' where "workerId" = 'w2'`
   const { runs, isPart } = await sampleRuns(reader, { name: 'often0', ...ALL })
   expect(isPart).toBe(true)
   const slot = (ALL.to.getTime() - ALL.from.getTime()) / 48
@@ -109,7 +110,7 @@ it('samples every part of the time, and all that failed where few did', async ()
   )
   expect(slots.size).toBe(48)
   expect(runs.filter(({ status }) => status === 'failed')).toMatchObject([
-    { errorCode: 'wolf', startedAt: failed.toISOString(), durationMs: 1_000 },
+    { errorCode: 'wolf', label: 'sheep 7', startedAt: failed.toISOString(), durationMs: 1_000 },
   ])
   expect(runs.map(({ startedAt }) => startedAt)).toEqual(
     runs.map(({ startedAt }) => startedAt).toSorted(),
@@ -162,7 +163,10 @@ it('looks for what a worker has run among the last runs of all, and says how far
   expect(new Date(since).getTime()).toBeGreaterThan(Date.parse('2026-01-01T08:00:00Z'))
   const to = new Date('2026-01-01T03:00:00Z')
   const found = await listWorkerRuns(reader, { workerId: 'w2', from: ALL.from, to })
-  expect(found).toMatchObject({ runs: [{ errorCode: 'wolf' }], since: ALL.from.toISOString() })
+  expect(found).toMatchObject({
+    runs: [{ errorCode: 'wolf', label: 'sheep 7' }],
+    since: ALL.from.toISOString(),
+  })
 })
 
 function runOf(name: string, startedAt: Date, more: object = {}) {
