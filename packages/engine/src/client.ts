@@ -89,14 +89,12 @@ export {
 } from './read/failureRates.ts'
 export { measureBacklog, type Backlog } from './read/measureBacklog.ts'
 export {
-  countRunsByHour,
-  countRunsByMinute,
+  countRuns,
   findOldestStart,
   measureDuration,
   tallyDurationsByHour,
   type HourOfDurations,
-  type HourOfRuns,
-  type MinuteOfRuns,
+  type SpanOfRuns,
   type UsualDuration,
 } from './read/countRuns.ts'
 export {

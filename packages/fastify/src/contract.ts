@@ -254,7 +254,9 @@ export const overviewSchema = z.object({
   // The next of each schedule that is not paused, the soonest first.
   nextTicks: z.array(z.object({ name: z.string(), at, timeZone: z.string() })),
   // The last 24 full hours and the one under way, the oldest first.
-  hours: z.array(z.object({ from: at, success: count, failed: count, running: count })),
+  hours: z.array(
+    z.object({ from: at, success: count, failed: count, stopped: count, running: count }),
+  ),
   jobs: z.object({ total: count, scheduled: count, paused: count, late: count }),
 })
 

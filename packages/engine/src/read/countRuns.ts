@@ -9,36 +9,11 @@ const BY_OUTCOME = `
   ${counted(`"status" = 'failed' and ${IS_STOPPED}`)} as "stopped",
   ${counted(`"status" = 'running'`)} as "running"`
 
-/** Runs by the hour in which they started; ISO 8601 in UTC. */
-export interface HourOfRuns {
-  hour: string
-  success: number
-  failed: number
-  running: number
-}
-
-/** Hours begin at the given instants. */
-export async function countRunsByHour(
-  reader: Reader,
-  hours: readonly Date[],
-): Promise<HourOfRuns[]> {
-  return await reader.rows<HourOfRuns>({
-    text: `select hour, "success", "failed", "running"
-     from unnest($1::text[]::timestamptz[]) hour
-     cross join lateral (
-       select (count(*) filter (where "status" = 'success'))::int as "success",
-              (count(*) filter (where "status" = 'failed'))::int as "failed",
-              (count(*) filter (where "status" = 'running'))::int as "running"
-       from "JobRunAll" where "startedAt" >= hour and "startedAt" < hour + interval '1 hour'
-     ) run`,
-    values: [hours.map((hour) => hour.toISOString())],
-  })
-}
-
-/** Runs of a job by the minute in which they started, ISO 8601 in UTC, and by what became of them. */
-export interface MinuteOfRuns {
+/** Runs of a job that started within a span of time, by what became of them. */
+export interface SpanOfRuns {
   name: string
-  minute: string
+  /** When it began, as ISO 8601 in UTC. */
+  from: string
   success: number
   failed: number
   /** Cancelled, blocked by their guard, expired, or given back by their worker. */
@@ -46,20 +21,21 @@ export interface MinuteOfRuns {
   running: number
 }
 
-/** Minutes begin at the given instants. */
-export async function countRunsByMinute(
+/** Of spans that begin at the given instants: a row for each job that has runs in one. */
+export async function countRuns(
   reader: Reader,
-  minutes: readonly Date[],
-): Promise<MinuteOfRuns[]> {
-  return await reader.rows<MinuteOfRuns>({
-    text: `select run."name", minute, run."success", run."failed", run."stopped", run."running"
-     from unnest($1::text[]::timestamptz[]) minute
+  starts: readonly Date[],
+  lengthMs: number,
+): Promise<SpanOfRuns[]> {
+  return await reader.rows<SpanOfRuns>({
+    text: `select run.*, span as "from"
+     from unnest($1::text[]::timestamptz[]) span
      cross join lateral (
-       select "name", ${BY_OUTCOME}
-       from "JobRunAll" where "startedAt" >= minute and "startedAt" < minute + interval '1 minute'
+       select "name", ${BY_OUTCOME} from "JobRunAll"
+       where "startedAt" >= span and "startedAt" < span + $2::float8 * interval '1 millisecond'
        group by "name"
      ) run`,
-    values: [minutes.map((minute) => minute.toISOString())],
+    values: [starts.map((start) => start.toISOString()), lengthMs],
   })
 }
 

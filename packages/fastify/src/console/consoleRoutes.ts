@@ -18,10 +18,9 @@ import {
   workersSchema,
   type ConsoleEnvironment,
 } from '../contract.ts'
-import { createHourCounts } from './createHourCounts.ts'
 import { createJobDays } from './createJobDays.ts'
-import { createMinuteCounts } from './createMinuteCounts.ts'
 import { createQueueHistory } from './createQueueHistory.ts'
+import { createSpanCounts } from './createSpanCounts.ts'
 import { describePayload } from './describePayload.ts'
 import { createUsualFailures } from './createUsualFailures.ts'
 import { readJobDetail } from './readJobDetail.ts'
@@ -29,6 +28,11 @@ import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
 import { readWorkerDetail, readWorkers } from './readWorkers.ts'
+
+const MINUTE_MS = 60_000
+/** What is counted by the minute, and by the hour. */
+const HOUR = { lengthMs: MINUTE_MS, spans: 60, settleMs: 2 * MINUTE_MS }
+const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
 interface ConsoleRoutesOptions {
   gate: Gate
@@ -43,8 +47,8 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   app,
   { gate, reader, jobs, now, environment },
 ) => {
-  const countHours = createHourCounts(reader)
-  const countMinutes = createMinuteCounts(reader)
+  const countHours = createSpanCounts(reader, DAY)
+  const countMinutes = createSpanCounts(reader, HOUR)
   const readDays = createJobDays(reader)
   const history = createQueueHistory({ reader, names: jobs.map(({ name }) => name), now })
   app.addHook('onReady', async () => history.start())

@@ -19,7 +19,7 @@ import type {
   ConsoleFailures,
   ConsoleOverview,
 } from '../contract.ts'
-import type { HourCounts } from './createHourCounts.ts'
+import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
 import { needsLooking, readFailures } from './readFailures.ts'
@@ -39,7 +39,7 @@ export interface OverviewOptions {
   reader: Reader
   jobs: readonly Job[]
   now: Date
-  countHours: HourCounts
+  countHours: SpanCounts
   usualFailures: UsualFailures
 }
 
@@ -86,7 +86,10 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
       .flatMap((schedule) => upcoming(schedule, now))
       .toSorted(byTime)
       .slice(0, NEXT_TICKS),
-    hours,
+    hours: hours.map(({ from, jobs: rows }) => ({
+      from: from.toISOString(),
+      ...sumOutcomes(rows),
+    })),
     jobs: {
       total: jobs.length,
       scheduled: scheduled.length,

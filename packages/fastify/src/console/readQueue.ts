@@ -3,17 +3,16 @@ import {
   countQueue,
   jobsWithoutWorker,
   readPausedQueues,
-  type MinuteOfRuns,
   type QueueCounts,
   type Reader,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue } from '../contract.ts'
-import type { MinuteCounts } from './createMinuteCounts.ts'
+import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import type { QueueHistory } from './createQueueHistory.ts'
 
 export interface QueueSources {
-  countMinutes: MinuteCounts
+  countMinutes: SpanCounts
   history: QueueHistory
 }
 
@@ -74,10 +73,4 @@ function momentOf(counts: readonly QueueCounts[], now: Date): ConsoleQueue['hist
     ready: counts.reduce((sum, { waiting, delayed }) => sum + waiting - delayed, 0),
     oldestMs: oldest === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(oldest)),
   }
-}
-
-function sumOutcomes(rows: readonly MinuteOfRuns[]) {
-  const sum = (outcome: 'success' | 'failed' | 'stopped') =>
-    rows.reduce((total, row) => total + row[outcome], 0)
-  return { success: sum('success'), failed: sum('failed'), stopped: sum('stopped') }
 }

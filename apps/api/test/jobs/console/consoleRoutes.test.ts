@@ -332,9 +332,9 @@ describe('the overview', () => {
     await addRun({ startedAt: minutesAgo(0) })
     const { hours } = await get<ConsoleOverview>('overview')
     expect(hours.slice(-3)).toEqual([
-      { from: '2026-11-24T07:00:00.000Z', success: 1, failed: 1, running: 0 },
-      { from: '2026-11-24T08:00:00.000Z', success: 0, failed: 0, running: 0 },
-      { from: NOW, success: 0, failed: 0, running: 1 },
+      { from: '2026-11-24T07:00:00.000Z', success: 1, failed: 1, stopped: 0, running: 0 },
+      { from: '2026-11-24T08:00:00.000Z', success: 0, failed: 0, stopped: 0, running: 0 },
+      { from: NOW, success: 0, failed: 0, stopped: 0, running: 1 },
     ])
   })
 })
