@@ -73,6 +73,14 @@ async function insertRuns(codes: readonly (string | null)[]): Promise<void> {
   )
 }
 
+async function insertRaised(id: string): Promise<void> {
+  await runtime.rows(
+    `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
+     values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now())`,
+    [id],
+  )
+}
+
 const deliveries = () =>
   runtime.rows<{ event: string; attempts: number; isTaken: boolean; isOver: boolean }>(
     `select "event", "attempts", "isTaken", "endedAt" is not null as "isOver" from "JobAlertDelivery" order by "event"`,
@@ -109,15 +117,38 @@ describe('of many watchers', () => {
     expect(new Set(noticesOf(receiver).map(({ id }) => id)).size).toBe(3)
   })
 
+  it('one leaves alone what another one begins to send at the same moment', async () => {
+    const receiver = await openMonitor()
+    const id = randomUUID()
+    await insertDeadLetters('feed_broken')
+    await insertRaised(id)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(
+        `insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt")
+         values ($1, 'began', 'webhook', now() + interval '1 hour')`,
+        [id],
+      )
+      watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+      // It has found nothing that says so, and wants to begin as well.
+      await waitFor(async () => {
+        const waiting = await runtime.rows(
+          `select from pg_stat_activity where datname = current_database()
+             and application_name = 'roundsman alerts' and wait_event_type = 'Lock'`,
+        )
+        return waiting.length === 1
+      })
+    })
+    await insertDeadLetters('timeout')
+    await waitFor(() => receiver.requests.length > 0)
+
+    expect(noticesOf(receiver)).toMatchObject([{ code: 'timeout' }])
+  })
+
   it('another one sends what one had begun to send when it died', async () => {
     const receiver = await openMonitor()
     const id = randomUUID()
     await insertDeadLetters('feed_broken')
-    await runtime.rows(
-      `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
-       values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now())`,
-      [id],
-    )
+    await insertRaised(id)
     await runtime.rows(
       `insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt") values ($1, 'began', 'webhook', now())`,
       [id],
