@@ -22,6 +22,10 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     'batchMarks',
     'cancelRequestedAt',
     'cancelRequestedBy',
+    'label',
+    'shown',
+    'dueAt',
+    'logs',
     'createdAt',
   ],
   JobTick: [

@@ -3,6 +3,7 @@ import {
   demoArchiveOrders,
   demoImportFeed,
   demoNightlyReport,
+  demoOrderLabel,
   demoRebuildSearch,
   demoSyncOrder,
 } from '@roundsman/jobs/demo'
@@ -41,7 +42,18 @@ export interface DemoRun {
   batchMarks?: Record<string, number>[]
   cancelRequestedAt?: Date
   cancelRequestedBy?: string
+  label?: string
+  shown?: Record<string, number>
+  dueAt?: Date
+  logs?: { lines: LogLine[]; earlier: number }
   createdAt: Date
+}
+
+interface LogLine {
+  at: number
+  level: 'info' | 'warn'
+  message: string
+  fields?: string
 }
 
 interface DemoTick {
@@ -81,6 +93,7 @@ interface DemoWork {
 
 interface Failure {
   code: string
+  name?: string
   message: string
   stack?: string
   cause?: { code: string; message: string }
@@ -89,7 +102,8 @@ interface Failure {
 /** The same name, the same line: what the console groups by. */
 const FAILURES = {
   feedAway: {
-    code: 'handler_failed',
+    code: 'ECONNREFUSED',
+    name: 'TypeError',
     message: 'fetch failed',
     stack: [
       'at readFeed (apps/worker/src/jobs/demoHandlers.ts:76:11)',
@@ -99,6 +113,7 @@ const FAILURES = {
   },
   feedChanged: {
     code: 'handler_failed',
+    name: 'TypeError',
     message: "Cannot read properties of undefined (reading 'price')",
     stack: [
       'at readProduct (src/feed/readProduct.ts:41:27)',
@@ -241,7 +256,11 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         ...(fails
           ? { failure }
           : { counts: { imported: between(90, 190), orders: 4 }, batches: 4 }),
-        more: { scheduledFor: tick },
+        more: {
+          scheduledFor: tick,
+          logs: { lines: logPages(beginsAt, fails ? 0 : 4), earlier: 0 },
+          ...(attempt > 1 && { dueAt: new Date(beginsAt.getTime() - between(20, 600)) }),
+        },
       })
       beginsAt = new Date(beginsAt.getTime() + durationMs + between(20_000, 26_000) * attempt)
     }
@@ -417,6 +436,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
       const id = addWaiting((orderId += 1), at(4 * MINUTE_MS), at(-nth * 4 * MINUTE_MS), 1)
       addRun({
         name: demoSyncOrder.name,
+        more: aboutOrder(orderId),
         startedAt: at(3 * MINUTE_MS),
         durationMs: between(300, 800),
         queueJobId: id,
@@ -431,13 +451,22 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
       random() < 0.06 ? (orderId % 4 === 0 ? FAILURES.timeout : FAILURES.shopUnavailable) : null
     let startedAt = new Date(enqueuedAt.getTime() + between(5, 1_500))
     const common = { name: demoSyncOrder.name, queueJobId }
+    let dueAt: Date | undefined
     if (failed) {
       const durationMs = failed === FAILURES.timeout ? 60_000 : between(300, 900)
-      addRun({ ...common, startedAt, durationMs, failure: failed })
-      startedAt = new Date(startedAt.getTime() + durationMs + between(15_000, 20_000))
+      addRun({
+        ...common,
+        startedAt,
+        durationMs,
+        failure: failed,
+        more: aboutOrder(orderId, startedAt),
+      })
+      dueAt = new Date(startedAt.getTime() + durationMs + between(15_000, 20_000))
+      startedAt = new Date(dueAt.getTime() + between(5, 900))
     }
     addRun({
       ...common,
+      more: { ...aboutOrder(orderId, startedAt), ...(dueAt && { dueAt }) },
       attempt: failed ? 2 : 1,
       startedAt,
       durationMs: between(220, 1_100) + (random() < 0.05 ? between(2_000, 6_000) : 0),
@@ -457,6 +486,10 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         attempt,
         queueJobId: id,
         failure,
+        more: {
+          ...aboutOrder(orderId, startedAt),
+          ...(attempt > 1 && { dueAt: new Date(startedAt.getTime() - between(5, 900)) }),
+        },
       })
       if (attempt < attempts) {
         startedAt = new Date(endedAt.getTime() + 15_000 * 2 ** (attempt - 1) + between(0, 5_000))
@@ -486,9 +519,47 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   }
 
   function workOf(id: string, orderId: number, createdOn: Date) {
-    const data = { payload: { orderId }, trigger: 'queue' }
+    const data = { payload: { orderId }, trigger: 'queue', ...aboutOrder(orderId) }
     return { id, name: demoSyncOrder.name, data, createdOn, startAfter: createdOn }
   }
+}
+
+/** What its job shows of an order and, once it is tried, what the handler logs of it. */
+function aboutOrder(orderId: number, startedAt?: Date): Pick<DemoRun, 'label' | 'shown' | 'logs'> {
+  const lines: LogLine[] = startedAt
+    ? [
+        {
+          at: startedAt.getTime() + 3,
+          level: 'info',
+          message: 'order is handed over',
+          fields: `orderId=${orderId}`,
+        },
+      ]
+    : []
+  return {
+    label: demoOrderLabel(orderId),
+    shown: { orderId },
+    ...(lines.length > 0 && { logs: { lines, earlier: 0 } }),
+  }
+}
+
+/** As the handler does it: a line for each page that was read. */
+function logPages(startedAt: Date, pages: number): LogLine[] {
+  const lines = Array.from({ length: pages }, (_, nth): LogLine => ({
+    at: startedAt.getTime() + 310 * (nth + 1),
+    level: 'info',
+    message: 'page read',
+    fields: `page=${nth + 1} products=${36 + nth}`,
+  }))
+  if (pages > 0) return lines
+  return [
+    {
+      at: startedAt.getTime() + 280,
+      level: 'warn',
+      message: 'the feed could not be read',
+      fields: 'page=1',
+    },
+  ]
 }
 
 /** The first, the last and some between, each with what had been counted by then: as a worker keeps them. */

@@ -85,6 +85,7 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   const failed = await prisma.jobRun.groupBy({ by: ['errorCode'], where: { status: 'failed' } })
   expect(failed.map(({ errorCode }) => String(errorCode)).toSorted(byText)).toEqual([
     'cancelled',
+    'ECONNREFUSED',
     'guard_blocked',
     'handler_failed',
     'order_invalid',
@@ -105,6 +106,9 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   expect(new Set(deadLetters.map(({ error }) => error.code))).toEqual(
     new Set(['shop_unavailable', 'order_invalid']),
   )
+  const about = new Set(deadLetters.map(({ label }) => label))
+  expect(about.size).toBe(deadLetters.length)
+  expect([...about][0]).toMatch(/^Order \d+$/)
   const waiting = await measureQueue(reader, ['demoSyncOrder'])
   expect(waiting.map(({ state, count }) => [state, count])).toEqual(
     expect.arrayContaining([

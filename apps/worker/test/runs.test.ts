@@ -48,8 +48,10 @@ beforeAll(async () => {
     ],
   })
   await database.prisma.$executeRaw`
+    update "JobRun" set "label" = 'Order 42' where "id" = ${ids.mail}::uuid`
+  await database.prisma.$executeRaw`
     insert into pgboss.job (id, name, data, state, retry_count, started_on, completed_on, output)
-    values (${ids.letter}::uuid, ${dispatchEmail.name}, '{"trigger":"queue","payload":{}}', 'failed', 2,
+    values (${ids.letter}::uuid, ${dispatchEmail.name}, '{"trigger":"queue","payload":{},"label":"Order 42"}', 'failed', 2,
       ${FAILED_AT}::timestamptz, ${FAILED_AT}::timestamptz, '{"code":"smtp_unavailable","message":"No answer"}')`
 })
 afterAll(() => database.close())
@@ -66,7 +68,7 @@ describe('worker:runs', () => {
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
     expect(stdout).toEqual([
-      '2026-05-01 11:00:00  failed   750 ms  dispatchEmail',
+      '2026-05-01 11:00:00  failed   750 ms  dispatchEmail  Order 42',
       `  ${ids.mail}  queue, attempt 3`,
       '  smtp_unavailable: connect ECONNREFUSED',
       '2026-05-01 10:00:00  success     1 s  cleanupPreviewSessions',
@@ -145,7 +147,7 @@ describe('worker:dead-letters', () => {
     expect(await run(deadLettersCommand, [])).toMatchObject({
       code: 0,
       stdout: [
-        '2026-05-01 11:00:00  dispatchEmail',
+        '2026-05-01 11:00:00  dispatchEmail  Order 42',
         `  ${ids.letter}  3 attempts`,
         '  smtp_unavailable: No answer',
       ],

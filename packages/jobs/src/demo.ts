@@ -6,6 +6,9 @@ import { z } from 'zod'
  * that has their history in its database adds them, and never one in production.
  */
 
+/** Also of orders that were handed over before anybody looked. */
+export const demoOrderLabel = (orderId: number) => `Order ${orderId}`
+
 export const demoImportFeed = defineJob({
   name: 'demoImportFeed',
   description: 'Demo: reads products from a feed that is away every other half an hour.',
@@ -18,6 +21,8 @@ export const demoSyncOrder = defineJob({
   name: 'demoSyncOrder',
   description: 'Demo: hands an order over to a shop that does not take every one.',
   payload: z.strictObject({ orderId: z.int().positive() }),
+  label: ({ orderId }) => demoOrderLabel(orderId),
+  show: ['orderId'],
   timeoutMs: 60_000,
   retry: { limit: 3, delayMs: 15_000 },
   rateLimit: { limit: 6, perMs: 60_000 },

@@ -8,7 +8,10 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   async demoImportFeed({ batch, enqueue, progress, log, now, signal }) {
     const pages = 4
     for (let page = 1; page <= pages; page++) {
-      const products = await readFeed(page, now(), signal)
+      const products = await readFeed(page, now(), signal).catch((error: unknown) => {
+        log.warn({ page }, 'the feed could not be read')
+        throw error
+      })
       log.info({ page, products }, 'page read')
       await batch(async (tx) => {
         const orderId = 100_000 + (Math.floor(now().getTime() / 60_000) % 100_000) * pages + page

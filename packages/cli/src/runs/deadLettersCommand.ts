@@ -64,8 +64,8 @@ async function showDeadLetters(
 }
 
 function formatDeadLetters(deadLetters: readonly DeadLetter[], { width, paint }: Layout): string[] {
-  return deadLetters.flatMap(({ queueJobId, name, attempts, failedAt, error }) => [
-    `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', name)}`,
+  return deadLetters.flatMap(({ queueJobId, name, label, attempts, failedAt, error }) => [
+    `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', name)}${label === null ? '' : `  ${label}`}`,
     paint('dim', `  ${queueJobId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`),
     `  ${wrap(`${error.code}: ${error.message}`.replaceAll(/\s+/g, ' '), width - 2, 2)}`,
   ])

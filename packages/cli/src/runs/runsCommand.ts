@@ -124,7 +124,7 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
       startedAt.slice(0, 19).replace('T', ' '),
       status.padEnd(statusWidth),
       describeTook(run).padStart(tookWidth),
-      name,
+      run.label === null ? name : `${name}  ${run.label}`,
     ].join('  ')
     const style = STYLES[status]
     const error = describeError(run)

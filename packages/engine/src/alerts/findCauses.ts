@@ -1,5 +1,6 @@
 import type { Job } from '../index.ts'
 import { NEUTRAL_CODES } from '../read/failureRates.ts'
+import { readPausedQueues } from '../read/readQueues.ts'
 import { measureQueue } from '../read/measureQueue.ts'
 import { readJobHealth } from '../read/readJobHealth.ts'
 import type { Reader } from '../read/reader.ts'
@@ -123,7 +124,10 @@ async function findGrowing(
   openOf: ReadonlyMap<string, AlertRow>,
 ): Promise<AlertCause[]> {
   const measures = await measureQueue(reader, names)
+  const paused = await readPausedQueues(reader)
   return measures.flatMap(({ name, state, count, oldestSeconds }): AlertCause[] => {
+    // What somebody holds back is to grow.
+    if (paused.has(name)) return []
     if (state !== 'ready' || count < queueMinWaiting || (oldestSeconds ?? 0) < SHORT_WAIT_S)
       return []
     const subject = { kind: 'queueGrowing' as const, name, code: '' }

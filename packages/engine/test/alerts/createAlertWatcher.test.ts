@@ -281,6 +281,18 @@ describe('what is told', () => {
     })
   })
 
+  it('nothing of work that somebody holds back', async () => {
+    await runtime.rows(`insert into "JobQueue" ("name", "pausedBy") values ('importFeed', 'admin')`)
+    onTestFinished(() => runtime.rows('delete from "JobQueue"').then(() => undefined))
+    await runtime.rows(
+      `insert into pgboss.job (name, data, start_after)
+       select 'importFeed', '{"trigger":"queue","payload":{}}', now() - interval '5 minutes' from generate_series(1, 3)`,
+    )
+    await insertDeadLetters('feed_broken')
+    const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
+    expect(await firstNotice({ limits })).toMatchObject({ kind: 'deadLetter' })
+  })
+
   it('where the console shows it, and no message of an error', async () => {
     await insertDeadLetters('feed_broken')
     const notice = await firstNotice({ consoleUrl: 'https://shop.example.com/console/' })
