@@ -5,6 +5,7 @@ import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
+import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
@@ -336,11 +337,13 @@ describe('waiting work', () => {
     const work = waiting.getByRole('row').filter({ has: page.getByRole('rowheader') })
     await work.nth(3).waitFor()
     expect(await stack.prisma.jobRun.count()).toBe(0)
+    expect(await findBarriers(page)).toEqual([])
 
     await work.first().getByRole('button', { name: 'Postpone' }).click()
     await dialog(page).getByLabel('Not before').selectOption('1 day from now')
     await confirm(page, 'Postpone', 'Not today')
-    await waiting.getByText('Not yet').waitFor()
+    const startNow = work.getByRole('button', { name: 'Start now' })
+    await startNow.waitFor()
     await work.first().getByRole('button', { name: 'Priority' }).click()
     await dialog(page).getByLabel('Priority').fill('7')
     await confirm(page, 'Change the priority', 'It is urgent')
@@ -353,7 +356,7 @@ describe('waiting work', () => {
     await expectSeen(all.getByText('All 3 of callPartner'))
     await all.getByRole('button', { name: 'Start now' }).click()
     await confirm(page, 'Start now', 'They are back')
-    await waiting.getByText('Not yet').waitFor({ state: 'detached' })
+    await startNow.waitFor({ state: 'detached' })
     await all.getByRole('button', { name: 'Cancel all' }).click()
     await expectSeen(dialog(page).getByText('3 as of now'))
     await confirm(page, 'Cancel all 3', 'Nobody wants it')

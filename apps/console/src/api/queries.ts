@@ -121,7 +121,7 @@ export function workQuery(api: Api, search: WorkSearch) {
   return queryOptions({
     queryKey: ['work', search],
     queryFn: ({ signal }) => {
-      const query = runQuery(search, { limit: '50' })
+      const query = runQuery(search, { limit: '20' })
       return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
     },
   })

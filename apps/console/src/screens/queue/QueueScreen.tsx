@@ -71,7 +71,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         </Link>
       ),
   },
-  { header: 'Queue', isPlain: true, cell: (job) => <QueuePause job={job} /> },
+  { header: 'Queue', isFull: true, cell: (job) => <QueuePause job={job} /> },
 ]
 
 export function QueueScreen(): ReactNode {

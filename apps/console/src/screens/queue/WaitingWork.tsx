@@ -34,12 +34,11 @@ const COLUMNS: readonly Column<Work>[] = [
   },
   {
     header: 'Due',
-    cell: ({ startAfter, isDue, expiresAt }) => (
+    cell: ({ startAfter, expiresAt }) => (
       <span className="stacked">
         <Moment at={startAfter} />
-        {!isDue && <span className="badge">Not yet</span>}
         {expiresAt !== null && (
-          <span className="muted">
+          <span className="muted isSmall">
             expires <Moment at={expiresAt} />
           </span>
         )}
