@@ -49,7 +49,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   const { isEmpty = false, hasUntended = false, pingIntervalMs } = options
   const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
   const { url: databaseUrl } = database
-  const log = createApiLogger({ level: 'fatal', destination: { write: () => undefined } })
+  const log = createApiLogger({ level: 'info', destination: { write: () => undefined } })
   const prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'roundsman console tests',

@@ -124,6 +124,7 @@ export const workOfRunSchema = z.object({
     .boolean()
     .describe('Whether the same can be run again without giving its payload'),
   isDeadLetter: z.boolean(),
+  nextAt: at.nullable().describe('When it may be tried again; null of work that does not wait'),
 })
 export type WorkOfRun = z.output<typeof workOfRunSchema>
 

@@ -294,7 +294,7 @@ describe('GET /api/jobs/runs/:id', () => {
       errorCode: 'unknown',
       logs: null,
       equalFailures: null,
-      work: { holdsPayload: false, isDeadLetter: false },
+      work: { holdsPayload: false, isDeadLetter: false, nextAt: null },
     })
     expect(attempts).toEqual([
       {

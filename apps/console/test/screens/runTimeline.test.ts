@@ -35,7 +35,7 @@ const RUN: RunDetail = {
   errorCode: null,
   logs: null,
   equalFailures: null,
-  work: { holdsPayload: false, isDeadLetter: false },
+  work: { holdsPayload: false, isDeadLetter: false, nextAt: null },
 }
 
 function steps(run: RunDetail) {

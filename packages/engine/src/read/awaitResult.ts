@@ -59,6 +59,8 @@ interface ResultRow {
   code: string | null
   message: string | null
   isStarted: boolean
+  /** Somebody has taken it out of the queue while it waited. */
+  isCancelled: boolean
   /** Of its last run. */
   runId: string | null
   status: string | null
@@ -84,6 +86,7 @@ async function findResult(
   }
   const isOpen = state === 'created' || state === 'retry' || state === 'active'
   if (isOpen || row.isStarted || status === 'running') return { kind: 'pending' }
+  if (row.isCancelled) return { kind: 'cancelled', runId }
   if (state === null && status === null) return { kind: 'gone' }
   // What the queue has given up by itself carries no code.
   const code = row.runCode ?? row.code ?? 'expired'

@@ -7,6 +7,8 @@ export interface WorkOfRun {
   holdsPayload: boolean
   /** Given up, and to be redriven or discarded. */
   isDeadLetter: boolean
+  /** When it may be tried again, as ISO 8601 in UTC; null of work that does not wait. */
+  nextAt: string | null
 }
 
 /** Without the payload, which is nobody's to see. */
@@ -14,10 +16,12 @@ export async function findWorkOfRun(
   reader: Reader,
   { name, queueJobId }: { name: string; queueJobId: string | null },
 ): Promise<WorkOfRun> {
-  if (queueJobId === null) return { holdsPayload: false, isDeadLetter: false }
-  const [work] = await reader.rows<{ isDeadLetter: boolean }>({
-    text: FIND_WORK_OF_RUN_SQL,
-    values: [name, queueJobId],
-  })
-  return { holdsPayload: work !== undefined, isDeadLetter: work?.isDeadLetter ?? false }
+  const [work] =
+    queueJobId === null
+      ? []
+      : await reader.rows<Omit<WorkOfRun, 'holdsPayload'>>({
+          text: FIND_WORK_OF_RUN_SQL,
+          values: [name, queueJobId],
+        })
+  return { holdsPayload: work !== undefined, isDeadLetter: false, nextAt: null, ...work }
 }

@@ -67,7 +67,9 @@ export const FIND_WORK_SQL = `
 export const FIND_RESULT_SQL = `
   select work.*, exists (
            select from "JobStart" start where start."name" = $1 and start."runIds" @> array[$2::uuid]
-         ) as "isStarted", run.*
+         ) as "isStarted", exists (
+           select from "JobAction" where "queueJobId" = $2::uuid and "name" = $1 and "action" = 'cancelWork'
+         ) as "isCancelled", run.*
   from (select) one
   left join lateral (
     select state::text as "state", left(output ->> 'code', 100) as "code", left(output ->> 'message', 1000) as "message"
@@ -80,9 +82,10 @@ export const FIND_RESULT_SQL = `
     order by "attempt" desc, "startedAt" desc limit 1
   ) run on true`
 
-/** Whether work is there, and is a dead letter. */
+/** Whether work is there, is a dead letter, and when it may be tried next. */
 export const FIND_WORK_OF_RUN_SQL = `
-  select ${IS_DEAD_LETTER} as "isDeadLetter" from pgboss.job job where job.name = $1 and job.id = $2::uuid`
+  select ${IS_DEAD_LETTER} as "isDeadLetter", case when job.state < 'active' then job.start_after end as "nextAt"
+  from pgboss.job job where job.name = $1 and job.id = $2::uuid`
 
 /** The payload of the work that a run was an attempt at, while the queue holds it. As JSON: who reads it as a value may rename its keys. */
 export const FIND_PAYLOAD_SQL = `

@@ -212,6 +212,13 @@ describe('an isolated run', () => {
     const notes = mine.filter(({ msg }) => msg === 'log lines of an isolated run were left out')
     expect(notes.length).toBeGreaterThan(0)
     expect(notes.length).toBeLessThan(100)
+    const [kept] = await runtime.rows<{ lines: unknown[]; earlier: number }>(
+      `select "logs" -> 'lines' as "lines", ("logs" ->> 'earlier')::int as "earlier" from "JobRun"`,
+    )
+    expect(kept!.lines).toHaveLength(100)
+    expect(kept!.earlier).toBe(
+      mine.filter(({ msg }) => !String(msg).startsWith('job run')).length - 100,
+    )
   })
 
   it('reports its progress, and enqueues with its batch or not at all', async () => {

@@ -358,6 +358,7 @@ describe('a run that a person has asked for', () => {
     expect(await findWorkOfRun(runtime.reader, run)).toEqual({
       holdsPayload: true,
       isDeadLetter: true,
+      nextAt: null,
     })
     fails = false
     expect(await queue.client.redriveDeadLetters(null, plain, 'all', ACTOR)).toBe(1)
@@ -482,6 +483,11 @@ describe('the result of a piece of work', () => {
       runId: queueJobId,
     })
     expect(await client.result(plain, uuid())).toEqual({ kind: 'gone' })
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const late = await client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    const ids = [late.queueJobId]
+    expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
+    expect(await client.result(plain, late.queueJobId)).toEqual({ kind: 'cancelled', runId: null })
   })
 
   it('is waited for no longer than it is wanted', async () => {

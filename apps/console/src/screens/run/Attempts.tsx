@@ -28,6 +28,11 @@ export function Attempts({ run }: { run: RunDetail }) {
           <p className="muted">{describe(attempt, all[index - 1])}</p>
         </li>
       ))}
+      {run.work.nextAt !== null && (
+        <li className="muted">
+          Attempt {(all.at(-1)?.attempt ?? 0) + 1} is due <Moment at={run.work.nextAt} />
+        </li>
+      )}
     </ol>
   )
 }

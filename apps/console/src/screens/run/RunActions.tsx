@@ -42,9 +42,6 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
-      {run.work.isDeadLetter && run.queueJobId !== null && (
-        <Redrive name={name} queueJobId={run.queueJobId} />
-      )}
       <button
         type="button"
         className="button"
@@ -52,6 +49,9 @@ export function RunActions({ run }: { run: RunDetail }) {
       >
         Run again
       </button>
+      {run.work.isDeadLetter && run.queueJobId !== null && (
+        <Redrive name={name} queueJobId={run.queueJobId} />
+      )}
     </>
   )
 }

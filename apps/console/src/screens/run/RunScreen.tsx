@@ -69,14 +69,18 @@ export function RunScreen(): ReactNode {
               <Panel title="Attempts at this work" aside={<AllAttempts run={data} />}>
                 <Attempts run={data} />
               </Panel>
-              <Panel title="What people did">
-                <ActionLog actions={data.actions} />
-              </Panel>
+              {data.actions.length > 0 && (
+                <Panel title="What people did">
+                  <ActionLog actions={data.actions} />
+                </Panel>
+              )}
             </div>
             <div className="column">
-              <Panel title="Counts">
-                <Counts run={data} />
-              </Panel>
+              {(data.status === 'running' || hasCounts(data)) && (
+                <Panel title="Counts">
+                  <Counts run={data} />
+                </Panel>
+              )}
               <Panel title="Details">
                 <Facts run={data} />
               </Panel>
@@ -200,15 +204,14 @@ function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: 
   )
 }
 
-function Counts({ run }: { run: RunDetail }) {
+function hasCounts(run: RunDetail): boolean {
   const { counts, facts, guard } = readRunDetails(run.details)
-  if (counts.length === 0 && facts.length === 0 && guard === null) {
-    return (
-      <EmptyState
-        title={run.status === 'running' ? 'Nothing counted yet' : 'It has counted nothing'}
-      />
-    )
-  }
+  return counts.length > 0 || facts.length > 0 || guard !== null
+}
+
+function Counts({ run }: { run: RunDetail }) {
+  if (!hasCounts(run)) return <EmptyState title="Nothing counted yet" />
+  const { counts, facts, guard } = readRunDetails(run.details)
   return (
     <dl className="facts isNumbers">
       {counts.map(({ name, value }) => (

@@ -87,3 +87,15 @@ it('refuses any other value, and throws for none', () => {
     }),
   )
 })
+
+it.each([
+  ['{"pages":3}', true],
+  ['null', true],
+  ['{', false],
+  [7, false],
+  ['"\\u0000"', false],
+  [JSON.stringify('x'.repeat(70_000)), false],
+])('takes a result that can be stored, and no other: %j', (result, isTaken) => {
+  const message = { kind: 'ended', token: 'a', result: { status: 'success', details: {}, result } }
+  expect(readFromChild(sent(message))).toEqual(isTaken ? message : null)
+})
