@@ -44,10 +44,11 @@ export {
   type RunContext,
   type RunInfo,
 } from './job/handler.ts'
-export type {
-  StandardSchemaIssue,
-  StandardSchemaResult,
-  StandardSchemaV1,
+export {
+  definePayload,
+  type StandardSchemaIssue,
+  type StandardSchemaResult,
+  type StandardSchemaV1,
 } from './job/standardSchema.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export { nearest } from './job/nearest.ts'

@@ -34,6 +34,22 @@ export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 
   }
 }
 
+/**
+ * The schema of a payload for a product that has no schema library: `read` makes the payload of what was stored, or
+ * throws, and then the message of what it throws says why the payload is refused. It has to be synchronous.
+ */
+export function definePayload<Payload>(
+  read: (value: unknown) => Payload,
+): StandardSchemaV1<unknown, Payload> {
+  return createSchema((value) => {
+    try {
+      return { value: read(value) }
+    } catch (error) {
+      return { issues: [{ message: error instanceof Error ? error.message : 'refused' }] }
+    }
+  })
+}
+
 /** Takes an object without any keys: where the type of a payload is not said, it is that of such a one. */
 export const noPayload = createSchema<never>((value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

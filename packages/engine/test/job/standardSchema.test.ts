@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { z as z3 } from 'zod3'
 import {
   defineJob,
+  definePayload,
   payloadProblem,
   type Enqueue,
   type Handler,
@@ -54,6 +55,16 @@ const arktypeJob = defineJob({
     n: 'number',
     to: { lines: 'string[]' },
     at: type('string').pipe((text) => text.length),
+  }),
+})
+
+const plainJob = defineJob({
+  ...described,
+  name: 'plain',
+  payload: definePayload((value) => {
+    const { userId } = value as { userId?: unknown }
+    if (typeof userId !== 'number') throw new TypeError('userId must be a number')
+    return { userId }
   }),
 })
 
@@ -182,6 +193,18 @@ describe('a schema of nobody’s', () => {
     expect(define).toThrow(TypeError)
     expect(define).toThrow('Job "ship": payload must be a Standard Schema, such as z.object')
   })
+})
+
+it('can be a function of the host, whose error says why a payload is refused', () => {
+  expect(askSchema(plainJob.payload, { userId: 7, more: 1 })).toEqual({
+    kind: 'accepted',
+    value: { userId: 7 },
+  })
+  expect(payloadProblem(plainJob, { userId: '7' })).toBe('payload: userId must be a number')
+  expect(payloadProblem(plainJob, null)).toMatch(/^payload: Cannot destructure/)
+  const late = defineJob({ ...described, name: 'late', payload: definePayload(async () => ({})) })
+  expect(payloadProblem(late, {})).toContain('a schema must be synchronous')
+  expectTypeOf<PayloadOf<typeof plainJob>>().toEqualTypeOf<{ userId: number }>()
 })
 
 it('types what handlers get and what is enqueued, whichever library the schema is of', () => {
