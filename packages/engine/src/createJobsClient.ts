@@ -9,7 +9,6 @@ import type {
   WorkItem,
 } from './index.ts'
 import { anyPayload } from './job/standardSchema.ts'
-import { asDb, openBoss } from './store/boss.ts'
 import { readLabel, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, type EnqueuedJob } from './store/enqueueWork.ts'
@@ -68,7 +67,10 @@ export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL
   /** Where its database lies: for people, who may have several. */
   readonly place: DatabasePlace
-  /** @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old */
+  /**
+   * Looks whether the tables go with this version; once they do, a second call does nothing.
+   * @throws TablesError when they do not: `migrate` has to run, or this is too old
+   */
   start(): Promise<void>
   stop(): Promise<void>
   /** On a few connections of the client's own, which it opens when they are needed. For all reading functions. */
@@ -251,8 +253,8 @@ export function jobsClientIn(
   })
   let isStopped = false
   const watches = new Set<ChangesWatch>()
-  const boss = openBoss(asDb(database), schema)
-  boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+  let hasLasted = false
+  let started: Promise<void> | null = null
   const waker = createWaker(database, log)
   const sender = { waker, log, traceEnqueue }
 
@@ -318,16 +320,25 @@ export function jobsClientIn(
     watchChanges(options) {
       const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
       watches.add(watch)
-      return watch
+      return {
+        isLasting: () => watch.isLasting(),
+        async close() {
+          hasLasted ||= watch.isLasting()
+          watches.delete(watch)
+          await watch.close()
+        },
+      }
     },
-    areConnectionsLasting: () => [...watches].some((watch) => watch.isLasting()),
-    async start() {
-      await checkTables(database)
-      await boss.start()
+    areConnectionsLasting: () => hasLasted || [...watches].some((watch) => watch.isLasting()),
+    start() {
+      started ??= checkTables(database).catch((error: unknown) => {
+        started = null
+        throw error
+      })
+      return started
     },
     async stop() {
       isStopped = true
-      await boss.stop({ graceful: false, close: false })
       await waker.stop()
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
       await Promise.all([

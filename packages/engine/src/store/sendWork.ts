@@ -1,6 +1,7 @@
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import { SEND_MARK } from './schema.ts'
+import { TablesError } from './tablesState.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /** A piece of work to be put into its queue, under an id of the caller's. */
@@ -30,7 +31,7 @@ export class QueueMissingError extends Error {
 
   constructor(jobs: readonly string[]) {
     super(
-      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts`,
+      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts, and so does npx roundsman migrate`,
     )
     this.jobs = jobs
   }
@@ -43,6 +44,7 @@ const FEW = 100
  * Puts work of any jobs into their queues with one statement. It tells no worker: a notification would make the commit
  * of whoever asks wait for all others that notify (see waker.ts).
  * @throws QueueMissingError which names all queues that are missing. The caller's transaction must not be committed then.
+ * @throws TablesError where there are no tables at all
  */
 export async function sendWork(
   connection: Connection,
@@ -55,7 +57,11 @@ export async function sendWork(
   const isListed = returnIds || work.length <= FEW
   const send = async () =>
     (await connection.query<SentRow>(isListed ? SEND_AND_LIST_SQL : SEND_SQL, [pieces])).rows
-  const rows = await send()
+  const rows = await send().catch((error: unknown) => {
+    throw isOfMissingTable(error)
+      ? new TablesError('missing', connection.schema.name, [], error)
+      : error
+  })
   const sent = new Set(isListed ? rows.map(({ id }) => id) : [])
   // Of those with a key, somebody else may hold it.
   const isShort = isListed
@@ -69,6 +75,19 @@ export async function sendWork(
     transactionId: rows[0]?.transactionId ?? null,
   }
 }
+
+/** Whichever library has sent the statement: some wrap what PostgreSQL says, and more than once. */
+function isOfMissingTable(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth === MAX_CAUSES) return false
+  const { code, kind, ...wrapped } = error as Record<string, unknown>
+  // Prisma's adapters have a word of their own for it.
+  if (code === UNDEFINED_TABLE || kind === 'TableDoesNotExist') return true
+  const { cause = (error as Error).cause, meta, driverAdapterError } = wrapped
+  return [cause, meta, driverAdapterError].some((inner) => isOfMissingTable(inner, depth + 1))
+}
+
+const UNDEFINED_TABLE = '42P01'
+const MAX_CAUSES = 4
 
 interface SentRow {
   [column: string]: unknown

@@ -48,11 +48,11 @@ export class TablesError extends Error {
   /** The message without the remedy: a host may have one of its own. */
   readonly problem: string
 
-  constructor(kind: TablesError['kind'], schema: string, what: readonly string[]) {
+  constructor(kind: TablesError['kind'], schema: string, what: readonly string[], cause?: unknown) {
     const problem = describe(kind, schema, what)
     const remedy =
       kind === 'newer' ? 'update the engine of this process' : 'run npx roundsman migrate'
-    super(`${problem}; ${remedy}`)
+    super(`${problem}; ${remedy}`, cause === undefined ? undefined : { cause })
     this.kind = kind
     this.schema = schema
     this.what = what

@@ -1,6 +1,9 @@
 // Not quick: waits until silence is noticed.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { createProxy, waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
@@ -31,6 +34,37 @@ it('is closed also while its connection has no other end, and leaves none open',
     await close()
   }
 })
+
+it('is forgotten by its client once it is closed, but not what it has found out', async () => {
+  const runtime = await openTestRuntime([])
+  const client = createJobsClient({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    log: runtime.log,
+  })
+  try {
+    const watched = await watchOnce(client)
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    await waitFor(() => {
+      collect()
+      return watched.deref() === undefined
+    })
+    expect(client.areConnectionsLasting()).toBe(true)
+  } finally {
+    await client.stop()
+    await runtime.close()
+  }
+})
+
+/** What only the watch, and who keeps it, has hold of. */
+async function watchOnce(client: JobsClient): Promise<WeakRef<() => void>> {
+  const onChange = () => undefined
+  const watch = client.watchChanges({ onChange, onGap: () => undefined })
+  await waitFor(() => watch.isLasting())
+  await watch.close()
+  return new WeakRef(onChange)
+}
 
 async function open(onGap: () => void, probeMs: number) {
   const runtime = await openTestRuntime([])

@@ -87,6 +87,17 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     })
   })
 
+  it('missing tables are told with the remedy', async () => {
+    const elsewhere = createJobsClient({ databaseUrl: runtime.url, schema: 'nowhere' })
+    try {
+      const enqueued = elsewhere.enqueue(host.client, any, 1)
+      await expect(enqueued).rejects.toMatchObject({ name: 'TablesError', kind: 'missing' })
+      await expect(enqueued).rejects.toThrow('in the schema nowhere of this database are missing')
+    } finally {
+      await elsewhere.stop()
+    }
+  })
+
   it('priority, start and unique keys arrive', async () => {
     const startAfter = new Date('2099-12-31T23:59:59.123Z')
     const uniqueKey = `it's {"one"}, \\ ? $1 ü`
