@@ -5,7 +5,7 @@ import Fastify, { type FastifyBaseLogger, type RequestPayload } from 'fastify'
 import type { Authorize } from './access.ts'
 import { sendProblem } from './http/answerError.ts'
 import { Problem } from './http/problem.ts'
-import { roundsman, type RoundsmanOptions } from './roundsman.ts'
+import { checkOptions, roundsman, type RoundsmanOptions } from './roundsman.ts'
 
 export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMessage> extends Omit<
   RoundsmanOptions,
@@ -22,16 +22,22 @@ export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMe
 export interface NodeHandler {
   /** What is not below `basePath` and its API and console is handed on by `next`; without one it is a 404. */
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void
+  /** Resolves once it answers; requests that come before wait for it. Rejects where it never will. */
+  readonly ready: Promise<void>
   /** Ends the streams of events. */
   close(): Promise<void>
 }
 
-/** Admin API and console for node:http and whatever stands on it: `app.use(createNodeHandler({ … }))`. */
-export async function createNodeHandler<Request extends IncomingMessage = IncomingMessage>(
+/**
+ * Admin API and console for node:http and whatever stands on it: `app.use(createNodeHandler({ … }))`.
+ * @throws TypeError when a path is none, or the client is of another version
+ */
+export function createNodeHandler<Request extends IncomingMessage = IncomingMessage>(
   options: NodeHandlerOptions<Request>,
-): Promise<NodeHandler> {
+): NodeHandler {
   const { authorize, basePath = '', log, ...others } = options
   const { apiPrefix = '/api', consolePath = '/console' } = others
+  checkOptions(others)
   const app = Fastify({
     ...(log && { loggerInstance: toFastifyLogger(log) }),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
@@ -41,26 +47,46 @@ export async function createNodeHandler<Request extends IncomingMessage = Incomi
   app.setNotFoundHandler((_request, reply) => {
     sendProblem(reply, new Problem(404, { detail: 'There is nothing at this address' }))
   })
-  await app.register(roundsman, {
+  app.register(roundsman, {
     ...others,
     prefix: basePath,
     authorize: ({ raw }) => authorize(raw as Request),
   })
-  await app.ready()
+  const ready = Promise.resolve(app.ready()).then(() => undefined)
+  // Whoever asks for it is told, and so is each request.
+  ready.catch(() => undefined)
 
   const ours = [`${apiPrefix}/jobs`, `${apiPrefix}/console`, consolePath]
     .filter((path) => path !== null)
     .map((path) => basePath + path)
-  const handle = (request: IncomingMessage, response: ServerResponse, next?: () => void): void => {
+  const handle = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    next?: (error?: unknown) => void,
+  ): void => {
     const { url = '/' } = request
     // Express, and what goes its way, takes off where it has mounted a handler.
     const { originalUrl = url } = request as { originalUrl?: string }
     const [path = ''] = originalUrl.split('?')
     if (next && !ours.some((one) => path === one || path.startsWith(`${one}/`))) return next()
+    void answer(request, response, { originalUrl, next })
+  }
+  const answer = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    { originalUrl, next }: { originalUrl: string; next: ((error: unknown) => void) | undefined },
+  ): Promise<void> => {
+    try {
+      await ready
+    } catch (error) {
+      if (next) next(error)
+      else response.writeHead(500).end()
+      return
+    }
     request.url = originalUrl
     app.routing(request, response)
   }
-  return Object.assign(handle, { close: () => app.close() })
+  return Object.assign(handle, { ready, close: () => app.close() })
 }
 
 /** Longer than any name or id that is looked up by its path. */

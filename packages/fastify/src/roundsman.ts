@@ -1,6 +1,6 @@
 import type { Job } from '@roundsman/engine'
-import { CLIENT_PROTOCOL, type JobsClient } from '@roundsman/engine/client'
-import type { FastifyPluginAsync } from 'fastify'
+import { CLIENT_PROTOCOL, TablesError, type JobsClient } from '@roundsman/engine/client'
+import type { FastifyBaseLogger, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { ConsoleEnvironment } from './contract.ts'
 import { createGate, refuseForeignOrigins, type Authorize } from './access.ts'
@@ -22,7 +22,7 @@ import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 
 export interface RoundsmanOptions {
-  /** Started, and stopped by whoever made it once the server is closed. */
+  /** It is started where it is not, and stopped by whoever made it once the server is closed. */
   client: JobsClient
   /** The catalogue: what can be asked for. */
   jobs: readonly Job[]
@@ -70,11 +70,12 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
   const { pingIntervalMs = 10_000, recheckMs = 15_000, now = () => new Date() } = options
   const { hasSessions = false, loginUrl = '', version = null } = options
-  checkClient(client)
-  const api = checkPath('apiPrefix', apiPrefix)
+  checkOptions(options)
+  const api = asPrefix(apiPrefix)
   const gate = createGate(authorize)
   const changes = createChanges(client)
   scope.addHook('onClose', () => changes.close())
+  scope.addHook('onReady', () => startUnlessAway(client, scope.log))
 
   scope.setErrorHandler(answerError)
   scope.addHook('onRoute', (route) => {
@@ -87,7 +88,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   })
 
   if (consolePath !== null) {
-    const path = checkPath('consolePath', consolePath)
+    const path = asPrefix(consolePath)
     const settings = {
       base: scope.prefix + path,
       api: scope.prefix + api,
@@ -131,6 +132,19 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   )
 }
 
+/** A server whose tables are missing, or of another version, does not start; one whose database is away for a moment does. */
+async function startUnlessAway(
+  client: JobsClient,
+  log: Pick<FastifyBaseLogger, 'warn'>,
+): Promise<void> {
+  try {
+    await client.start()
+  } catch (error) {
+    if (error instanceof TablesError) throw error
+    log.warn({ err: error }, 'the tables of jobs could not be looked at')
+  }
+}
+
 /** Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. All of it stays within its own scope. */
 export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plugin, {
   name: '@roundsman/fastify',
@@ -150,18 +164,28 @@ function describeEnvironment(
 
 const PRODUCTION = 'production'
 
-function checkClient(client: JobsClient): void {
-  const { protocol } = client as { protocol?: unknown }
-  if (protocol === CLIENT_PROTOCOL) return
-  throw new TypeError(
-    `The client is of another version of @roundsman/engine than @roundsman/fastify goes with (protocol ${String(protocol)} ` +
-      `instead of ${CLIENT_PROTOCOL}): install both in the same version`,
-  )
+/** @throws TypeError when a path is none, or the client is of another version */
+export function checkOptions(
+  options: Pick<RoundsmanOptions, 'client' | 'apiPrefix' | 'consolePath'>,
+): void {
+  const { protocol } = options.client as { protocol?: unknown }
+  if (protocol !== CLIENT_PROTOCOL) {
+    throw new TypeError(
+      `The client is of another version of @roundsman/engine than @roundsman/fastify goes with (protocol ${String(protocol)} ` +
+        `instead of ${CLIENT_PROTOCOL}): install both in the same version`,
+    )
+  }
+  for (const option of ['apiPrefix', 'consolePath'] as const) {
+    const path = options[option] ?? ''
+    if (asPrefix(path) !== '' && !/^(\/[\w.~-]+)+$/.test(path)) {
+      throw new TypeError(
+        `${option} has to be a path such as /admin/jobs, without a slash at its end`,
+      )
+    }
+  }
 }
 
-/** As it is put before others: with a slash at its beginning and none at its end. */
-function checkPath(option: string, path: string): string {
-  if (path === '' || path === '/') return ''
-  if (/^(\/[\w.~-]+)+$/.test(path)) return path
-  throw new TypeError(`${option} has to be a path such as /admin/jobs, without a slash at its end`)
+/** As it is put before others. */
+function asPrefix(path: string): string {
+  return path === '/' ? '' : path
 }

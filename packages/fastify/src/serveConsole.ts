@@ -58,7 +58,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
     [host, bound.address, ...LOOPBACK].map((name) => toAuthority(name, bound.port)),
   )
 
-  const handle = await createNodeHandler({
+  const handle = createNodeHandler({
     client,
     jobs,
     consoleDir,
@@ -72,6 +72,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
       return { actor, view: true, act: true }
     },
   })
+  await handle.ready
 
   server.on('request', (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)

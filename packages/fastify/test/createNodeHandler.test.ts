@@ -22,8 +22,8 @@ afterEach(async () => {
 
 afterAll(() => host.close())
 
-const open = async (options: Partial<NodeHandlerOptions> = {}) =>
-  (handler = await createNodeHandler({
+const open = (options: Partial<NodeHandlerOptions> = {}) =>
+  (handler = createNodeHandler({
     client: host.client,
     jobs,
     authorize: ({ headers }) => accessOf(headers['x-user']),
@@ -45,7 +45,7 @@ const run = (address: string) =>
   })
 
 it('is a listener of node:http', async () => {
-  const address = await listen(await open())
+  const address = await listen(open())
   expect((await fetch(`${address}/api/jobs`)).status).toBe(401)
   expect(await (await fetch(`${address}/api/jobs`, { headers })).json()).toMatchObject({
     jobs: [{ name: 'echo' }],
@@ -66,7 +66,7 @@ it.each([['with'], ['without']])(
     })
     app.use(
       '/admin',
-      await open({
+      open({
         basePath: '/admin',
         authorize: (request: IncomingMessage & { user?: string }) => accessOf(request.user),
       }),
@@ -86,10 +86,17 @@ it.each([['with'], ['without']])(
 )
 
 it('ends its streams of events when it is closed', async () => {
-  const address = await listen(await open())
+  const address = await listen(open())
   const { body, status } = await fetch(`${address}/api/jobs/events`, { headers })
   expect(status).toBe(200)
   const reading = new Response(body).text()
   await handler?.close()
   expect(await reading).toMatch(/^retry: 2000\nid: /)
+})
+
+it('refuses at once what it could never serve', () => {
+  expect(() => open({ apiPrefix: 'api/' })).toThrow('apiPrefix has to be a path')
+  expect(() => open({ client: { ...host.client, protocol: 0 as never } })).toThrow(
+    'of another version of @roundsman/engine',
+  )
 })

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import swagger from '@fastify/swagger'
+import { createJobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
@@ -263,6 +264,31 @@ describe('beside what a host has', () => {
       '(protocol 0 instead of 1): install both in the same version',
     )
     app = Fastify()
+  })
+})
+
+describe('a client that nobody has started', () => {
+  const clientOf = (more: { databaseUrl?: string; schema?: string }) =>
+    createJobsClient({ databaseUrl: host.databaseUrl, schema: 'public', log, ...more })
+
+  it('is started, and keeps a server from starting whose tables are missing', async () => {
+    const client = clientOf({ schema: 'nowhere' })
+    app = Fastify()
+    app.register(roundsman, options({ client }))
+    await expect(app.ready()).rejects.toThrow('run npx roundsman migrate')
+    await client.stop()
+    app = Fastify()
+  })
+
+  it('keeps no server from starting whose database is away', async () => {
+    const away = new URL(host.databaseUrl)
+    away.port = '1'
+    const client = clientOf({ databaseUrl: away.href })
+    app = Fastify()
+    app.register(roundsman, options({ client }))
+    await app.ready()
+    expect((await ask(null, { url: '/api/jobs' })).statusCode).toBe(401)
+    await client.stop()
   })
 })
 
