@@ -1,9 +1,11 @@
 // Not quick: starts processes.
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { findFreePort } from '@roundsman/local-postgres'
+import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { init, readManifest, writeProduct } from '../../../packages/cli/test/init/product.ts'
 import { WORKSPACE_ROOT } from '../stack.ts'
@@ -31,11 +33,31 @@ async function install(root: string): Promise<void> {
   }
 }
 
-async function prepare({ files }: TriedProduct): Promise<string> {
+async function prepare({ files, server }: TriedProduct): Promise<string> {
   const root = await writeProduct(files)
-  expect(await init(root)).toMatchObject({ code: 0, stderr: '' })
+  const { code, stdout, stderr } = await init(root)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   await install(root)
+  if ('prisma/schema.prisma' in files) await generateClient(root)
+  if (server) await writeFile(join(root, 'src/server.ts'), server(readPluginLines(stdout)))
   return root
+}
+
+/** It looks for an engine that `generate` never calls, and would download it. */
+async function generateClient(root: string): Promise<void> {
+  const cli = createRequire(join(WORKSPACE_ROOT, 'packages/db/package.json')).resolve(
+    'prisma/build/index.js',
+  )
+  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath }
+  await promisify(execFile)(process.execPath, [cli, 'generate'], { cwd: root, env })
+}
+
+/** What init tells people to add to their server: imports, an empty line, and the rest. */
+function readPluginLines(stdout: string): { imported: string; registered: string } {
+  const [, block = ''] = /add to it:\n\n((?: {2}.*\n|\n)+?)\nIt is then at/.exec(stdout) ?? []
+  const [imported = '', ...rest] = block.replaceAll(/^ {2}/gm, '').split('\n\n')
+  expect(imported).toContain('import ')
+  return { imported, registered: rest.join('\n\n') }
 }
 
 /** What a compiler has to say of it, but of what the declarations of other packages say of each other. */
@@ -125,10 +147,48 @@ describe('what init writes runs', () => {
       const worker = spawnProcess(join(root, entry), { env, cwd: root, isBuilt: true })
       await worker.waitForLine('database measured')
       expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+      if (product.server) await expectServer(root, env)
     },
     240_000,
   )
 })
+
+/** The product's own server still serves its own, and the console to whoever its log-in lets in. */
+async function expectServer(cwd: string, env: Record<string, string>): Promise<void> {
+  const port = await findFreePort()
+  const server = spawnProcess(join(cwd, 'dist/server.js'), {
+    env: { ...env, PORT: String(port) },
+    cwd,
+    isBuilt: true,
+  })
+  const base = `http://127.0.0.1:${port}`
+  const ask = (path: string, options: RequestInit = {}) =>
+    fetch(`${base}${path}`, { headers: { 'x-user': 'ada' }, ...options })
+  await waitFor(
+    () =>
+      ask('/own').then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    {
+      timeoutMs: 60_000,
+      message: 'the server',
+    },
+  )
+  const at = (await ask('/console')).status === 200 ? '' : '/jobs'
+  expect((await ask(`${at}/api/jobs`, { headers: {} })).status).toBe(401)
+  expect(await (await ask(`${at}/api/jobs`)).json()).toMatchObject({
+    jobs: expect.arrayContaining([expect.objectContaining({ name: 'measureDatabase' })]),
+  })
+  const requested = await ask(`${at}/api/jobs/measureDatabase/run`, {
+    method: 'POST',
+    headers: { 'x-user': 'ada', 'content-type': 'application/json' },
+    body: JSON.stringify({ reason: 'a look' }),
+  })
+  expect(requested.status, await requested.text()).toBe(202)
+  expect(await (await ask(`${at}/console`)).text()).toContain('<script')
+  await server.kill('SIGTERM')
+}
 
 /** The link that it prints opens the console, and it ends when it is asked to. */
 async function expectConsole(cwd: string, env: Record<string, string>): Promise<void> {

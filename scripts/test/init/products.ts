@@ -7,7 +7,16 @@ export interface TriedProduct {
   compilers: readonly (5 | 7)[]
   /** Whether it is built and started too, or its jobs are run by the CLI alone. */
   runs: 'worker' | 'once' | null
+  /** Its server, with the lines that init tells people to add to it. Started as well, it listens where PORT says. */
+  server?: (lines: { imported: string; registered: string }) => string
 }
+
+/** The host's log-in, by which `authorize` of those lines asks. */
+const LOG_IN = `
+const isAdmin = (request: { headers: object }): boolean => nameOf(request) !== ''
+const nameOf = ({ headers }: { headers: object }): string =>
+  String((headers as Record<string, unknown>)['x-user'] ?? '')
+`
 
 const NEXT = {
   target: 'es2022',
@@ -69,6 +78,15 @@ export const PRODUCTS: readonly TriedProduct[] = [
     }),
     compilers: [5],
     runs: 'worker',
+    server: ({ imported, registered }) => `import express from 'express'
+${imported}
+${LOG_IN}
+const app = express()
+${registered}
+app.use(express.json())
+app.get('/own', (_request, response) => void response.json({ own: true }))
+app.listen(Number(process.env.PORT))
+`,
   },
   {
     name: 'nothing yet, ES modules, nodenext, Fastify, pnpm',
@@ -80,6 +98,14 @@ export const PRODUCTS: readonly TriedProduct[] = [
     ),
     compilers: [5, 7],
     runs: 'worker',
+    server: ({ imported, registered }) => `import Fastify from 'fastify'
+${imported}
+${LOG_IN}
+const app = Fastify()
+${registered}
+app.get('/own', async () => ({ own: true }))
+await app.listen({ port: Number(process.env.PORT) })
+`,
   },
   {
     name: 'Drizzle over pg, ES modules, bundler, yarn',
@@ -137,7 +163,13 @@ export const database = new Kysely<Tables>({
   {
     name: 'Knex as a default export, ES modules, nodenext, Hono',
     files: product(
-      { knex: '^3.0.0', pg: '^8.0.0', hono: '^4.0.0', zod: '^4.0.0' },
+      {
+        knex: '^3.0.0',
+        pg: '^8.0.0',
+        hono: '^4.0.0',
+        '@hono/node-server': '^2.0.0',
+        zod: '^4.0.0',
+      },
       NEXT,
       {
         'src/knex.ts': `import createKnex from 'knex'
@@ -151,6 +183,15 @@ export default knex
     ),
     compilers: [7],
     runs: 'worker',
+    server: ({ imported, registered }) => `import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+${imported}
+${LOG_IN}
+const app = new Hono<{ Bindings: HttpBindings }>()
+${registered}
+app.get('/own', (context) => context.json({ own: true }))
+serve({ fetch: app.fetch, port: Number(process.env.PORT) })
+`,
   },
   {
     name: 'postgres.js, ES modules, nodenext',
@@ -241,4 +282,98 @@ export const pool = new Pool({
     compilers: [7],
     runs: 'once',
   },
+  {
+    name: 'pg, CommonJS, decorators, Nest',
+    files: product(
+      {
+        pg: '^8.0.0',
+        '@nestjs/common': '^12.0.0',
+        '@nestjs/core': '^12.0.0',
+        '@nestjs/platform-express': '^12.0.0',
+        'reflect-metadata': '^0.2.0',
+        rxjs: '^7.0.0',
+      },
+      { ...NEXT, ...UNCHECKED, experimentalDecorators: true, emitDecoratorMetadata: true },
+      { 'src/db.ts': POOL },
+      { scripts: { build: 'nest build' } },
+    ),
+    compilers: [5],
+    runs: 'worker',
+    server: ({ imported, registered }) => `import 'reflect-metadata'
+import { Controller, Get, Module } from '@nestjs/common'
+import { NestFactory } from '@nestjs/core'
+${imported}
+${LOG_IN}
+@Controller()
+class Own {
+  @Get('/own')
+  own(): object {
+    return { own: true }
+  }
+}
+
+@Module({ controllers: [Own] })
+class Shop {}
+
+async function main(): Promise<void> {
+  const app = await NestFactory.create(Shop, { logger: false })
+${registered}
+  await app.listen(Number(process.env.PORT))
+}
+
+void main()
+`,
+  },
+  {
+    name: 'Prisma 7 in a folder of its own, ES modules, nodenext, valibot, vitest',
+    files: product(
+      {
+        '@prisma/adapter-pg': '^7.0.0',
+        '@prisma/client': '^7.0.0',
+        valibot: '^1.0.0',
+        vitest: '^5.0.0',
+      },
+      { ...NEXT, ...UNCHECKED },
+      { 'prisma/schema.prisma': prismaSchema('../src/generated/prisma') },
+      MODULE,
+    ),
+    compilers: [7],
+    runs: 'worker',
+  },
+  {
+    name: 'Prisma 7 that the product exports, CommonJS, node10, arktype',
+    files: product(
+      { '@prisma/adapter-pg': '^7.0.0', '@prisma/client': '^7.0.0', arktype: '^2.0.0' },
+      { ...NEXT, ...UNCHECKED },
+      {
+        'prisma/schema.prisma': prismaSchema('../src/generated', 'moduleFormat = "cjs"'),
+        'src/prisma.ts': `import { PrismaPg } from '@prisma/adapter-pg'
+import { PrismaClient } from './generated/client.js'
+
+export const prisma = new PrismaClient({
+  adapter: new PrismaPg({ connectionString: process.env.DATABASE_URL ?? '' }),
+}).$extends({ name: 'shop' })
+`,
+      },
+    ),
+    compilers: [7],
+    runs: 'worker',
+  },
 ]
+
+function prismaSchema(output: string, more = ''): string {
+  return `generator client {
+  provider = "prisma-client"
+  output   = "${output}"
+  ${more}
+}
+
+datasource db {
+  provider = "postgresql"
+}
+
+model Berth {
+  id Int @id
+}
+`
+}

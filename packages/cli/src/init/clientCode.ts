@@ -5,6 +5,8 @@ import type { Database, ProductFacts } from './inspectProduct.ts'
 export interface Places {
   /** Folder of definitions and handlers. */
   jobs: string
+  /** What enqueues. */
+  jobsClient: string
   worker: string
   config: string
 }

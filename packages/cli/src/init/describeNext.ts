@@ -1,7 +1,13 @@
 import { wrap, type Layout } from '../command/layout.ts'
-import { dependenciesOf, type PackageManager, type ProductFacts } from './inspectProduct.ts'
+import {
+  dependenciesOf,
+  type Framework,
+  type PackageManager,
+  type ProductFacts,
+} from './inspectProduct.ts'
 import type { InitPlan } from './planInit.ts'
 import { relativeImport } from './clientCode.ts'
+import { VM_MODULES } from './writeFiles.ts'
 
 /** What a person does now, at most three commands, and what is worth knowing before the first deployment. */
 export function describeNext(
@@ -25,6 +31,7 @@ export function describeNext(
       `Then ${nearestCommand(facts.packageManager, 'roundsman console')} shows what runs; measureDatabase does each minute.`,
       width,
     ),
+    describeEnqueue(facts, plan, width),
     [
       wrap(`In production, start the worker by`, width),
       `  ${paint('bold', scripts.production)}`,
@@ -54,57 +61,88 @@ function describeBundler({ build }: ProductFacts, { places }: InitPlan): string 
     : ''
 }
 
-/** The console and its API in the product's own server. */
-function describePlugin(facts: ProductFacts, plan: InitPlan, width: number): string[] {
-  const jobs = relativeImport(
-    `${facts.sourceFolder || '.'}/server.ts`,
-    `${plan.places.jobs}/index`,
-    facts.importExtension,
-  )
-  if (facts.framework === null) return []
-  const lead = 'For the console in your own server, behind your own log-in, add to it:'
-  return [[wrap(lead, width), pluginLines(facts, jobs)].join('\n')]
+function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: number): string {
+  const payload = facts.schemaLibrary === null ? '{}' : `{ note: 'asked for' }`
+  return [
+    wrap('To enqueue it, in any transaction of yours and if that commits:', width),
+    '',
+    `  import { measureDatabase } from '${fromServer(facts, `${places.jobs}/index`)}'`,
+    `  import { jobsClient } from '${fromServer(facts, places.jobsClient.replace(/\.ts$/, ''))}'`,
+    '',
+    `  await jobsClient.enqueue(tx, measureDatabase, ${payload})`,
+  ].join('\n')
 }
 
-function pluginLines({ framework, databaseVariable }: ProductFacts, jobs: string): string {
-  const authorize =
-    'authorize: (request) => (isAdmin(request) ? { actor: nameOf(request), view: true, act: true } : null),'
-  if (framework === 'fastify') {
-    return `
-  import { withEngineJobs } from '@roundsman/engine'
-  import { createJobsClient } from '@roundsman/engine/client'
-  import { roundsman } from '@roundsman/fastify'
-  import { jobs } from '${jobs}'
+/** As a file in the folder of the sources imports it. */
+function fromServer({ sourceFolder, importExtension }: ProductFacts, path: string): string {
+  return relativeImport(`${sourceFolder || '.'}/server.ts`, path, importExtension)
+}
 
-  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} ?? '' })
-  app.addHook('onReady', () => jobsClient.start())
-  app.addHook('onClose', () => jobsClient.stop())
-  app.register(roundsman, {
-    prefix: '/jobs',
-    client: jobsClient,
-    jobs: withEngineJobs(jobs),
-    ${authorize}
-  })
+/** The console and its API in the product's own server. */
+function describePlugin(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
+  const { framework } = facts
+  if (framework === null) return []
+  const lead = 'For the console in your own server, behind your own log-in, add to it:'
+  const { imported, registered, at } = PLUGIN[framework]
+  const lines = [
+    `import { withEngineJobs } from '@roundsman/engine'`,
+    ...imported,
+    `import { jobs } from '${fromServer(facts, `${places.jobs}/index`)}'`,
+    `import { jobsClient } from '${fromServer(facts, places.jobsClient.replace(/\.ts$/, ''))}'`,
+    '',
+    ...registered,
+  ]
+  const shown = lines.map((line) => (line === '' ? '' : `  ${line}`))
+  return [[wrap(lead, width), '', ...shown, '', wrap(`It is then at ${at}.`, width)].join('\n')]
+}
 
-  It is then at /jobs/console.`
-  }
-  return `
-  import { withEngineJobs } from '@roundsman/engine'
-  import { createJobsClient } from '@roundsman/engine/client'
-  import { createNodeHandler } from '@roundsman/fastify'
-  import { jobs } from '${jobs}'
+const OPTIONS = [
+  '  client: jobsClient,',
+  '  jobs: withEngineJobs(jobs),',
+  '  authorize: (request) =>',
+  '    isAdmin(request) ? { actor: nameOf(request), view: true, act: true } : null,',
+]
 
-  const jobsClient = createJobsClient({ databaseUrl: process.env.${databaseVariable} ?? '' })
-  await jobsClient.start()
-  const handle = await createNodeHandler({
-    basePath: '/jobs',
-    client: jobsClient,
-    jobs: withEngineJobs(jobs),
-    ${authorize}
-  })
-  app.use(handle)
+const NODE_HANDLER = {
+  imported: [`import { createNodeHandler } from '@roundsman/fastify'`],
+  registered: [
+    '// Behind what reads who is logged in, and before what reads bodies.',
+    'app.use(',
+    '  createNodeHandler({',
+    ...OPTIONS.map((line) => `  ${line}`),
+    '  }),',
+    ')',
+  ],
+  at: '/console',
+}
 
-  It is then at /jobs/console, for whatever takes a handler of node:http, as Express and Nest do.`
+const PLUGIN: Record<Framework, { imported: string[]; registered: string[]; at: string }> = {
+  fastify: {
+    imported: [`import { roundsman } from '@roundsman/fastify'`],
+    registered: ['app.register(roundsman, {', ...OPTIONS, '})'],
+    at: '/console',
+  },
+  express: NODE_HANDLER,
+  nest: NODE_HANDLER,
+  hono: {
+    imported: [
+      `import { createNodeHandler } from '@roundsman/fastify'`,
+      `import type { HttpBindings } from '@hono/node-server'`,
+      `import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'`,
+    ],
+    registered: [
+      'const handle = createNodeHandler({',
+      `  basePath: '/jobs',`,
+      ...OPTIONS,
+      '})',
+      '// Of new Hono<{ Bindings: HttpBindings }>().',
+      `app.use('/jobs/*', ({ env }) => {`,
+      '  handle(env.incoming, env.outgoing)',
+      '  return RESPONSE_ALREADY_SENT',
+      '})',
+    ],
+    at: '/jobs/console',
+  },
 }
 
 function runBuild(manager: PackageManager): string {
@@ -119,7 +157,8 @@ function nearestCommand(manager: PackageManager, command: string): string {
 const MIN_TYPESCRIPT = 5.8
 
 /** What is in the way, and what to do about it. */
-export function findWarnings({ manifest, isModule, compilerOptions }: ProductFacts): string[] {
+export function findWarnings(facts: ProductFacts): string[] {
+  const { manifest, isModule, compilerOptions, testRunner } = facts
   const module = (compilerOptions.module ?? '').toLowerCase()
   const [, version] = /(\d+\.\d+)/.exec(dependenciesOf(manifest)['typescript'] ?? '') ?? []
   const isOld = version !== undefined && Number(version) < MIN_TYPESCRIPT && Number(version) >= 1
@@ -136,6 +175,15 @@ export function findWarnings({ manifest, isModule, compilerOptions }: ProductFac
   if (!isModule && compilerOptions.verbatimModuleSyntax) {
     warnings.push(
       'With "verbatimModuleSyntax" a CommonJS file can have no import: the files that are written are ES modules and need "type": "module" in package.json.',
+    )
+  }
+  const scripts = Object.values(manifest.scripts ?? {})
+  if (
+    testRunner === 'jest' &&
+    !scripts.some((script) => /^jest\b/.test(script) || script.includes(VM_MODULES))
+  ) {
+    warnings.push(
+      `jest loads ES modules, which @roundsman/engine is made of, only where it is started with NODE_OPTIONS=${VM_MODULES}: tests that import what enqueues fail without it.`,
     )
   }
   return warnings

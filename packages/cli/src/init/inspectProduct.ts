@@ -9,7 +9,7 @@ import { findStyle, type Style } from './style.ts'
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun'
 export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | 'pg' | 'postgres'
 export type Framework = 'fastify' | 'nest' | 'express' | 'hono'
-export type SchemaLibrary = 'zod'
+export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
 /** What turns the sources into what production runs. `null`: nothing, or a bundler that has to be told of a second entry. */
 export type Build = { by: 'tsc'; outDir: string } | { by: 'bundler' } | null
@@ -243,10 +243,14 @@ async function findSharedClient(
   return null
 }
 
-/** The lowest that a range allows; what is no number (`latest`, `workspace:*`) is taken for the newest. */
 function majorOf(range: string): number {
-  const [, major] = /(\d+)/.exec(range) ?? []
-  return major === undefined ? Number.POSITIVE_INFINITY : Number(major)
+  return lowestOf(range)[0]
+}
+
+/** The lowest version that a range allows; what is no number (`latest`, `workspace:*`) is taken for the newest. */
+function lowestOf(range: string): [major: number, minor: number] {
+  const [, major, minor = '0'] = /(\d+)(?:\.(\d+))?/.exec(range) ?? []
+  return major === undefined ? [Number.POSITIVE_INFINITY, 0] : [Number(major), Number(minor)]
 }
 
 async function findPrismaClient(root: string): Promise<string> {
@@ -296,10 +300,21 @@ function findFramework(dependencies: Record<string, string>): Framework | null {
   return null
 }
 
-/** What is written for payloads is zod's, of its fourth version; the engine takes others as well. */
+/** Since which version each speaks Standard Schema. */
+const SCHEMA_LIBRARIES: readonly [SchemaLibrary, major: number, minor: number][] = [
+  ['zod', 3, 24],
+  ['valibot', 1, 0],
+  ['arktype', 2, 0],
+]
+
 function findSchemaLibrary(dependencies: Record<string, string>): SchemaLibrary | null {
-  const { zod } = dependencies
-  return zod !== undefined && majorOf(zod) >= 4 ? 'zod' : null
+  const found = SCHEMA_LIBRARIES.find(([name, ...since]) => {
+    const range = dependencies[name]
+    if (range === undefined) return false
+    const [major, minor] = lowestOf(range)
+    return major > since[0] || (major === since[0] && minor >= since[1])
+  })
+  return found?.[0] ?? null
 }
 
 function findTestRunner(

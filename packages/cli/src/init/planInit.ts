@@ -5,7 +5,7 @@ import { CONFIG_NAMES } from '../config/loadConfig.ts'
 import { addEntries } from './editManifest.ts'
 import { dependenciesOf, type PackageManager, type ProductFacts } from './inspectProduct.ts'
 import type { Places } from './clientCode.ts'
-import { writeFiles, type WrittenFile } from './writeFiles.ts'
+import { hasJestGlobals, VM_MODULES, writeFiles, type WrittenFile } from './writeFiles.ts'
 
 export interface InitPlan {
   places: Places
@@ -40,6 +40,7 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
 }
 
 const MIGRATE = 'roundsman migrate'
+const JEST_TOLD = `NODE_OPTIONS=${VM_MODULES} jest`
 
 /** What stands in a place that one would like, and is not ours, stays: the next one is taken. */
 async function findPlaces(facts: ProductFacts): Promise<Places> {
@@ -57,7 +58,8 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
   for (const name of CONFIG_NAMES) {
     if ((await readOwn(facts, name)) !== null) config = name
   }
-  return { jobs: below(jobs), worker: below(`${worker}.ts`), config }
+  const jobsClient = `${below(jobs)}/jobsClient.ts`
+  return { jobs: below(jobs), jobsClient, worker: below(`${worker}.ts`), config }
 }
 
 async function firstFree(
@@ -114,9 +116,22 @@ function editManifest(facts: ProductFacts, scripts: Record<string, string>): str
   const missing = (versions: Record<string, string>) =>
     Object.fromEntries(Object.entries(versions).filter(([name]) => !(name in known)))
   const { shipped, forDevelopment } = neededVersions(facts, Object.values(scripts))
-  let text = addEntries(facts.manifestText, 'scripts', scripts)
+  let text = addEntries(tellJest(facts), 'scripts', scripts)
   text = addEntries(text, 'dependencies', missing(shipped))
   return addEntries(text, 'devDependencies', missing(forDevelopment))
+}
+
+/** jest takes an ES module only from a Node that is told so, and what enqueues or serves the console imports some. */
+function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string {
+  if (testRunner !== 'jest') return manifestText
+  const names = Object.entries(manifest.scripts ?? {})
+    .filter(([, script]) => /^jest\b/.test(script))
+    .map(([name]) => name)
+  return names.reduce(
+    (text, name) =>
+      text.replace(`${JSON.stringify(name)}: "jest`, `${JSON.stringify(name)}: "${JEST_TOLD}`),
+    manifestText,
+  )
 }
 
 /** Of others, what init is tested with. */
@@ -139,6 +154,10 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
     },
     forDevelopment: {
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
+      // Of the very version of jest.
+      ...(facts.testRunner === 'jest' && !hasJestGlobals(facts)
+        ? { '@jest/globals': dependenciesOf(facts.manifest)['jest'] ?? '*' }
+        : {}),
       ...(scripts.some((script) => script.startsWith('tsx ')) ? other('tsx') : {}),
     },
   }

@@ -5,7 +5,7 @@ import {
   type ClientCode,
   type Places,
 } from './clientCode.ts'
-import type { ProductFacts } from './inspectProduct.ts'
+import { dependenciesOf, type ProductFacts } from './inspectProduct.ts'
 import { inStyle } from './style.ts'
 
 export interface WrittenFile {
@@ -32,6 +32,7 @@ export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
     ...(code.file === null
       ? []
       : [{ path: code.path, what: 'the database client that handlers get', text: code.file }]),
+    { path: places.jobsClient, what: 'what puts work into the queue', text: jobsClient(facts) },
     { path: places.worker, what: 'the process that runs them', text: worker(facts, places, code) },
     ...writeTest(facts, places, code),
     { path: places.config, what: 'what npx roundsman reads', text: config(facts, places, code) },
@@ -43,6 +44,14 @@ const PAYLOADS = {
   zod: {
     imported: `import { z } from 'zod';\n`,
     text: `z.object({ note: z.string().default('on schedule') })`,
+  },
+  valibot: {
+    imported: `import * as v from 'valibot';\n`,
+    text: `v.object({ note: v.optional(v.string(), 'on schedule') })`,
+  },
+  arktype: {
+    imported: `import { type } from 'arktype';\n`,
+    text: `type({ note: type.string.default('on schedule') })`,
   },
 }
 
@@ -84,6 +93,15 @@ ${indented(code.query, 6)}
     log.info({ megabytes }, 'database measured');${result}
   },
 };
+`
+}
+
+function jobsClient(facts: ProductFacts): string {
+  const { first, imported, reading } = readEnvFile(facts)
+  return `${first}${imported}import { createJobsClient } from '@roundsman/engine/client';
+${reading}
+/** Enqueues in any transaction of yours. It loads no handler, and connects when it is first used. */
+export const jobsClient = createJobsClient({ databaseUrl: ${environmentVariable(facts)} ?? '' });
 `
 }
 
@@ -146,14 +164,22 @@ ${url}  jobs,
 `
 }
 
-/** What holds for the first job, by the product's own test runner. jest would have to be started in another way for it. */
+/** What holds for the first job, by the product's own test runner. */
 function writeTest(facts: ProductFacts, places: Places, code: ClientCode) {
-  const { testRunner, schemaLibrary } = facts
-  if (testRunner === null || testRunner === 'jest') return []
+  const { testRunner, isModule, compilerOptions } = facts
+  if (testRunner === null) return []
+  const path = testPath(facts, places)
+  const resolution = compilerOptions.moduleResolution ?? compilerOptions.module ?? ''
+  // There the compiler wants endings in `import()` that jest finds no file by.
+  if (testRunner === 'jest' && !isModule && /^node(16|18|20|next)$/i.test(resolution)) return []
+  const text = testRunner === 'jest' ? jestTest : plainTest
+  return [{ path, what: 'what holds for the first one', text: text(facts, places, code) }]
+}
+
+function plainTest(facts: ProductFacts, places: Places, code: ClientCode): string {
   const path = testPath(facts, places)
   const from = (to: string) => relativeImport(path, to, code.extension)
-  const payload = schemaLibrary === null ? '{}' : `{ note: 'by a test' }`
-  const isVitest = testRunner === 'vitest'
+  const isVitest = facts.testRunner === 'vitest'
   const imports = [
     `import { openTestJobs } from '@roundsman/engine/testing';`,
     ...(isVitest
@@ -163,24 +189,70 @@ function writeTest(facts: ProductFacts, places: Places, code: ClientCode) {
     `import { handlers } from '${from(`${places.jobs}/handlers`)}';`,
     `import { ${JOB}, jobs } from '${from(`${places.jobs}/index`)}';`,
   ]
-  const text = `${sorted(imports)}
+  return `${sorted(imports)}
 
-// It makes a schema of its own there, and drops it again.
-const databaseUrl = ${environmentVariable(facts)} ?? '';
+${databaseOfTests(facts)}
 
 ${isVitest ? `afterAll(() => ${code.close});` : `after(() => ${code.close});`}
 
 ${isVitest ? `it.skipIf(databaseUrl === '')('measures the database', async () => {` : `it('measures the database', { skip: databaseUrl === '' }, async () => {`}
-  const testJobs = await openTestJobs({ databaseUrl, client: ${code.name}, jobs, handlers });
+${measuring(facts, code, isVitest ? `expect(status).toBe('success');` : `assert.equal(status, 'success');`)}});
+`
+}
+
+/**
+ * What is an ES module is imported in the test itself: where jest could not load it, this test alone is skipped, and the
+ * rest of the product's pass.
+ */
+function jestTest(facts: ProductFacts, places: Places, code: ClientCode): string {
+  const path = testPath(facts, places)
+  const from = (to: string) => relativeImport(path, to, code.extension)
+  const options = environmentVariable({ ...facts, databaseVariable: 'NODE_OPTIONS' })
+  const imports = [
+    ...(hasJestGlobals(facts) ? [] : [`import { afterAll, expect, it } from '@jest/globals';`]),
+    code.clientImport(path),
+  ]
+  return `${sorted(imports)}
+
+${databaseOfTests(facts)}
+// jest loads ES modules, which the engine is made of, where Node is started with this.
+const isTold = [${options}, ...process.execArgv].join(' ').includes('${VM_MODULES}');
+const itWhereTold = databaseUrl !== '' && isTold ? it : it.skip;
+
+afterAll(() => ${code.close});
+
+itWhereTold('measures the database', async () => {
+  const { openTestJobs } = await import('@roundsman/engine/testing');
+  const { handlers } = await import('${from(`${places.jobs}/handlers`)}');
+  const { ${JOB}, jobs } = await import('${from(`${places.jobs}/index`)}');
+${measuring(facts, code, `expect(status).toBe('success');`)}});
+`
+}
+
+function databaseOfTests(facts: ProductFacts): string {
+  return `// It makes a schema of its own there, and drops it again.
+const databaseUrl = ${environmentVariable(facts)} ?? '';`
+}
+
+function measuring({ schemaLibrary }: ProductFacts, code: ClientCode, assertion: string): string {
+  const payload = schemaLibrary === null ? '{}' : `{ note: 'by a test' }`
+  return `  const testJobs = await openTestJobs({ databaseUrl, client: ${code.name}, jobs, handlers });
   try {
     const { status } = await testJobs.run(${JOB}, ${payload});
-    ${isVitest ? `expect(status).toBe('success');` : `assert.equal(status, 'success');`}
+    ${assertion}
   } finally {
     await testJobs.close();
   }
-});
 `
-  return [{ path, what: 'what holds for the first one', text }]
+}
+
+/** What jest has to have Node started with, so that it loads an ES module, in CommonJS as well. */
+export const VM_MODULES = '--experimental-vm-modules'
+
+/** Its types say whether they are there without an import. */
+export function hasJestGlobals({ manifest, compilerOptions: { types } }: ProductFacts): boolean {
+  const isTyped = '@types/jest' in dependenciesOf(manifest)
+  return isTyped && (types === undefined || types.includes('jest') || types.includes('*'))
 }
 
 /** Where the product has its tests, under a name like theirs. */

@@ -27,6 +27,7 @@ const WRITTEN = [
   'roundsman.config.ts',
   'src/jobs/handlers.ts',
   'src/jobs/index.ts',
+  'src/jobs/jobsClient.ts',
   'src/worker.ts',
 ]
 
@@ -131,7 +132,7 @@ it('that is interrupted leaves whole files that git does not know, and goes on w
 
   expect(await git(root, 'diff', '--name-only')).toBe('')
   const left = await untracked(root)
-  expect(left).toEqual(['src/jobs/handlers.ts', 'src/jobs/index.ts'])
+  expect(left).toEqual(['src/jobs/handlers.ts', 'src/jobs/index.ts', 'src/jobs/jobsClient.ts'])
   for (const path of left) {
     const { text } = plan.created.find((file) => file.path === path)!
     expect(await readFile(join(root, path), 'utf8')).toBe(text)
@@ -188,6 +189,7 @@ it('leaves alone what stands in the places that it would take', async () => {
     'roundsman.config.ts',
     'src/backgroundJobs/handlers.ts',
     'src/backgroundJobs/index.ts',
+    'src/backgroundJobs/jobsClient.ts',
     'src/jobsWorker.ts',
   ])
   expect((await readManifest(root)).scripts).toMatchObject({
@@ -195,6 +197,43 @@ it('leaves alone what stands in the places that it would take', async () => {
     'jobs:worker': 'node dist/jobsWorker.js',
   })
   expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
+})
+
+it('writes a test for jest that the product can have as it is, and tells its scripts what jest needs', async () => {
+  const withJest = (script: string, more: object = {}) => ({
+    ...SHOP,
+    'package.json': {
+      name: 'shop',
+      scripts: { build: 'tsc', test: script },
+      dependencies: { pg: '8.11.0' },
+      devDependencies: { jest: '~30.1.0', ...more },
+    },
+    'tsconfig.json': { compilerOptions: { module: 'commonjs', rootDir: 'src' }, include: ['src'] },
+    'src/orders.spec.ts': '',
+  })
+  const root = await commitProduct(withJest('jest --ci'))
+  const { stdout } = await init(root)
+  const path = 'src/jobs/measureDatabase.spec.ts'
+  expect(await untracked(root)).toContain(path)
+  const text = await readFile(join(root, path), 'utf8')
+  expect(text).toContain(`import { afterAll, expect, it } from '@jest/globals'`)
+  // Nothing of an ES module before it is known that jest takes one.
+  expect(text).not.toMatch(/^import .*(@roundsman|\.\/index|\.\/handlers)/m)
+  expect(await readManifest(root)).toMatchObject({
+    scripts: { test: 'NODE_OPTIONS=--experimental-vm-modules jest --ci' },
+    devDependencies: { '@jest/globals': '~30.1.0' },
+  })
+  expect(stdout).toMatch(/^ {2}- {4}"test": "jest --ci"/m)
+  expect(stdout).not.toContain('jest loads ES modules')
+  await git(root, 'add', '--all')
+  expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
+
+  const told = await commitProduct(withJest('make test', { '@types/jest': '30.0.0' }))
+  expect((await init(told)).stdout).toContain('jest loads ES modules')
+  expect(await readFile(join(told, path), 'utf8')).not.toContain('@jest/globals')
+  const { scripts, devDependencies } = await readManifest(told)
+  expect(scripts).toMatchObject({ test: 'make test' })
+  expect(devDependencies).not.toHaveProperty('@jest/globals')
 })
 
 it('sends whoever stands at the root of a workspace into a package of it', async () => {

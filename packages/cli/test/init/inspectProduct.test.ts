@@ -63,7 +63,12 @@ it.each([
 
 it.each([
   [{ zod: '^4.1.0' }, 'zod'],
-  [{ zod: '^3.24.1' }, null],
+  [{ zod: '^3.24.1' }, 'zod'],
+  [{ zod: '^3.23.8' }, null],
+  [{ valibot: '1.5.0' }, 'valibot'],
+  [{ valibot: '^0.42.1' }, null],
+  [{ arktype: '~2.2.0' }, 'arktype'],
+  [{ arktype: '^2.0.0', zod: '^3.22.0' }, 'arktype'],
   [{ zod: 'latest' }, 'zod'],
   [{}, null],
 ])('finds the schema library of %j', async (dependencies, schemaLibrary) => {
