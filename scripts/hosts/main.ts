@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { lookInBrowser } from './lookAtConsole.ts'
 import { PRODUCTS, type Product } from './products.ts'
-import { publishPackages } from './publishPackages.ts'
+import { publishPackages, type OlderVersion } from './publishPackages.ts'
 import { withClient } from './readCatalogue.ts'
 import { startRegistry } from './startRegistry.ts'
 import { takeIn, type Taken } from './takeIn.ts'
@@ -15,7 +15,8 @@ import { takeIn, type Taken } from './takeIn.ts'
 const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
 
 Publishes the packages to a registry on loopback, and takes them into these products
-outside of the repository by what docs/adopting.md says, counting commands and lines:
+outside of the repository by what docs/adopting.md says, counting commands and lines. One of
+them also takes in a version of before, by what the page said then, and is brought up to date:
 
 ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 
@@ -50,7 +51,9 @@ async function main(): Promise<number> {
     const failures = await takeInAll(products, folder, signal)
     for (const failure of failures) process.stderr.write(`\n${failure}\n`)
     const seconds = Math.round((performance.now() - startedAt) / 1_000)
-    say(`${products.length - failures.length} of ${products.length} products in ${seconds} s`)
+    say(
+      `${failures.length === 0 ? 'All' : 'Not all'} of ${products.length} products in ${seconds} s`,
+    )
     return failures.length === 0 ? 0 : 1
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
@@ -84,21 +87,24 @@ async function takeInAll(
   try {
     const env = foreignEnvironment()
     const publishing = { cwd: folder, env: { ...env, ...registry.env }, signal }
-    await publishPackages(folder, publishing)
+    const { older } = await publishPackages(folder, publishing)
     say('Published')
     return await withPostgres(folder, signal, async (adminUrl) => {
       const failures: string[] = []
       const taken = new Map<string, Taken>()
-      const waiting = [...products]
+      const waiting: { product: Product; older?: OlderVersion }[] = products.flatMap((product) =>
+        product.isUpgradedFromOlder ? [{ product }, { product, older }] : [{ product }],
+      )
       // All at first: a role is there for the whole server, and would be found in the catalogue of another.
       const urls = new Map<string, string>()
-      for (const { name } of products) urls.set(name, await createDatabase(adminUrl, name))
+      for (const one of waiting) urls.set(nameOf(one), await createDatabase(adminUrl, nameOf(one)))
       const takeInNext = async (): Promise<void> => {
-        const product = waiting.shift()
-        if (product === undefined) return
-        const databaseUrl = urls.get(product.name) ?? ''
+        const taking = waiting.shift()
+        if (taking === undefined) return
+        const { product } = taking
+        const databaseUrl = urls.get(nameOf(taking)) ?? ''
         await takeIn({
-          product,
+          ...taking,
           folder,
           databaseUrl,
           env,
@@ -107,20 +113,25 @@ async function takeInAll(
           say,
           ...(product.isSeenInBrowser ? { lookInBrowser } : {}),
         }).then(
-          (result) => taken.set(product.name, result),
+          (result) => taken.set(nameOf(taking), result),
           (error: unknown) => failures.push(error instanceof Error ? error.message : String(error)),
         )
         await takeInNext()
       }
       await Promise.all(Array.from({ length: AT_ONCE }, takeInNext))
       for (const [name, { commands, lines }] of taken) {
-        say(`${name.padEnd(10)} ${commands} commands, ${lines} lines by hand`)
+        say(`${name.padEnd(14)} ${commands} commands, ${lines} lines by hand`)
       }
       return failures
     })
   } finally {
     await registry.close()
   }
+}
+
+/** Also of its database. */
+function nameOf({ product, older }: { product: Product; older?: OlderVersion }): string {
+  return older ? `${product.name}_older` : product.name
 }
 
 async function withPostgres<Result>(

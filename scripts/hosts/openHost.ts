@@ -23,15 +23,18 @@ export interface Host {
 }
 
 export async function openHost(options: {
-  product: string
+  /** What it is called here. */
+  name: string
+  /** Where it is copied from. */
+  source: string
   folder: string
   env: NodeJS.ProcessEnv
   signal: AbortSignal
 }): Promise<Host> {
-  const { product, folder, signal } = options
+  const { name, source, folder, signal } = options
   const env = { ...options.env }
-  const root = join(folder, product)
-  await cp(join(import.meta.dirname, 'products', product), root, { recursive: true })
+  const root = join(folder, name)
+  await cp(source, root, { recursive: true })
   const started: ChildProcess[] = []
   let output = ''
   const run = (command: string) => runCommand(command, { cwd: root, env, signal })
@@ -65,7 +68,7 @@ export async function openHost(options: {
       output = ''
     },
     async applyPatch(text) {
-      const file = join(folder, `${product}.diff`)
+      const file = join(folder, `${name}.diff`)
       await writeFile(file, text)
       await run(`git apply --whitespace=nowarn '${file}'`)
     },

@@ -19,6 +19,8 @@ export interface Product {
   cli: string
   update: string
   isSeenInBrowser?: boolean
+  /** Whether it is also brought up from a version that there really was. */
+  isUpgradedFromOlder?: boolean
   /** Adds to its database what it has when it is adopted: an admin, somebody who is none, and rows. */
   seed: string
   /** Logs an admin or somebody else in, and resolves to the headers of that session. Null: it has no log-in for people. */
@@ -44,6 +46,7 @@ export const PRODUCTS: readonly Product[] = [
     name: 'helpdesk',
     heading: 'One package, npm, CommonJS',
     isSeenInBrowser: true,
+    isUpgradedFromOlder: true,
     kind: 'npm, CommonJS, Prisma 6, Fastify, moduleResolution node, jest',
     prepare: ['npm install', 'npm run db:migrate', 'npm run build'],
     check: 'npx tsc --noEmit --skipLibCheck false',

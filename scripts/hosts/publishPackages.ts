@@ -5,6 +5,8 @@ import { packPublished, type PackedPackage } from '../release/packPublished.ts'
 import { runCommand, type CommandOptions } from './runCommand.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
+/** What others have had so far: a commit of this repository, packed as it was. */
+const OLDER = { commit: 'd21a3f0', version: '0.0.9', tag: 'older' }
 const NOW = '0.1.0'
 const NEXT = '0.2.0'
 /** What makes the tables. */
@@ -14,17 +16,59 @@ const NEXT_STEP = `
 STEPS.push({ name: 'next', breaks: false, sql: 'alter table "JobRun" add column "next" integer' })
 `
 
-/** Publishes all packages twice: what is in this repository as `latest`, and a version after it as `next`. */
-export async function publishPackages(folder: string, options: CommandOptions): Promise<void> {
+export interface OlderVersion {
+  /** This repository as it was. */
+  root: string
+  /** For npm, which then takes that version of what is asked for without one. */
+  env: Record<string, string>
+  /** Whether the tables have changed since. */
+  hasOtherTables: boolean
+}
+
+/**
+ * Publishes all packages: what is in this repository as `latest`, a version made up after it as `next`, and one that
+ * there really was before it as `older`.
+ */
+export async function publishPackages(
+  folder: string,
+  options: CommandOptions,
+): Promise<{ older: OlderVersion }> {
+  const publish = async (file: string, tag: string) =>
+    await runCommand(`npm publish --ignore-scripts --tag ${tag} '${file}'`, options)
   const packed = await packPublished(ROOT, join(folder, NOW), NOW)
   await mkdir(join(folder, NEXT))
   for (const one of packed) {
-    await runCommand(`npm publish --ignore-scripts --tag latest '${one.file}'`, options)
+    await publish(one.file, 'latest')
     const next = join(folder, NEXT, `${one.folder.replace('/', '-')}.tgz`)
     await writeFile(next, createTarball(filesOfNext(one)))
-    await runCommand(`npm publish --ignore-scripts --tag next '${next}'`, options)
+    await publish(next, 'next')
   }
-  if (!packed.some(({ files }) => files.has(STEPS))) throw new Error(`No package has ${STEPS}`)
+  const root = await checkOut(join(folder, 'repository-before'), options)
+  const before = await packPublished(root, join(folder, OLDER.version), OLDER.version)
+  for (const { file } of before) await publish(file, OLDER.tag)
+  const hasOtherTables = stepsOf(packed) !== stepsOf(before)
+  return { older: { root, env: { npm_config_tag: OLDER.tag }, hasOtherTables } }
+}
+
+function stepsOf(packed: readonly PackedPackage[]): string {
+  const found = packed.find(({ files }) => files.has(STEPS))?.files.get(STEPS)
+  if (found === undefined) throw new Error(`No package has ${STEPS}`)
+  return found.toString()
+}
+
+/** With what it needs to be built, as its own lock file says. */
+async function checkOut(target: string, { signal }: CommandOptions): Promise<string> {
+  await mkdir(target)
+  // As this workspace is installed, and not from the registry on loopback.
+  const options = { cwd: ROOT, env: { ...process.env, CI: 'true' }, signal }
+  await runCommand(
+    `git cat-file -e ${OLDER.commit} || { echo 'This clone is shallow: git fetch --unshallow' >&2; exit 1; }`,
+    options,
+  )
+  await runCommand(`git archive ${OLDER.commit} | tar -x -C '${target}'`, options)
+  const install = 'pnpm install --frozen-lockfile --prefer-offline'
+  await runCommand(install, { ...options, cwd: target })
+  return target
 }
 
 function filesOfNext({ manifest, files }: PackedPackage): Map<string, Buffer> {

@@ -5,13 +5,16 @@ import { waitFor } from '@roundsman/testing'
 import { listRuns, loadPage, waitForRuns, type ConsoleAccess } from './lookAtConsole.ts'
 import { openHost, type Host } from './openHost.ts'
 import type { Product } from './products.ts'
+import type { OlderVersion } from './publishPackages.ts'
 import { readCatalogue, withClient } from './readCatalogue.ts'
 import { readSteps, type Step } from './readSteps.ts'
 
-const PAGE = join(import.meta.dirname, '../../docs/adopting.md')
+const ROOT = join(import.meta.dirname, '../..')
 /** What docs/adopting.md promises. */
 const MAX_COMMANDS = 5
 const MAX_LINES = 20
+/** How much is enqueued right before the upgrade. */
+const WAITING = 5
 
 export interface TakeInOptions {
   product: Product
@@ -20,6 +23,8 @@ export interface TakeInOptions {
   env: NodeJS.ProcessEnv
   /** Sets the registry that has our packages. What the product had before came from elsewhere. */
   registry: Record<string, string>
+  /** It takes in this version first, by the page of then, and then what there is now. Default: now, and then the next. */
+  older?: OlderVersion
   signal: AbortSignal
   say(text: string): void
   /** Opens the console in a browser as well. */
@@ -38,33 +43,37 @@ export interface Taken {
  * takes it out again.
  */
 export async function takeIn(options: TakeInOptions): Promise<Taken> {
-  const { product, folder, databaseUrl, env, signal, say } = options
+  const { product, folder, databaseUrl, env, signal, say, older } = options
+  const name = older ? `${product.name} older` : product.name
+  const root = older?.root ?? ROOT
+  const page = join(root, 'docs/adopting.md')
   const port = await findFreePort()
   const host = await openHost({
-    product: product.name,
+    name: name.replace(' ', '-'),
+    source: join(root, 'scripts/hosts/products', product.name),
     folder,
     env: { ...env, ...product.env, DATABASE_URL: databaseUrl, PORT: String(port) },
     signal,
   })
   const base = `http://127.0.0.1:${port}`
-  const steps = readSteps(await readFile(PAGE, 'utf8')).filter(({ headings }) =>
+  const steps = readSteps(await readFile(page, 'utf8')).filter(({ headings }) =>
     headings.includes(product.heading),
   )
   const adopting = steps.filter(({ language }) => language === 'sh' || language === 'diff')
   const tests = steps.filter((step) => !adopting.includes(step))
   const taken = count(adopting)
 
-  async function stage<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  async function stage<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
     const startedAt = performance.now()
     try {
       const result = await work()
       const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
-      say(`PASS  ${product.name.padEnd(10)} ${name.padEnd(32)} ${seconds.padStart(5)} s`)
+      say(`PASS  ${name.padEnd(14)} ${what.padEnd(32)} ${seconds.padStart(5)} s`)
       return result
     } catch (error) {
-      say(`FAIL  ${product.name.padEnd(10)} ${name}`)
+      say(`FAIL  ${name.padEnd(14)} ${what}`)
       const message = error instanceof Error ? error.message : String(error)
-      throw new Error(`${product.name}, ${name}:\n${message}\n${host.output()}`, { cause: error })
+      throw new Error(`${name}, ${what}:\n${message}\n${host.output()}`, { cause: error })
     }
   }
 
@@ -75,12 +84,12 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       await host.run(product.test)
       await host.commit('Installed')
     })
-    host.setRegistry(options.registry)
+    host.setRegistry({ ...options.registry, ...older?.env })
     const asItWas = await readCatalogue(databaseUrl)
     const typeErrors = await listTypeErrors(host, product)
 
     await stage(`${taken.commands} commands, ${taken.lines} lines`, async () => {
-      if (adopting.length === 0) throw new Error(`${PAGE} has nothing under ${product.heading}`)
+      if (adopting.length === 0) throw new Error(`${page} has nothing under ${product.heading}`)
       if (taken.commands > MAX_COMMANDS || taken.lines > MAX_LINES) {
         throw new Error(`More than ${MAX_COMMANDS} commands or ${MAX_LINES} lines by hand`)
       }
@@ -104,20 +113,18 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     })
     await stage('its tests', async () => {
       for (const step of tests) await take(step, host)
-      if (tests.length === 0) throw new Error(`${PAGE} has no test under ${product.heading}`)
+      if (tests.length === 0) throw new Error(`${page} has no test under ${product.heading}`)
       await host.run(product.test)
     })
     await stage('migrate --check', () => host.run(`${product.cli} migrate --check`))
 
     await stage('upgrade', async () => {
+      // Some of it waits, or runs, when everything is stopped.
+      for (let n = 2; n < 2 + WAITING; n++) await act(base, product, n, access)
       await host.stop()
-      await host.run(product.update)
-      await host
-        .run(`${product.cli} migrate --check`)
-        .then(() => Promise.reject(new Error('The tables of the version before pass for new ones')))
-        .catch((error: unknown) => {
-          if (!String(error).includes('ended with')) throw error
-        })
+      host.setRegistry({ npm_config_tag: 'latest' })
+      await host.run(older ? product.update.replaceAll('@next', '@latest') : product.update)
+      if (older?.hasOtherTables ?? true) await refuseOldTables(host, product)
       await host.run(`${product.cli} migrate`)
       await host.run(`${product.cli} migrate --check`)
       for (const step of adopting) if (step.note === 'background') await take(step, host)
@@ -126,10 +133,10 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       const kept = (await listRuns(again)).map(({ id }) => id)
       const lost = runs.filter(({ id }) => !kept.includes(id))
       if (lost.length > 0) throw new Error(`Runs are gone: ${JSON.stringify(lost)}`)
-      await act(base, product, 2, again)
-      await waitFor(async () => (await countEnqueued(again)) > countOf(runs), {
+      await act(base, product, 2 + WAITING, again)
+      await waitFor(async () => (await countEnqueued(again)) > countOf(runs) + WAITING, {
         timeoutMs: 60_000,
-        message: 'A run of what was enqueued after the upgrade',
+        message: 'Runs of all that was enqueued before and after the upgrade',
       })
     })
 
@@ -145,6 +152,18 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
   } finally {
     await host.stop()
   }
+}
+
+async function refuseOldTables(host: Host, { cli }: Product): Promise<void> {
+  const checked = host.run(`${cli} migrate --check`)
+  const passed = await checked.then(
+    () => true,
+    (error: unknown) => {
+      if (!String(error).includes('ended with')) throw error
+      return false
+    },
+  )
+  if (passed) throw new Error('The tables of the version before pass for new ones')
 }
 
 function count(steps: readonly Step[]): Taken {
