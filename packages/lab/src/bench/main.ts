@@ -15,6 +15,7 @@ import type { Scenario } from './scenario.ts'
 import { schedules } from './schedules/schedules.ts'
 import { WORKSPACE_ROOT } from './startProcess.ts'
 import { startup } from './startup/startup.ts'
+import { testing } from './testing/testing.ts'
 import { throughput } from './throughput/throughput.ts'
 import { reportPlace, writeReport } from './writeReport.ts'
 
@@ -30,6 +31,7 @@ const scenarios: readonly Scenario[] = [
   idle,
   startup,
   requests,
+  testing,
 ]
 
 const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N]
