@@ -46,7 +46,9 @@ async function main(args: string[]): Promise<number> {
       ? [
           'Give it a payload where it is defined, if it needs one; who enqueues it is told by the types.',
         ]
-      : [`${cronVariable(name)} overrides its schedule; add it to the variables in README.md.`]),
+      : [
+          `${cronVariable(name)} overrides its schedule; add it to the variables in docs/environment.md.`,
+        ]),
     'If it takes rows away, set isDestructive and a guard where it is defined, and make the handler with sweepHandler.',
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
