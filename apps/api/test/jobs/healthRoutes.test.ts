@@ -75,11 +75,12 @@ it('does not wait long for a database that does not answer, nor asks it again fo
       expect(response.json()).toMatchObject({ detail: 'The database does not answer' })
     }
   }
-  // One for each of the statements that the jobs take, one for readiness, and one that listens for changes.
-  expect(sockets).toHaveLength(5)
+  // One for each of the statements that the jobs take, one for readiness, one that listens for changes, and one that
+  // measures the queue for the console's charts.
+  expect(sockets).toHaveLength(6)
   // The answers did not wait for the connection attempts, which go on.
   expect(sockets.map(({ readableEnded }) => readableEnded)).toEqual(
-    Array.from({ length: 5 }, () => false),
+    Array.from({ length: 6 }, () => false),
   )
 })
 

@@ -192,9 +192,9 @@ describe('a last attempt that the queue has given up', () => {
     expect(await settle(work)).toEqual({ kind: 'lost' })
   })
 
-  it('that no program has enqueued is kept for a while only', async () => {
+  it('that only rehearsed is kept for a while only', async () => {
     await runtime.prisma.$transaction((tx) =>
-      opened.client.requestRun(tx, parcel, { actor: 'tests', reason: 'now' }),
+      opened.client.requestRun(tx, parcel, { actor: 'tests', reason: 'now', dryRun: true }),
     )
     await opened.take('parcel')
     await pass(2)

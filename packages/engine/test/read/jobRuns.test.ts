@@ -174,7 +174,9 @@ describe('a single run', () => {
         createdAt: new Date('9999-12-31T23:59:59.999Z'),
       },
     })
-    const { exclusiveKey: _key, errorCode: _code, ...known } = run
+    const { exclusiveKey: _key, errorCode: _code, ...stored } = run
+    const told = { errorCode: 'x', label: null, shown: null, logs: null, dueAt: null }
+    const known = { ...stored, ...told }
     expect(await findJobRun(reader, id)).toEqual(withIsoInstants(known))
     await prisma.$transaction(async (tx) => {
       expect(await findJobRun(readerIn(tx, createSchema('public')), id)).toEqual(

@@ -11,6 +11,7 @@ describe('readArguments', () => {
       scale: 'full',
       seed: 1,
       out: null,
+      postgres: null,
       reportOnly: false,
     })
   })
