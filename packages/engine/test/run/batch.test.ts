@@ -1,3 +1,4 @@
+// Not quick: commits hundreds of batches.
 import type { PrismaClient } from '@roundsman/db'
 import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -84,7 +85,7 @@ describe('ctx.batch', () => {
         seen.add(row!.did)
         return isOver
       },
-      { intervalMs: 1, timeoutMs: 25_000 },
+      { intervalMs: 1, timeoutMs: 80_000 },
     )
     expect(await running).toMatchObject({ run: { details: { effects: 300, batches: 300 } } })
     expect(wrong).toEqual([])
