@@ -1,3 +1,4 @@
+// Not quick: draws whole tests.
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import fc from 'fast-check'
 import { pino } from 'pino'

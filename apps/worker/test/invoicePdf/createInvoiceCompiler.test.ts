@@ -1,3 +1,4 @@
+// Not quick: compiles dozens of invoices.
 import { expect, test } from 'vitest'
 import { createInvoiceCompiler } from '../../src/invoicePdf/createInvoiceCompiler.ts'
 import type { InvoiceDocument } from '../../src/invoicePdf/invoiceDocument.ts'

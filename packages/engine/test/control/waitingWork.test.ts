@@ -1,3 +1,4 @@
+// Not quick: changes ten thousand pieces, and lets changes meet in many orders.
 import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

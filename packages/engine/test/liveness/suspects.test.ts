@@ -1,3 +1,4 @@
+// Not quick: loses workers one after the other.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'

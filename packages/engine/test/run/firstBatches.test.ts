@@ -1,3 +1,4 @@
+// Not quick: waits for connections.
 import { createPooler, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'

@@ -1,3 +1,4 @@
+// Not quick: waits for retries and results.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
