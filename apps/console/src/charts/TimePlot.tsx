@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react'
 import type { Scale } from './scales.ts'
 
-export const PLOT_HEIGHT = 150
+const PLOT_HEIGHT = 150
 const TOP = 8
 const BOTTOM = 22
 

@@ -12,7 +12,7 @@ export const ENDED_KINDS = [
 
 export type EndedCounts = Record<(typeof ENDED_KINDS)[number]['kind'], number>
 
-export const NONE_ENDED: EndedCounts = { success: 0, failed: 0, stopped: 0 }
+const NONE_ENDED: EndedCounts = { success: 0, failed: 0, stopped: 0 }
 
 /** The kinds of which there are any: a legend names no others. */
 export function seenKinds(rows: readonly EndedCounts[]): (typeof ENDED_KINDS)[number][] {

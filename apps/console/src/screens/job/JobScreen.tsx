@@ -5,7 +5,7 @@ import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { jobQuery } from '../../api/queries.ts'
 import { RunStrip } from '../../charts/RunStrip.tsx'
-import { TickLegend } from '../../charts/TickLegend.tsx'
+import { TICK_KINDS, TICK_WORDS } from '../../charts/tickKind.ts'
 import { TickStrip } from '../../charts/TickStrip.tsx'
 import { ActionLog } from '../../parts/ActionLog.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -109,5 +109,21 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
         )}
       </div>
     </div>
+  )
+}
+
+/** What the shapes of a strip mean. */
+function TickLegend() {
+  return (
+    <ul className="legend" aria-label="What the marks mean">
+      {TICK_KINDS.map((kind) => (
+        <li key={kind}>
+          <span className="stripPlace" aria-hidden="true">
+            <i className={`mark is-${kind}`} />
+          </span>
+          {TICK_WORDS[kind]}
+        </li>
+      ))}
+    </ul>
   )
 }

@@ -3,6 +3,8 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { overviewQuery } from '../../api/queries.ts'
+import { BarChart, type Bar } from '../../charts/BarChart.tsx'
+import { describeEnded, ENDED_KINDS, seenKinds, sumEnded } from '../../charts/runBars.ts'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -11,10 +13,9 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
-import { formatClock } from '../../time/formatExact.ts'
+import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
 import { Backlog } from './Backlog.tsx'
-import { HoursChart } from './HoursChart.tsx'
 import { WorkerList } from './WorkerList.tsx'
 import { describeOverview } from './describeOverview.ts'
 
@@ -69,6 +70,37 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
         </Panel>
       </div>
     </div>
+  )
+}
+
+const RUNNING = { kind: 'running', label: 'Running' } as const
+const KINDS = [...ENDED_KINDS, RUNNING]
+const LABEL_EVERY = 4
+
+function HoursChart({ hours }: { hours: ConsoleOverview['hours'] }) {
+  const total = sumEnded(hours)
+  const running = hours.reduce((sum, hour) => sum + hour.running, 0)
+  const ended = total.success + total.failed + total.stopped
+  if (ended + running === 0) return <p className="muted">Nothing has run.</p>
+  const text = ended === 0 ? 'None has ended' : describeEnded(total)
+  const bars = hours.map((hour, index): Bar => ({
+    key: hour.from,
+    // Counted from the end, so that the hour under way always has its label.
+    label:
+      (hours.length - 1 - index) % LABEL_EVERY === 0 && index > 0 ? formatClock(hour.from) : null,
+    name: formatShort(hour.from),
+    tip: `${formatShort(hour.from)}\n${describeEnded(hour)}${hour.running === 0 ? '' : `, ${hour.running.toLocaleString('en')} running`}`,
+    parts: KINDS.map(({ kind }) => ({ kind, value: hour[kind] })),
+  }))
+  return (
+    <>
+      <p className="chartLead">{text}</p>
+      <BarChart
+        summary={`Runs by hour: ${text} in the last day`}
+        bars={bars}
+        kinds={running === 0 ? seenKinds([total]) : [...seenKinds([total]), RUNNING]}
+      />
+    </>
   )
 }
 
