@@ -10,6 +10,7 @@ import {
   expectNotToBegin,
   expectToBegin,
   makeEnvironment,
+  openMonitor,
   spawnProcess,
   waitFor,
   type TestDatabase,
@@ -74,6 +75,29 @@ async function beginRequest(port: number) {
   )
   return socket
 }
+
+it('tells whom its environment names what is wrong with the jobs, also where no worker is', async () => {
+  const receiver = await openMonitor()
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  onTestFinished(() => prisma.$disconnect())
+  await prisma.$executeRaw`
+    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
+    values ('dispatchEmail', '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"pdf_missing"}')`
+  const { server } = await start({ ALERT_WEBHOOK_URL: receiver.url.href })
+  await waitFor(() => receiver.requests.length > 0)
+
+  expect(JSON.parse(receiver.requests[0]?.body ?? '')).toMatchObject({
+    kind: 'deadLetter',
+    job: 'dispatchEmail',
+    code: 'pdf_missing',
+  })
+  await prisma.$executeRaw`delete from pgboss.job`
+  expect(await server.kill()).toEqual({ code: 0, signal: null })
+})
 
 describe('stops', () => {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

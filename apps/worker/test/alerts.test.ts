@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { readWorkerEnvironment } from '../src/env.ts'
 import { startMailWorker } from './email/startMailWorker.ts'
+import { startWorkerHere } from './startWorkerProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 
 let database: WorkerDatabase
@@ -67,6 +68,23 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
       (await database.prisma.emailMessage.count({ where: { kind: 'alert', status: 'sent' } })) ===
       4,
   )
+})
+
+it('a worker tells whom its environment names, and stops as ever', async () => {
+  const receiver = await openMonitor()
+  const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
+    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
+    values (${dispatchEmail.name}, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"pdf_missing"}')
+    returning id::text as id`
+  onTestFinished(async () => {
+    await database.prisma.$executeRaw`delete from pgboss.job where id = ${id}::uuid`
+  })
+
+  const worker = await startWorkerHere(database, { ALERT_WEBHOOK_URL: receiver.url.href })
+  await waitFor(() => receiver.requests.length > 0)
+
+  expect(JSON.parse(receiver.requests[0]?.body ?? '')).toMatchObject({ code: 'pdf_missing' })
+  expect(await worker.stop()).toBe(0)
 })
 
 it('nobody watches where nobody is to be told', async () => {
