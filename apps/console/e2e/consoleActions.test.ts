@@ -425,8 +425,7 @@ describe('the focus, after an action without the mouse', () => {
     const { page } = viewer
     await press(page.getByRole('button', { name: 'Cancel', exact: true }))
     await confirmByKey(page, 'It rains')
-    // Its work is a dead letter.
-    await expectFocus(page.getByRole('button', { name: 'Redrive' }))
+    await expectFocus(page.getByRole('button', { name: 'Run again' }))
   })
 
   it('is at the heading of the list that the thing has gone from', async () => {
