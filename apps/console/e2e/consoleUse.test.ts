@@ -175,6 +175,8 @@ describe('what the screens show is what is in the database', () => {
       ...(errorCode === null && { details: { imported: 609 + index, file: 'feed.xml' } }),
     }))
     await stack.prisma.jobRun.createMany({ data })
+    await stack.prisma
+      .$executeRaw`update "JobRun" set "label" = 'Greeting of Ada' where "id" = ${data[1]!.id}::uuid`
     await using viewer = await open('/jobs/greetCustomer')
     const { page } = viewer
     const hours = page.getByRole('region', { name: 'Runs by hour' })
@@ -194,7 +196,9 @@ describe('what the screens show is what is in the database', () => {
     await expectSeen(page.getByRole('tooltip').getByText(/^Worker lost after 300 ms/))
     await page.keyboard.press('Home')
     await page.keyboard.press('ArrowRight')
-    await expectSeen(page.getByRole('tooltip').getByText(/^Failed with wolf after 100 ms/))
+    await expectSeen(
+      page.getByRole('tooltip').getByText(/^Greeting of Ada\s+Failed with wolf after 100 ms/),
+    )
     await page.keyboard.press('Enter')
     await page.waitForURL(`**/runs/${data[1]!.id}`)
     await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })

@@ -148,7 +148,8 @@ function describe(run: ConsoleRunPoint): string {
   const { local, utc } = formatExact(run.startedAt)
   const outcome = outcomeOf(run)
   const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
-  return `${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
+  const about = run.label === null ? '' : `${run.label}\n`
+  return `${about}${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
 }
 
 function summarise(

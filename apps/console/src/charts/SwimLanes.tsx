@@ -167,7 +167,8 @@ function describe(run: ConsoleWorkerRun, durationMs: number): string {
   const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
   const how = outcome === 'running' ? `${word} for` : `${word}${code} after`
   const { local, utc } = formatExact(run.startedAt)
-  return `${run.name}: ${how} ${formatDuration(durationMs)}\n${local}\n${utc}`
+  const about = run.label === null ? '' : ` ${run.label}`
+  return `${run.name}${about}: ${how} ${formatDuration(durationMs)}\n${local}\n${utc}`
 }
 
 function summarise(runs: readonly ConsoleWorkerRun[], jobs: number, nowMs: number): string {

@@ -126,10 +126,14 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
     ),
   },
   {
-    header: 'Error',
+    header: 'What',
     isWide: true,
     isPlain: true,
-    cell: ({ errorCode }) => errorCode !== null && <code className="isWrapped">{errorCode}</code>,
+    cell: ({ label, errorCode }) => (
+      <span className="isWrapped">
+        {label} {errorCode !== null && <code>{errorCode}</code>}
+      </span>
+    ),
   },
   { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },
   {
