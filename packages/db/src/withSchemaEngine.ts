@@ -1,7 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
+import {
+  bindMigrationAwareSqlAdapterFactory,
+  ColumnTypeEnum,
+  isDriverAdapterError,
+  type SqlResultSet,
+} from '@prisma/driver-adapter-utils'
 import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '@roundsman/engine/connection'
 import { ENGINE_LOCK } from './withMigrationLock.ts'
@@ -70,6 +75,14 @@ class AtomicScripts extends PrismaPg {
     }
     const executeRaw = connection.executeRaw.bind(connection)
     connection.executeRaw = async (query) => (query.sql === LOCK_SQL ? 0 : await executeRaw(query))
+    const queryRaw = connection.queryRaw.bind(connection)
+    connection.queryRaw = async (query) =>
+      await queryRaw(query).catch(async (error: unknown) => {
+        if (!isDriverAdapterError(error) || error.cause.kind !== 'UnsupportedNativeDataType')
+          throw error
+        const { fields } = await connection.underlyingDriver().query(query.sql, query.args)
+        return await readCharacters(fields, (sql) => queryRaw({ ...query, sql: sql(query.sql) }))
+      })
     this.#connections.push(connection)
     return connection
   }
@@ -78,6 +91,26 @@ class AtomicScripts extends PrismaPg {
   async close(): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.dispose()))
   }
+}
+
+/** Of PostgreSQL's type "char", which its catalogue is full of and the driver refuses. */
+const CHAR_OID = 18
+
+/** Asks for them as texts, and says that they are single characters all the same. */
+async function readCharacters(
+  fields: readonly { name: string; dataTypeID: number }[],
+  ask: (rewrite: (sql: string) => string) => Promise<SqlResultSet>,
+): Promise<SqlResultSet> {
+  const columns = fields.map(({ name, dataTypeID }) =>
+    dataTypeID === CHAR_OID ? `"${name}"::text` : `"${name}"`,
+  )
+  const result = await ask(
+    (sql) => `select ${columns.join(', ')} from (${sql.trim().replace(/;$/, '')}) as asked`,
+  )
+  const columnTypes = result.columnTypes.map((type, nth) =>
+    fields[nth]?.dataTypeID === CHAR_OID ? ColumnTypeEnum.Character : type,
+  )
+  return { ...result, columnTypes }
 }
 
 async function instantiate(): Promise<void> {

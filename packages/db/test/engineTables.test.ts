@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { migrate, prismaModels } from '@roundsman/engine/migrate'
 import pg from 'pg'
@@ -55,6 +57,22 @@ describe.each(['public', 'roundsman'])("Prisma beside the engine's tables in %s"
     expect(await readColumns()).toEqual(expect.arrayContaining(modelled))
   })
 
+  it("finds nothing to change beside a product's own tables", async () => {
+    const datasource = 'datasource db {\n  provider = "postgresql"\n}'
+    await client.query(await createScript([datasource, BERTHS]))
+    await migrate({ databaseUrl: database.url, schema })
+
+    const external = readExternal(prismaModels({ schema }).config)
+    expect(await findChanges([datasource, BERTHS], external)).toBe('')
+    // It does look.
+    const changed = BERTHS.replace('code String', 'code String?')
+    expect(await findChanges([datasource, changed], external)).toContain('DROP NOT NULL')
+    // In another schema than the product's, nobody has to tell it.
+    const untold = await findChanges([datasource, BERTHS], NOTHING_EXTERNAL)
+    expect(untold.includes('DROP TABLE "JobRun"')).toBe(schema === 'public')
+    expect(untold === '').toBe(schema !== 'public')
+  })
+
   async function readColumns(): Promise<string[]> {
     const { rows } = await client.query<{ line: string }>(
       `select concat_ws(' ', column_name, udt_name, datetime_precision, is_nullable) as line
@@ -64,6 +82,49 @@ describe.each(['public', 'roundsman'])("Prisma beside the engine's tables in %s"
     return rows.map(({ line }) => line)
   }
 })
+
+it("finds nothing to change in this product's database", async () => {
+  const product = await createTestDatabase()
+  try {
+    const folder = join(import.meta.dirname, '../../../prisma/schema')
+    const models = await Promise.all(
+      (await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')),
+    )
+    const external = readExternal(prismaModels({ schema: 'public' }).config)
+    expect(await findChanges(models, external, product.url)).toBe('')
+  } finally {
+    await product.drop()
+  }
+})
+
+const BERTHS = 'model Berth {\n  id Int @id\n  code String\n}\n'
+const NOTHING_EXTERNAL = { externalTables: [], externalEnums: [] }
+
+/** What `prisma.config.ts` would say, as the engine is told of it. */
+function readExternal(config: string): typeof NOTHING_EXTERNAL {
+  const [tables = '', enums = ''] = config.split('enums:')
+  const namesIn = (text: string) => [...text.matchAll(/'([^']+)'/g)].map(([, name = '']) => name)
+  return { externalTables: namesIn(tables), externalEnums: namesIn(enums) } as never
+}
+
+/** The SQL by which Prisma would make the database what the schema files say; empty where it is that already. */
+async function findChanges(
+  contents: string[],
+  filters: typeof NOTHING_EXTERNAL,
+  url = database.url,
+): Promise<string> {
+  const files = contents.map((content, at) => ({ path: `${at}.prisma`, content }))
+  return await withSchemaEngine(url, async (engine) => {
+    const { stdout } = await engine.diff({
+      from: { tag: 'schemaDatasource', files, configDir: import.meta.dirname },
+      to: { tag: 'schemaDatamodel', files },
+      script: true,
+      exitCode: null,
+      filters,
+    })
+    return (stdout ?? '').replaceAll(/^--.*$/gm, '').trim()
+  })
+}
 
 /** The SQL by which Prisma would create what the schema files say. */
 async function createScript(contents: string[]): Promise<string> {
