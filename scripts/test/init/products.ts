@@ -72,10 +72,14 @@ const MODULE = { type: 'module' }
 export const PRODUCTS: readonly TriedProduct[] = [
   {
     name: 'pg, CommonJS, node10, Express, npm',
-    files: product({ pg: '^8.0.0', express: '^5.0.0', zod: '^4.0.0' }, NODE10, {
-      'package-lock.json': {},
-      'src/db.ts': POOL,
-    }),
+    files: product(
+      { pg: '^8.0.0', express: '^5.0.0', '@types/express': '^5.0.0', zod: '^4.0.0' },
+      NODE10,
+      {
+        'package-lock.json': {},
+        'src/db.ts': POOL,
+      },
+    ),
     compilers: [5],
     runs: 'worker',
     server: ({ imported, registered }) => `import express from 'express'
