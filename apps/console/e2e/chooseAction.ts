@@ -4,5 +4,8 @@ import type { Page } from '@roundsman/testing'
 export async function chooseAction(page: Page, name: string, action: string): Promise<void> {
   const label = `Actions for ${name}`
   await page.getByRole('button', { name: label }).click()
-  await page.getByRole('menu', { name: label }).getByRole('menuitem', { name: action }).click()
+  await page
+    .getByRole('menu', { name: label })
+    .getByRole('menuitem', { name: action, exact: true })
+    .click()
 }

@@ -169,6 +169,20 @@ describe('pausing', () => {
     await expectSeen(log.getByText(`${ACTOR} resumed the schedule: It is open again`))
   })
 
+  it('pauses the queue of a job from its row, which then says so', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await chooseAction(page, 'walkSteps', 'Pause its queue')
+    await dialog(page).getByLabel('Reason').fill('The path is closed')
+    await page.keyboard.press('Enter')
+    await jobRow(page, 'walkSteps').getByText('Its queue is paused').waitFor()
+    await chooseAction(page, 'walkSteps', 'Resume its queue')
+    await dialog(page).getByLabel('Reason').fill('It is open again')
+    await page.keyboard.press('Enter')
+    await jobRow(page, 'walkSteps').getByText('Takes some steps').waitFor()
+    expect(await stack.prisma.$queryRaw`select "name" from "JobQueue"`).toEqual([])
+  })
+
   it('says so when somebody else was faster', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer

@@ -182,16 +182,18 @@ const failures = z.object({
 export type ConsoleBacklog = z.output<typeof backlog>
 const backlog = z.object({
   name: z.string(),
-  // Exact up to 100,000, which also stands for more.
   ready: count,
+  // Whether there is more: 100,000 are counted of all jobs together.
   isCut: z.boolean(),
   // For how long the oldest could have been taken.
   oldestMs: ms,
   // How many are taken a second, and how many come.
   takenPerSecond: z.number(),
   comingPerSecond: z.number(),
-  // How long it takes at these rates; null when it never ends.
+  // How long it takes at these rates, or longer where there is more; null when it never ends.
   caughtUpInMs: ms.nullable(),
+  // Somebody has paused its queue: nothing is taken.
+  isPaused: z.boolean(),
 })
 
 export type ConsoleAttention = z.output<typeof attention>
@@ -292,6 +294,8 @@ const jobSchema = z.object({
     })
     .nullable(),
   paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
+  // Nothing of its work is taken until somebody resumes its queue.
+  isQueuePaused: z.boolean(),
   guard: z
     .object({
       maxRows: z.number().nullable(),

@@ -49,6 +49,7 @@ const BACKLOG: ConsoleAttention = {
   takenPerSecond: 40,
   comingPerSecond: 50,
   caughtUpInMs: null,
+  isPaused: false,
 }
 
 function describeThem(attention: ConsoleAttention[], jobs = JOBS) {

@@ -1,7 +1,8 @@
+import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
 
 /** What ended neither well nor by itself: somebody cancelled it, its guard blocked it, or it was taken from its worker. */
-const IS_STOPPED = `"errorCode" in ('cancelled', 'guard_blocked', 'expired', 'drained')`
+const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
 const counted = (where: string) => `(count(*) filter (where ${where}))::int`
 const BY_OUTCOME = `
   ${counted(`"status" = 'success'`)} as "success",

@@ -1,8 +1,11 @@
 import { boundedText } from './bounded.ts'
 import type { Reader, Statement } from './reader.ts'
 
-/** Ends that say nothing about the job: somebody stopped it, its guard asked first, or its worker gave it back. */
-export const NEUTRAL_CODES: readonly string[] = ['cancelled', 'guard_blocked', 'drained']
+/**
+ * Ends that say nothing about the job: somebody stopped it, its guard asked first, its worker gave it back, or its time was
+ * over.
+ */
+export const NEUTRAL_CODES = ['cancelled', 'guard_blocked', 'drained', 'expired'] as const
 
 /** What a job's runs came to, of those that succeeded or failed. */
 export interface RunShare {

@@ -1,11 +1,11 @@
-import { BACKLOG_SQL, MAX_READY } from '../store/backlogSql.ts'
+import { BACKLOG_SQL } from '../store/backlogSql.ts'
 import type { Reader } from './reader.ts'
 
 /** Work of a job that could be taken now, and waits. */
 export interface Backlog {
   name: string
-  /** Exact up to 100,000, which also stands for more. */
   ready: number
+  /** Whether there is more: 100,000 are counted of all jobs together. */
   isCut: boolean
   /** For how long the oldest could have been taken. */
   oldestMs: number
@@ -13,14 +13,14 @@ export interface Backlog {
   takenPerSecond: number
   /** How many a second have come or have become due lately, of those that still wait. */
   comingPerSecond: number
-  /** How long it takes at these rates; null when it never ends. */
+  /** How long it takes at these rates, or longer where there is more; null when it never ends. */
   caughtUpInMs: number | null
 }
 
 /** The jobs of which work waits, the longest first. One bounded statement, however much waits. */
 export async function measureBacklog(reader: Reader, names: readonly string[]): Promise<Backlog[]> {
   const rows = await reader.rows<
-    Omit<Backlog, 'isCut' | 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
+    Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
   >({
     text: BACKLOG_SQL,
     values: [names],
@@ -29,7 +29,6 @@ export async function measureBacklog(reader: Reader, names: readonly string[]): 
     const perSecond = row.takenPerSecond - row.comingPerSecond
     return {
       ...row,
-      isCut: row.ready >= MAX_READY,
       oldestMs: Math.round(oldestSeconds * 1_000),
       caughtUpInMs: perSecond > 0 ? Math.round((row.ready / perSecond) * 1_000) : null,
     }

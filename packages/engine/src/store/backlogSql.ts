@@ -3,11 +3,11 @@
  * than it says, however much waits: the index by which work is claimed lists it from both ends.
  */
 
-/** Exact up to here, which also stands for more. */
-export const MAX_READY = 100_000
+/** So many are counted of all jobs together; of each its part, which also stands for more. */
+const MAX_READY = 100_000
 /** Of the first to be taken, and of the last to have come. */
-const MAX_FIRST = 1_000
-const MAX_LAST = 10_000
+const MAX_FIRST = 100
+const MAX_LAST = 1_000
 /** Of the starts by which the rate is told. */
 const MAX_STARTS = 1_000
 /** Older starts say nothing about the rate of now. */
@@ -36,14 +36,17 @@ export const BACKLOG_SQL = `
            least(greatest("seconds", 0.001) / 2, ${COMING_SECONDS}) as "comingSeconds",
            least(greatest("seconds", 0.001), ${RATE_SECONDS}) as "rateSeconds"
     from oldest
+  ), budget as materialized (
+    select ${MAX_READY} / greatest(count(*), 1) as most from wanted
   )
   select wanted.name, wanted."seconds" as "oldestSeconds", waiting.count as "ready",
+         waiting.count >= (select most from budget) as "isCut",
          taken.count / case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as "takenPerSecond",
          coming.count / case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end
            as "comingPerSecond"
   from wanted
   cross join lateral (
-    select count(*)::int as count from (select from pgboss.job job where ${READY} limit ${MAX_READY}) job
+    select count(*)::int as count from (select from pgboss.job job where ${READY} limit (select most from budget)) job
   ) waiting
   cross join lateral (
     select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (

@@ -3,6 +3,7 @@ import {
   listFailures,
   listRecentRuns,
   listRecentTicks,
+  readPausedQueues,
   type Reader,
   type RecentRun,
   type RecentTick,
@@ -22,7 +23,7 @@ export async function readJobs(
   usualFailures: UsualFailures,
 ): Promise<ConsoleJob[]> {
   const names = jobs.map(({ name }) => name)
-  const [schedules, ticks, ended, last, failures, usual, latest] = await Promise.all([
+  const [schedules, ticks, ended, last, failures, usual, latest, pauses] = await Promise.all([
     describeSchedules(reader, jobs, now),
     listRecentTicks(reader, names, STRIP),
     listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
@@ -30,6 +31,7 @@ export async function readJobs(
     readFailures(reader, names, now, usualFailures),
     usualFailures(names, now),
     listFailures(reader, names, now),
+    readPausedQueues(reader),
   ])
   const failedLast = new Set(
     latest
@@ -48,6 +50,7 @@ export async function readJobs(
       description: job.description,
       schedule: schedules[index]?.schedule ?? null,
       paused: schedules[index]?.paused ?? null,
+      isQueuePaused: pauses.has(job.name),
       guard: job.guard
         ? {
             maxRows: job.guard.maxRows ?? null,

@@ -5,6 +5,7 @@ import {
   listLanesInUse,
   listWorkers,
   measureBacklog,
+  readPausedQueues,
   slowLimitMs,
   type DeadLetterCause,
   type FailedRun,
@@ -46,19 +47,23 @@ export interface OverviewOptions {
 export async function readOverview(options: OverviewOptions): Promise<ConsoleOverview> {
   const { reader, jobs, now, countHours, usualFailures } = options
   const names = jobs.map(({ name }) => name)
-  const [workers, schedules, lanes, ended, failures, waiting, causes, hours] = await Promise.all([
-    listWorkers(reader),
-    describeSchedules(reader, jobs, now),
-    listLanesInUse(reader),
-    listFailures(reader, names, new Date(now.getTime() - DAY_MS)),
-    readFailures(reader, names, now, usualFailures),
-    measureBacklog(reader, names),
-    countDeadLettersByCause(reader, names),
-    countHours(now),
-  ])
+  const [workers, schedules, lanes, ended, failures, waiting, pauses, causes, hours] =
+    await Promise.all([
+      listWorkers(reader),
+      describeSchedules(reader, jobs, now),
+      listLanesInUse(reader),
+      listFailures(reader, names, new Date(now.getTime() - DAY_MS)),
+      readFailures(reader, names, now, usualFailures),
+      measureBacklog(reader, names),
+      readPausedQueues(reader),
+      countDeadLettersByCause(reader, names),
+      countHours(now),
+    ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
-  const backlog = waiting.filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
+  const backlog = waiting
+    .filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
+    .map((row) => ({ ...row, isPaused: pauses.has(row.name) }))
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
     attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })
@@ -183,7 +188,9 @@ function blocked(row: FailedRun): ConsoleAttention[] {
   return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
 }
 
-function isTooMuch({ oldestMs, caughtUpInMs }: ConsoleBacklog): boolean {
+/** What somebody has paused waits because somebody wants it to. */
+function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: ConsoleBacklog): boolean {
+  if (isPaused) return false
   return oldestMs >= MINUTE_MS && (caughtUpInMs === null || caughtUpInMs >= HOUR_MS)
 }
 

@@ -48,7 +48,7 @@ it('is nothing of a job that has not run', async () => {
 
 it('leaves out what somebody cancelled or a guard blocked', async () => {
   await add('2026-11-24T03:00:00Z', { count: 3 })
-  for (const code of ['cancelled', 'guard_blocked', 'drained']) {
+  for (const code of ['cancelled', 'guard_blocked', 'drained', 'expired']) {
     await add('2026-11-24T03:00:00Z', { code })
   }
   expect(await usual()).toEqual({ runs: 3, failed: 0 })

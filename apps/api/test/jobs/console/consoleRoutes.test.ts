@@ -190,7 +190,7 @@ describe('the overview', () => {
     }
     // Too long ago, and none of the job's own.
     await addFailure({ name, startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
-    for (const code of ['cancelled', 'drained', 'guard_blocked']) {
+    for (const code of ['cancelled', 'drained', 'guard_blocked', 'expired']) {
       await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2) }, code)
     }
     await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2), dryRun: true })
@@ -275,6 +275,12 @@ describe('the overview', () => {
     expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
     // Nobody is there to take it, which says more.
     expect(kindsOf(growing)).toEqual(['noWorker'])
+    expect(growing.backlog[0]).toMatchObject({ isPaused: false })
+    await api.jobsClient.pauseQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
+    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isPaused: true })
+    const { jobs: listed } = await get<ConsoleJobs>('jobs')
+    expect(listed.find(({ name }) => name === 'sendReport')).toMatchObject({ isQueuePaused: true })
+    await api.jobsClient.resumeQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
   })
 
   it('counts dead letters by what they were given up for', async () => {

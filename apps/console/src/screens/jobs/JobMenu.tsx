@@ -5,7 +5,8 @@ import { useAction } from '../../actions/useAction.ts'
 import { Menu } from '../../parts/Menu.tsx'
 
 /** What can be done with a job, and where it leads. */
-export function JobMenu({ job: { name, schedule, paused } }: { job: ConsoleJob }) {
+export function JobMenu({ job }: { job: ConsoleJob }) {
+  const { name, schedule, paused, isQueuePaused } = job
   const act = useAction()
   const item = (label: string, action: Action) =>
     act !== null && (
@@ -26,6 +27,9 @@ export function JobMenu({ job: { name, schedule, paused } }: { job: ConsoleJob }
       {paused !== null
         ? item('Resume', { kind: 'resume', name })
         : schedule !== null && item('Pause', { kind: 'pause', name })}
+      {isQueuePaused
+        ? item('Resume its queue', { kind: 'resumeQueue', name })
+        : item('Pause its queue', { kind: 'pauseQueue', name })}
       <Link
         to="/runs"
         search={{ name }}

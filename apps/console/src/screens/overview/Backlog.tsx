@@ -18,7 +18,7 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
             </span>
           </span>
           <span
-            className={row.caughtUpInMs === null ? 'lineEnd isBad' : 'lineEnd'}
+            className={row.caughtUpInMs === null && !row.isPaused ? 'lineEnd isBad' : 'lineEnd'}
             data-tip={describeRates(row)}
             tabIndex={0}
           >
@@ -34,14 +34,17 @@ export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isC
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** `caught up in 4 min`, or `growing: never`. */
+/** `caught up in 4 min`, or `growing: never`; nothing of both where somebody has paused it. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
   comingPerSecond,
+  isPaused,
+  isCut,
 }: ConsoleBacklog): string {
+  if (isPaused) return 'paused'
   if (caughtUpInMs !== null)
-    return `caught up in ${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
+    return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
   if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never'
   return 'standing still: never'
 }
