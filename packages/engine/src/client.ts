@@ -27,11 +27,25 @@ export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { DatabasePlace } from './store/connectionSettings.ts'
 export type { RedriveOutcome } from './control/deadLetters.ts'
 export {
+  bulkCancel,
+  bulkDiscard,
+  bulkRedrive,
+  type BulkCancel,
+  type BulkDiscard,
+  type BulkRedrive,
+  type Which,
+} from './control/bulk.ts'
+export {
+  countDeadLetters,
   countDeadLettersByCause,
   findDeadLetterName,
+  listDeadLetterCodes,
   listDeadLetters,
+  MAX_COUNTED_LETTERS,
   type DeadLetter,
   type DeadLetterCause,
+  type DeadLetterCode,
+  type DeadLetterFilter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
 export { findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
@@ -48,6 +62,7 @@ export {
   findJobRun,
   listJobRuns,
   listOtherAttempts,
+  MAX_LOOKED_AT,
   RUN_STATUSES,
   type FoundJobRun,
   type JobRunPage,
@@ -56,6 +71,7 @@ export {
   type RunAttempt,
   type RunStatus,
 } from './read/jobRuns.ts'
+export { hasFailedAs, RUN_OUTCOMES, runOutcome, type RunOutcome } from './read/runOutcome.ts'
 export {
   openReader,
   type PagePosition,
@@ -73,6 +89,13 @@ export {
 } from './read/jobTicks.ts'
 export { listRecentRuns, type RecentRun, type RecentRunsOptions } from './read/recentRuns.ts'
 export { readSchedules, type ScheduleRow } from './read/readSchedules.ts'
+export {
+  searchRuns,
+  type ErrorMatch,
+  type LabelMatch,
+  type Matches,
+  type RunMatch,
+} from './read/search.ts'
 export { slowLimitMs } from './read/judgeRun.ts'
 export { judgeSchedule } from './read/judgeSchedule.ts'
 export { readJobHealth, type JobHealth, type JobProblem } from './read/readJobHealth.ts'

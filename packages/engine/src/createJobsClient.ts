@@ -19,7 +19,12 @@ import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { checkTables } from './store/tablesState.ts'
-import { discardDeadLetter, redriveWork, type RedriveOutcome } from './control/deadLetters.ts'
+import {
+  discardDeadLetter,
+  discardDeadLetters,
+  redriveWork,
+  type RedriveOutcome,
+} from './control/deadLetters.ts'
 import {
   keepsSnapshot,
   pauseJob,
@@ -200,6 +205,12 @@ export interface JobsClient {
     queueJobId: string,
     by: Actor,
   ): Promise<'discarded' | 'notFound'>
+  /** The same of many, with one statement; returns how many were there still. */
+  discardDeadLetters(
+    tx: HostTransaction | null,
+    letters: readonly { name: string; queueJobId: string }[],
+    by: Actor,
+  ): Promise<number>
 }
 
 export type RunAgainOutcome =
@@ -410,5 +421,7 @@ export function jobsClientIn(
     redriveDeadLetters: (tx, ...request) =>
       within(tx, async (own) => (await redriveWork(own, ...request)).redriven),
     discardDeadLetter: (tx, ...request) => within(tx, (own) => discardDeadLetter(own, ...request)),
+    discardDeadLetters: (tx, ...request) =>
+      within(tx, (own) => discardDeadLetters(own, ...request)),
   }
 }

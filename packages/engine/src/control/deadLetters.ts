@@ -1,6 +1,10 @@
 import type { Connection } from '../store/database.ts'
 import type { Job } from '../index.ts'
-import { DISCARD_DEAD_LETTER_SQL, REDRIVE_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
+import {
+  DISCARD_DEAD_LETTER_SQL,
+  DISCARD_DEAD_LETTERS_SQL,
+  REDRIVE_DEAD_LETTERS_SQL,
+} from '../store/deadLetterSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
@@ -41,4 +45,18 @@ export async function discardDeadLetter(
   if (!discarded) return 'notFound'
   await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId }], by)
   return 'discarded'
+}
+
+/** Those of them that are dead letters still; how many that were. */
+export async function discardDeadLetters(
+  tx: Connection,
+  letters: readonly { name: string; queueJobId: string }[],
+  by: Actor,
+): Promise<number> {
+  const { rows } = await tx.query<{ name: string; queueJobId: string }>(DISCARD_DEAD_LETTERS_SQL, [
+    letters.map(({ name }) => name),
+    letters.map(({ queueJobId }) => queueJobId),
+  ])
+  if (rows.length > 0) await recordActions(tx, 'discard', rows, by)
+  return rows.length
 }

@@ -2,6 +2,7 @@ import type { TickOutcome } from '../index.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { Reader, Statement } from './reader.ts'
+import { runOutcome } from './runOutcome.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
 export interface ListedJobTick {
@@ -55,7 +56,7 @@ export interface RecentTick extends Pick<
   'scheduledFor' | 'outcome' | 'reason' | 'count'
 > {
   name: string
-  run: Pick<RecentRun, 'id' | 'status' | 'startedAt' | 'endedAt'> | null
+  run: Pick<RecentRun, 'id' | 'status' | 'outcome' | 'startedAt' | 'endedAt'> | null
 }
 
 /** The newest ticks of each job, the latest first. */
@@ -65,11 +66,17 @@ export async function listRecentTicks(
   limit: number,
 ): Promise<RecentTick[]> {
   const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
-  return rows.map(({ runId, runStatus, runStartedAt, runEndedAt, ...tick }) => ({
+  return rows.map(({ runId, runStatus, runErrorCode, runStartedAt, runEndedAt, ...tick }) => ({
     ...tick,
     run:
       runId && runStatus && runStartedAt
-        ? { id: runId, status: runStatus, startedAt: runStartedAt, endedAt: runEndedAt }
+        ? {
+            id: runId,
+            status: runStatus,
+            outcome: runOutcome({ status: runStatus, errorCode: runErrorCode }),
+            startedAt: runStartedAt,
+            endedAt: runEndedAt,
+          }
         : null,
   }))
 }
@@ -77,6 +84,7 @@ export async function listRecentTicks(
 interface TickRow extends Omit<RecentTick, 'run'> {
   runId: string | null
   runStatus: RecentRun['status'] | null
+  runErrorCode: string | null
   runStartedAt: string | null
   runEndedAt: string | null
 }
@@ -88,7 +96,7 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
   return {
     text: `
       select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",
-             run."status" as "runStatus", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
+             run."status" as "runStatus", run."errorCode" as "runErrorCode", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
       from unnest($1::text[]) as job(name)
       cross join lateral (
         select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "queueJobId"
@@ -96,7 +104,7 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
         order by "name" desc, "scheduledFor" desc limit $2::int
       ) tick
       left join lateral (
-        select "id", "status", "startedAt", "endedAt" from "JobRun"
+        select "id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt", "endedAt" from "JobRun"
         where "queueJobId" = tick."queueJobId" order by "attempt" desc limit 1
       ) run on true
       order by tick."name", tick."scheduledFor" desc`,

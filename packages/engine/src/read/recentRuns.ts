@@ -1,12 +1,14 @@
-import { jsonNumber } from './bounded.ts'
+import { boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
+import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface RecentRun {
   name: string
   id: string
   status: RunStatus
+  outcome: RunOutcome
   startedAt: string
   endedAt: string | null
   /** What a clean-up has counted; null for others. */
@@ -26,7 +28,13 @@ export async function listRecentRuns(
   names: readonly string[],
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {
-  return await reader.rows<RecentRun>(recentRunsQuery(names, options))
+  const rows = await reader.rows<Omit<RecentRun, 'outcome'> & { errorCode: string | null }>(
+    recentRunsQuery(names, options),
+  )
+  return rows.map(({ errorCode, ...run }) => ({
+    ...run,
+    outcome: runOutcome({ status: run.status, errorCode }),
+  }))
 }
 
 /** What `listRecentRuns` sends; apart, so that its plan can be looked at. */
@@ -40,7 +48,7 @@ export function recentRunsQuery(
     text: `
       select run.* from unnest($1::text[]) as job(name)
       cross join lateral (
-        select "name", "id", "status", "startedAt", "endedAt",
+        select "name", "id", "status", "startedAt", "endedAt", ${boundedText('"errorCode"')} as "errorCode",
                ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
         from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where "name" between job.name and job.name
           ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}

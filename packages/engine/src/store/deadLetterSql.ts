@@ -53,19 +53,56 @@ export const FIND_HOLDER_SQL = `
       and holder.singleton_key is not null and holder.state <= 'active'
   where job.name = $1 and job.id = $2 and ${IS_DEAD_LETTER}`
 
-/** Of all jobs, or of the one that `$1` names, after the position that `$2` and `$3` tell. */
+/** What pg-boss itself has given up carries no code of ours. */
+const CODE = `coalesce(left(job.output ->> 'code', 100), 'expired')`
+const MESSAGE = `coalesce(left(job.output ->> 'message', 1000), 'It was not settled in time')`
+
+/** Of all jobs, or of the one that `$1` names, with any code or `$2`. */
+const IS_WANTED = `${IS_DEAD_LETTER} and ($1::text is null or job.name = $1) and ($2::text is null or ${CODE} = $2)`
+/** After the position that `$3` and `$4` tell. */
+const IS_AFTER = `($3::timestamptz is null or (job.completed_on, job.id) < ($3::timestamptz, $4::uuid))`
+
 export const LIST_DEAD_LETTERS_SQL = `
-  select job.id::text as "queueJobId", job.name, ${labelOf('job.data')} as "label", ${shownOf('job.data')} as "shown", job.retry_count + 1 as "attempts",
-         job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
-         jsonb_build_object(
-           -- What pg-boss itself has given up carries no code of ours.
-           'code', coalesce(left(job.output ->> 'code', 100), 'expired'),
-           'message', coalesce(left(job.output ->> 'message', 1000), 'It was not settled in time')
-         ) as "error"
+  select letter.*, run."id"::text as "runId"
+  from (
+    select job.id::text as "queueJobId", job.name, ${labelOf('job.data')} as "label", ${shownOf('job.data')} as "shown",
+           job.retry_count + 1 as "attempts", job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
+           jsonb_build_object('code', ${CODE}, 'message', ${MESSAGE}) as "error"
+    from pgboss.job job
+    where ${IS_WANTED} and ${IS_AFTER}
+    order by job.completed_on desc, job.id desc limit $5::int
+  ) letter
+  -- The last attempt, by the index of what runs were attempts at.
+  left join lateral (
+    select run."id" from "JobRun" run where run."queueJobId" = letter."queueJobId"::uuid
+    order by run."attempt" desc, run."startedAt" desc limit 1
+  ) run on true
+  order by letter."failedAt" desc, letter."queueJobId"::uuid desc`
+
+/** The ids and the positions alone, of all or of those of `$6`. */
+export const CHOOSE_DEAD_LETTERS_SQL = `
+  select job.id::text as "queueJobId", job.name, job.completed_on::text as "position"
   from pgboss.job job
-  where ${IS_DEAD_LETTER} and ($1::text is null or job.name = $1)
-    and ($2::timestamptz is null or (job.completed_on, job.id) < ($2::timestamptz, $3::uuid))
-  order by job.completed_on desc, job.id desc limit $4::int`
+  where ${IS_WANTED} and ${IS_AFTER} and ($6::uuid[] is null or job.id = any($6::uuid[]))
+  order by job.completed_on desc, job.id desc limit $5::int`
+
+/** How many there are, up to `$5`. */
+export const COUNT_DEAD_LETTERS_SQL = `
+  select count(*)::int as "count" from (
+    select from pgboss.job job where ${IS_WANTED} and ${IS_AFTER}
+    order by job.completed_on desc, job.id desc limit $5::int
+  ) counted`
+
+/** How many carry which code, of the last `$5`, with what the last of each says. */
+export const LIST_CODES_SQL = `
+  select code, count(*)::int as "count", min(at) as "firstAt", max(at) as "lastAt",
+         (array_agg(message order by at desc))[1] as "message"
+  from (
+    select ${CODE} as code, left(job.output ->> 'message', 200) as message, job.completed_on as at
+    from pgboss.job job where ${IS_WANTED} and ${IS_AFTER}
+    order by job.completed_on desc, job.id desc limit $5::int
+  ) letter
+  group by code order by count(*) desc, max(at) desc limit $6::int`
 
 /** So that a million of them cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000
@@ -94,6 +131,12 @@ export const DEAD_LETTER_CAUSES_SQL = `
 
 export const FIND_DEAD_LETTER_SQL = `
   select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`
+
+/** By their names as well, which the primary key begins with. */
+export const DISCARD_DEAD_LETTERS_SQL = `
+  delete from pgboss.job job using unnest($1::text[], $2::uuid[]) as letter(name, id)
+  where job.name = letter.name and job.id = letter.id and ${IS_DEAD_LETTER}
+  returning job.name, job.id::text as "queueJobId"`
 
 export const DISCARD_DEAD_LETTER_SQL = `
   delete from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER} returning job.name`

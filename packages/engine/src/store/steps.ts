@@ -450,4 +450,14 @@ export const STEPS: readonly Step[] = [
       -- How many runs of each job a worker takes at once, for who looks. It says so when it signs up.
       ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "lanes" JSONB;`,
   },
+  {
+    name: 'errorCodes',
+    breaks: false,
+    // Runs of one code or outcome. With the name and the trigger as its last keys: what of a code a job never had is known
+    // without the table. What succeeds has no entry in it.
+    index: {
+      name: 'JobRun_errorCode_startedAt_id_idx',
+      on: `"JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL`,
+    },
+  },
 ]

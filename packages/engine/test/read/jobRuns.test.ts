@@ -7,13 +7,16 @@ import {
   findJobRun,
   jobRunsQuery,
   listJobRuns,
+  lookEndQuery,
+  MAX_LOOKED_AT,
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
-import { openReader, readerIn, type Reader } from '../../src/read/reader.ts'
+import { openReader, readerIn, type PagePosition, type Reader } from '../../src/read/reader.ts'
+import { runOutcome } from '../../src/read/runOutcome.ts'
 import { createSchema } from '../../src/store/schema.ts'
 
 /** What the list leaves out. */
-const UNLISTED = { batchMarks: true, errorCode: true, exclusiveKey: true }
+const UNLISTED = { batchMarks: true, exclusiveKey: true }
 const log = pino({ level: 'silent' })
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 
@@ -56,10 +59,10 @@ async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
     omit: UNLISTED,
     orderBy,
   })
-  return runs.map((run) => ({ ...withIsoInstants(run), label: null }))
+  return runs.map((run) => ({ ...withIsoInstants(run), label: null, outcome: runOutcome(run) }))
 }
 
-function withIsoInstants(run: Partial<JobRun>) {
+function withIsoInstants(run: Partial<JobRun> | object) {
   const entries = Object.entries(run).map(([key, value]) => [
     key,
     value instanceof Date ? value.toISOString() : value,
@@ -111,6 +114,7 @@ describe('pages', () => {
       expect(await listJobRuns(readerIn(tx, createSchema('public')), { limit: 5 })).toEqual({
         runs: [],
         next: null,
+        isCut: false,
       })
     })
   })
@@ -174,9 +178,9 @@ describe('a single run', () => {
         createdAt: new Date('9999-12-31T23:59:59.999Z'),
       },
     })
-    const { exclusiveKey: _key, errorCode: _code, ...stored } = run
-    const told = { errorCode: 'x', label: null, shown: null, logs: null, dueAt: null }
-    const known = { ...stored, ...told }
+    const { exclusiveKey: _key, ...told } = run
+    const unsaid = { label: null, shown: null, dueAt: null, logs: null }
+    const known = { ...told, ...unsaid, outcome: 'failed' }
     expect(await findJobRun(reader, id)).toEqual(withIsoInstants(known))
     await prisma.$transaction(async (tx) => {
       expect(await findJobRun(readerIn(tx, createSchema('public')), id)).toEqual(
@@ -206,7 +210,7 @@ describe('among 200,000 runs', () => {
         'worker',
         ${NOON.toISOString()}::timestamptz - i * interval '1 second',
         case when i > 10 then ${NOON.toISOString()}::timestamptz end,
-        case when i % 1000 = 0 then 'broken' end,
+        case when i % 50000 = 0 then 'cancelled' when i % 1000 = 0 then 'broken' end,
         ('00000000-0000-0000-0000-' || lpad((i / 3)::text, 12, '0'))::uuid
       from generate_series(1, 200000) i`
     // And one that only its schedule starts.
@@ -251,6 +255,19 @@ describe('among 200,000 runs', () => {
       status: 'failed',
       name: 'job0',
     },
+    'a frequent code': { errorCode: 'broken' },
+    'a rare code': { errorCode: 'cancelled' },
+    'a code that never was': { errorCode: 'nothing' },
+    'a code of a name': { errorCode: 'broken', name: 'job0' },
+    'a code that a name never had': { errorCode: 'cancelled', name: 'job1' },
+    'a code by a trigger that never had it': { errorCode: 'cancelled', trigger: 'schedule' },
+    'a code on a day': { errorCode: 'broken', from: new Date(NOON.getTime() - 86_400_000) },
+    'failed by itself': { outcome: 'failed' },
+    'failed by itself, of a name': { outcome: 'failed', name: 'job0' },
+    cancelled: { outcome: 'cancelled' },
+    'cancelled, of a name': { outcome: 'cancelled', name: 'job0' },
+    'expired, which none has': { outcome: 'expired' },
+    succeeded: { outcome: 'success' },
     'a day': { from: new Date(NOON.getTime() - day), to: NOON },
     'a day long ago': {
       from: new Date(NOON.getTime() - 2 * day),
@@ -284,6 +301,45 @@ describe('among 200,000 runs', () => {
     expect(rowsRead).toBeLessThanOrEqual(2 * 10)
   })
 
+  it.each<[what: string, options: Omit<ListJobRunsOptions, 'limit'>]>([
+    ['a worker that there is not', { worker: 'nobody' }],
+    ['a worker that there is not, of a name', { worker: 'nobody', name: 'job1' }],
+    ['runs that took years', { minDurationMs: 1e11 }],
+    ['runs that took nothing', { maxDurationMs: 0, trigger: 'queue' }],
+    ['a label that no run has', { label: 'order 4711' }],
+    ['a worker that there is not, of what failed', { worker: 'nobody', status: 'failed' }],
+  ])(
+    '%s: looks at so many at a time, by an index, and comes to the end',
+    async (_what, options) => {
+      let after: ListJobRunsOptions['after']
+      let looks = 0
+      for (;;) {
+        const where = { ...options, limit: 50, after }
+        const { nodes, rowsRead } = await explain(where)
+        expect(nodes).not.toContain('Seq Scan')
+        // In an index and in the table.
+        expect(rowsRead).toBeLessThanOrEqual(2 * MAX_LOOKED_AT + 1_000)
+        const page = await listJobRuns(reader, where)
+        looks += 1
+        expect(page).toMatchObject({ runs: [], isCut: page.next !== null })
+        if (page.next === null) break
+        after = page.next
+      }
+      expect(looks).toBeLessThanOrEqual(Math.ceil(220_000 / MAX_LOOKED_AT))
+    },
+  )
+
+  it('a look goes on where the one before has ended, and neither loses nor repeats a run', async () => {
+    // Two of 1,000: in different looks.
+    const [rare] = await prisma.$queryRaw<{ ids: string[] }[]>`
+      with marked as (
+        update "JobRun" set "workerId" = 'marked ' || "name" where "name" = 'rare' returning "id", "startedAt"
+      ) select array_agg("id"::text order by "startedAt" desc) as ids from marked`
+    const pages = await collect(walk({ limit: 3, worker: 'marked' }))
+    expect(pages.flat().map(({ id }) => id)).toEqual(rare?.ids)
+    await prisma.$executeRaw`update "JobRun" set "workerId" = 'worker' where "name" = 'rare'`
+  })
+
   it('work of a name that only its schedule starts: reads no run', async () => {
     for (const after of [undefined, middle]) {
       const options = { name: 'scheduled', trigger: 'queue', limit: 50, after } as const
@@ -296,7 +352,9 @@ describe('among 200,000 runs', () => {
 
   /** The nodes of the plan, its indexes, and how many rows of the table or of an index were looked at. */
   async function explain(options: ListJobRunsOptions) {
-    const { text, values = [] } = jobRunsQuery(options)
+    const end = lookEndQuery(options)
+    const [lookEnd] = end ? await reader.rows<PagePosition>(end) : []
+    const { text, values = [] } = jobRunsQuery(options, lookEnd ?? null)
     const [row] = await prisma.readRows<{ 'QUERY PLAN': { Plan: PlanNode }[] }>({
       text: `explain (analyze, format json) ${text}`,
       values,

@@ -88,6 +88,29 @@ describe('what others have written', () => {
   })
 })
 
+it.each([
+  [{ code: 'ECONNREFUSED' }, 'ECONNREFUSED'],
+  [{ code: 'not_there', cause: { code: '40P01' } }, '40P01'],
+  [{ code: 'UND_ERR_SOCKET', cause: { code: 'ECONNRESET' } }, 'UND_ERR_SOCKET'],
+  [{ code: 'guard_blocked' }, 'handler_failed'],
+  [{}, 'handler_failed'],
+])('an error without a code has that of a system which caused it: %j', (cause, code) => {
+  const thrown = new TypeError('fetch failed', { cause: causeOf(cause) })
+  expect(describeError(thrown)).toMatchObject({ code, message: 'fetch failed' })
+  const own = new JobError('partner_down', 'No answer', { cause: causeOf(cause) })
+  expect(describeError(own).code).toBe('partner_down')
+})
+
+interface Coded {
+  code?: string
+  cause?: Coded
+}
+
+function causeOf({ code, cause }: Coded): Error {
+  const error = new Error('broken', { ...(cause && { cause: causeOf(cause) }) })
+  return Object.assign(error, code === undefined ? {} : { code })
+}
+
 describe('whatever is thrown', () => {
   it.each(ODD_NAMES)('has a description that can be stored: %s', (name) => {
     const thrown = makeHostile({ is: 'odd', name })
