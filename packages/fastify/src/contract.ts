@@ -4,7 +4,7 @@ import {
   TICK_OUTCOMES,
   type JobTrigger,
 } from '@roundsman/engine'
-import { RUN_STATUSES } from '@roundsman/engine/client'
+import { RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/client'
 import { z } from 'zod'
 
 /*
@@ -37,6 +37,8 @@ export interface ConsoleSession {
 }
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
+/** What became of a run, as people mean it: its status, or what its failure really was. */
+export type RunOutcome = (typeof RUN_OUTCOMES)[number]
 export type RunTrigger = JobTrigger
 
 /** GET /api/console/access */
@@ -132,6 +134,7 @@ export type ConsoleRunBrief = z.output<typeof runBrief>
 const runBrief = z.object({
   id: z.guid(),
   status: z.enum(RUN_STATUSES),
+  outcome: z.enum(RUN_OUTCOMES),
   startedAt: at,
   endedAt: at.nullable(),
 })
@@ -455,6 +458,27 @@ export const workerDetailSchema = z.object({
   runs: z.array(workerRun),
   since: at,
   until: at,
+})
+
+const runMatch = z.object({
+  id: z.guid(),
+  name: z.string(),
+  outcome: z.enum(RUN_OUTCOMES),
+  startedAt: at,
+})
+
+/** GET /api/console/search?q=, five of each at most. */
+export type ConsoleSearch = z.output<typeof searchSchema>
+export const searchSchema = z.object({
+  // By their beginning, of all runs, or by any part, of the last ones; each with the last run that has it.
+  labels: z.array(z.object({ label: z.string(), run: runMatch })),
+  // By name or description.
+  jobs: z.array(z.object({ name: z.string(), description: z.string() })),
+  // By the beginning of their id, or of their work's.
+  runs: z.array(runMatch),
+  // By code or text, of the last thousand runs that failed.
+  errors: z.array(z.object({ code: z.string(), count, message: z.string(), lastAt: at })),
+  workers: z.array(z.string()),
 })
 
 /**

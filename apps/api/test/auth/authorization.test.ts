@@ -89,6 +89,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/runs': admin(200),
   'GET /api/jobs/runs.csv': admin(200),
   'GET /api/jobs/runs/:id': admin(404),
+  'POST /api/jobs/runs/cancel': admin(200, { body: { ...reason, all: true } }),
   'POST /api/jobs/runs/:id/cancel': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
   'GET /api/jobs/events': admin(200),
@@ -98,6 +99,8 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/:name/pause': admin(404, { body: reason }),
   'POST /api/jobs/:name/resume': admin(404),
   'GET /api/jobs/dead-letters': admin(200),
+  'GET /api/jobs/dead-letters/causes': admin(200),
+  'POST /api/jobs/dead-letters/discard': admin(200, { body: { ...reason, all: true } }),
   'POST /api/jobs/dead-letters/redrive': admin(200, {
     body: { name: 'cleanupI18nCache', ...reason },
   }),
@@ -126,6 +129,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/console/queue': admin(200),
   'GET /api/console/workers': admin(200),
   'GET /api/console/workers/:id': admin(404),
+  'GET /api/console/search': admin(200, { url: '/api/console/search?q=sheep' }),
 
   // Nothing that anybody knows: who opens the page is asked to log in.
   'GET /console': anyone(200),

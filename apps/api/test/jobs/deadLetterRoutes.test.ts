@@ -71,6 +71,7 @@ describe('GET /api/jobs/dead-letters', () => {
           enqueuedAt: expect.stringMatching(/Z$/),
           failedAt: expect.stringMatching(/Z$/),
           error: { code: 'smtp_down', message: 'No answer' },
+          runId: null,
         },
       ],
       nextCursor: null,
@@ -95,6 +96,54 @@ describe('GET /api/jobs/dead-letters', () => {
         dryRun ? [email] : [email, queueJobId].toSorted(),
       )
     }
+  })
+
+  it('leads to the last run of it', async () => {
+    const [queueJobId] = await giveUpEmails()
+    const run = (attempt: number) =>
+      api.prisma.jobRun.create({
+        data: {
+          name: 'dispatchEmail',
+          trigger: 'queue',
+          workerId: 'w',
+          status: 'failed',
+          errorCode: 'smtp_down',
+          endedAt: new Date(),
+          attempt,
+          queueJobId: queueJobId!,
+        },
+      })
+    await run(1)
+    const last = await run(3)
+    await run(2)
+    expect((await list()).json().deadLetters[0].runId).toBe(last.id)
+  })
+
+  it('is narrowed to one cause, of which it is known how many there are', async () => {
+    const [first, second] = await giveUpEmails(2)
+    const [render] = await giveUpRender()
+    await api.prisma.$executeRaw`
+      update pgboss.job set output = '{"code":"ECONNREFUSED","message":"connect"}' where id = ${second}::uuid`
+    // What pg-boss has given up has no code of ours.
+    await api.prisma.$executeRaw`update pgboss.job set output = null where id = ${render}::uuid`
+    expect(await listIds('errorCode=smtp_down')).toEqual([first])
+    expect(await listIds('errorCode=expired')).toEqual([render])
+    expect(await listIds('errorCode=ECONNREFUSED&name=renderInvoicePdf')).toEqual([])
+    const causes = async (query = '') =>
+      (await api.as('admin', { method: 'GET', url: `${URL}/causes?${query}` })).json().causes
+    expect(await causes('name=dispatchEmail')).toEqual([
+      expect.objectContaining({ code: 'ECONNREFUSED', count: 1, message: 'connect' }),
+      {
+        code: 'smtp_down',
+        count: 1,
+        message: 'No answer',
+        firstAt: expect.stringMatching(/Z$/),
+        lastAt: expect.stringMatching(/Z$/),
+      },
+    ])
+    expect(await causes('errorCode=expired')).toEqual([
+      expect.objectContaining({ code: 'expired', count: 1, message: null }),
+    ])
   })
 
   it('leads from page to page, the latest first, by name too', async () => {
@@ -244,14 +293,16 @@ describe('POST /api/jobs/dead-letters/redrive', () => {
   const body = { name: 'dispatchEmail', reason: 'why' }
   const thousand = Array.from({ length: 1_000 }, () => UNKNOWN_ID)
   const cases: [what: string, payload: object, paths: string[]][] = [
-    ['no job', { reason: 'why' }, ['body.name']],
+    ['neither ids, nor all, nor a name', { reason: 'why' }, ['body.ids']],
     ['a job that there is not', { ...body, name: 'formerJob' }, ['body.name']],
     ['a name with NUL', { ...body, name: 'a\0b' }, ['body.name']],
     ['no reason', { name: 'dispatchEmail' }, ['body.reason']],
     ['none', { ...body, queueJobIds: [] }, ['body.queueJobIds']],
     ['what is not an id', { ...body, queueJobIds: ['1'] }, ['body.queueJobIds.0']],
     ['too many', { ...body, queueJobIds: [...thousand, UNKNOWN_ID] }, ['body.queueJobIds']],
-    ['something else as well', { ...body, all: true }, ['body.all']],
+    ['ids beside a name', { ...body, ids: [UNKNOWN_ID] }, ['body.ids']],
+    ['a code beside a name alone', { ...body, errorCode: 'x' }, ['body.errorCode']],
+    ['all and ids', { reason: 'why', all: true, ids: [UNKNOWN_ID] }, ['body.all']],
   ]
   for (const [what, payload, paths] of cases) {
     it(`refuses ${what}`, async () => {
@@ -315,6 +366,126 @@ describe('DELETE /api/jobs/dead-letters/:queueJobId', () => {
     expectProblem(await discard(id!), 404)
     expectInvalid(await discard('1'), ['params.queueJobId'])
     expect(await listQueue(api.prisma)).toHaveLength(1)
+  })
+})
+
+describe('many at once', () => {
+  const post = (what: 'redrive' | 'discard', payload: object) =>
+    api.as('admin', {
+      method: 'POST',
+      url: `${URL}/${what}`,
+      payload: { reason: 'why', ...payload },
+    })
+
+  /** All answers, until none says that there is more. */
+  async function postAll(what: 'redrive' | 'discard', filters: object) {
+    const answers = []
+    let cursor: string | null = null
+    do {
+      const response = await post(what, { all: true, ...filters, ...(cursor && { cursor }) })
+      expect(response.statusCode).toBe(200)
+      answers.push(response.json())
+      cursor = response.json().nextCursor
+    } while (cursor !== null)
+    return answers
+  }
+
+  /** More than one request takes. */
+  async function giveUpMany(count: number): Promise<void> {
+    const [id] = await giveUpEmails()
+    await api.prisma.$executeRaw`
+      insert into pgboss.job
+      select (jsonb_populate_record(job, jsonb_build_object(
+        'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s'))).*
+      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${id}::uuid`
+  }
+
+  it('go back, those of several jobs by their ids', async () => {
+    const [email, other] = await giveUpEmails(2)
+    const [render] = await giveUpRender()
+    const [former] = await giveUp(formerJob, {})
+    const response = await post('redrive', { ids: [email, render, former, UNKNOWN_ID] })
+    expect(response.json()).toEqual({ redriven: 2, unknown: 1, left: 0, nextCursor: null })
+    expect(new Set(await listIds())).toEqual(new Set([other, former]))
+    const actions = await api.prisma.jobAction.findMany({
+      where: { queueJobId: { in: [email!, render!] } },
+    })
+    expect(actions).toHaveLength(2)
+    expect(actions[0]).toMatchObject({
+      action: 'redrive',
+      actor: 'admin@example.com',
+      reason: 'why',
+    })
+  })
+
+  it('go back, all that match, part by part, and what fails again meanwhile is not met again', async () => {
+    await giveUpMany(1_100)
+    const [render] = await giveUpRender()
+    const first = await post('redrive', {
+      all: true,
+      errorCode: 'smtp_down',
+      name: 'dispatchEmail',
+    })
+    expect(first.json()).toMatchObject({ redriven: 500, left: 600 })
+    // All of them at once, after all that is left.
+    await api.prisma.$executeRaw`
+      update pgboss.job set state = 'failed', completed_on = now(), output = '{"code":"smtp_down"}'
+      where state = 'retry'`
+    const { nextCursor: cursor } = first.json()
+    const filters = { all: true, errorCode: 'smtp_down', name: 'dispatchEmail' }
+    const second = await post('redrive', { ...filters, cursor })
+    expect(second.json()).toMatchObject({ redriven: 500, left: 100 })
+    const third = await post('redrive', { ...filters, cursor: second.json().nextCursor })
+    expect(third.json()).toEqual({ redriven: 100, left: 0, nextCursor: null })
+    const left = await listIds('name=renderInvoicePdf')
+    expect(left).toEqual([render])
+  })
+
+  it('stay where other work holds their unique key, and that is the end of it', async () => {
+    const enqueue = () =>
+      api.prisma.$transaction((tx) =>
+        api.jobsClient.enqueue(tx, dispatchEmail, { emailId: randomUUID() }, { uniqueKey: 'a' }),
+      )
+    const { queueJobId } = await enqueue()
+    await setWork(api.prisma, queueJobId, 'failed', { code: 'smtp_down', message: '' })
+    await enqueue()
+    expect(await postAll('redrive', {})).toEqual([
+      { redriven: 0, alreadyQueued: 1, left: 0, nextCursor: null },
+    ])
+    expect(await listIds()).toEqual([queueJobId])
+  })
+
+  it('are discarded, by their ids or all that match, and recorded', async () => {
+    const [first, second] = await giveUpEmails(2)
+    await setWork(api.prisma, second!, 'retry')
+    expect((await post('discard', { ids: [first, second] })).json()).toEqual({
+      discarded: 1,
+      left: 0,
+      nextCursor: null,
+    })
+    await giveUpMany(600)
+    await giveUpRender()
+    const answers = await postAll('discard', { name: 'dispatchEmail' })
+    expect(answers.map(({ discarded, left }) => [discarded, left])).toEqual([
+      [500, 100],
+      [100, 0],
+    ])
+    expect(await listIds('name=dispatchEmail')).toEqual([])
+    expect(await listIds()).toHaveLength(1)
+    expect(await api.prisma.jobAction.count({ where: { action: 'discard', reason: 'why' } })).toBe(
+      601,
+    )
+  })
+
+  it.each<[body: object, paths: string[]]>([
+    [{}, ['body.ids']],
+    [{ name: 'dispatchEmail' }, ['body.ids']],
+    [{ ids: [UNKNOWN_ID], errorCode: 'x' }, ['body.errorCode']],
+    [{ all: true, errorCode: '' }, ['body.errorCode']],
+    [{ all: true, cursor: 'x' }, ['body.cursor']],
+    [{ all: true, reason: ' ' }, ['body.reason']],
+  ])('are not discarded for %j', async (body, paths) => {
+    expectInvalid(await post('discard', body), paths)
   })
 })
 

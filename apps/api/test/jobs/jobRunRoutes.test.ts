@@ -1,6 +1,7 @@
 import { Prisma } from '@roundsman/db'
 import { cleanupI18nCache } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -76,6 +77,8 @@ it('shows everything that was recorded of a run', async () => {
         name: 'cleanupPreviewSessions',
         label: null,
         status: 'success',
+        outcome: 'success',
+        errorCode: null,
         trigger: 'schedule',
         attempt: 2,
         scheduledFor: '2026-11-24T11:45:00.000Z',
@@ -203,6 +206,127 @@ it('filters by each field, and by several together', async () => {
   }
 })
 
+it('tells apart what became of runs, and filters by it and by the code', async () => {
+  const codes = ['cancelled', 'guard_blocked', 'expired', 'worker_lost', 'drained', 'ECONNREFUSED']
+  const outcomes = ['cancelled', 'blocked', 'expired', 'lost', 'givenBack', 'failed']
+  const ids = await seed(
+    ...codes.map((errorCode) => ({ status: 'failed' as const, errorCode })),
+    { status: 'running' },
+    {},
+  )
+  const { runs } = (await list('')).json()
+  const outcomeOf = new Map(
+    runs.map((run: { id: string; outcome: string }) => [run.id, run.outcome]),
+  )
+  expect(ids.map((id) => outcomeOf.get(id))).toEqual([...outcomes, 'running', 'success'])
+  for (const [at, outcome] of [...outcomes, 'running', 'success'].entries()) {
+    expect(await listIds(`outcome=${outcome}`), outcome).toEqual([ids[at]])
+  }
+  for (const [at, code] of codes.entries()) {
+    expect(await listIds(`errorCode=${code}`), code).toEqual([ids[at]])
+  }
+  expect(await listIds('outcome=failed&status=failed&errorCode=ECONNREFUSED')).toEqual([ids[5]])
+  expect(await listIds('outcome=lost&errorCode=ECONNREFUSED')).toEqual([])
+  expect(await listIds('status=success&outcome=failed')).toEqual([])
+})
+
+it('filters by worker and by how long runs took, as far as is known', async () => {
+  const ended = (ms: number) => new Date(NOON.getTime() + ms)
+  const [quick, slow, old, young] = await seed(
+    { workerId: 'host-1:77', endedAt: ended(10) },
+    { workerId: 'host-1:78', endedAt: ended(90_000) },
+    { workerId: 'host-2:1', status: 'running', startedAt: new Date(Date.now() - 3_600_000) },
+    { workerId: 'host-2:%_', status: 'running', startedAt: new Date(Date.now() + 60_000) },
+  )
+  const cases: [query: string, expected: (string | undefined)[]][] = [
+    ['worker=host-1', [quick, slow]],
+    ['worker=host-1:78', [slow]],
+    ['worker=ost-1', []],
+    ['worker=host-2:%25_', [young]],
+    ['worker=%25', []],
+    ['minDurationMs=0', [quick, slow, old]],
+    ['minDurationMs=90000', [slow, old]],
+    ['minDurationMs=90001', [old]],
+    ['maxDurationMs=90000', [quick, slow]],
+    ['maxDurationMs=10', [quick]],
+    ['minDurationMs=11&maxDurationMs=90000&worker=host-1', [slow]],
+    ['worker=host-2&outcome=running&minDurationMs=1000', [old]],
+    ['minDurationMs=999999999999', []],
+  ]
+  for (const [query, expected] of cases) {
+    expect({ query, ids: new Set(await listIds(query)) }).toEqual({
+      query,
+      ids: new Set(expected),
+    })
+  }
+})
+
+it('filters by a label, or by a part of labels where no run has just that', async () => {
+  const [first, second, other] = await seed({}, {}, {}, {})
+  for (const [id, label] of [
+    [first, 'Order 47'],
+    [second, 'Order 47'],
+    [other, 'Order 4711 %'],
+  ]) {
+    await api.prisma.$executeRaw`update "JobRun" set "label" = ${label} where "id" = ${id}::uuid`
+  }
+  const cases: [label: string, expected: (string | undefined)[]][] = [
+    ['Order 47', [second, first]],
+    ['order 47', [second, first, other]],
+    ['4711', [other]],
+    ['%', [other]],
+    ['_', []],
+    ['Order 48', []],
+  ]
+  for (const [label, expected] of cases) {
+    const ids = await listIds(new URLSearchParams({ label }).toString())
+    expect({ label, ids: new Set(ids) }).toEqual({ label, ids: new Set(expected) })
+  }
+})
+
+it('holds whatever people type into filters and the search', async () => {
+  await seed({ status: 'failed', errorCode: 'x' })
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string(),
+    fc.constantFrom("'", '%', '_', '\\', '\0', '$1', '--', '\ud800', 'ECONN"', '{}', 'a&b=c'),
+  )
+  const asked = fc.record(
+    {
+      name: text,
+      outcome: text,
+      errorCode: text,
+      worker: text,
+      label: text,
+      minDurationMs: fc.oneof(text, fc.nat().map(String)),
+      maxDurationMs: fc.oneof(text, fc.nat().map(String)),
+      from: text,
+      cursor: text,
+    },
+    { requiredKeys: [] },
+  )
+  await fc.assert(
+    fc.asyncProperty(asked, text, async (query, q) => {
+      const answers = [
+        await list(encode(query)),
+        await api.as('admin', { method: 'GET', url: `/api/console/search?${encode({ q })}` }),
+        await api.as('admin', {
+          method: 'GET',
+          url: `/api/jobs/dead-letters?${encode({ name: query.name, errorCode: query.errorCode })}`,
+        }),
+      ]
+      for (const { statusCode } of answers) expect([200, 400]).toContain(statusCode)
+    }),
+    { numRuns: 25 },
+  )
+}, 60_000)
+
+function encode(query: Record<string, string | undefined>): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined)
+  // Halves of surrogate pairs have no bytes of their own: they arrive as U+FFFD.
+  return new URLSearchParams(given as [string, string][]).toString()
+}
+
 it('shows progress only in the form that a run reports it', async () => {
   for (const [progress, shown] of [
     [
@@ -244,6 +368,16 @@ describe('refuses with the place that is wrong', () => {
     ['name=a%00b', ['query.name']],
     ['status=done', ['query.status']],
     ['status=', ['query.status']],
+    ['outcome=won', ['query.outcome']],
+    ['errorCode=', ['query.errorCode']],
+    ['errorCode=a%00b', ['query.errorCode']],
+    ['worker=', ['query.worker']],
+    [`worker=${'x'.repeat(201)}`, ['query.worker']],
+    ['minDurationMs=-1', ['query.minDurationMs']],
+    ['minDurationMs=1.5', ['query.minDurationMs']],
+    ['minDurationMs=1000000000000', ['query.minDurationMs']],
+    ['maxDurationMs=1s', ['query.maxDurationMs']],
+    ['minDurationMs=2&maxDurationMs=1', ['query.maxDurationMs']],
     ['trigger=cron', ['query.trigger']],
     ['from=yesterday', ['query.from']],
     ['from=2026-11-24', ['query.from']],
@@ -286,12 +420,11 @@ describe('GET /api/jobs/runs/:id', () => {
     expect(response.statusCode).toBe(200)
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
-    const { shown, dueAt, errorCode, logs, equalFailures, work, ...listed } = run
+    const { shown, dueAt, logs, equalFailures, work, ...listed } = run
     expect((await list('')).json().runs).toContainEqual(listed)
-    expect({ shown, dueAt, errorCode, logs, equalFailures, work }).toEqual({
+    expect({ shown, dueAt, logs, equalFailures, work }).toEqual({
       shown: null,
       dueAt: null,
-      errorCode: 'unknown',
       logs: null,
       equalFailures: null,
       work: { holdsPayload: false, isDeadLetter: false, nextAt: null },
@@ -301,6 +434,7 @@ describe('GET /api/jobs/runs/:id', () => {
         id: first,
         attempt: 1,
         status: 'failed',
+        outcome: 'failed',
         startedAt: at(0).toISOString(),
         endedAt: expect.any(String),
         dueAt: null,
@@ -310,6 +444,7 @@ describe('GET /api/jobs/runs/:id', () => {
         id: third,
         attempt: 3,
         status: 'running',
+        outcome: 'running',
         startedAt: at(20).toISOString(),
         endedAt: null,
         dueAt: null,
@@ -537,5 +672,67 @@ describe('POST /api/jobs/runs/:id/approve', () => {
     await expectNoEffect(id)
     // It was the database's refusal, and nothing was left half done.
     expect((await post(`${id}/approve`, 'why')).statusCode).toBe(202)
+  })
+})
+
+describe('POST /api/jobs/runs/cancel', () => {
+  const cancel = (payload: object) =>
+    api.as('admin', { method: 'POST', url: '/api/jobs/runs/cancel', payload })
+
+  it('asks those to stop that are named, as far as they are under way', async () => {
+    const [running, other, ended] = await seed({ status: 'running' }, { status: 'running' }, {})
+    const ids = [running, ended, UNKNOWN_ID]
+    const response = await cancel({ ids, reason: 'enough' })
+    expect(response.json()).toEqual({ requested: 1, notRunning: 2, left: 0, nextCursor: null })
+    expect(await read(running!)).toMatchObject({
+      cancelRequestedBy: 'admin@example.com',
+      reason: 'enough',
+    })
+    expect(await read(other!)).toMatchObject({ cancelRequestedAt: null })
+    expect(
+      await api.prisma.jobAction.findMany({ where: { runId: { in: ids as string[] } } }),
+    ).toMatchObject([{ action: 'cancel', runId: running, reason: 'enough' }])
+  })
+
+  it('asks all that match, part by part, and none twice', async () => {
+    const many = 120
+    const ids = await seed(
+      ...Array.from({ length: many }, (_, i) => ({
+        status: 'running' as const,
+        startedAt: new Date(NOON.getTime() + i),
+      })),
+      { status: 'running', name: 'other' },
+      {},
+    )
+    const answers = []
+    let cursor: string | null | undefined
+    do {
+      const body = { all: true, name: 'cleanupPreviewSessions', reason: 'all of it' }
+      const response = await cancel({ ...body, ...(cursor && { cursor }) })
+      expect(response.statusCode).toBe(200)
+      answers.push(response.json())
+      cursor = response.json().nextCursor
+    } while (cursor)
+    expect(answers.map(({ requested, left }) => [requested, left])).toEqual([
+      [50, 70],
+      [50, 20],
+      [20, 0],
+    ])
+    const asked = await api.prisma.jobRun.findMany({ where: { cancelRequestedAt: { not: null } } })
+    expect(new Set(asked.map(({ id }) => id))).toEqual(new Set(ids.slice(0, many)))
+    const again = await cancel({ all: true, name: 'cleanupPreviewSessions', reason: 'again' })
+    expect(again.json()).toMatchObject({ requested: 0 })
+  })
+
+  it.each<[what: string, body: object, paths: string[]]>([
+    ['neither', {}, ['body.ids']],
+    ['both', { ids: [UNKNOWN_ID], all: true }, ['body.all']],
+    ['ids and a filter', { ids: [UNKNOWN_ID], name: 'a' }, ['body.name']],
+    ['no ids', { ids: [] }, ['body.ids']],
+    ['all: false', { all: false }, ['body.all']],
+    ['what has ended', { all: true, outcome: 'failed' }, ['body.outcome']],
+  ])('refuses %s', async (_what, body, paths) => {
+    expectInvalid(await cancel({ ...body, reason: 'why' }), paths)
+    expectInvalid(await cancel({ ids: [UNKNOWN_ID] }), ['body.reason'])
   })
 })

@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import type { Reader } from '@roundsman/engine/client'
+import { searchRuns, type Reader } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
@@ -16,6 +16,7 @@ import {
   queueSchema,
   workerDetailSchema,
   workersSchema,
+  searchSchema,
   type ConsoleEnvironment,
 } from '../contract.ts'
 import { createJobDays } from './createJobDays.ts'
@@ -190,4 +191,32 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       throw new Problem(404, { detail: 'No worker with this id has been seen within a day' })
     },
   )
+
+  app.get(
+    '/console/search',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['console'],
+        summary: 'Jobs, runs, errors and workers by a text',
+        querystring: z.strictObject({ q: storableText({ max: 200 }) }),
+        response: { 200: searchSchema, ...problemResponses(400, 401, 403) },
+      },
+    },
+    async ({ query: { q } }) => ({ jobs: findJobs(jobs, q), ...(await searchRuns(reader, q)) }),
+  )
+}
+
+const MAX_JOBS = 5
+
+/** Those first whose name holds the text. */
+function findJobs(jobs: readonly Job[], text: string): Pick<Job, 'name' | 'description'>[] {
+  const wanted = text.trim().toLowerCase()
+  if (wanted === '') return []
+  const holds = (value: string) => value.toLowerCase().includes(wanted)
+  const byName = jobs.filter(({ name }) => holds(name))
+  const byWords = jobs.filter(({ name, description }) => !holds(name) && holds(description))
+  return [...byName, ...byWords]
+    .slice(0, MAX_JOBS)
+    .map(({ name, description }) => ({ name, description }))
 }

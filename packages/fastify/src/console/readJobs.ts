@@ -79,6 +79,6 @@ function presentTick({ scheduledFor, outcome, reason, count, run }: RecentTick):
   return { scheduledFor, outcome, reason, count, run }
 }
 
-function presentBrief({ id, status, startedAt, endedAt }: RecentRun): ConsoleRunBrief {
-  return { id, status, startedAt, endedAt }
+function presentBrief({ id, status, outcome, startedAt, endedAt }: RecentRun): ConsoleRunBrief {
+  return { id, status, outcome, startedAt, endedAt }
 }

@@ -1,4 +1,12 @@
-import { findDeadLetterName, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
+import {
+  bulkDiscard,
+  bulkRedrive,
+  findDeadLetterName,
+  listDeadLetterCodes,
+  listDeadLetters,
+  MAX_COUNTED_LETTERS,
+  type JobsClient,
+} from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
@@ -8,6 +16,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { storableText } from '../http/storableText.ts'
 
 interface DeadLetterRoutesOptions {
@@ -20,6 +29,10 @@ interface DeadLetterRoutesOptions {
 const MAX_REDRIVEN = 1_000
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
+const filters = {
+  name: jobName.optional(),
+  errorCode: storableText({ max: 100 }).optional().describe("Its error's code"),
+}
 const idParams = z.strictObject({ queueJobId: z.guid() })
 const redriven = z.object({
   redriven: z.int().describe('How many went back into the queue'),
@@ -29,6 +42,11 @@ const redriven = z.object({
     .describe(
       'How many did not, since other work with their unique key waits or runs. Left out for none',
     ),
+  unknown: z
+    .int()
+    .optional()
+    .describe('How many did not, since there is no such job here (any more). Left out for none'),
+  ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
 })
 
 const deadLetterSchema = z.object({
@@ -40,7 +58,27 @@ const deadLetterSchema = z.object({
   enqueuedAt: z.iso.datetime(),
   failedAt: z.iso.datetime(),
   error: z.object({ code: z.string(), message: z.string() }),
+  runId: z.guid().nullable().describe('The last run of it, as long as that is kept'),
 })
+
+const causeSchema = z.object({
+  code: z.string(),
+  count: z.int(),
+  firstAt: z.iso.datetime().describe('When the first of them was given up'),
+  lastAt: z.iso.datetime(),
+  message: z.string().nullable().describe('What the last of them says'),
+})
+
+/** As before there were others: all of a job, or some of it. */
+function checkJobAlone(
+  body: Partial<Record<'ids' | 'cursor' | 'errorCode', unknown>>,
+  context: z.core.$RefinementCtx,
+): void {
+  for (const key of ['ids', 'cursor', 'errorCode'] as const) {
+    if (body[key] === undefined) continue
+    context.addIssue({ code: 'custom', path: [key], message: 'is not for a name alone' })
+  }
+}
 
 const unknownDeadLetter = () =>
   new Problem(404, { detail: 'There is no dead letter with this id (any more)' })
@@ -57,21 +95,16 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       schema: {
         tags: ['jobs'],
         summary: 'List dead letters, the latest first',
-        querystring: z.strictObject({
-          name: jobName.optional(),
-          limit: pageLimit(50),
-          cursor: pageCursor,
-        }),
+        querystring: z.strictObject({ ...filters, limit: pageLimit(50), cursor: pageCursor }),
         response: {
           200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
           ...problemResponses(400, 401, 403),
         },
       },
     },
-    async ({ query: { name, limit, cursor } }) => {
+    async ({ query: { cursor, ...query } }) => {
       const { deadLetters, next } = await listDeadLetters(client.reader, {
-        name,
-        limit,
+        ...query,
         after: cursor,
       })
       return {
@@ -81,29 +114,63 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
     },
   )
 
+  app.get(
+    '/jobs/dead-letters/causes',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['jobs'],
+        summary: 'What dead letters died of, the most frequent first',
+        description: `Of the last ${MAX_COUNTED_LETTERS.toLocaleString('en')}, and at most 50.`,
+        querystring: z.strictObject(filters),
+        response: {
+          200: z.object({ causes: z.array(causeSchema) }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    async ({ query }) => ({ causes: await listDeadLetterCodes(client.reader, query) }),
+  )
+
   app.post(
     '/jobs/dead-letters/redrive',
     {
       onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
-        summary: 'Give dead letters of a job back to the queue',
+        summary: 'Give dead letters back to the queue',
         description:
-          'All of them, or those that are named, but for those whose unique key other work holds. They get as many attempts as new work.',
-        body: z.strictObject({
-          name: jobName,
-          queueJobIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
-          reason: requestReason,
-        }),
+          'With `ids` these; with `all: true` all that match, some hundreds with each request, which says what is left and where the next one goes on. With `name` alone all of that job, or those of `queueJobIds`, at most 10,000. Those stay whose unique key other work holds. They get as many attempts as new work.',
+        body: z
+          .strictObject({
+            ...bulkTargets(MAX_REDRIVEN),
+            ...filters,
+            queueJobIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
+            reason: requestReason,
+          })
+          .superRefine((body, context) => {
+            if (body.all === undefined && body.name !== undefined) checkJobAlone(body, context)
+            else checkTargets(body, context)
+          }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
       },
     },
     async (request) => {
-      const {
-        body: { name, queueJobIds, reason },
-        log,
-      } = request
+      const { body, log } = request
+      const { name = '', errorCode, queueJobIds, reason, ...targets } = body
       const { actor, userId } = gate.accessOf(request)
+      const which = readTargets(targets, { name: body.name, errorCode })
+      if (which !== null) {
+        const { next, ...outcome } = await bulkRedrive(client, jobs, which, { actor, reason })
+        log.info({ name, ...outcome, userId }, 'dead letters redriven')
+        const { alreadyQueued, unknown, ...done } = outcome
+        return {
+          ...done,
+          ...(alreadyQueued > 0 && { alreadyQueued }),
+          ...(unknown > 0 && { unknown }),
+          nextCursor: next && formatCursor(next),
+        }
+      }
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
         const known = jobs.map((candidate) => candidate.name).join(', ')
@@ -115,6 +182,40 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
       log.info({ name, ...told, userId }, 'dead letters redriven')
       return told
+    },
+  )
+
+  app.post(
+    '/jobs/dead-letters/discard',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Discard dead letters',
+        description:
+          'For good. With `ids` these; with `all: true` all that match, some hundreds with each request, which says what is left and where the next one goes on. What their runs have recorded stays.',
+        body: z
+          .strictObject({ ...bulkTargets(MAX_REDRIVEN), ...filters, reason: requestReason })
+          .superRefine(checkTargets),
+        response: {
+          200: z.object({
+            discarded: z.int().describe('How many were there still'),
+            ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
+          }),
+          ...problemResponses(400, 401, 403, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const {
+        body: { name, errorCode, reason, ...targets },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
+      const { next, ...outcome } = await bulkDiscard(client, which, { actor, reason })
+      log.info({ name, ...outcome, userId }, 'dead letters discarded')
+      return { ...outcome, nextCursor: next && formatCursor(next) }
     },
   )
 

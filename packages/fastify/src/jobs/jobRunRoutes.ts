@@ -1,5 +1,6 @@
 import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
+  bulkCancel,
   findEnqueuedAt,
   countEqualFailures,
   findJobRun,
@@ -7,6 +8,8 @@ import {
   listJobRuns,
   listOtherAttempts,
   listRunActions,
+  MAX_LOOKED_AT,
+  RUN_OUTCOMES,
   RUN_STATUSES,
   type JobsClient,
   type ListedJobRun,
@@ -17,6 +20,7 @@ import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
+import { wholeNumber } from '../http/wholeNumber.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import {
   actionSchema,
@@ -26,31 +30,68 @@ import {
   shownSchema,
   workOfRunSchema,
 } from '../contract.ts'
+import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
+
+/** As much as any instant may be away from another. */
+const MAX_DURATION_MS = 999_999_999_999
+
+const durationMs = wholeNumber(0, MAX_DURATION_MS)
 
 /** Which runs; the same for the list and for what is taken out of it. */
 export const runFilters = {
   name: storableText({ max: 100 }).optional().describe('Name of the job'),
   status: z.enum(RUN_STATUSES).optional(),
+  outcome: z
+    .enum(RUN_OUTCOMES)
+    .optional()
+    .describe(
+      'What became of it: of those whose status is failed, `failed` are the ones that their handler or its time-out ended',
+    ),
+  errorCode: storableText({ max: 100 }).optional().describe('Failed with this code'),
   trigger: z.enum(JOB_TRIGGERS).optional(),
   queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
   from: instant.optional().describe('Started at this instant or later'),
   to: instant.optional().describe('Started before this instant'),
+  label: storableText({ max: 200 })
+    .optional()
+    .describe(
+      'The label of some run: just those with it. Else a part of labels, in whichever case, of which no index tells: see nextCursor',
+    ),
+  worker: storableText({ max: 200 })
+    .optional()
+    .describe('The id of its worker begins so. No index tells: see nextCursor'),
+  minDurationMs: durationMs
+    .optional()
+    .describe('Took so long or longer; of one under way, so far. No index tells: see nextCursor'),
+  maxDurationMs: durationMs
+    .optional()
+    .describe('Has ended, and took no longer. No index tells: see nextCursor'),
 }
 
-export const isTimeSpan = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) =>
-  !from || !to || from < to
-export const NO_TIME_SPAN = { path: ['to'], error: 'has to be later than from' }
+interface Spans {
+  from?: Date | undefined
+  to?: Date | undefined
+  minDurationMs?: number | undefined
+  maxDurationMs?: number | undefined
+}
+
+/** Refuses spans in which nothing can lie. */
+export function checkSpans(
+  { from, to, minDurationMs = 0, maxDurationMs = Infinity }: Spans,
+  context: z.core.$RefinementCtx,
+): void {
+  const say = (path: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [path], message })
+  if (from && to && from >= to) say('to', 'has to be later than from')
+  if (minDurationMs > maxDurationMs) say('maxDurationMs', 'has to be no less than minDurationMs')
+}
 
 const listQuery = z
-  .strictObject({
-    limit: pageLimit(50),
-    cursor: pageCursor,
-    ...runFilters,
-  })
-  .refine(isTimeSpan, NO_TIME_SPAN)
+  .strictObject({ limit: pageLimit(50), cursor: pageCursor, ...runFilters })
+  .superRefine(checkSpans)
 
 const runSchema = z.object({
   id: z.guid(),
@@ -60,6 +101,8 @@ const runSchema = z.object({
     .nullable()
     .describe('What it was about, as its job says it; null when that says nothing'),
   status: z.enum(RUN_STATUSES),
+  outcome: z.enum(RUN_OUTCOMES).describe('What became of it, as people mean it'),
+  errorCode: z.string().nullable().describe('As in details.error; null unless it failed'),
   trigger: z.enum(JOB_TRIGGERS),
   attempt: z.int().describe('1 for the first delivery'),
   scheduledFor: z.iso.datetime().nullable().describe('The instant that the schedule named'),
@@ -87,6 +130,20 @@ const runSchema = z.object({
   createdAt: z.iso.datetime(),
 })
 
+const MAX_CANCELLED = 200
+
+/** Of what is under way; in a body, where a number is one. */
+const bodyFilters = {
+  name: runFilters.name,
+  trigger: runFilters.trigger,
+  queueJobId: runFilters.queueJobId,
+  from: runFilters.from,
+  to: runFilters.to,
+  label: runFilters.label,
+  worker: runFilters.worker,
+  minDurationMs: runFilters.minDurationMs,
+}
+
 const batchMarkSchema = z.object({
   at: z.iso.datetime(),
   batches: z.int().describe('How many there had been by then, this one included'),
@@ -101,7 +158,7 @@ const dueAt = z.iso
   )
 
 const attemptSchema = runSchema
-  .pick({ id: true, attempt: true, status: true, startedAt: true, endedAt: true })
+  .pick({ id: true, attempt: true, status: true, outcome: true, startedAt: true, endedAt: true })
   .extend({ dueAt, errorCode: z.string().nullable() })
 
 const idParams = z.strictObject({ id: z.guid() })
@@ -139,15 +196,27 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         response: {
           200: z.object({
             runs: z.array(runSchema),
-            nextCursor: nextPageCursor,
+            nextCursor: nextPageCursor.describe(
+              `For the next page; null when there is none. A page by worker, duration or a part of labels may have fewer runs than asked for, or none, and lead on all the same: for each, ${MAX_LOOKED_AT.toLocaleString('en')} runs are looked through`,
+            ),
+            lookedBackTo: z.iso
+              .datetime()
+              .optional()
+              .describe(
+                'How far back they were looked through. Left out where that was to the end',
+              ),
           }),
           ...problemResponses(400, 401, 403),
         },
       },
     },
     async ({ query: { cursor, ...filters } }) => {
-      const { runs, next } = await listJobRuns(reader, { ...filters, after: cursor })
-      return { runs: runs.map(present), nextCursor: next && formatCursor(next) }
+      const { runs, next, isCut } = await listJobRuns(reader, { ...filters, after: cursor })
+      return {
+        runs: runs.map(present),
+        nextCursor: next && formatCursor(next),
+        ...(isCut && next && { lookedBackTo: next.at }),
+      }
     },
   )
 
@@ -178,7 +247,6 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
             actions: z.array(actionSchema).describe('What people did about it, in its order'),
             shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
             dueAt,
-            errorCode: z.string().nullable(),
             logs: keptLogSchema
               .nullable()
               .describe(
@@ -215,7 +283,6 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         actions,
         shown: run.shown,
         dueAt: run.dueAt,
-        errorCode: run.errorCode,
         logs: readLogs(run.logs),
         equalFailures,
         work,
@@ -259,6 +326,45 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         default:
           return outcome satisfies never
       }
+    },
+  )
+
+  app.post(
+    '/jobs/runs/cancel',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Cancel runs under way',
+        description:
+          'With `ids` these; with `all: true` all that are under way and match, some with each request, which says what is left and where the next one goes on. Each hears of it within a second, and ends as failed with code cancelled.',
+        body: z
+          .strictObject({
+            ...bulkTargets(MAX_CANCELLED),
+            ...bodyFilters,
+            reason: requestReason,
+          })
+          .superRefine(checkTargets),
+        response: {
+          200: z.object({
+            requested: z.int().describe('How many were asked to stop'),
+            notRunning: z.int().describe('How many had ended, or are not there'),
+            ...progressOf('runs match; up to 200'),
+          }),
+          ...problemResponses(400, 401, 403, 413, 415),
+        },
+      },
+    },
+    async (request) => {
+      const {
+        body: { ids, all, cursor, reason, ...filters },
+        log,
+      } = request
+      const { actor, userId } = gate.accessOf(request)
+      const which = readTargets({ ids, all, cursor }, filters) ?? { ids: [] }
+      const { next, ...outcome } = await bulkCancel(client, which, { actor, reason })
+      log.info({ ...outcome, userId }, 'job run cancellations requested')
+      return { ...outcome, nextCursor: next && formatCursor(next) }
     },
   )
 

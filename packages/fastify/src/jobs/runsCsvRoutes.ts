@@ -10,7 +10,7 @@ import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { problemResponses } from '../http/problem.ts'
-import { isTimeSpan, NO_TIME_SPAN, runFilters } from './jobRunRoutes.ts'
+import { checkSpans, runFilters } from './jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
 /** Few, so that they are there at once. */
@@ -36,6 +36,8 @@ const COLUMNS = {
   details: (run) => run.details && JSON.stringify(run.details),
   // Last, where those who go by a column's place do not meet it.
   label: (run) => run.label,
+  outcome: (run) => run.outcome,
+  errorCode: (run) => run.errorCode,
 } satisfies Record<string, (run: ListedJobRun) => Cell>
 
 type Cell = string | number | boolean | null
@@ -53,8 +55,8 @@ export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
       schema: {
         tags: ['jobs'],
         summary: 'Runs as a table for spreadsheets, newest first',
-        description: `At most ${MAX_LINES} of them.`,
-        querystring: z.strictObject(runFilters).refine(isTimeSpan, NO_TIME_SPAN),
+        description: `At most ${MAX_LINES} of them, with the filters of the list.`,
+        querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: {
             description: 'With a line of headings',

@@ -11,9 +11,10 @@ import type {
   ConsoleQueue,
   ConsoleWorkerDetail,
   ConsoleWorkers,
+  ConsoleSearch,
 } from '@roundsman/fastify/contract'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
-import { expectProblem } from '../../expectProblem.ts'
+import { expectInvalid, expectProblem } from '../../expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -584,5 +585,81 @@ describe('the workers', () => {
     const detail = await get<ConsoleWorkerDetail>(`workers/gone?at=${at.toISOString()}`)
     expect(detail).toMatchObject({ worker: null, runs: [{ id: run.id }] })
     expectProblem(await api.as('admin', { method: 'GET', url: '/api/console/workers/gone' }), 404)
+  })
+})
+
+describe('the search', () => {
+  const search = (q: string) =>
+    get<ConsoleSearch>(`search?${new URLSearchParams({ q }).toString()}`)
+  const NOTHING = { jobs: [], labels: [], runs: [], errors: [], workers: [] }
+
+  it('finds jobs, runs by their ids, errors by code and text, and workers', async () => {
+    const details = { error: { code: 'ECONNREFUSED', message: 'connect 10.0.0.7:443 refused' } }
+    const failed = await addRun({
+      status: 'failed',
+      errorCode: 'ECONNREFUSED',
+      endedAt: new Date(NOW),
+      details,
+      queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+    })
+    await addRun({ status: 'failed', errorCode: 'ECONNREFUSED', endedAt: new Date(NOW), details })
+    await addRun({ status: 'failed', errorCode: 'cancelled', endedAt: new Date(NOW) })
+    await api.prisma.jobWorker.create({ data: { id: 'Host-7:1', liveness: 'heartbeat' } })
+    const found = { id: failed.id, name: JOB, outcome: 'failed', startedAt: expect.any(String) }
+
+    expect((await search(' I18N ')).jobs.map(({ name }) => name)).toEqual([JOB])
+    for (const id of [failed.id, failed.id.slice(0, 18), failed.queueJobId!, '01a20e26-367c']) {
+      expect({ id, runs: (await search(id)).runs }).toEqual({ id, runs: [found] })
+    }
+    for (const text of ['econnref', 'ECONNREFUSED', '10.0.0.7:443 REF']) {
+      expect((await search(text)).errors).toEqual([
+        {
+          code: 'ECONNREFUSED',
+          count: 2,
+          message: details.error.message,
+          lastAt: expect.stringMatching(/Z$/),
+        },
+      ])
+    }
+    const work = { status: 'success', endedAt: new Date(NOW) } as const
+    const addLabelled = async (label: string, startedAt = minutesAgo(1)) => {
+      const run = await addRun({ ...work, startedAt })
+      await api.prisma
+        .$executeRaw`update "JobRun" set "label" = ${label} where "id" = ${run.id}::uuid`
+      return run
+    }
+    await addLabelled('Order 100 %')
+    const last = await addLabelled('Order 100 %', minutesAgo(0))
+    await addLabelled('Order 1000')
+    for (const text of ['Order 100 %', 'order 100 %', '100 %']) {
+      expect((await search(text)).labels).toEqual([
+        {
+          label: 'Order 100 %',
+          run: {
+            id: last.id,
+            name: JOB,
+            outcome: 'success',
+            startedAt: last.startedAt.toISOString(),
+          },
+        },
+      ])
+    }
+    expect((await search('Order')).labels.map(({ label }) => label).toSorted()).toEqual([
+      'Order 100 %',
+      'Order 1000',
+    ])
+    expect((await search('cancel')).errors).toMatchObject([{ code: 'cancelled', message: '' }])
+    expect((await search('host-7')).workers).toEqual(['Host-7:1'])
+    expect(await search('_')).toEqual(NOTHING)
+    expect(await search('%%')).toEqual(NOTHING)
+    expect(await search(' ')).toEqual(NOTHING)
+    expect(await search('ffffff')).toEqual(NOTHING)
+  })
+
+  it('wants a text, and no more than one reads', async () => {
+    for (const q of ['', 'x'.repeat(201), 'a\0b']) {
+      const url = `/api/console/search?${new URLSearchParams({ q }).toString()}`
+      expectInvalid(await api.as('admin', { method: 'GET', url }), ['query.q'])
+    }
   })
 })

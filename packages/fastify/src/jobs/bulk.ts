@@ -1,0 +1,54 @@
+import type { PagePosition, Which } from '@roundsman/engine/client'
+import { z } from 'zod'
+import { pageCursor } from '../http/pageCursor.ts'
+
+/** Which of many, in the body of a request: some by their ids, or all that match. */
+export function bulkTargets(most: number) {
+  return {
+    ids: z.array(z.guid()).min(1).max(most).optional().describe('These'),
+    all: z.literal(true).optional().describe('All that match, instead of `ids`'),
+    cursor: pageCursor.describe('With `all`: nextCursor of the request before'),
+  }
+}
+
+interface Targets {
+  ids?: string[] | undefined
+  all?: true | undefined
+  cursor?: PagePosition | undefined
+}
+
+/** Says what is wrong where both ways are mixed, or neither is taken; the rest of the body is what all have to match. */
+export function checkTargets(
+  body: Targets & { reason: string },
+  context: z.core.$RefinementCtx,
+): void {
+  const { ids, all } = body
+  const say = (path: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [path], message })
+  if (ids === undefined && all === undefined) say('ids', 'is needed, or all: true')
+  if (ids === undefined) return
+  for (const [key, value] of Object.entries(body)) {
+    if (value !== undefined && key !== 'ids' && key !== 'reason') say(key, 'is not for ids')
+  }
+}
+
+/** Null for neither. */
+export function readTargets<Filter>(
+  { ids, all, cursor }: Targets,
+  filter: Filter,
+): Which<Filter> | null {
+  if (ids !== undefined) return { ids }
+  return all === true ? { filter, after: cursor } : null
+}
+
+/** How far it has come, in an answer; left out where nothing was to match. */
+export function progressOf(what: string) {
+  return {
+    left: z.int().optional().describe(`How many more ${what}`),
+    nextCursor: z
+      .string()
+      .nullable()
+      .optional()
+      .describe('For the next request; null when nothing is left'),
+  }
+}
