@@ -102,12 +102,12 @@ describe('the end of a session', () => {
     const { page, context } = viewer
     await settled(page, 'Runs')
     await context.clearCookies()
-    await page.getByLabel('Trigger').selectOption('manual')
+    await page.getByLabel('Error code').fill('wolf')
     await page.getByText('Your log-in has ended.').waitFor()
     await logIn(page, 'admin@example.com')
     await heading(page, 'Runs').waitFor()
-    expect(new URL(page.url()).search).toBe('?name=countSheep&status=failed&trigger=manual')
-    expect(await page.getByLabel('Status').inputValue()).toBe('failed')
+    expect(new URL(page.url()).search).toBe('?name=countSheep&status=failed&errorCode=wolf')
+    expect(await page.getByLabel('Outcome').inputValue()).toBe('anyFailure')
   })
 
   it('changes nothing for a request that brings the cookie and not the token', async () => {

@@ -2,6 +2,7 @@
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
+import { createGate } from './createGate.ts'
 import { DUE } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
@@ -322,9 +323,11 @@ describe('dead letters', () => {
     stack.partner.isDown = false
     await using viewer = await open('/queue')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Redrive all of callPartner' }).click()
-    await dialog(page).getByText('All of them, 2 as of now').waitFor()
-    await confirm(page, 'Redrive all', 'They answer again')
+    await page.getByLabel('Select all on this page').check()
+    await page.getByRole('button', { name: 'Redrive 2' }).click()
+    await dialog(page).getByText('2 dead letters go back into the queue').waitFor()
+    await confirm(page, 'Redrive 2', 'They answer again')
+    await page.getByText('2 dead letters are back in the queue.').waitFor()
     await page.getByText('No dead letters').waitFor()
     const runs = await waitFor(async () => {
       const where = { name: 'callPartner', status: 'success' as const }
@@ -396,6 +399,105 @@ describe('waiting work', () => {
         'resumeQueue: null',
       ]),
     )
+  })
+})
+
+describe('many dead letters', () => {
+  /** As a worker leaves them, more than a page. */
+  async function giveUpMany(count: number): Promise<void> {
+    const { queueJobId } = await failOnce()
+    await waitFor(async () => (await countLetters()) === 1, { message: 'A dead letter' })
+    await stack.prisma.$executeRaw`
+      insert into pgboss.job
+      select (jsonb_populate_record(job, jsonb_build_object(
+        'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s',
+        'output', case when n % 2 = 0 then job.output else '{"code":"ECONNREFUSED","message":"connect"}' end))).*
+      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${queueJobId}::uuid`
+  }
+
+  async function countLetters(): Promise<number> {
+    const [counted] = await stack.prisma.$queryRaw<{ count: number }[]>`
+      select count(*)::int as count from pgboss.job where state = 'failed'`
+    return counted?.count ?? 0
+  }
+
+  it('are discarded by their cause: all that match, with the number stated before', async () => {
+    await giveUpMany(121)
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await page.getByRole('link', { name: 'ECONNREFUSED · 60' }).click()
+    await page.waitForURL('**/queue?errorCode=ECONNREFUSED')
+    await page.getByLabel('Select all on this page').check()
+    await page.getByText('50 selected').waitFor()
+    await page.getByRole('button', { name: 'Select all 60 that match' }).click()
+    await page.getByRole('button', { name: 'Discard 60' }).click()
+    await dialog(page)
+      .getByText('60 dead letters that failed with ECONNREFUSED are removed for good')
+      .waitFor()
+    await confirm(page, 'Discard 60 for good', 'Nobody waits for them')
+    await page.getByText('60 dead letters are discarded.').waitFor()
+    await page.getByText('No dead letters like that').waitFor()
+    expect(await countLetters()).toBe(61)
+    const recorded = await actions()
+    expect(recorded).toHaveLength(60)
+    expect(recorded[0]).toEqual({
+      action: 'discard',
+      name: 'callPartner',
+      actor: ACTOR,
+      reason: 'Nobody waits for them',
+    })
+  })
+
+  it('are done part by part, with a progress, and stop where they are told to', async () => {
+    await giveUpMany(1_100)
+    await using viewer = await open('/queue?name=callPartner')
+    const { page } = viewer
+    const parts = createGate()
+    await page.route('**/api/jobs/dead-letters/discard', async (route) => {
+      await parts.pass(new AbortController().signal)
+      await route.continue()
+    })
+    await page.getByLabel('Select all on this page').check()
+    await page.getByRole('button', { name: 'Select all 1,100 that match' }).click()
+    await page.getByRole('button', { name: 'Discard 1,100' }).click()
+    await confirm(page, 'Discard 1,100 for good', 'Nobody waits for them')
+    await dialog(page).getByText('0 of 1,100').waitFor()
+    parts.open(1)
+    await dialog(page).getByText('500 of 1,100 · 45 %').waitFor()
+    await dialog(page).getByRole('button', { name: 'Stop' }).click()
+    parts.open(1)
+    await page.getByText('1,000 dead letters are discarded; 100 left as they were.').waitFor()
+    expect(await countLetters()).toBe(100)
+  })
+})
+
+describe('many runs', () => {
+  it('are cancelled where they are under way, and redriven where they were given up', async () => {
+    const failed = await failOnce()
+    await stack.enqueue('walkSteps')
+    const running = await waitFor(() =>
+      stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
+    )
+    await using viewer = await open('/runs')
+    const { page } = viewer
+    await row(page, 'callPartner').getByRole('checkbox').check()
+    await row(page, 'walkSteps').getByRole('checkbox').check()
+    await page.getByText('2 selected').waitFor()
+    await page.getByRole('button', { name: 'Cancel 1 running' }).click()
+    await confirm(page, 'Cancel 1 run', 'It rains')
+    await page.getByText('1 run is asked to stop.').waitFor()
+    expect(await endedRun('walkSteps')).toMatchObject({ id: running.id, errorCode: 'cancelled' })
+    await row(page, 'walkSteps').getByText('Cancelled', { exact: true }).waitFor()
+
+    stack.partner.isDown = false
+    await row(page, 'walkSteps').getByRole('checkbox').uncheck()
+    await page.getByRole('button', { name: 'Redrive 1 given up' }).click()
+    await dialog(page).getByText('The work of this run, as far as it is a dead letter').waitFor()
+    await confirm(page, 'Redrive', 'They are back')
+    expect(await endedRun('callPartner', { attempt: 2 })).toMatchObject({
+      queueJobId: failed.queueJobId,
+      status: 'success',
+    })
   })
 })
 

@@ -57,6 +57,24 @@ const FILLED: readonly Screen[] = [
   },
   { title: 'runs', path: () => '/runs', heading: 'Runs', shows: 'The newest 50 runs' },
   {
+    title: 'runs, some of them selected',
+    path: () => '/runs?outcome=failed&minDurationMs=0',
+    heading: 'Runs',
+    open: async (page) => {
+      await page.getByLabel('Select all on this page').check()
+    },
+    shows: 'selected',
+  },
+  {
+    title: 'dead letters of a cause, selected',
+    path: () => '/queue?errorCode=partner_down',
+    heading: 'Queue',
+    open: async (page) => {
+      await page.getByLabel('Select all on this page').check()
+    },
+    shows: '1 selected',
+  },
+  {
     title: 'a run under way',
     path: ({ running }) => `/runs/${running.id}`,
     heading: 'Run of walkSteps',
@@ -206,13 +224,34 @@ const DIALOGS: readonly Screen[] = [
     'Its guard stopped it',
   ),
   dialog('redrive', 'Queue', () => '/queue', 'Redrive', 'back into the queue'),
-  dialog(
-    'redrive all',
-    'Queue',
-    () => '/queue?name=callPartner',
-    'Redrive all of callPartner',
-    'All of them, 1',
-  ),
+  {
+    ...dialog('redrive many', 'Queue', () => '/queue', 'Redrive 1', 'goes back into the queue'),
+    open: async (page) => {
+      await page.getByLabel('Select all on this page').check()
+      await press('Redrive 2')(page)
+    },
+    shows: 'go back into the queue',
+  },
+  {
+    title: 'the search',
+    path: () => '/runs',
+    heading: 'Runs',
+    open: async (page) => {
+      await press('Search')(page)
+      await page.getByRole('combobox', { name: 'Search' }).fill('wolf')
+    },
+    shows: 'A wolf came',
+  },
+  {
+    title: 'a search for nothing',
+    path: () => '/runs',
+    heading: 'Runs',
+    open: async (page) => {
+      await press('Search')(page)
+      await page.getByRole('combobox', { name: 'Search' }).fill('nothing like that')
+    },
+    shows: 'Nothing is like that',
+  },
   dialog('discard', 'Queue', () => '/queue', 'Discard', 'removed for good'),
 ]
 

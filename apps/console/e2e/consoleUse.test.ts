@@ -14,6 +14,10 @@ import { openViewer, type Viewer } from './openViewer.ts'
 const PAGE = 50
 const HOUR_MS = 3_600_000
 const OVERFLOW = 'getComputedStyle(document.documentElement).overflowY'
+/** Before which nothing has run. */
+const CURSOR = Buffer.from(
+  '2020-01-01T00:00:00.000Z/00000000-0000-0000-0000-000000000000',
+).toString('base64url')
 
 let browser: Browser
 let stack: ConsoleStack
@@ -52,11 +56,11 @@ it('folds the filters away where the screen is narrow', async () => {
   await using viewer = await open('/runs')
   const { page } = viewer
   await page.setViewportSize({ width: 375, height: 800 })
-  const status = page.getByLabel('Status', { exact: true })
+  const outcome = page.getByLabel('Outcome', { exact: true })
   await page.getByRole('button', { name: 'Filter', exact: true }).waitFor()
-  expect(await status.isVisible()).toBe(false)
+  expect(await outcome.isVisible()).toBe(false)
   await page.getByRole('button', { name: 'Filter', exact: true }).click()
-  await status.selectOption('failed')
+  await outcome.selectOption('failed')
   await expectSeen(page.getByRole('button', { name: 'Filter (1)' }))
 })
 
@@ -358,16 +362,19 @@ describe('runs', () => {
     await using viewer = await open('/runs')
     const { page } = viewer
     await page.getByLabel('Job').selectOption('countSheep')
-    await page.getByLabel('Status').selectOption('failed')
+    await page.getByLabel('Outcome').selectOption({ label: 'Failed' })
+    await page.getByRole('button', { name: 'More filters' }).click()
     await page.getByLabel('Trigger').selectOption('schedule')
-    await page.waitForURL('**/runs?name=countSheep&status=failed&trigger=schedule')
+    await page.waitForURL('**/runs?name=countSheep&outcome=failed&trigger=schedule')
     const failed = await stack.prisma.jobRun.count({
       where: { name: 'countSheep', status: 'failed' },
     })
     await page.getByText(`${failed} runs`, { exact: true }).waitFor()
     await page.reload()
     await page.getByText(`${failed} runs`, { exact: true }).waitFor()
-    expect(await page.getByLabel('Status').inputValue()).toBe('failed')
+    expect(await page.getByLabel('Outcome').inputValue()).toBe('failed')
+    // What stands in the address is not hidden.
+    expect(await page.getByLabel('Trigger').inputValue()).toBe('schedule')
 
     await page.getByRole('button', { name: 'Started within the last day' }).click()
     await page.waitForURL(/[?&]from=/)
@@ -391,6 +398,76 @@ describe('runs', () => {
     await from.press('Enter')
     await page.waitForURL(/[?&]from=/)
     expect(await from.inputValue()).toMatch(/^\d{4}-\d\d-\d\d 00:00$/)
+  })
+
+  it('are filtered by error, worker and duration, each as it is typed', async () => {
+    const where = { name: 'countSheep', errorCode: 'wolf', workerId: 'worker-of-yesterday' }
+    const runs = await stack.prisma.jobRun.findMany({ where, orderBy: { startedAt: 'desc' } })
+    const tookMs = ({ startedAt, endedAt }: (typeof runs)[number]) =>
+      (endedAt?.getTime() ?? 0) - startedAt.getTime()
+    const wanted = runs.filter((run) => tookMs(run) >= 2_000 && tookMs(run) <= 5_000)
+    await using viewer = await open('/runs?name=countSheep')
+    const { page } = viewer
+    await page.getByLabel('Error code').fill('wolf')
+    await page.waitForURL('**/runs?name=countSheep&errorCode=wolf')
+    await page.getByRole('button', { name: 'More filters' }).click()
+    await page.getByLabel('Worker', { exact: true }).fill('worker-of')
+    await page.getByLabel('Took at least').fill('soon')
+    await page.getByText('Such as 90 s or 1.5 h').waitFor()
+    await page.getByLabel('Took at least').fill('2 s')
+    await page.getByLabel('Took at most').fill('5')
+    await page.getByLabel('Took at most').press('Enter')
+    const links = await runLinks(page, wanted.length)
+    expect(links).toEqual(wanted.map(({ id }) => `/console/runs/${id}`))
+    expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual({
+      name: 'countSheep',
+      errorCode: 'wolf',
+      worker: 'worker-of',
+      minDurationMs: '2000',
+      maxDurationMs: '5000',
+    })
+  })
+
+  it('are told apart by what became of them', async () => {
+    const codes = { cancelled: 'Cancelled', worker_lost: 'Worker lost', expired: 'Expired' }
+    const runs = Object.keys(codes).map((errorCode, at) => ({
+      id: randomUUID(),
+      name: 'walkSteps',
+      trigger: 'queue' as const,
+      status: 'failed' as const,
+      errorCode,
+      startedAt: new Date(Date.now() - at * 1_000),
+      endedAt: new Date(),
+      queueJobId: randomUUID(),
+      workerId: 'worker-of-yesterday',
+    }))
+    await stack.prisma.jobRun.createMany({ data: runs })
+    await using viewer = await open('/runs?name=walkSteps&status=failed')
+    const { page } = viewer
+    await runLinks(page, runs.length)
+    for (const [at, word] of Object.values(codes).entries()) {
+      await page.getByLabel('Outcome').selectOption({ label: word })
+      const link = page.locator(`[role=rowheader] a[href="/console/runs/${runs[at]!.id}"]`)
+      await link.waitFor()
+      expect(await runLinks(page, 1)).toHaveLength(1)
+      await expectSeen(page.getByRole('table', { name: 'Runs' }).getByText(word, { exact: true }))
+    }
+    await stack.prisma.jobRun.deleteMany({ where: { id: { in: runs.map(({ id }) => id) } } })
+  })
+
+  it('are looked through part by part where no index tells', async () => {
+    await using viewer = await open('/runs?worker=nobody', async (page) => {
+      // As of many more runs than a look takes.
+      await page.route('**/api/jobs/runs?worker=nobody&limit=50', async (route) => {
+        const answer = { runs: [], nextCursor: CURSOR, lookedBackTo: '2026-11-24T12:00:00.000Z' }
+        await route.fulfill({ json: answer })
+      })
+    })
+    const { page } = viewer
+    await page.getByText('None yet').waitFor()
+    await page.getByRole('link', { name: 'Look further back' }).click()
+    await page.waitForURL(`**/runs?worker=nobody&cursor=${CURSOR}`)
+    await expectSeen(page.getByText('No run is like that'))
   })
 
   it('are downloaded as they are filtered', async () => {
@@ -476,11 +553,34 @@ describe('without a mouse', () => {
     await page.getByRole('tooltip').waitFor({ state: 'hidden' })
   })
 
+  it('Tab comes to one row of a table, and the arrow keys lead to the others', async () => {
+    await using viewer = await open('/runs?name=countSheep')
+    const { page } = viewer
+    const rows = page.getByRole('table', { name: 'Runs' }).locator('tbody').getByRole('row')
+    await rows.nth(3).waitFor()
+    await page.getByLabel('Select all on this page').focus()
+    await page.keyboard.press('Tab')
+    await expectFocus(page, rows.nth(0).getByRole('checkbox'))
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('ArrowDown')
+    await expectFocus(page, rows.nth(2).getByRole('rowheader').getByRole('link'))
+    await page.keyboard.press('x')
+    await page.keyboard.press('j')
+    await page.keyboard.press('x')
+    await page.getByText('2 selected').waitFor()
+    expect(await rows.nth(2).getByRole('checkbox').isChecked()).toBe(true)
+    // Past all rows, with their links.
+    await page.keyboard.press('End')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Tab')
+    await expectFocus(page, page.getByRole('link', { name: 'Older' }))
+  })
+
   it('shows its keys, and lets them be turned off for good', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
     await jobRow(page, 'countSheep').waitFor()
-    await page.keyboard.press('/')
+    await page.keyboard.press('f')
     await expectFocus(page, page.getByRole('searchbox', { name: 'Filter jobs by name' }))
     await page.keyboard.press('Tab')
     await page.keyboard.press('?')
@@ -492,6 +592,80 @@ describe('without a mouse', () => {
     await jobRow(page, 'countSheep').waitFor()
     await page.keyboard.press('?')
     expect(await help.count()).toBe(0)
+  })
+})
+
+describe('the search', () => {
+  const box = (page: Page) => page.getByRole('combobox', { name: 'Search' })
+  const option = (page: Page, name: string | RegExp) =>
+    page.getByRole('listbox').getByRole('option', { name })
+
+  it('opens by /, leads to a job, and gives the focus back when it is left', async () => {
+    await using viewer = await open('/runs')
+    const { page } = viewer
+    await heading(page, 'Runs').waitFor()
+    const button = page.getByRole('button', { name: 'Search' })
+    await button.focus()
+    await page.keyboard.press('/')
+    await expectFocus(page, box(page))
+    await option(page, 'Overview').waitFor()
+    await page.keyboard.press('Escape')
+    await box(page).waitFor({ state: 'detached' })
+    await expectFocus(page, button)
+    await page.keyboard.press('/')
+    await page.keyboard.type('greet')
+    await option(page, /^greetCustomer/).waitFor()
+    expect(await option(page, /^greetCustomer/).getAttribute('aria-selected')).toBe('true')
+    await page.keyboard.press('Enter')
+    await heading(page, 'greetCustomer').waitFor()
+    await expectFocus(page, heading(page, 'greetCustomer'))
+  })
+
+  it('finds a run by its id, errors by what they say, and a worker', async () => {
+    await using viewer = await open('/')
+    const { page } = viewer
+    await heading(page, 'Overview').waitFor()
+    await page.getByRole('button', { name: 'Search' }).click()
+    await box(page).fill(filling.failed.id)
+    await option(page, /callPartner/).click()
+    await heading(page, 'Run of callPartner').waitFor()
+
+    await page.keyboard.press('Control+k')
+    await box(page).fill('a wolf CAME')
+    await option(page, /^wolf \d+ runs · A wolf came/).waitFor()
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/runs?errorCode=wolf')
+
+    const [worker] = await stack.prisma.jobWorker.findMany()
+    await page.keyboard.press('Control+k')
+    await box(page).fill(worker!.id)
+    await option(page, worker!.id).click()
+    await page.waitForURL(`**/workers/${encodeURIComponent(worker!.id)}`)
+    await expectSeen(page.getByRole('main').getByText(worker!.id))
+    await box(page).waitFor({ state: 'detached' })
+  })
+
+  it('opens while one types, and starts what is asked for', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('searchbox', { name: 'Filter jobs by name' }).focus()
+    await page.keyboard.press('Meta+k')
+    await box(page).fill('dry countsheep')
+    await option(page, 'Dry run of countSheep').waitFor()
+    await page.keyboard.press('Enter')
+    const dialog = page.getByRole('dialog', { name: 'Dry run of countSheep' })
+    await expectFocus(page, dialog.getByLabel('Reason'))
+  })
+
+  it('says so when there is nothing like that', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Search' }).click()
+    await box(page).fill("100 % of nobody's '; drop")
+    await page.getByText('Nothing is like that').waitFor()
+    expect(await box(page).getAttribute('aria-expanded')).toBe('false')
+    await page.keyboard.press('Enter')
+    await expectSeen(box(page))
   })
 })
 
@@ -508,8 +682,8 @@ describe('the scheme', () => {
   })
 })
 
-function open(path: string): Promise<Viewer> {
-  return openViewer(browser, stack, { role: 'owner', path })
+function open(path: string, prepare?: (page: Page) => Promise<void>): Promise<Viewer> {
+  return openViewer(browser, stack, { role: 'owner', path, ...(prepare && { prepare }) })
 }
 
 function heading(page: Page, name: string): Locator {
@@ -523,7 +697,7 @@ async function expectFocus(page: Page, element: Locator): Promise<void> {
 /** The addresses of the runs on a page of so many, once it is not the one that ended with `before`. */
 async function runLinks(page: Page, count: number, before?: string): Promise<string[]> {
   const links = page.getByRole('table', { name: 'Runs' }).getByRole('rowheader').getByRole('link')
-  await page.getByText(`${count} runs`).waitFor()
+  await page.getByText(count === 1 ? '1 run' : `${count} runs`).waitFor()
   if (before !== undefined) {
     await page.locator(`[role=rowheader] a[href="${before}"]`).waitFor({ state: 'detached' })
   }

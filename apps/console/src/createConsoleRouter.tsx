@@ -76,19 +76,20 @@ function createRoutes() {
       search: Record<string, unknown>,
     ): {
       name?: string | undefined
+      errorCode?: string | undefined
       cursor?: string | undefined
       /** Of the waiting work: of which job, with which label, and where the page begins. */
       work?: string | undefined
       label?: string | undefined
       workCursor?: string | undefined
     } => {
-      const { name, cursor } = parseRunSearch(search)
+      const { name, errorCode, cursor } = parseRunSearch(search)
       const { name: work, cursor: workCursor } = parseRunSearch({
         name: search['work'],
         cursor: search['workCursor'],
       })
       const { cursor: label } = parseRunSearch({ cursor: search['label'] })
-      return { name, cursor, work, label, workCursor }
+      return { name, errorCode, cursor, work, label, workCursor }
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })

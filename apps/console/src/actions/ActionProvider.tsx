@@ -2,17 +2,30 @@ import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode, useEffect } from 'react'
 import type { Action } from './action.ts'
 import { ActionDialog } from './ActionDialog.tsx'
-import { ActionContext } from './useAction.ts'
+import type { Bulk } from './bulk.ts'
+import { BulkDialog } from './BulkDialog.tsx'
+import { ActionContext, BulkContext } from './useAction.ts'
 
 /** One dialog for all actions, and one place that says what came of them. */
 export function ActionProvider(props: { isAllowed: boolean; children: ReactNode }) {
   const { isAllowed, children } = props
   const [action, setAction] = useState<Action | null>(null)
-  const [done, setDone] = useState<{ text: string; name: string } | null>(null)
+  const [bulk, setBulk] = useState<Bulk | null>(null)
+  const [done, setDone] = useState<Done | null>(null)
 
   return (
     <ActionContext value={isAllowed ? setAction : null}>
-      {children}
+      <BulkContext value={isAllowed ? setBulk : null}>{children}</BulkContext>
+      {bulk !== null && (
+        <BulkDialog
+          bulk={bulk}
+          onClose={() => setBulk(null)}
+          onDone={(text) => {
+            setBulk(null)
+            setDone({ text })
+          }}
+        />
+      )}
       {action !== null && (
         <ActionDialog
           action={action}
@@ -30,8 +43,14 @@ export function ActionProvider(props: { isAllowed: boolean; children: ReactNode 
 
 const SHOWN_MS = 10_000
 
+interface Done {
+  text: string
+  /** The job that it was done to, if it was one. */
+  name?: string
+}
+
 interface NoticeProps {
-  done: { text: string; name: string } | null
+  done: Done | null
   onClose: () => void
 }
 
@@ -48,9 +67,11 @@ function Notice({ done, onClose }: NoticeProps) {
       {done !== null && (
         <div className="notice">
           <span>{done.text}.</span>
-          <Link to="/runs" search={{ name: done.name }}>
-            Its runs
-          </Link>
+          {done.name !== undefined && (
+            <Link to="/runs" search={{ name: done.name }}>
+              Its runs
+            </Link>
+          )}
           <button type="button" className="iconButton" aria-label="Close" onClick={onClose}>
             ✕
           </button>

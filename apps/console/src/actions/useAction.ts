@@ -1,5 +1,6 @@
 import { createContext, useContext } from 'react'
 import type { Action } from './action.ts'
+import type { Bulk } from './bulk.ts'
 
 export const ActionContext = createContext<((action: Action) => void) | null>(null)
 
@@ -9,4 +10,11 @@ export const ActionContext = createContext<((action: Action) => void) | null>(nu
  */
 export function useAction(): ((action: Action) => void) | null {
   return useContext(ActionContext)
+}
+
+export const BulkContext = createContext<((bulk: Bulk) => void) | null>(null)
+
+/** The same for what is done to many. */
+export function useBulk(): ((bulk: Bulk) => void) | null {
+  return useContext(BulkContext)
 }

@@ -7,10 +7,11 @@ import type {
   ConsoleQueue,
   ConsoleWorkerDetail,
   ConsoleWorkers,
+  ConsoleSearch,
 } from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
-import type { DeadLetterPage, RunDetail, RunPage, WaitingWorkPage } from './run.ts'
+import type { DeadLetterCause, DeadLetterPage, RunDetail, RunPage, WaitingWorkPage } from './run.ts'
 import { runQuery, type RunSearch } from './runFilters.ts'
 
 /** How many runs a page of the list has. */
@@ -53,11 +54,19 @@ export function payloadQuery(api: Api, name: string) {
   })
 }
 
-export function runsQuery(api: Api, search: RunSearch) {
+export function runsQuery(api: Api, search: RunSearch, limit = RUNS_PER_PAGE) {
   return queryOptions({
-    queryKey: ['runs', search],
+    queryKey: ['runs', search, limit],
     queryFn: ({ signal }) =>
-      api.get<RunPage>(`/jobs/runs${runQuery(search, { limit: String(RUNS_PER_PAGE) })}`, signal),
+      api.get<RunPage>(`/jobs/runs${runQuery(search, { limit: String(limit) })}`, signal),
+  })
+}
+
+export function searchQuery(api: Api, text: string) {
+  return queryOptions({
+    queryKey: ['search', text],
+    queryFn: ({ signal }) =>
+      api.get<ConsoleSearch>(`/console/search?${new URLSearchParams({ q: text })}`, signal),
   })
 }
 
@@ -98,14 +107,15 @@ export function workerQuery(api: Api, id: string, at: string | undefined) {
 
 export interface DeadLetterSearch {
   name?: string | undefined
+  errorCode?: string | undefined
   cursor?: string | undefined
 }
 
-export function deadLettersQuery(api: Api, { name, cursor }: DeadLetterSearch) {
+export function deadLettersQuery(api: Api, { name, errorCode, cursor }: DeadLetterSearch) {
   return queryOptions({
-    queryKey: ['deadLetters', { name, cursor }],
+    queryKey: ['deadLetters', { name, errorCode, cursor }],
     queryFn: ({ signal }) => {
-      const query = runQuery({ name, cursor }, { limit: '50' })
+      const query = runQuery({ name, errorCode, cursor }, { limit: '50' })
       return api.get<DeadLetterPage>(`/jobs/dead-letters${query}`, signal)
     },
   })
@@ -124,5 +134,17 @@ export function workQuery(api: Api, search: WorkSearch) {
       const query = runQuery(search, { limit: '20' })
       return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
     },
+  })
+}
+
+/** What the dead letters of a job, or of all, died of. */
+export function causesQuery(api: Api, name: string | undefined) {
+  return queryOptions({
+    queryKey: ['deadLetters', { name }, 'causes'],
+    queryFn: ({ signal }) =>
+      api.get<{ causes: DeadLetterCause[] }>(
+        `/jobs/dead-letters/causes${runQuery({ name })}`,
+        signal,
+      ),
   })
 }

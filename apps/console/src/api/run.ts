@@ -3,6 +3,7 @@ import type {
   EqualFailures,
   KeptLog,
   Progress,
+  RunOutcome,
   RunStatus,
   RunTrigger,
   WorkOfRun,
@@ -15,6 +16,9 @@ export interface Run {
   /** What it was about, as its job says it. */
   label: string | null
   status: RunStatus
+  outcome: RunOutcome
+  /** Null unless it failed. */
+  errorCode: string | null
   trigger: RunTrigger
   attempt: number
   scheduledFor: string | null
@@ -38,7 +42,7 @@ export interface Run {
 /** GET /api/jobs/runs/:id */
 export interface RunDetail extends Run {
   /** The other runs of the same piece of work. */
-  attempts: (Pick<Run, 'id' | 'attempt' | 'status' | 'startedAt' | 'endedAt'> &
+  attempts: (Pick<Run, 'id' | 'attempt' | 'status' | 'outcome' | 'startedAt' | 'endedAt'> &
     Pick<RunDetail, 'dueAt' | 'errorCode'>)[]
   /** When its work was put into the queue, while the queue knows. */
   enqueuedAt: string | null
@@ -69,6 +73,8 @@ export interface BatchMark {
 export interface RunPage {
   runs: Run[]
   nextCursor: string | null
+  /** How far back runs were looked through, where it takes a further page to find more. */
+  lookedBackTo?: string
 }
 
 /** One of GET /api/jobs/dead-letters. */
@@ -81,6 +87,17 @@ export interface DeadLetter {
   enqueuedAt: string
   failedAt: string
   error: { code: string; message: string }
+  /** The last run of it, as long as that is kept. */
+  runId: string | null
+}
+
+/** One of GET /api/jobs/dead-letters/causes. */
+export interface DeadLetterCause {
+  code: string
+  count: number
+  firstAt: string
+  lastAt: string
+  message: string | null
 }
 
 export interface DeadLetterPage {
@@ -109,5 +126,4 @@ export interface WaitingWorkPage {
   nextCursor: string | null
 }
 
-export const RUN_STATUSES = ['running', 'success', 'failed'] as const satisfies RunStatus[]
 export const RUN_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const satisfies RunTrigger[]

@@ -1,11 +1,31 @@
-import type { RunStatus } from '@roundsman/fastify/contract'
-import { readRunDetails } from './readRunDetails.ts'
+import type { RunOutcome, RunStatus } from '@roundsman/fastify/contract'
 
-/** What became of a run, as people mean it: its status, or what its failure really was. */
-export type RunOutcome = RunStatus | 'cancelled' | 'blocked' | 'lost' | 'expired' | 'givenBack'
+export type { RunOutcome }
+
+export const RUN_OUTCOMES = [
+  'running',
+  'success',
+  'failed',
+  'cancelled',
+  'blocked',
+  'lost',
+  'expired',
+  'givenBack',
+] as const satisfies RunOutcome[]
+
+export const OUTCOME_WORDS: Readonly<Record<RunOutcome, string>> = {
+  running: 'Running',
+  success: 'Success',
+  failed: 'Failed',
+  cancelled: 'Cancelled',
+  blocked: 'Blocked',
+  lost: 'Worker lost',
+  expired: 'Expired',
+  givenBack: 'Given back',
+}
 
 /** By the codes that the engine ends such runs with. */
-const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map([
+const BY_CODE: ReadonlyMap<string | null, RunOutcome> = new Map([
   ['cancelled', 'cancelled'],
   ['guard_blocked', 'blocked'],
   ['worker_lost', 'lost'],
@@ -13,7 +33,7 @@ const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map([
   ['drained', 'givenBack'],
 ])
 
-export function runOutcome(run: { status: RunStatus; details: unknown }): RunOutcome {
-  if (run.status !== 'failed') return run.status
-  return OUTCOMES.get(readRunDetails(run.details).error?.code ?? '') ?? 'failed'
+/** Of a point in a chart, which is sent without it. */
+export function runOutcome(run: { status: RunStatus; errorCode: string | null }): RunOutcome {
+  return run.status === 'failed' ? (BY_CODE.get(run.errorCode) ?? 'failed') : run.status
 }

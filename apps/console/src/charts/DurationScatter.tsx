@@ -1,10 +1,10 @@
-import type { ConsoleJobDetail, ConsoleRunPoint, RunStatus } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
-import { runOutcome, type RunOutcome } from '../api/runOutcome.ts'
+import { OUTCOME_WORDS, runOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
-import { OUTCOME_WORDS, OutcomeKeys, OutcomePoint } from './OutcomePoint.tsx'
+import { OutcomeKeys, OutcomePoint } from './OutcomePoint.tsx'
 import { durationScale, timeScale } from './scales.ts'
 import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
@@ -50,7 +50,7 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
     ...runs.map(({ durationMs }) => durationMs),
     ...lines.flatMap(({ points }) => points.map(({ ms }) => ms)),
   ])
-  const outcomes = new Set(runs.map(outcomeOf))
+  const outcomes = new Set(runs.map(runOutcome))
   return (
     <figure className="chart" {...roving.container}>
       <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
@@ -81,7 +81,7 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
                 className="pointPlace"
               >
                 <circle r="8" className="pointTarget" />
-                <OutcomePoint outcome={outcomeOf(run)} />
+                <OutcomePoint outcome={runOutcome(run)} />
               </svg>
             </Link>
           )
@@ -135,18 +135,9 @@ export function percentileLines(
   })
 }
 
-/** Of a run of which its details are not known. */
-export const outcomeOf = ({
-  status,
-  errorCode,
-}: {
-  status: RunStatus
-  errorCode: string | null
-}): RunOutcome => runOutcome({ status, details: { error: { code: errorCode ?? '' } } })
-
 function describe(run: ConsoleRunPoint): string {
   const { local, utc } = formatExact(run.startedAt)
-  const outcome = outcomeOf(run)
+  const outcome = runOutcome(run)
   const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
   const about = run.label === null ? '' : `${run.label}\n`
   return `${about}${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
@@ -157,7 +148,7 @@ function summarise(
   runs: readonly ConsoleRunPoint[],
   { p50Ms, p95Ms }: ConsoleJobDetail['duration'],
 ): string {
-  const counts = Map.groupBy(runs, outcomeOf)
+  const counts = Map.groupBy(runs, runOutcome)
   const outcomes = [...counts].map(
     ([outcome, { length }]) => `${length} ${OUTCOME_WORDS[outcome].toLowerCase()}`,
   )

@@ -1,4 +1,4 @@
-import type { RunOutcome } from '../api/runOutcome.ts'
+import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 
 /** Each outcome has a shape of its own, seen without its colour: around 0, some 8 px wide. */
 const SHAPES: Record<RunOutcome, string> = {
@@ -10,17 +10,6 @@ const SHAPES: Record<RunOutcome, string> = {
   cancelled: 'M-4.5 0h9',
   givenBack: 'M3-3.5l-6 3.5 6 3.5',
   running: 'M-3-4l6 4-6 4z',
-}
-
-export const OUTCOME_WORDS: Record<RunOutcome, string> = {
-  success: 'Success',
-  failed: 'Failed',
-  lost: 'Worker lost',
-  expired: 'Expired',
-  blocked: 'Blocked',
-  cancelled: 'Cancelled',
-  givenBack: 'Given back',
-  running: 'Running',
 }
 
 export function OutcomePoint({ outcome }: { outcome: RunOutcome }) {

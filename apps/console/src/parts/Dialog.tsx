@@ -2,6 +2,8 @@ import { useId, useLayoutEffect, useRef, type ReactNode } from 'react'
 
 export interface DialogProps {
   title: string
+  /** A palette says its title only to who can't see it, and closes by a click beside it, too. */
+  isPalette?: boolean
   onClose: () => void
   children: ReactNode
 }
@@ -10,7 +12,7 @@ export interface DialogProps {
  * The browser's own modal dialog: it keeps the focus inside, gives it back at the end, closes with Escape and
  * takes the page behind it away from everybody.
  */
-export function Dialog({ title, onClose, children }: DialogProps) {
+export function Dialog({ title, isPalette = false, onClose, children }: DialogProps) {
   const id = useId()
   const dialog = useRef<HTMLDialogElement>(null)
 
@@ -26,16 +28,23 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   }, [])
 
   return (
+    // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions -- by key, Escape closes it
     <dialog
       ref={dialog}
-      className="dialog"
+      className={isPalette ? 'dialog isPalette' : 'dialog'}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault()
         onClose()
       }}
+      // Of the dialog itself is only what lies beside its contents.
+      onClick={({ target, currentTarget }) => {
+        if (isPalette && target === currentTarget) onClose()
+      }}
     >
-      <h2 id={id}>{title}</h2>
+      <h2 id={id} className={isPalette ? 'srOnly' : undefined}>
+        {title}
+      </h2>
       {children}
     </dialog>
   )

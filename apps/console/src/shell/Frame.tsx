@@ -1,11 +1,12 @@
 import type { ConsoleEnvironment } from '@roundsman/fastify/contract'
 import { useIsFetching, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useRouter } from '@tanstack/react-router'
-import { useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
+import { useCallback, useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
 import { ActionProvider } from '../actions/ActionProvider.tsx'
 import { environmentQuery } from '../api/queries.ts'
 import { Elapsed } from '../parts/Elapsed.tsx'
 import { Tooltip } from '../parts/Tooltip.tsx'
+import { Search } from '../search/Search.tsx'
 import { useServices } from '../services/useServices.ts'
 import { SESSION_PATH, SESSION_KEY } from '../session/sessionQuery.ts'
 import type { Member } from '../session/sessionStateAfterError.ts'
@@ -28,7 +29,9 @@ const PLACES = [
 export function Frame({ member, children }: { member: Member; children: ReactNode }) {
   const { live, settings } = useServices()
   const [isHelpOpen, setHelpOpen] = useState(false)
-  const shortcuts = useShortcuts({ onHelp: () => setHelpOpen(true) })
+  const [isSearchOpen, setSearchOpen] = useState(false)
+  const openSearch = useCallback(() => setSearchOpen(true), [])
+  const shortcuts = useShortcuts({ onHelp: () => setHelpOpen(true), onSearch: openSearch })
   useScreenPreload()
   useEffect(() => live.start(), [live])
   useEffect(() => keepFocus(document), [])
@@ -55,6 +58,11 @@ export function Frame({ member, children }: { member: Member; children: ReactNod
             ))}
           </nav>
           <div className="topBarEnd">
+            <Search
+              isOpen={isSearchOpen}
+              onOpen={openSearch}
+              onClose={() => setSearchOpen(false)}
+            />
             <LiveMark />
             <ThemeButton />
             <button

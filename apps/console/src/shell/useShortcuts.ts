@@ -14,14 +14,16 @@ const GO_WITHIN_MS = 1_500
  * Single keys, for those who want them: speech input types letters as well, so that they can be turned off
  * (WCAG 2.1.4).
  */
-export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
+export function useShortcuts(on: { onHelp: () => void; onSearch: () => void }): Shortcuts {
   const navigate = useNavigate()
   const [isOn, setOn] = useState(() => readPreference('shortcuts') !== 'off')
 
   const act = useEffectEvent((key: string, state: ShortcutState): ShortcutState => {
     const next = readShortcut(state, key)
-    if (next.shortcut === 'help') onHelp()
+    if (next.shortcut === 'help') on.onHelp()
+    else if (next.shortcut === 'search') on.onSearch()
     else if (next.shortcut === 'filter') focusFilter()
+    else if (next.shortcut === 'check') checkRow()
     else if (next.shortcut === 'down') focusRow(1)
     else if (next.shortcut === 'up') focusRow(-1)
     else if (next.shortcut !== null) void navigate({ to: next.shortcut })
@@ -38,7 +40,7 @@ export function useShortcuts({ onHelp }: { onHelp: () => void }): Shortcuts {
       if (event.key.length !== 1) return
       const before = state
       state = act(event.key, state)
-      if (before === 'go' || event.key === '/' || event.key === '?') event.preventDefault()
+      if (before === 'go' || '/?f'.includes(event.key)) event.preventDefault()
       clearTimeout(timer)
       timer = setTimeout(() => {
         state = 'idle'
@@ -64,21 +66,42 @@ function focusFilter(): void {
   document.querySelector<HTMLElement>('[data-filter]')?.focus()
 }
 
-/** Goes from the row whose link has the focus to the one after or before it; from elsewhere, to the first. */
+/** Goes from the row that has the focus to the one after or before it; from elsewhere, to the first. */
 function focusRow(step: 1 | -1): void {
   const links = [...document.querySelectorAll<HTMLElement>('[data-row-link]')]
-  const at = links.findIndex((link) => link === document.activeElement)
+  const row = focusedRow()
+  const at = links.findIndex((link) => row?.contains(link))
   const next = at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))
   links[next]?.focus()
 }
 
+function checkRow(): void {
+  focusedRow()?.querySelector<HTMLElement>('[data-row-check]')?.click()
+}
+
+const focusedRow = () => document.activeElement?.closest('tr') ?? null
+
 /** Whether the key is being typed, or a dialog is open that it does not belong to. */
 function isBusy(target: EventTarget | null): boolean {
   if (document.querySelector('dialog[open]') !== null) return true
-  return target instanceof Element && target.matches('input, textarea, select, [contenteditable]')
+  return (
+    target instanceof Element &&
+    target.matches('input:not([type=checkbox]), textarea, select, [contenteditable]')
+  )
 }
 
-type Shortcut = '/' | '/jobs' | '/runs' | '/queue' | '/workers' | 'filter' | 'down' | 'up' | 'help'
+type Shortcut =
+  | '/'
+  | '/jobs'
+  | '/runs'
+  | '/queue'
+  | '/workers'
+  | 'search'
+  | 'filter'
+  | 'down'
+  | 'up'
+  | 'check'
+  | 'help'
 
 export type ShortcutState = 'idle' | 'go'
 
@@ -97,9 +120,14 @@ export function readShortcut(
 ): { state: ShortcutState; shortcut: Shortcut | null } {
   if (state === 'go') return { state: 'idle', shortcut: PLACES[key] ?? null }
   if (key === 'g') return { state: 'go', shortcut: null }
-  if (key === '/') return { state: 'idle', shortcut: 'filter' }
-  if (key === 'j') return { state: 'idle', shortcut: 'down' }
-  if (key === 'k') return { state: 'idle', shortcut: 'up' }
-  if (key === '?') return { state: 'idle', shortcut: 'help' }
-  return { state: 'idle', shortcut: null }
+  return { state: 'idle', shortcut: KEYS[key] ?? null }
+}
+
+const KEYS: Readonly<Record<string, Shortcut>> = {
+  '/': 'search',
+  f: 'filter',
+  j: 'down',
+  k: 'up',
+  x: 'check',
+  '?': 'help',
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hasFilters, parseRunSearch, runQuery } from '../../src/api/runFilters.ts'
 
@@ -5,14 +6,55 @@ describe('parseRunSearch', () => {
   it('keeps what can be filtered by', () => {
     const search = {
       name: 'dispatchEmail',
-      status: 'failed',
+      outcome: 'cancelled',
+      errorCode: 'cancelled',
       trigger: 'queue',
       queueJobId: '01a20e26-367c-766a-a085-72e882269712',
       from: '2026-11-24T00:00:00.000Z',
       to: '2026-11-25T00:00:00.000Z',
+      label: 'order 4711',
+      worker: 'host:1',
+      minDurationMs: '500',
+      maxDurationMs: '1000',
       cursor: 'abc',
     }
     expect(parseRunSearch(search)).toEqual(search)
+  })
+
+  it('takes a status for the outcome that it is, and for all that have failed', () => {
+    expect(parseRunSearch({ status: 'running' })).toEqual({ outcome: 'running' })
+    expect(parseRunSearch({ status: 'failed' })).toEqual({ status: 'failed' })
+    expect(parseRunSearch({ status: 'failed', outcome: 'lost' })).toEqual({ outcome: 'lost' })
+  })
+
+  it('is taken by the server, whatever is typed into an address', () => {
+    const value = fc.oneof(fc.string({ unit: 'binary' }), fc.integer().map(String), fc.anything())
+    const keys = [
+      'name',
+      'outcome',
+      'status',
+      'errorCode',
+      'label',
+      'worker',
+      'minDurationMs',
+      'maxDurationMs',
+      'from',
+      'to',
+    ] as const
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...keys), value), (typed) => {
+        const {
+          minDurationMs = '0',
+          maxDurationMs = '999999999999',
+          ...texts
+        } = parseRunSearch(typed)
+        expect(Number(minDurationMs)).toBeLessThanOrEqual(Number(maxDurationMs))
+        for (const text of Object.values(texts).filter((one) => one !== undefined)) {
+          expect(text).not.toContain('\0')
+          expect(text.isWellFormed()).toBe(true)
+        }
+      }),
+    )
   })
 
   it('drops what cannot', () => {
@@ -20,6 +62,11 @@ describe('parseRunSearch', () => {
       parseRunSearch({
         name: ' ',
         status: 'done',
+        outcome: 'done',
+        errorCode: 'a\0b',
+        worker: '\ud800',
+        minDurationMs: '1e3',
+        maxDurationMs: '-1',
         trigger: 7,
         queueJobId: '01a20e26',
         from: 'yesterday',
@@ -39,6 +86,12 @@ describe('parseRunSearch', () => {
 
   it('drops a time without a zone, which would mean something else for everybody', () => {
     expect(parseRunSearch({ from: '2026-11-24T01:30' })).toEqual({})
+  })
+
+  it('drops an upper limit below the lower one', () => {
+    expect(parseRunSearch({ minDurationMs: '10', maxDurationMs: '9' })).toEqual({
+      minDurationMs: '10',
+    })
   })
 
   it('drops an end that is not after the beginning', () => {

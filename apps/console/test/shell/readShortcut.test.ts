@@ -25,6 +25,6 @@ it('goes down and up in a list', () => {
   expect(type('jkgjj')).toEqual(['down', 'up', '/jobs', 'down'])
 })
 
-it('filters and helps', () => {
-  expect(type('/?')).toEqual(['filter', 'help'])
+it('searches, filters, checks and helps', () => {
+  expect(type('/fx?')).toEqual(['search', 'filter', 'check', 'help'])
 })

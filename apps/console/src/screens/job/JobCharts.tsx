@@ -3,7 +3,8 @@ import { Link } from '@tanstack/react-router'
 import { useId, useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
-import { DurationScatter, outcomeOf, type Span } from '../../charts/DurationScatter.tsx'
+import { runOutcome } from '../../api/runOutcome.ts'
+import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
 import { HeatMap } from '../../charts/HeatMap.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
 import { Moment } from '../../parts/Moment.tsx'
@@ -105,7 +106,7 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
       {sample.runs.length === 1 && only ? (
         <p>
           <Link to="/runs/$id" params={{ id: only.id }} className="quietLink">
-            <StatusMark status={outcomeOf(only)} /> after {formatDuration(only.durationMs)},{' '}
+            <StatusMark status={runOutcome(only)} /> after {formatDuration(only.durationMs)},{' '}
             <Moment at={only.startedAt} isInControl />
           </Link>
         </p>

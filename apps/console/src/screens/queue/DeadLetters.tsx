@@ -2,32 +2,48 @@ import type { ConsoleQueue } from '@roundsman/fastify/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
-import { useAction } from '../../actions/useAction.ts'
-import { deadLettersQuery } from '../../api/queries.ts'
-import type { DeadLetter } from '../../api/run.ts'
+import type { BulkTarget } from '../../actions/bulk.ts'
+import { useAction, useBulk } from '../../actions/useAction.ts'
+import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
+import type { DeadLetter, DeadLetterCause } from '../../api/run.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
+import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useSelection } from '../../parts/useSelection.ts'
 import { useServices } from '../../services/useServices.ts'
-import { jobColumn } from './jobColumn.tsx'
 
 const route = getRouteApi('/queue')
 
 const COLUMNS: readonly Column<DeadLetter>[] = [
-  jobColumn,
-  { header: 'Given up', cell: ({ failedAt }) => <Moment at={failedAt} /> },
-  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
   {
-    header: 'Attempts',
-    align: 'end',
+    header: 'Given up',
+    isRowHeader: true,
+    isPlain: true,
+    cell: ({ failedAt, runId, name }) =>
+      runId === null ? (
+        <Moment at={failedAt} />
+      ) : (
+        <Link to="/runs/$id" params={{ id: runId }} data-row-link className="strongLink rowLink">
+          <Moment at={failedAt} isInControl />
+          <span className="srOnly">, the run of {name} that failed</span>
+        </Link>
+      ),
+  },
+  {
+    header: 'Job',
+    isPlain: true,
     isFull: true,
-    cell: ({ attempts, queueJobId, name }) => (
-      <Link to="/runs" search={{ queueJobId }} aria-label={`${attempts}, the runs of ${name}`}>
-        {attempts}
-      </Link>
+    cell: ({ name, label }) => (
+      <>
+        <Link to="/jobs/$name" params={{ name }} className="quietLink">
+          {name}
+        </Link>
+        {label !== null && <span className="rowLabel">{label}</span>}
+      </>
     ),
   },
   {
@@ -35,101 +51,110 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
     isPlain: true,
     isWide: true,
     cell: ({ error }) => (
-      <span className="isWrapped">
-        <code>{error.code}</code> {error.message}
+      <span className="isCut isBlock" title={error.message}>
+        <code>{error.code}</code> <span className="muted">{error.message}</span>
       </span>
     ),
   },
-  { header: 'Actions', isPlain: true, cell: (letter) => <LetterActions letter={letter} /> },
+  {
+    header: 'Attempts',
+    align: 'end',
+    cell: ({ attempts, queueJobId, name }) => (
+      <Link to="/runs" search={{ queueJobId }} aria-label={`${attempts}, the runs of ${name}`}>
+        {attempts}
+      </Link>
+    ),
+  },
+  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
+  {
+    header: 'Actions',
+    isPlain: true,
+    isFull: true,
+    cell: (letter) => <LetterActions letter={letter} />,
+  },
 ]
 
 /** Work that was given up, and what can be done about it. */
 export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
-  const { name, cursor } = route.useSearch()
+  const search = route.useSearch()
+  const { name, errorCode, cursor } = search
   const navigate = route.useNavigate()
-  const act = useAction()
   const jobId = useId()
   const letters = useQuery({
-    ...deadLettersQuery(api, { name, cursor }),
+    ...deadLettersQuery(api, search),
     placeholderData: keepPreviousData,
   })
+  const causes = useQuery({ ...causesQuery(api, name), placeholderData: keepPreviousData })
   const jobs = queue.jobs.filter((job) => job.deadLetters > 0 || job.name === name)
-  const chosen = jobs.find((job) => job.name === name) ?? (jobs.length === 1 ? jobs[0] : undefined)
+  const isNarrowed = name !== undefined || errorCode !== undefined
 
   return (
     <Panel
       title="Dead letters"
       className="isFlush"
       aside={
-        <span className="panelTools">
-          <span className="inlineField">
-            <label className="muted" htmlFor={jobId}>
-              Job
-            </label>
-            <select
-              id={jobId}
-              value={name ?? ''}
-              data-filter
-              onChange={({ target }) =>
-                void navigate({
-                  to: '/queue',
-                  search: target.value === '' ? {} : { name: target.value },
-                })
-              }
-            >
-              <option value="">All</option>
-              {jobs.map((job) => (
-                <option key={job.name} value={job.name}>
-                  {job.name} ({job.deadLetters})
-                </option>
-              ))}
-              {name !== undefined && !jobs.some((job) => job.name === name) && (
-                <option value={name}>{name}</option>
-              )}
-            </select>
-          </span>
-          {act !== null && chosen !== undefined && chosen.deadLetters > 0 && (
-            <button
-              type="button"
-              className="button isSmall"
-              onClick={() =>
-                act({ kind: 'redriveAll', name: chosen.name, count: chosen.deadLetters })
-              }
-            >
-              Redrive all of {chosen.name}
-            </button>
-          )}
+        <span className="inlineField">
+          <label className="muted" htmlFor={jobId}>
+            Job
+          </label>
+          <select
+            id={jobId}
+            value={name ?? ''}
+            data-filter
+            onChange={({ target }) =>
+              void navigate({
+                to: '/queue',
+                search: target.value === '' ? {} : { name: target.value },
+              })
+            }
+          >
+            <option value="">All</option>
+            {jobs.map((job) => (
+              <option key={job.name} value={job.name}>
+                {job.name} ({job.deadLetters})
+              </option>
+            ))}
+            {name !== undefined && !jobs.some((job) => job.name === name) && (
+              <option value={name}>{name}</option>
+            )}
+          </select>
         </span>
       }
     >
+      <Causes search={search} causes={causes.data?.causes ?? []} />
       <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />}>
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
-            <EmptyState title="No dead letters">
-              <p>Work that has used up its attempts is kept here until somebody decides.</p>
+            <EmptyState title={isNarrowed ? 'No dead letters like that' : 'No dead letters'}>
+              {isNarrowed ? (
+                <p>
+                  <Link to="/queue">Show all dead letters</Link>
+                </p>
+              ) : (
+                <p>Work that has used up its attempts is kept here until somebody decides.</p>
+              )}
             </EmptyState>
           ) : (
             <>
-              <DataTable
-                caption="Dead letters"
-                columns={COLUMNS}
-                rows={deadLetters}
-                keyOf={({ queueJobId }) => queueJobId}
+              <Letters
+                letters={deadLetters}
+                search={search}
+                total={countMatching(causes.data?.causes ?? [], errorCode)}
               />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of dead letters">
                   <span />
                   <span className="pagerLinks">
                     {cursor !== undefined && (
-                      <Link to="/queue" search={{ name }} className="button isSmall">
+                      <Link to="/queue" search={{ name, errorCode }} className="button isSmall">
                         Newest
                       </Link>
                     )}
                     {nextCursor !== null && (
                       <Link
                         to="/queue"
-                        search={{ name, cursor: nextCursor }}
+                        search={{ name, errorCode, cursor: nextCursor }}
                         className="button isSmall"
                       >
                         Older
@@ -143,6 +168,112 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
         }
       </QueryView>
     </Panel>
+  )
+}
+
+const countMatching = (causes: readonly DeadLetterCause[], errorCode: string | undefined) =>
+  causes
+    .filter(({ code }) => errorCode === undefined || code === errorCode)
+    .reduce((sum, { count }) => sum + count, 0)
+
+/** As many as fit on a line or two. */
+const MAX_CAUSES = 8
+
+/** What they died of, each to be narrowed to. */
+function Causes({
+  search: { name, errorCode },
+  causes,
+}: {
+  search: DeadLetterSearch
+  causes: readonly DeadLetterCause[]
+}) {
+  const shown = causes.slice(0, MAX_CAUSES)
+  const isOther = errorCode !== undefined && !shown.some(({ code }) => code === errorCode)
+  if (shown.length + (isOther ? 1 : 0) < 2 && errorCode === undefined) return null
+  return (
+    <div className="causesBar" role="group" aria-label="By cause">
+      {shown.map(({ code, count, message }) => (
+        <Link
+          key={code}
+          to="/queue"
+          search={{ name, ...(code !== errorCode && { errorCode: code }) }}
+          className={code === errorCode ? 'causeChip isActive' : 'causeChip'}
+          {...(code === errorCode && { 'aria-current': true })}
+          data-tip={message ?? ''}
+        >
+          <code>{code}</code> · {count.toLocaleString('en')}
+        </Link>
+      ))}
+      {isOther && (
+        <Link to="/queue" search={{ name }} className="causeChip isActive" aria-current>
+          <code>{errorCode}</code>
+        </Link>
+      )}
+      {errorCode !== undefined && (
+        <Link to="/queue" search={{ name }}>
+          All causes
+        </Link>
+      )}
+    </div>
+  )
+}
+
+interface LettersProps {
+  letters: readonly DeadLetter[]
+  search: DeadLetterSearch
+  /** How many match. */
+  total: number
+}
+
+/** The rows, and what can be done with those that are checked. */
+function Letters({ letters, search: { name, errorCode }, total }: LettersProps) {
+  const act = useBulk()
+  const selection = useSelection(
+    letters.map(({ queueJobId }) => queueJobId),
+    JSON.stringify([name, errorCode]),
+  )
+  const { isEverything, count } = selection
+  const about = [
+    name !== undefined && `of ${name}`,
+    errorCode !== undefined && `that failed with ${errorCode}`,
+    isEverything && name === undefined && errorCode === undefined && 'of all jobs',
+  ]
+  const bulk = {
+    count: isEverything ? total : count,
+    about: isEverything ? about.filter(Boolean).join(' ') : '',
+    target: (isEverything
+      ? { all: true, name, errorCode }
+      : { ids: selection.keys() }) satisfies BulkTarget,
+  }
+  return (
+    <>
+      {act !== null && (
+        <SelectionBar selection={selection} total={total}>
+          <button
+            type="button"
+            className="button isSmall isPrimary"
+            onClick={() => act({ what: 'redrive', ...bulk })}
+          >
+            Redrive {bulk.count.toLocaleString('en')}
+          </button>
+          <button
+            type="button"
+            className="button isSmall isDangerous"
+            onClick={() => act({ what: 'discard', ...bulk })}
+          >
+            Discard {bulk.count.toLocaleString('en')}
+          </button>
+        </SelectionBar>
+      )}
+      <DataTable
+        caption="Dead letters"
+        columns={COLUMNS}
+        rows={letters}
+        keyOf={({ queueJobId }) => queueJobId}
+        nameOf={({ name: job, label, failedAt }) => `${job} ${label ?? ''}, given up ${failedAt}`}
+        {...(act !== null && { selection })}
+      />
+    </>
   )
 }
 

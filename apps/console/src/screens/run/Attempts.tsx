@@ -1,6 +1,5 @@
 import { Link } from '@tanstack/react-router'
 import type { RunDetail } from '../../api/run.ts'
-import { runOutcome } from '../../api/runOutcome.ts'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { allAttempts, span, waitOf, type Attempt } from './attemptNotes.ts'
@@ -21,7 +20,7 @@ export function Attempts({ run }: { run: RunDetail }) {
               </Link>
             )}
             <span className="lineEnd">
-              <StatusMark status={runOutcome(asRun(attempt))} />
+              <StatusMark status={attempt.outcome} />
               <Moment at={attempt.startedAt} />
             </span>
           </div>
@@ -41,8 +40,4 @@ function describe(attempt: Attempt, before: Attempt | undefined): string {
   const { startedAt, endedAt, errorCode } = attempt
   const took = endedAt === null ? null : `took ${span(startedAt, endedAt)}`
   return [errorCode, waitOf(attempt, before), took].filter((part) => part !== null).join(' · ')
-}
-
-function asRun({ status, errorCode }: Attempt) {
-  return { status, details: errorCode === null ? null : { error: { code: errorCode } } }
 }

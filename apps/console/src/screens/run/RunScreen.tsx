@@ -5,7 +5,6 @@ import { ApiError } from '../../api/apiError.ts'
 import { runDetailQuery } from '../../api/queries.ts'
 import { inWords, placeOf, readRunDetails, type RunError } from '../../api/readRunDetails.ts'
 import type { RunDetail } from '../../api/run.ts'
-import { runOutcome } from '../../api/runOutcome.ts'
 import { ActionLog } from '../../parts/ActionLog.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -110,7 +109,7 @@ function AllAttempts({ run: { queueJobId } }: { run: RunDetail }) {
 function Lead({ run }: { run: RunDetail }) {
   return (
     <p className="runLead">
-      <StatusMark status={runOutcome(run)} />
+      <StatusMark status={run.outcome} />
       {run.dryRun && <span className="badge isPlain">dry run</span>}
       <span className="muted">
         {run.durationMs === null ? (

@@ -5,8 +5,8 @@ export type Attempt = RunDetail['attempts'][number]
 
 /** All attempts at the work of a run, in their order. */
 export function allAttempts(run: RunDetail): Attempt[] {
-  const { id, attempt, status, startedAt, endedAt, dueAt, errorCode } = run
-  const own: Attempt = { id, attempt, status, startedAt, endedAt, dueAt, errorCode }
+  const { id, attempt, status, outcome, startedAt, endedAt, dueAt, errorCode } = run
+  const own: Attempt = { id, attempt, status, outcome, startedAt, endedAt, dueAt, errorCode }
   return [...run.attempts, own].toSorted(
     (a, b) => a.attempt - b.attempt || Date.parse(a.startedAt) - Date.parse(b.startedAt),
   )

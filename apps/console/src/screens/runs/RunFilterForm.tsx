@@ -1,11 +1,15 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { jobsQuery } from '../../api/queries.ts'
-import { RUN_STATUSES, RUN_TRIGGERS } from '../../api/run.ts'
+import { RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
+import { OUTCOME_WORDS, RUN_OUTCOMES } from '../../api/runOutcome.ts'
 import { Field } from '../../parts/Field.tsx'
 import { InstantField } from '../../parts/InstantField.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { parseDuration } from '../../time/parseDuration.ts'
+import { TextFilter } from './TextFilter.tsx'
 
 export interface RunFilterFormProps {
   filters: RunFilters
@@ -18,12 +22,20 @@ const SPANS = [
   { label: 'Week', ms: 7 * 86_400_000 },
 ] as const
 
+/** In the list of outcomes, whatever is none of success. */
+const ANY_FAILURE = 'anyFailure'
+
+/** Those that are wanted seldom, which a button shows. */
+const MORE = ['trigger', 'worker', 'minDurationMs', 'maxDurationMs', 'from', 'to'] as const
+
 /** What the list is narrowed to. Takes effect as it is changed, and stands in the address. */
 export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
   const { api, clock } = useServices()
   // Only where the screen is narrow: they would take half of it.
   const [isFolded, setFolded] = useState(true)
+  const [isMoreOpen, setMoreOpen] = useState(() => MORE.some((key) => filters[key] !== undefined))
   const count = Object.values(filters).filter((value) => value !== undefined).length
+  const hidden = isMoreOpen ? 0 : MORE.filter((key) => filters[key] !== undefined).length
   const jobs = useQuery({ ...jobsQuery(api), staleTime: Infinity })
   const names = (jobs.data?.jobs ?? []).map(({ name }) => name)
   // A job that has left the catalogue leaves its runs behind.
@@ -47,51 +59,125 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
       >
         {count === 0 ? 'Filter' : `Filter (${count})`}
       </button>
-      <Field label="Job">
-        {(control) => (
-          <select
-            {...control}
-            value={filters.name ?? ''}
-            data-filter
-            onChange={({ target }) => change({ name: target.value })}
+      <div className="filterRow">
+        <Field label="Job">
+          {(control) => (
+            <select
+              {...control}
+              value={filters.name ?? ''}
+              data-filter
+              onChange={({ target }) => change({ name: target.value })}
+            >
+              <option value="">All</option>
+              {names.map((name) => (
+                <option key={name}>{name}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Outcome">
+          {(control) => (
+            <select
+              {...control}
+              value={filters.outcome ?? (filters.status === 'failed' ? ANY_FAILURE : '')}
+              onChange={({ target: { value } }) =>
+                change(
+                  value === ANY_FAILURE
+                    ? { outcome: undefined, status: 'failed' }
+                    : { outcome: value, status: undefined },
+                )
+              }
+            >
+              <option value="">All</option>
+              {RUN_OUTCOMES.map((outcome) => (
+                <option key={outcome} value={outcome}>
+                  {OUTCOME_WORDS[outcome]}
+                </option>
+              ))}
+              <option value={ANY_FAILURE}>Any but success</option>
+            </select>
+          )}
+        </Field>
+        <TextFilter
+          label="Label"
+          value={filters.label ?? ''}
+          placeholder="order 4711"
+          onChange={(label) => change({ label })}
+        />
+        <TextFilter
+          label="Error code"
+          value={filters.errorCode ?? ''}
+          placeholder="ECONNREFUSED"
+          onChange={(errorCode) => change({ errorCode })}
+        />
+        <div className="filterButtons" role="group" aria-label="Started within the last">
+          {SPANS.map(({ label, ms }) => (
+            <button
+              key={label}
+              type="button"
+              className="button isSmall isQuiet"
+              aria-label={`Started within the last ${label.toLowerCase()}`}
+              onClick={() =>
+                change({ from: new Date(clock.now() - ms).toISOString(), to: undefined })
+              }
+            >
+              {label}
+            </button>
+          ))}
+          <button
+            type="button"
+            className="button isSmall"
+            aria-expanded={isMoreOpen}
+            onClick={() => setMoreOpen(!isMoreOpen)}
           >
-            <option value="">All</option>
-            {names.map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <Field label="Status">
-        {(control) => (
-          <select
-            {...control}
-            value={filters.status ?? ''}
-            onChange={({ target }) => change({ status: target.value })}
+            {hidden === 0 ? 'More filters' : `More filters (${hidden})`}
+          </button>
+          <button
+            type="button"
+            className="button isSmall isQuiet"
+            disabled={!hasFilters(filters)}
+            onClick={() => onChange({})}
           >
-            <option value="">All</option>
-            {RUN_STATUSES.map((status) => (
-              <option key={status}>{status}</option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <Field label="Trigger">
-        {(control) => (
-          <select
-            {...control}
-            value={filters.trigger ?? ''}
-            onChange={({ target }) => change({ trigger: target.value })}
-          >
-            <option value="">All</option>
-            {RUN_TRIGGERS.map((trigger) => (
-              <option key={trigger}>{trigger}</option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <InstantField label="From" value={filters.from} onChange={(from) => change({ from })} />
-      <InstantField label="To" value={filters.to} onChange={(to) => change({ to })} />
+            Clear
+          </button>
+        </div>
+      </div>
+      {isMoreOpen && (
+        <div className="filterRow isMore">
+          <Field label="Trigger">
+            {(control) => (
+              <select
+                {...control}
+                value={filters.trigger ?? ''}
+                onChange={({ target }) => change({ trigger: target.value })}
+              >
+                <option value="">All</option>
+                {RUN_TRIGGERS.map((trigger) => (
+                  <option key={trigger}>{trigger}</option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <TextFilter
+            label="Worker"
+            value={filters.worker ?? ''}
+            placeholder="Begins with"
+            onChange={(worker) => change({ worker })}
+          />
+          <DurationFilter
+            label="Took at least"
+            value={filters.minDurationMs}
+            onChange={(minDurationMs) => change({ minDurationMs })}
+          />
+          <DurationFilter
+            label="Took at most"
+            value={filters.maxDurationMs}
+            onChange={(maxDurationMs) => change({ maxDurationMs })}
+          />
+          <InstantField label="From" value={filters.from} onChange={(from) => change({ from })} />
+          <InstantField label="To" value={filters.to} onChange={(to) => change({ to })} />
+        </div>
+      )}
       {filters.queueJobId !== undefined && (
         <div className="field">
           <span className="fieldLabel">Work</span>
@@ -108,29 +194,24 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
           </span>
         </div>
       )}
-      <div className="filterButtons" role="group" aria-label="Started within the last">
-        {SPANS.map(({ label, ms }) => (
-          <button
-            key={label}
-            type="button"
-            className="button isSmall isQuiet"
-            aria-label={`Started within the last ${label.toLowerCase()}`}
-            onClick={() =>
-              change({ from: new Date(clock.now() - ms).toISOString(), to: undefined })
-            }
-          >
-            {label}
-          </button>
-        ))}
-        <button
-          type="button"
-          className="button isSmall isQuiet"
-          disabled={!hasFilters(filters)}
-          onClick={() => onChange({})}
-        >
-          Clear
-        </button>
-      </div>
     </form>
+  )
+}
+
+interface DurationFilterProps {
+  label: string
+  value: string | undefined
+  onChange: (ms: string | undefined) => void
+}
+
+function DurationFilter({ label, value, onChange }: DurationFilterProps) {
+  return (
+    <TextFilter
+      label={label}
+      value={value === undefined ? '' : formatDuration(Number(value))}
+      placeholder="90 s"
+      problemOf={(text) => (parseDuration(text) === null ? 'Such as 90 s or 1.5 h' : undefined)}
+      onChange={(text) => onChange(parseDuration(text)?.toString())}
+    />
   )
 }

@@ -1,12 +1,12 @@
 import { Link } from '@tanstack/react-router'
 import { placeOf, readRunDetails } from '../../api/readRunDetails.ts'
 import type { Run } from '../../api/run.ts'
-import { runOutcome } from '../../api/runOutcome.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
+import type { Selection } from '../../parts/useSelection.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 
 const COLUMNS: readonly Column<Run>[] = [
@@ -21,7 +21,7 @@ const COLUMNS: readonly Column<Run>[] = [
       </Link>
     ),
   },
-  { header: 'Status', isPlain: true, cell: (run) => <StatusMark status={runOutcome(run)} /> },
+  { header: 'Outcome', isPlain: true, cell: (run) => <StatusMark status={run.outcome} /> },
   {
     header: 'Job',
     isPlain: true,
@@ -51,15 +51,32 @@ const COLUMNS: readonly Column<Run>[] = [
       </>
     ),
   },
-  { header: 'Outcome', isWide: true, isPlain: true, cell: (run) => <Outcome run={run} /> },
+  { header: 'What it says', isWide: true, isPlain: true, cell: (run) => <Telling run={run} /> },
 ]
 
-export function RunTable({ runs }: { runs: readonly Run[] }) {
-  return <DataTable caption="Runs" columns={COLUMNS} rows={runs} keyOf={({ id }) => id} />
+interface RunTableProps {
+  runs: readonly Run[]
+  /** Left out for who may only look. */
+  selection?: Selection | undefined
+}
+
+export function RunTable({ runs, selection }: RunTableProps) {
+  return (
+    <DataTable
+      caption="Runs"
+      columns={COLUMNS}
+      rows={runs}
+      keyOf={({ id }) => id}
+      nameOf={({ name, label, startedAt }) =>
+        `run of ${[name, label].filter(Boolean).join(', ')}, started ${startedAt}`
+      }
+      {...(selection && { selection })}
+    />
+  )
 }
 
 /** The most telling thing about a run: its progress, its error, or its counts. */
-function Outcome({ run }: { run: Run }) {
+function Telling({ run }: { run: Run }) {
   const { error, counts } = readRunDetails(run.details)
   if (run.status === 'running') {
     return run.progress === null ? (

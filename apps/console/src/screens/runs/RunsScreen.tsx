@@ -1,14 +1,20 @@
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import type { RunOutcome } from '@roundsman/fastify/contract'
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
+import { useBulk } from '../../actions/useAction.ts'
 import { runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
-import type { Run } from '../../api/run.ts'
-import { hasFilters, runQuery, type RunSearch } from '../../api/runFilters.ts'
+import type { RunPage } from '../../api/run.ts'
+import { hasFilters, runQuery, type RunFilters, type RunSearch } from '../../api/runFilters.ts'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useSelection } from '../../parts/useSelection.ts'
 import { useServices } from '../../services/useServices.ts'
+import { formatShort } from '../../time/formatExact.ts'
 import { RunFilterForm } from './RunFilterForm.tsx'
 import { RunTable } from './RunTable.tsx'
 
@@ -25,7 +31,7 @@ export function RunsScreen(): ReactNode {
     enabled: ({ state }) => !isHeld || state.data === undefined,
     placeholderData: keepPreviousData,
   })
-  const { cursor, ...filters } = search
+  const { cursor: _, ...filters } = search
 
   return (
     <>
@@ -56,23 +62,130 @@ export function RunsScreen(): ReactNode {
         aria-busy={runs.isFetching}
       >
         <QueryView query={runs} skeleton={<Skeleton kind="row" count={12} />}>
-          {(page) =>
-            page.runs.length === 0 ? (
-              <NoRuns search={search} />
-            ) : (
-              <>
-                <RunTable runs={page.runs} />
-                <Pager cursor={cursor} search={search} runs={page.runs} next={page.nextCursor} />
-              </>
-            )
-          }
+          {(page) => (
+            <>
+              {page.runs.length === 0 ? (
+                <NoRuns search={search} lookedBackTo={page.lookedBackTo} />
+              ) : (
+                <Rows page={page} filters={filters} />
+              )}
+              <Pager search={search} page={page} />
+            </>
+          )}
         </QueryView>
       </div>
     </>
   )
 }
 
-function NoRuns({ search }: { search: RunSearch }) {
+interface RowsProps {
+  page: RunPage
+  filters: RunFilters
+}
+
+/** The rows, and what can be done with those that are checked. */
+function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+  const act = useBulk()
+  const selection = useSelection(
+    runs.map(({ id }) => id),
+    runQuery(filters),
+  )
+  if (act === null) return <RunTable runs={runs} />
+  const checked = runs.filter(({ id }) => selection.has(id))
+  const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
+  // Whether each of them is a dead letter still, its redrive finds out.
+  const given = checked.flatMap(({ outcome, trigger, queueJobId }) =>
+    trigger !== 'schedule' && queueJobId !== null && !NOT_GIVEN_UP.has(outcome) ? [queueJobId] : [],
+  )
+  const work = [...new Set(given)]
+
+  async function cancelAll(): Promise<void> {
+    const all = { ...filters, outcome: 'running' as const }
+    const first = await queries.fetchQuery(runsQuery(api, all, MAX_COUNTED))
+    const count = first.runs.length
+    const { outcome: _, status: __, minDurationMs, ...others } = all
+    act?.({
+      what: 'cancel',
+      count,
+      isMore: first.nextCursor !== null,
+      about: 'under way that match',
+      target: {
+        all: true,
+        ...others,
+        ...(minDurationMs !== undefined && { minDurationMs: Number(minDurationMs) }),
+      },
+    })
+  }
+
+  return (
+    <>
+      <SelectionBar selection={selection} total={null}>
+        {running.length > 0 && (
+          <button
+            type="button"
+            className="button isSmall isDangerous"
+            onClick={() =>
+              act({ what: 'cancel', count: running.length, about: '', target: { ids: running } })
+            }
+          >
+            Cancel {running.length} running
+          </button>
+        )}
+        {filters.outcome === 'running' && nextCursor !== null && selection.isPageSelected && (
+          <button
+            type="button"
+            className="button isSmall isDangerous"
+            onClick={() => void cancelAll()}
+          >
+            Cancel all that match
+          </button>
+        )}
+        {work.length > 0 && (
+          <button
+            type="button"
+            className="button isSmall"
+            onClick={() =>
+              act({
+                what: 'redrive',
+                count: work.length,
+                isAtMost: true,
+                about: '',
+                target: { ids: work },
+              })
+            }
+          >
+            Redrive {work.length} given up
+          </button>
+        )}
+      </SelectionBar>
+      <RunTable runs={runs} selection={selection} />
+    </>
+  )
+}
+
+const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set(['running', 'success', 'givenBack'])
+
+/** As many as the server lists at once. */
+const MAX_COUNTED = 200
+
+interface NoRunsProps {
+  search: RunSearch
+  lookedBackTo: string | undefined
+}
+
+function NoRuns({ search, lookedBackTo }: NoRunsProps) {
+  if (lookedBackTo !== undefined) {
+    return (
+      <EmptyState title="None yet">
+        <p>
+          No run back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment> is like
+          that.
+        </p>
+      </EmptyState>
+    )
+  }
   if (search.cursor !== undefined || hasFilters(search)) {
     return (
       <EmptyState title="No run is like that">
@@ -91,26 +204,27 @@ function NoRuns({ search }: { search: RunSearch }) {
   )
 }
 
-interface PagerProps {
-  cursor: string | undefined
-  search: RunSearch
-  runs: readonly Run[]
-  next: string | null
-}
-
 /** Pages are cut at a run, not at a number: however many there are, each is found at once. */
-function Pager({ cursor, search, runs, next }: PagerProps) {
+function Pager({ search, page }: { search: RunSearch; page: RunPage }) {
   // Where the page before each began, so that one can go back; gone with the screen, and then there is still the
   // way to the newest.
   const [before, setBefore] = useState<Readonly<Record<string, string | undefined>>>({})
-  const { cursor: _, ...newest } = search
+  const { cursor, ...newest } = search
+  const { runs, nextCursor: next, lookedBackTo } = page
   const hasNewer = cursor !== undefined && cursor in before
   const newer = cursor === undefined ? undefined : before[cursor]
+  if (runs.length === 0 && cursor === undefined && next === null) return null
   return (
     <nav className="pager" aria-label="Pages">
       <span className="muted small">
         {cursor === undefined && runs.length === RUNS_PER_PAGE ? 'The newest ' : ''}
         {runs.length} {runs.length === 1 ? 'run' : 'runs'}
+        {lookedBackTo !== undefined && runs.length > 0 && (
+          <>
+            {' '}
+            back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment>
+          </>
+        )}
       </span>
       <span className="pagerLinks">
         {cursor !== undefined && (
@@ -134,7 +248,7 @@ function Pager({ cursor, search, runs, next }: PagerProps) {
             className="button isSmall"
             onClick={() => setBefore({ ...before, [next]: cursor })}
           >
-            Older
+            {lookedBackTo === undefined ? 'Older' : 'Look further back'}
           </Link>
         )}
       </span>

@@ -4,7 +4,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { workerQuery } from '../../api/queries.ts'
-import { outcomeOf } from '../../charts/DurationScatter.tsx'
+import { runOutcome } from '../../api/runOutcome.ts'
 import { SwimLanes } from '../../charts/SwimLanes.tsx'
 import { mostAtOnce } from '../../charts/swimLanes.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -121,7 +121,7 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
     isPlain: true,
     cell: (run) => (
       <Link to="/runs/$id" params={{ id: run.id }} className="quietLink">
-        <StatusMark status={outcomeOf(run)} />
+        <StatusMark status={runOutcome(run)} />
       </Link>
     ),
   },

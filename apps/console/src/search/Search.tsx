@@ -1,0 +1,42 @@
+import { useEffect } from 'react'
+// Not fetched when it is needed: what is typed meanwhile would be lost, or be shortcuts.
+import { Palette } from './Palette.tsx'
+
+export interface SearchProps {
+  isOpen: boolean
+  onOpen: () => void
+  onClose: () => void
+}
+
+/** The button in the header, and what opens by it, by `/`, and by ⌘K or Ctrl-K from wherever one types. */
+export function Search({ isOpen, onOpen, onClose }: SearchProps) {
+  useEffect(() => {
+    const read = (event: KeyboardEvent) => {
+      const isWanted = event.key.toLowerCase() === 'k' && (event.metaKey || event.ctrlKey)
+      if (!isWanted || event.altKey || event.shiftKey) return
+      event.preventDefault()
+      // What is open is not left for a search.
+      if (document.querySelector('dialog[open]') === null) onOpen()
+    }
+    document.addEventListener('keydown', read)
+    return () => document.removeEventListener('keydown', read)
+  }, [onOpen])
+
+  return (
+    <>
+      <button
+        type="button"
+        className="searchButton"
+        aria-keyshortcuts="/ Control+K Meta+K"
+        data-tip="Search (/)"
+        onClick={onOpen}
+      >
+        <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" className="icon">
+          <path d="M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.5 10.5l3 3" />
+        </svg>
+        <span className="searchButtonText">Search</span>
+      </button>
+      {isOpen && <Palette onClose={onClose} />}
+    </>
+  )
+}

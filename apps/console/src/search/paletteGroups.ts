@@ -1,0 +1,150 @@
+import type { ConsoleJob, ConsoleSearch, RunOutcome } from '@roundsman/fastify/contract'
+import type { Action } from '../actions/action.ts'
+import type { RunSearch } from '../api/runFilters.ts'
+
+/** What choosing an entry does. */
+export type PaletteTarget =
+  | { kind: 'page'; to: '/' | '/jobs' | '/runs' | '/queue' | '/workers' }
+  | { kind: 'job'; name: string }
+  | { kind: 'run'; id: string }
+  | { kind: 'worker'; id: string }
+  | { kind: 'runs'; search: RunSearch }
+  | { kind: 'action'; action: Action }
+
+export interface PaletteEntry {
+  /** Unlike all others. */
+  id: string
+  label: string
+  /** Beside it, quieter. */
+  detail?: string
+  /** Of a run. */
+  outcome?: RunOutcome
+  /** When it was, ISO 8601 in UTC. */
+  at?: string
+  target: PaletteTarget
+}
+
+export interface PaletteGroup {
+  label: string
+  entries: PaletteEntry[]
+}
+
+export interface PaletteContents {
+  text: string
+  jobs: readonly Pick<ConsoleJob, 'name' | 'description' | 'schedule' | 'paused'>[]
+  mayAct: boolean
+  /** What the server has found for this text; null until it has answered. */
+  found: ConsoleSearch | null
+}
+
+const MAX_JOBS = 6
+const MAX_ACTIONS = 8
+
+const PAGES: readonly PaletteEntry[] = [
+  page('/', 'Overview'),
+  page('/jobs', 'Jobs'),
+  page('/runs', 'Runs'),
+  page('/queue', 'Queue and dead letters'),
+  page('/workers', 'Workers'),
+  runs('Failed runs', { outcome: 'failed' }),
+  runs('Runs under way', { outcome: 'running' }),
+]
+
+/** What there is to choose from, the likeliest first. Nothing that does anything is first, so that Enter alone harms nobody. */
+export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): PaletteGroup[] {
+  const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean)
+  const fits = (label: string) => words.every((word) => label.toLowerCase().includes(word))
+  const named = jobs.filter(({ name, description }) => fits(name) || fits(description))
+  const groups: PaletteGroup[] = [
+    { label: 'Pages', entries: PAGES.filter(({ label }) => fits(label)) },
+    {
+      label: 'Jobs',
+      entries: named
+        .toSorted((one, other) => Number(fits(other.name)) - Number(fits(one.name)))
+        .slice(0, MAX_JOBS)
+        .map(({ name, description }) => ({
+          id: `job ${name}`,
+          label: name,
+          detail: description,
+          target: { kind: 'job', name },
+        })),
+    },
+    {
+      label: 'Labels',
+      entries: (found?.labels ?? []).map(({ label, run }) => ({
+        id: `label ${label}`,
+        label,
+        detail: run.name,
+        outcome: run.outcome,
+        at: run.startedAt,
+        target: { kind: 'runs', search: { label } },
+      })),
+    },
+    { label: 'Runs', entries: (found?.runs ?? []).map(runEntry) },
+    {
+      label: 'Errors',
+      entries: (found?.errors ?? []).map(({ code, count, message, lastAt }) => ({
+        id: `error ${code}`,
+        label: code,
+        detail: `${count.toLocaleString('en')} ${count === 1 ? 'run' : 'runs'} · ${message}`,
+        at: lastAt,
+        target: { kind: 'runs', search: { errorCode: code } },
+      })),
+    },
+    {
+      label: 'Workers',
+      entries: (found?.workers ?? []).map((worker) => ({
+        id: `worker ${worker}`,
+        label: worker,
+        target: { kind: 'worker', id: worker },
+      })),
+    },
+    {
+      label: 'Actions',
+      entries:
+        mayAct && words.length > 0
+          ? jobs
+              .flatMap(jobActions)
+              .filter(({ label }) => fits(label))
+              .slice(0, MAX_ACTIONS)
+          : [],
+    },
+  ]
+  return groups.filter(({ entries }) => entries.length > 0)
+}
+
+function runEntry({ id, name, outcome, startedAt }: ConsoleSearch['runs'][number]): PaletteEntry {
+  return {
+    id: `run ${id}`,
+    label: name,
+    detail: id,
+    outcome,
+    at: startedAt,
+    target: { kind: 'run', id },
+  }
+}
+
+function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number]): PaletteEntry[] {
+  const entry = (label: string, action: Action): PaletteEntry => ({
+    id: `${action.kind} ${label}`,
+    label,
+    target: { kind: 'action', action },
+  })
+  return [
+    entry(`Run ${name} now`, { kind: 'run', name, dryRun: false }),
+    entry(`Dry run of ${name}`, { kind: 'run', name, dryRun: true }),
+    ...(schedule === null
+      ? []
+      : paused === null
+        ? [entry(`Pause ${name}`, { kind: 'pause', name })]
+        : [entry(`Resume ${name}`, { kind: 'resume', name })]),
+  ]
+}
+
+function page(to: (PaletteTarget & { kind: 'page' })['to'], label: string): PaletteEntry {
+  return { id: `page ${to}`, label, target: { kind: 'page', to } }
+}
+
+function runs(label: string, search: RunSearch): PaletteEntry {
+  return { id: `runs ${label}`, label, target: { kind: 'runs', search } }
+}
