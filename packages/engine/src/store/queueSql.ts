@@ -7,9 +7,12 @@ import { HOLDS_KEY } from './uniqueKeys.ts'
  * What is asked of the queue's table. Who asks stands elsewhere; what its columns mean, nowhere else.
  */
 
-/** Whether somebody has paused the queue of the job that the expression names. As a value: the table is nearly always empty. */
+/**
+ * Whether somebody has paused the queue of the job that the expression names. As a value: the table is nearly always empty.
+ * Of a test for null PostgreSQL would expect that next to no row passes it, and keep a plan of a claim that suits few.
+ */
 export const isPausedSql = (name: string) =>
-  `(select true from "JobQueue" paused where paused."name" = ${name}) is not null`
+  `coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
 
 /** Whether a worker has ever declared the queue `$1`. */
 export const KNOWS_QUEUE_SQL = `select queue.name from pgboss.queue queue where queue.name = $1`
