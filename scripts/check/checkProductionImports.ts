@@ -13,6 +13,8 @@ const ENTRIES = [
   'apps/worker/src/list.ts',
   'apps/worker/src/runs.ts',
   'apps/worker/src/deadLetters.ts',
+  'apps/worker/src/queue.ts',
+  'apps/worker/src/work.ts',
   'apps/worker/src/check.ts',
   'apps/worker/src/simulate.ts',
   'scripts/enableCompileCache.ts',

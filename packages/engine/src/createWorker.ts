@@ -504,7 +504,7 @@ function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): v
     throw new TypeError('only: a worker that takes no job does nothing; name one, or leave it out')
   const unknown = only.find((name) => !names.includes(name))
   if (unknown === undefined) return
-  const meant = nearest(String(unknown), names)
+  const meant = nearest(unknown, names)
   const remedy = meant === null ? `; there are ${names.join(', ')}` : `: did you mean ${meant}?`
   throw new TypeError(
     `only: there is no job ${storableText(JSON.stringify(unknown), 120)} among those of this worker${remedy}`,

@@ -506,7 +506,8 @@ describe('waiting work', () => {
   const sendReport = jobs.find(({ name }) => name === 'sendReport')!
   const enqueue = async (options?: Parameters<typeof api.jobsClient.enqueue>[3]) =>
     (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).queueJobId
-  const list = async (query = '') => (await get(`/work?${query}`)).json()
+  const list = async (query = '') =>
+    (await api.as('admin', { method: 'GET', url: `/api/jobs/work?${query}` })).json()
   const work = (action: string, payload: object) =>
     post(`work/${action}`, { name: 'sendReport', reason: 'why', ...payload }, 'owner')
 

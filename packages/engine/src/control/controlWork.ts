@@ -79,6 +79,10 @@ async function change(
     queueJobId === null ? [] : [{ name, queueJobId }],
   )
   await recordActions(tx, kind, targets, { actor, reason })
-  const [{ left = 0, transactionId = null } = {}] = rows
-  return { done: targets.length, left, transactionId: targets.length > 0 ? transactionId : null }
+  const [first] = rows
+  return {
+    done: targets.length,
+    left: first?.left ?? 0,
+    transactionId: targets.length > 0 && first ? first.transactionId : null,
+  }
 }

@@ -8,7 +8,7 @@ export type WorkState =
   | { kind: 'waiting'; startAfter: string }
   | { kind: 'running' }
   | { kind: 'completed' }
-  /** Given up; see dead letters. */
+  /** A dead letter, or cancelled before it started, or expired: these are known for a week. */
   | { kind: 'failed'; errorCode: string }
 
 /** Null when nobody knows it, or knows it no more: completed work is known as long as its run is kept. */

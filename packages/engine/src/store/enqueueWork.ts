@@ -140,7 +140,8 @@ async function replaceWork(
     unkeyed.map((piece) => [piece, { kind: 'enqueued', queueJobId: piece.id }]),
   )
   // Always in the same order: two transactions with the same keys must not wait for each other.
-  const groups = [...byKey.keys()].toSorted().map((key) => byKey.get(key) as Piece[])
+  const keys = [...byKey.keys()].map(String).toSorted()
+  const groups = keys.map((key) => byKey.get(key) as Piece[])
   const chosen = new Map(
     groups.map((same) => [same.findLast(isReplacing) ?? (same[0] as Piece), same]),
   )

@@ -1,4 +1,5 @@
 import { INSTANT } from './claimWork.ts'
+import { labelOf } from './labelSql.ts'
 
 /*
  * Waiting work, as people look at it and change it: it has not been taken, or is to be retried. A claim takes the rows that
@@ -68,7 +69,7 @@ const pageSql = (state: string) => `
 
 /** What is due first at first. Of each queue and state an index gives it in that order. */
 export const LIST_WAITING_WORK_SQL = `
-  select work.id::text as "queueJobId", work.name, left(work.data ->> 'label', 200) as "label",
+  select work.id::text as "queueJobId", work.name, ${labelOf('work.data')} as "label",
          work.start_after as "startAfter", work.start_after <= now() as "isDue", work.start_after::text as "position",
          work.created_on as "enqueuedAt",
          case when work.started_on is null then 0 else greatest(0, work.retry_count + 1) end as "attempts", work.priority,

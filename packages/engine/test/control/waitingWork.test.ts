@@ -113,7 +113,7 @@ describe('a queue that is paused', () => {
     expect(await client.resumeQueue(null, 'parcel', by)).toBe('notPaused')
     expect(await client.resumeQueue(null, 'nothing', by)).toBe('notFound')
     expect((await readRound(runtime.database, 'w1', ['parcel'])).ready).toEqual(['parcel'])
-    expect(numbersOf(await take()).toSorted()).toEqual([2, 3])
+    expect(numbersOf(await take()).toSorted((a, b) => a - b)).toEqual([2, 3])
     expect((await actions()).map(({ action }) => action)).toEqual(['pauseQueue', 'resumeQueue'])
   })
 
@@ -332,7 +332,7 @@ describe('waiting work', () => {
     const now = { ...by, startAfter: new Date(0) }
     expect(await client.postponeWork(null, all, now)).toEqual({ done: 2, left: 0 })
     await waitFor(() => wakeUps > before)
-    expect(numbersOf(await take()).toSorted()).toEqual([1, 2])
+    expect(numbersOf(await take()).toSorted((a, b) => a - b)).toEqual([1, 2])
     await expect(
       client.postponeWork(null, all, { ...by, startAfter: new Date(NaN) }),
     ).rejects.toThrow('startAfter must be a valid date')
@@ -406,7 +406,7 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await replace(3)).toEqual({ ...second, kind: 'replaced' })
     await fail([running!])
     const again = await take()
-    expect(numbersOf(again).toSorted()).toEqual([1, 3])
+    expect(numbersOf(again).toSorted((a, b) => a - b)).toEqual([1, 3])
     expect(again.map(({ envelope }) => envelope.replacedBy)).toEqual(
       again.map(({ envelope }) =>
         (envelope.payload as { n: number }).n === 1 ? second.queueJobId : undefined,
