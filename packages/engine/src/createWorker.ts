@@ -226,7 +226,6 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     workerId: id,
     version:
       options.version === undefined ? null : storableText(options.version, MAX_VERSION_LENGTH),
-    takes: taken.map(({ name }) => name),
     lanes: Object.fromEntries(taken.map((job) => [job.name, job.isExclusive ? 1 : lanesOf(job)])),
     log,
   })

@@ -46,9 +46,7 @@ export interface SessionOptions {
   workerId: string
   /** What of the host's product it runs. Default: it does not say. */
   version?: string | null
-  /** Names of the jobs whose work it takes, for others to know. Default: none. */
-  takes?: readonly string[]
-  /** How many runs of each job it takes at once, for who looks. Default: it says nothing. */
+  /** How many runs of each job it takes at once, for others to know; of jobs that are not in it, none. Default: none. */
   lanes?: Readonly<Record<string, number>>
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
@@ -76,15 +74,15 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes", "lanes")
-    values ($1, 'heartbeat', $2, true, $3, $4, $5::jsonb)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
+    values ($1, 'heartbeat', $2, true, $3, $4::jsonb)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
-  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "takes", "lanes")
-  values ($1, $2::"WorkerLiveness", $3, true, $4, $5, $6::jsonb)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
+  values ($1, $2::"WorkerLiveness", $3, true, $4, $5::jsonb)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
@@ -126,8 +124,7 @@ export function createSession({
   database,
   workerId,
   version = null,
-  takes = [],
-  lanes,
+  lanes = {},
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
   log,
@@ -141,7 +138,7 @@ export function createSession({
   })
   const reconnects: (() => void)[] = []
   const startedAt = new Date()
-  const lanesText = lanes === undefined ? null : JSON.stringify(lanes)
+  const lanesText = JSON.stringify(lanes)
   let link: Link | null = null
   let opening: Link | null = null
   // By the monotonic clock: the other one may jump.
@@ -166,7 +163,7 @@ export function createSession({
     )
     lastBeatAt = performance.now()
     isSignedUp = true
-    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, takes, lanesText])
+    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, lanesText])
     connectedSince = performance.now()
     scheduleBeat()
   }
@@ -193,7 +190,7 @@ export function createSession({
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
       await takeLock(client)
       isSignedUp = true
-      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, takes, lanesText])
+      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
     } catch (error) {
       await discard(next)
       throw error
@@ -257,14 +254,7 @@ export function createSession({
   /** It also tells whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
-      await ask(current.client, SIGN_UP_SQL, [
-        workerId,
-        'lock',
-        startedAt,
-        version,
-        takes,
-        lanesText,
-      ])
+      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
     } catch (error) {
       lose(current, error as Error)
     }
@@ -279,7 +269,6 @@ export function createSession({
         workerId,
         startedAt,
         version,
-        takes,
         lanesText,
       ])
       lastBeatAt = sentAt

@@ -23,12 +23,12 @@ export async function readPausedQueues(reader: Reader): Promise<Map<string, Paus
 }
 
 const LIVING = `
-  select worker."takes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
+  select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
 
 /** How many workers live that are of a version before pauses: they go on to take work of paused queues. */
 export async function countHeedlessWorkers(reader: Reader): Promise<number> {
   const [found] = await reader.rows<{ count: number }>({
-    text: `select count(*)::int as "count" from (${LIVING}) living where living."takes" is null`,
+    text: `select count(*)::int as "count" from (${LIVING}) living where living."lanes" is null`,
   })
   return found?.count ?? 0
 }
@@ -46,7 +46,7 @@ export async function jobsWithoutWorker(
       with living as materialized (${LIVING})
       select wanted.name from unnest($1::text[]) with ordinality wanted(name, place)
       where not exists (
-        select from living where living."takes" is null or wanted.name = any(living."takes")
+        select from living where living."lanes" is null or living."lanes" -> wanted.name is not null
       )
       order by wanted.place`,
     values: [names],

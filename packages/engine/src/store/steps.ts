@@ -392,11 +392,7 @@ export const STEPS: readonly Step[] = [
           "pauseReason" TEXT,
 
           CONSTRAINT "JobQueue_pkey" PRIMARY KEY ("name")
-      );
-
-      -- The jobs whose work the worker takes. Null: it is of a version before, which does not say, and takes the work of
-      -- queues that are paused.
-      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "takes" TEXT[];`,
+      );`,
   },
   {
     name: 'labels',
@@ -447,7 +443,8 @@ export const STEPS: readonly Step[] = [
     name: 'workerLanes',
     breaks: false,
     sql: `
-      -- How many runs of each job a worker takes at once, for who looks. It says so when it signs up.
+      -- How many runs of each job a worker takes at once, for who looks; what is not in it, it leaves to others. It says so
+      -- when it signs up. Null: it is of a version before, which also takes work of queues that are paused.
       ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "lanes" JSONB;`,
   },
   {

@@ -61,7 +61,7 @@ function ownTimeSql(now: Date, workerId: string): string {
   create trigger roundsman_keep_order before insert on pgboss.job for each row when (new.state = 'created')
     execute function pgboss.roundsman_keep_order();
 
-  insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "takes")
+  insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "lanes")
   values ('${workerId}', 'heartbeat', now(), '9999-01-01Z', '{}');`
 }
 
