@@ -197,6 +197,8 @@ const backlog = z.object({
   caughtUpInMs: ms.nullable(),
   // Somebody has paused its queue: nothing is taken.
   isPaused: z.boolean(),
+  // Workers live, and none of them takes its work.
+  isUntaken: z.boolean(),
 })
 
 export type ConsoleAttention = z.output<typeof attention>

@@ -50,6 +50,7 @@ const BACKLOG: ConsoleAttention = {
   comingPerSecond: 50,
   caughtUpInMs: null,
   isPaused: false,
+  isUntaken: false,
 }
 
 function describeThem(attention: ConsoleAttention[], jobs = JOBS) {
@@ -112,6 +113,9 @@ describe('describeOverview', () => {
     )
     const still = { ...BACKLOG, takenPerSecond: 0, comingPerSecond: 0 }
     expect(describeThem([still]).text).toBe('syncOrder: 4,200 waiting, standing still: never')
+    expect(describeThem([{ ...still, isUntaken: true }]).text).toBe(
+      'syncOrder: 4,200 waiting, no worker takes it',
+    )
   })
 
   it('warns of what can wait', () => {

@@ -1,6 +1,7 @@
 import { nextTick, type Job } from '@roundsman/engine'
 import {
   countDeadLettersByCause,
+  jobsWithoutWorker,
   listFailures,
   listLanesInUse,
   listWorkers,
@@ -47,7 +48,7 @@ export interface OverviewOptions {
 export async function readOverview(options: OverviewOptions): Promise<ConsoleOverview> {
   const { reader, jobs, now, countHours, usualFailures } = options
   const names = jobs.map(({ name }) => name)
-  const [workers, schedules, lanes, ended, failures, waiting, pauses, causes, hours] =
+  const [workers, schedules, lanes, ended, failures, waiting, pauses, untaken, causes, hours] =
     await Promise.all([
       listWorkers(reader),
       describeSchedules(reader, jobs, now),
@@ -56,6 +57,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
       readFailures(reader, names, now, usualFailures),
       measureBacklog(reader, names),
       readPausedQueues(reader),
+      jobsWithoutWorker(reader, names),
       countDeadLettersByCause(reader, names),
       countHours(now),
     ])
@@ -63,7 +65,11 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = waiting
     .filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
-    .map((row) => ({ ...row, isPaused: pauses.has(row.name) }))
+    .map((row) => ({
+      ...row,
+      isPaused: pauses.has(row.name),
+      isUntaken: isAnyAlive && untaken.includes(row.name),
+    }))
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
     attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })

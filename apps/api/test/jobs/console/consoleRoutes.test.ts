@@ -276,7 +276,12 @@ describe('the overview', () => {
     expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
     // Nobody is there to take it, which says more.
     expect(kindsOf(growing)).toEqual(['noWorker'])
-    expect(growing.backlog[0]).toMatchObject({ isPaused: false })
+    expect(growing.backlog[0]).toMatchObject({ isPaused: false, isUntaken: false })
+    // One that lives, and takes the work of other jobs.
+    await api.prisma.$executeRaw`
+      insert into "JobWorker" ("id", "liveness", "lanes", "readsStarts") values ('other', 'heartbeat', '{"other": 1}', true)`
+    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
+    await api.prisma.$executeRaw`delete from "JobWorker"`
     await api.jobsClient.pauseQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isPaused: true })
     const { jobs: listed } = await get<ConsoleJobs>('jobs')

@@ -40,9 +40,11 @@ export function describeCatchUp({
   takenPerSecond,
   comingPerSecond,
   isPaused,
+  isUntaken,
   isCut,
 }: ConsoleBacklog): string {
   if (isPaused) return 'paused'
+  if (isUntaken) return 'no worker takes it'
   if (caughtUpInMs !== null)
     return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
   if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never'
