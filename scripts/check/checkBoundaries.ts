@@ -94,7 +94,7 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/job': ['engine/index.ts', 'engine/work'],
   'engine/store': ['engine/index.ts', 'engine/job', 'engine/liveness'],
   'engine/control': ['engine/index.ts', 'engine/job', 'engine/store'],
-  'engine/read': ['engine/index.ts', 'engine/store', 'engine/liveness'],
+  'engine/read': ['engine/index.ts', 'engine/job', 'engine/store', 'engine/liveness'],
 }
 
 /** The engine's contract and client are all that the plugin may load of ours, and its database is the client's. */

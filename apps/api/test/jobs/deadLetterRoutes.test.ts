@@ -92,9 +92,7 @@ describe('GET /api/jobs/dead-letters', () => {
       const { queueJobId } = asked.json()
       await setWork(api.prisma, queueJobId, 'failed')
       // What only rehearsed is nobody's to do again.
-      expect((await listIds()).toSorted()).toEqual(
-        dryRun ? [email] : [email, queueJobId].toSorted(),
-      )
+      expect(new Set(await listIds())).toEqual(new Set(dryRun ? [email] : [email, queueJobId]))
     }
   })
 

@@ -44,7 +44,7 @@ function describeField(
   const initial =
     given !== undefined
       ? kind === 'text'
-        ? String(given)
+        ? asText(given)
         : JSON.stringify(given)
       : kind === 'json' && isRequired
         ? JSON.stringify(skeletonOf(schema, root), null, 2)
@@ -75,6 +75,8 @@ function kindOf(schema: Schema): Pick<PayloadField, 'kind' | 'choices'> & { what
       return { kind: 'json', choices: [], what: 'as JSON' }
   }
 }
+
+const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** What a payload looks like, with nothing in it. */
 export function payloadSkeleton(schema: Schema | null): string {

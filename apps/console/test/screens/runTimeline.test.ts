@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunDetail } from '../../src/api/run.ts'
-import { allAttempts, waitOf } from '../../src/screens/run/attemptNotes.ts'
+import { allAttempts, waitOf } from '../../src/screens/run/Attempts.tsx'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
 
 const RUN: RunDetail = {

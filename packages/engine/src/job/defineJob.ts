@@ -397,9 +397,10 @@ function checkLabel(name: string, label: unknown = null): Job['label'] {
 const MAX_SHOWN = 20
 
 function checkShow(name: string, show: unknown = []): readonly string[] {
-  const isName = (one: unknown) =>
+  const isName = (one: unknown): one is string =>
     typeof one === 'string' && one.isWellFormed() && !/^$|\0|^__proto__$/.test(one)
-  if (Array.isArray(show) && show.length <= MAX_SHOWN && show.every(isName)) return [...show]
+  const names: readonly unknown[] | null = Array.isArray(show) ? show : null
+  if (names !== null && names.length <= MAX_SHOWN && names.every(isName)) return [...names]
   throw new TypeError(
     `Job "${name}": show must be a list of at most ${MAX_SHOWN} names of the payload, such as ['orderId']`,
   )

@@ -166,7 +166,8 @@ function addLeaves(told: string[], name: string, value: unknown): void {
       left.unshift(
         ...Object.entries(item).map(([key, inner]): [string, unknown] => [`${path}.${key}`, inner]),
       )
-    else if (item !== undefined) told.push(`${path}=${String(item)}`)
+    else if (item !== undefined)
+      told.push(`${path}=${typeof item === 'string' ? item : JSON.stringify(item)}`)
   }
 }
 

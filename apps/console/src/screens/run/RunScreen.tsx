@@ -1,3 +1,4 @@
+import type { KeptLog } from '@roundsman/fastify/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -17,9 +18,8 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatClock } from '../../time/formatExact.ts'
+import { formatClock, formatMillis } from '../../time/formatExact.ts'
 import { Attempts } from './Attempts.tsx'
-import { LogLines } from './LogLines.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Timeline } from './Timeline.tsx'
 import { latenessMs } from './runTimeline.ts'
@@ -194,7 +194,7 @@ function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: 
   const { count, since, isCut } = equalFailures
   return (
     <p>
-      <Link to="/runs" search={{ name, status: 'failed', from: since }}>
+      <Link to="/runs" search={{ name, errorCode: code, from: since }}>
         {code}, {count.toLocaleString('en')}
         {isCut ? ' or more' : ''} runs
       </Link>{' '}
@@ -323,5 +323,32 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       )}
     </dl>
+  )
+}
+
+/** The last lines that a run has logged, the oldest first. */
+function LogLines({ log: { lines, earlier } }: { log: KeptLog }) {
+  return (
+    <>
+      {earlier > 0 && (
+        <p className="muted">
+          {earlier.toLocaleString('en')} earlier {earlier === 1 ? 'line is' : 'lines are'} not kept
+        </p>
+      )}
+      <ol className="logLines" tabIndex={0} aria-label="Log lines">
+        {lines.map(({ at, level, message, fields }, index) => (
+          // They have no name of their own, and never move.
+          <li key={index} className={`logLine is-${level}`}>
+            <Moment at={at} isInControl>
+              {formatMillis(at)}
+            </Moment>
+            <span className="logLevel">{level}</span>
+            <span className="isWrapped">
+              {message} {fields !== null && <span className="muted">{fields}</span>}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </>
   )
 }
