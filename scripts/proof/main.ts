@@ -6,7 +6,7 @@ import { createDatabaseClient } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
 import { openStack, type Stack } from './openStack.ts'
-import { photographConsole, drawPage } from './photographConsole.ts'
+import { drawPage, eachScreen, FIRST_LOOK, photographConsole } from './photographConsole.ts'
 import { createReport, type Report } from './createReport.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
@@ -81,6 +81,26 @@ async function main(): Promise<number> {
       report.expect('SIGTERM ends it with exit code 0', exitCode === 0, exitCode)
     })
   }
+  await report.section('The first look', async () => {
+    report.add({
+      text: 'A start on an empty folder brings jobs of a demo, with a week of what they did.',
+    })
+    const fresh = await openStack({ DEMO_JOBS: 'true' })
+    try {
+      const pictures = await photographConsole({
+        baseUrl: fresh.baseUrl,
+        email: 'admin@example.com',
+        password: DEMO_PASSWORD,
+        shots: FIRST_LOOK,
+        folder: join(WORKSPACE_ROOT, 'reports'),
+      })
+      for (const { title, file } of pictures) {
+        report.add({ text: `${title}:\n\n![${title}](${file})` })
+      }
+    } finally {
+      await fresh.close()
+    }
+  })
   await report.section('What changed', async () => {
     report.add({ command: 'git status --short', output: changes.status || '(clean)' })
     report.add({ command: 'git ls-files', output: changes.files })
@@ -285,7 +305,7 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
         baseUrl: stack.baseUrl,
         email: 'admin@example.com',
         password: DEMO_PASSWORD,
-        runId: rendered?.id ?? '',
+        shots: eachScreen(rendered?.id ?? ''),
         folder: join(WORKSPACE_ROOT, 'reports'),
       })
       for (const { title, file } of pictures) {

@@ -27,14 +27,14 @@ export async function openStack(variables: Record<string, string>): Promise<Stac
   const { DATABASE_URL: _, ...inherited } = process.env
   const env = {
     ...inherited,
+    // What runs is counted.
+    DEMO_JOBS: 'false',
     ...variables,
     DATA_DIR: dataDir,
     PORT: String(port),
     WORKER_PORT: String(workerPort),
     INBOX_PORT: '0',
     NODE_ENV: 'development',
-    // What runs is counted.
-    DEMO_JOBS: 'false',
   }
   const lines: string[] = []
   const child = spawn(process.execPath, ['scripts/start/main.ts'], {

@@ -18,32 +18,46 @@ interface Shot {
   width?: number
 }
 
+/** Each screen, of a stack in which something has run. `runId`: of a run to show. */
+export const eachScreen = (runId: string): readonly Shot[] => [
+  { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
+  { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'Every 5 seconds' },
+  { title: 'A job', file: 'job', path: 'jobs/cleanupPreviewSessions', shows: 'Policies' },
+  { title: 'Runs', file: 'runs', path: 'runs', shows: 'cleanupPreviewSessions' },
+  { title: 'A run', file: 'run', path: `runs/${runId}`, shows: 'Timeline' },
+  { title: 'The queue', file: 'queue', path: 'queue', shows: 'By job' },
+  {
+    title: 'Overview, dark',
+    file: 'overview-dark',
+    path: '',
+    shows: 'Next ticks',
+    colorScheme: 'dark',
+  },
+  { title: 'Jobs on a phone', file: 'jobs-narrow', path: 'jobs', shows: 'Every 5', width: 375 },
+]
+
+/** What somebody sees who has just started it for the first time. */
+export const FIRST_LOOK: readonly Shot[] = [
+  { title: 'Overview', file: 'first-look', path: '', shows: 'Next ticks' },
+  { title: 'Jobs', file: 'first-look-jobs', path: 'jobs', shows: 'demoArchiveOrders' },
+  {
+    title: 'A job that fails',
+    file: 'first-look-job',
+    path: 'jobs/demoImportFeed',
+    shows: 'Policies',
+  },
+  { title: 'The queue', file: 'first-look-queue', path: 'queue', shows: 'demoSyncOrder' },
+]
+
 /** Logs in to the console as an admin does, and keeps a picture of each screen. */
 export async function photographConsole(options: {
   baseUrl: string
   email: string
   password: string
-  /** Of a run to show. */
-  runId: string
+  shots: readonly Shot[]
   folder: string
 }): Promise<Photograph[]> {
-  const { baseUrl, email, password, runId, folder } = options
-  const shots: Shot[] = [
-    { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
-    { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'Every 5 seconds' },
-    { title: 'A job', file: 'job', path: 'jobs/cleanupPreviewSessions', shows: 'Policies' },
-    { title: 'Runs', file: 'runs', path: 'runs', shows: 'cleanupPreviewSessions' },
-    { title: 'A run', file: 'run', path: `runs/${runId}`, shows: 'Timeline' },
-    { title: 'The queue', file: 'queue', path: 'queue', shows: 'By job' },
-    {
-      title: 'Overview, dark',
-      file: 'overview-dark',
-      path: '',
-      shows: 'Next ticks',
-      colorScheme: 'dark',
-    },
-    { title: 'Jobs on a phone', file: 'jobs-narrow', path: 'jobs', shows: 'Every 5', width: 375 },
-  ]
+  const { baseUrl, email, password, shots, folder } = options
   const browser = await openBrowser()
   try {
     for (const { file, path, shows, colorScheme = 'light', width = 1_280 } of shots) {
