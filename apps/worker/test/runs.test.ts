@@ -81,6 +81,12 @@ describe('worker:runs', () => {
   it.each([
     [['--job', 'formerJob'], [ids.removed]],
     [['--status', 'failed'], [ids.mail]],
+    [['--outcome', 'failed'], [ids.mail]],
+    [['--outcome', 'lost'], []],
+    [['--error', 'smtp_unavailable'], [ids.mail]],
+    [['--label', 'order 4'], [ids.mail]],
+    [['--worker', 'w', '--min-duration-ms', '60000'], [ids.removed]],
+    [['--max-duration-ms', '1000'], [ids.mail]],
     [['--trigger', 'schedule'], [ids.clean]],
     [
       ['--from', '2026-05-01'],
@@ -122,6 +128,8 @@ describe('worker:runs', () => {
 
   it.each([
     [['--status', 'lost'], '--status: "lost" is none of running, success, failed'],
+    [['--outcome', 'dead'], '--outcome: "dead" is none of running, '],
+    [['--min-duration-ms', '5s'], '--min-duration-ms is a whole number from 0'],
     [['--from', 'yesterday'], '--from: "yesterday" is not a date'],
     [['--work', '1'], '--work: "1" is not the id of a piece of work'],
     [['--limit', '0'], '--limit is a whole number from 1 to 1000'],

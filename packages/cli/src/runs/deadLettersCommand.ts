@@ -5,13 +5,17 @@ import type { ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
 import { formatPosition, parsePosition, readPages, refuseUnknownJob } from './pages.ts'
 
-const usage = (call: string, once: string) => `Usage: ${call} [--job NAME] [--limit N]
+const usage = (
+  call: string,
+  once: string,
+) => `Usage: ${call} [--job NAME] [--error CODE] [--limit N]
                                 [--after POSITION] [--json]
 
 Lists work that was given up, the latest first, with the error of its last attempt. It is kept until somebody redrives
 or discards it, in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only
+  --error CODE       given up with this code
   --limit N          how many to show, 1 to 1000; default 20
   --after POSITION   those after the last one shown, as it says where there are more
   --json             print one JSON object
@@ -33,11 +37,12 @@ async function showDeadLetters(
 ): Promise<number> {
   const values = parseOptions(args, {
     job: { type: 'string' },
+    error: { type: 'string' },
     limit: { type: 'string' },
     after: { type: 'string' },
     json: { type: 'boolean' },
   })
-  const { job: name } = values
+  const { job: name, error: errorCode } = values
   const after = parsePosition(values.after)
   const product = await source.open(terminal)
   const { items: deadLetters, next } = await readPages(
@@ -45,7 +50,11 @@ async function showDeadLetters(
     after,
     product,
     async (reader, page) => {
-      const { deadLetters: items, next: more } = await listDeadLetters(reader, { name, ...page })
+      const { deadLetters: items, next: more } = await listDeadLetters(reader, {
+        name,
+        errorCode,
+        ...page,
+      })
       return { items, next: more }
     },
   )

@@ -8,6 +8,8 @@ export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** What is asked for at once: a page is held in memory, as the database answers it. */
 const PAGE = 200
+/** What no index tells is looked for in part of the runs at a time: so often, then somebody may want to stop. */
+const MAX_LOOKS = 20
 const POSITION = /^(\d{4}-\d\d-\d\d[T ][\d:.]{8,15}(?:Z|\+00))\/([0-9a-f-]{36})$/i
 
 /**
@@ -27,10 +29,11 @@ export async function readPages<Item>(
   const limit = parseWholeNumber('--limit', limitText, { min: 1, max: 1_000, otherwise: 20 })
   const { found, reason } = await product.look(async (reader) => {
     const items: Item[] = []
-    for (let after = first; ;) {
+    for (let after = first, looks = 1; ; looks++) {
       const page = await read(reader, { limit: Math.min(PAGE, limit - items.length), after })
       items.push(...page.items)
-      if (page.next === null || items.length >= limit) return { items, next: page.next }
+      if (page.next === null || items.length >= limit || looks === MAX_LOOKS)
+        return { items, next: page.next }
       after = page.next
     }
   })

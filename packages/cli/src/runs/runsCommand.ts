@@ -1,6 +1,7 @@
 import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
   listJobRuns,
+  RUN_OUTCOMES,
   RUN_STATUSES,
   type ListedJobRun,
   type ListJobRunsOptions,
@@ -8,21 +9,28 @@ import {
 import { describeDuration } from '../command/describeDuration.ts'
 import { standardLayout, wrap, type Layout, type Style } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
-import { parseOptions } from '../command/parseOptions.ts'
+import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { formatPosition, parsePosition, readPages, refuseUnknownJob, UUID } from './pages.ts'
 
-const usage = (call: string) => `Usage: ${call} [--job NAME] [--status STATUS] [--trigger TRIGGER]
-                        [--work ID] [--from DATE] [--to DATE]
-                        [--limit N] [--after POSITION] [--json]
+const usage = (
+  call: string,
+) => `Usage: ${call} [--job NAME] [--outcome OUTCOME] [--error CODE] [--label TEXT]
+                        [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--json]
 
 Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed.
 
   --job NAME               of this job only
-  --status STATUS          ${RUN_STATUSES.join(', ')}
+  --outcome OUTCOME        what became of it: ${RUN_OUTCOMES.join(', ')}
+  --status STATUS          as it is stored: ${RUN_STATUSES.join(', ')}
+  --error CODE             failed with this code
+  --label TEXT             whose label is this, or else holds it
   --trigger TRIGGER        ${JOB_TRIGGERS.join(', ')}
   --work ID                all attempts at this piece of work
+  --worker ID              whose worker's id begins so
+  --min-duration-ms N      took so long or longer
+  --max-duration-ms N      took no longer
   --from DATE, --to DATE   started from the one up to and without the other; without an offset, in UTC
   --limit N                runs to show, 1 to 1000; default 20
   --after POSITION         those after the last one shown, as it says where there are more
@@ -41,7 +49,13 @@ async function showRuns(
 ): Promise<number> {
   const values = parseOptions(args, {
     job: { type: 'string' },
+    outcome: { type: 'string' },
     status: { type: 'string' },
+    error: { type: 'string' },
+    label: { type: 'string' },
+    worker: { type: 'string' },
+    'min-duration-ms': { type: 'string' },
+    'max-duration-ms': { type: 'string' },
     trigger: { type: 'string' },
     work: { type: 'string' },
     from: { type: 'string' },
@@ -50,13 +64,19 @@ async function showRuns(
     after: { type: 'string' },
     json: { type: 'boolean' },
   })
-  const { job: name, work: queueJobId } = values
+  const { job: name, work: queueJobId, error: errorCode, label, worker } = values
   if (queueJobId !== undefined && !UUID.test(queueJobId)) {
     throw new UsageError(`--work: "${queueJobId}" is not the id of a piece of work`)
   }
   const filters: Omit<ListJobRunsOptions, 'limit' | 'after'> = {
     name,
     queueJobId,
+    errorCode,
+    label,
+    worker,
+    minDurationMs: readDuration('--min-duration-ms', values['min-duration-ms']),
+    maxDurationMs: readDuration('--max-duration-ms', values['max-duration-ms']),
+    outcome: readChoice('--outcome', values.outcome, RUN_OUTCOMES),
     status: readChoice('--status', values.status, RUN_STATUSES),
     trigger: readChoice('--trigger', values.trigger, JOB_TRIGGERS),
     from: readDate('--from', values.from),
@@ -73,14 +93,16 @@ async function showRuns(
       return { items, next: more }
     },
   )
-  if (runs.length === 0) refuseUnknownJob(name, product)
+  if (runs.length === 0 && next === null) refuseUnknownJob(name, product)
   const position = next && formatPosition(next)
   if (values.json) {
     terminal.stdout.write(`${JSON.stringify({ runs, next: position })}\n`)
     return 0
   }
   const layout = standardLayout(terminal.stdout)
-  const lines = runs.length === 0 ? ['There is no such run.'] : formatRuns(runs, layout)
+  const none =
+    next === null ? 'There is no such run.' : 'None so far: there are more to look through.'
+  const lines = runs.length === 0 ? [none] : formatRuns(runs, layout)
   if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
   terminal.stdout.write(`${lines.join('\n')}\n`)
   return 0
@@ -96,6 +118,14 @@ function readChoice<const Choice extends string>(
   throw new UsageError(`${option}: "${text}" is none of ${choices.join(', ')}`)
 }
 
+/** In the API as long as any instant may be away from another. */
+const MAX_DURATION_MS = 999_999_999_999
+
+function readDuration(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  return parseWholeNumber(option, text, { min: 0, max: MAX_DURATION_MS, otherwise: 0 })
+}
+
 function readDate(option: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined
   const { instant, problem } = parseInstant(text, 'UTC')
@@ -103,18 +133,23 @@ function readDate(option: string, text: string | undefined): Date | undefined {
   throw new UsageError(`${option}: ${problem}`)
 }
 
-const STYLES: Record<ListedJobRun['status'], Style | undefined> = {
+const STYLES: Record<ListedJobRun['outcome'], Style | undefined> = {
   running: 'cyan',
   success: undefined,
   failed: 'red',
+  lost: 'red',
+  cancelled: 'dim',
+  blocked: 'yellow',
+  expired: 'yellow',
+  givenBack: 'dim',
 }
 
 /** Two lines a run: what happened, and below it by which id it is found, and why it failed. */
 function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): string[] {
-  const statusWidth = Math.max(...runs.map(({ status }) => status.length))
+  const outcomeWidth = Math.max(...runs.map(({ outcome }) => outcome.length))
   const tookWidth = Math.max(...runs.map((run) => describeTook(run).length))
   return runs.flatMap((run) => {
-    const { startedAt, status, name, id, trigger, attempt, dryRun } = run
+    const { startedAt, outcome, name, id, trigger, attempt, dryRun } = run
     const notes = [
       trigger,
       ...(attempt > 1 ? [`attempt ${attempt}`] : []),
@@ -122,11 +157,11 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
     ]
     const head = [
       startedAt.slice(0, 19).replace('T', ' '),
-      status.padEnd(statusWidth),
+      outcome.padEnd(outcomeWidth),
       describeTook(run).padStart(tookWidth),
       run.label === null ? name : `${name}  ${run.label}`,
     ].join('  ')
-    const style = STYLES[status]
+    const style = STYLES[outcome]
     const error = describeError(run)
     return [
       style === undefined ? head : paint(style, head),
