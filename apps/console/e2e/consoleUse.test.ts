@@ -307,6 +307,8 @@ describe('what the screens show is what is in the database', () => {
     await page.getByRole('link', { name: filling.ended.workerId }).click()
     await heading(page, 'worker-of-yesterday').waitFor()
     await page.getByText('Stopped, or killed more than a day ago').waitFor()
+    const all = page.getByRole('link', { name: 'All its runs' })
+    expect(await all.getAttribute('href')).toBe('/console/runs?worker=worker-of-yesterday')
     await expectSeen(page.getByRole('link', { name: /^countSheep: Success after/ }))
   })
 })

@@ -1,6 +1,6 @@
 import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
-import { OUTCOME_WORDS, runOutcome } from '../api/runOutcome.ts'
+import { OUTCOME_WORDS } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
@@ -50,7 +50,7 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
     ...runs.map(({ durationMs }) => durationMs),
     ...lines.flatMap(({ points }) => points.map(({ ms }) => ms)),
   ])
-  const outcomes = new Set(runs.map(runOutcome))
+  const outcomes = new Set(runs.map(({ outcome }) => outcome))
   return (
     <figure className="chart" {...roving.container}>
       <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
@@ -81,7 +81,7 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
                 className="pointPlace"
               >
                 <circle r="8" className="pointTarget" />
-                <OutcomePoint outcome={runOutcome(run)} />
+                <OutcomePoint outcome={run.outcome} />
               </svg>
             </Link>
           )
@@ -137,7 +137,7 @@ export function percentileLines(
 
 function describe(run: ConsoleRunPoint): string {
   const { local, utc } = formatExact(run.startedAt)
-  const outcome = runOutcome(run)
+  const { outcome } = run
   const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
   const about = run.label === null ? '' : `${run.label}\n`
   return `${about}${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
@@ -148,7 +148,7 @@ function summarise(
   runs: readonly ConsoleRunPoint[],
   { p50Ms, p95Ms }: ConsoleJobDetail['duration'],
 ): string {
-  const counts = Map.groupBy(runs, runOutcome)
+  const counts = Map.groupBy(runs, ({ outcome }) => outcome)
   const outcomes = [...counts].map(
     ([outcome, { length }]) => `${length} ${OUTCOME_WORDS[outcome].toLowerCase()}`,
   )

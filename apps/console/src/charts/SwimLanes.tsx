@@ -1,7 +1,7 @@
 import type { ConsoleWorkerRun } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { useId } from 'react'
-import { OUTCOME_WORDS, runOutcome, type RunOutcome } from '../api/runOutcome.ts'
+import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
@@ -63,7 +63,7 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
             ))}
             {its.map(({ run, fromMs: from, toMs: to, lane }) => {
               const tip = describe(run, to - from)
-              const kind = kindOf(runOutcome(run))
+              const kind = kindOf(run.outcome)
               const shape = {
                 x: percent(x.place(from)),
                 y: GAP + lane * (laneHeight + GAP),
@@ -107,7 +107,7 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
           ))}
         </svg>
       </div>
-      <Legend kinds={new Set(runs.map((run) => kindOf(runOutcome(run))))} hatch={hatch} />
+      <Legend kinds={new Set(runs.map((run) => kindOf(run.outcome)))} hatch={hatch} />
     </div>
   )
 }
@@ -160,7 +160,7 @@ function kindOf(outcome: RunOutcome): BarKind {
 }
 
 function describe(run: ConsoleWorkerRun, durationMs: number): string {
-  const outcome = runOutcome(run)
+  const { outcome } = run
   const word = OUTCOME_WORDS[outcome]
   const code = outcome === 'failed' && run.errorCode !== null ? ` with ${run.errorCode}` : ''
   const how = outcome === 'running' ? `${word} for` : `${word}${code} after`
@@ -171,6 +171,6 @@ function describe(run: ConsoleWorkerRun, durationMs: number): string {
 
 function summarise(runs: readonly ConsoleWorkerRun[], jobs: number, nowMs: number): string {
   const many = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`
-  const failed = runs.filter((run) => kindOf(runOutcome(run)) === 'failed').length
+  const failed = runs.filter((run) => kindOf(run.outcome) === 'failed').length
   return `${many(runs.length, 'run')} of ${many(jobs, 'job')}, ${failed} failed, at most ${mostAtOnce(runs, nowMs)} at once`
 }

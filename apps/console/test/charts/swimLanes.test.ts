@@ -10,6 +10,7 @@ function run(name: string, from: number, to: number | null) {
     name,
     label: null,
     status: to === null ? ('running' as const) : ('success' as const),
+    outcome: to === null ? ('running' as const) : ('success' as const),
     errorCode: null,
     startedAt: at(from),
     endedAt: to === null ? null : at(to),

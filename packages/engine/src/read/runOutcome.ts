@@ -30,9 +30,6 @@ const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map(
   Object.entries(CODES).map(([outcome, code]) => [code, outcome as keyof typeof CODES]),
 )
 
-/** Those of runs that have neither succeeded nor failed by themselves, nor with their worker. */
-export const STOPPED_CODES = [CODES.cancelled, CODES.blocked, CODES.expired, CODES.givenBack]
-
 export function runOutcome(run: { status: RunStatus; errorCode: string | null }): RunOutcome {
   if (run.status !== 'failed') return run.status
   return OUTCOMES.get(run.errorCode ?? '') ?? 'failed'

@@ -1,6 +1,7 @@
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
+import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** A run that has ended, as a mark in a chart. */
 export interface RunPoint {
@@ -8,6 +9,7 @@ export interface RunPoint {
   /** What it was about, where its job says. */
   label: string | null
   status: Exclude<RunStatus, 'running'>
+  outcome: RunOutcome
   errorCode: string | null
   /** ISO 8601 in UTC. */
   startedAt: string
@@ -39,10 +41,15 @@ const MOST_FAILED_IN_SLOT = 2
  * each slot. However many there are, so much is read.
  */
 export async function sampleRuns(reader: Reader, options: SampleOptions): Promise<RunSample> {
-  const latest = await reader.rows<RunPoint>(latestRunsQuery(options))
-  if (latest.length <= MOST) return { runs: latest.toReversed(), isPart: false }
-  return { runs: await reader.rows<RunPoint>(sampleRunsQuery(options)), isPart: true }
+  const latest = await reader.rows<PointRow>(latestRunsQuery(options))
+  if (latest.length <= MOST) return { runs: latest.toReversed().map(toPoint), isPart: false }
+  const rows = await reader.rows<PointRow>(sampleRunsQuery(options))
+  return { runs: rows.map(toPoint), isPart: true }
 }
+
+type PointRow = Omit<RunPoint, 'outcome'>
+
+const toPoint = (row: PointRow): RunPoint => ({ ...row, outcome: runOutcome(row) })
 
 const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`

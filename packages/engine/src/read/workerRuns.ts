@@ -2,6 +2,7 @@ import { RUNS_UNDER_WAY } from '../store/starts.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
+import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface WorkerRun {
@@ -10,6 +11,7 @@ export interface WorkerRun {
   /** What it was about, where its job says. */
   label: string | null
   status: RunStatus
+  outcome: RunOutcome
   errorCode: string | null
   startedAt: string
   endedAt: string | null
@@ -43,8 +45,8 @@ export async function listWorkerRuns(
 ): Promise<WorkerRuns> {
   const { from, to } = options
   const [underWay, ended] = await Promise.all([
-    reader.rows<WorkerRun>(underWayQuery(options)),
-    reader.rows<WorkerRun>(workerRunsQuery(options)),
+    reader.rows<WorkerRunRow>(underWayQuery(options)),
+    reader.rows<WorkerRunRow>(workerRunsQuery(options)),
   ])
   const [cut] =
     ended.length < MOST
@@ -55,11 +57,13 @@ export async function listWorkerRuns(
           values: [from.toISOString(), to.toISOString()],
         })
       : ended.slice(-1)
-  const runs = [...underWay, ...ended].toSorted((one, other) =>
-    one.startedAt < other.startedAt ? -1 : 1,
-  )
+  const runs = [...underWay, ...ended]
+    .map((row): WorkerRun => ({ ...row, outcome: runOutcome(row) }))
+    .toSorted((one, other) => (one.startedAt < other.startedAt ? -1 : 1))
   return { runs, since: cut?.startedAt ?? from.toISOString() }
 }
+
+type WorkerRunRow = Omit<WorkerRun, 'outcome'>
 
 const RUN = (run: string) =>
   `${run}."id", ${boundedText(`${run}."name"`)} as "name", ${run}."startedAt"`

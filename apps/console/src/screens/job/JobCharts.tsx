@@ -3,7 +3,6 @@ import { Link } from '@tanstack/react-router'
 import { useId, useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
-import { runOutcome } from '../../api/runOutcome.ts'
 import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
 import { HeatMap } from '../../charts/HeatMap.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
@@ -106,7 +105,7 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
       {sample.runs.length === 1 && only ? (
         <p>
           <Link to="/runs/$id" params={{ id: only.id }} className="quietLink">
-            <StatusMark status={runOutcome(only)} /> after {formatDuration(only.durationMs)},{' '}
+            <StatusMark status={only.outcome} /> after {formatDuration(only.durationMs)},{' '}
             <Moment at={only.startedAt} isInControl />
           </Link>
         </p>

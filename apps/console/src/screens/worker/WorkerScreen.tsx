@@ -4,7 +4,6 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { workerQuery } from '../../api/queries.ts'
-import { runOutcome } from '../../api/runOutcome.ts'
 import { SwimLanes } from '../../charts/SwimLanes.tsx'
 import { mostAtOnce } from '../../charts/swimLanes.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -51,7 +50,11 @@ export function WorkerScreen(): ReactNode {
       <ScreenHeader
         title={title}
         lead={title === id ? undefined : <p className="muted isWrapped">{id}</p>}
-      />
+      >
+        <Link to="/runs" search={{ worker: id }} className="button isSmall isQuiet">
+          All its runs
+        </Link>
+      </ScreenHeader>
       <QueryView query={detail} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => <WorkerPanels id={id} detail={data} />}
       </QueryView>
@@ -121,7 +124,7 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
     isPlain: true,
     cell: (run) => (
       <Link to="/runs/$id" params={{ id: run.id }} className="quietLink">
-        <StatusMark status={runOutcome(run)} />
+        <StatusMark status={run.outcome} />
       </Link>
     ),
   },
