@@ -136,7 +136,7 @@ const PLUGIN: Record<Framework, { imported: string[]; registered: string[]; at: 
       ...OPTIONS,
       '})',
       '// Of new Hono<{ Bindings: HttpBindings }>().',
-      `app.use('/jobs/*', ({ env }) => {`,
+      `app.all('/jobs/*', ({ env }) => {`,
       '  handle(env.incoming, env.outgoing)',
       '  return RESPONSE_ALREADY_SENT',
       '})',

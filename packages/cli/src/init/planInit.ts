@@ -82,6 +82,7 @@ async function readOwn({ root }: ProductFacts, path: string): Promise<string | n
 function workerScript(facts: ProductFacts, places: Places): string {
   const dependencies = dependenciesOf(facts.manifest)
   const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
+  if (isRunByNode(facts)) return `node${flags} ${places.worker}`
   if ('tsx' in dependencies) return `tsx${flags} ${places.worker}`
   if ('ts-node' in dependencies && !facts.isModule) {
     const paths = 'tsconfig-paths' in dependencies ? ' -r tsconfig-paths/register' : ''
@@ -91,6 +92,13 @@ function workerScript(facts: ProductFacts, places: Places): string {
   return production === null
     ? `tsx${flags} ${places.worker}`
     : production.replace('node ', `node${flags} `)
+}
+
+/** Whether Node takes the types away itself when it runs the product's own programs. */
+function isRunByNode({ manifest }: ProductFacts): boolean {
+  return Object.values(manifest.scripts ?? {}).some((script) =>
+    /^node (?:--\S+ )*[\w./-]+\.[cm]?ts\b/.test(script),
+  )
 }
 
 /** What starts a worker without a build; null where there is no build whose output could be named. */

@@ -236,6 +236,18 @@ it('writes a test for jest that the product can have as it is, and tells its scr
   expect(devDependencies).not.toHaveProperty('@jest/globals')
 })
 
+it('has Node run a worker whose product it runs without a build', async () => {
+  const root = await commitProduct({
+    'package.json': { type: 'module', scripts: { start: 'node --watch src/main.ts' } },
+    'tsconfig.json': { compilerOptions: { noEmit: true }, include: ['src'] },
+    'src/main.ts': `import { pool } from './pool.ts'\n`,
+  })
+  await init(root)
+  const { scripts, devDependencies } = await readManifest(root)
+  expect(scripts['worker']).toBe('node src/worker.ts')
+  expect(devDependencies).not.toHaveProperty('tsx')
+})
+
 it('sends whoever stands at the root of a workspace into a package of it', async () => {
   const root = await commitProduct({
     'package.json': { name: 'all', private: true, workspaces: ['packages/*'] },
