@@ -68,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine/client',
     'engine/connection',
     'engine/migrate',
+    'engine/testing',
     'engine/worker',
   ],
 }

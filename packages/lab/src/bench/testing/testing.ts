@@ -1,7 +1,20 @@
+import { join } from 'node:path'
 import { formatNumber, table } from '../markdown.ts'
+import type { Bench } from '../openBench.ts'
 import { defineScenario } from '../scenario.ts'
-import { summarise } from '../statistics.ts'
-import { measureTesting, type TestingFigures } from './measureTesting.ts'
+import { startProcess } from '../startProcess.ts'
+import { median, summarise } from '../statistics.ts'
+
+interface TestingFigures {
+  tests: number
+  /** Of each round, in milliseconds. */
+  openMs: number[]
+  firstMs: number[]
+  /** The median of those that follow. */
+  nextMs: number[]
+}
+
+const TESTS_PROCESS = join(import.meta.dirname, 'testsProcess.ts')
 
 export const testing = defineScenario<TestingFigures>({
   name: 'testing',
@@ -35,8 +48,8 @@ export const testing = defineScenario<TestingFigures>({
         [`${formatNumber(tests - 1)} that follow, median`, nextMs],
       ] as const
     ).map(([what, values]) => {
-      const { median, min, max } = summarise(values)
-      return [what, `${formatNumber(median)} ms`, `${formatNumber(min)}–${formatNumber(max)} ms`]
+      const { median: middle, min, max } = summarise(values)
+      return [what, `${formatNumber(middle)} ms`, `${formatNumber(min)}–${formatNumber(max)} ms`]
     })
     return `\`openTestJobs\` with a pool of pg's; a test enqueues in a transaction, asserts that the work waits, and drains it through a handler that
 writes in its batch. Each round is a process of its own with a database of its own.
@@ -45,3 +58,24 @@ ${table(['', 'median', 'range'], rows)}`
   },
   plots: () => [],
 })
+
+/** Each round in a process of its own, as a file of tests is, and in a database in which nobody has tested before. */
+async function measureTesting(bench: Bench): Promise<TestingFigures> {
+  const tests = bench.sized({ small: 3, full: 50 })
+  const server = await bench.server()
+  const figures: TestingFigures = { tests, openMs: [], firstMs: [], nextMs: [] }
+  await bench.interleave(['tests'], async (_, round) => {
+    bench.progress(`round ${round + 1}`)
+    const url = await server.createDatabase('testing')
+    const child = startProcess(TESTS_PROCESS, { args: [url, String(tests)] })
+    await child.line(/^ready$/)
+    child.send('go')
+    const [, text = '[]'] = await child.line(/^took (.+)$/)
+    const [openMs = NaN, firstMs = NaN, ...nextMs] = JSON.parse(text) as number[]
+    figures.openMs.push(openMs)
+    figures.firstMs.push(firstMs)
+    figures.nextMs.push(median(nextMs))
+    await child.exited
+  })
+  return figures
+}
