@@ -34,7 +34,7 @@ export {
   type BulkDiscard,
   type BulkRedrive,
   type Which,
-} from './control/bulk.ts'
+} from './bulk.ts'
 export {
   countDeadLetters,
   countDeadLettersByCause,

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatDuration } from '../../src/time/formatDuration.ts'
-import { parseDuration } from '../../src/time/parseDuration.ts'
+import { formatDuration, parseDuration } from '../../src/time/formatDuration.ts'
 
 it.each([
   ['90', 90_000],

@@ -7,8 +7,7 @@ import { OUTCOME_WORDS, RUN_OUTCOMES } from '../../api/runOutcome.ts'
 import { Field } from '../../parts/Field.tsx'
 import { InstantField } from '../../parts/InstantField.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { formatDuration } from '../../time/formatDuration.ts'
-import { parseDuration } from '../../time/parseDuration.ts'
+import { formatDuration, parseDuration } from '../../time/formatDuration.ts'
 import { TextFilter } from './TextFilter.tsx'
 
 export interface RunFilterFormProps {

@@ -103,7 +103,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
 
   async function cancelAll(): Promise<void> {
     const all = { ...filters, outcome: 'running' as const }
-    const first = await queries.fetchQuery(runsQuery(api, all, MAX_COUNTED))
+    const first = await queries.query(runsQuery(api, all, MAX_COUNTED))
     const count = first.runs.length
     const { outcome: _, status: __, minDurationMs, ...others } = all
     act?.({

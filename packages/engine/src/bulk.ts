@@ -1,15 +1,15 @@
-import type { Job } from '../index.ts'
-import type { JobsClient } from '../createJobsClient.ts'
-import { listJobRuns, type ListJobRunsOptions } from '../read/jobRuns.ts'
+import type { Job } from './index.ts'
+import type { JobsClient } from './createJobsClient.ts'
+import { listJobRuns, type ListJobRunsOptions } from './read/jobRuns.ts'
 import {
   chooseDeadLetters,
   countDeadLetters,
   type ChosenLetter,
   type DeadLetterFilter,
-} from '../read/listDeadLetters.ts'
-import type { PagePosition } from '../read/reader.ts'
-import type { Request } from './controlJobs.ts'
-import type { Actor } from './recordActions.ts'
+} from './read/listDeadLetters.ts'
+import type { PagePosition } from './read/reader.ts'
+import type { Request } from './control/controlJobs.ts'
+import type { Actor } from './control/recordActions.ts'
 
 /*
  * What people do to many dead letters or runs. One call does a bounded part and says what is left; the next goes on from
