@@ -93,6 +93,7 @@ describe('work that has used up its attempts', () => {
     expect(await list()).toEqual([
       {
         queueJobId,
+        runId: expect.any(String),
         name: 'parcel',
         label: null,
         shown: null,
