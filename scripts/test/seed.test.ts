@@ -96,7 +96,7 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   const named = await prisma.jobRun.groupBy({ by: ['name'] })
   expect(named.map(({ name }) => name).toSorted(byText)).toEqual(demoJobNames.toSorted(byText))
   const outcomes = await prisma.jobTick.groupBy({ by: ['outcome'] })
-  expect(outcomes.map(({ outcome }) => String(outcome)).toSorted(byText)).toEqual([
+  expect(outcomes.map(({ outcome }) => outcome).toSorted(byText)).toEqual([
     'coalesced',
     'enqueued',
     'missed',
