@@ -39,7 +39,8 @@ export async function waitForRuns(
       const succeeded = runs.filter(({ status }) => status === 'success')
       return triggers.every((trigger) => succeeded.some((run) => run.trigger === trigger)) && runs
     },
-    { timeoutMs: 60_000, message: `Runs by ${triggers.join(' and ')} in the console` },
+    // The next minute may be a minute away.
+    { timeoutMs: 150_000, message: `Runs by ${triggers.join(' and ')} in the console` },
   )
 }
 
