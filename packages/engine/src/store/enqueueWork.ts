@@ -337,8 +337,8 @@ const MAX_WAIT_MS = 10 * 365 * 86_400_000
 const MAX_SHOWN = 100
 
 export function checkPriority(priority: unknown): number {
-  if (Number.isInteger(priority) && Math.abs(priority as number) < 2 ** 31)
-    return priority as number
+  // As a list of 32-bit numbers has it: the least is further from 0 than the greatest.
+  if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
   const given = storableText(priority, MAX_SHOWN)
   throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
 }

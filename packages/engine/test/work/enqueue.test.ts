@@ -136,7 +136,7 @@ describe('enqueue', () => {
   })
 
   it('hands out what has a higher priority first', async () => {
-    for (const priority of [0, 5, -3, 9]) {
+    for (const priority of [0, 5, -(2 ** 31), 2 ** 31 - 1]) {
       await transaction((tx) => client.enqueue(tx, letter, { n: priority }, { priority }))
     }
 
@@ -144,7 +144,7 @@ describe('enqueue', () => {
     for (let n = 0; n < 4; n++) {
       order.push(...(await take(1)).map(({ envelope }) => envelope.payload))
     }
-    expect(order).toEqual([{ n: 9 }, { n: 5 }, { n: 0 }, { n: -3 }])
+    expect(order).toEqual([2 ** 31 - 1, 5, 0, -(2 ** 31)].map((n) => ({ n })))
   })
 
   it('hands out what has waited longest first, and all that it can at once', async () => {
@@ -193,6 +193,7 @@ describe('enqueue', () => {
 
   it.each([
     [{ priority: 1.5 }, 'priority must be a whole number of 32 bits, not 1.5'],
+    [{ priority: 2 ** 31 }, 'priority must be a whole number of 32 bits, not 2147483648'],
     [{ startAfter: new Date(NaN) }, 'startAfter must be a valid date'],
     [{ uniqueKey: '' }, 'uniqueKey must have 1 to 255 characters'],
     [{ uniqueKey: 'a\0b' }, 'uniqueKey must have 1 to 255 characters'],
