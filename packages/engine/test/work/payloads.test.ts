@@ -85,16 +85,20 @@ const isToldInShort = (answer: Answer) =>
     Array.isArray(answer.error.details.issues))
 
 describe('whatever the payload', () => {
-  it('arrives as JSON has it, or is refused and leaves its transaction whole', async () => {
-    const kinds = new Set<string>()
-    await fc.assert(
-      fc.asyncProperty(hostileValue(), async (described) => {
-        kinds.add(await checkOne(() => makeHostile(described)))
-      }),
-      { numRuns: 300 },
-    )
-    expect(kinds.size).toBe(2)
-  })
+  it(
+    'arrives as JSON has it, or is refused and leaves its transaction whole',
+    { timeout: 300_000 },
+    async () => {
+      const kinds = new Set<string>()
+      await fc.assert(
+        fc.asyncProperty(hostileValue(), async (described) => {
+          kinds.add(await checkOne(() => makeHostile(described)))
+        }),
+        { numRuns: 300 },
+      )
+      expect(kinds.size).toBe(2)
+    },
+  )
 
   it.each(ODD_NAMES)('is kept or refused as a part of it: %s', async (name) => {
     const make = () => makeHostile({ is: 'odd', name })
