@@ -50,6 +50,9 @@ describe('the overview says what needs somebody', () => {
     await item.getByRole('link', { name: '14 of 27 failed in 1 h' }).click()
     await page.waitForURL(new RegExp(`/runs\\?name=${name}&status=failed&from=`))
     await page.getByText(/^\d+ runs$/).waitFor()
+    await page.goBack()
+    await item.getByRole('link', { name: 'ECONNREFUSED' }).click()
+    await page.getByText('12 runs', { exact: true }).waitFor()
 
     await page.getByRole('link', { name: 'Jobs', exact: true }).click()
     const rows = page.getByRole('table', { name: 'Jobs' }).getByRole('row')

@@ -122,23 +122,6 @@ describe('createWorker', () => {
     expect(await queueStates()).toEqual(['completed'])
   })
 
-  it('records work that has expired, starts none of it, and leaves no dead letter', async () => {
-    const options = { expiresAt: new Date(Date.now() - 1_000) }
-    const items = [1, 2, 3].map((n) => ({ payload: { text: 'late', n }, options }))
-    await client.enqueueMany(runtime.prisma, echo, items)
-    let started = 0
-    worker = await startWorker({ echo: async () => void (started += 1) })
-    const ended = await waitFor(async () => {
-      const all = await runs()
-      return all.length === 3 && all.every(({ endedAt }) => endedAt !== null) && all
-    })
-    expect(ended).toMatchObject(
-      items.map(() => ({ status: 'failed', details: { error: { code: 'expired' } } })),
-    )
-    expect(started).toBe(0)
-    expect(await queueStates()).toEqual(['cancelled', 'cancelled', 'cancelled'])
-  })
-
   it('takes the work of some jobs alone where it is told to, and says so; it schedules all', async () => {
     worker = await startWorker({}, { only: ['brief'] })
     await send('left')

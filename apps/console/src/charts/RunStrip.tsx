@@ -1,5 +1,6 @@
-import type { ConsoleJob } from '@roundsman/fastify/contract'
+import type { ConsoleJob, RunOutcome } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
+import { OUTCOME_WORDS } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { exactLines } from '../time/formatExact.ts'
@@ -10,7 +11,7 @@ const PLACES = 60
 export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recentRuns'] }) {
   const shown = runs.slice(-PLACES)
   const roving = useRoving(shown.length, shown.length - 1)
-  const failed = shown.filter(({ status }) => status === 'failed').length
+  const failed = shown.filter(({ outcome }) => markOf(outcome) === 'failed').length
   if (shown.length === 0) return <p className="stripEmpty muted small">No run has ended yet</p>
   return (
     <div
@@ -23,8 +24,7 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
         <span key={`empty ${index}`} className="stripPlace" aria-hidden="true" />
       ))}
       {shown.map((run, index) => {
-        const word = run.status === 'failed' ? 'Failed' : 'Success'
-        const tip = `${word} after ${formatDuration(run.durationMs)}\n${exactLines(run.startedAt).join('\n')}`
+        const tip = `${OUTCOME_WORDS[run.outcome]} after ${formatDuration(run.durationMs)}\n${exactLines(run.startedAt).join('\n')}`
         return (
           <Link
             key={run.id}
@@ -36,10 +36,16 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
             aria-label={tip.replaceAll('\n', ', ')}
             {...roving.item(index)}
           >
-            <i className={`mark is-${run.status}`} />
+            <i className={`mark is-${markOf(run.outcome)}`} />
           </Link>
         )
       })}
     </div>
   )
+}
+
+/** What somebody or something stopped is a dash, as is a tick that came to nothing. */
+function markOf(outcome: RunOutcome): 'success' | 'failed' | 'skipped' {
+  if (outcome === 'failed' || outcome === 'lost') return 'failed'
+  return outcome === 'success' ? 'success' : 'skipped'
 }

@@ -61,7 +61,6 @@ export function Menu({ label, children }: MenuProps) {
           <path d="M3 8h.01M8 8h.01M13 8h.01" />
         </svg>
       </button>
-      {/* oxlint-disable-next-line jsx-a11y/click-events-have-key-events -- a key on an item clicks it */}
       <div
         ref={list}
         id={id}

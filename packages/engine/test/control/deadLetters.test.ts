@@ -93,7 +93,6 @@ describe('work that has used up its attempts', () => {
     expect(await list()).toEqual([
       {
         queueJobId,
-        runId: expect.any(String),
         name: 'parcel',
         label: null,
         shown: null,

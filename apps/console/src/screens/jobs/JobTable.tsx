@@ -62,7 +62,7 @@ export function JobTable({ jobs }: { jobs: readonly ConsoleJob[] }) {
 }
 
 /** Those that need somebody first, then those that are paused; the others in the order of the catalogue. */
-export function byTrouble(one: ConsoleJob, other: ConsoleJob): number {
+function byTrouble(one: ConsoleJob, other: ConsoleJob): number {
   return rank(one) - rank(other) || shareOf(other) - shareOf(one)
 }
 
@@ -132,7 +132,7 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
   if (lastRun === null) return <span className="muted">Never run</span>
   return (
     <Link to="/runs/$id" params={{ id: lastRun.id }} className="quietLink">
-      <StatusMark status={lastRun.status} />
+      <StatusMark status={lastRun.outcome} />
       <span className="rowNote isBlock">
         {lastRun.endedAt === null ? (
           <>

@@ -155,7 +155,10 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
                     <Count value={count} /> ×{' '}
                   </>
                 )}
-                <code>{code}</code> {message}
+                <Link to="/queue" search={{ name: item.name, errorCode: code }}>
+                  <code>{code}</code>
+                </Link>{' '}
+                {message}
               </li>
             ))}
           </ul>
@@ -200,7 +203,14 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
             <Count value={lastHour.withCode} /> ×{' '}
           </>
         )}
-        <code>{code}</code> {message}
+        {lastHour === null ? (
+          <code>{code}</code>
+        ) : (
+          <Link to="/runs" search={{ name, errorCode: code, from: lastHour.from }}>
+            <code>{code}</code>
+          </Link>
+        )}{' '}
+        {message}
       </p>
     </>
   )
