@@ -100,6 +100,7 @@ describe('work that has used up its attempts', () => {
         enqueuedAt: expect.any(String),
         failedAt: expect.any(String),
         error: { code: 'broken', message: 'The handler is broken' },
+        runId: expect.any(String),
       },
     ])
     expect(await runtime.rows('select deletion_seconds from pgboss.job')).toEqual([

@@ -300,6 +300,7 @@ describe('the attempts at a piece of work', () => {
         id: first.id,
         attempt: 1,
         status: 'failed',
+        outcome: 'failed',
         startedAt: first.startedAt,
         endedAt: first.endedAt,
         dueAt: null,
