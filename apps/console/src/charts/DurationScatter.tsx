@@ -1,10 +1,9 @@
 import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
-import { OUTCOME_WORDS } from '../api/runOutcome.ts'
+import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
-import { OutcomeKeys, OutcomePoint } from './OutcomePoint.tsx'
 import { durationScale, timeScale } from './scales.ts'
 import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
@@ -157,4 +156,34 @@ function summarise(
       ? ''
       : `; half took up to ${formatDuration(p50Ms)}, nearly all up to ${formatDuration(p95Ms)}`
   return `Durations of ${runs.length} runs of ${name}: ${outcomes.join(', ')}${usual}`
+}
+
+/** Each outcome has a shape of its own, seen without its colour: around 0, some 8 px wide. */
+const SHAPES: Record<RunOutcome, string> = {
+  success: 'M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0z',
+  failed: 'M-3.5-3.5l7 7m0-7l-7 7',
+  lost: 'M0-4.5l4.5 8h-9z',
+  expired: 'M0-4.5l4.5 4.5-4.5 4.5-4.5-4.5z',
+  blocked: 'M-2.5-4v8m5-8v8',
+  cancelled: 'M-4.5 0h9',
+  givenBack: 'M3-3.5l-6 3.5 6 3.5',
+  running: 'M-3-4l6 4-6 4z',
+}
+
+function OutcomePoint({ outcome }: { outcome: RunOutcome }) {
+  return <path d={SHAPES[outcome]} className={`point is-${outcome}`} />
+}
+
+/** What the shapes in a chart mean, of those that are there. */
+function OutcomeKeys({ outcomes }: { outcomes: ReadonlySet<RunOutcome> }) {
+  return (Object.keys(SHAPES) as RunOutcome[])
+    .filter((outcome) => outcomes.has(outcome))
+    .map((outcome) => (
+      <li key={outcome}>
+        <svg viewBox="-6 -6 12 12" width="12" height="12" aria-hidden="true">
+          <OutcomePoint outcome={outcome} />
+        </svg>
+        {OUTCOME_WORDS[outcome]}
+      </li>
+    ))
 }
