@@ -471,24 +471,11 @@ it(
           expect(errorCode, what).not.toBe('details_unstorable')
         }
       }),
-      { numRuns: 10, endOnFailure: true, asyncReporter: failBySeed },
+      { numRuns: 10, endOnFailure: true },
     )
     expect(runtime.lines.filter(({ msg }) => msg === 'settling failed, trying again')).toEqual([])
   },
 )
-
-/** What is drawn may be deeper than fast-check's own report can write. */
-async function failBySeed({
-  failed,
-  seed,
-  counterexamplePath,
-  errorInstance,
-}: DrawnDetails): Promise<void> {
-  if (!failed) return
-  throw new Error(`Failed with seed ${seed}, path ${counterexamplePath}`, { cause: errorInstance })
-}
-
-type DrawnDetails = fc.RunDetails<[HostileOutcome[]]>
 
 function play(outcome: HostileOutcome) {
   return (context: never) => playOutcome(outcome, context, JobError)
