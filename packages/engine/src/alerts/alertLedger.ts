@@ -4,14 +4,25 @@ import { subjectKey, type AlertCause, type AlertNotice, type AlertRow } from './
 import type { Causes } from './findCauses.ts'
 
 /*
- * What makes many watchers one: the alerts and their deliveries are rows. A round is taken by one watcher, which reads
- * what is wrong and writes what began and ended in one transaction; a delivery is made by who has counted its attempt.
+ * Many watchers act as one because alerts and deliveries are rows. One watcher takes a round, reads what is wrong and writes
+ * what began and ended, in one transaction. Only the watcher that has counted a delivery's attempt makes it.
+ *
+ * An alert (JobAlert), moved by the watcher that takes the round:
+ *   begun    Its cause was seen, for less than the cause's `afterMs`. Raised after that; deleted if the cause goes first.
+ *   raised   Channels are told that it began. It has ended once a round does not find its cause.
+ *   ended    Channels that took its beginning are told that it is over. Deleted after 30 days, with its deliveries.
+ *
+ * A delivery (JobAlertDelivery), one for each alert, event and channel:
+ *   due      No row, or `dueAt` has come. A watcher with that channel takes it: it counts an attempt and sets `dueAt`.
+ *   sending  That watcher alone sends. It is taken, due again later, or given up; due again if the watcher dies before `dueAt`.
+ *   taken    The channel has it. Final.
+ *   given up It failed for `giveUpAfterMs` (a day). Final, and the channel is not told of the alert's end.
  */
 
 /** No job can have this name. */
 const ROUND = 'alert round'
 
-/** What one look found to have changed, for the log. */
+/** The alerts that one round raised and ended, for the log. */
 export interface AlertChanges {
   raised: AlertRow[]
   ended: AlertRow[]
@@ -20,8 +31,8 @@ export interface AlertChanges {
 export type FindCauses = (tx: Connection, open: readonly AlertRow[], now: Date) => Promise<Causes>
 
 /**
- * Looks at what is wrong, unless another watcher has done so within `everyMs`: null then. Whoever takes the round has
- * waited for the one before, so that nobody decides by what was true earlier. `names`: the jobs that this watcher knows.
+ * Looks at what is wrong, or returns null when another watcher did so within `everyMs`. The row of the round is locked
+ * meanwhile, so that no watcher decides by an older view. `names`: the jobs that this watcher knows.
  */
 export async function lookOnce(
   database: Database,
@@ -45,7 +56,7 @@ export async function lookOnce(
     const over = open.filter(
       (row) =>
         !causeOf.has(subjectKey(row)) &&
-        // An older or newer version's jobs are for a watcher of that version to judge, until none has for a day.
+        // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
         (row.name === '' || names.includes(row.name) || row.isForgotten) &&
         !(row.kind === 'deadLetter' && hasMoreDeadLetters),
     )
@@ -84,7 +95,7 @@ async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promi
   )
 }
 
-/** Those that have gone on for long enough, with what is known of them now. */
+/** Raises the alerts that have gone on for long enough, with the facts of this round. */
 async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<AlertRow[]> {
   const { rows } = await tx.query<AlertRow>(
     `update "JobAlert" alert set "raisedAt" = now(), "facts" = cause.facts
@@ -104,7 +115,7 @@ async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<
   return rows
 }
 
-/** Nobody has heard of what was not raised: it goes without a trace. */
+/** Ends alerts. One that was never raised is deleted: nobody was told of it. */
 const END_SQL = `
   with gone as (
     delete from "JobAlert" where "id" = any($1::uuid[]) and "raisedAt" is null
@@ -120,7 +131,7 @@ const FORGET_SQL = `
   )
   delete from "JobAlertDelivery" delivery using gone where delivery."alertId" = gone."id"`
 
-/** One telling that is this watcher's to make. */
+/** A delivery that this watcher has to make. */
 export interface TakenDelivery {
   alert: AlertRow
   event: AlertNotice['event']
@@ -133,8 +144,8 @@ export interface TakenDelivery {
 const MAX_TAKEN = 20
 
 /**
- * Takes deliveries that are due on these channels. The end of an alert follows its beginning, and only where that was
- * taken. Of alerts that ended before a channel was there, those of the last hour are told.
+ * Takes deliveries that are due on these channels. A channel is told of an alert's end only after it took the beginning.
+ * A new channel is also told of alerts that ended within the last hour.
  */
 export async function takeDeliveries(
   database: Database,
@@ -157,7 +168,7 @@ export async function takeDeliveries(
   }))
 }
 
-/** The driver's own connections read instants as dates. */
+/** The engine's own connections return instants as dates. */
 function toIso(instant: string | Date): string {
   return new Date(instant).toISOString()
 }
@@ -193,7 +204,7 @@ const TAKE_SQL = `
   from taken join "JobAlert" alert on alert."id" = taken."alertId"
   order by alert."startedAt"`
 
-/** What became of an attempt: taken, to be repeated after `retryMs`, or given up. */
+/** How an attempt ended. A failed one is made again after `retryMs`. */
 export type DeliveryOutcome =
   | { kind: 'taken' }
   | { kind: 'failed'; error: string; retryMs: number }

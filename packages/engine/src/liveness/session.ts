@@ -10,22 +10,36 @@ import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { HEARTBEAT_TIMEOUT_MS, IS_WORKER_LOCK, isBeatingSql, workerLockKey } from './whoIsLost.ts'
 
+/*
+ * A session is in one of these states.
+ *
+ *   starting      start() connects and finds out whether the connection is a session: connected or beating. An error
+ *                 rejects start(), and createWorker stops the session.
+ *   connected     The connection holds the worker's lock. It becomes reconnecting when the connection ends, when a beat
+ *                 fails, when a query has no answer, or when doubt() says that nobody sees the lock.
+ *   reconnecting  It tries again after 100 to 500 ms, until connect() has the lock: connected; listeners are called back.
+ *   beating       Behind a transaction pooler: it writes heartbeatAt every 5 s. A beat that fails makes it silent.
+ *   silent        A beat failed, or none came through for 30 s: connectedForMs() is null. The next beat that comes through
+ *                 makes it beating again; listeners are called back.
+ *   stopped       stop() ends every other state, removes the worker's row and closes the connection. Nothing leaves it.
+ */
+
 export interface Session {
   start(): Promise<void>
-  /** Signs off and ends the connection, also one that does not answer. */
+  /** Removes the worker's row and ends the connection, also one that does not answer. */
   stop(): Promise<void>
-  /** Whether what is set on a connection stays with it; not so behind a transaction pooler. Known once started. */
+  /** Whether settings and locks stay with a connection: false behind a transaction pooler, and before start(). */
   isLasting(): boolean
   /** For how long others could tell that this worker lives, or null while they can't. */
   connectedForMs(): number | null
   /**
-   * The database has said, to a question of `askedAt` (performance.now), that nobody can see this worker live. Where the
-   * session believes otherwise, it is connected to the wrong server, or was robbed of its lock: it connects anew.
+   * The database answered a question asked at `askedAt` (performance.now) that this worker does not live. A session that
+   * was connected by then is on the wrong server, or somebody took its lock: it connects again.
    */
   doubt(askedAt: number): void
   /**
-   * For what is asked every second, with BEAT_SQL in it: a statement that comes through spares the session a
-   * beat, and one that does not tells that the connection is lost.
+   * Runs the round's statement, which contains BEAT_SQL: one that comes through postpones the session's own beat, and one
+   * that does not shows that the connection is lost.
    */
   query<Row extends pg.QueryResultRow>(
     text: string,
@@ -41,17 +55,17 @@ export interface Session {
 
 export interface SessionOptions {
   url: string
-  /** For what needs no session. */
+  /** Runs the statements that need no session. */
   database: Connection
   workerId: string
-  /** What of the host's product it runs. Default: it does not say. */
+  /** The version of the host's product that this worker runs. Default: unknown. */
   version?: string | null
-  /** How many runs of each job it takes at once, for others to know; of jobs that are not in it, none. Default: none. */
+  /** How many runs of each job this worker takes at once, for others to read. A job that is missing has none. Default: {}. */
   lanes?: Readonly<Record<string, number>>
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
   /**
-   * After how long the server lets the lock go of a worker whose machine has vanished from the network.
+   * After how long the server releases the lock of a worker whose machine has vanished from the network.
    * Default 15,000 ms.
    */
   vanishedAfterMs?: number
@@ -61,15 +75,15 @@ export interface SessionOptions {
 const HEARTBEAT_MS = 5_000
 
 /**
- * Gives the sign of life of worker `$1`, when it is time again. It makes nobody alive who lives by their heartbeat and
- * was taken for dead: the session does, which then knows of it.
+ * Writes the heartbeat of worker `$1` when the last one is 5 s old. A worker without a lock that others already take for
+ * dead gets none here: only the session's own beat revives it, so that the session knows of the gap.
  */
 export const BEAT_SQL = `
   update "JobWorker" worker set "heartbeatAt" = statement_timestamp()
   where "id" = $1 and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'
     and ("liveness" = 'lock' or ${isBeatingSql('worker')})`
 
-/** Whether worker `$1` has lived up to now by its heartbeat, which it gives. Its row may have been removed. */
+/** Writes the heartbeat of worker `$1`, and returns whether the one before was recent enough. Its row may be gone. */
 const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
@@ -86,17 +100,17 @@ const SIGN_UP_SQL = `
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
 const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
 
-/** Well below the grace of the rescue: a worker that waits longer would be taken for dead. */
+/** Well below RESCUE_GRACE_MS: others would take a worker that waits longer for dead. */
 const RECONNECT_MAX_MS = 500
-/** How long a connection may take to end in good order, or to sign off. One that lost its other end never would. */
+/** How long signing off may take. A connection that lost its other end would never answer. */
 const FAREWELL_MS = 1_000
 
-/** The lock that a living worker holds. `$1` is its id; the rescue looks for the same key. */
+/** Takes the lock of worker `$1`; the rescue looks for the same key. */
 const LOCK_SQL = `select pg_advisory_lock(${workerLockKey('$1')})`
 
 /**
- * Ends the connection that still holds the lock of a worker which has lost its end of it. `$2` is the
- * connection that is to have the lock.
+ * Ends the old connection that still holds the lock of worker `$1`. `$2` is the backend of the connection that waits for
+ * the lock.
  */
 const TAKE_OVER_SQL = `
   select pg_terminate_backend(lock.pid)
@@ -105,19 +119,17 @@ const TAKE_OVER_SQL = `
 
 interface Link {
   client: pg.Client
-  /** Ours to destroy when the other end answers no more. */
+  /** We destroy it when the other end does not answer. */
   socket: Socket
 }
 
 /**
- * How others know that a worker lives: one connection that it keeps for as long as it does. It holds the
- * advisory lock named after the worker, which PostgreSQL lets go the moment the process dies, however it
- * dies; a process that is busy or blocked keeps it. It is sent nothing but answers: another connection listens, so that
- * work starts when it arrives.
+ * Shows others that this worker lives, by one connection that holds the advisory lock named after the worker. PostgreSQL
+ * releases the lock the moment the process dies, however it dies; a busy or blocked process keeps it. Notifications come
+ * over another connection (listener.ts), so that a blocked process never fills this one.
  *
- * Behind a transaction pooler a connection is not a session. There, the worker beats instead, work is
- * found by looking once a second, and a worker whose event loop is blocked for HEARTBEAT_TIMEOUT_MS is
- * taken for dead.
+ * Behind a transaction pooler a connection is not a session. There the worker writes heartbeats instead, finds work by
+ * looking once a second, and others take it for dead when its event loop is blocked for HEARTBEAT_TIMEOUT_MS.
  */
 export function createSession({
   url,
@@ -141,9 +153,9 @@ export function createSession({
   const lanesText = JSON.stringify(lanes)
   let link: Link | null = null
   let opening: Link | null = null
-  // By the monotonic clock: the other one may jump.
+  // By performance.now(): the wall clock may jump.
   let connectedSince: number | null = null
-  /** Without a session: when the last heartbeat was on its way that came through. */
+  /** When the last heartbeat that came through was sent. Unused with a session. */
   let lastBeatAt = 0
   let isLasting = false
   let isSignedUp = false
@@ -168,7 +180,7 @@ export function createSession({
     scheduleBeat()
   }
 
-  /** False when there was a connection, but no session behind it. */
+  /** Returns false when it connected, but the connection is not a session. */
   async function connect({ probe = false } = {}): Promise<boolean> {
     const socket = new Socket()
     const client = new pg.Client({
@@ -178,7 +190,7 @@ export function createSession({
     })
     const next: Link = { client, socket }
     opening = next
-    // Later failures come through here; those of connect() and query() through their promises as well.
+    // Failures of connect() and query() also reject their promises; all later ones come only through here.
     client.on('error', (error) => lose(next, error))
     client.on('end', () => lose(next, new Error('the connection ended')))
     try {
@@ -208,7 +220,7 @@ export function createSession({
     return true
   }
 
-  /** In line for it before it is let go: nobody finds it free in between. */
+  /** Queues for the lock before it ends the old holder: no other worker finds the lock free in between. */
   async function takeLock(client: pg.Client): Promise<void> {
     const { rows } = await ask<{ pid: number }>(client, 'select pg_backend_pid() as "pid"')
     await Promise.all([
@@ -251,7 +263,7 @@ export function createSession({
     }, HEARTBEAT_MS)
   }
 
-  /** It also tells whether the connection still works. */
+  /** Writes a heartbeat over the session, which also shows whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
       await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
@@ -261,7 +273,7 @@ export function createSession({
     if (link === current && !stopped) scheduleBeat()
   }
 
-  /** Where there is no session. After a day of silence others have removed the row: then it signs up anew. */
+  /** Writes a heartbeat without a session. Other workers remove a row that is silent for a day; the beat inserts it again. */
   async function beat(): Promise<void> {
     try {
       const sentAt = performance.now()
@@ -292,7 +304,7 @@ export function createSession({
     return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
 
-  /** On the session as well, after what may be under way there. */
+  /** Removes the worker's row, after any beat that is under way: the beat would insert the row again. */
   async function signOff(open: Link | null): Promise<void> {
     try {
       if (open) await ask(open.client, SIGN_OFF_SQL, [workerId])
@@ -316,7 +328,7 @@ export function createSession({
       }
       return result
     } catch (error) {
-      // What the server says has come through; without an answer the connection is good for nothing.
+      // A DatabaseError is an answer, so the connection works. Any other error means that it does not.
       if (!(error instanceof pg.DatabaseError)) lose(current, error as Error)
       throw error
     }

@@ -15,7 +15,22 @@ import { keepProgress } from './runs.ts'
 import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
 import type { WriteOut } from './writeOuts.ts'
 
-/** What all runs of a process share. */
+/*
+ * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
+ *
+ *   (no row)  A start holds it (starts.ts), until the settler writes its success, or somebody writes it out as running.
+ *   running   A claim, or recordRun for a run that did not come from the queue, wrote it. It ends by the first of these:
+ *               its own worker's settler, once its handler has ended: success or failed;
+ *               the rescue, when its worker no longer lives: failed with `worker_lost`;
+ *               the claim that takes its work again, or else a round of any worker, when the queue gave the work up or
+ *               out again: failed with `expired`.
+ *             Every other writer then finds that the run is no longer running, and its outcome there is `lost`.
+ *             performSuspect deletes the row of a run that it gives back before it started.
+ *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
+ *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
+ */
+
+/** What all runs of a worker share. */
 export interface RunServices {
   client: HostClient
   settler: Settler
@@ -26,31 +41,31 @@ export interface RunServices {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Of what a handler returns, as JSON. Default 65,536. */
+  /** How large what a handler returns may be, as JSON. Default 65,536. */
   maxDetailsBytes?: number | undefined
-  /** Whether the last lines that a run logs are kept with it. Default true. */
+  /** Whether JobRun keeps the last lines that a run logs. Default true. */
   keepLogs?: boolean | undefined
-  /** Called when a run begins, when its progress was kept, and when it was ended. */
+  /** Called when a run begins, after its progress was stored, and after it was settled. */
   onChange?: (run: NewRun) => void
-  /** For runs that were taken without being written. */
+  /** Writes out a run that its claim did not write. */
   writeOut: WriteOut
 }
 
-/** How a run is carried out in this process. */
+/** What performRun calls for a run, and how. */
 export interface RunManner {
   job: Job
   handler: Handler<never, never>
-  /** Nothing else runs in the process, and the claim says so. Default false. */
+  /** Nothing else runs in the process, and the claim says so (performSuspect). Default false. */
   isAlone?: boolean
-  /** How the handler is called, to a result in any case. Default: in this process. */
+  /** Calls the handler and returns a result whatever happens. Default: in this process. */
   execute?: Execute | undefined
 }
 
 export type Execute = (running: RunningRun) => Promise<RunResult>
 
 /**
- * A recorded run's way from its first log line to its last, whoever started it. Whatever handler, schema, observers and
- * logger do, it is settled.
+ * Carries a run from its first log line to its last, whoever started it, and settles it whatever the handler, the schema,
+ * the observers and the logger do.
  */
 export async function performRun(
   services: RunServices,
@@ -90,7 +105,7 @@ export async function performRun(
 
   const durationMs = ended.endedAt.getTime() - run.startedAt.getTime()
   const ending = toEnding(ended, outcome, durationMs)
-  // Observers get one of their own.
+  // A copy: an observer may change what it gets.
   observation?.ended({ ...ending })
   if (ending.kind === 'lost') {
     log.warn(fields, 'job run lost: another worker has ended it')
@@ -111,7 +126,7 @@ export async function performRun(
   return ending
 }
 
-/** How an attempt ends that nobody wants any more. Foreign envelopes may say anything. */
+/** The failure of an attempt whose work has expired or was replaced; null for others. Foreign envelopes may hold anything. */
 function findUnwanted(
   { expiresAt, replacedBy }: Envelope,
   now: Date,
@@ -164,7 +179,7 @@ async function carryOut(
       },
     })
   } catch (error) {
-    // It promises a result in any case. A run without one would go on for ever.
+    // `execute` promises never to reject. If it does all the same, the run would stay running until its worker stops.
     return {
       status: 'failed',
       error: describeError(error, payload),
@@ -176,7 +191,7 @@ async function carryOut(
   }
 }
 
-/** Before the run says anything that is kept in its row. Where it is lost, it gets none. */
+/** Writes an unwritten run out, before anything is stored in its row. */
 async function writeOut(services: RunServices, taken: TakenWork): Promise<void> {
   taken.hasSpoken = true
   const { run, held } = taken
@@ -186,7 +201,7 @@ async function writeOut(services: RunServices, taken: TakenWork): Promise<void> 
   taken.isUnwritten = false
 }
 
-/** What has failed is tried again. */
+/** Runs `work` once; after a failure the next call tries again. */
 function once(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined
   return async () => {
@@ -232,14 +247,14 @@ function afterFailure(
   isAlone: boolean,
   reason: string | null,
 ): AfterFailure {
-  // A handler may throw whatever code it likes: these are its worker's to say.
+  // A handler may throw any code. Only an abort by its worker makes these two count.
   const code = error.code === reason ? reason : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
   return retryable ? 'retry' : 'giveUp'
 }
 
-/** The error stands beside them in full. */
+/** Details without the error's stack and cause: the log line has the whole error as `err`. */
 function toLogged(details: Details | null): Details | null {
   const { error, ...others } = details ?? {}
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return details

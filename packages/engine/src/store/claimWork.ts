@@ -8,20 +8,35 @@ import { labelOf, shownOf } from './labelSql.ts'
 import { isPausedSql } from './queueSql.ts'
 import { isDelayedSql, MAY_START, retries, writeOutLostClaims } from './starts.ts'
 
-/** What a worker wants of one job. */
+/*
+ * A claim is a row of JobClaim that lists written runs, or a row of JobStart that lists unwritten ones (starts.ts); after
+ * a start was written out in part, it is both, under one id.
+ *
+ *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
+ *            comes, the worker asks settleClaims, which finds it held or makes it closed.
+ *   held     The worker carries out its runs. The settler deletes the row with the group that settles the last of them, or
+ *            with the next group. performSuspect moves a run into a claim of its own, or gives it back. Where the run of an
+ *            exclusive job has expired, the next claim of its work, or a round, deletes the row.
+ *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
+ *            minutes; the rescue does when the worker is gone.
+ *   lost     The worker does not live (whoIsLost.ts). A round of any other worker ends the runs, gives their work back and
+ *            deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
+ */
+
+/** What a worker asks for of one job. */
 export interface ClaimRequest {
-  /** Chosen by the worker: by it a claim is found again whose answer never came. */
+  /** Chosen by the worker, so that it finds the claim again when no answer came. */
   claimId: string
   name: string
-  /** Pieces of work at most. */
+  /** Takes at most so many pieces of work. */
   limit: number
-  /** No two claims carry the same. For jobs of which one run may be under way; their limit is 1. */
+  /** No two claims have the same key. Set for jobs of which one run may be under way at a time; their limit is 1. */
   exclusiveKey: string | null
-  /** After it the queue takes the attempt for hung. Default: what the work was enqueued with. */
+  /** After so many seconds the queue takes the attempt for hung. Default: what the work was enqueued with. */
   expireSeconds?: number
-  /** Whether the claim before found as many as it asked for. Default: no. */
+  /** Whether the job's last claim was answered in full. Default: no. */
   hasBacklog?: boolean
-  /** Whether what can be is taken as a start, whose runs are written at their end. Default: no. */
+  /** Whether the claim may take work as a start, whose runs are written when they end. Default: no. */
   mayStart?: boolean
 }
 
@@ -31,7 +46,7 @@ export interface NewRun extends WorkLabel {
   name: string
   trigger: JobTrigger
   attempt: number
-  /** How often its work is given out again should this attempt fail. */
+  /** How often the queue gives its work out again if this attempt fails. */
   retriesLeft: number
   scheduledFor: Date | null
   startedAt: Date
@@ -42,44 +57,44 @@ export interface NewRun extends WorkLabel {
   queueJobId: string | null
 }
 
-/** A claim that this worker holds, with how many of its runs have not been settled. */
+/** A claim that this worker holds, and how many of its runs it has not settled yet. */
 export interface HeldClaim {
   readonly id: string
   open: number
-  /** Whether JobStart has it: some of its runs were taken without being written. Default: no. */
+  /** Whether JobStart has a row of it: some of its runs were taken without being written. Default: no. */
   hasStart?: boolean
-  /** Whether JobClaim may have it: some of them were written before their end. Default, where it has no start: yes. */
+  /** Whether JobClaim may have a row of it: some of its runs were written before their end. Default: yes, without a start. */
   hasClaim?: boolean
-  /** When the worker was told of it, by the clock of its machine and by the one that does not jump. Absent: long ago. */
+  /** When the answer came, by Date.now() and by performance.now(), which does not jump. Absent: long ago. */
   readonly takenAt?: { date: number; monotonic: number }
 }
 
 /**
- * A piece of work that a worker has taken, with the run that was recorded for it: the first of the four shapes that a run
- * has on its way. While its handler is called it is a RunningRun, then an EndedRun, and once that is recorded a RunEnding.
+ * A piece of work that this worker has taken, with its run: the first of the four shapes of a run. While its handler runs
+ * it is a RunningRun, then an EndedRun, and once the settler has recorded that, a RunEnding.
  */
 export interface TakenWork {
   run: NewRun
-  /** By which the worker holds it, maybe with others. */
+  /** The claim by which the worker holds it, maybe with other runs. */
   held: HeldClaim
   envelope: Envelope
-  /** Its start alone says that it is under way, as far as this worker knows. Default: it is written. */
+  /** Only JobStart says that it is under way, as far as this worker knows. Default: JobRun has it. */
   isUnwritten?: boolean
-  /** Whether it has said something that is kept in its row, before its end. */
+  /** Whether it stored a batch or its progress in its row of JobRun before its end. */
   hasSpoken?: boolean
 }
 
 export interface Claimed {
   work: TakenWork[]
   /**
-   * False: nobody can see that this worker lives, so nothing was taken. What it took would be given to others while it
-   * is carried out.
+   * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
+   * carries it out.
    */
   isAlive: boolean
   expired: ExpiredRun[]
 }
 
-/** An attempt that was ended because its work was given out again. */
+/** An attempt that a claim ended because it took the same work again. */
 export interface ExpiredRun {
   id: string
   name: string
@@ -88,7 +103,7 @@ export interface ExpiredRun {
   startedAt: Date
 }
 
-/** Why nothing was taken. */
+/** Another claim has the same exclusive key, or another run has the same id: the claim took nothing. */
 export class ClaimConflict extends Error {
   override readonly name = 'ClaimConflict'
   readonly kind: 'exclusiveKey' | 'runId'
@@ -102,15 +117,15 @@ export interface ClaimOptions {
   workerId: string
   requests: readonly ClaimRequest[]
   startedAt: Date
-  /** Of first attempts too: not the ids of their work. */
+  /** Give first attempts a fresh run id as well, after a primary-key clash. Else their run has the id of their work. */
   hasFreshRunIds: boolean
 }
 
 /**
- * Takes work of these jobs, records its runs, and notes that the worker holds them, with one statement. Killed
- * before it has committed, nothing was taken; killed after it, there is a claim by which the rescue finds the runs.
- * It asks first, and once, whether others can see that the worker lives. Where that ends a moment later, the work is
- * given to another, and what the run here does after that is fenced off.
+ * Takes work of these jobs, records its runs and claims them for the worker, in one statement. A worker killed before the
+ * commit has taken nothing; one killed after it leaves a claim by which the rescue finds the runs.
+ * The statement asks first, and once, whether others can see that the worker lives. If they cannot a moment later, the
+ * rescue gives the work to another worker, and the run here can commit nothing more.
  * @throws ClaimConflict
  */
 export async function claimWork(
@@ -159,10 +174,9 @@ export async function claimWork(
 }
 
 /**
- * What these claims took hold of, whose answer never came; nothing where they did not, and then they never will. An
- * empty claim takes the place of each: it waits for a statement that PostgreSQL still carries out without anybody who
- * hears its answer, or that one fails when it comes to its end. Once none can be under way, it may go: see
- * dropClosedClaims.
+ * Finds what these claims took when their answers never came. It inserts an empty claim under each id: the insert waits
+ * for a statement that PostgreSQL still carries out, and a statement that comes later fails on it. So a claim that took
+ * nothing by now never will. dropClosedClaims deletes the empty claims.
  */
 export async function settleClaims(
   connection: Connection,
@@ -196,7 +210,7 @@ export async function settleClaims(
   return rows.map((row) => toTakenWork(row, row.name, row.startedAt, held))
 }
 
-/** A statement is cancelled after half a minute. This is for what may have been on its way to the server. */
+/** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
 const CLOSED_FOR_MINUTES = 10
 
 /** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
@@ -212,22 +226,22 @@ export async function dropClosedClaims(connection: Connection, workerId: string)
 
 interface TakenRow {
   [column: string]: unknown
-  /** Of the work. Null in a row that stands alone: this worker is not alive. */
+  /** The id of the work. Null in the only row of the answer that says that this worker is not alive. */
   id: string | null
-  /** Null where it is the same. */
+  /** Null where the run has the id of the work. */
   runId: string | null
-  /** Where several jobs were asked for. */
+  /** Absent when the claim asked for one job. */
   name?: string
   envelope: Envelope
   attempt: number
   retriesLeft: number
-  /** Whether it is written. Absent: yes. */
+  /** Whether JobRun has the run. Absent: yes. */
   isWritten?: boolean
-  /** The same in every row. */
+  /** Every row carries the same list. */
   expired?: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
 }
 
-/** By the name of the job: each is asked for once. */
+/** Keyed by job name: a claim asks for each job once. */
 function openClaims(
   requests: readonly ClaimRequest[],
   taken: Pick<HeldClaim, 'takenAt'> = {},
@@ -276,32 +290,32 @@ const DAY_OF_YEAR =
   '(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])'
 const LEAP_YEAR = '[1-9]\\d(0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00'
 const TIME = '([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d[.]\\d{3}'
-/** What else a text may hold would fail the statement, and with it the claim of all the others. */
+/** Matches what PostgreSQL can cast to an instant. Any other text would fail the statement, and with it the whole claim. */
 export const INSTANT = `^([1-9]\\d{3}-(${DAY_OF_YEAR})|(${LEAP_YEAR})-02-29)T${TIME}Z$`
 
 interface ClaimSql {
-  /** The requests as rows, beside `alive`, and the job of each. */
+  /** Selects the requests as rows, beside `alive`. `name` is the expression for the job of each. */
   wanted: string
   name: string
-  /** Of the work whose ids `ids` selects from `next`. */
+  /** The condition on `job` that it is work whose ids `ids` selects from `next`. */
   isTaken: (ids: string) => string
   isOneJob: boolean
 }
 
 /**
- * What pg-boss's fetch does, but found by the index in any case. Its own joins the table with what it has found,
- * for which PostgreSQL reads the whole table as soon as that is worth more than a few per cent of it, at every batch.
+ * Does what pg-boss's fetch does, but always by an index. pg-boss's own joins the table with what it found, and PostgreSQL
+ * then reads the whole table at every batch as soon as a batch is more than a few per cent of it.
  *
- * The run of a first attempt has the id of its work, which sorts by time and need not be made. An earlier attempt that
- * still counts as running (the queue has given the work out again because it exceeded every limit) is ended first, and
- * must commit nothing more; it may hold the key that the new one needs.
+ * The run of a first attempt has the id of its work: it sorts by time and need not be made. The claim first ends an
+ * earlier attempt that still counts as running, whose work the queue gave out again because it exceeded every limit: that
+ * attempt must commit nothing more, and may hold the exclusive key that the new one needs.
  *
- * How long the attempt may take is told by the job as this worker knows it, and not as it was when the work was
- * enqueued. What would be a dead letter is kept, also where pg-boss itself gives it up. What somebody has sent by other
- * means, without an envelope, is taken for a payload: its schema judges it, and it stands in nobody's way.
+ * The job as this worker knows it says how long the attempt may take, not the job as it was when the work was enqueued.
+ * Work that would become a dead letter gets `deletion_seconds` 0, so that it stays even where pg-boss itself gives it up.
+ * A row without an envelope, which somebody sent by pg-boss itself, is taken as a payload: the job's schema judges it.
  *
- * What may start without being written leaves the queue for JobStart: see starts.ts. Of a job whose queue is paused
- * nothing is taken, by whichever worker: a claim that begins after the pause has committed sees it.
+ * Work that may start without being written moves from the queue to JobStart: see starts.ts. No worker takes work of a
+ * paused queue: a claim that begins after the pause has committed sees it.
  */
 function claimSql({ wanted, name, isTaken, isOneJob }: ClaimSql): string {
   return `
@@ -390,9 +404,9 @@ function claimSql({ wanted, name, isTaken, isOneJob }: ClaimSql): string {
   select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null, null from alive where not "isAlive"`
 }
 
-/** Older workers do not read starts: while the row of one is there, also of one that was killed, runs are written at once. */
+/** Workers of older versions do not read JobStart: while one has a row, even one that was killed, claims write runs at once. */
 const ALL_READ_STARTS = `not exists (select from "JobWorker" older where not older."readsStarts")`
-/** What is written out gets what its queue says of retries. */
+/** The queue's retry settings: writing a run out restores its work with these, so work with others is no start. */
 const RETRIES = (name: string) => `
            (select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit",
            (select concat_ws(' ', ${retries('queue')}) from pgboss.queue queue where queue.name = ${name}) as "retries"`
@@ -410,16 +424,16 @@ const FIRST_REQUEST = `
 const isTaken = (ids: string) => `job.name = ${FIRST_NAME} and job.id = any(array(${ids}))`
 
 /**
- * One row makes the general plan as cheap as one for these very values, so PostgreSQL keeps it: planning takes twice
- * as long as taking a piece of work.
+ * For one row the general plan is as cheap as one for these values, so PostgreSQL keeps it. Planning takes twice as long
+ * as taking a piece of work.
  */
 const CLAIM_FEW: PreparedStatement = {
   name: 'roundsman_claim_few',
   text: claimSql({ wanted: FIRST_REQUEST, name: FIRST_NAME, isTaken, isOneJob: true }),
 }
 /**
- * For rows that come out of arrays, PostgreSQL plans each time, by how large the queue is now. A plan that was made
- * while it was empty reads all of it.
+ * For rows from arrays PostgreSQL plans each time, by the queue's size at that moment. A plan that it kept from an empty
+ * queue would read all of a full one.
  */
 const CLAIM_BACKLOG: PreparedStatement = {
   name: 'roundsman_claim_backlog',
@@ -430,8 +444,8 @@ const CLAIM_MANY: PreparedStatement = {
   text: claimSql({
     wanted: REQUESTS,
     name: 'wanted.name',
-    // Arrays, and the state as a text, keep PostgreSQL to the primary key. Should two jobs have work of one id, that of
-    // either may be taken here, but none twice.
+    // Arrays, and the state as a text, keep PostgreSQL to the primary key. If two jobs have work of one id, the claim may
+    // take either, but none twice.
     isTaken: (
       ids,
     ) => `job.name = any(array(select distinct name from next)) and job.id = any(array(${ids}))

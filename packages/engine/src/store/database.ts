@@ -6,40 +6,51 @@ import { settlesWithin } from './settlesWithin.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
 import type { Schema } from './schema.ts'
 
-/** A statement that a connection may keep, so that it is parsed and planned once and not each time. */
+/*
+ * A connection of the pool is in one of these states.
+ *
+ *   opening      A statement or transaction found none free and the pool has room. It is idle once it has its settings; after
+ *                5 s without an answer it is destroyed, and whoever waited gets the error.
+ *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one.
+ *   busy         One statement or transaction has it. It returns to idle when that ends well, and after a rollback that
+ *                came through. After any other error it is destroyed: a failed statement outside a transaction counts.
+ *   destroyed    By the above, by the server, or by close() once its time-out is over. Nothing leaves this state.
+ */
+
+/** A statement that a connection may keep prepared, so that PostgreSQL parses and plans it once. */
 export interface PreparedStatement {
   name: string
   text: string
 }
 
-/** A statement whose columns are to be read in another way than the driver's. */
+/** A statement whose columns are parsed by these types instead of the driver's. */
 export interface ReadingStatement {
   text: string
   types: ColumnTypes
 }
 
-/** As the driver has it. Its own types are named by nothing that others can see: they are not installed with us. */
+/** The driver's interface, repeated here: its own type packages are not installed with the engine. */
 export interface ColumnTypes {
   // oxlint-disable-next-line typescript/no-explicit-any -- as the driver has it
   getTypeParser(oid: number, format?: any): any
 }
 
-/** A row as it comes, by column. */
+/** A row as the driver returns it, by column. */
 export interface AnyRow {
   // oxlint-disable-next-line typescript/no-explicit-any -- as the driver has it
   [column: string]: any
 }
 
-/** One of somebody else's, which has all names as they are. */
+/** A statement of the host, whose names are not translated to the schema's. */
 export interface ForeignStatement {
   foreignText: string
 }
 
 export type Statement = string | PreparedStatement | ReadingStatement | ForeignStatement
 
-/** Runs a statement and returns its rows, and how many it touched. Both a pool and a transaction are one. */
+/** Runs a statement and returns its rows, and how many it touched. A pool is one, and so is a transaction. */
 export interface Connection {
-  /** In which its statements find the tables. */
+  /** The schema in which its statements find the tables. */
   readonly schema: Schema
   query<Row extends AnyRow = AnyRow>(
     statement: Statement,
@@ -52,17 +63,17 @@ export type Result<Row> = { rows: Row[]; rowCount: number | null }
 export interface Database extends Connection {
   transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
   connections(): Connections
-  /** Waits for what is under way, for so long; then it destroys what still is. Default 5,000 ms. */
+  /** Waits up to `timeoutMs` for what is under way, then destroys what remains. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
 }
 
-/** How a pool stands. */
+/** How many connections a pool has. */
 export interface Connections {
-  /** At most. */
+  /** How many it may open. */
   max: number
   total: number
   idle: number
-  /** Statements and transactions that wait for one. */
+  /** How many statements and transactions wait for a connection. */
   waiting: number
 }
 
@@ -70,26 +81,26 @@ export interface DatabaseOptions {
   url: string
   applicationName: string
   schema: Schema
-  /** Connections at most. Default 10. */
+  /** How many connections it may open. Default 10. */
   poolSize?: number
-  /** Whether a process goes on for the sake of a connection that is idle. Default: it does. */
+  /** Whether an idle connection keeps the process alive. Default true. */
   keepsProcess?: boolean
-  /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
+  /** Whether connections keep prepared statements; behind a transaction pooler they do not. Default: no. */
   canPrepare?: () => boolean
-  /** A statement that runs longer is cancelled; null: none is. Default 30,000 ms. */
+  /** The server cancels a statement that runs longer; null: never. Default 30,000 ms. */
   statementTimeoutMs?: number | null
-  /** Where the server is out of reach, its own limit never comes back. Default: statementTimeoutMs + 5,000 ms. */
+  /** How long we wait for an answer: a server out of reach cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
   answerTimeoutMs?: number | null
   log: Pick<Logger, 'warn'>
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
-/** How long a connection may take to end in good order. */
+/** How long close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
 
 /**
- * The engine's own pool. Handlers work through Prisma; the statements that record, fence and settle go
- * straight to the driver, because they run once per batch of jobs and carry arrays.
+ * Opens the engine's own pool. Handlers work through the host's client; the statements that record, fence and settle go
+ * straight to the driver, because they run once per batch of runs and carry arrays.
  */
 export function openDatabase({
   url,
@@ -118,7 +129,7 @@ export function openDatabase({
     ...connectionSettings(url),
     application_name: applicationName,
     max: poolSize,
-    // What comes after a pause finds a connection that knows its statements.
+    // One stays open, so that the first statement after a pause finds its connection and its prepared statements.
     min: 1,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: !keepsProcess,
@@ -131,11 +142,11 @@ export function openDatabase({
       return socket.once('close', () => sockets.delete(socket))
     },
   })
-  // Idle connections are cut by restarts and by managed databases; the pool opens others.
-  // Its message alone: the error carries the client, and with it the key that cancels its statements.
+  // Restarts and managed databases cut idle connections; the pool opens others.
+  // Log the message alone: the error carries the client, and with it the key that cancels its statements.
   pool.on('error', ({ message }) => log.warn({ reason: message }, 'idle database connection lost'))
-  // Between the pool's hand and ours nobody listens to a connection, and an error that nobody hears ends
-  // the process. The query that meets the broken connection fails by itself.
+  // Between the pool and its caller nobody listens to a connection, and an unheard 'error' event ends the process.
+  // The query that meets the broken connection fails by itself.
   pool.on('connect', (client) => client.on('error', () => undefined))
 
   return {
@@ -177,13 +188,13 @@ export function openDatabase({
       )
       await settlesWithin(closed, Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now())))
       for (const socket of sockets) socket.destroy()
-      // Whoever still waited for an answer has been told.
+      // Destroying a socket rejects whoever still waits for an answer on it.
       await closed
     },
   }
 }
 
-/** The text of a statement, with the names that it has in this schema. */
+/** The text of a statement, with its names translated to this schema. */
 export function sqlOf(schema: Schema, statement: Statement): string {
   if (typeof statement === 'string') return schema.sql(statement)
   if ('text' in statement) return schema.sql(statement.text)
@@ -202,7 +213,7 @@ async function runTransaction<Value>(
   try {
     return await work(client)
   } catch (error) {
-    // A connection that does not answer would not answer to this either.
+    // A connection that did not answer would not answer to a rollback either.
     if (error instanceof UnansweredError) broken ??= error
     else await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
     throw error
@@ -212,7 +223,7 @@ async function runTransaction<Value>(
   }
 }
 
-/** On a connection that the pool has just opened, and waits for without a limit of its own. */
+/** Prepares a connection that the pool has just opened. The pool waits for this without a limit, so it has its own. */
 async function liftTransactionTimeout(client: pg.ClientBase): Promise<void> {
   const socket = socketOf(client)
   try {
@@ -224,7 +235,7 @@ async function liftTransactionTimeout(client: pg.ClientBase): Promise<void> {
   }
 }
 
-/** What is between a client and its server: with TLS, the layer that says what was read. */
+/** The socket of a client; with TLS, the TLS layer, which knows what was read. */
 export function socketOf(client: object): Socket {
   return (client as { connection: { stream: Socket } }).connection.stream
 }

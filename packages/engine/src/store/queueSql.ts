@@ -4,12 +4,27 @@ import { IS_UNWRITTEN, UNWRITTEN_RUNS } from './starts.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /*
- * What is asked of the queue's table. Who asks stands elsewhere; what its columns mean, nowhere else.
+ * What the engine asks of the queue's table, pgboss.job. The callers are elsewhere; what the columns mean is only here.
+ *
+ * A piece of work is a row in one of these states. `state < 'active'` means created or retry.
+ *
+ *   created    Enqueued, and not taken yet. A claim makes it active or moves it to JobStart (starts.ts), once start_after has
+ *              come and its queue is not paused. People cancel, postpone or reprioritise it; an enqueue with
+ *              `onConflict: 'replace'` and the same unique key replaces it.
+ *   retry      To be taken again: after a failed or lost attempt, a drained one, one given back, or a redrive. As created.
+ *   active     A worker carries out its run. The settler deletes the row when the run succeeded. After a failed or lost run
+ *              queue.fail() makes it retry, failed or cancelled. Once a minute pg-boss in some worker makes what is beyond
+ *              expire_seconds retry or failed.
+ *   completed  The engine never leaves work here: its run is the record that remains.
+ *   failed     Given up. A redrive makes it retry, runOnce makes it active for one attempt, discarding deletes it. pg-boss
+ *              deletes after deletion_seconds; for dead letters that is 0, and they stay.
+ *   cancelled  Not wanted any more: people cancelled it, it came too late to start, or newer work took its unique key while
+ *              it ran and it was to be retried. pg-boss deletes it after deletion_seconds.
  */
 
 /**
- * Whether somebody has paused the queue of the job that the expression names. As a value: the table is nearly always empty.
- * Of a test for null PostgreSQL would expect that next to no row passes it, and keep a plan of a claim that suits few.
+ * Whether somebody has paused the queue of the job that `name` names. It is a value because the table is nearly always
+ * empty: for a test for null PostgreSQL would expect almost no row to pass, and keep a claim plan that suits only few rows.
  */
 export const isPausedSql = (name: string) =>
   `coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
@@ -18,7 +33,7 @@ export const isPausedSql = (name: string) =>
 export const KNOWS_QUEUE_SQL = `select queue.name from pgboss.queue queue where queue.name = $1`
 
 /**
- * Of the jobs that the given parameter names, those with work that could be taken now. Delayed work and
+ * Those jobs among the parameter `names` that have work to take now. Workers ask every second, because delayed work and
  * retries send no notification.
  */
 export function readyJobsSql(names: string): string {
@@ -30,11 +45,11 @@ export function readyJobsSql(names: string): string {
 }
 
 /**
- * Whether a job has work that waits, is to be retried, or runs: also a run that did not come from the queue. What only
- * rehearses is none. `name` is an expression for the job's name.
+ * Whether a job has work that waits, is to be retried, or runs, or a run that did not come from the queue. Dry runs do not
+ * count. `name` is an expression for the job's name.
  */
 export function isUnfinishedSql(name: string): string {
-  // Whatever waits or has run, the first looks at one row of an index, and the second at those that run.
+  // However much waits or has run, the first part reads one row of an index, and the second only the runs under way.
   return `(
     exists (
       select from pgboss.job work
@@ -45,7 +60,7 @@ export function isUnfinishedSql(name: string): string {
   )`
 }
 
-/** When a piece of work was put into the queue, while it is there. */
+/** When work `$2` of job `$1` was enqueued. No row once the work has left the queue and JobStart. */
 export const FIND_ENQUEUED_AT_SQL = `
   select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid
   union all
@@ -53,7 +68,7 @@ export const FIND_ENQUEUED_AT_SQL = `
   where start."name" = $1 and held.id = $2::uuid
   limit 1`
 
-/** What is completed has left the queue, and its run remains. One statement sees both at the same moment. */
+/** Completed work has left the queue, and its run remains. One statement, so that it sees both at the same moment. */
 export const FIND_WORK_SQL = `
   select id::text as "id", state::text as "state", start_after as "startAfter", left(output ->> 'code', 100) as "errorCode"
   from pgboss.job where name = $1 and id = any($2::uuid[])
@@ -66,7 +81,7 @@ export const FIND_WORK_SQL = `
   from ${UNWRITTEN_RUNS}
   where start."name" = $1 and held.id = any($2::uuid[]) and ${IS_UNWRITTEN}`
 
-/** Where a piece of work stands, and the last of its runs: one row, and one moment. */
+/** The state of a piece of work and its last run, as one row read at one moment. */
 export const FIND_RESULT_SQL = `
   select work.*, exists (
            select from "JobStart" start where start."name" = $1 and start."runIds" @> array[$2::uuid]
@@ -85,19 +100,19 @@ export const FIND_RESULT_SQL = `
     order by "attempt" desc, "startedAt" desc limit 1
   ) run on true`
 
-/** Whether work is there, is a dead letter, and when it may be tried next. */
+/** Whether work is a dead letter, and when it may be taken next. No row where the work is gone. */
 export const FIND_WORK_OF_RUN_SQL = `
   select ${IS_DEAD_LETTER} as "isDeadLetter", case when job.state < 'active' then job.start_after end as "nextAt"
   from pgboss.job job where job.name = $1 and job.id = $2::uuid`
 
-/** The payload of the work that a run was an attempt at, while the queue holds it. As JSON: who reads it as a value may rename its keys. */
+/** The payload of a run's work, while the queue has it. As text: a host's client that reads JSON may rename its keys. */
 export const FIND_PAYLOAD_SQL = `
   select run."name", run."trigger"::text as "trigger", (
     select (job.data -> 'payload')::text from pgboss.job job where job.name = run."name" and job.id = run."queueJobId"
   ) as "payload"
   from "JobRun" run where run."id" = $1::uuid`
 
-/** The work that holds a unique key, or else the last that was given up with it since `$3`. */
+/** The work that holds the unique key `$2`, or else the last that was given up with it since `$3`. */
 export const FIND_WORK_BY_KEY_SQL = `
   select id::text as "id", state::text as "state", start_after as "startAfter", null as "errorCode"
   from pgboss.job where name = $1 and singleton_key = $2 and ${HOLDS_KEY}
@@ -109,7 +124,7 @@ export const FIND_WORK_BY_KEY_SQL = `
   )
   order by "errorCode" nulls first limit 1`
 
-/** Reads what is not completed, by indexes that hold nothing else. A row for each name of `$1`. */
+/** Counts work that is not completed, by indexes that hold nothing else. A row for each name of `$1`. */
 export const COUNT_QUEUE_SQL = `
   select n.name,
          coalesce(waiting.count, 0)::int as "waiting", coalesce(waiting.delayed, 0)::int as "delayed",
@@ -135,7 +150,7 @@ export const COUNT_QUEUE_SQL = `
 const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
 const WAITS = `job.state < 'active' and job.start_after`
 
-/** A row for each name of `$1` and state; no more than `most` of each are counted. */
+/** A row for each name of `$1` and each state. It counts up to `most` of each. */
 export function measureQueueSql(most: number): string {
   const count = (where: string) => `
     (select count(*)::int from (
@@ -169,7 +184,7 @@ export function measureQueueSql(most: number): string {
   ) as measure("state", "count", "oldestSeconds")`
 }
 
-/** A run that may be approved. It is locked: of two people who approve at once, the second finds it approved. */
+/** Reads a run that may be approved, and locks it: the second of two people who approve at once finds it approved. */
 export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
          run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",

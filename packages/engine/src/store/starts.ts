@@ -7,30 +7,39 @@ import { labelOf, shownOf } from './labelSql.ts'
 import { toColumn } from './toColumn.ts'
 
 /*
- * Starts. Where a claim takes plain first attempts, JobStart says what runs, and the queue gives their work away: a run
- * that succeeds without having said anything is written once, at its end. Whatever else becomes of a run first writes
- * it out: into JobRun as running, held by a claim of the start's id, with its work under way in the queue, as if it had
- * been taken so. A run is written if JobRun has its id, whoever has done it; until then its start holds it.
+ * Starts. A claim moves the work of plain first attempts from the queue into one row of JobStart, without writing their
+ * runs. A run that succeeds and needed no row before is then written once, at its end. A run is written as soon as JobRun
+ * has its id, whoever wrote it; until then its start holds it.
  *
- * Read from top to bottom: what may be taken so, how it is written out, and how it is written at its end.
+ *   unwritten    JobStart alone has the run and its envelope. One of the two below ends it.
+ *   written      JobRun has it as a success: its worker's settler wrote it at its end (writeEnds).
+ *   written out  JobRun has it as running, JobClaim holds it under the start's id, and the queue has its work as active, as
+ *                if the claim had written it at once. Who does so: its worker before the run's first batch or progress
+ *                (writeOuts.ts), or when it failed (settler.ts), or when a claim's answer never came; a round of any worker
+ *                after 2 s; the rescue when its worker is lost; a client that cancels it; the trigger of a signing-up
+ *                worker of a version that does not read starts.
+ *
+ * The settler deletes the row of a start whose last run has ended; writing all of it out deletes it as well.
+ *
+ * Read from top to bottom: what may be a start, how runs are written out, and how they are written at their end.
  */
 
-/** Larger envelopes stay in the queue's table. */
+/** Work with a larger envelope is no start: its row stays in the queue. */
 const MAX_ENVELOPE_BYTES = 1_000
 
-/** How often and how far apart work is tried again, as values: by its queue, or by itself. */
+/** The columns that say how often and how far apart work is tried again, of a queue or of one piece of work. */
 export function retries(row: 'job' | 'queue'): string {
   return `${row}.retry_limit, ${row}.retry_delay, ${row}.retry_backoff, coalesce(${row}.retry_delay_max, -1)`
 }
 
-/** Whether work was not to be started when it was enqueued, or was put off. By then its run was due, which says so. */
+/** Whether work was enqueued for later, or postponed. Its run then has a `dueAt`. */
 export function isDelayedSql(job: string): string {
   return `${job}.start_after > ${job}.created_on + interval '1 second'`
 }
 
 /**
- * A row of the queue whose run's columns are all known from it, and which can be made again from its queue and envelope.
- * Whether a run has its id is asked as a value: for a `not exists` a kept plan may read all runs.
+ * Whether work may be a start: all columns of its run follow from it, and its row can be made again from its queue and
+ * envelope. The last condition is a value because a kept plan of a `not exists` may read all runs.
  */
 export const MAY_START = `
   job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
@@ -41,13 +50,13 @@ export const MAY_START = `
   and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
   and (select true from "JobRun" earlier where earlier."id" = job.id) is null`
 
-/** What has not ended by then is written out in the next round of any worker. */
+/** The next round of any worker writes out a run that has not ended by then. */
 export const WRITE_OUT_AFTER_MS = 2_000
 
-/** So that one round ends soon, however much was started. */
+/** Keeps a round short, however many starts there are. */
 const MAX_OLD_STARTS = 10
 
-/** Starts with runs that go on for longer than most, as one array. Where all have ended, their worker lets go soon. */
+/** The oldest starts past WRITE_OUT_AFTER_MS, as one array. Where all runs of one have ended, its worker soon deletes it. */
 export const OLD_STARTS_SQL = `
   select coalesce(array_agg(old."id"::text), '{}') from (
     select start."id" from "JobStart" start
@@ -55,13 +64,13 @@ export const OLD_STARTS_SQL = `
     order by start."createdAt" limit ${MAX_OLD_STARTS}
   ) old`
 
-/** `start` and `held` of each run that is under way and not written, as RUNNING_RUNS has those that are. */
+/** `start` and `held` of each run in JobStart. With IS_UNWRITTEN it is what RUNNING_RUNS is for written runs. */
 export const UNWRITTEN_RUNS = `
   "JobStart" start cross join unnest(start."runIds") as held(id)`
-/** As a value, each is looked up by its id: for a `not exists`, PostgreSQL may read all runs. */
+/** A value, so that PostgreSQL looks each run up by its id: for a `not exists` it may read all runs. */
 export const IS_UNWRITTEN = `(select true from "JobRun" written where written."id" = held.id) is null`
 
-/** What is under way, written or not: as much of it as both tell. */
+/** Every run under way, written or not, with the columns that both kinds have. */
 export const RUNS_UNDER_WAY = `(
     select run."id", run."name", run."startedAt", run."workerId", run."progress" from ${RUNNING_RUNS}
     union all
@@ -69,8 +78,8 @@ export const RUNS_UNDER_WAY = `(
   ) run`
 
 /**
- * Of those that are being settled, the run that comes second waits for the first, by the lock on their start, and then
- * finds it written. A start goes once all of its runs are written; an empty one closes its claim, and stays.
+ * Writing a run out and writing its end both lock its start: the second waits for the first, and then finds the run
+ * written. Starts without runs close their claims (settleClaims) and are left alone.
  */
 function writeOutSql(starts: string, isWanted: string, told: Told = LABELS): string {
   return `
@@ -106,7 +115,7 @@ function writeOutSql(starts: string, isWanted: string, told: Told = LABELS): str
   )`
 }
 
-/** What of the envelope a run carries; empty before it did. */
+/** The columns of a run that come from its envelope; none for tables of the version before labels. */
 interface Told {
   columns: string
   values: string
@@ -122,13 +131,13 @@ const wholeSql = (which: string, lock = 'for update skip locked', told = LABELS)
   delete from "JobStart" where "id" in (select "id" from start)`
 
 const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
-/** For the trigger that a worker of a version before sets off: steps of the tables, so both stay as they are. */
+/** For the trigger that fires when a worker of an older version signs up. Steps of the tables hold both texts: never edit. */
 export const WRITE_OUT_ALL_SQL = wholeSql('true', undefined, NO_LABELS)
 export const WRITE_OUT_ALL_LABELLED_SQL = wholeSql('true')
 
 /**
- * Writes out all runs of these starts, one start after the other: one that cannot be written out keeps no other from it, and
- * is met again in the next round. Those of a worker that stands still in the middle of settling are passed over.
+ * Writes out all runs of these starts, one start after the other: one that fails keeps no other back, and the next round
+ * tries it again. It passes over a start that another transaction has locked, as a worker does that settles its runs.
  */
 export async function writeOutStarts(
   connection: Connection,
@@ -151,7 +160,7 @@ export async function writeOutStarts(
 
 const WHOLE_WAITING_SQL = wholeSql('"id" = any($1::uuid[])', 'for update')
 
-/** The same for claims whose answers never came: their worker has to know all that they took, so it waits for locks. */
+/** Does the same for claims whose answers never came, but waits for locks: their worker has to know all that they took. */
 export async function writeOutLostClaims(
   connection: Connection,
   claimIds: readonly string[],
@@ -185,8 +194,8 @@ export const WRITE_OUT_RUN_SQL = `
   select count(*)::int as "written" from run`
 
 /**
- * Writes runs that have succeeded, of starts that still hold them, and lets starts go whose last runs these are. What is
- * missing in the answer is written already, or is not this worker's any more.
+ * Writes runs that have succeeded and whose starts still hold them, and deletes the starts `startIds`. A run that is
+ * missing in the answer was written by somebody else, or is not this worker's any more.
  */
 export async function writeEnds(
   connection: Connection,
@@ -246,5 +255,5 @@ const writeEndsSql = (isTelling: boolean) => `
   from ended`
 
 const WRITE_ENDS_SQL = writeEndsSql(false)
-/** Most have no label, have logged nothing and have no result: then none of that is asked for. */
+/** Only for groups in which some run has a label, log lines or a result. Most have none, and the plain statement is cheaper. */
 const WRITE_TELLING_ENDS_SQL = writeEndsSql(true)

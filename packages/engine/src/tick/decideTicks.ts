@@ -1,6 +1,19 @@
 import type { Schedule } from '../index.ts'
 import type { DueTicks } from './dueTicks.ts'
 
+/*
+ * A tick is due, and then has one of four outcomes for good. The scheduler of one worker moves it: whoever advances the
+ * schedule's cursor past it writes its row of JobTick, and the work of an enqueued tick, in the same transaction.
+ *
+ *   due        The cursor has not passed it yet, and it has no row. Every worker tries once it is due.
+ *   enqueued   Its work is in the queue, under the row's queueJobId. What becomes of that work is told by its runs.
+ *   coalesced  The latest due tick is enqueued and makes up for this one, as the job's `missed` policy has it.
+ *   missed     Nobody decided it within the catch-up window (on time, with `missed: 'skip'`), or too many ticks were due.
+ *   skipped    The schedule is paused, or an earlier run has not ended and the job's `overlap` is 'skip'.
+ *
+ * The job that prunes runs deletes the row after the retention's `runDays`.
+ */
+
 export const TICK_OUTCOMES = ['enqueued', 'coalesced', 'missed', 'skipped'] as const
 export type TickOutcome = (typeof TICK_OUTCOMES)[number]
 
@@ -9,7 +22,7 @@ export interface TickDecision {
   scheduledFor: Date
   outcome: TickOutcome
   reason: string | null
-  /** More than 1 for a row that stands for several ticks, up to and including `through`. */
+  /** How many ticks the row stands for; of more than 1, `through` is the last. */
   count: number
   through: Date | null
 }
@@ -17,14 +30,14 @@ export interface TickDecision {
 export interface TickSituation {
   now: Date
   isPaused: boolean
-  /** An earlier run of the job, or work for one, has not ended. */
+  /** The job has work that waits or runs. */
   isUnfinished: boolean
 }
 
-/** A tick decided within this time after it was due counts as seen in time. */
+/** With `missed: 'skip'`, a tick that is decided within this time after it was due is on time. */
 const ON_TIME_MS = 10_000
 
-/** What becomes of each due tick, by the job's policies. Pure; every tick is in exactly one row. */
+/** Decides each due tick by the job's policies. It is pure, and puts every tick into exactly one row. */
 export function decideTicks(
   schedule: Schedule,
   due: DueTicks,
@@ -53,7 +66,7 @@ export function decideTicks(
   }
   const listed = due.listed.map((tick) => {
     const decision = decideOne(tick)
-    // Where an older one could be enqueued, so can the latest: only then does it make up for the others.
+    // If an older tick could be enqueued, so can the latest one, and it makes up for the older ones.
     if (decision.outcome !== 'enqueued' || schedule.missed === 'all' || tick === latest)
       return decision
     return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)

@@ -6,16 +6,29 @@ import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS, pauseAfter } from '../run/pauseAfter.ts'
 import type { Turns } from './turns.ts'
 
-/** One job's way through a worker: takes its work while there is room, and waits for more. */
+/*
+ * A lane is in one of these states. pump() looks again whenever one of them may have ended.
+ *
+ *   stopped   It takes nothing: before start() and after stop(). start() ends it.
+ *   claiming  A claim is under way (two at once, one for a job with a rate limit). Its answer begins the runs it brought;
+ *             where it was answered in full, or wake() was called meanwhile, the lane claims again.
+ *   waiting   The last claim brought less than it asked for. wake() ends it: a notification, the worker's round, a
+ *             reconnect, or the lane's own alarm once the rate limit has room again.
+ *   full      As many runs are under way as may be. A run that ends makes room.
+ *   held up   A suspect runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
+ *   pausing   A claim failed. The lane claims again after a pause; after a ClaimConflict it waits for wake() instead.
+ */
+
+/** Takes one job's work for one worker, while there is room, and waits for more. */
 export interface Lane {
   start(): void
   /** There may be work to take. */
   wake(): void
-  /** Takes nothing more; resolves once the claim that is under way has been handed on. */
+  /** Takes nothing more. Resolves once the runs of the claims under way have begun. */
   stop(): Promise<void>
-  /** How many runs have not come to their end. */
+  /** How many runs have not ended. */
   running(): number
-  /** Resolves once there are none. */
+  /** Resolves once no run is under way. */
   idle(): Promise<void>
 }
 
@@ -25,14 +38,14 @@ export interface LaneOptions {
   claimer: Pick<Claimer, 'claim'>
   log: Logger
   observers?: Observers | undefined
-  /** Work is taken only while they are open. Default: always. */
+  /** The lane takes work only while turns are open. Default: always. */
   turns?: Pick<Turns, 'isOpen' | 'enter' | 'leave'> | undefined
   /** Carries a run to its end; the lane counts it as running until then. */
   execute: (taken: TakenWork) => Promise<unknown>
 }
 
 const MAX_CLAIM = 2_000
-/** At once, while there is more than one claim can take. */
+/** Claims at once, while there is more work than one claim can take. */
 const MAX_CLAIMS = 2
 
 export function createLane(options: LaneOptions): Lane {
@@ -41,13 +54,12 @@ export function createLane(options: LaneOptions): Lane {
   // The second claim is under way in PostgreSQL while this process records what the first has brought.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
-  // Of an exclusive job, beside which its real run may go on: the next tick must not wait for them.
+  // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
   let rehearsing = 0
   let claimed = 0
-  // Until it is started.
   let stopped = true
   const underWay = new Set<Promise<void>>()
-  // A wake-up while a claim is under way is remembered: the claim may have looked too early.
+  // The lane remembers a wake-up that comes during a claim: the claim may have looked too early.
   let woken = true
   let hasBacklog = false
   let failures = 0
@@ -88,7 +100,7 @@ export function createLane(options: LaneOptions): Lane {
       if (freeInMs !== null) wakeIn(freeInMs)
     } catch (error) {
       hasBacklog = false
-      // Looked at again when the worker makes its next round.
+      // The worker's next round wakes the lane again.
       if (error instanceof ClaimConflict) return
       log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
       woken = true
@@ -113,7 +125,7 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  /** Others may be faster then; whoever is too soon waits again. */
+  /** Another worker may use up the allowance first; the claim then answers with a new delay. */
   function wakeIn(delayMs: number): void {
     clearTimeout(alarm)
     alarm = setTimeout(wake, Math.min(Math.ceil(delayMs), MAX_TIMER_MS))
@@ -139,7 +151,7 @@ export function createLane(options: LaneOptions): Lane {
   function leave(isBeside: boolean): void {
     running--
     if (isBeside) rehearsing--
-    // Runs that were settled together leave room together: for one claim, not for many small ones.
+    // Runs that settle together free their room together: the lane makes one claim, not many small ones.
     leaving ??= setImmediate(() => {
       leaving = undefined
       if (running === 0) for (const resolve of waitingForIdle.splice(0)) resolve()
