@@ -4,7 +4,7 @@ import type { StandardSchemaV1 } from './standardSchema.ts'
 import { createRedact } from './redact.ts'
 import { storableText } from './storableText.ts'
 
-/** Of a list of thousands, each item may be wrong. */
+/** A list of thousands may have an issue for each item. */
 const MAX_ISSUES = 100
 const MAX_DESCRIBED = 10
 const MAX_PATH = 64
@@ -13,14 +13,14 @@ export type SchemaAnswer =
   | { kind: 'accepted'; value: unknown }
   | { kind: 'refused'; issues: PayloadIssue[] }
 
-/** A type, so that it is one of the JSON values. */
+/** What a schema found wrong. A type and not an interface, so that it is assignable to JsonValue. */
 export type PayloadIssue = {
   path: string[]
-  /** Without the texts at that path: some libraries quote what they refuse. */
+  /** Texts of the value at that path are redacted: some libraries quote what they refuse. */
   message: string
-  /** The library's own word for it; `custom` where it has none. */
+  /** The library's own code; `custom` where it has none. */
   code: string
-  /** Those that the schema does not know, where it is this. */
+  /** The keys that the schema does not know, for code `unrecognized_keys`. */
   keys?: string[]
 }
 
@@ -28,9 +28,8 @@ export const SCHEMA_FAILED =
   'its schema failed itself; a schema must be synchronous, and must not throw'
 
 /**
- * What a schema says of a value. It has to be synchronous: what one that is not comes to in the end is for nobody, and
- * so is its rejection.
- * @throws whatever the schema throws, and TypeError when it answers with a promise, or with nonsense
+ * Asks a schema about a value. The schema has to be synchronous: the result and the rejection of a promise are ignored.
+ * @throws whatever the schema throws, and TypeError when it answers with a promise or with nonsense
  */
 export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
   const answer: unknown = schema['~standard'].validate(value)
@@ -50,7 +49,7 @@ export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswe
   return { kind: 'accepted', value: accepted }
 }
 
-/** Zod's schemas answer with a promise as well when something in them throws. */
+/** Refuses a promise. Zod also answers with one when something in a synchronous schema throws. */
 function refusePromise(answer: object): void {
   if (typeof (answer as { then?: unknown }).then !== 'function') return
   Promise.resolve(answer).catch(() => undefined)
@@ -62,7 +61,7 @@ function readIssue(foreign: unknown, payload: unknown): PayloadIssue {
   const steps = (Array.isArray(path) ? firstOf(path, MAX_PATH) : []).map(keyOf)
   const value = steps.reduce(stepInto, payload)
   const redact = createRedact(value)
-  // zod says of it that it received undefined.
+  // zod's own message for a missing value is that it received undefined.
   const isMissing = code === 'invalid_type' && steps.length > 0 && value === undefined
   return {
     path: steps.map((step) => storableText(step, 100)),
@@ -85,12 +84,12 @@ function stepInto(value: unknown, key: unknown): unknown {
     : undefined
 }
 
-/** In a list of our own: arktype's are of classes that copies would be of as well. */
+/** Copies into a plain array: arktype's lists have their own class, and so would the result of slice(). */
 function firstOf(foreign: readonly unknown[], most: number): unknown[] {
   return Array.from({ length: Math.min(foreign.length, most) }, (_, at) => foreign[at])
 }
 
-/** Which part of a payload its schema refuses, and why; never the value. */
+/** Says which parts of a payload its schema refuses, and why; never the value. */
 export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload'): string {
   return issues
     .slice(0, MAX_DESCRIBED)
@@ -98,7 +97,7 @@ export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload
     .join('; ')
 }
 
-/** Why a job does not take a payload, for people, or null when it does. It never throws. */
+/** Says for people why a job does not take a payload; null when it does. Never throws. */
 export function payloadProblem(job: Pick<Job, 'payload'>, payload: unknown): string | null {
   try {
     const answer = askSchema(job.payload, payload)

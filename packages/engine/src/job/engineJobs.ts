@@ -1,28 +1,28 @@
 import { defineJob, type Job } from './defineJob.ts'
 
 /**
- * The engine's own job: removes runs, ticks and actions that are older than they are kept. Every worker schedules and
- * runs it, unless `retention: false` turns it off. To have it at another time, put it among the jobs as
- * `reschedule(pruneJobRuns, '0 5 * * *')`.
+ * The engine's own job: it removes runs, ticks and actions past their retention. Every worker schedules and runs it,
+ * unless `retention: false` turns it off. To run it at another time, add `reschedule(pruneJobRuns, '0 5 * * *')` to the
+ * jobs.
  */
 export const pruneJobRuns = defineJob({
   name: 'pruneJobRuns',
   description: 'Removes runs and ticks that are older than they are kept.',
   schedule: { cron: '30 3 * * *' },
   isDestructive: true,
-  // Of runs and ticks together. A thirtieth is due each day, and more only once after a day with very many runs.
-  // What they tell is nowhere else, so fewer of them are let go unseen.
+  // The share of runs and ticks together: a thirtieth is due on a usual day. They are the only record, so a larger share
+  // waits for somebody to approve it.
   guard: { maxShare: 0.5, minRows: 2_000 },
 })
 
-/** A name of the engine's: no job of a product can have it, and none needs a handler for it. */
+/** The names of the engine's own jobs: a product gives no other job such a name, and no handler for it. */
 export type EngineJobName = (typeof pruneJobRuns)['name']
 
 export function isEngineJob({ name }: Pick<Job, 'name'>): boolean {
   return name === pruneJobRuns.name
 }
 
-/** A catalogue with the engine's own jobs at its end, where they are not in it: what lists, consoles and health show. */
+/** Adds the engine's own jobs to a catalogue that lacks them, as lists, the console and health reports show it. */
 export function withEngineJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
 ): readonly [...Jobs, typeof pruneJobRuns] {

@@ -12,7 +12,7 @@ export type JsonValue =
   | JsonValue[]
   | { [key: string]: JsonValue }
 
-/** What a run says of itself in JobRun.details: counts and facts, never payloads or secrets. */
+/** What JobRun.details holds of a run: counts and facts, never payloads or secrets. */
 export type Details = { [key: string]: JsonValue }
 
 /** Numbers that add up over the batches of a run. */
@@ -28,8 +28,8 @@ export interface RunInfo {
   /** 1 at the first delivery. */
   readonly attempt: number
   /**
-   * How many retries its work has left should this run fail: at 0 it is given up then. What was lost or drained has
-   * cost none, and a redrive grants them anew. Always 0 where nobody delivers it again, as in `worker:once`.
+   * How many retries its work has left if this run fails; at 0 the queue gives the work up then. Lost and drained
+   * attempts cost none, and a redrive grants all of them again. Always 0 where nobody retries, as in `worker:once`.
    */
   readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */
@@ -40,52 +40,50 @@ export interface RunInfo {
 export interface RunContext<Payload, Tx> {
   readonly run: RunInfo
   readonly payload: Payload
-  /** Aborted by time-out, cancellation, drain, and loss of the run. Hand it to every await that takes one. */
+  /** The worker aborts it on time-out, cancellation, drain, and loss of the run. Pass it to every await that takes one. */
   readonly signal: AbortSignal
-  /** Carries name, runId and attempt. */
+  /** Adds name, runId and attempt to each line. */
   readonly log: Logger
   now(): Date
   /**
-   * Does a bounded piece of work in one transaction together with its counts: they are added to the
-   * run's details, `batches` is counted, and all of it commits only while the run is still this
-   * worker's. In a dry run it is rolled back at the end.
+   * Does a bounded piece of work in one transaction, which also adds the returned counts and one to `batches` in the
+   * run's details. It commits only while the run is still this worker's. A dry run rolls all batches back at its end.
    * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
    */
   batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
   /**
-   * To be asked before the first change, by a job that has a guard; without one it counts nothing, and it
-   * records nothing of so few rows as the guard's minRows. In a dry run it never blocks, and what it counted
-   * is in the details.
+   * Call it before the first change in a job that has a guard; without a guard it does nothing. Up to the guard's `minRows`
+   * it neither blocks nor records. In a dry run it never blocks, and records what it counted in the details.
    * @throws JobError `guard_blocked` when more is due than the guard allows
    */
   guard(count: GuardCount<Tx>): Promise<void>
-  /** Puts further work into the queue, in a transaction of this run: with its batch, or not at all. */
+  /** Enqueues further work in a transaction of this run: the work exists if and only if the batch commits. */
   enqueue<J extends Job>(
     tx: Tx,
     job: J,
     payload: PayloadOf<J>,
     options?: EnqueueOptions,
   ): Promise<EnqueueResult>
-  /** How far the run is. Kept at most once a second, so it may be called as often as is convenient. */
+  /** Reports how far the run is. The worker stores it at most once a second, so call it as often as convenient. */
   progress(done: number, total?: number): void
 }
 
 export interface GuardCount<Tx> {
   /**
-   * How many rows there are. Asked only when the guard's maxShare matters. An estimate will do, unless `upTo` is given:
-   * then so many have to be counted if there are as many, and it need not count further.
+   * Returns how many rows there are. Called only when the guard has a `maxShare`. An estimate will do without `upTo`; with
+   * `upTo` it must count, but no further than that.
    */
   total: (tx: Tx, upTo?: number) => Promise<number>
-  /** How many rows are due; it need not count further than `limit`. */
+  /** Returns how many rows are due; it need not count further than `limit`. */
   due: (tx: Tx, limit: number) => Promise<number>
 }
 
-/** What a handler returns is the result, where its job has one; else it is merged into the run's details. */
+/** Does the work of a run. What it returns is the job's result, or is merged into the run's details if the job has none. */
 export type Handler<Payload, Tx, Result = never> = (
   context: RunContext<Payload, Tx>,
 ) => Promise<[Result] extends [never] ? Details | void : Result>
 
-/** One handler for every job of a catalogue but the engine's own: a missing one is a type error. */
+/** A handler for every job of a catalogue, except the engine's own jobs. A missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
   readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<
     PayloadOf<J>,
@@ -96,33 +94,33 @@ export type HandlersFor<Jobs extends readonly Job[], Tx> = {
 
 export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never
 
-/** `never` of a job without one. */
+/** The type of a job's result; `never` for a job without one. */
 export type ResultOf<J> = J extends Job<string, unknown, infer Result> ? Result : never
 
-/** What the process of an isolated run is given to open its handlers with. */
+/** What the process of an isolated run passes to `openHandlers`. */
 export interface HandlersSetting {
-  /** The worker's. */
+  /** The worker's `databaseUrl`. */
   databaseUrl: string
-  /** The worker's. */
+  /** The worker's `schema`. */
   schema: string
   /** Writes into the worker's log. */
   log: Logger
 }
 
-/** What the process of an isolated run works with. */
+/** What `openHandlers` returns to the process of isolated runs. */
 export interface HandlersModule<Jobs extends readonly Job[], Client extends HostClient> {
-  /** At least those that are isolated. Time-out and guard are the worker's own, the payload's schema is taken from here. */
+  /** At least the isolated jobs. Their payload schemas are used; time-out and guard come from the worker's definitions. */
   jobs: Jobs
   handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
-  /** One of its own, with a small pool: there is one run at a time. */
+  /** A client of this process's own. A small pool is enough: one run goes on at a time. */
   client: Client
-  /** Called before an idle process ends, which has half a second for it; never after a run that failed. */
+  /** Called before an idle process ends; it has half a second. Not called after a failed run, which ends the process at once. */
   close?(): Promise<void>
 }
 
 /**
- * For the export `openHandlers` of a `handlersModule`: opens what the handlers need, once in each process, at its first
- * run. It only helps the types.
+ * Types the export `openHandlers` of a `handlersModule`, and returns `open` as it is. Each process calls it once, before
+ * its first run.
  */
 export function defineHandlersModule<const Jobs extends readonly Job[], Client extends HostClient>(
   open: (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>>,

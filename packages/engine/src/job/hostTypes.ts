@@ -1,11 +1,11 @@
 /**
- * What a host brings: the client it has of its database, and the transactions that this makes. Each as little as the
- * engine calls, so that no library's types are in ours; which one it is shows in its shape.
+ * The types of a host's database client and its transactions. Each names only what the engine calls or recognises the
+ * library by, so that no library's types are part of ours.
  */
 
 /* oxlint-disable typescript/no-explicit-any -- each library has its own types in these places, and methods that differ by them */
 
-/** By Prisma 6 or 7. */
+/** A client of Prisma 6 or 7. */
 interface PrismaClientLike {
   $transaction(
     work: (tx: any) => Promise<unknown>,
@@ -17,7 +17,7 @@ interface PrismaTransactionLike {
   $queryRawUnsafe<Value = unknown>(query: string, ...values: any[]): Promise<Value>
 }
 
-/** By Drizzle, over node-postgres or postgres.js. */
+/** A client or transaction of Drizzle, over node-postgres or postgres.js. */
 interface DrizzleLike {
   execute(query: any): PromiseLike<any>
   transaction(work: (tx: any) => Promise<any>, ...config: any[]): Promise<any>
@@ -36,7 +36,7 @@ interface KnexLike {
   readonly client: any
 }
 
-/** A transaction of pg's is a connection on which somebody has begun one. */
+/** A transaction in pg is a connection on which the host has sent `begin`. */
 interface PgConnectionLike {
   query(text: string, values?: any[]): Promise<{ rows: any[] }>
   on(event: 'error', listener: (error: Error) => void): any
@@ -57,8 +57,8 @@ interface PostgresJsClientLike extends PostgresJsLike {
 }
 
 /**
- * The host's own client, which hands its transactions to the handlers: of Prisma, Drizzle, Kysely or Knex, a pool of
- * pg's, or the `sql` of postgres.js.
+ * The host's own client, whose transactions the handlers get: of Prisma, Drizzle, Kysely or Knex, a pool of pg, or the
+ * `sql` of postgres.js.
  */
 export type HostClient =
   | PrismaClientLike
@@ -68,7 +68,7 @@ export type HostClient =
   | PgPoolLike
   | PostgresJsClientLike
 
-/** A transaction by any of these, or the client itself. */
+/** A transaction of any of these libraries, or the client itself. */
 export type HostTransaction =
   | PrismaTransactionLike
   | DrizzleLike
@@ -77,7 +77,7 @@ export type HostTransaction =
   | PgConnectionLike
   | PostgresJsLike
 
-/** The transaction that a client hands to its handlers. */
+/** The type of the transactions that handlers get from a client. */
 export type TransactionOf<Client> = Client extends {
   $transaction(work: (tx: infer Tx) => Promise<unknown>, ...rest: never[]): unknown
 }

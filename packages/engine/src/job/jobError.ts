@@ -4,13 +4,13 @@ export interface JobErrorOptions {
   cause?: unknown
   /** Whether another attempt can help. Default true. */
   retryable?: boolean
-  /** Facts about it that belong into the run's details beside the error. */
+  /** Facts that the worker stores in the run's details beside the error. */
   details?: Details
 }
 
 /**
- * An error whose code and message are safe to store and to show: they end up in JobRun.details. Whatever
- * else a handler throws is recorded too, but with its message redacted.
+ * An error whose code and message are safe to store and to show: the worker writes them into JobRun.details as they are.
+ * It records other errors too, but redacts their messages.
  */
 export class JobError extends Error {
   override readonly name = 'JobError'

@@ -5,25 +5,25 @@ import { createRedact } from './redact.ts'
 import { storable } from './storable.ts'
 import { storableText } from './storableText.ts'
 
-/** What people see of a piece of work: all of its payload that leaves the queue's table. */
+/** What people see of a piece of work: the only parts of its payload that leave the queue's table. */
 export interface WorkLabel {
   label?: string
   shown?: Shown
 }
 
-/** Of the payload, what the job shows, by its names. */
+/** The parts of the payload that the job's `show` names. */
 export type Shown = { [name: string]: string | number | boolean | null }
 
 export const MAX_LABEL_LENGTH = 200
 const MAX_SHOWN_LENGTH = 200
-/** Of a list or an object, as much as is worth to be made a text of. */
+/** A list or an object with more JSON than this is shown as `[too large]`. */
 const MAX_SHOWN_BYTES = 4_000
 
 type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show'>>
 
 /**
- * What a job says of a payload that its schema has accepted. A label function is foreign code: one that throws, or
- * answers with what is no text, leaves the work without a label, and the log says so.
+ * Makes the label of a payload that the job's schema has accepted. The label function is foreign code: when it throws or
+ * returns no text, the work has no label, and the log says so.
  */
 export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'warn'>): WorkLabel {
   const { label = null, show = [] } = job
@@ -33,7 +33,7 @@ export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'w
   return { ...(text !== null && { label: text }), ...(shown !== null && { shown }) }
 }
 
-/** The same of a payload whose schema has not been asked. What that refuses has no label: its run says why. */
+/** Does the same for a payload that no schema has checked. A payload that the schema refuses gets no label. */
 export function labelPayload(
   job: Labelled & Pick<Job, 'payload'>,
   payload: unknown,
@@ -68,9 +68,9 @@ function makeLabel(
   }
 }
 
-/** On one line. Null of what has nothing to be read. */
+/** Puts a label on one line; null when it is blank. */
 function toLabel(said: string): string | null {
-  // White space beyond it is not looked through.
+  // Cut first: a very long text of white space would take long.
   const text = said
     .slice(0, 2 * MAX_LABEL_LENGTH)
     .replaceAll(/\s+/g, ' ')

@@ -5,7 +5,7 @@ export type LogLine = (
   ...values: readonly unknown[]
 ) => void
 
-/** What handlers and the engine log by, whichever logger the host has. A level that this lacks is the next one, or nothing. */
+/** The logger of handlers and engine, over any logger of the host. A level that it lacks goes to its next one, or nowhere. */
 export interface Logger {
   readonly trace: LogLine
   readonly debug: LogLine
@@ -20,8 +20,8 @@ export interface Logger {
 type AnyLine = (...args: any[]) => unknown
 
 /**
- * A logger of the host's: pino, Fastify's `app.log`, bunyan, winston, or `console`. One that makes no children has the
- * fields of each line told to it.
+ * A logger of the host: pino, Fastify's `app.log`, bunyan, winston, or `console`. Where it has no `child`, the engine
+ * adds a child's fields to each line.
  */
 export interface HostLogger {
   info: AnyLine

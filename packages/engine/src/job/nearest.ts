@@ -1,4 +1,4 @@
-/** Fewer letters than this say too little: `at` would be taken for `it`. */
+/** Shorter names would match almost anything: `at` would be taken for `it`. */
 const MIN_LENGTH = 3
 
 /** The name that somebody most likely meant, or null when none is near. */

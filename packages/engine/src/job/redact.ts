@@ -1,16 +1,16 @@
-/** As much of a text as is looked at. */
+/** How much of a text is read; redacting cuts the rest off. */
 export const MAX_READ = 8_192
-// Shorter values (a locale, a digit) are everywhere in ordinary words; taking them out would only garble.
+// Shorter values (a locale, a digit) occur in ordinary words; taking them out would garble the text.
 const MIN_SECRET_LENGTH = 4
-/** Of a payload that holds more, it cannot be said in bounded time whether a text quotes it. */
+/** With more values in a payload, no text is searched for them: it is withheld whole. */
 const MAX_VALUES = 200_000
 
 const REDACTED = '[redacted]'
 const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
 
 /**
- * Takes out of a text that others have written what it must not tell: credentials in URLs and headers, e-mail
- * addresses, and every text of the payload. Of the text, its beginning is what is left.
+ * Takes secrets out of a text that foreign code wrote: credentials in URLs and headers, e-mail addresses, and every text
+ * of the payload. It keeps the first MAX_READ characters.
  */
 export type Redact = (text: string) => string
 
@@ -27,7 +27,7 @@ export function createRedact(payload: unknown): Redact {
   }
 }
 
-/** Null when there are too many values, or one of them can't be read. */
+/** The texts and numbers in a payload; null when there are too many values, or one cannot be read. */
 function textsIn(payload: unknown): Set<string> | null {
   const texts = new Set<string>()
   const objects = new Set<object>()
@@ -56,15 +56,15 @@ function textsIn(payload: unknown): Set<string> | null {
 function addText(texts: Set<string>, text: string): void {
   if (text.length < MIN_SECRET_LENGTH) return
   texts.add(text)
-  // As those write it that quote a call.
+  // Libraries that quote a call quote its arguments as JSON.
   const quoted = JSON.stringify(text).slice(1, -1)
   if (quoted !== text) texts.add(quoted)
-  // A text that is read from its last paragraph on may begin within this one.
+  // describeError reads messages from their last paragraph on, which may begin within this text.
   const paragraph = text.slice(text.lastIndexOf('\n\n') + 1).trimStart()
   if (paragraph !== text && paragraph.length >= MIN_SECRET_LENGTH) texts.add(paragraph)
 }
 
-/** Which parts of a text have to go; they may overlap. */
+/** The parts of a text to take out; they may overlap. */
 class Covers {
   readonly #changes: Int32Array
   constructor(length: number) {
@@ -75,7 +75,7 @@ class Covers {
     this.#changes[from] = (this.#changes[from] ?? 0) + 1
     this.#changes[to] = (this.#changes[to] ?? 0) - 1
   }
-  /** Each unbroken part is replaced by one mark, in which nothing is looked for again. */
+  /** Replaces each run of overlapping parts by one mark. */
   replace(text: string): string {
     let left = ''
     let depth = 0
@@ -90,7 +90,7 @@ class Covers {
   }
 }
 
-/** None of these goes back over what it has read by more than a bounded number of characters. */
+/** Each of these backtracks by a bounded number of characters only. */
 const URL_CREDENTIALS = /(?<=\w:\/\/)[^\s/]+(?=@)/g
 const HEADER_CREDENTIALS = /\b(?:Bearer|Basic)\s+(?=\S)/gi
 const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
@@ -107,7 +107,7 @@ function coverCredentials(text: string, covers: Covers): void {
   for (const match of text.matchAll(ADDRESS)) {
     const [from, to] = spanOf(match)
     while (next < inUrls.length && (inUrls[next] as Span)[1] < from) next++
-    // After the credentials in a URL follows its host, not an address's.
+    // What follows the credentials in a URL is its host, not that of an e-mail address.
     const isInUrl = next < inUrls.length && (inUrls[next] as Span)[0] < to
     if (!isInUrl) covers.add(from, to)
   }
@@ -120,8 +120,8 @@ function spanOf(match: RegExpExecArray): Span {
 }
 
 /**
- * By the text's suffix automaton: of each secret, it tells in as many steps as the secret has characters whether it
- * occurs; and in as many as the text has, where all of those occur that do.
+ * Finds secrets by the text's suffix automaton: it checks each secret in as many steps as that has characters, and then
+ * marks all places of all secrets in as many steps as the text has.
  */
 function coverSecrets(
   text: string,
@@ -130,7 +130,7 @@ function coverSecrets(
   covers: Covers,
 ): void {
   const { states, prefixes } = indexOf(text)
-  // By state: how long the longest secret is that ends where its texts end.
+  // For each state, the length of the longest secret that ends where the state's texts end.
   const longest = new Uint32Array(states.length)
   const isLast = isCut ? endOf(states, prefixes) : null
   let longestAtCut = 0
@@ -141,7 +141,7 @@ function coverSecrets(
       const next = (states[state] as State).next.get(secret.charCodeAt(at))
       if (next === undefined) break
       state = next
-      // What was cut off may have been its rest.
+      // The rest of the secret may be in what was cut off.
       if (isLast?.has(state)) longestAtCut = Math.max(longestAtCut, at + 1)
     }
     if (at === secret.length) longest[state] = Math.max(longest[state] ?? 0, at)

@@ -1,6 +1,6 @@
 /**
- * What the engine needs of a schema for payloads: Standard Schema, version 1 (https://standardschema.dev). Those of
- * zod from 3.24 on, valibot and arktype are such.
+ * What the engine needs of a schema: Standard Schema, version 1 (https://standardschema.dev). Schemas of zod from 3.24 on,
+ * valibot and arktype have it.
  */
 export interface StandardSchemaV1<Input = unknown, Output = Input> {
   readonly '~standard': {
@@ -10,7 +10,7 @@ export interface StandardSchemaV1<Input = unknown, Output = Input> {
     readonly validate: (
       value: unknown,
     ) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>
-    /** Of the types alone; no schema has it. */
+    /** Exists in the types only. */
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
@@ -24,7 +24,7 @@ export interface StandardSchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
-/** Whether it can be asked; what it then does is its own. */
+/** Whether a value has the shape of a Standard Schema. Never throws. */
 export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 {
   try {
     const { version, validate } = (foreign as StandardSchemaV1)['~standard']
@@ -35,8 +35,8 @@ export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 
 }
 
 /**
- * The schema of a payload for a product that has no schema library: `read` makes the payload of what was stored, or
- * throws, and then the message of what it throws says why the payload is refused. It has to be synchronous.
+ * Makes a payload schema for a product without a schema library. `read` returns the payload for a stored value, or throws
+ * an error whose message says why it refuses the value. It has to be synchronous.
  */
 export function definePayload<Payload>(
   read: (value: unknown) => Payload,
@@ -50,7 +50,7 @@ export function definePayload<Payload>(
   })
 }
 
-/** Takes an object without any keys: where the type of a payload is not said, it is that of such a one. */
+/** Accepts only an object without keys: the schema of a job that defines none. */
 export const noPayload = createSchema<never>((value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { issues: [{ message: 'must be an object', code: 'invalid_type' }] }
@@ -61,7 +61,7 @@ export const noPayload = createSchema<never>((value) => {
   return { issues: [{ message, code: 'unrecognized_keys', keys }] }
 })
 
-/** Takes whatever it is given, as it is. */
+/** Accepts any value as it is. */
 export const anyPayload = createSchema((value) => ({ value }))
 
 function createSchema<Output>(

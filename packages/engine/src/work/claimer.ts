@@ -18,19 +18,19 @@ import { chargeAllowance, readAllowance } from './throttle.ts'
 
 /** Takes work for the lanes of a worker. */
 export interface Claimer {
-  /** What several lanes ask for at the same moment is taken with one statement. */
+  /** Takes what several lanes ask for at the same moment with one statement. */
   claim(job: Job, limit: number, options?: Pick<ClaimRequest, 'hasBacklog'>): Promise<ClaimAnswer>
-  /** Claims that are under way find an end soon, also where the database does not answer. */
+  /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
 
 export interface ClaimAnswer {
   work: TakenWork[]
-  /** False: nobody can see that this worker lives, and until somebody can, it gets nothing. */
+  /** False: others cannot see that this worker lives. It gets no work until they can. */
   isAlive: boolean
-  /** A claim that was answered in full says that there is more. */
+  /** The claim brought as much as it asked for, so there may be more. */
   mayBeMore: boolean
-  /** Until the job's rate limit lets the next run start; null when it is not what stands in the way. */
+  /** How long until the job's rate limit lets the next run start; null when the limit holds nothing back. */
   freeInMs: number | null
 }
 
@@ -38,14 +38,14 @@ export interface ClaimerOptions {
   database: Database
   workerId: string
   now: () => Date
-  /** Called where the database says, to a question of `askedAt` (performance.now), that nobody can see us live. */
+  /** Called when the database answers a claim sent at `askedAt` (performance.now) that this worker does not live. */
   onNotAlive?: (askedAt: number) => void
-  /** Whether runs of a job may be taken that are written at their end alone. Default: none. */
+  /** Whether claims of a job may take starts, whose runs are written only at their end. Default: no job. */
   mayStart?: (job: Job) => boolean
   observers?: Observers | undefined
 }
 
-/** What a claim has brought. */
+/** What a claim brought. */
 type Taken = Omit<Claimed, 'expired'>
 
 interface Waiting {
@@ -54,11 +54,11 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-/** At once. What is asked for meanwhile waits, and shares the next one. */
+/** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
-/** A claim that met another one sees it the next time, unless it meets yet another. */
+/** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
-/** For what became of a claim whose answer never came, once its worker stops; then its runs are left to the rescue. */
+/** How long a stopping worker looks for a claim whose answer never came; then it leaves the runs to the rescue. */
 const LOOK_AT_STOP_MS = 8_000
 
 export function createClaimer({
@@ -82,7 +82,7 @@ export function createClaimer({
 
   async function claimNext(): Promise<void> {
     isScheduled = false
-    // One of each job: a lane that asks twice wants two claims.
+    // One request of each job: a lane that asks twice wants two claims.
     const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
       ([first]) => first as Waiting,
     )
@@ -109,13 +109,13 @@ export function createClaimer({
         resolve(toAnswer({ ...taken, work }, request.limit))
       }
     } catch (error) {
-      // After a lost answer these ids are closed: whoever still wants work asks with others.
+      // After a lost answer these claim ids are closed: do not try them again. A lane asks anew, with another id.
       const isOfOne = error instanceof ClaimConflict || isCertainFailure(error)
       if (group.length === 1 || !isOfOne) {
         for (const { reject } of group) reject(error)
         return
       }
-      // What one of them asks for can't be taken. It must not keep the others from theirs.
+      // One of the requests fails the statement. Divide them, so that it does not hold the others back.
       const middle = Math.ceil(group.length / 2)
       await claimGroup(group.slice(0, middle))
       await claimGroup(group.slice(middle))
@@ -141,15 +141,15 @@ export function createClaimer({
         }
         if (tries === MAX_TRIES) throw error
         hasFreshRunIds ||= error.kind === 'runId'
-        // The error is told before the statement's locks are let go: looked at at once, the work would be passed over.
+        // PostgreSQL sends the error before it releases the statement's locks: a try at once would skip the locked work.
         await pauseAfter(tries)
       }
     }
   }
 
   /**
-   * Whether a claim took hold whose answer never came. Its runs would be nobody's otherwise: this worker lives, so
-   * nobody else ends them.
+   * Finds what claims took when their answer never came. Without it nobody would end their runs: this worker lives, so
+   * the rescue leaves them alone.
    */
   async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
@@ -162,11 +162,11 @@ export function createClaimer({
       else if (work.length > 0) return work
       else break
     }
-    // Where it did take hold, and the database is away while this worker stops, the rescue finds its runs.
+    // If the claim took work and the database is away while this worker stops, the rescue finds the runs.
     throw error
   }
 
-  /** In a transaction, with what it costs of the job's rate limit, which is locked meanwhile. */
+  /** Claims and charges the job's rate limit in one transaction, which locks the limit meanwhile. */
   async function claimLimited(
     request: ClaimRequest,
     rateLimit: NonNullable<Job['rateLimit']>,
@@ -217,7 +217,7 @@ export function createClaimer({
   }
 }
 
-/** PostgreSQL has said that it did not do it. Where a connection or the server went away, it may have. */
+/** Whether PostgreSQL answered that it did nothing. When a connection or the server went away, it may have done it. */
 function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }

@@ -2,9 +2,9 @@ import type { Job } from '../job/defineJob.ts'
 import type { PayloadOf } from '../job/handler.ts'
 
 export interface EnqueueOptions {
-  /** Not started before it. Default: at once. */
+  /** The work does not start before this instant. Default: at once. */
   startAfter?: Date
-  /** The higher, the sooner, among the work of one job. Default 0. */
+  /** Among the work of one job, higher starts sooner. Default 0. */
   priority?: number
   /**
    * While work of this job with the same key waits, runs, or is to be retried, no more of it is enqueued.
@@ -14,28 +14,28 @@ export interface EnqueueOptions {
    */
   uniqueKey?: string
   /**
-   * What becomes of this work where other work has its unique key. `keep` (default): the other one stays, and this one is
-   * not enqueued. `replace`: what waits with the key gets this payload, priority, startAfter and expiresAt in place of
-   * its own, and all attempts anew. Where the other one runs, it goes on without the key, and is not tried again; this
-   * one is enqueued with the key. The end of that run is recorded once the transaction has ended.
+   * What happens when other work has the unique key. `keep` (default): the other work stays, and this is not enqueued.
+   * `replace`: work that waits with the key gets this payload, priority, startAfter and expiresAt in place of its own,
+   * and all its attempts anew. Work that runs with the key goes on without it and is not retried, and this work is
+   * enqueued with the key; the worker can record the end of that run only after this transaction has ended.
    */
   onConflict?: 'keep' | 'replace'
   /**
-   * With `replace`: work that is replaced again and again is due no later than so many milliseconds after it was first
+   * With `replace`: however often the work is replaced, it is due at most so many milliseconds after it was first
    * enqueued, whatever startAfter says. At most ten years. Default: no limit.
    */
   maxWaitMs?: number
   /**
-   * No attempt starts after it, retries included: what would have to is recorded as failed with code `expired`, is not
-   * tried again, and is no dead letter. Has to be later than startAfter. Default: it never expires.
+   * No attempt starts after this instant, retries included. A worker that takes the work later records a failed run with
+   * code `expired`, without a retry and without a dead letter. Must be later than startAfter. Default: never.
    */
   expiresAt?: Date
 }
 
 export interface EnqueueResult {
-  /** Whether it was enqueued, work with its unique key was there already, or what waited with the key was replaced by it. */
+  /** `alreadyQueued`: other work has the unique key. `replaced`: this took the place of work that waited with the key. */
   kind: 'enqueued' | 'alreadyQueued' | 'replaced'
-  /** The new work's id in the queue, or that of the work that was there. Its runs carry it. */
+  /** The id of the new work, or of the work that was there. Its runs carry it. */
   queueJobId: string
 }
 
@@ -46,11 +46,11 @@ export interface WorkItem<J extends Job = Job> {
 }
 
 /**
- * Enqueues a piece of work in the given transaction: it exists if and only if that commits. Given a client
- * instead, by itself.
- * @throws TypeError of what is no client and no transaction of a library that is known
- * @throws JobError `payload_invalid`, before anything is written: also of what JSON or PostgreSQL cannot hold, or of
- *   more than 8 MB
+ * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
+ * enqueues in a statement of its own.
+ * @throws TypeError when `tx` is no client and no transaction of a known library
+ * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
+ *   PostgreSQL cannot hold it, or when it has more than 8 MB
  */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,
@@ -59,15 +59,15 @@ export type Enqueue<Tx> = <J extends Job>(
   options?: EnqueueOptions,
 ) => Promise<EnqueueResult>
 
-/** Where in a trace something happens, in the words of W3C Trace Context. */
+/** A position in a trace, as W3C Trace Context has it. */
 export interface TraceContext {
   traceparent: string
   tracestate?: string
 }
 
 /**
- * Surrounds the moment at which work is put into the queue, for tracing. What it hands to `put` travels with the
- * work, and each run of that is told of it. It must call `put` once, and return what that returns.
+ * Wraps the enqueueing of work, for tracing. The context that it passes to `put` travels with the work, and the observer
+ * of each of its runs gets it. It must call `put` once, and return what that returns.
  */
 export type TraceEnqueue = <Result>(
   work: { name: string; count: number },

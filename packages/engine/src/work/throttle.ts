@@ -4,14 +4,14 @@ import type { Connection } from '../store/database.ts'
 export interface Allowance {
   /** How many runs may start now. */
   starts: number
-  /** Until at least one may. */
+  /** How long until at least one may start. */
   freeInMs: number
 }
 
 /**
- * The generic cell rate algorithm, by the database's clock: each start moves `freeAt` on by its share of the
- * time. Locks the job's row until the caller's transaction ends, so that all workers keep to one limit. No start leaves
- * `freeAt` further ahead than the burst: where it is, the limit was relaxed or the clock set back, and it is drawn near.
+ * Reads how many runs may start, by the generic cell rate algorithm and the database's clock: each start moves `freeAt` on
+ * by its share of the time. It locks the job's row until the caller's transaction ends, so that all workers share one
+ * limit. A `freeAt` further ahead than the burst, after the limit was relaxed or the clock set back, is pulled in.
  */
 export async function readAllowance(
   tx: Connection,
@@ -34,7 +34,7 @@ export async function readAllowance(
   }
 }
 
-/** What was started counts, in the transaction that started it. */
+/** Charges the limit for starts, in the transaction that made them. */
 export async function chargeAllowance(
   tx: Connection,
   name: string,

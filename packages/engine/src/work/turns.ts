@@ -1,25 +1,25 @@
 import type { Abort } from '../run/abort.ts'
 
 /**
- * Who may run in a process. Ordinary runs go on beside each other; a suspect runs alone, like the writer of a
- * readers-writer lock: while one has its turn or waits for it, the lanes take nothing new.
+ * Decides who may run in a process. Ordinary runs go on beside each other; a suspect (losses.ts) runs alone, like the
+ * writer of a readers-writer lock: while one has its turn or waits for it, the lanes take nothing new.
  */
 export interface Turns {
   /** Whether lanes may take work. */
   isOpen(): boolean
-  /** A claim or an ordinary run begins, also one that was claimed before the lanes were held up. */
+  /** A claim or an ordinary run begins, even one that was claimed before the lanes were held up. */
   enter(): void
   leave(): void
-  /** Waits until nothing else is under way. */
+  /** Waits until nothing else is under way, for at most `waitMs`. */
   take(abort: Abort): Promise<Turn>
-  /** Those that wait get no turn any more. */
+  /** Gives no more turns; whoever waits for one gets `stopped`. */
   stop(): void
 }
 
 export type Turn =
-  /** It lasts until `end` is called, once. */
+  /** The turn lasts until the caller calls `end`, once. */
   | { kind: 'alone'; end: () => void }
-  /** What else runs has not ended in time, or others were first. */
+  /** Other runs did not end in time, or other suspects were first. */
   | { kind: 'busy' }
   | { kind: 'stopped' }
   | { kind: 'aborted' }
@@ -28,7 +28,7 @@ interface Waiting {
   settle: (turn: Turn) => void
 }
 
-/** After they were held up in vain, the lanes are left in peace for so many times as long. */
+/** After a suspect held the lanes up in vain, none holds them up for so many times `waitMs`. */
 const PEACE = 10
 
 export function createTurns(options: {
@@ -42,7 +42,7 @@ export function createTurns(options: {
   let isTaken = false
   let isLettingIn = false
   let stopped = false
-  // By the clock that does not jump.
+  // By performance.now().
   let peaceUntil = 0
   const queue: Waiting[] = []
 
@@ -57,7 +57,7 @@ export function createTurns(options: {
     letIn()
   }
 
-  /** The lanes take what they can, once, before the next suspect holds them up. */
+  /** Lets the lanes take work once before the next suspect holds them up. */
   function letIn(): void {
     isLettingIn = true
     if (!stopped) onOpen()

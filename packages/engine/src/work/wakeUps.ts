@@ -1,43 +1,43 @@
 import { readWakeUp } from '../store/channels.ts'
 import type { Connection } from '../store/database.ts'
 
-/** What a worker does with the wake-ups that it hears. */
+/** Tells a worker's lanes and runs of notifications, once the transactions behind them have committed. */
 export interface WakeUps {
-  /** Takes what was heard on a channel. */
+  /** Takes the payload of a notification. */
   hear(payload: string, hearer: Hearer): void
   stop(): void
 }
 
-/** Whoever may connect may notify, so a payload can be anything. */
+/** Who wants to know of which subjects. Anybody who can connect can notify, so a subject may be anything. */
 export interface Hearer {
-  /** Of others nothing is kept. */
+  /** Wake-ups about other subjects are dropped. */
   isWanted(subject: string): boolean
-  /** Told once the transaction has committed. */
+  /** Called once the transaction has committed. */
   onCommitted(subject: string): void
 }
 
-/** A transaction that others may not see yet. */
+/** A transaction whose commit is awaited. */
 interface Awaited {
-  /** By subject. */
+  /** Keyed by subject. */
   tell: Map<string, () => void>
   looks: number
-  /** By the monotonic clock, as `since`. */
+  /** By performance.now(), as is `since`. */
   dueAt: number
   since: number
 }
 
-/** The round, once a second, finds what comes of the others. */
+/** Beyond it, wake-ups are dropped: the worker's round finds their work within a second. */
 const MAX_AWAITED = 1_000
 const FIRST_LOOK_MS = 1
 const MAX_LOOK_MS = 100
 const MAX_AWAITED_MS = 10_000
-/** Between two looks, where many transactions are open. */
+/** With more than so many open transactions, looks are at least LEAST_GAP_MS apart. */
 const MANY = 8
 const LEAST_GAP_MS = 5
 
 /**
- * Whoever enqueues cannot know when its transaction commits, so the worker looks: at once, and then ever less often. A
- * look is one small statement for all that it waits for.
+ * Waits for commits. The enqueuing side cannot know when its transaction commits, so the worker looks: at once, then ever
+ * less often. One small statement looks for all transactions.
  */
 export function createWakeUps(connection: Connection): WakeUps {
   const awaited = new Map<string, Awaited>()
@@ -69,7 +69,7 @@ export function createWakeUps(connection: Connection): WakeUps {
           awaited.delete(id)
           if (ended.get(id)) for (const tell of one.tell.values()) tell()
         } else if (now - one.since > MAX_AWAITED_MS) awaited.delete(id)
-        // Others were asked for because one was due: each has its own pace.
+        // A look asks for all, but only those that were due slow down.
         else if (one.dueAt <= askedAt)
           one.dueAt = now + Math.min(FIRST_LOOK_MS * 2 ** one.looks++, MAX_LOOK_MS)
       }
@@ -107,7 +107,7 @@ export function createWakeUps(connection: Connection): WakeUps {
   }
 }
 
-/** Of these transactions, those that have ended, and whether they committed. */
+/** Which of these transactions have ended, and whether they committed. */
 async function findEnded(
   connection: Connection,
   transactionIds: readonly string[],
@@ -118,12 +118,12 @@ async function findEnded(
     ])
     return new Map(rows.map(({ id, hasCommitted }) => [id, hasCommitted]))
   } catch {
-    // The database is away, or does not take an id for one: look once, and leave it.
+    // The database is away, or refuses an id: act as if all had committed, so that the lanes look once.
     return new Map(transactionIds.map((id) => [id, true]))
   }
 }
 
-/** What PostgreSQL knows no more has ended, being too old, and what it does not know yet has not: it would fail at that. */
+/** PostgreSQL has forgotten very old transactions: those have ended. Asked for an id it has not given out yet, it would fail. */
 const FIND_ENDED_SQL = `
   select id, coalesce(status, 'committed') = 'committed' as "hasCommitted"
   from unnest($1::text[]) id cross join lateral (
