@@ -117,7 +117,8 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
       { name: 'api', args: toArgs('api', 'server'), env: processEnv },
       {
         name: 'worker',
-        args: toArgs('worker', 'main'),
+        // The stack of a failed run names the lines of its source.
+        args: ['--enable-source-maps', ...toArgs('worker', 'main')],
         env: {
           ...processEnv,
           ...(inbox && { SMTP_URL: `smtp://${INBOX_HOST}:${inbox.smtpPort}` }),
