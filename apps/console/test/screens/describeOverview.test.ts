@@ -1,5 +1,6 @@
 import type { ConsoleAttention, ConsoleFailures } from '@roundsman/fastify/contract'
 import { describe, expect, it } from 'vitest'
+import { describeRates } from '../../src/screens/overview/Backlog.tsx'
 import { describeOverview } from '../../src/screens/overview/describeOverview.ts'
 
 const NOW = Date.parse('2026-11-24T03:14:30Z')
@@ -106,13 +107,24 @@ describe('describeOverview', () => {
     )
   })
 
+  it('tells in one unit what is taken and what is coming', () => {
+    expect(describeRates({ takenPerSecond: 0.08, comingPerSecond: 1.2 })).toBe(
+      '0.08 a second taken, 1.2 a second coming',
+    )
+    expect(describeRates({ takenPerSecond: 0.015, comingPerSecond: 0.063 })).toBe(
+      '0.9 a minute taken, 3.8 a minute coming',
+    )
+  })
+
   it('says when a queue is caught up, and when never', () => {
-    expect(describeThem([BACKLOG]).text).toBe('syncOrder: 4,200 waiting, growing: never')
+    expect(describeThem([BACKLOG]).text).toBe('syncOrder: 4,200 waiting, growing: never caught up')
     expect(describeThem([{ ...BACKLOG, caughtUpInMs: 7_200_000 }]).text).toBe(
       'syncOrder: 4,200 waiting, caught up in 2 h',
     )
     const still = { ...BACKLOG, takenPerSecond: 0, comingPerSecond: 0 }
-    expect(describeThem([still]).text).toBe('syncOrder: 4,200 waiting, standing still: never')
+    expect(describeThem([still]).text).toBe(
+      'syncOrder: 4,200 waiting, standing still: never caught up',
+    )
     expect(describeThem([{ ...still, isUntaken: true }]).text).toBe(
       'syncOrder: 4,200 waiting, no worker takes it',
     )

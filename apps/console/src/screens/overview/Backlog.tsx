@@ -34,7 +34,7 @@ export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isC
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** `caught up in 4 min`, or `growing: never`; nothing of both where somebody has paused it. */
+/** `caught up in 4 min`, or `growing: never caught up`; nothing of both where somebody has paused it. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
@@ -47,20 +47,25 @@ export function describeCatchUp({
   if (isUntaken) return 'no worker takes it'
   if (caughtUpInMs !== null)
     return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
-  if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never'
-  return 'standing still: never'
+  if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never caught up'
+  return 'standing still: never caught up'
 }
 
-export function describeRates({ takenPerSecond, comingPerSecond }: ConsoleBacklog): string {
-  return `${formatRate(takenPerSecond)} taken, ${formatRate(comingPerSecond)} coming`
+export function describeRates({
+  takenPerSecond,
+  comingPerSecond,
+}: Pick<ConsoleBacklog, 'takenPerSecond' | 'comingPerSecond'>): string {
+  const unit = unitOf(Math.max(takenPerSecond, comingPerSecond))
+  const rate = (perSecond: number) =>
+    perSecond === 0 ? 'none' : `${round(perSecond * unit.seconds)} ${unit.words}`
+  return `${rate(takenPerSecond)} taken, ${rate(comingPerSecond)} coming`
 }
 
-/** In the unit in which there is at least one. */
-function formatRate(perSecond: number): string {
-  if (perSecond === 0) return 'none'
-  if (perSecond >= 1) return `${round(perSecond)} a second`
-  if (perSecond * 60 >= 1) return `${round(perSecond * 60)} a minute`
-  return `${round(perSecond * 3_600)} an hour`
+/** In which there is at least one of the faster: rates in two units can't be compared at a glance. */
+function unitOf(perSecond: number): { seconds: number; words: string } {
+  if (perSecond >= 1) return { seconds: 1, words: 'a second' }
+  if (perSecond * 60 >= 1) return { seconds: 60, words: 'a minute' }
+  return { seconds: 3_600, words: 'an hour' }
 }
 
 function round(value: number): string {
