@@ -93,6 +93,7 @@ describe('running a job', () => {
     const { page } = viewer
     await chooseAction(page, 'greetCustomer', 'Run now')
     const customer = dialog(page).getByLabel('customer')
+    await waitFor(() => customer.evaluate((input) => input.matches(':focus')))
     await confirm(page, 'Run now', 'They are new')
     await dialog(page).getByText('Required').waitFor()
     expect(await customer.getAttribute('aria-invalid')).toBe('true')

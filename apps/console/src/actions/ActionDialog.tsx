@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState, type SubmitEvent } from 'react'
+import { useEffect, useRef, useState, type SubmitEvent } from 'react'
 import { asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
@@ -33,6 +33,8 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const queries = useQueryClient()
   const words = describeAction(action)
   const payload = usePayload(action)
+  const asksPayload = payload.kind === 'given'
+  const formElement = useRef<HTMLFormElement>(null)
   const [progress, setProgress] = useState(0)
   const [problems, setProblems] = useState<FieldProblems>({})
 
@@ -58,6 +60,11 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     },
   })
 
+  // The form of the payload comes when the server has said what it is, above where the focus was until then.
+  useEffect(() => {
+    if (asksPayload) focusPayload(formElement.current)
+  }, [asksPayload])
+
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
@@ -77,7 +84,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
 
   return (
     <Dialog title={words.title} onClose={onClose}>
-      <form onSubmit={submit} className="dialogForm">
+      <form ref={formElement} onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
         {payload.kind === 'held' && (
           <p className="muted">
@@ -126,6 +133,12 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       </form>
     </Dialog>
   )
+}
+
+/** Not away from somebody who is typing already. */
+function focusPayload(form: HTMLFormElement | null): void {
+  if (form === null || text(new FormData(form).get('reason')) !== '') return
+  form.querySelector<HTMLElement>(`[name^="${WHOLE}"]`)?.focus()
 }
 
 const DELAYS = [
