@@ -83,7 +83,7 @@ describe('the overview says what needs somebody', () => {
       from (select id, row_number() over () as n from pgboss.job where name = 'walkSteps' and state = 'created') row
       where row.id = job.id`
     await page.reload()
-    await sentence(page, `walkSteps: ${WAITING} waiting, growing: never`).waitFor()
+    await sentence(page, `walkSteps: ${WAITING} waiting, growing: never caught up`).waitFor()
     await expectSeen(needs(page, 'Backlog').getByText('a minute coming'))
     expect(await backlog.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
@@ -189,6 +189,9 @@ it('the overview says for how long a worker has been silent that still holds its
       const workers = viewer.page.getByRole('region', { name: 'Workers' })
       await expectSeen(workers.getByText(/^Silent for (4[7-9]|5\d) s$|^Silent for 1 min/))
       expect(await workers.getByText('Alive').count()).toBe(1)
+      await needs(viewer.page, 'Silent').getByText('end process 1 on elsewhere').waitFor()
+      await viewer.page.goto('/console/workers')
+      await viewer.page.getByRole('heading', { name: '1 alive, 1 silent' }).waitFor()
     },
     { timeout: MINUTE_MS },
   )

@@ -1,4 +1,4 @@
-import { useId, type ReactNode } from 'react'
+import { useId, type ReactNode, type Ref } from 'react'
 
 export interface PanelProps {
   title: string
@@ -6,12 +6,14 @@ export interface PanelProps {
   aside?: ReactNode
   children: ReactNode
   className?: string
+  ref?: Ref<HTMLElement>
 }
 
-export function Panel({ title, aside, children, className }: PanelProps) {
+export function Panel({ title, aside, children, className, ref }: PanelProps) {
   const id = useId()
   return (
     <section
+      ref={ref}
       className={className === undefined ? 'panel' : `panel ${className}`}
       aria-labelledby={id}
       data-focus-home="heading"

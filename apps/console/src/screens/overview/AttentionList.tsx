@@ -12,6 +12,7 @@ import { formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
+import { readWorkerId } from '../worker/workerIdentity.ts'
 import { bySeverity, isBad } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
@@ -100,8 +101,8 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             Worker <code>{item.workerId}</code> has been silent for <Elapsed since={item.since} />
           </p>
           <p className="muted">
-            It still holds its runs, and nobody takes them over. If it stays silent, end its
-            process.
+            It still holds its runs, and nobody takes them over. If it stays silent, end{' '}
+            {describeProcess(item.workerId)}.
           </p>
         </>
       )
@@ -236,6 +237,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         <Link
           className="button isSmall isQuiet"
           to="/queue"
+          search={{ work: item.name }}
           aria-label={`View: queue of ${item.name}`}
         >
           View
@@ -344,6 +346,11 @@ function RunLink({ item: { name, runId } }: { item: { name: string; runId: strin
       View
     </Link>
   )
+}
+
+function describeProcess(workerId: string): string {
+  const known = readWorkerId(workerId)
+  return known === null ? 'its process' : `process ${known.process} on ${known.host}`
 }
 
 function keyOf(item: ConsoleAttention): string {

@@ -14,6 +14,7 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useSelection } from '../../parts/useSelection.ts'
+import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
 
 const route = getRouteApi('/queue')
@@ -81,6 +82,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   const { name, errorCode, cursor } = search
   const navigate = route.useNavigate()
   const jobId = useId()
+  const panel = useShownWhen<HTMLElement>(name ?? errorCode)
   const letters = useQuery({
     ...deadLettersQuery(api, search),
     placeholderData: keepPreviousData,
@@ -91,6 +93,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
 
   return (
     <Panel
+      ref={panel}
       title="Dead letters"
       className="isFlush"
       aside={

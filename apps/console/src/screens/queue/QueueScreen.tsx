@@ -39,7 +39,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         </Link>
       ),
   },
-  { header: 'Delayed', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
+  { header: 'Of them later', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
   { header: 'Active', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
   {
     header: 'Oldest',
@@ -123,9 +123,11 @@ function QueueTable({ jobs }: Pick<ConsoleQueue, 'jobs'>) {
 function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
   const sum = (read: (job: QueueJob) => number) =>
     jobs.reduce((total, job) => total + read(job), 0).toLocaleString('en')
+  const later = sum(({ delayed }) => delayed)
   return (
     <p className="muted">
-      <strong>{sum(({ waiting }) => waiting)}</strong> waiting,{' '}
+      <strong>{sum(({ waiting }) => waiting)}</strong> waiting
+      {later === '0' ? '' : ` (${later} of them for later)`},{' '}
       <strong>{sum(({ active }) => active)}</strong> active,{' '}
       <strong>{sum(({ deadLetters }) => deadLetters)}</strong> dead letters
     </p>

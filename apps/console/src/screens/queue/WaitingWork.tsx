@@ -12,6 +12,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
 import { jobColumn } from './jobColumn.tsx'
 
@@ -78,6 +79,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const navigate = route.useNavigate()
   const jobId = useId()
   const labelId = useId()
+  const panel = useShownWhen<HTMLElement>(name ?? label)
   const page = useQuery({
     ...workQuery(api, { name, label, cursor }),
     placeholderData: keepPreviousData,
@@ -90,6 +92,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
 
   return (
     <Panel
+      ref={panel}
       title="Waiting work"
       className="isFlush"
       aside={

@@ -12,7 +12,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { WorkerMark } from './WorkerMark.tsx'
-import { readWorkerId, workerState } from './workerIdentity.ts'
+import { readWorkerId, workerState, type WorkerState } from './workerIdentity.ts'
 
 type Worker = ConsoleWorkers['workers'][number]
 
@@ -32,10 +32,7 @@ export function WorkersScreen(): ReactNode {
               </p>
             </EmptyState>
           ) : (
-            <Panel
-              title={`${all.filter(({ isAlive }) => isAlive).length} alive`}
-              className="isFlush"
-            >
+            <Panel title={describeStates(all, generatedAt)} className="isFlush">
               <DataTable
                 caption="Workers"
                 columns={columns(generatedAt)}
@@ -48,6 +45,14 @@ export function WorkersScreen(): ReactNode {
       </QueryView>
     </>
   )
+}
+
+/** `2 alive, 1 silent`. Those that are gone are told by their rows alone. */
+function describeStates(workers: readonly Worker[], seenAt: string): string {
+  const states = workers.map((worker) => workerState(worker, seenAt))
+  const count = (wanted: WorkerState) => states.filter((state) => state === wanted).length
+  const silent = count('silent')
+  return `${count('alive')} alive${silent === 0 ? '' : `, ${silent} silent`}`
 }
 
 const columns = (seenAt: string): readonly Column<Worker>[] => [
