@@ -159,7 +159,8 @@ describe('what the screens show is what is in the database', () => {
     const days = new Set(runs.map(({ startedAt }) => startedAt.toISOString().slice(0, 10)))
     const heatMap = page.getByRole('group', { name: /^Runs of countSheep by day/ })
     expect(await heatMap.getAttribute('aria-label')).toContain(`${days.size} days with runs`)
-    await page.getByRole('region', { name: 'Policies' }).waitFor()
+    const policies = page.getByRole('region', { name: 'Policies' })
+    await policies.getByText('1, over all workers').waitFor()
     const upcoming = page.getByRole('region', { name: 'Ticks of the next 30 days' })
     expect(await upcoming.getByRole('listitem').count()).toBeGreaterThanOrEqual(29)
   })
@@ -242,6 +243,8 @@ describe('what the screens show is what is in the database', () => {
     await byJob.getByRole('link', { name: '1 dead letters of callPartner' }).waitFor()
     const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
     await letter.getByText('partner_down').waitFor()
+    // The address asks for these, which are the last of the page.
+    await page.waitForFunction('scrollY > 0')
     await expectSeen(letter.getByText('The partner does not answer'))
   })
 

@@ -310,6 +310,11 @@ const jobSchema = z.object({
     .nullable(),
   timeoutMs: ms,
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
+  // How many runs at once in one worker; null where the worker says.
+  concurrency: count.nullable(),
+  // Whether one at a time runs in all workers together.
+  isExclusive: z.boolean(),
+  rateLimit: z.object({ limit: count, perMs: ms }).nullable(),
   lastRun: runBrief.nullable(),
   // The last 60 ticks with what became of them, the oldest first. Empty for a job without a schedule.
   ticks: z.array(tick),

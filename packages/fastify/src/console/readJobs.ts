@@ -60,6 +60,9 @@ export async function readJobs(
         : null,
       timeoutMs: job.timeoutMs,
       retry: job.retry,
+      concurrency: job.concurrency,
+      isExclusive: job.isExclusive,
+      rateLimit: job.rateLimit,
       lastRun: lastRun ? presentBrief(lastRun) : null,
       ticks: (ticksOf.get(job.name) ?? []).toReversed().map(presentTick),
       recentRuns: (endedOf.get(job.name) ?? []).toReversed().map((run) => ({

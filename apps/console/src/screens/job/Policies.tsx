@@ -51,6 +51,19 @@ export function Policies({ job }: { job: ConsoleJob }) {
         </>
       )}
       <div>
+        <dt>At once</dt>
+        <dd>{describeLanes(job)}</dd>
+      </div>
+      {job.rateLimit !== null && (
+        <div>
+          <dt>Rate limit</dt>
+          <dd>
+            {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)},
+            over all workers
+          </dd>
+        </div>
+      )}
+      <div>
         <dt>Time-out</dt>
         <dd>{formatDuration(job.timeoutMs)}</dd>
       </div>
@@ -76,6 +89,12 @@ export function Policies({ job }: { job: ConsoleJob }) {
       )}
     </dl>
   )
+}
+
+function describeLanes({ isExclusive, concurrency }: ConsoleJob): string {
+  if (isExclusive) return '1, over all workers'
+  if (concurrency === null) return 'As many as a worker takes'
+  return `${concurrency.toLocaleString('en')} in each worker`
 }
 
 function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['guard']>): string {
@@ -111,7 +130,7 @@ function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
         {schedule.lateMs !== null && (
           <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
         )}{' '}
-        <span className="muted">next</span> <Moment at={nextAt} timeZone={timeZone} />
+        <Moment at={nextAt} timeZone={timeZone} />
       </p>
       {exactLines(nextAt, timeZone).map((line, index) => (
         <p key={line} className={index === 0 ? 'small' : 'small muted'}>
