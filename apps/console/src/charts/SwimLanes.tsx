@@ -48,7 +48,7 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
             <Link to="/jobs/$name" params={{ name }} className="quietLink isCut">
               {name}
             </Link>{' '}
-            {lanes > 1 && <span className="muted small">× {lanes}</span>}
+            {lanes > 1 && <span className="muted small isWhole">× {lanes}</span>}
           </div>
           <svg width="100%" height={lanes * (laneHeight + GAP) + GAP} className="laneArea">
             {x.ticks.map(({ at }) => (

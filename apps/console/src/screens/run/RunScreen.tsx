@@ -155,7 +155,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
       <p className="problemTitle">
         {name !== null && <span>{name}</span>}
         <code>{code}</code>
-        {first !== undefined && <code className="place">{placeOf(first)}</code>}
+        {first !== undefined && <code className="errorPlace">{placeOf(first)}</code>}
       </p>
       <p className="isWrapped">{message}</p>
       <Equals run={run} code={code} />
