@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { HOUSE_PAGE, showsHouse } from '../house/renderHouse.ts'
 import { renderReference } from '../reference/renderReference.ts'
 import { listFiles } from './listFiles.ts'
+import { readCode } from './readCode.ts'
 
 /** Where a path that a document names may begin, beside the document's own folder. */
 const BASES = ['', 'packages/engine', 'apps/worker', 'apps/console']
@@ -22,7 +24,7 @@ const EXAMPLES = new Set([
   'PRUNE_DRAFTS_CRON',
 ])
 
-/** Whether what the documents name exists (links and their headings, files, commands, variables), and the reference is current. */
+/** Whether what the documents name exists (links and their headings, files, commands, variables), and what is written from the code is current. */
 export async function checkDocuments(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
   const documents = files.filter((path) => path.endsWith('.md'))
@@ -35,11 +37,16 @@ export async function checkDocuments(root: string): Promise<readonly string[]> {
     ...(await findVariables(root, files)),
   }
   const reference = await renderReference(root)
+  const page = texts.get(HOUSE_PAGE)
+  const isCurrent = page === undefined || showsHouse(page, await readCode(root))
   return [
     ...[...texts].flatMap(([path, text]) => checkDocument(path, text, known)),
     ...[...reference]
       .filter(([path, text]) => texts.get(path) !== text)
       .map(([path]) => `${path}:1: is not what the docstrings say: pnpm docs:reference`),
+    ...(isCurrent
+      ? []
+      : [`${HOUSE_PAGE}:1: its house is not what the imports say: pnpm docs:house`]),
   ]
 }
 
