@@ -1,4 +1,5 @@
 import {
+  JOB_TRIGGERS,
   MISSED_POLICIES,
   OVERLAP_POLICIES,
   TICK_OUTCOMES,
@@ -8,9 +9,9 @@ import { RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/client'
 import { z } from 'zod'
 
 /*
- * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC, durations milliseconds. The runs themselves
- * (GET /api/jobs/runs, /api/jobs/runs/:id), ticks (GET /api/jobs/:name/ticks), dead letters (GET
- * /api/jobs/dead-letters) and all actions are the same routes that programs use. The console imports types alone.
+ * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC,
+ * durations milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/:name/ticks) and all actions are the
+ * same routes that programs use. The console imports types alone.
  *
  * Who looks is known to the host, and GET /api/console/access says it. Where the host has sessions for the console
  * (`hasSessions`), the console logs in with POST /api/console/session {email, password}: 200 and a session cookie that
@@ -70,6 +71,7 @@ export const progressSchema = z.object({
 })
 
 /** What a job shows of a payload, by its names. */
+export type Shown = z.output<typeof shownSchema>
 export const shownSchema = z.record(
   z.string(),
   z.union([z.string(), z.number(), z.boolean(), z.null()]),
@@ -101,7 +103,8 @@ export const payloadSchema = z.object({
 })
 
 /** Of a run, in GET /api/jobs/runs/:id. */
-export const keptLogSchema = z.object({
+export type KeptLog = z.output<typeof keptLogSchema>
+const keptLogSchema = z.object({
   lines: z.array(
     z.object({
       at,
@@ -112,23 +115,137 @@ export const keptLogSchema = z.object({
   ),
   earlier: z.int().describe('How many lines came before these, and are not kept'),
 })
-export type KeptLog = z.output<typeof keptLogSchema>
 
-export const equalFailuresSchema = z.object({
+const equalFailuresSchema = z.object({
   count: z.int().describe('This one included'),
   since: at,
   isCut: z.boolean().describe('Whether there may be more'),
 })
-export type EqualFailures = z.output<typeof equalFailuresSchema>
 
-export const workOfRunSchema = z.object({
+const workOfRunSchema = z.object({
   holdsPayload: z
     .boolean()
     .describe('Whether the same can be run again without giving its payload'),
   isDeadLetter: z.boolean(),
   nextAt: at.nullable().describe('When it may be tried again; null of work that does not wait'),
 })
-export type WorkOfRun = z.output<typeof workOfRunSchema>
+
+/** A run as GET /api/jobs/runs lists it. */
+export type Run = z.output<typeof runSchema>
+export const runSchema = z.object({
+  id: z.guid(),
+  name: z.string(),
+  label: z
+    .string()
+    .nullable()
+    .describe('What it was about, as its job says it; null when that says nothing'),
+  status: z.enum(RUN_STATUSES),
+  outcome: z.enum(RUN_OUTCOMES).describe('What became of it, as people mean it'),
+  errorCode: z.string().nullable().describe('As in details.error; null unless it failed'),
+  trigger: z.enum(JOB_TRIGGERS),
+  attempt: z.int().describe('1 for the first delivery'),
+  scheduledFor: at.nullable().describe('The instant that the schedule named'),
+  startedAt: at,
+  endedAt: at.nullable().describe('Null while it is running'),
+  durationMs: z.int().nullable().describe('Null while it is running'),
+  details: z
+    .unknown()
+    .describe(
+      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
+    ),
+  dryRun: z.boolean(),
+  actor: z.string().nullable().describe('Who asked for it, when a person did'),
+  reason: z.string().nullable(),
+  queueJobId: z.guid().nullable(),
+  workerId: z.string(),
+  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
+  cancelRequestedAt: at.nullable(),
+  cancelRequestedBy: z.string().nullable(),
+  approvedAt: at.nullable().describe('When a run that its guard blocked was approved'),
+  approvedBy: z.string().nullable(),
+  createdAt: at,
+})
+
+/** Of a run, in GET /api/jobs/runs/:id. */
+export type BatchMark = z.output<typeof batchMark>
+const batchMark = z.object({
+  at,
+  batches: z.int().describe('How many there had been by then, this one included'),
+  counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
+})
+
+const dueAt = at
+  .nullable()
+  .describe(
+    'When the attempt was due, where that was not when its work was enqueued: delayed, or tried again',
+  )
+
+const attemptSchema = runSchema
+  .pick({ id: true, attempt: true, status: true, outcome: true, startedAt: true, endedAt: true })
+  .extend({ dueAt, errorCode: z.string().nullable() })
+
+/** GET /api/jobs/runs/:id */
+export type RunDetail = z.output<typeof runDetailSchema>
+export const runDetailSchema = runSchema.extend({
+  attempts: z
+    .array(attemptSchema)
+    .describe('The other runs of the same piece of work, in their order'),
+  enqueuedAt: at
+    .nullable()
+    .describe('When its work was put into the queue; null when that is not known (any more)'),
+  batchMarks: z
+    .array(batchMark)
+    .describe('When batches were committed: the first, the last, and some between; at most 17'),
+  actions: z.array(actionSchema).describe('What people did about it, in its order'),
+  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
+  dueAt,
+  logs: keptLogSchema
+    .nullable()
+    .describe('The last lines that it logged; null where it logged nothing, or nothing is kept'),
+  equalFailures: equalFailuresSchema
+    .nullable()
+    .describe('Of the day up to it and the day after it; null of a run that has not failed'),
+  work: workOfRunSchema.describe('What the queue still has of it'),
+})
+
+/** One of GET /api/jobs/dead-letters. */
+export type DeadLetter = z.output<typeof deadLetterSchema>
+export const deadLetterSchema = z.object({
+  queueJobId: z.guid().describe('Its runs carry it'),
+  name: z.string(),
+  label: z.string().nullable().describe('What it is about, as its job says it'),
+  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
+  attempts: z.int().describe('How many there were'),
+  enqueuedAt: at,
+  failedAt: at,
+  error: z.object({ code: z.string(), message: z.string() }),
+  runId: z.guid().nullable().describe('The last run of it, as long as that is kept'),
+})
+
+/** One of GET /api/jobs/dead-letters/causes. */
+export type DeadLetterCause = z.output<typeof deadLetterCauseSchema>
+export const deadLetterCauseSchema = z.object({
+  code: z.string(),
+  count: z.int(),
+  firstAt: at.describe('When the first of them was given up'),
+  lastAt: at,
+  message: z.string().nullable().describe('What the last of them says'),
+})
+
+/** One of GET /api/jobs/work. */
+export type WaitingWork = z.output<typeof waitingWorkSchema>
+export const waitingWorkSchema = z.object({
+  queueJobId: z.guid().describe('Its runs carry it'),
+  name: z.string(),
+  label: z.string().nullable(),
+  startAfter: at.describe('Not taken before it'),
+  isDue: z.boolean().describe('Whether that has come'),
+  enqueuedAt: at,
+  attempts: z.int().describe('How many there were'),
+  priority: z.int().describe('The higher, the sooner'),
+  hasUniqueKey: z.boolean(),
+  expiresAt: at.nullable().describe('Not started after it'),
+})
 
 export type ConsoleRunBrief = z.output<typeof runBrief>
 const runBrief = z.object({

@@ -5,13 +5,15 @@ import type {
   ConsoleOverview,
   ConsolePayload,
   ConsoleQueue,
+  ConsoleSearch,
   ConsoleWorkerDetail,
   ConsoleWorkers,
-  ConsoleSearch,
+  DeadLetterCause,
+  RunDetail,
 } from '@roundsman/fastify/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
-import type { DeadLetterCause, DeadLetterPage, RunDetail, RunPage, WaitingWorkPage } from './run.ts'
+import type { DeadLetterPage, RunPage, WaitingWorkPage } from './run.ts'
 import { runQuery, type RunSearch } from './runFilters.ts'
 
 /** How many runs a page of the list has. */

@@ -2,8 +2,6 @@ import { useEffect, useRef, type ReactNode } from 'react'
 
 export interface ScreenHeaderProps {
   title: string
-  /** What stands in the window's title, when it is not the heading. */
-  windowTitle?: string
   lead?: ReactNode
   /** Where the lead says what the heading would. */
   isQuiet?: boolean
@@ -17,18 +15,12 @@ const seen = new WeakSet<Document>()
  * The heading of a screen with its actions. It takes the focus when one has come from another screen, so that
  * a screen reader says where one is and the next Tab goes on from there.
  */
-export function ScreenHeader({
-  title,
-  windowTitle = title,
-  lead,
-  isQuiet,
-  children,
-}: ScreenHeaderProps) {
+export function ScreenHeader({ title, lead, isQuiet, children }: ScreenHeaderProps) {
   const heading = useRef<HTMLHeadingElement>(null)
 
   useEffect(() => {
-    document.title = `${windowTitle} · Roundsman`
-  }, [windowTitle])
+    document.title = `${title} · Roundsman`
+  }, [title])
 
   useEffect(() => {
     if (seen.has(document)) heading.current?.focus({ preventScroll: true })

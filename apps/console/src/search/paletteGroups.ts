@@ -1,10 +1,11 @@
 import type { ConsoleJob, ConsoleSearch, RunOutcome } from '@roundsman/fastify/contract'
 import type { Action } from '../actions/action.ts'
 import type { RunSearch } from '../api/runFilters.ts'
+import { PLACES, type Place } from '../shell/places.ts'
 
 /** What choosing an entry does. */
 export type PaletteTarget =
-  | { kind: 'page'; to: '/' | '/jobs' | '/runs' | '/queue' | '/workers' }
+  | { kind: 'page'; to: Place }
   | { kind: 'job'; name: string }
   | { kind: 'run'; id: string }
   | { kind: 'worker'; id: string }
@@ -41,11 +42,11 @@ const MAX_JOBS = 6
 const MAX_ACTIONS = 8
 
 const PAGES: readonly PaletteEntry[] = [
-  page('/', 'Overview'),
-  page('/jobs', 'Jobs'),
-  page('/runs', 'Runs'),
-  page('/queue', 'Queue and dead letters'),
-  page('/workers', 'Workers'),
+  ...PLACES.map(({ to, title }): PaletteEntry => ({
+    id: `page ${to}`,
+    label: title,
+    target: { kind: 'page', to },
+  })),
   runs('Failed runs', { outcome: 'failed' }),
   runs('Runs under way', { outcome: 'running' }),
 ]
@@ -139,10 +140,6 @@ function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number])
         ? [entry(`Pause ${name}`, { kind: 'pause', name })]
         : [entry(`Resume ${name}`, { kind: 'resume', name })]),
   ]
-}
-
-function page(to: (PaletteTarget & { kind: 'page' })['to'], label: string): PaletteEntry {
-  return { id: `page ${to}`, label, target: { kind: 'page', to } }
 }
 
 function runs(label: string, search: RunSearch): PaletteEntry {

@@ -13,17 +13,10 @@ import type { Member } from '../session/sessionStateAfterError.ts'
 import { forgetAnswers, setSession } from '../session/setSession.ts'
 import { Brand } from './Brand.tsx'
 import { keepFocus } from './keepFocus.ts'
+import { PLACES } from './places.ts'
 import { ShortcutHelp } from './ShortcutHelp.tsx'
 import { ThemeButton } from './ThemeButton.tsx'
 import { useShortcuts } from './useShortcuts.ts'
-
-const PLACES = [
-  { to: '/', label: 'Overview' },
-  { to: '/jobs', label: 'Jobs' },
-  { to: '/runs', label: 'Runs' },
-  { to: '/queue', label: 'Queue' },
-  { to: '/workers', label: 'Workers' },
-] as const
 
 /** What is around every screen. While it is there, what is on screen is kept current. */
 export function Frame({ member, children }: { member: Member; children: ReactNode }) {

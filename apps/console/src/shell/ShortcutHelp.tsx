@@ -1,12 +1,12 @@
 import { Dialog } from '../parts/Dialog.tsx'
+import { PLACES } from './places.ts'
 import type { Shortcuts } from './useShortcuts.ts'
 
 const KEYS = [
-  { keys: ['g', 'o'], does: 'Go to the overview' },
-  { keys: ['g', 'j'], does: 'Go to the jobs' },
-  { keys: ['g', 'r'], does: 'Go to the runs' },
-  { keys: ['g', 'q'], does: 'Go to the queue' },
-  { keys: ['g', 'w'], does: 'Go to the workers' },
+  ...PLACES.map(({ key, label }) => ({
+    keys: ['g', key],
+    does: `Go to the ${label.toLowerCase()}`,
+  })),
   { keys: ['/'], does: 'Search, and do things by name' },
   { keys: ['Ctrl', 'K'], does: 'The same, also while typing' },
   { keys: ['f'], does: 'Filter, on Jobs, Runs and Queue' },
@@ -16,7 +16,7 @@ const KEYS = [
   { keys: ['?'], does: 'Show this' },
   { keys: ['←', '→'], does: 'Go along a strip or a heat map' },
   { keys: ['Esc'], does: 'Close a dialog or a tooltip' },
-] as const
+]
 
 export function ShortcutHelp({
   shortcuts,

@@ -1,5 +1,6 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useEffectEvent, useState } from 'react'
+import { PLACES, type Place } from './places.ts'
 import { readPreference, storePreference } from './preferences.ts'
 
 export interface Shortcuts {
@@ -90,35 +91,18 @@ function isBusy(target: EventTarget | null): boolean {
   )
 }
 
-type Shortcut =
-  | '/'
-  | '/jobs'
-  | '/runs'
-  | '/queue'
-  | '/workers'
-  | 'search'
-  | 'filter'
-  | 'down'
-  | 'up'
-  | 'check'
-  | 'help'
+type Shortcut = Place | 'search' | 'filter' | 'down' | 'up' | 'check' | 'help'
 
 export type ShortcutState = 'idle' | 'go'
-
-const PLACES: Readonly<Record<string, Shortcut>> = {
-  o: '/',
-  j: '/jobs',
-  r: '/runs',
-  q: '/queue',
-  w: '/workers',
-}
 
 /** What a key means after the one before it; `go` waits for the place. */
 export function readShortcut(
   state: ShortcutState,
   key: string,
 ): { state: ShortcutState; shortcut: Shortcut | null } {
-  if (state === 'go') return { state: 'idle', shortcut: PLACES[key] ?? null }
+  if (state === 'go') {
+    return { state: 'idle', shortcut: PLACES.find((place) => place.key === key)?.to ?? null }
+  }
   if (key === 'g') return { state: 'go', shortcut: null }
   return { state: 'idle', shortcut: KEYS[key] ?? null }
 }

@@ -1,5 +1,5 @@
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { describe, expect, it } from 'vitest'
-import type { RunDetail } from '../../src/api/run.ts'
 import { allAttempts, waitOf } from '../../src/screens/run/Attempts.tsx'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
 

@@ -40,7 +40,6 @@ function describeSchedule(
   now: Date,
 ): ConsoleJob['schedule'] {
   if (!isScheduled(job)) return null
-  const { missed, overlap, catchUpMs } = job.schedule
   const { cron, timeZone } = row ?? job.schedule
   const { next, lateMs } = judgeSchedule(
     { cron, timeZone, cursor: row ? new Date(row.cursor) : null, isPaused: row?.pausedAt != null },
@@ -48,12 +47,10 @@ function describeSchedule(
     now,
   )
   return {
+    ...job.schedule,
     cron,
     timeZone,
     words: cronInWords(cron),
-    missed,
-    overlap,
-    catchUpMs,
     nextAt: next?.toISOString() ?? null,
     lateMs,
   }

@@ -10,7 +10,7 @@ import {
 import type { Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
-import { shownSchema } from '../contract.ts'
+import { deadLetterCauseSchema, deadLetterSchema } from '../contract.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -47,26 +47,6 @@ const redriven = z.object({
     .optional()
     .describe('How many did not, since there is no such job here (any more). Left out for none'),
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
-})
-
-const deadLetterSchema = z.object({
-  queueJobId: z.guid().describe('Its runs carry it'),
-  name: z.string(),
-  label: z.string().nullable().describe('What it is about, as its job says it'),
-  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
-  attempts: z.int().describe('How many there were'),
-  enqueuedAt: z.iso.datetime(),
-  failedAt: z.iso.datetime(),
-  error: z.object({ code: z.string(), message: z.string() }),
-  runId: z.guid().nullable().describe('The last run of it, as long as that is kept'),
-})
-
-const causeSchema = z.object({
-  code: z.string(),
-  count: z.int(),
-  firstAt: z.iso.datetime().describe('When the first of them was given up'),
-  lastAt: z.iso.datetime(),
-  message: z.string().nullable().describe('What the last of them says'),
 })
 
 /** As before there were others: all of a job, or some of it. */
@@ -124,7 +104,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         description: `Of the last ${MAX_COUNTED_LETTERS.toLocaleString('en')}, and at most 50.`,
         querystring: z.strictObject(filters),
         response: {
-          200: z.object({ causes: z.array(causeSchema) }),
+          200: z.object({ causes: z.array(deadLetterCauseSchema) }),
           ...problemResponses(400, 401, 403),
         },
       },

@@ -22,14 +22,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { wholeNumber } from '../http/wholeNumber.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
-import {
-  actionSchema,
-  equalFailuresSchema,
-  keptLogSchema,
-  progressSchema,
-  shownSchema,
-  workOfRunSchema,
-} from '../contract.ts'
+import { runDetailSchema, runSchema, type BatchMark, type KeptLog, type Run } from '../contract.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
@@ -93,43 +86,6 @@ const listQuery = z
   .strictObject({ limit: pageLimit(50), cursor: pageCursor, ...runFilters })
   .superRefine(checkSpans)
 
-const runSchema = z.object({
-  id: z.guid(),
-  name: z.string(),
-  label: z
-    .string()
-    .nullable()
-    .describe('What it was about, as its job says it; null when that says nothing'),
-  status: z.enum(RUN_STATUSES),
-  outcome: z.enum(RUN_OUTCOMES).describe('What became of it, as people mean it'),
-  errorCode: z.string().nullable().describe('As in details.error; null unless it failed'),
-  trigger: z.enum(JOB_TRIGGERS),
-  attempt: z.int().describe('1 for the first delivery'),
-  scheduledFor: z.iso.datetime().nullable().describe('The instant that the schedule named'),
-  startedAt: z.iso.datetime(),
-  endedAt: z.iso.datetime().nullable().describe('Null while it is running'),
-  durationMs: z.int().nullable().describe('Null while it is running'),
-  details: z
-    .unknown()
-    .describe(
-      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
-    ),
-  dryRun: z.boolean(),
-  actor: z.string().nullable().describe('Who asked for it, when a person did'),
-  reason: z.string().nullable(),
-  queueJobId: z.guid().nullable(),
-  workerId: z.string(),
-  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
-  cancelRequestedAt: z.iso.datetime().nullable(),
-  cancelRequestedBy: z.string().nullable(),
-  approvedAt: z.iso
-    .datetime()
-    .nullable()
-    .describe('When a run that its guard blocked was approved'),
-  approvedBy: z.string().nullable(),
-  createdAt: z.iso.datetime(),
-})
-
 const MAX_CANCELLED = 200
 
 /** Of what is under way; in a body, where a number is one. */
@@ -143,23 +99,6 @@ const bodyFilters = {
   worker: runFilters.worker,
   minDurationMs: runFilters.minDurationMs,
 }
-
-const batchMarkSchema = z.object({
-  at: z.iso.datetime(),
-  batches: z.int().describe('How many there had been by then, this one included'),
-  counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
-})
-
-const dueAt = z.iso
-  .datetime()
-  .nullable()
-  .describe(
-    'When the attempt was due, where that was not when its work was enqueued: delayed, or tried again',
-  )
-
-const attemptSchema = runSchema
-  .pick({ id: true, attempt: true, status: true, outcome: true, startedAt: true, endedAt: true })
-  .extend({ dueAt, errorCode: z.string().nullable() })
 
 const idParams = z.strictObject({ id: z.guid() })
 const reasonBody = z.strictObject({ reason: requestReason })
@@ -229,36 +168,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         summary: 'Show a job run',
         params: idParams,
         response: {
-          200: runSchema.extend({
-            attempts: z
-              .array(attemptSchema)
-              .describe('The other runs of the same piece of work, in their order'),
-            enqueuedAt: z.iso
-              .datetime()
-              .nullable()
-              .describe(
-                'When its work was put into the queue; null when that is not known (any more)',
-              ),
-            batchMarks: z
-              .array(batchMarkSchema)
-              .describe(
-                'When batches were committed: the first, the last, and some between; at most 17',
-              ),
-            actions: z.array(actionSchema).describe('What people did about it, in its order'),
-            shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
-            dueAt,
-            logs: keptLogSchema
-              .nullable()
-              .describe(
-                'The last lines that it logged; null where it logged nothing, or nothing is kept',
-              ),
-            equalFailures: equalFailuresSchema
-              .nullable()
-              .describe(
-                'Of the day up to it and the day after it; null of a run that has not failed',
-              ),
-            work: workOfRunSchema.describe('What the queue still has of it'),
-          }),
+          200: runDetailSchema,
           ...problemResponses(400, 401, 403, 404),
         },
       },
@@ -407,7 +317,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
   )
 }
 
-function present(run: ListedJobRun): z.output<typeof runSchema> {
+function present(run: ListedJobRun): Run {
   const { startedAt, endedAt, progress } = run
   // A page has many rows, and each is nobody else's.
   return Object.assign(run, {
@@ -432,7 +342,7 @@ const keptLine = z.object({
 const keptLog = z.object({ lines: z.array(z.unknown()), earlier: z.int() })
 
 /** What cannot be read is left out. */
-function readLogs(kept: unknown): z.output<typeof keptLogSchema> | null {
+function readLogs(kept: unknown): KeptLog | null {
   const log = keptLog.safeParse(kept).data
   if (log === undefined) return null
   const lines = log.lines.flatMap((entry) => {
@@ -448,7 +358,7 @@ function readLogs(kept: unknown): z.output<typeof keptLogSchema> | null {
 const keptMark = z.object({ at: z.int(), batches: z.int() }).catchall(z.unknown())
 
 /** When batches of a run were committed, in their order. What cannot be read is left out. */
-function readBatchMarks(kept: unknown): z.output<typeof batchMarkSchema>[] {
+function readBatchMarks(kept: unknown): BatchMark[] {
   if (!Array.isArray(kept)) return []
   return kept.flatMap((entry) => {
     const mark = keptMark.safeParse(entry).data

@@ -9,6 +9,7 @@ import type { Job } from '@roundsman/engine'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
+import { waitingWorkSchema } from '../contract.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
@@ -28,19 +29,6 @@ const MAX_IDS = 1_000
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const label = storableText({ max: 200 }).describe('As the job labels it')
 const nameParams = z.strictObject({ name: jobName })
-
-const workSchema = z.object({
-  queueJobId: z.guid().describe('Its runs carry it'),
-  name: z.string(),
-  label: z.string().nullable(),
-  startAfter: z.iso.datetime().describe('Not taken before it'),
-  isDue: z.boolean().describe('Whether that has come'),
-  enqueuedAt: z.iso.datetime(),
-  attempts: z.int().describe('How many there were'),
-  priority: z.int().describe('The higher, the sooner'),
-  hasUniqueKey: z.boolean(),
-  expiresAt: z.iso.datetime().nullable().describe('Not started after it'),
-})
 
 /** Which work is meant: of one job, those that are named, those with a label, or all. */
 const which = {
@@ -86,7 +74,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         }),
         response: {
           200: z.object({
-            work: z.array(workSchema),
+            work: z.array(waitingWorkSchema),
             total: z.int().describe('On all pages; 100,000 stands for more, too'),
             nextCursor: nextPageCursor,
           }),

@@ -1,5 +1,5 @@
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
-import type { RunDetail } from '../../api/run.ts'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'

@@ -1,6 +1,6 @@
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { useAction } from '../../actions/useAction.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
-import type { RunDetail } from '../../api/run.ts'
 import { useClock } from '../../services/useClock.ts'
 
 /** For so long after its end a blocked run can be approved. */

@@ -1,4 +1,4 @@
-import type { RunDetail } from '../../api/run.ts'
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'

@@ -1,5 +1,5 @@
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { inWords } from '../../api/readRunDetails.ts'
-import type { RunDetail } from '../../api/run.ts'
 
 /** One batch, or several in a row of which only the last one's instant is known. */
 export interface BatchSpan {

@@ -1,4 +1,4 @@
-import type { RunDetail } from '../../api/run.ts'
+import type { RunDetail } from '@roundsman/fastify/contract'
 import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { formatDuration } from '../../time/formatDuration.ts'

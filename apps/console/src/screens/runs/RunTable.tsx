@@ -1,6 +1,6 @@
+import type { Run } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { placeOf, readRunDetails } from '../../api/readRunDetails.ts'
-import type { Run } from '../../api/run.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'

@@ -1,0 +1,10 @@
+/** The pages that the header leads to, `g` with their key goes to, and the search names by their title. */
+export const PLACES = [
+  { to: '/', key: 'o', label: 'Overview', title: 'Overview' },
+  { to: '/jobs', key: 'j', label: 'Jobs', title: 'Jobs' },
+  { to: '/runs', key: 'r', label: 'Runs', title: 'Runs' },
+  { to: '/queue', key: 'q', label: 'Queue', title: 'Queue and dead letters' },
+  { to: '/workers', key: 'w', label: 'Workers', title: 'Workers' },
+] as const
+
+export type Place = (typeof PLACES)[number]['to']
