@@ -112,6 +112,24 @@ test('every test that the guarantees cite is there', async () => {
   expect(cited.filter((title) => !tests.includes(title))).toEqual([])
 })
 
+test('the changes that CONTRIBUTING leads through touch five files at most, which have what it names', async () => {
+  const [{ text = '' } = {}] = await readAll(['CONTRIBUTING.md'])
+  const changes = section(text, '## Five changes, file by file').split(/^\*\*/m).slice(1)
+  expect(changes).toHaveLength(5)
+  for (const change of changes) {
+    const rows = [...change.matchAll(/^\| `([^`]+\.tsx?)` \|(.*)\|(.*)\|$/gm)]
+    expect(rows.length, change).toBeGreaterThan(0)
+    expect(rows.length, change).toBeLessThanOrEqual(5)
+    for (const [, path = '', what = '', holds = ''] of rows) {
+      const [file] = await readAll([path])
+      for (const [, name = ''] of what.matchAll(/`(\w+)`/g))
+        expect(file?.text, path).toContain(name)
+      const tests = [...holds.matchAll(/`([^`]+)`/g)].map(([, cited = '']) => cited)
+      await expect(readAll(tests), path).resolves.toHaveLength(tests.length)
+    }
+  }
+})
+
 function runbook(): string {
   return documents.find(({ path }) => path === 'docs/runbook.md')?.text ?? ''
 }
