@@ -342,6 +342,8 @@ const attention = z.discriminatedUnion('kind', [
     message: z.string(),
     // Null when the last run has failed longer ago than that.
     lastHour: failures.nullable(),
+    // The job's last run, where it has failed of something else: what is wrong now, and was not for most of the hour.
+    latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
   }),
   // Its guard has blocked it, and nobody has approved it; can still be approved until then.
   z.object({

@@ -39,6 +39,7 @@ const FAILING: ConsoleAttention = {
   since: '2026-11-24T02:00:00Z',
   code: 'timeout',
   message: 'It took too long',
+  latest: null,
   lastHour: null,
 }
 const BACKLOG: ConsoleAttention = {

@@ -178,11 +178,24 @@ function failing(
   for (const [name, lastHour] of failures) {
     if (!needsLooking(lastHour, latest.has(name))) continue
     const { lastRunId: runId, lastAt: since, code, message } = lastHour
-    items.push({ kind: 'failing', name, runId, since, code, message, lastHour })
+    const last = latest.get(name)
+    items.push({
+      kind: 'failing',
+      name,
+      runId,
+      since,
+      code,
+      message,
+      lastHour,
+      latest:
+        last === undefined || last.code === code
+          ? null
+          : { runId: last.id, code: last.code, message: last.message },
+    })
   }
   for (const { id: runId, name, endedAt: since, code, message } of latest.values()) {
     if (failures.has(name)) continue
-    items.push({ kind: 'failing', name, runId, since, code, message, lastHour: null })
+    items.push({ kind: 'failing', name, runId, since, code, message, lastHour: null, latest: null })
   }
   return items
 }

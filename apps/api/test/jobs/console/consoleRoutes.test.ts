@@ -147,6 +147,7 @@ describe('the overview', () => {
       since: minutesAgo(8).toISOString(),
       code: 'broken',
       message: 'It broke',
+      latest: null,
     }
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       ...failing,

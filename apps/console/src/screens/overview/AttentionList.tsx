@@ -172,7 +172,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
 
 /** How many fail, against how many usually do, and of what most of them. */
 function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } }) {
-  const { name, since, code, message, lastHour } = item
+  const { name, since, code, message, lastHour, latest } = item
   const text = useClock((now) => (lastHour === null ? '' : describeFailures(lastHour, now)))
   const usual = lastHour === null ? null : describeUsual(lastHour.usual)
   return (
@@ -213,6 +213,15 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
         )}{' '}
         {message}
       </p>
+      {latest !== null && (
+        <p className="muted isCut" title={latest.message}>
+          The last one:{' '}
+          <Link to="/runs/$id" params={{ id: latest.runId }}>
+            <code>{latest.code}</code>
+          </Link>{' '}
+          {latest.message}
+        </p>
+      )}
     </>
   )
 }
@@ -267,10 +276,15 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'failing':
       return (
         <>
-          <RunLink item={item} />
+          <RunLink item={{ name: item.name, runId: item.latest?.runId ?? item.runId }} />
           <ActButton
             label={`Run again: ${item.name}`}
-            action={{ kind: 'run', name: item.name, dryRun: false, runId: item.runId }}
+            action={{
+              kind: 'run',
+              name: item.name,
+              dryRun: false,
+              runId: item.latest?.runId ?? item.runId,
+            }}
           >
             Run again
           </ActButton>
