@@ -1,9 +1,9 @@
-import { format } from 'node:util'
 import type { Logger, LogLine } from '../job/logger.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 import { storableText } from '../job/storableText.ts'
 import { describeError } from './describeError.ts'
+import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 import { LEVELS } from './isolated/childLog.ts'
 
 /** As JobRun.logs has it. A type, so that it is one of the JSON values. */
@@ -37,9 +37,6 @@ const MAX_LINES = 100
 /** In characters, of all lines and of one part of a line. */
 const MAX_LENGTH = 65_536
 const MAX_KEPT_PART = 1_000
-/** Of the fields of one line. */
-const MAX_FIELDS = 50
-const MAX_FIELDS_BYTES = 16_384
 
 /**
  * Writes to the worker's logger, and keeps the last lines that this writes; where it does not say from which level on that
@@ -81,7 +78,7 @@ export function createRunLog(
       warn: at('warn'),
       error: at('error'),
       fatal: at('fatal'),
-      child: (fields) => open(host.child(fields), merge(fixed, fields)),
+      child: (fields) => open(host.child(fields), mergeFields(fixed, fields)),
     }
   }
 
@@ -98,14 +95,6 @@ export function createRunLog(
 }
 
 const lengthOf = ({ message, fields = '' }: KeptLine) => message.length + fields.length
-
-function merge(fixed: object, fields: object): object {
-  try {
-    return { ...fixed, ...fields }
-  } catch {
-    return fixed
-  }
-}
 
 function readContained(...line: Parameters<typeof readLine>): ReturnType<typeof readLine> {
   try {
@@ -132,11 +121,7 @@ const bounded = (foreign: unknown) => storableText(foreign ?? '', MAX_READ)
 
 function tellText(text: unknown, values: readonly unknown[]): string {
   if (values.length === 0 || typeof text !== 'string') return bounded(text)
-  const copies = values.slice(0, MAX_FIELDS).map((value) => {
-    const copy = storable(value, MAX_FIELDS_BYTES)
-    return copy.kind === 'stored' ? copy.value : '[too large]'
-  })
-  return bounded(format(text.slice(0, MAX_READ), ...copies))
+  return bounded(formatMessage(text, values))
 }
 
 function tellFields(fields: object): string[] {

@@ -84,6 +84,20 @@ describe('what a run logs', () => {
     ])
   })
 
+  it('holds none either where a value is written into a message, however it is asked for', () => {
+    const key = '-----BEGIN KEY-----\nMIIEvQIBADAN\nggSjAgEAAoIB'
+    const payload = { key, quoted: `it's a "quoted" \`text\``, control: 'esc\u001b[31mred' }
+    const lines = linesOf((log) => {
+      for (const mark of ['%o', '%O', '%s', '%j', '']) log.info({}, `got ${mark}`, payload)
+      log.info({}, '%o and %O, 100%%o', key, [payload.quoted])
+    }, payload)
+    const all = `{"key":"[redacted]","quoted":"[redacted]","control":"[redacted]"}`
+    expect(lines.map((line) => line.replace('  ', ' '))).toEqual([
+      ...Array.from({ length: 5 }, () => `info|got ${all}`),
+      'info|[redacted] and ["[redacted]"], 100%o',
+    ])
+  })
+
   it('is the last of many lines, and says how many came before', () => {
     const { log, close } = openRunLog()
     for (let n = 0; n < 1_000; n++) log.info(`line ${n}`)

@@ -1,6 +1,6 @@
-import { format } from 'node:util'
 import type { Logger, LogLine } from '../../job/logger.ts'
 import { storable } from '../../job/storable.ts'
+import { formatMessage, mergeFields } from '../foreignLine.ts'
 
 /** As pino numbers them. */
 export const LEVELS = {
@@ -49,14 +49,7 @@ export function createChildLog(
     const at = (number: number): LogLine =>
       number < least
         ? () => undefined
-        : (first: unknown, ...rest: unknown[]) => {
-            const isMessage = typeof first !== 'object' || first === null
-            const fields = isMessage ? {} : first instanceof Error ? { err: first } : first
-            const [text, ...values] = isMessage ? [first, ...rest] : rest
-            const msg = values.length > 0 ? format(text, ...values) : text
-            const said = msg ?? (first instanceof Error ? first.message : undefined)
-            write(token, { level: number, ...fixed, ...tellError(fields), msg: said })
-          }
+        : (...said: readonly unknown[]) => write(token, { level: number, ...readLine(fixed, said) })
     return {
       trace: at(LEVELS.trace),
       debug: at(LEVELS.debug),
@@ -64,10 +57,25 @@ export function createChildLog(
       warn: at(LEVELS.warn),
       error: at(LEVELS.error),
       fatal: at(LEVELS.fatal),
-      child: (fields) => open(token, { ...fixed, ...fields }),
+      child: (fields) => open(token, mergeFields(fixed, fields)),
     }
   }
   return (token) => open(token, {})
+}
+
+/** What is logged is foreign: it fails no run. */
+function readLine(fixed: object, [first, ...rest]: readonly unknown[]): object {
+  try {
+    const isMessage = typeof first !== 'object' || first === null
+    const fields = isMessage ? {} : first instanceof Error ? { err: first } : first
+    const [text, ...values] = isMessage ? [first, ...rest] : rest
+    const isFormat = typeof text === 'string' && values.length > 0
+    const msg = isFormat ? formatMessage(text, values) : text
+    const said = msg ?? (first instanceof Error ? first.message : undefined)
+    return { ...fixed, ...tellError(fields), msg: said }
+  } catch {
+    return { ...fixed, msg: '[unreadable]' }
+  }
 }
 
 function tellError(fields: object): object {
