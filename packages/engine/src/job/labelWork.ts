@@ -62,7 +62,8 @@ function makeLabel(
     throw new TypeError(`It returned ${said === null ? 'null' : typeof said}, and no text`)
   } catch (error) {
     const redact = createRedact(accepted)
-    const problem = storableText(redact(storableText(error, MAX_SHOWN_LENGTH)))
+    // Cut afterwards: of what is cut off, a beginning could not be told.
+    const problem = storableText(redact(storableText(error)), MAX_SHOWN_LENGTH)
     log.warn({ name, problem }, 'the label of a job failed: its work has none')
     return null
   }

@@ -69,6 +69,16 @@ describe('what people see of a piece of work', () => {
     ])
   })
 
+  it('tells no beginning of what the payload holds where the reason is cut', () => {
+    const log = openLog()
+    const fails = labelled((payload) => {
+      throw new Error('x'.repeat(185) + (payload as { name: string }).name)
+    })
+    labelWork(fails, { name: 'Anna Schmidt' }, log)
+    expect(JSON.stringify(log.lines)).toContain('xxx')
+    expect(JSON.stringify(log.lines)).not.toContain('Anna')
+  })
+
   it('is bounded and can be stored, whatever a payload holds and a label function answers', () => {
     fc.assert(
       fc.property(hostileValue(), hostileValue(), (said, payload) => {
