@@ -58,6 +58,7 @@ interface ResultRow {
   state: string | null
   code: string | null
   message: string | null
+  /** A worker has taken it, at its first attempt; its start may outlive the end of its run. */
   isStarted: boolean
   /** Somebody has taken it out of the queue while it waited. */
   isCancelled: boolean
@@ -85,7 +86,8 @@ async function findResult(
     return { kind: 'success', runId, result: readResult(job, row.result) }
   }
   const isOpen = state === 'created' || state === 'retry' || state === 'active'
-  if (isOpen || row.isStarted || status === 'running') return { kind: 'pending' }
+  const isUnwritten = row.isStarted && status === null
+  if (isOpen || isUnwritten || status === 'running') return { kind: 'pending' }
   if (row.isCancelled) return { kind: 'cancelled', runId }
   if (state === null && status === null) return { kind: 'gone' }
   // What the queue has given up by itself carries no code.

@@ -500,6 +500,23 @@ describe('the result of a piece of work', () => {
     expect(await client.result(plain, late.queueJobId)).toEqual({ kind: 'cancelled', runId: null })
   })
 
+  it('is there once its run has failed, while others that were taken with it go on', async () => {
+    const { client } = queue
+    const items = [{ payload: { how: 'fails' } }, { payload: { how: 'hangs' } }]
+    const [failed] = await client.enqueueMany(runtime.prisma, plain, items)
+    await startWorker({
+      plain: ({ signal, payload }) =>
+        payload.how === 'fails'
+          ? Promise.reject(new Error('no luck'))
+          : new Promise((_, reject) =>
+              signal.addEventListener('abort', () => reject(signal.reason as Error)),
+            ),
+    })
+    const id = failed?.queueJobId ?? ''
+    await ended(id)
+    expect(await client.result(plain, id, { timeoutMs: 0 })).toMatchObject({ kind: 'failed' })
+  })
+
   it('is waited for no longer than it is wanted', async () => {
     const id = await invoicing()
     const stop = new AbortController()
