@@ -1,3 +1,4 @@
+import { storableText } from '../job/storableText.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader } from './reader.ts'
@@ -53,7 +54,7 @@ const MIN_ID_DIGITS = 6
 
 /** Whatever the text holds; upper and lower case are the same. Bounded, however many runs there are. */
 export async function searchRuns(reader: Reader, text: string): Promise<Matches> {
-  const wanted = text.trim()
+  const wanted = storableText(text).trim()
   if (wanted === '') return { labels: [], runs: [], errors: [], workers: [] }
   const [labels, runs, errors, workers] = await Promise.all([
     findByLabel(reader, wanted),

@@ -11,6 +11,7 @@ import {
   listDeadLetters,
   listJobRuns,
   listOtherAttempts,
+  searchRuns,
 } from '../../src/client.ts'
 import {
   defineJob,
@@ -218,6 +219,14 @@ describe('the label of a piece of work', () => {
     const { runs } = await listJobRuns(runtime.reader, { limit: 10 })
     expect(runs).toHaveLength(5)
     for (const { label } of runs) expect((label ?? '').length).toBeLessThanOrEqual(200)
+  })
+
+  it('is searched for by whatever text', async () => {
+    await enqueue({ orderId: '%_' })
+    await startWorker({})
+    await waitFor(async () => (await searchRuns(runtime.reader, 'ORDER %')).labels.length === 1)
+    for (const text of ['Order \0', '\0', 'Order \ud800', 'Order _'])
+      expect((await searchRuns(runtime.reader, text)).labels).toEqual([])
   })
 
   it('is that of what the command line runs, and of ticks', async () => {
