@@ -2,7 +2,7 @@ import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/fastify/contr
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
-import type { WhichWork } from '../../actions/action.ts'
+import type { Action, WhichWork } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -209,8 +209,7 @@ function AllActions({
   label: string | undefined
   total: number
 }) {
-  const act = useAction()
-  if (act === null) return null
+  if (useAction() === null) return null
   const which: WhichWork = label === undefined ? { all: true } : { label }
   const of = { name, which, count: total }
   return (
@@ -220,75 +219,65 @@ function AllActions({
         {label !== undefined && ` labelled ${label}`}
       </span>
       <span className="rowActions">
-        <button
-          type="button"
-          className="button isSmall"
-          onClick={() => act({ kind: 'startWork', ...of })}
-        >
+        <WorkButton kind="startWork" of={of}>
           Start now
-        </button>
-        <button
-          type="button"
-          className="button isSmall"
-          onClick={() => act({ kind: 'postponeWork', ...of })}
-        >
+        </WorkButton>
+        <WorkButton kind="postponeWork" of={of}>
           Postpone all
-        </button>
-        <button
-          type="button"
-          className="button isSmall"
-          onClick={() => act({ kind: 'prioritiseWork', ...of })}
-        >
+        </WorkButton>
+        <WorkButton kind="prioritiseWork" of={of}>
           Priority of all
-        </button>
-        <button
-          type="button"
-          className="button isSmall isQuiet"
-          onClick={() => act({ kind: 'cancelWork', ...of })}
-        >
+        </WorkButton>
+        <WorkButton kind="cancelWork" of={of} isQuiet>
           Cancel all
-        </button>
+        </WorkButton>
       </span>
     </div>
   )
 }
 
 function WorkActions({ work: { name, queueJobId, isDue } }: { work: Work }) {
-  const act = useAction()
-  if (act === null) return null
+  if (useAction() === null) return null
   const of = { name, which: { ids: [queueJobId] }, count: 1 }
   return (
     <span className="rowActions">
       {!isDue && (
-        <button
-          type="button"
-          className="button isSmall"
-          onClick={() => act({ kind: 'startWork', ...of })}
-        >
+        <WorkButton kind="startWork" of={of}>
           Start now
-        </button>
+        </WorkButton>
       )}
-      <button
-        type="button"
-        className="button isSmall"
-        onClick={() => act({ kind: 'postponeWork', ...of })}
-      >
+      <WorkButton kind="postponeWork" of={of}>
         Postpone
-      </button>
-      <button
-        type="button"
-        className="button isSmall isQuiet"
-        onClick={() => act({ kind: 'prioritiseWork', ...of })}
-      >
+      </WorkButton>
+      <WorkButton kind="prioritiseWork" of={of} isQuiet>
         Priority
-      </button>
-      <button
-        type="button"
-        className="button isSmall isQuiet"
-        onClick={() => act({ kind: 'cancelWork', ...of })}
-      >
+      </WorkButton>
+      <WorkButton kind="cancelWork" of={of} isQuiet>
         Cancel
-      </button>
+      </WorkButton>
     </span>
   )
 }
+
+interface WorkButtonProps {
+  kind: WorkAction['kind']
+  of: Omit<WorkAction, 'kind'>
+  isQuiet?: boolean
+  children: string
+}
+
+/** For whoever may act. */
+function WorkButton({ kind, of, isQuiet = false, children }: WorkButtonProps) {
+  const act = useAction()
+  return (
+    <button
+      type="button"
+      className={isQuiet ? 'button isSmall isQuiet' : 'button isSmall'}
+      onClick={() => act?.({ kind, ...of })}
+    >
+      {children}
+    </button>
+  )
+}
+
+type WorkAction = Extract<Action, { which: WhichWork }>
