@@ -113,8 +113,10 @@ test('every test that the guarantees cite is there', async () => {
 })
 
 test('the changes that CONTRIBUTING leads through touch five files at most, which have what it names', async () => {
-  const [{ text = '' } = {}] = await readAll(['CONTRIBUTING.md'])
-  const changes = section(text, '## Five changes, file by file').split(/^\*\*/m).slice(1)
+  const [page] = await readAll(['CONTRIBUTING.md'])
+  const changes = section(page?.text ?? '', '## Five changes, file by file')
+    .split(/^\*\*/m)
+    .slice(1)
   expect(changes).toHaveLength(5)
   for (const change of changes) {
     const rows = [...change.matchAll(/^\| `([^`]+\.tsx?)` \|(.*)\|(.*)\|$/gm)]
