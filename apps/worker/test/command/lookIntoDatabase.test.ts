@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { listWorkers } from '@roundsman/engine/client'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { createTestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import { lookIntoDatabase } from '../../src/command/lookIntoDatabase.ts'
 
@@ -60,6 +62,12 @@ it('makes no embedded database, and looks into one that is there without leaving
 
   const { url, release } = await acquireEmbeddedPostgres({ dataDir })
   await migrate(url)
+  await migrateEngine({
+    schema: 'public',
+    databaseUrl: url,
+    jobs: [],
+    log: pino({ level: 'silent' }),
+  })
   await release()
   expect(await look()).toEqual({ found: [], reason: null })
   expect(existsSync(join(dataDir, 'postgres/postmaster.pid'))).toBe(false)

@@ -583,7 +583,11 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
         return work?.state === 'failed'
       })
 
-      const error = { code: expect.any(String), message: expect.stringContaining('this row stays') }
+      const error = {
+        name: 'PrismaClientKnownRequestError',
+        code: expect.any(String),
+        message: expect.stringContaining('this row stays'),
+      }
       await expectRuns(
         { ...ofFailure(1_000, 1, error), attempt: 1, trigger: 'queue', queueJobId: id },
         { status: 'failed', details: { error }, attempt: 2, trigger: 'queue', queueJobId: id },

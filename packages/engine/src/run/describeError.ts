@@ -141,11 +141,14 @@ function describeFrames({ isOurs, stack, message }: KnownError, redact: Redact):
   return frames === '' ? '' : storableText(redact(frames), MAX_STACK_LENGTH)
 }
 
+/** `ECONNREFUSED`, `40P01`: lower case are the engine's, such as guard_blocked, by which people tell what became of a run. */
+const OF_A_SYSTEM = /^[A-Z\d_]+$/
+
 type Causes = Pick<CauseDescription, 'cause' | 'errors'>
 
 /**
- * At most five in a row, and of several at once the first five. `code` is the first that others have given one of them: of
- * `fetch failed`, it says why.
+ * At most five in a row, and of several at once the first five. `code` is the first that a system has given one of them:
+ * of `fetch failed`, it says why.
  */
 function describeCauses(error: KnownError, redact: Redact): Causes & { code?: string } {
   const causes: Causes & { code?: string } = {}
@@ -160,7 +163,7 @@ function describeCauses(error: KnownError, redact: Redact): Causes & { code?: st
     seen.add(cause)
     known = readError(cause)
     const code = known.isOurs ? undefined : describeCode(known)
-    if (code !== undefined) causes.code ??= code
+    if (code !== undefined && OF_A_SYSTEM.test(code)) causes.code ??= code
     at = at.cause = describeCause(known, redact)
   }
   return causes

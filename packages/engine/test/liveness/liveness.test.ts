@@ -96,7 +96,11 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
     // After its gate, its handler has nothing left to do but to return.
     await ask.enqueue({ n: 1, steps: 1, isGated: true, pauseMs: 0 }, tally)
     const { stopped } = await loseRun(startBeside)
-    const before = await ask.runs()
+    // The second attempt waits behind its first batch.
+    const before = await waitFor(async () => {
+      const runs = await ask.runs()
+      return runs[1]?.details && runs
+    }, PATIENCE)
 
     await ask.openGate(1)
     process.kill(stopped.pid, 'SIGCONT')
