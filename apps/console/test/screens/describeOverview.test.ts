@@ -110,10 +110,10 @@ describe('describeOverview', () => {
 
   it('tells in one unit what is taken and what is coming', () => {
     expect(describeRates({ takenPerSecond: 0.08, comingPerSecond: 1.2 })).toBe(
-      '0.08 a second taken, 1.2 a second coming',
+      '4.8 a minute taken, 72 a minute coming',
     )
     expect(describeRates({ takenPerSecond: 0.015, comingPerSecond: 0.063 })).toBe(
-      '0.9 a minute taken, 3.8 a minute coming',
+      '54 an hour taken, 230 an hour coming',
     )
   })
 

@@ -55,13 +55,13 @@ export function describeRates({
   takenPerSecond,
   comingPerSecond,
 }: Pick<ConsoleBacklog, 'takenPerSecond' | 'comingPerSecond'>): string {
-  const unit = unitOf(Math.max(takenPerSecond, comingPerSecond))
+  const unit = unitOf(Math.min(...[takenPerSecond, comingPerSecond].filter((rate) => rate > 0)))
   const rate = (perSecond: number) =>
     perSecond === 0 ? 'none' : `${round(perSecond * unit.seconds)} ${unit.words}`
   return `${rate(takenPerSecond)} taken, ${rate(comingPerSecond)} coming`
 }
 
-/** In which there is at least one of the faster: rates in two units can't be compared at a glance. */
+/** In which there is at least one of the slower: rates in two units can't be compared at a glance. */
 function unitOf(perSecond: number): { seconds: number; words: string } {
   if (perSecond >= 1) return { seconds: 1, words: 'a second' }
   if (perSecond * 60 >= 1) return { seconds: 60, words: 'a minute' }
