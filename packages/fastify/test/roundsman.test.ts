@@ -2,11 +2,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import swagger from '@fastify/swagger'
+import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { roundsman, type RoundsmanOptions } from '../src/index.ts'
 import { accessOf, echo, jobs, log, openHost, type Host } from './openHost.ts'
 
@@ -110,6 +112,51 @@ describe('addresses', () => {
       act: false,
     })
   })
+})
+
+it('tells a form what a job takes, as far as its schema can say it', async () => {
+  const describing = (name: string, payload: Job['payload']) =>
+    defineJob({ name, description: '', payload })
+  const choices = Array.from({ length: 10_000 }, (_, n) => `choice ${n}`)
+  const standard = (input: () => Record<string, unknown>): Job['payload'] => ({
+    '~standard': {
+      version: 1,
+      vendor: 'another',
+      validate: (value) => ({ value }),
+      ...{ jsonSchema: { input } },
+    },
+  })
+  const told = [
+    describing('plain', z.object({ n: z.number() })),
+    describing('optional', z.object({ n: z.number().optional() })),
+    describing('large', z.object({ of: z.enum(choices) })),
+    describing(
+      'own',
+      standard(() => ({ type: 'object' })),
+    ),
+    describing(
+      'list',
+      standard(() => [] as never),
+    ),
+    describing(
+      'broken',
+      standard(() => {
+        throw new Error('no such target')
+      }),
+    ),
+  ]
+  app = Fastify()
+  await app.register(roundsman, options({ jobs: [...jobs, ...told] }))
+  const form = async (name: string) =>
+    (await ask('bob', { url: `/api/console/jobs/${name}/payload` })).json()
+  expect(await form('plain')).toMatchObject({
+    isNeeded: true,
+    schema: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
+  })
+  expect(await form('optional')).toMatchObject({ isNeeded: false, schema: { type: 'object' } })
+  expect(await form('own')).toEqual({ isNeeded: false, schema: { type: 'object' } })
+  for (const name of ['large', 'list', 'broken'])
+    expect(await form(name)).toMatchObject({ schema: null })
 })
 
 describe('who may', () => {

@@ -41,7 +41,8 @@ export async function openMonitor(): Promise<Monitor> {
           return more()
         }
         default:
-          response.writeHead(reaction).end('OK')
+          // A redirection leads to a place of its own: who follows it is seen there.
+          response.writeHead(reaction, reaction === 302 ? { location: '/elsewhere' } : {}).end('OK')
       }
     })
   })

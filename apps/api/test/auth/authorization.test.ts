@@ -450,13 +450,16 @@ it('does nothing for those whom it refuses', async () => {
     'work/postpone',
     'work/prioritise',
     `runs/${running!.id}/cancel`,
+    'runs/cancel',
     `runs/${blocked!.id}/approve`,
     `dead-letters/${queueJobId}/redrive`,
+    'dead-letters/redrive',
+    'dead-letters/discard',
   ]) {
     const request = {
       method: 'POST',
       url: `/api/jobs/${path}`,
-      payload: { reason: 'why' },
+      payload: { ...allWork, name: path.startsWith('work/') ? allWork.name : undefined },
     } as const
     expectProblem(await api.app.inject(request), 401)
     expectProblem(await api.as('staff', request), 403)

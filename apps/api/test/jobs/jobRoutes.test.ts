@@ -606,6 +606,17 @@ describe('waiting work', () => {
     expect((await list()).work).toMatchObject([{ priority: 0, isDue: true }])
   })
 
+  it('is named by a thousand ids at most, of which those count that have the label', async () => {
+    const [first, second] = [await enqueue(), await enqueue()]
+    await api.prisma
+      .$executeRaw`update pgboss.job set data = data || '{"label": "x"}' where id = ${first}::uuid`
+    const ids = [first, second]
+    const many = Array.from({ length: 1_001 }, () => first)
+    expectInvalid(await work('cancel', { ids: many }), ['body.ids'])
+    expect((await work('cancel', { ids, label: 'x' })).json()).toEqual({ done: 1, left: 0 })
+    expect((await list()).work).toMatchObject([{ queueJobId: second }])
+  })
+
   it('waits while its queue is paused, which the queue tells', async () => {
     const pause = (name: string) => post(`${name}/queue/pause`, { reason: 'the server is down' })
     expect((await pause('sendReport')).json()).toEqual({ name: 'sendReport', queuePaused: true })

@@ -484,6 +484,28 @@ describe('GET /api/jobs/runs/:id', () => {
     expect((await list('')).json().runs[0]).not.toHaveProperty('batchMarks')
   })
 
+  it('shows of what a run logged the lines that can be read', async () => {
+    const line = { at: NOON.getTime(), level: 'info', message: 'paid' }
+    const odd = [{ ...line, at: 1e300 }, { ...line, message: 1 }, [], 'paid']
+    // Prisma's client does not know the column.
+    const logsOf = async (logs: object) => {
+      const [id] = await seed({})
+      await api.prisma
+        .$executeRaw`update "JobRun" set "logs" = ${JSON.stringify(logs)}::text::jsonb where "id" = ${id}::uuid`
+      return (await get(id!)).json().logs
+    }
+    expect(await logsOf({ lines: [line, ...odd, { ...line, fields: 'a=1' }], earlier: 3 })).toEqual(
+      {
+        lines: [
+          { at: NOON.toISOString(), level: 'info', message: 'paid', fields: null },
+          { at: NOON.toISOString(), level: 'info', message: 'paid', fields: 'a=1' },
+        ],
+        earlier: 3,
+      },
+    )
+    expect(await logsOf({ lines: 'paid' })).toBeNull()
+  })
+
   it('shows a run that no queue delivered as the only one', async () => {
     const [id] = await seed({ queueJobId: null, trigger: 'cli' }, { queueJobId: null })
     expect((await get(id!)).json().attempts).toEqual([])
@@ -729,6 +751,7 @@ describe('POST /api/jobs/runs/cancel', () => {
     ['both', { ids: [UNKNOWN_ID], all: true }, ['body.all']],
     ['ids and a filter', { ids: [UNKNOWN_ID], name: 'a' }, ['body.name']],
     ['no ids', { ids: [] }, ['body.ids']],
+    ['more ids than it takes', { ids: Array(201).fill(UNKNOWN_ID) }, ['body.ids']],
     ['all: false', { all: false }, ['body.all']],
     ['what has ended', { all: true, outcome: 'failed' }, ['body.outcome']],
   ])('refuses %s', async (_what, body, paths) => {

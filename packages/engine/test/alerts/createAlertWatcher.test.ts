@@ -7,13 +7,15 @@ import {
   type AlertNotice,
   type AlertOptions,
 } from '../../src/alerts.ts'
+import { settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const importFeed = defineJob({ name: 'importFeed', description: '' })
 const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 0 * * *' } })
-const jobs = [importFeed, nightly]
+const mailing = defineJob({ name: 'mailing', description: '' })
+const jobs = [importFeed, nightly, mailing]
 /** No worker lives in these tests, which is not what most are about. */
 const NEVER_MS = 1e12
 
@@ -62,22 +64,46 @@ async function insertDeadLetters(code: string, count = 1, name = importFeed.name
   )
 }
 
-/** Runs of the last hour, by how they ended: null is a success. */
-async function insertRuns(codes: readonly (string | null)[]): Promise<void> {
+/** Runs, of the last hour unless told otherwise, by how they ended: null is a success. */
+async function insertRuns(
+  codes: readonly (string | null)[],
+  { name = importFeed.name, dryRun = false, hoursAgo = 0 } = {},
+): Promise<void> {
   await runtime.rows(
-    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
-     select gen_random_uuid(), 'importFeed', (case when code is null then 'success' else 'failed' end)::"JobRunStatus",
-            'queue', 'w', now() - nth * interval '1 second', now(), code
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "dryRun")
+     select gen_random_uuid(), $2, (case when code is null then 'success' else 'failed' end)::"JobRunStatus",
+            'queue', 'w', now() - nth * interval '1 second' - $4 * interval '1 hour', now(), code, $3
      from unnest($1::text[]) with ordinality run(code, nth)`,
-    [codes],
+    [codes, name, dryRun, hoursAgo],
   )
 }
 
-async function insertRaised(id: string): Promise<void> {
+async function insertWaiting(name: string, count: number, minutes = 5): Promise<void> {
   await runtime.rows(
-    `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
-     values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now())`,
-    [id],
+    `insert into pgboss.job (name, data, start_after)
+     select $1, '{"trigger":"queue","payload":{}}', now() - $3 * interval '1 minute' from generate_series(1, $2::int)`,
+    [name, count, minutes],
+  )
+}
+
+/** One look finds all that is wrong: what is raised beside this was wrong as well. */
+async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string[]> {
+  await insertDeadLetters('feed_broken')
+  watch({ channels: [], intervalMs: 60_000, ...options })
+  const raised = await waitFor(async () => {
+    const rows = await runtime.rows<{ kind: string; name: string }>(
+      `select "kind", "name" from "JobAlert" where "raisedAt" is not null and "endedAt" is null order by "kind", "name"`,
+    )
+    return rows.some(({ kind }) => kind === 'deadLetter') && rows
+  })
+  return raised.flatMap(({ kind, name }) => (kind === 'deadLetter' ? [] : [`${kind} ${name}`]))
+}
+
+async function insertRaised(id: string, endedHoursAgo: number | null = null): Promise<void> {
+  await runtime.rows(
+    `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt", "endedAt")
+     values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now(), now() - $2::float8 * interval '1 hour')`,
+    [id, endedHoursAgo],
   )
 }
 
@@ -159,6 +185,66 @@ describe('of many watchers', () => {
     await waitFor(async () => (await deliveries())[0]?.isTaken)
     expect(noticesOf(receiver)).toMatchObject([{ id, event: 'began' }])
     expect(await deliveries()).toMatchObject([{ attempts: 2 }])
+  })
+
+  it('one that was given up for dead while it sent says nothing of what another one does', async () => {
+    const id = randomUUID()
+    await insertRaised(id)
+    const [taken] = await takeDeliveries(runtime.database, ['hook'], -1_000)
+    const [again] = await takeDeliveries(runtime.database, ['hook'], 60_000)
+    expect([taken?.attempt, again?.attempt]).toEqual([1, 2])
+    await settleDelivery(runtime.database, taken!, { kind: 'taken' })
+    expect(await deliveries()).toMatchObject([{ isTaken: false, isOver: false }])
+    await settleDelivery(runtime.database, again!, { kind: 'taken' })
+    expect(await deliveries()).toMatchObject([{ isTaken: true, isOver: true }])
+  })
+
+  it('one with a new channel tells there what ended within the hour, and nothing older', async () => {
+    const id = randomUUID()
+    await insertRaised(id, 0.5)
+    await insertRaised(randomUUID(), 2)
+    const told: string[] = []
+    for (let looks = 0; looks < 3; looks++) {
+      for (const taken of await takeDeliveries(runtime.database, ['hook'], 60_000)) {
+        told.push(`${taken.event} ${taken.alert.id}`)
+        await settleDelivery(runtime.database, taken, { kind: 'taken' })
+      }
+    }
+    expect(told).toEqual([`began ${id}`, `ended ${id}`])
+  })
+
+  it('one forgets what ended a month ago, and that it was told', async () => {
+    const [kept, old] = [randomUUID(), randomUUID()]
+    await insertRaised(kept, 29 * 24)
+    await insertRaised(old, 31 * 24)
+    await runtime.rows(
+      `insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt", "endedAt")
+       select unnest($1::uuid[]), 'began', 'hook', now(), now()`,
+      [[kept, old]],
+    )
+    await raisedBeside()
+    expect(await runtime.rows(`select "id" from "JobAlert" where "endedAt" is not null`)).toEqual([
+      { id: kept },
+    ])
+    expect(await runtime.rows(`select "alertId" from "JobAlertDelivery"`)).toEqual([
+      { alertId: kept },
+    ])
+  })
+
+  it('one ends no alert whose dead letters it may not have counted', async () => {
+    await insertRaised(randomUUID())
+    await insertDeadLetters('flood', 10_000)
+    watch({ channels: [] })
+    const openCodes = async () =>
+      (
+        await runtime.rows<{ code: string }>(
+          `select "code" from "JobAlert" where "kind" = 'deadLetter' and "endedAt" is null order by "code"`,
+        )
+      ).map(({ code }) => code)
+    await waitFor(async () => (await openCodes()).includes('flood'))
+    expect(await openCodes()).toEqual(['feed_broken', 'flood'])
+    await runtime.rows('delete from pgboss.job')
+    await waitFor(async () => (await openCodes()).length === 0)
   })
 
   it('one of another version leaves alone what it does not know, until nobody has seen it for a day', async () => {
@@ -269,10 +355,7 @@ describe('what is told', () => {
   })
 
   it('that more work waits than is done', async () => {
-    await runtime.rows(
-      `insert into pgboss.job (name, data, start_after)
-       select 'importFeed', '{"trigger":"queue","payload":{}}', now() - interval '5 minutes' from generate_series(1, 3)`,
-    )
+    await insertWaiting('importFeed', 3)
     const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
     expect(await firstNotice({ limits })).toMatchObject({
       kind: 'queueGrowing',
@@ -281,16 +364,40 @@ describe('what is told', () => {
     })
   })
 
-  it('nothing of work that somebody holds back', async () => {
+  it('nothing of runs that only rehearsed, or of another time', async () => {
+    const failed = ['timeout', 'timeout', 'timeout']
+    await insertRuns(failed.slice(1))
+    await insertRuns(failed, { dryRun: true })
+    await insertRuns(failed, { hoursAgo: 8 * 24 })
+    await insertRuns([null, null, null], { name: 'mailing' })
+    await insertRuns([...failed, ...failed], { name: 'mailing', hoursAgo: 2 })
+    expect(await raisedBeside({ intervalMs: 20 })).toEqual([])
+    // One more is enough.
+    await runtime.rows('delete from "JobAlert"')
+    await insertRuns(['timeout'])
+    await waitFor(
+      async () =>
+        (await runtime.rows(`select from "JobAlert" where "kind" = 'failing'`)).length === 1,
+    )
+  })
+
+  it('nothing of work that somebody holds back, or that is little or young', async () => {
     await runtime.rows(`insert into "JobQueue" ("name", "pausedBy") values ('importFeed', 'admin')`)
     onTestFinished(() => runtime.rows('delete from "JobQueue"').then(() => undefined))
-    await runtime.rows(
-      `insert into pgboss.job (name, data, start_after)
-       select 'importFeed', '{"trigger":"queue","payload":{}}', now() - interval '5 minutes' from generate_series(1, 3)`,
-    )
-    await insertDeadLetters('feed_broken')
     const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
-    expect(await firstNotice({ limits })).toMatchObject({ kind: 'deadLetter' })
+    await insertWaiting('importFeed', 3)
+    await insertWaiting('nightly', 3, 0)
+    await insertWaiting('mailing', 2)
+    expect(await raisedBeside({ limits })).toEqual([])
+  })
+
+  it('nothing of work that is being caught up with', async () => {
+    await runtime.rows(
+      `insert into "JobAlert" ("id", "kind", "name", "code", "facts")
+       values (gen_random_uuid(), 'queueGrowing', 'mailing', '', '{"waitingBefore":5}')`,
+    )
+    await insertWaiting('mailing', 4)
+    expect(await raisedBeside({ limits: { queueMinWaiting: 3, queueGrowthMs: 0 } })).toEqual([])
   })
 
   it('where the console shows it, and no message of an error', async () => {

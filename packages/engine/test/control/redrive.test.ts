@@ -141,7 +141,8 @@ describe('a dead letter whose unique key other work holds', () => {
 describe('redriving', () => {
   it('keeps all that work is made of, and nothing of its failure', async () => {
     const letter = await fail('a')
-    await runtime.rows('update pgboss.job set priority = 7')
+    const former = { expiresAt: '2026-01-01T00:00:00.000Z', replacedBy: 'x', lostAlone: 1 }
+    await runtime.rows('update pgboss.job set priority = 7, data = data || $1', [former])
     const [before] = await readWork(letter)
     await redrive()
     const [after] = await readWork(letter)

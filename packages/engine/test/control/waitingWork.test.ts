@@ -151,6 +151,10 @@ describe('waiting work', () => {
     await runtime.rows(
       `update pgboss.job set data = data || '{"label": "Order 6"}' where priority = 3`,
     )
+    // What others have written in its place is none.
+    await runtime.rows(
+      `update pgboss.job set data = data || '{"expiresAt": "2026-02-30T00:00:00.000Z"}' where name = 'other'`,
+    )
 
     const seen: string[] = []
     let after: PagePosition | undefined
@@ -364,13 +368,16 @@ describe('work that replaces what waits with its unique key', () => {
     const startAfter = new Date('2098-01-01T00:00:00Z')
     expect(await replace(2, { priority: 3, startAfter })).toEqual({ ...first, kind: 'replaced' })
     expect(
-      await runtime.rows(`select data, priority, start_after, singleton_key from pgboss.job`),
+      await runtime.rows(
+        `select data, priority, start_after, singleton_key, keep_until > start_after as "isKept" from pgboss.job`,
+      ),
     ).toEqual([
       {
         data: { trigger: 'queue', payload: { n: 2 }, replaces: {} },
         priority: 3,
         start_after: startAfter,
         singleton_key: 'k',
+        isKept: true,
       },
     ])
     expect(await enqueue(3, { uniqueKey: 'k' })).toEqual({ ...first, kind: 'alreadyQueued' })
@@ -430,6 +437,7 @@ describe('work that replaces what waits with its unique key', () => {
     const first = await replace(1)
     await fail(await take())
     expect(await replace(2)).toEqual({ ...first, kind: 'replaced' })
+    expect(await runtime.rows('select from pgboss.job where output is not null')).toEqual([])
     for (const retriesLeft of [2, 1, 0]) {
       const [work] = await take()
       expect([numbersOf([work!]), work?.retriesLeft]).toEqual([[2], retriesLeft])

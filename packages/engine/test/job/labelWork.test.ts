@@ -39,6 +39,27 @@ describe('what people see of a piece of work', () => {
     expect(labelPayload(job, { orderId: 1 }, openLog())).toEqual({})
   })
 
+  it('is nothing where its schema itself fails', () => {
+    const fails = order.refine(() => {
+      throw new Error('the schema is broken')
+    })
+    expect(labelPayload({ ...job, payload: fails }, { orderId: 'a' }, openLog())).toEqual({})
+  })
+
+  it('shows no more of a part than is worth to be looked at', () => {
+    const parts = ['text', 'list', 'long']
+    const { shown } = labelWork(
+      labelled(() => 'x', parts),
+      { text: 'a'.repeat(1_000), list: Array(5_000).fill(1), long: Array(200).fill(1) },
+      openLog(),
+    )
+    expect(shown).toEqual({
+      text: `${'a'.repeat(200)}…`,
+      list: '[too large]',
+      long: expect.stringMatching(/^\[(1,){99}1…$/),
+    })
+  })
+
   it('stands on one line of at most 200 characters', () => {
     const { label } = labelWork(
       labelled(() => ` a\n\t${'b'.repeat(1_000)}`),
@@ -46,6 +67,14 @@ describe('what people see of a piece of work', () => {
       openLog(),
     )
     expect(label).toMatch(/^a b{197}…$/)
+    // What follows so much white space is not looked for.
+    expect(
+      labelWork(
+        labelled(() => `a${' '.repeat(1_000)}b`),
+        {},
+        openLog(),
+      ),
+    ).toEqual({ label: 'a' })
     expect(
       labelWork(
         labelled(() => ' \n '),

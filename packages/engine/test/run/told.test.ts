@@ -205,7 +205,8 @@ describe('the label of a piece of work', () => {
 
   it('fails no claim, whatever others have written in its place', async () => {
     await enqueue({ orderId: '1' })
-    for (const label of [1, { a: 1 }, [], 'x'.repeat(100_000)]) {
+    const large = 'x'.repeat(100_000)
+    for (const label of [1, { a: 1 }, [], large, { large }]) {
       const { queueJobId } = await queue.client.enqueue(runtime.prisma, order, {
         orderId: '2',
         card: '',
@@ -215,10 +216,15 @@ describe('the label of a piece of work', () => {
         [queueJobId, JSON.stringify(label)],
       )
     }
-    expect(await claim(false)).toHaveLength(5)
+    expect(await claim(false)).toHaveLength(6)
     const { runs } = await listJobRuns(runtime.reader, { limit: 10 })
-    expect(runs).toHaveLength(5)
+    expect(runs).toHaveLength(6)
     for (const { label } of runs) expect((label ?? '').length).toBeLessThanOrEqual(200)
+    const shown = await runtime.rows(`select "shown" from "JobRun" where "shown" is not null`)
+    expect(shown).toHaveLength(2)
+    expect(shown).toEqual(
+      expect.arrayContaining([{ shown: { orderId: '1' } }, { shown: { a: 1 } }]),
+    )
   })
 
   it('is searched for by whatever text', async () => {
@@ -266,6 +272,23 @@ describe('what a run logs', () => {
     const { id: second } = await ended(id, 2)
     expect(await findJobRun(runtime.reader, second)).toMatchObject({
       logs: { lines: [{ message: 'paid' }, { level: 'warn', message: 'second try' }] },
+    })
+  })
+
+  it('is kept, and its result as well, of runs that are written as they start', async () => {
+    await startWorker({
+      invoice: async ({ log }) => {
+        log.info('done')
+        return { pages: 7, at: new Date(0) }
+      },
+    })
+    const { client } = queue
+    const { queueJobId } = await client.enqueue(runtime.prisma, invoice, {}, { priority: 1 })
+    const result = { pages: 7, at: new Date(0) }
+    expect(await client.result(invoice, queueJobId)).toMatchObject({ kind: 'success', result })
+    const { id } = await ended(queueJobId)
+    expect(await findJobRun(runtime.reader, id)).toMatchObject({
+      logs: { lines: [{ message: 'done' }] },
     })
   })
 
@@ -385,12 +408,14 @@ describe('a run that a person has asked for', () => {
     expect(await letters()).toEqual([])
   })
 
-  it('is none where it only rehearsed, or was blocked by its guard', async () => {
-    const blocked = new JobError('guard_blocked', 'too many', { retryable: false })
-    await startWorker({ plain: () => Promise.reject(blocked) })
+  it('is none where it only rehearsed, or was blocked by its guard or cancelled', async () => {
+    let code = 'broken'
+    await startWorker({
+      plain: () => Promise.reject(new JobError(code, 'over', { retryable: false })),
+    })
     await ended(await request({ dryRun: true }))
-    const run = await ended(await request())
-    expect(run).toMatchObject({ status: 'failed' })
+    for (code of ['guard_blocked', 'cancelled'])
+      expect(await ended(await request())).toMatchObject({ status: 'failed', errorCode: code })
     expect(await letters()).toEqual([])
   })
 
@@ -524,6 +549,37 @@ describe('the result of a piece of work', () => {
     const id = failed?.queueJobId ?? ''
     await ended(id)
     expect(await client.result(plain, id, { timeoutMs: 0 })).toMatchObject({ kind: 'failed' })
+  })
+
+  it('is pending while it runs, written or not, and waits to be tried again', async () => {
+    const { client } = queue
+    for (const mayStart of [true, false]) {
+      const id = await invoicing()
+      expect(await claim(mayStart, 'invoice')).toHaveLength(1)
+      expect(await client.result(invoice, id, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+    }
+    const failed = await invoicing()
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "queueJobId", "workerId", "endedAt", "errorCode")
+       values ($1, 'invoice', 'failed', 'queue', $1, 'w1', now(), 'broken')`,
+      [failed],
+    )
+    expect(await client.result(invoice, failed, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+  })
+
+  it('tells of work that expired, and of a result that this version does not take', async () => {
+    const { client } = queue
+    await startWorker({})
+    const expiresAt = new Date(Date.now() - 1_000)
+    const late = await client.enqueue(runtime.prisma, invoice, {}, { expiresAt })
+    expect(await client.result(invoice, late.queueJobId)).toEqual({
+      kind: 'expired',
+      runId: late.queueJobId,
+    })
+    const id = await invoicing()
+    expect(await client.result(invoice, id)).toMatchObject({ kind: 'success' })
+    const newer = { ...invoice, result: z.object({ sheets: z.number() }) }
+    await expect(client.result(newer, id)).rejects.toMatchObject({ code: 'result_invalid' })
   })
 
   it('is waited for no longer than it is wanted', async () => {
