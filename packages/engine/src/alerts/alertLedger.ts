@@ -102,7 +102,8 @@ async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<
      from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::float8[]) as cause(kind, name, code, facts, ms)
      where alert."endedAt" is null and alert."raisedAt" is null
        and alert."kind" = cause.kind and alert."name" = cause.name and alert."code" = cause.code
-       and alert."startedAt" <= now() - cause.ms * interval '1 millisecond'
+       -- To the millisecond, as the column is: rounded up, what begins now would be raised by the next look alone.
+       and alert."startedAt" <= now()::timestamptz(3) - cause.ms * interval '1 millisecond'
      returning alert."id", alert."kind", alert."name", alert."code", alert."facts", alert."startedAt", alert."endedAt"`,
     [
       causes.map(({ kind }) => kind),
