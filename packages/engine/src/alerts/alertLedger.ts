@@ -49,9 +49,7 @@ export async function lookOnce(
     if (now === undefined) return null
     const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
     const { causes, hasMoreDeadLetters } = await find(tx, open, now)
-    const openOf = new Map(open.map((row) => [subjectKey(row), row]))
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
-    const begun = causes.filter((cause) => !openOf.has(subjectKey(cause)))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
     const over = open.filter(
       (row) =>
@@ -60,7 +58,7 @@ export async function lookOnce(
         (row.name === '' || names.includes(row.name) || row.isForgotten) &&
         !(row.kind === 'deadLetter' && hasMoreDeadLetters),
     )
-    await insertBegun(tx, begun)
+    await insertBegun(tx, causes)
     await tx.query(`update "JobAlert" set "seenAt" = now() where "id" = any($1::uuid[])`, [
       goesOn.map(({ id }) => id),
     ])
@@ -79,6 +77,7 @@ const LIST_OPEN_SQL = `
   select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
   from "JobAlert" where "endedAt" is null`
 
+/** Those that are not open yet. */
 async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promise<void> {
   await tx.query(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "seenAt")

@@ -7,7 +7,7 @@ import {
   type AlertNotice,
   type AlertOptions,
 } from '../../src/alerts.ts'
-import { settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
+import { lookOnce, settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -140,7 +140,21 @@ describe('of many watchers', () => {
     expect(told[4]).toEqual(['began', 'deadLetter', 'importFeed', 'feed_broken'])
     expect((await deliveries()).every(({ attempts }) => attempts === 1)).toBe(true)
     // It is another one.
-    expect(new Set(noticesOf(receiver).map(({ id }) => id)).size).toBe(3)
+    const ids = new Set(noticesOf(receiver).map(({ id }) => id))
+    expect(ids.size).toBe(3)
+    const began = runtime.lines.filter(({ msg }) => msg === 'alert began')
+    expect(began.filter(({ alertId }) => ids.has(String(alertId)))).toHaveLength(3)
+  })
+
+  it('one looks where another has not just done so', async () => {
+    const look = () =>
+      lookOnce(runtime.database, {
+        everyMs: 60_000,
+        names: [],
+        find: async () => ({ causes: [], hasMoreDeadLetters: false }),
+      })
+    expect(await look()).toEqual({ raised: [], ended: [] })
+    expect(await look()).toBeNull()
   })
 
   it('one leaves alone what another one begins to send at the same moment', async () => {
@@ -437,7 +451,10 @@ describe('a webhook', () => {
     const receiver = await openMonitor()
     const answers = [500, 302, 'reset', 'hang'] as const
     receiver.react((nth) => answers[nth - 1] ?? 'endless')
-    watch({ channels: [createAlertWebhook({ url: receiver.url, timeoutMs: 200 })] })
+    watch({
+      channels: [createAlertWebhook({ url: receiver.url, timeoutMs: 200 })],
+      sendTimeoutMs: 600_000,
+    })
     await insertDeadLetters('feed_broken')
 
     await waitFor(async () => (await deliveries())[0]?.isOver)

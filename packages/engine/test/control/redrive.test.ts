@@ -173,6 +173,14 @@ describe('redriving', () => {
   })
 })
 
+it('what has gone back meanwhile is not discarded', async () => {
+  const letters = [await fail(), await fail()].map((queueJobId) => ({ name: 'parcel', queueJobId }))
+  await redrive([letters[0]!.queueJobId])
+  expect(await opened.client.discardDeadLetters(null, letters, by)).toBe(1)
+  expect(await readWork(letters[0]!.queueJobId)).toHaveLength(1)
+  expect(await readWork(letters[1]!.queueJobId)).toEqual([])
+})
+
 describe('a dead letter of an exclusive job', () => {
   it('stays what it is while a run of the job is under way', async () => {
     const letter = await fail(undefined, rounds)

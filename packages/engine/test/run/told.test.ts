@@ -20,7 +20,7 @@ import {
   type JsonValue,
   type TransactionOf,
 } from '../../src/index.ts'
-import { claimWork } from '../../src/store/claimWork.ts'
+import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
 import { writeOutStarts } from '../../src/store/starts.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
@@ -175,6 +175,15 @@ describe('the label of a piece of work', () => {
     await writeOutStarts(runtime.database, runtime.log, [start!.id])
     expect(await runtime.rows('select "label", "shown" from "JobRun"')).toEqual([
       { label: 'Order 7', shown: { orderId: '7' } },
+    ])
+    // So is that of a claim whose answer never came.
+    await enqueue({ orderId: '8' })
+    const [lost] = await claim(true)
+    const request = { claimId: lost!.held.id, name: 'order', limit: 10, exclusiveKey: null }
+    expect(await settleClaims(runtime.database, 'w1', [request])).toHaveLength(1)
+    expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([
+      { label: 'Order 7' },
+      { label: 'Order 8' },
     ])
   })
 
@@ -355,6 +364,15 @@ describe('the attempts at a piece of work', () => {
     expect(run!.late).toBeGreaterThanOrEqual(60)
     expect(run!.late).toBeLessThan(120)
   })
+
+  it('were due at once, where they were to be tried again without a pause', async () => {
+    await queue.client.enqueue(runtime.prisma, plain, {})
+    await runtime.rows(
+      `update pgboss.job set state = 'retry', started_on = now(), start_after = created_on`,
+    )
+    expect(await claim(true, 'plain')).toMatchObject([{ run: { attempt: 2 } }])
+    expect(await runtime.rows('select from "JobRun" where "dueAt" is not null')).toHaveLength(1)
+  })
 })
 
 describe('equal failures', () => {
@@ -531,7 +549,11 @@ describe('the result of a piece of work', () => {
     const late = await client.enqueue(runtime.prisma, plain, {}, { startAfter })
     const ids = [late.queueJobId]
     expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
-    expect(await client.result(plain, late.queueJobId)).toEqual({ kind: 'cancelled', runId: null })
+    const cancelled = { kind: 'cancelled', runId: null }
+    expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
+    // As the queue lets go of what is over.
+    await runtime.rows('delete from pgboss.job where id = $1', ids)
+    expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
   })
 
   it('is there once its run has failed, while others that were taken with it go on', async () => {
