@@ -67,7 +67,11 @@ async function insertDeadLetters(code: string, count = 1, name = importFeed.name
 /** Runs, of the last hour unless told otherwise, by how they ended: null is a success. */
 async function insertRuns(
   codes: readonly (string | null)[],
-  { name = importFeed.name, dryRun = false, hoursAgo = 0 } = {},
+  {
+    name = 'importFeed',
+    dryRun = false,
+    hoursAgo = 0,
+  }: { name?: string; dryRun?: boolean; hoursAgo?: number } = {},
 ): Promise<void> {
   await runtime.rows(
     `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "dryRun")
@@ -225,6 +229,23 @@ describe('of many watchers', () => {
       }
     }
     expect(told).toEqual([`began ${id}`, `ended ${id}`])
+  })
+
+  it('one is not kept from what is new by all that was told before', async () => {
+    await runtime.rows(
+      `with alert as (
+         insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "raisedAt")
+         select gen_random_uuid(), 'deadLetter', 'importFeed', n::text, '{}', now() - interval '1 hour', now()
+         from generate_series(1, 30) n returning "id"
+       )
+       insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt", "endedAt", "isTaken")
+       select "id", 'began', 'hook', now() - interval '1 hour', now(), true from alert`,
+    )
+    const id = randomUUID()
+    await insertRaised(id)
+    expect(await takeDeliveries(runtime.database, ['hook'], 60_000)).toMatchObject([
+      { alert: { id }, event: 'began' },
+    ])
   })
 
   it('one forgets what ended a month ago, and that it was told', async () => {

@@ -278,7 +278,12 @@ describe('waiting work', () => {
   })
 
   it('that somebody has locked is passed over and told as left', async () => {
-    for (const n of [1, 2]) await enqueue(n)
+    for (const n of [1, 2, 3]) await enqueue(n)
+    // No worker takes it either, as long as its turn has not come.
+    await runtime.rows(`update pgboss.job set blocked = true where data #>> '{payload,n}' = '3'`)
+    expect(await countWaitingWork(runtime.reader, { name: 'parcel' })).toBe(2)
+    const { work } = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 9 })
+    expect(work).toHaveLength(2)
     await runtime.prisma.$transaction(async (tx) => {
       await tx.$queryRaw`select from pgboss.job where data #>> '{payload,n}' = '1' for update`
       expect(await opened.client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
@@ -286,7 +291,7 @@ describe('waiting work', () => {
         left: 1,
       })
     }, LONG)
-    expect(await states()).toEqual(['created 1', 'cancelled 2'])
+    expect(await states()).toEqual(['created 1', 'cancelled 2', 'created 3'])
   })
 
   it(
