@@ -319,12 +319,13 @@ describe('waiting work', () => {
 
   it('is postponed and never hastened by that, kept for as long from then on, and due at once', async () => {
     const { client } = opened
-    const tomorrow = new Date(Date.now() + 86_400_000)
-    const nextYear = new Date(Date.now() + 365 * 86_400_000)
+    const YEAR_MS = 365 * 86_400_000
+    const later = new Date(Date.now() + 3 * YEAR_MS)
+    const muchLater = new Date(Date.now() + 5 * YEAR_MS)
     await enqueue(1)
-    await enqueue(2, { startAfter: nextYear })
+    await enqueue(2, { startAfter: muchLater })
     const all = { job: parcel, all: true } as const
-    expect(await client.postponeWork(null, all, { ...by, startAfter: tomorrow })).toEqual({
+    expect(await client.postponeWork(null, all, { ...by, startAfter: later })).toEqual({
       done: 1,
       left: 0,
     })
@@ -333,8 +334,8 @@ describe('waiting work', () => {
         `select start_after, keep_until >= start_after + interval '9 years' as "isKept" from pgboss.job order by start_after`,
       )
     expect(await dues()).toEqual([
-      { start_after: tomorrow, isKept: true },
-      { start_after: nextYear, isKept: true },
+      { start_after: later, isKept: true },
+      { start_after: muchLater, isKept: true },
     ])
     expect(await take()).toEqual([])
     const before = wakeUps
