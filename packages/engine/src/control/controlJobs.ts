@@ -5,7 +5,7 @@ import type { WorkLabel } from '../job/labelWork.ts'
 import { FIND_PAYLOAD_SQL, LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
-/** Who wants something done to a job or a run, and why; both are recorded. */
+/** Who wants something done to a job or a run, and why. The engine records both. */
 export interface Request extends Actor {
   reason: string
 }
@@ -14,7 +14,7 @@ export type Cancellation =
   | { kind: 'requested'; transactionId: string }
   | { kind: 'notRunning' | 'notFound' }
 
-/** Whether it sees nothing that others commit after its first statement. */
+/** Whether a transaction does not see what others commit after its first statement. */
 export async function keepsSnapshot(tx: Connection): Promise<boolean> {
   const { rows } = await tx.query<{ keeps: boolean }>(
     `select current_setting('transaction_isolation') in ('repeatable read', 'serializable') as "keeps"`,
@@ -22,7 +22,7 @@ export async function keepsSnapshot(tx: Connection): Promise<boolean> {
   return rows[0]?.keeps === true
 }
 
-/** Writes that a run which is under way shall stop. It has to be in JobRun by then, where the transaction sees it. */
+/** Records that a running run shall stop. The run must be written, and visible to the transaction. */
 export async function requestCancellation(
   tx: Connection,
   runId: string,
@@ -87,7 +87,7 @@ export type FoundPayload =
   | { kind: 'found'; payload: unknown }
   | { kind: 'payloadGone' | 'notFound' }
 
-/** What a run of this job was given. A tick gives nothing. */
+/** Finds the payload of a run of this job. Runs of ticks have an empty one. */
 export async function findPayload(
   tx: Connection,
   { name }: Pick<Job, 'name'>,
@@ -114,12 +114,12 @@ interface BlockedRun {
   isTooOld: boolean
   due: number | null
   label: string | null
-  /** Both as JSON: what reads them as values may rename their keys. */
+  /** Both as JSON text: a host's client that reads JSON may rename its keys. */
   payload: string | null
   shown: string | null
 }
 
-/** Marks a blocked run as approved, once, and says what its successor may do. */
+/** Marks a blocked run as approved, once, and returns what its successor needs: the payload and the approved rows. */
 export async function takeApproval(
   tx: Connection,
   runId: string,

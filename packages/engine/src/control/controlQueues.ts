@@ -7,7 +7,7 @@ export type QueueResumption =
   | { kind: 'resumed'; transactionId: string }
   | { kind: 'notPaused' | 'notFound' }
 
-/** From then on no claim takes work of the job, in whichever process; what runs goes on. */
+/** Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. */
 export async function pauseQueue(
   tx: Connection,
   name: string,

@@ -5,27 +5,27 @@ import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../stor
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
 
-/** Waiting work of one job: these pieces, all with this label, both, or all of it, what is to be retried included. */
+/** Which waiting work of a job is meant, retries included: these ids, this label, both, or all of it. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (
   | { ids: readonly string[]; label?: string }
   | { ids?: undefined; label: string }
   | { ids?: undefined; label?: undefined; all: true }
 )
 
-/** At most 10,000 pieces at once, what a worker would take first at first. */
+/** One call changes at most 10,000 pieces, in the order in which workers would take them. */
 export interface WorkOutcome {
   done: number
   /**
-   * How many are like that and were left: beyond what one call does, or taken or changed by somebody at this very moment.
+   * How many pieces match and were left: beyond what one call does, or locked by a claim or another change at that moment.
    * Exact up to 100,000, which also stands for more.
    */
   left: number
 }
 
-/** With the transaction that others have to wait for, where something has become due. */
+/** With the transaction that wake-ups have to wait for; null when nothing was changed. */
 export type WorkChange = WorkOutcome & { transactionId: string | null }
 
-/** It leaves the queue without a run, and lets go of its unique key. */
+/** Cancels waiting work: it gets no run, and its unique key is free. */
 export async function cancelWork(
   tx: Connection,
   which: WhichWork,
@@ -35,8 +35,8 @@ export async function cancelWork(
 }
 
 /**
- * Not before `startAfter`: what is due later than that stays. Where that is not in the future, what is not due yet becomes
- * so now. `expiresAt` stays what it is.
+ * Postpones work to `startAfter`, except work that is due later already. With an instant in the past it makes delayed work
+ * due now. It leaves `expiresAt` as it is.
  */
 export async function postponeWork(
   tx: Connection,

@@ -12,7 +12,7 @@ export interface RedriveOutcome {
   /** How many went back into the queue. */
   redriven: number
   /**
-   * How many did not, since other work of the job with their unique key waits or runs already. They stay what they are.
+   * How many stay dead letters because other work of the job with their unique key waits or runs.
    */
   alreadyQueued: number
 }
@@ -47,7 +47,7 @@ export async function discardDeadLetter(
   return 'discarded'
 }
 
-/** Those of them that are dead letters still; how many that were. */
+/** Discards those that still are dead letters, and returns how many. */
 export async function discardDeadLetters(
   tx: Connection,
   letters: readonly { name: string; queueJobId: string }[],

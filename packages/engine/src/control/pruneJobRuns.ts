@@ -1,13 +1,13 @@
 import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } from '../index.ts'
 import type { Database } from '../store/database.ts'
 
-/** How long it stays on record what was done. Days are of 24 hours, and whole. */
+/** How long the engine keeps its records, in whole days of 24 hours. */
 export interface Retention {
-  /** How long runs that succeeded are kept, and the ledger of ticks. Default 30. */
+  /** How long to keep runs that succeeded and the rows of the tick ledger. Default 30. */
   runDays?: number
-  /** How long failed runs are kept. Default 90, and no less than `runDays`. */
+  /** How long to keep failed runs. Default 90, or `runDays` if that is more. */
   failedDays?: number
-  /** How long it is kept who did what about jobs and runs. Default 365. */
+  /** How long to keep the actions of people: who did what to jobs and runs. Default 365. */
   actionDays?: number
 }
 
@@ -27,12 +27,12 @@ export interface OwnManner {
 const DAY_MS = 86_400_000
 const MAX_DAYS = 36_500
 const BATCH_SIZE = 1_000
-/** A limit keeps PostgreSQL from counting with several processes, which beyond this takes longer than to go on. */
+/** A LIMIT keeps PostgreSQL from counting in parallel. Above this, counting all in parallel is faster than stopping early. */
 const MAX_LIMIT = 100_000
 
 /**
- * How `pruneJobRuns` is carried out.
- * @throws TypeError when a number is no count of days, or a schedule makes up for ticks that the ledger has forgotten
+ * Makes the handler of `pruneJobRuns`, and the client that it works with.
+ * @throws TypeError when a number is no count of days, or a schedule's `catchUpMs` is longer than `runDays`
  */
 export function openRetention(
   options: Retention,
@@ -43,7 +43,7 @@ export function openRetention(
   for (const { name, schedule } of jobs) {
     if (schedule === null || schedule.catchUpMs <= days.runDays * DAY_MS) continue
     const least = Math.ceil(schedule.catchUpMs / DAY_MS)
-    // A tick that has had its outcome would get a second one.
+    // A tick whose row was pruned would be decided a second time.
     throw new TypeError(
       `Job "${name}": it makes up for ticks of ${least} days, and the ledger forgets them after ${days.runDays}; set retention.runDays to ${least} or more, or lower its catchUpMs`,
     )
@@ -51,7 +51,7 @@ export function openRetention(
   return { handler: (context: Context) => prune(context, days), client: ownClient(database) }
 }
 
-/** Whatever client the host has, the engine works on its own connections. */
+/** The client of the engine's own jobs works on the engine's own connections. */
 function ownClient(database: Pick<Database, 'transaction'>): HostClient {
   return {
     $transaction: (work) =>
@@ -77,11 +77,11 @@ function checkDays({ runDays = 30, failedDays, actionDays = 365 }: Retention): D
   return days
 }
 
-/** What is removed, and under which name it is counted. */
+/** A kind of rows to remove, and the name of their count. */
 interface OldRows {
   count: 'succeeded' | 'failed' | 'ticks' | 'actions'
   table: string
-  /** The column of their age, of which there is an index. */
+  /** The column of their age, which has an index. */
   key: string
   cutoff: string
   /** Takes the cut-off as $1. */
@@ -89,8 +89,8 @@ interface OldRows {
 }
 
 /**
- * A schedule goes on from its cursor, so no tick is needed for the next one. A run that has not ended is never
- * removed, however old it is.
+ * Removes old rows. Schedules go on from their cursors, so they need no old ticks. It never removes a run that has not
+ * ended, however old.
  */
 async function prune({ batch, guard, now, signal }: Context, days: Days) {
   const [succeeded, failed, ticks, actions] = oldRowsAt(now(), days)
@@ -107,7 +107,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
     },
   })
   for (const rows of all) {
-    // The next batch goes on where the last one ended, so that what is kept is passed over once and not each time.
+    // Each batch goes on where the last one ended, so that rows that stay are read once and not at each batch.
     let position: string | null = null
     for (let isOver = false; !isOver;) {
       signal.throwIfAborted()
@@ -140,7 +140,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     cutoff: string,
     condition = '',
   ): OldRows => ({ count, table, key, cutoff, where: `${condition}"${key}" < $1::timestamptz` })
-  // What failed by its code, of which there is an index.
+  // Failed runs are found by their code, which has an index.
   return [
     rows('succeeded', ['JobRun', 'startedAt'], daysAgo(runDays), `"status" = 'success' and `),
     rows('failed', ['JobRun', 'startedAt'], daysAgo(failedDays), '"errorCode" is not null and '),
@@ -149,7 +149,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
   ] as const
 }
 
-/** Bounded: whoever holds one of the rows locked is passed over, and the next run meets it again. */
+/** Removes a batch. It skips locked rows; the next run of the job finds them again. */
 function removeSql({ table, key, where }: OldRows): string {
   return `
     with removed as (
@@ -164,7 +164,7 @@ function removeSql({ table, key, where }: OldRows): string {
     select count(*)::int as "count", max("key")::text as "last" from removed`
 }
 
-/** How many rows meet the condition. It counts no further than a small `limit`, and all where that is great. */
+/** Counts rows that meet the condition: up to a small `limit`, or all with a limit above MAX_LIMIT. */
 async function countRows(
   tx: Transaction,
   {
@@ -184,7 +184,7 @@ async function countRows(
   return counted?.count ?? 0
 }
 
-/** How many rows there are: the planner's guess, or, where `upTo` is given, a count up to that. */
+/** How many rows a table has: the planner's estimate, or with `upTo` a count up to that. */
 async function countAll(tx: Transaction, table: string, upTo?: number): Promise<number> {
   if (upTo !== undefined) return countRows(tx, { table, where: 'true', limit: upTo, values: [] })
   const [plan] = await tx.$queryRawUnsafe<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>(

@@ -31,7 +31,7 @@ export interface JobActionTarget {
 const MAX_ACTOR_LENGTH = 500
 const MAX_REASON_LENGTH = 2_000
 
-/** As PostgreSQL can hold it: what an API was sent may hold what no column and no JSON can. */
+/** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
 export function storableActor<By extends Actor>({ actor, reason }: By): By {
   return {
     actor: storableText(actor, MAX_ACTOR_LENGTH),
@@ -40,7 +40,7 @@ export function storableActor<By extends Actor>({ actor, reason }: By): By {
   } as By
 }
 
-/** Writes down what somebody does, in the transaction that does it. */
+/** Records what somebody does, in the transaction that does it. */
 export async function recordActions(
   tx: Connection,
   action: JobActionKind,

@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import type { Connection } from '../store/database.ts'
 
-/** How long a notification may take that tells whether sessions work here. */
+/** How long to wait for the notification that proves a session. */
 const PROBE_MS = 2_000
 
 /**
- * Whether what is set on a connection stays with it: asked by listening on it and notifying from another.
- * Behind a transaction pooler the listening happens on a connection that is somebody else's a moment later.
+ * Whether settings stay with a connection: it listens there, and notifies from another connection. Behind a transaction
+ * pooler, the server connection that listens serves somebody else a moment later.
  */
 export async function isSession(client: pg.Client, database: Connection): Promise<boolean> {
   const channel = `roundsman_probe_${crypto.randomUUID().replaceAll('-', '')}`
@@ -21,7 +21,7 @@ export async function isSession(client: pg.Client, database: Connection): Promis
     })
     await database.query(`select pg_notify($1, '')`, [channel])
     const isHeard = await heard
-    // A connection that was lost meanwhile hears nothing either: it fails here.
+    // A lost connection hears nothing either, and fails here.
     await client.query(`unlisten ${channel}`)
     return isHeard
   } finally {

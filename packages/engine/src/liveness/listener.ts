@@ -6,7 +6,7 @@ import { connectionSettings } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
 
 export interface Listener {
-  /** Resolves when it listens. Calls back on every notification, and after every reconnect, when some may have been missed. */
+  /** Resolves once it listens. Calls back on every notification, and after every reconnect: some may have been missed. */
   listen(
     channel: string,
     onNotification: (payload: string) => void,
@@ -34,13 +34,13 @@ interface Link {
   socket: Socket
 }
 
-/** A connection that has lost its other end says nothing, as one on which nothing happens. */
+/** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. */
 const PROBE_MS = 15_000
 const RETRY_MS = 500
 
 /**
- * Listens on a connection of its own, which it has from the first channel on. What it is sent piles up while this
- * process is busy, and then the server ends the connection as if its other end had vanished; nothing else may hang on it.
+ * Listens on a connection of its own, opened with the first channel. While this process is busy, notifications pile up, and
+ * the server may end the connection as if its other end had vanished: nothing else may depend on it.
  */
 export function createListener(options: ListenerOptions): Listener {
   const { url, applicationName, answerTimeoutMs, vanishedAfterMs, log } = options

@@ -6,12 +6,12 @@ import { performRun, type RunManner, type RunServices } from '../run/performRun.
 import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
 import type { Turns } from '../work/turns.ts'
 
-/** Until it is taken again what found this process busy; another may have room for it sooner. */
+/** How long work waits that found this process busy. Another worker may take it then. */
 const GIVE_WAY_MS = 10_000
 
 /**
- * Carries out work that has lost several workers, alone in this process: then it is known who did it. The handler, and
- * with it the time-out, starts when nothing else runs here; where that takes too long, the work is given back instead.
+ * Carries out work that has lost several workers, alone in this process: if it is lost again, its own run is to blame. The
+ * handler and its time-out start once nothing else runs here; if that takes too long, it gives the work back instead.
  */
 export async function performSuspect(
   services: RunServices,
@@ -39,7 +39,7 @@ export async function performSuspect(
         return null
       }
     }
-    // Cancelled, lost or drained meanwhile: ends like any run that is aborted, but its handler is not called.
+    // Cancelled, lost or drained meanwhile: the run ends like any aborted run, without calling its handler.
     const handler = async () => {
       throw abort.isAborted ? abort.reason : new JobError('run_lost', 'The run was taken over')
     }
@@ -48,7 +48,7 @@ export async function performSuspect(
     if (turn.kind === 'alone') turn.end()
   }
 
-  /** Null when it can't be, and then the run has to end in another way. */
+  /** Tries until it succeeds; null once the run is aborted. */
   async function untilDone<Value>(attempt: () => Promise<Value>): Promise<Value | null> {
     for (let failures = 1; !abort.isAborted; failures++) {
       try {
@@ -87,7 +87,7 @@ export async function performSuspect(
     return isGivenBack
   }
 
-  /** Only now: while others may let the claim go, the run has to be held by another, or be gone. */
+  /** Leaves the shared claim. Only now: before, the settler could have deleted the claim that still held this run. */
   async function leave(): Promise<void> {
     held.open--
     if (held.open > 0) return

@@ -15,11 +15,11 @@ interface LostRun {
   workerId: string
   dryRun: boolean
   startedAt: Date
-  /** Nothing else ran in its process. */
+  /** Nothing else ran in its worker's process. */
   wasAlone: boolean
 }
 
-/** After a restart of PostgreSQL every worker has to come back before any is taken for dead. */
+/** How long a worker is connected before it rescues: after a restart of PostgreSQL the others have to come back first. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
 
@@ -32,8 +32,8 @@ const LOST_RUNS_SQL = `
   limit ${MAX_RESCUES}`
 
 /**
- * A run that could not be ended just now is still held, and found again in the next round; a start that could not be
- * written out as well.
+ * Keeps claims with a run that could not be ended, and starts that could not be written out: the next round finds them
+ * again.
  */
 const LET_GO_SQL = `
   with closed as (delete from "JobStart" where "id" = any($2) and "runIds" = '{}')
@@ -41,11 +41,11 @@ const LET_GO_SQL = `
     select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
   )`
 
-/** Somebody may be adding runs to one at this moment, in a transaction that takes its time. */
+/** Skips a claim to which somebody is adding runs at this moment, in a transaction that takes its time. */
 const LOCK_CLAIMS_SQL = `
   select "id"::text as "id" from "JobClaim" where "id" = any($1) order by "id" for update skip locked`
 
-/** In two statements: only the second sees all that was added to the claims before they were locked. */
+/** Deletes claims of dead workers. Two statements: only the second sees runs added to a claim just before it was locked. */
 async function letGo(database: Database, claimIds: readonly string[]): Promise<void> {
   await database.transaction(async (tx) => {
     const { rows } = await tx.query<{ id: string }>(LOCK_CLAIMS_SQL, [claimIds])
@@ -74,7 +74,7 @@ interface RescueOptions {
   observers?: Observers | undefined
 }
 
-/** Looks for what dead workers held and rescues it. */
+/** Finds what dead workers held and rescues it. */
 export async function rescueLostRuns(
   options: RescueOptions & { workerId: string },
 ): Promise<LostRun[]> {
@@ -101,14 +101,14 @@ export async function rescueClaims(
       rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error
-      // One that can't be rescued must not keep the others from it.
+      // One run fails the statement. Divide them, so that it does not hold the others back.
       const middle = Math.ceil(group.length / 2)
       if (middle < group.length) groups.push(group.slice(middle), group.slice(0, middle))
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
   await letGo(database, claimIds).catch((error: unknown) => {
-    // They are found again in the next round.
+    // The next round finds them again.
     log.warn({ err: error }, 'letting claims of dead workers go failed')
   })
   for (const run of rescued) {
@@ -119,7 +119,7 @@ export async function rescueClaims(
   return rescued
 }
 
-/** Those that another worker did not end first. */
+/** Ends runs and gives their work back; returns those that no other worker ended first. */
 async function endLostRuns(
   tx: Connection,
   queue: Pick<Queue, 'fail'>,
@@ -138,7 +138,7 @@ async function endLostRuns(
       ofJob.filter(({ wasAlone }) => !wasAlone),
       'lost',
     )
-    // A payload that kills its worker must not go round for ever.
+    // Counted apart: a payload that kills its worker must not go round for ever.
     await giveBack(
       name,
       ofJob.filter(({ wasAlone }) => wasAlone),
@@ -148,7 +148,7 @@ async function endLostRuns(
   return won
 
   async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {
-    // Fenced to the attempt: if the queue has given the work out again, that attempt is left alone.
+    // Fenced to the attempt: if the queue has given the work out again, leave that attempt alone.
     const deliveries = lost.flatMap(({ queueJobId, attempt }) =>
       queueJobId === null ? [] : [{ queueJobId, name, attempt }],
     )

@@ -15,30 +15,30 @@ import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
-  /** Makes no more; resolves once the one that is under way is over. */
+  /** Makes no more rounds. Resolves once the one under way is over. */
   stop(): Promise<void>
 }
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
-/** The queue looks once a minute for attempts that have expired. */
+/** Every tenth round looks for expired runs: pg-boss looks for expired attempts once a minute. */
 const ROUNDS_PER_EXPIRY = 10
 
-/** What a worker does once a second beside its runs, while others can see that it lives. */
+/** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
 export function createRounds(options: {
   session: Session
   database: Database
   queue: Pick<Queue, 'fail'>
   cancellations: Pick<Cancellations, 'check'>
   workerId: string
-  /** Of the jobs whose work this worker takes. */
+  /** The jobs whose work this worker takes. */
   names: readonly string[]
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** There may be work of this job to take. */
+  /** Called for a job that may have work to take. */
   onReady: (name: string) => void
-  /** It has ended the run of another worker, or one that went on beyond every limit. */
+  /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
   const { session, database, queue, workerId, names, log, now, observers, onReady } = options
@@ -92,17 +92,17 @@ export function createRounds(options: {
 }
 
 export interface Seen {
-  /** What workers held that seem to be dead. */
+  /** Claims whose workers seem to be dead. */
   lost: LostClaim[]
-  /** Names of jobs with work that could be taken. */
+  /** Names of jobs with work to take now. */
   ready: string[]
-  /** What has not ended for a while, and is not written. */
+  /** Starts with runs that have not ended for a while. */
   oldStarts: string[]
   /** Whether no worker holds anything. */
   isIdle: boolean
 }
 
-/** An idle worker sends nothing else, so it is one statement; `$1` is the worker's id. */
+/** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
 const ROUND_SQL = `
   with beat as (${BEAT_SQL})
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
@@ -110,7 +110,7 @@ const ROUND_SQL = `
          (${OLD_STARTS_SQL}) as "oldStarts",
          not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle"`
 
-/** What a round looks for; on the way it gives the worker's sign of life. */
+/** Reads what a round has to do, and writes the worker's heartbeat in the same statement. */
 export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
@@ -135,8 +135,8 @@ interface EndOptions {
 }
 
 /**
- * Ends runs that go on beyond every limit, so that whoever executes them can commit nothing more: the queue takes their
- * attempts for hung. Where another attempt follows, its claim would do it; after the last one nobody else does.
+ * Ends runs that go on beyond every limit, so that their workers can commit nothing more: the queue has given their work up
+ * or out again. The claim of a next attempt would end them too; after the last attempt only this does.
  */
 export async function endExpiredRuns(options: EndOptions): Promise<RescuedRun[]> {
   const { database, log, now, observers } = options

@@ -2,19 +2,19 @@ import { v7 as uuid } from 'uuid'
 import { giveBackSql } from '../store/attemptSql.ts'
 import type { Connection } from '../store/database.ts'
 
-/** A run that has been recorded and has not started. */
+/** A run that a claim has recorded and whose handler has not been called. */
 interface Unstarted {
   runId: string
   workerId: string
-  /** By which its worker holds it. */
+  /** The claim by which its worker holds it. */
   claimId: string
-  /** Whether it is the only one that is left of its claim. */
+  /** Whether it is the last open run of its claim. */
   isLast: boolean
 }
 
 /**
- * Holds a run by a claim of its own which says that nothing else runs in the process, and returns that claim's id; null
- * when the run is not this worker's any more. Committed before its handler starts: whoever finds it lost knows who did it.
+ * Moves a run into a claim of its own which says that nothing else runs in the process, and returns that claim's id; null
+ * when the run is no longer this worker's. It commits before the handler starts, so that the rescue knows whom to blame.
  */
 export async function holdAlone(
   connection: Connection,
@@ -44,8 +44,8 @@ const SPLIT_SQL = `
   select $4, "name", "workerId", array["id"], true from "JobRun" where ${IS_OWN}`
 
 /**
- * As if it had not been taken: its run is gone, its attempt is not counted, and it waits for `delayMs`. Not so where
- * the run is not this worker's any more, or somebody has cancelled it: then false.
+ * Gives work back as if nobody had taken it: deletes its run, takes its attempt back, and delays it by `delayMs`. Returns
+ * false, and does nothing, when the run is no longer this worker's or somebody has cancelled it.
  */
 export async function giveBackUnstarted(
   connection: Connection,

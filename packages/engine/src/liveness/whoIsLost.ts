@@ -1,11 +1,11 @@
 import type { Connection } from '../store/database.ts'
 
 /*
- * Who is lost. A worker lives while it holds the session-level advisory lock named after it, which PostgreSQL lets go
- * the moment its connection ends, however its process dies; behind a transaction pooler, where nobody can hold one,
- * while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. What it has taken, it holds by claims. A claim is lost
- * when its worker does not live: whoever finds it ends its runs (rescue.ts). What it has started without writing it is held
- * by a start of the claim's id, and lost with it.
+ * Who is lost. A worker lives while it holds the session-level advisory lock named after it, which PostgreSQL releases the
+ * moment its connection ends, however its process dies. Behind a transaction pooler, where nobody can hold such a lock, it
+ * lives while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. It holds its runs by claims, and unwritten ones by
+ * starts of the same ids. Both are lost when their worker does not live, and the worker that finds them ends their runs
+ * (rescue.ts).
  *
  * Read from top to bottom: the lock, the heartbeat, whether one worker lives, what runs, and which claims are lost.
  */
@@ -16,8 +16,8 @@ export function workerLockKey(workerId: string): string {
 }
 
 /**
- * Whether the row `lock` of pg_locks is that of a worker, whose key is `key`, and granted: not that of somebody who
- * asks whether it lives.
+ * Whether the row `lock` of pg_locks is the granted lock of the worker with the key `key`, not the shared one of somebody
+ * who asks whether it lives.
  */
 export const IS_WORKER_LOCK = `
   lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1 and lock.mode = 'ExclusiveLock'
@@ -25,24 +25,24 @@ export const IS_WORKER_LOCK = `
   and lock.classid::bigint = (key >> 32) & 4294967295
   and lock.objid::bigint = key & 4294967295`
 
-/** Without session locks, a worker that gives no sign of life for this long is taken for dead. */
+/** Others take a worker without a session lock for dead when its last heartbeat is older. */
 export const HEARTBEAT_TIMEOUT_MS = 30_000
 
 /**
- * Whether a row of JobWorker tells that its worker's heart beats. By the time of the statement: its transaction may have
- * waited since it began.
+ * Whether the heartbeat in a row of JobWorker is recent. It uses the time of the statement: its transaction may have waited
+ * since it began.
  */
 export function isBeatingSql(worker: string): string {
   return `${worker}."heartbeatAt" >= statement_timestamp() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'`
 }
 
 /**
- * Whether the worker of a row lives: the one way in which anybody asks, about others or about itself. `workerId` is its
- * id; `worker` stands for its row of JobWorker, which may be missing.
+ * Whether a worker lives: the one way to ask, for others and for a worker itself. `workerId` is its id; `worker` stands for
+ * its row of JobWorker, which may be missing.
  *
- * Whoever gets a worker's lock shared knows that nobody holds it. It keeps it until its transaction ends, and until then
- * a worker that comes back has to wait: only for short transactions. Any number may ask at once. It is a volatile
- * expression: where it counts how often it is asked, or when, it belongs into a materialized CTE.
+ * Who gets the worker's lock shared knows that nobody holds it, and keeps it until the transaction ends. A worker that
+ * comes back waits for that, so ask only in short transactions. Any number may ask at once. The expression is volatile: put
+ * it into a materialized CTE where it matters how often or when PostgreSQL evaluates it.
  */
 export function isAliveSql(workerId: string, worker: string): string {
   return `case when ${worker}."liveness" = 'heartbeat' then ${isBeatingSql(worker)}
@@ -50,7 +50,7 @@ export function isAliveSql(workerId: string, worker: string): string {
   end`
 }
 
-/** Whether a worker lives, as part of another statement: one row, `isAlive`. `workerId` is a text. */
+/** A subquery that tells whether a worker lives: one row, `isAlive`. `workerId` is a text. */
 export function aliveSql(workerId: string): string {
   return `
     select ${isAliveSql('me.id', 'worker')} as "isAlive"
@@ -61,23 +61,23 @@ export function aliveSql(workerId: string): string {
 export const IS_ALIVE_SQL = aliveSql('$1')
 
 /**
- * `claim` and `run` of each run that is under way. Found by what workers hold: JobRun itself has no index of what
- * runs, so that ending a run touches none.
+ * `claim` and `run` of each written run that is under way. It starts from the claims: JobRun has no index of running runs,
+ * so that ending a run touches none.
  */
 export const RUNNING_RUNS = `
   "JobClaim" claim cross join unnest(claim."runIds") held(id)
   join "JobRun" run on run."id" = held.id and run."status" = 'running'`
 
-/** What a worker held that is gone. */
+/** A claim or start of a worker that is gone. */
 export interface LostClaim {
   id: string
   name: string
 }
 
-/** So that one round ends soon, however much was lost. */
+/** Keeps a round short, however much is lost. */
 const MAX_LOST = 500
 
-/** What workers hold that are gone, but not `$1`. Each that holds anything is asked for once, however much it holds. */
+/** Claims and starts of workers that are gone, except `$1`. It asks once for each worker, however much that holds. */
 export const LOST_CLAIMS_SQL = `
   with holder as materialized (
     select "workerId" as id from "JobClaim" where "workerId" <> $1
@@ -91,7 +91,7 @@ export const LOST_CLAIMS_SQL = `
   ) claim join gone on gone.id = claim."workerId"
   limit ${MAX_LOST}`
 
-/** Those that seem lost at this moment. Another moment may be needed to tell: see RESCUE_GRACE_MS. */
+/** Finds claims that seem lost at this moment. Just after a restart of PostgreSQL they may not be: see RESCUE_GRACE_MS. */
 export async function findLostClaims(
   connection: Connection,
   workerId: string,

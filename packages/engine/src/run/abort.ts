@@ -2,17 +2,17 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { JobError } from '../index.ts'
 
 /**
- * What stops a run: an AbortController that costs nothing until somebody asks for its signal. A class, since every
- * run has one: an object with getters of its own takes thirty times as long to make.
+ * Stops a run: an AbortController that costs nothing until somebody asks for its signal. It is a class because every run
+ * has one, and an object with its own getters takes thirty times as long to make.
  */
 export class Abort {
   isAborted = false
-  /** The worker's own: handlers are handed `signal.reason`, which they may change. */
+  /** The worker's own reason. Handlers see a copy as `signal.reason`, which they may change. */
   reason: unknown = undefined
-  /** The handler is not waited for. */
+  /** The run ends without waiting for the handler. */
   isAtOnce = false
   #controller: AbortController | null = null
-  /** Calls listeners in the name of the run that asked for the signal: what they throw is its own. */
+  /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
   #within: Within = (call) => call()
   #listener: (() => void) | null = null
 
@@ -35,13 +35,13 @@ export class Abort {
     this.#listener?.()
   }
 
-  /** There is nothing to wait for: whoever runs is beyond noticing. */
+  /** Aborts without a grace: the handler is past noticing a signal. */
   abortAtOnce(reason: unknown): void {
     this.isAtOnce ||= !this.isAborted
     this.abort(reason)
   }
 
-  /** Calls back once it is aborted, at once if it is already. There is one listener at most. */
+  /** Calls back when it is aborted, or at once if it is already. A new listener replaces the one before. */
   onAbort(listener: (() => void) | null): void {
     this.#listener = listener
     if (this.isAborted) listener?.()
@@ -50,7 +50,7 @@ export class Abort {
 
 type Within = (call: () => void) => void
 
-/** Many runs may be stopped for one reason. */
+/** A copy for each run: one reason may stop many, and a handler may change it. */
 function copyOf(reason: unknown): unknown {
   if (!(reason instanceof JobError)) return reason
   const { code, message, cause, retryable, details } = reason

@@ -8,16 +8,16 @@ import type { WakeUps } from '../work/wakeUps.ts'
 
 export interface Cancellations {
   start(): Promise<void>
-  /** Aborts the run when somebody cancels it or another worker has taken it over, until it is forgotten. */
+  /** Aborts the run when somebody cancels it or another worker has ended it, until `forget`. */
   watch(runId: string, abort: Abort): void
   forget(runId: string): void
-  /** Finds what a notification did not tell: one may be lost with the connection. */
+  /** Looks for cancellations whose notification was lost, as with a connection. */
   check(): Promise<void>
-  /** Aborts all runs: those that are watched and those that will be. */
+  /** Aborts all runs that are watched now or later. */
   abortAll(reason: unknown): void
 }
 
-/** Carries the wish to stop a run, of another process or of its own, to the run. */
+/** Passes a request to stop a run, from this or another process, on to the run. */
 export function createCancellations(options: {
   database: Database
   session: Pick<Session, 'listen'>

@@ -1,12 +1,12 @@
 import { JobError, type Details, type Guard, type GuardCount } from '../index.ts'
 
-/** Counting on has no use where it is more than allowed: nobody approves what is not known to the row. */
+/** What is due is counted up to here, or to one more than the guard allows. */
 const COUNT_LIMIT = 10_000_000
 
 /**
- * Counts what is due and says so, or refuses it. What is too little for the guard to mind is neither counted
- * to its end nor mentioned. What somebody approved is allowed up to the number that was counted then. An estimate of the
- * whole lets pass what is at most half of what it allows; anything else is decided by counting.
+ * Counts what is due and returns the numbers, or refuses it. Up to `minRows` it neither counts to the end nor returns any.
+ * An approval allows the number that was counted when it was given. An estimate of the total decides only when at most half
+ * of what it allows is due; otherwise the total is counted.
  * @throws JobError `guard_blocked`, with the numbers in its details
  */
 export async function checkGuard<Tx>(
@@ -33,11 +33,11 @@ export async function checkGuard<Tx>(
     const counted = await count.total(tx, upTo)
     total = counted
     if (counted < upTo || due < limit) break
-    // There is room for more than was counted of what is due.
+    // The total allows more than the counted limit, so count all that is due.
     limit = Number.MAX_SAFE_INTEGER
     due = await count.due(tx, limit)
   }
-  // A whole is never smaller than its part.
+  // An estimated total may be below what is due.
   if (total !== null) total = Math.max(total, due)
   const allowed = allow()
   const details = { guard: { due, allowed, ...(total !== null && { total }) } }

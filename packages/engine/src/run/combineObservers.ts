@@ -5,24 +5,24 @@ import { settlesWithin } from '../store/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
 import { describeError, toLoggedError } from './describeError.ts'
 
-/** All of several observers, none of which can do harm to the work or to the others. */
+/** Several observers as one. None of them can harm the work or the others. */
 export interface Observers extends Required<WorkerObserver> {
   runStarted(run: ObservedRun): Required<RunObservation>
 }
 
-/** While an observer of a worker is called, that worker's log. What it leaves behind carries it, too. */
+/** The log of the worker whose observer is being called. Promises and timers of the observer keep it. */
 const logOfObserver = new AsyncLocalStorage<Logger | undefined>()
 
-/** Whose observer code is being executed for, by the log of its worker; undefined: none. */
+/** The log of the worker whose observer's code runs now; undefined when no observer's does. */
 export function findObserverLog(): Logger | undefined {
   return logOfObserver.getStore()
 }
 
-/** How long an observer may keep a handler from starting, and its run from being ended. */
+/** How long an observer may delay the start of a handler, and then the end of its run. */
 const MAX_WAIT_MS = 1_000
 const MAX_FIELD_LENGTH = 500
 
-/** Undefined when there are none: then nothing is called. */
+/** Combines observers; undefined when there are none. */
 export function combineObservers(
   observers: readonly WorkerObserver[],
   log: Logger,
@@ -31,7 +31,7 @@ export function combineObservers(
 
   const complain = (error: unknown) => complainOfObserver(log, error)
 
-  /** Also of one that is asynchronous, which it should not be: nobody waits for it. */
+  /** Calls an observer and logs what it throws. Nobody waits for an asynchronous one, but its rejection is logged too. */
   function contain(call: () => unknown): unknown {
     try {
       const result = logOfObserver.run(log, call)
@@ -47,7 +47,7 @@ export function combineObservers(
     for (const observer of observers) contain(() => call(observer))
   }
 
-  /** What it wants, read once. */
+  /** Reads each part of an observation once: it is foreign, and a getter may answer differently each time. */
   function readObservation(observer: WorkerObserver, run: ObservedRun): ReadObservation[] {
     const read: ReadObservation[] = []
     contain(() => {
@@ -72,11 +72,11 @@ export function combineObservers(
       async within<Result>(work: () => Promise<Result>): Promise<Result> {
         const surrounding = observations.flatMap(({ within }) => within ?? [])
         if (surrounding.length === 0) return await work()
-        // Whatever an observer makes of it, the handler is called once, and its own end is what counts.
+        // Whatever an observer does, the handler is called once, and its own result counts.
         const started = Promise.withResolvers<void>()
         let running: Promise<Result> | undefined
         const once = () => {
-          // What the handler leaves behind is not the observer's.
+          // Leave the observer's context: a stray error of the handler is not the observer's.
           running ??= logOfObserver.run(undefined, work)
           started.resolve()
           return running
@@ -122,7 +122,7 @@ interface ReadObservation {
   logFields: [name: string, text: string][]
 }
 
-/** A text may hold whatever it likes, and anything else is none. */
+/** Reads an observer's log fields as bounded, storable texts. */
 function readFields(fields: unknown): [string, string][] {
   if (typeof fields !== 'object' || fields === null) return []
   return Object.entries(fields).map(([name, value]) => [
@@ -131,7 +131,7 @@ function readFields(fields: unknown): [string, string][] {
   ])
 }
 
-/** Of its own, dates too: whatever an observer does to it, the run stays what it is. */
+/** A copy, dates included: an observer that changes it does not change the run. */
 function copyRun(run: ObservedRun): ObservedRun {
   const { scheduledFor, startedAt } = run
   return {

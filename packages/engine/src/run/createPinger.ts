@@ -6,50 +6,49 @@ import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 export const PING_EVENTS = ['start', 'success', 'fail'] as const
 export type PingEvent = (typeof PING_EVENTS)[number]
 
-/** `dropped`: more wait than are kept. `failed`: nobody took it. */
+/** `dropped`: too many pings waited. `failed`: the monitor took it in none of the attempts. */
 export const PING_OUTCOMES = ['sent', 'failed', 'dropped'] as const
 export type PingOutcome = (typeof PING_OUTCOMES)[number]
 
 export interface PingerOptions {
-  /** By name of job. A job that is not in it is not told of. */
+  /** The check's URL by job name. Jobs without one send no pings. */
   urls: ReadonlyMap<string, URL>
   /** Default: warnings go to standard error. */
   log?: Pick<HostLogger, 'warn'> | undefined
-  /** For one attempt. Default 10,000 ms. */
+  /** How long one attempt may take. Default 10,000 ms. */
   timeoutMs?: number
-  /** How often one is sent at most. Default 3. */
+  /** How many attempts a ping gets. Default 3. */
   attempts?: number
-  /** Before the second attempt; doubled before each further one. Default 1,000 ms. */
+  /** The pause before the second attempt; it doubles before each further one. Default 1,000 ms. */
   retryDelayMs?: number
-  /** How many are under way at most. Default 8. */
+  /** How many pings are sent at once. Default 8. */
   concurrency?: number
-  /** How many wait at most; more are dropped. Default 1,000. */
+  /** How many pings may be unsent; further ones are dropped. Default 1,000. */
   maxWaiting?: number
   onOutcome?: (name: string, event: PingEvent, outcome: PingOutcome) => void
 }
 
 export interface Pinger {
   observer: WorkerObserver
-  /** Waits for what is not sent yet, for so long at most, and sends nothing more. Default 5,000 ms. */
+  /** Sends what waits, for at most `timeoutMs`, and then nothing more. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
 }
 
 interface Ping {
   name: string
-  /** Of the check. */
+  /** The check's URL. */
   base: URL
   event: PingEvent
   runId: string
   text: string
 }
 
-/** Enough for the counts of any clean-up, and too few to be of use for anything else. */
+/** How many of a run's counts a ping carries. */
 const MAX_COUNTS = 20
 
 /**
- * Tells a monitor when runs start and end, in the way of healthchecks.io and those like it: a POST to
- * `<url>/start`, `<url>` or `<url>/fail`, with the run's id as `rid`. Beside the run: it is never waited for, and
- * nothing that the monitor does can fail it.
+ * Tells a monitor when runs start and end, as healthchecks.io and its like take it: a POST to `<url>/start`, `<url>` or
+ * `<url>/fail`, with the run's id as `rid`. No run waits for it, and nothing that the monitor does can fail one.
  */
 export function createPinger(options: PingerOptions): Pinger {
   const { urls, timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000 } = options
@@ -61,7 +60,7 @@ export function createPinger(options: PingerOptions): Pinger {
   let active = 0
   let isDropping = false
 
-  /** Resolves when it was sent or given up. `after`: what the monitor has to have heard before. */
+  /** Resolves when the ping was sent or given up. It waits for `after` first: the monitor wants the start before the end. */
   function ping(message: Ping, after?: Promise<void>): Promise<void> {
     if (closing.signal.aborted || underWay.size >= maxWaiting) {
       onOutcome?.(message.name, message.event, 'dropped')
@@ -83,7 +82,7 @@ export function createPinger(options: PingerOptions): Pinger {
       await deliver(message)
     } finally {
       const next = queue.shift()
-      // Handed on rather than given back: somebody else could take it in between.
+      // Pass the place on instead of freeing it: another ping could take it in between.
       if (next) next()
       else active--
     }
@@ -95,7 +94,7 @@ export function createPinger(options: PingerOptions): Pinger {
       const result = await post(url, text)
       if (result.kind === 'sent') return onOutcome?.(name, event, 'sent')
       if (result.isFinal || attempt >= attempts || closing.signal.aborted) {
-        // Without the address: whoever knows it can say that all is well.
+        // Do not log the address: whoever knows it can report that all is well.
         log.warn({ name, runId, event, reason: result.reason }, 'ping failed')
         return onOutcome?.(name, event, 'failed')
       }
@@ -112,7 +111,7 @@ export function createPinger(options: PingerOptions): Pinger {
         body,
         signal: AbortSignal.any([closing.signal, AbortSignal.timeout(timeoutMs)]),
       })
-      // However long it is, it says nothing to us.
+      // Do not read the answer's body, however long it is.
       await response.body?.cancel()
       if (response.ok) return { kind: 'sent' }
       const { status } = response
@@ -126,7 +125,7 @@ export function createPinger(options: PingerOptions): Pinger {
     }
   }
 
-  /** Of a run that was executed elsewhere, and ended here. */
+  /** Sends the end of a run of another worker that this one has ended. */
   function tellOfEnd({ id: runId, name, attempt, dryRun }: RescuedRun, code: string): void {
     const base = urls.get(name)
     if (dryRun || base === undefined) return
@@ -137,7 +136,7 @@ export function createPinger(options: PingerOptions): Pinger {
     observer: {
       runStarted({ id: runId, name, attempt, dryRun }) {
         const base = urls.get(name)
-        // A rehearsal says nothing about the real thing.
+        // A dry run says nothing about the real runs.
         if (dryRun || base === undefined) return undefined
         const text = `attempt ${attempt}`
         const started = ping({ name, base, event: 'start', runId, text })
@@ -175,10 +174,10 @@ function eventOf(end: RunEnding): 'success' | 'fail' | null {
     case 'success':
       return 'success'
     case 'failed':
-      // Its worker was stopped, and the work is done anew at once: no failure of the job's.
+      // Its worker was stopped, and another attempt follows at once: the job did not fail.
       return end.code === 'drained' ? null : 'fail'
     case 'lost':
-      // Whoever has ended it tells.
+      // The worker that ended it sends the ping.
       return null
     default:
       return end satisfies never
@@ -191,7 +190,7 @@ function describe(end: RunEnding): string {
   return [`${how} in ${end.durationMs} ms`, ...counts].join(', ')
 }
 
-/** Numbers only: a text could be somebody's. */
+/** Numbers only: a text could hold personal data. */
 function countsOf(details: Details | null): string[] {
   return Object.entries(details ?? {})
     .filter(([, value]) => typeof value === 'number')
@@ -199,7 +198,7 @@ function countsOf(details: Details | null): string[] {
     .map(([key, value]) => `${key} ${value as number}`)
 }
 
-/** The system's code where there is one; the message of an error may quote the address. */
+/** The system's code or the error's name: its message may quote the address. */
 function reasonOf(error: unknown): string {
   const { name, cause } = error as { name?: string; cause?: { code?: unknown } }
   if (typeof cause?.code === 'string') return cause.code

@@ -2,18 +2,18 @@ import { JobError } from '../index.ts'
 import { cutBetweenCharacters, storableText } from '../job/storableText.ts'
 import { createRedact, type Redact } from '../job/redact.ts'
 
-/** What is stored of an error, in JobRun.details.error. A type, so that it is one of the JSON values. */
+/** An error as JobRun.details.error stores it. A type and not an interface, so that it is assignable to JsonValue. */
 export type ErrorDescription = {
   code: string
-  /** Its class, where that says more than `Error`. */
+  /** The name of its class, unless that is `Error`. */
   name?: string
   message: string
-  /** Where it was thrown: the product's own frames, a line each. */
+  /** Where it was thrown: the product's own frames, one a line. */
   stack?: string
   cause?: CauseDescription
-  /** The first of those of an AggregateError. */
+  /** The first errors of an AggregateError. */
   errors?: CauseDescription[]
-  /** Why its details are not there. */
+  /** Why the run lacks the error's details. */
   omitted?: 'details_too_large'
 }
 
@@ -24,9 +24,9 @@ export type CauseDescription = {
   errors?: CauseDescription[]
 }
 
-/** Of what a foreign error says. */
+/** The message of an error that is no JobError. */
 const MAX_MESSAGE_LENGTH = 500
-/** Of what a JobError says, which was written for this place. */
+/** The message of a JobError, which its author wrote for this place. */
 const MAX_OWN_MESSAGE_LENGTH = 2_000
 const MAX_CODE_LENGTH = 64
 const MAX_STACK_LENGTH = 3_000
@@ -34,8 +34,8 @@ const MAX_CAUSES = 5
 const MAX_ERRORS = 5
 
 /**
- * Says what went wrong without saying with what: credentials, addresses, and every text of the payload are taken out
- * of what others have written. It never throws, whatever was thrown, and is bounded in time and size.
+ * Describes what went wrong without the data: it takes credentials, addresses and every text of the payload out of foreign
+ * messages. It never throws, whatever was thrown, and is bounded in time and size.
  */
 export function describeError(error: unknown, payload?: unknown): ErrorDescription {
   const redact = createRedact(payload)
@@ -53,7 +53,7 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
   }
 }
 
-/** Whether it is one of ours; a Proxy may throw at the very question. */
+/** Whether it is a JobError. A Proxy may throw at the very question. */
 export function isJobError(error: unknown): error is JobError {
   try {
     return error instanceof JobError
@@ -62,7 +62,7 @@ export function isJobError(error: unknown): error is JobError {
   }
 }
 
-/** What an error says, each part read once. */
+/** The parts of an error, each read once. */
 interface KnownError {
   isOurs: boolean
   name: unknown
@@ -122,7 +122,7 @@ function describeCode({ isOurs, code }: KnownError): string | undefined {
   return /^\w{1,64}$/.test(code) ? code : undefined
 }
 
-/** `TypeError`, `PrismaClientKnownRequestError`. Ours has a code in its place. */
+/** `TypeError`, `PrismaClientKnownRequestError`. A JobError has its code instead. */
 function describeName({ isOurs, name }: KnownError): string | undefined {
   if (isOurs || typeof name !== 'string' || name === 'Error') return undefined
   return /^[A-Z]\w{0,63}$/.test(name) ? name : undefined
@@ -130,7 +130,7 @@ function describeName({ isOurs, name }: KnownError): string | undefined {
 
 function describeMessage({ isOurs, message }: KnownError, redact: Redact): string {
   if (isOurs) return storableText(message, MAX_OWN_MESSAGE_LENGTH)
-  // Prisma quotes the whole call, arguments included, and puts the reason in the last paragraph.
+  // Prisma quotes the whole call with its arguments, and puts the reason into the last paragraph.
   const reason = message.slice(message.lastIndexOf('\n\n') + 1).trim()
   return storableText(redact(reason), MAX_MESSAGE_LENGTH)
 }
@@ -177,7 +177,7 @@ function describeErrors(errors: unknown, redact: Redact): CauseDescription[] {
       described.push(describeCause(readError(errors[at]), redact))
     }
   } catch {
-    // What could be read of them is there.
+    // Keep those that could be read.
   }
   return described
 }
@@ -189,18 +189,18 @@ function describeCause(known: KnownError, redact: Redact): CauseDescription {
 
 const MAX_FRAMES = 10
 const MAX_FRAME_LENGTH = 300
-/** As much of a stack as is looked at, behind its message. */
+/** How much of a stack is read, after its message. */
 const MAX_READ = 16_384
-/** So many of the frames of others are worth something where there are none of the product's own. */
+/** How many foreign frames to keep when none is the product's own. */
 const MAX_FOREIGN_FRAMES = 3
 
-/** Where the engine's own code lies. */
+/** The directory of the engine's own code. */
 const ENGINE = new URL('../', import.meta.url).pathname
 
 /**
- * The frames of a stack that are the product's own: neither Node's, nor those of packages, nor the engine's. Paths are
- * relative to the working directory, or their last parts: where on the machine all this lies is nobody's business.
- * Where there are no frames of the product's own, it is the first few of the others; none if `onlyOwn`.
+ * The product's own frames of a stack: neither Node's, nor those of packages, nor the engine's. If there are none, the
+ * first few others, or none with `onlyOwn`. Paths are relative to the working directory, or cut to their last parts, so
+ * that nobody learns where on the machine they are.
  */
 function describeStack(stack: string, message: string, { onlyOwn }: { onlyOwn: boolean }): string {
   const header = message === '' ? -1 : stack.indexOf(message)
@@ -241,12 +241,12 @@ function workingDirectory(): string {
   try {
     return process.cwd()
   } catch {
-    // It has been removed under the process.
+    // Somebody has removed the working directory.
     return ''
   }
 }
 
-/** A copy that any logger can write and that is bounded, in place of what was thrown: made of `describeError`. */
+/** Makes a bounded error, which any logger can write, from what `describeError` returned. */
 export function toLoggedError({ code, message, stack, cause }: LoggedError): Error {
   const error = Object.assign(new Error(message), { code })
   error.name = code ?? 'Error'

@@ -28,37 +28,37 @@ import {
   storableProgress,
 } from './storableValues.ts'
 
-/** A run while its handler is called, with all that it is given. */
+/** A run while its handler runs, with all that the handler needs. */
 export interface RunningRun {
   run: RunInfo
   job: Job
   handler: Handler<never, never>
-  /** As it came from the queue or the command line; validated here. */
+  /** As it came from the queue or the command line. executeRun validates it. */
   payload: unknown
   client: HostClient
   workerId: string
   schema: Schema
-  /** The run's own; asked for once, by a handler that logs. */
+  /** Makes the run's own logger. Called at most once, when the handler first logs. */
   openLog: () => Logger
   now: () => Date
-  /** Also aborted from outside: drain, cancellation, loss of the run. The reason should be a JobError. */
+  /** The worker also aborts it, on drain, cancellation and loss of the run. The reason should be a JobError. */
   abort: Abort
   /** How many rows somebody has approved, or null. */
   approvedRows: number | null
   keepProgress: (progress: Progress) => Promise<void>
-  /** Before the first batch: has the run written, if it is not. Default: it is. */
+  /** Writes the run out, if it is not written. Called before each batch. Default: the run is written. */
   write?: () => Promise<void>
   enqueue: Enqueue<HostTransaction>
-  /** Of what a handler returns, as JSON. Default 65,536. */
+  /** How large what the handler returns may be, as JSON. Default 65,536. */
   maxDetailsBytes?: number | undefined
 }
 
-/** How a handler has ended: what its run's end is made of. */
+/** How a handler ended. performRun makes the run's end of it. */
 export type RunResult =
   | {
       status: 'success'
       details: Details
-      /** As JSON; absent of a job that has none. */
+      /** The result as JSON; absent when the job has none. */
       result?: string
     }
   | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
@@ -67,8 +67,8 @@ export type RunResult =
 export const ABORT_GRACE_MS = 5_000
 
 /**
- * Runs one handler to its end. Every way in which it can end is a result; it never throws. What the handler hands over
- * is copied as it comes, so that nothing foreign is called once this has returned.
+ * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
+ * that nothing foreign is called after it has returned.
  */
 export async function executeRun(running: RunningRun): Promise<RunResult> {
   const { job, abort } = running
@@ -79,7 +79,7 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
     () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
     job.timeoutMs,
   )
-  // Most runs report none.
+  // Made at the first report: most runs report none.
   let progress: ReturnType<typeof createProgress> | undefined
   const known: Known = { rehearsed: {}, facts: {} }
   try {
@@ -96,7 +96,7 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
   }
 }
 
-/** What is known of a run beside what its handler returns. */
+/** What the engine knows of a run beside what its handler returns. */
 interface Known {
   /** What a dry run has counted; a real one counts in its row, batch by batch. */
   rehearsed: Counts
@@ -106,7 +106,7 @@ interface Known {
 
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
-/** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
+/** Validates the payload. The schema is foreign code: it may throw, be asynchronous, or be no schema. */
 function parsePayload({ job, payload }: RunningRun): Parsed {
   let error: ErrorDescription
   try {
@@ -127,7 +127,7 @@ function parsePayload({ job, payload }: RunningRun): Parsed {
 
 function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
   const { job, maxDetailsBytes = MAX_DETAILS_BYTES } = running
-  // Of a job of a version before, there is nothing.
+  // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
   const details = storableDetails(returned, maxDetailsBytes)
   const all = { ...known.rehearsed, ...known.facts, ...details }
@@ -143,7 +143,7 @@ function succeed(running: RunningRun, known: Known, returned: unknown): RunResul
   }
 }
 
-/** The work is done, whatever is wrong with its result: another attempt would do it again. */
+/** A refused result is not retried: the work is done, and another attempt would do it again. */
 function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): RunResult {
   const details = { ...rehearsed, ...facts }
   const answer = storableResult(job, returned)
@@ -163,7 +163,7 @@ function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown):
   return {
     status: 'failed',
     error: { ...description, ...(details === null && { omitted: 'details_too_large' }) },
-    // What is no boolean says nothing.
+    // Foreign code may have put anything there: only `false` forbids a retry.
     retryable: readPart(error, 'retryable') !== false,
     details: { ...rehearsed, ...facts, ...details },
   }
@@ -177,14 +177,14 @@ async function carryOut(
 ): Promise<unknown> {
   const { job, handler, client, abort, schema, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const run = copyForHandler(running.run)
-  // Most runs log nothing of their own.
+  // Made at the first line: most runs log nothing.
   let log: Logger | undefined
 
   const call = async (transactions: Transactions): Promise<unknown> =>
     (handler as Handler<unknown, unknown>)({
       run,
       payload,
-      // Getters of its own, so that a handler may hand on a copy: `{ ...context, batch }`.
+      // Own getters, so that a handler can pass on a copy: `{ ...context, batch }`.
       get signal() {
         return abort.signal
       },
@@ -229,7 +229,7 @@ async function carryOut(
   )
 }
 
-/** Of its own: whatever a handler does to it, the run stays what it is. */
+/** A frozen copy for the handler, which cannot change the run by it. */
 function copyForHandler(run: RunInfo): RunInfo {
   const { id, name, trigger, attempt, retriesLeft, scheduledFor, dryRun } = run
   return Object.freeze({
@@ -288,15 +288,15 @@ class RehearsalOver extends Error {
   }
 }
 
-/** A dry run is the real run inside one transaction that never commits: same predicate, same code. */
+/** Carries a dry run out inside one transaction that it rolls back: the same predicates and the same code as a real run. */
 async function rehearse(
   { client, job, abort, schema }: RunningRun,
   call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
 ): Promise<unknown> {
   const names = new Set<string>()
-  // Where the abort is waited for no longer, the transaction ends as well, unless its library would let the handler go
-  // on outside of it; and where that takes for ever, the run ends without it.
+  // When untilAborted gives the handler up, the transaction ends too, unless the library would then let the handler go on
+  // outside of it. If the rollback never ends, the run ends without it.
   const host = recogniseHost(client, schema)
   const over = Promise.withResolvers<never>()
   over.promise.catch(() => undefined)
@@ -331,8 +331,8 @@ async function rehearse(
 }
 
 /**
- * The handler's own end; or, once the run is aborted and the handler has had its chance to notice, the
- * reason. A handler that goes on regardless can commit no further batch: its run has ended.
+ * Settles as the handler does, or rejects with the abort's reason ABORT_GRACE_MS after the abort. A handler that goes on
+ * regardless can commit no further batch: its run has ended.
  */
 function untilAborted<Value>(
   abort: Abort,
@@ -361,7 +361,7 @@ function untilAborted<Value>(
       },
       (error: unknown) => {
         leave()
-        // A handler that stops because it was told to usually throws something of its own.
+        // A handler that stops because of the abort usually throws an error of its own. The reason says more.
         reject(abort.isAborted ? abort.reason : error)
       },
     )

@@ -3,12 +3,12 @@ import type { Abort } from './abort.ts'
 import { pauseAfter } from './pauseAfter.ts'
 
 const OPTIONS = { maxWait: 10_000, timeout: 60_000 }
-/** Twice as long as a transaction may take that keeps a connection from the others. */
+/** Twice as long as a transaction that holds a connection may take. */
 const MAX_WAIT_MS = 2 * OPTIONS.timeout
 
 /**
- * Works in a transaction of the host's client. Where others hold all of its connections, it waits for one, until
- * the run is aborted or two minutes are over: that they take their time is no failure of this run.
+ * Works in a transaction of the host's client. While others hold all of the client's connections it tries again, until the
+ * run is aborted or two minutes have passed, so that their long transactions do not fail this run.
  */
 export async function inFreeTransaction(
   host: Host,
@@ -33,7 +33,7 @@ export async function inFreeTransaction(
   }
 }
 
-/** Prisma's own engine and its transactions have codes for it, Knex has a name, pg's pool has a text. */
+/** Whether no connection was free: Prisma has two codes for that, Knex an error name, pg's pool a text. */
 function saysNoneIsFree(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }

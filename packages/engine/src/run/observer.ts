@@ -2,53 +2,53 @@ import type { Details, RunInfo, TraceContext } from '../index.ts'
 import type { TickDecision } from '../tick/decideTicks.ts'
 
 /**
- * Is told what a worker does, for metrics, pings and traces. It is called on the way of the work, so it has to
- * return at once; what it throws is logged and changes nothing.
+ * Sees what a worker does, for metrics, pings and traces. The worker waits while it calls an observer, so return at once.
+ * The worker logs what an observer throws, and goes on.
  */
 export interface WorkerObserver {
-  /** A run is recorded, and its handler is about to start. */
+  /** A run begins: its handler is about to start. */
   runStarted?(run: ObservedRun): RunObservation | void
-  /** This worker has ended the run of another one, which died. */
+  /** This worker has ended a run of a worker that died. */
   runRescued?(run: RescuedRun): void
   /**
-   * This worker has ended a run of an earlier attempt, since the queue has given its work out again: it went on
-   * beyond every limit (code `expired`). Committed.
+   * This worker has ended a run that went on beyond every limit, because the queue gave its work up or out again (code
+   * `expired`). Called after the commit.
    */
   runExpired?(run: RescuedRun): void
-  /** This worker has decided what becomes of due ticks of a job, the oldest first. Committed. */
+  /** This worker has decided due ticks of a job; the oldest comes first. Called after the commit. */
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void
-  /** Work of a job was taken from the queue with one claim. */
+  /** A claim of this worker took work of a job. */
   workClaimed?(name: string, count: number): void
-  /** Runs were ended with one transaction. */
+  /** This worker has settled so many runs as one group. */
   runsSettled?(count: number): void
 }
 
 export interface ObservedRun extends RunInfo {
   readonly queueJobId: string | null
   readonly startedAt: Date
-  /** Where its work was enqueued, if that was traced. */
+  /** The trace context in which its work was enqueued; null when nothing traced that. */
   readonly trace: TraceContext | null
 }
 
-/** What an observer wants of one run. */
+/** What an observer wants to do with one run. */
 export interface RunObservation {
-  /** In every log line of the run. */
+  /** Fields that the worker adds to every log line of the run. */
   logFields?: Readonly<Record<string, string>>
-  /** Calls the handler; for an asynchronous context. It must call `work` once, and return what that returns. */
+  /** Wraps the handler, for an asynchronous context. It must call `work` once, and return what that returns. */
   within?<Result>(work: () => Promise<Result>): Promise<Result>
   /** Called once, after the end was committed. */
   ended?(end: RunEnding): void
 }
 
-/** What was recorded of a run's end. */
+/** The end of a run as the worker recorded it. */
 export type RunEnding =
   | { kind: 'success'; durationMs: number; details: Details | null }
-  /** `code` as in details.error. */
+  /** `code` is that of details.error. */
   | { kind: 'failed'; durationMs: number; details: Details | null; code: string }
-  /** Another worker had ended it before, as lost or as too late; whatever it did since was rolled back. */
+  /** Another worker had ended it before, as lost or expired; its batches since then were rolled back. */
   | { kind: 'lost'; durationMs: number }
 
-/** One that another attempt's worker has ended. */
+/** A run that another worker carried out and this one has ended. */
 export interface RescuedRun {
   readonly id: string
   readonly name: string
@@ -57,5 +57,5 @@ export interface RescuedRun {
   readonly startedAt: Date
 }
 
-/** One row of the tick ledger. */
+/** A row of the tick ledger. */
 export type ObservedTick = Pick<TickDecision, 'scheduledFor' | 'outcome' | 'count'>

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A timer of Node's that is to wait for longer fires at once. */
+/** Node fires a timer with a longer delay at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
 const FIRST_MS = 50
 const MAX_MS = 5_000
 
-/** Between attempts at what has to succeed in the end: longer after each failure, from 50 ms to 5 s. */
+/** Pauses between attempts at what has to succeed in the end: longer after each failure, from 50 ms to 5 s. */
 export async function pauseAfter(failures: number): Promise<void> {
   await delay(Math.min(FIRST_MS * 2 ** (failures - 1), MAX_MS))
 }

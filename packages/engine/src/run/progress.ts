@@ -1,16 +1,16 @@
-/** What is kept of a run's progress. */
+/** A run's progress as JobRun stores it. */
 export interface Progress {
   done: number
   total: number | null
 }
 
 const INTERVAL_MS = 1_000
-/** The run's end does not wait longer for what is only for people. */
+/** How long the run's end waits for the last report to be stored. */
 const MAX_STOP_MS = 2_000
 
 /**
- * Keeps the newest of many reports, at most one a second. A report that can't be kept is dropped: progress
- * is for people, and the next one says more.
+ * Stores the newest of many reports, at most one a second. It drops a report that fails to store: progress is for people,
+ * and the next report says more.
  */
 export function createProgress(keep: (progress: Progress) => Promise<void>) {
   let latest: Progress | null = null
@@ -40,8 +40,7 @@ export function createProgress(keep: (progress: Progress) => Promise<void>) {
       if (timer === null) flush()
     },
     /**
-     * Keeps what was reported last, if that can be done soon: once the run has ended, nothing can be kept any more,
-     * and nothing is.
+     * Stores the last report, within MAX_STOP_MS. Call it before the run is settled: an ended run takes no progress.
      */
     async stop(): Promise<void> {
       isStopped = true

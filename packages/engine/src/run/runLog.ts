@@ -6,41 +6,41 @@ import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 import { LEVELS } from './isolated/childLog.ts'
 
-/** As JobRun.logs has it. A type, so that it is one of the JSON values. */
+/** What JobRun.logs stores. A type and not an interface, so that it is assignable to JsonValue. */
 export type KeptLog = {
-  /** The last ones, in their order. */
+  /** The last lines, oldest first. */
   lines: KeptLine[]
-  /** How many came before them. */
+  /** How many lines came before these. */
   earlier: number
 }
 
 export type KeptLine = {
-  /** In milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   at: number
   level: LogLevel
   message: string
-  /** `orderId=42 customer.country=DE`; absent: there are none. */
+  /** `orderId=42 customer.country=DE`; absent without fields. */
   fields?: string
 }
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** What a run logs, for whoever looks at it later. */
+/** Keeps what a run logs, for people who look at the run later. */
 export interface RunLog {
   log: Logger
-  /** Ends it, and tells what is kept as JSON, without what the payload holds; null where nothing was logged. */
+  /** Ends it, and returns the kept lines as JSON with the payload's texts redacted; null when the run logged nothing. */
   close(payload: unknown): string | null
 }
 
 const MAX_LINES = 100
-/** In characters, of all lines and of one part of a line. */
+/** Characters of all lines; MAX_KEPT_PART is for the message or the fields of one. */
 const MAX_LENGTH = 65_536
 const MAX_KEPT_PART = 1_000
 
 /**
- * Writes to the worker's logger, and keeps the last lines that this writes; where it does not say from which level on that
- * is, those from `info` on. What is logged is foreign: it is copied as it comes, within bounds, and fails nothing.
+ * Writes to the worker's logger and keeps the last lines from that logger's level on, or from `info` on when it names no
+ * level. What handlers log is foreign: this copies it at once, within bounds, and never throws over it.
  */
 export function createRunLog(
   log: Logger & { readonly level?: string | undefined },
@@ -104,7 +104,7 @@ function readContained(...line: Parameters<typeof readLine>): ReturnType<typeof 
   }
 }
 
-/** As loggers take a line: fields first, then a message; or a message alone. */
+/** Reads a line as loggers take it: fields first, then a message; or a message alone. */
 function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
   const [first, ...rest] = said
   const isMessage = typeof first !== 'object' || first === null
@@ -116,7 +116,7 @@ function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'mess
   return { message, ...(fields !== '' && { fields }) }
 }
 
-/** Longer by one than what is looked at for secrets, so that a cut is known to be one. */
+/** storableText marks a cut with one more character, so that redact sees that something was cut off. */
 const bounded = (foreign: unknown) => storableText(foreign ?? '', MAX_READ)
 
 function tellText(text: unknown, values: readonly unknown[]): string {
@@ -135,7 +135,7 @@ function tellFields(fields: object): string[] {
   return told
 }
 
-/** Each by its path, as plain text: quoted, a text that the payload holds could not be found in it. */
+/** Adds each leaf by its path, as plain text: redact would not find a text of the payload inside quoted JSON. */
 function addLeaves(told: string[], name: string, value: unknown): void {
   if (typeof value === 'string') return void told.push(`${name}=${bounded(value)}`)
   const copy = storable(value, MAX_FIELDS_BYTES)
@@ -164,7 +164,7 @@ function readPart(fields: object, name: string): unknown {
   }
 }
 
-/** On one line: what it is, where it was thrown first, and what has caused it. */
+/** Puts an error on one line: code, message, first frame, causes. */
 function tellError(error: Error): string {
   const { code, message, stack, cause } = describeError(error)
   const [frame] = stack?.split('\n') ?? []
@@ -183,10 +183,10 @@ function redactLines(lines: readonly KeptLine[], redact: Redact): KeptLine[] {
   })
 }
 
-/** No payload holds it, and no credential goes on over it. */
+/** Between texts that are redacted together: no payload holds it, and no credential pattern matches across it. */
 const SEPARATOR = '\n\0\n'
 
-/** Many together, as far as they are read: to look for what a payload holds takes as long as the payload, for each text. */
+/** Redacts texts in groups of up to MAX_READ: each call takes as long as the payload is large. */
 function redactTexts(texts: readonly string[], redact: Redact): string[] {
   const clean: string[] = []
   let group: string[] = []

@@ -3,8 +3,8 @@ import type { NewRun } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
 
 /**
- * Records a run that did not come from the queue before its handler starts. False when another one with its
- * exclusive key is under way, and then nothing is recorded.
+ * Records a run that no claim recorded (`worker:once`), before its handler starts. Returns false, and records nothing, when
+ * a run with its exclusive key is under way.
  */
 export async function recordRun(
   tx: Connection,
@@ -42,12 +42,12 @@ export async function recordRun(
   return true
 }
 
-/** A dry run changes nothing, so it may go on beside any other. */
+/** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
 export function exclusiveKey(job: Job, dryRun: boolean): string | null {
   return job.isExclusive && !dryRun ? job.name : null
 }
 
-/** Keeps how far a run says it is, while it is still this worker's. */
+/** Stores a run's progress, while the run is still this worker's. */
 export async function keepProgress(
   connection: Connection,
   workerId: string,
@@ -61,13 +61,13 @@ export async function keepProgress(
   )
 }
 
-/** Once there were as many, 8 to 16 marks are kept, beside that of the first batch. */
+/** With more batches than this, 8 to 16 marks stay, beside that of the first batch. */
 const BATCH_MARKS = 16
 
 /**
- * For the transaction of a batch: adds its counts to its run, and marks when that was, in milliseconds since 1970.
- * A mark holds all that was counted by then, so that dropping the ones between makes none of the others wrong:
- * every second one goes when there are too many. It takes no more than values and texts.
+ * Adds a batch's counts to its run in the batch's transaction, with a mark of when that was, in milliseconds since 1970.
+ * A mark holds the totals by then, so every second one can go when there are too many. All parameters are plain values and
+ * texts, which every library can send.
  */
 export const ADD_COUNTS_SQL = `
   update "JobRun" run
@@ -92,7 +92,7 @@ export const ADD_COUNTS_SQL = `
   where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
   returning "id"`
 
-/** Counts of a batch as they are stored: a batch that changed nothing is not counted as one. */
+/** Adds `batches` to a batch's counts: 1, or 0 for a batch that changed nothing. */
 export function countBatch(counts: Counts): Counts {
   return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }
 }

@@ -12,73 +12,73 @@ import { pauseAfter } from './pauseAfter.ts'
 import { EXPIRED, findSettled, letGo, settleWork, type EndToRecord } from '../store/settleWork.ts'
 import { writeEnds, writeOutRuns } from '../store/starts.ts'
 
-/** A run whose handler has ended, as it is to be recorded. */
+/** A run whose handler has ended, as the settler is to record it. */
 export interface EndedRun {
   run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId' | keyof WorkLabel>
   held: HeldClaim
   /** Default: it is written. */
   isUnwritten?: boolean | undefined
   endedAt: Date
-  /** Merged into what the run's batches have counted. */
+  /** The settler merges them into what the run's batches have counted. */
   details: Details | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
-  /** What it has logged, and what it has come to, as JSON. Default: nothing. */
+  /** Its log lines and its result, as JSON. Default: none. */
   logs?: string | null | undefined
   result?: string | null | undefined
 }
 
-/** `instead` is what was settled where PostgreSQL refused what was to be, or where it was too late for that. */
+/** `instead` is what was settled when PostgreSQL refused the intended end, or when the run had expired. */
 export type SettleOutcome =
   | { kind: 'settled'; details: Details | null; instead?: EndedRun }
   | { kind: 'lost' }
 
 export interface Settler {
-  /** Ends the run and settles its piece of work, both or neither. Waits out a database that is away. */
+  /** Records the run's end and settles its work, both or neither. Waits while the database is away. */
   settle(ended: EndedRun): Promise<SettleOutcome>
-  /** Tries nothing any more. What has not been settled is left to the rescue: its outcome is `lost`. */
+  /** Stops trying. Runs that are not settled by then resolve as `lost`, and the rescue ends them. */
   stop(): void
 }
 
 interface Waiting extends EndToRecord {
   ended: EndedRun
-  /** Whether it is not what the run's handler has led to. */
+  /** Whether this end replaces one that PostgreSQL refused. */
   isInstead: boolean
   tries: number
   resolve: (outcome: SettleOutcome) => void
 }
 
 interface Settled extends Awaited<ReturnType<typeof settleWork>> {
-  /** The claims that were let go. */
+  /** The claims whose rows the group deleted. */
   let: readonly HeldClaim[]
 }
 
 /**
  * Why settling failed.
  *   away       the database does not answer, or takes nothing at the moment
- *   contended  a run, or its work, is locked by somebody or was just changed
- *   refused    the next try will meet it again: there is something in it that can't be stored
+ *   contended  somebody has a run or its work locked, or has just changed it
+ *   refused    PostgreSQL cannot store something in it, so the next try would fail too
  */
 type Failure = 'away' | 'contended' | 'refused'
 
 const MAX_GROUP = 2_000
-/** Of details, in characters: PostgreSQL answers with those of a group as one value, which has a limit. */
+/** Characters of details in a group: PostgreSQL returns them as one value, which has a limit. */
 const MAX_GROUP_LENGTH = 4_000_000
-/** At once, while there are more runs than one group can take. */
+/** Groups at once, while there are more runs than one group can take. */
 const MAX_GROUPS = 2
-/** What waits behind a group that takes longer need not wait for it. */
+/** After so long, runs that wait start another group. */
 const SLOW_MS = 500
-/** At once, while the others are slow. */
+/** Groups at once, while the earlier ones are slow. */
 const MAX_SLOW_GROUPS = 4
-/** Parts of divided groups, at once: each may wait for a lock, and holds a connection meanwhile. */
+/** Parts of divided groups at once: each may wait for a lock, and holds a connection meanwhile. */
 const MAX_PARTS = 2
 
 /**
- * Commits in groups: what has ended while one transaction was under way shares the next one. So a lone
- * run is settled at once, and thousands cost few transactions.
+ * Settles runs in groups: runs that end during one transaction share the next one. So a lone run settles at once, and
+ * thousands cost few transactions.
  *
- * While the database is away, all wait, and groups that get smaller are tried in turn, so that none can keep the others
- * from being settled. A group that is refused, or that waited in vain for a lock, is divided, and what comes next does
- * not wait for its parts. A run that is refused alone is ended without what was refused.
+ * While the database is away all runs wait, and the settler tries ever smaller groups in turn, so that none can hold the
+ * others back. It divides a group that was refused, or that waited in vain for a lock, and later runs do not wait for the
+ * parts. A run that is refused alone ends without what was refused.
  */
 export function createSettler(options: {
   database: Database
@@ -89,10 +89,10 @@ export function createSettler(options: {
 }): Settler {
   const { database, queue, workerId, log } = options
   const waiting: Waiting[] = []
-  // Claims without a run that is open, which the next group lets go.
+  // Claims without an open run. The next group deletes their rows.
   let left: HeldClaim[] = []
   let busy = 0
-  // Since the database was last heard of.
+  // Failures since the database last answered.
   let failures = 0
   let isStopped = false
   let parts = 0
@@ -122,14 +122,14 @@ export function createSettler(options: {
     try {
       await letGo(database, over)
     } catch (error) {
-      // With the next ones: until then they say of no run that it is under way.
+      // The next group tries again. Meanwhile these claims list no run that is under way.
       left.push(...over)
       log.warn({ err: error }, 'letting claims go failed')
     }
   }
 
   async function settleNext(): Promise<void> {
-    // Of those that wait: the halves of what a group may take would hold all of a few for many tries.
+    // Halve what waits, not MAX_GROUP: a few runs would stay together for many tries.
     const most = Math.min(waiting.length, MAX_GROUP)
     const group = takeGroup(waiting, Math.max(1, most >> Math.min(failures, 16)))
     const failure = await tryToSettle(group)
@@ -138,7 +138,7 @@ export function createSettler(options: {
     } else if (isStopped) {
       leaveToRescue(group)
     } else if (failure === 'away') {
-      // Behind the others: if it is this very group that connections break at, they get their turn.
+      // Behind the others: if this very group breaks connections, the others still get their turn.
       waiting.push(...group)
       await pauseAfter(++failures)
     } else {
@@ -146,7 +146,7 @@ export function createSettler(options: {
     }
   }
 
-  /** Until all of the group is settled. */
+  /** Divides a group and tries its parts until all of it is settled, or the settler stops. */
   async function settleInParts(group: readonly Waiting[], failure: Failure): Promise<void> {
     const [one] = group
     let last: Failure | null = failure
@@ -175,7 +175,7 @@ export function createSettler(options: {
     for (const { resolve } of group) resolve({ kind: 'lost' })
   }
 
-  /** In its turn. */
+  /** Tries a part once fewer than MAX_PARTS are under way. */
   async function tryPart(part: readonly Waiting[]): Promise<Failure | null> {
     if (parts === MAX_PARTS) await new Promise<void>((resolve) => waitingParts.push(resolve))
     else parts++
@@ -189,7 +189,7 @@ export function createSettler(options: {
     }
   }
 
-  /** Null when they are settled. */
+  /** Returns null when the group is settled. */
   async function tryToSettle(group: readonly Waiting[]): Promise<Failure | null> {
     const over = [...left, ...heldByThese(group)]
     const again = group.filter(({ tries }) => tries > 0)
@@ -199,8 +199,8 @@ export function createSettler(options: {
       answer = await commit(group, over)
       await addSettledBefore(answer.recorded, again)
     } catch (error) {
-      // Giving up would leave the runs to the rescue, and their work to be done twice. If the commit
-      // did go through, the runs are found ended, as this worker has ended them: nothing is settled twice.
+      // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,
+      // the next try finds the runs ended by this worker: nothing settles twice.
       const failure = classifyFailure(error)
       const runId = group.length === 1 ? group[0]?.ended.run.id : undefined
       log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
@@ -212,7 +212,7 @@ export function createSettler(options: {
     left = left.filter((held) => !answer.let.includes(held))
     for (const { ended, isInstead, resolve } of group) {
       const { run, held } = ended
-      // Another group has settled the others of it, at the same time.
+      // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
       if (--held.open === 0 && !answer.let.includes(held)) left.push(held)
       const details = answer.recorded.get(run.id)
       if (details === undefined) {
@@ -226,7 +226,7 @@ export function createSettler(options: {
     return null
   }
 
-  /** A try before this one may have been committed, and only its answer was lost. */
+  /** Adds the runs of an earlier try that was committed, whose answer was lost. */
   async function addSettledBefore(
     recorded: Map<string, Details | null>,
     again: readonly Waiting[],
@@ -237,16 +237,16 @@ export function createSettler(options: {
     }
   }
 
-  /** What is not written and has succeeded first, by a statement of its own: the runs of a group do not depend on each other. */
+  /** Writes unwritten successes first, by a statement of their own: the runs of a group do not depend on each other. */
   async function commit(group: readonly Waiting[], over: readonly HeldClaim[]): Promise<Settled> {
     const [silent, others] = [group.filter(isSilent), group.filter((one) => !isSilent(one))]
     if (silent.length === 0) return { ...(await commitWritten(group, over)), let: over }
-    // The start of a run that others have to write out has to stay until they have.
+    // The start of a run that is yet to be written out has to stay until it is.
     const loud = new Set(others.map(({ ended }) => ended.held))
     const quiet = over.filter((held) => !loud.has(held))
     const starts = quiet.flatMap(({ id, hasStart }) => (hasStart ? [id] : []))
     const written = await writeEnds(database, workerId, silent, starts)
-    // Somebody has written them out meanwhile.
+    // Somebody has written the missing ones out meanwhile.
     const missing = silent.filter(({ ended }) => !written.has(ended.run.id))
     for (const { ended } of missing) ended.held.hasClaim = true
     if (written.size === group.length)
@@ -282,11 +282,11 @@ export function createSettler(options: {
       const recorded = failed.filter(({ id }) => answer.recorded.has(id))
       for (const { delivery, failure } of recorded) {
         if (failure.next === 'drop') continue
-        // Where it was thrown is told by its runs.
+        // The queue's row gets no stack: the run has it.
         const { code, message } = failure.error
         await queue.fail(tx, [delivery], { code, message }, failure.next)
       }
-      // There may be thousands of them, which have all waited for too long.
+      // One statement for each job: thousands of pieces may have expired together.
       const dropped = recorded.filter(({ failure }) => failure.next === 'drop')
       for (const same of Map.groupBy(dropped, ({ delivery }) => delivery.name).values()) {
         const [{ failure }] = same as [(typeof same)[0]]
@@ -313,7 +313,7 @@ export function createSettler(options: {
   }
 }
 
-/** The first of those that wait, as far as they may go together. */
+/** Takes the first runs that wait, up to `limit` and MAX_GROUP_LENGTH. */
 function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
@@ -329,13 +329,13 @@ function toWaiting(ended: EndedRun, resolve: Waiting['resolve']): Waiting {
   try {
     return { ended, details: toText(ended), isInstead: false, tries: 0, resolve }
   } catch {
-    // JSON refuses it, as PostgreSQL would.
+    // JSON.stringify refuses it, so settle what PostgreSQL's refusal would lead to.
     const instead = toStorable(ended)
     return { ended: instead, details: toText(instead), isInstead: true, tries: 0, resolve }
   }
 }
 
-/** Null where there is nothing in it that could be refused. */
+/** The end to settle in place of a refused one; null when nothing in it could be refused. */
 function toInstead(one: Waiting): Waiting | null {
   const { details, failure, logs = null, result = null } = one.ended
   const isPlain = [details, failure, logs, result].every((part) => part === null)
@@ -344,12 +344,12 @@ function toInstead(one: Waiting): Waiting | null {
   return { ...one, ended, details: toText(ended), isInstead: true }
 }
 
-/** Whether it is to be written now, and has been successful. */
+/** Whether the run succeeded and is not written yet. */
 function isSilent({ ended }: Waiting): boolean {
   return ended.isUnwritten === true && ended.failure === null
 }
 
-/** Without what a handler has handed over. */
+/** The same end without anything that the handler handed over. */
 function toStorable(ended: EndedRun): EndedRun {
   const { failure } = ended
   const what = failure === null ? 'The handler did its work, and' : 'The run failed, and'
@@ -363,7 +363,7 @@ function toStorable(ended: EndedRun): EndedRun {
   return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }
 }
 
-/** Its handler came to an end, but too late. */
+/** The end of a run whose handler ended after the queue had given its work up. */
 function toExpired(ended: EndedRun): EndedRun {
   const details = { ...ended.details, error: EXPIRED }
   return { ...ended, details, failure: { error: EXPIRED, next: 'giveUp' } }
@@ -373,7 +373,7 @@ function toText({ details }: EndedRun): string | null {
   return details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details)
 }
 
-/** Of what the driver or Node says of a connection there are many kinds; what a program's mistake says, is known. */
+/** Drivers and Node have many errors for a lost connection, so any that is not from PostgreSQL or a programming mistake is. */
 export function classifyFailure(error: unknown): Failure {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
@@ -388,7 +388,7 @@ export function classifyFailure(error: unknown): Failure {
   return isMistake ? 'refused' : 'away'
 }
 
-/** The claims of which these are the last. */
+/** The claims whose last open runs are in this group. */
 function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
   for (const { ended } of group) counts.set(ended.held, (counts.get(ended.held) ?? 0) + 1)

@@ -4,7 +4,7 @@ import { storableUnchanged } from '../job/storable.ts'
 import { storableText } from '../job/storableText.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
 
-/** What is larger belongs into a table of its own, and its id into the result. */
+/** Store larger results in a table of your own, and return their id. */
 const MAX_RESULT_BYTES = 65_536
 
 export type StorableResult =
@@ -12,8 +12,8 @@ export type StorableResult =
   | { kind: 'refused'; error: ErrorDescription }
 
 /**
- * What a handler has returned as its job's result, as the program will get it that waits: as JSON.stringify writes it,
- * which is also what the schema is asked about. Of what is refused, the error says where and why, and never quotes it.
+ * Turns a handler's result into JSON as JSON.stringify writes it, and asks the job's schema about what a waiting program
+ * will read. The error of a refused result says where and why, and never quotes the value.
  */
 export function storableResult(
   { result: schema }: Pick<Job, 'result'>,
@@ -29,7 +29,7 @@ export function storableResult(
     const { path, problem } = made.change
     return refused('result_unstorable', `a result whose ${path.join('.') || 'value'} ${problem}`)
   }
-  // JSON has nothing for it; a schema may be one of nothing.
+  // JSON has no undefined, and a schema may accept null.
   const json = JSON.stringify(made.value ?? null)
   try {
     const answer = schema === null ? null : askSchema(schema, JSON.parse(json))

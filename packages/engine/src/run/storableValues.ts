@@ -3,16 +3,16 @@ import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'
 import type { Progress } from './progress.ts'
 
-/** Of all batches of a run. */
+/** Different counts over all batches of a run. */
 const MAX_NAMES = 100
 const MAX_NAME_LENGTH = 100
-/** What stands beside the counts in a run's details. */
+/** Names that the engine itself uses beside the counts in a run's details, and one that would set a prototype. */
 const RESERVED = ['batches', 'error', 'guard', '__proto__']
 
 /**
- * What a batch has counted, as numbers that can be added up and stored. Where it returned nothing, it counted
- * nothing. A bigint will do, as Prisma's raw `count(*)` is one, where it is exact as a number.
- * @param names of what the run's batches have counted before
+ * Turns what a batch returned into numbers that can be added up and stored; nothing counts as no counts. It takes a bigint,
+ * as Prisma's raw `count(*)` is one, if a number can hold it exactly.
+ * @param names the counts of the run's earlier batches
  * @throws JobError `counts_invalid`, which names the count and what is wrong with it
  */
 export function storableCounts(foreign: unknown, names: ReadonlySet<string>): Counts {
@@ -58,12 +58,12 @@ function invalid(message: string, cause?: unknown): JobError {
   return new JobError('counts_invalid', message, { retryable: false, cause })
 }
 
-/** Unless a worker is told otherwise. */
+/** The default of `createWorker({ maxDetailsBytes })`. */
 export const MAX_DETAILS_BYTES = 65_536
 
 /**
- * What a handler has returned, or an error carries, as details; null when it is too large. What is no object is kept
- * as `result`. Where there is nothing, there are none.
+ * Turns what a handler returned, or an error carries, into details; null when it is too large. A value that is no object
+ * becomes `result`; null and undefined become empty details.
  */
 export function storableDetails(foreign: unknown, maxBytes: number): Details | null {
   if (foreign === undefined || foreign === null) return {}
@@ -74,7 +74,7 @@ export function storableDetails(foreign: unknown, maxBytes: number): Details | n
   return typeof value === 'object' && !Array.isArray(value) ? value : { result: value }
 }
 
-/** PostgreSQL answers with the details of many runs as one value, and it has a limit. */
+/** PostgreSQL returns the details of many runs as one value, which has a limit. */
 const MOST_DETAILS_BYTES = 16_000_000
 
 /** @throws TypeError */
@@ -85,7 +85,7 @@ export function checkMaxDetailsBytes(bytes: number = MAX_DETAILS_BYTES): number 
   )
 }
 
-/** Null when it does not say how far the run is: a report like that is dropped. */
+/** Turns a progress report into numbers that can be stored; null, and the report is dropped, when `done` is none. */
 export function storableProgress(done: unknown, total: unknown): Progress | null {
   const known = toAmount(done)
   return known === null ? null : { done: known, total: toAmount(total) }

@@ -22,40 +22,40 @@ interface NamedRun extends RunHere {
   strays: number
 }
 
-/** Errors that nobody caught, of a process that runs handlers. */
+/** Handles errors that nobody caught, in a process that runs handlers. */
 export interface Strays {
-  /** Unless it is contained, only who ends the process is noticed. */
+  /** Without `isContained` it only reports which run ended the process. */
   start(options: { isContained: boolean }): void
   stop(): void
-  /** Calls the handler so that what it leaves behind is known to be this run's. */
+  /** Calls the handler in an async context that names its run, so that stray errors can be traced to it. */
   execute: Execute
-  /** The runs whose handlers have been called and have not ended. */
+  /** The runs whose handlers are under way. */
   running(): Iterable<RunHere>
 }
 
-/** The code of a run whose handler left an error to nobody. */
+/** The code of a run whose handler left an error that nobody caught. */
 const HANDLER_CRASHED = 'handler_crashed'
 
-/** What a handler that is not to be stopped goes on leaving behind is not news for ever. */
+/** Stops logging a handler that goes on leaving errors behind. */
 const MAX_LINES_OF_A_RUN = 10
 
 /**
- * One for all workers of a process: each has to know another's runs from what belongs to none. It carries through
- * promises, timers and streams; an emitter or a pool calls back in the name of whoever created it.
+ * One for all workers of a process, so that each can tell another's runs from code that belongs to none. The context
+ * follows promises, timers and streams; an emitter or a pool calls back in the context of whoever created it.
  */
 const currentRun = new AsyncLocalStorage<NamedRun>()
 
 /**
- * Notices rejections and exceptions that nobody caught, for which Node would end the process and all runs in it. The
- * run in whose name it happened ends, and the others go on. What an observer leaves behind ends none. Where no run can be named, the process is in a state that
- * nobody knows: the caller has to bring it to an end.
+ * Catches rejections and exceptions that nobody caught, which would make Node end the process and all runs in it. The run
+ * that caused one ends, and the others go on. An observer's stray error ends no run. When no run can be named, the process
+ * is in an unknown state, and the caller has to end it.
  */
 export function createStrays(options: {
   log: ContainedLog
   execute: Execute
-  /** A handler is about to be called. */
+  /** Called before a handler is. */
   onStart?: ((run: RunHere) => void) | undefined
-  /** An error that belongs to no run. */
+  /** Called with an error that belongs to no run. */
   onUnnamed: (error: unknown) => void
 }): Strays {
   const { log, onUnnamed } = options
@@ -65,13 +65,13 @@ export function createStrays(options: {
   function notice(error: unknown): void {
     const observerLog = findObserverLog()
     if (observerLog !== undefined) {
-      // Another worker's in this process says so itself.
+      // Another worker of this process reports its own observers.
       if (observerLog === log) complainOfObserver(log, error)
       return
     }
     const run = currentRun.getStore()
     if (run === undefined) return onUnnamed(error)
-    // Another worker's in this process, which notices it as well.
+    // A run of another worker in this process, which handles it.
     if (run.owner !== owner) return
     const { name, runId, abort } = run
     if (++run.strays <= MAX_LINES_OF_A_RUN) {
@@ -84,12 +84,12 @@ export function createStrays(options: {
     abort.abortAtOnce(toCrash(error, run.payload))
   }
 
-  /** The last moment at which anybody can say who ended the process. */
+  /** Reports which run ended the process. After 'exit' nobody can. */
   function noticeExit(code: number): void {
     const run = currentRun.getStore()
     if (run !== undefined && run.owner !== owner) return
     const by = run === undefined ? {} : { name: run.name, runId: run.runId }
-    // A handler's zero would tell whoever watches the process that all is well.
+    // A handler that exits with 0 would tell the supervisor that all is well.
     if (run !== undefined && code === 0) process.exitCode = 1
     if (run === undefined && runs.size === 0) return
     const line = {
@@ -105,7 +105,7 @@ export function createStrays(options: {
           ? 'the process ends while runs are under way'
           : 'a handler ended the process',
     }
-    // Nothing else is written any more at this point.
+    // Synchronous: at this point Node writes nothing else.
     writeSync(2, `${JSON.stringify(line)}\n`)
   }
 
@@ -123,11 +123,11 @@ export function createStrays(options: {
     process.off('exit', noticeExit)
   }
 
-  /** Foreign code that removes all listeners of the process means others than these. */
+  /** Puts the listeners back when foreign code removes all listeners of the process. */
   function listenAgain(event: string | symbol, listener: unknown): void {
     if (listener !== notice && listener !== noticeExit) return
     leave()
-    // After whoever removes them is through with it.
+    // After the foreign code has removed all of them.
     queueMicrotask(listen)
     log.warn({ event: String(event) }, 'listeners of the process were removed, and are back')
   }
@@ -162,7 +162,7 @@ export function createStrays(options: {
   }
 }
 
-/** Foreign, and nobody stands between this and the end of the process. */
+/** Describes a stray error. It must not throw: nothing would catch that. */
 function toCrash(error: unknown, payload: unknown): JobError {
   const text = 'An error that the handler left behind'
   try {
@@ -174,17 +174,17 @@ function toCrash(error: unknown, payload: unknown): JobError {
   }
 }
 
-/** The run in whose name code is being executed, of whichever worker of this process. */
+/** The run whose async context is current, of any worker of this process. */
 export function findCurrentRun(): RunHere | undefined {
   return currentRun.getStore()
 }
 
-/** The names and ids of runs, for a line of the log. */
+/** The names and ids of runs, for a log line. */
 export function listRuns(runs: Iterable<RunHere>): Pick<RunHere, 'name' | 'runId'>[] {
   return [...runs].map(({ name, runId }) => ({ name, runId }))
 }
 
-/** What is thrown is foreign, and a logger that throws here would end the process. */
+/** Logs a foreign error. A logger that threw over it here would end the process. */
 export function logForeignError(
   log: ContainedLog,
   level: 'error' | 'fatal',
@@ -192,6 +192,6 @@ export function logForeignError(
   error: unknown,
   line: string,
 ): void {
-  // Not the error itself: a logger may write all of a list, or read what throws.
+  // Not the error itself: a logger might write out a huge list in it, or call a getter that throws.
   log[level]({ ...fields, err: toLoggedError(describeError(error)) }, line)
 }

@@ -5,33 +5,33 @@ import { findCurrentRun, type RunHere } from './strays.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
 
 export interface Watchdog {
-  /** A handler is about to be called. */
+  /** Call it before a handler is called. */
   watch(run: RunHere): void
   /** Resolves once its thread has ended. */
   stop(): Promise<void>
 }
 
 const BEAT_MS = 1_000
-/** The thread costs memory; a process that has nothing to do has none. */
+/** After so many beats without a run the thread ends: it costs memory. */
 const IDLE_BEATS = 60
 const TEXT_BYTES = 16_384
-/** What it needs is less; without these it would be given more. */
+/** The thread needs less than this; without limits Node would give it more. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1, stackSizeMb: 0.5 }
 
 /**
- * Ends this process when its event loop has not turned for longer than any of its runs may take: nothing else in it
- * would. Before that it writes who ran, and what the loop is blocked by, to standard error. A thread of its own
- * watches, from the first run on until there has been none for a minute.
+ * Ends this process when its event loop has been blocked for longer than any of its runs may take: nothing else in it
+ * could. Before that it writes the runs and the blocking stack to standard error. A thread watches, from the first run
+ * until there has been none for a minute.
  */
 export function createWatchdog(options: {
-  /** Beyond the longest time-out. */
+  /** How long beyond the longest time-out the loop may be blocked. */
   marginMs: number
   log: ContainedLog
   running: () => Iterable<RunHere>
 }): Watchdog {
   const { marginMs, log, running } = options
   let thread: Thread | null = null
-  // Of each thread its own: the one before may not have ended yet.
+  // New memory for each thread: the one before may not have ended yet.
   let numbers = new Int32Array(new SharedArrayBuffer(0))
   let text = Buffer.from(new SharedArrayBuffer(0))
   let timer: NodeJS.Timeout | undefined
@@ -53,7 +53,7 @@ export function createWatchdog(options: {
     })
     thread.unref()
     thread.on('error', (error: unknown) => log.warn({ err: error }, 'the watchdog has failed'))
-    // Not named when it is gone: another process's worker may have set it since.
+    // Not named when it is gone: another worker of this process may have set it since.
     Object.defineProperty(globalThis, CURRENT_RUN, {
       configurable: true,
       value: () => {
@@ -73,7 +73,7 @@ export function createWatchdog(options: {
       longestMs = Math.max(longestMs, run.timeoutMs)
       note(run)
     }
-    // What has ended may have left something behind that blocks.
+    // Keep the last limit without runs: an ended run may have left something behind that blocks.
     if (longestMs > 0) numbers[SHARED.LIMIT_MS] = longestMs
     idleBeats = longestMs === 0 ? idleBeats + 1 : 0
     if (idleBeats >= IDLE_BEATS) void end()
@@ -83,7 +83,7 @@ export function createWatchdog(options: {
     numbers[SHARED.IS_DEBUGGED] = inspector.url() === undefined ? 0 : 1
   }
 
-  /** Of many in one second the first are noted: the others cost nothing. */
+  /** Notes a run's name and id for the thread. Once the text is full it drops further ones until the next beat. */
   function note({ name, runId }: RunHere): void {
     const length = numbers[SHARED.TEXT_LENGTH] as number
     if (length + name.length + runId.length + 2 > TEXT_BYTES) return

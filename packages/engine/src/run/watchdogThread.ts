@@ -1,10 +1,10 @@
-/** How the memory is laid out that the worker's thread and the watchdog's share: 32-bit numbers, then a text. */
+/** The layout of the memory that the worker's thread shares with the watchdog's: 32-bit numbers, then a text. */
 export const SHARED = {
-  /** Changes whenever the event loop turns. */
+  /** Counts up every second while the event loop turns. */
   BEAT: 0,
-  /** The longest time-out of what runs, in ms; 0: nothing does. */
+  /** The longest time-out of the runs, in ms; 0 before the first run. */
   LIMIT_MS: 1,
-  /** Set by a debugger: then a blocked loop is somebody's wish. */
+  /** 1 while a debugger is attached: then somebody wants the loop blocked. */
   IS_DEBUGGED: 2,
   /** Set, and notified, to end the watchdog. */
   IS_STOPPED: 3,
@@ -12,13 +12,13 @@ export const SHARED = {
   NUMBERS: 5,
 } as const
 
-/** The name in `globalThis` of a function that says which run's handler is being executed. */
+/** The key in `globalThis` of a function that returns the run whose handler executes now. */
 export const CURRENT_RUN = Symbol.for('roundsman.currentRun')
 
 /**
- * The program of the watchdog's thread. A text, so that it needs no loader and no module: its memory is the price of
- * the whole. It waits for seconds on the shared memory, without an event loop, and counts those in which the other
- * thread's loop did not turn. Seconds in which it did not run itself (a stopped process, a sleeping machine) count once.
+ * The program of the watchdog's thread. It is a text, so that it needs no loader and no module, and little memory. It waits
+ * a second at a time on the shared memory, without an event loop, and counts the seconds in which the other thread's loop
+ * did not turn. A stretch in which it did not run itself (stopped process, sleeping machine) counts as one second.
  */
 export const WATCHDOG_PROGRAM = `
 const { workerData: { memory, marginMs, line } } = require('node:worker_threads')

@@ -4,7 +4,7 @@ import { writeOutRuns } from '../store/starts.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { classifyFailure } from './settler.ts'
 
-/** Writes a run of a start out, before it says anything that is kept in its row. */
+/** Writes a run of a start out, before anything is stored in its row. */
 export type WriteOut = (startId: string, runId: string) => Promise<void>
 
 interface Waiting {
@@ -14,23 +14,23 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-/** With the pauses between them, a quarter of a minute: for as long the handler waits with its first batch. */
+/** With the pauses between them about a quarter of a minute, for which the handler's first batch waits. */
 const MAX_TRIES = 9
-/** What waits behind a statement that takes longer need not wait for it: somebody may hold one of its starts. */
+/** After so long, others start a statement of their own: somebody may hold a start that this one waits for. */
 const SLOW_MS = 500
-/** At once, while the others are slow. */
+/** Statements at once, while the earlier ones are slow. */
 const MAX_STATEMENTS = 4
 
 /**
- * Gathers the runs that are to be written out while a statement is under way into the next one: each locks the start
- * that they share, and thousands would wait for it on a connection each. Until the database takes it, it is tried
- * again: the handler has done nothing wrong, and its attempt must not fail over it.
+ * Writes runs out in groups: runs that come during a statement share the next one. Each statement locks their start, and
+ * thousands of them would otherwise wait for one lock on a connection each. It tries again while the database is away: the
+ * handler did nothing wrong, and its attempt must not fail over it.
  */
 export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): WriteOut {
   let waiting: Waiting[] = []
   let busy = 0
   let slow = 0
-  // Starts of the statements that are under way: another one would only wait for the same locks.
+  // Starts that statements under way have locked: another statement would only wait for the same locks.
   const underWay = new Set<string>()
 
   function beginIfFree(): void {

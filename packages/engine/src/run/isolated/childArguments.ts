@@ -1,13 +1,13 @@
 import { extname } from 'node:path'
 
-/** Of Node's options, those that are about one process only, or that a child is given its own of. */
+/** Node options that concern one process only, or of which the child gets its own. */
 const NOT_FOR_CHILDREN =
   /^--?(inspect|debug|eval$|e$|print$|p$|pe$|check$|c$|interactive$|i$|test|watch|cpu-prof|heap-prof|prof|max[-_](old|semi)[-_]space|v8-pool)/
-/** Whose value may be an argument of its own. */
+/** Options whose value may be the next argument. */
 const WITH_VALUE = /^(-e|--eval|-p|--print|-pe|--inspect-port|--debug-port|--watch-path)$/
 
 /**
- * Node's options for a child that runs what this process runs: from sources with the same loaders and conditions, but
+ * Returns Node's arguments for a child that runs the same code as this process: with its loaders and conditions, but
  * without its debugger.
  */
 export function childArguments(
@@ -22,16 +22,16 @@ export function childArguments(
   }
   return [
     ...kept,
-    // From its sources this package finds the others by this condition alone.
+    // When it runs from source, only this condition lets this package find the other packages.
     ...(extname(entry) === '.ts' ? ['--conditions=@roundsman/source'] : []),
     `--max-old-space-size=${memoryMb}`,
-    // Beside it, V8 takes three of them.
+    // V8 takes three semi-spaces beside the old space.
     `--max-semi-space-size=${Math.min(16, Math.max(1, memoryMb >> 5))}`,
     entry,
   ]
 }
 
-/** The environment as it is, but for a debugger's port, which only one process can have. */
+/** Returns the environment without a debugger's port in NODE_OPTIONS: only one process can have the port. */
 export function childEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { NODE_OPTIONS } = environment
   if (NODE_OPTIONS === undefined) return environment

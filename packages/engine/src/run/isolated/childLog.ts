@@ -17,8 +17,8 @@ const MAX_LINES_A_SECOND = 1_000
 const MAX_CAUSES = 5
 
 /**
- * The logger of an isolated run's process: its lines go to the worker as JSON, which writes them into its own log. What
- * that would not write is not sent.
+ * Makes the logger of an isolated run's process. It sends lines to the worker as JSON, which writes them into its own log,
+ * and sends none below that log's level.
  */
 export function createChildLog(
   level: string | undefined,
@@ -83,7 +83,7 @@ function tellError(fields: object): object {
   return err instanceof Error ? { ...fields, err: toPlain(err, MAX_CAUSES) } : fields
 }
 
-/** JSON has nothing for an error's own parts. */
+/** Copies the parts of an error that JSON.stringify would leave out. */
 function toPlain(error: Error, causes: number): object {
   const { name, message, stack, cause } = error
   const told = cause instanceof Error && causes > 0 ? toPlain(cause, causes - 1) : cause

@@ -1,4 +1,4 @@
-// The process of isolated runs: started by startChild, and by nobody else. What it hears comes from the worker alone.
+// The program of the process of isolated runs. Only startChild starts it, and only the worker sends it messages.
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
@@ -31,7 +31,7 @@ interface Exported {
 const CHANNEL_FD = 3
 
 const [, , maxBytes] = process.argv
-// Before any code of the handlers', so that it sees all that they do.
+// Started before any code of the handlers, so that it guards all that they do.
 const lifeline = new Worker(
   new URL(
     import.meta.url.endsWith('.ts') ? './lifelineThread.ts' : './lifelineThread.js',
@@ -40,15 +40,15 @@ const lifeline = new Worker(
   { execArgv: [], env: {}, workerData: { maxBytes: Number(maxBytes) } },
 )
 lifeline.unref()
-// Listened for at once: it may be there before the worker's first message is.
+// Listen at once: the thread may be online before the worker's first message comes.
 const watched = new Promise<void>((resolve, reject) => {
   lifeline.once('online', resolve)
   lifeline.once('error', reject)
 })
-// Whoever asks for a run is told.
+// The first run awaits it and reports the failure.
 watched.catch(() => undefined)
 letKernelChooseUs()
-// A service manager sends them to all processes of a service, while the worker lets this one finish.
+// A service manager signals all processes of a service, while the worker lets this one finish its run.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
 const channel = new Socket({ fd: CHANNEL_FD })
@@ -75,7 +75,7 @@ async function receive(message: ToChild): Promise<void> {
       schema = createSchema(message.schema)
       openLog = createChildLog(message.level, (token, line) => send({ kind: 'log', token, line }))
       opened = openModule(message.module, { databaseUrl, schema: schema.name, log: openLog(null) })
-      // Whoever asks for a run is told.
+      // The first run awaits it and reports the failure.
       opened.catch(() => undefined)
       return
     case 'run': {
@@ -110,7 +110,7 @@ function send(message: FromChild): void {
 async function openModule(module: string, setting: HandlersSetting): Promise<Opened> {
   await watched
   const exported = (await import(module)) as Exported & { default?: Exported }
-  // Of CommonJS, not every export is seen by its name.
+  // Node does not find every named export of a CommonJS module.
   const open = exported.openHandlers ?? exported.default?.openHandlers
   if (typeof open !== 'function') {
     throw new TypeError('it exports no function openHandlers; use defineHandlersModule')
@@ -173,7 +173,7 @@ function failed(error: { code: string; message: string }): RunResult {
   return { status: 'failed', error, retryable: true, details: {} }
 }
 
-/** Opens what it needs when it is first called: few handlers enqueue, and to load it takes a while. */
+/** Opens the client at its first call: few handlers enqueue, and loading it takes a while. */
 const enqueue: Enqueue<Parameters<JobsClient['enqueue']>[0]> = async (...work) => {
   client ??= openClient()
   return await (await client).enqueue(...work)
@@ -200,12 +200,12 @@ async function close(): Promise<void> {
   }
 }
 
-/** Where the machine's memory is full, Linux ends a process of its choice: better this one than the worker. */
+/** Makes Linux kill this process before the worker when the machine's memory is full. */
 function letKernelChooseUs(): void {
   if (process.platform !== 'linux') return
   try {
     writeFileSync('/proc/self/oom_score_adj', '500')
   } catch {
-    // Not everywhere is it ours to say.
+    // Not Linux, or not allowed.
   }
 }

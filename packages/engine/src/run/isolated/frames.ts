@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 
 const HEAD_BYTES = 4
 
-/** Sends a message over a channel of this engine's own: its length, and then it as JSON. */
+/** Sends a message as its length in bytes and its JSON. */
 export function sendFrame(channel: Writable, message: unknown): void {
   const body = Buffer.from(JSON.stringify(message))
   const head = Buffer.alloc(HEAD_BYTES)
@@ -13,7 +13,7 @@ export function sendFrame(channel: Writable, message: unknown): void {
   channel.uncork()
 }
 
-/** Calls back for each message. After the first that is none, or is too large, it says so and reads on without looking. */
+/** Calls back for each message. At the first that is invalid or too large it calls `onGarbage` once, and ignores the rest. */
 export function readFrames(
   channel: Readable,
   options: {
@@ -24,7 +24,7 @@ export function readFrames(
 ): void {
   let chunks: Buffer[] = []
   let size = 0
-  /** Of the frame that is being received, with its head. */
+  /** The size of the frame that is arriving, with its head. */
   let wanted = HEAD_BYTES
   let isGarbage = false
 
@@ -61,7 +61,7 @@ export function readFrames(
     if (isGarbage) return
     chunks.push(chunk)
     size += chunk.length
-    // Joined once all of a frame is there, and not for each piece of a large one.
+    // Join the chunks once a whole frame has arrived, not at each chunk of a large one.
     if (size >= wanted) take()
   })
 }

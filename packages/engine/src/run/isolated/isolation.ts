@@ -11,9 +11,9 @@ import { LEVELS } from './childLog.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
-  /** Like executeRun, in a process of the run's own. */
+  /** Does what executeRun does, in a child process. */
   execute(options: RunningRun): Promise<RunResult>
-  /** Ends all processes. */
+  /** Ends all child processes. */
   stop(): Promise<void>
 }
 
@@ -22,15 +22,15 @@ interface Slot {
   child: Child
   isBusy: boolean
   runs: number
-  /** While it is not known whether it can have another run. */
+  /** Set after a run, until it is known whether the process can take another. */
   rest: Promise<void> | null
   timer: NodeJS.Timeout | undefined
 }
 
 /**
- * Carries runs out in child processes: each has one at a time, and is used again for the next run of its job if the
- * last one succeeded. Lock, claim and settling stay with this process, and what a run may commit is fenced as ever.
- * @throws TypeError when a job is isolated and no module is named, or `handlersModule` is no place of a module
+ * Carries runs out in child processes. Each carries out one at a time, and takes the next run of its job if the last one
+ * succeeded. Lock, claim and settling stay with this process, and its fence decides what a run may commit.
+ * @throws TypeError when a job is isolated and `handlersModule` is missing, or is neither a URL nor an absolute path
  */
 export function createIsolation(options: {
   handlersModule: URL | string | undefined
@@ -39,9 +39,9 @@ export function createIsolation(options: {
   schema: Schema
   workerId: string
   log: ContainedLog
-  /** How long a process waits for the next run of its job: it costs memory, and to start one a part of a second. */
+  /** How long a process waits for the next run of its job: waiting costs memory, a new start part of a second. Default 30,000. */
   idleMs?: number
-  /** After as many a process is replaced: what handlers leave behind adds up. */
+  /** After so many runs a process is replaced: what handlers leave behind adds up. Default 1,000. */
   maxRuns?: number
 }): Isolation {
   const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
@@ -58,7 +58,7 @@ export function createIsolation(options: {
         waiting.isBusy = true
         return waiting
       }
-      // Sooner ready than a new one, unless its last run holds it up.
+      // A resting process is ready sooner than a new one.
       const resting = [...slots].flatMap(({ name, rest }) => (name === job.name && rest) || [])
       if (resting.length === 0) break
       await Promise.race(resting)
@@ -90,7 +90,7 @@ export function createIsolation(options: {
     slot.runs++
     if (!(await slot.child.rests())) return await slot.child.kill()
     if (isStopped || slot.runs >= maxRuns) return void slot.child.close()
-    // Short of a run nobody would wait for its end.
+    // unref: the timer alone must not keep the worker's process alive.
     slot.timer = setTimeout(() => {
       forget(slot)
       void slot.child.close()
@@ -154,7 +154,7 @@ export function createIsolation(options: {
       abort.onAbort(null)
       await progress.stop()
       if (isReusable) slot.rest = putBack(slot).finally(() => (slot.rest = null))
-      // Nothing of a run goes on when it has ended.
+      // A failed run may have left something running, so end its process with it.
       else await child.kill()
     }
   }
@@ -170,7 +170,7 @@ export function createIsolation(options: {
         if (abort.isAborted) throw abort.reason
         return await perform(running, job.isolate as IsolationLimits)
       } catch (error) {
-        // One that was killed since it did not stop when it was told to.
+        // We killed it because it did not stop after the abort: the abort's reason counts.
         const isKilled = abort.isAborted && error instanceof ChildCrash
         return toFailure(isKilled ? abort.reason : error, running.payload)
       } finally {
@@ -212,7 +212,7 @@ function toFailure(error: unknown, payload: unknown): RunResult {
   if (!(error instanceof ChildCrash)) {
     return { status: 'failed', error: describeError(error, payload), retryable, details: {} }
   }
-  // Ours is the sentence, theirs is what may quote the payload.
+  // `message` is our own sentence; what the process printed may quote the payload, so redact that.
   const { message, said } = error
   const told = said === null ? null : describeError(said, payload)
   return {
@@ -236,7 +236,7 @@ const LEVEL_NAMES = new Map(
   Object.entries(LEVELS).map(([name, level]) => [level, name as keyof typeof LEVELS]),
 )
 
-/** Writes what a process says into the worker's log. */
+/** Writes what a child process logs and prints into the worker's log. */
 function toChildLog(log: ContainedLog): ChildLog {
   return {
     onLog(line) {
@@ -249,12 +249,12 @@ function toChildLog(log: ContainedLog): ChildLog {
   }
 }
 
-/** So that a logger tells it as it tells one of its own process. */
+/** Makes an error from its parts, so that a logger writes it like an error of this process. */
 function reviveError(told: unknown): unknown {
   const { type, message, stack, ...more } = told as Record<string, unknown>
   if (typeof type !== 'string' || typeof message !== 'string') return told
   const error = Object.assign(new Error(message), more, { name: type, stack })
-  // By which pino names it.
+  // pino takes an error's type from its constructor.
   return Object.defineProperty(error, 'constructor', { value: undefined })
 }
 
@@ -263,7 +263,7 @@ function parseLine(line: string): Record<string, unknown> {
     const parsed: unknown = JSON.parse(line)
     if (typeof parsed === 'object' && parsed !== null) return parsed as Record<string, unknown>
   } catch {
-    // Whatever it is, it is shown.
+    // Not JSON: log the line as it is.
   }
   return { msg: line }
 }

@@ -1,10 +1,10 @@
-// Runs beside the handlers of an isolated run, in a thread of its own: it ends their process when the worker is gone or
-// their memory is full, also while their event loop is blocked.
+// A thread beside the handlers of isolated runs. It ends their process when the worker is gone or their memory is full,
+// even while their event loop is blocked.
 import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { workerData } from 'node:worker_threads'
 
-/** Held open by the worker for as long as it lives. */
+/** The worker holds the other end open for as long as it lives. */
 const LIFELINE_FD = 4
 const LOOK_MS = 100
 
@@ -25,7 +25,7 @@ setInterval(() => {
   }
 }, LOOK_MS)
 
-/** With whatever the handlers have started: the process leads a group of its own. */
+/** Kills the process and whatever the handlers have started: it leads a process group of its own. */
 function killAll(): void {
   process.kill(process.platform === 'win32' ? process.pid : -process.pid, 'SIGKILL')
 }

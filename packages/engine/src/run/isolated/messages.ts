@@ -1,7 +1,7 @@
 import type { Guard, RunInfo } from '../../index.ts'
 import { isStorableResult } from '../storableResult.ts'
 
-/** To the process of isolated runs. Dates travel as milliseconds. */
+/** Messages to the process of isolated runs. Dates travel as milliseconds. */
 export type ToChild =
   | {
       kind: 'open'
@@ -12,11 +12,11 @@ export type ToChild =
     }
   | ({ kind: 'run' } & RunRequest)
   | { kind: 'abort'; token: string; code: string; message: string; retryable: boolean }
-  /** It closes what it has opened, and ends. */
+  /** The process closes what it has opened, and ends. */
   | { kind: 'close' }
 
 export interface RunRequest {
-  /** Of this run alone: what comes late from the run before is not taken for this one's. */
+  /** New for each run, so that late messages of the run before are not taken for this one's. */
   token: string
   run: Omit<RunInfo, 'scheduledFor'> & { scheduledFor: number | null }
   payload: unknown
@@ -46,8 +46,8 @@ type ChildResult =
 type Fields = Record<string, unknown>
 
 /**
- * What the handlers' process has sent, which is as foreign as what handlers return: null when it is no message. It has
- * come as JSON, so that reading it runs no code.
+ * Checks a message of the handlers' process, which is as foreign as what handlers return; null when it is invalid. It came
+ * as JSON, so reading it runs no foreign code.
  */
 export function readFromChild(message: unknown): FromChild | null {
   if (!isFields(message)) return null
@@ -95,7 +95,7 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** JSON can say what is larger than any number. */
+/** JSON.parse makes Infinity of a number that is too large. */
 function isNumber(value: unknown): value is number {
   return Number.isFinite(value)
 }

@@ -5,7 +5,7 @@ const TAIL_LENGTH = 8_000
 const WINDOW_MS = 1_000
 const MAX_LINES_A_WINDOW = 200
 
-/** Hands on what a process prints, line by line, as far as it is not too much; and keeps the end of it. */
+/** Calls back for each line that a process prints, up to 200 a second, and keeps the end of all it printed. */
 export function readPrinted(stream: Readable, onLine: (line: string) => void): { tail(): string } {
   let tail = ''
   let partial = ''

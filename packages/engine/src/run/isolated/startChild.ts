@@ -8,11 +8,11 @@ import { readFromChild, type FromChild, type RunRequest, type ToChild } from './
 import { readPrinted } from './readPrinted.ts'
 
 export interface ChildOptions {
-  /** In the list of processes. */
+  /** Shown in the list of processes. */
   name: string
   memoryMb: number
   open: Omit<Extract<ToChild, { kind: 'open' }>, 'kind'>
-  /** For what belongs to no run. */
+  /** Takes lines that belong to no run. */
   idle: ChildLog
 }
 
@@ -30,14 +30,14 @@ export interface ChildRun extends ChildLog {
 
 /** A process that carries out isolated runs, one after the other. */
 export interface Child {
-  /** Carries one out. Rejects with a ChildCrash when the process ends before it. */
+  /** Carries a run out. Rejects with a ChildCrash when the process ends first. */
   perform(run: ChildRun): Promise<RunResult>
-  /** Once its last run has ended: whether it can have another. */
+  /** Call it after a run has ended. Resolves to whether the process can take another. */
   rests(): Promise<boolean>
   abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
-  /** Lets it close what it has opened, for half a second, and waits for its end. */
+  /** Gives the process half a second to close what it has opened, then kills it. Resolves once it has ended. */
   close(): Promise<void>
-  /** Ends it, with whatever it has started, and waits for that. */
+  /** Kills the process and whatever it has started, and waits for its end. */
   kill(): Promise<void>
   /** Resolves once it has ended, for whatever reason. */
   ended: Promise<ChildCrash>
@@ -45,7 +45,7 @@ export interface Child {
 
 /** How a process ended. */
 export class ChildCrash extends Error {
-  /** What its code has said of it on standard error, and the end of all it said there. */
+  /** The error line that it printed to standard error, and the end of all it printed there. */
   readonly said: { message: string; stack: string } | null
 
   constructor(message: string, said: { message: string; stack: string } | null) {
@@ -54,7 +54,7 @@ export class ChildCrash extends Error {
   }
 }
 
-/** From source a .ts file, which Node runs as it is, and a .js file in what is built. */
+/** A .ts file when this runs from source, and a .js file in the build. */
 const ENTRY = fileURLToPath(
   new URL(
     import.meta.url.endsWith('.ts') ? './childProcess.ts' : './childProcess.js',
@@ -63,17 +63,17 @@ const ENTRY = fileURLToPath(
 )
 
 const MEGABYTE = 1_048_576
-/** Beside V8's heap: Node itself, compiled code, stacks, and buffers, which are outside of the heap. */
+/** Memory allowed beside V8's heap, for Node itself, compiled code, stacks and buffers. */
 const HEADROOM_MB = 256
-/** Details are bounded far below it, and log lines too. */
+/** Details and log lines are bounded far below this. */
 const MAX_MESSAGE_BYTES = 16 * MEGABYTE
-/** Less than a worker that stops waits for all of them. */
+/** Shorter than a stopping worker waits for all its processes. */
 const CLOSE_TIMEOUT_MS = 500
-/** A process that has not rested by then is held up by what its last run has left behind. */
+/** A process that has not rested by then is busy with what its last run left behind. */
 const REST_TIMEOUT_MS = 1_000
-/** Between the end of its channel and its own. */
+/** How long a process may live after its channel has closed. */
 const SILENCE_TIMEOUT_MS = 1_000
-/** What it printed may still be on its way, or held open by a process that left its group. */
+/** How long to wait for output after the exit: a process that left the group may hold the pipes open. */
 const OUTPUT_TIMEOUT_MS = 500
 /** The kernel ends a killed process at once, unless a device hangs. */
 const KILL_TIMEOUT_MS = 5_000
@@ -90,9 +90,9 @@ export function startChild(options: ChildOptions): Child {
     ],
     {
       env: childEnvironment(process.env),
-      // No channel of Node's own: the handlers' `process.send` and `process.disconnect` reach nobody.
+      // No IPC channel of Node, so that the handlers' `process.send` and `process.disconnect` reach nobody.
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-      // A group of its own: Ctrl-C is for the worker, and what the handlers have started is ended with it.
+      // Its own process group: Ctrl-C reaches only the worker, and killing the group ends what the handlers started.
       detached: process.platform !== 'win32',
       windowsHide: true,
     },
@@ -104,7 +104,7 @@ export function startChild(options: ChildOptions): Child {
   let resting: Promise<number> = Promise.resolve(Infinity)
   let onRest: (usedBytes: number) => void = () => undefined
   let silence: NodeJS.Timeout | undefined
-  // Without them where this process may not open any more files; it says so by an error.
+  // There are no streams when this process may not open more files; an 'error' event then says so.
   const streams = (child.stdio ?? []) as unknown as (Duplex | null)[]
   const [, stdout = empty(), stderr = empty(), channel = empty(), lifeline = empty()] = streams as [
     null,
@@ -116,7 +116,7 @@ export function startChild(options: ChildOptions): Child {
   readPrinted(stdout, (text) => (current ?? idle).onPrinted('stdout', text))
   const errors = readPrinted(stderr, (text) => (current ?? idle).onPrinted('stderr', text))
 
-  // It may end at any moment, and then says so by its end.
+  // Ignore stream errors: the process may end at any moment, and its 'exit' reports that.
   for (const stream of [channel, lifeline]) {
     stream.on('error', () => undefined)
     stream.once('close', () => {
@@ -176,7 +176,7 @@ export function startChild(options: ChildOptions): Child {
       if (message.token === lastToken) onRest(message.usedBytes)
       return
     }
-    // Of a run that has ended, what comes late must not be taken for the next one's.
+    // A late message of an ended run must not be taken for the next run's.
     if (message.token !== current?.request.token || current === null) {
       if (message.kind === 'log') idle.onLog(message.line)
       return
@@ -193,16 +193,16 @@ export function startChild(options: ChildOptions): Child {
     }
   }
 
-  /** With whatever it has started. */
+  /** Kills the process and whatever it has started. */
   function killAll(): void {
-    // Without a process, the number 0 stands for this one and all of its group.
+    // Without a pid, kill(0) would signal this process and its whole group.
     if (!child.pid) return
     killGroup(child.pid)
     child.kill('SIGKILL')
   }
 
   async function kill(): Promise<void> {
-    // Its number may be another's by now.
+    // Once it has ended, another process may have its pid.
     if (crash !== null) return
     killAll()
     await within(KILL_TIMEOUT_MS, ended)
@@ -227,7 +227,7 @@ export function startChild(options: ChildOptions): Child {
     async rests() {
       const isOver = ended.then(() => Infinity)
       const used = await within(REST_TIMEOUT_MS, Promise.race([resting, isOver]))
-      // What it keeps, it would take along into the next run.
+      // The next run would start with the memory that it still uses.
       return used !== undefined && used <= maxBytes / 2
     },
     abort: (token, reason) => send({ kind: 'abort', token, ...reason }),
@@ -255,11 +255,11 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 
-/** Takes everything and tells nothing. */
+/** A stream that discards what is written to it and yields nothing. */
 function empty(): Duplex {
   return new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
 }
