@@ -1,11 +1,11 @@
 /**
  * What can be wrong, one alert each:
- *   noWorker      nobody is there to do anything, for longer than a deployment takes
+ *   noWorker      no worker lives, for longer than a deployment takes
  *   late          a tick is due, and nobody has decided it within the job's grace
  *   unscheduled   workers live, and none has started with the schedule
  *   overrunning   a run goes on beyond its time-out and the job's grace
  *   failing       too large a part of a job's latest runs has failed
- *   deadLetter    work was given up, for each job and error code one
+ *   deadLetter    the queue gave work up; one alert for each job and error code
  *   queueGrowing  more work of a job comes than is done
  */
 export const ALERT_KINDS = [
@@ -19,55 +19,55 @@ export const ALERT_KINDS = [
 ] as const
 export type AlertKind = (typeof ALERT_KINDS)[number]
 
-/** Something is wrong (`began`), or is not any more (`ended`). This is the JSON that a webhook is sent. */
+/** Something is wrong (`began`), or no longer is (`ended`). A webhook gets this as JSON. */
 export interface AlertNotice {
   version: 1
-  /** The same for the beginning and the end of one alert; with `event` it tells a second delivery of a notice. */
+  /** The same for the beginning and the end of an alert. A notice with the same id and event is a repeated delivery. */
   id: string
   event: 'began' | 'ended'
   kind: AlertKind
-  /** Null: it is about no job in particular. */
+  /** Null when it is about no job in particular. */
   job: string | null
-  /** Of the error, where dead letters are told apart by it. */
+  /** The error's code, for dead letters; else null. */
   code: string | null
-  /** In a sentence, for people. */
+  /** A sentence for people. */
   text: string
   /** ISO 8601 in UTC, by the database's clock. */
   startedAt: string
-  /** Null while it goes on. */
+  /** Null in a notice that it began. */
   endedAt: string | null
-  /** Numbers and instants that were known when it began. Never payloads or messages. */
+  /** Numbers and instants known when the alert was raised. Never payloads or messages. */
   facts: AlertFacts
-  /** Where the console shows it; null where nobody has said where the console is. */
+  /** The console's page about it; null without `consoleUrl`. */
   url: string | null
 }
 
 export type AlertFacts = Readonly<Record<string, string | number>>
 
-/** Where notices go. */
+/** A way to send notices to people. */
 export interface AlertChannel {
-  /** Of letters, figures, `-` and `_`; processes that send into the same channel give it the same name. */
+  /** Letters, digits, `-` and `_`, at most 100. Processes that send into the same channel give it the same name. */
   readonly name: string
   /**
-   * Resolves once the notice has been taken. Where it rejects, or goes on after the signal was aborted, it is called again
-   * later: what it does has to bear being done twice.
+   * Sends a notice, and resolves once the receiver has it. When it rejects, or goes on after the signal is aborted, a watcher
+   * calls it again later: it may send a notice twice.
    */
   send(notice: AlertNotice, signal: AbortSignal): Promise<void>
 }
 
-/** Of an alert, without what its row knows. */
+/** What an alert is about. At most one alert is open for each subject. */
 export interface AlertSubject {
   kind: AlertKind
-  /** Empty: it is about no job in particular. */
+  /** The job's name; empty when it is about no job in particular. */
   name: string
-  /** Empty where nothing is told apart by a code. */
+  /** The error code of dead letters; else empty. */
   code: string
 }
 
-/** What is wrong at this moment. */
+/** Something that is wrong at this moment. */
 export interface AlertCause extends AlertSubject {
   facts: AlertFacts
-  /** For how long it has to go on before anybody is told. */
+  /** How long it has to go on before channels are told. */
   afterMs: number
 }
 

@@ -17,27 +17,27 @@ import {
 import { DEFAULT_LIMITS, findCauses, type AlertLimits } from './findCauses.ts'
 
 export interface AlertOptions {
-  /** Where notices go: each of them gets every one. */
+  /** Where notices go: each channel gets every notice. */
   channels: readonly AlertChannel[]
-  /** From when on something is wrong. */
+  /** When something counts as wrong. Defaults: see AlertLimits. */
   limits?: Partial<AlertLimits>
-  /** Where the console is, such as `https://shop.example.com/console`; notices lead there. Default: they lead nowhere. */
+  /** The console's address, such as `https://shop.example.com/console`, to which notices link. Default: no links. */
   consoleUrl?: string | undefined
-  /** How often somebody looks, however many watchers there are. Default 15,000 ms. */
+  /** How often one of the watchers looks, however many there are. Default 15,000 ms. */
   intervalMs?: number
   /** How long a channel may take for a notice. Default 15,000 ms. */
   sendTimeoutMs?: number
-  /** Before the second attempt; doubled before each further one, up to a quarter of an hour. Default 5,000 ms. */
+  /** The pause before the second attempt; it doubles before each further one, up to 15 minutes. Default 5,000 ms. */
   retryDelayMs?: number
-  /** For how long a notice is tried again before it is given up. Default a day. */
+  /** How long watchers go on trying to send a notice. Default one day. */
   giveUpAfterMs?: number
 }
 
 export interface AlertWatcherOptions extends AlertOptions {
   databaseUrl: string
-  /** In which `migrate` has made the tables. Default `roundsman`. */
+  /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
-  /** What is watched: the catalogue, the engine's own jobs among them. */
+  /** The jobs to watch: the catalogue, with the engine's own jobs. */
   jobs: readonly Job[]
   /** Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
@@ -45,7 +45,7 @@ export interface AlertWatcherOptions extends AlertOptions {
 
 export interface AlertWatcher {
   start(): void
-  /** What is being sent may go on for so long; another watcher sends it then, or the next one does. Default 2,000 ms. */
+  /** Waits up to `timeoutMs` for notices being sent; another watcher, or the next one, sends the rest. Default 2,000 ms. */
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
 
@@ -53,11 +53,11 @@ const MAX_RETRY_DELAY_MS = 15 * 60_000
 const MAX_ERROR_LENGTH = 200
 
 /**
- * Tells people, through channels, when something is wrong with the jobs and when it is over. It looks and tells: it
- * neither schedules nor executes. So it may run beside an API as well as beside workers, and should in both: a process can
- * not tell that it is gone itself. Of any number of watchers on one database one looks and one sends; rows of the database
- * say who. Nothing that a channel does disturbs anything else.
- * @throws TypeError when two channels have one name, or a name is none
+ * Tells people, through channels, when something is wrong with the jobs and when it is over. It neither schedules nor
+ * executes, so it can run beside an API as well as beside workers. Run it in both: a process cannot report that it is gone
+ * itself. Of any number of watchers on one database one looks and one sends; rows in the database decide which. Nothing that
+ * a channel does disturbs anything else.
+ * @throws TypeError when two channels have the same name, or a name is invalid
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   const { databaseUrl, jobs, consoleUrl, intervalMs = 15_000 } = options
@@ -94,7 +94,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
 
   async function look(): Promise<void> {
     const changes = await lookOnce(database, {
-      // Whose turn it would be next is awake a little earlier or later.
+      // A little less than the interval: timers of watchers fire a little early or late.
       everyMs: intervalMs * 0.8,
       names,
       find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now),
@@ -105,7 +105,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       log.info({ alertId, kind, name, code }, 'alert ended')
   }
 
-  /** All that is due, channels and notices side by side: one that does not answer keeps none of the others waiting. */
+  /** Sends all due notices side by side, so that a channel that does not answer holds no other up. */
   async function deliver(): Promise<void> {
     for (;;) {
       const taken = await takeDeliveries(
@@ -159,7 +159,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   }
 }
 
-/** A process that dies while it sends keeps the notice for so much longer. */
+/** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */
 const LEASE_MARGIN_MS = 5_000
 
 function byName(channels: readonly AlertChannel[]): Map<string, AlertChannel> {
@@ -170,7 +170,7 @@ function byName(channels: readonly AlertChannel[]): Map<string, AlertChannel> {
   return named
 }
 
-/** A connection answers one statement after another, and warns of who asks before it has. */
+/** Sends one statement after another: the driver warns about a statement sent before the last one is answered. */
 function oneAtATime(tx: Connection): Reader {
   const reader = readerOf(tx)
   let last: Promise<unknown> = Promise.resolve()
@@ -183,14 +183,14 @@ function oneAtATime(tx: Connection): Reader {
   }
 }
 
-/** For a channel that does not listen to its signal. */
+/** Rejects when the signal aborts, for channels that ignore it. */
 async function rejectOn(signal: AbortSignal): Promise<never> {
   return await new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true })
   })
 }
 
-/** What a channel throws may be anything. */
+/** Describes what a channel threw, which may be anything. */
 function describeFailure(error: unknown): string {
   try {
     const text = error instanceof Error ? error.message || error.name : String(error)

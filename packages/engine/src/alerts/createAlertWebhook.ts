@@ -2,23 +2,23 @@ import { createHmac } from 'node:crypto'
 import type { AlertChannel } from './alert.ts'
 
 export interface AlertWebhookOptions {
-  /** http or https, without a user and a password in it. It is in no log line. */
+  /** An http or https address, without a user and a password. It appears in no log line. */
   url: string | URL
   /**
-   * With it, each request carries `x-roundsman-signature: t=<seconds since 1970>,v1=<hex>`: the HMAC-SHA256 of
-   * `<t>.<body>`. Default: requests are not signed.
+   * Signs each request with `x-roundsman-signature: t=<seconds since 1970>,v1=<hex>`, the HMAC-SHA256 of `<t>.<body>`.
+   * Default: requests are not signed.
    */
   secret?: string | undefined
-  /** Processes that send to the same address give it the same name. Default `webhook`. */
+  /** The channel's name. Processes that send to the same address give it the same name. Default `webhook`. */
   name?: string
-  /** For an answer. Default 10,000 ms. */
+  /** How long the receiver may take to answer. Default 10,000 ms. */
   timeoutMs?: number
 }
 
 /**
- * A channel that posts each notice as JSON, and takes any status from 200 to 299 for a yes. Nothing of the answer is read
- * but its status, and no redirection is followed: who has been given the address is who is told.
- * @throws TypeError when the URL is not one that can be posted to
+ * A channel that posts each notice as JSON. Any status from 200 to 299 counts as received. It reads only the status of the
+ * answer, and follows no redirect: only the given address gets the notice.
+ * @throws TypeError when the URL is not http or https, or has a user or password
  */
 export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
   const { secret, name = 'webhook', timeoutMs = 10_000 } = options
@@ -36,14 +36,14 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       })
       if (typeof response === 'string') throw new Error(response)
-      // However long it is, it says nothing to us; that it breaks off neither.
+      // Do not read the answer's body, nor mind if it breaks off.
       await response.body?.cancel().catch(() => undefined)
       if (!response.ok) throw new Error(`status ${response.status}`)
     },
   }
 }
 
-/** Or why there is no answer. */
+/** Posts the notice; throws why there is no answer. */
 async function post(
   url: URL,
   body: string,
@@ -65,7 +65,7 @@ async function post(
       signal,
     })
   } catch (error) {
-    // The system's code where there is one: the message of an error may quote the address.
+    // The system's code or the error's name: its message may quote the address.
     const { name, cause } = error as { name?: string; cause?: { code?: unknown } }
     return typeof cause?.code === 'string' ? cause.code : (name ?? 'error')
   }

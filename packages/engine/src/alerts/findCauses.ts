@@ -8,17 +8,17 @@ import { COUNT_DEAD_LETTERS_BY_CODE_SQL, MAX_COUNTED_DEAD_LETTERS } from '../sto
 import { subjectKey, type AlertCause, type AlertRow } from './alert.ts'
 
 export interface AlertLimits {
-  /** How large a part of a job's latest runs may fail, from 0 to 1. Over when it is half of that. Default 0.5. */
+  /** Which share of a job's latest runs may fail, from 0 to 1. The alert ends below half of it. Default 0.5. */
   failureRate: number
-  /** Of fewer runs nothing is said. Default 3. */
+  /** With fewer runs a job is never failing. Default 3. */
   failureMinRuns: number
-  /** The latest runs are those that started so long ago, and at least as many as `failureMinRuns`. Default 3,600,000 ms. */
+  /** The latest runs are those that started within this time, and at least `failureMinRuns`. Default 3,600,000 ms. */
   failureWindowMs: number
-  /** With less work that waits, a queue is not said to grow. Default 100. */
+  /** With less waiting work a queue does not count as growing. Default 100. */
   queueMinWaiting: number
-  /** For how long a queue has to grow. Default 600,000 ms. */
+  /** How long a queue has to grow. Default 600,000 ms. */
   queueGrowthMs: number
-  /** For how long there has to be no worker, or none that follows a schedule. Default 60,000 ms. */
+  /** How long there has to be no worker, or none that has a schedule. Default 60,000 ms. */
   noWorkerMs: number
 }
 
@@ -33,13 +33,13 @@ export const DEFAULT_LIMITS: AlertLimits = {
 
 export interface Causes {
   causes: readonly AlertCause[]
-  /** More dead letters than were counted: one whose like was not found may be there all the same. */
+  /** There are more dead letters than were counted, so a cause that was not found may still exist. */
   hasMoreDeadLetters: boolean
 }
 
 /**
- * What is wrong with the jobs of the catalogue, by bounded statements. `open`: the alerts there are, since what began at a
- * limit is over well below it only, or it would begin and end all day.
+ * Finds what is wrong with the jobs of the catalogue, by bounded statements. `open`: the alerts that go on. One that began at
+ * a limit ends only well below it; otherwise it would begin and end all day.
  */
 export async function findCauses(
   reader: Reader,
@@ -53,7 +53,7 @@ export async function findCauses(
   const failing = await findFailing(reader, names, limits, openOf, now)
   const growing = await findGrowing(reader, names, limits, openOf)
   const { rows, hasMore } = await countDeadLetters(reader, names)
-  // Last: it holds locks until the transaction ends, for which a worker that comes back would wait.
+  // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
   const { problems } = await readJobHealth(reader, jobs, now)
   const health = problems.map((problem): AlertCause => {
     const isOfWorkers = problem.kind === 'noWorker' || problem.kind === 'unscheduled'
@@ -68,9 +68,9 @@ export async function findCauses(
   return { causes: [...health, ...failing, ...growing, ...rows], hasMoreDeadLetters: hasMore }
 }
 
-/** Of a job that runs all the time, the last hour may hold millions. */
+/** Runs to look at: the last hour of a busy job may have millions. */
 const MAX_RUNS = 1_000
-/** Of a job that runs once a month, the last three runs say nothing of today. */
+/** Older runs do not count: the last three of a monthly job say nothing about today. */
 const OLDEST_RUN_MS = 7 * 86_400_000
 
 async function findFailing(
@@ -81,7 +81,7 @@ async function findFailing(
   now: Date,
 ): Promise<AlertCause[]> {
   const rows = await reader.rows<{ name: string; runs: number; failed: number }>({
-    // `between` for the reason that recentRunsQuery gives.
+    // `between`: see recentRunsQuery.
     text: `
       select job.name, count(*)::int as "runs", (count(*) filter (where last."hasFailed"))::int as "failed"
       from unnest($1::text[]) job(name)
@@ -114,7 +114,7 @@ async function findFailing(
   })
 }
 
-/** Work that is taken at once waits for less. */
+/** A queue does not count as growing while its oldest work has waited for less: workers take its work at once. */
 const SHORT_WAIT_S = 60
 
 async function findGrowing(
@@ -126,14 +126,14 @@ async function findGrowing(
   const measures = await measureQueue(reader, names)
   const paused = await readPausedQueues(reader)
   return measures.flatMap(({ name, state, count, oldestSeconds }): AlertCause[] => {
-    // What somebody holds back is to grow.
+    // A paused queue grows, as somebody wants it to.
     if (paused.has(name)) return []
     if (state !== 'ready' || count < queueMinWaiting || (oldestSeconds ?? 0) < SHORT_WAIT_S)
       return []
     const subject = { kind: 'queueGrowing' as const, name, code: '' }
     const before = openOf.get(subjectKey(subject))?.facts['waitingBefore']
     const waitingBefore = typeof before === 'number' ? before : count
-    // Less than when it began to be watched: it is being caught up with.
+    // Less work than when the alert began: the workers are catching up.
     if (count < waitingBefore) return []
     return [{ ...subject, facts: { waiting: count, waitingBefore }, afterMs: queueGrowthMs }]
   })

@@ -2,7 +2,7 @@ import { TICK_OUTCOMES } from '../tick/decideTicks.ts'
 import type { WorkerObserver } from '../run/observer.ts'
 import type { MetricsTarget } from './prometheus.ts'
 
-/** Codes of the engine's own. Handlers have others, of which there is no list: they count as `handler`. */
+/** The engine's own error codes. Handlers' codes are an open set, so they all count as `handler`. */
 const ENGINE_REASONS = [
   'timeout',
   'cancelled',
@@ -22,14 +22,14 @@ const ENGINE_REASONS = [
   'handler_missing',
 ]
 
-/** From a mail that is sent at once to a clean-up that takes an hour. */
+/** Seconds, from a mail that is sent at once to a clean-up that takes an hour. */
 const DURATION_BUCKETS = [
   0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600,
 ]
 const LATENESS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600]
 const GROUP_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500]
 
-/** What this worker does, as metrics. Jobs and outcomes are the only labels, and both are closed sets. */
+/** Makes an observer that counts what its worker does. All labels (job, outcome, reason) are closed sets. */
 export function createRunMetrics(
   { prometheus, registry }: MetricsTarget,
   jobNames: readonly string[],
@@ -93,7 +93,7 @@ export function createRunMetrics(
     registers,
   })
 
-  // Who looks for an increase does not see the first one of a series that was not there before.
+  // Create all series at 0: a query for an increase misses the first one of a new series.
   for (const job_name of jobNames) {
     runs.inc({ job_name, outcome: 'success', reason: '' }, 0)
     for (const reason of [...ENGINE_REASONS, 'handler']) {

@@ -2,17 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface KeepFreshOptions<Value> {
   read: () => Promise<Value>
-  /** However often somebody asks, it is read no more often than this. */
+  /** How old a kept answer may be. It reads no more often, however often somebody asks. */
   maxAgeMs: number
-  /** How long somebody waits for it. */
+  /** How long a caller waits for an answer. */
   timeoutMs: number
-  /** Called when it could not be read, or not in time. */
+  /** Called when a read failed, or was not done in time. */
   onFailure: () => void
 }
 
 /**
- * What a scrape may ask of the database: one statement at a time, with its answer kept for a while. Null while there
- * is none that is fresh: what is older says nothing about now.
+ * Bounds what scrapes ask of the database: one read at a time, whose answer is kept for `maxAgeMs`. It returns null while
+ * there is no fresh answer: an older one says nothing about now.
  */
 export function keepFresh<Value>(options: KeepFreshOptions<Value>): () => Promise<Value | null> {
   const { read, maxAgeMs, timeoutMs, onFailure } = options

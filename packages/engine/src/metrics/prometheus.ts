@@ -1,13 +1,13 @@
 /* oxlint-disable typescript/no-explicit-any -- as prom-client has it, whose own types are not installed with us */
 
-/** prom-client, as whoever has it imports it: `import * as prometheus from 'prom-client'`. The engine brings none. */
+/** The host's own prom-client, `import * as prometheus from 'prom-client'`. The engine does not depend on it. */
 export interface Prometheus {
   Counter: new (options: any) => Counter
   Gauge: new (options: any) => Gauge
   Histogram: new (options: any) => Histogram
 }
 
-/** Where metrics are put: `{ prometheus, registry: prometheus.register }`, or a registry of one's own. */
+/** Where to register metrics: `{ prometheus, registry: prometheus.register }`, or a registry of your own. */
 export interface MetricsTarget {
   prometheus: Prometheus
   registry: { registerMetric(metric: any): void }
@@ -29,7 +29,7 @@ interface Histogram {
   observe(labelsOrValue: any, value?: number): void
 }
 
-/** A gauge that is read when it is scraped. */
+/** Registers a gauge whose value is read at each scrape. */
 export function watchGauge(
   { prometheus, registry }: MetricsTarget,
   options: { name: string; help: string; labelNames?: readonly string[] },

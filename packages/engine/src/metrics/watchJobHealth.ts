@@ -7,11 +7,11 @@ export interface JobHealthWatchOptions extends MetricsTarget {
   read: () => Promise<JobHealth>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
-  /** How long a scrape waits for it. Default 2,000 ms. */
+  /** How long a scrape waits for the database. Default 2,000 ms. */
   timeoutMs?: number
 }
 
-/** What `readJobHealth` says, as metrics. While the database does not answer there are none. */
+/** Registers what `readJobHealth` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
   const { prometheus, registry, read, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
   const failures = new prometheus.Counter({

@@ -7,13 +7,13 @@ export interface QueueWatchOptions extends MetricsTarget {
   measure: () => Promise<readonly QueueMeasure[]>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
-  /** How long a scrape waits for it. Default 2,000 ms. */
+  /** How long a scrape waits for the database. Default 2,000 ms. */
   timeoutMs?: number
 }
 
 /**
- * How much work is in the queue, for all processes together: each that is asked gives the same numbers. While the
- * database does not answer there are none, which is not the same as zero; the rest of the scrape comes all the same.
+ * Registers metrics of the work in the queue. They are about the whole database, so every process reports the same numbers.
+ * While the database does not answer they have no values, which is not zero; the rest of the scrape is complete.
  */
 export function watchQueue(options: QueueWatchOptions): void {
   const { prometheus, registry, measure, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
@@ -55,7 +55,7 @@ export function watchQueue(options: QueueWatchOptions): void {
   )
 }
 
-/** deadLetter as dead_letter. */
+/** Turns `deadLetter` into `dead_letter`. */
 function toLabel(state: string): string {
   return state.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }

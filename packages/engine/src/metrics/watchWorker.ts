@@ -1,7 +1,7 @@
 import type { PingEvent, PingOutcome } from '../run/createPinger.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
-/** Whether a worker can work; before there is one, it cannot. */
+/** Registers a gauge that tells whether the worker is ready. */
 export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean }): void {
   watchGauge(
     target,

@@ -5,25 +5,25 @@ import type { Connection } from '../store/database.ts'
 export interface Announcer {
   run(run: { id: string; name: string }): void
   tick(name: string): void
-  /** Says what has not been said yet. */
+  /** Sends what has not been announced yet. */
   stop(): Promise<void>
 }
 
-/** Often enough to watch, and seldom enough to cost nothing, however many runs there are. */
+/** At most one announcement in this time, however many runs there are. */
 const INTERVAL_MS = 250
 const MAX_IDS = 100
-/** A notification holds less than 8,000. */
+/** PostgreSQL takes fewer than 8,000 bytes in a notification. */
 const MAX_BYTES = 7_999
 
 /**
- * Tells whoever listens what has changed. Beside the transactions, not in them: see channels.ts.
+ * Announces what has changed to whoever listens. It does so outside the transactions of the work: see channels.ts.
  */
 export function createAnnouncer(database: Connection, log: Logger): Announcer {
   let pending = empty()
   let timer: NodeJS.Timeout | undefined
   let saying: Promise<void> = Promise.resolve()
 
-  /** One statement after another, also where one hangs behind somebody else's. */
+  /** Sends one statement after another, even when one hangs behind somebody else's lock. */
   function later(): void {
     timer ??= setTimeout(() => {
       saying = say().finally(() => {
@@ -64,14 +64,14 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
     async stop() {
       clearTimeout(timer)
       await saying
-      // What came while it was said has set it again.
+      // Changes that came meanwhile have set the timer again.
       clearTimeout(timer)
       await say()
     },
   }
 }
 
-/** As one notification if it fits into one, which it does unless there are hundreds of jobs. */
+/** Makes one notification, or several if hundreds of jobs do not fit into one. */
 function toPayloads(announcement: Announcement): string[] {
   const payload = JSON.stringify(announcement)
   const { names, ticks } = announcement

@@ -4,36 +4,36 @@ import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { FIND_RESULT_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
-/** What a piece of work has come to. `runId` is that of its last run; null where none was kept. */
+/** What became of a piece of work. `runId` is its last run; null when no run of it is kept. */
 export type WorkResult<Result> =
-  /** `result` is null of a job that has none. */
+  /** `result` is null for a job without one. */
   | { kind: 'success'; runId: string; result: [Result] extends [never] ? null : Result }
-  /** Given up, after its last attempt. */
+  /** The queue gave it up after its last attempt. */
   | { kind: 'failed'; runId: string | null; error: { code: string; message: string } }
-  /** Somebody has stopped it. */
+  /** Somebody cancelled it. */
   | { kind: 'cancelled'; runId: string | null }
-  /** It did not start, or not end, by the time it had to. */
+  /** It did not start or end in time. */
   | { kind: 'expired'; runId: string | null }
-  /** Nobody knows it, or knows it no more: discarded, pruned, or never committed. */
+  /** It is unknown: discarded, pruned, or never committed. */
   | { kind: 'gone' }
-  /** It waits, runs, or will be tried again. */
+  /** It waits, runs, or will be retried. */
   | { kind: 'pending' }
 
 export interface AwaitResultOptions {
-  /** How long to wait for its end, in milliseconds; with 0 it is looked at once. Default 30,000. */
+  /** How long to wait for its end, in milliseconds; 0 looks once. Default 30,000. */
   timeoutMs?: number
   /** Ends the waiting: it rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
-/** After the first look, and twice as long after each other one. */
+/** The pause after the first look; it doubles after each further one. */
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
 /**
- * Waits until a piece of work has ended, and tells what came of it. It asks the database, once a second at the longest: a
- * worker tells nobody who waits.
- * @throws JobError `result_invalid` when the schema of this version does not take what was stored
+ * Waits until a piece of work has ended, and returns what became of it. It asks the database, with pauses of up to a
+ * second: workers send no notification of results.
+ * @throws JobError `result_invalid` when this version's schema refuses the stored result
  */
 export async function awaitResult<J extends Job>(
   reader: Reader,
@@ -54,15 +54,15 @@ export async function awaitResult<J extends Job>(
 }
 
 interface ResultRow {
-  /** Of the queue; null where it has left that. */
+  /** The work's state in the queue; null when it has left the queue. */
   state: string | null
   code: string | null
   message: string | null
   /** A worker has taken it, at its first attempt; its start may outlive the end of its run. */
   isStarted: boolean
-  /** Somebody has taken it out of the queue while it waited. */
+  /** Somebody cancelled it while it waited. */
   isCancelled: boolean
-  /** Of its last run. */
+  /** From here on: its last run. */
   runId: string | null
   status: string | null
   runCode: string | null
@@ -90,7 +90,7 @@ async function findResult(
   if (isOpen || isUnwritten || status === 'running') return { kind: 'pending' }
   if (row.isCancelled) return { kind: 'cancelled', runId }
   if (state === null && status === null) return { kind: 'gone' }
-  // What the queue has given up by itself carries no code.
+  // Work that pg-boss itself gave up has no code: it expired.
   const code = row.runCode ?? row.code ?? 'expired'
   if (code === 'cancelled' || code === 'expired') return { kind: code, runId }
   const message = row.runMessage ?? row.message ?? ''

@@ -1,6 +1,6 @@
 import type { Reader } from './reader.ts'
 
-/** Runs of one job that have failed in the same way, with the one that is looked at. */
+/** Runs of one job that failed in the same way, including the one in question. */
 export interface EqualFailures {
   count: number
   /** When the first of them started, as ISO 8601 in UTC. */
@@ -13,8 +13,8 @@ const DAY_MS = 86_400_000
 const MAX_LOOKED_AT = 2_000
 
 /**
- * How often a job has failed with the same code in the day up to a run, and in the day after it; where the code says
- * nothing, with the same message. Bounded: only the last failures of that time are looked at.
+ * Counts how often a job failed with the same code in the day before and the day after a run; with the same message where
+ * the code says nothing. It reads only the last failures of that time.
  */
 export async function countEqualFailures(
   reader: Reader,

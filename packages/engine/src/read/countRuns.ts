@@ -1,7 +1,7 @@
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
 
-/** What ended neither well nor by itself: somebody cancelled it, its guard blocked it, or it was taken from its worker. */
+/** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
 const counted = (where: string) => `(count(*) filter (where ${where}))::int`
 const BY_OUTCOME = `
@@ -10,10 +10,10 @@ const BY_OUTCOME = `
   ${counted(`"status" = 'failed' and ${IS_STOPPED}`)} as "stopped",
   ${counted(`"status" = 'running'`)} as "running"`
 
-/** Runs of a job that started within a span of time, by what became of them. */
+/** How many runs of a job started within a span of time, by outcome. */
 export interface SpanOfRuns {
   name: string
-  /** When it began, as ISO 8601 in UTC. */
+  /** When the span began, as ISO 8601 in UTC. */
   from: string
   success: number
   failed: number
@@ -22,7 +22,7 @@ export interface SpanOfRuns {
   running: number
 }
 
-/** Of spans that begin at the given instants: a row for each job that has runs in one. */
+/** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
 export async function countRuns(
   reader: Reader,
   starts: readonly Date[],
@@ -40,7 +40,7 @@ export async function countRuns(
   })
 }
 
-/** A job's runs of an hour, and how many of them took so many milliseconds. */
+/** A job's runs of an hour, by how long they took. */
 export interface HourOfDurations {
   /** ISO 8601 in UTC. */
   hour: string
@@ -53,7 +53,7 @@ export interface HourOfDurations {
   durations: Record<string, number> | null
 }
 
-/** By the hours of UTC, the oldest first, without dry runs; of the latest runs alone, where there are more. */
+/** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
 export async function tallyDurationsByHour(
   reader: Reader,
   { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
@@ -91,11 +91,11 @@ export async function findOldestStart(reader: Reader, name: string): Promise<str
 export interface UsualDuration {
   p50Ms: number | null
   p95Ms: number | null
-  /** How many it is taken from. */
+  /** How many runs were measured. */
   runs: number
 }
 
-/** Of the last 1,000 runs of a job that ended, without dry runs. */
+/** Measures the last 1,000 ended runs of a job, without dry runs. */
 export async function measureDuration(reader: Reader, name: string): Promise<UsualDuration> {
   const [duration] = await reader.rows<UsualDuration>({
     text: `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",

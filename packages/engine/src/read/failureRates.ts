@@ -2,12 +2,12 @@ import { boundedText } from './bounded.ts'
 import type { Reader, Statement } from './reader.ts'
 
 /**
- * Ends that say nothing about the job: somebody stopped it, its guard asked first, its worker gave it back, or its time was
- * over.
+ * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, or
+ * it expired.
  */
 export const NEUTRAL_CODES = ['cancelled', 'guard_blocked', 'drained', 'expired'] as const
 
-/** What a job's runs came to, of those that succeeded or failed. */
+/** How many of a job's runs failed, among those that succeeded or failed. */
 export interface RunShare {
   runs: number
   failed: number
@@ -17,9 +17,9 @@ export interface RecentFailures extends RunShare {
   name: string
   /** When the first of these runs started, as ISO 8601 in UTC. */
   from: string
-  /** Whether there were more since the instant that was asked for than are counted: the latest are. */
+  /** Whether there are more runs since the given instant than were counted; the latest were. */
   isCut: boolean
-  /** What most of them failed with, how many did, and the last of these. */
+  /** The most frequent error code, how many runs failed with it, and the last of these. */
   code: string
   withCode: number
   lastRunId: string
@@ -28,10 +28,10 @@ export interface RecentFailures extends RunShare {
   message: string
 }
 
-/** Of each job. More than these are a rate that needs no further digits. */
+/** Runs to count of each job. More would not change the rate much. */
 const MAX_RUNS = 5_000
 
-/** The jobs of which a run that started since an instant has failed, with how many did. */
+/** Lists the jobs with a failed run among those started since an instant, and how many failed. */
 export async function listRecentFailures(
   reader: Reader,
   names: readonly string[],
@@ -40,9 +40,9 @@ export async function listRecentFailures(
   return await reader.rows<RecentFailures>(recentFailuresQuery(names, since))
 }
 
-/** What `listRecentFailures` sends; apart, so that its plan can be looked at. */
+/** The statement of `listRecentFailures`. Exported so that a test can look at its plan. */
 export function recentFailuresQuery(names: readonly string[], since: Date): Statement {
-  // Only jobs with a failure have their runs counted. `between` for the reason that recentRunsQuery gives.
+  // It counts runs only for jobs with a failure. `between`: see recentRunsQuery.
   return {
     text: `
       with failing as materialized (
@@ -82,17 +82,17 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
   }
 }
 
-/** Runs of a job that started within an hour. */
+/** How many of a job's runs that started within an hour failed. */
 export interface HourOfFailures extends RunShare {
   name: string
   /** When it began, as ISO 8601 in UTC. */
   hour: string
 }
 
-/** The latest of an hour, from which its share of failures is taken. */
+/** An hour's share of failures comes from its latest runs, at most so many. */
 const MAX_RUNS_AN_HOUR = 30
 
-/** A row for each pair of a job and an hour, as far as runs of it have ended. */
+/** Samples failures: a row for each job and hour in which runs have ended. */
 export async function sampleFailures(
   reader: Reader,
   pairs: readonly { name: string; hour: Date }[],
@@ -105,7 +105,7 @@ export async function sampleFailures(
   )
 }
 
-/** What `sampleFailures` sends; apart, so that its plan can be looked at. */
+/** The statement of `sampleFailures`. Exported so that a test can look at its plan. */
 export function sampleFailuresQuery(names: readonly string[], hours: readonly Date[]): Statement {
   return {
     text: `

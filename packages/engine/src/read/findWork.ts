@@ -2,16 +2,16 @@ import type { Job } from '../index.ts'
 import { FIND_ENQUEUED_AT_SQL, FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
-/** Where a piece of work stands. */
+/** The state of a piece of work. */
 export type WorkState =
-  /** Not started, or to be retried, at the earliest at `startAfter`, ISO 8601 in UTC. */
+  /** Not started, or to be retried; not before `startAfter`, ISO 8601 in UTC. */
   | { kind: 'waiting'; startAfter: string }
   | { kind: 'running' }
   | { kind: 'completed' }
-  /** A dead letter, or cancelled before it started, or expired: these are known for a week. */
+  /** A dead letter; or cancelled before it started, or expired, which are known for a week. */
   | { kind: 'failed'; errorCode: string }
 
-/** Null when nobody knows it, or knows it no more: completed work is known as long as its run is kept. */
+/** Finds a piece of work; null when it is unknown. Completed work is known as long as its run is kept. */
 export async function findWork(
   reader: Reader,
   job: Pick<Job, 'name'>,
@@ -20,7 +20,7 @@ export async function findWork(
   return (await findManyWork(reader, job, [queueJobId])).get(queueJobId) ?? null
 }
 
-/** The same of many, with one statement: what the queue does not know is not among them. */
+/** Finds many pieces with one statement. Unknown ones are missing in the answer. */
 export async function findManyWork(
   reader: Reader,
   job: Pick<Job, 'name'>,
@@ -35,8 +35,8 @@ export async function findManyWork(
 }
 
 /**
- * Work that holds a unique key; where none does, the last that was given up with it since an instant. Null when there
- * is neither: it was completed, or discarded, or never enqueued.
+ * Finds the work that holds a unique key, or else the last that was given up with it since an instant. Null when there is
+ * neither: the work was completed, discarded, or never enqueued.
  */
 export async function findWorkByKey(
   reader: Reader,
@@ -73,8 +73,8 @@ function toWorkState({ state, startAfter, errorCode }: QueueRow): WorkState {
 }
 
 /**
- * When a piece of work was put into the queue, as ISO 8601 in UTC. What is completed has left it; then the id tells, to the
- * millisecond, by the clock of whoever enqueued it. Null when that is not one of ours.
+ * When a piece of work was enqueued, as ISO 8601 in UTC. For completed work it is the time in the work's id, in
+ * milliseconds by the clock of whoever enqueued it; null when the engine did not make that id.
  */
 export async function findEnqueuedAt(
   reader: Reader,

@@ -1,17 +1,17 @@
 import { FIND_WORK_OF_RUN_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
-/** What the queue still has of the work that a run was an attempt at. */
+/** What the queue still has of a run's work. */
 export interface WorkOfRun {
-  /** Whether the same can be run again without giving the payload anew. */
+  /** Whether the queue still has the payload, so that the work can run again. */
   holdsPayload: boolean
-  /** Given up, and to be redriven or discarded. */
+  /** Whether it is a dead letter, to be redriven or discarded. */
   isDeadLetter: boolean
-  /** When it may be tried again, as ISO 8601 in UTC; null of work that does not wait. */
+  /** When it may be retried, as ISO 8601 in UTC; null when it does not wait. */
   nextAt: string | null
 }
 
-/** Without the payload, which is nobody's to see. */
+/** Finds a run's work. It never returns the payload. */
 export async function findWorkOfRun(
   reader: Reader,
   { name, queueJobId }: { name: string; queueJobId: string | null },

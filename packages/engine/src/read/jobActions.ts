@@ -1,11 +1,11 @@
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
-/** What somebody has done about a job or a run. */
+/** What somebody did to a job or a run. */
 export interface ListedAction {
   /** ISO 8601 in UTC. */
   at: string
-  /** A JobActionKind, or what another version may have written. */
+  /** A JobActionKind, or another text that a newer version wrote. */
   action: string
   actor: string
   reason: string | null
@@ -15,7 +15,7 @@ const MAX_OF_RUN = 100
 const COLUMNS = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
 
-/** What people did about a run, or about the work that it was an attempt at, in its order. */
+/** Lists what people did to a run or to its work, the oldest first. */
 export async function listRunActions(
   reader: Reader,
   { id, queueJobId }: { id: string; queueJobId: string | null },
@@ -28,7 +28,7 @@ export async function listRunActions(
   })
 }
 
-/** What people did about a job, the latest first. */
+/** Lists what people did to a job, the latest first. */
 export async function listJobActions(
   reader: Reader,
   name: string,

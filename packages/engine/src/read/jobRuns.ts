@@ -8,50 +8,48 @@ export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
 export interface ListJobRunsOptions {
-  /** Runs at most; positive. */
+  /** How many runs to return at most; positive. */
   limit: number
-  /** Only runs that come after this one, that is older ones. */
+  /** Only runs after this one in the list, which are older. */
   after?: PagePosition | undefined
   name?: string | undefined
   status?: RunStatus | undefined
   outcome?: RunOutcome | undefined
   trigger?: JobTrigger | undefined
-  /** Only those that failed with this code. */
+  /** Only runs that failed with this code. */
   errorCode?: string | undefined
-  /** Only the attempts at this piece of work; a UUID. */
+  /** Only attempts at this piece of work; a UUID. */
   queueJobId?: string | undefined
   /** Started at this instant or later. */
   from?: Date | undefined
   /** Started before this instant. */
   to?: Date | undefined
-  /** Where a run has just this label, those with it; else those whose label holds it, in whichever case, see below. */
+  /** If any run has exactly this label, only runs with it; else runs whose label contains it, in any case (see below). */
   label?: string | undefined
   /*
-   * What follows is in no index: MAX_LOOKED_AT runs are looked through for it at a time, and the next page goes on where that
-   * ended.
+   * No index holds what follows: one call looks through MAX_LOOKED_AT runs for it, and the next page goes on where it ended.
    */
-  /** Only those whose worker's id begins so. */
+  /** Only runs whose worker's id begins with this. */
   worker?: string | undefined
-  /** Only those that took so long or longer; of one under way, so far. */
+  /** Only runs that took so long or longer; for a run under way, its time so far counts. */
   minDurationMs?: number | undefined
-  /** Only those that have ended, and took no longer. */
+  /** Only ended runs that took no longer. */
   maxDurationMs?: number | undefined
 }
 
 /**
- * How many runs are looked through for what no index tells: as many as take well below a second, also where they have to
- * come from a disk.
+ * How many runs one call looks through for what no index holds: that takes well below a second, even from a disk.
  */
 export const MAX_LOOKED_AT = 50_000
 
 /**
- * A run as it is listed: without what only one who looks at a single run wants to know, and without what its details
- * say as well. Instants are ISO 8601 in UTC.
+ * A run as lists show it, without what only the page of a single run shows, and without what its details hold as well.
+ * Instants are ISO 8601 in UTC.
  */
 export interface ListedJobRun {
   id: string
   name: string
-  /** What it was about, as its job says it; null when that says nothing. */
+  /** What its work is about, by the job's label function; null without a label. */
   label: string | null
   status: RunStatus
   outcome: RunOutcome
@@ -80,11 +78,11 @@ export interface ListedJobRun {
 
 export interface FoundJobRun extends ListedJobRun {
   batchMarks: unknown
-  /** Of its payload, what its job shows. */
+  /** The parts of its payload that the job's `show` names. */
   shown: Shown | null
-  /** When the attempt was due; null where that was when its work was enqueued. */
+  /** When the attempt was due; null when it was due as soon as its work was enqueued. */
   dueAt: string | null
-  /** What it has logged: the last lines, and how many came before them; null where nothing was kept. */
+  /** Its last log lines, and how many came before them; null when none were kept. */
   logs: unknown
 }
 
@@ -92,37 +90,37 @@ export interface RunAttempt extends Pick<
   ListedJobRun,
   'id' | 'attempt' | 'status' | 'outcome' | 'startedAt' | 'endedAt'
 > {
-  /** Null where that was when its work was enqueued. */
+  /** Null when it was due as soon as its work was enqueued. */
   dueAt: string | null
   errorCode: string | null
 }
 
 export interface JobRunPage {
   runs: ListedJobRun[]
-  /** Where the next page begins: after the last of them, or where looking for more of them ended; null at the end of all. */
+  /** Where the next page begins: after the last of these runs, or where the look ended; null when there are no more runs. */
   next: PagePosition | null
-  /** Whether there may be more for this page, which it takes a further look to find. */
+  /** Whether the look ended before the page was full: the next page may hold more. */
   isCut: boolean
 }
 
-/** Twice what workers take as a rule, as JSON that PostgreSQL writes with spaces. A page has 200 runs at most. */
+/** Twice a worker's default limit, because PostgreSQL writes JSON with spaces. A page has at most 200 runs. */
 const LISTED_DETAILS_BYTES = 128 * 1024
 const FOUND_DETAILS_BYTES = 1024 * 1024
 const MARKS_BYTES = 64 * 1024
 const PROGRESS_BYTES = 1_000
 const SHOWN_BYTES = 32 * 1024
 const LOGS_BYTES = 1024 * 1024
-/** As deep as nobody reads; JavaScript fails to write what PostgreSQL can hold. */
+/** Deeper details are left out: PostgreSQL holds JSON so deep that JavaScript fails to write it. */
 const MAX_DEPTH = 100
-/** Far more than the queue delivers one piece of work. */
+/** Far more attempts than a piece of work usually gets. */
 const MAX_ATTEMPTS = 100
 
-/** How far a run says it is; null where that is larger than a worker writes it. */
+/** A run's progress; null when it is larger than any that a worker writes. */
 export const progressOf = (run: string) => boundedJson(`${run}."progress"`, PROGRESS_BYTES)
 
 const textColumn = (name: string) => `${boundedText(`run."${name}"`)} as "${name}"`
 
-/** Bounded by the database, so that neither its answer nor this process holds what nobody can read. */
+/** The database bounds each column, so that its answer stays small. */
 const columns = (detailsBytes: number) => `
   run."id", ${textColumn('name')}, ${textColumn('label')}, run."status", ${textColumn('errorCode')}, run."trigger",
   run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
@@ -144,8 +142,8 @@ const FOUND_COLUMNS = `
   ${boundedJson('run."logs"', LOGS_BYTES)} as "logs"`
 
 /**
- * Runs, newest first. Pages are cut at a run, not at a count, so that runs which start while
- * somebody reads neither shift a page nor slow a late one down.
+ * Lists runs, newest first. A page begins after a run, not at an offset, so that runs which start meanwhile do not shift
+ * it, and a late page is as fast as the first.
  */
 export async function listJobRuns(reader: Reader, asked: ListJobRunsOptions): Promise<JobRunPage> {
   const options = { ...asked, isWholeLabel: await isLabel(reader, asked.label) }
@@ -160,13 +158,13 @@ export async function listJobRuns(reader: Reader, asked: ListJobRunsOptions): Pr
 
 type RunRow = Omit<ListedJobRun, 'outcome'>
 
-/** A page has many rows, and each is nobody else's: it is added to, not copied. */
+/** Changes the row instead of copying it: a page has many rows, and nobody else holds them. */
 function toListed<Row extends RunRow>(row: Row): Row & Pick<ListedJobRun, 'outcome'> {
   if (isDeep(row.details)) row.details = { detailsTooDeep: true }
   return Object.assign(row, { outcome: runOutcome(row) })
 }
 
-/** Whether a run has just this label. */
+/** Whether any run has exactly this label. */
 async function isLabel(reader: Reader, label: string | undefined): Promise<boolean> {
   if (label === undefined) return false
   const found = await reader.rows({
@@ -176,10 +174,10 @@ async function isLabel(reader: Reader, label: string | undefined): Promise<boole
   return found.length > 0
 }
 
-/** As asked for, and what was found out for it. */
+/** The caller's options, and whether `label` is a whole label. */
 type RunsWanted = ListJobRunsOptions & { isWholeLabel?: boolean }
 
-/** The last run that one look comes to; null where it comes to the end, or an index does without. */
+/** Finds the last run that one look reaches; null when it reaches the end, or an index makes a look needless. */
 async function findLookEnd(reader: Reader, options: RunsWanted): Promise<PagePosition | null> {
   const statement = lookEndQuery(options)
   if (statement === null) return null
@@ -195,7 +193,7 @@ export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRu
   return run ? toListed(run) : null
 }
 
-/** The other runs of the same piece of work, in their order. */
+/** Lists the other runs of the same piece of work, by attempt. */
 export async function listOtherAttempts(
   reader: Reader,
   { id, queueJobId }: Pick<ListedJobRun, 'id' | 'queueJobId'>,
@@ -212,7 +210,7 @@ export async function listOtherAttempts(
   return rows.map((run) => ({ ...run, outcome: runOutcome(run) }))
 }
 
-/** Without a call for each level, of which there may be more than the stack holds. */
+/** Whether a value is deeper than MAX_DEPTH. It does not recurse: the stack may be smaller than the depth. */
 function isDeep(value: unknown): boolean {
   let level = [value]
   for (let depth = 0; depth <= MAX_DEPTH; depth++) {
@@ -226,7 +224,7 @@ function isDeep(value: unknown): boolean {
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
-/** What `listJobRuns` sends, down to where its look ends; apart, so that its plan can be looked at. */
+/** The statement of `listJobRuns`, down to where its look ends. Exported so that a test can look at its plan. */
 export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null = null): Statement {
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -245,7 +243,7 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
   }
 }
 
-/** Finds the last run that one look comes to, from an index. Null where no look is needed: few runs are under way. */
+/** The statement that finds the last run one look reaches. Null when no look is needed, as for the few runs under way. */
 export function lookEndQuery(options: RunsWanted): Statement | null {
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -266,19 +264,19 @@ const NEWEST_FIRST = 'order by run."startedAt" desc, run."id" desc'
 const whereAll = (conditions: readonly string[]) =>
   conditions.length > 0 ? `where ${conditions.join(' and ')}` : ''
 
-/** Writes a value down for the statement, and says how that names it. */
+/** Adds a value to the statement's parameters, and returns its placeholder. */
 type Parameter = (value: unknown) => string
 
-/** A row comparison is what lets the index begin there; the same with OR would read up to it. */
+/** A row comparison lets the index scan begin there; the same condition with OR would read all rows before it. */
 const comesAfter = (sign: '<' | '>=', { at, id }: PagePosition, parameter: Parameter) =>
   `(run."startedAt", run."id") ${sign} (${parameter(at)}::timestamptz, ${parameter(id)}::uuid)`
 
-/** What an index finds. */
+/** The conditions that an index serves. */
 function indexedConditions(options: RunsWanted, parameter: Parameter): string[] {
   const { after, name, status, outcome, trigger, errorCode, queueJobId, from, to } = options
   const { label, isWholeLabel = false } = options
-  // Instants are sent as text with their offset: the driver would send a Date without one, and the
-  // session's time zone would be taken for it.
+  // Send instants as text with their offset: the driver would send a Date without one, and PostgreSQL would read it in the
+  // session's time zone.
   return [
     after && comesAfter('<', after, parameter),
     from && `run."startedAt" >= ${parameter(from.toISOString())}::timestamptz`,
@@ -294,7 +292,7 @@ function indexedConditions(options: RunsWanted, parameter: Parameter): string[] 
   ].filter((condition) => typeof condition === 'string')
 }
 
-/** What each run has to be looked at for. */
+/** The conditions that no index serves. */
 function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
   const { label, isWholeLabel = false, worker, minDurationMs, maxDurationMs } = options
   const ms = (value: number) => `${parameter(value)}::float8 * interval '1 millisecond'`
@@ -309,7 +307,7 @@ function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
   ].filter((condition) => typeof condition === 'string')
 }
 
-/** Only what the queue delivers starts without being written. */
+/** Whether the filters match unwritten runs, which are all running attempts from the queue. */
 function mayBeUnwritten(options: ListJobRunsOptions): boolean {
   const { status = 'running', outcome = 'running', trigger = 'queue', errorCode } = options
   return (
@@ -321,7 +319,7 @@ function mayBeUnwritten(options: ListJobRunsOptions): boolean {
   )
 }
 
-/** Each by what finds it: what runs is listed in what workers hold, what failed has an index of its codes. */
+/** The condition that finds a status fastest: claims list running runs, and failed runs have an index of their codes. */
 function hasStatus(status: RunStatus): string {
   switch (status) {
     case 'running':
@@ -337,7 +335,7 @@ function hasStatus(status: RunStatus): string {
   }
 }
 
-/** As literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
+/** Literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
 function hasTrigger(trigger: JobTrigger): string {
   switch (trigger) {
     case 'schedule':

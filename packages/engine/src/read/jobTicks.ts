@@ -9,9 +9,9 @@ export interface ListedJobTick {
   scheduledFor: string
   outcome: TickOutcome
   reason: string | null
-  /** More than 1 in a row that stands for several ticks. */
+  /** How many ticks the row stands for. */
   count: number
-  /** The last of them. */
+  /** The last of several ticks; else null. */
   through: string | null
   queueJobId: string | null
   createdAt: string
@@ -19,7 +19,7 @@ export interface ListedJobTick {
 
 export interface ListJobTicksOptions {
   name: string
-  /** Rows at most; positive. */
+  /** How many rows to return at most; positive. */
   limit: number
   /** Only ticks before this instant; ISO 8601. */
   before?: string | undefined
@@ -27,11 +27,11 @@ export interface ListJobTicksOptions {
 
 export interface JobTickPage {
   ticks: ListedJobTick[]
-  /** The last of them, before which the next page begins; null when there is nothing more. */
+  /** Pass it as `before` for the next page; null when there are no more rows. */
   next: string | null
 }
 
-/** A job's rows of the tick ledger, newest first. Its instants are unique, so one is where a page is cut. */
+/** Lists a job's rows of the tick ledger, newest first. A job's instants are unique, so a page begins after one. */
 export async function listJobTicks(
   reader: Reader,
   { name, limit, before }: ListJobTicksOptions,
@@ -50,7 +50,7 @@ export async function listJobTicks(
   return { ticks, next: last?.scheduledFor ?? null }
 }
 
-/** With the last attempt at what it has enqueued, when there is one. */
+/** A tick with the last attempt at the work that it enqueued, if any. */
 export interface RecentTick extends Pick<
   ListedJobTick,
   'scheduledFor' | 'outcome' | 'reason' | 'count'
@@ -59,7 +59,7 @@ export interface RecentTick extends Pick<
   run: Pick<RecentRun, 'id' | 'status' | 'outcome' | 'startedAt' | 'endedAt'> | null
 }
 
-/** The newest ticks of each job, the latest first. */
+/** Lists the newest ticks of each job, the latest first. */
 export async function listRecentTicks(
   reader: Reader,
   names: readonly string[],
@@ -89,10 +89,10 @@ interface TickRow extends Omit<RecentTick, 'run'> {
   runEndedAt: string | null
 }
 
-/** What `listRecentTicks` sends; apart, so that its plan can be looked at. */
+/** The statement of `listRecentTicks`. Exported so that a test can look at its plan. */
 export function recentTicksQuery(names: readonly string[], limit: number): Statement {
-  // With `=`, PostgreSQL may go back through everybody's ticks until it has met enough of this job, which
-  // may be seldom or have none. Only the primary key lists them by name and then by time.
+  // `between`: with `=` PostgreSQL may read all jobs' ticks until it has enough of this job, which may have few or none.
+  // Only the primary key lists them by name and then by time.
   return {
     text: `
       select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",

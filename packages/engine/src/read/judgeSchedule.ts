@@ -3,21 +3,21 @@ import { nextTick } from '../index.ts'
 export interface ScheduleState {
   cron: string
   timeZone: string
-  /** The ledger reaches so far; null when no worker has started with the schedule yet. */
+  /** The last tick that was decided; null when no worker has started with the schedule yet. */
   cursor: Date | null
   isPaused: boolean
 }
 
 export interface ScheduleVerdict {
-  /** The first tick that nobody has decided, be it due or not. Null while paused, and when none comes any more. */
+  /** The first undecided tick, due or not. Null while paused, and when no more tick comes. */
   next: Date | null
-  /** How long that tick is overdue, when it is for longer than the job's grace; else null. */
+  /** How long that tick is overdue, if that is longer than the job's grace; else null. */
   lateMs: number | null
 }
 
 /**
- * Whether a schedule is late: a tick is due, and no worker has decided what becomes of it, which they do every
- * second. A paused one never is, since its ticks are to be skipped, and neither is one that nobody follows yet.
+ * Judges whether a schedule is late: a tick is due and no worker has decided it, which workers do every second. A paused
+ * schedule is never late, since its ticks are skipped, nor is one that no worker has started with.
  */
 export function judgeSchedule(state: ScheduleState, graceMs: number, now: Date): ScheduleVerdict {
   if (state.isPaused) return { next: null, lateMs: null }

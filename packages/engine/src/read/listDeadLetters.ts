@@ -9,42 +9,42 @@ import {
 } from '../store/deadLetterSql.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
-/** Work that was given up: it is kept with its error until somebody redrives or discards it. */
+/** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
 export interface DeadLetter {
   /** Its runs carry it. */
   queueJobId: string
   name: string
-  /** What it is about, as its job says it, and what that shows of its payload; null when it says nothing. */
+  /** The label of the work, and the parts of its payload that the job shows; null without any. */
   label: string | null
   shown: Shown | null
-  /** How many there were. */
+  /** How many attempts there were. */
   attempts: number
   /** Instants are ISO 8601 in UTC. */
   enqueuedAt: string
   failedAt: string
   error: { code: string; message: string }
-  /** The last run of it, as long as that is kept. */
+  /** Its last run, as long as that is kept. */
   runId: string | null
 }
 
 export interface DeadLetterFilter {
   name?: string | undefined
-  /** Its error's. */
+  /** Only dead letters whose error has this code. */
   errorCode?: string | undefined
 }
 
 export interface DeadLetterQuery extends DeadLetterFilter {
   limit: number
-  /** Those that failed before this one. */
+  /** Only dead letters that failed before this one. */
   after?: PagePosition | undefined
 }
 
-/** So many are counted at most; where there are more, nobody goes through them one by one. */
+/** Counting stops here: nobody goes through more of them one by one. */
 export const MAX_COUNTED_LETTERS = 100_000
-/** Far more than anybody reads. */
+/** Codes that a call returns at most. */
 const MAX_CODES = 50
 
-/** The latest first. */
+/** Lists dead letters, the latest first. */
 export async function listDeadLetters(
   reader: Reader,
   query: DeadLetterQuery,
@@ -72,11 +72,11 @@ export interface DeadLetterCode {
   /** When the first and the last of them failed; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** What the last of them says. */
+  /** The error message of the last of them. */
   message: string | null
 }
 
-/** What they died of, the most frequent first: of the last hundred thousand, and no more than fifty. */
+/** Counts dead letters by code, the most frequent first: of the last 100,000, and at most 50 codes. */
 export async function listDeadLetterCodes(
   reader: Reader,
   filter: DeadLetterFilter = {},
@@ -91,7 +91,7 @@ export interface ChosenLetter extends PagePosition {
   name: string
 }
 
-/** The next ones by position, of all or of those with an id of `ids`. */
+/** Returns the next dead letters by position, of all or of `ids`. */
 export async function chooseDeadLetters(
   reader: Reader,
   query: DeadLetterQuery,
@@ -104,7 +104,7 @@ export async function chooseDeadLetters(
   return rows.map(({ queueJobId, name, position }) => ({ id: queueJobId, name, at: position }))
 }
 
-/** Up to MAX_COUNTED_LETTERS. */
+/** Counts dead letters, up to MAX_COUNTED_LETTERS. */
 export async function countDeadLetters(
   reader: Reader,
   query: Omit<DeadLetterQuery, 'limit'>,
@@ -120,7 +120,7 @@ function toValues({ name, errorCode, after, limit }: DeadLetterQuery): unknown[]
   return [name ?? null, errorCode ?? null, after?.at ?? null, after?.id ?? null, limit]
 }
 
-/** How many dead letters of a job were given up for the same reason. */
+/** Dead letters of a job with the same error code. */
 export interface DeadLetterCause {
   name: string
   code: string
@@ -128,13 +128,13 @@ export interface DeadLetterCause {
   /** Instants are ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** What the last of them said. */
+  /** The error message of the last of them, at most 200 characters. */
   message: string
-  /** Whether there are more than the 10,000 that are looked at, which are the latest of all jobs. */
+  /** Whether there may be more: only the latest 10,000 of all jobs are counted. */
   isCut: boolean
 }
 
-/** Why work of these jobs was given up, the most frequent cause first; at most 100. */
+/** Counts the dead letters of these jobs by cause, the most frequent first; at most 100 causes. */
 export async function countDeadLettersByCause(
   reader: Reader,
   names: readonly string[],
@@ -142,7 +142,7 @@ export async function countDeadLettersByCause(
   return await reader.rows<DeadLetterCause>({ text: DEAD_LETTER_CAUSES_SQL, values: [names] })
 }
 
-/** Of which job a dead letter is; null when there is none with this id. */
+/** Finds the job of a dead letter; null when there is none with this id. */
 export async function findDeadLetterName(
   reader: Reader,
   queueJobId: string,

@@ -9,21 +9,21 @@ export interface FailedRun {
   endedAt: string
   code: string
   message: string
-  /** What its guard has counted. */
+  /** How many rows its guard counted. */
   due: number | null
   isApproved: boolean
-  /** Nothing of the job has ended since, but what somebody cancelled, or what was not the job's to end. */
+  /** No run of the job has ended since, except cancelled, drained or expired ones. */
   isLatest: boolean
 }
 
-/** Of each job at most; those that can be approved. */
+/** Blocked runs of each job that a call returns at most. */
 const MAX_BLOCKED = 5
-/** So many that were cancelled one after the other are looked past. */
+/** It looks for the latest end among so many of a job's last runs. */
 const MAX_NEUTRAL = 20
 
 /**
- * Of each job the last run that ended and was not cancelled, if it failed; and those that its guard has blocked since an instant and nobody
- * has approved. `between` for the reason that recentRunsQuery gives.
+ * Lists for each job its last ended run that was not cancelled, drained or expired, if it failed, and the runs that its
+ * guard has blocked since an instant and nobody has approved. `between`: see recentRunsQuery.
  */
 export async function listFailures(
   reader: Reader,

@@ -7,17 +7,17 @@ export interface WaitingWork {
   queueJobId: string
   name: string
   label: string | null
-  /** Instants are ISO 8601 in UTC. Not taken before it. */
+  /** No worker takes it before. Instants are ISO 8601 in UTC. */
   startAfter: string
-  /** Whether that has come. */
+  /** Whether `startAfter` has come. */
   isDue: boolean
   enqueuedAt: string
-  /** How many there were. */
+  /** How many attempts there were. */
   attempts: number
-  /** The higher, the sooner. */
+  /** Higher starts sooner. */
   priority: number
   hasUniqueKey: boolean
-  /** Not started after it. */
+  /** No attempt starts after it; null: it never expires. */
   expiresAt: string | null
 }
 
@@ -25,11 +25,11 @@ export interface WaitingWorkQuery {
   limit: number
   name?: string | undefined
   label?: string | undefined
-  /** Those that are due after this one. */
+  /** Only work that is due after this one. */
   after?: PagePosition | undefined
 }
 
-/** What is due first at first. */
+/** Lists waiting work, what is due first at the top. */
 export async function listWaitingWork(
   reader: Reader,
   { limit, name, label, after }: WaitingWorkQuery,
@@ -46,7 +46,7 @@ export async function listWaitingWork(
   }
 }
 
-/** How many there are. Exact up to 100,000, which also stands for more. */
+/** Counts waiting work. Exact up to 100,000, which also stands for more. */
 export async function countWaitingWork(
   reader: Reader,
   { name, label }: Pick<WaitingWorkQuery, 'name' | 'label'>,

@@ -1,23 +1,23 @@
 import { BACKLOG_SQL } from '../store/backlogSql.ts'
 import type { Reader } from './reader.ts'
 
-/** Work of a job that could be taken now, and waits. */
+/** Work of a job that waits and could be taken now. */
 export interface Backlog {
   name: string
   ready: number
-  /** Whether there is more: 100,000 are counted of all jobs together. */
+  /** Whether there may be more: counting stops at 100,000 over all jobs. */
   isCut: boolean
-  /** For how long the oldest could have been taken. */
+  /** How long the oldest has been due. */
   oldestMs: number
-  /** How many of the job were started a second while that waited, an hour at most. */
+  /** How many runs of the job started per second while that waited, within the last hour at most. */
   takenPerSecond: number
-  /** How many a second have come or have become due lately, of those that still wait. */
+  /** How many pieces per second, of those that still wait, became due lately. */
   comingPerSecond: number
-  /** How long it takes at these rates, or longer where there is more; null when it never ends. */
+  /** How long it takes to catch up at these rates, or longer when `isCut`; null when it never catches up. */
   caughtUpInMs: number | null
 }
 
-/** The jobs of which work waits, the longest first. One bounded statement, however much waits. */
+/** Measures the jobs with waiting work, the longest wait first. One bounded statement, however much waits. */
 export async function measureBacklog(reader: Reader, names: readonly string[]): Promise<Backlog[]> {
   const rows = await reader.rows<
     Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }

@@ -4,19 +4,19 @@ import type { Reader } from './reader.ts'
 /** Instants are ISO 8601 in UTC. */
 export interface QueueCounts {
   name: string
-  /** Not taken yet. */
+  /** Work that no worker has taken, or that is to be retried. */
   waiting: number
-  /** Of those: not to be taken yet, because it is delayed or to be retried later. */
+  /** The part of `waiting` that is not due yet: delayed, or to be retried later. */
   delayed: number
   active: number
   deadLetters: number
-  /** Since when the one that waits longest could be taken. */
+  /** Since when the longest waiting piece has been due. */
   oldestWaitingAt: string | null
-  /** When the first of the dead letters was given up. */
+  /** When the queue gave the oldest dead letter up. */
   oldestDeadLetterAt: string | null
 }
 
-/** How each job stands. What is completed is not read. */
+/** Counts the work of each job. It does not read completed work. */
 export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
   return await reader.rows<QueueCounts>({ text: COUNT_QUEUE_SQL, values: [names] })
 }
@@ -31,18 +31,18 @@ export interface QueueMeasure {
   /** Exact up to MAX_MEASURED, which also stands for more. */
   count: number
   /**
-   * How long the oldest has been in that state, in seconds: since it could have been taken, was taken, or was
-   * given up. Null when there is none, and for what is delayed.
+   * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and
+   * for delayed work.
    */
   oldestSeconds: number | null
 }
 
-/** No more than so much is counted, so that a backlog of millions costs no more. */
+/** Counting stops here, so that a backlog of millions costs no more. */
 export const MAX_MEASURED = 100_000
 
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
 
-/** For metrics: a row for each job and state, also where there is nothing. One statement, on indexes. */
+/** Measures the queue for metrics: a row for each job and state, even with a count of 0. One statement, on indexes. */
 export async function measureQueue(
   reader: Reader,
   names: readonly string[],

@@ -8,25 +8,25 @@ import { listOverrunning } from './runsUnderWay.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export type JobProblem =
-  /** Nobody is there to do anything. */
+  /** No worker lives. */
   | { kind: 'noWorker' }
-  /** A tick is due since then, and nobody has decided it. */
+  /** A tick has been due since then, and no worker has decided it. */
   | { kind: 'late'; name: string; since: string }
   /** Workers live, and none of them has started with this schedule: they are of an older version. */
   | { kind: 'unscheduled'; name: string }
-  /** A run since then, longer than its time-out and its grace. */
+  /** A run started then and goes on beyond its time-out and grace. */
   | { kind: 'overrunning'; name: string; since: string }
 
 export interface JobHealth {
   /** Empty when all is well. */
   problems: JobProblem[]
-  /** Somebody has paused them. That is no problem. */
+  /** Jobs whose schedules somebody has paused, which is no problem. */
   paused: string[]
 }
 
 /**
- * Whether the jobs of the catalogue are done. Three statements: one looks at the workers, one at a row for each
- * schedule, and one at the runs that workers hold.
+ * Finds problems with the jobs of the catalogue, in three statements: one reads the workers, one a row for each schedule,
+ * and one the runs that workers hold.
  */
 export async function readJobHealth(
   reader: Reader,
@@ -62,7 +62,7 @@ export async function readJobHealth(
   return { problems: [...problems, ...overrunning], paused }
 }
 
-/** Of each job the run that is under way for longest, if it overruns. */
+/** Reads each job's longest running run, if that overruns. */
 async function readOverrunning(
   reader: Reader,
   jobs: readonly Job[],

@@ -2,7 +2,7 @@ import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
-/** A queue of which nothing is taken until somebody resumes it. */
+/** A queue from which no worker takes work until somebody resumes it. */
 export interface PausedQueue {
   name: string
   /** ISO 8601 in UTC. */
@@ -11,7 +11,7 @@ export interface PausedQueue {
   pauseReason: string | null
 }
 
-/** By their names. */
+/** Reads the paused queues, keyed by name. */
 export async function readPausedQueues(reader: Reader): Promise<Map<string, PausedQueue>> {
   const rows = await reader.rows<PausedQueue>({
     text: `
@@ -25,7 +25,7 @@ export async function readPausedQueues(reader: Reader): Promise<Map<string, Paus
 const LIVING = `
   select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
 
-/** How many workers live that are of a version before pauses: they go on to take work of paused queues. */
+/** Counts living workers of versions before queue pauses: they go on taking work of paused queues. */
 export async function countHeedlessWorkers(reader: Reader): Promise<number> {
   const [found] = await reader.rows<{ count: number }>({
     text: `select count(*)::int as "count" from (${LIVING}) living where living."lanes" is null`,
@@ -34,8 +34,8 @@ export async function countHeedlessWorkers(reader: Reader): Promise<number> {
 }
 
 /**
- * Of these jobs, those that no living worker takes: all of them were started without it, or before there was such a job. Its
- * work waits. None where a worker lives that does not say, being of a version before; all where none lives.
+ * Returns those of these jobs that no living worker takes, so that their work waits: all jobs when no worker lives, none
+ * when a worker of an older version lives, which does not say what it takes.
  */
 export async function jobsWithoutWorker(
   reader: Reader,

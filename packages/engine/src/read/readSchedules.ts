@@ -1,19 +1,19 @@
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
-/** A schedule as the workers follow it. Instants are ISO 8601 in UTC. */
+/** A schedule as its row in the database has it. Instants are ISO 8601 in UTC. */
 export interface ScheduleRow {
   name: string
   cron: string
   timeZone: string
-  /** The ledger reaches so far. */
+  /** The last tick that was decided. */
   cursor: string
   pausedAt: string | null
   pausedBy: string | null
   pauseReason: string | null
 }
 
-/** By name of job; one that no worker has started with yet is not among them. */
+/** Reads schedules, keyed by job name. A schedule that no worker has started with is missing. */
 export async function readSchedules(
   reader: Reader,
   names: readonly string[],

@@ -10,31 +10,31 @@ export interface Statement {
   values?: readonly unknown[]
 }
 
-/** The last item of a page, after which the next one begins: instants are not unique, with the id they are. */
+/** The last item of a page, after which the next page begins. Instants alone are not unique, so it has the id too. */
 export interface PagePosition {
   /** ISO 8601, or as PostgreSQL writes it, in UTC. */
   at: string
   id: string
 }
 
-/** What all reading goes through. Instants come as ISO 8601 in UTC with milliseconds, JSON as its value. */
+/** Runs reading statements. It returns instants as ISO 8601 in UTC with milliseconds, and JSON as its value. */
 export interface Reader {
   rows<Row extends object>(statement: Statement): Promise<Row[]>
 }
 
 export interface ReaderOptions {
   databaseUrl: string
-  /** In which `migrate` has made the tables. Default `roundsman`. */
+  /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
   /** Default: warnings go to standard error. */
   log?: Pick<HostLogger, 'warn'> | undefined
-  /** Connections at most; there is none before the first statement. Default 5. */
+  /** How many connections it may open; the first opens with the first statement. Default 5. */
   poolSize?: number
-  /** A statement that runs longer is cancelled. Default 30,000 ms. */
+  /** PostgreSQL cancels a statement that runs longer. Default 30,000 ms. */
   statementTimeoutMs?: number
 }
 
-/** For who only reads, such as a command: neither the queue nor a worker is needed. */
+/** Opens a reader with its own connections, for programs that only read. It needs neither a client nor a worker. */
 export function openReader(options: ReaderOptions): Reader & { close(): Promise<void> } {
   const { databaseUrl, poolSize = 5, statementTimeoutMs = 30_000 } = options
   const database = openDatabase({
@@ -48,7 +48,7 @@ export function openReader(options: ReaderOptions): Reader & { close(): Promise<
   return { ...readerOf(database), close: () => database.close() }
 }
 
-/** Reads on a connection of ours. */
+/** Makes a reader of one of the engine's own connections. */
 export function readerOf(connection: Connection): Reader {
   return {
     async rows<Row extends object>({ text, values }: Statement) {
@@ -57,7 +57,7 @@ export function readerOf(connection: Connection): Reader {
   }
 }
 
-/** Reads in a transaction of the caller's, and sees what that has written. */
+/** Makes a reader of a caller's transaction; it sees what that has written. */
 export function readerIn(tx: HostTransaction, schema: Schema): Reader {
   const connection = asConnection(tx, schema)
   return {
@@ -83,9 +83,9 @@ const types: pg.CustomTypesConfig = {
       : (pg.types.getTypeParser(oid, format) as (text: string) => unknown),
 }
 
-/** '2026-11-24 09:00:00.12+00' as '2026-11-24T09:00:00.120Z': a Date in between would cost most of the reading. */
+/** Turns '2026-11-24 09:00:00.12+00' into '2026-11-24T09:00:00.120Z'. A Date in between would cost most of the reading. */
 function toIso(text: string): string {
-  // Anything else: microseconds, years of five digits.
+  // Other texts, as with microseconds or years of five digits, take the slow way.
   if (text.length > 26 || !text.endsWith('+00') || text.charCodeAt(10) !== SPACE) {
     const parse = pg.types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date
     return parse(text).toISOString()

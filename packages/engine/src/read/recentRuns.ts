@@ -11,18 +11,18 @@ export interface RecentRun {
   outcome: RunOutcome
   startedAt: string
   endedAt: string | null
-  /** What a clean-up has counted; null for others. */
+  /** How many rows a clean-up counted; null for other runs. */
   cleaned: number | null
 }
 
 export interface RecentRunsOptions {
-  /** Of each job. */
+  /** How many runs of each job. */
   limit: number
-  /** Only those that have ended, and that were no dry runs. Default: false. */
+  /** Only ended runs, without dry runs. Default: false. */
   areEnded?: boolean
 }
 
-/** The newest runs of each job, the latest first. */
+/** Lists the newest runs of each job, the latest first. */
 export async function listRecentRuns(
   reader: Reader,
   names: readonly string[],
@@ -37,13 +37,13 @@ export async function listRecentRuns(
   }))
 }
 
-/** What `listRecentRuns` sends; apart, so that its plan can be looked at. */
+/** The statement of `listRecentRuns`. Exported so that a test can look at its plan. */
 export function recentRunsQuery(
   names: readonly string[],
   { limit, areEnded = false }: RecentRunsOptions,
 ): Statement {
-  // One look into the index of each name's runs, however many there are. With `=`, PostgreSQL may go back through
-  // everybody's runs until it meets one of this job, which may have none. Only that index lists them by name first.
+  // `between` makes PostgreSQL look once into the index that lists runs by name first. With `=` it may read all jobs' runs
+  // back in time until it meets one of this job, which may have none.
   return {
     text: `
       select run.* from unnest($1::text[]) as job(name)

@@ -1,9 +1,9 @@
 import type { RunStatus } from './jobRuns.ts'
 
 /**
- * What became of a run, as people mean it. Of those that have not succeeded, `failed` are the ones that their handler or its
- * time-out ended; the others ended by no fault of theirs: somebody cancelled them, their guard blocked them, their work
- * expired, their worker was lost, or a worker that stopped gave their work back to the queue.
+ * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
+ * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
+ * lost, or a stopping worker gave their work back to the queue.
  */
 export const RUN_OUTCOMES = [
   'running',
@@ -17,7 +17,7 @@ export const RUN_OUTCOMES = [
 ] as const
 export type RunOutcome = (typeof RUN_OUTCOMES)[number]
 
-/** By the codes that the engine ends such runs with. */
+/** The error codes with which the engine ends such runs. */
 const CODES = {
   cancelled: 'cancelled',
   blocked: 'guard_blocked',
@@ -39,7 +39,7 @@ const OTHER_CODES = Object.values(CODES)
   .map((code) => `'${code}'`)
   .join(', ')
 
-/** Which runs failed, were cancelled and so on, of a `run` that has ended: literals, which partial indexes go by. */
+/** The condition that an ended `run` has this outcome. Literals, so that PostgreSQL can use partial indexes. */
 export function hasFailedAs(outcome: Exclude<RunOutcome, 'running' | 'success'>): string {
   return outcome === 'failed'
     ? `run."errorCode" is not null and run."errorCode" not in (${OTHER_CODES})`

@@ -3,24 +3,24 @@ import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
 import type { Reader } from './reader.ts'
 
-/** What a worker has under way of one job. */
+/** A worker's runs of one job that are under way. */
 export interface LanesInUse {
   workerId: string
   name: string
   count: number
-  /** The first to start: its id, its start as ISO 8601 in UTC, and its progress. */
+  /** The run that started first: its id, its start as ISO 8601 in UTC, and its progress. */
   oldestRunId: string
   oldestStartedAt: string
   progress: unknown
-  /** What nearly all of the last runs of the job that succeeded took; null when none has. */
+  /** How long nearly all of the job's last successful runs took; null when none succeeded. */
   usualMs: number | null
 }
 
-/** As many as one answer needs. */
+/** Rows that a call returns at most. */
 const MAX_LISTED = 500
 const MAX_OVERRUNNING = 100
 
-/** The first to start first. `between` for the reason that recentRunsQuery gives. */
+/** Lists the lanes in use, the first started first. `between`: see recentRunsQuery. */
 export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
   return await reader.rows<LanesInUse>({
     text: `
@@ -51,7 +51,7 @@ export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
   })
 }
 
-/** Of each job the run that is under way for longest, if it started before an instant, which each job has its own. */
+/** Lists each job's longest running run, if it started before the instant given for that job. */
 export async function listOverrunning(
   reader: Reader,
   limits: readonly { name: string; before: Date }[],

@@ -3,10 +3,10 @@ import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
-/** A run that has ended, as a mark in a chart. */
+/** An ended run as a mark in a chart. */
 export interface RunPoint {
   id: string
-  /** What it was about, where its job says. */
+  /** The label of its work; null without one. */
   label: string | null
   status: Exclude<RunStatus, 'running'>
   outcome: RunOutcome
@@ -19,7 +19,7 @@ export interface RunPoint {
 export interface RunSample {
   /** The oldest first. */
   runs: RunPoint[]
-  /** Whether there are more than these. */
+  /** Whether the span has more runs than these. */
   isPart: boolean
 }
 
@@ -29,16 +29,16 @@ export interface SampleOptions {
   to: Date
 }
 
-/** As many marks as can be told apart. */
+/** More marks could not be told apart in a chart. */
 const MOST = 300
 const SLOTS = 48
-/** Of each slot; runs that failed have places of their own, so that a few among millions are seen. */
+/** Runs of each slot. Failed runs have places of their own, so that a few among millions are seen. */
 const MOST_IN_SLOT = 4
 const MOST_FAILED_IN_SLOT = 2
 
 /**
- * Runs of a job that ended, spread over a span, without dry runs: all of them where they are few, else the latest ones of
- * each slot. However many there are, so much is read.
+ * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
+ * It reads no more, however many there are.
  */
 export async function sampleRuns(reader: Reader, options: SampleOptions): Promise<RunSample> {
   const latest = await reader.rows<PointRow>(latestRunsQuery(options))
@@ -54,8 +54,8 @@ const toPoint = (row: PointRow): RunPoint => ({ ...row, outcome: runOutcome(row)
 const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
 /**
- * A list of one. With `=`, PostgreSQL may go through everybody's runs of that time, as recentRunsQuery says; with `between`, it
- * would go on behind its beginning, through all runs of the job before it.
+ * An array of one name. With `=` PostgreSQL may read all jobs' runs of that time (see recentRunsQuery); with `between` it
+ * would go on before the span, through all earlier runs of the job.
  */
 const OF_JOB = `"name" = any(array[$1::text])`
 const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
@@ -70,9 +70,9 @@ function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
   }
 }
 
-/** What `sampleRuns` sends where there are many; apart, so that its plan can be looked at. */
+/** The statement of `sampleRuns` for many runs. Exported so that a test can look at its plan. */
 export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
-  // Two looks into indexes that list runs by name first, for each slot.
+  // For each slot, two looks into indexes that list runs by name first.
   const part = (where: string, limit: number) => `(
     select ${POINT} from "JobRun"
     where ${OF_JOB} and "startedAt" >= slot."from" and "startedAt" < slot."to" and ${where}
@@ -94,7 +94,7 @@ export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
   }
 }
 
-/** What a run has counted: the numbers that its details hold, by their names. */
+/** What a run has counted: the numbers in its details, by name. */
 export interface RunCounts {
   id: string
   status: Exclude<RunStatus, 'running'>
@@ -107,7 +107,7 @@ const COUNTED_BYTES = 64 * 1024
 const MOST_COUNTERS = 20
 const COUNTER_NAME_LENGTH = 100
 
-/** Of the last runs of a job that ended, without dry runs, those that counted anything; the oldest first. */
+/** Lists what the last ended runs of a job counted, without dry runs and runs without counts; the oldest first. */
 export async function listRunCounts(
   reader: Reader,
   name: string,

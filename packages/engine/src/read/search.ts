@@ -4,7 +4,7 @@ import type { RunStatus } from './jobRuns.ts'
 import type { Reader } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
-/** A run that was searched for. */
+/** A run that a search found. */
 export interface RunMatch {
   id: string
   name: string
@@ -13,12 +13,12 @@ export interface RunMatch {
   startedAt: string
 }
 
-/** Failed runs with the same code, of which the code or what the error says was searched for. */
+/** Failed runs with the same code, found by the code or the error's message. */
 export interface ErrorMatch {
   code: string
-  /** Of the runs that were looked at. */
+  /** How many of the runs that were looked at. */
   count: number
-  /** What the last of them says. */
+  /** The error message of the last of them. */
   message: string
   lastAt: string
 }
@@ -30,29 +30,29 @@ export interface LabelMatch {
 }
 
 export interface Matches {
-  /** By their beginning, of all runs, or by any part, of the last ones. */
+  /** Labels that begin with the text, of all runs, or that contain it, of the last runs. */
   labels: LabelMatch[]
-  /** By the beginning of their own id or of that of their work. */
+  /** Runs whose own id, or whose work's id, begins with the text. */
   runs: RunMatch[]
   errors: ErrorMatch[]
-  /** Ids that hold the text. */
+  /** Ids of workers that contain the text. */
   workers: string[]
 }
 
-/** As many as one reads, of each kind. */
+/** Matches of each kind. */
 const MAX_MATCHES = 5
-/** Failed runs whose errors are looked at, the last ones. */
+/** How many of the last failed runs are searched for their errors. */
 const MAX_FAILED = 1_000
-/** Runs whose labels are looked at for any part of them, the last ones. */
+/** How many of the last runs are searched for labels that contain the text. */
 const MAX_LABELLED = 10_000
-/** Of those whose labels begin so. */
+/** How many runs whose labels begin with the text are read. */
 const MAX_BEGUN = 200
-/** Larger details are not read for what their error says. */
+/** The errors in larger details are not searched. */
 const MAX_DETAILS_BYTES = 8_192
-/** Shorter beginnings of an id are those of too many. */
+/** A shorter beginning of an id would match too many runs. */
 const MIN_ID_DIGITS = 6
 
-/** Whatever the text holds; upper and lower case are the same. Bounded, however many runs there are. */
+/** Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. */
 export async function searchRuns(reader: Reader, text: string): Promise<Matches> {
   const wanted = storableText(text).trim()
   if (wanted === '') return { labels: [], runs: [], errors: [], workers: [] }
@@ -94,7 +94,7 @@ async function findByLabel(reader: Reader, text: string): Promise<LabelMatch[]> 
 
 const LABELLED = `run."label", run."id", run."name", run."status", run."errorCode", run."startedAt"`
 
-/** The first in the order of the index, which is not that of the database's language. */
+/** The first labels in the order of the index, which is not the order of the database's language. */
 const LABELS_SQL = `
   select ${boundedText('label')} as "label", "id", "name", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt"
   from (
@@ -128,7 +128,7 @@ function toMatch({ status, errorCode, ...run }: RunRow): RunMatch {
   return { ...run, outcome: runOutcome({ status, errorCode }) }
 }
 
-/** Each by its own index; a run whose work has its id is in both. */
+/** Each id has its own index. A run with the id of its work is found by both. */
 const RUNS_SQL = `
   select distinct on (run."startedAt", run."id") run.* from (
     (${byId('id')}) union all (${byId('queueJobId')})

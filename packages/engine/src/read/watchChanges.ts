@@ -11,7 +11,7 @@ import { isSession } from '../liveness/isSession.ts'
 export type { Announcement }
 
 export interface ChangesWatch {
-  /** Whether connections to this database are sessions; false as long as that is not known. */
+  /** Whether connections to this database are sessions; false until it is known. */
   isLasting(): boolean
   close(): Promise<void>
 }
@@ -24,13 +24,13 @@ export interface ChangesWatchOptions {
   log?: Pick<HostLogger, 'warn'> | undefined
   onChange: (announcement: Announcement) => void
   /**
-   * Something may have been missed: it listens again after a while in which it did not, or, every GAP_MS, it cannot
-   * listen at all, as behind a transaction pooler.
+   * Called when changes may have been missed: after it listens again, and every GAP_MS where it cannot listen at all, as
+   * behind a transaction pooler.
    */
   onGap: () => void
   /**
-   * How often it asks whether the connection still works: one that has lost its other end says nothing, as one on
-   * which nothing happens. Default 15,000 ms.
+   * How often it probes the connection: one that lost its other end is as silent as one on which nothing happens. Default
+   * 15,000 ms.
    */
   probeMs?: number
 }
@@ -40,8 +40,8 @@ const QUERY_TIMEOUT_MS = 5_000
 const GAP_MS = 5_000
 
 /**
- * Listens, on a connection of its own, to what workers announce. Reconnects for as long as it is open. Behind a
- * transaction pooler nothing would be heard, and nothing say so: there, all may have changed every GAP_MS.
+ * Listens to what workers announce, on a connection of its own, and reconnects until it is closed. Behind a transaction
+ * pooler it would hear nothing, without an error: there it calls `onGap` every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const { databaseUrl, onChange, onGap, probeMs = 15_000 } = options
@@ -81,7 +81,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   function hear(payload: string): void {
     const announcement = readAnnouncement(payload)
     if (announcement) return onChange(announcement)
-    // Once: whoever sends these may send many.
+    // Log it once: there may be many.
     if (!hasHeardForeign) log.warn({ channel: own }, 'foreign notification ignored')
     hasHeardForeign = true
   }
@@ -146,7 +146,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
 }
 
 /**
- * Undefined when the payload of a notification is not what a worker announces: whoever may connect may notify.
+ * Reads the payload of a notification; undefined when it is no announcement, since anybody who can connect can notify.
  * PostgreSQL bounds it to 8,000 bytes.
  */
 export function readAnnouncement(payload: string): Announcement | undefined {

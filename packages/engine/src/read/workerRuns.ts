@@ -8,7 +8,7 @@ import { runOutcome, type RunOutcome } from './runOutcome.ts'
 export interface WorkerRun {
   id: string
   name: string
-  /** What it was about, where its job says. */
+  /** The label of its work; null without one. */
   label: string | null
   status: RunStatus
   outcome: RunOutcome
@@ -18,9 +18,9 @@ export interface WorkerRun {
 }
 
 export interface WorkerRuns {
-  /** Those that are under way, and the latest that ended, the oldest first. */
+  /** The runs under way and the latest that ended, the oldest first. */
   runs: WorkerRun[]
-  /** The start of the span of which these are all that the worker has run. */
+  /** `runs` holds all runs of the worker since this instant. */
   since: string
 }
 
@@ -30,15 +30,15 @@ export interface WorkerRunsOptions {
   to: Date
 }
 
-/** As many as can be told apart. */
+/** More could not be told apart in a chart. */
 const MOST = 200
 /**
- * Runs have no index by their worker, which each of them would pay for. So many runs of all workers are looked through, as
- * many as take some hundredths of a second.
+ * How many runs of all workers a call looks through, which takes some hundredths of a second. An index by worker would cost
+ * every run.
  */
 const MOST_LOOKED_AT = 20_000
 
-/** What a worker runs, and what it has run in a span: of that the latest, as far as a bounded look finds them. */
+/** Lists the runs that a worker carries out, and the latest that it ended in a span, as far as a bounded look finds them. */
 export async function listWorkerRuns(
   reader: Reader,
   options: WorkerRunsOptions,
@@ -79,7 +79,7 @@ function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
   }
 }
 
-/** What `listWorkerRuns` sends for what has ended; apart, so that its plan can be looked at. */
+/** The statement of `listWorkerRuns` for ended runs. Exported so that a test can look at its plan. */
 export function workerRunsQuery({ workerId, from, to }: WorkerRunsOptions): Statement {
   return {
     text: `

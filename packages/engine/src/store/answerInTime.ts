@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net'
 
-/** A server that sends something large fills a socket in parts, and on a busy machine waits for its turn in between. */
+/** A server fills the socket in parts when its answer is large, and pauses between them on a busy machine. */
 const PAUSE_MS = 20
 const MAX_PAUSES = 10
 
 export interface AnswerInTimeOptions {
   timeoutMs: number
   socket: Pick<Socket, 'bytesRead'>
-  /** For how long an answer that keeps arriving is read after that. Default 5,000 ms. */
+  /** How long after the time-out to go on reading an answer that keeps arriving. Default 5,000 ms. */
   maxMoreMs?: number
 }
 
 /**
- * Waits for an answer for so long. What arrived while this process was busy is read before anybody is blamed: after a
- * blocked event loop its timers come first, and the answer may have lain in the socket all the time. A connection is
- * given up once nothing has arrived for a fifth of a second more.
+ * Waits up to `timeoutMs` for an answer. After a blocked event loop its timers fire first, though the answer may have been in
+ * the socket all the time. So it reads what is there, and gives the connection up once nothing has arrived for a fifth of a
+ * second more.
  * @throws UnansweredError
  */
 export async function answerInTime<Answer>(
@@ -34,7 +34,7 @@ export async function answerInTime<Answer>(
       })
       .then(resolve, reject)
 
-    /** Between two calls the event loop reads what is there. */
+    /** Between two calls the event loop reads the socket. */
     function judge(): void {
       if (isSettled) return
       lastAt ??= performance.now() + maxMoreMs
@@ -52,7 +52,7 @@ export async function answerInTime<Answer>(
   })
 }
 
-/** Nothing came back in time: the connection is good for nothing more. */
+/** No answer came in time. The connection must not be used again. */
 export class UnansweredError extends Error {
   override readonly name = 'UnansweredError'
   constructor() {

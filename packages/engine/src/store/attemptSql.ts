@@ -3,8 +3,8 @@ import { IS_DEAD_LETTER } from './deadLetterSql.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 
 /**
- * Whether the queue still counts the attempt of `run` as under way: it has neither given the work up nor given it out
- * again. `state` as a text keeps PostgreSQL to the primary key.
+ * Whether the queue still counts the attempt of `run` as under way: it has given the work neither up nor out again. The
+ * state as a text keeps PostgreSQL to the primary key.
  */
 export const IS_ATTEMPT_UNDER_WAY = `exists (
     select from pgboss.job job
@@ -12,12 +12,12 @@ export const IS_ATTEMPT_UNDER_WAY = `exists (
       and job.state::text = 'active'
   )`
 
-/** So that one round ends soon, however many there are. */
+/** Keeps a round short, however many there are. */
 const MAX_ENDED = 500
 
 /**
- * Ends runs at `$1`, with the details `$2`, whose work the queue has given up, or wants to give out again. Younger claims
- * are not looked into. A run that is locked is in a batch or being settled: the next look finds it.
+ * Ends runs at `$1`, with the details `$2`, whose work the queue has given up or out again. It skips claims that are too
+ * young for that, and locked runs, which are in a batch or being settled: the next look finds those.
  */
 export const END_EXPIRED_RUNS_SQL = `
   with expired as (
@@ -43,8 +43,8 @@ export const END_EXPIRED_RUNS_SQL = `
   select "id", "name", "attempt", "dryRun", "startedAt", "workerId" from expired`
 
 /**
- * Gives the work of a run back, to be taken after `$4` milliseconds, as if it had not been taken. `deleteRun` deletes the
- * run and tells whose it was; `letGo` changes what holds it.
+ * Gives the work of a run back as if nobody had taken it, to be taken after `$4` milliseconds. `deleteRun` deletes the run
+ * and must be able to return its columns; `letGo` changes the claim that holds it.
  */
 export function giveBackSql(deleteRun: string, letGo: string): string {
   return `

@@ -1,25 +1,25 @@
 /*
- * How much work waits that could be taken, how fast it is taken, and how fast more comes. No part of it reads more rows
- * than it says, however much waits: the index by which work is claimed lists it from both ends.
+ * How much due work waits, how fast workers take it, and how fast more comes. Each part reads a bounded number of rows,
+ * however much waits: the index by which claims find work lists it from both ends.
  */
 
-/** So many are counted of all jobs together; of each its part, which also stands for more. */
+/** Pieces to count over all jobs. Each job gets an equal part, and a full part also stands for more. */
 const MAX_READY = 100_000
-/** Of the first to be taken, and of the last to have come. */
+/** How many pieces to read of those to be taken first (MAX_FIRST), and of those that came last (MAX_LAST). */
 const MAX_FIRST = 100
 const MAX_LAST = 1_000
-/** Of the starts by which the rate is told. */
+/** Starts from which to compute the rate. */
 const MAX_STARTS = 1_000
-/** Older starts say nothing about the rate of now. */
+/** Older starts say nothing about the present rate. */
 const RATE_SECONDS = 3_600
-/** What has come within half of the time that the oldest waits says how fast more comes: one load has come at once. */
+/** Count as coming what came within this, or within half of the oldest wait: a single load that came at once is not a rate. */
 const COMING_SECONDS = 300
 
 const READY = `
   job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()`
 const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
 
-/** A row for each name of `$1` of which work waits that could be taken. */
+/** A row for each name of `$1` with due work that waits. */
 export const BACKLOG_SQL = `
   with oldest as materialized (
     select wanted.name, ${secondsSince('first.at')} as "seconds"

@@ -3,11 +3,11 @@ import type { Connection } from './database.ts'
 import type { Schema } from './schema.ts'
 
 /*
- * This folder is the only one that knows pg-boss and its tables, and the only one where its words are translated: its
- * queue is our job, its job is one piece of work, its retryCount + 1 is our attempt.
+ * Only this folder knows pg-boss and its tables, and translates its words: its queue is our job, its job is our piece of
+ * work, its retryCount + 1 is our attempt.
  */
 
-/** pg-boss on a connection of ours, without a schedule of its own. */
+/** Opens pg-boss on a connection of ours, with its cron turned off. */
 export function openBoss(
   db: Db,
   schema: Schema,
@@ -22,14 +22,14 @@ export function openBoss(
     supervise,
     // How long an upgrade may have to wait for its turn to build indexes, see finishUpgrade. It takes no less.
     bamIntervalSeconds: 10,
-    // Its cron starts an every-minute job up to 42 s late; the scheduler's ledger decides here.
+    // pg-boss's cron starts an every-minute job up to 42 s late. Our scheduler decides ticks instead.
     schedule: false,
     registerInstance: false,
-    // Work that waits for other work is a thing of its own that is not used here: it would be looked for every 5 s.
+    // We do not use pg-boss's flows (work that waits for other work), for which it would look every 5 s.
     flowIntervalSeconds: 3_600,
     // Workers listen by themselves, and nobody notifies in a transaction: see channels.ts.
     useListenNotify: false,
-    // Its spans are one for each look into a queue, also an empty one, and end in no run. Ours are in worker/.
+    // pg-boss makes a span for each look into a queue, even an empty one, and none for a run. Observers trace ours.
     openTelemetry: { enabled: false },
   })
 }

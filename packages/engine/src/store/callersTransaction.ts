@@ -3,33 +3,33 @@ import type { HostTransaction } from '../index.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'
 
-/** What a host has given, once it is known whose it is. */
+/** A host's client or transaction, once its library is recognised. */
 export interface Host {
-  /** Of its own each statement commits by itself; a transaction's does when that commits. */
+  /** A client commits each statement by itself; a transaction's statements commit when it does. */
   readonly isClient: boolean
-  /** For statements of ours; it keeps none of them prepared. */
+  /** Runs the engine's statements. It keeps none of them prepared. */
   readonly connection: Connection
   /**
-   * Works in a transaction that the host's library begins and ends: it commits if the work resolves, and is rolled back
-   * with the work's error else. Of a transaction, it begins none.
+   * Works in a transaction that the host's library begins and ends: the library commits if the work resolves, and else rolls
+   * back and rejects with the work's error. Given a transaction, it works in that.
    */
   transaction<Value>(work: (tx: object) => Promise<Value>, limits?: Limits): Promise<Value>
-  /** Whether its library lets nobody go on with a transaction that has ended. */
+  /** Whether its library refuses statements on a transaction that has ended. */
   readonly closesTransactions: boolean
 }
 
-/** In milliseconds. */
+/** Both in milliseconds. */
 export interface Limits {
-  /** For a connection to be free. Only Prisma is asked for it; the other libraries have settings of their own. */
+  /** How long to wait for a free connection. Only Prisma takes it; the other libraries have settings of their own. */
   maxWait: number
-  /** For the transaction, from its begin to its end. */
+  /** How long the transaction may take, from its begin to its end. */
   timeout: number
 }
 
 /**
- * Tells by its shape whose client or transaction it is: there may be several versions of a library in one program, and
- * this engine imports none of them.
- * @throws TypeError that says what was given, and what can be
+ * Recognises by its shape which library a client or transaction is of: a program may have several versions of a library,
+ * and the engine imports none.
+ * @throws TypeError that says what was given, and what can be given
  */
 export function recogniseHost(given: unknown, schema: Schema): Host {
   const host = findHost(given, schema)
@@ -39,12 +39,12 @@ export function recogniseHost(given: unknown, schema: Schema): Host {
   )
 }
 
-/** For statements of ours in the caller's transaction. */
+/** Returns a connection for the engine's statements in the caller's transaction. */
 export function asConnection(tx: HostTransaction, schema: Schema): Connection {
   return recogniseHost(tx, schema).connection
 }
 
-/** Works in the caller's transaction; given a client, in one of its own. */
+/** Works in the caller's transaction, or, given a client, in a new one. */
 export async function inTransaction<Value>(
   tx: HostTransaction,
   schema: Schema,
@@ -80,7 +80,7 @@ interface Prisma {
 
 function prisma(client: Prisma, schema: Schema): Host {
   return {
-    // A transaction can begin another within it, but not connect.
+    // A Prisma transaction has no $connect, though it can begin another within it.
     isClient: '$connect' in client,
     connection: connect(schema, (text, values) => client.$queryRawUnsafe(text, ...values)),
     transaction: (work, limits) => client.$transaction(work, limits),
@@ -113,7 +113,7 @@ interface Drizzle {
   transaction<Value>(work: (tx: object) => Promise<Value>): Promise<Value>
 }
 
-/** It reads and writes instants and JSON in a way of its own: its driver is asked instead. */
+/** Drizzle reads and writes instants and JSON in its own way, so ask its driver instead. */
 function drizzle(db: Drizzle, schema: Schema): Host | null {
   const driver = findHost(db.session?.client, schema)
   if (driver === null) return null
@@ -179,7 +179,7 @@ interface NodePostgres {
 function nodePostgres(client: NodePostgres, schema: Schema): Host {
   const isPool = typeof client.totalCount === 'number'
   return {
-    // Whether somebody has begun a transaction on a connection, versions of pg before 8.17 do not say.
+    // Versions of pg before 8.17 do not tell whether a connection is in a transaction.
     isClient: isPool || client.getTransactionStatus?.() === 'I',
     connection: connect(
       schema,
@@ -189,7 +189,7 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
     async transaction(work, limits) {
       if (!isPool) return await begin(client, limit(work, limits, schema))
       const connection = await client.connect()
-      // A pool listens to those alone that nobody has, and an error that nobody hears ends the process.
+      // A pool listens to idle connections only, and an unheard 'error' event ends the process.
       let broken: unknown
       const onError = (error: unknown) => (broken = error)
       connection.on('error', onError)
@@ -226,7 +226,7 @@ type Ask = (
   types: ReadingStatement['types'] | undefined,
 ) => Promise<object[]>
 
-/** What all of our statements in transactions of others go through. */
+/** Makes a connection of a function that sends statements in a host's client or transaction. */
 function connect(schema: Schema, ask: Ask): Connection {
   return {
     schema,
@@ -240,14 +240,14 @@ function connect(schema: Schema, ask: Ask): Connection {
 }
 
 /**
- * Each value as a text, and said to be one: what a driver makes of others depends on what it takes them for. postgres.js
- * would write the text of a JSON value as JSON once more.
+ * Sends each value as a text with a cast: what drivers make of other values depends on the type they guess. postgres.js would
+ * encode the text of a JSON value as JSON once more.
  */
 function asTexts(text: string, values: readonly unknown[]): [string, (string | null)[]] {
   return [text.replaceAll(/\$\d+/g, '$&::text'), (values as readonly Parameter[]).map(toText)]
 }
 
-/** Our statements take no others. */
+/** The only values that the engine's statements take. */
 type Parameter = string | number | boolean | null | undefined | Date | readonly Parameter[]
 
 function toText(value: Parameter): string | null {
@@ -261,10 +261,10 @@ function toText(value: Parameter): string | null {
   return `{${items.join(',')}}`
 }
 
-/** PostgreSQL's number of the type. */
+/** PostgreSQL's oid of the type. */
 const TIMESTAMPTZ = 1184
 
-/** Drizzle has postgres.js leave instants as texts. */
+/** Turns instants into dates: Drizzle makes postgres.js leave them as texts. */
 function readInstants(rows: Parts[], columns: PostgresAnswer['columns'] = []): Parts[] {
   const names = columns.filter(({ type }) => type === TIMESTAMPTZ).map(({ name }) => name)
   if (names.length === 0) return rows
@@ -278,8 +278,8 @@ function readInstants(rows: Parts[], columns: PostgresAnswer['columns'] = []): P
 }
 
 /**
- * Has the server end what takes longer, connection and all: a library that gave it up by itself would let the work go on
- * outside of it.
+ * Makes the server end a transaction that takes longer, and its connection: a library that gave it up by itself would let the
+ * work go on outside it.
  */
 function limit<Value>(
   work: (tx: object) => Promise<Value>,
@@ -293,13 +293,13 @@ function limit<Value>(
   }
 }
 
-/** PostgreSQL below 17 has a limit only for a transaction of which nobody asks anything. */
+/** PostgreSQL below 17 has a limit only for transactions that are idle. */
 const LIMIT_SQL = `
   select set_config('idle_in_transaction_session_timeout', $1, true) as "idle",
          case when current_setting('server_version_num')::int >= 170000
            then set_config('transaction_timeout', $1, true) end as "all"`
 
-/** What the work comes to, where the library's own answer may be another: postgres.js awaits all items of an array. */
+/** Returns what the work returns, whatever the library makes of it: postgres.js awaits all items of an array. */
 async function returning<Value>(
   run: (work: (tx: object) => Promise<void>) => Promise<unknown>,
   work: (tx: object) => Promise<Value>,

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Connection } from './database.ts'
 
 /*
- * NOTIFY channels. A notification makes the commit of its transaction wait for all others that notify, and those wait
- * for the disk, and for a standby. So nobody notifies in a transaction that does anything else: see `notify`. Named as in
- * `public`, where earlier versions hear them; `Schema.channel` tells the name in another schema.
+ * NOTIFY channels. The commit of a transaction that notifies waits for all others that notify, and those wait for the disk
+ * and for a standby. So the engine never notifies in a transaction that does anything else: see `notify`. These are the names
+ * in schema `public`, where earlier versions listen; `Schema.channel` gives the name in another schema.
  */
 
 /** pg-boss's own, on which earlier versions listen. Payload: a WakeUp; theirs is the name of a queue. */
@@ -13,27 +13,27 @@ export const WORK_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').dige
 /** Payload: a WakeUp, of the id of a run that somebody wants to stop. */
 export const CANCEL_CHANNEL = 'roundsman_cancel'
 
-/** Payload: an Announcement as JSON. For those who watch; nothing depends on its arrival. */
+/** Payload: an Announcement as JSON, for consoles. Nothing depends on its arrival. */
 export const CHANGES_CHANNEL = 'roundsman_changes'
 
 export interface Announcement {
-  /** Runs that have started, progressed or ended; not all of them when there were many. */
+  /** Ids of runs that started, progressed or ended; with many runs, only some. */
   ids: string[]
-  /** All jobs that those runs are of. */
+  /** The jobs of all runs that changed. */
   names: string[]
-  /** Jobs of which ticks were decided. */
+  /** Jobs whose ticks a worker decided. */
   ticks: string[]
 }
 
-/** What somebody may find to do, once a transaction has committed. */
+/** Tells workers that there may be something to do once a transaction has committed. */
 export interface WakeUp {
   /** The name of a job, or the id of a run. */
   subject: string
-  /** None: it has committed. */
+  /** The transactions to wait for; empty when they have committed. */
   transactionIds: readonly string[]
 }
 
-/** A notification holds less than 8,000 bytes. */
+/** PostgreSQL takes fewer than 8,000 bytes in a notification. */
 export const TRANSACTIONS_PER_WAKE_UP = 100
 const MAX_WAKE_UP_LENGTH = 100 + TRANSACTIONS_PER_WAKE_UP * 21
 
@@ -41,7 +41,7 @@ export function writeWakeUp({ subject, transactionIds }: WakeUp): string {
   return [subject, ...transactionIds].join(' ')
 }
 
-/** Whoever may connect may notify: null where it is none of ours. */
+/** Reads a payload; null when it is no wake-up, since anybody who can connect can notify. */
 export function readWakeUp(payload: string): WakeUp | null {
   if (payload.length > MAX_WAKE_UP_LENGTH) return null
   const [subject = '', ...transactionIds] = payload.split(' ')
@@ -49,9 +49,8 @@ export function readWakeUp(payload: string): WakeUp | null {
 }
 
 /**
- * Tells those who listen, in a transaction of its own: one that writes nothing waits neither for the disk nor for a
- * standby. Where the commit of somebody else who notifies hangs, it fails after a second: of its own waiting for that,
- * inside its commit, no other limit would rid the server.
+ * Notifies in a transaction of its own: it writes nothing, so it waits neither for the disk nor for a standby. When the
+ * commit of somebody else who notifies hangs, it fails after a second: no other limit ends a wait inside a commit.
  */
 export async function notify(
   connection: Connection,

@@ -2,7 +2,7 @@ import pg from 'pg'
 
 export interface ConnectionSettings {
   connectionString: string
-  /** For a path to a socket, which takes no parameters. */
+  /** Used for a URL that is a path to a socket, which takes no parameters. */
   options: string
   connectionTimeoutMillis: number
   keepAlive: true
@@ -13,24 +13,24 @@ const VANISHED_AFTER_MS = 30_000
 
 export interface ConnectionSettingsOptions {
   /**
-   * After how long the server ends a connection whose other end has vanished from the network. It also ends that of
-   * a process too busy to read what it was sent. Default 30,000 ms.
+   * After how long the server ends a connection whose other end has vanished from the network, or is too busy to read what
+   * it was sent. Default 30,000 ms.
    */
   vanishedAfterMs?: number
 }
 
-/** Instead of what a server or a role says. Where the URL has `options` with one of these, the URL's counts. */
+/** These replace the defaults of the server and the role. `options` in the URL go before them. */
 const PREFERRED_SETTINGS = {
-  // A claim among millions costs enough for its plan to be compiled, which takes a hundred times longer than it.
+  // For a claim among millions PostgreSQL would compile the plan, which takes a hundred times longer than the claim.
   jit: 'off',
-  // Whoever wants a limit gives one of their own, for what they do.
+  // Callers set their own limits.
   statement_timeout: '0',
   lock_timeout: '0',
   // A process that vanishes from the network inside a transaction must not keep its locks for hours.
   idle_in_transaction_session_timeout: '60000',
 } as const
 
-/** Whatever anybody says: with others, values are misread, or runs fail. */
+/** These go before everything else: with other values the engine misreads values, or runs fail. */
 const NEEDED_SETTINGS = {
   timezone: 'UTC',
   datestyle: 'ISO,MDY',
@@ -39,25 +39,25 @@ const NEEDED_SETTINGS = {
   extra_float_digits: '1',
   standard_conforming_strings: 'on',
   array_nulls: 'on',
-  // Claims and fences expect to see what others have just committed. A transaction may choose another for itself.
+  // Claims and fences have to see what others have just committed. A transaction may set another level for itself.
   default_transaction_isolation: 'read committed',
-  // The connection whose lock says that a worker lives may have nothing to say.
+  // The connection that holds a worker's lock may be idle for long.
   idle_session_timeout: '0',
 } as const
 
-/** A start that names it would be refused by servers before PostgreSQL 17, so a connection that needs it asks. */
+/** Servers before PostgreSQL 17 refuse a connection that names this setting at its start, so it is set afterwards. */
 export const LIFT_TRANSACTION_TIMEOUT_SQL = `
   select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) <> '0'`
 
 /**
- * How every connection is opened, so that nothing depends on what the server, the database or the role has as its
- * defaults. `search_path` and `default_transaction_read_only` are theirs to say, and so is what the URL or PGOPTIONS adds.
+ * The settings of every connection, so that nothing depends on defaults of the server, the database or the role. Those
+ * decide only `search_path`, `default_transaction_read_only`, and what the URL or PGOPTIONS adds.
  */
 export function connectionSettings(
   url: string,
   { vanishedAfterMs = VANISHED_AFTER_MS }: ConnectionSettingsOptions = {},
 ): ConnectionSettings {
-  // Of a setting that is named more than once, the last counts.
+  // When a setting is named more than once, the last one counts.
   const parts = [
     toOptions({ ...PREFERRED_SETTINGS, ...vanishingSettings(vanishedAfterMs) }),
     readOptions(url),
@@ -67,10 +67,10 @@ export function connectionSettings(
   return {
     connectionString: withOptions(url, options),
     options,
-    // The driver waits for ever by default, and a request with it.
+    // By default the driver waits for ever, and so would a request.
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    // Firewalls forget connections that say nothing for minutes.
+    // Firewalls forget connections that are silent for minutes.
     keepAliveInitialDelayMillis: 10_000,
   }
 }
@@ -93,14 +93,14 @@ export function readAskedSettings(url: string): Record<string, string> {
   return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
 }
 
-/** Where a database lies, without who logs in to it. */
+/** The place of a database, without credentials. */
 export interface DatabasePlace {
-  /** With its port, if that is not PostgreSQL's own; empty for a socket of this machine. */
+  /** With the port, unless that is 5432; empty for a socket of this machine. */
   host: string
   name: string
 }
 
-/** As the driver reads it: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
+/** Reads it as the driver does: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
 export function readPlace(url: string): DatabasePlace {
   const { host, port, database } = new pg.Client({ connectionString: url })
   return {
@@ -109,7 +109,7 @@ export function readPlace(url: string): DatabasePlace {
   }
 }
 
-/** A server notices by itself after two hours, or a quarter of one where something is on its way. */
+/** By default a server notices after two hours, or after a quarter of an hour when it has sent something. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))
   return {
@@ -126,7 +126,7 @@ function toOptions(settings: Readonly<Record<string, string>>): string {
     .join(' ')
 }
 
-/** As the driver reads them: from the URL, or else from PGOPTIONS. */
+/** Reads them as the driver does: from the URL, or else from PGOPTIONS. */
 function readOptions(url: string): string {
   const client = new pg.Client({ connectionString: url }) as unknown as {
     connectionParameters: { options?: string }
@@ -134,10 +134,10 @@ function readOptions(url: string): string {
   return client.connectionParameters.options ?? ''
 }
 
-/** To the driver, what a URL says goes before what it is given beside it, and of two the latter. */
+/** Adds options to the URL: the driver prefers the URL to its other settings, and the last of two equal parameters. */
 function withOptions(url: string, options: string): string {
   if (url.startsWith('/')) return url
-  // The driver encodes such a URL once more. Done here, it leaves what is added as it is.
+  // The driver would encode such a URL, with our options in it. Encode it here, before they are added.
   const isUnencoded = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(url)
   const encoded = isUnencoded ? encodeURI(url).replace(/%25(\d\d)/g, '%$1') : url
   const [address = '', ...fragment] = encoded.split('#')

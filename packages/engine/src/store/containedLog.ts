@@ -1,16 +1,16 @@
 import type { HostLogger, Logger } from '../job/logger.ts'
 
-/** With what some loggers know of themselves. */
+/** The engine's logger, with what some host loggers tell of themselves. */
 export type ContainedLog = Logger & {
-  /** The least that it writes, in pino's words. */
+  /** The lowest level that it writes, by pino's names. */
   readonly level?: string | undefined
-  /** What stands in each of its lines. */
+  /** The fields that it adds to each line. */
   bindings?(): object
 }
 
 type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
 
-/** Who has no method for a level has one for the next, or the line is not written. */
+/** The methods to try for each level. A logger with none of them does not get the line. */
 const METHODS: Readonly<Record<Level, readonly string[]>> = {
   trace: ['trace', 'silly'],
   debug: ['debug', 'verbose'],
@@ -20,15 +20,15 @@ const METHODS: Readonly<Record<Level, readonly string[]>> = {
   fatal: ['fatal', 'error'],
 }
 
-/** What has to be seen also where nobody has named a logger. */
+/** Without a logger of the host, warnings and errors go to standard error. */
 function openStandardError(): Partial<HostLogger> {
   const { warn, error } = console
   return { warn, error }
 }
 
 /**
- * The host's logger as this engine calls it, but that a line which it fails to write is lost, and nothing else: pino's
- * transports make every call throw once their thread is gone. One that fails to make a child is its own.
+ * Wraps the host's logger so that it never throws: a line that it fails to write is lost, and nothing else. pino's transports
+ * make every call throw once their thread is gone. A logger that fails to make a child is used instead of it.
  */
 export function containedLog(host: Partial<HostLogger> = openStandardError()): ContainedLog {
   return contain(host, findManner(host), {})
@@ -45,7 +45,7 @@ function findManner(host: object): Manner {
 }
 
 function contain(host: object, manner: Manner, fixed: object): ContainedLog {
-  // Found once for each that is used: lines are written on the way of every run.
+  // Find each method once: every run writes lines.
   const write = (level: Level) => {
     let method: ((...args: unknown[]) => unknown) | null | undefined
     return (...line: unknown[]): void => {
@@ -96,7 +96,7 @@ function findMethod(host: object, level: Level): ((...args: unknown[]) => unknow
   return null
 }
 
-/** A logger may write later; what that comes to is for nobody. */
+/** Ignores a promise that a logger returned, and its rejection. */
 function absorb(written: object): void {
   if (typeof (written as { then?: unknown }).then === 'function')
     Promise.resolve(written).catch(() => undefined)
@@ -116,7 +116,7 @@ function toLine(manner: Manner, fixed: object, line: unknown[]): unknown[] {
   return Object.keys(all).length === 0 ? [text, ...values] : [text, ...values, all]
 }
 
-/** winston's JSON has nothing for an error within a line. */
+/** Spells an error out as fields: winston's JSON would write it as an empty object. */
 function told(fields: object): object {
   const { err } = fields as { err?: unknown }
   if (!(err instanceof Error)) return fields

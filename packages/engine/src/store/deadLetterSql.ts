@@ -2,11 +2,11 @@ import { labelOf, shownOf } from './labelSql.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /**
- * Dead letters: work that has used up its attempts, or that no attempt can help. It stays where it was, with
- * its error, until somebody redrives or discards it.
+ * Dead letters: work that has used up its attempts, or that no attempt can help. It stays in the queue's table, with its
+ * error, until somebody redrives or discards it.
  *
- * What a program has enqueued, or a person has asked for; not what only rehearsed, and of runs of people none that they
- * have cancelled themselves, or may approve. For a tick the next one makes up.
+ * Only work that a program enqueued or a person requested becomes one. Dry runs do not, nor do requested runs that somebody
+ * cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
  */
 const isDeadLetter = (job: string) => `
   ${job}state = 'failed' and (${job}data ->> 'trigger' = 'queue' or (
@@ -15,19 +15,19 @@ const isDeadLetter = (job: string) => `
   ))`
 export const IS_DEAD_LETTER = `(${isDeadLetter('job.')})`
 
-/** That of a version before, `roundsman_dead_letters`, has no runs of people in it, and stays for its workers. */
+/** The index of an older version, `roundsman_dead_letters`, lacks requested runs, and stays for that version's workers. */
 export const DEAD_LETTER_INDEX = 'roundsman_given_up'
 
-/** pg-boss has no index of its own for what has failed. */
+/** pg-boss has no index of failed work. */
 export const DEAD_LETTER_INDEX_SQL = `
   create index if not exists ${DEAD_LETTER_INDEX} on pgboss.job (completed_on desc, id desc) where ${isDeadLetter('')}`
 
-/** pg-boss would remove them after a while, as it does completed work; 0 keeps them. */
+/** Keeps pg-boss from deleting dead letters after a while: 0 means never. */
 export const KEEP_DEAD_LETTERS_SQL = `
   update pgboss.job set deletion_seconds = 0
   where name = $1 and id = any($2) and ${IS_DEAD_LETTER}`
 
-/** Those that pg-boss has made of attempts that expired, before claims saw to it that they are kept. */
+/** Does the same for dead letters of expired attempts, from before claims set `deletion_seconds` themselves. */
 export const KEEP_ALL_DEAD_LETTERS_SQL = `
   update pgboss.job job set deletion_seconds = 0 where ${IS_DEAD_LETTER} and deletion_seconds <> 0`
 
@@ -37,7 +37,7 @@ const IS_KEY_HELD = `exists (
   where holder.name = job.name and holder.singleton_key = job.singleton_key and holder.id <> job.id and ${HOLDS_KEY}
 )`
 
-/** As if it had been fetched: the one attempt that follows is the last. */
+/** Takes a dead letter as a claim takes work, for one attempt, which is the last. */
 export const TAKE_DEAD_LETTER_SQL = `
   update pgboss.job
   set state = 'active', started_on = now(), completed_on = null, output = null,
@@ -45,7 +45,7 @@ export const TAKE_DEAD_LETTER_SQL = `
   where name = $1 and id = $2 and ${IS_DEAD_LETTER} and not ${IS_KEY_HELD}
   returning id::text as id, name, data, retry_count as "retryCount"`
 
-/** Which work holds the unique key of a dead letter. */
+/** Finds the work that holds the unique key of a dead letter. */
 export const FIND_HOLDER_SQL = `
   select holder.id::text as id
   from pgboss.job job
@@ -53,13 +53,13 @@ export const FIND_HOLDER_SQL = `
       and holder.singleton_key is not null and holder.state <= 'active'
   where job.name = $1 and job.id = $2 and ${IS_DEAD_LETTER}`
 
-/** What pg-boss itself has given up carries no code of ours. */
+/** Work that pg-boss itself gave up has no code: it expired. */
 const CODE = `coalesce(left(job.output ->> 'code', 100), 'expired')`
 const MESSAGE = `coalesce(left(job.output ->> 'message', 1000), 'It was not settled in time')`
 
-/** Of all jobs, or of the one that `$1` names, with any code or `$2`. */
+/** Dead letters of job `$1` (null: any) with the code `$2` (null: any). */
 const IS_WANTED = `${IS_DEAD_LETTER} and ($1::text is null or job.name = $1) and ($2::text is null or ${CODE} = $2)`
-/** After the position that `$3` and `$4` tell. */
+/** After the position `$3` and `$4` (null: from the first). */
 const IS_AFTER = `($3::timestamptz is null or (job.completed_on, job.id) < ($3::timestamptz, $4::uuid))`
 
 export const LIST_DEAD_LETTERS_SQL = `
@@ -79,21 +79,21 @@ export const LIST_DEAD_LETTERS_SQL = `
   ) run on true
   order by letter."failedAt" desc, letter."queueJobId"::uuid desc`
 
-/** The ids and the positions alone, of all or of those of `$6`. */
+/** The ids and positions of dead letters, of all or of the ids `$6`. */
 export const CHOOSE_DEAD_LETTERS_SQL = `
   select job.id::text as "queueJobId", job.name, job.completed_on::text as "position"
   from pgboss.job job
   where ${IS_WANTED} and ${IS_AFTER} and ($6::uuid[] is null or job.id = any($6::uuid[]))
   order by job.completed_on desc, job.id desc limit $5::int`
 
-/** How many there are, up to `$5`. */
+/** Counts dead letters, up to `$5`. */
 export const COUNT_DEAD_LETTERS_SQL = `
   select count(*)::int as "count" from (
     select from pgboss.job job where ${IS_WANTED} and ${IS_AFTER}
     order by job.completed_on desc, job.id desc limit $5::int
   ) counted`
 
-/** How many carry which code, of the last `$5`, with what the last of each says. */
+/** Counts the last `$5` dead letters by code, with the message of the last of each. */
 export const LIST_CODES_SQL = `
   select code, count(*)::int as "count", min(at) as "firstAt", max(at) as "lastAt",
          (array_agg(message order by at desc))[1] as "message"
@@ -104,10 +104,10 @@ export const LIST_CODES_SQL = `
   ) letter
   group by code order by count(*) desc, max(at) desc limit $6::int`
 
-/** So that a million of them cost no more. */
+/** Counting by cause reads no more, so that a million dead letters cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000
 
-/** The latest of the jobs that `$1` names, with what they were given up for. */
+/** The latest dead letters of the jobs `$1`, with their errors. */
 const LATEST_DEAD_LETTERS = `(
     select job.name, coalesce(left(job.output ->> 'code', 100), 'expired') as code,
            left(coalesce(job.output ->> 'message', ''), 200) as message, job.completed_on as at
@@ -118,7 +118,7 @@ const LATEST_DEAD_LETTERS = `(
 export const COUNT_DEAD_LETTERS_BY_CODE_SQL = `
   select letter.name, letter.code as "code", count(*)::int as "count" from ${LATEST_DEAD_LETTERS} group by 1, 2`
 
-/** Codes are the handlers' own, and there may be as many as there are dead letters. */
+/** Handlers make up their codes, so each dead letter may have its own. */
 const MAX_CAUSES = 100
 
 /** A row for each job and code, the most frequent first. */
@@ -132,7 +132,7 @@ export const DEAD_LETTER_CAUSES_SQL = `
 export const FIND_DEAD_LETTER_SQL = `
   select job.name from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER}`
 
-/** By their names as well, which the primary key begins with. */
+/** Discards dead letters by name and id, since the primary key begins with the name. */
 export const DISCARD_DEAD_LETTERS_SQL = `
   delete from pgboss.job job using unnest($1::text[], $2::uuid[]) as letter(name, id)
   where job.name = letter.name and job.id = letter.id and ${IS_DEAD_LETTER}
@@ -141,12 +141,12 @@ export const DISCARD_DEAD_LETTERS_SQL = `
 export const DISCARD_DEAD_LETTER_SQL = `
   delete from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER} returning job.name`
 
-/** So that one call ends soon, however many there are. */
+/** Keeps a call short, however many there are. */
 const MAX_REDRIVEN = 10_000
 
 /**
- * Taken out and put in again, since an update can't pass over a unique key that somebody takes at this moment: what
- * meets one is put back as it was. Keys in order, so that two transactions with the same ones do not wait for each other.
+ * Redrives dead letters by deleting and inserting them: an update could not skip a unique key that somebody takes at this
+ * moment. One that meets such a key is put back as it was. Keys in order, so that two transactions do not deadlock.
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (

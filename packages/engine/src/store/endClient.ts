@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 
-/** How long a connection may take to end in good order. One that lost its other end never would. */
+/** How long to wait for a connection to end. One that lost its other end never would. */
 const FAREWELL_MS = 1_000
 
-/** Ends a connection for good: what it still has to say is for nobody. */
+/** Ends a connection for good, and ignores whatever it still reports. */
 export async function endClient(client: pg.Client, socket: Socket): Promise<void> {
   client.removeAllListeners()
   client.on('error', () => undefined)

@@ -2,7 +2,7 @@ import type { JobTrigger, TraceContext } from '../index.ts'
 import { MAX_LABEL_LENGTH, type Shown, type WorkLabel } from '../job/labelWork.ts'
 import { cutBetweenCharacters } from '../job/storableText.ts'
 
-/** What travels with a payload, for the run that it will become. */
+/** A payload with what its runs need: the `data` of the queue's row. */
 export interface Envelope {
   payload: unknown
   trigger: JobTrigger
@@ -10,26 +10,26 @@ export interface Envelope {
   dryRun?: boolean
   actor?: string
   reason?: string
-  /** What people see of it. Absent: nothing. */
+  /** The label and the parts of the payload that people see. Absent: none. */
   label?: string
   shown?: Shown
-  /** How many rows the run may change whatever its guard says: somebody has approved it. */
+  /** How many rows somebody has approved the run to change, whatever its guard says. */
   approvedRows?: number
   /** ISO 8601. No attempt starts after it. */
   expiresAt?: string
-  /** It replaces what waits with its unique key, and with that is due so long after the first of them at the latest. */
+  /** It replaces work that waits with its unique key. The work is due at most `maxWaitMs` after the first was enqueued. */
   replaces?: { maxWaitMs?: number }
-  /** It ran when other work took its unique key: that one's id. No other attempt of it starts. */
+  /** The id of the work that took its unique key while it ran. No further attempt of it starts. */
   replacedBy?: string
-  /** Where it was enqueued, if that was traced. */
+  /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
   lost?: number
-  /** How often of these nothing else ran in its process. */
+  /** How many of these losses came while nothing else ran in the process. */
   lostAlone?: number
 }
 
-/** What people see of work or a run, as it was stored: by whomever. */
+/** Reads a stored label, which anybody may have written. */
 export function readLabel({ label, shown }: { label?: unknown; shown?: unknown }): WorkLabel {
   return {
     ...(typeof label === 'string' && {

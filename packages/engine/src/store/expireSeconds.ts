@@ -1,11 +1,11 @@
 import type { Job } from '../index.ts'
 
-/** No attempt expires sooner. For the abort's grace, for settling, and for a database that is away for a moment. */
+/** No attempt expires sooner: it leaves time for the abort's grace, for settling, and for a short absence of the database. */
 export const SHORTEST_EXPIRY_S = 120
 
 /**
- * When the queue itself takes an attempt for hung. The last resort: runs are bounded by their own time-out, and lost
- * workers are noticed in seconds.
+ * After how many seconds the queue itself takes an attempt for hung. It is the last resort: the worker aborts a run at its
+ * time-out, and others notice a lost worker in seconds.
  */
 export function expireSeconds({ timeoutMs }: Pick<Job, 'timeoutMs'>): number {
   return Math.ceil(timeoutMs / 1000) + SHORTEST_EXPIRY_S

@@ -1,6 +1,6 @@
 import { MAX_LABEL_LENGTH } from '../job/labelWork.ts'
 
-/** Of work, as its envelope has it. That may be somebody else's: what it holds must fail no claim, and not grow. */
+/** The label in an envelope. Anybody may have written it, so it must neither fail a claim nor be longer than a label. */
 export const labelOf = (envelope: string) => `left(${envelope} ->> 'label', ${MAX_LABEL_LENGTH})`
 
 const MAX_SHOWN_BYTES = 16_384

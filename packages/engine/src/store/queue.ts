@@ -27,12 +27,12 @@ export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
 
 /**
  * What follows an attempt that failed.
- *   retry      another one after the job's back-off, unless this was the last
- *   redeliver  another one at once, and it costs none of the job's retries: not the job's fault
- *   lost       as redeliver, and the loss of its worker is counted: after two of them it waits ever longer
- *   lostAlone  as lost, where nothing else ran in that process: nothing, when that has happened too often
- *   giveUp     nothing: another attempt can't help
- *   drop       nothing, and it is no dead letter: it was not wanted any more
+ *   retry      another attempt after the job's back-off, unless this was the last
+ *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
+ *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer
+ *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
+ *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
+ *   drop       nothing, and no dead letter: nobody wants the work any more
  */
 export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp' | 'drop'
 
@@ -40,7 +40,7 @@ export type TakenDeadLetter =
   | { kind: 'taken'; delivery: Delivery }
   /** Work with its unique key waits or runs. */
   | { kind: 'alreadyQueued'; queueJobId: string }
-  /** There is none with this id. */
+  /** The job has no dead letter with this id. */
   | { kind: 'notFound' }
 
 export interface Queue {
@@ -48,13 +48,12 @@ export interface Queue {
   stop(): Promise<void>
   /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
   sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
-  /** Takes one that was given up, for a single further attempt. */
+  /** Takes a dead letter for a single further attempt. */
   takeDeadLetter(tx: Connection, job: Job, queueJobId: string): Promise<TakenDeadLetter>
   /** Enqueues in a handler's own transaction. */
   enqueue: Enqueue<HostTransaction>
   /**
-   * Ends attempts of one job that did not succeed. Nothing happens to work that has been given out again
-   * since.
+   * Ends attempts of one job that did not succeed. It leaves work alone that the queue has given out again since.
    */
   fail(
     tx: Connection,
@@ -69,7 +68,7 @@ export interface QueueOptions {
   waker: Waker
   log: Logger
   /**
-   * This process looks after the queue's tables: expiry, retention, indexes. Default: another does.
+   * Makes this process do pg-boss's maintenance: expiry, retention, indexes. Default: another process does.
    */
   supervise?: { openPatient: () => Database }
   /** Default: nothing is traced. */
@@ -122,7 +121,7 @@ export function createQueue({
           `update pgboss.job set ${assignment} from ${ATTEMPTS_SQL} and job.state = '${state}'`,
           [first.name, ...toColumns(deliveries)],
         )
-      // pg-boss decides by the limit alone, so the limit is what has to say it.
+      // pg-boss decides between retry and failed by retry_limit alone, so set that first.
       if (next === 'giveUp') await adjust('retry_limit = job.retry_count', 'active')
       if (next === 'redeliver') await adjust(COST_NO_RETRY, 'active')
       if (next === 'lost') await adjust(COUNT_LOSS, 'active')
@@ -136,7 +135,7 @@ export function createQueue({
   }
 }
 
-/** What to join with, and how. Nothing is done to work that has been given out again since. */
+/** Joins `job` with the attempts. The retry count leaves work out that the queue has given out again since. */
 const ATTEMPTS_SQL = `
   unnest($2::uuid[], $3::int[]) attempt(id, retry_count)
   where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count`
@@ -153,13 +152,13 @@ export async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise
   )
   for (const job of jobs) {
     const options = {
-      // In the transaction of whoever enqueues by pg-boss itself, which then lines up with all others.
+      // pg-boss would notify in the transaction that enqueues, whose commit then waits for all others that notify.
       notify: false,
       retryLimit: job.retry.limit,
       retryDelay: Math.max(1, Math.round(job.retry.delayMs / 1000)),
       retryBackoff: true,
       retryDelayMax: Math.max(1, Math.round(job.retry.maxDelayMs / 1000)),
-      // How long work may wait. By default pg-boss would remove, silently, what nobody took for two weeks.
+      // How long work may wait. By default pg-boss silently removes work that nobody took for two weeks.
       retentionSeconds: TEN_YEARS_S,
       expireInSeconds: expireSeconds(job),
     }

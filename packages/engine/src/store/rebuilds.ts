@@ -1,19 +1,19 @@
 import type { Db } from 'pg-boss'
 import type { Connection, Database } from './database.ts'
 
-/** Cancelled on the way, as by a time-out, these leave an invalid index behind. */
+/** These statements leave an invalid index behind when a time-out cancels them. */
 const REBUILDS = /^\s*(?:reindex|drop index concurrently|create (?:unique )?index concurrently)\b/i
 
 export interface Rebuilds {
-  /** The same, but for what rebuilds an index. */
+  /** Returns the same database access, which sends rebuilds of indexes over a connection of their own. */
   around(db: Db): Db
-  /** Waits for none that is under way. PostgreSQL goes on with it. */
+  /** Does not wait for rebuilds under way. PostgreSQL goes on with them. */
   stop(): Promise<void>
 }
 
 /**
- * Gives pg-boss's rebuilding of bloated indexes a connection of its own without a time-out: it waits for every
- * transaction that is open, and may take longer than any statement of ours.
+ * Gives pg-boss's rebuilds of bloated indexes a connection of their own without a time-out: a rebuild waits for every open
+ * transaction, and may take longer than any statement of ours.
  */
 export function createRebuilds(openPatient: () => Database): Rebuilds {
   const underWay = new Set<Database>()
@@ -39,8 +39,8 @@ export function createRebuilds(openPatient: () => Database): Rebuilds {
 }
 
 /**
- * What a rebuild leaves behind that was interrupted after it had put the new index in the old one's place. pg-boss
- * removes what comes before that (`_ccnew`). A rebuild that is under way holds a lock on it.
+ * Finds old indexes that a rebuild left behind, interrupted after it had put the new one in place. pg-boss itself removes
+ * what an earlier interruption leaves (`_ccnew`). A rebuild under way holds a lock on them.
  */
 const LEFT_BEHIND_SQL = `
   select format('%I.%I', schema.nspname, class.relname) as "name"
@@ -55,7 +55,7 @@ const LEFT_BEHIND_SQL = `
         and held.database = (select oid from pg_database where datname = current_database())
     )`
 
-/** Drops indexes of pg-boss's that nothing reads any more, and that every change of its tables still writes. */
+/** Drops indexes of pg-boss's tables that nothing reads any more but every change still writes. */
 export async function dropLeftBehind(database: Connection): Promise<void> {
   const { rows } = await database.query<{ name: string }>(LEFT_BEHIND_SQL)
   for (const { name } of rows) await database.query(`drop index concurrently if exists ${name}`)

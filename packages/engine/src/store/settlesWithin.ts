@@ -1,4 +1,4 @@
-/** Whether the work is done in time. What it is that it failed with is for others to say. */
+/** Whether the work settles in time. It ignores an error of the work: somebody else has to report that. */
 export async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const timedOut = new Promise<false>(

@@ -2,11 +2,11 @@ import { INSTANT } from './claimWork.ts'
 import { labelOf } from './labelSql.ts'
 
 /*
- * Waiting work, as people look at it and change it: it has not been taken, or is to be retried. A claim takes the rows that
- * it locks, and passes over those that others have locked; so does whoever changes them here.
+ * Waiting work, not taken yet or to be retried, as people see and change it. These statements, like a claim, skip rows that
+ * others have locked: a piece of work is either taken or changed, never both.
  */
 
-/** So that one call ends soon, however many there are. */
+/** Keeps a call short, however many there are. */
 const MAX_CHANGED = 10_000
 const MAX_COUNTED = 100_000
 
@@ -15,7 +15,7 @@ const MATCHES = `
   job.name = $1 and job.state < 'active' and not job.blocked and ($2::uuid[] is null or job.id = any($2::uuid[]))
   and ($3::text is null or job.data ->> 'label' = $3::text)`
 
-/** `queue` is that of the job. A row for each that is changed, or one without an id. */
+/** `assignments` may use `queue`, the job's queue. It returns a row for each piece it changed, or one without an id. */
 const changeSql = (isWanted: string, assignments: string) => `
   with chosen as materialized (
     select job.id from pgboss.job job where ${MATCHES} and ${isWanted}
@@ -35,8 +35,8 @@ const changeSql = (isWanted: string, assignments: string) => `
   ) "left" left join changed on true`
 
 /**
- * As pg-boss cancels `job` of `queue`: it keeps the row as long as it keeps what is done, so that others can ask what became
- * of it. `output` is an error's code and message.
+ * Assignments that cancel `job` of `queue` as pg-boss does: the row stays as long as pg-boss keeps completed work, so that
+ * others can ask what became of it. `output` is an error's code and message.
  */
 export const cancelAs = (output: string) =>
   `state = 'cancelled', completed_on = now(), deletion_seconds = queue.deletion_seconds, output = ${output}`
@@ -48,7 +48,7 @@ export const CANCEL_WORK_SQL = changeSql(
   ),
 )
 
-/** To the instant `$4`; what it is kept for is counted from then on. */
+/** Postpones work to the instant `$4`, from which its retention counts anew. */
 export const POSTPONE_WORK_SQL = changeSql(
   `case when $4::timestamptz > now() then job.start_after < $4::timestamptz else job.start_after > now() end`,
   `start_after = greatest($4::timestamptz, now()),
@@ -57,7 +57,7 @@ export const POSTPONE_WORK_SQL = changeSql(
 
 export const PRIORITISE_WORK_SQL = changeSql('job.priority <> $4::int', 'priority = $4::int')
 
-/** Those after the position `$3` and `$4`, of any job or `$1`, with any label or `$2`. */
+/** A page of work after the position `$3` and `$4` (null: from the first), with the label `$2` (null: any). */
 const pageSql = (state: string) => `
   select job.id, job.name, job.data, job.start_after, job.created_on, job.priority, job.singleton_key, job.started_on,
          job.retry_count
@@ -67,7 +67,7 @@ const pageSql = (state: string) => `
     and ($3::timestamptz is null or (job.start_after >= $3::timestamptz and (job.start_after, job.id) > ($3::timestamptz, $4::uuid)))
   order by job.start_after, job.id limit $5::int`
 
-/** What is due first at first. Of each queue and state an index gives it in that order. */
+/** Lists waiting work of job `$1` (null: any) by when it is due. An index lists each queue and state in that order. */
 export const LIST_WAITING_WORK_SQL = `
   select work.id::text as "queueJobId", work.name, ${labelOf('work.data')} as "label",
          work.start_after as "startAfter", work.start_after <= now() as "isDue", work.start_after::text as "position",
@@ -84,7 +84,7 @@ export const LIST_WAITING_WORK_SQL = `
   ) work
   order by work.start_after, work.id`
 
-/** Of any job or `$1`, with any label or `$2`. */
+/** Counts waiting work of job `$1` (null: any) with the label `$2` (null: any). */
 export const COUNT_WAITING_WORK_SQL = `
   select count(*)::int as "count" from (
     select from pgboss.queue queue cross join lateral (

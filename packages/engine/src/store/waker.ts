@@ -11,31 +11,31 @@ import type { Connection } from './database.ts'
 import { settlesWithin } from './settlesWithin.ts'
 
 /**
- * Tells the workers that there may be something to do. It returns at once: whoever enqueues waits for nothing, and its
- * transaction tells nobody. A wake-up that is lost costs a second, after which workers look by themselves.
+ * Tells the workers that there may be something to do. It returns at once, so that nobody who enqueues waits for it, and
+ * works outside their transaction. A lost wake-up costs a second: then workers look by themselves.
  */
 export interface Waker {
-  /** There is work of this job once the transaction has committed; null: it has. */
+  /** There is work of this job once the transaction has committed; null: it is committed. */
   wake(name: string, transactionId: string | null): void
   /** Somebody wants to stop a run, once the transaction has committed. */
   cancel(runId: string, transactionId: string): void
-  /** Tells what has not been told yet, and takes a second at most. */
+  /** Sends the wake-ups that wait, within a second. */
   stop(): Promise<void>
 }
 
-/** Which nobody tells of, workers find by themselves. */
+/** Beyond these, wake-ups are dropped: workers find the work by themselves. */
 const MAX_SUBJECTS = 1_000
 const MAX_TRANSACTIONS = 1_000
-/** Between two statements: who enqueues thousands of times a second must not pay for as many wake-ups. */
+/** The pause between two statements, so that thousands of enqueues a second do not cost as many wake-ups. */
 const GAP_MS = 5
-/** After one that failed. By then workers have looked by themselves. */
+/** The pause after a failed statement. By then workers have looked by themselves. */
 const GAP_AFTER_FAILURE_MS = 1_000
 const WARN_EVERY_MS = 60_000
 const STOP_MS = 1_000
 
 /**
- * On a connection of its own, one statement after another. What is to be told while one is under way goes with the next,
- * also where it hangs behind somebody else's commit.
+ * Sends one statement after another. Wake-ups that come during a statement go with the next, even when that one hangs behind
+ * somebody else's commit.
  */
 export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): Waker {
   const pending = { [WORK_CHANNEL]: new Map(), [CANCEL_CHANNEL]: new Map() } as Record<
@@ -44,7 +44,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
   >
   let telling: Promise<void> | null = null
   const stopping = new AbortController()
-  // By the monotonic clock.
+  // By performance.now().
   let warnedAt = -Infinity
 
   function add(channel: string, subject: string, transactionId: string | null): void {
@@ -59,7 +59,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
   }
 
   async function tellAll(): Promise<void> {
-    // What is enqueued in the same turn goes together.
+    // Wake-ups of the same turn of the event loop go together.
     await Promise.resolve()
     for (;;) {
       const said = Object.entries(pending).filter(([, subjects]) => subjects.size > 0)

@@ -1,42 +1,42 @@
 import cron from 'node-cron'
 import type { Logger } from '../job/logger.ts'
 
-/** Calls back at every full second until it is stopped. */
+/** Calls back every full second until it is stopped. */
 export type Clock = (onSecond: () => void, log: Pick<Logger, 'error'>) => { stop(): void }
 
-/** So many of the guard's own turns without a wake-up, each a second apart. */
+/** After so many of the guard's own turns, a second apart, without a wake-up, the inner clock counts as silent. */
 const SILENT_TURNS = 5
-/** So much before a full second: on a host that wakes up after hours, the guard comes before node-cron. */
+/** The guard's turns come so much before a full second, so that after a host's long sleep it runs before node-cron. */
 const HEAD_START_MS = 20
-/** Later or earlier than this, the guard takes it that the host's clock has jumped, or nothing ran for a while. */
+/** When its turn comes this much too late or too early, the host's clock has jumped, or nothing ran for a while. */
 const JUMP_MS = 2_000
 
-/** node-cron is a clock here, and no more: it says that a second has passed, never what is due. */
+/** node-cron only says here that a second has passed, never what is due. */
 export const nodeCronClock: Clock = guardClock((onSecond) => {
   const task = cron.schedule('* * * * * *', onSecond, {
-    // In the host's zone it would skip the seconds of an hour that comes twice.
+    // In the host's zone node-cron would skip the seconds of an hour that comes twice.
     timezone: 'UTC',
-    // A late wake-up finds what was due all the same, so none is worth dropping, or a warning.
+    // A late wake-up finds everything that became due, so node-cron need not drop or report it.
     suppressMissedWarning: true,
   })
   return { stop: () => void task.destroy() }
 }, isReadByNodeCron)
 
 /**
- * node-cron cuts the milliseconds off in the host's zone, whatever zone it is given. When an hour comes twice there, the
- * second one reads as the first, and it would call itself without a pause until that is over, and nobody else.
+ * Whether node-cron can tell this time. It cuts the milliseconds off in the host's zone, whatever zone it is given: in an
+ * hour that comes twice there it takes the second for the first, and would call only itself, without a pause.
  */
 function isReadByNodeCron(instant: number): boolean {
   return new Date(instant).setMilliseconds(0) === Math.floor(instant / 1_000) * 1_000
 }
 
 /**
- * A clock that is replaced when it falls silent, and stood in for until it wakes again. It counts turns of the event
- * loop rather than time, so that a loop that was blocked and a host that was suspended are not taken for a silent clock.
- * Where the inner one can't tell the time, it is stopped, and stood in for.
+ * Guards an inner clock: replaces it when it falls silent, and calls back itself until the inner one does again. It counts
+ * its own turns instead of time, so that a blocked event loop or a suspended host does not look like a silent clock. While
+ * the inner clock cannot tell the time, the guard stops it and calls back itself.
  *
- * After a jump of the host's clock it is replaced at once: node-cron would walk through every second that was jumped
- * over, which takes it 12 s for a day, and stand still for as long as the clock was set back.
+ * After a jump of the host's clock it replaces the inner one at once: node-cron would walk through every skipped second,
+ * which takes 12 s for a day, and would stand still for as long as the clock was set back.
  */
 export function guardClock(
   inner: (onSecond: () => void) => { stop(): void },
@@ -72,7 +72,7 @@ export function guardClock(
       timer = schedule()
     }
 
-    /** Until the next turn, and a little longer. */
+    /** Whether the inner clock can tell the time until a little after the next turn. */
     function mayTick(now: number): boolean {
       return canTell(now) && canTell(now + 2_000)
     }

@@ -2,25 +2,25 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { createLocalTime, isTimeOfDay, nextTicks, type Schedule } from '../index.ts'
 
 const DAY_S = 86_400
-/** No zone has changed its offset and back within it. */
+/** No zone has ever changed its offset and back within this time. */
 const LOOK_EVERY_S = 6 * 3_600
 
-/** A stretch of instants in seconds, from the first up to but not including the last, at one offset. */
+/** Seconds from `from` up to but not including `to`, at one offset. */
 interface Stretch {
   from: number
   to: number
   offset: number
-  /** Of the stretch before it; the same for the first. */
+  /** The offset of the stretch before; of the first stretch its own. */
   offsetBefore: number
 }
 
 /**
- * How many ticks there are after `after`, up to and including `through`: as many as `nextTicks` would list, without
- * listing them. A month by the second is 2.6 million.
+ * Counts the ticks after `after`, up to and including `through`, that `nextTicks` would list, without listing them: a month
+ * by the second has 2.6 million.
  *
- * While the clocks of the zone don't change, a schedule is due at its times of the day on each of its days. What a
- * change does is in docs/timeZones.md: an interval is due whenever the wall clock shows it; a time of day that is left
- * out is due at the end of the gap, and one that comes twice, the first time.
+ * Between changes of the zone's clocks a schedule is due at its times on each of its days. docs/timeZones.md says what a
+ * change does: an interval is due whenever the wall clock shows it; a time of day that the clocks skip is due at the end of
+ * the gap, and one that comes twice is due the first time.
  */
 export async function countTicks(
   { cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>,
@@ -34,27 +34,27 @@ export async function countTicks(
   let count = 0
   for (const stretch of await findStretches(timeZone, from, to)) {
     const { offset, offsetBefore } = stretch
-    // What the clocks show a second time.
+    // How many seconds the clocks show a second time.
     const repeated = isOnceADay ? Math.max(0, offsetBefore - offset) : 0
     const start = Math.max(stretch.from, from) + offset
     const end = stretch.to + offset
     count += await countLocal(fields, Math.max(start, stretch.from + offset + repeated), end)
-    // A gap of a whole day takes its times along: that day never was.
+    // A gap of a whole day has no ticks: the zone never had that day.
     const gap = isOnceADay && stretch.from >= from ? offset - offsetBefore : 0
     if (gap <= 0 || gap >= DAY_S) continue
     const [gapFrom, gapTo] = [stretch.from + offsetBefore, stretch.from + offset]
     const isInGap = (await countLocal(fields, gapFrom, gapTo)) > 0
-    // The end of the gap may be due by itself.
+    // Do not count the end of the gap twice: it may be due by itself.
     if (isInGap && (await countLocal(fields, gapTo, gapTo + 1)) === 0) count++
   }
   return count
 }
 
-/** Those that are in the range, the first from its beginning on. */
+/** Finds the stretches in the range. */
 async function findStretches(timeZone: string, from: number, to: number): Promise<Stretch[]> {
   const clocks = createLocalTime(timeZone)
   const offsetAt = (second: number) => clocks.offsetMs(new Date(second * 1_000)) / 1_000
-  // A change just before the range still decides what is repeated in it.
+  // A change just before the range decides what the range repeats.
   const begin = from - LOOK_EVERY_S
   const stretches: Stretch[] = []
   let current = begin
@@ -76,7 +76,7 @@ async function findStretches(timeZone: string, from: number, to: number): Promis
   return stretches.filter((stretch) => stretch.to > from)
 }
 
-/** The first second in between at which it is not so any more. */
+/** Finds the first second after `isSo`, up to `isNot`, at which `ask` is false. */
 function bisect(isSo: number, isNot: number, ask: (second: number) => boolean): number {
   let [low, high] = [isSo, isNot]
   while (high - low > 1) {
@@ -88,11 +88,11 @@ function bisect(isSo: number, isNot: number, ask: (second: number) => boolean): 
 }
 
 interface Fields {
-  /** Which seconds, minutes and hours, as flags. */
+  /** A flag for each second, minute and hour. */
   seconds: number[]
   minutes: number[]
   hours: number[]
-  /** An expression for the midnights of its days. */
+  /** A cron expression for midnight on each of its days. */
   days: string
 }
 
@@ -106,7 +106,7 @@ const NICKNAMES: Readonly<Record<string, string>> = {
   '@hourly': '0 * * * *',
 }
 
-/** What the fields mean is said by the calendar itself, asked for one of them at a time in a zone without changes. */
+/** Reads the fields by asking the calendar for one of them at a time, in a zone whose clocks never change. */
 function readFields(cron: string): Fields {
   const expression = NICKNAMES[cron.trim().toLowerCase()] ?? cron
   const parts = expression.trim().split(/\s+/)
@@ -131,7 +131,7 @@ function valuesOf(cron: string, size: number, unitS: number): number[] {
   return values
 }
 
-/** How many times of its days the wall clock shows from one second up to but not including another. */
+/** Counts the schedule's local times from one second up to but not including another. */
 async function countLocal(fields: Fields, from: number, to: number): Promise<number> {
   if (to <= from) return 0
   const firstDay = Math.floor(from / DAY_S) * DAY_S
@@ -151,7 +151,7 @@ async function countLocal(fields: Fields, from: number, to: number): Promise<num
   return count
 }
 
-/** How many of its times are before this second of a day. */
+/** Counts the schedule's times before this second of a day. */
 function countBefore({ seconds, minutes, hours }: Fields, second: number): number {
   const hour = Math.floor(second / 3_600)
   const minute = Math.floor((second % 3_600) / 60)

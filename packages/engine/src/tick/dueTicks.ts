@@ -2,16 +2,16 @@ import { nextTicks, type Schedule } from '../index.ts'
 import { previousTicks } from './nextTicks.ts'
 import { countTicks } from './countTicks.ts'
 
-/** What has become due: the newest ticks one by one, and what lies before them as a whole. */
+/** The ticks that have become due: the newest one by one, and the earlier ones as one range. */
 export interface DueTicks {
-  /** Oldest first, at most MAX_LISTED. */
+  /** The newest ticks, oldest first, at most MAX_LISTED. */
   listed: Date[]
   earlier: { count: number; from: Date; through: Date } | null
 }
 
 export const MAX_LISTED = 100
 
-/** The ticks after `cursor` up to and including `now`, from the calendar alone. */
+/** Finds the ticks after `cursor` up to and including `now`, by the calendar alone. */
 export async function dueTicks(schedule: Schedule, cursor: Date, now: Date): Promise<DueTicks> {
   const oldest: Date[] = []
   for (const tick of nextTicks(schedule, cursor)) {

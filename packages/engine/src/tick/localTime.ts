@@ -1,4 +1,4 @@
-/** What a change of clocks does to a tick: the first after a time that does not come, or of a time that comes twice. */
+/** How a change of clocks concerns a tick: it is the first after a skipped time, or at a time that comes twice. */
 export type TickMark = 'afterGap' | 'repeatedHour'
 
 /** An instant as the clocks of a zone show it. */
@@ -10,14 +10,14 @@ export interface LocalTime {
   mark: TickMark | null
 }
 
-/** No zone has ever changed its offset by more, and none twice within it. */
+/** No zone has ever changed its offset by more, or twice within this time. */
 const AROUND_MS = 3 * 3_600_000
 
-/** The clocks of a zone. Made once for many instants: to make it takes longer than to ask it. */
+/** Makes the clocks of a zone. Make them once for many instants: making takes longer than asking. */
 export function createLocalTime(timeZone: string) {
   const offsetAt = offsetsOf(timeZone)
   return {
-    /** Milliseconds that the zone is ahead of UTC. */
+    /** How many milliseconds the zone is ahead of UTC. */
     offsetMs: (instant: Date): number => offsetAt(instant.getTime()),
     describe(instant: Date): LocalTime {
       const at = instant.getTime()
@@ -31,11 +31,11 @@ export function createLocalTime(timeZone: string) {
   }
 }
 
-/** Whether its local time comes twice that day, or is the first after one that does not come at all. */
+/** Whether the local time of an instant comes twice that day, or is the first after a skipped time. */
 function markOf(at: number, offsetAt: (at: number) => number): TickMark | null {
   const [before, own, after] = [offsetAt(at - AROUND_MS), offsetAt(at), offsetAt(at + AROUND_MS)]
   if (own > before && offsetAt(at - 1) === before) return 'afterGap'
-  // The same reading of the clock, before or after it was set back.
+  // Does the clock show the same time once more, before or after it was set back?
   const isFirst = after < own && offsetAt(at + (own - after)) === after
   const isSecond = before > own && offsetAt(at - (before - own)) === before
   return isFirst || isSecond ? 'repeatedHour' : null

@@ -16,7 +16,7 @@ import type { Queue } from '../store/queue.ts'
 export interface Scheduler {
   start(): Promise<void>
   stop(): Promise<void>
-  /** Decides whatever is due by now. The clock calls it every second; tests call it themselves. */
+  /** Decides all ticks that are due by now. The clock calls it every second; tests call it themselves. */
   wake(): Promise<void>
 }
 
@@ -29,31 +29,31 @@ export interface SchedulerOptions {
   now: () => Date
   /** Called for each job whose ticks this worker has decided. */
   onTick?: (name: string) => void
-  /** Called for each job that such a tick has put work into the queue of. */
+  /** Called for each job for which such a tick has enqueued work. */
   onWork?: (name: string) => void
   observers?: Observers | undefined
   clock?: Clock
   /**
-   * How long this worker waits for one that decided a schedule's last tick to decide the next as well, before it
-   * looks whether that was done, and else does it. Default 50 ms.
+   * How long this worker gives the worker that decided a schedule's last tick to decide the next. After that it looks, and
+   * decides the tick itself if nobody has. Default 50 ms.
    */
   headStartMs?: number
 }
 
-/** How much a worker's clock may be ahead of the database's: in good order they differ by milliseconds. */
+/** How far a worker's clock may be ahead of the database's. Synchronised clocks differ by milliseconds. */
 const MAX_CLOCK_LEAD_MS = 1_000
 const LATEST_SQL = `clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds'`
 
 /** What a worker knows of a schedule between two queries. */
 interface Plan {
   job: ScheduledJob
-  /** As last seen in the database. */
+  /** The cursor as this worker last saw it in the database. */
   cursor: Date
   /** Null when the schedule is never due again, or another worker has a newer version of it. */
   nextDue: Date | null
-  /** The tick after that, found while there is time. */
+  /** The tick after `nextDue`. */
   following: Date | null
-  /** Whether this worker decided its last tick, or nobody has yet. Then it is the first to try. */
+  /** Whether this worker decided its last tick, or nobody has decided one. Then it tries without a head start for others. */
   isOurs: boolean
 }
 
@@ -63,7 +63,7 @@ interface ScheduleRow {
   cron: string
   timeZone: string
   cursor: Date
-  /** Somebody else has set the cursor to what the calendar can't go on from, or not in any time. */
+  /** Somebody has set the cursor to a value from which the calendar cannot go on, or would take forever. */
   isStrange: boolean
 }
 
@@ -88,10 +88,10 @@ interface Decided {
 }
 
 /**
- * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number
- * of workers may run one: advancing a schedule's cursor is a compare-and-set, and whoever wins decides.
- * Whoever decided a schedule's last tick is the first to try, and the others look a moment later whether it did.
- * Nothing is kept in memory but each schedule's next due times, so that an idle second costs no query.
+ * Turns due instants into rows of the tick ledger and work in the queue, in one transaction. Any number of workers may run
+ * a scheduler: advancing a schedule's cursor is a compare-and-set, and the worker that wins decides the ticks. The worker
+ * that decided a schedule's last tick tries first; the others look a moment later whether it did. Each keeps the next due
+ * times in memory, so that an idle second costs no query.
  */
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const {
@@ -107,7 +107,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const plans = new Map<string, Plan>()
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
-  /** Our clock was ahead last time, so the database is asked for its own first; else the claim alone looks at it. */
+  /** This worker's clock was ahead last time: then a round first asks for the database's time, which else only the claim checks. */
   let isAhead = false
   let round: Promise<void> | null = null
 
@@ -128,8 +128,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   async function wake(): Promise<void> {
-    // A round that takes longer than a second is not joined by a second one: what became due meanwhile
-    // is still due when the next second wakes it.
+    // One round at a time: ticks that become due during a long round are still due when the next second wakes us.
     round ??= decideDue()
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
@@ -156,7 +155,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     )
   }
 
-  /** What the calendar has to be asked for, after an outage, does not hold up the rest. */
+  /** Decides single due ticks first: after an outage, asking the calendar for the others takes long. */
   async function decide(due: readonly Plan[], instant: Date): Promise<void> {
     const { known = [], unknown = [] } = Object.groupBy(due, (plan) =>
       findOneDue(plan, instant) === null ? 'unknown' : 'known',
@@ -188,7 +187,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     }
   }
 
-  /** A queue that is missing keeps the ticks of its own job due, and of no other. */
+  /** When a job's queue is missing, its own ticks stay due, and those of other jobs are decided. */
   async function decideCandidates(candidates: Candidate[], instant: Date): Promise<Decided> {
     try {
       return await database.transaction((tx) => claimTicks(tx, candidates, instant))
@@ -204,13 +203,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return [...plans.values()].filter(({ nextDue }) => nextDue !== null && nextDue <= instant)
   }
 
-  /** The tick that is due where it is known to be the only one; else the calendar has to be asked. */
+  /** Returns the due tick if it is known to be the only one; null when the calendar has to be asked. */
   function findOneDue({ nextDue, following }: Plan, instant: Date): DueTicks | null {
     const isOnly = nextDue !== null && (following === null || following > instant)
     return isOnly ? { listed: [nextDue], earlier: null } : null
   }
 
-  /** A worker whose clock is ahead must not decide for all of them what is not due yet. */
+  /** Our time, but no later than the database's: a worker whose clock is ahead must not decide ticks that are not due yet. */
   async function boundedNow(): Promise<Date> {
     const { rows } = await database.query<{ latest: Date }>(`select ${LATEST_SQL} as "latest"`)
     return bound(now(), rows[0]?.latest)
@@ -305,7 +304,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   return { start, stop, wake }
 }
 
-/** Dates beyond are `infinity` among others, which no Date is, and ticks by the second since before could not be counted. */
+/** Beyond these dates are values such as `infinity`, which no Date holds, and spans too long to count ticks in. */
 const IS_STRANGE = `not "cursor" between '1970-01-01Z' and '9999-01-01Z'`
 
 async function readSchedules(database: Database, names: readonly string[]): Promise<ScheduleRow[]> {
@@ -326,8 +325,8 @@ const MEND_SQL = `
   where "name" = any($1) and ${IS_STRANGE}`
 
 /**
- * A new or changed schedule starts from now; one that is as it was goes on where the ledger ends,
- * however long nobody was there.
+ * Stores the schedules. A new or changed one starts from now; an unchanged one goes on where its ledger ends, however long
+ * no worker lived.
  */
 async function registerSchedules(
   database: Database,
@@ -352,9 +351,9 @@ async function registerSchedules(
 }
 
 /**
- * Advances the cursors that still stand where this worker saw them, and tells what their ticks depend on. Rows that
- * another worker is deciding right now are passed over rather than waited for: should it fail, they are due again a
- * second later. A worker that wins nothing is told the time all the same.
+ * Advances the cursors that still are where this worker saw them, and returns what their ticks depend on. It skips rows that
+ * another worker is deciding right now: should that fail, they are due again a second later. It returns the time even when
+ * this worker wins nothing.
  */
 const CLAIM_SQL = `
   with clock as materialized (
@@ -379,8 +378,8 @@ const CLAIM_SQL = `
 type LedgerEntry = TickDecision & { name: string; queueJobId: string | null }
 
 /**
- * Writes what is not in the ledger yet and returns it. A tick that is there already (somebody set a
- * cursor back) has had its outcome, and is neither decided nor sent again.
+ * Writes decisions that the ledger does not have, and returns those. A tick that has a row, because somebody set the cursor
+ * back, keeps its outcome and enqueues nothing again.
  */
 async function writeLedger(
   tx: Connection,
