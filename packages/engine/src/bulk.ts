@@ -12,11 +12,11 @@ import type { Request } from './control/controlJobs.ts'
 import type { Actor } from './control/recordActions.ts'
 
 /*
- * What people do to many dead letters or runs. One call does a bounded part and says what is left; the next goes on from
- * there, from the latest to the oldest. So what is redriven and fails at once, and what starts meanwhile, is not met again.
+ * What people do to many dead letters or runs. A call does a bounded part, from the latest to the oldest, and says what is
+ * left; the next call goes on from there. So it does not meet again what fails at once, nor what starts meanwhile.
  */
 
-/** Those with these ids, or all that match, after a position. */
+/** Which are meant: those with these ids, or all that match, after a position. */
 export type Which<Filter> =
   | { ids: readonly string[] }
   | { filter: Filter; after?: PagePosition | undefined }
@@ -30,9 +30,9 @@ interface Progress {
 
 export interface BulkRedrive extends Progress {
   redriven: number
-  /** How many were left, since other work holds their unique key. */
+  /** How many stay because other work holds their unique key. */
   alreadyQueued: number
-  /** How many were left, since nobody here knows their job (any more). */
+  /** How many stay because the catalogue does not have their job. */
   unknown: number
 }
 
@@ -41,17 +41,17 @@ export interface BulkDiscard extends Progress {
 }
 
 export interface BulkCancel extends Progress {
-  /** How many were asked to stop. */
+  /** How many runs will stop. */
   requested: number
-  /** How many had ended, or are not there. */
+  /** How many runs had ended, or do not exist. */
   notRunning: number
 }
 
-/** So that one call ends within a second or two. */
+/** Keeps a call within a second or two. */
 const LETTERS_AT_ONCE = 500
 const RUNS_AT_ONCE = 50
 
-/** Each job's in a transaction of its own: its dead letters go back together, and are recorded with it. */
+/** Redrives dead letters. Each job has a transaction, in which its dead letters go back and the actions are recorded. */
 export async function bulkRedrive(
   client: JobsClient,
   jobs: readonly Job[],
@@ -107,10 +107,10 @@ async function choose(
   return { letters, left, next: left === 0 ? null : next }
 }
 
-/** How many runs under way are counted at most. */
+/** Counting runs under way stops here. */
 const MAX_COUNTED_RUNS = 200
 
-/** Each in a transaction of its own: of two that wait for each other's rows, one would be undone. */
+/** Cancels runs, each in a transaction of its own: two calls that lock many rows could deadlock. */
 export async function bulkCancel(
   client: JobsClient,
   which: Which<Omit<ListJobRunsOptions, 'limit' | 'after'>>,
@@ -133,7 +133,7 @@ async function chooseRuns(
   if ('ids' in which) return { ids: which.ids, left: 0, next: null }
   const running = { ...which.filter, outcome: 'running' as const }
   const page = await listJobRuns(reader, { ...running, after: which.after, limit: RUNS_AT_ONCE })
-  // Asking again changes nothing, and would be recorded once more.
+  // Skip runs that somebody cancelled already: asking again changes nothing, but would be recorded again.
   const ids = page.runs.flatMap(({ id, cancelRequestedAt }) =>
     cancelRequestedAt === null ? [id] : [],
   )

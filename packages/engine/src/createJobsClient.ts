@@ -52,7 +52,7 @@ import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './rea
 
 export interface JobsClientOptions {
   databaseUrl: string
-  /** In which `migrate` has made the tables. Default `roundsman`. */
+  /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
   /** Fastify's own will do: `app.log`. Default: warnings and errors go to standard error. */
   log?: Pick<HostLogger, 'warn' | 'error'> | undefined
@@ -61,34 +61,34 @@ export interface JobsClientOptions {
 }
 
 /**
- * All of it happens in the caller's transaction, by whichever library (HostTransaction): if and only if that commits.
- * Where nothing else belongs to it, the client itself will do: `enqueue(client, …)` is one statement then. What a person may do takes null as well, and
- * then happens in a transaction of the client's own.
+ * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of any
+ * known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as well:
+ * `enqueue(client, …)` is then one statement. What people do takes null too, for a transaction of this client's own.
  *
- * What puts work into the queue throws JobError `payload_invalid`, with the issues in its details, before anything is
- * written, and QueueMissingError where no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
+ * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything, and
+ * QueueMissingError when no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
 export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL
-  /** Where its database lies: for people, who may have several. */
+  /** The place of its database, for people who have several. */
   readonly place: DatabasePlace
   /**
-   * Looks whether the tables go with this version; once they do, a second call does nothing.
-   * @throws TablesError when they do not: `migrate` has to run, or this is too old
+   * Checks that the tables fit this version. Once they do, a second call does nothing.
+   * @throws TablesError when they do not: run `migrate`, or this version is too old
    */
   start(): Promise<void>
   stop(): Promise<void>
-  /** On a few connections of the client's own, which it opens when they are needed. For all reading functions. */
+  /** For all reading functions. It opens a few connections of the client's own when they are needed. */
   readonly reader: Reader
-  /** The same within a transaction of the caller's. */
+  /** Makes a reader that reads in a caller's transaction. */
   readerIn(tx: HostTransaction): Reader
-  /** Tells of what changes, until the watch is closed or the client stopped. */
+  /** Calls back on changes, until the watch is closed or the client stopped. */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   /** Whether connections to this database are sessions; false before a watch for changes has found out. */
   areConnectionsLasting(): boolean
   enqueue: Enqueue<HostTransaction>
   /**
-   * Any number of pieces of work, with one statement for each 32 MB. The results stand in the order of the items.
+   * Enqueues any number of pieces of work, with one statement for each 32 MB. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -96,8 +96,8 @@ export interface JobsClient {
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
   /**
-   * Enqueues a run that a person wants, now or, where another one is under way, after it. Returns the
-   * work's id in the queue.
+   * Enqueues a run that a person wants. A run of an exclusive job waits for the one under way. Returns the work's id in the
+   * queue.
    */
   requestRun(
     tx: HostTransaction | null,
@@ -105,8 +105,8 @@ export interface JobsClient {
     request: Request & { dryRun?: boolean; payload?: unknown },
   ): Promise<string>
   /**
-   * The same once more for what a run was about: with the payload of its work, which the queue holds as long as that is to
-   * be tried again, and of what was given up until somebody discards it. Nobody is shown it.
+   * Requests a run with the payload of an earlier run, which nobody sees. The queue holds it while the work is to be retried,
+   * and for a dead letter until somebody discards that.
    */
   runAgain(
     tx: HostTransaction | null,
@@ -115,8 +115,8 @@ export interface JobsClient {
     request: Request & { dryRun?: boolean },
   ): Promise<RunAgainOutcome>
   /**
-   * Waits until a piece of work has ended, and answers what came of it: the result of a job that has one. Enqueued in a
-   * transaction, it is known once that has committed. Rejects with the signal's reason once that is aborted.
+   * Waits until a piece of work has ended, and returns what became of it, with the result if its job has one. Work is known
+   * once the transaction that enqueued it has committed. Rejects with the signal's reason when that is aborted.
    */
   result<J extends Job>(
     job: J,
@@ -124,8 +124,8 @@ export interface JobsClient {
     options?: AwaitResultOptions,
   ): Promise<WorkResult<ResultOf<J>>>
   /**
-   * Stops a run that is under way, in whichever process: its handler's signal is aborted within a second
-   * after the transaction has committed, and the run ends as failed with code `cancelled`.
+   * Stops a run that is under way, in any process: its worker aborts the handler's signal within a second after the
+   * transaction has committed, and the run ends as failed with code `cancelled`.
    */
   cancelRun(
     tx: HostTransaction | null,
@@ -133,26 +133,25 @@ export interface JobsClient {
     request: Request,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
-   * Lets a run that its guard has blocked be made up for: once, within a day, and for no more rows than
-   * were counted. The new run's id in the queue is in the answer.
+   * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many rows as
+   * were counted. Returns the new work's id in the queue.
    */
   approveRun(tx: HostTransaction | null, runId: string, request: Request): Promise<ApproveOutcome>
-  /** Ticks of a paused schedule are recorded as skipped. A run that is under way goes on. */
+  /** Pauses a schedule: workers record its ticks as skipped. A run under way goes on. */
   pauseJob(
     tx: HostTransaction | null,
     name: string,
     request: Request,
   ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
-  /** The schedule goes on with its next tick; what was due meanwhile stays skipped. */
+  /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
   resumeJob(
     tx: HostTransaction | null,
     name: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
   /**
-   * No worker takes work of the job until its queue is resumed: neither what is enqueued nor what is to be retried. Its
-   * runs that are under way go on, and so does its schedule, whose ticks put work into the queue. Workers of a version
-   * before this one do not know of it, and go on.
+   * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
+   * and so does the schedule, whose ticks enqueue work. Workers of versions before queue pauses take its work all the same.
    */
   pauseQueue(
     tx: HostTransaction | null,
@@ -164,12 +163,12 @@ export interface JobsClient {
     name: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
-  /** Takes waiting work out of the queue, without a run. What was enqueued with the same unique key may follow at once. */
+  /** Cancels waiting work, which then gets no run. Its unique key is free at once. */
   cancelWork(tx: HostTransaction | null, which: WhichWork, request: Request): Promise<WorkOutcome>
   /**
-   * Has waiting work wait until `startAfter`: what is due later stays as it is. With an instant that is not in the future,
-   * what is not due yet, retries included, becomes due now. When work expires stays as it is, too.
-   * @throws TypeError when it is no valid date
+   * Postpones waiting work to `startAfter`, except work that is due later already. With an instant in the past, delayed work
+   * and retries become due now. It leaves `expiresAt` as it is.
+   * @throws TypeError when `startAfter` is no valid date
    */
   postponeWork(
     tx: HostTransaction | null,
@@ -183,8 +182,8 @@ export interface JobsClient {
     request: Request & { priority: number },
   ): Promise<WorkOutcome>
   /**
-   * Gives dead letters of a job back to the queue, with as many attempts as the job grants anew: at most 10,000, the
-   * oldest first, so that there may be more. The runs that follow carry who wanted it, and why.
+   * Gives dead letters of a job back to the queue, with all attempts that the job grants. One call takes at most 10,000, the
+   * oldest first, so there may be more. Their runs record who wanted it, and why.
    */
   redriveWork(
     tx: HostTransaction | null,
@@ -192,20 +191,20 @@ export interface JobsClient {
     which: readonly string[] | 'all',
     request: Request,
   ): Promise<RedriveOutcome>
-  /** The same, for who only wants to know how many were redriven. */
+  /** Does the same, and returns only how many were redriven. */
   redriveDeadLetters(
     tx: HostTransaction | null,
     job: Job,
     which: readonly string[] | 'all',
     request: Request,
   ): Promise<number>
-  /** Removes a dead letter for good. What its runs have recorded stays. */
+  /** Deletes a dead letter for good. Its runs stay on record. */
   discardDeadLetter(
     tx: HostTransaction | null,
     queueJobId: string,
     by: Actor,
   ): Promise<'discarded' | 'notFound'>
-  /** The same of many, with one statement; returns how many were there still. */
+  /** Deletes many with one statement, and returns how many still were there. */
   discardDeadLetters(
     tx: HostTransaction | null,
     letters: readonly { name: string; queueJobId: string }[],
@@ -215,7 +214,7 @@ export interface JobsClient {
 
 export type RunAgainOutcome =
   | { kind: 'requested'; queueJobId: string }
-  /** The queue does not hold its payload any more: one has to be given, to `requestRun`. */
+  /** The queue no longer holds its payload. Call `requestRun` with one instead. */
   | { kind: 'payloadGone' }
   /** There is no run of this job with this id. */
   | { kind: 'notFound' }
@@ -224,36 +223,36 @@ export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
 
-/** Which of its shapes a client has; another package that is given one goes with one of them. */
+/** The version of the client's interface. Packages that take a client, such as the Fastify plugin, check it. */
 export const CLIENT_PROTOCOL = 1
 
-/** For what may be under way on a connection that has lost its other end. */
+/** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
-/** For reading, and for transactions of the client's own. */
+/** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5
 
-/** All that a producer needs: it puts work into the queue, and neither schedules nor executes any. */
+/** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient({ schema, ...options }: JobsClientOptions): JobsClient {
   return jobsClientIn(createSchema(schema), options)
 }
 
-/** The same in a schema of tests, too. */
+/** Makes a client in any schema, also one of a test. */
 export function jobsClientIn(
   schema: Schema,
   { databaseUrl, log: hostLog, traceEnqueue }: Omit<JobsClientOptions, 'schema'>,
 ): JobsClient {
   const log = containedLog(hostLog)
-  // Work is sent on the caller's connection, and workers are told of it on this one.
+  // The caller's connection sends the work, and this one the wake-ups.
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman client',
     schema,
     poolSize: 1,
-    // A test or a script of the host's ends when its own work does, whether or not it stops the client.
+    // A test or a script of the host has to end by itself even if it does not stop the client.
     keepsProcess: false,
     log,
   })
-  // Apart, so that whoever reads much keeps no wake-up waiting.
+  // A pool of its own, so that heavy reading does not hold up wake-ups.
   const pool = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman reader',
@@ -304,14 +303,14 @@ export function jobsClientIn(
   }
 
   const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
-  /** With its record of who wanted it. */
+  /** Enqueues a requested run, and records who wanted it. */
   async function sendRun(
     tx: Connection,
     job: Job,
     { dryRun = false, payload, ...by }: Request & { dryRun?: boolean; payload: unknown },
     runId?: string,
   ): Promise<string> {
-    // The statement that takes work reads it as one, for many pieces at once.
+    // The claim's statement reads it as a boolean.
     if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
     const { actor, reason } = storableActor(by)
     const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
@@ -372,7 +371,7 @@ export function jobsClientIn(
     result: (job, queueJobId, options) => awaitResult(reader, job, queueJobId, options),
     cancelRun: (client, runId, by) =>
       within(client, async (tx) => {
-        // Written out by a caller's transaction, it would hold all runs of its start for as long as that is open.
+        // Write the run out in our own transaction: the caller's would lock all runs of its start for as long as it is open.
         const isOwn = client === null || (await keepsSnapshot(tx))
         await (isOwn ? tx : openPool()).query(WRITE_OUT_RUN_SQL, [runId])
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)

@@ -62,78 +62,77 @@ import { createWaker } from './store/waker.ts'
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostClient> {
   /** A direct connection: LISTEN and session locks do not pass through a transaction pooler. */
   databaseUrl: string
-  /** In which `migrate` has made the tables. Default `roundsman`. */
+  /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
   /**
-   * The host's own: of Prisma, Drizzle, Kysely or Knex, a pool of pg's, or the `sql` of postgres.js. Hands its transactions
-   * to the handlers; whoever made it closes it.
+   * The host's database client: of Prisma, Drizzle, Kysely or Knex, a pool of pg, or the `sql` of postgres.js. Handlers get
+   * its transactions. The host closes it.
    */
   client: Client
   jobs: Jobs
-  /** What of your product it runs, such as a commit: the console says it. Default: nothing is said. */
+  /** The version of your product, such as a commit. The console shows it. Default: none. */
   version?: string | undefined
   handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
   /**
-   * The file, by its URL or absolute path, that the child processes of isolated jobs load: it exports `openHandlers`,
-   * made by `defineHandlersModule`. For those jobs `handlers` and `client` are not used. Needed if a job is isolated.
+   * URL or absolute path of the file that the child processes of isolated jobs load. It exports `openHandlers`, made by
+   * `defineHandlersModule`. For those jobs `handlers` and `client` are not used. Required if a job is isolated.
    */
   handlersModule?: URL | string
   /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
   /**
-   * How long it stays on record what was done: by a job of the engine's own, `pruneJobRuns`, that all workers schedule
-   * and run. `false`: none does, and the tables grow for ever. Default: runs that succeeded and ticks 30 days, failed
-   * runs 90, what people did 365.
+   * How long the engine keeps its records. Its own job `pruneJobRuns`, which all workers schedule and run, deletes older ones;
+   * with `false` nothing does, and the tables grow for ever. Default: 30 days for successful runs and ticks, 90 for failed
+   * runs, 365 for actions of people.
    */
   retention?: Retention | false
-  /** Runs at once for each job that sets no limit of its own; of an isolated one no more than processors. Default 10. */
+  /** Runs at once of each job without a limit of its own; of an isolated job at most one per processor. Default 10. */
   concurrency?: number
-  /** How long stop() lets running work finish before it is aborted and given back. Default 25,000 ms. */
+  /** How long stop() lets runs finish before it aborts them and gives their work back. Default 25,000 ms. */
   drainTimeoutMs?: number
   /**
-   * How long lanes take no new work so that a suspect, which has lost several workers, can run alone. What runs has
-   * not ended by then: the suspect is given back, and the lanes are left in peace for ten times as long. Default
-   * 30,000 ms, and at most that, so that the wait stays below what the queue allows an attempt.
+   * How long lanes take no new work so that a suspect, whose work has lost several workers, can run alone. If other runs have
+   * not ended by then, the worker gives the suspect back, and no suspect holds the lanes up for ten times as long. Default and
+   * maximum 30,000 ms, so that the wait stays below what the queue allows an attempt.
    */
   aloneWaitMs?: number
   /**
-   * What becomes of errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
-   * process. `contain` (default): the run that left it behind ends as failed with code `handler_crashed`, and the
-   * others go on; where none can be named, the worker stops and `onFatal` is called. `leave`: the host sees to them.
+   * What to do about errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
+   * process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
+   * no run can be named, the worker stops and calls `onFatal`. `leave`: the host handles them.
    */
   strays?: 'contain' | 'leave'
   /**
-   * Called when the worker has stopped by itself, over an error that belongs to no run: the process is in a state that
-   * nobody knows, and has to end. Default: it ends with exit code 1, as it would without a worker, unless others
-   * listen to `uncaughtException` or `unhandledRejection`.
+   * Called when the worker has stopped itself over an error that belongs to no run: the process is in an unknown state and has
+   * to end. Default: the worker ends it with exit code 1, as Node would without a worker, unless others listen to
+   * `uncaughtException` or `unhandledRejection`.
    */
   onFatal?: (error: unknown) => void
   /**
-   * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of what runs
-   * in it, and `marginMs` (default 10,000), and says on standard error who ran. Costs a thread while there are runs.
-   * Default true.
+   * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of its runs plus
+   * `marginMs` (default 10,000), and writes to standard error what ran. Costs a thread while there are runs. Default true.
    */
   watchdog?: boolean | { marginMs?: number }
-  /** Names of jobs whose work this worker leaves to others; where there are none, it waits. Default: none. */
+  /** Names of jobs whose work this worker leaves to other workers; without any, that work waits. Default: none. */
   leave?: readonly string[]
   /**
-   * Names of the jobs whose work this worker takes; it leaves that of all others to others. It still schedules all of them,
-   * so that ticks are decided whichever worker lives. Default: all.
+   * Names of the only jobs whose work this worker takes. It still schedules all jobs, so that ticks are decided whichever
+   * worker lives. Default: all.
    */
   only?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
-   * Of what a handler returns, as JSON. A run with more ends as failed with code `details_too_large`, though its work
-   * is done; its counts are kept. Default 65,536; at most 16,000,000.
+   * How many bytes of JSON a handler may return as details. A run with more ends as failed with code `details_too_large`,
+   * though its work is done; its counts stay. Default 65,536; at most 16,000,000.
    */
   maxDetailsBytes?: number
   /**
-   * Whether what a handler writes by `ctx.log` is kept with its run as well, for whoever looks at that: the last 100 lines
-   * that the logger writes, at most 64 kB, without what the payload holds. They go when the run goes. Default true.
+   * Whether to store with each run what its handler writes by `ctx.log`: the last 100 lines that the logger writes, at most
+   * 64 kB, with the payload's texts redacted. They are deleted with the run. Default true.
    */
   keepLogs?: boolean
-  /** Told of what the worker does. Default: none, at no cost. */
+  /** Observers of what the worker does. Default: none, at no cost. */
   observers?: readonly WorkerObserver[]
-  /** Whom to tell when something is wrong, and from when on. Default: nobody is told. */
+  /** Whom to tell when something is wrong, and when. Default: nobody. */
   alerts?: AlertOptions | undefined
   /** Traces what the handlers enqueue. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
@@ -146,36 +145,37 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
 export interface Worker {
   readonly id: string
   /**
-   * Rejects when the database cannot be reached; then nothing stays open. Each worker is started once: after that, and
-   * after it was stopped, another one has to be made.
-   * @throws TablesError when the tables in it do not go with this version: `migrate` has to run, or this is too old
+   * Starts the worker. Rejects when the database cannot be reached, and then leaves nothing open. A worker starts once: make
+   * another one after a failure or a stop.
+   * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
    */
   start(): Promise<void>
   /**
-   * Takes no new work, lets running work finish, then aborts it and gives it back. Can be called again to abort at once.
-   * It takes 15 s beyond the drain's time-out at most, also where the database does not answer.
+   * Takes no new work, lets runs finish, then aborts them and gives their work back. A second call aborts them at once. It
+   * takes at most 15 s beyond `drainTimeoutMs`, even when the database does not answer.
    */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
-  /** Whether it holds the connection by which the others know that it lives. */
+  /** Whether others can see that it lives, and it is not stopping. */
   isReady(): boolean
-  /** The engine's own; handlers have those of the host's client. */
+  /** The engine's own connections. Handlers use those of the host's client. */
   connections(): Connections
 }
 
 const MAX_VERSION_LENGTH = 100
-/** What aborting and settling may take after the drain's time-out, where the database answers slowly or not at all. */
+/** How long aborting and settling may take after the drain's time-out, when the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
-/** After that, each part that has to be closed has so long; together, a stop takes 15 s beyond the drain's time-out. */
+/** How long each part may take to close after that. In all a stop takes up to 15 s beyond the drain's time-out. */
 const CLOSE_TIMEOUT_MS = 1_000
 /** How long runs may finish in a process that is in an unknown state. */
 const FATAL_DRAIN_MS = 5_000
-/** After that it ends, whatever has not come to its end. */
+/** After so long the process ends, even with runs under way. */
 const FATAL_TIMEOUT_MS = 30_000
 
 /**
- * @throws TypeError when a limit is out of range, the client is of no library that is known, a job is isolated and
- * `handlersModule` is no place of a module, there is a handler for a job that is the engine's own, or `only` names a job
- * that there is not
+ * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
+ * @throws TypeError when a limit is out of range, the client is of no known library, a job is isolated and
+ * `handlersModule` is missing or invalid, there is a handler for one of the engine's own jobs, or `only` names an unknown
+ * job
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
@@ -194,7 +194,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   const now = boundedClock(options.now)
   const id = createWorkerId()
   const schema = createSchema(options.schema)
-  // Better now than at the first batch.
+  // Throws here instead of at the first batch.
   recogniseHost(client, schema)
   const { only, leave = [] } = options
   checkOnly(only, jobs)
@@ -345,7 +345,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       jobs,
       log: options.log,
     })
-  // Jobs whose last run was written before its end, as the next will be: to write it at once costs less.
+  // Jobs whose last run was written before its end. The next one will be too, and writing it at the claim costs less.
   const talkative = new Set<string>()
   let isStarted = false
   let stopping: Promise<void> | null = null
@@ -363,7 +363,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       handler: its?.handler ?? (handlers[job.name as keyof typeof handlers] as never),
       execute: job.isolate === null ? strays.execute : isolation.execute,
     }
-    // It can do this process no harm.
+    // An isolated run cannot harm this process, so it needs no turn.
     if (job.isolate !== null) return await performRun(services, work, manner)
     if (isSuspect(work.envelope)) return await performSuspect(services, work, manner, turns)
     turns.enter()
@@ -394,7 +394,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     await close()
   }
 
-  /** Whatever state it is in. Nothing is waited for that does not answer, and afterwards nothing keeps the process. */
+  /** Closes everything, in any state. It waits for nothing that does not answer, and leaves nothing that keeps the process. */
   async function close(): Promise<void> {
     settler.stop()
     wakeUps.stop()
@@ -402,7 +402,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
-    // Last: with the session goes the lock that says that this worker lives.
+    // The session after all others: it releases the lock that says that this worker lives.
     await session.stop()
     await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
   }
@@ -415,7 +415,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     )
   }
 
-  /** Any of the runs may have done it, and whatever this process does from now on may be wrong. */
+  /** Stops the worker and ends the process: any run may have caused the error, and all that follows may be wrong. */
   function failOver(reason: unknown): void {
     const runs = listRuns(strays.running())
     if (isFailing) {
@@ -467,7 +467,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
         await cancellations.start()
         await scheduler.start()
       } catch (error) {
-        // Nothing stays open of what can't be used.
+        // Close what was opened.
         stopping ??= scheduler.stop().then(close)
         await stopping
         throw error
@@ -510,14 +510,14 @@ function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): v
   )
 }
 
-/** Then it is theirs to decide whether the process lives. */
+/** Whether others listen to uncaught errors: then they decide whether the process lives. */
 function isAnybodyListening(): boolean {
   return (
     process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection') > 0
   )
 }
 
-/** Who executes a run, for people and for the lock: host, process, and something no restart repeats. */
+/** Makes a worker's id, for people and for the lock: host, process, and a part that no restart repeats. */
 export function createWorkerId(): string {
   return `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
 }

@@ -42,11 +42,11 @@ import { checkMaxDetailsBytes } from './run/storableValues.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
-  /** In which `migrate` has made the tables. Default `roundsman`. */
+  /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
   client: Client
   job: J
-  /** Undefined for the engine's own, `pruneJobRuns`, and for no other. */
+  /** Undefined only for the engine's own job, `pruneJobRuns`. */
   handler: Handler<never, TransactionOf<Client>> | undefined
   /** As the worker's. */
   retention?: Retention
@@ -54,7 +54,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   handlersModule?: URL | string | undefined
   /** Validated like one from the queue. Default: an empty object. */
   payload?: unknown
-  /** Of work that was given up: it is this work's next attempt, with its payload, and settles it. */
+  /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
   dryRun?: boolean
   /** Who asks for it. */
@@ -65,7 +65,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   maxDetailsBytes?: number
   /** As the worker's. Default true. */
   keepLogs?: boolean
-  /** Told of the run, and of those that it rescues. Default: none. */
+  /** Observers of the run, and of runs that it rescues. Default: none. */
   observers?: readonly WorkerObserver[]
   /** Traces what the handler enqueues. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
@@ -81,13 +81,13 @@ export type RunOnceResult =
   | { kind: 'alreadyQueued'; queueJobId: string }
   /** There is no dead letter of this job with the given id. */
   | { kind: 'noDeadLetter'; queueJobId: string }
-  /** Another process took the run over, having found this one without its lock. */
+  /** Another process ended the run, because it saw this one without its lock. */
   | { kind: 'lost'; runId: string }
 
-/** Rolls back that the dead letter was taken. */
+/** Thrown to roll the taking of the dead letter back. */
 class NotRecorded extends Error {}
 
-/** How often it asks whether others can see that it lives: a session that was cut is back in half a second. */
+/** How often to ask whether others can see that this process lives. A session that was cut is back in half a second. */
 const MAX_ALIVE_TRIES = 8
 
 export interface FinishedRun {
@@ -103,10 +103,10 @@ export interface FinishedRun {
 }
 
 /**
- * Runs one job here and now, by a person's explicit wish: recorded, fenced and rescued like any run, but
- * without the queue, so that it needs no worker and is not delivered again if this process dies. What the handler does
- * is in the result, also when it fails.
- * @throws TablesError when the tables in the database do not go with this version: `migrate` has to run, or this is too old
+ * Runs one job here and now, because a person wants it. The run is recorded, fenced and rescued like any other, but does not
+ * come from the queue: it needs no worker, and nobody retries it if this process dies. The result tells how it ended, even
+ * when the handler failed.
+ * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
  */
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
@@ -169,8 +169,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         ? letter
         : { kind: 'noDeadLetter', queueJobId: options.deadLetter }
     }
-    // A run whose process has died would otherwise stand in the way until a worker starts. It is ended after
-    // the grace: after a restart of PostgreSQL those who live have to come back first.
+    // A run whose process has died would block this one until a worker starts, so end it. Wait for the grace first: after a
+    // restart of PostgreSQL, processes that live have to come back.
     if (!isRecorded && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
       await rescueLostRuns({ database, queue, workerId, log, now, observers })
@@ -197,7 +197,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await database.close()
   }
 
-  /** Only while others can see that this process lives: they would end a run at once that nobody seems to carry out. */
+  /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
   async function record(): Promise<boolean> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
@@ -213,9 +213,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     }
   }
 
-  /** Null: nobody can see that this process lives. */
+  /** Returns null when others cannot see that this process lives. */
   async function tryToRecord(): Promise<boolean | null> {
-    // It starts when it is on record: to connect, or to wait for a lost run to be ended, is not its time.
+    // The run starts when it is recorded: connecting, and ending a lost run, do not count as its time.
     run = { ...run, startedAt: now() }
     return await database
       .transaction(async (tx) => {
@@ -234,7 +234,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       })
       .catch((error: unknown) => {
         if (error instanceof NotRecorded) return false
-        // Somebody has just enqueued work with its unique key. Seen now, it stands in the way.
+        // Somebody has just enqueued work with its unique key. The next try sees that work.
         if (isKeyTaken(error)) return record()
         throw error
       })

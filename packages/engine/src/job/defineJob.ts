@@ -20,25 +20,25 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly rateLimit: RateLimit | null
   readonly isDestructive: boolean
   readonly guard: Guard | null
-  /** Why it needs no guard though it is destructive, in a sentence. */
+  /** A sentence that says why it needs no guard though it is destructive. */
   readonly unguarded: string | null
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
-  /** How its runs are kept apart from the worker's process; null when they run in it. */
+  /** Limits of the child process of each run; null when runs go on in the worker's process. */
   readonly isolate: IsolationLimits | null
-  /** What a piece of its work is about, for people; null when it says nothing. */
+  /** Says what a piece of work is about, for people; null without labels. */
   readonly label: ((payload: never) => string) | null
-  /** What of a payload people are shown, by its names. */
+  /** Names of the payload's parts that people see. */
   readonly show: readonly string[]
-  /** What its handler's result is; null when it has none, and returns details. */
+  /** The schema of its handler's result; null when the handler returns details instead. */
   readonly result: StandardSchemaV1<unknown, Result> | null
 }
 
-/** What a process of a run's own may take. */
+/** The limits of a run's child process. */
 export interface IsolationLimits {
   /**
-   * Megabytes (2^20 bytes) that V8's heap may grow to. A process that is 256 MB larger than that in all, buffers
-   * and native code included, is killed.
+   * How large V8's heap may grow, in megabytes (2^20 bytes). The process is killed when all its memory, with buffers and
+   * native code, is 256 MB more than that.
    */
   readonly memoryMb: number
 }
@@ -54,8 +54,8 @@ export interface Schedule {
 }
 
 /**
- * At most so many starts in so much time, over all workers: evenly spaced, with at most a tenth of them at
- * once. Every attempt counts.
+ * At most `limit` starts in `perMs`, over all workers, evenly spaced, with at most a tenth of them at once. Every attempt
+ * counts.
  */
 export interface RateLimit {
   readonly limit: number
@@ -65,11 +65,10 @@ export interface RateLimit {
 /** How much one run may change before somebody has to approve it. */
 export interface Guard {
   readonly maxRows?: number
-  /** Of the rows there are, from 0 to 1. */
+  /** The share of all rows that a run may change, from 0 to 1. */
   readonly maxShare?: number
   /**
-   * So few may be changed whatever share of the rows they are: in a small table a large share is nothing
-   * unusual. Default 0.
+   * Up to so many rows may change whatever their share: in a small table a large share is nothing unusual. Default 0.
    */
   readonly minRows?: number
 }
@@ -85,9 +84,9 @@ export const OVERLAP_POLICIES = ['skip', 'queue', 'allow'] as const
 export interface RetryPolicy {
   /** Attempts after the first. */
   readonly limit: number
-  /** Before the first retry; doubled at each further one, with jitter. Rounded to whole seconds, one at least. */
+  /** The pause before the first retry; it doubles at each further one, with jitter. Rounded to whole seconds, at least one. */
   readonly delayMs: number
-  /** Rounded in the same way. */
+  /** The longest pause, rounded in the same way. */
   readonly maxDelayMs: number
 }
 
@@ -96,15 +95,15 @@ export interface ScheduleOptions {
   /** Default `UTC`. */
   timeZone?: string
   /**
-   * What becomes of ticks that nobody was there to see. `once` (default): one run makes up for all of
-   * them. `all`: each gets its run. `skip`: none does.
+   * What workers do with ticks that were due while none of them lived. `once` (default): one run makes up for all of them.
+   * `all`: each gets a run. `skip`: none does.
    */
   missed?: MissedPolicy
-  /** Ticks missed longer ago are not made up for. Default one day. */
+  /** Ticks that were due longer ago are recorded as missed and get no run. Default one day. */
   catchUpMs?: number
   /**
-   * What becomes of a tick while an earlier run has not ended. `skip` (default): nothing. `queue`: it
-   * waits for its turn. `allow`: both run.
+   * What workers do with a tick while an earlier run has not ended. `skip` (default): nothing. `queue`: its work waits until
+   * that run has ended. `allow`: both run.
    */
   overlap?: OverlapPolicy
 }
@@ -115,31 +114,30 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
   /** One sentence for people: lists and the console show it. */
   description: string
   /**
-   * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous: it is asked before a
-   * payload is stored, and what it makes of that, at each attempt, is what the handler gets. Default: an empty object.
+   * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous. The engine asks it before
+   * it stores a payload, and again at each attempt, whose handler gets what the schema returns. Default: an empty object.
    */
   payload?: StandardSchemaV1<unknown, Payload>
   /** Default: none; the job runs when it is enqueued. */
   schedule?: ScheduleOptions
   /**
-   * A run that takes longer is aborted and ends as failed with code `timeout`. Default 15 minutes, at most a day less
-   * two minutes. The workers' definition counts, also for work that was enqueued before it changed.
+   * The worker aborts a run that takes longer, which ends as failed with code `timeout`. Default 15 minutes, at most a day
+   * less two minutes. The worker's definition counts, even for work that was enqueued before it changed.
    */
   timeoutMs?: number
   /**
-   * How long a due tick may stay undecided, and a run go on beyond its time-out, before somebody should look:
-   * then the schedule is late and the run overruns, and `GET /health/jobs` says so. It changes nothing else.
-   * Default one minute, which a restart of the worker takes at most.
+   * How long a due tick may stay undecided, and a run go on beyond its time-out, before `GET /health/jobs` reports that the
+   * schedule is late or the run overruns. It changes nothing else. Default one minute: a worker's restart takes no longer.
    */
   graceMs?: number
   /**
-   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. Work that waits keeps what was said when it was
-   * enqueued. No pause may be longer than a year, and no limit above a million.
+   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. Waiting work keeps the policy with which it was enqueued.
+   * No pause may be longer than a year, and no limit above a million.
    */
   retry?: Partial<RetryPolicy>
-  /** Runs at once in one worker. Default: the worker's own limit. Ignored where overlap forbids it. */
+  /** Runs at once in one worker. Default: the worker's own limit. Ignored where `overlap` allows one run at a time. */
   concurrency?: number
-  /** How often it may start, for the sake of what it calls. Default: as often as there is work. */
+  /** How often runs may start, to spare the services that they call. Default: as often as there is work. */
   rateLimit?: RateLimit
   /**
    * Whether its runs take away for good what it finds due, many rows at once. Such a job needs a guard, or
@@ -147,47 +145,47 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    */
   isDestructive?: boolean
   /**
-   * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as
-   * failed with code `guard_blocked`, until somebody approves it. Its handler has to ask `ctx.guard`.
+   * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as failed with code
+   * `guard_blocked`; then somebody can approve it. Its handler has to call `ctx.guard`.
    * Default: none.
    */
   guard?: Guard
-  /** Why a destructive job needs no guard, in a sentence for people. Not together with a guard. */
+  /** A sentence for people that says why a destructive job needs no guard. Not together with a guard. */
   unguarded?: string
   /**
-   * Carries each run out in a child process, so that an endless loop, a full memory or an exit is that run's end and
-   * nobody else's: it is killed 5 s after its time-out, and beyond `memoryMb` at once. The worker needs a
-   * `handlersModule`. `true` is `{ memoryMb: 512 }`; least 64. Its `concurrency` is by default no more than the
-   * machine has processors. Default false: it runs in the worker's own process.
+   * Carries each run out in a child process, so that an endless loop, a full memory or an exit ends only that run. The worker
+   * kills the process 5 s after the run's time-out, and at once beyond `memoryMb`. It needs a `handlersModule`. `true` means
+   * `{ memoryMb: 512 }`; the least is 64. By default `concurrency` is at most the number of processors. Default false: runs
+   * go on in the worker's own process.
    */
   isolate?: boolean | Partial<IsolationLimits>
   /**
-   * What a piece of work is about, in a few words that people find it by: `` ({ orderId }) => `Order ${orderId}` ``. It is
-   * made once, when the work is enqueued, of what the schema makes of the payload, is stored with the work and its runs,
-   * and cut after 200 characters. Where it throws or returns no text, the work has no label. Default: none, and nothing
-   * of a payload is ever shown.
+   * Says in a few words, by which people find the work, what it is about: `` ({ orderId }) => `Order ${orderId}` ``. The
+   * engine calls it once, when the work is enqueued, with the payload as the schema returns it, cuts the label after 200
+   * characters, and stores it with the work and its runs. If it throws or returns no text, the work has no label. Default:
+   * no label.
    */
   label?: (payload: NoInfer<Payload>) => string
   /**
-   * What else of the payload people are shown beside it, by its names: at most 20. Texts are cut after 200 characters, and
-   * lists and objects are shown as the beginning of their JSON. Default: nothing.
+   * Names of the payload's parts, at most 20, that people see beside the label. Texts are cut after 200 characters; of lists
+   * and objects people see the beginning of the JSON. Default: none.
    */
   show?: readonly (keyof NoInfer<Payload> & string)[]
   /**
-   * A Standard Schema of what the handler returns, for the program that waits for it by `client.result`: it is asked about
-   * the result as JSON has it, and what it makes of that is what the program gets. A result has 64 kB as JSON, is kept as
-   * long as its run, and is shown to nobody. One that is not valid, too large or no JSON ends the run as failed with code
-   * `result_invalid`, `result_too_large` or `result_unstorable`, though its work is done. Default: there is no result, and
-   * what the handler returns are details.
+   * A Standard Schema of what the handler returns, for a program that waits by `client.result`. The engine asks it about the
+   * result's JSON, and the program gets what it returns. A result may have 64 kB as JSON, stays as long as its run, and is
+   * shown to nobody. One that is invalid, too large or no JSON ends the run as failed with code `result_invalid`,
+   * `result_too_large` or `result_unstorable`, though its work is done. Default: the job has no result, and its handler
+   * returns details.
    */
   result?: StandardSchemaV1<unknown, Result>
 }
 
 const DAY_MS = 86_400_000
 
-/** The queue gives up an attempt after a day, and two minutes of it are for ending and settling the run. */
+/** The queue takes an attempt for hung after a day at most, of which two minutes are for ending and settling the run. */
 const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
-/** Intervals and instants of both the database and this process hold them all, and work that waits is kept for longer. */
+/** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
 const MAX_DELAY_MS = 365 * DAY_MS
 const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
 /** The queue counts attempts with 32 bits, and a redrive grants all of them again. */
@@ -238,7 +236,7 @@ export function defineJob<
 }
 
 /**
- * The same job on another schedule, for an operator's override.
+ * Returns the same job with another cron expression, for an operator's override.
  * @throws TypeError when the expression or the zone is not valid, or the job has no schedule
  */
 export function reschedule<J extends Job>(job: J, cron: string): J {
@@ -283,14 +281,14 @@ function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
 function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPolicy {
   const { limit = 2, delayMs = 5_000, maxDelayMs = 5 * 60_000 } = options
   return {
-    // None at all is a policy, too.
+    // 0 is allowed: no retries.
     limit: limit === 0 ? 0 : positive(name, 'retry.limit', limit, MAX_RETRIES),
     delayMs: positive(name, 'retry.delayMs', delayMs, MAX_DELAY_MS),
     maxDelayMs: positive(name, 'retry.maxDelayMs', maxDelayMs, MAX_DELAY_MS),
   }
 }
 
-/** Why an expression can't be used, in words, or null when it can. */
+/** Says why a cron expression cannot be used; null when it can. */
 export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
   if (typeof cron !== 'string') return 'a cron expression is a text'
   if (!isTimeZone(timeZone)) return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
@@ -354,7 +352,7 @@ function checkUnguarded(
 }
 
 const DEFAULT_MEMORY_MB = 512
-/** Less does not hold Node with a database client. */
+/** Node with a database client needs at least this. */
 const MIN_MEMORY_MB = 64
 const MAX_MEMORY_MB = 1_048_576
 
@@ -393,7 +391,7 @@ function checkLabel(name: string, label: unknown = null): Job['label'] {
   )
 }
 
-/** So that they fit beside a run. */
+/** More parts would not fit beside a run in the console. */
 const MAX_SHOWN = 20
 
 function checkShow(name: string, show: unknown = []): readonly string[] {

@@ -21,10 +21,10 @@ import { sendReplacing, sendWork, type WorkToSend } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
-/** In whose transaction work is put into the queue. */
+/** The transaction or client in which work is enqueued. */
 export type Caller = Pick<Host, 'connection' | 'isClient'>
 
-/** By what whoever enqueues does so. */
+/** What enqueueing needs beside a connection. */
 export interface Sender {
   waker: Waker
   log: Pick<Logger, 'warn'>
@@ -32,7 +32,7 @@ export interface Sender {
   traceEnqueue?: TraceEnqueue | undefined
 }
 
-/** As much of a job as putting its work into the queue takes. */
+/** The parts of a job that enqueueing needs. */
 export type EnqueuedJob = Pick<Job, 'name' | 'payload'> & Partial<Pick<Job, 'label' | 'show'>>
 
 export interface NewWork {
@@ -41,9 +41,9 @@ export interface NewWork {
 }
 
 /**
- * Puts work of one job into the queue, in the transaction of whoever asks: any number of pieces with one
- * statement, large ones with several, and another when some have unique keys that others hold. Given a client, it needs no
- * transaction. The waker tells the workers, beside that transaction, and nobody waits for it.
+ * Enqueues work of one job in the caller's transaction, or without one when given a client: any number of pieces with one
+ * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
+ * outside that transaction, and the caller does not wait for it.
  * @throws JobError `payload_invalid`, before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
@@ -54,7 +54,7 @@ export async function enqueueWork(
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
   const onSent = (transactionId: string) =>
-    // What a client does by itself is committed once it is answered.
+    // A client's own statement is committed once it is answered.
     waker.wake(job.name, isClient ? null : transactionId)
   const put = (trace?: TraceContext) => putWork({ connection, onSent, trace, log }, job, work)
   if (traceEnqueue === undefined) return await put()
@@ -102,13 +102,13 @@ async function putWork(
     byKey.size === 0 ? new Map() : await takeKeys(call.connection, job.name, byKey, unkeyed, insert)
   if (byKey.size === 0) await insert(unkeyed)
   return pieces.map(({ id, options }) => {
-    // Also between two pieces of this call.
+    // The holder may be another piece of this call.
     const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
     return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
   })
 }
 
-/** What is wrong with a job's label is wrong with all pieces of a call. */
+/** Logs only the first warning: a label function that fails usually fails for all pieces of a call. */
 function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
   let isSaid = false
   return {
@@ -119,14 +119,14 @@ function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
   }
 }
 
-/** With a payload and options that nobody else holds. */
+/** New work, with copies of its payload and options that nobody else holds. */
 type Piece = NewWork & { id: string; options: EnqueueOptions; bytes: number }
 
 const isReplacing = ({ options }: Piece) => options.onConflict === 'replace'
 
 /**
- * The same where some are to replace what has their unique key. Of those of one call with the same key, one is sent, and
- * each is told what would have become of it by itself.
+ * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
+ * each what would have become of it if they had come one after the other.
  */
 async function replaceWork(
   call: Call,
@@ -165,12 +165,12 @@ async function replaceWork(
   return pieces.map((piece) => results.get(piece) as EnqueueResult)
 }
 
-/** What held a key may be gone when it is looked for; then the key is asked for again. */
+/** How often to ask for a key: the work that held it may be gone when it is looked for. */
 const MAX_LOOKS = 10
 
 /**
- * By which work each key is held in the end, be it that of this call. Where a transaction that has not ended holds one,
- * PostgreSQL waits for its end. What has no key goes with the first statement.
+ * Inserts the pieces whose keys are free, and returns which work holds each key, a piece of this call or other work. When an
+ * open transaction holds a key, PostgreSQL waits for its end. Pieces without a key go with the first statement.
  */
 async function takeKeys(
   connection: Connection,
@@ -204,7 +204,7 @@ async function takeKeys(
   }
 }
 
-/** The ids of those that were inserted: all of them, but for keys that others hold. */
+/** Inserts pieces, and returns the ids of those inserted: all except those whose keys others hold. */
 async function insertPieces(
   call: Call,
   name: string,
@@ -216,10 +216,10 @@ async function insertPieces(
   return taken
 }
 
-/** PostgreSQL takes a gigabyte with one statement, Node makes a text of half that, and both need it several times over. */
+/** PostgreSQL takes up to a gigabyte in a statement, and Node half that in a text, but both need several times the memory. */
 const MAX_STATEMENT_BYTES = 32 * 2 ** 20
 
-/** All of them at once, but for payloads that are large together. */
+/** Divides pieces into statements of up to MAX_STATEMENT_BYTES. */
 function divide(pieces: readonly Piece[]): Piece[][] {
   const parts: Piece[][] = []
   let bytes = Infinity
@@ -259,12 +259,12 @@ function toWork({ trace }: Call, name: string, pieces: readonly Piece[]): WorkTo
   }))
 }
 
-/** Rather once too often: whose clock is right is not asked. */
+/** Whether to wake workers for it: a second early, because the clocks may differ, and a needless wake-up does no harm. */
 function canStart({ startAfter }: WorkToSend): boolean {
   return startAfter === undefined || startAfter.getTime() <= Date.now() + 1_000
 }
 
-/** The same for a single piece. */
+/** Enqueues a single piece. */
 export async function enqueueOne(
   sender: Sender,
   caller: Caller,
@@ -276,7 +276,7 @@ export async function enqueueOne(
   return result
 }
 
-/** For programs, which enqueue most often in a transaction: a request's, or a run's own. */
+/** Makes the `enqueue` of clients and handlers, which takes a transaction or a client. */
 export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTransaction> {
   return async (tx, job, payload, options) => {
     const envelope: Envelope = { payload, trigger: 'queue' }
@@ -286,8 +286,8 @@ export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTrans
 }
 
 /**
- * Refuses what the database would refuse only in the middle of the caller's transaction, and whatever is of another
- * type: as JSON that may have no end. The copy holds nothing foreign.
+ * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
+ * and values of other types, whose JSON may have no end. The copy holds nothing foreign.
  */
 function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
   const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = options as {
@@ -337,7 +337,7 @@ const MAX_WAIT_MS = 10 * 365 * 86_400_000
 const MAX_SHOWN = 100
 
 export function checkPriority(priority: unknown): number {
-  // As a list of 32-bit numbers has it: the least is further from 0 than the greatest.
+  // An Int32Array holds exactly the numbers that the column takes.
   if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
   const given = storableText(priority, MAX_SHOWN)
   throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
@@ -345,13 +345,13 @@ export function checkPriority(priority: unknown): number {
 
 export function checkDate(option: string, value: unknown): Date {
   if (!types.isDate(value)) throw new TypeError(`${option} must be a valid date`)
-  // Without what it may have been given as its own.
+  // A plain copy, without properties that foreign code may have set on the date.
   const date = new Date(Date.prototype.getTime.call(value))
   if (!isYearOfFourDigits(date)) throw new TypeError(`${option} must be a valid date`)
   return date
 }
 
-/** JSON has a sign before others, which PostgreSQL does not read. */
+/** JSON writes other years with a sign, which PostgreSQL does not read. */
 function isYearOfFourDigits(date: Date): boolean {
   const year = date.getUTCFullYear()
   return year >= 1 && year <= 9_999
