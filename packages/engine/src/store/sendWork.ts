@@ -18,9 +18,9 @@ export interface WorkToSend {
 }
 
 export interface Sent {
-  /** Of these pieces, those that were put into their queues; null where they are many, and nobody asked. */
+  /** The ids of the pieces that were inserted; null for many pieces when the caller did not ask. */
   ids: string[] | null
-  /** The transaction that has put them there: others see them once it has committed. Null: nothing was. */
+  /** The transaction that inserted them: others see them once it has committed. Null when nothing was inserted. */
   transactionId: string | null
 }
 
@@ -37,12 +37,12 @@ export class QueueMissingError extends Error {
   }
 }
 
-/** Of more, the ids take their time on the way back. */
+/** With more pieces, sending their ids back takes time. */
 const FEW = 100
 
 /**
- * Puts work of any jobs into their queues with one statement. It tells no worker: a notification would make the commit
- * of whoever asks wait for all others that notify (see waker.ts).
+ * Puts work of any jobs into their queues with one statement. It notifies no worker: the commit of the caller's transaction
+ * would wait for all others that notify (see waker.ts).
  * @throws QueueMissingError which names all queues that are missing. The caller's transaction must not be committed then.
  * @throws TablesError where there are no tables at all
  */
@@ -63,12 +63,12 @@ export async function sendWork(
       : error
   })
   const sent = new Set(isListed ? rows.map(({ id }) => id) : [])
-  // Of those with a key, somebody else may hold it.
+  // Pieces with a key may be missing because other work holds it.
   const isShort = isListed
     ? work.some(({ id, uniqueKey }) => uniqueKey === undefined && !sent.has(id))
     : rows[0]?.count !== work.length
   if (isShort || rows.length === 0) await expectQueues(connection, work)
-  // One that was missing may have come in between. What is there already stays as it is.
+  // A missing queue may have been created meanwhile: send again. Pieces that are there stay as they are.
   if (isShort) rows.push(...(await send()))
   return {
     ids: isListed ? rows.map(({ id }) => id) : null,
@@ -76,11 +76,11 @@ export async function sendWork(
   }
 }
 
-/** Whichever library has sent the statement: some wrap what PostgreSQL says, and more than once. */
+/** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */
 function isOfMissingTable(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth === MAX_CAUSES) return false
   const { code, kind, ...wrapped } = error as Record<string, unknown>
-  // Prisma's adapters have a word of their own for it.
+  // Prisma's adapters have their own name for it.
   if (code === UNDEFINED_TABLE || kind === 'TableDoesNotExist') return true
   const { cause = (error as Error).cause, meta, driverAdapterError } = wrapped
   return [cause, meta, driverAdapterError].some((inner) => isOfMissingTable(inner, depth + 1))
@@ -106,7 +106,7 @@ const FIND_MISSING_SQL = `
   select wanted.name as "missing" from unnest($1::text[]) wanted(name)
   where not exists (select from pgboss.queue queue where queue.name = wanted.name) order by 1`
 
-/** What had the unique key of a piece of work. */
+/** The work that had the unique key of a piece. */
 export interface KeyHolder {
   id: string
   isRunning: boolean
@@ -116,14 +116,13 @@ export interface SentReplacing {
   transactionId: string
   /** Whether some of it can be taken now. */
   isDue: boolean
-  /** By the ids of the pieces; nobody held the keys of the others. */
+  /** Keyed by the ids of the pieces. A piece is missing when nobody held its key. */
   holders: Map<string, KeyHolder>
 }
 
 /**
- * Puts work with unique keys into its queue, none of them twice; what waits with such a key is replaced. Of what runs, the
- * key is taken: it is given to the new work, and the other is not tried again. Pieces whose envelope does not say
- * `replaces` leave all that as it is.
+ * Puts work with unique keys into its queue, each key once. A piece whose envelope says `replaces` replaces work that waits
+ * with its key, and takes the key from work that runs, which is then not retried. Other pieces leave such work alone.
  * @throws QueueMissingError as sendWork
  */
 export async function sendReplacing(
@@ -157,7 +156,7 @@ export async function sendReplacing(
 interface ReplacedRow {
   [column: string]: unknown
   key: string
-  /** Of the work that held the key before, or holds it now where none did. */
+  /** The work that held the key before, or, where none did, the one that holds it now. */
   holderId: string
   isRunning: boolean
   isDue: boolean
@@ -165,10 +164,10 @@ interface ReplacedRow {
 }
 
 /**
- * Rows as pg-boss's send() makes them: what a queue says of its work is copied, and the rest is the table's default. The
- * parent table finds the queue's partition. In a caller's transaction it is planned each time, which takes longer than
- * the insert itself: every part of the statement costs all who enqueue. `from` gives `work`, in the order of the caller,
- * who has sorted it: two transactions with the same keys must not wait for each other.
+ * Inserts rows as pg-boss's send() makes them: it copies the queue's settings, and the rest is the table's default. The parent
+ * table finds the queue's partition. In a caller's transaction PostgreSQL plans it each time, which takes longer than the
+ * insert itself, so every part of it costs all who enqueue. `from` yields `work` in the caller's order, which is sorted so
+ * that two transactions with the same keys do not deadlock.
  */
 const insertSql = (from: string, startAfter = 'coalesce(work."startAfter", now())') => `
   insert into pgboss.job as held (
@@ -204,9 +203,9 @@ const replaced = (column: string, value: string) =>
   `${column} = case when ${REPLACES} and held.state < 'active' then ${value} else held.${column} end`
 
 /**
- * Row by row, in the order of the keys: each is put in, or meets what holds its key, and waits for whoever is changing that,
- * a claim included. So what it meets is as it is in the end, and no claim takes it before this transaction has ended.
- * Work that has had attempts gets as many as new work on top of them, so that its runs stay told apart.
+ * Inserts row by row, in the order of the keys. A row that meets work with its key waits for whoever is changing that, a claim
+ * included: it sees the final state, and no claim takes that work before this transaction has ended. Replaced work that has
+ * had attempts gets a new work's retries on top, so that the numbers of its attempts stay unique.
  */
 const REPLACE_SQL = `
   with work as materialized (

@@ -6,14 +6,14 @@ import type { Connection } from './database.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 
-/** A run that is to be recorded as ended, as far as its row tells. */
+/** The end of a run, as its row is to record it. */
 export interface EndToRecord {
   ended: {
     run: { id: string } & WorkLabel
     held?: Pick<HeldClaim, 'takenAt'>
     endedAt: Date
     failure: { error: { code: string } } | null
-    /** What it has logged, and what it has come to, as JSON. Default: nothing. */
+    /** Its log lines and its result, as JSON. Default: none. */
     logs?: string | null | undefined
     result?: string | null | undefined
   }
@@ -21,10 +21,10 @@ export interface EndToRecord {
   details: string | null
 }
 
-/** Of runs that were to be ended, those that were this worker's, by their ids, with their whole details. */
+/** The runs that this worker's statement ended, by id, with their whole details. */
 type Recorded = Map<string, Details | null>
 
-/** Lets claims go of which no run is under way. */
+/** Deletes claims and starts without a run that is under way. */
 export async function letGo(connection: Connection, claims: readonly HeldClaim[]): Promise<void> {
   await connection.query(
     `with starts as (delete from "JobStart" where "id" = any($2))
@@ -33,17 +33,17 @@ export async function letGo(connection: Connection, claims: readonly HeldClaim[]
   )
 }
 
-/** With this those of them have failed that were to succeed: the queue had given their work up before. */
+/** The error of runs that would have succeeded, had the queue not given their work up before. */
 export const EXPIRED = {
   code: 'expired',
   message: 'The queue had given its work up before it ended',
 }
 
 /**
- * Ends runs, completes the work of those that succeeded, and lets claims go, with one statement. What is done leaves
- * the queue, since its run is the record of it; work that has been given out again since is left alone. A run that is
- * missing in the answer was not this worker's any more: whoever took it over has ended it. No run succeeds whose work
- * the queue has given up, or wants to give out again.
+ * Ends runs, completes the work of those that succeeded, and deletes claims, with one statement. Completed work leaves the
+ * queue, since its run is the record of it; work that the queue has given out again stays. A run that is missing in the
+ * answer was no longer this worker's: somebody else has ended it. A run does not succeed when the queue has given its work up
+ * or wants to give it out again.
  */
 export async function settleWork(
   connection: Connection,
@@ -74,7 +74,7 @@ export async function settleWork(
   return { recorded: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
 }
 
-/** What few runs have. */
+/** The columns of log lines and results, which few runs have. */
 export function toldColumns(ends: readonly EndToRecord[]) {
   return [
     toColumn(ends.map(({ ended }) => ended.logs ?? null)),
@@ -82,10 +82,10 @@ export function toldColumns(ends: readonly EndToRecord[]) {
   ]
 }
 
-/** With the half minute that an answer may take, far below the shortest expiry. */
+/** With the half minute that an answer may take, this is far below the shortest expiry. */
 const FRESH_MS = 30_000
 
-/** Whether no attempt of it can have expired, also where the machine slept meanwhile. */
+/** Whether no attempt of the claim can have expired, even if the machine slept meanwhile. */
 function isFresh({ takenAt }: Pick<HeldClaim, 'takenAt'> = {}): boolean {
   return (
     takenAt !== undefined &&
@@ -95,8 +95,8 @@ function isFresh({ takenAt }: Pick<HeldClaim, 'takenAt'> = {}): boolean {
 }
 
 /**
- * Of these ends, those that a commit has recorded whose answer never came, with their whole details: the same worker
- * has ended the run at the same moment with the same code. Any other end is another's.
+ * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at
+ * the same moment with the same code. Any other end is somebody else's.
  */
 export async function findSettled(
   connection: Connection,
@@ -124,8 +124,8 @@ const FIND_SETTLED_SQL = `
     and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
 
 /**
- * Only of a run that is old enough for its attempt to have expired is its work looked up. Both go by the clock of the
- * database, and were written by one statement.
+ * Whether a run's attempt has expired. It looks the work up only for runs old enough for that: one statement wrote both, by
+ * the database's clock.
  */
 const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
   and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not ${IS_ATTEMPT_UNDER_WAY})`
@@ -170,5 +170,5 @@ const detailsSql = (isExpired: string) =>
   `case when ${isExpired} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`
 
 const SETTLE = { plain: settleSql(IS_EXPIRED, false), telling: settleSql(IS_EXPIRED, true) }
-/** PostgreSQL evaluates the other for each run, several times. */
+/** For fresh claims: PostgreSQL evaluates IS_EXPIRED several times for each run. */
 const SETTLE_FRESH = { plain: settleSql('false', false), telling: settleSql('false', true) }

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection, Database } from './database.ts'
 
-/** Its children, one for each partition, are called after it. */
+/** The names of its children, one for each partition, begin with this. */
 export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
 
 /** Work that holds its unique key: it waits, runs, or is to be retried. */
@@ -12,13 +12,13 @@ const COLUMNS = `(name, singleton_key) where ${HOLDS_KEY}`
 export const IS_WHOLE_SQL = `
   select from pg_index where indexrelid = to_regclass('pgboss.${UNIQUE_KEYS_INDEX}') and indisvalid`
 
-/** All of it at once, where nothing waits for the tables: those that pg-boss has just made. */
+/** Builds the index at once, without `concurrently`: for tables that pg-boss has just made. */
 export const UNIQUE_KEYS_SQL = `
   create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS};
   create unique index if not exists ${UNIQUE_KEYS_INDEX}_job_common on pgboss.job_common ${COLUMNS};
   alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${UNIQUE_KEYS_INDEX}_job_common`
 
-/** What was enqueued past a key that was held, or given back past it: the oldest keeps the key, the others lose theirs. */
+/** Settles keys that several pieces of work hold, enqueued or given back past a holder: the oldest keeps the key. */
 export const SETTLE_DUPLICATES_SQL = `
   update pgboss.job job set singleton_key = null
   from (
@@ -46,22 +46,22 @@ const PARTITIONS_SQL = `
     left join pg_index built on built.indexrelid = to_regclass('pgboss.' || quote_ident('${UNIQUE_KEYS_INDEX}_' || left(part.relname, 40)))
   where child.inhparent = 'pgboss.job'::regclass`
 
-/** Duplicates may come while it is built, from clients of the version before. */
+/** Clients of the version before may add duplicates while the index is built. */
 const MAX_TRIES = 10
 const RETRY_MS = 200
 const LOCK_TIMEOUT_MS = 2_000
-/** Any number; of two that install at once, one waits. */
+/** An arbitrary number: of two processes that install at once, one waits. */
 const INSTALL_LOCK = 7_310_250
 
 /**
- * Sees to it that PostgreSQL lets no second piece of work of a job have a key that another holds. The index is built
- * beside the work that goes on, however large the table is: it waits for transactions that are open, and none waits for it.
+ * Builds the index by which PostgreSQL refuses a second piece of work of a job with the same key. It builds it concurrently,
+ * however large the table is: the build waits for open transactions, and none waits for the build.
  */
 export async function installUniqueKeys(database: Database): Promise<void> {
   if (await areKeysUnique(database)) return
   await database.transaction(async (tx) => {
     await tx.query('set local idle_in_transaction_session_timeout = 0')
-    // Not by waiting in the database: a statement that waits would be waited for by the one that builds.
+    // Ask again and again: a concurrent build would wait for a statement that waits for its lock.
     while (!(await isLocked(tx))) await pause(RETRY_MS)
     if (!(await areKeysUnique(database))) await build(database)
   })
@@ -86,7 +86,7 @@ async function build(database: Database): Promise<void> {
   const { rows: partitions } = await database.query<Partition>(PARTITIONS_SQL)
   for (const { table, index, isBuilt, isAttached } of partitions) {
     if (isAttached) continue
-    // One that is not whole is left over from somebody who was interrupted.
+    // An invalid index is left over from an interrupted build.
     if (isBuilt === false) await database.query(`drop index concurrently pgboss.${index}`)
     if (isBuilt !== true) await buildOf(database, table, index)
     await briefly(
@@ -109,7 +109,7 @@ async function buildOf(database: Database, table: string, index: string): Promis
   }
 }
 
-/** Whoever waits for a lock of a table keeps others from it that come later: so not for long. */
+/** Tries with a short lock time-out: a statement that waits for a table's lock holds up all that come later. */
 async function briefly(database: Database, statement: string): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -125,7 +125,7 @@ async function briefly(database: Database, statement: string): Promise<void> {
   }
 }
 
-/** Other work has taken the key while this statement was under way. */
+/** Whether the statement failed because other work took the key meanwhile. */
 export function isKeyTaken(error: unknown): boolean {
   return (
     isError(error, UNIQUE_VIOLATION) &&
