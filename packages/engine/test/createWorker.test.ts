@@ -133,6 +133,10 @@ describe('createWorker', () => {
 
     const names = jobs.map(({ name }) => name)
     const untaken = () => jobsWithoutWorker(runtime.reader, names)
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "readsStarts", "heartbeatAt")
+       values ('dead', 'heartbeat', true, now() - interval '1 hour')`,
+    )
     expect(await untaken()).toEqual(['echo', 'single'])
     expect(await countHeedlessWorkers(runtime.reader)).toBe(0)
     // One of a version before takes whatever it knows, and does not say what that is.

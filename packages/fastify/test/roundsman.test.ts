@@ -183,6 +183,24 @@ describe('who may', () => {
     ])
   })
 
+  it('is asked before every change: who may only look is refused', async () => {
+    const changes: string[] = []
+    app = Fastify()
+    app.addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat())
+        if (!['GET', 'HEAD', 'OPTIONS'].includes(one)) changes.push(`${one} ${url}`)
+    })
+    await app.register(roundsman, options())
+    expect(changes.length).toBeGreaterThan(10)
+    for (const change of changes) {
+      const [verb = '', pattern = ''] = change.split(' ')
+      const method = verb as NonNullable<InjectOptions['method']>
+      const url = pattern.replace(':name', 'echo').replace(/:\w+/, crypto.randomUUID())
+      const { statusCode } = await ask('bob', { method, url, payload: { reason: 'a test' } })
+      expect([change, statusCode]).toEqual([change, 403])
+    }
+  })
+
   it('is answered as the host refuses', async () => {
     app = Fastify()
     const refusal = Object.assign(new Error('Ask the bridge for a badge'), {

@@ -541,6 +541,8 @@ describe('a channel of the host', () => {
     await runtime.rows('delete from pgboss.job')
     await waitFor(() => told.length === 2)
     expect(told).toEqual(['began', 'ended'])
+    const reason = 'the channel failed with what can not be told'
+    await waitFor(() => runtime.lines.some((line) => line['reason'] === reason))
   })
 
   it('needs a name of its own', () => {

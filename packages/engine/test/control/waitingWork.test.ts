@@ -486,6 +486,23 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await kinds()).toEqual([kept, 'enqueued', 'enqueued', 'replaced', kept, 'enqueued', 4])
   })
 
+  it('leaves that of another key as it is, beside which it is enqueued', async () => {
+    await enqueue(1, { uniqueKey: 'kept', priority: 1 })
+    const results = await opened.client.enqueueMany(runtime.prisma, parcel, [
+      { payload: { n: 2 }, options: { uniqueKey: 'kept' } },
+      { payload: { n: 3 }, options: { uniqueKey: 'k', onConflict: 'replace' } },
+    ])
+    expect(results.map(({ kind }) => kind)).toEqual(['alreadyQueued', 'enqueued'])
+    expect(await states()).toEqual(['created 1', 'created 3'])
+    // Also while it runs: the key stays its own.
+    await take(1)
+    await opened.client.enqueueMany(runtime.prisma, parcel, [
+      { payload: { n: 4 }, options: { uniqueKey: 'kept' } },
+      { payload: { n: 5 }, options: { uniqueKey: 'k', onConflict: 'replace' } },
+    ])
+    expect(await states()).toEqual(['active 1', 'created 5'])
+  })
+
   it('is never there where its transaction does not commit', async () => {
     await replace(1)
     const over = runtime.prisma.$transaction(async (tx) => {

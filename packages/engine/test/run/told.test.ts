@@ -392,6 +392,12 @@ describe('equal failures', () => {
       const { id } = await ended(queueJobId)
       ids[how] = id
     }
+    // Neither of other days, nor of another job.
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
+       select gen_random_uuid(), other.name, 'failed', 'queue', 'w1', now() + other.since, now(), 'ECONNREFUSED'
+       from (values ('plain', interval '-25 hours'), ('plain', '25 hours'), ('order', '0')) other(name, since)`,
+    )
     const counted = async (how: string) => {
       const run = (await findJobRun(runtime.reader, ids[how]!))!
       const { error } = run.details as { error: { code: string; message: string; name: string } }
@@ -591,7 +597,11 @@ describe('the result of a piece of work', () => {
 
   it('tells of work that expired, and of a result that this version does not take', async () => {
     const { client } = queue
+    // What others have written in its place is none.
+    const odd = await invoicing()
+    await runtime.rows(`update pgboss.job set data = data || '{"expiresAt": 5}'`)
     await startWorker({})
+    expect(await client.result(invoice, odd)).toMatchObject({ kind: 'success' })
     const expiresAt = new Date(Date.now() - 1_000)
     const late = await client.enqueue(runtime.prisma, invoice, {}, { expiresAt })
     expect(await client.result(invoice, late.queueJobId)).toEqual({
