@@ -3,13 +3,13 @@ import { Problem } from './http/problem.ts'
 
 /** Who asks, and what they may. */
 export interface Access {
-  /** Recorded beside what they do, and shown to everybody who may look: a name or an address. */
+  /** A name or an address. The engine records it with what they do, and shows it to everybody who may look. */
   actor: string
   /** Whether they may look at jobs, runs and queue. */
   view: boolean
   /** Whether they may run, pause, cancel, approve, redrive and discard. */
   act: boolean
-  /** What the log calls them. Default: the log does not say who acted. */
+  /** Their id in log lines. Default: the log does not say who acted. */
   userId?: string | undefined
 }
 
@@ -22,12 +22,12 @@ export type Authorize<Request = FastifyRequest> = (
 ) => Access | null | Promise<Access | null>
 
 export interface Gate {
-  /** For `onRequest`, before validation: who may not ask is not told what is wrong with the question. */
+  /** For `onRequest`, before validation: somebody without access must not learn what is wrong with the request. */
   mayView: onRequestAsyncHookHandler
   mayAct: onRequestAsyncHookHandler
-  /** Who has passed one of them. */
+  /** Returns who has passed one of these hooks. */
   accessOf(request: FastifyRequest): Access
-  /** The same question once more, for an answer that takes long. */
+  /** Asks once more whether they may look, for an answer that takes long. */
   stillMayView(request: FastifyRequest): Promise<boolean>
 }
 

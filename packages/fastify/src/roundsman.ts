@@ -22,24 +22,24 @@ import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 
 export interface RoundsmanOptions {
-  /** It is started where it is not, and stopped by whoever made it once the server is closed. */
+  /** The plugin starts it if need be. The host stops it, once the server is closed. */
   client: JobsClient
-  /** The catalogue: what can be asked for. */
+  /** The catalogue: the jobs that people can run. */
   jobs: readonly Job[]
-  /** Who asks, and what they may: log-in is the host's. */
+  /** Says who asks and what they may do. The host does the log-in. */
   authorize: Authorize
-  /** Below which the API lies, below the plugin's own prefix. Default `/api`. */
+  /** The API's path, below the plugin's own prefix. Default `/api`. */
   apiPrefix?: string
-  /** Where the console lies, below the plugin's own prefix; null: nowhere. Default `/console`. */
+  /** The console's path, below the plugin's own prefix; null for no console. Default `/console`. */
   consolePath?: string | null
-  /** Where the console sends somebody who has to log in. Default: it says so, and leads nowhere. */
+  /** Where the console sends somebody who has to log in. Default: it only says so. */
   loginUrl?: string
   /**
    * The host has `<apiPrefix>/console/session`, by which the console logs in and out with its own form: see
    * `ConsoleSession` of `@roundsman/fastify/contract`. Default: false.
    */
   hasSessions?: boolean
-  /** What the routes say in OpenAPI about who may ask. Default: nothing. */
+  /** The routes' security requirements in OpenAPI. Default: none. */
   security?: readonly Record<string, readonly string[]>[]
   /**
    * `zod`: the host has @fastify/swagger transform zod's schemas, and these routes like its own. Default `json`: they
@@ -51,13 +51,13 @@ export interface RoundsmanOptions {
    * `production` in a deployment on Replit.
    */
   environment?: string | { name: string; isProduction: boolean }
-  /** Of the product, for the header. Default: it says none. */
+  /** The product's version, for the console's header. Default: none. */
   version?: string
-  /** How often those who follow the events are told that the connection holds. Default 10,000 ms. */
+  /** How often the server pings those who follow the events. Default 10,000 ms. */
   pingIntervalMs?: number
-  /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
+  /** How often the server checks that those who follow the events still may. Default 15,000 ms. */
   recheckMs?: number
-  /** Where the console's build lies. Default: in this package. */
+  /** The directory of the console's build. Default: in this package. */
   consoleDir?: string | undefined
   /** Default: the system's clock. */
   now?: () => Date
