@@ -24,7 +24,7 @@ describe('what a handler has returned', () => {
         version: 1,
         vendor: 'another',
         validate(text) {
-          throw Object.assign(new Error(`broken by ${text}`), { code: 'odd' })
+          throw Object.assign(new Error(`broken by ${String(text)}`), { code: 'odd' })
         },
       },
     }
