@@ -63,7 +63,11 @@ describe('what a run logs', () => {
   it('goes to the host as well, and only what that writes is kept', () => {
     const written: unknown[] = []
     const host = { level: 'warn', warn: (...line: unknown[]) => void written.push(line) }
-    const { log, close } = openRunLog({ ...host, child: () => host })
+    const children: object[] = []
+    const child = (fields: object) => (children.push(fields), { ...host, child })
+    const { log, close } = openRunLog({ ...host, child })
+    log.child({ feed: 'a' })
+    expect(children).toEqual([{ feed: 'a' }])
     log.info('quiet')
     log.warn({ n: 1 }, 'loud')
     expect(close().lines.map(({ message }) => message)).toEqual(['loud'])
@@ -98,6 +102,32 @@ describe('what a run logs', () => {
     ])
   })
 
+  it('tells fifty parts of a line, and what is odd among them alone is not told', () => {
+    const many = Array.from({ length: 60 }, (_, n) => [`k${n}`, 'x'])
+    const odd = {
+      get broken() {
+        throw new Error('broken')
+      },
+      large: Array(20_000).fill(1),
+      n: 1,
+    }
+    const [names, leaves, values, strange, thrown] = linesOf((log) => {
+      log.info(Object.fromEntries(many) as object, 'many')
+      log.info({ list: many }, 'many')
+      log.info('%s', ...Array<string>(60).fill('x'))
+      log.info(odd, 'odd')
+      log.info('paid %s', {
+        toString() {
+          throw new Error('broken')
+        },
+      } as never)
+    })
+    for (const line of [names, leaves]) expect(line?.split('=')).toHaveLength(51)
+    expect(values?.split(' ')).toHaveLength(50)
+    expect(strange).toBe('info|odd|broken=[unreadable] large=[too large] n=1')
+    expect(thrown).toMatch(/^info\|paid /)
+  })
+
   it('is the last of many lines, and says how many came before', () => {
     const { log, close } = openRunLog()
     for (let n = 0; n < 1_000; n++) log.info(`line ${n}`)
@@ -114,6 +144,7 @@ describe('what a run logs', () => {
     for (let n = 0; n < 50; n++) log.info({ secret }, `beginning ${secret}`)
     const { lines, earlier } = close({ secret })
     expect(lines.length + earlier).toBe(50)
+    expect(earlier).toBeGreaterThan(0)
     expect(lines.at(-1)).toMatchObject({
       message: 'beginning [redacted]',
       fields: 'secret=[redacted]',
