@@ -1,9 +1,9 @@
 import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/fastify/contract'
-import { Link } from '@tanstack/react-router'
 import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
+import { RunLink } from './RunLink.tsx'
 import { durationScale, timeScale } from './scales.ts'
 import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
@@ -64,15 +64,12 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
         {runs.map((run, index) => {
           const tip = describe(run)
           return (
-            <Link
+            <RunLink
               key={run.id}
-              to="/runs/$id"
-              params={{ id: run.id }}
-              preload={false}
+              runId={run.id}
               className="pointLink"
-              data-tip={tip}
-              aria-label={tip.replaceAll('\n', ', ')}
-              {...roving.item(index)}
+              tip={tip}
+              place={roving.item(index)}
             >
               <svg
                 x={percent(x.place(Date.parse(run.startedAt)))}
@@ -82,7 +79,7 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
                 <circle r="8" className="pointTarget" />
                 <OutcomePoint outcome={run.outcome} />
               </svg>
-            </Link>
+            </RunLink>
           )
         })}
       </TimePlot>

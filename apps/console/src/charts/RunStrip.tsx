@@ -1,9 +1,9 @@
 import type { ConsoleJob, RunOutcome } from '@roundsman/fastify/contract'
-import { Link } from '@tanstack/react-router'
 import { OUTCOME_WORDS } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { exactLines } from '../time/formatExact.ts'
+import { RunLink } from './RunLink.tsx'
 
 const PLACES = 60
 
@@ -26,18 +26,15 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
       {shown.map((run, index) => {
         const tip = `${OUTCOME_WORDS[run.outcome]} after ${formatDuration(run.durationMs)}\n${exactLines(run.startedAt).join('\n')}`
         return (
-          <Link
+          <RunLink
             key={run.id}
-            to="/runs/$id"
-            params={{ id: run.id }}
-            preload={false}
+            runId={run.id}
             className="stripPlace"
-            data-tip={tip}
-            aria-label={tip.replaceAll('\n', ', ')}
-            {...roving.item(index)}
+            tip={tip}
+            place={roving.item(index)}
           >
             <i className={`mark is-${markOf(run.outcome)}`} />
-          </Link>
+          </RunLink>
         )
       })}
     </div>

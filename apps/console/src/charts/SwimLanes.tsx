@@ -6,6 +6,7 @@ import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
 import { HatchPattern, type BarKind } from './BarChart.tsx'
+import { RunLink } from './RunLink.tsx'
 import { timeScale } from './scales.ts'
 import { mostAtOnce, swimLanes } from './swimLanes.ts'
 import { anchorAt, percent } from './TimePlot.tsx'
@@ -72,19 +73,16 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
                 ...(kind === 'failed' && { fill: `url(#${hatch})` }),
               }
               return (
-                <Link
+                <RunLink
                   key={run.id}
-                  to="/runs/$id"
-                  params={{ id: run.id }}
-                  preload={false}
+                  runId={run.id}
                   className="laneRun"
-                  data-tip={tip}
-                  aria-label={tip.replaceAll('\n', ', ')}
-                  {...roving.item(order.get(run.id) ?? 0)}
+                  tip={tip}
+                  place={roving.item(order.get(run.id) ?? 0)}
                 >
                   <rect {...shape} width={MIN_WIDTH} />
                   <rect {...shape} width={percent(x.place(to) - x.place(from))} />
-                </Link>
+                </RunLink>
               )
             })}
           </svg>
