@@ -15,14 +15,14 @@ const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
 const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
-const USAGE = `Usage: pnpm hostile [--seed N] [--outcomes N] [--deadly N]
+const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N]
                     [--only outcomes | --only matrix] [--trace FILE]
 
 Draws what handlers, payloads, definitions and observers may do, lets workers live
 with it beside innocent jobs, and then looks whether all is right. Then tries
 hosts and roles of all kinds. Writes ${REPORT}.
 
-  --seed N      what is drawn. Default: any
+  --seed N      what is drawn; several are tried one after the other. Default: any
   --outcomes N  ways in which a handler ends; default ${DEFAULTS.outcomes}
   --deadly N    those that end their process; default ${DEFAULTS.deadly}
   --only WHAT   one of the two; the report is then not written
@@ -33,6 +33,8 @@ Exit code: 0 all held, 1 something did not, 2 usage`
 /** Some 5 ms each; what takes ten times that has come to a standstill. */
 const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
   600_000 + outcomes * 50 + deadly * 120_000
+/** Each host or role takes a few seconds. */
+const MATRIX_PATIENCE_MS = 1_200_000
 
 process.exit(await main())
 
@@ -43,63 +45,101 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { options, only, trace } = parsed
+  const { seeds, size, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
-  print(`Seed ${options.seed}`)
-  try {
-    const { result, cells } = await runOnItsOwn(options, { stop: stop.signal, only, trace })
+  const results: HostileResult[] = []
+  let isWell = true
+  for (const seed of only === 'matrix' ? [] : seeds) {
+    const options = { seed, ...size }
+    print(`Seed ${seed}`)
+    const result = await runOnItsOwn(options, { stop: stop.signal, trace })
     for (const { name, isPassed, figures } of result?.checks ?? []) {
       print(`${isPassed ? 'PASS' : 'FAIL'}  ${name}: ${figures}`)
     }
-    if (result && cells) {
-      await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(result, cells))
-      print(`Written to ${REPORT}`)
-    }
-    const isWell = cells?.every(({ problem }) => problem === null) ?? true
-    if (isWell && !(result && hasFailed(result))) return 0
-  } catch (error) {
-    const { message, stack } = error as Error
-    process.stderr.write(`${stop.signal.aborted ? message : stack}\n`)
+    if (result === null) return 1
+    if (hasFailed(result)) isWell = false
+    results.push(result)
   }
-  process.stderr.write(`Repeat with: ${repeatHostile(options)}\n`)
-  return 1
+  if (only === 'outcomes') return isWell ? 0 : 1
+  const cells = await tryMatrix(stop.signal)
+  if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
+  if (results.length > 0 && cells) {
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells))
+    print(`Written to ${REPORT}`)
+  }
+  return isWell ? 0 : 1
 }
 
+/** Null when it came to no result. */
 async function runOnItsOwn(
   options: HostileOptions,
-  { stop, only, trace }: { stop: AbortSignal; only: Part | null; trace: string | undefined },
-): Promise<{ result: HostileResult | null; cells: CellResult[] | null }> {
+  { stop, trace }: { stop: AbortSignal; trace: string | undefined },
+): Promise<HostileResult | null> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(PATIENCE_MS(options))])
-  const startedAt = performance.now()
-  const elapsed = () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
+  const elapsed = startClock()
   const onProgress = (message: string) => print(`${elapsed()}  ${message}`)
   const onEvent = (event: string) => trace && appendFileSync(trace, `${elapsed()}  ${event}\n`)
+  try {
+    const result = await withServer(signal, async (databaseUrl) =>
+      runHostile(options, { databaseUrl, signal, onProgress, onEvent }),
+    )
+    if (hasFailed(result)) process.stderr.write(`Repeat with: ${repeatHostile(options)}\n`)
+    return result
+  } catch (error) {
+    tellError(error, stop)
+    if (!stop.aborted) process.stderr.write(`Repeat with: ${repeatHostile(options)}\n`)
+    return null
+  }
+}
+
+/** Null when it came to no result. */
+async function tryMatrix(stop: AbortSignal): Promise<CellResult[] | null> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(MATRIX_PATIENCE_MS)])
+  const elapsed = startClock()
   const onCell = ({ name, problem }: CellResult) =>
-    onProgress(problem === null ? `held: ${name}` : `did NOT hold: ${name}: ${problem}`)
+    print(
+      `${elapsed()}  ${problem === null ? `held: ${name}` : `did NOT hold: ${name}: ${problem}`}`,
+    )
+  try {
+    return await withServer(signal, async (adminUrl) =>
+      runMatrix(CELLS, { adminUrl, signal, onCell }),
+    )
+  } catch (error) {
+    tellError(error, stop)
+    return null
+  }
+}
+
+function tellError(error: unknown, stop: AbortSignal): void {
+  const { message, stack } = error as Error
+  process.stderr.write(`${stop.aborted ? message : stack}\n`)
+}
+
+/** On a PostgreSQL of its own, which ends with it. */
+async function withServer<T>(
+  signal: AbortSignal,
+  run: (databaseUrl: string) => Promise<T>,
+): Promise<T> {
   const settings = { max_connections: '200' }
   return await withOwnPostgres(
     { parent: DATA_DIR, name: 'hostile', settings, signal },
-    async ({ databaseUrl }) => {
-      const result =
-        only === 'matrix'
-          ? null
-          : await runHostile(options, { databaseUrl, signal, onProgress, onEvent })
-      const cells =
-        only === 'outcomes'
-          ? null
-          : await runMatrix(CELLS, { adminUrl: databaseUrl, signal, onCell })
-      return { result, cells }
-    },
+    async ({ databaseUrl }) => run(databaseUrl),
   )
+}
+
+function startClock(): () => string {
+  const startedAt = performance.now()
+  return () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
 }
 
 type Part = 'outcomes' | 'matrix'
 
 function readArguments(): {
-  options: HostileOptions
+  seeds: number[]
+  size: Omit<HostileOptions, 'seed'>
   only: Part | null
   trace: string | undefined
 } | null {
@@ -107,31 +147,30 @@ function readArguments(): {
     const type = 'string'
     const { values } = parseArgs({
       options: {
-        seed: { type },
+        seed: { type, multiple: true },
         outcomes: { type },
         deadly: { type },
         only: { type },
         trace: { type },
       },
     })
-    const number = (name: 'seed' | 'outcomes' | 'deadly', least: number, fallback: number) => {
-      const text = values[name]
+    const number = (name: string, text: string | undefined, least: number, fallback: number) => {
       const value = text === undefined ? fallback : Number(text)
       if (!Number.isSafeInteger(value) || value < least) {
         throw new Error(`--${name} is a whole number from ${least}, and not ${text}`)
       }
       return value
     }
-    const options = {
-      seed: number('seed', 1, randomInt(1, 1_000_000)),
-      outcomes: number('outcomes', 1, DEFAULTS.outcomes),
-      deadly: number('deadly', 0, DEFAULTS.deadly),
+    const seeds = values.seed ?? [String(randomInt(1, 1_000_000))]
+    const size = {
+      outcomes: number('outcomes', values.outcomes, 1, DEFAULTS.outcomes),
+      deadly: number('deadly', values.deadly, 0, DEFAULTS.deadly),
     }
     const { only = null, trace } = values
     if (only !== null && only !== 'outcomes' && only !== 'matrix') {
       throw new Error(`--only is outcomes or matrix, and not ${only}`)
     }
-    return { options, only, trace }
+    return { seeds: seeds.map((seed) => number('seed', seed, 1, 1)), size, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null

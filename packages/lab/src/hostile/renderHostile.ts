@@ -9,37 +9,43 @@ export function repeatHostile({ seed, outcomes, deadly }: HostileOptions): strin
   return `pnpm hostile --seed ${seed} --outcomes ${outcomes} --deadly ${deadly}`
 }
 
-/** A run as a page for people. */
-export function renderHostile(result: HostileResult, cells: readonly CellResult[]): string {
-  const { options, checks, kinds, codes, fleet, innocents, refused } = result
-  const isAllHeld = !hasFailed(result) && cells.every(({ problem }) => problem === null)
-  const verdict = isAllHeld ? 'All held.' : '**Something did not hold.**'
+/** The runs as a page for people: each seed's checks, what was drawn of all of them, and the hosts and roles. */
+export function renderHostile(
+  results: readonly HostileResult[],
+  cells: readonly CellResult[],
+): string {
+  const [first] = results
+  if (!first) throw new Error('There is nothing to report')
+  const { outcomes, deadly } = first.options
+  const isAllHeld = !results.some(hasFailed) && cells.every(({ problem }) => problem === null)
+  const total = (count: (result: HostileResult) => number) =>
+    results.reduce((sum, result) => sum + count(result), 0)
   return `# Hostile
 
-Written by \`pnpm hostile\` at ${result.ranAt.toISOString().slice(0, 16)}Z. Two worker processes on one PostgreSQL, started again
-whenever they end, carry out handlers that end in ${options.outcomes} drawn ways, and ${options.deadly} that end their process, with drawn
-payloads, definitions and observers, beside ${innocents} pieces of innocent work and a schedule by the second. ${refused} requests
-were refused when they were made.
+Written by \`pnpm hostile\`. With each seed, two worker processes on one PostgreSQL, started again whenever they end, carry out
+handlers that end in ${outcomes} drawn ways, and ${deadly} that end their process, with drawn payloads, definitions and observers,
+beside innocent work and a schedule by the second. ${isAllHeld ? 'All held.' : '**Something did not hold.**'}
 
-${verdict} It took ${Math.round(result.totalMs / 1_000)} s in all. To repeat it: \`${repeatHostile(options)}\`.
+| seed | ran | checks passed | runs that failed | innocent pieces of work | requests refused | worker processes |
+|---|---|---|---|---|---|---|
+${results.map(renderSummary).join('\n')}
 
-| | guarantee | what holds | figures |
-|---|---|---|---|
-${checks.map((check) => `| ${check.isPassed ? 'PASS' : '**FAIL**'} | ${check.guarantee} | ${check.name} | ${check.figures} |`).join('\n')}
+${results.map(renderRun).join('\n')}
+## What was drawn, with all seeds
 
 | what handlers did | how often |
 |---|---|
-${renderCounts(kinds)}
+${renderCounts(add(results.map(({ kinds }) => kinds)))}
 
 | runs ended with code | runs |
 |---|---|
-${renderCounts(new Map([...codes].map(([code, count]) => [code.slice(0, 40), count])))}
+${renderCounts(add(results.map(({ codes }) => codes)), 40)}
 
-${fleet.started} worker processes were started.
+${total(({ fleet }) => fleet.started)} worker processes were started.
 
 | log lines of the workers, by level | lines |
 |---|---|
-${renderCounts(fleet.lines)}
+${renderCounts(add(results.map(({ fleet }) => fleet.lines)))}
 
 ## Hosts and roles
 
@@ -52,6 +58,41 @@ ${cells.map(({ name, problem }) => `| ${cell(name)} | ${problem === null ? 'held
 `
 }
 
+function renderSummary({
+  options,
+  ranAt,
+  checks,
+  codes,
+  innocents,
+  refused,
+  fleet,
+}: HostileResult): string {
+  const passed = checks.filter(({ isPassed }) => isPassed).length
+  const failed = [...codes.values()].reduce((sum, count) => sum + count, 0)
+  return `| ${options.seed} | ${ranAt.toISOString().slice(0, 16)}Z | ${passed} of ${checks.length} | ${failed} | ${innocents} | ${refused} | ${fleet.started} |`
+}
+
+function renderRun(result: HostileResult): string {
+  const { options, checks, totalMs } = result
+  const verdict = hasFailed(result) ? '**Something did not hold.**' : 'All held.'
+  return `## Seed ${options.seed}
+
+${verdict} It took ${Math.round(totalMs / 1_000)} s. To repeat it: \`${repeatHostile(options)}\`.
+
+| | guarantee | what holds | figures |
+|---|---|---|---|
+${checks.map((check) => `| ${check.isPassed ? 'PASS' : '**FAIL**'} | ${check.guarantee} | ${check.name} | ${check.figures} |`).join('\n')}
+`
+}
+
+function add(counts: readonly ReadonlyMap<string, number>[]): Map<string, number> {
+  const sum = new Map<string, number>()
+  for (const [what, count] of counts.flatMap((each) => [...each])) {
+    sum.set(what, (sum.get(what) ?? 0) + count)
+  }
+  return sum
+}
+
 /** Its first sentence: what a cell's processes logged after it names places on this machine. */
 function shorten(problem: string): string {
   return (problem.split('; {')[0] ?? '').slice(0, 300)
@@ -60,11 +101,11 @@ function shorten(problem: string): string {
 const MAX_ROWS = 25
 const MAX_CELL_CHARACTERS = 320
 
-function renderCounts(counts: ReadonlyMap<string, number>): string {
+function renderCounts(counts: ReadonlyMap<string, number>, maxCharacters = 60): string {
   const sorted = [...counts].toSorted(([, one], [, other]) => other - one)
   const rows = sorted
     .slice(0, MAX_ROWS)
-    .map(([what, count]) => `| ${cell(what.slice(0, 60))} | ${count} |`)
+    .map(([what, count]) => `| ${cell(what.slice(0, maxCharacters))} | ${count} |`)
   const rest = sorted.slice(MAX_ROWS)
   const others = rest.reduce((sum, [, count]) => sum + count, 0)
   if (rest.length > 0) rows.push(`| ${rest.length} others | ${others} |`)
