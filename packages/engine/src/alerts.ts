@@ -1,4 +1,7 @@
-/** Tells people when something is wrong with the jobs, and when it is over. Beside an API, beside workers, or both. */
+/**
+ * Tells people when something is wrong with the jobs, and when it is over. It can run beside an API, beside workers, or
+ * both.
+ */
 export {
   ALERT_KINDS,
   type AlertChannel,

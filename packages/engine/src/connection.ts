@@ -1,4 +1,4 @@
-/** How the engine opens its connections, for a host whose own are to behave as they do. Loads the driver alone. */
+/** The settings of the engine's connections, for hosts whose own should behave the same. It loads only the driver. */
 export {
   connectionSettings,
   LIFT_TRANSACTION_TIMEOUT_SQL,

@@ -1,4 +1,4 @@
-/** What prom-client shows of jobs. It is the host's, and handed over: `import * as prometheus from 'prom-client'`. */
+/** Shows metrics of jobs by the host's prom-client, which it hands over: `import * as prometheus from 'prom-client'`. */
 export { createRunMetrics } from './metrics/createRunMetrics.ts'
 export type { MetricsTarget, Prometheus } from './metrics/prometheus.ts'
 export { watchJobHealth, type JobHealthWatchOptions } from './metrics/watchJobHealth.ts'

@@ -2,12 +2,14 @@ import { types } from 'node:util'
 import type { JsonValue } from './handler.ts'
 import { storableBigint, storableText } from './storableText.ts'
 
-/** What became of a foreign value. */
+/** What a foreign value became. */
 export type Storable =
-  /** `value` is a copy that nobody else holds; undefined where JSON has nothing for it. `bytes` are those of its JSON. */
+  /**
+   * `value` is a copy that nobody else holds, or undefined where JSON has nothing for it. `bytes`: the length of its JSON.
+   */
   { kind: 'stored'; value: JsonValue | undefined; bytes: number } | { kind: 'tooLarge' }
 
-/** PostgreSQL's and JSON's own functions recurse, and give up a few thousand levels down. */
+/** PostgreSQL's and JSON's own functions recurse, and fail a few thousand levels down. */
 const MAX_LEVELS = 64
 
 const CIRCULAR = '[circular]'
@@ -15,28 +17,28 @@ const TOO_DEEP = '[too deep]'
 const UNREADABLE = '[unreadable]'
 
 /**
- * Turns whatever foreign code hands over into JSON that PostgreSQL's jsonb takes. It never throws, does not recurse,
- * and ends after about as many steps as there may be bytes. Each getter and `toJSON` is called once.
+ * Converts whatever foreign code hands over into JSON that PostgreSQL's jsonb takes. It never throws, does not recurse,
+ * calls each getter and `toJSON` once, and ends after at most about `maxBytes` steps.
  *
- * As JSON does: functions, symbols and undefined are left out (null in an array), NaN and Infinity are null, a Date
- * is its text, a Map is an empty object. Beyond it: a bigint is a number, or its digits where that would not be
- * exact; NUL and lone surrogates are U+FFFD, in keys as well; what refers to itself, throws, or lies more than 64
- * levels deep is a text that says so.
+ * As JSON.stringify does, it leaves out functions, symbols and undefined (null in an array), turns NaN and Infinity into
+ * null, a Date into its text and a Map into an empty object. Beyond that, a bigint becomes a number, or its digits when a
+ * number would not be exact; NUL and lone surrogates become U+FFFD, in keys too; a value that refers to itself, throws, or
+ * lies more than 64 levels deep becomes a text that says so.
  */
 export function storable(foreign: unknown, maxBytes: number): Storable {
   return makeCopy(foreign, { levels: [], left: maxBytes, stepsLeft: maxBytes, change: undefined })
 }
 
-/** Something within a value that would not arrive as it is, and what to do instead. */
+/** The first thing in a value that would not arrive as it is, and what the caller can do about it. */
 export interface Change {
   path: string[]
   problem: string
 }
 
 /**
- * The same for a value that is stored as JSON.stringify writes it, or not at all: the first thing is told that
- * would have to be converted, or that JSON.stringify would lose. As it does, this leaves functions, symbols and undefined
- * out of objects, and calls `toJSON`.
+ * Like storable, for a value that must be stored exactly or not at all: it returns the first thing that would be converted
+ * or that JSON.stringify would lose. Like JSON.stringify it leaves functions, symbols and undefined out of objects, and
+ * calls `toJSON`.
  */
 export function storableUnchanged(
   foreign: unknown,
@@ -69,24 +71,24 @@ const NUL_OR_HALF =
   'holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store; take it out'
 const LEFT_OUT = 'is nothing that JSON has; pass null, or leave it out'
 
-/** Only where it is told. What comes after it is of no account. */
+/** Notes the first change, when the caller asked for it. The copy is thrown away then. */
 function tellChange(copy: Copy, problem: string): void {
   if (copy.change !== null) return
-  // A level whose first item has not been read was opened for what is told of.
+  // The level whose first item was not read yet was opened for the value that this is about.
   const path = copy.levels
     .filter(({ at }) => at > 0)
     .map(({ keys, at }) => storableText(keys === null ? at - 1 : keys[at - 1], 100))
   copy.change = { path, problem }
 }
 
-/** Functions share it, rather than closing over it: every run has one. */
+/** The state of one copy. An argument rather than a closure: every run makes several copies. */
 interface Copy {
-  /** What is being gone through, each within the one before. */
+  /** The objects and lists that are open, each inside the one before. */
   levels: Level[]
-  /** Bytes; below zero once there are too many. */
+  /** Bytes that are left; below zero once the copy is too large. */
   left: number
   stepsLeft: number
-  /** The first one; null before it, undefined where none is told. */
+  /** The first change, or null while there is none. Undefined when the caller did not ask. */
   change: Change | null | undefined
 }
 
@@ -153,7 +155,7 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
   }
 }
 
-/** May throw, before it has changed anything. */
+/** Opens an object or a list. It may throw, but only before it has changed the copy. */
 function open(copy: Copy, source: object): JsonValue {
   const isOrdinary = Object.getPrototypeOf(source) === Object.prototype
   if (!isOrdinary && types.isBoxedPrimitive(source) && !types.isSymbolObject(source)) {
@@ -167,7 +169,7 @@ function open(copy: Copy, source: object): JsonValue {
     tellChange(copy, `lies more than ${MAX_LEVELS} levels deep; make it flatter`)
     return takeText(copy, TOO_DEEP)
   }
-  // The names of its elements alone would take as many times its memory.
+  // The names of its elements alone would take several times its memory.
   if (ArrayBuffer.isView(source) && source.byteLength > copy.left)
     return spend(copy, null, Infinity)
   const isArray = Array.isArray(source)
@@ -184,7 +186,7 @@ function open(copy: Copy, source: object): JsonValue {
 }
 
 function takeText(copy: Copy, text: string): string {
-  // No text is shorter in bytes than in units.
+  // No text has fewer bytes than UTF-16 units.
   if (text.length > copy.left) return spend(copy, '', Infinity)
   if (PLAIN_TEXT.test(text)) return spend(copy, text, text.length + 2)
   const clean = storableText(text)
@@ -192,7 +194,7 @@ function takeText(copy: Copy, text: string): string {
   return spend(copy, clean, Buffer.byteLength(JSON.stringify(clean)))
 }
 
-/** Two keys may differ in nothing but what is taken out of them: neither may take the other's place. */
+/** Two keys that differ only in replaced characters both stay: the later one gets another U+FFFD. */
 function takeKey(copy: Copy, made: object, key: string): string {
   let name = takeText(copy, key)
   if (PLAIN_TEXT.test(name)) return name
@@ -208,21 +210,21 @@ function spend<Item>(copy: Copy, item: Item, bytes: number): Item {
   return item
 }
 
-/** An object or a list that is being gone through. */
+/** An object or a list that is being copied. */
 interface Level {
   source: object
-  /** Null of a list. */
+  /** Null for a list. */
   keys: string[] | null
   length: number
   at: number
   made: JsonValue[] | Record<string, JsonValue>
-  /** Whether nothing of it has been written. */
+  /** Whether no item has been written yet. */
   isEmpty: boolean
 }
 
 const REPLACEMENT = '\uFFFD'
 
-/** Stands for itself between quotation marks. */
+/** Text that JSON does not escape. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/
 
 function takeItem(copy: Copy, source: object, key: string | number): JsonValue | undefined {
@@ -255,7 +257,7 @@ function unbox(boxed: object): unknown {
   return BigInt.prototype.valueOf.call(boxed as unknown as bigint)
 }
 
-/** Also `__proto__`, which an assignment would take for something else. */
+/** Sets `__proto__` as an ordinary key, too: an assignment would change the prototype. */
 function setOwn(made: Record<string, JsonValue>, key: string, value: JsonValue): void {
   if (key !== '__proto__') made[key] = value
   else {

@@ -4,20 +4,21 @@ import { JobError } from './jobError.ts'
 import { storableUnchanged } from './storable.ts'
 import { storableText } from './storableText.ts'
 
-/** What is larger belongs into a table of its own, and its id into the payload. */
+/** Anything larger belongs in a table of its own, and its id in the payload. */
 const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
-/** `payload` is a copy. `bytes` are those of its JSON. */
+/** `payload` is a copy. `bytes`: the length of its JSON. */
 export interface StorablePayload {
   payload: unknown
   bytes: number
-  /** What its schema has made of it. */
+  /** What the job's schema returned for it. */
   accepted: unknown
 }
 
 /**
- * A payload as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema get at it afterwards.
- * @throws JobError `payload_invalid`: its schema refuses it, JSON or PostgreSQL cannot hold it, or it is too large
+ * Checks a payload and copies it as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema can
+ * change the copy afterwards.
+ * @throws JobError `payload_invalid`: the schema refuses it, JSON or PostgreSQL cannot hold it, or its JSON exceeds 8 MiB
  */
 export function storablePayload(job: Pick<Job, 'payload'>, payload: unknown): StorablePayload {
   const accepted = checkSchema(job, payload)
@@ -43,7 +44,7 @@ function refusal(path: readonly string[], problem: string): JobError {
   })
 }
 
-/** A schema is foreign code, too: it may throw, be asynchronous, or be none. */
+/** A schema is foreign code: it may throw, be asynchronous, or be no schema at all. */
 function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): unknown {
   let error: JobError
   try {

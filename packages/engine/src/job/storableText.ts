@@ -1,6 +1,6 @@
 /**
- * A text that PostgreSQL can hold, also within JSON: NUL and halves of surrogate pairs become U+FFFD. A longer one is
- * cut between characters, and ends with `…`. What is no text is turned into one, and never throws.
+ * Makes text that PostgreSQL can hold, within JSON too: NUL and lone surrogates become U+FFFD. It cuts longer text between
+ * characters and adds `…`. It turns anything else into text, and never throws.
  */
 export function storableText(foreign: unknown, maxLength = Infinity): string {
   const text = typeof foreign === 'string' ? foreign : toText(foreign)
@@ -8,7 +8,7 @@ export function storableText(foreign: unknown, maxLength = Infinity): string {
   return cut.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
-/** At most so many units, without half of a surrogate pair at the end. */
+/** Cuts to `maxLength` UTF-16 units or fewer, without half of a surrogate pair at the end. */
 export function cutBetweenCharacters(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text
   const isPair = (text.codePointAt(maxLength - 1) ?? 0) > 0xffff
@@ -17,7 +17,7 @@ export function cutBetweenCharacters(text: string, maxLength: number): string {
 
 const MOST_DIGITS = 10n ** 300n
 
-/** A number where that is exact, else its digits. Of hundreds of digits nobody wants to know, and they take long. */
+/** A number when that is exact, else its digits. Writing hundreds of digits takes long, and nobody reads them. */
 export function storableBigint(value: bigint): number | string {
   const size = value < 0n ? -value : value
   if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value)
@@ -28,7 +28,7 @@ function toText(foreign: unknown): string {
   if (typeof foreign === 'bigint') return String(storableBigint(foreign))
   if (typeof foreign === 'function') return '[function]'
   try {
-    // It would be written out, item by item, however long it is.
+    // String() would write out every item, however many there are.
     if (Array.isArray(foreign) || ArrayBuffer.isView(foreign)) return '[list]'
     return String(foreign)
   } catch {

@@ -2,13 +2,13 @@ import { format } from 'node:util'
 import { MAX_READ } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 
-/** Of the values of one line, and of the fields. */
+/** Limits of one log line: how many values or fields it may have, and how large each may be as JSON. */
 export const MAX_FIELDS = 50
 export const MAX_FIELDS_BYTES = 16_384
 
 /**
- * A message as loggers format it, but with all values as JSON, whatever is asked for: where `format` inspects, what the
- * payload holds is taken apart and could not be found. It never throws.
+ * Formats a message as loggers do, but writes every value as JSON whatever the format asks for: inspected values are split,
+ * and redaction could not find payload text in them. It never throws.
  */
 export function formatMessage(text: string, values: readonly unknown[]): string {
   const asked = text
@@ -23,7 +23,7 @@ export function formatMessage(text: string, values: readonly unknown[]): string 
   return format(asked, ...copies)
 }
 
-/** Fields on top of others; without those that cannot be read. */
+/** Adds fields, or returns the fixed ones alone when the others cannot be read. */
 export function mergeFields(fixed: object, fields: object): object {
   try {
     return { ...fixed, ...fields }

@@ -22,20 +22,21 @@ import { installUniqueKeys, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 
 export interface MigrateOptions {
   databaseUrl: string
-  /** It is made where it is missing. Default `roundsman`. */
+  /** Created when it is missing. Default `roundsman`. */
   schema?: string | undefined
-  /** Their queues are made as well, so that work can be enqueued before a worker has started. Default: none. */
+  /** Jobs whose queues are created too, so that clients can enqueue before the first worker starts. Default: none. */
   jobs?: readonly Job[] | undefined
-  /** Default: warnings go to standard error. */
+  /** Default: warnings and errors go to standard error, the rest nowhere. */
   log?: Partial<HostLogger> | undefined
 }
 
 /**
- * Makes all tables that the engine works with, pg-boss's included, or brings them to this version, from whichever they
- * have; what Prisma's migrations have made of them is taken over as it is. A deploy step: workers and clients start
- * without the right to change a schema. Of several at once one migrates, and the others wait for it. Killed on its way,
- * it is run again.
- * @returns what it has done; nothing where all was there
+ * Creates all tables that the engine uses, pg-boss's included, or upgrades them from any earlier version. Steps that
+ * Prisma's migrations have done are kept. Run it as a deploy step: workers and clients may not change a schema. Of several
+ * processes one migrates and the others wait. Run it again after it was killed.
+ * @returns the names of what it has done; empty when nothing was missing
+ * @throws TablesError `newer` when a newer version's tables would break this one; MigrationDeniedError when the role may
+ * not
  */
 export async function migrate({
   databaseUrl,
@@ -50,7 +51,7 @@ export async function migrate({
     applicationName: 'roundsman migrate',
     schema,
     poolSize: 3,
-    // An index of a long queue takes its time.
+    // Building an index of a long queue takes longer than any time-out.
     statementTimeoutMs: null,
     log,
   })
@@ -69,7 +70,7 @@ export async function migrate({
 
 const INSUFFICIENT_PRIVILEGE = '42501'
 
-/** Whoever migrates may not do what is needed. */
+/** The database role may not create the tables. */
 export class MigrationDeniedError extends Error {
   override readonly name = 'MigrationDeniedError'
 
@@ -82,12 +83,14 @@ export class MigrationDeniedError extends Error {
 }
 
 export interface TablesCheck {
-  /** Why a process of this version would refuse to start, with the remedy. */
+  /** The error with which a process of this version would refuse to start, or null. */
   problem: TablesError | null
   state: TablesState
 }
 
-/** Whether `migrate` has run, for a step of CI or before a deployment: it changes nothing. */
+/**
+ * Tells whether `migrate` has anything to do that this version needs, for CI or before a deployment. It changes nothing.
+ */
 export async function checkMigrations({
   databaseUrl,
   schema: name,
@@ -111,8 +114,8 @@ export async function checkMigrations({
 const ASK_EVERY_MS = 100
 
 /**
- * Who waits asks again and again: a statement that waits holds a snapshot, and `create index concurrently` would wait for
- * that. A lock of a transaction, since one of a session would stay with the connection of a transaction pooler.
+ * Asks for the lock every 100 ms: a waiting statement would hold a snapshot, for which the other's `create index
+ * concurrently` waits. The lock is the transaction's, since a transaction pooler would keep a session's.
  */
 async function withMigrationLock<Value>(
   database: Database,
@@ -121,7 +124,7 @@ async function withMigrationLock<Value>(
   for (;;) {
     const done = await database.transaction(async (tx) => {
       await tx.query('set local idle_in_transaction_session_timeout = 0')
-      // Without parameters: with them the driver leaves a portal open, and that its snapshot.
+      // No parameters here: with them the driver leaves a portal open, whose snapshot holds up `create index concurrently`.
       const { rows } = await tx.query<{ isOurs: boolean }>(
         `select pg_try_advisory_xact_lock(hashtextextended('roundsman migrates ${database.schema.name}', 0)) as "isOurs"`,
       )
@@ -168,7 +171,7 @@ export const HISTORY_SQL = `
     "appliedAt" timestamptz(3) not null default now()
   )`
 
-/** All of it as one text, for a schema in which nothing is yet and nobody works: nothing is built beside anything. */
+/** The whole script for an empty schema. It builds indexes without `concurrently`, since nobody works there yet. */
 export function newTablesSql(schema: Schema): string {
   const steps = STEPS.flatMap((step) => [
     step.index ? indexSql(step.index, '') : (step.sql ?? ''),
@@ -178,13 +181,13 @@ export function newTablesSql(schema: Schema): string {
   return `${makeSchemaSql(schema)};${queueSql(schema)};\n${schema.sql(ours)}`
 }
 
-/** pg-boss's tables with our indexes, where there are none. */
+/** Creates pg-boss's tables with our indexes, where there are none. */
 export function queueSql(schema: Schema): string {
   const indexes = ['begin', DEAD_LETTER_INDEX_SQL, UNIQUE_KEYS_SQL, 'commit'].join(';\n')
   return `${getConstructionPlans(schema.queue, { createSchema: false })};\n${schema.sql(indexes)}`
 }
 
-/** `create schema if not exists` asks for the right to do so also where there is one. */
+/** PostgreSQL demands the right to create schemas from `create schema if not exists`, even when the schema is there. */
 export function makeSchemaSql(schema: Schema): string {
   const name = schema.name === PUBLIC ? 'pgboss' : schema.name
   return `
@@ -199,7 +202,7 @@ async function makeSchemas(database: Connection): Promise<void> {
   await database.query({ foreignText: makeSchemaSql(database.schema) })
 }
 
-/** One text, and so one transaction: who is killed in it leaves nothing. */
+/** Sends the step and its note as one text, which is one transaction: a migration that is killed leaves neither or both. */
 async function take(database: Database, step: Step, isThere: boolean): Promise<void> {
   if (isThere) return void (await database.query(noteSql(step)))
   if (step.index) {
@@ -212,7 +215,7 @@ export function noteSql({ name, breaks }: Step): string {
   return `insert into "JobMigration" ("name", "breaks") values ('${name}', ${breaks})`
 }
 
-/** One that is not whole is left over from somebody who was interrupted. */
+/** Drops an invalid index first, which an interrupted build has left. */
 async function buildIndex(database: Connection, index: NonNullable<Step['index']>): Promise<void> {
   const { rows } = await database.query<{ isWhole: boolean }>(
     `select indisvalid as "isWhole" from pg_index where indexrelid = to_regclass('roundsman."${index.name}"')`,
@@ -229,7 +232,7 @@ export function indexSql(
   return `create ${isUnique ? 'unique index' : 'index'} ${manner} "${name}" on ${on}`
 }
 
-/** Where there are none, all at once; else as pg-boss upgrades them, and then what it has only noted down. */
+/** Creates pg-boss's tables; or has pg-boss upgrade them, and waits for the indexes that it builds in the background. */
 async function migrateQueue(database: Database, version: number | null): Promise<void> {
   const { schema } = database
   if (version === null) return void (await database.query({ foreignText: queueSql(schema) }))
@@ -238,7 +241,7 @@ async function migrateQueue(database: Database, version: number | null): Promise
   boss.on('error', (error) => failures.push(error))
   await boss.start()
   try {
-    // While it runs and may migrate, it builds in the background what an upgrade has put off. A worker may not.
+    // pg-boss builds postponed indexes while it runs with `migrate: true`, which workers do not have.
     while (await isUnfinished(database)) {
       const [cause] = failures
       if (cause) {
@@ -262,8 +265,8 @@ async function isUnfinished(database: Connection): Promise<boolean> {
 }
 
 /**
- * Creates or upgrades pg-boss's tables, with our own indexes, built beside the work that goes on, and the queues of these
- * jobs. False: it has upgraded nothing.
+ * Creates or upgrades pg-boss's tables, builds our indexes beside running work, and creates the queues of these jobs.
+ * @returns whether pg-boss's tables were created or upgraded
  */
 export async function installQueue(database: Database, jobs: readonly Job[]): Promise<boolean> {
   const { queueVersion, hasDeadLetterIndex } = await readTablesState(database)

@@ -9,16 +9,15 @@ import { SETTLE_DUPLICATES_SQL, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 export interface MigrationSqlOptions {
   /** Default `roundsman`. */
   schema?: string | undefined
-  /** How the tables stand, as `checkMigrations` has found. Default: there are none. */
+  /** The state that `checkMigrations` returned. Default: no tables. */
   from?: TablesState | undefined
 }
 
 /**
- * What `migrate` does, as a script for psql, which sends one statement after the other: for somebody who may create
- * schemas, where the deployment may not. Nothing where nothing is left to do. While it builds our own indexes of the
- * queue's table nobody can enqueue; `migrate` builds them beside the work, and also for queues that have a partition of
- * their own, which this does not know of.
- * @throws TablesError where a newer version has made what is there
+ * What `migrate` does, as a script for psql, for a DBA where the deployment may not create schemas. Empty when nothing is
+ * missing. While it builds our indexes of the queue's table nobody can enqueue, and it does not know of queues with a
+ * partition of their own; `migrate` builds beside running work, for all queues.
+ * @throws TablesError `newer` when a newer version's tables would break this one
  */
 export function migrationSql({ schema: name, from }: MigrationSqlOptions = {}): string {
   const schema = createSchema(name)
@@ -40,7 +39,7 @@ function ownSql({ noted, found }: TablesState): string[] {
   const open = STEPS.filter((step) => !known.has(step.name))
   const parts = open.flatMap((step) => {
     if (found.includes(step.name)) return [noteSql(step)]
-    // Not in a transaction: it would wait for itself.
+    // Outside of a transaction: PostgreSQL refuses `concurrently` inside one.
     if (step.index) return [indexSql(step.index, 'concurrently if not exists'), noteSql(step)]
     return ['begin', step.sql ?? '', noteSql(step), 'commit']
   })

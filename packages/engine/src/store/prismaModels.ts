@@ -3,15 +3,15 @@ import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { ENUMS, TABLES } from './uninstallSql.ts'
 
 export interface PrismaModels {
-  /** A schema file of Prisma's, to be put beside the host's: for reading runs. */
+  /** A Prisma schema file for reading runs, to put beside the host's own. */
   models: string
-  /** What `prisma.config.ts` has to say, so that Prisma's own migrations leave the tables alone. Needs Prisma ≥ 6.13. */
+  /** The lines for `prisma.config.ts` that keep Prisma's migrations off the tables. Needs Prisma ≥ 6.13. */
   config: string
 }
 
 /**
- * How a host reads its runs by Prisma. Who does not need that needs nothing of this in a schema of Roundsman's own, which
- * Prisma does not look into, and in `public` the lines for the configuration alone.
+ * Returns what a host needs to read its runs through Prisma. A host that does not read them needs nothing when Roundsman
+ * has a schema of its own, since Prisma does not look into it, and only `config` when the tables are in `public`.
  */
 export function prismaModels({ schema: name }: { schema?: string | undefined } = {}): PrismaModels {
   const schema = createSchema(name)
@@ -59,7 +59,7 @@ model JobRun {
 `
   const list = (names: readonly string[]) =>
     names.map((one) => `      '${schema.name}.${one}',\n`).join('')
-  // Whoever reads models of our schema has Prisma look into it.
+  // With a model in our schema, Prisma also sees pg-boss's tables there.
   const queue = schema.name === PUBLIC ? { tables: [], enums: [] } : findQueueObjects(schema)
   const config = `  experimental: { externalTables: true },
   tables: {
@@ -74,7 +74,7 @@ ${list([...ENUMS, ...queue.enums])}    ],
   return { models, config }
 }
 
-/** Without partitions, which Prisma passes over. */
+/** pg-boss's tables and types, without partitions, which Prisma ignores. */
 function findQueueObjects(schema: Schema): { tables: string[]; enums: string[] } {
   const plans = getUninstallPlans(schema.queue)
   const listed = (kind: string) => {

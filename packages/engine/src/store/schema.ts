@@ -1,38 +1,42 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Where the tables are. Everywhere else statements are written as if ours had no schema (`"JobRun"`, or
- * `roundsman."JobRun_pkey"` for what is no table or type) and pg-boss's were `pgboss`; only here they are given their real
- * ones. A connection does so with each statement that it sends.
+ * Where the tables are. All other code writes statements as if our tables had no schema (`"JobRun"`;
+ * `roundsman."JobRun_pkey"` for what is neither a table nor a type) and pg-boss's had `pgboss`. Connections put in the real
+ * names as they send.
  */
 export interface Schema {
   readonly name: string
-  /** Quoted. */
+  /** The name as an identifier, in quotation marks. */
   readonly quoted: string
-  /** pg-boss's, as its option takes it: ours too, but `pgboss` where ours is `public`. */
+  /**
+   * The schema of pg-boss's tables, as its `schema` option takes it: the same as ours, or `pgboss` when ours is `public`.
+   */
   readonly queue: string
-  /** The statement with the real names. What it was told of a text, it keeps. */
+  /** Returns the statement with the real names. It keeps the result for each text. */
   sql(text: string): string
-  /** One of pg-boss's, which has its names. Absent: it stays as it is. */
+  /** Changes a statement of pg-boss's, which has the real names already. Default: unchanged. */
   foreignSql?(text: string): string
-  /** Of two schemas in one database, none hears the other. */
+  /** The notification channel of this schema: two schemas in one database do not hear each other. */
   channel(name: string): string
 }
 
-/** Where earlier versions have them, and this repository has. */
+/** Where earlier versions, and this repository, have the tables. */
 export const PUBLIC = 'public'
 const DEFAULT_SCHEMA = 'roundsman'
 
-/** Texts that are kept. Those of one program are a few hundred; the few that are made anew each time push none out for long. */
+/**
+ * A program sends a few hundred different texts. Others are made anew each time; when this many are kept, all are dropped.
+ */
 const MAX_KEPT = 1_000
 
-/** @throws TypeError when PostgreSQL or pg-boss would not take the name, or cut it */
+/** @throws TypeError when PostgreSQL or pg-boss refuses the name, or would cut it short */
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   const problem = findProblem(name)
   if (problem !== null) throw new TypeError(`schema: ${problem}; choose another name`)
   const quoted = `"${name}"`
   const queue = name === PUBLIC ? 'pgboss' : quoted
-  // There they are found by the search_path, as earlier versions find them.
+  // In `public`, the search_path finds the tables, as it did for earlier versions.
   const own = name === PUBLIC ? '' : `${quoted}.`
   const suffix =
     name === PUBLIC ? '' : `_${createHash('sha224').update(name).digest('hex').slice(0, 24)}`
@@ -57,22 +61,22 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   }
 }
 
-/** Before a statement that the host's own connections may keep: see statementName. */
+/** Begins a statement that a host's connection may prepare: see statementName. */
 export const SEND_MARK = '/* roundsman_send */'
 
-/** Our tables and types, and what stands for the two schemas. */
+/** Our tables and types, what stands for the two schemas, and SEND_MARK. */
 const NAMES =
   /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send \*\//g
 
 /**
- * The name under which a connection may keep an enqueueing statement, '' for any other: for the host's own client, whose
- * transactions it is sent in. With it, PostgreSQL plans it once for each connection, and enqueueing takes half as long.
+ * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,
+ * PostgreSQL plans it once for each connection, and enqueueing takes half as long.
  */
 export function statementName(text: string): string {
   return /^\/\* (roundsman_send\w*) \*\//.exec(text)?.[1] ?? ''
 }
 
-/** pg-boss makes longer names of it, and writes it into the text of functions. */
+/** pg-boss makes longer names out of this one, and writes it into the text of functions. */
 const MAX_BYTES = 50
 
 function findProblem(name: unknown): string | null {

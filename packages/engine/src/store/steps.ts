@@ -1,19 +1,19 @@
 /*
- * How our tables have come to be, step by step: `migrate` makes those that a database has not got, in this order, and
- * notes each in `JobMigration`.
+ * Our tables, step by step. `migrate` does the steps that a database lacks, in this order, and lists each in
+ * `JobMigration`.
  *
- * To add a step, add an entry at the end of STEPS, with names as everywhere else: `"JobRun"`, and `roundsman."…"` where an
- * index or a statistics object is dropped, or the latter made. An entry that has been published stays as it is.
+ * To add a step, add an entry at the end of STEPS. Write names as elsewhere: `"JobRun"`, and `roundsman."…"` to drop an
+ * index, or to create or drop a statistics object. Never change an entry that was published: databases that have it would
+ * differ.
  *
- *   sql       is done in one transaction together with its note. It runs beside workers of the version before. What it
- *             creates by `create table`, `create type` and `create view`, uninstallSql removes
- *   index     instead of it: one index of a table that may be large. It is built concurrently, outside of a transaction.
- *   breaks    whether a worker of the version before would do wrong beside it, or fail. Such a worker then refuses to
- *             start; beside steps that do not break, it goes on and starts. So true for whatever takes something away or
- *             demands something that the version before does not write: expand in one version, contract in a later one.
- *   isThere   only of the first nine, which were migrations of Prisma's: an expression that is true where one has done
- *             it. Where one is given, the step is noted and not done again. It looks for what only the last statement of
- *             that migration leaves, or what no schema diff of a host's would.
+ *   sql       What `migrate` runs in one transaction with the note, while workers of the version before go on. uninstallSql
+ *             removes what it creates by `create table`, `view`, `function` and `type`.
+ *   index     In place of `sql`: one index of a table that may be large, built concurrently and outside of a transaction.
+ *   breaks    Whether workers of the version before would fail or do wrong beside it. They then refuse to start. True for what
+ *             removes something or demands what the version before does not write: expand first, contract a version later.
+ *   isThere   For the first nine steps only, which were Prisma's migrations: SQL that is true when such a migration has run.
+ *             `migrate` then notes the step without doing it. It asks for something that only the migration's last statement
+ *             leaves, or that a schema diff of a host's would not make.
  */
 
 import { labelOf, shownOf } from './labelSql.ts'
@@ -433,7 +433,7 @@ export const STEPS: readonly Step[] = [
   {
     name: 'labelIndex',
     breaks: false,
-    // Runs without a label, which are nearly all of most hosts, have no entry.
+    // Runs without a label have no entry: for most hosts, nearly all.
     index: {
       name: 'JobRun_label_startedAt_id_idx',
       on: '"JobRun" ("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL',
@@ -450,8 +450,8 @@ export const STEPS: readonly Step[] = [
   {
     name: 'errorCodes',
     breaks: false,
-    // Runs of one code or outcome. With the name and the trigger as its last keys: what of a code a job never had is known
-    // without the table. What succeeds has no entry in it.
+    // Finds runs by error code. `name` and `trigger` as last keys: PostgreSQL sees without reading the table that a job
+    // never had a code. Runs that succeed have no entry.
     index: {
       name: 'JobRun_errorCode_startedAt_id_idx',
       on: `"JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL`,

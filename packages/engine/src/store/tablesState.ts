@@ -3,16 +3,30 @@ import { DEAD_LETTER_INDEX } from './deadLetterSql.ts'
 import { STEPS } from './steps.ts'
 import { IS_WHOLE_SQL, UNIQUE_KEYS_INDEX } from './uniqueKeys.ts'
 
-/** The version of its tables that the pg-boss of our dependencies wants. */
+/*
+ * The tables of a database are in one of four states. Nobody but `migrate`, or a DBA with its SQL, moves them on.
+ *
+ *   missing  None of our tables is there. `migrate` makes them, and pg-boss's: current.
+ *   older    Something that this version needs is missing, also after a `migrate` that was killed. `migrate` again: current.
+ *   current  Clients and workers of this version start. A newer version's `migrate` leaves it current, unless
+ *            what it did breaks this one.
+ *   newer    A newer version's `migrate` did what breaks this version, which refuses to start. Nothing leads back.
+ *
+ * Each step is open (not done), found (done by one of Prisma's migrations, not noted) or noted in `JobMigration`. `migrate`
+ * does an open step and notes it in the same transaction (an index is built first, and noted once it is whole). It notes a
+ * found step without doing it. A noted one stays.
+ */
+
+/** The version of pg-boss's tables that the pg-boss in our dependencies needs. */
 export const QUEUE_VERSION = 46
 
-/** How the tables in a database stand. */
+/** What a database has of our tables and of pg-boss's. */
 export interface TablesState {
-  /** Steps that are noted, by this version or a newer one. */
+  /** The steps listed in `JobMigration`, by this version or a newer one. */
   noted: readonly NotedStep[]
-  /** Steps of ours that somebody has done, but not noted: Prisma. */
+  /** Our steps that Prisma's migrations have done, and that `JobMigration` does not list. */
   found: readonly string[]
-  /** Of pg-boss's tables; null: there are none. */
+  /** The version of pg-boss's tables, or null when there are none. */
   queueVersion: number | null
   areKeysUnique: boolean
   hasDeadLetterIndex: boolean
@@ -34,18 +48,18 @@ const FIND_SQL = `
          array(select name from (values ${FOUND.join(', ')}) step(name, "isThere") where "isThere") as "found"`
 
 /**
- * The tables in a database do not go with this version of the engine.
- *   missing  there are none
- *   older    something of this version is missing: `what` says what
- *   newer    a newer version has made something, named in `what`, beside which this one would do wrong. Beside steps of
- *            a newer version that break nothing it goes on, and starts
+ * The tables in a database do not fit this version of the engine.
+ *   missing  None of our tables is there. `migrate` creates them.
+ *   older    A step, the queue's version or the index of unique keys is missing; `what` lists them. `migrate` adds them.
+ *   newer    A newer version has done a step with `breaks`, or upgraded pg-boss's tables; `what` lists them. Only an update
+ *            of this process helps. A newer version's other steps are no error.
  */
 export class TablesError extends Error {
   override readonly name = 'TablesError'
   readonly kind: 'missing' | 'older' | 'newer'
   readonly schema: string
   readonly what: readonly string[]
-  /** The message without the remedy: a host may have one of its own. */
+  /** The message without the remedy, for hosts that name a remedy of their own. */
   readonly problem: string
 
   constructor(kind: TablesError['kind'], schema: string, what: readonly string[], cause?: unknown) {
@@ -74,7 +88,10 @@ function describe(kind: TablesError['kind'], schema: string, what: readonly stri
   }
 }
 
-/** @throws TablesError when a client or a worker of this version must not work with these tables */
+/**
+ * Called by every client and worker when it starts, which must not work with tables that do not fit.
+ * @throws TablesError
+ */
 export async function checkTables(database: Connection): Promise<void> {
   const problem = findTablesProblem(database.schema.name, await readTablesState(database))
   if (problem) throw problem
@@ -89,7 +106,7 @@ export function findTablesProblem(schema: string, state: TablesState): TablesErr
   return new TablesError(isThere ? 'older' : 'missing', schema, missing)
 }
 
-/** What a newer version has made that breaks this one. */
+/** Returns what a newer version has made that breaks this one. */
 function listNewer({ noted, queueVersion }: TablesState): string[] {
   const ours = new Set(STEPS.map(({ name }) => name))
   const steps = noted.filter(({ name, breaks }) => breaks && !ours.has(name))
@@ -97,7 +114,7 @@ function listNewer({ noted, queueVersion }: TablesState): string[] {
   return [...steps.map(({ name }) => name), ...(isQueueNewer ? [`queue ${queueVersion}`] : [])]
 }
 
-/** What of this version there is not, in the order in which it is made. */
+/** Returns what this version needs and the database lacks, in the order in which `migrate` makes it. */
 function listMissing(state: TablesState): string[] {
   const there = new Set([...state.noted.map(({ name }) => name), ...state.found])
   const missing = STEPS.flatMap(({ name }) => (there.has(name) ? [] : [name]))

@@ -1,8 +1,8 @@
 type Value = string | number | boolean | Date | null
 
 /**
- * A column for unnest. The driver looks at every element for what has to be escaped; most of ours hold nothing
- * of that kind, and many are empty: unnest fills up with nulls what is missing.
+ * Makes a parameter for `unnest`. The driver escapes every element on its own, which is slow; plain values are joined here
+ * instead. `{}` stands for a column of nulls, since unnest fills up what is missing.
  */
 export function toColumn(values: readonly Value[]): string | readonly Value[] {
   const [first = null] = values
@@ -22,7 +22,7 @@ function toText(value: Value): Exclude<Value, Date> {
 }
 
 /**
- * Between semicolons, what means itself in an array's text: uuids, names, numbers, times. `null`, in any case,
- * does not, and neither does nothing.
+ * Values, joined by semicolons, that need no escaping in an array's text: uuids, names, numbers, times. `null` in any case
+ * and an empty text do.
  */
 const ALL_PLAIN = /^(?:(?!null(?:;|$))[\w.:+-]+(?:;(?!$)|$))+$/i

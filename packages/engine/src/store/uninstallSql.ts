@@ -2,7 +2,7 @@ import { getUninstallPlans } from 'pg-boss'
 import { createSchema, PUBLIC } from './schema.ts'
 import { STEPS } from './steps.ts'
 
-/** All that the steps have made, so that none is forgotten when another comes. */
+/** Read from the text of the steps, so that a new step's tables are removed too. */
 export const TABLES = [...findMade(/create table (?:if not exists )?"(\w+)"/gi), 'JobMigration']
 const VIEWS = findMade(/create (?:or replace )?view "(\w+)"/gi)
 const FUNCTIONS = findMade(/create (?:or replace )?function roundsman\."(\w+)"/gi)
@@ -14,10 +14,9 @@ function findMade(pattern: RegExp): string[] {
 }
 
 /**
- * A script that removes all tables, with whatever is in them and waits in the queue, for when no worker and no
- * client is left. What is not ours stays: the schema goes only if nothing else is in it, and where a view or a foreign key
- * of the host's depends on a table, nothing at all is removed. pg-boss's tables go whole: of a host that uses the schema
- * `pgboss` beside Roundsman in `public`, its own queues too.
+ * A script that removes all tables with their runs and the work that waits. Run it when no worker and no client is left. It
+ * drops the schema only when nothing else is in it, and removes nothing when a host's view or foreign key depends on a
+ * table. With Roundsman in `public` it drops pg-boss's tables whole, with queues that the host itself has in `pgboss`.
  */
 export function uninstallSql({ schema: name }: { schema?: string | undefined } = {}): string {
   const schema = createSchema(name)

@@ -2,10 +2,10 @@
 import type { JobsClient } from '../createJobsClient.ts'
 import type { Details, Job, JobTrigger, JsonValue, PayloadOf } from '../index.ts'
 
-/** Milliseconds, parts of a duration that are added up, or the instant that it is then. */
+/** Milliseconds, a duration whose parts are added up, or the instant to advance to. */
 export type Advance = number | TestDuration | Date
 
-/** As Temporal and date-fns have it; what they count by the calendar (months, years) is an instant's to say. */
+/** Named as in Temporal and date-fns. Months and years depend on the calendar: pass the instant instead. */
 export interface TestDuration {
   readonly weeks?: number
   readonly days?: number
@@ -15,7 +15,7 @@ export interface TestDuration {
   readonly milliseconds?: number
 }
 
-/** A run that has ended, as JobRun has it on record. */
+/** A run that has ended, as JobRun records it. */
 export interface TestRun {
   id: string
   name: string
@@ -25,9 +25,9 @@ export interface TestRun {
   /** The instant that the schedule named, when a schedule started the run. */
   scheduledFor: Date | null
   payload: unknown
-  /** What the handler has returned, with the counts of its batches. */
+  /** What the handler returned, with the counts of its batches. */
   details: Details | null
-  /** What it has come to, as JSON has it; null of a job that has no result. */
+  /** The run's result as JSON, or null when the job has none. */
   result: JsonValue
   /** Null when it succeeded. */
   error: { code: string; message: string } | null
@@ -35,7 +35,7 @@ export interface TestRun {
   endedAt: Date
 }
 
-/** Work that waits: it is due from `startAfter` on. */
+/** Work that waits. It is due from `startAfter` on. */
 export interface WaitingWork<Payload = unknown> {
   queueJobId: string
   payload: Payload
@@ -44,43 +44,43 @@ export interface WaitingWork<Payload = unknown> {
   uniqueKey: string | null
   trigger: JobTrigger
   dryRun: boolean
-  /** Which it will be: 1 for what has not been tried. */
+  /** The number of its next attempt: 1 when it has not been tried. */
   attempt: number
 }
 
 export interface TestRunOptions {
-  /** Everything is rolled back at the end, as `pnpm worker:once --dry-run` does. Default false. */
+  /** Rolls everything back at the end, as `worker:once --dry-run` does. Default false. */
   dryRun?: boolean
-  /** Who asks for it. */
+  /** The person who asks for the run, as recorded in it. Default: nobody. */
   actor?: string
 }
 
 export interface DrainOptions {
-  /** Runs at most: more of them are taken for a chain without an end. Default 1,000. */
+  /** How many runs drain() starts at most, since handlers may enqueue each other for ever. Default 1,000. */
   maxRuns?: number
 }
 
 export interface ExpectedWork {
-  /** So many, exactly. 0 says that there is none. Default: at least one. */
+  /** How many pieces must wait, exactly; 0 asserts that there are none. Default: at least one. */
   count?: number
-  /** When it is due. */
+  /** When it must be due. */
   startAfter?: Date
   priority?: number
   uniqueKey?: string
 }
 
 /**
- * The engine in a test: the same parts as in a worker, one run after another, and a clock that stands still until it is
- * advanced. Nothing sleeps. It is a JobsClient too, for the product's code under test; `start` and `stop` do nothing.
+ * The engine in a test: the worker's own parts, one run after another, by a clock that stands still until it is advanced.
+ * It never sleeps. It is also a JobsClient for the code under test; its `start` and `stop` do nothing.
  */
 export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, AsyncDisposable {
-  /** Where its tables are. */
+  /** The name of its schema. */
   readonly schema: string
-  /** What the clock says. Bound: it can be passed on as it is. */
+  /** What the clock says. It needs no `this`, so that it can be passed on. */
   now(): Date
   /**
-   * Runs a job's handler here and now, without the queue, and records that. It is not tried again.
-   * @throws whatever the handler throws, or JobError for what ended the run otherwise: `payload_invalid`, `timeout`
+   * Runs a job's handler at once, without the queue, and records the run. A failed run is not retried.
+   * @throws whatever the handler throws, or a JobError for what else ended the run: `payload_invalid`, `timeout`
    */
   run<J extends Jobs[number]>(
     job: J,
@@ -88,31 +88,33 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
     options?: TestRunOptions,
   ): Promise<TestRun>
   /**
-   * Runs what is due until nothing is, with what handlers enqueue meanwhile: the job whose work became due first goes
-   * first, and of its work what a worker would take. Runs that fail don't throw; their work is due again when the clock
-   * has been advanced by as much as their job's policy says.
+   * Runs what is due until nothing is, including what handlers enqueue: first the job whose work became due first, and of
+   * its work what a worker would take. A run that fails does not throw; its work is due again after the delay that its
+   * job's policy says, once the clock was advanced by that much.
    * @throws Error after `maxRuns`
    */
   drain(options?: DrainOptions): Promise<TestRun[]>
   /**
-   * Moves the clock. Ticks of schedules in between were seen by nobody, as if no worker had run: what becomes of them
-   * is decided by each job's `missed`, and put into the queue.
-   * @throws RangeError when it would go back
+   * Moves the clock. Ticks in between count as if no worker had run: each job's `missed` policy decides what becomes of
+   * them, and what it enqueues waits in the queue.
+   * @throws RangeError when the clock would go back
    */
   advance(by: Advance): Promise<void>
-  /** Work of a job that waits, what is due first at first; also what is due later. At most 1,000 pieces. */
+  /**
+   * Returns work of a job that waits, including what is due later, in the order in which it is due. At most 10,000 pieces.
+   */
   enqueued<J extends Jobs[number]>(job: J): Promise<WaitingWork<PayloadOf<J>>[]>
   /**
    * Asserts that work of a job waits whose payload has these properties, and returns it.
-   * @throws AssertionError which shows what does
+   * @throws AssertionError which lists the work that waits
    */
   assertEnqueued<J extends Jobs[number]>(
     job: J,
     payload?: Partial<PayloadOf<J>>,
     expected?: ExpectedWork,
   ): Promise<WaitingWork<PayloadOf<J>>[]>
-  /** Empties the queue and forgets all runs, for the next test. The clock goes back to where it was at first. */
+  /** Deletes all work, runs and ticks, for the next test. The clock goes back to where it stood at first. */
   reset(): Promise<void>
-  /** Drops the schema and closes the connections. Can be called again. */
+  /** Drops the schema and closes the connections. Further calls do nothing. */
   close(): Promise<void>
 }
