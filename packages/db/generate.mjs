@@ -1,5 +1,5 @@
-// Generates the Prisma client. Prisma's CLI looks for a native schema engine at every command and would
-// download one; `generate` never calls it, so any executable will do, and no network is needed.
+// Generates the Prisma client. Prisma's CLI looks for a native schema engine at every command and would download one.
+// `generate` never calls it, so that any executable will do in its place, and no network is needed.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'

@@ -3,18 +3,21 @@ import { z } from 'zod'
 
 const MAX_RECIPIENTS = 20
 
-/** Whom to tell when something is wrong with the jobs, and from when on. Both the API and the worker read them. */
+/**
+ * The environment variables that say whom to tell when something is wrong with the jobs, and when. API and worker read
+ * them.
+ */
 export const alertVariables = {
   /** Gets each alert as JSON. Default: no webhook is called. */
   ALERT_WEBHOOK_URL: z
     .string()
     .optional()
     .refine((text) => text === undefined || isWebAddress(text), {
-      // The value is not repeated: whoever knows it can send alarms.
+      // The message does not repeat the value: whoever knows it can send false alarms.
       error:
         'is not an address to post alerts to; set one such as https://hooks.example.com/roundsman, without a user and a password in it, or leave it out',
     }),
-  /** By it a receiver can tell that a request is ours. Default: requests are not signed. */
+  /** Signs requests, so that a receiver can tell them from forged ones. Default: requests are not signed. */
   ALERT_WEBHOOK_SECRET: z
     .string()
     .min(16, 'has fewer than 16 characters; make one with: openssl rand -hex 16')
@@ -36,18 +39,18 @@ export const alertVariables = {
       )
       return z.NEVER
     }),
-  /** Where people find the console: alerts lead there. Default: they lead nowhere. */
+  /** The console's address, which alerts link to. Default: alerts link to nothing. */
   ALERT_CONSOLE_URL: z
     .string()
     .optional()
     .refine((text) => text === undefined || isWebAddress(text), {
       error: 'is not the address of the console; set one such as https://example.com/console',
     }),
-  /** Which part of a job's latest runs may fail. */
+  /** The share of a job's latest runs that may fail before an alert is raised, in per cent. */
   ALERT_FAILURE_PERCENT: integerVariable({ min: 1, max: 100, default: 50 }),
-  /** With less work that waits, a queue is not said to grow. */
+  /** A queue with less waiting work than this never counts as growing. */
   ALERT_QUEUE_WAITING: integerVariable({ min: 1, max: 100_000, default: 100 }),
-  /** For how long a queue has to grow. */
+  /** How long a queue must grow before an alert is raised. */
   ALERT_QUEUE_MINUTES: integerVariable({ min: 1, max: 1_440, default: 10, unit: 'minutes' }),
 }
 
@@ -55,6 +58,6 @@ export type AlertEnvironment = z.infer<z.ZodObject<typeof alertVariables>>
 
 function isWebAddress(text: string): boolean {
   const url = URL.parse(text)
-  // fetch refuses credentials in an address.
+  // fetch refuses addresses with credentials in them.
   return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
 }

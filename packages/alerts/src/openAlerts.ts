@@ -16,19 +16,19 @@ export interface OpenAlertsOptions {
   env: AlertEnvironment
   databaseUrl: string
   prisma: PrismaClient
-  /** What is watched. */
+  /** The jobs to watch. */
   jobs: readonly Job[]
-  /** What stands behind the @ in the ids of messages. */
+  /** The part after the @ in message ids. */
   mailDomain: string
   log: HostLogger
-  /** How often somebody looks and sends; for tests. */
+  /** How often to look and to send; for tests. */
   timing?: Pick<AlertOptions, 'intervalMs' | 'retryDelayMs'> | undefined
 }
 
 /**
- * Begins to watch the jobs and to tell whom the environment names, by webhook and by mail; null where it names nobody. The
- * API and the workers do so side by side: one of them tells, and neither could tell that it is gone itself. Watching puts
- * mail into the outbox, and neither schedules nor executes anything.
+ * Watches the jobs and tells whom the environment names, by webhook and by mail; returns null when it names nobody. Run it
+ * in the API and in each worker: one of them tells, and none could report its own death. It only puts mail into the outbox:
+ * it schedules and executes nothing.
  */
 export async function openAlerts(
   options: OpenAlertsOptions,
@@ -65,7 +65,10 @@ export async function openAlerts(
   }
 }
 
-/** A message for each recipient, with the work that sends it: together, and once, however often the notice comes. */
+/**
+ * Writes one message for each recipient and enqueues the work that sends it, in one transaction. A notice that comes again
+ * adds nothing.
+ */
 function createOutboxChannel(
   client: JobsClient,
   prisma: PrismaClient,
@@ -97,7 +100,7 @@ function createOutboxChannel(
   }
 }
 
-/** The same for the same notice, so that a second delivery finds the first. */
+/** Gives the same notice the same id, so that a second delivery finds the first. */
 function messageIdOf({ id, event }: AlertNotice, recipient: string): string {
   const hex = createHash('sha256').update(`${id} ${event} ${recipient}`).digest('hex')
   const version = `8${hex.slice(13, 16)}`

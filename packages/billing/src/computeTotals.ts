@@ -1,6 +1,6 @@
 /** Amounts are whole numbers of the currency's minor unit. */
 export interface UnpricedLine {
-  /** Thousandths. */
+  /** Thousandths of a unit. */
   quantityMilli: number
   unitPriceMinor: number
   /** Hundredths of a per cent. */
@@ -28,9 +28,9 @@ export class AmountTooLargeError extends RangeError {
 }
 
 /**
- * Each line is rounded to the minor unit, and the tax once for each rate, on the sum of its lines: what is
- * shown adds up. Halves are rounded away from zero, as is usual in trade.
- * @throws AmountTooLargeError beyond what a JavaScript number holds exactly
+ * Rounds each line to the minor unit, and the tax once for each rate, on the sum of its lines: so the amounts shown add up.
+ * Halves are rounded away from zero, as is usual in trade.
+ * @throws AmountTooLargeError when a number can't hold an amount exactly
  */
 export function computeTotals(lines: readonly UnpricedLine[]): InvoiceTotals {
   const nets = lines.map(({ quantityMilli, unitPriceMinor }) =>
@@ -63,7 +63,7 @@ export function computeTotals(lines: readonly UnpricedLine[]): InvoiceTotals {
   }
 }
 
-/** Halves away from zero. */
+/** Rounds halves away from zero. */
 function divideRounding(dividend: bigint, divisor: bigint): bigint {
   const half = divisor / 2n
   return (dividend < 0n ? dividend - half : dividend + half) / divisor

@@ -1,9 +1,9 @@
 const CURRENCIES = new Set(Intl.supportedValuesOf('currency'))
 
 /**
- * How many digits a currency's minor unit has, by ISO 4217 (list one): 2 for EUR, 0 for JPY, 3 for KWD. Null for
- * what is not the code of a currency. Not Intl's figure: that tells what is usual in shops, so that it is 0 for
- * HUF, IQD and LBP, whose amounts would be shown a hundred or a thousand times too large.
+ * How many digits a currency's minor unit has, by ISO 4217 (list one): 2 for EUR, 0 for JPY, 3 for KWD. Null when
+ * `currency` is no currency's code. Intl does not tell this: it gives what shops usually show, which is 0 for HUF, IQD and
+ * LBP, and would show their amounts a hundred or a thousand times too large.
  */
 export function minorUnitDigits(currency: string): number | null {
   if (!CURRENCIES.has(currency)) return null

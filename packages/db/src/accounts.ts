@@ -4,18 +4,20 @@ import { hashPassword, MAX_PASSWORD_LENGTH } from './passwords.ts'
 
 export const MIN_PASSWORD_LENGTH = 12
 
-/** Why a password is not taken, or null. Only length counts: rules about characters make passwords worse. */
+/**
+ * Why a password is refused, or null. It asks for length, not for kinds of characters: such rules make passwords worse.
+ */
 export function passwordProblem(password: string): string | null {
   const { length } = password
   if (length < MIN_PASSWORD_LENGTH) return `has fewer than ${MIN_PASSWORD_LENGTH} characters`
   if (length > MAX_PASSWORD_LENGTH) return `has more than ${MAX_PASSWORD_LENGTH} characters`
   if (password === DEMO_PASSWORD) return 'is that of the demo accounts, which everybody knows'
-  // Nobody can type it into a log-in.
+  // Nobody can type these into a log-in form.
   if (/[\p{Cc}\p{Cs}]/u.test(password)) return 'contains a line break or another control character'
   return null
 }
 
-/** False when somebody has this e-mail already; they stay as they are. */
+/** Returns false when somebody has this e-mail already, whose account stays as it is. */
 export async function createUser(
   prisma: Pick<PrismaClient, 'user'>,
   { email, role, password }: { email: string; role: Role; password: string },
@@ -31,14 +33,17 @@ export async function createUser(
   }
 }
 
-/** Ends this user's log-ins as well: whoever knows only the old password is out. False when there is no such user. */
+/**
+ * Also ends this user's log-ins, so that whoever knows only the old password is out. Returns false when there is no such
+ * user.
+ */
 export async function changePassword(
   prisma: Pick<PrismaClient, '$executeRaw'>,
   email: string,
   password: string,
 ): Promise<boolean> {
   const passwordHash = await hashPassword(password)
-  // Tokens say in whole seconds when they were issued: one of this very second may be of a log-in that follows.
+  // Tokens record their issue in whole seconds: a log-in within this very second must stay valid.
   const changed = await prisma.$executeRaw`
     update "User" set "passwordHash" = ${passwordHash}, "passwordChangedAt" = date_trunc('second', now())
     where "email" = ${email.toLowerCase()}`

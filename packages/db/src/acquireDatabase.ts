@@ -6,14 +6,11 @@ export interface DatabaseEnvironment {
 export interface AcquiredDatabase {
   url: string
   isEmbedded: boolean
-  /** Gives the database up; the last process to do so stops an embedded one. */
+  /** Gives the database up. The last process to do so stops an embedded one. */
   release(): Promise<void>
 }
 
-/**
- * The database of this process: the one that DATABASE_URL names, else the embedded one, which is started
- * or, when another process has started it, found.
- */
+/** Returns the database that DATABASE_URL names, else the embedded one, which this starts unless another process has. */
 export async function acquireDatabase(
   env: DatabaseEnvironment,
   onProgress?: (message: string) => void,
@@ -29,14 +26,14 @@ export async function acquireDatabase(
   return { url: server.url, isEmbedded: true, release: server.release }
 }
 
-/** Whether `acquireDatabase` would find a database rather than make one. */
+/** Whether acquireDatabase would find a database rather than create one. */
 export async function hasDatabase(env: DatabaseEnvironment): Promise<boolean> {
   if (env.DATABASE_URL !== undefined) return true
   const { hasEmbeddedPostgres } = await loadLocalPostgres()
   return await hasEmbeddedPostgres(env.DATA_DIR)
 }
 
-/** Only where it is needed: what is installed for production is without it, and 59 MB smaller. */
+/** Imported only when needed: an installation for production lacks it, and is 59 MB smaller. */
 async function loadLocalPostgres() {
   try {
     return await import('@roundsman/local-postgres')

@@ -1,4 +1,4 @@
-// What makes a database ready and looks into it, without the generated client: programs that start need no more.
+// Prepares and inspects a database without the generated client, whose loading would slow down programs that start.
 export { databaseProblem } from './databaseProblem.ts'
 export { DEMO_PASSWORD, DEMO_USERS } from './demoAccounts.ts'
 export { ENGINE_SCHEMA } from './engineSchema.ts'

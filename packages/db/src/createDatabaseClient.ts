@@ -9,62 +9,64 @@ export interface DatabaseClientOptions {
   applicationName: string
   /** Connections at most. Default 10. */
   poolSize?: number
-  /** A statement that runs longer is cancelled by the server. Default 30,000 ms. */
+  /** The server cancels a statement that runs longer. Default 30,000 ms. */
   statementTimeoutMs?: number
   /**
-   * Called when an idle connection breaks (a restart, a managed database that cuts idle sessions). The
-   * pool replaces the connection by itself; this is for the log.
+   * Called for the log when an idle connection breaks (a restart, a managed database that cuts idle sessions). The pool
+   * replaces the connection by itself.
    */
   onPoolError: (error: Error) => void
-  /** Given a look at how the pool stands, for those who count its connections. */
+  /** Called once with a function that reads the pool's state, for metrics. */
   onPool?: (read: () => PoolState) => void
-  /** Whether connections keep what is prepared: behind a transaction pooler they don't. Default: no. */
+  /** Whether connections keep prepared statements, which they don't behind a transaction pooler. Default: no. */
   canPrepare?: () => boolean
   /** Called for each new connection. */
   onConnect?: (client: pg.PoolClient) => void
 }
 
-/** How many connections there are, and how many wait for one. */
+/** How many connections there are, and how many callers wait for one. */
 export interface PoolState {
-  /** At most. */
+  /** The limit of connections. */
   max: number
   total: number
   idle: number
   waiting: number
 }
 
-/** A Prisma client that also reads past Prisma, on the same connections and outside of any transaction. */
+/** A Prisma client that can also read past Prisma, on the same connections and outside of any transaction. */
 export type DatabaseClient = PrismaClient & {
-  /** For what is asked so often that making a query of Prisma's, and objects of its answer, costs more than the query. */
+  /** For queries that are sent so often that Prisma's own work would cost more than the query. */
   readRows<Row extends object>(statement: NamedStatement): Promise<Row[]>
 }
 
 export interface NamedStatement {
-  /** Under it a connection keeps the statement prepared, if connections last; always the same text. Default: it does not. */
+  /**
+   * The name under which a connection prepares the statement, when `canPrepare`. One name, one text. Default: not prepared.
+   */
   name?: string
   text: string
   values?: readonly unknown[]
 }
 
-/** A Prisma client over node-postgres. Connects at the first query; close it with `$disconnect()`. */
+/** Creates a Prisma client over node-postgres. It connects at the first query; close it with `$disconnect()`. */
 export function createDatabaseClient(options: DatabaseClientOptions): DatabaseClient {
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000
   const pool = new pg.Pool({
     ...connectionSettings(options.url),
     application_name: options.applicationName,
     max: options.poolSize ?? 10,
-    // What comes after a pause need not wait for a connection.
+    // One connection stays open, so that the first query after a pause need not wait for one.
     min: 1,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
-    // Where the server is out of reach, its own limit never comes back.
+    // When the server is out of reach, its own time-out never arrives.
     query_timeout: statementTimeoutMs + 5_000,
   })
-  // Between the pool's hand and the adapter's nobody listens to a connection, and an error that nobody
-  // hears ends the process. The query that meets the broken connection fails by itself.
+  // Between the pool and the adapter nobody listens to a connection, and an unheard error ends the process. The query on
+  // the broken connection fails by itself.
   pool.on('connect', (client) => client.on('error', () => undefined))
-  // Not left to the adapter, which listens from Prisma's first query on: one that only reads past Prisma would end
-  // the process when an idle connection is cut.
+  // The adapter listens only from Prisma's first query on: a process that only reads past Prisma would end when an idle
+  // connection is cut.
   pool.on('error', options.onPoolError)
   if (options.onConnect) pool.on('connect', options.onConnect)
   options.onPool?.(() => ({
@@ -88,7 +90,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     },
     async $disconnect() {
       await disconnect()
-      // Of a pool that Prisma has never asked for anything, it knows nothing.
+      // Prisma's $disconnect does not close a pool that Prisma has never used.
       if (!pool.ending) await pool.end()
     },
   })

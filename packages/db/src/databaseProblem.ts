@@ -5,8 +5,8 @@ const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000
 
 /**
- * Connects once and says why a database can't be used, with the remedy, or null when it can. The
- * password is never part of it.
+ * Connects once and says why a database can't be used, with the remedy, or null when it can. The text never contains the
+ * password.
  */
 export async function databaseProblem(url: string): Promise<string | null> {
   return (await examineDatabase(url)).problem
@@ -14,11 +14,11 @@ export async function databaseProblem(url: string): Promise<string | null> {
 
 export interface ExaminedDatabase {
   problem: string | null
-  /** What makes its connections what they were asked to be, where a pooler keeps them as they are. Mostly none. */
+  /** SQL that gives its connections the settings they ask for, where a pooler ignores what they ask. Mostly empty. */
   remedies: string[]
 }
 
-/** The same, and what works without it, but worse than it could. */
+/** Like databaseProblem, and also returns the remedies for what works, but worse than it could. */
 export async function examineDatabase(url: string): Promise<ExaminedDatabase> {
   const remedies: string[] = []
   const problem = await findProblem(url, remedies)
@@ -65,13 +65,13 @@ interface Facts {
   version: number
   zone: string
   isUtc: boolean
-  /** Quoted where it has to be. */
+  /** In quotation marks where SQL needs them. */
   user: string
-  /** In their units. */
+  /** Each in its own unit. */
   settings: Record<string, string>
 }
 
-/** Some do as well as what was asked for. */
+/** Some values serve as well as the one asked for. */
 function isAsGood(name: string, actual: string, asked: string): boolean {
   switch (name) {
     case 'extra_float_digits':

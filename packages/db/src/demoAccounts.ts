@@ -1,7 +1,7 @@
 import type { PrismaClient } from './generated/client.ts'
 import { verifyPassword } from './passwords.ts'
 
-/** Everybody knows it. */
+/** It is published with the source: everybody knows it. */
 export const DEMO_PASSWORD = 'roundsman-demo'
 
 export const DEMO_USERS = [
@@ -10,7 +10,10 @@ export const DEMO_USERS = [
   { email: 'staff@example.com', role: 'staff' },
 ] as const
 
-/** The demo accounts that have the demo password still: by their e-mails, so that few hashes are made. */
+/**
+ * The e-mails of demo accounts that still have the demo password. Only their three hashes are checked, since each takes
+ * long.
+ */
 export async function findDemoPasswords(prisma: Pick<PrismaClient, 'user'>): Promise<string[]> {
   const users = await prisma.user.findMany({
     where: { email: { in: DEMO_USERS.map(({ email }) => email) } },

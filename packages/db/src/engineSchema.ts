@@ -1,2 +1,2 @@
-/** Where this product has the engine's tables, among its own. */
+/** This product keeps the engine's tables among its own. */
 export const ENGINE_SCHEMA = 'public'

@@ -3,13 +3,13 @@ import { withConnection } from './withConnection.ts'
 import { MIGRATION_CONNECTION, withMigrationLock } from './withMigrationLock.ts'
 
 /**
- * Applies the pending migrations and returns their names. Of several starters one migrates, the others
- * wait for it and find nothing left to do.
+ * Applies the pending migrations and returns their names. When several processes start, one migrates; the others wait and
+ * find nothing left to do.
  */
 export async function migrate(url: string): Promise<string[]> {
   return await withMigrationLock(url, async () => {
     await prepareHistory(url)
-    // Most processes find nothing to migrate, and need no engine in their memory for that.
+    // Most processes find nothing to migrate, and need not load the schema engine for that.
     const { withSchemaEngine } = await import('./withSchemaEngine.ts')
     return await withSchemaEngine(url, async (engine) => {
       const { appliedMigrationNames } = await engine.applyMigrations({
@@ -22,13 +22,11 @@ export async function migrate(url: string): Promise<string[]> {
 }
 
 /**
- * Creates the engine's history table where it is missing: without one the engine refuses a database that
- * is not empty, such as one to which a host has published the schema already. The migrations themselves
- * tolerate what is there.
+ * Creates Prisma's history table where it is missing: without one, the engine refuses a database that is not empty, such as
+ * one to which a host has published a schema diff. Our migrations tolerate what such a diff made.
  *
- * Whoever holds the lock is the only one migrating, so a migration that has begun and not ended belongs
- * to a process that died or to one that failed. Its statements were rolled back with it; marked so, the
- * engine applies it again instead of refusing to go on.
+ * It also marks migrations that began and did not end as rolled back. Only the holder of the lock migrates, so theirs died
+ * or failed, and PostgreSQL rolled their statements back; unmarked, the engine would refuse to go on.
  */
 async function prepareHistory(url: string): Promise<void> {
   await withConnection({ url, ...MIGRATION_CONNECTION }, (connection) =>

@@ -3,7 +3,7 @@ import { withConnection } from './withConnection.ts'
 
 const UNDEFINED_TABLE = '42P01'
 
-/** The names of the migrations that this code needs and the database has not got. */
+/** The names of the migrations that this code needs and the database lacks. */
 export async function missingMigrations(url: string): Promise<string[]> {
   const [wanted, applied] = await Promise.all([
     listMigrationNames(MIGRATIONS_DIR),

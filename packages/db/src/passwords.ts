@@ -8,17 +8,14 @@ import {
 import { promisify } from 'node:util'
 
 /**
- * One of the settings of equal strength in OWASP's password storage cheat sheet. Of those, this one
- * trades memory for time: 16 MiB for each hash under way, so that some log-ins at once do not
- * exhaust a small machine.
+ * One of the settings of equal strength in OWASP's password storage cheat sheet. This one takes more time and less memory,
+ * 16 MiB for each hash under way, so that some log-ins at once do not exhaust a small machine.
  */
 const PARAMETERS: Parameters = { ln: 14, r: 8, p: 5 }
 const SALT_BYTES = 16
 const HASH_BYTES = 32
 
-/**
- * What a log-in with an unknown e-mail is compared with. No password is known to have this hash.
- */
+/** What a log-in with an unknown e-mail is compared with. No password is known to have this hash. */
 const NOBODYS_HASH = formatHash(PARAMETERS, Buffer.alloc(SALT_BYTES), Buffer.alloc(HASH_BYTES))
 
 interface Parameters {
@@ -29,28 +26,27 @@ interface Parameters {
 }
 
 /**
- * Hashes under way at once; others wait. Each takes one of the four threads that the whole process has for such
- * work, and a new connection to PostgreSQL takes one as well, to prove its password: behind a row of log-ins it
- * would wait until it is given up, whatever it was wanted for.
+ * How many hashes are made at once; others wait. Each takes one of the four threads that Node has for such work, and so
+ * does a new connection to PostgreSQL, to prove its password. Behind a row of log-ins, connections would time out.
  */
 const MAX_AT_ONCE = 2
-/** They take some seconds; whoever comes then is told to come again. Each would hold a request and a password. */
+/** How many may wait, some seconds each, holding a request and a password. Whoever comes then gets TooManyHashesError. */
 const MAX_WAITING = 16
 let underWay = 0
 const waiting: (() => void)[] = []
 
 const deriveKey = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
 
-/** Longer ones keep the machine busy: a hash is made of all of it. */
+/** A hash is made of the whole password: longer ones would keep the machine busy. */
 export const MAX_PASSWORD_LENGTH = 200
 
-/** So many hashes wait to be made that this one is not. Nothing was compared. */
+/** Too many hashes wait to be made. Nothing was compared: the caller may try again later. */
 export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
 }
 
 /**
- * A scrypt hash in PHC form, which names its parameters: `$scrypt$ln=14,r=8,p=5$salt$hash`.
+ * Returns a scrypt hash in PHC form, which names its parameters: `$scrypt$ln=14,r=8,p=5$salt$hash`.
  * @throws TooManyHashesError
  */
 export async function hashPassword(password: string): Promise<string> {
@@ -59,9 +55,8 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether the password is the one that was hashed. Without a hash (there is no such user) the
- * answer is no after the time that a wrong password takes, so that the time does not tell who has
- * an account.
+ * Returns whether the password is the one that was hashed. Without a hash (there is no such user) it answers no after the
+ * time that a wrong password takes, so that the time does not tell who has an account.
  * @throws TooManyHashesError
  * @throws Error if the hash is not a scrypt hash in PHC form
  */
@@ -78,8 +73,7 @@ async function derive(
   length: number,
 ): Promise<Buffer> {
   const N = 2 ** ln
-  // Node's limit is 32 MiB unless told otherwise; scrypt needs 128 * r * (N + p) bytes and a little
-  // more.
+  // Node allows 32 MiB unless told otherwise. scrypt needs 128 * r * (N + p) bytes and a little more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
   if (underWay >= MAX_AT_ONCE && waiting.length >= MAX_WAITING) {
     throw new TooManyHashesError('Too many passwords wait to be hashed')
@@ -87,10 +81,10 @@ async function derive(
   if (underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
   else underWay += 1
   try {
-    // A person may type the same letters in another Unicode form on another keyboard.
+    // Another keyboard may type the same letters in another Unicode form.
     return await deriveKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem })
   } finally {
-    // The place goes to whoever has waited longest; it is not free in between.
+    // The place goes straight to whoever has waited longest, so that nobody overtakes.
     const next = waiting.shift()
     if (next) next()
     else underWay -= 1

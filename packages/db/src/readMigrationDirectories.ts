@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Where ours are. */
+/** This product's migrations. */
 export const MIGRATIONS_DIR = join(import.meta.dirname, '../../../prisma/migrations')
 
-/** The migrations in a folder of Prisma's form, oldest first, as its schema engine takes them. */
+/** Reads the migrations in a folder of Prisma's form, oldest first, as its schema engine takes them. */
 export async function readMigrationDirectories(folder: string) {
   const names = await listMigrationNames(folder)
   return await Promise.all(

@@ -9,7 +9,7 @@ export interface ConnectionOptions {
   connectTimeoutMs?: number
 }
 
-/** Works on one plain connection, for who has a statement or two and would wait longer for a client than for them. */
+/** Does some work on one plain connection: for a statement or two, loading the Prisma client would take longer. */
 export async function withConnection<Result>(
   { url, applicationName, connectTimeoutMs = 5_000 }: ConnectionOptions,
   work: (connection: pg.Client) => Promise<Result>,
@@ -19,7 +19,7 @@ export async function withConnection<Result>(
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
   })
-  // A connection that breaks fails the query in flight; without a listener it would end the process too.
+  // A connection that breaks fails its query. Without a listener, its error would also end the process.
   connection.on('error', () => undefined)
   await connection.connect()
   try {

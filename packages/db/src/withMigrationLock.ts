@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { withConnection } from './withConnection.ts'
 
-// Any constant will do; it only has to be the same in every process that migrates.
+// Any number will do that is the same in every process that migrates.
 const MIGRATION_LOCK = 7_266_437_001
 
-/** By which Prisma's engine keeps others out, `prisma migrate deploy` too. It has no end, but that of its session. */
+/** Prisma's engine takes this lock, in `prisma migrate deploy` too. It is a session's, held until the connection ends. */
 export const ENGINE_LOCK = 72_707_369
 
 export const MIGRATION_CONNECTION = {
@@ -16,11 +16,9 @@ export const MIGRATION_CONNECTION = {
 const ASK_EVERY_MS = 100
 
 /**
- * Does work while nobody else migrates this database.
- *
- * Its locks are those of a transaction: behind a transaction pooler, one of a session would stay with the pooler's
- * connection, and the next to migrate would wait for ever. Who waits for them asks again and again: a
- * statement that waits holds a snapshot, and `create index concurrently` would wait for that.
+ * Does `work` while nobody else migrates this database. The locks are the transaction's: a transaction pooler would keep a
+ * session's, and the next to migrate would wait for ever. It asks again and again, since a waiting statement would hold a
+ * snapshot, for which `create index concurrently` waits.
  */
 export async function withMigrationLock<Result>(
   url: string,
@@ -32,7 +30,9 @@ export async function withMigrationLock<Result>(
   })
 }
 
-/** In a transaction that stays open if they are ours; those who wait leave their connections to others. */
+/**
+ * Keeps the transaction open when it got both locks. Otherwise it rolls back, so that a pooler can lend the connection on.
+ */
 async function takeLocks(client: pg.Client): Promise<boolean> {
   await client.query('begin isolation level read committed')
   const { rows } = await client.query<{ areOurs: boolean }>(
@@ -44,7 +44,7 @@ async function takeLocks(client: pg.Client): Promise<boolean> {
   return areOurs
 }
 
-/** A migration may take longer than a server lets a transaction be idle, or be. Not every version has both. */
+/** A migration may take longer than a server lets a transaction be idle, or last. Not every version has both settings. */
 const KEEP_OPEN_SQL = `
   select set_config(name, '0', true) from pg_settings
   where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`

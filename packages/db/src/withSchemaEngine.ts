@@ -11,7 +11,7 @@ import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '@roundsman/engine/connection'
 import { ENGINE_LOCK } from './withMigrationLock.ts'
 
-// A global of Node's that its types leave to the DOM library.
+// Node has this global, but its types leave it to the DOM library.
 declare const WebAssembly: {
   instantiate(wasm: Uint8Array, imports: object): Promise<{ instance: { exports: object } }>
 }
@@ -21,9 +21,8 @@ export type SchemaEngine = bindings.SchemaEngine
 let instantiated: Promise<void> | undefined
 
 /**
- * Works with Prisma's own schema engine, from its WebAssembly build: the same code that `prisma migrate`
- * runs, over the same driver as the client. The native engine would have to be downloaded at the first
- * command. The caller sees to it that nobody else migrates: withMigrationLock.
+ * Runs Prisma's own schema engine from its WebAssembly build: the code of `prisma migrate`, over the driver that the client
+ * uses. The native engine would have to be downloaded. The caller must hold withMigrationLock.
  */
 export async function withSchemaEngine<Result>(
   url: string,
@@ -50,16 +49,15 @@ export async function withSchemaEngine<Result>(
   }
 }
 
-/** Taken by withMigrationLock already, in a way in which it also ends. */
+/** Left out below: withMigrationLock holds this lock already, as a transaction's, which a pooler cannot keep. */
 const LOCK_SQL = `SELECT pg_advisory_lock(${ENGINE_LOCK})`
 
 /**
- * Sends a migration as one query. PrismaPg cuts scripts at every semicolon, also inside a quoted body,
- * and sends the pieces one by one; as one query PostgreSQL parses them itself and runs them in one
- * implicit transaction, so that a process killed half-way leaves nothing behind.
+ * Sends each migration as one query. PrismaPg splits scripts at every semicolon, even inside a quoted body, and sends the
+ * pieces one by one. As one query it is one transaction: a process that is killed half-way leaves nothing.
  */
 class AtomicScripts extends PrismaPg {
-  /** Why a script failed, when one has. */
+  /** The error of the script that failed, if one did. */
   scriptError: unknown
   readonly #connections: Awaited<ReturnType<PrismaPg['connect']>>[] = []
 
@@ -87,16 +85,16 @@ class AtomicScripts extends PrismaPg {
     return connection
   }
 
-  /** The engine never does. */
+  /** The engine does not close its connections. */
   async close(): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.dispose()))
   }
 }
 
-/** Of PostgreSQL's type "char", which its catalogue is full of and the driver refuses. */
+/** PostgreSQL's type "char", which its catalogue is full of and the driver refuses. */
 const CHAR_OID = 18
 
-/** Asks for them as texts, and says that they are single characters all the same. */
+/** Casts such columns to text, and then tells the engine that they are single characters. */
 async function readCharacters(
   fields: readonly { name: string; dataTypeID: number }[],
   ask: (rewrite: (sql: string) => string) => Promise<SqlResultSet>,
@@ -124,7 +122,7 @@ async function instantiate(): Promise<void> {
   ;(instance.exports as { __wbindgen_start(): void }).__wbindgen_start()
 }
 
-/** The engine leaves timers of 10 s behind, which would keep a process that has nothing else to do alive. */
+/** The engine leaves timers of 10 s behind, which would keep an otherwise idle process alive. */
 function withoutHeldTimers(imports: object): object {
   return Object.fromEntries(
     Object.entries(imports).map(([name, implementation]) => {

@@ -2,11 +2,11 @@ import { defineJob } from '@roundsman/engine'
 import { z } from 'zod'
 
 /*
- * Jobs of nobody's product: what a fresh development database shows and plays with. They are part of no catalogue; a start
- * that has their history in its database adds them, and never one in production.
+ * Demo jobs, for a fresh development database to show and play with. They are not in the catalogue: a start adds them when
+ * their history is in its database, and never in production.
  */
 
-/** Also of orders that were handed over before anybody looked. */
+/** Shared with the script that writes a history of orders. */
 export const demoOrderLabel = (orderId: number) => `Order ${orderId}`
 
 export const demoImportFeed = defineJob({

@@ -1,7 +1,7 @@
 import { defineJob } from '@roundsman/engine'
 import { z } from 'zod'
 
-/** About two days: the first ten attempts within an hour and a half, then one an hour. */
+/** Tries for about two days: ten attempts within an hour and a half, then one an hour. */
 const RETRY = { limit: 58, delayMs: 5_000, maxDelayMs: 3_600_000 }
 
 export const dispatchEmail = defineJob({

@@ -1,10 +1,10 @@
 import type { Enqueue, EnqueueOptions, Job, PayloadOf } from '@roundsman/engine'
 import { dispatchEmail } from './dispatchEmail.ts'
 
-/** What happens in this product that work may follow from. Ids only: the work reads what it needs. */
+/** Events of this product that work may follow from. They carry ids only: the work reads what it needs when it runs. */
 export interface DomainEvents {
   invoiceIssued: { invoiceId: string; version: number }
-  /** `emailIds`: the messages that have waited for it. */
+  /** `emailIds`: the messages that waited for the PDF. */
   invoicePdfReady: { invoiceId: string; version: number; emailIds: readonly string[] }
   previewCreated: { previewSessionId: string }
 }
@@ -12,7 +12,7 @@ export interface DomainEvents {
 type Hooks = { readonly [Name in keyof DomainEvents]: readonly Hook<DomainEvents[Name]>[] }
 type Hook<Event> = (event: Event) => readonly Work[]
 
-/** Which work follows from which event. A hook that is added here needs no change where the event happens. */
+/** Which work follows from which event. To add work, add a hook here; the code that emits the event stays as it is. */
 const HOOKS: Hooks = {
   invoiceIssued: [],
   invoicePdfReady: [
@@ -40,7 +40,7 @@ interface Work {
   options: EnqueueOptions
 }
 
-/** Typed here, where the job is known. */
+/** Checks the payload against the job here, where the job's type is known. */
 function work<J extends Job>(job: J, payload: PayloadOf<J>, options: EnqueueOptions = {}): Work {
   return { job, payload, options }
 }

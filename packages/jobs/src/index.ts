@@ -6,7 +6,7 @@ import { renderInvoicePdf } from './renderInvoicePdf.ts'
 
 export { cleanupI18nCache, cleanupPreviewSessions, dispatchEmail, renderInvoicePdf }
 
-/** Everything that this product runs outside its requests, with what the engine does for itself. */
+/** All jobs of this product, with the engine's own. */
 export const jobs = withEngineJobs([
   cleanupPreviewSessions,
   cleanupI18nCache,

@@ -6,6 +6,6 @@ export const renderInvoicePdf = defineJob({
   description: 'Renders one version of an invoice as a PDF.',
   payload: z.strictObject({ invoiceId: z.guid(), version: z.int().positive() }),
   timeoutMs: 2 * 60_000,
-  // It takes a thread of its own; more at once would only share the same processors.
+  // Each run takes a thread of its own. More at once would only share the same processors.
   concurrency: 2,
 })

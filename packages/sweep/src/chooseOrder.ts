@@ -7,15 +7,15 @@ export type ChosenOrder =
   | { kind: 'index' }
   | {
       kind: 'pages'
-      /** Which, the last not among them: all of the table, or those between which the indexes say that all lies. */
+      /** The range to read, without `stop`: the whole table, or the part in which the index says that all due rows lie. */
       first: number
       stop: number
-      /** Of the table. */
+      /** The size of the table. */
       pages: number
       density: Density
     }
 
-/** Of the pages that were looked at. */
+/** How full the pages are that were looked at. */
 export interface Density {
   /** Rows in the fullest page. */
   full: number
@@ -25,20 +25,20 @@ export interface Density {
   densest: number
 }
 
-/** A table below this many pages is read so quickly that looking at samples would be the greater effort. */
+/** A smaller table is read faster than samples of it would be taken. */
 const SMALL_TABLE_PAGES = 128
 const SAMPLED_PAGES = 64
 
-// What each costs in comparison: to find and change a row by the index rather than in passing, to step over
-// a dead row in the index, and to read a page.
+// Relative costs: finding and changing a row by the index rather than in passing, stepping over a dead row in the index,
+// and reading a page.
 const ROW_BY_INDEX_COST = 5
 const DEAD_ROW_COST = 1
 const PAGE_COST = 20
 
 /**
- * Whether little or much is due. What the first look has not counted is told by some pages all over the table,
- * whatever its size: the planner's statistics take a row's age and its status for independent of each other, and
- * are old just when a table has grown.
+ * Chooses between the index and whole pages by how much is due. When the first look could not count it all, 64 pages spread
+ * over the table are sampled. The planner's statistics would mislead: they take a row's age and its status as independent,
+ * and are old just when a table has grown.
  */
 export async function chooseOrder(
   tx: Transaction,
@@ -61,21 +61,21 @@ export async function chooseOrder(
 }
 
 /**
- * Where what is due has come in the order of the index, it lies between the first and the last that it lists. Where
- * it has not, that is a wrong guess, and what lies elsewhere is met by the index at the end.
+ * Rows that were written in the index's order lie between the pages of its first and its last entry. Where that guess is
+ * wrong, the sweep finds what lies elsewhere by the index at the end.
  */
 function pagesBetween({ firstPage, lastPage, due, rowsPerPage }: FirstLook) {
   if (firstPage === null || lastPage === null) return null
   const first = Math.min(firstPage, lastPage)
   const stop = Math.max(firstPage, lastPage) + 1
-  // How unevenly it lies, nobody has looked: the next rows are counted until that is known.
+  // Nobody has looked how unevenly they lie: pageOrder counts the next rows until it knows.
   const density = { full: rowsPerPage, mean: due / (stop - first), densest: Infinity }
   return { first, stop, density }
 }
 
-/** One page from each of equal parts of the table. */
+/** Counts one random page from each of 64 equal parts of the table. */
 async function sample(tx: Transaction, target: SweepTarget, pages: number): Promise<Density> {
-  // `offset 0` keeps the page from being drawn anew wherever it is named.
+  // `offset 0` keeps PostgreSQL from drawing the page anew wherever the query names it.
   const [row] = await queryRows<Density>(
     tx,
     sql`

@@ -1,10 +1,10 @@
 import { queryRows, type Transaction } from './transaction.ts'
 import { quoted, sql, type Sql } from './sql.ts'
 
-/** A limit keeps PostgreSQL from counting with several processes, which beyond this takes longer than to go on. */
+/** A limit keeps PostgreSQL from counting in parallel. Above this many rows, counting all of them in parallel is faster. */
 const MAX_LIMIT = 100_000
 
-/** How many rows meet the condition. It counts no further than a small `limit`, and all where that is great. */
+/** Counts the rows that meet the condition. It stops at `limit` when that is at most 100,000, and else counts them all. */
 export async function countRows(
   tx: Transaction,
   table: string,
@@ -24,7 +24,7 @@ export async function countRows(
   return counted?.count ?? 0
 }
 
-/** The planner's guess, from the table's size now and how full its pages were last time somebody looked. */
+/** The planner's estimate: the table's size now, times how full the last vacuum or analyze found its pages. */
 export async function estimateRows(tx: Transaction, table: string): Promise<number> {
   const [plan] = await queryRows<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
     tx,

@@ -2,34 +2,34 @@ import { queryRows, type Transaction } from './transaction.ts'
 import type { SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, sql } from './sql.ts'
 
-/** What one statement tells before anything is decided. */
+/** What one statement finds out before the sweep decides anything. */
 export interface FirstLook {
-  /** By the clock of the database. */
+  /** The database's time. */
   now: Date
-  /** Of the table. */
+  /** The size of the table. */
   pages: number
-  /** Rows that are gone and not yet vacuumed, as far as the statistics know. */
+  /** Rows that are deleted and not yet vacuumed, as far as the statistics know. */
   dead: number
-  /** Rows in a page, as the last vacuum found them; as many as a page can hold where there was none. */
+  /** Rows in a page, as the last vacuum found them. Before any vacuum, as many as a page can hold. */
   rowsPerPage: number
-  /** How many rows are due: all of them, or more than are looked at. */
+  /** How many rows are due. When `isAll` is false, there are more than this. */
   due: number
   isAll: boolean
-  /** The pages of the first and the last row that the first of the indexes lists; null where it lists none. */
+  /** The pages of the first and the last row that the first index lists, or null when it lists none. */
   firstPage: number | null
   lastPage: number | null
 }
 
-/** Counted in a few milliseconds where an index lists them. */
+/** An index lists this many in a few milliseconds. */
 const MAX_DUE = 50_000
 
-/** The clock, the table's size and what is due, as far as the indexes tell quickly. */
+/** Reads the clock, the table's size and how much is due, as far as indexes tell quickly. */
 export async function firstLook(tx: Transaction, target: SweepTarget): Promise<FirstLook> {
   const table = quoted(target.table)
   const [finder] = target.finders
   if (finder === undefined) throw new TypeError(`Nothing finds what is due in "${target.table}"`)
   const key = quoted(finder.key)
-  // The planner thinks that any page of the table holds as much as the next, and would rather look there.
+  // Without an order, the planner assumes due rows in any page of the table, and would scan the table for them.
   const byIndex = target.finders.length === 1 ? sql`order by ${key}` : empty
   const [look] = await queryRows<Omit<FirstLook, 'isAll'>>(
     tx,

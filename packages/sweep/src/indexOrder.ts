@@ -3,14 +3,13 @@ import type { SweepOrder } from './sweepOrder.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, raw, sql, type Sql } from './sql.ts'
 
-/** Places of rows that are kept at a time; some megabytes. */
+/** How many places of rows are kept in memory at once: some megabytes. */
 const MAX_LISTED = 50_000
 
 /**
- * What the indexes say is due, listed in one go and then taken page by page: the rows of a page are
- * changed together, and no batch walks over what those before it have left dead in the index.
- *
- * Rows that move away from where they were listed are due again in the next run.
+ * Lists due rows by the indexes, 50,000 at a time, and then changes them page by page: so rows of one page are changed
+ * together, and no batch steps over the dead index entries of those before it. A row that moves after it was listed is due
+ * again in the next run.
  */
 export function indexOrder(target: SweepTarget): SweepOrder {
   const searches: Search[] = target.finders.map((finder) => ({ finder, after: null }))
@@ -21,7 +20,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
       if (listed.length === 0) listed = await list(tx)
       if (listed.length === 0) return { kind: 'end' }
       const places = `{${listed.splice(0, rows).join(',')}}`
-      // Asked again whether it is due: by now another row may stand in the place of one that is gone.
+      // Checks again that the row is due: another row may have taken the place of one that is gone.
       const where = sql`ctid = any(${places}::text::tid[]) and ${target.due}`
       return { kind: 'rows', where }
     },
@@ -44,7 +43,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
 
 interface Search {
   finder: DueFinder
-  /** Where the next list goes on. */
+  /** Where the next list starts. */
   after: Position | null
 }
 
@@ -67,7 +66,7 @@ async function find(
   return { places: found.places.split(';'), last: { key: found.key, place: found.place } }
 }
 
-/** What lists rows; apart, so that its plan can be looked at. */
+/** The query that lists rows. Exported so that `worker:check` can ask for its plan. */
 export function findQuery(
   table: string,
   { where, key, keyType }: DueFinder,
@@ -78,7 +77,8 @@ export function findQuery(
   const isAfter = after
     ? sql`and (${column}, ctid) > (${after.key}::text::${raw(keyType)}, ${after.place}::text::tid)`
     : empty
-  // As one text, and as it is to be sent back: thousands of rows take the driver longer than the search.
+  // The answer is one text, in the form in which it is sent back: the driver reads thousands of rows more slowly than
+  // PostgreSQL finds them.
   return sql`
     with due as materialized (
       select ctid as place, ${column} as key from ${quoted(table)}

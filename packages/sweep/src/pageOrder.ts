@@ -12,19 +12,19 @@ export interface PageOrderOptions {
   /** The size of the table. */
   pages: number
   density: Density
-  /** How many rows are due in all; null where nobody has counted them to the end. */
+  /** How many rows are due in all, or null when they were not all counted. */
   due: number | null
   signal: AbortSignal
 }
 
-/** How far it looks ahead at most: so many pages are read in a few milliseconds. */
+/** How many pages it looks ahead at most. They are read in a few milliseconds. */
 const MAX_PAGES = 1_000
-/** The next pages may hold this many times what was expected of them before a batch gets too long. */
+/** How many times more due rows than expected the next pages may hold before a batch takes too long. */
 const MAX_SURPRISE = 4
 
 /**
- * The table, or a part of it, from the first page to the last, in ranges of whole pages. Each page is read and written once,
- * which is several times faster than in the order of an index where much is due.
+ * Goes through the table, or a part of it, in ranges of whole pages. Each page is read and written once, which is several
+ * times faster than the order of an index when much is due.
  */
 export function pageOrder(options: PageOrderOptions): SweepOrder {
   const { target, pages, density, signal } = options
@@ -33,7 +33,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   let isExtended = end < pages
   let lastPages = 1
   const isEven = density.densest <= density.mean * MAX_SURPRISE
-  /** Due rows to a page, in the last range. */
+  /** Due rows in a page of the last range. */
   let lastDensity = isEven ? density.mean : 0
   let changedRows = 0
 
@@ -58,17 +58,17 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   }
 
   /**
-   * Where so many rows were changed as were due, and no more follow at once, there is no use in reading on.
-   * What has come since the count is due in the next run.
+   * Stops reading once as many rows were changed as were due and no more follow directly. Rows that came since the count
+   * are due in the next run.
    */
   function isAllFound(): boolean {
     const { due } = options
     return due !== null && changedRows >= due && expectedDensity() === null
   }
 
-  /** What moves or comes while the sweep goes on is mostly put at the end: once more, as far as that is by then. */
+  /** Reads the table's end once more: rows that move or come during the sweep are mostly put there. */
   async function hasMore(tx: Transaction): Promise<boolean> {
-    // What comes is put into the last page first.
+    // PostgreSQL puts new rows into the last page first.
     if (isAllFound()) start = Math.max(start, end - 1)
     if (start < end) return true
     if (isExtended) return false
@@ -78,8 +78,8 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   }
 
   /**
-   * Null where little lay and much may follow: a step that is right for the one would be a batch of many times
-   * the rows in the other, so the rows are counted first.
+   * How many due rows a page is expected to have, or null when the last range had few and the next may have many: the same
+   * number of pages would make a batch many times too large. The rows are then counted first.
    */
   function expectedDensity(): number | null {
     if (lastDensity * MAX_SURPRISE >= density.full) return lastDensity
@@ -89,7 +89,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
     return null
   }
 
-  /** Up to which page about so many due rows lie. */
+  /** Returns the page before which about `rows` due rows lie. */
   async function lookAhead(
     tx: Transaction,
     rows: number,
@@ -120,7 +120,7 @@ function pageRange(start: number, stop: number): Sql {
   return sql`ctid >= ${`(${start},0)`}::text::tid and ctid < ${`(${stop},0)`}::text::tid`
 }
 
-/** How many pages a table has now. Asks its file; reads none. */
+/** Returns how many pages the table has now. It asks for the file's size and reads no page. */
 async function countPages(tx: Transaction, table: string): Promise<number> {
   const [size] = await queryRows<{ pages: number }>(
     tx,

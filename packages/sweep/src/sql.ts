@@ -1,10 +1,10 @@
-/** A piece of SQL with the values that belong into it. Prisma's `Prisma.sql` is one as well. */
+/** A piece of SQL with its values. Prisma's `Prisma.sql` makes such pieces too. */
 export interface Sql {
   readonly strings: readonly string[]
   readonly values: readonly unknown[]
 }
 
-/** Values become parameters; pieces of SQL are taken in with theirs. */
+/** Turns values into parameters, and takes in pieces of SQL with theirs. */
 export function sql(strings: readonly string[], ...values: readonly unknown[]): Sql {
   const texts = [strings[0] ?? '']
   const all: unknown[] = []
@@ -23,19 +23,19 @@ export function sql(strings: readonly string[], ...values: readonly unknown[]): 
   return { strings: texts, values: all }
 }
 
-/** As it stands: never with what somebody has typed. */
+/** Inserts `text` unchanged. Never pass what somebody has typed. */
 export function raw(text: string): Sql {
   return { strings: [text], values: [] }
 }
 
 export const empty: Sql = raw('')
 
-/** A table or column as it stands in a statement. */
+/** A table's or column's name in quotation marks. */
 export function quoted(name: string): Sql {
   return raw(`"${name.replaceAll('"', '""')}"`)
 }
 
-/** As a driver takes it, with its values by number. */
+/** The text with numbered parameters, as drivers take it. */
 export function textOf({ strings }: Sql): string {
   return strings.reduce((text, next, nth) => `${text}$${nth}${next}`)
 }

@@ -15,18 +15,17 @@ export type SweepContext = Pick<
   'batch' | 'guard' | 'log' | 'now' | 'run' | 'signal'
 >
 
-/** Walking an index over more dead rows than this would take longer than any batch may. */
+/** Stepping over more dead rows than this in an index takes longer than any batch may. */
 const MAX_DEAD_FOR_LAST_LOOK = 50_000
 
-/** The clocks of machines disagree, but by less. */
+/** Larger than the difference between the clocks of any two machines. */
 const CLOCK_TOLERANCE_MS = 60_000
 
 /**
- * Cleans what is due, batch by batch, in the order that is fastest for how much that is: as the indexes
- * list it, or, where much is due, page by page through the table, and then by the indexes what moved
- * meanwhile. Rows that somebody holds locked are passed over; they are due again in the next run.
- *
- * Returns what there is to say in a dry run beyond the counts.
+ * Cleans what is due, batch by batch, in the order that is fastest for the amount: as the indexes list it, or, when much is
+ * due, page by page through the table and then by the indexes for what moved meanwhile. It passes over rows that somebody
+ * holds locked; they are due again in the next run.
+ * @returns what a dry run has to say beyond the counts; else an empty object
  * @throws JobError `cutoff_invalid` when the cut-off is not in the past
  */
 export async function sweep<C extends SweepCounts>(
@@ -35,7 +34,7 @@ export async function sweep<C extends SweepCounts>(
 ): Promise<Details> {
   refuseLaterThan(now(), target)
   let look = null as FirstLook | null
-  /** All that is due, where it was counted beyond the first look. */
+  /** How many rows are due, when the guard had them counted beyond the first look. */
   let due = null as number | null
   await guard({
     total: async (tx, upTo) => {
@@ -63,17 +62,17 @@ export async function sweep<C extends SweepCounts>(
     if (isAllCleaned() || order?.isOver() || !(await cleanNext())) return findings?.details() ?? {}
   }
 
-  /** Then nothing has moved, and what has come since it was counted is due in the next run. */
+  /** Everything counted is cleaned: rows that came since are due in the next run. */
   function isAllCleaned(): boolean {
     const counted = look?.isAll ? look.due : due
-    // Also a run that finds nothing says so by the counts of a batch.
+    // `order` is set by the first batch: a run that finds nothing has one too, so that it reports counts.
     return order !== null && counted !== null && cleaned >= counted
   }
 
-  /** Whether there may be more. */
+  /** Cleans one batch. Returns whether there may be more. */
   async function cleanNext(): Promise<boolean> {
     let next: NextRows | null = null
-    // From the first lock to the last: only this makes anybody wait.
+    // When the first lock was taken. Only from then on does anybody wait for the batch.
     let lockedAtMs = 0
     const change = async (work: (tx: Transaction, where: Sql) => Promise<C>) => {
       const counts = await batch(async (tx) => {
@@ -111,7 +110,8 @@ export async function sweep<C extends SweepCounts>(
     }
     const next = await order.next(tx, pace.rows())
     if (next.kind !== 'end' || chosen.kind === 'index') return next
-    // What this sweep has cleaned is dead in the index. Of a part of the table, the index has to say what lies elsewhere.
+    // What this sweep has cleaned is dead in the index. After a part of the table only, the index must be read all the
+    // same: due rows may lie elsewhere.
     const isWhole = chosen.stop - chosen.first >= chosen.pages
     if (isWhole && look.dead + cleaned > MAX_DEAD_FOR_LAST_LOOK) return next
     chosen = { kind: 'index' }
@@ -119,7 +119,7 @@ export async function sweep<C extends SweepCounts>(
     return order.next(tx, pace.rows())
   }
 
-  /** One transaction for all: a failed statement would be its end, so no lock may be met. */
+  /** A dry run is one transaction, which a failed statement would end: so it passes over locked rows from the start. */
   async function rehearse(tx: Transaction, where: Sql): Promise<C> {
     const rows = unlockedRows(target, where)
     await findings?.add(tx, rows)
@@ -134,16 +134,16 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
   })
 }
 
-/** A batch holds locks for as long as it takes; most should stay below 20 ms, so it aims a little lower. */
+/** A batch holds its locks for as long as it takes. Most should stay below 20 ms, so the aim is a little lower. */
 const TARGET_MS = 18
 const FIRST_ROWS = 1_000
 const MIN_ROWS = 100
 const MAX_ROWS = 50_000
-/** One batch is no proof: what it says is believed this far, either way. */
+/** One batch may be an exception: the number of rows changes by at most this much, either way. */
 const MAX_GROWTH = 8
 const MAX_SHRINKING = 4
 
-/** How many rows the next batch should change, by how long those before took. */
+/** Chooses how many rows the next batch should change, by how long the ones before took. */
 export function createPace() {
   let rows = FIRST_ROWS
   let isWarm = false
@@ -151,12 +151,12 @@ export function createPace() {
   return {
     rows: () => rows,
     took(changed: number, durationMs: number): void {
-      // The first batch also waits for plans and cold pages: that it was slow says little of the others.
+      // The first batch also waits for plans and cold pages: a slow one says little about the others.
       const isFirst = !isWarm
       isWarm = true
       if (isFirst && durationMs > TARGET_MS) return
       const isPartial = changed < rows / 2
-      // What a small batch takes says nothing of a big one, unless it took too long already.
+      // The time of a small batch says nothing about a large one, unless it was too long already.
       if (isPartial && durationMs <= TARGET_MS) return
       const factor = Math.min(MAX_GROWTH, Math.max(1 / MAX_SHRINKING, TARGET_MS / durationMs))
       rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, rows * factor)))
@@ -165,33 +165,32 @@ export function createPace() {
 }
 
 /**
- * The rows that meet the condition, for a statement that expects nobody to hold any of them locked: where that
- * is wrong, it fails within a millisecond, and `isLockTimeout` tells.
+ * A condition for a statement that expects none of its rows to be locked. When one is, the statement fails within a
+ * millisecond, and `isLockTimeout` recognises that.
  */
 function expectedUnlocked(where: Sql): Sql {
-  // Part of the statement, which evaluates it before it looks at any row: a batch is short, and a statement of
-  // its own is a noticeable part of it.
+  // PostgreSQL evaluates this before it looks at any row. A separate statement would be a noticeable part of a short batch.
   //
-  // A batch that a crash of the server takes back is taken back with its counts, so it need not wait for the
-  // disk. The end of the run does wait, and then whatever came before it is on the disk.
+  // The batch does not wait for the disk: a crash of the server that loses it loses its counts too. The end of the run does
+  // wait, and by then every batch before it is on the disk.
   return sql`
     (select set_config('lock_timeout', '1ms', true) || set_config('synchronous_commit', 'off', true)) is not null
     and ${where}`
 }
 
 /**
- * The rows that meet the condition and that nobody else holds locked; whoever asks locks them. To lock each
- * row before it is changed takes about as long as deleting it, so this is for when somebody is in the way.
+ * A condition that locks the rows and passes over those that others hold locked. Locking each row first takes about as long
+ * as deleting it, so this is used only after a lock was met.
  */
 function unlockedRows(target: SweepTarget, where: Sql): Sql {
   return sql`
     ctid = any(array(select ctid from ${quoted(target.table)} where ${where} for update skip locked))`
 }
 
-/** Whether a statement gave up because somebody holds what it needs locked. */
+/** Whether a statement failed because somebody holds a lock that it needs. */
 function isLockTimeout(error: unknown): boolean {
   const { code, meta } = (error ?? {}) as LockError
-  // pg says it itself; Prisma of version 6 in its meta, and of version 7 in what its adapter has thrown.
+  // pg has the code itself, Prisma 6 in `meta`, and Prisma 7 in the error that its adapter threw.
   const codes = [code, meta?.code, meta?.driverAdapterError?.cause?.originalCode]
   return codes.includes(LOCK_NOT_AVAILABLE)
 }

@@ -4,15 +4,15 @@ import type { SweptRows } from './sweepTarget.ts'
 
 type Handler<J> = AnyHandler<PayloadOf<J>, Transaction>
 
-/** A handler that says what it takes away. */
+/** A handler that declares which rows it sweeps. */
 export type SweepHandler<J> = Handler<J> & {
-  /** What it would sweep at that time. */
+  /** The rows that it would sweep at that time. */
   readonly sweeps: (now: Date) => readonly SweptRows[]
 }
 
 /**
- * A handler and what it sweeps, from one declaration: the handler is given what is declared, and `worker:check`
- * looks for indexes at the same.
+ * Makes the handler and its declaration from one function, so that `worker:check` looks for the indexes of the very queries
+ * that the handler sends.
  */
 export function sweepHandler<J extends Job, const Targets extends readonly SweptRows[]>(
   targetsAt: (now: Date) => Targets,

@@ -3,14 +3,14 @@ import type { Sql } from './sql.ts'
 
 /** Cuts what is due into batches. */
 export interface SweepOrder {
-  /** What to change next, about so many rows. Called in the transaction that will change them. */
+  /** Returns what to change next, about `rows` rows. Called in the transaction that changes them. */
   next(tx: Transaction, rows: number): Promise<NextRows>
-  /** How many rows the last condition has changed. */
+  /** Called with how many rows the last condition changed. */
   changed(rows: number): void
-  /** Whether it is known without asking that there is nothing more. */
+  /** Whether nothing more is due, as far as can be known without a query. */
   isOver(): boolean
 }
 
 export type NextRows =
-  /** A condition that they meet; all of them are due. */
+  /** The condition that the rows meet, all of which are due. */
   { kind: 'rows'; where: Sql } | { kind: 'end' }

@@ -2,35 +2,35 @@ import type { Counts } from '@roundsman/engine'
 import type { Transaction } from './transaction.ts'
 import type { Sql } from './sql.ts'
 
-/** Which rows a job takes away, and how it finds them: what `worker:check` asks the database about. */
+/** Which rows a job sweeps and how it finds them. `worker:check` asks the planner whether an index does. */
 export interface SweptRows {
   readonly table: string
   /** Ways to find all due rows, each by an index of its own. A row may be found by more than one. */
   readonly finders: readonly DueFinder[]
 }
 
-/** What a clean-up cleans, and how; in which order is the sweep's affair. Its rows have a uuid `id`. */
+/** What a clean-up does with its rows; sweep() chooses their order. Each row has a uuid `id`. */
 export interface SweepTarget<
   C extends SweepCounts = SweepCounts,
   Tx extends Transaction = Transaction,
 > extends SweptRows {
   /** The column whose oldest and newest value a dry run reports. */
   readonly date: string
-  /** Nothing younger is due. Refused when it lies in the future. */
+  /** Nothing younger is due. sweep() refuses one in the future. */
   readonly cutoff: Date
-  /** Which rows are due. A row that was changed must not be due any more. */
+  /** Which rows are due. `change` must leave them no longer due, or the sweep would meet them again. */
   readonly due: Sql
-  /** Of which rows a guard takes its share, where only some of them can ever be due. Default: all. */
+  /** The rows that can ever be due, of which the guard takes its share. Default: all rows of the table. */
   readonly population?: Sql
-  /** What a batch counts that changes nothing. */
+  /** The counts of a batch that changes nothing. */
   readonly nothing: C
-  /** Changes the rows that meet the condition, all of which are due, and counts them. */
+  /** Changes the rows that meet the condition, which are all due, and returns the counts. */
   change(tx: Tx, where: Sql): Promise<C>
 }
 
 export interface DueFinder {
   readonly where: Sql
-  /** The index's column: the rows are listed in its order. */
+  /** The index's column, by which the rows are listed. */
   readonly key: string
   readonly keyType: 'timestamptz' | 'uuid'
 }

@@ -17,14 +17,13 @@ interface PgTransaction {
   ): Promise<{ rows: unknown[]; rowCount?: number | null | undefined }>
 }
 
-/** The rows of a statement. */
 export async function queryRows<Row>(tx: Transaction, statement: Sql): Promise<Row[]> {
   const text = textOf(statement)
   if ('$queryRawUnsafe' in tx) return await tx.$queryRawUnsafe<Row[]>(text, ...statement.values)
   return (await tx.query(text, [...statement.values])).rows as Row[]
 }
 
-/** How many rows a statement has changed. */
+/** Returns how many rows the statement changed. */
 export async function execute(tx: Transaction, statement: Sql): Promise<number> {
   const text = textOf(statement)
   if ('$executeRawUnsafe' in tx) return await tx.$executeRawUnsafe(text, ...statement.values)
