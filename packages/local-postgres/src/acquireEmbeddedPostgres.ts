@@ -4,33 +4,46 @@ import { openCluster, readPassword } from './openCluster.ts'
 import { stopUnusedServer } from './stopUnusedServer.ts'
 import { takeLease } from './takeLease.ts'
 
+/*
+ * The server of a cluster, as its holders see it.
+ *
+ *   none       No server. acquireEmbeddedPostgres() makes the cluster if need be and starts one: starting.
+ *   starting   PostgreSQL starts or recovers from a crash. Ready within 30 s, or acquireEmbeddedPostgres() throws.
+ *   ready      Each holder has a lease. Who gives a lease back, and gets the lock exclusively, was the last: stopping.
+ *   stopping   The last holder stops it under that lock: nobody gets a lease meanwhile. Who wants one waits, and starts a new one.
+ *   dead       It crashed or was killed, and left its postmaster.pid. The next to ask, or a holder, removes it: none.
+ *
+ * A lease is held, cut (the connection ended: keepLease() takes it again, once a second until it can) or given back.
+ */
+
 export interface EmbeddedPostgres {
-  /** Of the database `roundsman`. Stays right as long as the lease is held. */
+  /**
+   * The URL of the database `roundsman`. It stays right, unless onProgress says that the server came back on another port.
+   */
   url: string
   /** Where the cluster's files are. */
   directory: string
-  /** Gives the lease back; the last one stops the server. May be called again. */
+  /** Gives the lease back; whoever gives the last one back stops the server. Further calls do nothing. */
   release(): Promise<void>
 }
 
 export interface AcquireEmbeddedPostgresOptions {
-  /** The cluster is `postgres` in this folder. All who name the same folder share one server. */
+  /** The cluster is the folder `postgres` in here. All who name the same folder share one server. */
   dataDir: string
-  /** Told in one sentence what takes time or is unusual. Default: nobody. */
+  /** Called with a sentence about what takes time or is unusual. Default: nobody is told. */
   onProgress?: (message: string) => void
   signal?: AbortSignal
   /**
-   * Server settings like `{ fsync: 'off' }`, for tests. They hold if this call is the one that
-   * starts the server. Default: none, so that the database is as durable as one in production.
+   * Server settings such as `{ fsync: 'off' }`, for tests. They take effect when this call starts the server. Default:
+   * none, so that the database is as durable as one in production.
    */
   settings?: Record<string, string>
 }
 
 /**
- * A PostgreSQL server shared by all processes that name the same data folder. The first one makes
- * the cluster and starts the server, the last one to release it stops it, and one that was killed
- * does not count. A holder is a connection with a shared advisory lock; stopping takes the same
- * lock exclusively.
+ * Returns a PostgreSQL server that all processes with the same data folder share. The first one makes the cluster and
+ * starts the server; the last one to release it stops it, also when others were killed. Each holder has a connection with a
+ * shared advisory lock, and whoever stops the server takes the same lock exclusively.
  */
 export async function acquireEmbeddedPostgres(
   options: AcquireEmbeddedPostgresOptions,
@@ -60,7 +73,7 @@ export async function acquireEmbeddedPostgres(
     release: () => (released ??= release()),
   }
 
-  /** A lease that is cut (an operator's pg_terminate_backend, a crashed backend) is taken again. */
+  /** Takes the lease again when it was cut, by an operator's pg_terminate_backend or a crash of its backend. */
   async function keepLease(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       closing.signal.addEventListener('abort', () => resolve(), { once: true })
@@ -97,7 +110,7 @@ async function createDatabaseIfMissing(client: pg.Client): Promise<void> {
   try {
     await client.query('create database roundsman')
   } catch (error) {
-    // Another holder was faster: it exists, or is being made at this moment.
+    // Another holder was faster: the database exists, or is being created at this moment.
     if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error
   }
 }

@@ -2,8 +2,8 @@ import type { Account } from './resolveAccount.ts'
 import { runProgram } from './runProgram.ts'
 
 /**
- * Whether the account can enter this folder. It is tried rather than computed from the mode bits of
- * the parents: that holds for access lists and mount options too.
+ * Whether the account can enter this folder. It tries instead of computing from the mode bits of the parents, and so allows
+ * for access lists and mount options too.
  */
 export async function canReach(account: Account | undefined, folder: string): Promise<boolean> {
   if (account === undefined) return true

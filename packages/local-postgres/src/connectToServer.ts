@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { readPassword, type Cluster } from './openCluster.ts'
 
-/** Any constant will do; it only has to be the same in every process. */
+/** Any number will do that is the same in every process. */
 export const LEASE_LOCK = 7_266_437_002
 
 export interface ServerConnection {
@@ -11,9 +11,9 @@ export interface ServerConnection {
 }
 
 /**
- * A connection to the maintenance database, or undefined if the server does not take any just now:
- * it is starting, recovering, stopping or gone. Throws if the server is there and turns us away for
- * good.
+ * Connects to the maintenance database, or returns undefined when the server takes no connections now: it is starting,
+ * recovering, stopping or gone.
+ * @throws Error when the server is there and refuses us for good
  */
 export async function connectToServer(
   cluster: Cluster,
@@ -24,18 +24,17 @@ export async function connectToServer(
     port,
     user: 'roundsman',
     password: await readPassword(cluster),
-    // Advisory locks belong to one database, so that all leases have to be in the same one.
+    // An advisory lock belongs to one database, so that all leases must be in the same one.
     database: 'postgres',
     application_name: 'roundsman lease',
-    // Given here because PGSSLMODE and the like would be used otherwise.
+    // Set here, since the driver would otherwise go by PGSSLMODE and its like.
     ssl: false,
     options: '-c idle_session_timeout=0',
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 10_000,
   })
-  // A connection that breaks fails the query in flight; without a listener it would end the process
-  // too.
+  // A connection that breaks fails its query. Without a listener, its error would also end the process.
   client.on('error', () => undefined)
   const ended = new Promise<void>((resolve) => client.once('end', () => resolve()))
   try {
@@ -52,10 +51,7 @@ export async function connectToServer(
   }
 }
 
-/**
- * Whether the server went away (or is not there yet), in the words of PostgreSQL, of Node and of
- * the driver.
- */
+/** Whether the error says that the server went away or is not there yet, in the words of PostgreSQL, Node or the driver. */
 export function isConnectionLoss(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string }
   if (code !== undefined && /^(?:08...|57P0[1-5]|53300)$/.test(code)) return true

@@ -2,16 +2,15 @@ import { chmod, lstat, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Makes a folder for programs and clusters outside of the project, enterable by all. One that is
- * there already is trusted only if nobody else can write to it: below /tmp anybody could have put
- * it there.
+ * Creates a folder for programs and clusters outside of the project, which everybody may enter. It accepts an existing one
+ * only if nobody else can write to it: below /tmp anybody could have put it there.
  */
 export async function ensureOwnFolder(folder: string): Promise<void> {
   const parent = dirname(folder)
   if (parent.endsWith('/roundsman')) await ensureOwnFolder(parent)
   try {
     await mkdir(folder, { mode: 0o755 })
-    // mkdir's mode is cut by the umask.
+    // The umask takes bits out of mkdir's mode.
     await chmod(folder, 0o755)
     return
   } catch (error) {

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Whether a data folder has a cluster, running or not. One that belongs to somebody else counts: whoever opens it is
- * told so.
+ * Whether a data folder has a cluster, running or not. One that belongs to another account counts: whoever opens it is told
+ * so.
  */
 export async function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
   try {

@@ -32,13 +32,13 @@ const SETTINGS = [
 ]
 
 export interface Cluster {
-  /** Real path of the folder with `data/`, `password` and `postgres.log`. */
+  /** The real path of the folder with `data/`, `password` and `postgres.log`. */
   home: string
   /** PostgreSQL's data directory. */
   data: string
-  /** Whom the server runs as; undefined: as ourselves. */
+  /** The account that runs the server. Undefined: the account of this process. */
   account: Account | undefined
-  /** Where programs may be copied to, see prepareBinaries. */
+  /** Where prepareBinaries may copy the programs to. */
   fallbackFolders: string[]
 }
 
@@ -51,8 +51,8 @@ export interface OpenClusterOptions {
 }
 
 /**
- * Finds the cluster of a data folder, or makes it. Of several makers one wins, through an atomic
- * rename (or symlink), and the others throw theirs away; a half-made cluster is never found.
+ * Finds the cluster of a data folder, or makes it. When several processes make one, an atomic rename (or symlink) decides
+ * which wins, and the others remove theirs. Nobody ever finds a half-made cluster.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   const dataDir = resolve(options.dataDir)
@@ -87,7 +87,7 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
         `the database is kept in ${folder}`,
     )
     await removeLeftovers(folder)
-    // Not simply `postgres`: if DATA_DIR was deleted, its old database must not come back.
+    // A random name: when somebody deletes DATA_DIR, its old database must not come back.
     const home = join(folder, `postgres-${randomBytes(4).toString('hex')}`)
     await makeCluster(home, account, fallbackFolders, options)
     await symlink(home, name).catch(async (error: unknown) => {
@@ -107,7 +107,7 @@ async function findCluster(name: string, fallbackFolders: string[]): Promise<Clu
     await stat(join(data, 'PG_VERSION'))
     const owner = await stat(data)
     const account = await resolveAccount(owner)
-    // A copy that root made belongs to root, which cannot run it.
+    // A copy that root made belongs to root, which PostgreSQL refuses to run as.
     if (account !== undefined && owner.uid === 0) await chownAll(home, account)
     if (process.getuid && account === undefined && owner.uid !== process.getuid())
       throw foreign(name)
@@ -162,7 +162,7 @@ async function makeCluster(
         '--locale-provider=builtin',
         '--builtin-locale=C.UTF-8',
         '--no-instructions',
-        // Its password is drawn and lives for minutes: to prove it thousands of times at each connection makes nothing safer.
+        // The password is random and lives for minutes: thousands of rounds at each connection would make nothing safer.
         ...(isThrowaway ? ['--no-sync', '--no-data-checksums', '-c', 'scram_iterations=1'] : []),
         ...SETTINGS.flatMap((setting) => ['-c', setting]),
       ],
@@ -178,7 +178,7 @@ async function makeCluster(
     await publish(draft, home)
     await syncFolder(parent)
   } finally {
-    // A program that was aborted a moment ago may still be writing there.
+    // A program that was aborted a moment ago may still write there.
     await rm(draft, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 }
@@ -188,7 +188,7 @@ async function publish(draft: string, home: string): Promise<void> {
     await rename(draft, home)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Another starter was faster, and its cluster is used. Windows says EPERM.
+    // Another process was faster, and its cluster is used. Windows says EPERM.
     if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return
     if (code === 'EPERM' && (await stat(home).catch(() => undefined))) return
     throw error
@@ -239,7 +239,7 @@ async function writeDurably(file: string, content: string): Promise<void> {
   }
 }
 
-/** Makes the rename survive a power loss. Windows cannot open a folder. */
+/** Makes the rename survive a power loss. Windows cannot open a folder, and needs no such call. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')

@@ -13,17 +13,14 @@ export interface Binaries {
 
 export interface PrepareBinariesOptions {
   account: Account | undefined
-  /**
-   * Folders to copy the programs to when the account cannot run them where they are; best first.
-   */
+  /** Folders to copy the programs to when the account cannot run them where they are, best first. */
   fallbackFolders: string[]
   onProgress: (message: string) => void
 }
 
 /**
- * PostgreSQL's programs, from the npm package of this platform. If the account that runs PostgreSQL
- * cannot use them in node_modules (a clone below a home of mode 0700), they are copied once per
- * version.
+ * Returns the paths of PostgreSQL's programs, from the npm package for this platform. When the account that runs PostgreSQL
+ * cannot use node_modules (a clone below a home of mode 0700), they are copied, once for each version.
  */
 export async function prepareBinaries(options: PrepareBinariesOptions): Promise<Binaries> {
   const { account, fallbackFolders, onProgress } = options
@@ -108,7 +105,7 @@ async function readVersion(native: string): Promise<string> {
   return (JSON.parse(manifest) as { version: string }).version
 }
 
-/** Complete or not there at all: copied under another name, then renamed. */
+/** Copies under another name and then renames: nobody finds a half-made copy. */
 async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true })
   await chmod(dirname(to), 0o755)
@@ -131,7 +128,7 @@ async function copyFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** A strict umask must not lock the account out of the copy too. */
+/** A strict umask must not lock the account out of the copy. */
 async function openToAll(folder: string): Promise<void> {
   await chmod(folder, 0o755)
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -6,10 +6,11 @@ import { promisify } from 'node:util'
 
 /**
  * What `postmaster.pid` says, checked against the processes of this machine.
- * - `absent`: no server.
- * - `dead`: left by a server that is gone (a crash, a power loss, a container that was restarted).
- * - `unclear`: empty or cut off: being written at this moment, or by a machine that lost power.
- * - `busy`: starting, recovering or stopping.
+ *   absent   No file, no server. startServer() has PostgreSQL write one.
+ *   unclear  Empty or cut off. PostgreSQL is writing it, or the machine lost power then: takeLease() removes it after 2 s.
+ *   busy     PostgreSQL starts, recovers or stops. It becomes ready, absent or dead by itself.
+ *   ready    PostgreSQL takes connections. stopUnusedServer() makes it busy; a crash makes it dead.
+ *   dead     The file of a server that is gone (a crash, a power loss, a restarted container). takeLease() removes it.
  */
 export type Postmaster =
   | { state: 'absent' }
@@ -17,14 +18,12 @@ export type Postmaster =
   | { state: 'unclear'; content: string }
   | { state: 'busy' | 'ready'; port: number; pid: number }
 
-/**
- * Lines of postmaster.pid: 1 pid, 2 data directory, 3 start, 4 port, …, 8 status (absent at first).
- */
+/** Lines of postmaster.pid: 1 pid, 2 data directory, 3 start, 4 port, …, 8 status (absent at first). */
 export async function readPostmaster(data: string): Promise<Postmaster> {
   const content = await readFileIfPresent(join(data, 'postmaster.pid'))
   if (content === undefined) return { state: 'absent' }
   const lines = content.split('\n')
-  // PostgreSQL notes a negative pid for a server in single-user mode.
+  // PostgreSQL writes a negative pid for a server in single-user mode.
   const pid = Math.abs(Number.parseInt(lines[0] ?? '', 10))
   const port = Number.parseInt(lines[3] ?? '', 10)
   if (!(pid > 0) || !(port > 0)) return { state: 'unclear', content }
@@ -34,10 +33,9 @@ export async function readPostmaster(data: string): Promise<Postmaster> {
 }
 
 /**
- * Takes away a postmaster.pid that was found to be a left-over. PostgreSQL does so itself only when
- * no process has that pid; after the restart of a container some other process often has. The file
- * is moved and looked at again before it is deleted: another starter may have replaced it in
- * between.
+ * Removes a postmaster.pid that was left over. PostgreSQL does so itself only when no process has that pid, which another
+ * one often has after the restart of a container. The file is moved and read again before it is deleted: another process
+ * may have replaced it meanwhile.
  */
 export async function removeStalePostmasterFile(data: string, content: string): Promise<void> {
   const file = join(data, 'postmaster.pid')
@@ -65,8 +63,7 @@ export async function isPostmaster(pid: number, data: string, port: number): Pro
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EACCES') return false
     }
-    // Root in a container without CAP_SYS_PTRACE may not look there; the command line is open to
-    // all.
+    // Root in a container without CAP_SYS_PTRACE may not read that link. Everybody may read the command line.
     const commandLine = (await readFileIfPresent(`/proc/${pid}/cmdline`)) ?? ''
     const words = commandLine.split('\0')
     return basename(words[0] ?? '') === 'postgres' && words.includes(String(port))

@@ -7,9 +7,8 @@ export interface Account {
 }
 
 /**
- * PostgreSQL refuses to run as root. For root this names the account that runs it: the given owner
- * of an existing cluster, else `postgres`, else `nobody`. Any other user runs it as themselves:
- * undefined.
+ * PostgreSQL refuses to run as root. For root, this returns the account to run it: the owner of an existing cluster, else
+ * `postgres`, else `nobody`. For any other user it returns undefined, who runs PostgreSQL as themselves.
  */
 export async function resolveAccount(owner?: {
   uid: number
@@ -18,7 +17,7 @@ export async function resolveAccount(owner?: {
   if (process.getuid?.() !== 0) return undefined
   const accounts = await readAccounts()
   if (owner !== undefined && owner.uid !== 0) {
-    // The account may be gone; ids alone are enough to run as it.
+    // The account may be deleted; its ids are enough to run as it.
     const name = accounts.find((account) => account.uid === owner.uid)?.name ?? `uid ${owner.uid}`
     return { name, uid: owner.uid, gid: owner.gid }
   }

@@ -2,24 +2,23 @@ import { spawn } from 'node:child_process'
 import type { Account } from './resolveAccount.ts'
 
 export interface RunProgramOptions {
-  /** Whom the program runs as. Default: the account of this process. */
+  /** The account that runs the program. Default: the account of this process. */
   account?: Account | undefined
   cwd?: string
-  /** Aborting kills the program. */
+  /** Aborting it kills the program. */
   signal?: AbortSignal | undefined
 }
 
 export interface ProgramResult {
   /** Null when a signal ended the program. */
   exitCode: number | null
-  /** What it wrote to stdout and stderr, in order of arrival. */
+  /** What it wrote to stdout and stderr, in the order of arrival. */
   output: string
 }
 
 /**
- * Runs one of PostgreSQL's programs to its end. It is in a session of its own, so that Ctrl-C in
- * the terminal reaches us and not the program: we end it in our own order. Rejects if it cannot be
- * started.
+ * Runs one of PostgreSQL's programs to its end, in a session of its own: Ctrl-C in the terminal must reach us and not the
+ * program, which we end when it is time. Rejects when the program cannot be started.
  */
 export function runProgram(
   file: string,
@@ -46,8 +45,7 @@ export function runProgram(
     child.on('error', reject)
     child.on('close', (exitCode) => resolve({ exitCode, output: output.trim() }))
     child.on('exit', () => {
-      // On Windows the server inherits pg_ctl's pipes, so that they would stay open as long as it
-      // runs.
+      // On Windows the server inherits pg_ctl's pipes, which would stay open for as long as it runs.
       setTimeout(() => {
         child.stdout.destroy()
         child.stderr.destroy()
@@ -56,7 +54,7 @@ export function runProgram(
   })
 }
 
-/** PGDATA, PGPORT, PGOPTIONS and the like are meant for another server, and messages are parsed. */
+/** PGDATA, PGPORT, PGOPTIONS and their like are meant for another server. LC_ALL: we parse the programs' messages. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'))
   return { ...Object.fromEntries(kept), LC_ALL: 'C' }

@@ -12,18 +12,18 @@ const LARGEST_LOG_BYTES = 10_000_000
 const POLL_MS = 10
 
 export interface StartServerOptions {
-  /** Server settings of this start, as in postgresql.conf; plain words only. */
+  /** Server settings of this start, as in postgresql.conf. Plain words only. */
   settings: Record<string, string>
-  /** Use the port of the last start if there was one. */
+  /** Use the port of the last start, if there was one. */
   keepPort: boolean
   onProgress: (message: string) => void
   signal: AbortSignal | undefined
 }
 
 /**
- * Starts the server of a cluster. `unlucky` means that trying again can help: another starter was
- * faster, the port was taken in between, or processes of a killed server are still going away.
- * Throws otherwise.
+ * Starts the server of a cluster. It returns `unlucky` when another try can help: another process was faster, the port was
+ * taken meanwhile, or processes of a killed server are still going away.
+ * @throws Error with the end of the server's log when it cannot start
  */
 export async function startServer(
   cluster: Cluster,
@@ -42,15 +42,14 @@ export async function startServer(
   const logStart = await prepareLog(log)
   const port =
     (options.keepPort ? await readLastPort(cluster) : undefined) ?? (await findFreePort())
-  // pg_ctl hands these to a shell, hence plain words, and paths that are relative to the working
-  // directory.
+  // pg_ctl hands these to a shell: hence plain words, and paths relative to the working directory.
   const words = [`-p ${port}`, ...Object.entries(options.settings).map(toSwitch)]
   const starting = runProgram(
     pgCtl,
     ['start', '-w', '-s', '-t', '30', '-D', 'data', '-l', 'postgres.log', '-o', words.join(' ')],
     { account, cwd: home, signal },
   )
-  // pg_ctl looks ten times a second, and the server is there sooner. Whose it is shows when we connect.
+  // pg_ctl looks ten times a second, but the server is there sooner. connectAndLock() finds out whose it is.
   const result = await Promise.race([starting, untilReady(cluster, starting)])
   if (result === 'ready') return 'started'
   const { exitCode, output } = result
@@ -64,7 +63,7 @@ export async function startServer(
   )
 }
 
-/** Never, if pg_ctl ends first. */
+/** Resolves when a server is ready, and never if pg_ctl ends first. */
 async function untilReady(cluster: Cluster, starting: Promise<unknown>): Promise<'ready'> {
   const ended = starting.then(
     () => 'ended',
@@ -98,16 +97,14 @@ function toSwitch([name, value]: [string, string]): string {
   return `-c ${name}=${value}`
 }
 
-/**
- * A URL that somebody noted stays right over restarts, and a lease can be renewed under its URL.
- */
+/** With the same port, a URL that somebody noted stays right, and a lease can be renewed under its URL. */
 async function readLastPort(cluster: Cluster): Promise<number | undefined> {
   const text = await readFile(join(cluster.data, 'postmaster.opts'), 'utf8').catch(() => '')
   const port = /"-p" "(\d+)"/.exec(text)?.[1]
   return port === undefined ? undefined : Number(port)
 }
 
-/** Returns where the next line will begin. */
+/** Returns where the next line of the log begins. */
 async function prepareLog(log: string): Promise<number> {
   const size = (await stat(log).catch(() => undefined))?.size ?? 0
   if (size < LARGEST_LOG_BYTES) return size

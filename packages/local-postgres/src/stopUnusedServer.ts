@@ -10,10 +10,9 @@ const PATIENCE_MS = 30_000
 const POLL_MS = 25
 
 /**
- * Stops the server unless somebody holds a lease on it. Give it your own lease, which it ends.
- *
- * The exclusive lock is held until the server is down, so that nobody can get a lease in between.
- * It is waited for, shortly: of a holder that was killed a moment ago, the server may not know yet.
+ * Stops the server unless somebody holds a lease. `own` is the caller's lease, which this ends. It holds the exclusive lock
+ * until the server is down, so that nobody gets a lease meanwhile. It waits for the lock a moment: the server may not have
+ * noticed yet that a holder was killed.
  */
 export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
@@ -32,7 +31,7 @@ export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<v
     }
     try {
       await client.query('select pg_advisory_unlock_all()')
-      // The time-out is an expected answer, not an error for the server's log.
+      // A time-out of the lock is an expected answer: the server's log need not record it as an error.
       await client.query("set lock_timeout = '250ms'; set log_min_messages = fatal")
       await client.query('select pg_advisory_lock($1)', [LEASE_LOCK])
       await stop(cluster)
@@ -51,15 +50,15 @@ export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<v
 async function stop(cluster: Cluster): Promise<void> {
   const { account, data, fallbackFolders, home } = cluster
   const postmaster = await readPostmaster(data)
-  // The folder was deleted under the server, which notices by itself and stops within a minute.
+  // The folder was deleted under the server, which notices within a minute and stops by itself.
   if (postmaster.state !== 'ready' && postmaster.state !== 'busy') return
   const { pgCtl } = await prepareBinaries({
     account,
     fallbackFolders,
     onProgress: () => undefined,
   })
-  // Not with -w: pg_ctl waits for any server on this folder to stop, also for the next one that
-  // somebody starts at the very moment in which this one is gone.
+  // Without -w: pg_ctl would wait for any server on this folder to stop, even for one that somebody starts the moment this
+  // one is gone.
   const { exitCode, output } = await runProgram(
     pgCtl,
     ['stop', '-m', 'fast', '-W', '-s', '-D', 'data'],

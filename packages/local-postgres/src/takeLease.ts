@@ -13,9 +13,7 @@ import { stopUnusedServer } from './stopUnusedServer.ts'
 
 /** How long a server may take to start, to recover from a crash or to stop. */
 const PATIENCE_MS = 30_000
-/**
- * An empty postmaster.pid is filled at once, unless the machine lost power while it was written.
- */
+/** PostgreSQL fills an empty postmaster.pid at once, unless the machine lost power while it was written. */
 const UNCLEAR_MS = 2_000
 const POLL_MS = 25
 
@@ -31,8 +29,9 @@ export interface TakeLeaseOptions {
 }
 
 /**
- * Finds or starts the server and takes a shared lock on it. Whoever stops the server holds that
- * lock exclusively while doing so: we then wait for it, are thrown out, and begin again.
+ * Finds or starts the server and takes a shared lock on it. Whoever stops the server holds that lock exclusively: then we
+ * wait for it, lose the connection when the server is gone, and begin again.
+ * @throws Error when the server cannot start, refuses us, or cannot be reached within 30 s
  */
 export async function takeLease(options: TakeLeaseOptions): Promise<Lease> {
   const { cluster, signal } = options
@@ -55,7 +54,7 @@ export async function takeLease(options: TakeLeaseOptions): Promise<Lease> {
         case 'absent': {
           const outcome = await startServer(cluster, { ...options, keepPort })
           if (outcome === 'started') hasStarted = true
-          // Perhaps the port of the last start is in use by now.
+          // The port of the last start may be in use by now.
           else keepPort = false
           break
         }
@@ -76,7 +75,7 @@ export async function takeLease(options: TakeLeaseOptions): Promise<Lease> {
       await pause(POLL_MS, undefined, { signal })
     }
   } catch (error) {
-    // Nobody else may come to stop what we started. The first error is the one to tell.
+    // Nobody else may come to stop the server that we started. The first error is the one to tell.
     if (hasStarted) await stopUnusedServer(cluster).catch(() => undefined)
     throw error
   }
@@ -92,7 +91,7 @@ async function connectAndLock(
   try {
     await client.query('select pg_advisory_lock_shared($1)', [LEASE_LOCK])
     const { rows } = await client.query<{ data_directory: string }>('show data_directory')
-    // Where processes cannot be inspected, another server may have come to this port.
+    // Where processes cannot be inspected, another server may have taken this port.
     if (rows[0] && resolve(rows[0].data_directory) === cluster.data) return connection
   } catch (error) {
     if (!isConnectionLoss(error) && !isCancelled(error)) {
@@ -104,7 +103,7 @@ async function connectAndLock(
   return undefined
 }
 
-/** Our own statement_timeout: somebody is about to stop the server and takes long. */
+/** Our own statement_timeout cancelled the wait: somebody is stopping the server and takes long. */
 function isCancelled(error: unknown): boolean {
   return (error as { code?: string }).code === '57014'
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 
-/** One sentence a problem, each naming its variable and the remedy. */
+/** Lists all problems of the environment, each with its variable and the remedy. */
 export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError'
   readonly problems: readonly string[]
@@ -17,13 +17,13 @@ export class EnvironmentError extends Error {
 }
 
 export interface EnvironmentOptions {
-  /** Variables that production cannot do without, and the remedy for each. */
+  /** Variables that production cannot do without, each with its remedy. */
   requiredInProduction?: Record<string, string>
 }
 
 /**
- * Reads the variables of one process and reports every problem of theirs together. A variable that is
- * set but empty counts as not set, as in a `.env` file with nothing behind the equals sign.
+ * Reads the variables of one process and reports all their problems together. An empty variable counts as not set, as in a
+ * `.env` file with nothing behind the equals sign.
  * @throws EnvironmentError
  */
 export function readEnvironment<Shape extends z.ZodRawShape>(
@@ -64,7 +64,7 @@ export function integerVariable(options: {
     })
 }
 
-/** `true`, `false`, `1` or `0`; anything else is refused, since a misread switch would be noticed late. */
+/** Takes `true`, `false`, `1` or `0` and refuses the rest, since nobody would notice a misread switch for long. */
 export function switchVariable(options: { default: boolean }) {
   return z
     .string()
@@ -80,7 +80,7 @@ export function switchVariable(options: { default: boolean }) {
     })
 }
 
-/** What every process needs to know: where its database is, and how talkative to be. */
+/** The variables of every process. */
 export const commonVariables = {
   NODE_ENV: z
     .enum(
@@ -88,16 +88,16 @@ export const commonVariables = {
       'is not a mode that is known; set development, test or production, or leave it out',
     )
     .default('development'),
-  /** PostgreSQL 15 or newer. When it is not set, the embedded one in DATA_DIR is used; not in production. */
+  /** PostgreSQL 15 or newer. Default: the embedded one in DATA_DIR, but never in production. */
   DATABASE_URL: z
     .string()
     .optional()
     .refine((text) => text === undefined || isPostgresUrl(text), {
-      // The value is not repeated: it may hold a password.
+      // The message does not repeat the value, which may hold a password.
       error:
         'is not a PostgreSQL URL; set postgresql://user:password@host:5432/database, or leave it out for the embedded one',
     }),
-  /** Embedded database and development secret. Relative to the workspace. */
+  /** The folder of the embedded database and the development secret, relative to the workspace. */
   DATA_DIR: z
     .string()
     .default('.data')
@@ -110,7 +110,7 @@ export const commonVariables = {
     .default('info'),
 }
 
-/** Production brings its own database: an embedded one would be lost with the machine. */
+/** An embedded database in production would be lost with the machine. */
 export const databaseRequiredInProduction = {
   DATABASE_URL: 'set postgresql://user:password@host:5432/database',
 }

@@ -1,20 +1,20 @@
 export interface ServerTimeoutOptions {
-  /** Until a request's headers have come. Default 15,000 ms. */
+  /** How long a request's headers may take to arrive. Default 15,000 ms. */
   headersMs?: number
-  /** Until a request has come, its body included. Default 30,000 ms. */
+  /** How long a whole request may take to arrive, body included. Default 30,000 ms. */
   requestMs?: number
   /**
-   * A connection on which nothing has come or gone for so long is cut: what is sent bit by bit may take longer. Default
-   * 120,000 ms.
+   * The server cuts a connection on which nothing was sent or received for this long. A slow download may take longer in
+   * all. Default 120,000 ms.
    */
   idleMs?: number
-  /** How often it is looked whether time is over. Default 2,000 ms. */
+  /** How often the server looks for requests that are over their time. Default 2,000 ms. */
   checkEveryMs?: number
 }
 
 /**
- * Time-outs for a server of Fastify's, which has none of its own: whoever sends slowly, or takes no answer, would hold a
- * connection and its memory for ever.
+ * Time-outs for a Fastify server, which has none by default: a client that sends slowly, or does not read its answer, would
+ * hold a connection and its memory for ever.
  */
 export function serverTimeouts({
   headersMs = 15_000,
@@ -29,7 +29,7 @@ export function serverTimeouts({
   }
 }
 
-/** For a server of Fastify's that compiles no schema, or brings what does: its own compilers are not even loaded. */
+/** For a Fastify server that compiles no schema, or brings its own compiler: Fastify's are then not even loaded. */
 export const noSchemaCompilers = {
   compilersFactory: { buildValidator: refuseToBuild, buildSerializer: refuseToBuild },
 }
@@ -38,7 +38,7 @@ function refuseToBuild(): never {
   throw new Error('This server has no compiler for schemas')
 }
 
-/** Whether a server that listens there is reached from this machine alone. */
+/** Whether a server that listens on `host` can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1)$/.test(host)
 }

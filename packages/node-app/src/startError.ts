@@ -1,11 +1,10 @@
-/** Why a process cannot start, in a line that names the variable and the remedy; no stack is wanted. */
+/** Why a process cannot start: one line with the variable and the remedy, printed without a stack. */
 export class StartError extends Error {
   override readonly name: string = 'StartError'
 }
 
 /**
- * Why a port cannot be listened on, or null when the error is of another kind.
- * `variable` is the one that names the port, such as PORT.
+ * Explains why a port cannot be listened on, or returns null for any other error. `variable` names the port, such as PORT.
  */
 export function explainListenError(
   error: unknown,

@@ -2,14 +2,14 @@ import { z } from 'zod'
 
 /** Who may read the metrics, and where spans go. The names that start with OTEL_ are OpenTelemetry's own. */
 export const telemetryVariables = {
-  /** What has to come as a bearer token with GET /metrics. */
+  /** The bearer token that GET /metrics demands. */
   METRICS_TOKEN: z
     .string()
-    // The value is not repeated, of course.
+    // The message does not repeat the value, which is a secret.
     .min(16, 'has fewer than 16 characters; make one with: openssl rand -hex 16')
     .regex(/^[\x21-\x7e]*$/, 'has characters that a header can not carry; use letters and digits')
     .optional(),
-  /** An OTLP/HTTP receiver. Default: nothing is traced. */
+  /** The base address of an OTLP/HTTP receiver. Default: nothing is traced. */
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .string()
     .optional()
@@ -17,9 +17,9 @@ export const telemetryVariables = {
       error:
         'is not the address of an OTLP/HTTP receiver; set one such as http://127.0.0.1:4318, or leave it out and nothing is traced',
     }),
-  /** By which name its spans go. Default: that of the application, such as roundsman-api. */
+  /** The service name on spans. Default: the application's, such as roundsman-api. */
   OTEL_SERVICE_NAME: z.string().optional(),
-  /** Which part of the traces that begin here is kept, from 0 to 1. */
+  /** The share of the traces beginning here that is kept, from 0 to 1. Default 1. */
   OTEL_TRACES_SAMPLER_ARG: z
     .string()
     .optional()
@@ -34,7 +34,7 @@ export const telemetryVariables = {
     }),
 }
 
-/** What they say of traces, in the words of whoever takes them. */
+/** The variables under the names that startTracing takes. */
 export function tracingOptions(env: z.infer<z.ZodObject<typeof telemetryVariables>>) {
   return {
     serviceName: env.OTEL_SERVICE_NAME,

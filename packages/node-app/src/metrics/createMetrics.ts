@@ -2,13 +2,13 @@ import type { Connections } from '@roundsman/engine/worker'
 import * as prometheus from 'prom-client'
 
 export interface Metrics {
-  /** For whoever has metrics to add. */
+  /** For code that adds metrics. */
   prometheus: typeof prometheus
-  /** Where a process keeps metrics of its own. */
+  /** Where a process registers its own metrics. */
   registry: Registry
-  /** How long a connection pool is: read at each scrape. */
+  /** Adds gauges of a connection pool, which each scrape reads. */
   watchPool(pool: string, read: () => Connections): void
-  /** What a scrape gets. */
+  /** Returns the text that a scrape gets. */
   render(): Promise<string>
   contentType: string
 }
@@ -17,12 +17,15 @@ const { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } = prometheu
 type Registry = prometheus.Registry
 export { Counter, Gauge, Histogram, type Registry }
 
-/** The process is woken as often, also when it is idle; at the default, 10 ms, that is most of what it does then. */
+/**
+ * How often the event loop's lag is measured. Each measurement wakes the process, and at the default of 10 ms an idle one
+ * would do little else.
+ */
 const LAG_PRECISION_MS = 100
 
 /**
- * The metrics of one process, in a registry of its own: those of Node itself (event loop, heap, garbage
- * collection), of the process, which build it is, and its pools. More is added where it is known.
+ * The metrics of one process, in a registry of its own: Node's (event loop, heap, garbage collection), the process's, its
+ * build and its pools. Other modules add theirs.
  */
 export function createMetrics({ app, version }: { app: string; version: string }): Metrics {
   const registry = new Registry()

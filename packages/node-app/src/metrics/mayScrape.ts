@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** Whether a request's authorization header carries the token. Takes as long for one that is nearly right. */
+/** Whether the authorization header carries the token. A wrong token takes as long however much of it is right. */
 export function mayScrape(authorization: string | undefined, token: string): boolean {
   const [, given] = /^Bearer (.+)$/i.exec(authorization ?? '') ?? []
   return given !== undefined && timingSafeEqual(digest(given), digest(token))

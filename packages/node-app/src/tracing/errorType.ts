@@ -1,4 +1,4 @@
-/** What a span says of an error: its code, which is short and of a closed set, else its class. */
+/** What a span records of an error: its code, which is short and from a small set, else its class. */
 export function errorType(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown }
   if (typeof code === 'string') return code

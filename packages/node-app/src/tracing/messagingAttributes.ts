@@ -1,4 +1,6 @@
-/** In the words of OpenTelemetry's conventions for messaging: its destination is our job, its message our work. */
+/**
+ * Span attributes by OpenTelemetry's conventions for messaging, whose destination is our job and whose message our work.
+ */
 export function messagingAttributes(operation: 'send' | 'process', jobName: string) {
   return {
     'messaging.system': 'pg-boss',

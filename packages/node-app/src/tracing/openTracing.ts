@@ -17,20 +17,20 @@ import { traceRequest, type RequestTrace } from './traceRequest.ts'
 import { traceRun, type RunTrace, type TracedRun } from './traceRun.ts'
 
 export interface TracingOptions {
-  /** Which process speaks: `api` or `worker`. */
+  /** The process that makes the spans: `api` or `worker`. */
   app: string
   version: string
   /** Default: `roundsman-` and the app. */
   serviceName?: string | undefined
   /** The base address of an OTLP/HTTP receiver. */
   endpoint: string
-  /** Which part of the traces that begin here is kept, from 0 to 1. Others follow their beginning. */
+  /** The share of the traces beginning here that is kept, from 0 to 1. Other traces follow their caller's choice. */
   sampleShare: number
   /** How long spans are collected before they are sent. Default 1,000 ms. */
   intervalMs?: number
-  /** How long a receiver may take for a batch. Default 5,000 ms. */
+  /** How long the receiver may take to accept a batch. Default 5,000 ms. */
   exportTimeoutMs?: number
-  /** Told why spans were not taken, once a minute at most. */
+  /** Called with the reason when spans were not accepted, at most once a minute. */
   onProblem: (reason: string) => void
 }
 
@@ -39,9 +39,9 @@ export interface Tracing {
   traceRequest(method: string, headers: Record<string, unknown>): RequestTrace
   traceEnqueue: TraceEnqueue
   traceRun(run: TracedRun): RunTrace
-  /** Each statement on this connection becomes a span, while it is part of a trace. */
+  /** Makes a span of each statement on this connection while a trace is under way. */
   traceDatabase(client: TracedClient): void
-  /** Sends what was collected, for so long at most. Default 2,000 ms. */
+  /** Sends what was collected, and gives up after `timeoutMs`. Default 2,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
 }
 
@@ -69,7 +69,7 @@ export function openTracing(options: TracingOptions): Tracing {
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleShare) }),
     spanProcessors: [
       new BatchSpanProcessor({
-        // Its queue is bounded: what a receiver does not take in time is dropped.
+        // Its queue is bounded: spans that the receiver does not take in time are dropped.
         exporter: new OTLPTraceExporter({
           url: `${endpoint.replace(/\/$/, '')}/v1/traces`,
           timeoutMillis: exportTimeoutMs,
@@ -80,7 +80,7 @@ export function openTracing(options: TracingOptions): Tracing {
     ],
   })
   const propagator = new W3CTraceContextPropagator()
-  // Global, so that a handler may have spans of its own by @opentelemetry/api alone.
+  // Registered globally, so that a handler can make spans of its own with @opentelemetry/api alone.
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   propagation.setGlobalPropagator(propagator)
   trace.setGlobalTracerProvider(provider)
@@ -117,7 +117,7 @@ function reportProblems(onProblem: (reason: string) => void): void {
   )
 }
 
-/** The library hands an error over as JSON with its stack. */
+/** The library passes an error as JSON that includes its stack. */
 function reasonOf(message: string): string {
   try {
     const { message: reason, code, name } = JSON.parse(message) as Record<string, unknown>

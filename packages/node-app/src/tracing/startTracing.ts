@@ -1,8 +1,8 @@
 import type { Tracing, TracingOptions } from './openTracing.ts'
 
 /**
- * Traces into an OTLP/HTTP receiver, or null when there is none: then nothing of OpenTelemetry is loaded, and
- * nobody who asks for a trace pays for one.
+ * Traces into an OTLP/HTTP receiver, or returns null when none is set: then nothing of OpenTelemetry is loaded, and tracing
+ * costs nothing.
  */
 export async function startTracing({
   endpoint,

@@ -9,22 +9,22 @@ import {
 
 import { errorType } from './errorType.ts'
 
-/** The least that a node-postgres client offers. */
+/** The part of a node-postgres client that tracing uses. */
 export interface TracedClient {
   // oxlint-disable-next-line typescript/no-explicit-any -- it has a dozen signatures, and they are passed through
   query: (...args: any[]) => any
 }
 
-/** A clean-up has thousands of batches; the first of them say what there is to say. */
+/** The statements of one request or run that get a span. A clean-up has thousands of batches, all like the first ones. */
 const MAX_STATEMENTS = 100
 const MAX_TEXT_LENGTH = 1_000
 
-/** How many statements of a request or run have a span. */
+/** How many statements of each request or run have a span. */
 const counts = new WeakMap<Span, number>()
 
 /**
- * Gives each statement on the connection a span while a request or run is traced. Values are not in it: they
- * travel apart from the text.
+ * Gives each statement on the connection a span while a request or run is traced. The span has no parameter values, which
+ * the driver sends apart from the text.
  */
 export function traceDatabase(tracer: Tracer, client: TracedClient): void {
   const query = client.query
@@ -47,7 +47,7 @@ export function traceDatabase(tracer: Tracer, client: TracedClient): void {
     })
     const result = run()
     if (!isPromise(result)) {
-      // With a callback there is nothing to wait for.
+      // A call with a callback returns nothing to wait for.
       span.end()
       return result
     }

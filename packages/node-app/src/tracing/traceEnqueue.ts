@@ -11,7 +11,7 @@ import type { TraceContext, TraceEnqueue } from '@roundsman/engine'
 import { errorType } from './errorType.ts'
 import { messagingAttributes } from './messagingAttributes.ts'
 
-/** A producer's span around the moment at which work is put into the queue; its context travels with the work. */
+/** Makes a producer's span around enqueueing. Its context travels with the work. */
 export function traceEnqueue(tracer: Tracer, propagator: TextMapPropagator): TraceEnqueue {
   return async ({ name, count }, put) => {
     const span = tracer.startSpan(`send ${name}`, {

@@ -11,14 +11,14 @@ import {
 
 export interface RequestTrace {
   traceId: string
-  /** Whatever is called in here, at once or later, is part of the request. */
+  /** Makes whatever `work` calls, at once or later, part of the request's trace. */
   within<Result>(work: () => Result): Result
   ended(answer: { route: string | undefined; statusCode: number }): void
 }
 
 /**
- * A server's span for a request, a child of the caller's where its headers name one. It says neither the address
- * nor the caller: an address may carry a token.
+ * Makes a server's span for a request, as a child of the caller's when the headers name one. It records neither address nor
+ * caller: an address may carry a token.
  */
 export function traceRequest(
   tracer: Tracer,

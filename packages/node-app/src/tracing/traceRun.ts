@@ -29,9 +29,9 @@ export interface RunTrace {
 }
 
 /**
- * A consumer's span for a run, from its start until its end is committed. As the conventions have it for a single
- * message: a child of where its work was enqueued, so that both are in one trace, and linked to that as well.
- * Each attempt is a child of the same. What a schedule has started begins a trace.
+ * Makes a consumer's span for a run, from its start until its end is committed. By the conventions for single messages it
+ * is a child of the span that enqueued the work, in the same trace, and linked to it. Each attempt is such a child. A run
+ * that a schedule started begins a trace of its own.
  */
 export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: TracedRun): RunTrace {
   const origin = run.trace
