@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** Copies of one template must not be made at the same time: PostgreSQL refuses the second. */
+/** PostgreSQL refuses to copy one template twice at the same time, so that each copy waits for this lock. */
 const COPY_LOCK = 7_266_437_003
 
 const EMPTY = { template: 'template0', copies: 'wal_log' } as const
@@ -23,7 +23,7 @@ export async function withAdmin<Result>(
   }
 }
 
-/** As `create database` knows them. */
+/** The strategies that `create database` has. */
 export type CopyStrategy = 'wal_log' | 'file_copy'
 
 /** Returns the URL of the new database. Default: an empty one. */
@@ -41,7 +41,7 @@ export async function createDatabase(
   return url.href
 }
 
-/** Also under open connections. Nothing happens if it is gone already. */
+/** Also drops a database with open connections. Does nothing when it is gone already. */
 export async function dropDatabase(adminUrl: string, name: string): Promise<void> {
   await withAdmin(adminUrl, (client) =>
     client.query(`drop database if exists "${name}" with (force)`),

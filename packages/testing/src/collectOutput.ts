@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 
-/** What stands for standard output and standard error of a command that runs in this process. */
+/** Stands for the standard output and standard error of a command that runs in this process. */
 export function collectOutput() {
   const [stdout, stderr] = [collect(), collect()]
   return {

@@ -5,12 +5,12 @@ import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { decodeProtobuf, type ProtobufField } from './decodeProtobuf.ts'
 
-/** As far as tests look at it. Ids in lower-case hexadecimal digits. */
+/** What tests read of a span. Ids are lower-case hexadecimal digits. */
 export interface ReceivedSpan {
   service: string
   traceId: string
   spanId: string
-  /** Null at the beginning of a trace. */
+  /** Null for the first span of a trace. */
   parentSpanId: string | null
   name: string
   kind: (typeof SPAN_KINDS)[number]
@@ -20,9 +20,9 @@ export interface ReceivedSpan {
 }
 
 export interface OtlpReceiver {
-  /** What OTEL_EXPORTER_OTLP_ENDPOINT is to be. */
+  /** The value for OTEL_EXPORTER_OTLP_ENDPOINT. */
   url: string
-  /** In the order of their arrival. */
+  /** In the order of arrival. */
   spans: ReceivedSpan[]
   close(): void
 }
@@ -30,7 +30,7 @@ export interface OtlpReceiver {
 const SPAN_KINDS = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'] as const
 const STATUS_ERROR = 2
 
-/** Takes spans as an OpenTelemetry collector does: OTLP over HTTP, in protobuf. */
+/** Receives spans as an OpenTelemetry collector does: OTLP over HTTP, in protobuf. */
 export async function createOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = []
   const server = createServer((request, response) => {
@@ -43,7 +43,7 @@ export async function createOtlpReceiver(): Promise<OtlpReceiver> {
       }
       const isZipped = request.headers['content-encoding'] === 'gzip'
       spans.push(...decodeTraces(isZipped ? gunzipSync(body) : body))
-      // An empty ExportTraceServiceResponse: all were taken.
+      // An empty ExportTraceServiceResponse says that all were taken.
       return response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
     })
   })
@@ -59,7 +59,7 @@ export async function createOtlpReceiver(): Promise<OtlpReceiver> {
   }
 }
 
-/** An ExportTraceServiceRequest: numbers are those of opentelemetry-proto's fields. */
+/** Reads an ExportTraceServiceRequest. The numbers are those of opentelemetry-proto's fields. */
 function decodeTraces(body: Buffer): ReceivedSpan[] {
   return messages(body, 1).flatMap((resourceSpans) => {
     const [resource] = messages(resourceSpans, 1)

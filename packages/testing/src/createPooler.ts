@@ -3,20 +3,20 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 
-/** PostgreSQL behind a transaction pooler. */
+/** A transaction pooler in front of PostgreSQL. */
 export interface Pooler {
   url: string
-  /** Ends every connection of its clients, as its restart does. What was under way is rolled back. */
+  /** Ends every client's connection, as a restart of the pooler does. PostgreSQL rolls back what was under way. */
   cut(): void
   close(): Promise<void>
 }
 
 export interface CreatePoolerOptions {
-  /** Of its connections to PostgreSQL, which its clients can't change for themselves. Default UTC. */
+  /** The time zone of its connections to PostgreSQL, which clients can't change. Default UTC. */
   timeZone?: string
-  /** More that is set on these connections, as a role's or a server's defaults are. Default: nothing. */
+  /** More settings of these connections, like a role's or a server's defaults. Default: none. */
   settings?: Readonly<Record<string, string>>
-  /** Parameters of the start with which nobody is let in. Default: none, and all of them are ignored. */
+  /** Startup parameters for which it refuses a client. Default: none; it then ignores all of them. */
   refused?: readonly string[]
 }
 
@@ -29,9 +29,9 @@ interface Server {
 interface Client {
   socket: Socket
   server: Server | null
-  /** What it has sent and nobody was there to take. */
+  /** What the client sent while it had no connection to PostgreSQL. */
   unsent: Buffer[]
-  /** Questions that have not been answered to the end. */
+  /** Questions that are not answered completely. */
   pending: number
 }
 
@@ -41,10 +41,9 @@ const SSL_REQUEST = 80_877_103
 const START = 196_608
 
 /**
- * Gives its clients a connection to PostgreSQL for each transaction, another one each time, and does nothing about
- * what the one before has left on it: settings, locks, what it listens to, prepared statements. As PgBouncer
- * does with pool_mode=transaction, server_round_robin=1, max_prepared_statements=0 and the parameters of the start
- * ignored.
+ * Lends its clients a connection to PostgreSQL for each transaction, another one each time, and leaves on it what the one
+ * before set, locked, listened to or prepared. It behaves like PgBouncer with pool_mode=transaction, server_round_robin=1,
+ * max_prepared_statements=0 and all startup parameters ignored.
  */
 export async function createPooler(
   url: string,
@@ -58,7 +57,7 @@ export async function createPooler(
   let isClosed = false
 
   async function openServer(): Promise<void> {
-    // The driver logs in, and then its connection is ours.
+    // The driver logs in; from then on we use its socket.
     const options = Object.entries({ timezone: timeZone, ...settings })
       .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
       .join(' ')
@@ -109,7 +108,7 @@ export async function createPooler(
     for (const message of client.unsent.splice(0)) server.socket.write(message)
   }
 
-  /** What nobody waits for, as a notification, is dropped. */
+  /** Passes an answer on. It drops what no client waits for, such as a notification. */
   function answer(server: Server, message: Buffer): void {
     const { client } = server
     if (client === null) return
@@ -129,7 +128,7 @@ export async function createPooler(
       client.socket.end()
       return
     }
-    // A query, or the end of a series of messages: what will be answered by a Z.
+    // A query, or the end of a series of messages: PostgreSQL will answer it with a Z.
     if (type === 'Q' || type === 'S') client.pending++
     if (client.server) {
       client.server.socket.write(message)
@@ -163,7 +162,7 @@ export async function createPooler(
     socket.on('close', () => {
       clients.delete(client)
       if (waiting.includes(client)) waiting.splice(waiting.indexOf(client), 1)
-      // It leaves in the middle of something, which the server has to give up.
+      // A client that leaves half-way leaves a transaction: ending the connection makes PostgreSQL roll it back.
       client.server?.socket.destroy()
     })
   }
@@ -191,7 +190,7 @@ export async function createPooler(
 
 const typeOf = (message: Buffer) => message.toString('latin1', 0, 1)
 
-/** Cuts a stream into messages: a type, but for a client's first ones, and a length that counts itself. */
+/** Cuts a stream into messages: a type, which a client's first message lacks, and a length that counts itself. */
 function createSplitter(): (chunk: Buffer, options?: { isUntyped: boolean }) => Generator<Buffer> {
   let rest = Buffer.alloc(0)
   return function* split(chunk, options = { isUntyped: false }) {
@@ -208,7 +207,7 @@ function createSplitter(): (chunk: Buffer, options?: { isUntyped: boolean }) => 
   }
 }
 
-/** What a server says to whom it has let in: that it did, how it is set, and that it waits for a question. */
+/** What a server tells a client that it lets in: that it did, its settings, and that it is ready for a question. */
 function greeting(parameters: ReadonlyMap<string, string>): Buffer {
   return Buffer.concat([
     frame('R', Buffer.alloc(4)),

@@ -4,30 +4,30 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 /** The network between a client and PostgreSQL. */
 export interface Proxy {
   port: number
-  /** Ends every connection, at both ends, or those whose client began in this way. Returns how many there were. */
+  /** Ends all connections at both ends, or those whose greeting is meant. Returns how many there were. */
   cut(isMeant?: (greeting: string) => boolean): number
-  /** From now on nobody gets in who begins in this way; null: everybody does. */
+  /** From now on, refuses clients whose greeting is meant. Null: refuses nobody. */
   refuse(isMeant: ((greeting: string) => boolean) | null): void
   /**
-   * From now on nothing gets through in either direction, and neither end is told: not of what is lost,
-   * nor when the other end is gone. New connections are accepted and not answered.
+   * From now on nothing gets through in either direction, and neither end is told, not even when the other is gone. New
+   * connections are accepted and not answered.
    */
   goHalfOpen(): void
   /**
-   * Nothing gets through any more on the connections that there are, and neither end is told; new ones get
-   * through, as after a fail-over of something in between.
+   * Nothing gets through any more on the open connections, and neither end is told. New ones get through, as after a
+   * fail-over of something in between.
    */
   forget(): void
-  /** New connections lead to another port; those that there are stay where they are. */
+  /** Leads new connections to another port. Open ones stay where they are. */
   retarget(port: number): void
-  /** Connections get through again. Those that lost bytes are reset, as a router that forgot them does. */
+  /** Lets connections through again. Those that lost bytes are reset, as a router that forgot them does. */
   heal(): void
   close(): void
 }
 
 interface Pair {
   sockets: Socket[]
-  /** What its client said first: to PostgreSQL, whom it connects as, to what, and its application's name. */
+  /** What its client sent first: to PostgreSQL, the user, the database and the application's name. */
   greeting: string
   isSwallowed: boolean
 }
@@ -84,7 +84,7 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
   function forget(): void {
     for (const pair of pairs) {
       pair.isSwallowed = true
-      // What waits for room to be written would wait for ever.
+      // Sockets that wait for room to write would otherwise wait for ever.
       for (const socket of pair.sockets) socket.resume()
     }
   }

@@ -5,66 +5,66 @@ import type { ParsedMail } from 'mailparser'
 import type { SMTPServerSession } from 'smtp-server'
 import { localhostCertificate } from './localhostCertificate.ts'
 
-/** A mail server that keeps what it gets, and answers as it is told. */
+/** A mail server that keeps what it gets, and answers as a test tells it. */
 export interface SmtpServer {
   port: number
   url: string
-  /** What it has taken, in the order in which it came; also where the client never heard of it. */
+  /** What it has taken, in the order of arrival, also where the client was never told so. */
   messages: ReceivedMessage[]
-  /** Connections so far. */
+  /** How many connections there were so far. */
   connections: number
-  /** Connections that there are. */
+  /** How many connections are open. */
   open: number
-  /** From now on it reacts like this; without an argument it accepts everything. */
+  /** From now on it answers as `decide` says. Without an argument it accepts everything. */
   react(decide?: (moment: SmtpMoment) => SmtpReaction | undefined): void
-  /** Open connections are ended. */
+  /** Also ends open connections. */
   close(): Promise<void>
 }
 
 export interface ReceivedMessage {
-  /** The envelope. */
+  /** From the envelope, not the headers. */
   sender: string
   recipients: string[]
   /** By this machine's clock, when the last byte had come. */
   receivedAtMs: number
   raw: Buffer
   mail: ParsedMail
-  /** Whether the client was told so. */
+  /** Whether the client was told that it was taken. */
   isAcknowledged: boolean
 }
 
 export interface SmtpMoment {
-  /** `data`: the whole message has come, and its client waits for the answer. */
+  /** `data`: the whole message has come, and the client waits for the answer. */
   stage: 'connect' | 'mail' | 'rcpt' | 'data'
   sender: string
-  /** The one that RCPT names; the first one at `data`. */
+  /** The recipient that RCPT names; the first one at `data`. */
   recipient: string
   /** Only at `data`. */
   mail?: ParsedMail
 }
 
 export type SmtpReaction = {
-  /** Before anything else. Default 0. */
+  /** How long it waits before it does anything. Default 0. */
   delayMs?: number
 } & (
   | { kind: 'accept' }
   | { kind: 'refuse'; code: number; text?: string }
-  /** Ends the connection instead of an answer. A message is not kept. */
+  /** Ends the connection instead of answering. It does not keep a message. */
   | { kind: 'drop' }
-  /** Keeps the message, and ends the connection instead of saying so. */
+  /** Keeps the message, and ends the connection instead of answering. */
   | { kind: 'keepAndDrop' }
-  /** Keeps the message, and says nothing. */
+  /** Keeps the message, and never answers. */
   | { kind: 'keepAndHang' }
-  /** Says nothing. A message is not kept. */
+  /** Never answers. It does not keep a message. */
   | { kind: 'hang' }
 )
 
 export interface CreateSmtpServerOptions {
-  /** Default: any that is free. */
+  /** Default: any free port. */
   port?: number
-  /** `starttls` offers it, `implicit` speaks nothing else. Default: no TLS. */
+  /** `starttls` offers TLS, `implicit` speaks nothing else. Default: no TLS. */
   tls?: 'starttls' | 'implicit'
-  /** Who may send. Default: everybody, and nobody can log in. */
+  /** The account that may send. Default: everybody may, and nobody can log in. */
   auth?: { user: string; pass: string }
 }
 
@@ -72,7 +72,7 @@ type Answer = (error?: Error | null) => void
 
 export async function createSmtpServer(options: CreateSmtpServerOptions = {}): Promise<SmtpServer> {
   const { port = 0, tls, auth } = options
-  // Most files that load this one send no mail.
+  // Loaded here: most files that load this module send no mail.
   const { SMTPServer } = await import('smtp-server')
   const { simpleParser } = await import('mailparser')
   const messages: ReceivedMessage[] = []
@@ -85,11 +85,11 @@ export async function createSmtpServer(options: CreateSmtpServerOptions = {}): P
     ...(tls && localhostCertificate),
     disabledCommands: [...(tls === 'starttls' ? [] : ['STARTTLS']), ...(auth ? [] : ['AUTH'])],
     allowInsecureAuth: true,
-    // The texts that tests give bring their own.
+    // The tests' answers contain such codes already.
     hideENHANCEDSTATUSCODES: true,
     disableReverseLookup: true,
     logger: false,
-    // Whoever is to be left waiting waits longer than any test.
+    // A client that is to be left waiting waits longer than any test.
     socketTimeout: 600_000,
     onAuth({ username, password }, _session, answer) {
       if (username === auth?.user && password === auth?.pass) answer(null, { user: username })
@@ -102,7 +102,7 @@ export async function createSmtpServer(options: CreateSmtpServerOptions = {}): P
       void buffer(stream).then((raw) => take(raw, session, answer), answer)
     },
   })
-  // A client that goes away in the middle is what some tests are about.
+  // Some tests are about clients that leave half-way.
   server.on('error', () => undefined)
   server.server.on('connection', (socket: Socket) => {
     connections++
@@ -184,7 +184,7 @@ export async function createSmtpServer(options: CreateSmtpServerOptions = {}): P
     }
   }
 
-  /** The topmost: to end what TLS stands on, in the middle of a handshake, ends Node. */
+  /** The topmost socket: destroying the one below TLS in the middle of a handshake crashes Node. */
   function socketOf(session: SMTPServerSession): Socket | undefined {
     return [...server.connections].find((connection) => connection.session === session)?._socket
   }

@@ -5,18 +5,18 @@ import { madeDatabases, problems } from './madeDatabases.ts'
 
 export interface TestDatabase {
   url: string
-  /** Also under open connections. May be called again. */
+  /** Also drops it with open connections. Further calls do nothing. */
   drop(): Promise<void>
 }
 
 export interface CreateTestDatabaseOptions {
-  /** False: an empty database. Default: one with all migrations applied, and with the queue's tables. */
+  /** False: an empty database. Default: one with all migrations and the queue's tables. */
   migrated?: boolean
-  /** False: one to which our migrations are applied, and that no worker has been deployed to. Default: true. */
+  /** False: one with our migrations to which no worker was deployed yet. Default: true. */
   withQueue?: boolean
 }
 
-/** A database for one test file, made in milliseconds as a copy of a template. */
+/** Creates a database for one test file in milliseconds, as a copy of a template. */
 export async function createTestDatabase(
   options: CreateTestDatabaseOptions = {},
 ): Promise<TestDatabase> {
@@ -35,14 +35,14 @@ export async function createTestDatabase(
   }
 }
 
-/** A worker that was stopped leaves neither a claim nor a run: looked for before its database is gone. */
+/** A worker that was stopped must leave neither a claim nor a start. This looks before the database is gone. */
 async function lookForClaims(url: string): Promise<void> {
   const left = await withAdmin(url, async (client) => {
     const { rows } = await client.query<{ left: boolean }>(
       `select to_regclass('public."JobStart"') is not null as "left"`,
     )
     if (!rows[0]?.left) return []
-    // Stopped ones take their row along, and killed ones leave it. Ids that tests have made up look otherwise.
+    // A stopped worker removes its row, and a killed one leaves it. Ids that tests invented have another form.
     const found = await client.query<{ name: string; workerId: string }>(
       `select "name", "workerId" from (
          select "name", "workerId" from "JobClaim" union all select "name", "workerId" from "JobStart"

@@ -1,7 +1,7 @@
 import type { PrismaClient, Role } from '@roundsman/db'
 import { randomBytes, scryptSync } from 'node:crypto'
 
-/** `owner@example.com` and so on, all with the same password. Returns their ids. */
+/** Creates `owner@example.com` and so on, all with the same password. Returns their ids. */
 export async function createUserOfEachRole(
   prisma: PrismaClient,
   password: string,
@@ -18,7 +18,7 @@ export async function createUserOfEachRole(
   }
 }
 
-/** A hash says how it was made: this one takes no time to make, and whoever logs in does not wait for it either. */
+/** A hash names its parameters: this one is made at once, and whoever logs in does not wait for it either. */
 function hashCheaply(password: string): string {
   const salt = randomBytes(16)
   const hash = scryptSync(password.normalize('NFKC'), salt, 32, { N: 2, r: 1, p: 1 })

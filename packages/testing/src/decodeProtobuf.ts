@@ -1,12 +1,12 @@
-/** A field of a message: a number for a varint, bytes for all else. What the bytes are, only its schema knows. */
+/** A field of a message: a number for a varint, bytes for anything else. Only a schema says what the bytes mean. */
 export interface ProtobufField {
   number: number
   value: bigint | Buffer
 }
 
 /**
- * The fields of a protobuf message, in their order.
- * @throws RangeError when it ends in the middle of one, or has one of a kind that is out of use
+ * Returns the fields of a protobuf message, in their order.
+ * @throws RangeError when it ends inside a field, or has one of a wire type that is out of use
  */
 export function decodeProtobuf(message: Buffer): ProtobufField[] {
   const fields: ProtobufField[] = []

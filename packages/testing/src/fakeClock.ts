@@ -1,11 +1,11 @@
 export interface FakeClock {
-  /** A new Date at each call. Bound: it can be passed on as it is. */
+  /** A new Date at each call. It needs no `this`, so that it can be passed on. */
   now(): Date
   set(date: Date | string): void
   advance(ms: number): void
 }
 
-/** A clock that stands still until it is told to move. */
+/** A clock that stands still until it is moved. */
 export function fakeClock(startIso: string): FakeClock {
   let currentMs = toMs(startIso)
   return {

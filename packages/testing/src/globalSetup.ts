@@ -12,13 +12,13 @@ import { makeServerFolder } from './makeServerFolder.ts'
 export interface TestServer {
   /** A database from which others can be created and dropped. */
   adminUrl: string
-  /** What the names of this run's databases begin with. */
+  /** The beginning of the names of this run's databases. */
   prefix: string
-  /** A database with all of our migrations and the queue's tables, without any queue: most are copies of it. */
+  /** A database with all migrations and the queue's tables, and without any queue. Most databases are copies of it. */
   template: string
   /** The same without the queue's tables. */
   templateWithoutQueue: string
-  /** Copying files is faster, and forces a checkpoint, for which a server that is durable waits. */
+  /** Copying files is faster, but forces a checkpoint, for which a durable server waits. */
   copies: CopyStrategy
 }
 
@@ -29,8 +29,8 @@ declare module 'vitest' {
 }
 
 /**
- * One throwaway PostgreSQL for the whole run, or databases of our own on the server that
- * DATABASE_URL names. The migrations run once, into templates.
+ * One throwaway PostgreSQL for the whole run, or databases of our own on the server that DATABASE_URL names. The migrations
+ * run once, into templates.
  */
 export default async function globalSetup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['DATABASE_URL']
@@ -68,7 +68,7 @@ async function startThrowawayServer() {
       fsync: 'off',
       synchronous_commit: 'off',
       full_page_writes: 'off',
-      // What is read is in memory: to have another process read it takes longer.
+      // The files are in memory: handing a read to another process would take longer than the read.
       io_method: 'sync',
       max_connections: '300',
     },
@@ -96,7 +96,7 @@ async function makeTemplates(testServer: TestServer): Promise<void> {
   await closeTemplate(adminUrl, template)
 }
 
-/** A database that anybody is connected to cannot be copied. */
+/** PostgreSQL refuses to copy a database to which anybody is connected. */
 async function closeTemplate(adminUrl: string, template: string): Promise<void> {
   await withAdmin(adminUrl, async (client) => {
     await client.query(`alter database "${template}" with allow_connections false`)

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { SpawnedProcess } from './spawnProcess.ts'
 
-/** Of a process that its supervisor holds back: that it begins when it is told to, also before it has looked. */
+/** Asserts that a process which its supervisor holds back begins when it is told to, even before it has looked. */
 export async function expectToBegin(held: SpawnedProcess, readyLine: string): Promise<void> {
   held.stdin.write('begin\n')
   await held.waitForLine(readyLine)
@@ -9,7 +9,7 @@ export async function expectToBegin(held: SpawnedProcess, readyLine: string): Pr
   expect(await held.exited).toEqual({ code: 0, signal: null })
 }
 
-/** The same, that it has not begun when its supervisor is gone. */
+/** Asserts that such a process does not begin when its supervisor is gone. */
 export async function expectNotToBegin(held: SpawnedProcess): Promise<void> {
   held.stdin.end()
   expect(await held.exited).toEqual({ code: 0, signal: null })

@@ -1,4 +1,4 @@
-/** Runs that a test has written as running are held by the workers they name, as if those had taken them. */
+/** Gives runs that a test wrote as running the claims of the workers that they name, as if those had taken them. */
 export const HOLD_RUNS_SQL = `
   insert into "JobClaim" ("id", "name", "workerId", "runIds")
   select "id", "name", "workerId", array["id"] from "JobRun" where "status" = 'running'

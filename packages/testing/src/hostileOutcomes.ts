@@ -8,7 +8,7 @@ import {
   type HostileValuesOptions,
 } from './hostileValues.ts'
 
-/** What a handler does, from its start to its end, described in JSON. It neither blocks nor harms its process. */
+/** What a handler does from start to end, described in JSON. It neither blocks nor harms its process. */
 export interface HostileOutcome {
   steps: HostileStep[]
   end: HostileEnd
@@ -25,7 +25,7 @@ export type HostileStep =
 export type HostileEnd =
   | { does: 'return'; value: HostileValue }
   | { does: 'throw'; value: HostileValue }
-  /** Not in a promise: it is no async function. What it was to do before is left out. */
+  /** From a handler that is no async function, without the steps before. */
   | { does: 'returnAtOnce'; value: HostileValue }
   | { does: 'throwAtOnce'; value: HostileValue }
   | { does: 'throwError'; parts: { [part in (typeof PARTS)[number]]?: HostileValue } }
@@ -33,12 +33,12 @@ export type HostileEnd =
 
 const PARTS = ['message', 'code', 'stack', 'cause', 'name', 'errors'] as const
 
-/** A logger may write all of a list, and both halves of what is doubled: that would block for ever. */
+/** A logger may write every item of a list, and both halves of what is doubled: that would block for ever. */
 const LOGGED = ODD_NAMES.filter((name) => !['arrayOfGreatLength', 'sparse'].includes(name)).map(
   (name): HostileValue => ({ is: 'odd', name }),
 )
 
-/** As much of a handler's context as is used here. */
+/** The part of a handler's context that is used here. */
 export interface HostileContext {
   run: object
   payload: unknown
@@ -49,7 +49,7 @@ export interface HostileContext {
 
 export type JobErrorConstructor = new (code: never, message: never, options: never) => Error
 
-/** Plays it as the handler of a run. */
+/** Plays the outcome as the handler of a run. */
 export function playOutcome(
   { steps, end }: HostileOutcome,
   context: HostileContext,
@@ -92,7 +92,7 @@ async function playInTurn(
   }
 }
 
-/** A step that is refused is passed over, as by a handler that catches everything. */
+/** Passes over a step that is refused, like a handler that catches everything. */
 async function playStep(step: HostileStep, context: HostileContext): Promise<void> {
   try {
     switch (step.does) {
@@ -120,7 +120,7 @@ async function playStep(step: HostileStep, context: HostileContext): Promise<voi
         step satisfies never
     }
   } catch {
-    // Its end is what counts.
+    // Only the end of the outcome counts.
   }
 }
 

@@ -1,17 +1,17 @@
 import fc from 'fast-check'
 
 /**
- * A value that foreign code may hand over, described in JSON: so a generator can shrink and print it, and another
- * process can be told to make it.
+ * A value that foreign code may hand over, described in JSON: a generator can shrink and print it, and another process can
+ * make it.
  */
 export type HostileValue =
   | { is: 'json'; value: unknown }
   | { is: 'odd'; name: OddName }
   | { is: 'object'; entries: [key: string, value: HostileValue][] }
   | { is: 'array'; items: HostileValue[] }
-  /** So many levels in each other. */
+  /** That many levels inside each other. */
   | { is: 'deep'; levels: number; of: 'object' | 'array' }
-  /** So many levels, each of which holds the next one twice: as JSON it has no end. */
+  /** That many levels, each of which holds the next one twice: written as JSON it would never end. */
   | { is: 'doubled'; levels: number }
   | { is: 'large'; count: number; of: 'text' | 'items' | 'keys' | 'emoji' | 'nul' }
 
@@ -160,18 +160,18 @@ const ODD = {
 export type OddName = keyof typeof ODD
 export const ODD_NAMES = Object.keys(ODD) as OddName[]
 
-/** Makes the value. Each call makes another one. */
+/** Makes the value, a new one at each call. */
 export function makeHostile(value: HostileValue): unknown {
   switch (value.is) {
     case 'json':
-      // What it is handed to may write into it, and what was drawn stays as it was.
+      // A copy: what receives it may write into it, and the drawn value must stay as it was.
       return structuredClone(value.value)
     case 'odd':
       return ODD[value.name]()
     case 'object': {
       const made = {}
       for (const [key, of] of value.entries) {
-        // Not by assignment: a key may be `__proto__`.
+        // A key may be `__proto__`, which an assignment would take for something else.
         Object.defineProperty(made, key, {
           value: makeHostile(of),
           enumerable: true,
@@ -205,14 +205,14 @@ function makeLarge({ count, of }: HostileValue & { is: 'large' }): unknown {
     case 'text':
       return 'x'.repeat(count)
     case 'emoji':
-      // One unit ahead, so that a cut at an even length goes through a pair.
+      // One unit more in front, so that a cut at an even length goes through a pair.
       return `x${'👍'.repeat(count / 2)}`
     case 'nul':
       return '\0'.repeat(count)
     case 'items':
       return Array.from({ length: count }, (_, at) => at)
     case 'keys':
-      // They take the longest to make.
+      // Objects of many keys take the longest to make.
       return Object.fromEntries(
         Array.from({ length: Math.ceil(count / 20) }, (_, at) => [`key${at}`, at]),
       )
@@ -224,8 +224,8 @@ function makeLarge({ count, of }: HostileValue & { is: 'large' }): unknown {
 const SURROGATES = { from: 0xd800, count: 0x800 }
 
 /**
- * Any character but halves of pairs. fast-check's own, `unit: 'binary'`, draws the same, and puts a million of them
- * into a table first.
+ * Any character but lone surrogates. fast-check's own `unit: 'binary'` draws the same, but first puts a million of them
+ * into a table.
  */
 export function anyCharacter(): fc.Arbitrary<string> {
   return fc.nat(0x10ffff - SURROGATES.count).map(
@@ -279,13 +279,13 @@ export function hostileText(): fc.Arbitrary<string> {
 }
 
 export interface HostileValuesOptions {
-  /** Of one text, list or object. Default 300,000. */
+  /** The size of one text, list or object. Default 300,000. */
   maxCount?: number
   /** Default 20,000. */
   maxLevels?: number
 }
 
-/** Any value of any kind, also within each other. Small ones are the most frequent. */
+/** Any value of any kind, also nested. Small ones are the most frequent. */
 export function hostileValue({
   maxCount = 300_000,
   maxLevels = 20_000,

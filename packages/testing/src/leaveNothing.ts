@@ -4,12 +4,12 @@ import { killRunning } from './spawnProcess.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Of which test files it is asserted that they leave nothing: those whose path matches. */
+    /** A pattern of the paths of test files that must leave nothing behind. */
     leavesNothing: string
   }
 }
 
-/** What keeps a process alive, but for pipes, by which the test runner talks to it. */
+/** What keeps a process alive, except pipes, by which the test runner talks to it. */
 const KINDS: Readonly<Record<string, string>> = {
   Timeout: 'timers',
   Immediate: 'immediates',
@@ -21,26 +21,26 @@ const KINDS: Readonly<Record<string, string>> = {
   Worker: 'threads',
 }
 
-/** What was closed may take a moment to be gone, and longer on a busy machine. Where nothing is left, nobody waits. */
+/** What was closed may take a moment to be gone, on a busy machine longer. A file that left nothing does not wait. */
 const PATIENCE_MS = 10_000
 const LOOK_EVERY_MS = 25
 
-/** Loggers add one for the whole process, when the first of them is made. */
+/** Loggers add one listener for the whole process, when the first logger is made. */
 const ONCE_PER_PROCESS: ReadonlySet<string> = new Set(['exit', 'beforeExit'])
 
 /**
- * Asserts after each test file that it has left nothing behind: what stays in a test stays in production, once for each
- * run. As vitest's setup file it is the first to register, and so the last to be called.
+ * Asserts after each test file that it left nothing behind: what a test leaves, production leaves once for each run. vitest
+ * loads this setup file first, so that its afterAll is called last.
  */
 const resourcesBefore = countResources()
 let listenersBefore: ReadonlyMap<string, number> = new Map()
 
-// Files share a process, and these sets: what is found is to be this file's.
+// Test files share a process, and with it these sets: findings must be this file's own.
 madeDatabases.clear()
 problems.length = 0
 
 if (new RegExp(inject('leavesNothing')).test(expect.getState().testPath ?? '')) {
-  // Once all is loaded: libraries listen for as long as the process lives.
+  // Counted once everything is loaded: some libraries listen for as long as the process lives.
   beforeAll(() => void (listenersBefore = countListeners()))
   afterAll(assertNothingLeft)
 }
@@ -89,7 +89,7 @@ function countListeners(): Map<string, number> {
 async function findLeftInDatabases(): Promise<string[]> {
   const names = [...madeDatabases]
   if (names.length === 0) return [...problems]
-  // Its driver costs a file that needs no database more than all else here.
+  // Imported only here: a file that needs no database would pay more for its driver than for all else in this one.
   const { withAdmin } = await import('./adminConnection.ts')
   const { adminUrl } = inject('testServer')
   const rows = await withAdmin(adminUrl, async (client) => {
@@ -110,7 +110,7 @@ async function findLeftInDatabases(): Promise<string[]> {
   ]
 }
 
-/** By a timer that is not among those that are looked for. */
+/** Its timer is none of those that findLeft looks for. */
 function pauseUnseen(ms: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }

@@ -1,6 +1,6 @@
 /**
- * For servers of tests on this machine. Everybody can read its key, so nobody may trust it for anything else; it
- * is valid for a century, so that no test fails on a certain day.
+ * For test servers on this machine. Its key is public, so that nobody may trust it for anything else. It is valid for a
+ * century, so that no test fails on a certain day.
  */
 export const localhostCertificate = {
   cert: `-----BEGIN CERTIFICATE-----

@@ -1,5 +1,5 @@
-/** Those of this test file that were not dropped. */
+/** The databases of this test file that were not dropped. */
 export const madeDatabases = new Set<string>()
 
-/** What was wrong with those that were. */
+/** What was wrong with the databases that were dropped. */
 export const problems: string[] = []

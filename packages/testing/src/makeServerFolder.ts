@@ -2,16 +2,16 @@ import { chmod, mkdtemp, realpath, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Of Linux, a file system in memory: a database is copied there for a tenth of what a disk takes. */
+/** Linux's file system in memory: copying a database there takes a tenth of the time that it takes on a disk. */
 const MEMORY = '/dev/shm'
-/** More than a run of all tests takes: its log of writes grows to 1 GB at most. A container may have next to none. */
+/** More than a run of all tests takes: its WAL grows to 1 GB at most. A container may have next to none. */
 const NEEDED_BYTES = 2 * 2 ** 30
 
-/** A new folder for a PostgreSQL that nobody needs after the test. Whoever made it removes it. */
+/** A new folder for a PostgreSQL that nobody needs after the test. The caller removes it. */
 export async function makeServerFolder(prefix: string): Promise<string> {
   const parent = (await hasRoomInMemory()) ? MEMORY : tmpdir()
   const folder = await realpath(await mkdtemp(join(parent, prefix)))
-  // mkdtemp keeps others out, and as root PostgreSQL runs under another account.
+  // mkdtemp keeps others out, and when started by root PostgreSQL runs under another account.
   await chmod(folder, 0o755)
   return folder
 }

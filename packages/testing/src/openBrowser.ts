@@ -7,16 +7,16 @@ import type { Browser } from 'playwright-core'
 
 export type { Browser, BrowserContext, Locator, Page, Request } from 'playwright-core'
 
-/** In the name of the folder, so that another version is unpacked anew. */
+/** Part of the folder's name, so that another version is unpacked anew. */
 const VERSION = '153'
 
 /**
- * A headless Chromium, whose processes end with `close()` or with the process that opened it. It comes from npm
- * and brings its libraries and a font: nothing has to be installed on the machine, except where that package has
- * no build for it; there CHROMIUM_PATH names one.
+ * Opens a headless Chromium, whose processes end with `close()` or with this process. It comes from npm with its libraries
+ * and a font, so that nothing has to be installed. Where that package has no build for the machine, CHROMIUM_PATH names
+ * one.
  */
 export async function openBrowser(): Promise<Browser> {
-  // Most files that load this one open no browser.
+  // Loaded here: most files that load this module open no browser.
   const { chromium } = await import('playwright-core')
   const given = process.env['CHROMIUM_PATH']
   if (given) return await chromium.launch({ executablePath: given, args: ARGS })
@@ -33,17 +33,17 @@ export async function openBrowser(): Promise<Browser> {
 }
 
 /**
- * The package's own list has --single-process, with which a browser has one context and does not survive it.
- * Root has no sandbox, nor have most containers; what is opened here is ours.
+ * The package's own list has --single-process, with which a browser has one context and does not survive it. Root has no
+ * sandbox, nor have most containers; the tests open only our own pages.
  */
 const ARGS = ['--no-sandbox', '--no-zygote', '--disable-gpu', '--font-render-hinting=none']
 
-/** Once for each user of the machine: it takes some seconds. Returns the folder. */
+/** Unpacks Chromium once for each user of the machine, which takes some seconds. Returns the folder. */
 async function unpack(): Promise<string> {
   const { uid } = userInfo()
   const folder = join(tmpdir(), `roundsman-chromium-${VERSION}-${uid}`)
   if (await isOurs(folder, uid)) return folder
-  // In a folder of its own and then moved as a whole: nobody starts what another is still writing.
+  // Unpacked under another name and then renamed: nobody starts what another process is still writing.
   const draft = await mkdtemp(join(tmpdir(), 'roundsman-chromium-'))
   try {
     await extract(draft)
@@ -51,7 +51,7 @@ async function unpack(): Promise<string> {
     await writeFile(join(draft, 'fonts.conf'), fontsConfig(folder))
     await chmod(draft, 0o755)
     await rename(draft, folder).catch(async (error: unknown) => {
-      // Another was faster.
+      // Another process was faster.
       if (!(await isOurs(folder, uid))) throw error
     })
   } finally {
@@ -60,7 +60,7 @@ async function unpack(): Promise<string> {
   return folder
 }
 
-/** The temporary folder is everybody's: what another user put there under this name is not executed. */
+/** Everybody may write to the temporary folder: what another user put there under this name must not be executed. */
 async function isOurs(folder: string, uid: number): Promise<boolean> {
   const found = await lstat(folder).catch(() => null)
   if (found === null) return false
@@ -69,8 +69,8 @@ async function isOurs(folder: string, uid: number): Promise<boolean> {
 }
 
 /**
- * The package unpacks into the temporary folder of its process, and its libraries only on the machines that it
- * is made for; a process of its own can be told both.
+ * The package unpacks into the temporary folder of its process, and its libraries only on machines that it is made for. A
+ * process of its own can be told both.
  */
 async function extract(folder: string): Promise<void> {
   const script = `
@@ -81,7 +81,7 @@ async function extract(folder: string): Promise<void> {
   })
 }
 
-/** The machine's own fonts, if it has any, and the one that came along. */
+/** Uses the machine's own fonts, if it has any, and the one in the package. */
 function fontsConfig(folder: string): string {
   return `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">

@@ -4,20 +4,20 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 
-/** What the monitor does with a ping; a number is the status that it answers with. */
+/** How the monitor answers a ping. A number is the HTTP status. */
 export type Reaction = number | 'hang' | 'reset' | 'endless'
 
 export interface Monitor {
-  /** Of one check. */
+  /** The address of one check. */
   url: URL
-  /** `POST /check/start?rid=… attempt 1`, in the order of their arrival, however they were answered. */
+  /** `POST /check/start?rid=… attempt 1`, in the order of arrival, whatever the answer was. */
   pings: string[]
-  /** The same, with headers and body apart. */
+  /** The same requests, with headers and body apart. */
   requests: { headers: IncomingHttpHeaders; body: string }[]
   react(reaction: Reaction | ((ping: number) => Reaction)): void
 }
 
-/** A monitor that takes pings over HTTP, and misbehaves where a test wants it to. Closed with the test. */
+/** A monitor that takes pings over HTTP, and misbehaves where a test wants it to. It is closed with the test. */
 export async function openMonitor(): Promise<Monitor> {
   const pings: string[] = []
   const requests: Monitor['requests'] = []
@@ -41,7 +41,7 @@ export async function openMonitor(): Promise<Monitor> {
           return more()
         }
         default:
-          // A redirection leads to a place of its own: who follows it is seen there.
+          // A redirection leads to an address of its own: a client that follows it shows there.
           response.writeHead(reaction, reaction === 302 ? { location: '/elsewhere' } : {}).end('OK')
       }
     })

@@ -1,6 +1,6 @@
 import { ChildProcess } from 'node:child_process'
 
-/** Whoever starts a process takes seconds: such files are not among the quick ones, and say so. */
+/** Starting a process takes seconds: such test files are not among the quick ones, and say so in their first line. */
 Object.assign(ChildProcess.prototype, {
   spawn() {
     throw new Error(

@@ -4,14 +4,14 @@ import type { Writable } from 'node:stream'
 
 export interface SpawnProcessOptions {
   args?: string[]
-  /** Added to the environment of the tests; undefined takes a variable away. */
+  /** Added to the tests' environment. Undefined removes a variable. */
   env?: Record<string, string | undefined>
   cwd?: string
-  /** What it loads of ours is built, and has no sources beside it. Default false. */
+  /** Our packages that it loads are built, and have no sources beside them. Default false. */
   isBuilt?: boolean
-  /** Holds its standard input open, as a supervisor does. Default: it is at its end. */
+  /** Holds its standard input open, as a supervisor does. Default: it has ended. */
   hasInput?: boolean
-  /** For tests that run as root and need somebody else. */
+  /** For tests that run as root and need another user. */
   uid?: number
   gid?: number
 }
@@ -30,27 +30,28 @@ export interface SpawnedProcess {
   /** Resolves when the process has ended and its output is complete. */
   exited: Promise<ProcessExit>
   /**
-   * The first line, of stdout or stderr, past or to come. Rejects if the process ends without it.
+   * Resolves with the first line of stdout or stderr that matches, past or to come. Rejects if the process ends without
+   * one.
    */
   waitForLine(pattern: RegExp | string, options?: { timeoutMs?: number }): Promise<string>
-  /** Sends a signal (default SIGTERM) and waits for the end. */
+  /** Sends a signal (default SIGTERM) and waits for the process to end. */
   kill(signal?: NodeJS.Signals): Promise<ProcessExit>
 }
 
-/** Of Prisma's WebAssembly, more is optimized in the first second than a short process ever takes out of it. */
+/** Without it V8 optimizes Prisma's WebAssembly for a second, which a short process never earns back. */
 const NODE_ARGUMENTS = ['--liftoff-only']
 const FROM_SOURCE = '--conditions=@roundsman/source'
 
 const running = new Set<SpawnedProcess>()
 
-/** After each test file: of the setup, since this module is loaded once for many of them. */
+/** Called by the setup after each test file, since one load of this module serves many of them. */
 export async function killRunning(): Promise<void> {
   await Promise.all([...running].map((child) => child.kill('SIGKILL')))
 }
 
 /**
- * Runs a TypeScript file in a process of its own, from source, for tests that kill things. Whatever
- * still runs at the end of the test file is killed.
+ * Runs a TypeScript file in a process of its own, from source, for tests that kill things. A process that still runs at the
+ * end of the test file is killed.
  */
 export function spawnProcess(file: string, options: SpawnProcessOptions = {}): SpawnedProcess {
   const { args = [], cwd, uid, gid, hasInput = false, isBuilt = false } = options
@@ -62,7 +63,7 @@ export function spawnProcess(file: string, options: SpawnProcessOptions = {}): S
     env: makeEnvironment(options.env),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  // It may end before it has read what is written to it.
+  // The process may end before it has read what is written to it.
   child.stdin.on('error', () => undefined)
   if (!hasInput) child.stdin.end()
   const stdout: string[] = []
@@ -134,11 +135,11 @@ export function spawnProcess(file: string, options: SpawnProcessOptions = {}): S
   }
 }
 
-/** The environment of the tests, without what is the test runner's, and with what is added. Undefined takes away. */
+/** The tests' environment with `extra` added. Undefined removes a variable. */
 export function makeEnvironment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...extra }
   for (const name of Object.keys(environment)) {
-    // What belongs to the test runner must not change how the product behaves.
+    // The test runner's own variables must not change how the product behaves.
     if (environment[name] === undefined || name.startsWith('VITEST')) delete environment[name]
   }
   return environment

@@ -7,15 +7,15 @@ const LAST_INTERVAL_MS = 80
 export interface WaitForOptions {
   /** Default 30,000 ms. */
   timeoutMs?: number
-  /** Default: 20 ms at first, and longer the longer it takes, up to 80 ms. What is asked costs more than to wait. */
+  /** Default: 20 ms at first, then longer, up to 80 ms: asking costs more than waiting. */
   intervalMs?: number
-  /** What is waited for, for the error. */
+  /** What is waited for, for the error's text. */
   message?: string
 }
 
 /**
- * Polls until the predicate returns something truthy, and returns that. An error that it throws
- * counts as "not yet"; the last one is the cause if the time is over.
+ * Polls until the predicate returns something truthy, and returns that. An error that it throws counts as "not yet"; the
+ * last one is the cause of the error when the time is over.
  */
 export async function waitFor<Value>(
   predicate: () => Value | Promise<Value>,
