@@ -1,9 +1,9 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem } from './http/problem.ts'
 
-/** Who asks, and what they may. */
+/** Who asks, and what they may do. */
 export interface Access {
-  /** A name or an address. The engine records it with what they do, and shows it to everybody who may look. */
+  /** A name or an address. The engine records it with what they do, and everybody who may look sees it. */
   actor: string
   /** Whether they may look at jobs, runs and queue. */
   view: boolean
@@ -14,8 +14,8 @@ export interface Access {
 }
 
 /**
- * The host's own answer to who asks. Null refuses with 401; what it throws with a `statusCode` of 401 or 403 is
- * answered with that, its message and its `headers`. A stream of events asks again, with the request that began it.
+ * The host's own answer to who asks. Null refuses with 401. An error with a `statusCode` of 401 or 403 refuses with that,
+ * with its message and its `headers`. A stream of events asks again later, with the request that began it.
  */
 export type Authorize<Request = FastifyRequest> = (
   request: Request,
@@ -25,7 +25,7 @@ export interface Gate {
   /** For `onRequest`, before validation: somebody without access must not learn what is wrong with the request. */
   mayView: onRequestAsyncHookHandler
   mayAct: onRequestAsyncHookHandler
-  /** Returns who has passed one of these hooks. */
+  /** Returns who passed one of these hooks. */
   accessOf(request: FastifyRequest): Access
   /** Asks once more whether they may look, for an answer that takes long. */
   stillMayView(request: FastifyRequest): Promise<boolean>
@@ -76,9 +76,9 @@ export function createGate(authorize: Authorize): Gate {
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Refuses a change that a browser asks for on behalf of another site: it sends cookies along, and a log-in of HTTP's
- * own. What browsers say of themselves is believed (Sec-Fetch-Site, or else Origin); who says neither is no browser.
- * A bearer token is sent by nobody's browser alone.
+ * Refuses a change that a browser sends for another site, since it sends cookies and HTTP's own log-in along. It trusts
+ * what browsers say of themselves (Sec-Fetch-Site, or else Origin); a client that sends neither is no browser, and no
+ * browser sends a bearer token by itself.
  */
 export const refuseForeignOrigins: onRequestAsyncHookHandler = async ({
   method,
@@ -97,6 +97,6 @@ export const refuseForeignOrigins: onRequestAsyncHookHandler = async ({
 
 function isOf(origin: string, host: string): boolean {
   const url = URL.parse(origin)
-  // Either may name the port that goes without saying.
+  // Either side may spell out the default port.
   return url !== null && url.host === URL.parse(`${url.protocol}//${host}`)?.host
 }

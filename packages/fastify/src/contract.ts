@@ -11,23 +11,23 @@ import { z } from 'zod'
 /*
  * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC,
  * durations milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/:name/ticks) and all actions are the
- * same routes that programs use. The console imports types alone.
+ * routes that programs use too. The console imports only types.
  *
- * Who looks is known to the host, and GET /api/console/access says it. Where the host has sessions for the console
- * (`hasSessions`), the console logs in with POST /api/console/session {email, password}: 200 and a session cookie that
- * scripts can't read, else 401 or 403. GET says who one is (401 when nobody), DELETE logs out (204). Every request that
- * changes something then carries the session's csrfToken in the header x-csrf-token.
+ * The host knows who looks, and GET /api/console/access tells. A host with sessions for the console (`hasSessions`) logs in
+ * by POST /api/console/session {email, password}: 200 and a session cookie that scripts can't read, else 401 or 403. GET
+ * says who one is (401: nobody), DELETE logs out (204). Every request that changes something then sends the session's
+ * csrfToken in the header x-csrf-token.
  */
 
-/** What the page says of itself, in the attributes of <meta name="roundsman">. */
+/** What the server writes into the page, as attributes of <meta name="roundsman">. */
 export interface ConsoleSettings {
-  /** Below which the console lies, such as `/console`. */
+  /** The console's path, such as `/console`. */
   base: string
-  /** Below which its API lies, such as `/api`. */
+  /** The API's path, such as `/api`. */
   api: string
-  /** Whether the host has sessions for it. */
+  /** Whether the host has sessions for the console. */
   hasSessions: boolean
-  /** Where somebody logs in who is nobody; empty where the console does not know. */
+  /** Where somebody logs in who is not logged in; empty when the console does not know. */
   loginUrl: string
 }
 
@@ -38,7 +38,7 @@ export interface ConsoleSession {
 }
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
-/** What became of a run, as people mean it: its status, or what its failure really was. */
+/** What became of a run, in people's words: its status, or what its failure really was. */
 export type RunOutcome = (typeof RUN_OUTCOMES)[number]
 export type RunTrigger = JobTrigger
 
@@ -70,14 +70,14 @@ export const progressSchema = z.object({
   total: z.number().nullable().describe('Null when the run does not know'),
 })
 
-/** What a job shows of a payload, by its names. */
+/** What a job shows of a payload, keyed by the names that it chose. */
 export type Shown = z.output<typeof shownSchema>
 export const shownSchema = z.record(
   z.string(),
   z.union([z.string(), z.number(), z.boolean(), z.null()]),
 )
 
-/** Also in GET /api/jobs/runs/:id, as `actions`, in their order. */
+/** Also part of GET /api/jobs/runs/:id, as `actions`, in their order. */
 export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
   at,
@@ -102,7 +102,7 @@ export const payloadSchema = z.object({
     ),
 })
 
-/** Of a run, in GET /api/jobs/runs/:id. */
+/** Part of a run in GET /api/jobs/runs/:id. */
 export type KeptLog = z.output<typeof keptLogSchema>
 const keptLogSchema = z.object({
   lines: z.array(
@@ -166,7 +166,7 @@ export const runSchema = z.object({
   createdAt: at,
 })
 
-/** Of a run, in GET /api/jobs/runs/:id. */
+/** Part of a run in GET /api/jobs/runs/:id. */
 export type BatchMark = z.output<typeof batchMark>
 const batchMark = z.object({
   at,
@@ -263,14 +263,14 @@ const worker = z.object({
   lastSignAt: at,
   liveness: z.enum(['lock', 'heartbeat']),
   isAlive: z.boolean(),
-  // It lives, and has given no sign for longer than living workers do: stopped, or blocked by a handler.
+  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
   isSilent: z.boolean(),
-  // Of each job that it runs.
+  // One for each job of which it runs something.
   lanes: z.array(
     z.object({
       name: z.string(),
       inUse: count,
-      // How many it has; null where only the worker knows.
+      // How many it has; null when only the worker knows.
       of: count.nullable(),
       // The run that has been under way for longest.
       oldest: z.object({ id: z.guid(), startedAt: at, progress: progressSchema.nullable() }),
@@ -280,21 +280,24 @@ const worker = z.object({
 
 const share = z.object({ runs: count, failed: count })
 
-/** Runs that started in the last hour and have ended, as far as they tell of the job: not those that somebody cancelled. */
+/**
+ * Runs that started in the last hour and have ended, without those that somebody cancelled, which say nothing about the
+ * job.
+ */
 export type ConsoleFailures = z.output<typeof failures>
 const failures = z.object({
   ...share.shape,
   // When the first of them started.
   from: at,
-  // Whether there were more in that hour than are counted, which are the latest.
+  // Whether the hour had more runs than are counted. The latest are.
   isCut: z.boolean(),
-  // What most of them failed with, how many did, and the last of these with what it said.
+  // The code with which most of them failed, how many did, and the last of these with its message.
   code: z.string(),
   withCode: count,
   lastRunId: z.guid(),
   lastAt: at,
   message: z.string(),
-  // A sample of the job's week, until an hour or so ago; null when it had no runs.
+  // A sample of the job's week, until about an hour ago; null when it had no runs.
   usual: share.nullable(),
 })
 
@@ -303,18 +306,18 @@ export type ConsoleBacklog = z.output<typeof backlog>
 const backlog = z.object({
   name: z.string(),
   ready: count,
-  // Whether there is more: 100,000 are counted of all jobs together.
+  // Whether there is more: at most 100,000 pieces of all jobs together are counted.
   isCut: z.boolean(),
-  // For how long the oldest could have been taken.
+  // How long ago the oldest could have been taken.
   oldestMs: ms,
-  // How many are taken a second, and how many come.
+  // How many pieces are taken and how many come, a second.
   takenPerSecond: z.number(),
   comingPerSecond: z.number(),
-  // How long it takes at these rates, or longer where there is more; null when it never ends.
+  // How long it takes at these rates to catch up, or longer when `isCut`; null when it never will.
   caughtUpInMs: ms.nullable(),
-  // Somebody has paused its queue: nothing is taken.
+  // Somebody has paused its queue: no worker takes its work.
   isPaused: z.boolean(),
-  // Workers live, and none of them takes its work.
+  // Workers live, but none of them takes its work.
   isUntaken: z.boolean(),
 })
 
@@ -322,8 +325,8 @@ export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
   z.object({ kind: z.literal('late'), name: z.string(), since: at, lateMs: ms }),
-  // Of each job the run that is under way for longest, where that is longer than nearly all of its runs before, or than
-  // half of its time-out.
+  // Each job's longest run under way, when it takes longer than nearly all of its runs before, or more than half its
+  // time-out.
   z.object({
     kind: z.literal('overrunning'),
     name: z.string(),
@@ -331,21 +334,21 @@ const attention = z.discriminatedUnion('kind', [
     since: at,
     usualMs: ms.nullable(),
   }),
-  // Many of its runs fail, or the last that ended has. What somebody cancelled counts as neither.
+  // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.
   z.object({
     kind: z.literal('failing'),
     name: z.string(),
-    // The last that failed, of those that failed with the code.
+    // The last run that failed with the code.
     runId: z.guid(),
     since: at,
     code: z.string(),
     message: z.string(),
-    // Null when the last run has failed longer ago than that.
+    // Null when the last run failed more than an hour ago.
     lastHour: failures.nullable(),
-    // The job's last run, where it has failed of something else: what is wrong now, and was not for most of the hour.
+    // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
   }),
-  // Its guard has blocked it, and nobody has approved it; can still be approved until then.
+  // Its guard blocked it and nobody has approved it, which is possible until then.
   z.object({
     kind: z.literal('blocked'),
     name: z.string(),
@@ -354,7 +357,7 @@ const attention = z.discriminatedUnion('kind', [
     due: z.number(),
     approvableUntil: at,
   }),
-  // More comes than is taken, or it will take hours; for more than a minute by now.
+  // More comes than is taken, or catching up takes hours; and this for more than a minute.
   z.object({ kind: z.literal('backlog'), ...backlog.shape }),
   z.object({
     kind: z.literal('deadLetters'),
@@ -376,11 +379,11 @@ export const overviewSchema = z.object({
   generatedAt: at,
   workers: z.array(worker),
   attention: z.array(attention),
-  // Of each job with work that has waited for some seconds, the longest first.
+  // For each job whose work has waited for some seconds, the longest first.
   backlog: z.array(backlog),
-  // The next of each schedule that is not paused, the soonest first.
+  // The next tick of each schedule that is not paused, the soonest first.
   nextTicks: z.array(z.object({ name: z.string(), at, timeZone: z.string() })),
-  // The last 24 full hours and the one under way, the oldest first.
+  // The last 24 full hours and the current one, the oldest first.
   hours: z.array(
     z.object({ from: at, success: count, failed: count, stopped: count, running: count }),
   ),
@@ -392,9 +395,9 @@ const tick = z.object({
   scheduledFor: at,
   outcome: z.enum(TICK_OUTCOMES),
   reason: z.string().nullable(),
-  // More than 1 in a row that stands for several.
+  // More than 1 when the row stands for several ticks.
   count,
-  // Of its work, when it was enqueued and a worker has taken it.
+  // The run of its work, once it was enqueued and a worker has taken it.
   run: runBrief.nullable(),
 })
 
@@ -402,7 +405,7 @@ export type ConsoleJob = z.output<typeof jobSchema>
 const jobSchema = z.object({
   name: z.string(),
   description: z.string(),
-  // Null for a job that runs on request only.
+  // Null when the job runs only on request.
   schedule: z
     .object({
       cron: z.string(),
@@ -418,7 +421,7 @@ const jobSchema = z.object({
     })
     .nullable(),
   paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
-  // Nothing of its work is taken until somebody resumes its queue.
+  // Workers take nothing of its work until somebody resumes its queue.
   isQueuePaused: z.boolean(),
   guard: z
     .object({
@@ -429,23 +432,23 @@ const jobSchema = z.object({
     .nullable(),
   timeoutMs: ms,
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
-  // How many runs at once in one worker; null where the worker says.
+  // How many runs at once in one worker; null when only the worker knows.
   concurrency: count.nullable(),
-  // Whether one at a time runs in all workers together.
+  // Whether at most one runs in all workers together.
   isExclusive: z.boolean(),
   rateLimit: z.object({ limit: count, perMs: ms }).nullable(),
   lastRun: runBrief.nullable(),
-  // The last 60 ticks with what became of them, the oldest first. Empty for a job without a schedule.
+  // The last 60 ticks with their outcomes, the oldest first. Empty for a job without a schedule.
   ticks: z.array(tick),
-  // The last 60 runs that ended, dry runs left out, the oldest first.
+  // The last 60 runs that ended, without dry runs, the oldest first.
   recentRuns: z.array(runBrief.extend({ durationMs: ms, cleaned: z.number().nullable() })),
-  // Whether it can't do without a payload.
+  // Whether it can't run without a payload.
   takesPayload: z.boolean(),
-  // Of the last hour; null when none failed.
+  // Those of the last hour; null when none failed.
   failures: failures.nullable(),
-  // A sample of the week until an hour or so ago; null when it had no runs.
+  // A sample of the week, until about an hour ago; null when it had no runs.
   usual: share.nullable(),
-  // Whether so many fail that it stands under what needs attention.
+  // Whether so many fail that the overview lists it under what needs attention.
   isFailing: z.boolean(),
 })
 
@@ -453,7 +456,7 @@ const jobSchema = z.object({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
-/** Runs of a span: how many ended how, and how long they took, where any has ended. */
+/** A span's runs: how many ended how, and how long they took, if any has ended. */
 const spanOfRuns = {
   success: count,
   failed: count,
@@ -478,13 +481,13 @@ const runPoint = z.object({
 export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
   job: jobSchema,
-  // The last 365 days that had runs, by UTC date.
+  // Those of the last 365 days that had runs, by UTC date.
   days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
-  // Their hours, while the days are today and the two before it at most; empty afterwards.
+  // Their hours, while no day is older than two days ago; empty otherwise.
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
-  // Runs that ended within these hours, or within the last 60 days; where there are many, some of each part of that time.
+  // Runs that ended within these hours, or within the last 60 days; when they are many, some from each part of that time.
   sample: z.object({ runs: z.array(runPoint), isPart: z.boolean() }),
-  // Of the last 60 runs that ended, those that counted anything, with what they counted; the oldest first.
+  // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
   counted: z.array(
     z.object({
       id: z.guid(),
@@ -493,9 +496,9 @@ export const jobDetailSchema = z.object({
       counts: z.record(z.string(), z.number()),
     }),
   ),
-  // Of the last 1,000 runs that ended.
+  // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: ms.nullable(), p95Ms: ms.nullable(), runs: count }),
-  // The next 30 days of ticks, at most 1,000 of them; `isCut` when there are more.
+  // The ticks of the next 30 days, at most 1,000; `isCut` when there are more.
   upcoming: z.array(
     z.object({
       at,
@@ -517,48 +520,48 @@ export const queueSchema = z.object({
     z.object({
       name: z.string(),
       waiting: count,
-      // Of those, not to be started yet: delayed, or to be retried.
+      // How many of these may not start yet: delayed, or to be retried.
       delayed: count,
       active: count,
       deadLetters: count,
       oldestWaitingAt: at.nullable(),
-      // Nothing is taken until somebody resumes it; not to be confused with its schedule.
+      // Workers take nothing until somebody resumes it. Pausing its schedule is something else.
       queuePaused: z.object({ at, by: z.string(), reason: z.string().nullable() }).nullable(),
-      // Workers live, and none of them takes its work.
+      // Workers live, but none of them takes its work.
       isUntaken: z.boolean(),
-      // Ended in the last hour.
+      // Those that ended in the last hour.
       completedLastHour: count,
       failedLastHour: count,
     }),
   ),
-  // Runs that ended, by the minute in which they started, over the last hour, the oldest first.
+  // Runs that ended, over the last hour, by the minute in which they started, the oldest first.
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
-  // Workers that live and are of a version before pauses of queues: they go on to take work of those that are paused.
+  // Living workers of a version that knows no paused queues: they go on taking work of those.
   heedlessWorkers: count,
-  // Every few seconds of the last hour since this server has been there, the oldest first: how much could have been
-  // started, and for how long the oldest of it had waited.
+  // Measured every few seconds of the last hour while this server ran, the oldest first: how much could have been started,
+  // and how long the oldest of it had waited.
   history: z.array(z.object({ at, ready: count, oldestMs: ms })),
 })
 
 export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
 const workerIdentity = z.object({
-  // Host, process, and something that no restart repeats: `web-1:4711:0a1b2c3d`.
+  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
   id: z.string(),
   startedAt: at,
   lastSignAt: at,
   liveness: z.enum(['lock', 'heartbeat']),
   isAlive: z.boolean(),
-  // What of the product it runs; null where it does not say.
+  // The version of the product that it runs; null when it does not say.
   version: z.string().nullable(),
 })
 
-/** GET /api/console/workers, those that live first, then those that were killed within a day. */
+/** GET /api/console/workers: those that live first, then those that were killed within a day. */
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
   workers: z.array(
     workerIdentity.extend({
-      // By job, the most first.
+      // By job, the one with the most runs first.
       running: z.array(z.object({ name: z.string(), count, oldestStartedAt: at })),
     }),
   ),
@@ -576,13 +579,13 @@ const workerRun = z.object({
   endedAt: at.nullable(),
 })
 
-/** GET /api/console/workers/:id, with `at` for one that is known no more: an instant at which it ran something. */
+/** GET /api/console/workers/:id, with `at` for a worker that left no row: an instant at which it ran something. */
 export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
 export const workerDetailSchema = z.object({
   generatedAt: at,
-  // Null for one that stopped, or was killed more than a day ago.
+  // Null for a worker that stopped, or was killed more than a day ago.
   worker: workerIdentity.nullable(),
-  // All that it has run between these two, the oldest first; some 200 at most, and those that are under way.
+  // What it ran between these two instants, the oldest first: some 200 at most, and those under way.
   runs: z.array(workerRun),
   since: at,
   until: at,
@@ -595,16 +598,16 @@ const runMatch = z.object({
   startedAt: at,
 })
 
-/** GET /api/console/search?q=, five of each at most. */
+/** GET /api/console/search?q=, at most five of each. */
 export type ConsoleSearch = z.output<typeof searchSchema>
 export const searchSchema = z.object({
-  // By their beginning, of all runs, or by any part, of the last ones; each with the last run that has it.
+  // Labels that begin with the text, of all runs, or contain it, of the latest; each with the last run that has it.
   labels: z.array(z.object({ label: z.string(), run: runMatch })),
   // By name or description.
   jobs: z.array(z.object({ name: z.string(), description: z.string() })),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
-  // By code or text, of the last thousand runs that failed.
+  // By code or text, among the last thousand runs that failed.
   errors: z.array(z.object({ code: z.string(), count, message: z.string(), lastAt: at })),
   workers: z.array(z.string()),
 })

@@ -11,26 +11,26 @@ export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMe
   RoundsmanOptions,
   'authorize' | 'security' | 'describedAs'
 > {
-  /** Asked with the server's own request, such as Express's, on which its log-in has left who it is. */
+  /** Asked with the server's own request, such as Express's, on which the host's log-in has left who it is. */
   authorize: Authorize<Request>
-  /** Where the server mounts the handler, such as `/admin`. Default: at its root. */
+  /** The path at which the server mounts the handler, such as `/admin`. Default: the root. */
   basePath?: string
   /** Default: nothing is logged. */
   log?: Pick<HostLogger, 'warn' | 'error'>
 }
 
 export interface NodeHandler {
-  /** What is not below `basePath` and its API and console is handed on by `next`; without one it is a 404. */
+  /** Passes requests that are not below its API and console on to `next`, or answers 404 without one. */
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void
-  /** Resolves once it answers; requests that come before wait for it. Rejects where it never will. */
+  /** Resolves once it answers; earlier requests wait for it. Rejects when it never will. */
   readonly ready: Promise<void>
   /** Ends the streams of events. */
   close(): Promise<void>
 }
 
 /**
- * Admin API and console for node:http and whatever stands on it: `app.use(createNodeHandler({ … }))`.
- * @throws TypeError when a path is none, or the client is of another version
+ * Admin API and console for node:http and frameworks on it: `app.use(createNodeHandler({ … }))`.
+ * @throws TypeError when a path is not one, or the client is of another version
  */
 export function createNodeHandler<Request extends IncomingMessage = IncomingMessage>(
   options: NodeHandlerOptions<Request>,
@@ -53,7 +53,7 @@ export function createNodeHandler<Request extends IncomingMessage = IncomingMess
     authorize: ({ raw }) => authorize(raw as Request),
   })
   const ready = Promise.resolve(app.ready()).then(() => undefined)
-  // Whoever asks for it is told, and so is each request.
+  // Whoever awaits `ready` gets the error, and so does each request: without this the process would end.
   ready.catch(() => undefined)
 
   const ours = [`${apiPrefix}/jobs`, `${apiPrefix}/console`, consolePath]
@@ -65,7 +65,7 @@ export function createNodeHandler<Request extends IncomingMessage = IncomingMess
     next?: (error?: unknown) => void,
   ): void => {
     const { url = '/' } = request
-    // Express, and what goes its way, takes off where it has mounted a handler.
+    // Express and its like take the mount path off `url`.
     const { originalUrl = url } = request as { originalUrl?: string }
     const [path = ''] = originalUrl.split('?')
     if (next && !ours.some((one) => path === one || path.startsWith(`${one}/`))) return next()
@@ -89,15 +89,15 @@ export function createNodeHandler<Request extends IncomingMessage = IncomingMess
   return Object.assign(handle, { ready, close: () => app.close() })
 }
 
-/** Longer than any name or id that is looked up by its path. */
+/** Longer than any name or id in a path. */
 const MAX_PARAM_LENGTH = 512
 
-/** The body as it came; where the host has read it already, as it was read. */
+/** The body as it came, or, when the host has read it already, what the host made of it. */
 function unread(request: IncomingMessage, payload: RequestPayload): RequestPayload {
   const { body } = request as { body?: unknown }
   if (body === undefined || !request.readableEnded) return payload
   const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
-  // It is not as long any more as the request says, which is looked at as well.
+  // Fastify compares the length with the request's header, which may differ from that of the new text.
   const receivedEncodedLength = Number(request.headers['content-length'] ?? 0)
   return Object.assign(Readable.from([Buffer.from(text)]), { receivedEncodedLength })
 }

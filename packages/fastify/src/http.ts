@@ -1,4 +1,4 @@
-/** For a host that answers in the same way as the plugin's routes, as this repository's API does. */
+/** For a host whose own routes answer as the plugin's do, like this repository's API. */
 export { answerError, sendProblem } from './http/answerError.ts'
 export { instant } from './http/instant.ts'
 export { formatCursor, nextPageCursor, pageCursor, type PageCursor } from './http/pageCursor.ts'

@@ -102,14 +102,14 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
     async (routes) => {
       routes.setValidatorCompiler(validatorCompiler)
       routes.setSerializerCompiler(serializerCompiler)
-      // Whatever the host reads bodies with: nothing here takes anything but JSON.
+      // The host may read bodies of any type. These routes take only JSON.
       routes.removeAllContentTypeParsers()
       routes.addContentTypeParser(
         'application/json',
         { parseAs: 'string' },
         routes.getDefaultJsonParser('error', 'error'),
       )
-      // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
+      // Answers depend on who asks and when: no browser or proxy may keep one.
       routes.addHook('onRequest', async (_request, reply) => {
         reply.header('cache-control', 'no-store')
       })
@@ -132,7 +132,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   )
 }
 
-/** A server whose tables are missing, or of another version, does not start; one whose database is away for a moment does. */
+/** Stops a server whose tables are missing or of another version. One whose database is away for a moment starts. */
 async function startUnlessAway(
   client: JobsClient,
   log: Pick<FastifyBaseLogger, 'warn'>,
@@ -145,7 +145,10 @@ async function startUnlessAway(
   }
 }
 
-/** Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. All of it stays within its own scope. */
+/**
+ * Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. It leaves the host's own routes as they
+ * are.
+ */
 export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plugin, {
   name: '@roundsman/fastify',
   fastify: '5.x',
@@ -164,7 +167,7 @@ function describeEnvironment(
 
 const PRODUCTION = 'production'
 
-/** @throws TypeError when a path is none, or the client is of another version */
+/** @throws TypeError when a path is not one, or the client is of another version */
 export function checkOptions(
   options: Pick<RoundsmanOptions, 'client' | 'apiPrefix' | 'consolePath'>,
 ): void {
@@ -185,7 +188,7 @@ export function checkOptions(
   }
 }
 
-/** As it is put before others. */
+/** The form in which it can be put before other paths. */
 function asPrefix(path: string): string {
   return path === '/' ? '' : path
 }

@@ -10,33 +10,33 @@ import { createNodeHandler } from './createNodeHandler.ts'
 import { Problem } from './http/problem.ts'
 
 export interface ServeConsoleOptions {
-  /** A started client, or the database and its schema, by which one is made. */
+  /** A started client, or the database and schema from which one is made. */
   client?: JobsClient
   databaseUrl?: string
   schema?: string
   jobs: readonly Job[]
-  /** Where it listens. Default: this machine alone. */
+  /** The address to listen on. Default: 127.0.0.1, which only this machine reaches. */
   host?: string
-  /** Default 0: any that is free. */
+  /** Default 0: any free port. */
   port?: number
-  /** Recorded beside what is done here. Default: who runs this process, such as `ada@laptop`. */
+  /** Recorded with what is done here. Default: the user of this process, such as `ada@laptop`. */
   actor?: string
   log?: Pick<HostLogger, 'warn' | 'error'>
-  /** Where the console's build lies. Default: in this package. */
+  /** The folder of the console's build. Default: in this package. */
   consoleDir?: string
 }
 
 export interface ServedConsole {
-  /** Good once: whoever opens it first looks and acts, in that browser, until the console is closed. */
+  /** Works once: the browser that opens it first may look and act until the console is closed. */
   link: string
-  /** Without a slash at its end. */
+  /** Without a slash at the end. */
   url: string
   close(): Promise<void>
 }
 
 /**
- * Console and admin API on a port of this machine, for whoever can read the link. No other page and no other name of
- * this machine gets in: a browser has to have the cookie that the link gives it, and to call the server by its address.
+ * Serves console and admin API on a port of this machine, to whoever can read the link. No other web page gets in, and no
+ * other name of this machine: a browser needs the cookie that the link gives, and must call the server by its address.
  */
 export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
   const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), log, consoleDir } = options
@@ -52,7 +52,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
     throw error
   })
   const bound = server.address() as AddressInfo
-  // Cookies are shared by all ports of a name.
+  // In the name, since all ports of a host share cookies.
   const cookie = `roundsman_console_${bound.port}`
   const names = new Set(
     [host, bound.address, ...LOOPBACK].map((name) => toAuthority(name, bound.port)),
@@ -76,7 +76,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
 
   server.on('request', (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
-    // A page of somebody else's, whose name was made to mean this machine, sends that name.
+    // A foreign site that made its own name point to this machine sends that name.
     if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
       response.writeHead(421, { 'content-type': 'text/plain' }).end('Not by this name\n')
       return
@@ -144,7 +144,7 @@ function readCookie({ headers }: IncomingMessage, name: string): string | undefi
   return cookies.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 
-/** In the same time whatever was sent. */
+/** Takes the same time whatever was sent. */
 function isEqual(sent: string | undefined, expected: string): boolean {
   if (sent === undefined) return false
   const [one, other] = [sent, expected].map((text) => createHash('sha256').update(text).digest())
@@ -155,7 +155,7 @@ function nameOfUser(): string {
   try {
     return `${userInfo().username}@${hostname()}`
   } catch {
-    // An account without a name, as containers have.
+    // Accounts in containers may have no name.
     return `somebody@${hostname()}`
   }
 }

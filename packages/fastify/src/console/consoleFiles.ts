@@ -5,12 +5,12 @@ import type { FastifyPluginAsync, FastifyReply, FastifySchema } from 'fastify'
 import type { ConsoleSettings } from '../contract.ts'
 import { Problem } from '../http/problem.ts'
 
-/** Where the console's build lies, seen from the source as well as from what is built of it. */
+/** The folder of the console's build, as seen from `src` as well as from `dist`. */
 const BUILD = join(import.meta.dirname, '../../dist/browser')
 const PAGE = 'index.html'
 const REMEDY = 'pnpm build'
 
-/** Of what a build is made of; anything else is handed out as bytes. */
+/** The files of a build. Anything else is sent as bytes. */
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
@@ -22,21 +22,20 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
 }
 
-/** From a document of the API. */
+/** Keeps the routes out of an OpenAPI document. */
 const HIDDEN = { hide: true } as FastifySchema
 
 export interface ConsoleFilesOptions {
-  /** Where it lies on the host, such as `/console`. */
+  /** The console's path on the host, such as `/console`. */
   path: string
   settings: ConsoleSettings
-  /** Where the build lies. */
+  /** The folder of the build. Default: in this package. */
   folder?: string | undefined
 }
 
 /**
- * The console, a single page: every path below its own that cannot be a file of its build is answered with the
- * page, which reads the path itself. Files are looked for when they are asked for: in development they are built
- * again while this runs, and get new names.
+ * Serves the console, a single page. A path that cannot be a file of the build gets the page, which reads the path itself.
+ * Each request looks for its file anew: in development the build changes names while this runs.
  */
 export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app, options) => {
   const { path: root, settings, folder = BUILD } = options
@@ -59,9 +58,9 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
       const path = params['*']
       if (!isFile(path)) return await sendPage(reply)
       const file = join(folder, path)
-      // Not looked for outside of it: the answer would tell whether there is such a file.
+      // Refuses paths outside of the folder: even a 404 would tell whether such a file is there.
       if (file.startsWith(join(folder, sep)) && existsSync(file)) {
-        // The names of what is built carry a hash of the content.
+        // Names in `assets` contain a hash of the content.
         const isHashed = path.startsWith('assets/')
         return reply
           .header('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache')
@@ -69,13 +68,13 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
           .type(contentTypeOf(path))
           .send(await readFile(file))
       }
-      // Not with the page, which would be taken for a script.
+      // Not with the page, which the browser would take for a script.
       throw new Problem(404, { detail: 'The console has no such file' })
     },
   )
 }
 
-/** What is built lies in `assets`, and beside the page; the page's own paths have no dot on their first level. */
+/** The build's files are in `assets` or beside the page. The page's own paths have no dot on their first level. */
 function isFile(path: string): boolean {
   return path.startsWith('assets/') || /^[^/]+\.[a-z]+$/.test(path)
 }
@@ -84,7 +83,7 @@ function contentTypeOf(path: string): string {
   return CONTENT_TYPES[extname(path)] ?? 'application/octet-stream'
 }
 
-/** Its files are named from beside the page, which is asked for at addresses of any depth. */
+/** Writes the settings into the page and makes its files' addresses absolute: the page is asked for at any depth. */
 function settle(page: string, { base, api, hasSessions, loginUrl }: ConsoleSettings): string {
   const attributes = Object.entries({ base, api, sessions: String(hasSessions), login: loginUrl })
     .map(([name, value]) => ` data-${name}="${escape(value)}"`)

@@ -31,7 +31,7 @@ import { readQueue } from './readQueue.ts'
 import { readWorkerDetail, readWorkers } from './readWorkers.ts'
 
 const MINUTE_MS = 60_000
-/** What is counted by the minute, and by the hour. */
+/** The last hour by the minute, and the last day by the hour. */
 const HOUR = { lengthMs: MINUTE_MS, spans: 60, settleMs: 2 * MINUTE_MS }
 const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
@@ -43,7 +43,7 @@ interface ConsoleRoutesOptions {
   environment: ConsoleEnvironment
 }
 
-/** What the console's pages show, each with one request. All of it only reads. */
+/** What each of the console's pages shows, in one request. All of it only reads. */
 export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
   app,
   { gate, reader, jobs, now, environment },
@@ -209,7 +209,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
 
 const MAX_JOBS = 5
 
-/** Those first whose name holds the text. */
+/** Jobs whose name contains the text come before those whose description does. */
 function findJobs(jobs: readonly Job[], text: string): Pick<Job, 'name' | 'description'>[] {
   const wanted = text.trim().toLowerCase()
   if (wanted === '') return []
@@ -221,15 +221,15 @@ function findJobs(jobs: readonly Job[], text: string): Pick<Job, 'name' | 'descr
     .map(({ name, description }) => ({ name, description }))
 }
 
-/** Of a schema that is larger, a form would be no help. */
+/** A form for a larger schema would help nobody. */
 const MAX_LENGTH = 65_536
 
-/** What a job takes, for who has to give it: nothing of any payload. */
+/** What a job takes, for somebody who has to enter it. It shows nothing of any payload. */
 function describePayload(job: Job): ConsolePayload {
   return { isNeeded: payloadProblem(job, {}) !== null, schema: toJsonSchema(job.payload) }
 }
 
-/** As the library of the schema tells it (Standard JSON Schema), or zod from 4.0 on. Null where neither can. */
+/** Asks the schema's library (Standard JSON Schema), or zod from 4.0 on. Null where neither can tell. */
 function toJsonSchema(schema: Job['payload']): ConsolePayload['schema'] {
   const standard = schema['~standard'] as Job['payload']['~standard'] & Partial<JsonStandard>
   try {
@@ -245,7 +245,7 @@ function toJsonSchema(schema: Job['payload']): ConsolePayload['schema'] {
       ? (copy as Record<string, unknown>)
       : null
   } catch {
-    // A schema is foreign code, and there is much that JSON Schema does not know.
+    // The schema is foreign code, and JSON Schema cannot express all that one may hold.
     return null
   }
 }

@@ -10,23 +10,23 @@ export interface ChangeEvent {
 
 export interface Changes {
   /**
-   * Calls back on every change from now on. With the id of an event of before, what came since is told first,
-   * or `reset` where that is not known any more. Returns what ends it.
+   * Calls back on every change from now on. Given the id of an earlier event, it first passes on what came since, or
+   * `reset` when that is no longer known. Returns a function that ends it.
    */
   subscribe(onEvent: (event: ChangeEvent) => void, lastEventId?: string): () => void
-  /** The id from which on somebody who subscribes now has missed nothing. */
+  /** The id of the latest event: whoever subscribes now has missed nothing since. */
   position(): string
   close(): Promise<void>
 }
 
-/** Enough for a client that was away for a moment; one that was away longer asks for everything again. */
+/** Enough for a client that was away for a moment. One that was away longer gets `reset`, and asks for everything again. */
 const MAX_KEPT = 500
 
-/** One listener to PostgreSQL for all clients of this process. */
+/** Keeps one listener to PostgreSQL for all clients of this process. */
 export function createChanges(client: Pick<JobsClient, 'watchChanges'>): Changes {
   const subscribers = new Set<(event: ChangeEvent) => void>()
   const kept: ChangeEvent[] = []
-  // Another process, or this one after a restart, counts anew.
+  // Part of each id: another process, or this one after a restart, counts anew.
   const process = randomUUID().slice(0, 8)
   let count = 0
 
@@ -39,7 +39,7 @@ export function createChanges(client: Pick<JobsClient, 'watchChanges'>): Changes
 
   function since(lastEventId: string): readonly ChangeEvent[] {
     if (lastEventId === position()) return []
-    // What came before the first that is kept.
+    // Just before the first event that is kept.
     if (lastEventId === `${process}-${count - kept.length}`) return kept
     const index = kept.findIndex(({ id }) => id === lastEventId)
     if (index >= 0) return kept.slice(index + 1)

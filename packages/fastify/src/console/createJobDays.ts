@@ -9,41 +9,44 @@ import type { ConsoleJobDetail } from '../contract.ts'
 type Day = ConsoleJobDetail['days'][number]
 type Hour = ConsoleJobDetail['hours'][number]
 
-/** The days of the last 365 on which the job had runs, and while these are the last three, their hours; the oldest first. */
+/**
+ * Those of the last 365 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
+ * come first.
+ */
 export type JobDays = (name: string, now: Date) => Promise<{ days: Day[]; hours: Hour[] }>
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const DAYS = 365
-/** So few say nothing as days, and are told by the hour. */
+/** So few days say little as days, and are shown by the hour. */
 const YOUNG_DAYS = 3
-/** The clocks of workers disagree, and what they have begun is committed a little later. */
+/** Workers' clocks disagree, and a start is committed a little later. */
 const SETTLE_MS = 10 * 60_000
-/** What a calendar is made of: the latest runs, so that a job that runs every second costs no more. */
+/** The latest runs of which a calendar is made, so that a job that runs every second costs no more than others. */
 const MAX_RUNS = 50_000
 
-/** Runs of one hour, or of the hours of a day. */
+/** The runs of one hour, or of a day's hours. */
 interface Tally {
   runs: number
   success: number
   failed: number
   stopped: number
-  /** How many took so many milliseconds. */
+  /** How many runs took how many milliseconds. */
   durations: Map<number, number>
 }
 
 interface Calendar {
-  /** All that started before and is within the limit is in `days`. */
+  /** `days` contains every run that started before this and is within the limit. */
   settledUpToMs: number
-  /** By the instant at which they begin, the oldest first. A day that is over is kept as it is shown. */
+  /** Keyed by the instant at which the day begins, the oldest first. A finished day is kept as it is shown. */
   days: Map<number, Tally | (Day & { runs: number })>
-  /** Of today and the days before it that count as young. */
+  /** The hours of the days that are settled. */
   hours: Map<number, Hour>
 }
 
 /**
- * A job's calendar. An hour is read until it is over and all that started in it has ended: from then on nothing of
- * it changes, and what it adds to its day is kept. So it costs as much with a year of runs as with an hour of them.
+ * A job's calendar. It reads an hour until the hour is over and all its runs have ended; then nothing of it changes, and it
+ * keeps what the hour adds to its day. So a request costs as much after a year of runs as after an hour.
  */
 export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
   const calendars = new Map<string, Calendar>()
@@ -60,7 +63,7 @@ export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
       tallyDurationsByHour(reader, { name, from, maxRuns }),
       findOldestStart(reader, name),
     ])
-    // Others who asked at the same time may have settled more meanwhile, or begun anew.
+    // Other requests may have settled more meanwhile, or begun anew.
     let calendar = calendars.get(name)
     const isAll = hours.reduce((sum, { runs }) => sum + runs, 0) < maxRuns
     if (!isAll || !calendar || calendar.settledUpToMs > nowMs || fromMs === earliestMs) {
@@ -79,7 +82,7 @@ export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
   }
 }
 
-/** Adds the hours of which nothing changes any more to their days. Returns the others. */
+/** Adds hours of which nothing changes any more to their days. Returns the others. */
 function settle(
   calendar: Calendar,
   hours: readonly HourOfDurations[],
@@ -101,7 +104,7 @@ function settle(
     calendar.hours.set(hourMs, summariseHour(row))
     calendar.settledUpToMs = hourMs + HOUR_MS
   }
-  // The hours without runs as well.
+  // Hours without runs have no row, and are settled here.
   const over = Math.floor((nowMs - SETTLE_MS) / HOUR_MS) * HOUR_MS
   const firstOpen = open[0] ? Date.parse(open[0].hour) : Infinity
   calendar.settledUpToMs = Math.max(calendar.settledUpToMs, Math.min(over, firstOpen))
@@ -113,13 +116,13 @@ function settle(
   return open
 }
 
-/** The days before that, of which there is nothing any more or nobody wants to know. */
+/** Forgets what is older than the last 365 days, or than the oldest run that is still kept. */
 function forget({ days, hours }: Calendar, beforeMs: number): void {
   for (const dayMs of days.keys()) if (dayMs + DAY_MS <= beforeMs) days.delete(dayMs)
   for (const hourMs of hours.keys()) if (hourMs + HOUR_MS <= beforeMs) hours.delete(hourMs)
 }
 
-/** The oldest days, without which there are enough runs. */
+/** Forgets the oldest days, when the later ones have enough runs without them. */
 function forgetSurplus({ days, hours }: Calendar, maxRuns: number): void {
   let runs = 0
   for (const day of days.values()) runs += day.runs
@@ -152,7 +155,7 @@ function emptyTally(): Tally {
   return { runs: 0, success: 0, failed: 0, stopped: 0, durations: new Map() }
 }
 
-/** Changes the tally. */
+/** Adds to `tally` itself. */
 function add(tally: Tally, row: HourOfDurations): Tally {
   tally.runs += row.runs
   tally.success += row.success
@@ -179,7 +182,7 @@ function outcomesOf({ success, failed, stopped, durations }: Tally) {
   return { success, failed, stopped, p50Ms, p95Ms }
 }
 
-/** As PostgreSQL's percentile_cont: between two durations in proportion. */
+/** Like PostgreSQL's percentile_cont: between two durations, in proportion. */
 function percentile(sorted: readonly [ms: number, count: number][], share: number): number | null {
   const total = sorted.reduce((sum, [, count]) => sum + count, 0)
   if (total === 0) return null

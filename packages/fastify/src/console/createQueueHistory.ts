@@ -3,7 +3,7 @@ import type { ConsoleQueue } from '../contract.ts'
 
 type Moment = ConsoleQueue['history'][number]
 
-/** How much has waited in the queue over the last hour, as far as this process has been there to see it. */
+/** How much waited in the queue over the last hour, as far as this process was there to measure it. */
 export interface QueueHistory {
   start(): void
   stop(): void
@@ -15,15 +15,15 @@ export interface QueueHistoryOptions {
   reader: Reader
   names: readonly string[]
   now: () => Date
-  /** How often it is measured, by one bounded statement. Default 15,000 ms. */
+  /** How often it measures, by one bounded statement. Default 15,000 ms. */
   everyMs?: number
 }
 
 const HOUR_MS = 3_600_000
 
 /**
- * Measures the queue every few seconds, and keeps an hour of that: what has waited leaves nothing behind that tells it. A
- * moment at which the database did not answer is missing.
+ * Measures the queue every few seconds and keeps an hour of it, since PostgreSQL keeps no record of what waited. When the
+ * database does not answer, that moment is missing.
  */
 export function createQueueHistory(options: QueueHistoryOptions): QueueHistory {
   const { reader, names, now, everyMs = 15_000 } = options
@@ -46,7 +46,7 @@ export function createQueueHistory(options: QueueHistoryOptions): QueueHistory {
       }
       moments = [...recent(now()), moment]
     } catch {
-      // The chart has a gap there; whoever asks for anything else is told why.
+      // The chart then has a gap; any other request tells why.
     } finally {
       isMeasuring = false
     }

@@ -1,23 +1,22 @@
 import { countRuns, type Reader, type SpanOfRuns } from '@roundsman/engine/client'
 
-/** The runs of each job that started in the span under way and in those before it; the oldest span first. */
+/** The runs of each job that started in the current span and in those before it. The oldest span comes first. */
 export type SpanCounts = (now: Date) => Promise<{ from: Date; jobs: readonly SpanOfRuns[] }[]>
 
 export interface SpanCountsOptions {
   lengthMs: number
-  /** How many spans, the one under way included. */
+  /** How many spans, with the current one. */
   spans: number
-  /** How long after its end a span may change: clocks disagree, and what has begun is committed a little later. */
+  /** How long after its end a span may still change: clocks disagree, and a start is committed a little later. */
   settleMs: number
 }
 
-/** Fewer than these are counted in no time. */
+/** Counting fewer runs anew costs nothing. */
 const MANY_RUNS = 500
 
 /**
- * Counts runs by the span in which they started, and a span with many of them once: when it is over, and all that started
- * in it has ended, nothing of it changes any more. An hour may have millions of runs, and whoever has a page open asks for it
- * every few seconds.
+ * Counts runs by the span in which they started. It keeps the counts of a span with many runs once that is over and all
+ * have ended: an hour may have millions of runs, and each open page asks every few seconds.
  */
 export function createSpanCounts(reader: Reader, options: SpanCountsOptions): SpanCounts {
   const { lengthMs, spans, settleMs } = options

@@ -1,19 +1,22 @@
 import { sampleFailures, type Reader, type RunShare } from '@roundsman/engine/client'
 
-/** What share of their runs usually fails, by name of job: over a week, until an hour or so ago. Jobs without runs are missing. */
+/**
+ * What share of a job's runs usually fails, keyed by its name: over a week, until about an hour ago. Jobs without runs are
+ * missing.
+ */
 export type UsualFailures = (names: readonly string[], now: Date) => Promise<Map<string, RunShare>>
 
 const HOUR_MS = 3_600_000
 const HOURS = 7 * 24
-/** The clocks of workers disagree, and what they have begun is committed a little later. */
+/** Workers' clocks disagree, and a start is committed a little later. */
 const SETTLE_MS = 10 * 60_000
 
 /**
- * Takes a sample of each hour of a week, and of each hour once: what has started in one that is over has mostly ended.
- * So it costs as much where a job has a million runs in a week as where it has some thousand.
+ * Samples each hour of the week once, since nearly all that started in an hour that is over has ended. So a job with a
+ * million runs a week costs no more than one with some thousand.
  */
 export function createUsualFailures(reader: Reader): UsualFailures {
-  /** By name of job and beginning of the hour. */
+  /** Keyed by the job's name, then by the hour's beginning. */
   const sampled = new Map<string, Map<number, RunShare>>()
 
   return async (names, now) => {

@@ -8,10 +8,10 @@ import {
 } from '@roundsman/engine/client'
 import type { ConsoleJob } from '../contract.ts'
 
-/** Where a job's schedule stands. */
+/** The state of a job's schedule. */
 export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
 
-/** The given jobs' schedules, in their order. */
+/** The schedules of the given jobs, in their order. */
 export async function describeSchedules(
   reader: Reader,
   jobs: readonly Job[],
@@ -56,7 +56,7 @@ function describeSchedule(
   }
 }
 
-/** As a sentence: `Every 15 minutes`, `At 03:00`; itself, where there are no words for it. */
+/** A sentence such as `Every 15 minutes` or `At 03:00`, or the expression itself when there are no words for it. */
 function cronInWords(cron: string): string {
   try {
     return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })

@@ -3,14 +3,14 @@ import type { ConsoleFailures } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 
 const HOUR_MS = 3_600_000
-/** With fewer runs in an hour, it counts whether the last has failed: a share says nothing of them. */
+/** With fewer runs in an hour a share says nothing: then it counts whether the last one failed, or more than one did. */
 const FEW_RUNS = 10
 const MUCH = 0.1
-/** Also a small share is too much when it is several times that of the week. */
+/** A small share is also too much when it is this many times the week's. */
 const MORE_THAN_USUAL = 3
 const SOME = 5
 
-/** The jobs of which a run of the last hour has failed, those with the most failures first. */
+/** The jobs of which a run of the last hour failed, those with the most failures first. */
 export async function readFailures(
   reader: Reader,
   names: readonly string[],

@@ -55,7 +55,7 @@ export async function readJobDetail(
   }
 }
 
-/** The ticks of the next 30 days, in the schedule's own zone, with those that a change of clocks touches. */
+/** The ticks of the next 30 days in the schedule's own time zone, marking those that a clock change touches. */
 export function describeUpcoming(
   schedule: Pick<Schedule, 'cron' | 'timeZone'>,
   from: Date,

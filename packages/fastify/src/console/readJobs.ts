@@ -15,7 +15,7 @@ import { needsLooking, readFailures } from './readFailures.ts'
 
 const STRIP = 60
 
-/** The given jobs with all that their rows show, in their order. */
+/** The given jobs with everything that their rows show, in their order. */
 export async function readJobs(
   reader: Reader,
   jobs: readonly Job[],

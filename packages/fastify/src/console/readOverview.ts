@@ -33,7 +33,7 @@ const DAY_MS = 24 * HOUR_MS
 const NEXT_TICKS = 10
 /** Living workers give a sign every five seconds. */
 const SILENT_AFTER_MS = 15 * SECOND_MS
-/** Work that waits for less is on its way. */
+/** Work that has waited for less is just about to be taken. */
 const BACKLOG_FROM_MS = 5 * SECOND_MS
 const MAX_CAUSES = 3
 
@@ -135,7 +135,7 @@ function presentWorker(
   }
 }
 
-/** As the worker says; one of a version before does not, and then the catalogue may. */
+/** The worker says so itself. One of an older version does not: the catalogue's number is then the best guess. */
 function lanesOf(worker: ListedWorker, name: string, jobs: readonly Job[]): number | null {
   const said = (worker.lanes as Record<string, unknown> | null)?.[name]
   if (Number.isSafeInteger(said)) return said as number
@@ -153,12 +153,12 @@ function overrunning(
   jobs: readonly Job[],
   now: Date,
 ): ConsoleAttention[] {
-  // The longest come first, and one of a job is enough.
+  // The rows come longest first, and one for each job is enough.
   const oldest = [...Map.groupBy(lanes, ({ name }) => name).values()].flatMap(
     ([first]) => first ?? [],
   )
   return oldest.flatMap(({ name, oldestRunId: runId, oldestStartedAt: since, usualMs }) => {
-    // Of a job that is not in the catalogue any more nobody knows what it may take.
+    // Nobody knows how long a job may take that left the catalogue.
     const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
     if (now.getTime() - Date.parse(since) <= slowLimitMs(job, usualMs)) return []
     return [{ kind: 'overrunning', name, runId, since, usualMs }]
@@ -207,7 +207,7 @@ function blocked(row: FailedRun): ConsoleAttention[] {
   return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
 }
 
-/** What somebody has paused waits because somebody wants it to. */
+/** Paused work is no problem: somebody wants it to wait. */
 function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: ConsoleBacklog): boolean {
   if (isPaused) return false
   return oldestMs >= MINUTE_MS && (caughtUpInMs === null || caughtUpInMs >= HOUR_MS)
@@ -224,7 +224,7 @@ function deadLetters(causes: readonly DeadLetterCause[]): ConsoleAttention[] {
   }))
 }
 
-/** Not one that is late: it stands under what needs attention. */
+/** A late tick is left out: it stands under what needs attention. */
 function upcoming(
   { name, schedule, paused }: JobSchedule,
   now: Date,

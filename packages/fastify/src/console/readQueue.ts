@@ -30,7 +30,7 @@ export async function readQueue(
     jobsWithoutWorker(reader, names),
     countHeedlessWorkers(reader),
   ])
-  // Where none lives, that is what has to be told.
+  // When no worker lives at all, the page says that instead.
   const isAnyAlive = untaken.length < names.length
   const pauseOf = (name: string) => {
     const pause = paused.get(name)

@@ -10,9 +10,9 @@ import type { ConsoleWorkerDetail, ConsoleWorkers } from '../contract.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
-/** The clocks of workers disagree. */
+/** Workers' clocks disagree. */
 const SLACK_MS = MINUTE_MS
-/** Around what somebody looks at. */
+/** How long after the instant that somebody looks at the hour ends. */
 const AFTER_MS = 5 * MINUTE_MS
 
 export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWorkers> {
@@ -30,8 +30,8 @@ export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWor
 }
 
 /**
- * The last hour of a worker, up to its last sign of life where it is gone. Of one that nobody knows any more, the hour up to
- * a little after `at`; null without that.
+ * The last hour of a worker, up to its last sign of life when it is gone. For a worker that left no row, the hour up to a
+ * little after `at`, or null without `at`.
  */
 export async function readWorkerDetail(
   reader: Reader,

@@ -3,7 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { invalidRequest, Problem, problemDocument } from './problem.ts'
 import { SchemaMismatch } from './zodRoutes.ts'
 
-/** Every failure is answered with a problem document (RFC 9457). */
+/** Answers every failure with a problem document (RFC 9457). */
 export function answerError(
   error: FastifyError,
   request: FastifyRequest,
@@ -11,18 +11,18 @@ export function answerError(
 ): void {
   const problem = toProblem(error)
   if (error instanceof Problem) {
-    // What a route has to say. Health is asked every few seconds, and its answer is no failure of the API.
+    // A route refused on purpose. Logged as debug: probes ask for health every few seconds, and its answer is no failure.
     request.log.debug({ statusCode: problem.statusCode }, 'request refused')
   } else if (problem.statusCode >= 500) {
     request.log.error({ err: error }, 'request failed')
   } else {
-    // Without the message: that of a JSON syntax error quotes the body, and with it a password.
+    // Without the message: a JSON syntax error quotes the body, and with it a password.
     request.log.debug({ statusCode: problem.statusCode, code: error.code }, 'request refused')
   }
   sendProblem(reply, problem)
 }
 
-/** Our words for the framework's refusals, whose own may quote what was sent. */
+/** Our own texts, since the framework's may quote what was sent. */
 const DETAILS: Record<string, string> = {
   FST_ERR_BAD_URL: 'The address is not properly percent-encoded',
   FST_ERR_CTP_BODY_TOO_LARGE: 'The body is too large',
@@ -36,7 +36,7 @@ const DETAILS: Record<string, string> = {
 function toProblem(error: FastifyError): Problem {
   if (error instanceof Problem) return error
   if (error instanceof SchemaMismatch) return toInvalidRequest(error)
-  // Not for a second attempt of the caller's to solve: somebody has to act, and this says how.
+  // Trying again does not help the caller: an operator must act, and the text says how.
   if (error instanceof QueueMissingError) {
     return new Problem(503, {
       detail:
@@ -44,7 +44,7 @@ function toProblem(error: FastifyError): Problem {
     })
   }
   const status = error.statusCode ?? 500
-  // What the host's own log-in says.
+  // The refusal of the host's own log-in.
   if ((status === 401 || status === 403) && error.message !== '') {
     const { headers } = error as { headers?: Record<string, string> }
     return new Problem(status, { detail: error.message, ...(headers && { headers }) })
@@ -67,7 +67,7 @@ function toInvalidRequest({ validationContext, issues }: SchemaMismatch): Proble
   const place = validationContext === 'querystring' ? 'query' : (validationContext ?? 'request')
   const errors = issues.flatMap(({ path, message, ...issue }) => {
     const where = [place, ...path.map(String)]
-    // Unknown keys are reported where they should not be; their own paths are of more use.
+    // Zod reports an unknown key at its parent: its own path says more.
     const keys = 'keys' in issue ? issue.keys : undefined
     return (
       keys?.map((key) => ({ path: [...where, key].join('.'), message: 'is not known here' })) ?? [
@@ -82,8 +82,7 @@ export function sendProblem(
   reply: FastifyReply,
   { statusCode, message, headers, extensions }: Problem,
 ): void {
-  // Serialized here: a route's own response schemas must not be able to turn a problem into another
-  // one.
+  // Serialized here: with the route's response schema, Fastify could turn one problem into another.
   void reply
     .code(statusCode)
     .headers({ 'x-request-id': reply.request.id, ...headers })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** The last item of a page: instants are not unique, with the id they are. */
+/** The last item of a page. Instants are not unique; together with the id they are. */
 export interface PageCursor {
   /** ISO 8601 with milliseconds, or as PostgreSQL writes it, in UTC. */
   at: string
@@ -13,10 +13,10 @@ type ParsedCursor = Pick<PageCursor, 'at'> & Partial<PageCursor>
 const CURSOR =
   /^((?!0000)(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)\.\d{3}Z| (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00))(?:\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}))?$/
 
-/** How a query names the page that it wants: by the `nextCursor` of the page before. */
+/** The `nextCursor` of the page before, by which a query names the page that it wants. */
 export const pageCursor = cursorSchema(({ at, id }) => (id === undefined ? undefined : { at, id }))
 
-/** The same where instants are unique. */
+/** Like pageCursor, for lists whose instants are unique. */
 export const instantCursor = cursorSchema(({ at, id }) => (id === undefined ? at : undefined))
 
 export const nextPageCursor = z
@@ -49,12 +49,12 @@ function parse(text: string): ParsedCursor | undefined {
   const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
   if (!match) return undefined
   const [, at = '', day = '', isoTime, time = isoTime, id] = match
-  // A date that does not exist, such as the 30th of February, is another one to JavaScript.
+  // JavaScript turns a date that does not exist, such as the 30th of February, into another one.
   const instant = new Date(`${day}T${time}Z`)
   if (Number.isNaN(instant.getTime()) || !instant.toISOString().startsWith(`${day}T${time}`)) {
     return undefined
   }
   const cursor = { at, ...(id !== undefined && { id }) }
-  // Decoding base64 forgives what it does not know; one cursor has one spelling.
+  // Decoding base64 ignores what it does not know. One cursor must have one spelling.
   return formatCursor(cursor) === text ? cursor : undefined
 }

@@ -1,6 +1,6 @@
 import { wholeNumber } from './wholeNumber.ts'
 
-/** How many items a page has at most, as a query says it. */
+/** How many items a page has at most, in a query. */
 export function pageLimit(defaultLimit: number) {
   return wholeNumber(1, 200)
     .default(defaultLimit)

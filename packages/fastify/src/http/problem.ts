@@ -2,14 +2,14 @@ import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
 
 export interface ProblemOptions {
-  /** For a person: what was wrong, and how to do better. Never anything internal. */
+  /** For a person: what was wrong and how to do better. Never anything internal. */
   detail: string
   headers?: Record<string, string>
-  /** Further members of the answer, for programs. */
+  /** More members of the answer, for programs. */
   extensions?: Record<string, unknown>
 }
 
-/** Thrown by a route or a hook to end the request with that status and a problem document. */
+/** Thrown by a route or a hook to end the request with this status and a problem document. */
 export class Problem extends Error {
   override readonly name = 'Problem'
   readonly statusCode: number
@@ -24,16 +24,16 @@ export class Problem extends Error {
   }
 }
 
-/** What is wrong with a part of the request: where it is, such as `body.lines.3.quantity`, and what to do better. */
+/** What is wrong with a part of the request: where, such as `body.lines.3.quantity`, and how to do better. */
 export interface RequestError {
   path: string
   message: string
 }
 
-/** Enough to see what is wrong; a body of thousands of lines may have it wrong in each. */
+/** Enough to see what is wrong: a body of thousands of lines may have an error in each. */
 const MAX_ERRORS = 100
 
-/** The answer to a request that does not match its schema, or what goes beyond one. */
+/** The answer to a request that does not match its schema, or a rule beyond the schema. */
 export function invalidRequest(errors: readonly RequestError[]): Problem {
   return new Problem(400, {
     detail: 'The request does not match what this address takes',
@@ -73,15 +73,12 @@ export function problemDocument(
 
 type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 410 | 413 | 414 | 415 | 431 | 500 | 503
 
-/**
- * The entries of a route's response schema for the problems that it answers with. Every route may
- * fail.
- */
+/** The entries for problems in a route's response schema. It adds 500, since every route may fail. */
 export function problemResponses<Status extends ProblemStatus>(...statuses: Status[]) {
   return describeProblems<Status | 500>(problemSchema, [...statuses, 500])
 }
 
-/** The same for problems that carry further members. */
+/** Like problemResponses, for problems with more members. */
 export function describeProblems<Status extends ProblemStatus>(
   schema: z.ZodObject,
   statuses: Status[],

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Text that PostgreSQL can hold, also within JSON: no NUL, and no half of a surrogate pair. */
+/** Text that PostgreSQL can hold, within JSON too: no NUL, and no half of a surrogate pair. */
 export function storableText({ min = 1, max }: { min?: number; max: number }) {
   return z
     .string()
@@ -13,10 +13,7 @@ function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
 
-/**
- * Text of one line that says something: no line break, which would end a header of a message, nor any other
- * control character.
- */
+/** Text of one line that is not blank, without control characters: a line break would end a message's header. */
 export function storableLine({ max }: { max: number }) {
   return storableText({ max })
     .refine((text) => text === '' || text.trim() !== '', 'is blank')
@@ -24,6 +21,6 @@ export function storableLine({ max }: { max: number }) {
 }
 
 function isOneLine(text: string): boolean {
-  // The NUL has been refused already.
+  // Taken out here, since storableText reports it.
   return !/[\p{Cc}\u2028\u2029]/u.test(text.replaceAll('\0', ''))
 }

@@ -10,7 +10,7 @@ import type {
 import { z } from 'zod'
 import { problemResponses } from './problem.ts'
 
-/** What a route's schemas are, for its types. */
+/** Derives a route's types from its zod schemas. */
 export interface ZodTypes extends FastifyTypeProvider {
   validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown
   serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown
@@ -22,11 +22,11 @@ export type ZodRoutes<Options extends object> = FastifyPluginAsync<
   ZodTypes
 >
 
-/** A request that its route's schema refuses. */
+/** Thrown for a request that does not match its route's schema. */
 export class SchemaMismatch extends Error {
   override readonly name = 'SchemaMismatch'
   readonly statusCode = 400
-  /** As it came through the framework: `body`, `querystring`, `params` or `headers`. */
+  /** The part of the request, in Fastify's words: `body`, `querystring`, `params` or `headers`. */
   validationContext?: string
   readonly issues: readonly z.core.$ZodIssue[]
 
@@ -48,13 +48,13 @@ export const serializerCompiler: FastifySerializerCompiler<z.ZodType> =
   (data) =>
     JSON.stringify(z.encode(schema, data))
 
-/** What a schema may say to @fastify/swagger, whose types not every host has. */
+/** What a schema may tell @fastify/swagger, whose types not every host has installed. */
 export interface DescribedSchema extends FastifySchema {
   hide?: boolean
   security?: readonly Record<string, readonly string[]>[]
 }
 
-/** What @fastify/swagger hands over; that of OpenAPI has the document so far. */
+/** What @fastify/swagger passes to a transform. `openapiObject` is the document so far. */
 interface Described {
   schema: DescribedSchema | undefined
   url: string
@@ -63,8 +63,8 @@ interface Described {
 }
 
 /**
- * For @fastify/swagger, whichever way the host describes its own routes. In a document of Swagger 2, which knows no
- * JSON Schema of today, the routes are left out.
+ * Describes a route for @fastify/swagger, however the host describes its own. It leaves routes out of a Swagger 2 document,
+ * which knows no current JSON Schema.
  */
 export function describeRoute({ schema, url, route, openapiObject }: Described): {
   schema: object
@@ -99,7 +99,7 @@ export function describeRoute({ schema, url, route, openapiObject }: Described):
 
 const METHODS_WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
-/** How a request can be refused before its route is asked: for its address, its body or where it comes from. */
+/** The refusals that come before a route runs: for the request's address, body or origin. */
 export function answersBefore({ method, url, config }: RouteOptions) {
   const takesBody = [method].flat().some((name) => METHODS_WITH_BODY.has(name))
   const isForAnyone = config !== undefined && 'isForAnyone' in config && config.isForAnyone === true

@@ -17,7 +17,7 @@ interface Targets {
   cursor?: PagePosition | undefined
 }
 
-/** Says what is wrong where both ways are mixed, or neither is taken; the rest of the body is what all have to match. */
+/** Reports a body that mixes both ways or takes neither. Everything else in it is a filter. */
 export function checkTargets(
   body: Targets & { reason: string },
   context: z.core.$RefinementCtx,
@@ -32,7 +32,7 @@ export function checkTargets(
   }
 }
 
-/** Null for neither. */
+/** Null when the body takes neither. */
 export function readTargets<Filter>(
   { ids, all, cursor }: Targets,
   filter: Filter,
@@ -41,7 +41,7 @@ export function readTargets<Filter>(
   return all === true ? { filter, after: cursor } : null
 }
 
-/** How far it has come, in an answer; left out where nothing was to match. */
+/** How far a request got, in its answer. Left out when there was nothing to match. */
 export function progressOf(what: string) {
   return {
     left: z.int().optional().describe(`How many more ${what}`),

@@ -22,7 +22,7 @@ import { storableText } from '../http/storableText.ts'
 interface DeadLetterRoutesOptions {
   gate: Gate
   client: JobsClient
-  /** The catalogue: what can be redriven. */
+  /** The catalogue: jobs whose dead letters can be redriven. */
   jobs: readonly Job[]
 }
 
@@ -49,7 +49,7 @@ const redriven = z.object({
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
 })
 
-/** As before there were others: all of a job, or some of it. */
+/** Refuses more beside a `name` without `all`, which means what it did at first: all of a job, or its `queueJobIds`. */
 function checkJobAlone(
   body: Partial<Record<'ids' | 'cursor' | 'errorCode', unknown>>,
   context: z.core.$RefinementCtx,
@@ -63,7 +63,7 @@ function checkJobAlone(
 const unknownDeadLetter = () =>
   new Problem(404, { detail: 'There is no dead letter with this id (any more)' })
 
-/** Work that was given up: it waits here for somebody who gives it back to the queue, or discards it. */
+/** Dead letters: work that was given up and waits until somebody redrives or discards it. */
 export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
   app,
   { gate, client, jobs },
@@ -234,7 +234,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
         })
       }
-      // Somebody else may have been faster.
+      // Somebody else was faster.
       if (outcome.redriven === 0) throw unknownDeadLetter()
       log.info({ name, queueJobId, redriven: 1, userId }, 'dead letters redriven')
       return { redriven: 1 }

@@ -5,19 +5,19 @@ import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { problemResponses } from '../http/problem.ts'
 import type { Changes } from '../console/createChanges.ts'
 
-/** For a host that measures: how long its answer took says nothing. */
+/** For a host that measures requests: the duration of this one says nothing. */
 const ENDLESS = { isEndless: true } as FastifyContextConfig
-/** A client that reads too slowly is let go; it comes back and asks for what it missed. */
+/** A client that reads too slowly is disconnected. It comes back and asks for what it missed. */
 const MAX_BUFFERED_BYTES = 64 * 1024
-/** Whatever the checks say: a client that comes back shows that somebody still reads. */
+/** Ends each stream, whatever the checks say: a client that comes back shows that somebody still reads. */
 const MAX_LIFETIME_MS = 15 * 60_000
 
 interface EventRoutesOptions {
   gate: Gate
   changes: Changes
-  /** How long somebody who was demoted or deleted, or whose log-in has expired, may go on listening. */
+  /** How long somebody may go on listening who was demoted or deleted, or whose log-in expired. */
   recheckMs: number
-  /** Often enough for proxies that end a connection on which nothing comes. */
+  /** Often enough for proxies, which end a connection on which nothing comes. */
   pingIntervalMs: number
 }
 
@@ -26,7 +26,7 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
   { gate, changes, recheckMs, pingIntervalMs },
 ) => {
   const ends = new Set<() => void>()
-  // Before the server waits for its connections to end.
+  // Fastify waits for connections to end before it closes: these would not end by themselves.
   app.addHook('preClose', async () => {
     for (const end of ends) end()
   })
@@ -56,21 +56,21 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
     (request, reply) => {
       reply.hijack()
       const { raw } = reply
-      // Gone while it was seen who asks: there will be no other close, and nobody else would end what begins here.
+      // The client left while we asked who it is: no `close` will come any more, and nobody would end the stream.
       if (raw.destroyed) return
       raw.writeHead(200, {
         ...(reply.getHeaders() as Record<string, string>),
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store, no-transform',
-        // Some proxies would collect the events otherwise.
+        // Without this, some proxies would collect the events.
         'x-accel-buffering': 'no',
       })
       const lastEventId = request.headers['last-event-id']
-      // Also one that is cut off before anything has happened knows from where to go on.
+      // A client that is cut off before anything happened must know from where to go on, too.
       const from = lastEventId === undefined ? `id: ${changes.position()}\n` : ''
       raw.write(`retry: 2000\n${from}\n`)
       let unsubscribe: () => void = () => undefined
-      // Without an id: it is none to go on from. A comment would not be told to whoever reads it in a browser.
+      // Without an id, since it is no position. A comment instead would not reach the page's script.
       const heartbeat = setInterval(() => raw.write('event: ping\ndata: {}\n\n'), pingIntervalMs)
       const lifetime = setTimeout(end, MAX_LIFETIME_MS)
       let recheck = setTimeout(() => void checkRole(), recheckMs)
@@ -78,13 +78,13 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
         try {
           if (!(await gate.stillMayView(request))) return end()
         } catch (error) {
-          // While the database is away there is nothing to tell of either.
+          // The database is away: nobody can tell whether they may, and no events come either.
           request.log.warn({ err: error }, 'whether a listener still may look was not checked')
         }
         if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
       }
-      // At once, not when it has closed: one that does not read may never, and a write after the end is an error
-      // that nobody handles.
+      // Called at once, not on `close`: a client that does not read may never close, and a write after the end would be an
+      // error that nobody handles.
       function leave(): void {
         clearInterval(heartbeat)
         clearTimeout(lifetime)
@@ -95,13 +95,13 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
       function end(): void {
         leave()
         raw.end()
-        // What is still to be sent to one that does not read would keep the connection.
+        // Unsent data would keep the connection of a client that does not read.
         if (raw.writableLength > MAX_BUFFERED_BYTES) raw.destroy()
       }
       ends.add(end)
       raw.once('close', leave)
       unsubscribe = changes.subscribe(({ id, event, data }) => {
-        // Of what a client has missed, the rest is still told when it was let go in the middle.
+        // subscribe() passes on what was missed in one go, also after a too slow client was disconnected half-way.
         if (!ends.has(end)) return
         if (raw.writableLength > MAX_BUFFERED_BYTES) return end()
         raw.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)

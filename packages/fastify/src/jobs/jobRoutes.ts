@@ -62,8 +62,8 @@ const tickSchema = z.object({
 })
 
 /**
- * What a person may do about a job. All of it is rows for the workers to find: nothing here schedules or
- * executes anything.
+ * What a person may do about a job. Each request writes rows for the workers to find: nothing here schedules or executes
+ * anything.
  */
 export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client, jobs, now }) => {
   app.get(
@@ -105,7 +105,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
     },
     async ({ params: { name }, query: { limit, cursor } }) => {
       const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
-      // A job that left the catalogue leaves its ticks behind, and they can still be read.
+      // A job that left the catalogue leaves its ticks behind, which people can still read.
       if (ticks.length === 0) findJob(name)
       return { ticks, nextCursor: next && formatCursor({ at: next }) }
     },
@@ -295,7 +295,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
   }
 }
 
-/** Tells each part of the payload that does not fit. */
+/** Reports each part of the payload that does not fit. */
 function refusedPayload(job: Job, error: JobError): unknown {
   if (error.code !== 'payload_invalid') return error
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]

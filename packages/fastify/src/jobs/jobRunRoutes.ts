@@ -28,12 +28,12 @@ import { readProgress } from './readProgress.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
-/** As much as any instant may be away from another. */
+/** The largest distance between any two instants that a request may name. */
 const MAX_DURATION_MS = 999_999_999_999
 
 const durationMs = wholeNumber(0, MAX_DURATION_MS)
 
-/** Which runs; the same for the list and for what is taken out of it. */
+/** The filters of the list and of the CSV. */
 export const runFilters = {
   name: storableText({ max: 100 }).optional().describe('Name of the job'),
   status: z.enum(RUN_STATUSES).optional(),
@@ -71,7 +71,7 @@ interface Spans {
   maxDurationMs?: number | undefined
 }
 
-/** Refuses spans in which nothing can lie. */
+/** Refuses spans that can contain nothing. */
 export function checkSpans(
   { from, to, minDurationMs = 0, maxDurationMs = Infinity }: Spans,
   context: z.core.$RefinementCtx,
@@ -88,7 +88,7 @@ const listQuery = z
 
 const MAX_CANCELLED = 200
 
-/** Of what is under way; in a body, where a number is one. */
+/** Filters for runs under way, in a body, where a number is a number and no text. */
 const bodyFilters = {
   name: runFilters.name,
   trigger: runFilters.trigger,
@@ -108,7 +108,7 @@ const MAX_DATE_MS = 62_000_000_000_000
 
 const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
 
-/** How a run can be unfit to be approved. */
+/** Why a run cannot be approved. */
 const APPROVAL_REFUSALS = {
   notBlocked: 'This run was not blocked by its guard, so there is nothing to approve',
   alreadyApproved: 'This run is approved already',
@@ -116,9 +116,7 @@ const APPROVAL_REFUSALS = {
     'This run ended more than a day ago: what was counted then says little; request a new run',
 }
 
-/**
- * Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one.
- */
+/** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */
 export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async (
   app,
   { gate, client },
@@ -319,14 +317,14 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
 
 function present(run: ListedJobRun): Run {
   const { startedAt, endedAt, progress } = run
-  // A page has many rows, and each is nobody else's.
+  // Changes the run itself: a page has many rows, and nobody else holds them.
   return Object.assign(run, {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
     progress: readProgress(progress),
   })
 }
 
-/** Of what its details may hold, as the engine writes it. */
+/** The part of details that the engine writes when a run fails. */
 const failedDetails = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
 
 function readError({ status, details }: ListedJobRun): { code: string; message: string } | null {
@@ -341,7 +339,7 @@ const keptLine = z.object({
 })
 const keptLog = z.object({ lines: z.array(z.unknown()), earlier: z.int() })
 
-/** What cannot be read is left out. */
+/** Leaves out lines that cannot be read. */
 function readLogs(kept: unknown): KeptLog | null {
   const log = keptLog.safeParse(kept).data
   if (log === undefined) return null
@@ -354,10 +352,10 @@ function readLogs(kept: unknown): KeptLog | null {
   return { lines, earlier: log.earlier }
 }
 
-/** As the engine keeps them. */
+/** As the engine writes them. */
 const keptMark = z.object({ at: z.int(), batches: z.int() }).catchall(z.unknown())
 
-/** When batches of a run were committed, in their order. What cannot be read is left out. */
+/** When a run's batches were committed, in their order. Leaves out marks that cannot be read. */
 function readBatchMarks(kept: unknown): BatchMark[] {
   if (!Array.isArray(kept)) return []
   return kept.flatMap((entry) => {

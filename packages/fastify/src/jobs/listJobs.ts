@@ -9,13 +9,13 @@ import {
 
 export interface ListedJob {
   job: Job
-  /** As the workers follow it; as the catalogue has it when no worker has started with it yet. */
+  /** As the workers follow it, or as the catalogue has it before a worker has started with it. */
   schedule: { cron: string; timeZone: string; nextRun: Date | null } | null
   paused: { at: string; by: string | null; reason: string | null } | null
   lastRun: Pick<RecentRun, 'id' | 'status' | 'startedAt' | 'endedAt'> | null
 }
 
-/** Every job of the catalogue, in its order, with where it stands. */
+/** Every job of the catalogue, in its order, with its state. */
 export async function listJobs(
   reader: Reader,
   jobs: readonly Job[],
@@ -39,7 +39,7 @@ function describe(
   const lastRun = run
     ? { id: run.id, status: run.status, startedAt: run.startedAt, endedAt: run.endedAt }
     : null
-  // A job that had a schedule leaves its row behind, and nobody follows it any more.
+  // A job that once had a schedule leaves its row behind, which nobody follows any more.
   if (!job.schedule) return { job, schedule: null, paused: null, lastRun }
   const { cron, timeZone } = row ?? job.schedule
   const paused = row?.pausedAt

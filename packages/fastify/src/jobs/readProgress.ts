@@ -1,6 +1,6 @@
 import { progressSchema, type Progress } from '../contract.ts'
 
-/** As a run reports it; null for anything else that the column holds. */
+/** What the run reported, or null when the column holds anything else. */
 export function readProgress(kept: unknown): Progress | null {
   return kept === null ? null : (progressSchema.safeParse(kept).data ?? null)
 }

@@ -13,9 +13,9 @@ import { problemResponses } from '../http/problem.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
-/** Few, so that they are there at once. */
+/** A small first page, so that the download begins at once. */
 const FIRST_PAGE = 100
-/** Each with details of up to 128 kB, so that more would be too much to hold. */
+/** Each run has up to 128 kB of details: a larger page would take too much memory. */
 const PAGE = 250
 
 const COLUMNS = {
@@ -34,7 +34,7 @@ const COLUMNS = {
   workerId: (run) => run.workerId,
   queueJobId: (run) => run.queueJobId,
   details: (run) => run.details && JSON.stringify(run.details),
-  // Last, where those who go by a column's place do not meet it.
+  // New columns come last, so that programs that count columns find the old ones where they were.
   label: (run) => run.label,
   outcome: (run) => run.outcome,
   errorCode: (run) => run.errorCode,
@@ -70,7 +70,7 @@ export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', 'attachment; filename="runs.csv"')
-        // No page ahead of the one that is being sent: whoever goes away may not want it.
+        // Reads no page ahead of the one being sent: the client may leave.
         .send(Readable.from(writeLines(reader, request.query), { highWaterMark: 1 })),
   )
 }
@@ -98,7 +98,7 @@ function writeLine(run: ListedJobRun): string {
 function writeCell(value: Cell): string {
   if (value === null) return ''
   if (typeof value !== 'string') return String(value)
-  // A spreadsheet would take it for a formula, and what people write into a reason is not to be one.
+  // A spreadsheet would run it as a formula, and people may write anything into a reason.
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

@@ -30,7 +30,7 @@ const jobName = storableText({ max: 100 }).describe('Name of the job')
 const label = storableText({ max: 200 }).describe('As the job labels it')
 const nameParams = z.strictObject({ name: jobName })
 
-/** Which work is meant: of one job, those that are named, those with a label, or all. */
+/** Which work is meant: pieces of one job by id, those with a label, or all. */
 const which = {
   name: jobName,
   ids: z.array(z.guid()).min(1).max(MAX_IDS).optional(),
@@ -54,8 +54,8 @@ const outcome = z.object({
 type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'label' | 'all'>
 
 /**
- * What waits, and what may be done about it before a worker takes it. Of a job that has left the catalogue, too: its work
- * waits for ever otherwise.
+ * What waits, and what people may do about it before a worker takes it. Also for jobs that left the catalogue, whose work
+ * would otherwise wait for ever.
  */
 export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, client, jobs }) => {
   app.get(
