@@ -1,4 +1,4 @@
-// For a product that calls the commands by programs of its own.
+// For a product that calls the commands from programs of its own.
 export { checkClockChanges } from './check/checkClockChanges.ts'
 export { createCheckCommand } from './check/checkCommand.ts'
 export { checkDefinitions } from './check/checkDefinitions.ts'

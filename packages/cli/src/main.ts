@@ -8,7 +8,7 @@ import {
   type Terminal,
 } from './command/runCommand.ts'
 
-/** Each loaded when it is called: none should wait for what the others need. */
+/** Each is loaded when it is called, so that none waits for what others need. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
@@ -50,7 +50,7 @@ interface CliTerminal extends Terminal {
   listenForStop(): AbortSignal
 }
 
-/** Where no command is named, or none that there is. */
+/** Handles a command line that names no command, or an unknown one. */
 const root: Command<CliTerminal> = {
   usage: USAGE,
   async run([name], { stdout }) {
@@ -80,7 +80,7 @@ async function run(args: string[], terminal: CliTerminal): Promise<number> {
   return await exitCodeOf(withFile, rest, terminal)
 }
 
-/** `--env-file FILE` is taken by all commands, before the product is loaded. What the environment has stays. */
+/** Takes `--env-file FILE` from any command line before the product is loaded. Variables that are set already win. */
 function readEnvFile(args: readonly string[]): string[] {
   const rest: string[] = []
   for (let nth = 0; nth < args.length; nth++) {
@@ -100,7 +100,7 @@ function readEnvFile(args: readonly string[]): string[] {
   return rest
 }
 
-/** Aborted by the first signal; the second one ends the process. */
+/** The first signal aborts it; the second ends the process. */
 function listenForStop(): AbortSignal {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -110,7 +110,7 @@ function listenForStop(): AbortSignal {
 }
 
 const { stdin, stdout, stderr } = process
-// Whoever reads the first lines only, such as head, closes the pipe.
+// A reader such as `head` closes the pipe when it has its lines.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
@@ -124,6 +124,6 @@ const terminal: CliTerminal = {
   listenForStop,
 }
 const code = await run(process.argv.slice(2), terminal)
-// What was written to a pipe has yet to get through. Then it ends, whatever the product has left open.
+// First a pipe must take what was written. Then exit(), whatever the product has left open.
 await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))
 process.exit(code)

@@ -10,22 +10,22 @@ import type { Finding } from './finding.ts'
 const DAY_MS = 86_400_000
 const YEARS = 5
 const HORIZON_MS = YEARS * 365.25 * DAY_MS
-/** More times of one hour are not told one by one. */
+/** How many times within one change are counted. */
 const MAX_NAMED = 5_000
 const MAX_TOLD = 4
 
-/** An instant at which the clocks of a zone are set, and the local times that do not come, or come twice, there. */
+/** When a zone's clocks are changed, and the local times that are skipped or come twice then. */
 interface ClockChange {
   at: Date
   kind: 'gap' | 'fold'
-  /** As milliseconds of a calendar that knows no zones. */
+  /** Milliseconds of a calendar without time zones. */
   wallFrom: number
   wallTo: number
 }
 
 /**
- * Schedules that name a time which does not come on some day, or comes twice, within the next five years: what happens
- * then is settled, and may be a surprise. One that goes on evenly through the change is none.
+ * Reports schedules that name a time which a clock change of the next five years skips or repeats. What happens then is
+ * settled, but may surprise. A schedule that goes on evenly through the change is not reported.
  */
 export function checkClockChanges(jobs: readonly ScheduledJob[], now: Date): Finding[] {
   const changes = new Map<string, ClockChange[]>()
@@ -67,14 +67,14 @@ function isTouched({ schedule: { cron } }: ScheduledJob, change: ClockChange): b
   const named = namedTimes(cron, wallFrom, wallTo).length
   if (named === 0) return false
   if (isTimeOfDay(cron)) return true
-  // One that is due as often before and after goes on through the change as if nothing had happened.
+  // A schedule that is due as often before and after as during the change goes on evenly.
   const lengthMs = wallTo - wallFrom
   const before = namedTimes(cron, wallFrom - lengthMs, wallFrom).length
   const after = namedTimes(cron, wallTo, wallTo + lengthMs).length
   return named !== before || named !== after
 }
 
-/** The times that an expression names, whatever the clocks of a zone make of them. */
+/** The times that an expression names, regardless of any zone's clock changes. */
 function namedTimes(cron: string, wallFrom: number, wallTo: number): number[] {
   const times: number[] = []
   const from = new Date(wallFrom - 1)
@@ -135,7 +135,7 @@ function describe({ name, schedule }: ScheduledJob, change: ClockChange, count: 
       }
 }
 
-/** `02:30`, with seconds where there are any. */
+/** `02:30`, with seconds when they are not zero. */
 function clock(wall: number): string {
   const time = new Date(wall).toISOString().slice(11, 19)
   return time.endsWith(':00') ? time.slice(0, 5) : time

@@ -7,13 +7,15 @@ import { parseOptions } from '../command/parseOptions.ts'
 import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
 
 export interface CheckCommandOptions {
-  /** What comes before its arguments: `roundsman check`. */
+  /** What stands before its arguments: `roundsman check`. */
   call: string
-  /** What it looks for, beside what is wrong with the jobs themselves, in a paragraph. */
+  /** A paragraph for --help: what else it checks, beside the definitions. */
   about: string
-  /** Rejects with what `defineJob` throws, where a definition is refused. */
+  /** Rejects with the error of `defineJob` when a definition is refused. */
   check(options: { withDatabase: boolean; now: Date }, terminal: Terminal): Promise<CheckResult>
-  /** Where the definitions lie, to find all that are refused. Null: nobody knows, and the first one has to do. */
+  /**
+   * The catalogue's file, to find all refused definitions, or null when nobody knows it: then only the first is reported.
+   */
   catalogue: () => URL | null
 }
 
@@ -73,8 +75,8 @@ async function findAll(
 }
 
 /**
- * What `defineJob` refuses in a catalogue, each file by itself: the catalogue as a whole cannot be imported, and the
- * first error of it is the last that it tells.
+ * Imports each file of a catalogue by itself and reports what `defineJob` refuses. Importing the catalogue as a whole would
+ * stop at the first error.
  */
 export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]> {
   const files = await readdir(new URL('.', catalogue))
@@ -89,16 +91,16 @@ export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]>
       await import(href)
     } catch (error) {
       const finding = explainDefinitionError(error)
-      // Two files may import the same one that is refused.
+      // Two files may import the same refused definition.
       if (finding && !findings.some(({ job }) => job === finding.job)) findings.push(finding)
     }
   }
   return findings
 }
 
-/** What `defineJob` has refused, or null when the error is of another kind. */
+/** Turns an error of `defineJob` into a finding. Null for any other error. */
 export function explainDefinitionError(error: unknown): Finding | null {
-  // What a configuration imports fails wrapped in where that was.
+  // loadConfig wraps an error of what the configuration imports.
   if (error instanceof ForeseenError) return explainDefinitionError(error.cause)
   if (!(error instanceof TypeError)) return null
   const [, job, problem] = /^Job "([^"]*)": (.+)$/.exec(error.message) ?? []

@@ -2,7 +2,7 @@ import { cronProblem, payloadProblem, type Job } from '@roundsman/engine'
 import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
-/** What is wrong with definitions, each by itself and beside each other. */
+/** What is wrong with the definitions, each alone and with their names side by side. */
 export function checkDefinitions({
   jobs,
   cronVariable,

@@ -5,7 +5,7 @@ import { findCollisions } from '../simulate/findMeetings.ts'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000
-/** As far as distances between ticks are looked at; a schedule by the second is known long before. */
+/** How far ahead distances between ticks are measured. A frequent schedule reaches MAX_TICKS long before. */
 const HORIZON_MS = 3 * 366 * DAY_MS
 const MAX_TICKS = 500
 const COLLISION_HORIZON_MS = 31 * DAY_MS
@@ -17,7 +17,7 @@ const WHILE_RUNNING = {
   allow: 'runs go on side by side (overlap: allow)',
 } as const
 
-/** How schedules go together with their own policies, and with each other. */
+/** Whether schedules fit their own policies, and each other. */
 export function checkSchedules(
   jobs: readonly ScheduledJob[],
   now: Date,
@@ -78,7 +78,7 @@ function distancesOf({ schedule }: ScheduledJob, now: Date): number[] {
   return ticks.slice(1).map((at, nth) => at - (ticks[nth] ?? at))
 }
 
-/** Without the jitter. */
+/** How long a job's retries take in all, without the jitter. */
 function retrySpanMs({ limit, delayMs, maxDelayMs }: ScheduledJob['retry']): number {
   let span = 0
   for (let nth = 0; nth < limit; nth++) span += Math.min(delayMs * 2 ** nth, maxDelayMs)

@@ -1,15 +1,15 @@
 export const SEVERITIES = ['error', 'warning', 'note'] as const
 /**
- * `error`: it will not work, or takes away what it should not. `warning`: it works, and not as one would expect.
- * `note`: worth knowing, and often as it is wanted.
+ * `error`: it will not work, or it deletes what it should not. `warning`: it works, but not as expected. `note`: worth
+ * knowing, and often intended.
  */
 export type Severity = (typeof SEVERITIES)[number]
 
 export interface Finding {
   severity: Severity
-  /** The same for the same kind of finding, for scripts. */
+  /** For scripts: the same for every finding of a kind. */
   code: string
-  /** Null: it is about no job in particular. */
+  /** Null when the finding is about no single job. */
   job: string | null
   problem: string
   remedy: string
@@ -18,6 +18,6 @@ export interface Finding {
 export interface CheckResult {
   jobs: string[]
   findings: Finding[]
-  /** What could not be looked at, and why. */
+  /** What could not be checked, and why. */
   unchecked: { what: string; reason: string }[]
 }

@@ -3,7 +3,7 @@ import { SEVERITIES, type CheckResult, type Finding, type Severity } from './fin
 
 const STYLES: Record<Severity, Style> = { error: 'red', warning: 'yellow', note: 'dim' }
 
-/** For people: the worst first, and at the end what was looked at. */
+/** Text for people: the worst findings first, and a summary at the end. */
 export function formatFindings(result: CheckResult, layout: Layout): string {
   const { jobs, findings, unchecked } = result
   const blocks = SEVERITIES.flatMap((severity) =>

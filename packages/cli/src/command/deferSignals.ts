@@ -1,8 +1,8 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Does something that leaves a mess where it is broken off, such as an embedded database that nobody stops: a signal
- * that comes meanwhile takes effect when it is done, and a second one at once.
+ * Does something that would leave a mess when interrupted, such as an embedded database that nobody stops. A signal that
+ * arrives meanwhile takes effect afterwards, and a second one at once.
  */
 export async function deferSignals<Result>(
   work: () => Promise<Result>,

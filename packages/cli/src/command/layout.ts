@@ -1,23 +1,23 @@
 import { styleText } from 'node:util'
 
-/** A line longer than this is hard to read, however wide the terminal is. */
+/** Longer lines are hard to read, however wide the terminal is. */
 const MAX_WIDTH = 100
 const DEFAULT_WIDTH = 80
 const MIN_WIDTH = 40
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan'
 
-/** Where people read: how wide it is, and how to make text stand out there. */
+/** How wide the output is, and how text stands out there. */
 export interface Layout {
   width: number
-  /** Leaves the text as it is where colours would be read as signs, or are not wanted. */
+  /** Returns the text unchanged where colours would show as characters, or are not wanted. */
   paint(style: Style, text: string): string
 }
 
-/** A terminal, or what takes its place. */
+/** A terminal, or what stands for it. */
 export type Output = NodeJS.WritableStream & { isTTY?: boolean; columns?: number }
 
-/** Colours on a terminal only, and never with NO_COLOR. */
+/** Colours only on a terminal, and never with NO_COLOR. */
 export function standardLayout(stdout: Output): Layout {
   const columns = (stdout.isTTY && stdout.columns) || DEFAULT_WIDTH
   return {
@@ -26,10 +26,7 @@ export function standardLayout(stdout: Output): Layout {
   }
 }
 
-/**
- * Words put into lines of at most the width. All lines but the first are indented; a word that is longer than a
- * line stands alone.
- */
+/** Breaks text into lines of at most `width` and indents all but the first. A longer word gets a line of its own. */
 export function wrap(text: string, width: number, indent = 0): string {
   const lines: string[] = []
   let line = ''
@@ -46,7 +43,7 @@ export function wrap(text: string, width: number, indent = 0): string {
   return lines.join(`\n${' '.repeat(indent)}`)
 }
 
-/** Rows in columns as wide as what they hold; the last one is wrapped. A style paints a whole row. */
+/** Lays rows out in columns as wide as their content, and wraps the last column. A style paints a whole row. */
 export function layOutRows(
   rows: readonly { cells: readonly string[]; style?: Style | undefined }[],
   { width, paint }: Layout,

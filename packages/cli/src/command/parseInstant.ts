@@ -6,8 +6,8 @@ const DATE =
 export type ParsedInstant = { instant: Date; problem: null } | { instant: null; problem: string }
 
 /**
- * A date, with or without time and offset: `2026-10-25`, `2026-10-25T02:30`, `2026-10-25T02:30+02:00`. Without an
- * offset it is what the clocks of the zone show; a time that comes twice is the first of both.
+ * Reads a date with or without time and offset: `2026-10-25`, `2026-10-25T02:30`, `2026-10-25T02:30+02:00`. Without an
+ * offset it is what the zone's clocks show; of a time that comes twice, the first.
  */
 export function parseInstant(text: string, timeZone: string): ParsedInstant {
   const match = DATE.exec(text.trim())
@@ -20,7 +20,7 @@ export function parseInstant(text: string, timeZone: string): ParsedInstant {
     .slice(1, 7)
     .map((part) => Number(part ?? 0))
   const wall = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second)
-  // The calendar would take the 31st of February for the 3rd of March.
+  // Date would turn the 31st of February into the 3rd of March.
   const [date, time] = new Date(wall).toISOString().slice(0, 19).split('T')
   const given = [match[4] ?? '00', match[5] ?? '00', match[6] ?? '00'].join(':')
   if (date !== match.slice(1, 4).join('-') || time !== given) {
@@ -43,7 +43,7 @@ function readOffset(text: string, wall: number, offset: string): ParsedInstant {
 function findLocal(text: string, wall: number, timeZone: string): ParsedInstant {
   const { offsetMs } = createLocalTime(timeZone)
   const DAY_MS = 86_400_000
-  // The greater offset gives the earlier instant.
+  // The larger offset gives the earlier instant.
   const offsets = [wall - DAY_MS, wall + DAY_MS].map((at) => offsetMs(new Date(at)))
   for (const offset of offsets.toSorted((a, b) => b - a)) {
     const instant = new Date(wall - offset)

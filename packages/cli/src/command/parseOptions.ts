@@ -2,7 +2,7 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { UsageError } from './runCommand.ts'
 
 /**
- * The options of a command that takes nothing else.
+ * Parses a command line that has options only.
  * @throws UsageError
  */
 export function parseOptions<const Options extends ParseArgsOptionsConfig>(

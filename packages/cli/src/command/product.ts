@@ -2,26 +2,29 @@ import type { Job } from '@roundsman/engine'
 import type { Reader } from '@roundsman/engine/client'
 import type { Terminal } from './runCommand.ts'
 
-/** What was found, or why nothing could be. */
+/** What was found, or why nothing could be looked up. */
 export type Looked<Found> = { found: Found; reason: null } | { found: null; reason: string }
 
-/** A product, as far as those commands know it that only look. */
+/** What commands that only read know of a product. */
 export interface Product {
-  /** As the environment adjusts them. */
+  /** The jobs as environment variables change them. */
   jobs: readonly Job[]
-  /** As they are defined. */
+  /** The jobs as they are defined. */
   catalogue: readonly Job[]
-  /** False: no worker of this environment schedules or executes anything. */
+  /** False when no worker of this environment schedules or executes anything. */
   isEnabled: boolean
-  /** The variable that overrides the schedule of a job. Null: this product has none. */
+  /** The variable that overrides a job's schedule. Null: this product has none. */
   cronVariable: ((jobName: string) => string) | null
-  /** Looks something up where a database is to be had, for commands that are of use without one too. */
+  /**
+   * Looks something up when there is a database. Without one it returns the reason, for commands that are useful all the
+   * same.
+   */
   look<Found>(read: (reader: Reader) => Promise<Found>): Promise<Looked<Found>>
 }
 
 /** How a command is called, and where it finds its product. */
 export interface ProductSource {
-  /** What comes before its arguments: `roundsman list`. */
+  /** What stands before its arguments: `roundsman list`. */
   call: string
   /** @throws ForeseenError */
   open(terminal: Terminal): Promise<Product>

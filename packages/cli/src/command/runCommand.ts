@@ -1,11 +1,11 @@
 import { standardLayout, type Output } from './layout.ts'
 
-/** What all commands agree on. What else a code may mean, each says for itself. */
+/** The exit codes of all commands. A command documents any other code itself. */
 const EXIT = { success: 0, failed: 1, usage: 2 } as const
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
-  /** The message names what to write instead: how the command is called would only bury it. */
+  /** True when the message names what to write instead: the usage would only bury it. */
   readonly isEnough: boolean
 
   constructor(message: string, { isEnough = false }: { isEnough?: boolean } = {}) {
@@ -14,19 +14,19 @@ export class UsageError extends Error {
   }
 }
 
-/** Something else is wrong than this program; the message says what, and what to do. */
+/** Something outside of this program is wrong; the message says what, and what to do. It is printed without a stack. */
 export class ForeseenError extends Error {}
 
-/** Where a command is given its settings, and where it writes. */
+/** A command's environment variables and output. */
 export interface Terminal {
-  /** Environment variables. Undefined: those of this process. */
+  /** Undefined: the variables of this process. */
   variables: NodeJS.ProcessEnv | undefined
   stdout: Output
   stderr: Output
 }
 
 export interface Command<Where extends Terminal = Terminal> {
-  /** What --help prints. Who gave a wrong command line is shown its first paragraph. */
+  /** What --help prints. A wrong command line prints its first paragraph. */
   usage: string
   /**
    * Returns the exit code.
@@ -36,23 +36,25 @@ export interface Command<Where extends Terminal = Terminal> {
   run(args: string[], terminal: Where): Promise<number>
 }
 
-/** Runs the command that this process is, and leaves its exit code. */
+/** Runs the command as this process, and sets its exit code. */
 export async function runCommand(
   command: Command,
   args: string[] = process.argv.slice(2),
 ): Promise<void> {
   const { stdout, stderr } = process
-  // Whoever reads the first lines only, such as head, closes the pipe.
+  // A reader such as `head` closes the pipe when it has its lines.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.success)
     throw error
   })
   const terminal = { variables: undefined, stdout, stderr }
-  // The exit code, not exit(): what was written to a pipe has yet to get through.
+  // Not exit(), which would cut off what a pipe has not taken yet.
   process.exitCode = await exitCodeOf(command, args, terminal)
 }
 
-/** What is wrong with the command line or the environment is told without a stack. */
+/**
+ * Runs a command and returns its exit code. Problems of the command line or the environment are printed without a stack.
+ */
 export async function exitCodeOf<Where extends Terminal>(
   command: Command<Where>,
   args: string[],

@@ -1,7 +1,7 @@
 import { nearest } from '@roundsman/engine'
 import { UsageError } from './runCommand.ts'
 
-/** For a name that no job has: the one that was most likely meant or, where none is near, what `known` says. */
+/** For a name that no job has: suggests the one that was probably meant or, when none is near, prints `known`. */
 export function unknownJob(
   name: string,
   names: readonly string[],

@@ -1,10 +1,10 @@
 import { MigrationDeniedError, TablesError } from '@roundsman/engine/migrate'
 import { ForeseenError } from '../command/runCommand.ts'
 
-/** What PostgreSQL and the network say of a database, by code: told without a stack. */
+/** Error codes of PostgreSQL and of the network. Such errors are printed without a stack. */
 const OF_DATABASE = /^(E[A-Z]{3,}|[0-9A-Z]{5})$/
 
-/** What is wrong with the database or its tables, in the words of the commands. */
+/** Turns errors of the database or its tables into ForeseenError, with a message for people. */
 export async function asForeseen<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
@@ -16,10 +16,10 @@ export async function asForeseen<Result>(work: () => Promise<Result>): Promise<R
 
 const UNDEFINED_TABLE = '42P01'
 
-/** In one line, with the remedy where there is one. Null: the error is of another kind. */
+/** Explains an error in one line, with a remedy if there is one. Null for an error of another kind. */
 export function explainDatabaseError(error: unknown): string | null {
   if (!(error instanceof Error)) return null
-  // A refused connection to several addresses has its reasons inside.
+  // When several addresses refuse a connection, the reasons are inside.
   if (error instanceof AggregateError) return explainDatabaseError(error.errors[0])
   if (error instanceof TablesError || error instanceof MigrationDeniedError) return error.message
   const { code = '' } = error as NodeJS.ErrnoException

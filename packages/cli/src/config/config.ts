@@ -1,27 +1,27 @@
 import type { Handler, Job } from '@roundsman/engine'
 
-/** What `roundsman.config.ts` says of a product. Its folder is the working directory of all commands. */
+/** What `roundsman.config.ts` says of a product. Commands run in its folder. */
 export interface RoundsmanConfig {
-  /** Default: the environment's DATABASE_URL. A direct connection, not one through a transaction pooler. */
+  /** Default: DATABASE_URL. Name a direct connection, not one through a transaction pooler. */
   databaseUrl?: string | undefined
-  /** Of the tables. Default `roundsman`. */
+  /** The schema of the engine's tables. Default `roundsman`. */
   schema?: string | undefined
-  /** All jobs, as workers have them. Commands that only look load nothing else. */
+  /** All jobs, as workers have them. Commands that only read load nothing else. */
   jobs: readonly Job[]
-  /** Opens what handlers need, for `roundsman once`. Import it here, so that the other commands need not load it. */
+  /** Opens what the handlers need, for `roundsman once`. Import it in here, so that other commands need not load it. */
   open?(): OpenedHandlers | Promise<OpenedHandlers>
 }
 
 export interface OpenedHandlers {
-  /** The database client of the product, as `createWorker` is given it. */
+  /** The product's database client, as `createWorker` takes it. */
   client: object
-  /** By name of job, as `createWorker` is given them. */
+  /** Keyed by the job's name, as `createWorker` takes them. */
   handlers: Readonly<Record<string, Handler<never, never>>>
   /** Called when the run is over. */
   close?(): unknown
 }
 
-/** Only helps the types. */
+/** Returns the configuration as it is: only its type is checked. */
 export function defineConfig(config: RoundsmanConfig): RoundsmanConfig {
   return config
 }

@@ -14,9 +14,9 @@ export interface LoadedConfig {
 }
 
 /**
- * The configuration of the product that a folder belongs to, or null where there is none up to the root. Its folder
- * becomes the working directory, so that what it reads is found from wherever a command is called.
- * @throws ForeseenError when it cannot be loaded, or is none
+ * Loads the configuration of the product to which a folder belongs, or returns null when there is none up to the root. It
+ * changes the working directory to the configuration's folder, so that what that reads is found from anywhere.
+ * @throws ForeseenError when it cannot be loaded, or is no configuration
  */
 export async function loadConfig(from: string): Promise<LoadedConfig | null> {
   const path = await findConfig(from)
@@ -42,8 +42,8 @@ async function findConfig(from: string): Promise<string | null> {
 }
 
 /**
- * The product's TypeScript is loaded as its own tools would: ES modules and CommonJS, with path aliases, enums and imports
- * without extensions, which Node's own stripping of types does not do.
+ * Loads the product's TypeScript as its own tools would: ES modules and CommonJS, path aliases, enums, imports without
+ * extensions. Node's own type stripping does not do that.
  */
 async function importConfig(path: string): Promise<unknown> {
   const jiti = createJiti(path, { tsconfigPaths: true })
@@ -54,7 +54,7 @@ async function importConfig(path: string): Promise<unknown> {
   }
 }
 
-/** With its stack, since the mistake may be in any file that the configuration imports. */
+/** With the stack: the mistake may be in any file that the configuration imports. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return (error.stack ?? error.message)

@@ -6,10 +6,10 @@ import { explainDatabaseError } from './asForeseen.ts'
 import { loadConfig, type LoadedConfig } from './loadConfig.ts'
 
 const STATEMENT_TIMEOUT_MS = 10_000
-/** What keeps it from reading is told once, as the reason. */
+/** Silent: what keeps it from reading is returned as the reason already. */
 const QUIET = { warn: () => undefined }
 
-/** The product that the working directory belongs to, for commands that only look. */
+/** The product of the working directory, for commands that only read. */
 export async function openProduct({ variables = {} }: Terminal): Promise<Product> {
   const loaded = await requireConfig()
   const jobs = withEngineJobs(loaded.config.jobs)

@@ -153,7 +153,7 @@ async function runHere(
   }
 }
 
-/** What the engine and the handler have to say goes to standard error: standard output is for the result. */
+/** The engine's and the handler's log lines go to standard error, since standard output is for the result. */
 function lineLog({ stderr }: Terminal) {
   const write = (level: string) => (message: unknown, fields?: object) => {
     const { err, ...rest } = (fields ?? {}) as { err?: unknown }

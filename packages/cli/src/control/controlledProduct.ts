@@ -3,10 +3,10 @@ import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import type { Terminal } from '../command/runCommand.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 
-/** A product whose work somebody wants to change, and where its tables are. */
+/** A product whose work somebody wants to change, and its tables. */
 export interface ControlledProduct {
   jobs: readonly Job[]
-  /** Has the database for as long as the work takes. Errors that can be foreseen are told as such. */
+  /** Gives `work` the database for as long as it takes. Foreseen errors become ForeseenError. */
   within<Value>(work: (place: DatabasePlace) => Promise<Value>): Promise<Value>
 }
 
@@ -17,13 +17,13 @@ export interface DatabasePlace {
 
 /** How a command is called, and where it finds its product. */
 export interface ControlSource {
-  /** What comes before its arguments: `roundsman queue`. */
+  /** What stands before its arguments: `roundsman queue`. */
   call: string
   /** @throws ForeseenError */
   open(terminal: Terminal): Promise<ControlledProduct>
 }
 
-/** With a client that is started, and stopped afterwards. What it wants to warn of goes to standard error. */
+/** Starts a client for `work` and stops it afterwards. The client's warnings go to standard error. */
 export async function withClient<Value>(
   product: ControlledProduct,
   work: (client: JobsClient) => Promise<Value>,
@@ -40,7 +40,8 @@ export async function withClient<Value>(
 }
 
 /**
- * Where nothing was found. Work of a job that has left the catalogue can be changed, too, so it is asked about only then.
+ * Called when nothing was found: work of a job that left the catalogue can be changed too, so that its name is no error
+ * before.
  * @throws UsageError
  */
 export function refuseUnknown(name: string, { jobs }: ControlledProduct): void {

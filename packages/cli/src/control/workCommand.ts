@@ -79,7 +79,7 @@ async function list(
     terminal.stdout.write(`${JSON.stringify({ work, total, next: position })}\n`)
     return 0
   }
-  // A job that is not in the catalogue any more may have work all the same.
+  // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknown(name, product)
   const layout = standardLayout(terminal.stdout)
   const lines = work.length === 0 ? ['Nothing waits.'] : formatWork(work, layout)
@@ -90,7 +90,7 @@ async function list(
   return 0
 }
 
-/** Two lines each: when it is due, and below it by which id it is found. */
+/** Two lines for each piece: when it is due, and its id. */
 function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): string[] {
   return work.flatMap((one) => {
     const { queueJobId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
@@ -148,7 +148,7 @@ async function change(
   return 0
 }
 
-/** One call does so many at most. What others hold at the moment stays. */
+/** Repeats a call that changes a limited number, until nothing is left. What others hold at the moment stays. */
 async function untilNoneIsLeft(call: () => Promise<WorkOutcome>): Promise<WorkOutcome> {
   let total = 0
   for (;;) {

@@ -1,35 +1,35 @@
 import { posix } from 'node:path'
 import type { Database, ProductFacts } from './inspectProduct.ts'
 
-/** Where what is written lies, below the root. */
+/** Paths of what init writes, relative to the root. */
 export interface Places {
-  /** Folder of definitions and handlers. */
+  /** The folder of definitions and handlers. */
   jobs: string
-  /** What enqueues. */
+  /** The client that enqueues. */
   jobsClient: string
   worker: string
   config: string
 }
 
-/** How code of the product gets at its database client. */
+/** How the product's code gets its database client. */
 export interface ClientCode {
-  /** What relative imports end in. */
+  /** The ending of relative imports. */
   extension: string
-  /** As it is called where it is imported. */
+  /** The name in the code that imports it. */
   name: string
-  /** `default`: it is the default export of its file. */
+  /** Its exported name; `default` for a default export. */
   exportedName: string
-  /** The file that exports it, below the root. */
+  /** The file that exports it, relative to the root. */
   path: string
-  /** What an import of it in a file of the product names, where relative imports end in `extension`. */
+  /** What an import in the file `from` names, when relative imports end in `extension`. */
   sourceIn(from: string, extension: string): string
-  /** The text of that file. Null: it is the product's own, and there already. */
+  /** The text of that file. Null when the product has it already. */
   file: string | null
-  /** The import in a file of the product. */
+  /** The import statement for a file of the product. */
   clientImport(from: string): string
-  /** What the handlers import, for their types and for what they ask the database. */
+  /** What the handlers import for their types, and to query the database. */
   handlerImports: readonly string[]
-  /** The type of the client, where handlers are. */
+  /** The client's type, in the handlers' file. */
   type: string
   /** The body of a batch that asks how large the database is. */
   query: string
@@ -39,7 +39,7 @@ export interface ClientCode {
 
 const SQL = 'select (pg_database_size(current_database()) / 1048576)::int as megabytes'
 
-/** Names that a default export gets. */
+/** What a default export is called where it is imported. */
 const NAMES: Record<Database, string> = {
   prisma6: 'prisma',
   prisma7: 'prisma',
@@ -127,7 +127,7 @@ function using(facts: ProductFacts, database: Database, name: string) {
   }
 }
 
-/** A client of the worker's own, where the product exports none. Nothing is connected before the first statement. */
+/** A client for the worker, when the product exports none. It connects at the first statement. */
 function writeClient(facts: ProductFacts, database: Database, path: string): string {
   const variable = environmentVariable(facts)
   const given = `const databaseUrl = ${variable} ?? '';\n`
@@ -207,7 +207,7 @@ export function environmentVariable({ databaseVariable, compilerOptions }: Produ
     : `process.env.${databaseVariable}`
 }
 
-/** What an import of one file of the product in another is written as. */
+/** The path of an import in the file `from` of the file `to`. */
 export function relativeImport(from: string, to: string, extension: string): string {
   const path = posix.relative(posix.dirname(from), to)
   return `${path.startsWith('.') ? '' : './'}${path}${extension}`

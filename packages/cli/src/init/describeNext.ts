@@ -9,7 +9,7 @@ import type { InitPlan } from './planInit.ts'
 import { relativeImport } from './clientCode.ts'
 import { VM_MODULES } from './writeFiles.ts'
 
-/** What a person does now, at most three commands, and what is worth knowing before the first deployment. */
+/** What to do next, in at most three commands, and what to know before the first deployment. */
 export function describeNext(
   facts: ProductFacts,
   plan: InitPlan,
@@ -73,12 +73,12 @@ function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: numbe
   ].join('\n')
 }
 
-/** As a file in the folder of the sources imports it. */
+/** The path under which a file in the source folder imports it. */
 function fromServer({ sourceFolder, importExtension }: ProductFacts, path: string): string {
   return relativeImport(`${sourceFolder || '.'}/server.ts`, path, importExtension)
 }
 
-/** The console and its API in the product's own server. */
+/** How to add the console and its API to the product's own server. */
 function describePlugin(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
   const { framework } = facts
   if (framework === null) return []
@@ -156,7 +156,7 @@ function nearestCommand(manager: PackageManager, command: string): string {
 
 const MIN_TYPESCRIPT = 5.8
 
-/** What is in the way, and what to do about it. */
+/** What will keep it from working, and what to do about that. */
 export function findWarnings(facts: ProductFacts): string[] {
   const { manifest, isModule, compilerOptions, testRunner } = facts
   const module = (compilerOptions.module ?? '').toLowerCase()

@@ -1,6 +1,6 @@
 const CONTEXT = 3
 
-/** What changes between two texts, as a unified diff without its head; empty where nothing does. */
+/** The changes between two texts as a unified diff without its head. Empty when they are equal. */
 export function diffLines(before: string, after: string): string[] {
   const [old, next] = [before.split('\n'), after.split('\n')]
   const lines = compare(old, next)
@@ -27,7 +27,7 @@ interface Line {
   text: string
 }
 
-/** By the longest common subsequence. */
+/** Compares by the longest common subsequence. */
 function compare(old: readonly string[], next: readonly string[]): Line[] {
   const lengths: number[][] = Array.from({ length: old.length + 1 }, () =>
     Array.from({ length: next.length + 1 }, () => 0),

@@ -1,23 +1,23 @@
-/** A place in the text of a manifest, and what is put there. */
+/** Where an entry stands in a manifest's text. */
 interface Entry {
   key: string
-  /** Where the entry begins, at its key. */
+  /** Where its key begins. */
   at: number
-  /** Behind its value. */
+  /** Just after its value. */
   end: number
 }
 
 interface FoundObject {
-  /** Behind its opening brace. */
+  /** Just after the opening brace. */
   start: number
-  /** At its closing brace. */
+  /** At the closing brace. */
   end: number
   entries: Entry[]
 }
 
 /**
- * A package.json with further entries in one of its sections, and everything else as it stands: in the order of the
- * alphabet where the section is in it, else at its end. What is there already stays.
+ * Returns a package.json with more entries in one section and all else unchanged. A section in alphabetical order stays so;
+ * in others they come last. Entries that are there already stay as they are.
  */
 export function addEntries(
   text: string,
@@ -62,7 +62,7 @@ function putAtEnd(
     : `${text.slice(0, start)}\n${indent}${line}\n${before}${text.slice(end)}`
 }
 
-/** The object that opens at a place of a text that is JSON. */
+/** Reads the object that opens at `open`, in a text that is JSON. */
 function readObject(text: string, open: number): FoundObject {
   const entries: Entry[] = []
   let at = open + 1

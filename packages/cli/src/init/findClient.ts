@@ -2,10 +2,10 @@ import type { Database } from './inspectProduct.ts'
 
 /** Where the product exports its database client. */
 export interface FoundClient {
-  /** Below the root; of a client that another package of the workspace exports, the name of that package. */
+  /** Relative to the root, or the name of the workspace's package that exports it. */
   path: string
   isOfPackage?: boolean
-  /** `default`: it is the default export. */
+  /** Its exported name; `default` for a default export. */
   name: string
 }
 
@@ -19,11 +19,13 @@ const MADE_BY: Record<Database, RegExp> = {
   postgres: /\bpostgres\(/,
 }
 
-/** Names of files that one would expect it in. */
+/** Names that one would expect its file to have. */
 const LIKELY =
   /(^|\/)(db|database|prisma|client|drizzle|kysely|knex|pool|sql|postgres)(\/index)?\.[cm]?ts$/i
 
-/** The one client that the product's files export. Null: none does, or nobody can tell which of several it is. */
+/**
+ * Finds the one client that the product's files export. Null when none does, or when it cannot tell which of several it is.
+ */
 export function findClient(
   texts: ReadonlyMap<string, string>,
   database: Database,
@@ -42,7 +44,7 @@ export function findClient(
   return likely.length === 1 ? (likely[0] ?? null) : null
 }
 
-/** A worker imports it: what begins to serve when it is imported is no place to take a client from. */
+/** The worker imports this file: one that starts a server when it is imported is no place to take a client from. */
 function isInert(text: string): boolean {
   return !/\.listen\(|\bserve\(/.test(text)
 }
@@ -62,7 +64,7 @@ function findExport(text: string, madeBy: RegExp): string | null {
   return null
 }
 
-/** `export const open = () => new Pool()` makes one at each call. */
+/** `export const open = () => new Pool()` makes a client at each call. */
 function isFunction(statement: string): boolean {
   return /^[^=]*=\s*(?:async\s*)?(?:function\b|\([^)]*\)[^=]*=>|\w+\s*=>)/.test(statement)
 }

@@ -22,10 +22,10 @@ what it would change and asks; it changes no file of yours but package.json. A s
 
 Exit code: 0 done, or nothing to do, 1 not done, 2 usage`
 
-/** Asks where somebody can answer. */
+/** Has standard input, to ask where somebody can answer. */
 export interface InitTerminal extends Terminal {
   stdin: NodeJS.ReadableStream & { isTTY?: boolean }
-  /** Somewhere in the product. */
+  /** A folder in the product. */
   cwd: string
 }
 
@@ -93,7 +93,7 @@ function describeFacts(facts: ProductFacts): string {
   ].join(', ')
 }
 
-/** How git takes it back. Null: nothing is under version control here. */
+/** How git can undo it. Null when git does not know this folder. */
 async function findUndo(
   { root }: ProductFacts,
   plan: InitPlan,
@@ -129,8 +129,8 @@ async function asksYes({ stdin, stdout }: InitTerminal, question: string): Promi
 }
 
 /**
- * The package.json last: whoever is interrupted before has only files that git does not know yet. Each appears whole or
- * not at all, since a file that is there is left as it is by the next run.
+ * Writes the package.json last: an interruption before leaves only files that git does not know yet. Each file appears
+ * whole or not at all, since the next run keeps files that are there.
  */
 export async function carryOut(
   { root }: ProductFacts,

@@ -11,7 +11,7 @@ export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | '
 export type Framework = 'fastify' | 'nest' | 'express' | 'hono'
 export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
-/** What turns the sources into what production runs. `null`: nothing, or a bundler that has to be told of a second entry. */
+/** What turns the sources into what production runs. Null: nothing. A bundler must be told about a second entry. */
 export type Build = { by: 'tsc'; outDir: string } | { by: 'bundler' } | null
 
 export interface Manifest {
@@ -25,45 +25,45 @@ export interface Manifest {
   peerDependencies?: Record<string, string>
 }
 
-/** A product as far as what is written into it has to fit. */
+/** The facts about a product that the files which init writes must fit. */
 export interface ProductFacts {
   root: string
   manifest: Manifest
   manifestText: string
   packageManager: PackageManager
   isModule: boolean
-  /** Null: it has no PostgreSQL driver of its own yet. */
+  /** Null when it has no PostgreSQL driver yet. */
   database: Database | null
-  /** Of Drizzle: which driver it stands on. */
+  /** The driver below Drizzle. */
   driver: 'pg' | 'postgres' | null
   client: FoundClient | null
-  /** Where Prisma's generated client is imported from, by a package's name or a path below the root. */
+  /** What Prisma's generated client is imported from: a package's name, or a path relative to the root. */
   prismaClient: string | null
   framework: Framework | null
   schemaLibrary: SchemaLibrary | null
   testRunner: TestRunner | null
   hasPino: boolean
   compilerOptions: NonNullable<TsConfigJsonResolved['compilerOptions']>
-  /** Whether the compiler takes a file at the root for one of its own. */
+  /** Whether the compiler includes files at the root. */
   includesRoot: boolean
   hasTypeScript: boolean
-  /** Relative to the root: `src`, or `` where the sources lie in the root itself. */
+  /** Relative to the root: `src`, or an empty text when the sources are in the root itself. */
   sourceFolder: string
-  /** What relative imports end in: `.js`, `.ts`, or nothing. */
+  /** The ending of relative imports: `.js`, `.ts`, or nothing. */
   importExtension: '' | '.js' | '.ts'
   build: Build
-  /** The variable that holds the database's URL. */
+  /** The variable with the database's URL. */
   databaseVariable: string
-  /** How the product reads its `.env`: by the package, or by what its processes are started with. Null: it does not. */
+  /** How the product reads its `.env`: with the package, or with a flag of Node's. Null: it does not. */
   envFile: 'dotenv' | 'node' | null
   style: Style
-  /** Paths below the root that have a test in their name. */
+  /** Paths of test files, relative to the root. */
   testFiles: readonly string[]
-  /** Of packages of others, what stands before a version. */
+  /** What the manifest puts before other packages' versions. */
   versionPrefix: '^' | '~' | ''
 }
 
-/** @throws ForeseenError where there is no product to be found */
+/** @throws ForeseenError when there is no product */
 export async function inspectProduct(from: string): Promise<ProductFacts> {
   const root = await findPackage(from)
   const manifestText = await readFile(join(root, 'package.json'), 'utf8')
@@ -107,7 +107,7 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
   }
 }
 
-/** Shipped or not. */
+/** All dependencies, shipped or not. */
 export function dependenciesOf(manifest: Manifest): Record<string, string> {
   return { ...manifest.peerDependencies, ...manifest.devDependencies, ...manifest.dependencies }
 }
@@ -131,7 +131,7 @@ function parseManifest(root: string, text: string): Manifest {
   }
 }
 
-/** What is written belongs into one package, and only whoever calls knows into which. */
+/** init writes into one package, and only the caller knows which one of a workspace. */
 async function refuseWorkspaceRoot(
   root: string,
   manifest: Manifest,
@@ -156,7 +156,7 @@ const LOCK_FILES = [
   ['npm-shrinkwrap.json', 'npm'],
 ] as const
 
-/** Of the package, or of the workspace that it belongs to. */
+/** The package's own, or that of its workspace. */
 async function findPackageManager(folder: string, manifest: Manifest): Promise<PackageManager> {
   const [, named] = /^(npm|pnpm|yarn|bun)@/.exec(manifest.packageManager ?? '') ?? []
   if (named !== undefined) return named as PackageManager
@@ -220,17 +220,17 @@ function findDatabase(dependencies: Record<string, string>): Database | null {
   return null
 }
 
-/** What handlers of these use is imported from the client's own package alone. */
+/** Handlers that use these need no import but that of the client's package. */
 const SHARED: readonly Database[] = ['prisma6', 'prisma7', 'knex', 'pg', 'postgres']
 
-/** Of a monorepo whose packages share one: the client that a package exports on which this one depends. */
+/** In a monorepo: a client that a package of the workspace exports on which this one depends. */
 async function findSharedClient(
   root: string,
   dependencies: Record<string, string>,
 ): Promise<{ database: Database; client: FoundClient } | null> {
   for (const name of Object.keys(dependencies)) {
     const folder = await realpath(join(root, 'node_modules', name)).catch(() => null)
-    // What comes from a registry lies in one.
+    // A package from a registry is in a node_modules.
     if (folder === null || folder.includes('node_modules')) continue
     const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => '{}')
     const database = findDatabase(dependenciesOf(parseManifest(folder, text)))
@@ -247,7 +247,7 @@ function majorOf(range: string): number {
   return lowestOf(range)[0]
 }
 
-/** The lowest version that a range allows; what is no number (`latest`, `workspace:*`) is taken for the newest. */
+/** The lowest version that a range allows. What is no number (`latest`, `workspace:*`) counts as the newest. */
 function lowestOf(range: string): [major: number, minor: number] {
   const [, major, minor = '0'] = /(\d+)(?:\.(\d+))?/.exec(range) ?? []
   return major === undefined ? [Number.POSITIVE_INFINITY, 0] : [Number(major), Number(minor)]
@@ -263,7 +263,7 @@ async function findPrismaClient(root: string): Promise<string> {
     if (!/^prisma-client(-js)?$/.test(provider)) continue
     if (output === undefined) return usual
     const folder = relative(root, join(dirname(path), output)).replaceAll('\\', '/')
-    // The newer generator writes TypeScript, whose entry is a file of this name.
+    // The newer generator writes TypeScript, with `client` as its entry.
     return provider === 'prisma-client' ? `./${folder}/client` : `./${folder}`
   }
   return usual
@@ -300,7 +300,7 @@ function findFramework(dependencies: Record<string, string>): Framework | null {
   return null
 }
 
-/** Since which version each speaks Standard Schema. */
+/** The first version of each that supports Standard Schema. */
 const SCHEMA_LIBRARIES: readonly [SchemaLibrary, major: number, minor: number][] = [
   ['zod', 3, 24],
   ['valibot', 1, 0],
@@ -327,7 +327,7 @@ function findTestRunner(
   return isBuiltIn ? 'node:test' : null
 }
 
-/** As the product's own files do it; where there is none to look at, as Node and the compiler demand. */
+/** As the product's own imports end, or, without any, as Node and the compiler demand. */
 function findImportExtension(
   texts: ReadonlyMap<string, string>,
   isModule: boolean,
@@ -365,7 +365,7 @@ function findBuild(
   }
   if (!/\b(tsc|nest|swc|tsgo)\b/.test(build) || noEmit) return null
   const folder = (outDir ?? '.').replace(/^\.\//, '').replace(/\/$/, '')
-  // Without a rootDir the compiler takes the folder that all sources have in common.
+  // Without a rootDir the compiler takes the folder that all sources share.
   const keepsFolder = rootDir !== undefined && !isSame(rootDir, sourceFolder)
   return { by: 'tsc', outDir: keepsFolder ? `${folder}/${sourceFolder}` : folder }
 }
@@ -403,7 +403,7 @@ async function findEnvFile(
 ): Promise<ProductFacts['envFile']> {
   if ('dotenv' in dependencies) return 'dotenv'
   if (Object.values(scripts).some((script) => script.includes('--env-file'))) return 'node'
-  // Prisma 6 reads it when its client is loaded; what only development has cannot be imported by a worker.
+  // Prisma 6's client reads .env when it is loaded. A worker in production cannot import what only development has.
   const isRead = database === 'prisma6' || 'dotenv' in devDependencies
   return isRead && (await exists(join(root, '.env'))) ? 'node' : null
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 const MAX_FILES = 5_000
 const PASSED_OVER = /^(node_modules|dist|build|out|lib-cov|coverage|generated|\..*)$/
 
-/** The TypeScript files of the product, tests included; relative to the root. */
+/** The product's TypeScript files, tests included, relative to the root. At most about 5,000. */
 export async function listSources(root: string): Promise<string[]> {
   const found: string[] = []
   const folders = ['']

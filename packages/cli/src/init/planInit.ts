@@ -9,15 +9,15 @@ import { hasJestGlobals, VM_MODULES, writeFiles, type WrittenFile } from './writ
 
 export interface InitPlan {
   places: Places
-  /** What is to be created; nothing of it is there. */
+  /** The files to create. None of them exists. */
   created: WrittenFile[]
-  /** The package.json as it would be; null where it stays as it is. */
+  /** The new package.json, or null when it stays as it is. */
   manifest: string | null
-  /** What the commands are called that a person needs from here on. */
+  /** The commands that a person needs from here on. */
   scripts: { worker: string; migrate: string; production: string }
 }
 
-/** What `init` would do to a product: nothing, where all of it is there. */
+/** Plans what `init` writes: nothing, when all of it is there. */
 export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   const places = await findPlaces(facts)
   const created: WrittenFile[] = []
@@ -42,7 +42,7 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
 const MIGRATE = 'roundsman migrate'
 const JEST_TOLD = `NODE_OPTIONS=${VM_MODULES} jest`
 
-/** What stands in a place that one would like, and is not ours, stays: the next one is taken. */
+/** Keeps files of the product that have the wanted name, and takes the next name. */
 async function findPlaces(facts: ProductFacts): Promise<Places> {
   const below = (name: string) =>
     facts.sourceFolder === '' ? name : `${facts.sourceFolder}/${name}`
@@ -52,7 +52,7 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
   const worker = await firstFree(facts, ['worker', 'jobsWorker', 'roundsmanWorker'], (name) =>
     below(`${name}.ts`),
   )
-  // The compiler would take it for a source, and put what it compiles into other folders than before.
+  // The compiler would count it among the sources, and its output would move into other folders.
   const wanted = facts.includesRoot ? 'roundsman.config.mjs' : 'roundsman.config.ts'
   let config = wanted
   for (const name of CONFIG_NAMES) {
@@ -78,7 +78,7 @@ async function readOwn({ root }: ProductFacts, path: string): Promise<string | n
   return await readFile(join(root, path), 'utf8').catch(() => null)
 }
 
-/** What starts a worker where the product is developed: as its other programs are, else what the build has made. */
+/** The script that starts a worker in development: as the product's other programs are run, else from the build. */
 function workerScript(facts: ProductFacts, places: Places): string {
   const dependencies = dependenciesOf(facts.manifest)
   const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
@@ -94,14 +94,14 @@ function workerScript(facts: ProductFacts, places: Places): string {
     : production.replace('node ', `node${flags} `)
 }
 
-/** Whether Node takes the types away itself when it runs the product's own programs. */
+/** Whether the product has Node itself strip the types of its programs. */
 function isRunByNode({ manifest }: ProductFacts): boolean {
   return Object.values(manifest.scripts ?? {}).some((script) =>
     /^node (?:--\S+ )*[\w./-]+\.[cm]?ts\b/.test(script),
   )
 }
 
-/** What starts a worker without a build; null where there is no build whose output could be named. */
+/** The command that starts a worker from the build. Null when tsc does not build the product. */
 function productionCommand(facts: ProductFacts, places: Places): string | null {
   const { build, sourceFolder } = facts
   if (build?.by !== 'tsc') return null
@@ -129,7 +129,7 @@ function editManifest(facts: ProductFacts, scripts: Record<string, string>): str
   return addEntries(text, 'devDependencies', missing(forDevelopment))
 }
 
-/** jest takes an ES module only from a Node that is told so, and what enqueues or serves the console imports some. */
+/** jest loads an ES module only when Node has a flag, and what enqueues or serves the console imports some. */
 function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string {
   if (testRunner !== 'jest') return manifestText
   const names = Object.entries(manifest.scripts ?? {})
@@ -142,10 +142,10 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
   )
 }
 
-/** Of others, what init is tested with. */
+/** The versions of other packages with which init is tested. */
 export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', tsx: '4.23.15' } as const
 
-/** Ours are of one version, which is this one. */
+/** Our own packages have one version, that of this package. */
 function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${version}` })
@@ -162,7 +162,7 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
     },
     forDevelopment: {
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
-      // Of the very version of jest.
+      // The same version as jest.
       ...(facts.testRunner === 'jest' && !hasJestGlobals(facts)
         ? { '@jest/globals': dependenciesOf(facts.manifest)['jest'] ?? '*' }
         : {}),

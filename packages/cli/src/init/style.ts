@@ -5,13 +5,13 @@ export interface Style {
   indent: string
 }
 
-/** As most of its lines are. */
+/** The style of most of its lines. */
 export function findStyle(texts: readonly string[]): Style {
   let [withSemicolon, without, single, double] = [0, 0, 0, 0]
   const indents = new Map<string, number>()
   for (const text of texts) {
     withSemicolon += count(text, /;$/gm)
-    // A line that ends a statement where no semicolons are written.
+    // A line that ends a statement without a semicolon.
     without += count(text, /^[ \t]*(?:import|export|const|let|return)\b.*[\w'")\]]$/gm)
     single += count(text, /from '/g)
     double += count(text, /from "/g)
@@ -32,8 +32,8 @@ function count(text: string, what: RegExp): number {
 }
 
 /**
- * A text of ours in the product's style. It is written with semicolons, single quotes and two spaces; its comments and
- * strings have no quotes inside, and none of its lines begins with a bracket.
+ * Rewrites a text of ours in the product's style. It expects semicolons, single quotes and two spaces; comments and strings
+ * without quotes inside; and no line that begins with a bracket.
  */
 export function inStyle(text: string, { semicolons, quote, indent }: Style): string {
   return text

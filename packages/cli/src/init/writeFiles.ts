@@ -9,17 +9,17 @@ import { dependenciesOf, type ProductFacts } from './inspectProduct.ts'
 import { inStyle } from './style.ts'
 
 export interface WrittenFile {
-  /** Below the root. */
+  /** Relative to the root. */
   path: string
-  /** What it is, for people. */
+  /** A description for people. */
   what: string
   text: string
 }
 
-/** The first job: it changes nothing, and shows the transaction that handlers are given. */
+/** The first job: it changes nothing, and shows the transaction that handlers get. */
 const JOB = 'measureDatabase'
 
-/** All files that a product has to have, so that a worker runs and its first job with it. */
+/** All files that a product needs to run a worker with a first job. */
 export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
   const code = createClientCode(facts, places)
   const files = [
@@ -141,7 +141,7 @@ worker.start().catch(fail);
 }
 
 function config(facts: ProductFacts, places: Places, code: ClientCode): string {
-  // A file that the compiler does not look at is loaded by what reads every kind of import.
+  // The configuration's loader resolves every kind of import, unlike the compiler.
   const from = (path: string) => relativeImport(places.config, path, configExtension(facts, places))
   const url =
     facts.databaseVariable === 'DATABASE_URL'
@@ -164,13 +164,13 @@ ${url}  jobs,
 `
 }
 
-/** What holds for the first job, by the product's own test runner. */
+/** A test of the first job, for the product's own test runner. */
 function writeTest(facts: ProductFacts, places: Places, code: ClientCode) {
   const { testRunner, isModule, compilerOptions } = facts
   if (testRunner === null) return []
   const path = testPath(facts, places)
   const resolution = compilerOptions.moduleResolution ?? compilerOptions.module ?? ''
-  // There the compiler wants endings in `import()` that jest finds no file by.
+  // With these settings the compiler demands endings in `import()` by which jest finds no file.
   if (testRunner === 'jest' && !isModule && /^node(16|18|20|next)$/i.test(resolution)) return []
   const text = testRunner === 'jest' ? jestTest : plainTest
   return [{ path, what: 'what holds for the first one', text: text(facts, places, code) }]
@@ -200,10 +200,7 @@ ${measuring(facts, code, isVitest ? `expect(status).toBe('success');` : `assert.
 `
 }
 
-/**
- * What is an ES module is imported in the test itself: where jest could not load it, this test alone is skipped, and the
- * rest of the product's pass.
- */
+/** Imports ES modules inside the test: where jest cannot load them it skips this test, and the product's others pass. */
 function jestTest(facts: ProductFacts, places: Places, code: ClientCode): string {
   const path = testPath(facts, places)
   const from = (to: string) => relativeImport(path, to, code.extension)
@@ -246,16 +243,16 @@ function measuring({ schemaLibrary }: ProductFacts, code: ClientCode, assertion:
 `
 }
 
-/** What jest has to have Node started with, so that it loads an ES module, in CommonJS as well. */
+/** The flag that Node needs so that jest loads ES modules, in CommonJS too. */
 export const VM_MODULES = '--experimental-vm-modules'
 
-/** Its types say whether they are there without an import. */
+/** Whether jest's globals are typed without an import. */
 export function hasJestGlobals({ manifest, compilerOptions: { types } }: ProductFacts): boolean {
   const isTyped = '@types/jest' in dependenciesOf(manifest)
   return isTyped && (types === undefined || types.includes('jest') || types.includes('*'))
 }
 
-/** Where the product has its tests, under a name like theirs. */
+/** Where the product keeps its tests, with a name like theirs. */
 function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): string {
   const most = (of: RegExp) =>
     testFiles.filter((path) => of.test(path)).length * 2 > testFiles.length
@@ -267,12 +264,14 @@ function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): 
   return `${jobs}/${name}`
 }
 
-/** In CommonJS a file can be imported without its extension; elsewhere it is written out. */
+/** CommonJS finds the file without its extension; ES modules need it. */
 function configExtension(facts: ProductFacts, places: Places): string {
   return facts.isModule || places.config.endsWith('.mjs') ? '.ts' : ''
 }
 
-/** The lines by which the configuration reads the .env, if the product does. A worker has it from its command line. */
+/**
+ * The lines with which the configuration reads the .env, when the product does. A worker's command line has a flag for it.
+ */
 function readEnvFile({ envFile }: ProductFacts) {
   const first = envFile === 'dotenv' ? `import 'dotenv/config';\n` : ''
   return envFile === 'node'
@@ -284,7 +283,7 @@ function readEnvFile({ envFile }: ProductFacts) {
     : { first, imported: '', reading: '' }
 }
 
-/** Packages first, and then files of the product. */
+/** Packages first, then files of the product. */
 function sorted(imports: readonly string[]): string {
   const key = (line: string) => {
     const source = /from '([^']+)'/.exec(line)?.[1] ?? ''

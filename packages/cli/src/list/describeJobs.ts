@@ -20,10 +20,10 @@ export type ScheduleState = Pick<
 >
 
 export const JOB_STATES = ['enabled', 'paused', 'disabled', 'unknown'] as const
-/** `unknown`: only the database could tell whether it is paused. */
+/** `unknown`: without the database nobody can tell whether it is paused. */
 export type JobState = (typeof JOB_STATES)[number]
 
-/** A job as the list prints it with --json. */
+/** A job as --json prints it. */
 export interface ListedJob {
   name: string
   description: string
@@ -32,11 +32,11 @@ export interface ListedJob {
   schedule: ListedSchedule | null
   timeoutMs: number
   retry: RetryPolicy
-  /** Runs at once in one worker; null: as many as WORKER_CONCURRENCY says. */
+  /** Runs at once in one worker. Null: as many as WORKER_CONCURRENCY says. */
   concurrency: number | null
   isExclusive: boolean
   rateLimit: RateLimit | null
-  /** Null where it runs in the worker's own process. */
+  /** Null when it runs in the worker's own process. */
   isolate: IsolationLimits | null
   isDestructive: boolean
   guard: Guard | null
@@ -45,10 +45,10 @@ export interface ListedJob {
 
 export interface ListedSchedule extends Schedule {
   words: string
-  /** The variable that overrides the expression, where there is one, and whether it does. */
+  /** The variable that overrides the expression, if there is one; `isOverridden` says whether it does. */
   variable: string | null
   isOverridden: boolean
-  /** What workers go by until one starts with what is listed here. */
+  /** The schedule that workers follow until one starts with the listed one. Null when they are the same. */
   recorded: { cron: string; timeZone: string } | null
   next: (LocalTime & { at: Date })[]
 }
@@ -57,10 +57,10 @@ export interface DescribeJobsOptions extends Pick<
   Product,
   'jobs' | 'catalogue' | 'isEnabled' | 'cronVariable'
 > {
-  /** Null where no database could be asked. */
+  /** Null when no database could be asked. */
   states: readonly ScheduleState[] | null
   now: Date
-  /** How many ticks of each schedule. */
+  /** How many ticks of each schedule to list. */
   ticks: number
 }
 
@@ -97,7 +97,7 @@ function stateOf(
   { isEnabled, isKnown }: { isEnabled: boolean; isKnown: boolean },
 ): JobState {
   if (!isEnabled) return 'disabled'
-  // Only schedules can be paused.
+  // Without a schedule there is nothing to pause here: a paused queue is listed elsewhere.
   if (schedule === null) return 'enabled'
   if (!isKnown) return 'unknown'
   return recorded?.pausedAt ? 'paused' : 'enabled'

@@ -27,7 +27,7 @@ const MARKS = {
   repeatedHour: 'this time comes twice that day',
 } as const
 
-/** For people: a block of lines for each job. */
+/** Text for people: a block of lines for each job. */
 export function formatJobs(jobs: readonly ListedJob[], layout: Layout): string {
   return jobs.map((job) => formatJob(job, layout)).join('\n\n')
 }

@@ -43,7 +43,7 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
   const modes = [values.check, values.sql, values.prisma].filter(Boolean)
   if (modes.length > 1) throw new UsageError('--check, --sql and --prisma: one of them')
   if (values.json && !values.check) throw new UsageError('--json goes with --check')
-  // Where it is deployed there may be no sources: DATABASE_URL is all that it needs.
+  // A deployment may have no sources and no configuration: then DATABASE_URL is enough.
   const loaded = await loadConfig(process.cwd())
   const schema = values.schema ?? loaded?.config.schema
   const findUrl = () =>

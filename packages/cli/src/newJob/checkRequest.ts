@@ -3,15 +3,15 @@ import type { Product } from '../command/product.ts'
 
 export interface NewJobRequest {
   name: string
-  /** Null: it runs when it is enqueued. */
+  /** Null when the job runs only when it is enqueued. */
   cron: string | null
 }
 
-/** What a new name must not be. */
+/** Names that the new job must not have. */
 export interface TakenNames extends Pick<Product, 'cronVariable'> {
-  /** Of jobs. */
+  /** The jobs' names. */
   names: readonly string[]
-  /** Of what else is in the modules that it is written into. */
+  /** Other names in the modules that the job is written into. */
   identifiers: readonly string[]
 }
 
@@ -23,10 +23,10 @@ const RESERVED = new Set(
   ),
 )
 
-/** Names that say what kind of thing it is, which everybody knows, and not what it does. */
+/** Endings that say what kind of thing it is, which everybody knows, but not what it does. */
 const EMPTY_WORDS = /(Job|Task|Worker|Handler|Cron|Schedule|Runner)$/
 
-/** Why a job can't be made, with the remedy, or null when it can. */
+/** Why the job can't be made, with the remedy, or null when it can. */
 export function checkRequest(
   { name, cron }: NewJobRequest,
   { names, identifiers, cronVariable }: TakenNames,
@@ -41,7 +41,7 @@ export function checkRequest(
   }
   const empty = EMPTY_WORDS.exec(name)?.[0]
   if (empty !== undefined) return `"${name}" ends in ${empty}, which says nothing; ${example}`
-  // Object.prototype has toString and the like, which a look-up of a handler by name would find.
+  // A look-up of a handler by name would find Object.prototype's toString and its like.
   if (name in globalThis || name in Object.prototype) {
     return `"${name}" is a name of JavaScript's own; ${example}`
   }

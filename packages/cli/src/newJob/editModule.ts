@@ -8,7 +8,7 @@ import {
   type Span,
 } from 'oxc-parser'
 
-/** Text to put into a module, at a place in it. */
+/** Text to insert into a module, and where. */
 interface Insertion {
   at: number
   text: string
@@ -16,7 +16,7 @@ interface Insertion {
 
 type Parsed = Program & { comments: Comment[] }
 
-/** The module's names: what it imports and declares at its top level. */
+/** The names that a module imports or declares at its top level. */
 export function topLevelNames(path: string, text: string): string[] {
   return parse(path, text).body.flatMap((statement) => {
     if (statement.type === 'ImportDeclaration') {
@@ -31,8 +31,8 @@ export function topLevelNames(path: string, text: string): string[] {
 }
 
 /**
- * The catalogue with a further job: imported, exported, and at the end of its list.
- * @throws Error when the module is not as it used to be
+ * Adds a job to the catalogue: imports it, exports it, and lists it last.
+ * @throws Error when the module does not look as expected
  */
 export function addToCatalogue(path: string, text: string, name: string): string {
   const program = parse(path, text)
@@ -52,8 +52,8 @@ export function addToCatalogue(path: string, text: string, name: string): string
 }
 
 /**
- * The handlers with that of a further job.
- * @throws Error when the module is not as it used to be
+ * Adds a job's handler to the handlers.
+ * @throws Error when the module does not look as expected
  */
 export function addToHandlers(
   path: string,
@@ -70,8 +70,8 @@ export function addToHandlers(
 }
 
 /**
- * A catalogue of definitions with a further one: above its list of jobs, and at the end of that.
- * @throws Error when the module is not as it used to be
+ * Adds a definition above a catalogue's list of jobs, and the job at the end of that list.
+ * @throws Error when the module does not look as expected
  */
 export function addDefinition(
   path: string,
@@ -89,22 +89,22 @@ export function addDefinition(
 }
 
 /**
- * A module's object of handlers with a further one at its end.
- * @throws Error when the module is not as it used to be
+ * Adds a handler at the end of a module's object of handlers.
+ * @throws Error when the module does not look as expected
  */
 export function addHandler(path: string, text: string, property: string): string {
   const object = findDeclared(parse(path, text), 'handlers')?.value
   if (object?.type !== 'ObjectExpression') throw new Error(`${path} has no object "handlers"`)
   const last = object.properties.at(-1)
   if (!last) return apply(text, [{ at: object.start + 1, text: `\n${property},\n` }])
-  // Behind the comma that may be there.
+  // After the comma, if there is one.
   const rest = /^\s*,/.exec(text.slice(last.end))?.[0] ?? ''
   return apply(text, [
     { at: last.end + rest.length, text: `${rest === '' ? ',' : ''}\n\n${property},` },
   ])
 }
 
-/** Where a statement begins with the comment that stands right above it. */
+/** Where a statement begins, with the comment right above it. */
 function commentedStart({ body, comments }: Parsed, statement: Span): number {
   const before = body.filter(({ end }) => end <= statement.start).at(-1)
   const comment = comments.find(
@@ -113,7 +113,7 @@ function commentedStart({ body, comments }: Parsed, statement: Span): number {
   return comment?.start ?? statement.start
 }
 
-/** Where the import stands among those of the same folder, in alphabetical order. */
+/** Puts the import among those of the same folder, in alphabetical order. */
 function importInsertion(path: string, program: Program, statement: string): Insertion {
   const target = sourceOf(statement)
   const siblings = program.body.filter(
@@ -137,7 +137,7 @@ function findArray(program: Program, name: string): ArrayExpression | undefined 
   return value?.type === 'ArrayExpression' ? value : undefined
 }
 
-/** What an exported constant is or is made of, without `as const`, and the statement that declares it. */
+/** The value of an exported constant, without `as const` or a call around it, and the statement that declares it. */
 function findDeclared(
   program: Program,
   name: string,
@@ -151,7 +151,7 @@ function findDeclared(
       while (value.type === 'TSAsExpression' || value.type === 'TSSatisfiesExpression') {
         value = value.expression
       }
-      // Such as withEngineJobs([…]).
+      // A call such as withEngineJobs([…]).
       const [given] = value.type === 'CallExpression' ? value.arguments : []
       if (given?.type === 'ArrayExpression') value = given
       return { value, statement }

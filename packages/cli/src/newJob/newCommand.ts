@@ -79,7 +79,7 @@ interface Module {
   text: string
 }
 
-/** The one file of the product that is about jobs and declares this. */
+/** Finds the one file of the product that is about jobs and has this declaration. */
 async function findModule(root: string, declares: RegExp): Promise<Module> {
   const found: Module[] = []
   for (const path of await listSources(root)) {

@@ -5,7 +5,7 @@ import { UsageError, type Command, type Terminal } from '../command/runCommand.t
 import { UUID } from '../runs/pages.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 
-/** For scripts, and for schedulers of other makes. */
+/** Exit codes for scripts, and for other schedulers. */
 const EXIT = { success: 0, failed: 1, usage: 2, alreadyRunning: 3 } as const
 
 const usage = (
@@ -28,7 +28,7 @@ export interface OnceRequest {
 }
 
 export interface OnceTerminal extends Terminal {
-  /** Called when there is something to break off; aborted when the run should stop. */
+  /** Called when a run begins that can be interrupted. The signal is aborted when the run should stop. */
   listenForStop(): AbortSignal
 }
 
@@ -40,9 +40,9 @@ export interface RunnableProduct {
 }
 
 export interface OnceCommandOptions {
-  /** What comes before its arguments: `roundsman once`. */
+  /** What stands before its arguments: `roundsman once`. */
   call: string
-  /** What lists the dead letters that there are, as a subject: `the console`. */
+  /** Where dead letters are listed, as a subject of a sentence: `the console`. */
   deadLetterList: string
   /** @throws ForeseenError */
   open(terminal: OnceTerminal): Promise<RunnableProduct>
@@ -81,7 +81,7 @@ function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
     if (!UUID.test(deadLetter))
       throw new UsageError(`"${deadLetter}" is not the id of a dead letter`)
   }
-  // What a dead letter carries is for its run to refuse.
+  // The dead letter's own payload is checked by its run.
   const payload = deadLetter === undefined ? readPayload(values.payload, job) : undefined
   return { job, payload, deadLetter, isDryRun, asJson: values.json ?? false }
 }

@@ -22,7 +22,7 @@ or discards it, in the console; ${once} <job> --dead-letter ID makes one more at
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
 
-/** `once`: how the command is called that runs a job. */
+/** `once`: the command that runs a job, named in the output. */
 export function createDeadLettersCommand(source: ProductSource & { once: string }): Command {
   return {
     usage: usage(source.call, source.once),

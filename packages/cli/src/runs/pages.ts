@@ -6,16 +6,19 @@ import { unknownJob } from '../command/unknownJob.ts'
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** What is asked for at once: a page is held in memory, as the database answers it. */
+/** How many items to ask for at once, since a page is held in memory. */
 const PAGE = 200
-/** What no index tells is looked for in part of the runs at a time: so often, then somebody may want to stop. */
+/**
+ * A filter without an index looks through a part of the runs at a time. After so many parts it stops and prints where to go
+ * on: somebody may have seen enough.
+ */
 const MAX_LOOKS = 20
 const POSITION = /^(\d{4}-\d\d-\d\d[T ][\d:.]{8,15}(?:Z|\+00))\/([0-9a-f-]{36})$/i
 
 /**
- * The first `--limit` items of a list, and where the next ones begin.
+ * Returns the first `--limit` items of a list, and where the next ones begin.
  * @throws UsageError
- * @throws ForeseenError when there is no database to read them from
+ * @throws ForeseenError when there is no database to read from
  */
 export async function readPages<Item>(
   limitText: string | undefined,
@@ -41,7 +44,7 @@ export async function readPages<Item>(
   return found
 }
 
-/** Where a list goes on, for a command line. */
+/** The place where a list goes on, for a command line. */
 export function formatPosition({ at, id }: PagePosition): string {
   return `${at.replace(' ', 'T')}/${id}`
 }
@@ -62,8 +65,7 @@ export function parsePosition(text: string | undefined): PagePosition | undefine
 }
 
 /**
- * For a list that is empty. A job that is not in the catalogue any more has runs all the same, so the name is asked about
- * only where nothing was found.
+ * Called when a list is empty: a job that left the catalogue still has runs, so that its name is no error before.
  * @throws UsageError
  */
 export function refuseUnknownJob(name: string | undefined, { jobs }: Product): void {

@@ -118,7 +118,7 @@ function readChoice<const Choice extends string>(
   throw new UsageError(`${option}: "${text}" is none of ${choices.join(', ')}`)
 }
 
-/** In the API as long as any instant may be away from another. */
+/** The same limit as the API's. */
 const MAX_DURATION_MS = 999_999_999_999
 
 function readDuration(option: string, text: string | undefined): number | undefined {
@@ -144,7 +144,7 @@ const STYLES: Record<ListedJobRun['outcome'], Style | undefined> = {
   givenBack: 'dim',
 }
 
-/** Two lines a run: what happened, and below it by which id it is found, and why it failed. */
+/** Two lines for each run: what happened, and below it the id and why it failed. */
 function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): string[] {
   const outcomeWidth = Math.max(...runs.map(({ outcome }) => outcome.length))
   const tookWidth = Math.max(...runs.map((run) => describeTook(run).length))
@@ -175,7 +175,7 @@ function describeTook({ startedAt, endedAt }: ListedJobRun): string {
   return endedAt === null ? '' : describeDuration(Date.parse(endedAt) - Date.parse(startedAt))
 }
 
-/** What a handler threw may be anything; what the engine has written of it is a code and a message. */
+/** Details may hold anything. When a run failed, the engine wrote a code and a message into them. */
 function describeError({ details }: ListedJobRun): string | null {
   if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
   const { error } = details

@@ -16,7 +16,7 @@ export interface PolicyResult extends OutcomeCounts {
   isOwn: boolean
 }
 
-/** What each policy would make of the ticks of an outage, given what was under way when it began. */
+/** What each combination of policies would make of an outage's ticks, given the runs under way when it began. */
 export async function comparePolicies(
   job: ScheduledJob,
   options: { outage: TimeRange; durationMs: number; runs: readonly SimulatedRun[]; limit: number },
@@ -25,11 +25,11 @@ export async function comparePolicies(
   const results: PolicyResult[] = []
   for (const missedPolicy of MISSED_POLICIES) {
     for (const overlapPolicy of OVERLAP_POLICIES) {
-      // A job can't be defined like that: each tick wants its run, and none may wait for its turn.
+      // defineJob refuses this: every tick wants its run, and none may wait for its turn.
       if (missedPolicy === 'all' && overlapPolicy === 'skip') continue
       const schedule = { ...job.schedule, missed: missedPolicy, overlap: overlapPolicy }
       const variant = { ...job, schedule, isExclusive: overlapPolicy !== 'allow' }
-      // One tick that is due just when workers are back is decided together with those before it.
+      // A tick that is due just when workers are back is decided together with those before it.
       const to = new Date(outage.to.getTime() + 1)
       const { ticks } = await simulateJob(variant, {
         from: outage.from,
@@ -47,7 +47,7 @@ export async function comparePolicies(
   return results
 }
 
-/** How many ticks came to which end; a row of the ledger may stand for several. */
+/** How many ticks had each outcome. One row of the ledger may stand for several. */
 export function countOutcomes(
   ticks: readonly Pick<SimulatedTick, 'outcome' | 'count'>[],
 ): OutcomeCounts {

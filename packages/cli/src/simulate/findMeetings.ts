@@ -1,13 +1,13 @@
 import type { SimulatedRun } from './simulateJob.ts'
 
-/** Several jobs that meet, how often, and when first. */
+/** Jobs that meet, how often, and when first. */
 export interface Meeting {
   jobs: string[]
   count: number
   first: Date
 }
 
-/** Schedules that are due at the same instant, those that are so most often first. */
+/** Schedules that are due at the same instant, the most frequent first. */
 export function findCollisions(ticks: readonly { job: string; at: Date }[]): Meeting[] {
   const jobsAt = new Map<number, Set<string>>()
   for (const { job, at } of ticks) {
@@ -21,7 +21,7 @@ export function findCollisions(ticks: readonly { job: string; at: Date }[]): Mee
   return mostOftenFirst(meetings)
 }
 
-/** Pairs of jobs with runs under way at the same time. A run that starts when another ends does not meet it. */
+/** Pairs of jobs whose runs are under way at the same time. A run that starts when another ends does not meet it. */
 export function findOverlaps(
   runs: readonly (Pick<SimulatedRun, 'startsAt' | 'endsAt'> & { job: string })[],
 ): Meeting[] {
@@ -30,7 +30,7 @@ export function findOverlaps(
   for (const run of runs.toSorted((a, b) => a.startsAt.getTime() - b.startsAt.getTime())) {
     open = open.filter(({ endsAt }) => endsAt > run.startsAt)
     for (const other of open) {
-      // A run that takes no time at all is under way at no time.
+      // A run that takes no time is never under way.
       if (run.endsAt > run.startsAt) count(meetings, [other.job, run.job], run.startsAt)
     }
     open.push(run)

@@ -15,7 +15,7 @@ const STYLES: Record<ListedTick['outcome'], Style | undefined> = {
   skipped: 'yellow',
 }
 
-/** For people, section by section. */
+/** Text for people, section by section. */
 export function formatSimulation(
   result: SimulationResult,
   layout: Layout,
@@ -71,7 +71,7 @@ function formatTicks(
   const folded = foldTicks(ticks)
   const shown = folded.slice(0, maxRows)
   const leftOut = folded.slice(maxRows).reduce((sum, { ticks: those }) => sum + those, left)
-  // A column that says the same twice is of no use.
+  // A second column that shows the same would be of no use.
   const hasZone = ticks.some(({ offset }) => offset !== '+00:00')
   const hasSeconds = ticks.some(({ scheduledFor }) => scheduledFor.getUTCSeconds() !== 0)
   const digits = hasSeconds ? 19 : 16
@@ -108,7 +108,7 @@ function formatTicks(
   ]
 }
 
-/** Fewer are told one by one. */
+/** Shorter rows of equal ticks are listed one by one. */
 const MIN_FOLDED = 3
 
 interface FoldedTicks {
@@ -118,7 +118,7 @@ interface FoldedTicks {
   what: string
 }
 
-/** Ticks of a job that follow each other and come to the same are one row, which stands where the first of them does. */
+/** Folds ticks of a job that follow each other and have the same outcome into one row, which stands where the first was. */
 function foldTicks(ticks: readonly ListedTick[]): FoldedTicks[] {
   const groups: (FoldedTicks & { offset: string; all: ListedTick[] })[] = []
   const lastOf = new Map<string, (typeof groups)[number]>()
@@ -209,7 +209,7 @@ function formatPolicies({ jobs }: SimulationResult, layout: Layout): string[] {
   ]
 }
 
-/** Without the date where that is the other's. */
+/** Leaves out the date when it is the same as the other's. */
 function toShort(instant: Date, other: Date): string {
   const [date, time] = toUtc(instant).split(' ')
   const short = time?.endsWith(':00') ? time.slice(0, 5) : time

@@ -7,16 +7,16 @@ export interface MeasuredDuration {
   runs: number
 }
 
-/** Of so many, the latest. */
+/** The latest runs that are measured. */
 const MAX_RUNS = 500
 
-/** How long 95 % of the last runs that succeeded took at most, for each job that has any. */
+/** For each job, the duration that 95 % of its last successful runs did not exceed. Jobs without any are missing. */
 export async function readDurations(
   reader: Reader,
   names: readonly string[],
 ): Promise<MeasuredDuration[]> {
-  // With `=`, PostgreSQL may go back through everybody's runs until it has met enough of this job, which may be
-  // seldom or have none. Only the index of names lists them by name and then by time.
+  // With `=`, PostgreSQL may go back through all jobs' runs until it has met enough of this one, which may have few or
+  // none. Only the index by name and time avoids that, which `between` makes it take.
   return await reader.rows<MeasuredDuration>({
     text: `
     select job.name, count(*)::int as "runs",

@@ -15,11 +15,11 @@ import { simulateJob, type SimulatedTick, type Simulation, type TimeRange } from
 export interface SimulationResult extends TimeRange {
   outage: TimeRange | null
   jobs: SimulatedJob[]
-  /** In the order of time; no more than the limit. */
+  /** In the order of time, at most `limit`. */
   ticks: ListedTick[]
-  /** Rows that the limit has left out of `ticks`. */
+  /** How many rows the limit left out of `ticks`. */
   left: number
-  /** Up to where the range was gone through, when it was too long. */
+  /** Where the simulation stopped, when the range was too long. Null when it did not. */
   cutAt: Date | null
   collisions: Meeting[]
   overlaps: Meeting[]
@@ -33,10 +33,10 @@ export interface SimulatedJob {
   overlapPolicy: OverlapPolicy
   catchUpMs: number
   durationMs: number
-  /** How many runs the duration was measured on; null: it is the time-out. */
+  /** On how many runs the duration was measured. Null: the job's time-out was taken instead. */
   measuredRuns: number | null
   outcomes: OutcomeCounts
-  /** What each policy would do with the outage; null without one. */
+  /** What each combination of policies would make of the outage. Null without one. */
   policies: PolicyResult[] | null
 }
 
@@ -49,15 +49,15 @@ export interface SimulateOptions extends TimeRange {
   outage: TimeRange | null
   durations: readonly MeasuredDuration[]
   limit: number
-  /** Rows of the ledger that are worked out for each job. Default 50,000: more than a year, every 15 minutes. */
+  /** Rows of the ledger that are computed for each job. Default 50,000: more than a year, every 15 minutes. */
   maxTicks?: number
 }
 
-/** Fewer runs say nothing of how long one in twenty takes. */
+/** With fewer runs, nobody can tell how long the slowest one in twenty takes. */
 const MIN_MEASURED_RUNS = 20
 const MAX_TICKS = 50_000
 
-/** Every tick of the range, what becomes of it, and who meets whom. */
+/** Simulates every tick of the range: its outcome, and which jobs meet. */
 export async function simulate(options: SimulateOptions): Promise<SimulationResult> {
   const { jobs, from, outage, durations, limit, maxTicks = MAX_TICKS } = options
   let to = options.to
@@ -66,7 +66,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
   for (const job of jobs) {
     const durationMs = measured(job, durations)?.p95Ms ?? job.timeoutMs
     const simulation = await simulateJob(job, { from, to, outage, durationMs, limit: maxTicks })
-    // All of them end where the first one had to: what is left out of one must not look like peace.
+    // All jobs end where the first one had to, or a cut would look like a quiet time.
     if (simulation.cutAt !== null) to = cutAt = simulation.cutAt
     done.push({ job, durationMs, ...simulation })
   }

@@ -67,7 +67,7 @@ async function simulateTicks(
     jobs,
     outage,
     durations: found ?? [],
-    // For people, rows are counted once equal ones are folded.
+    // The text for people folds equal rows first, and then counts.
     limit: values.json ? limit : MAX_ROWS,
   })
   if (values.json) {
@@ -90,7 +90,7 @@ async function simulateTicks(
 }
 
 function readTimeZone(text = 'UTC'): string {
-  // The expression is one that every zone has.
+  // An expression that is valid in every zone.
   const problem = cronProblem('* * * * *', text)
   if (problem !== null) throw new UsageError(`--time-zone: ${problem}`)
   return text

@@ -1,20 +1,20 @@
 import { nextTick, type ScheduledJob } from '@roundsman/engine'
 import { decideTicks, dueTicks, type TickDecision } from '@roundsman/engine/worker'
 
-/** From the first instant up to and without the last. */
+/** `from` is part of the range, `to` is not. */
 export interface TimeRange {
   from: Date
   to: Date
 }
 
 export interface SimulateJobOptions extends TimeRange {
-  /** Nobody decides or executes anything meanwhile; at its end workers are there again. */
+  /** Meanwhile nobody decides or executes anything; workers are back at its end. */
   outage: TimeRange | null
-  /** How long each run is taken to last. */
+  /** How long each run takes. */
   durationMs: number
-  /** What is under way or waits at the beginning. */
+  /** Runs that are under way or wait at the beginning. */
   runs?: readonly SimulatedRun[]
-  /** No more decisions than that. */
+  /** How many ticks are decided at most. */
   limit: number
 }
 
@@ -26,25 +26,24 @@ export interface SimulatedRun {
 }
 
 export interface SimulatedTick extends TickDecision {
-  /** When a worker looks at it. */
+  /** When a worker decides it. */
   decidedAt: Date
-  /** When its run starts, in case it has one. */
+  /** When its run starts, if it has one. */
   startsAt: Date | null
 }
 
 export interface Simulation {
   ticks: SimulatedTick[]
   runs: SimulatedRun[]
-  /** Those that were under way or waited when the outage began, as they were then. */
+  /** Runs that were under way or waited when the outage began, as they were then. */
   interrupted: SimulatedRun[]
-  /** Where it ended before the end of the range because of its limit. */
+  /** Where it stopped when the limit was reached. Null when it was not. */
   cutAt: Date | null
 }
 
 /**
- * What becomes of a job's ticks: the scheduler's own code decides, at each tick or, of those within the outage,
- * at its end. As in reality, what was under way when the outage began is started anew after it, and stands in the way
- * until it has ended. Runs are taken to succeed.
+ * Has the scheduler's own code decide each tick when it is due, or, within the outage, at the outage's end. As in reality,
+ * runs that the outage interrupted start again after it, and stand in the way until they end. Every run succeeds.
  */
 export async function simulateJob(
   { schedule, isExclusive }: ScheduledJob,
@@ -52,10 +51,10 @@ export async function simulateJob(
 ): Promise<Simulation> {
   const ticks: SimulatedTick[] = []
   const runs: SimulatedRun[] = earlier.map((run) => ({ ...run }))
-  /** Of the runs, those that have not ended. */
+  /** The runs that have not ended. */
   let open = [...runs]
   let interrupted: SimulatedRun[] | null = null
-  // The scheduler's: what is due lies after it.
+  // As the scheduler keeps it: ticks after it are due.
   let cursor = new Date(from.getTime() - 1)
 
   for (;;) {
