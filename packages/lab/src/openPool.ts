@@ -17,11 +17,11 @@ export interface PoolOptions {
   applicationName: string
   /** Connections at most. Default 10. */
   poolSize?: number
-  /** A statement that runs longer is cancelled; null: none is. Default 30,000 ms. */
+  /** The server cancels a statement that runs longer. Null: never. Default 30,000 ms. */
   statementTimeoutMs?: number | null
 }
 
-/** What drivers and judges look with: a pool that has nothing in common with the one that is put to the test. */
+/** For drivers and judges of a test: a pool that shares nothing with the code under test. */
 export function openPool(options: PoolOptions): Pool {
   const { url, applicationName, poolSize = 10, statementTimeoutMs = 30_000 } = options
   const pool = new pg.Pool({
@@ -34,7 +34,7 @@ export function openPool(options: PoolOptions): Pool {
       query_timeout: statementTimeoutMs + 5_000,
     }),
   })
-  // Servers are killed here: a connection that breaks fails the query in flight, and must not end the process too.
+  // Servers are killed here: a broken connection fails its query, and must not also end the process.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   return {

@@ -4,16 +4,16 @@ import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 
 export interface OwnPostgres {
   databaseUrl: string
-  /** For what else the work leaves on disk; gone afterwards. */
+  /** For other files of the work. Removed afterwards. */
   dataDir: string
 }
 
-/** On a PostgreSQL that is there for nothing else, keeps nothing safe from a crash, and is gone afterwards. */
+/** Does `work` with a PostgreSQL of its own, which is not safe from crashes, and is removed afterwards. */
 export async function withOwnPostgres<Result>(
   options: {
-    /** The folder it is made in. */
+    /** The folder in which it is made. */
     parent: string
-    /** What its own folder's name begins with. */
+    /** The beginning of its own folder's name. */
     name: string
     settings?: Record<string, string>
     signal: AbortSignal
@@ -23,7 +23,7 @@ export async function withOwnPostgres<Result>(
   const { parent, name, settings, signal } = options
   await mkdir(parent, { recursive: true })
   const dataDir = await realpath(await mkdtemp(join(parent, `${name}-`)))
-  // As root, PostgreSQL runs under another account, which has to get in.
+  // When started by root, PostgreSQL runs under another account, which has to get in.
   await chmod(dataDir, 0o755)
   try {
     const postgres = await acquireEmbeddedPostgres({
@@ -35,7 +35,7 @@ export async function withOwnPostgres<Result>(
       return await work({ databaseUrl: postgres.url, dataDir })
     } finally {
       await postgres.release()
-      // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+      // When PostgreSQL can't enter the folder, its files are elsewhere and this is a link to them.
       if (dirname(postgres.directory) !== dataDir) {
         await rm(dirname(postgres.directory), { recursive: true, force: true })
       }

@@ -14,7 +14,7 @@ export interface RunningApi {
 const LISTENING = /http:\/\/127\.0\.0\.1:\d+/
 const PASSWORD = 'only for this bench'
 
-/** What the processes must not take over from whoever measures. */
+/** Variables that the processes must not inherit from the bench's own environment, or that must be the same everywhere. */
 const ENVIRONMENT = {
   NODE_ENV: undefined,
   JOBS_ENABLED: undefined,
@@ -24,7 +24,7 @@ const ENVIRONMENT = {
   HOST: '127.0.0.1',
 }
 
-/** The API process, from source. */
+/** Starts the API process from source. */
 export async function startApi(databaseUrl: string): Promise<RunningApi> {
   const api = startProcess('apps/api/src/server.ts', {
     env: { ...ENVIRONMENT, DATABASE_URL: databaseUrl, PORT: '0' },
@@ -55,7 +55,7 @@ export async function startApi(databaseUrl: string): Promise<RunningApi> {
   }
 }
 
-/** The worker process, from source or as it was built. */
+/** Starts the worker process, from source or from its build. */
 export async function startWorker(
   databaseUrl: string,
   { isBuilt = false, env = {} }: { isBuilt?: boolean; env?: Record<string, string> } = {},

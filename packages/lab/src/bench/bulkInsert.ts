@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
 /**
- * Fills a table, and makes its indexes once it is full, which takes a fraction of the time. Leaves it as
- * autovacuum would: vacuumed and analysed.
+ * Fills a table and builds its indexes once it is full, which takes a fraction of the time. Then vacuums and analyses it,
+ * as autovacuum would.
  */
 export async function bulkInsert(client: pg.Client, table: string, insert: string): Promise<void> {
   const { rows } = await client.query<{ name: string; definition: string }>(

@@ -1,16 +1,16 @@
 import { Agent, request } from 'node:http'
 
 export interface HttpClient {
-  /** Resolves to how long it took, in milliseconds. @throws when the status is another */
+  /** Resolves to how many milliseconds the answer took. @throws when its status is not 200 */
   get(path: string): Promise<number>
-  /** The same, to the first byte of the body; the rest is not waited for. */
+  /** Like get, up to the first byte of the body. It does not wait for the rest. */
   firstByte(path: string): Promise<number>
-  /** So many requests at once, one after the other on each connection, for so long: requests a second. */
+  /** Sends requests one after the other on each connection for `durationMs`. Returns how many a second. */
   load(path: string, options: { connections: number; durationMs: number }): Promise<number>
   close(): void
 }
 
-/** Connections that stay open, and as little else as possible: what is measured is the server. */
+/** Keeps its connections open and does as little else as possible: the server is to be measured. */
 export function createHttpClient(url: string, token: string | null): HttpClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   const headers = token === null ? {} : { authorization: `Bearer ${token}` }

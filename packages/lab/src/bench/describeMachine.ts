@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { cpus, platform, totalmem } from 'node:os'
 import { promisify } from 'node:util'
 
-/** What the figures depend on; nothing that names the machine. */
+/** What the figures depend on. It contains nothing that identifies the machine. */
 export interface Machine {
   cpu: string
   cores: number
@@ -28,7 +28,7 @@ async function readSystem(): Promise<string> {
   return /^PRETTY_NAME="?([^"\n]+)/m.exec(text)?.[1] ?? platform()
 }
 
-/** With a plus sign where the work tree differs from it; null where there is none. */
+/** The commit, with a plus sign when the work tree differs from it. Null outside of a repository. */
 export async function readCommit(folder: string): Promise<string | null> {
   const git = async (...args: string[]) =>
     (await promisify(execFile)('git', args, { cwd: folder })).stdout.trim()

@@ -1,4 +1,4 @@
-// Ends and removes what a bench that was killed has left behind.
+// Ends and removes what a bench that was killed left behind.
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -30,7 +30,7 @@ async function cleanUp(): Promise<void> {
   for (const folder of folders) await remove(folder)
 }
 
-/** Before their folders are removed: Redis does not end while it cannot save. */
+/** Ends processes before their folders are removed: Redis does not end while it cannot save. */
 async function endProcesses(): Promise<void> {
   for (const pid of processes) signal(pid, 'SIGTERM')
   for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
@@ -40,7 +40,7 @@ async function endProcesses(): Promise<void> {
   for (const pid of processes) signal(pid, 'SIGKILL')
 }
 
-/** Whether there was somebody to get it. */
+/** Returns whether the process was there to get it. */
 function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, name)
@@ -49,7 +49,7 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Whoever holds it last stops it. */
+/** Takes a lease on the server: giving the last lease back stops it. */
 async function removeServer(dataDir: string): Promise<void> {
   const server = await acquireEmbeddedPostgres({ dataDir })
   await server.release()

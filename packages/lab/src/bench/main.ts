@@ -1,4 +1,4 @@
-// Measures side by side, in one run, on one PostgreSQL: `pnpm bench [scenario…]`.
+// Measures everything side by side, in one run on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
 import { cleanup } from './cleanup/cleanup.ts'
 import { commits } from './commits/commits.ts'
@@ -82,7 +82,7 @@ async function main(args: string[]): Promise<number> {
   return 0
 }
 
-/** Whether somebody stopped it; what was measured until then is kept. */
+/** Returns whether somebody stopped it. What was measured until then is kept. */
 async function measure(wanted: BenchArguments, folder: string): Promise<boolean> {
   let current = ''
   const bench = openBench({
@@ -96,7 +96,7 @@ async function measure(wanted: BenchArguments, folder: string): Promise<boolean>
     void bench.close().finally(() => process.exit(INTERRUPTED))
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop)
-  // What is taken away from under a measurement fails somewhere.
+  // When a stop takes the server away from a measurement, some promise fails.
   process.on('unhandledRejection', (error) => {
     if (!interrupted) throw error
   })

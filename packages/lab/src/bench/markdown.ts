@@ -1,4 +1,4 @@
-/** Three digits that count, and thousands apart. */
+/** Three significant digits, with separated thousands. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return '–'
   const size = Math.abs(value)
@@ -9,7 +9,7 @@ export function formatNumber(value: number): string {
   })
 }
 
-/** A table in which nothing but its cells is written; empty without rows. */
+/** A Markdown table of these cells, or an empty text without rows. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return ''
   const line = (cells: readonly string[]) =>

@@ -6,12 +6,12 @@ import { inTurn } from './statistics.ts'
 
 export interface BenchOptions {
   scale: Scale
-  /** Null: as many as each scenario thinks right. */
+  /** Null: each scenario's own number. */
   rounds: number | null
   seed: number
-  /** A folder with PostgreSQL's programs; null: the embedded one. */
+  /** A folder with PostgreSQL's programs. Null: the embedded ones. */
   postgres: string | null
-  /** Told what is under way. */
+  /** Called with what is under way. */
   onProgress: (text: string) => void
 }
 
@@ -19,29 +19,29 @@ export interface BenchOptions {
 export interface Bench {
   readonly scale: Scale
   readonly seed: number
-  /** How often what is compared takes its turn. */
+  /** How often each side takes its turn. */
   readonly rounds: number
-  /** Picks the value of the scale. */
+  /** Returns the value for this scale. */
   sized<Value>(values: Record<Scale, Value>): Value
   progress(text: string): void
-  /** The server that all scenarios share; started by the first that asks. */
+  /** The server that all scenarios share. The first call starts it. */
   server(): Promise<Server>
-  /** Takes turns, and keeps what else the machine was doing. Default: as many rounds as there are to be. */
+  /** Has the sides take turns, and records the machine's load. Default: `rounds` rounds. */
   interleave<Side>(
     sides: readonly Side[],
     measure: (side: Side, round: number) => Promise<void>,
     options?: { maxRounds?: number },
   ): Promise<void>
-  /** Done when the bench ends, however it ends; the last first. Call what is returned to have it done now. */
+  /** Calls `close` when the bench ends, however it ends; the last one first. The returned function calls it at once. */
   onClose(close: () => Promise<void>): () => Promise<void>
 }
 
 export interface OpenBench {
   forScenario(rounds: number): Bench
-  /** How busy the machine was, at each round since the last call: the load of its last minute. */
+  /** The machine's load of one minute, at each round since the last call. */
   takeLoads(): number[]
   postgresVersion(): string | null
-  /** Ends every process and removes every folder. May be called again. */
+  /** Ends every process and removes every folder. Further calls do nothing. */
   close(): Promise<void>
 }
 

@@ -12,18 +12,15 @@ import { tellGuard } from './tellGuard.ts'
 
 export const log = pino({ level: 'silent' })
 
-/** The one PostgreSQL that everything is measured on. */
+/** The one PostgreSQL on which everything is measured. */
 export interface Server {
   version: string
-  /** Where it writes its log. */
+  /** The file of its log. */
   logFile: string
-  /**
-   * A new database with our tables in it, whoever is to use it. One that has the name already is dropped.
-   * Returns its URL.
-   */
+  /** Creates a database with all engines' tables and returns its URL. It drops one that has the name already. */
   createDatabase(name: string, template?: string): Promise<string>
   dropDatabase(name: string): Promise<void>
-  /** Statements of the server's owner, in no database of anybody's. */
+  /** Runs a statement as the server's owner, in the maintenance database. */
   query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]>
   close(): Promise<void>
 }
@@ -31,14 +28,14 @@ export interface Server {
 const TEMPLATE = 'bench_template'
 
 /**
- * A PostgreSQL as it comes, in a folder of its own: whatever waits for the disk does so here as well. The embedded one, or
- * that of `programs`, a folder with initdb and postgres.
+ * Starts a PostgreSQL with its default settings in a folder of its own, so that commits wait for the disk. It is the
+ * embedded one, or that of `programs`, a folder with initdb and postgres.
  */
 export async function openServer(programs: string | null): Promise<Server> {
   const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-')))
   const remove = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
   try {
-    // As root, PostgreSQL runs under another account.
+    // When started by root, PostgreSQL runs under another account.
     await chmod(dataDir, 0o755)
     tellGuard(programs === null ? { server: dataDir } : { folder: dataDir })
     const postgres =
@@ -57,7 +54,7 @@ export async function openServer(programs: string | null): Promise<Server> {
     }
     const createDatabase = async (name: string, template = TEMPLATE) => {
       await dropDatabase(name)
-      // Copied as files, and then written out, so that no round pays for the copy of the one before.
+      // Copied as files and then written to disk, so that no round pays for the copy of the one before.
       await query(`create database "${name}" template "${template}" strategy file_copy`)
       await query('checkpoint')
       return urlOf(name)
@@ -78,7 +75,7 @@ export async function openServer(programs: string | null): Promise<Server> {
       async close() {
         await postgres.release()
         if (programs === null && dirname(postgres.directory) !== dataDir) {
-          // Where PostgreSQL could not enter ours, it has a folder of its own.
+          // Where PostgreSQL could not enter our folder, it has one of its own.
           await rm(dirname(postgres.directory), { recursive: true, force: true, maxRetries: 5 })
         }
         await remove()
@@ -90,7 +87,7 @@ export async function openServer(programs: string | null): Promise<Server> {
   }
 }
 
-/** PostgreSQL has it from 18 on; the data of scenarios are made with it. */
+/** PostgreSQL has this function from 18 on. The scenarios' data are made with it. */
 const UUIDV7_SQL = `do $$ begin
   if to_regproc('uuidv7') is null then
     create function uuidv7() returns uuid language sql volatile as $f$

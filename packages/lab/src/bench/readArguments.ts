@@ -7,11 +7,11 @@ export interface BenchArguments {
   rounds: number | null
   scale: Scale
   seed: number
-  /** A folder with PostgreSQL's programs; null: the embedded one. */
+  /** A folder with PostgreSQL's programs. Null: the embedded ones. */
   postgres: string | null
-  /** Where the report goes; null: reports/. */
+  /** The folder of the report. Null: reports/. */
   out: string | null
-  /** Makes the report anew of what was kept, and measures nothing. */
+  /** Writes the report again from kept results, and measures nothing. */
   reportOnly: boolean
 }
 

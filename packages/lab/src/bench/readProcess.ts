@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises'
 
-/** Of Linux's /proc, which counts in ticks of a hundredth of a second whatever the kernel's own are. */
+/** Linux's /proc counts in hundredths of a second, whatever the kernel's own ticks are. */
 const TICKS_PER_SECOND = 100
 
 export interface ProcessUse {
   residentMb: number
-  /** The most it ever had. */
+  /** The most that it ever had. */
   peakMb: number
   cpuSeconds: number
 }
 
-/** Null when it has ended, and where there is no /proc. */
+/** Null when the process has ended, and where there is no /proc. */
 export async function readProcess(pid: number): Promise<ProcessUse | null> {
   try {
     const [status, stat] = await Promise.all([
@@ -19,7 +19,7 @@ export async function readProcess(pid: number): Promise<ProcessUse | null> {
     ])
     const memory = (name: string) =>
       Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
-    // Behind the program's name, which may have blanks and brackets in it.
+    // After the program's name, which may contain blanks and brackets.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return {
       residentMb: memory('VmRSS'),

@@ -7,12 +7,12 @@ import type { Scale } from './scenario.ts'
 export interface StoredResult {
   scenario: string
   measuredAt: string
-  /** Of the code that was measured; with a plus sign where the work tree differed. */
+  /** The commit that was measured, with a plus sign when the work tree differed. */
   commit: string | null
   scale: Scale
   seed: number
   durationMs: number
-  /** The machine's load of one minute at the start of each round. */
+  /** The machine's load of one minute, at the start of each round. */
   loads: number[]
   machine: Machine
   postgres: string | null
@@ -24,7 +24,7 @@ export async function storeResult(folder: string, result: StoredResult): Promise
   await writeFile(fileOf(folder, result.scenario), `${JSON.stringify(result, roundNumber, 2)}\n`)
 }
 
-/** Of these scenarios, those that were ever measured. */
+/** The results of those scenarios that were ever measured. */
 export async function readResults(
   folder: string,
   scenarios: readonly string[],
@@ -37,7 +37,7 @@ export async function readResults(
   return results
 }
 
-/** Takes the former drawings of a report away. */
+/** Removes the drawings of the report before. */
 export async function removePlots(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     if (name.endsWith('.svg')) await rm(join(folder, name))

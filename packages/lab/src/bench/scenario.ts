@@ -1,31 +1,31 @@
 import type { Bench } from './openBench.ts'
 
-/** `small` is for trying out: the same code with so little work that its figures say nothing. */
+/** `small` only tries out the code: it measures so little that its figures say nothing. */
 export const SCALES = ['small', 'full'] as const
 export type Scale = (typeof SCALES)[number]
 
-/** One thing that is measured. Its figures are kept as JSON, and the report is made of what was kept. */
+/** One thing to measure. Its figures are kept as JSON, from which the report is written. */
 export interface Scenario<Figures = unknown> {
   readonly name: string
   /** The heading in the report. */
   readonly title: string
-  /** Rounds where the command line names none. */
+  /** How many rounds, unless the command line says otherwise. */
   readonly rounds: number
   measure(bench: Bench): Promise<Figures>
   targets(figures: Figures): Target[]
   /** Markdown below the heading: what was measured, and how. */
   render(figures: Figures): string
-  /** Drawn beside the text, as files of their own. */
+  /** Drawn in files of their own, beside the text. */
   plots(figures: Figures): Plot[]
 }
 
-/** What a figure has to be, and what it is. */
+/** A figure with the bound that it has to meet. */
 export interface Target {
-  /** What is measured, for a line in a table. */
+  /** What is measured, for a line of a table. */
   readonly what: string
   readonly atLeast?: number
   readonly atMost?: number
-  /** Behind the number: `×`, `ms`, `%`. */
+  /** Written after the number: `×`, `ms`, `%`. */
   readonly unit: string
   /** Null when it could not be measured; the note says why. */
   readonly measured: number | null
@@ -33,7 +33,7 @@ export interface Target {
   readonly spread?: Spread
   /** How to read the figure, or why there is none. */
   readonly note?: string
-  /** What stands in the way; said where the target is missed. */
+  /** Why a missed target is missed. Shown only then. */
   readonly obstacle?: string
 }
 
@@ -43,9 +43,9 @@ export interface Spread {
 }
 
 export interface Plot {
-  /** Of the file, without its extension; unique in its scenario. */
+  /** The file's name without its extension, unique in its scenario. */
   readonly name: string
-  /** What is seen, for those who do not see it. */
+  /** Describes the plot to people who cannot see it. */
   readonly title: string
   readonly unit: string
   readonly bars: readonly Bar[]
@@ -57,11 +57,14 @@ export interface Bar {
   readonly label: string
   readonly value: number
   readonly spread?: Spread
-  /** Drawn in the colour of ours. */
+  /** Drawn in our colour. */
   readonly isOurs?: boolean
 }
 
-/** For a list of scenarios, whose figures differ: what is read back was written by the same scenario. */
+/**
+ * Takes the type of the figures away, so that a list can hold scenarios of different figures. Each reads only what it
+ * wrote.
+ */
 export function defineScenario<Figures>(scenario: Scenario<Figures>): Scenario {
   return scenario
 }

@@ -7,9 +7,9 @@ import { startProcess } from './startProcess.ts'
 const POLL_MS = 50
 
 /**
- * A PostgreSQL that this machine has, such as Debian's in /usr/lib/postgresql/17/bin, in a new cluster: with its own
- * defaults, among them the compiler of expensive plans (jit), which the embedded one lacks. As root it runs as
- * whoever owns `account`.
+ * Starts a PostgreSQL that this machine has, such as Debian's in /usr/lib/postgresql/17/bin, with a new cluster and its own
+ * defaults. Among them is the compiler of expensive plans (jit), which the embedded one lacks. When started by root, it
+ * runs as the owner of /var/lib/postgresql.
  */
 export async function startInstalledPostgres(
   programs: string,
@@ -70,7 +70,7 @@ export async function startInstalledPostgres(
   }
 }
 
-/** PostgreSQL refuses to run as root; Debian's package makes an account for it. */
+/** PostgreSQL refuses to run as root. Debian's package creates an account for it. */
 async function findAccount(): Promise<{ uid: number; gid: number } | null> {
   if (process.getuid?.() !== 0) return null
   const home = '/var/lib/postgresql'

@@ -11,19 +11,19 @@ export interface StartProcessOptions {
   /** Added to this process's environment. */
   env?: Record<string, string | undefined>
   cwd?: string
-  /** Default: Node, with our packages from their sources. */
+  /** Default: Node, with our packages from source. */
   command?: string
-  /** Whom it runs as. Default: as ourselves. */
+  /** The account that runs it. Default: that of this process. */
   account?: { uid: number; gid: number }
   onLine?: (line: string) => void
 }
 
 export interface RunningProcess {
   pid: number
-  /** The next line of its output that fits; one that came while nobody waited counts. */
+  /** Resolves with the next line of output that matches; one that came while nobody waited counts. */
   line(pattern: RegExp): Promise<RegExpExecArray>
   send(line: string): void
-  /** Its exit code; null when a signal ended it. */
+  /** Resolves with the exit code, or null when a signal ended it. */
   exited: Promise<number | null>
   lastLines(): readonly string[]
   /** Asks it to end, and kills it when it does not. */
@@ -33,12 +33,12 @@ export interface RunningProcess {
 const STOP_TIMEOUT_MS = 30_000
 const INTERRUPT_TIMEOUT_MS = 10_000
 const KEPT_LINES = 30
-/** Of those that nobody has read. */
+/** How many lines are kept that nobody has read. */
 const MAX_UNREAD = 10_000
 
 const running = new Set<ChildProcess>()
 
-/** A process of its own, so that nobody's code runs in another's event loop. It ends with ours. */
+/** Starts a process of its own, so that no code runs in another's event loop. It ends when this process does. */
 export function startProcess(entry: string, options: StartProcessOptions = {}): RunningProcess {
   const { args = [], cwd = WORKSPACE_ROOT, env, account, onLine } = options
   const [command, ...before] =
@@ -80,7 +80,7 @@ export function startProcess(entry: string, options: StartProcessOptions = {}): 
   }
   createInterface({ input: child.stdout }).on('line', collect)
   createInterface({ input: child.stderr }).on('line', collect)
-  // It may be gone by the time something is written to it.
+  // The process may have ended before it reads what is written to it.
   child.stdin.on('error', () => undefined)
   const closed = once(child, 'close')
   child.once('close', (code, signal) => {
@@ -114,7 +114,7 @@ export function startProcess(entry: string, options: StartProcessOptions = {}): 
   }
 }
 
-/** Ends whatever still runs. What has processes of its own gets the time to end them. */
+/** Ends whatever still runs. A process with children gets the time to end them. */
 export async function stopProcesses(): Promise<void> {
   await Promise.all(
     [...running].map(async (child) => {

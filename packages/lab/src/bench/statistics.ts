@@ -1,12 +1,12 @@
 import type { Spread } from './scenario.ts'
 
-/** The value below which that share of all lies. */
+/** The value below which that share of all values lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((one, other) => one - other)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
 }
 
-/** Of an even number of values, the mean of the two in the middle. */
+/** For an even number of values, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((one, other) => one - other)
   const above = sorted[Math.floor(sorted.length / 2)] ?? NaN
@@ -23,8 +23,7 @@ export function summarise(values: readonly number[]): Summary {
 }
 
 /**
- * Round by round, so that what slows a whole round down slows both sides of its ratio: the machine's noise
- * is in the figures, and mostly not in their ratio.
+ * The ratio of each round: what slows a whole round down slows both sides, so that most of the machine's noise cancels out.
  */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   if (ours.length !== theirs.length) {
@@ -51,8 +50,7 @@ export function middle(latencies: readonly Latency[]): Latency {
 }
 
 /**
- * The order of a round: every other one the other way round, so that nobody always goes first, on a machine
- * that has just rested.
+ * The order of a round. Every other round is reversed, so that nobody always goes first on a machine that has just rested.
  */
 export function inTurn<Value>(values: readonly Value[], round: number): readonly Value[] {
   return round % 2 === 0 ? values : values.toReversed()

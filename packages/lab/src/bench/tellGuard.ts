@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 
-/** What is not to outlive this process, and what is gone already. */
+/** What must not outlive this process, and what is already gone. */
 export type GuardMessage =
   | { started: number }
   | { ended: number }
@@ -14,8 +14,8 @@ const PROCESS = join(import.meta.dirname, 'guardProcess.ts')
 let guard: ChildProcess | undefined
 
 /**
- * Whoever is killed cleans nothing up. The guard is a process apart that hears when this one is gone, however
- * that came about, and then ends and removes what it was told of.
+ * Tells the guard, since a process that is killed cleans nothing up. The guard is a separate process that notices when this
+ * one is gone, however it ended, and then ends and removes what it was told of.
  */
 export function tellGuard(message: GuardMessage): void {
   guard ??= startGuard()
@@ -24,7 +24,7 @@ export function tellGuard(message: GuardMessage): void {
 
 function startGuard(): ChildProcess {
   const child = spawn(process.execPath, ['--conditions=@roundsman/source', PROCESS], {
-    // Ctrl-C reaches the whole group of processes, and is not for the guard.
+    // Ctrl-C signals the whole process group, and must not end the guard.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })

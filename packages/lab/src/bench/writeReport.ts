@@ -6,7 +6,7 @@ import { readResults, removePlots, type StoredResult } from './results.ts'
 import type { Scenario, Target } from './scenario.ts'
 import { median } from './statistics.ts'
 
-/** Where the report is; its figures and drawings are in a folder beside it. */
+/** Where the report is. Its figures and drawings are in a folder beside it. */
 export interface ReportPlace {
   folder: string
   report: string
@@ -17,7 +17,7 @@ export function reportPlace(folder: string): ReportPlace {
   return { folder, report: join(folder, 'bench.md'), figures: join(folder, 'bench') }
 }
 
-/** Makes the report of everything that was ever measured and kept. Returns how many targets are missed. */
+/** Writes the report from everything that was ever measured and kept. Returns how many targets are missed. */
 export async function writeReport(
   scenarios: readonly Scenario[],
   { folder, report, figures }: ReportPlace,

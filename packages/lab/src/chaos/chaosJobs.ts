@@ -11,10 +11,10 @@ import {
 import { z } from 'zod'
 import type { Random } from './createRandom.ts'
 
-// An attempt that meets a cut connection fails like any other. Here no number of them is the job's fault.
+// An attempt fails when its connection is cut. Here no number of failures is the job's fault.
 const retry = { limit: 1_000, delayMs: 1_000, maxDelayMs: 2_000 }
 
-/** One effect, by its queue id, however often it is delivered. */
+/** Leaves one effect for each queue id, however often it is delivered. */
 export const effect = defineJob({
   name: 'effect',
   description: 'Leaves one row behind',
@@ -23,7 +23,7 @@ export const effect = defineJob({
   retry,
 })
 
-/** One that says nothing before its end: its run is written once. */
+/** Says nothing before its end, so that its run is written once. */
 export const touch = defineJob({
   name: 'touch',
   description: 'Marks the row of its payload',
@@ -33,7 +33,7 @@ export const touch = defineJob({
   retry,
 })
 
-/** A clean-up that takes as long as the run of the suite, so that it is hit again and again. */
+/** A clean-up that takes as long as the suite runs, so that it is hit again and again. */
 export const sweep = defineJob({
   name: 'sweep',
   description: 'Marks rows, batch by batch',
@@ -74,7 +74,7 @@ const tickDrop = defineJob({
   retry,
 })
 
-/** The catalogue that the suite's workers run. */
+/** The catalogue of the suite's workers. */
 export const chaosJobs = [effect, touch, sweep, tickSkip, tickQueue, tickAllow, tickDrop] as const
 
 export const chaosSchedules = (chaosJobs as readonly Job[]).filter(isScheduled)
@@ -84,7 +84,7 @@ export interface HandlerOptions {
   random: Random
   /** Rows that one batch of the sweep marks. */
   sweepBatch: number
-  /** Between two batches of the sweep. */
+  /** The pause between two batches of the sweep. */
   sweepPauseMs: () => number
 }
 

@@ -5,13 +5,13 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
-/** Where the suite's worker process is, and where it was in earlier versions. */
+/** The suite's worker process, here and in earlier versions. */
 const ENTRIES = ['packages/lab/src/chaos/workerProcess.ts', 'scripts/chaos/workerProcess.ts']
 const TIMEOUT_MS = 300_000
 
 /**
- * Puts another version of this repository beside it, ready to run, and returns the worker process of the suite in it.
- * What was made once is used again: a commit does not change.
+ * Puts another version of this repository beside it, ready to run, and returns the path of the suite's worker process in
+ * it. A version that is there is used again: a commit does not change.
  * @throws Error when this clone does not have the commit
  */
 export async function checkOutVersion(commit: string): Promise<string> {
@@ -32,7 +32,7 @@ export async function checkOutVersion(commit: string): Promise<string> {
     await run('tar', ['-xf', archive, '-C', unfinished], { timeout: TIMEOUT_MS })
     await rm(archive)
     await install(unfinished)
-    // Another process may have been faster; its folder is as good as ours.
+    // Another process was faster; its folder is as good as ours.
     await rename(unfinished, folder).catch(async (error: unknown) => {
       if ((await findEntry(folder)) === undefined) throw error
     })
@@ -65,7 +65,9 @@ async function resolveCommit(commit: string): Promise<string> {
   }
 }
 
-/** By the pnpm that runs us, or by the one that npx has; without a lockfile of another version, as it was then. */
+/**
+ * Installs with the pnpm that runs us, or with npx's. Without a lockfile of another version, it resolves as it was then.
+ */
 async function install(folder: string): Promise<void> {
   const launcher = process.env['npm_execpath'] ?? ''
   const pnpm = launcher.includes('pnpm')

@@ -1,11 +1,11 @@
 import { listWorkers, type Statement } from '@roundsman/engine/client'
 import type { Queryable } from '../openPool.ts'
 
-/** What is held when all was done, while the last workers still live. */
+/** What is held when all work is done, while the last workers still live. */
 export interface ClaimsLeft {
-  /** Which nobody lets go any more, unless a living worker does. */
+  /** Claims of dead workers: nobody releases them, except a living worker's rescue. */
   ofDead: number
-  /** Those that live; they let go of what they hold at the latest when they end. */
+  /** The living workers. They release what they hold when they end, at the latest. */
   workers: string[]
 }
 

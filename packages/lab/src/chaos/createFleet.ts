@@ -6,11 +6,11 @@ import { OWN_ENTRY, startWorker, type WorkerExit, type WorkerHandle } from './st
 
 export interface Kill {
   workerId: string
-  /** By this machine's clock, which is PostgreSQL's as well. */
+  /** By this machine's clock, which is PostgreSQL's too. */
   at: number
   /**
-   * It held a lock, another worker had been up for long enough to rescue and stayed undisturbed for long enough to do it, and
-   * PostgreSQL was there.
+   * Whether a rescue was due at once: the worker held a lock, PostgreSQL was there, and another worker had been up for long
+   * enough and stayed undisturbed for long enough.
    */
   hasRescuer: boolean
 }
@@ -26,43 +26,43 @@ export interface GracefulStop {
 export interface Fleet {
   /** Resolves when all workers are ready. */
   start(): Promise<void>
-  /** Resolves when it is over; false when no worker was in a state to have it done to. */
+  /** Resolves when it is over, with false when no worker was in a state for it. */
   perform(disturbance: Disturbance): Promise<boolean>
-  /** Ends every disturbance that lasts; resolves when all workers are ready. */
+  /** Ends every disturbance that is under way. Resolves when all workers are ready. */
   heal(): Promise<void>
-  /** SIGTERM to all. */
+  /** Sends SIGTERM to all. */
   stop(): Promise<void>
   /** Leaves no process behind. */
   destroy(): Promise<void>
-  /** Once stopped. */
+  /** Complete only after stop(). */
   history(): FleetHistory
 }
 
 export interface FleetHistory {
   kills: Kill[]
   gracefulStops: GracefulStop[]
-  /** Workers that ended by themselves, and PostgreSQL was there: there is no good reason for one. */
+  /** Workers that ended by themselves while PostgreSQL was there, for which there is no good reason. */
   crashes: { workerId: string; exit: WorkerExit; lastLines: string[] }[]
-  /** Workers that could not start, since PostgreSQL was away. */
+  /** Workers that could not start because PostgreSQL was away. */
   startFailures: number
-  /** The other kills hit workers that were ready. */
+  /** Kills of workers that were not ready yet. */
   killsWhileStarting: number
   started: number
-  /** Of those, such of another version. */
+  /** How many of those were of another version. */
   startedOfOther: number
-  /** Of all, such behind a transaction pooler: they beat instead of holding a lock. */
+  /** How many of all were behind a transaction pooler: they write heartbeats instead of holding a lock. */
   startedPooled: number
-  /** By message of the worker's log. */
+  /** The workers' warnings, counted by message. */
   warnings: Map<string, number>
 }
 
 export interface FleetOptions {
   server: Server
   database: string
-  /** Of a transaction pooler before the server. */
+  /** The port of a transaction pooler in front of the server. */
   poolerPort: number
   random: Random
-  /** The worker processes that are started, one as often as the other: of this version, and maybe of another. */
+  /** The worker processes to start, each as often as the others: this version's, and maybe another's. */
   entries: readonly [string, ...string[]]
   sweepBatch: number
   sweepPauseMs: number
@@ -73,14 +73,14 @@ export interface FleetOptions {
 interface Slot {
   index: number
   worker: WorkerHandle | null
-  /** It has been sent its SIGKILL, and may not have ended yet. */
+  /** It was sent SIGKILL, and may not have ended yet. */
   isKilled: boolean
   isPooled: boolean
-  /** What is being done to it, other than a change of its clock. */
+  /** The disturbance that it suffers, other than a changed clock. */
   affliction: DisturbanceKind | null
 }
 
-/** From when to when something was the case, or until now. */
+/** A period. One that has not ended ends at infinity. */
 interface Span {
   slot: number | null
   from: number
@@ -93,13 +93,13 @@ const STOP_PATIENCE_MS = 60_000
 const CALM_PATIENCE_MS = 20_000
 const READY_PATIENCE_MS = 60_000
 const RESTART_DELAY_MS = 200
-/** After it has connected a worker rescues nothing for 2 s, and then once a second. */
+/** A worker that has just connected rescues nothing for 2 s, and then looks once a second. */
 const RESCUER_AGE_MS = 3_500
 const LOG_LINES = 30
-/** Of the workers that are started. Dead, they are noticed after 30 s, and not at once. */
+/** The share of workers behind the pooler. When one dies, others notice after 30 s, and not at once. */
 const POOLED_SHARE = 0.1
 
-/** Three places for workers. One that ends, however it does, is replaced at once, as a supervisor would. */
+/** Three places for workers. When a worker ends, however it does, the next one starts at once, as under a supervisor. */
 export function createFleet(options: FleetOptions): Fleet {
   const { server, database, poolerPort, random, entries, sweepBatch, onEvent } = options
   const slots: Slot[] = Array.from({ length: WORKERS }, (_, index) => ({
@@ -132,7 +132,7 @@ export function createFleet(options: FleetOptions): Fleet {
   async function spawn(slot: Slot): Promise<void> {
     const startedAt = Date.now()
     const lastLines: string[] = []
-    // A lone one is not drawn, so that a seed without another version goes on naming the run that it did.
+    // Without another version nothing is drawn, so that a seed still names the same run.
     const entry = entries.length > 1 ? random.pick(entries) : entries[0]
     const isPooled = random.chance(POOLED_SHARE)
     const worker = await startWorker({
@@ -170,7 +170,7 @@ export function createFleet(options: FleetOptions): Fleet {
     void worker.exited.then(async (exit) => {
       life.to = Date.now()
       alive.delete(worker)
-      // Of a half-open connection PostgreSQL is not to know until it heals.
+      // PostgreSQL must not learn of a half-open connection's end until it heals.
       if (slot.affliction !== 'halfOpen') worker.proxy.close()
       const isExpected = leaving.has(worker)
       if (!isExpected) {
@@ -286,7 +286,7 @@ export function createFleet(options: FleetOptions): Fleet {
     history.gracefulStops.push({ workerId: worker.id() ?? '?', exit, at, isUndisturbed })
   }
 
-  /** The given one if it will do, else the next that does; there may be none for a while. */
+  /** Returns the given slot if it matches, else the next that does. It waits, since none may match for a while. */
   async function findSlot(first: number, matches: (slot: Slot) => boolean): Promise<Slot | null> {
     const deadline = Date.now() + CALM_PATIENCE_MS
     while (Date.now() < deadline && !healing.signal.aborted) {
@@ -312,7 +312,7 @@ export function createFleet(options: FleetOptions): Fleet {
     }
   }
 
-  /** A while, or until everything is healed. */
+  /** Waits, or until everything is healed. */
   async function lasting(durationMs: number): Promise<void> {
     await pause(durationMs, undefined, { signal: healing.signal }).catch(() => undefined)
   }
@@ -360,7 +360,7 @@ export function createFleet(options: FleetOptions): Fleet {
     async destroy() {
       isStopping = true
       healing.abort()
-      // One that is being started right now is among them a moment later.
+      // A worker that is being started at this moment is in the set a moment later.
       while (alive.size > 0) {
         const workers = [...alive]
         for (const worker of workers) {
@@ -394,7 +394,7 @@ function isAlive({ worker, isKilled }: Slot): boolean {
   return worker?.hasExited() === false && !isKilled
 }
 
-/** Null for a line that is no log, such as those of a stack trace. */
+/** Null for a line that is no log line, such as those of a stack trace. */
 function messageOf(line: string): string | null {
   try {
     return (JSON.parse(line) as { msg: string }).msg

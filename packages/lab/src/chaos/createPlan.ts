@@ -3,18 +3,18 @@ import type { StopMode } from './openServer.ts'
 
 /** What is done to the workers and to PostgreSQL, and when. */
 export type Disturbance = { atMs: number } &
-  /** Of a worker that is ready, if there is one; or of one in whatever state, starting included. */
+  /** Kills a ready worker, if there is one, or one in any state, starting included. */
   (
     | { kind: 'kill'; slot: number; isReady: boolean }
-    /** SIGTERM: it drains and ends by itself. */
+    /** SIGTERM: the worker drains and ends by itself. */
     | { kind: 'terminate'; slot: number }
-    /** SIGSTOP and SIGCONT. Cut off in between, it is taken for dead and comes back. */
+    /** SIGSTOP, then SIGCONT. A worker that is cut off in between is taken for dead and comes back. */
     | { kind: 'freeze'; slot: number; durationMs: number; isCut: boolean }
     | { kind: 'cut'; slot: number }
     | { kind: 'halfOpen'; slot: number; durationMs: number }
     | { kind: 'clock'; slot: number; offsetMs: number; durationMs: number }
     | { kind: 'restart'; mode: StopMode; downMs: number }
-    /** To a synchronous standby. `splitMs`: for so long the old primary goes on, with the connections that it has. */
+    /** Fails over to a synchronous standby. The old primary goes on for `splitMs` with the connections that it has. */
     | { kind: 'failOver'; splitMs: number }
     | { kind: 'fullDisk'; durationMs: number }
   )
@@ -23,7 +23,7 @@ export type DisturbanceKind = Disturbance['kind']
 
 export const WORKERS = 3
 
-/** How many of each other kind there are to one kill. At least one of each. */
+/** How many of each other kind there are for each kill. At least one of each. */
 const SHARES = {
   terminate: 0.1,
   freeze: 0.1,
@@ -37,23 +37,23 @@ const SHARES = {
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
-/** A long one outlasts the time in which a worker notices that nobody answers. */
+/** A long one outlasts the time after which a worker notices that nobody answers. */
 const HALF_OPEN_MS = { short: [500, 4_000], long: [12_000, 20_000] } as const
-/** Below the 30 s after which a statement that waits for the lost standby would be told that it is committed. */
+/** Shorter than 30 s, after which a statement that waits for the lost standby would be told that it committed. */
 const SPLIT_MS = [2_000, 15_000] as const
 
-/** Of the kills: those that may as well hit a process that is only starting. */
+/** The share of kills that may hit a process which is only starting. */
 const STARTING_SHARE = 0.1
 /**
- * Of the time, at its beginning: one thing after the other, so that each kill shows how long its rescue takes,
- * and a worker that is frozen and cut off is found dead before it comes back.
+ * The share of the time, at its beginning, in which one thing happens after the other: each kill shows how long its rescue
+ * takes, and a frozen worker that is cut off is found dead before it comes back.
  */
 const CALM_SHARE = 0.25
-/** Long enough for the killed worker's successor to be one that rescues, at the next kill. */
+/** Long enough for the killed worker's successor to be able to rescue at the next kill. */
 const CALM_GAP_MS = 6_000
 const CALM_FREEZE_MS = 4_500
 
-/** All of it is drawn before the first of it happens: what a run is made of depends on the seed alone. */
+/** Draws everything before the first of it happens, so that a run depends on the seed alone. */
 export function createPlan(
   random: Random,
   { kills, durationMs }: { kills: number; durationMs: number },
@@ -157,7 +157,7 @@ function drawClock(random: Random, slot: number, stormMs: number): Disturbance {
   }
 }
 
-/** Gaps of two kinds, so that kills come in bursts, and workers have a little peace in between. */
+/** Draws short and long gaps, so that kills come in bursts and workers have some peace in between. */
 function drawInstants(random: Random, count: number, durationMs: number): number[] {
   const gaps = Array.from({ length: count }, () => random.next() * (random.chance(0.6) ? 0.3 : 2))
   const total = gaps.reduce((sum, gap) => sum + gap, 0)

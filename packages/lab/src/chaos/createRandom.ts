@@ -5,7 +5,7 @@ export interface Random {
   integer(from: number, to: number): number
   pick<Value>(values: readonly [Value, ...Value[]]): Value
   chance(probability: number): boolean
-  /** A generator of its own, so that what one part draws does not depend on when another part does. */
+  /** A generator of its own: what one part draws must not depend on when another part draws. */
   fork(): Random
 }
 

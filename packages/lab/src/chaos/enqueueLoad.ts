@@ -8,11 +8,11 @@ import { effect, touch } from './chaosJobs.ts'
 import type { Random } from './createRandom.ts'
 
 export interface Load {
-  /** Ids of what was enqueued in a transaction whose commit was confirmed. */
+  /** Ids of work whose transaction was confirmed to have committed. */
   committed: string[]
-  /** Ids of what was enqueued in a transaction that was rolled back on purpose. */
+  /** Ids of work whose transaction was rolled back on purpose. */
   rolledBack: string[]
-  /** Transactions of which nobody knows, since the connection broke: PostgreSQL decides. */
+  /** Transactions whose connection broke: only PostgreSQL knows whether they committed. */
   unknown: number
 }
 
@@ -21,7 +21,7 @@ export interface LoadOptions {
   random: Random
   jobs: number
   durationMs: number
-  /** Whether to enqueue what workers of the version before do not know. */
+  /** Whether to enqueue a job that workers of the version before do not know. */
   hasTouches: boolean
   signal: AbortSignal
 }
@@ -31,10 +31,10 @@ type Transaction = TransactionOf<PrismaClient>
 const MAX_GROUP = 25
 const MAX_STARTS = 60
 const ROLL_BACK_SHARE = 0.1
-/** Enqueued at once, so that there is a backlog from the start. The others come evenly. */
+/** The share that is enqueued at once, so that there is a backlog from the start. The rest comes evenly. */
 const BURST_SHARE = 0.2
 
-/** Enqueues in transactions that also leave a row of the business behind, as the API would. */
+/** Enqueues in transactions that also write a business row, as the API would. */
 export async function enqueueLoad(options: LoadOptions): Promise<Load> {
   const { url, random, jobs, durationMs, hasTouches, signal } = options
   const log = createLogger({ app: 'chaos', level: 'silent' })
@@ -101,7 +101,9 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
 
 class RolledBack extends Error {}
 
-/** PostgreSQL may be killed at this very moment; a client that failed to start is not for starting again. */
+/**
+ * Starts a new client each time, since one whose start failed cannot be started again. PostgreSQL may be killed meanwhile.
+ */
 async function startClient(url: string, log: ReturnType<typeof createLogger>): Promise<JobsClient> {
   for (let tries = 1; ; tries++) {
     const client = createJobsClient({ schema: 'public', databaseUrl: url, log })

@@ -28,7 +28,7 @@ Writes ${REPORT}.
 
 Exit code: 0 every check passed, 1 one did not, 2 usage`
 
-/** For all that comes before and after the disturbances. */
+/** How long everything before and after the disturbances may take. */
 const PATIENCE_MS = 300_000
 
 process.exit(await main())

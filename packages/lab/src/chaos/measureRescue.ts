@@ -17,11 +17,11 @@ export interface RescueTimes {
 
 export interface RescueFigures {
   all: RescueTimes
-  /** Kills at which another worker was there, undisturbed, to notice. */
+  /** Only kills at which another worker was there, undisturbed, to notice. */
   withRescuer: RescueTimes
 }
 
-/** By PostgreSQL's clock: the workers' own jump. */
+/** By PostgreSQL's clock, since the workers' own jump. */
 export async function measureRescue(
   database: Queryable,
   kills: readonly Kill[],

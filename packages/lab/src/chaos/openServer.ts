@@ -25,26 +25,26 @@ import {
 import { openPool, type Pool } from '../openPool.ts'
 import { createProxy } from '@roundsman/testing'
 
-/** A PostgreSQL of our own with a synchronous standby, made to be stopped at the worst moment. */
+/** A PostgreSQL with a synchronous standby, to be stopped at the worst moment. */
 export interface Server {
-  /** Leads to whichever is the primary. */
+  /** Leads to whichever server is the primary. */
   port: number
-  /** Of a database on it, by way of the given port: the server's own or a proxy's. */
+  /** The URL of a database, through the given port: the server's own or a proxy's. */
   url(database: string, port?: number): string
   /**
-   * `fast` ends all sessions in order; `immediate` is a crash, which the next start recovers from.
-   * Resolves when it takes connections again.
+   * `fast` ends all sessions in order; `immediate` is a crash, from which the next start recovers. Resolves when it takes
+   * connections again.
    */
   restart(mode: StopMode, downMs: number): Promise<void>
   /**
-   * The primary crashes and the standby takes over; a new standby is made. With `splitMs`, the old primary goes on for
-   * that long with the connections that it has, and new ones lead to the new primary: what is committed on the old one
-   * meanwhile waits for a standby that it has no more, and is lost with it.
+   * Crashes the primary, promotes the standby and makes a new one. With `splitMs` the old primary goes on for that long
+   * with the connections that it has, while new ones lead to the new primary. Commits on the old one then wait for a
+   * standby that it no longer has, and are lost with it.
    */
   failOver(splitMs: number): Promise<void>
   /**
-   * Its disk, and that of the standby, has no byte left for a while. What has crashed of it is started again then.
-   * Resolves to false where it has no disk of its own to fill: that takes root on Linux.
+   * Leaves no free byte on the disk of primary and standby for a while, and then restarts what crashed. Resolves to false
+   * without a disk of its own to fill, which takes root on Linux.
    */
   fillDisk(durationMs: number): Promise<boolean>
   /** Stops it and removes its data. */
@@ -56,23 +56,23 @@ export type StopMode = 'fast' | 'immediate'
 const run = promisify(execFile)
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const PATIENCE_MS = 60_000
-/** More than it ever needs, and no more memory than it uses. */
+/** More than it ever needs. It takes only as much memory as is used. */
 const DISK_SIZE = '16g'
 const SPARE_BLOCKS = 16
 const SHRINK_TRIES = 20
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 
-// fsync is for machines that lose power; what a crashed server has handed to the kernel is safe. Commits stay
-// synchronous: the suite is about what was committed.
+// fsync is for machines that lose power: the kernel keeps what a crashed server has written. Commits stay synchronous,
+// since the suite is about what was committed.
 const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' }
 
 export async function openServer(): Promise<Server> {
   const dataDir = await makeDataDir()
   const isOwnDisk = await mountDisk(dataDir)
   let standby: Cluster | undefined
-  // All that there ever were.
+  // Every cluster that was ever made.
   const clusters: Cluster[] = []
-  // One at a time, and none any more once it is closed.
+  // Runs one task at a time, and none after close().
   let turn: Promise<unknown> = Promise.resolve()
   let isClosed = false
   const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result | undefined> => {
@@ -94,7 +94,7 @@ export async function openServer(): Promise<Server> {
     const front = await createProxy(await portOf(first))
     const connect = async (cluster: Cluster) => connectTo(await portOf(cluster), password)
 
-    /** A copy of the running primary that follows it, and for which every commit waits from then on. */
+    /** Makes a copy of the running primary that follows it. From then on every commit waits for the copy. */
     const makeStandby = async (): Promise<Cluster> => {
       if (standby !== undefined) return standby
       const of = primary
@@ -103,7 +103,7 @@ export async function openServer(): Promise<Server> {
         const home = join(dirname(of.home), `copy-${clusters.length}`)
         const next = { ...of, home, data: join(home, 'data') }
         clusters.push(next)
-        // The copy is to wait for nobody, should it become the primary.
+        // The copy must wait for nobody, should it become the primary.
         await database.query(`alter system set synchronous_standby_names = ''`)
         await copyCluster(database, of, next)
         const conninfo = `host=127.0.0.1 port=${await portOf(of)} user=roundsman password=${password}`
@@ -140,7 +140,7 @@ export async function openServer(): Promise<Server> {
       async failOver(splitMs) {
         await inTurn(async () => {
           const old = primary
-          // Of two that come shortly after each other, the second finds none.
+          // Of two fail-overs shortly after each other, the second finds no standby yet.
           const next = await makeStandby()
           if (splitMs === 0) await stop(old, 'immediate')
           const database = await connect(next)
@@ -156,7 +156,7 @@ export async function openServer(): Promise<Server> {
           await stop(old, 'immediate')
           await rm(old.home, { recursive: true, force: true, maxRetries: 5 })
         })
-        // Made while the workers are back at work. Where that fails, the next fail-over says so.
+        // Made while the workers are back at work. If it fails, the next fail-over reports it.
         void inTurn(makeStandby).catch(() => undefined)
       },
       async fillDisk(durationMs) {
@@ -165,7 +165,7 @@ export async function openServer(): Promise<Server> {
           await shrinkDisk(dataDir)
           await pause(durationMs)
           await resizeDisk(dataDir, DISK_SIZE)
-          // A server that cannot write its log ends, and may not come up again by itself while there is no room.
+          // A server that cannot write its log ends, and may not come up by itself while the disk is full.
           for (const cluster of [primary, standby]) if (cluster) await startAgain(cluster)
           return true
         })
@@ -190,17 +190,17 @@ async function makeDataDir(): Promise<string> {
   return dataDir
 }
 
-/** A file system in memory, whose size can be changed while it is in use. */
+/** Mounts a file system in memory, whose size can be changed while it is in use. */
 async function mountDisk(dataDir: string): Promise<boolean> {
   const isMounted = await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_SIZE}`, 'tmpfs', dataDir])
     .then(() => true)
     .catch(() => false)
-  // As root, PostgreSQL runs under another account, which has to get in.
+  // When started by root, PostgreSQL runs under another account, which has to get in.
   await chmod(dataDir, 0o755)
   return isMounted
 }
 
-/** To what is in use, which may grow until it is refused. */
+/** Shrinks the disk to what is in use. That may grow meanwhile, so that it tries again when it is refused. */
 async function shrinkDisk(dataDir: string): Promise<void> {
   for (let tries = 1; ; tries++) {
     const { blocks, bfree, bsize } = await statfs(dataDir)
@@ -222,7 +222,7 @@ async function portOf(cluster: Cluster): Promise<number> {
   throw new Error(`PostgreSQL is ${postmaster.state}`)
 }
 
-/** One connection, which is a session: what it has begun it can end. */
+/** One connection, which is a session: what it began it can end. */
 function connectTo(port: number, password: string): Pool {
   return openPool({
     url: `postgresql://roundsman:${password}@127.0.0.1:${port}/postgres`,
@@ -241,8 +241,8 @@ async function until(database: Pool, question: string): Promise<void> {
 }
 
 /**
- * As pg_basebackup does, which the embedded programs lack: files that change meanwhile are put right by what the log
- * says from the beginning of the backup on.
+ * Copies as pg_basebackup does, which the embedded programs lack: the log since the start of the backup repairs files that
+ * changed meanwhile.
  */
 async function copyCluster(database: Pool, from: Cluster, to: Cluster): Promise<void> {
   await mkdir(to.home, { mode: 0o700 })
@@ -250,7 +250,7 @@ async function copyCluster(database: Pool, from: Cluster, to: Cluster): Promise<
   await database.query(`select pg_backup_start('standby', true)`)
   const options = { cwd: from.home, timeout: PATIENCE_MS, maxBuffer: 2 ** 26 }
   await run('cp', ['-a', 'password', `${to.home}/`], options)
-  // A file that vanishes while it is copied makes it end with 1.
+  // cp exits with 1 when a file vanishes while it copies.
   await run('cp', ['-a', 'data', `${to.home}/`], options).catch(() => undefined)
   const { rows } = await database.query<{ labelfile: string }>(
     'select labelfile from pg_backup_stop(false)',
@@ -268,7 +268,7 @@ async function giveTo({ account }: Cluster, file: string, content: string): Prom
 
 async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
-  // Processes of the crashed server may still be going away. The proxies know one port: it is kept.
+  // Processes of the crashed server may still be going away. The port stays, since the proxies know it.
   for (;;) {
     const outcome = await startServer(cluster, {
       settings: SETTINGS,
@@ -282,7 +282,7 @@ async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> 
   }
 }
 
-/** Once it has come to rest, one way or the other. */
+/** Waits until the server has come to rest, and starts it again if it has ended. */
 async function startAgain(cluster: Cluster): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
   for (;;) {
@@ -317,7 +317,7 @@ async function remove(
 ): Promise<void> {
   for (const cluster of clusters) {
     await stop(cluster, 'immediate')
-    // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+    // When PostgreSQL can't enter the folder, the files are elsewhere and this is a link to them.
     if (dirname(cluster.home) !== dataDir) {
       await rm(cluster.home, { recursive: true, force: true, maxRetries: 5 })
     }

@@ -7,7 +7,7 @@ import type { Server } from './openServer.ts'
 
 const NAME = 'chaos'
 
-/** Makes the database that the suite works on. Returns its name. */
+/** Creates the database on which the suite works. Returns its name. */
 export async function prepareDatabase(
   server: Server,
   options: { rows: number; startAt: Date },
@@ -40,7 +40,7 @@ export async function prepareDatabase(
   return NAME
 }
 
-/** What the suite's jobs work on, and what tells afterwards by the server's clock when runs ended. */
+/** Creates the tables of the suite's jobs, and those that record by the server's clock when runs ended. */
 export async function createChaosTables(database: Queryable): Promise<void> {
   await database.query(`
     create table "ChaosEnqueue" ("queueJobId" uuid primary key);
@@ -71,7 +71,7 @@ export async function createChaosTables(database: Queryable): Promise<void> {
       for each row when (new."status" <> 'running') execute function chaos_note_end();`)
 }
 
-/** As a worker would that starts at that instant: from there on every tick has to be in the ledger. */
+/** Registers the schedules like a worker that starts at that instant: from then on every tick must be in the ledger. */
 async function registerSchedules(database: Queryable, startAt: Date): Promise<void> {
   for (const { name, schedule } of chaosSchedules) {
     await database.query(

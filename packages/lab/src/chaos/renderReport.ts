@@ -2,7 +2,7 @@ import type { Distribution, RescueTimes } from './measureRescue.ts'
 import type { ChaosResult } from './runChaos.ts'
 import type { VanishResult } from './vanishMachine.ts'
 
-/** The runs as a page for people: the same whatever machine they ran on, but for its figures. */
+/** A page for people about the runs. On another machine only its figures differ. */
 export function renderReport(results: readonly ChaosResult[], vanish: VanishResult | null): string {
   const [first] = results
   if (!first) throw new Error('There is nothing to report')

@@ -19,35 +19,35 @@ import { sampleCounts } from './sampleCounts.ts'
 import { OWN_ENTRY } from './startWorker.ts'
 
 export interface ChaosOptions {
-  /** Names the run: what is done to whom and when depends on it alone. */
+  /** Names the run: what is done to whom, and when, depends only on it. */
   seed: number
-  /** SIGKILLs. All other disturbances come in proportion to them. */
+  /** How many SIGKILLs. All other disturbances come in proportion to them. */
   kills: number
-  /** To be enqueued and carried out meanwhile. */
+  /** How many jobs are enqueued and carried out meanwhile. */
   jobs: number
-  /** For the clean-up. */
+  /** How many rows the clean-up has. */
   rows: number
-  /** How long it is disturbed; starting, draining and checking come on top. */
+  /** How long the disturbances last. Starting, draining and checking come on top. */
   seconds: number
-  /** A commit whose workers run beside those of this version, as in a rolling upgrade; null: none do. */
+  /** A commit whose workers run beside this version's, as in a rolling upgrade. Null: none do. */
   beside: string | null
 }
 
 export interface ChaosContext {
   signal: AbortSignal
   onProgress: (message: string) => void
-  /** Everything that happens and every line that a worker logs. */
+  /** Called with everything that happens, and every line that a worker logs. */
   onEvent: (event: string) => void
 }
 
 export interface ChaosResult {
   options: ChaosOptions
   checks: CheckResult[]
-  /** How many of each kind were done. */
+  /** How many disturbances of each kind were done. */
   disturbances: Map<string, number>
   fleet: FleetHistory
   rescue: RescueFigures
-  /** Runs that were ended though their worker lived, and went on elsewhere: cut off, frozen, or thought dead. */
+  /** Runs that were ended while their worker lived, and went on elsewhere: it was cut off, frozen, or taken for dead. */
   takenOver: number
   drainMs: number
   ranAt: Date
@@ -55,12 +55,12 @@ export interface ChaosResult {
 }
 
 const SWEEP_BATCH = 1_000
-/** Of the time that is disturbed: the clean-up would be done before it is over, if it were left alone. */
+/** The share of the disturbed time after which the clean-up would be done, if it were left alone. */
 const SWEEP_SHARE = 0.7
 const DRAIN_PATIENCE_MS = 180_000
 const WORKERS_THAT_SWEEP = 3
 
-/** Runs the suite once and leaves nothing behind, whatever becomes of it. */
+/** Runs the suite once and leaves nothing behind, however it ends. */
 export async function runChaos(options: ChaosOptions, context: ChaosContext): Promise<ChaosResult> {
   const startedAt = performance.now()
   const { signal, onProgress } = context
@@ -158,7 +158,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
   }
 }
 
-/** Unlike Promise.all it leaves none of them running when one fails: the signal stops the others. */
+/** When one promise fails, the signal stops the others, and this waits for them; Promise.all would leave them running. */
 async function allOrNone<Values extends readonly unknown[]>(
   signal: AbortSignal,
   start: (signal: AbortSignal) => { [Key in keyof Values]: Promise<Values[Key]> },
@@ -216,7 +216,7 @@ function labelOf(disturbance: Disturbance): string {
 interface Sweeper {
   /** Enqueues clean-ups until the time is over: a payload that was killed 25 times is given up by design. */
   keepGoing(durationMs: number, signal: AbortSignal): Promise<void>
-  /** One more, unless enough of them are under way. */
+  /** Enqueues one more, unless enough are under way. */
   enqueue(): Promise<void>
   close(): Promise<void>
 }
@@ -256,7 +256,7 @@ function createSweeper(options: { url: string; jobs: JobsClient; database: Query
   }
 }
 
-/** Pauses the schedules and waits until nothing is left to do. What is left after a while is for the checks. */
+/** Pauses the schedules and waits until nothing is left to do. What is left after a while is reported by the checks. */
 async function untilDrained(options: {
   database: Pool
   sweeper: Sweeper

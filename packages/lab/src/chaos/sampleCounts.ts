@@ -3,16 +3,16 @@ import type { Queryable } from '../openPool.ts'
 import { numbers } from './checks/checkTickJobs.ts'
 import type { Random } from './createRandom.ts'
 
-/** What the jobs did, what their runs say they did, and what is held, seen in one snapshot. */
+/** What the jobs did, what their runs say, and what is held, in one snapshot. */
 export interface Sample {
   rows: number
   counted: number
   running: number
-  /** Of those that run, the ones that are not held by exactly one claim, of their own worker. */
+  /** Running runs that are not held by exactly one claim, of their own worker. */
   astray: number
 }
 
-/** Looks at random instants until the signal is aborted. */
+/** Takes samples at random instants until the signal is aborted. */
 export async function sampleCounts(options: {
   database: Queryable
   random: Random

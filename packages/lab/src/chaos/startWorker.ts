@@ -12,13 +12,13 @@ export interface WorkerSettings {
   drainTimeoutMs: number
 }
 
-/** What the driver writes to a worker's standard input, one in a line. */
+/** A line that the driver writes to a worker's standard input. */
 export interface WorkerCommand {
   clockOffsetMs?: number
   sweepPauseMs?: number
 }
 
-/** What a worker writes to its standard output beside its log. */
+/** A line that a worker writes to its standard output, beside its log. */
 export interface WorkerReport {
   workerId?: string
   isReady?: true
@@ -32,9 +32,9 @@ export interface WorkerExit {
 /** A worker process with a network of its own. */
 export interface WorkerHandle {
   pid: number
-  /** Null until the process has told. */
+  /** Null until the process has told it. */
   id(): string | null
-  /** True once it has started, false when it ended before it had. */
+  /** Resolves to true when it has started, and to false when it ended before. */
   ready: Promise<boolean>
   isReady(): boolean
   exited: Promise<WorkerExit>
@@ -51,11 +51,11 @@ const COMPILE_CACHE = join(import.meta.dirname, '../../../../node_modules/.cache
 export async function startWorker(options: {
   server: Server
   database: string
-  /** What is run: OWN_ENTRY, or that of another version. */
+  /** The file to run: OWN_ENTRY, or that of another version. */
   entry: string
-  /** Where its connections lead: to the server, or to a pooler before it. */
+  /** Where its connections lead: to the server, or to a pooler in front of it. */
   targetPort: number
-  /** A command that runs it elsewhere, and how that place reaches the server: past its proxy. Default: here. */
+  /** A command that runs it elsewhere, from where `databaseUrl` reaches the server past its proxy. Default: here. */
   within?: readonly string[]
   databaseUrl?: string
   settings: Omit<WorkerSettings, 'databaseUrl'>
@@ -71,13 +71,13 @@ export async function startWorker(options: {
     ...within,
     process.execPath,
     '--conditions=@roundsman/source',
-    // Of Prisma's WebAssembly, more is optimized in the first second than a worker that is soon killed takes out of it.
+    // Without it V8 optimizes Prisma's WebAssembly for a second, which a worker that is soon killed never earns back.
     '--liftoff-only',
     entry,
     JSON.stringify(settings),
   ]
   const child = spawn(program, args, {
-    // Hundreds are started in a run, and each would compile the same files again.
+    // A run starts hundreds of them, and each would compile the same files again.
     env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
@@ -101,7 +101,7 @@ export async function startWorker(options: {
     })
   })
   createInterface({ input: child.stderr }).on('line', onLog)
-  // The process may be gone by the time something is written to it.
+  // The process may have ended before it reads what is written to it.
   child.stdin.on('error', () => undefined)
 
   return {

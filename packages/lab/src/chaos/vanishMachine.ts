@@ -12,13 +12,13 @@ import { openServer, type Server } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 import { OWN_ENTRY, startWorker, type WorkerHandle } from './startWorker.ts'
 
-/** What became of a worker on a machine that vanished from the network in the middle of a run. */
+/** What became of a worker whose machine vanished from the network in the middle of a run. */
 export interface VanishResult {
-  /** Until another worker had ended its run; null: it was not, for as long as anybody looked. */
+  /** How long until another worker had ended its run. Null: nobody had within the limit. */
   noticedMs: number | null
-  /** Until PostgreSQL had let go of the last connection of the vanished machine; null: it did not. */
+  /** How long until PostgreSQL had closed the vanished machine's last connection. Null: it had not within the limit. */
   releasedMs: number | null
-  /** Work of others that was carried out meanwhile. */
+  /** How much of others' work was carried out meanwhile. */
   effects: number
   /** Rows that the vanished run marked after its link was back. */
   markedAfterwards: number
@@ -33,11 +33,11 @@ const ROWS = 200_000
 const ENQUEUE_EVERY_MS = 500
 /** 15 s of silence, and as much again for an answer that was on its way, for the round, and for a slow machine. */
 const NOTICE_LIMIT_MS = 40_000
-/** What was open in a batch goes with its transaction, after a minute. */
+/** What a batch held open goes with its transaction, after a minute. */
 const RELEASE_LIMIT_MS = 120_000
 const PATIENCE_MS = 60_000
 
-/** Null where there is no such network to be made: it takes root and `ip` (iproute2) on Linux. */
+/** Null where such a network cannot be made: it takes root and `ip` (iproute2) on Linux. */
 export async function vanishMachine(context: ChaosContext): Promise<VanishResult | null> {
   if (!(await makeMachine())) return null
   const opened: (() => Promise<unknown>)[] = [removeMachine]
@@ -144,7 +144,7 @@ export async function vanishMachine(context: ChaosContext): Promise<VanishResult
   }
 }
 
-/** A network namespace with a cable to this machine. */
+/** Makes a network namespace with a cable to this machine. */
 async function makeMachine(): Promise<boolean> {
   const { outside, inside } = LINK
   const { host, machine, prefix } = NETWORK
@@ -169,11 +169,11 @@ async function makeMachine(): Promise<boolean> {
 }
 
 async function removeMachine(): Promise<void> {
-  // With the namespace goes its end of the cable, and with that the other.
+  // Deleting the namespace deletes its end of the cable, and so the other.
   await run('ip', ['netns', 'delete', NAME]).catch(() => undefined)
 }
 
-/** Its end: this machine goes on seeing the cable, and nobody answers. */
+/** Switches the machine's end of the cable: this side goes on seeing the cable, and nobody answers. */
 async function link(state: 'up' | 'down'): Promise<void> {
   await run('ip', ['netns', 'exec', NAME, 'ip', 'link', 'set', LINK.inside, state])
 }
@@ -204,7 +204,7 @@ async function keepEnqueuing(signal: AbortSignal, enqueue: () => Promise<unknown
   }
 }
 
-/** Whether there is a row in time. */
+/** Whether the question returns a row in time. */
 async function comesTrue(
   database: Queryable,
   question: string,

@@ -1,4 +1,4 @@
-// One of the suite's workers. Standard input tells it how to behave, and its end that the driver is gone.
+// One of the suite's workers. Standard input tells it how to behave; its end says that the driver is gone.
 import { createInterface } from 'node:readline'
 import { createDatabaseClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
@@ -11,7 +11,7 @@ const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
 let { sweepPauseMs } = settings
 let clockOffsetMs = 0
 
-// Ctrl-C reaches the whole group of processes; it is the driver that ends the others.
+// Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
 createInterface({ input: process.stdin })
   .on('line', (line) => {

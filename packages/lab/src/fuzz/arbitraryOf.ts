@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Random } from '../chaos/createRandom.ts'
 import type { Schema } from './readOperations.ts'
 
-/** Longer strings and lists than these say no more, but for those of the greatest length allowed. */
+/** Longer strings and lists find no more, except those of the greatest length allowed. */
 const USUAL_LENGTH = 40
 const USUAL_ITEMS = 3
 const USUAL_NUMBER = 1_000_000
@@ -10,8 +10,8 @@ const USUAL_NUMBER = 1_000_000
 const known = new WeakMap<Schema, fc.Arbitrary<unknown>>()
 
 /**
- * Values that a schema allows. fast-check has the generators, which favour the edges of what they are allowed;
- * the ready-made translations of JSON Schema know neither its version 2020-12 nor fast-check 4.
+ * Makes a generator of values that a schema allows. fast-check has the parts, which favour edge cases; the ready-made
+ * translations of JSON Schema support neither version 2020-12 nor fast-check 4.
  */
 export function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
   const found = known.get(schema) ?? makeArbitrary(schema)
@@ -19,10 +19,10 @@ export function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
   return found
 }
 
-/** One value, the same for the same state of `random`. */
+/** Draws one value, the same for the same state of `random`. */
 export function draw<Value>(arbitrary: fc.Arbitrary<Value>, random: Random): Value {
   const seed = random.integer(-0x8000_0000, 0x7fff_ffff)
-  // Half of them without the preference for edges: a request of nothing but edges is seldom taken.
+  // Half of the values are drawn without the preference for edges: a request of edges alone is seldom accepted.
   const chosen = random.chance(0.5) ? arbitrary : fc.noBias(arbitrary)
   const [value] = fc.sample(chosen, { seed, numRuns: 1 })
   return value as Value

@@ -60,7 +60,7 @@ const NASTY_DATES = [
   '3000-01-01',
   '2026-13-01',
 ] as const
-/** What JSON.stringify would never write. */
+/** Bodies that JSON.stringify would never write. */
 const RAW_JSON = [
   '',
   ' ',
@@ -342,7 +342,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
       'role',
     ])
     inside(request, random, (parent) => {
-      // As JSON.parse does it: an assignment would set the prototype.
+      // As JSON.parse does: an assignment would set the prototype.
       Object.defineProperty(parent, key, {
         value: 1,
         enumerable: true,
@@ -373,7 +373,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
   },
 }
 
-/** What is sent with an address that takes no body is seldom looked at. */
+/** Ways that break the body. An address that takes no body seldom looks at one. */
 const BODY_BREAKS: ReadonlySet<string> = new Set([
   'rawJson',
   'anyBody',
@@ -390,7 +390,7 @@ const BODY_BREAKS: ReadonlySet<string> = new Set([
   'date',
 ])
 
-/** Breaks one thing of a request, or a few. */
+/** Breaks one part of a request, or a few. */
 export function breakRequest(request: DraftRequest, random: Random): void {
   const hasBody = request.operation.body !== null || random.chance(0.1)
   const [first = '', ...rest] = Object.keys(BREAKS).filter(
@@ -404,7 +404,7 @@ export function breakRequest(request: DraftRequest, random: Random): void {
   }
 }
 
-/** At a place of the body that is drawn, so deep as it may lie. */
+/** Changes a drawn place of the body, however deep it is. */
 function inside(
   request: DraftRequest,
   random: Random,

@@ -14,13 +14,13 @@ export const CALLERS = [
 ] as const
 export type CallerKind = (typeof CALLERS)[number]
 
-/** Those whom a route that asks for a log-in has to refuse, whatever else they send. */
+/** Callers whom a route with a log-in must refuse, whatever else they send. */
 export const NOT_LOGGED_IN: ReadonlySet<CallerKind> = new Set(['nobody', 'expired', 'forged'])
 
 export type Headers = [name: string, value: string][]
 export type Callers = Record<CallerKind, Headers>
 
-/** Logs in as each. Access tokens end after a quarter of an hour: call it again before that. */
+/** Logs in as each. Access tokens expire after a quarter of an hour: call it again before that. */
 export async function logIn(options: { baseUrl: string; jwtSecret: string }): Promise<Callers> {
   const { baseUrl, jwtSecret } = options
   const tokenOf = async (role: string) => {

@@ -6,20 +6,20 @@ import type { Answer } from './createSender.ts'
 
 export interface Judged {
   method: string
-  /** Undefined when the request was for nothing that the document has. */
+  /** Undefined when the request was for nothing in the document. */
   operation: Operation | undefined
   caller: CallerKind
   answer: Answer
 }
 
-/** What is wrong with an answer, in words; nothing when it is as documented. */
+/** What is wrong with an answer, in words. Empty when it is as documented. */
 export type Judge = (judged: Judged) => string[]
 
 const PROBLEM = 'application/problem+json'
 
-/** What may come back from where there is nothing: before a route is found, a request may be refused already. */
+/** Statuses that an address without a route may answer: a request may be refused before a route is looked for. */
 const WITHOUT_ROUTE: ReadonlySet<number> = new Set([400, 403, 404, 413, 414, 415, 417, 431])
-/** Where something came from that is nobody's business. */
+/** Words that tell how we work inside, which is nobody's business. */
 const INTERNALS = /node_modules|\bat \S+ \(|prisma|pgboss|\bSQL\b/i
 
 export function createJudge(document: OpenApiDocument): Judge {
@@ -58,7 +58,7 @@ export function createJudge(document: OpenApiDocument): Judge {
       contentType: string | undefined,
       content: string,
     ): string[] {
-      // The document has no HEAD, and a route need not have it.
+      // The document does not list HEAD, which a route need not have.
       if (method === 'HEAD' && status === 404) return []
       const types = answers.get(status)
       if (!types) return [`the status ${status} is not documented`]
@@ -79,12 +79,12 @@ export function createJudge(document: OpenApiDocument): Judge {
   }
 }
 
-/** Whoever watches reads the status alone, and here no worker lives. */
+/** Monitors read only the status, and no worker lives here. */
 function isSaidByStatus(operation: Operation | undefined, status: number): boolean {
   return operation?.path === '/health/jobs' && status === 503
 }
 
-/** RFC 9457, whatever the route. */
+/** An error must be a problem document (RFC 9457), whatever the route. */
 function judgeProblem(status: number, type: string | undefined, text: string): string[] {
   if (type !== PROBLEM) return [`${status} is ${type}, and has to be ${PROBLEM}`]
   const document = parse(text)
@@ -97,10 +97,10 @@ function judgeProblem(status: number, type: string | undefined, text: string): s
   return problems
 }
 
-/** All that may come back over a connection on which something else than HTTP was said. */
+/** Judges what came back over a connection on which something other than HTTP was sent. */
 export function judgeBytes({ received, isTimedOut }: { received: Buffer; isTimedOut: boolean }) {
   if (isTimedOut) return ['neither answered nor closed']
-  // To close without a word is an answer.
+  // Closing without a word is an answer.
   if (received.length === 0) return []
   const [head = '', body = ''] = received.toString('latin1').split('\r\n\r\n', 2)
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1])

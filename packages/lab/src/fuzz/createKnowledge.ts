@@ -1,14 +1,14 @@
 import type { Random } from '../chaos/createRandom.ts'
 import { findOperation, type Operation } from './readOperations.ts'
 
-/** What the answers so far have taught: without it, hardly a request would be about something that exists. */
+/** What earlier answers have taught: without it, hardly any request would be about something that exists. */
 export interface Knowledge {
   learn(operation: Operation, answer: unknown): void
   /** A value for a parameter of a path, if one was seen. */
   param(operation: Operation, name: string, random: Random): string | undefined
   value(kind: Kind, random: Random): string | undefined
   cursor(operation: Operation, random: Random): string | undefined
-  /** Of an invoice, as last seen. */
+  /** The version of an invoice, as last seen. */
   versionOf(invoiceId: string): number | undefined
 }
 
@@ -23,7 +23,7 @@ export const KINDS = [
 ] as const
 export type Kind = (typeof KINDS)[number]
 
-/** The ids of which kind stand in which path; the first that fits. */
+/** Which kind of id each path has. The first match counts. */
 const KIND_OF_PARAM: readonly [prefix: string, param: string, kind: Kind][] = [
   ['/api/invoices/', 'id', 'invoice'],
   ['/api/emails/', 'id', 'email'],
@@ -42,7 +42,7 @@ const KIND_OF_ID: Record<string, Kind> = {
   '/api/jobs/runs': 'run',
 }
 
-/** The latest are enough, and all of them would be a leak of ours. */
+/** The latest are enough; keeping all would be a memory leak of our own. */
 const MAX_KEPT = 200
 
 export function createKnowledge(operations: readonly Operation[]): Knowledge {

@@ -5,12 +5,12 @@ import { CALLERS, type CallerKind, type Callers, type Headers } from './callers.
 import type { Knowledge } from './createKnowledge.ts'
 import type { Operation, Parameter } from './readOperations.ts'
 
-/** A request, taken apart so that each part can be broken. */
+/** A request in parts, each of which can be broken. */
 export interface DraftRequest {
-  /** What it was drawn for; broken, it may be for another one or none. */
+  /** The operation that it was drawn for. Once broken, it may be for another or none. */
   operation: Operation
   caller: CallerKind
-  /** What was broken; empty for a request as the document has it. */
+  /** What was broken. Empty for a request as documented. */
   broken: string[]
   method: string
   /** Percent-encoded, without slashes. */
@@ -19,7 +19,7 @@ export interface DraftRequest {
   query: string[]
   headers: Headers
   body: unknown
-  /** Instead of `body`: bytes that need not be JSON. */
+  /** Sent instead of `body`: bytes that need not be JSON. */
   bytes?: Buffer
 }
 
@@ -33,9 +33,9 @@ const JOBS_WITHOUT_PAYLOAD = ['cleanupPreviewSessions', 'cleanupI18nCache', 'pru
 const CURRENCIES = ['EUR', 'USD', 'JPY', 'KWD', 'CLF'] as const
 const LOCALES = ['de-DE', 'en-GB', 'fr', 'ar-EG', 'ja', 'zh-Hant-TW'] as const
 
-/** A request as the document has it, mostly about what exists and from somebody who may ask. */
+/** Draws a request as documented, mostly about something that exists, and from somebody who may ask. */
 export function createRequest(context: RequestContext, random: Random): DraftRequest {
-  // What changes something is what can break most; logging in takes the longest.
+  // Requests that change something come twice as often, since most can go wrong there, and logging in takes longest.
   const [first, ...rest] = context.operations.flatMap((one) =>
     one.body && one.needsLogin ? [one, one] : [one],
   )
@@ -115,7 +115,7 @@ function drawQuery(
   return `${name}=${encodeURIComponent(value)}`
 }
 
-/** What a schema does not say: which currencies there are, which version is the present one. */
+/** Puts in what a schema does not say: which currencies exist, which version is the current one. */
 function makeSense(
   { knowledge }: RequestContext,
   { operation, params }: DraftRequest,
@@ -160,7 +160,7 @@ function makeSense(
       return {
         ...rest,
         name: random.pick(JOBS_WITHOUT_PAYLOAD),
-        // Not all of them, most times: others want to find some.
+        // Mostly not all of them, so that later requests still find some.
         ...(random.chance(0.9) && { queueJobIds: id === undefined ? queueJobIds : [id] }),
       }
     }

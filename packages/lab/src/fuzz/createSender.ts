@@ -1,7 +1,7 @@
 import { Agent, request as open, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 
-/** A request as it goes over the wire. */
+/** A request as it is sent. */
 export interface WireRequest {
   method: string
   target: string
@@ -15,15 +15,15 @@ export interface Answer {
   body: Buffer
 }
 
-/** What came back: an answer, or in words why none did. */
+/** An answer, or in words why none came. */
 export type Outcome = { answer: Answer; elapsedMs: number } | { failure: string; elapsedMs: number }
 
-/** Far more than any takes, also on a machine that is busy with other things. */
+/** Far more than any request takes, even on a busy machine. */
 const TIMEOUT_MS = 30_000
 
 export interface Sender {
   send(request: WireRequest): Promise<Outcome>
-  /** Over a connection of its own, whose sending half is then closed. Resolves to all that came back. */
+  /** Sends bytes over a connection of its own and closes its sending half. Resolves to all that came back. */
   sendBytes(bytes: Buffer): Promise<{ received: Buffer; isTimedOut: boolean }>
   close(): void
 }
@@ -46,14 +46,14 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
       const names = new Set(headers.map(([name]) => name))
       const all: (readonly [string, string])[] = [...headers]
       if (!names.has('host')) all.unshift(['host', `${hostname}:${port}`])
-      // Without it, a request that may have a body would be sent in chunks, as no client does with none.
+      // Without it Node would send the request in chunks, as no client does without a body.
       if (body || !['GET', 'HEAD'].includes(method)) {
         all.push(['content-length', String(body?.length ?? 0)])
       }
       const sent = open({
         hostname,
         port,
-        // Once more over a connection of its own: another idle one may be closed as well.
+        // The repetition gets a connection of its own: another idle one may be closed, too.
         agent: clock.isRepeated === true ? false : agent,
         method,
         path: target,
@@ -61,7 +61,7 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
         setHost: false,
       })
       let timer: NodeJS.Timeout | undefined
-      // Not before it has a connection: until then it waits for our own limit.
+      // Counted from its connection on: before that it waits for our own limit.
       sent.on('socket', () => {
         clock.startedAt = performance.now()
         timer = setTimeout(() => {
@@ -84,7 +84,7 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
         })
         response.on('data', (chunk: Buffer) => {
           chunks.push(chunk)
-          // It never ends; that it begins is all that can be waited for.
+          // A stream of events never ends: all one can wait for is that it begins.
           if (response.headers['content-type']?.startsWith('text/event-stream') !== true) return
           finish(answer())
           sent.destroy()
@@ -96,7 +96,7 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
       })
       sent.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer)
-        // The server may close an idle connection in the moment in which it is used again.
+        // The server may close an idle connection the moment it is used again.
         const isStale = sent.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
         if (isStale && clock.isRepeated !== true) {
           clock.isRepeated = true
@@ -119,7 +119,7 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
       socket.on('connect', () => socket.end(bytes))
       socket.on('data', (chunk: Buffer) => chunks.push(chunk))
       socket.on('end', () => socket.destroy())
-      // A reset after the answer is the server's way not to read the rest.
+      // A reset after the answer is the server's way of not reading the rest.
       socket.on('error', () => undefined)
       socket.on('close', () => {
         clearTimeout(timer)
@@ -133,7 +133,7 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
 
 const MAX_SHOWN = 2_000
 
-/** A command line that sends the request again. Tokens are left to be filled in: a report is no place for them. */
+/** A command line that sends the request again. Tokens are left out: a report must not contain them. */
 export function toCurl({ method, target, headers, body }: WireRequest): string {
   const parts = ['curl', '-i', '-X', method, '--path-as-is', quote(`$BASE_URL${target}`)]
   for (const [name, value] of headers) {
@@ -146,7 +146,7 @@ export function toCurl({ method, target, headers, body }: WireRequest): string {
   return parts.join(' ')
 }
 
-/** A variable stays one, and everything else means nothing to the shell. */
+/** Quotes for the shell, but leaves a variable in front for it to fill in. */
 function quote(text: string): string {
   const escaped = JSON.stringify(text)
     .slice(1, -1)

@@ -1,4 +1,4 @@
-// Asks the API whatever may be asked and what may not.
+// Sends the API whatever may be asked, and what may not.
 import { randomInt } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ ${REPORTS.withWorker}.
 
 Exit code: 0 no findings, 1 some, 2 usage`
 
-/** A request takes a few milliseconds; ten times that is a hang. */
+/** A request takes a few milliseconds; ten times that means that something hangs. */
 const PATIENCE_MS = (requests: number) => 120_000 + requests * 60
 
 process.exit(await main())

@@ -1,4 +1,4 @@
-/** What is not quite HTTP, sent over a bare connection: no client would write it. */
+/** Bytes that are not quite HTTP, for a bare connection: no HTTP client would send them. */
 export const MALFORMED_HTTP: Readonly<Record<string, string>> = {
   noHost: 'GET /health/live HTTP/1.1\r\n\r\n',
   http10: 'GET /health/live HTTP/1.0\r\n\r\n',

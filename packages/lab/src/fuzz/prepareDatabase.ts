@@ -12,8 +12,8 @@ const DEAD_LETTERS = 60
 const MINUTE_MS = 60_000
 
 /**
- * What requests can be about: the demo data, and of what only workers make, runs of every kind, ticks, schedules
- * and dead letters.
+ * Fills the database with what requests can be about: the demo data, and what only workers make: runs of every kind, ticks,
+ * schedules and dead letters.
  */
 export async function prepareDatabase(url: string): Promise<void> {
   await seed(url)
@@ -32,7 +32,7 @@ export async function prepareDatabase(url: string): Promise<void> {
   }
 }
 
-/** As a user would: migrations and demo data. */
+/** Runs migrations and demo data as a user would. */
 async function seed(url: string): Promise<void> {
   const scripts = join(import.meta.dirname, '../../../../scripts')
   const args = [join(scripts, 'source.ts'), join(scripts, 'seed.ts')]
@@ -49,7 +49,7 @@ async function addSchedules(prisma: PrismaClient): Promise<void> {
       cron,
       timeZone: timeZone ?? 'UTC',
       cursor: new Date(now),
-      // To be resumed, and then paused again.
+      // Requests resume it, and then pause it again.
       pausedAt: new Date(now),
       pausedBy: 'fuzz',
     })),
@@ -94,7 +94,7 @@ async function addRuns(prisma: PrismaClient): Promise<void> {
             details: { error: { code: 'handler_failed', message: '=1+1, "quoted"\n' } },
           }
         default:
-          // To be approved, which each can be once.
+          // For requests that approve runs, which each can be once.
           return {
             ...run,
             name: cleanupI18nCache.name,

@@ -1,4 +1,4 @@
-/** As much of a JSON Schema (2020-12) as requests are made from. */
+/** The part of JSON Schema (2020-12) from which requests are made. */
 export interface Schema {
   $ref?: string
   type?: string | string[]
@@ -48,13 +48,13 @@ export interface Operation {
   query: Parameter[]
   body: { isRequired: boolean; schema: Schema } | null
   needsLogin: boolean
-  /** By status, the content types of its answers; none where there is no content. */
+  /** The content types of its answers, by status. Empty when the answer has no content. */
   answers: ReadonlyMap<number, readonly string[]>
-  /** Of an address, before its question mark. A parameter may be empty, as for the router. */
+  /** Matches an address without its query. As for the router, a parameter may be empty. */
   pattern: RegExp
 }
 
-/** What the document says can be asked. */
+/** Lists the operations of the document. */
 export function readOperations(document: OpenApiDocument): Operation[] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, described]) =>
@@ -90,7 +90,7 @@ function readOperation(path: string, method: string, described: Described): Oper
   }
 }
 
-/** Which operation a request is for, the most literal path first as a router has it; undefined when it is none. */
+/** Finds the operation of a request, the most literal path first, as a router does. Undefined when there is none. */
 export function findOperation(
   operations: readonly Operation[],
   { method, target }: { method: string; target: string },

@@ -2,7 +2,7 @@ import type { Finding, FuzzResult } from './runFuzz.ts'
 
 const MAX_SHOWN = 100
 
-/** Runs as a page for people. */
+/** A page for people about the runs. */
 export function renderFuzzReport(results: readonly FuzzResult[]): string {
   return `# Fuzzing the API
 
@@ -46,7 +46,7 @@ export function repeatFuzz({ options }: Pick<FuzzResult, 'options'>): string {
   return `pnpm fuzz --seed ${seed} --requests ${requests}${hasWorker ? ' --worker' : ''}`
 }
 
-/** The first of each kind is enough to begin with. */
+/** The first finding of each kind is enough to begin with. */
 export function summarizeFindings(findings: readonly Finding[]): string[] {
   const kinds = Map.groupBy(findings, ({ what }) => what)
   return [...kinds].slice(0, MAX_SHOWN).map(([what, same]) => {

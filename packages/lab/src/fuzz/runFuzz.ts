@@ -30,7 +30,7 @@ export interface FuzzOptions {
 }
 
 export interface Finding {
-  /** Which request, counted from 1; 0 when it is about the whole. */
+  /** The request's number, from 1; 0 for a finding about the whole run. */
   number: number
   what: string
   request: string
@@ -40,11 +40,11 @@ export interface FuzzResult {
   options: FuzzOptions
   ranAt: Date
   elapsedMs: number
-  /** Operation, or `elsewhere`, by status. */
+  /** Answers, by operation (or `elsewhere`) and status. */
   routes: Map<string, Map<string, number>>
   callers: Map<CallerKind, Map<string, number>>
   broken: Map<string, Map<string, number>>
-  /** Log lines by level and message. */
+  /** Log lines, by level and message. */
   warnings: Map<string, number>
   latency: { p50Ms: number; p99Ms: number; maxMs: number }
   memory: { warmBytes: number; endBytes: number } | null
@@ -52,7 +52,7 @@ export interface FuzzResult {
 }
 
 export interface FuzzContext {
-  /** Of an empty or a migrated database, which is filled. */
+  /** An empty or a migrated database, which this fills. */
   databaseUrl: string
   dataDir: string
   signal: AbortSignal
@@ -65,26 +65,26 @@ const JWT_SECRET = 'of the fuzzer, and of nobody else at all'
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 
 /**
- * Drawn at the same time: what is learnt from their answers comes into the next ones only, so that a seed names
- * a run, however long each takes.
+ * Requests that are drawn together. Later rounds use what their answers taught, so that a seed names a run however long
+ * each takes.
  */
 const ROUND = 48
 const CONCURRENCY = 16
-/** The first ones are whole, so that the others find something. */
+/** The first requests are not broken, so that later ones find something. */
 const WHOLE = 96
-/** Access tokens end after a quarter of an hour. */
+/** Access tokens expire after a quarter of an hour. */
 const LOG_IN_EVERY_MS = 8 * 60_000
 const SHARE_BROKEN = 0.55
-/** After this share of the requests a process has what it needs: code compiled, pools filled. */
+/** The share of requests after which a process has warmed up: its code is compiled, its pools are full. */
 const WARM_UP = 0.3
 /**
- * The garbage collector is in no hurry: after 2,000 requests a process has grown by as much as after 10,000. What
- * this finds is a leak of tens of kilobytes a request.
+ * The garbage collector takes its time: after 2,000 requests a process has grown by as much as after 10,000. This finds a
+ * leak of tens of kilobytes a request.
  */
 const MAX_GROWTH_BYTES = 128 * 1024 * 1024
 const ERROR_LEVEL = 50
 
-/** Asks an API process of its own whatever may be asked, and what may not, and judges the answers. */
+/** Sends an API process of its own whatever may be asked, and what may not, and judges the answers. */
 export async function runFuzz(options: FuzzOptions, context: FuzzContext): Promise<FuzzResult> {
   const { databaseUrl, dataDir, signal, onProgress } = context
   const ranAt = new Date()
@@ -229,7 +229,7 @@ function settle({
   const repeat = toCurl(wire)
   if ('failure' in outcome) return tally.find(number, outcome.failure, repeat)
   const { answer } = outcome
-  // A header that was broken may be the one that says who asks.
+  // A broken header may be the one that says who asks.
   const asks = broken.includes('header') || broken.includes('repeatedHeader') ? 'owner' : caller
   const problems = judge({ method: wire.method, operation, caller: asks, answer })
   for (const problem of problems) {
@@ -241,7 +241,7 @@ function settle({
   }
 }
 
-/** One thing that is not HTTP, beside each round. */
+/** Sends one malformed piece of HTTP beside each round. */
 async function sendMalformed(
   sender: Sender,
   random: Random,
@@ -304,7 +304,7 @@ function increase<Key>(counts: Map<Key, Map<string, number>>, key: Key, status: 
   counts.set(key, inner)
 }
 
-/** From the middle of what was measured once it was warm to the middle of the last tenth. */
+/** Compares the median once it was warm with the median of the last tenth. */
 function measureGrowth(samples: readonly number[]): FuzzResult['memory'] {
   const warm = Math.floor(samples.length * WARM_UP)
   const width = Math.max(1, Math.floor(samples.length / 10))

@@ -11,22 +11,22 @@ const STOP_TIMEOUT_MS = 20_000
 
 export interface ProcessUnderTest {
   baseUrl: string
-  /** What it wrote since it started, but for what is only information. */
+  /** The lines that it wrote since it started, without those of level info and below. */
   lines: LogLine[]
   /** Undefined where the system does not tell. */
   residentBytes(): number | undefined
   hasExited(): boolean
-  /** Resolves to its exit code, null when it had to be killed. */
+  /** Resolves to its exit code, or null when it had to be killed. */
   stop(): Promise<number | null>
 }
 
 export interface LogLine {
-  /** pino's: 50 and more are errors. What is not a line of the log counts as one. */
+  /** pino's level: 50 and more are errors. A line that is no log line counts as one. */
   level: number
   text: string
 }
 
-/** Runs an entry from source as a process of its own, on a free port, and waits until it is ready. */
+/** Runs an entry from source in a process of its own, on a free port, and waits until it is ready. */
 export async function startProcess(options: {
   entry: string
   portVariable: 'PORT' | 'WORKER_PORT'
@@ -35,7 +35,7 @@ export async function startProcess(options: {
 }): Promise<ProcessUnderTest> {
   const port = await findFreePort()
   const { DATABASE_URL: _, SMTP_URL: __, ...inherited } = process.env
-  // To optimize Prisma's WebAssembly takes more of the processor than all queries of a short run.
+  // Optimizing Prisma's WebAssembly would take more processor time than all queries of a short run.
   const args = ['--conditions=@roundsman/source', '--liftoff-only', options.entry]
   const child = spawn(process.execPath, args, {
     cwd: WORKSPACE_ROOT,
@@ -101,7 +101,7 @@ function readLine(text: string): LogLine {
     const { level } = JSON.parse(text) as { level?: unknown }
     if (typeof level === 'number') return { level, text }
   } catch {
-    // Not from the logger, and a process that logs writes nothing else unless it breaks.
+    // A process that logs writes other lines only when it breaks.
   }
   return { level: 60, text }
 }

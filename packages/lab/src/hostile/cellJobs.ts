@@ -1,6 +1,6 @@
 import { defineJob } from '@roundsman/engine'
 
-// What is done to the database may cost attempts; it is the end that counts.
+// Disturbing the database may cost attempts; only how the work ends counts.
 const retry = { limit: 20, delayMs: 1_000, maxDelayMs: 1_000 }
 
 export const cellTick = defineJob({

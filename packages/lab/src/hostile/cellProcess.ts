@@ -1,4 +1,4 @@
-// One cell of the matrix: a worker and a producer that do a little of everything. Prints what did not hold.
+// One cell of the matrix: a worker and a producer that do a little of everything. It prints what did not hold.
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
@@ -48,7 +48,7 @@ const handlers: HandlersFor<typeof cellJobs, TransactionOf<PrismaClient>> = {
     return Promise.resolve()
   },
   waits: ({ signal }) => pause(60_000, undefined, { signal }),
-  // Not every encoding has it: then the run ends with that reason.
+  // Not every encoding has these characters: then the run fails and says so.
   foreign: () => Promise.resolve({ text: '日本 \u{1f600}' }),
 }
 const options = {
@@ -65,7 +65,7 @@ const client = createJobsClient({ schema: 'public', databaseUrl, log })
 let problem: string | null = null
 let step = 'starts'
 try {
-  // As a supervisor does: one whose start has failed is not started again.
+  // Like a supervisor: a worker whose start failed is not started again, so that each try makes a new one.
   const worker = await stubbornly(async () => {
     const next = createWorker(options)
     await next.start()
@@ -143,7 +143,7 @@ async function ticksDone(): Promise<{ status: string }[]> {
   return runs
 }
 
-/** What the record says is what was, and when it was. */
+/** Whether the record says what happened, and when. */
 async function checkRecord(): Promise<boolean> {
   const { runs } = await listJobRuns(client.reader, { limit: 100 })
   const [effects] = await prisma.$queryRawUnsafe<{ count: number }[]>(
@@ -171,7 +171,7 @@ async function checkRecord(): Promise<boolean> {
   return true
 }
 
-/** Until it holds: the database may be away for a moment, and what reads it fail. */
+/** Asks until it holds: the database may be away for a moment, and reading fail. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   await stubbornly(async () => {
     if (!(await holds())) throw new Error('not in time')

@@ -15,20 +15,20 @@ import {
 
 export interface Evidence {
   enqueued: ReadonlyMap<string, Enqueued>
-  /** Whether everything that waited was over in time. */
+  /** Whether all waiting work ended in time. */
   isQuiet: boolean
   /** When the first outcome and the first deadly one were enqueued, and when all was quiet. */
   from: number
   deadlyFrom: number
   to: number
   fleet: FleetHistory
-  /** Told to the workers as the place for temporary files, and in their environment. */
+  /** The workers' folder for temporary files, and a mark in their environment. */
   temporary: string
   marker: string
   definitions: DefinitionCounts
 }
 
-/** How late innocent work ended, beyond what a guilty one's blocking or a restart took. */
+/** How late innocent work ended, apart from the time that guilty work blocked its worker, or a restart took. */
 export interface Lateness {
   count: number
   p50Ms: number
@@ -61,11 +61,11 @@ interface RunRow {
 
 /** Ends that cost the work none of its attempts. */
 const FREE_CODES = new Set(['worker_lost', 'drained', 'expired'])
-/** What a piece of work may lose in workers before it is given up. */
+/** How many workers a piece of work may lose before it is given up. */
 const MAX_FREE = 40
 type LatenessKind = 'outcomes' | 'deadly' | 'caught'
 
-/** What a crash beside it caught waits until it may run alone, with back-off; others wait for no such thing. */
+/** How late work may end. Work that a crash caught waits, with back-off, until it may run alone; other work does not. */
 const MAX_LATE_MS: Record<LatenessKind, number> = {
   outcomes: 10_000,
   deadly: 60_000,
@@ -74,7 +74,7 @@ const MAX_LATE_MS: Record<LatenessKind, number> = {
 const MAX_LAG_MS = 3_000
 const MAX_GROWTH_BYTES = 64 * 1024 * 1024
 const MAX_MORE_RESOURCES = 100
-/** Samples of a life that is long enough to tell growth from warming up. */
+/** Enough samples of a worker's life to tell growth from warming up. */
 const MIN_SAMPLES = 10
 
 export async function checkHostile(
@@ -234,7 +234,7 @@ function measureLateness(
     const success = attempts.find(({ status }) => status === 'success')
     const [first] = attempts
     if (!success?.endedAt || !first) continue
-    // A tick is due at its instant; other work is timed from its first start, and that from its id.
+    // A tick is due at its instant. The lateness of other work counts from its id, which says when it was enqueued.
     const dueAt = (first.scheduledFor ?? enqueuedAt(first)).getTime()
     if (dueAt < from) continue
     const endedAt = success.endedAt.getTime()
@@ -250,12 +250,12 @@ function measureLateness(
   }
 }
 
-/** A version 7 UUID says when it was made. */
+/** A version 7 UUID contains the time at which it was made. */
 function enqueuedAt({ queueJobId }: RunRow): Date {
   return new Date(Number.parseInt(queueJobId.replaceAll('-', '').slice(0, 12), 16))
 }
 
-/** How much of the time at least one worker could do nothing. */
+/** For how much of the time at least one worker could do nothing. */
 function overlap(gaps: readonly Gap[], from: number, to: number): number {
   let sum = 0
   let until = from
@@ -388,7 +388,7 @@ async function checkLeft({ fleet, temporary, marker }: Evidence): Promise<CheckR
   }
 }
 
-/** Those that carry the marker in their environment; where there is no /proc, none are seen. */
+/** Finds processes with the marker in their environment. Without /proc it finds none. */
 async function findProcesses(marker: string): Promise<string[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   const environments = await Promise.all(

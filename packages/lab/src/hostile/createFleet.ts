@@ -8,25 +8,25 @@ import {
   type WorkerSettings,
 } from './startWorker.ts'
 
-/** A worker that ended though nobody had asked it to. */
+/** A worker that ended though nobody asked it to. */
 export interface Crash {
   workerId: string
   exit: WorkerExit
   at: number
-  /** It had not reported anything for long, and was killed from outside. */
+  /** It had reported nothing for long, and was killed from outside. */
   wasStuck: boolean
-  /** Whether its own log has a line of an error. */
+  /** Whether its log has an error line. */
   hasLoggedError: boolean
   lastLines: string[]
 }
 
-/** Of one worker's life, from its first run on. */
+/** What one worker held over its life, from its first run on. */
 export interface Life {
   workerId: string
   held: Held[]
 }
 
-/** When a worker could do nothing: its event loop stood still, or it had ended and nobody had taken its place. */
+/** When a worker could do nothing: its event loop stood still, or it had ended and no other was ready in its place. */
 export interface Gap {
   from: number
   to: number
@@ -36,21 +36,21 @@ export interface FleetHistory {
   started: number
   pids: number[]
   crashes: Crash[]
-  /** Of the ends that were asked for. */
+  /** How workers ended that were asked to. */
   exits: WorkerExit[]
   lives: Life[]
   lags: Lag[]
   gaps: Gap[]
-  /** Of workers that a rescue has named. */
+  /** Workers that another worker's rescue named. */
   rescuedFrom: Set<string>
-  /** Log lines by level and message. */
+  /** Log lines, by level and message. */
   lines: Map<string, number>
 }
 
 export interface Fleet {
   /** Resolves when all workers are ready. */
   start(): Promise<void>
-  /** SIGTERM to all; resolves when they have ended. */
+  /** Sends SIGTERM to all, and resolves when they have ended. */
   stop(): Promise<void>
   /** Leaves no process behind. */
   destroy(): Promise<void>
@@ -65,9 +65,9 @@ export interface FleetOptions {
 
 const WORKERS = 2
 const RESTART_DELAY_MS = 200
-/** Far beyond the longest time-out of the jobs, after which a watchdog ends a process that stands still. */
+/** Far longer than the jobs' longest time-out, after which a watchdog ends a process that stands still. */
 const STUCK_MS = 40_000
-/** A worker that has connected rescues nothing for 2 s, and then once a second. */
+/** A worker that has just connected rescues nothing for 2 s, and then looks once a second. */
 const UNTIL_RESCUE_MS = 3_500
 const READY_PATIENCE_MS = 60_000
 const STOP_PATIENCE_MS = 60_000
@@ -90,7 +90,7 @@ export function createFleet({ settings, env, onEvent }: FleetOptions): Fleet {
   }
   let isStopping = false
 
-  /** Resolves when it is ready; whatever becomes of it is seen to here. */
+  /** Resolves when the worker is ready. It also handles whatever becomes of the worker later. */
   function spawn(slot: number, awayFrom: number | null): Promise<void> {
     const life: Life = { workerId: '?', held: [] }
     const lastLines: string[] = []

@@ -27,7 +27,7 @@ const FAULTS: readonly (() => RunObservation)[] = [
   () => 'nothing' as never,
 ]
 
-/** And to one that is not innocent, by keeping its handler from it. */
+/** What it may do wrong to a guilty run: keep its handler from it. */
 const CALLS: readonly (() => RunObservation)[] = [
   () => ({ within: refuse }),
   () => ({ within: reject }),
@@ -35,12 +35,12 @@ const CALLS: readonly (() => RunObservation)[] = [
   () => ({ within: (work) => work().then(() => work()) }),
 ]
 
-/** Misbehaves now and then, in all that an observer is asked for. */
+/** Misbehaves now and then, in everything that an observer is asked for. */
 export function createHostileObserver(seed: number): WorkerObserver {
   const random = createRandom(seed + process.pid)
   const pick = (faults: readonly (() => RunObservation)[]) =>
     faults[random.integer(0, faults.length - 1)]?.()
-  // What it rejects with is handed back, as an async function does.
+  // Returns the promise that it rejects, like an async function.
   const sometimes = (fault: () => unknown) => (random.chance(SHARE) ? fault() : undefined) as void
   return {
     runStarted(run) {

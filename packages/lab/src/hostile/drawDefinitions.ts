@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { defineJob, type Job, type JobOptions } from '@roundsman/engine'
 import { hostileText } from '@roundsman/testing/hostileValues'
 
-/** A definition that was neither refused as it should be nor is what was asked for. */
+/** A definition that should have been refused, or is not what was asked for. */
 export interface DefinitionProblem {
   options: string
   what: string
@@ -25,7 +25,7 @@ const numbers: fc.Arbitrary<unknown> = fc.oneof(
   { arbitrary: fc.integer({ min: 1, max: 100_000 }), weight: 40 },
   { arbitrary: fc.constantFrom<unknown>(...ODD_NUMBERS, null, '5', 5n, true, {}), weight: 2 },
 )
-/** Mostly something that will do, so that not every definition fails for it. */
+/** Mostly draws good values, so that not every definition fails for this one. */
 function mostly(good: readonly unknown[], ...odd: fc.Arbitrary<unknown>[]): fc.Arbitrary<unknown> {
   return fc.oneof(
     { arbitrary: fc.constantFrom(...good), weight: 12 * odd.length },
@@ -85,7 +85,7 @@ const definitions = fc.record(
   { requiredKeys: ['name', 'description'] },
 )
 
-/** Whether each of so many definitions is refused with its name and the reason, or honoured. */
+/** Checks that each of `count` definitions is either refused, with its name and the reason, or honoured. */
 export function tryDefinitions(seed: number, count: number): DefinitionCounts {
   const counts: DefinitionCounts = { accepted: 0, refused: 0, problems: [] }
   for (const options of fc.sample(definitions, { seed, numRuns: count })) {
@@ -137,7 +137,7 @@ function tryDefinition(
   return null
 }
 
-/** Drawn definitions whose work can be over soon, with payload schemas that misbehave. */
+/** Draws definitions whose work can end soon, with payload schemas that misbehave. */
 export function drawRunnableJobs(seed: number): Job[] {
   const between = (min: number, max: number) => fc.integer({ min, max })
   const schemas = fc.constantFrom<() => z.ZodType>(

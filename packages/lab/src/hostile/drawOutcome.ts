@@ -10,31 +10,31 @@ import { foreignErrors, foreignValues, SMALL, type Make } from './foreignValues.
 
 type Tx = TransactionOf<PrismaClient>
 
-/** A logger may write all of a list: a handler that blocks for as long is among the deadly. */
+/** A logger may write every item of a list: an outcome that blocks for that long is among the deadly ones. */
 const LOGGED = ODD_NAMES.filter((name) => !['arrayOfGreatLength', 'sparse'].includes(name))
 
 /** What an outcome has to work with. */
 export interface Scene {
   context: RunContext<unknown, Tx>
-  /** A job to enqueue to. */
+  /** A job to enqueue for. */
   sink: Job
-  /** Does something that keeps the event loop to itself, and says so. */
+  /** Does something that blocks the event loop, and reports how long. */
   block<Result>(work: () => Result): Result
 }
 
 /** One way in which a handler may end. */
 export interface Outcome {
   kind: OutcomeKind
-  /** Whether its run ends as a success, a failure, or however it will. */
+  /** Whether its run has to succeed, has to fail, or may do either. */
   ends: 'success' | 'failed' | 'either'
-  /** Whether it keeps its place for longer than the others do. */
+  /** Whether it takes its place for longer than others do. */
   isSlow: boolean
   perform(scene: Scene): unknown
 }
 
 export type OutcomeKind = (typeof KINDS)[number]['kind'] | (typeof DEADLY)[number]['kind']
 
-/** Process-ending ones, each of which costs a worker. */
+/** Ways to end the process. Each costs a worker. */
 export const DEADLY = [
   { kind: 'exits with 0', perform: () => process.exit(0) },
   { kind: 'exits with 1', perform: () => process.exit(1) },
@@ -71,7 +71,7 @@ const arbitrary: fc.Arbitrary<Outcome> = fc.oneof(
   })),
 )
 
-/** The same each time for the same two numbers, in whatever process. */
+/** Draws the same for the same two numbers, in any process. */
 export function drawOutcome(seed: number, number: number): Outcome {
   const [outcome] = fc.sample(arbitrary, { seed: (seed * 1_000_003 + number) | 0, numRuns: 1 })
   if (!outcome) throw new Error('Nothing was drawn')
@@ -85,7 +85,7 @@ export function deadlyOutcome(number: number): Outcome {
 
 type Drawn = Partial<Omit<Outcome, 'kind' | 'perform'>> & Pick<Outcome, 'perform'>
 
-/** Steps and an end, whatever they are. */
+/** Any steps, and any end. */
 function drawPlay(): fc.Arbitrary<Drawn> {
   return hostileOutcome(SMALL).map((outcome) => ({
     ends: outcome.end.does.startsWith('throw') ? 'failed' : 'either',
@@ -128,7 +128,7 @@ function drawBatch(): fc.Arbitrary<Drawn> {
         try {
           await batch(throwing(error))(scene)
         } catch {
-          // It is nothing to this handler.
+          // The handler ignores it.
         }
       },
     })),
@@ -206,7 +206,7 @@ function drawMutation(): fc.Arbitrary<Drawn> {
         try {
           change?.()
         } catch {
-          // Refused, as it may be.
+          // It may be refused.
         }
         await context.batch?.(() => Promise.resolve({ changed: 1 }))
       },
@@ -319,7 +319,7 @@ function nest(depth: number): object {
 function drawSlow(): fc.Arbitrary<Drawn> {
   const never = new Promise<never>(() => undefined)
   return fc.oneof(
-    // Ends for its time-out, which it does not notice.
+    // Ends at its time-out, without noticing.
     fc.constant({ ends: 'failed' as const, perform: () => never }),
     // A promise in name only.
     // oxlint-disable-next-line unicorn/no-thenable -- what is to be tried
@@ -328,7 +328,7 @@ function drawSlow(): fc.Arbitrary<Drawn> {
       ends: 'failed' as const,
       perform: ({ context }: Scene) => pause(60_000, undefined, { signal: context.signal }),
     }),
-    // Ends after it was told to, with whatever it has by then.
+    // Ends only some time after it was told to, with another error.
     fc.tuple(fc.integer({ min: 1, max: 400 }), foreignErrors()).map(([ms, error]) => ({
       ends: 'failed' as const,
       async perform({ context }: Scene) {
@@ -347,7 +347,7 @@ function drawSlow(): fc.Arbitrary<Drawn> {
     })),
     fc.constant({
       ends: 'failed' as const,
-      // What hangs on the signal may throw as well.
+      // A listener of the signal may throw, too.
       perform({ context }: Scene) {
         context.signal.addEventListener('abort', () => {
           throw new Error('from a listener')
@@ -367,14 +367,14 @@ function loopForEver(): never {
   for (;;);
 }
 
-// Made when the process starts, so that no run is known to whatever it calls.
+// Made when the process starts, so that what it calls belongs to no run's async context.
 const elsewhere = new EventEmitter()
 const wishes: (() => void)[] = []
 elsewhere.on('wish', () => {
   for (const wish of wishes.splice(0)) wish()
 })
 
-/** For a process that carries these outcomes out; the timer is nobody's. */
+/** Called by a process that carries out these outcomes. The timer belongs to no run. */
 export function grantWishes(): void {
   setInterval(() => elsewhere.emit('wish'), 20)
 }

@@ -12,7 +12,7 @@ import { hostileText, hostileValue, makeHostile } from '@roundsman/testing/hosti
 import { SMALL } from './foreignValues.ts'
 import { deadly, guilty, guiltyAgain, guiltyHasty, innocent, innocentLong } from './hostileJobs.ts'
 
-/** What was enqueued, by the work's id. */
+/** What was enqueued. The map's key is the work's id. */
 export interface Enqueued {
   name: string
   kind: Outcome['kind'] | null
@@ -25,29 +25,29 @@ export interface LoadContext {
   database: Queryable
   seed: number
   signal: AbortSignal
-  /** Filled. */
+  /** Filled by the functions below. */
   enqueued: Map<string, Enqueued>
 }
 
 const ROUND = 250
-/** That wait at most: enough to keep the workers busy. */
+/** How much may wait: enough to keep the workers busy. */
 const MAX_WAITING = 500
 const DEADLY_PATIENCE_MS = 240_000
-/** But for lists of billions: whoever checks one item by item keeps their own process busy. */
+/** Without lists of billions: checking them item by item would keep this process busy. */
 const payloadValues = hostileValue(SMALL).filter(
   (value) => !/OfGreatLength|sparse/.test(JSON.stringify(value)),
 )
 const INNOCENT_EVERY_MS = 50
 const LONG_EVERY = 20
 
-/** Drawn outcomes, as fast as they are carried out. Resolves to how many payloads and requests were refused. */
+/** Enqueues drawn outcomes as fast as they are carried out. Resolves to how many payloads and requests were refused. */
 export async function enqueueOutcomes(
   context: LoadContext,
   { outcomes, onProgress }: { outcomes: number; onProgress: (done: number) => void },
 ): Promise<number> {
   const { prisma, client, seed, signal, enqueued } = context
   const random = createRandom(seed)
-  // Their own schemas may refuse what they are given here already.
+  // Their own schemas would refuse some payloads here already.
   const drawn = drawRunnableJobs(seed).map((job) => ({ ...job, payload: z.any() }))
   let refused = 0
   for (let number = 0; number < outcomes;) {
@@ -81,7 +81,7 @@ function chooseJob(share: number, drawn: readonly Job[]): Job | null {
   return share < 0.12 ? guiltyAgain : guilty
 }
 
-/** A dry run that somebody foreign asks for, or work with a foreign payload: taken or refused. */
+/** Requests a dry run in the name of a foreign text, or enqueues a foreign payload. Returns 1 when it was refused. */
 async function requestForeign(context: LoadContext, number: number): Promise<0 | 1> {
   const { prisma, client, seed, enqueued } = context
   const sampled = { seed: seed + number, numRuns: 1 }
@@ -104,7 +104,7 @@ async function requestForeign(context: LoadContext, number: number): Promise<0 |
   }
 }
 
-/** One of each way at once, until all of their work is over. Resolves to those that were not within the patience. */
+/** Enqueues one of each deadly way at once, until all of their work has ended. Resolves to how many had not in time. */
 export async function enqueueDeadly(
   context: LoadContext,
   { count, onProgress }: { count: number; onProgress: (done: number) => void },
@@ -141,7 +141,7 @@ async function countUnfinished(database: Queryable): Promise<number> {
   return rows[0]?.left ?? 0
 }
 
-/** Short and long innocent work, at a steady pace, until it is told to stop. */
+/** Enqueues short and long innocent work at a steady pace, until `stop`. */
 export async function enqueueInnocents(context: LoadContext, stop: AbortSignal): Promise<void> {
   const { prisma, client, enqueued } = context
   for (let number = 0; !stop.aborted; number++) {

@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { hostileText, hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import { JobError } from '@roundsman/engine'
 
-/** Makes a value, another one at each call: those who draw look into what they draw. */
+/** Makes a new value at each call: fast-check looks into the values that it draws. */
 export type Make = () => unknown
 
-/** Whatever a handler may return or hand over, but for what is large. */
+/** Whatever a handler may return or hand over, except large values. */
 export function foreignValues(): fc.Arbitrary<Make> {
   return hostileValue(SMALL).map((value) => () => makeHostile(value))
 }
@@ -36,14 +36,14 @@ export function foreignErrors(): fc.Arbitrary<Make> {
   )
 }
 
-/** Most of what is drawn is to be cheap, so that much can be. */
+/** Most values must be cheap, so that many can be drawn. */
 export const SMALL = { maxCount: 20_000, maxLevels: 2_000 }
 
 const refuse = (): never => {
   throw new Error('no business of yours')
 }
 
-/** Refuses whatever is done to it. */
+/** Throws, whatever is done to it. */
 function refusingProxy(): object {
   return new Proxy(
     {},
@@ -63,7 +63,7 @@ function revokedProxy(): object {
   return proxy
 }
 
-/** An object of which every property is it again. */
+/** An object each of whose properties is the object itself. */
 function endlessProxy(): object {
   const proxy: object = new Proxy(
     {},

@@ -23,7 +23,7 @@ export const guiltyAgain = defineJob({
   retry: { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 },
 })
 
-/** For what takes its time, which it is not given. */
+/** For outcomes that take long, with a short time-out. */
 export const guiltyHasty = defineJob({
   name: 'guiltyHasty',
   description: 'Ends in whatever way was drawn, or is aborted',
@@ -51,7 +51,7 @@ export const deadly = defineJob({
   retry,
 })
 
-/** Where drawn outcomes enqueue to. */
+/** The job for which drawn outcomes enqueue. */
 export const sink = defineJob({
   name: 'sink',
   description: 'Takes what it is given',
@@ -109,7 +109,7 @@ export const INNOCENTS: readonly string[] = [innocent, innocentLong, innocentTic
 /** Steps of the long innocent job. */
 export const LONG_STEPS = 8
 
-/** How often a piece of work may start before it is given up, but for what was lost or drained. */
+/** How often a piece of work may start before it is given up, not counting what was lost or drained. */
 export const attemptsOf = new Map<string, number>(
   (hostileJobs as readonly Job[]).map((job) => [job.name, job.retry.limit + 1]),
 )

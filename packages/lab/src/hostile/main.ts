@@ -1,4 +1,4 @@
-// Lets workers live with whatever handlers, payloads, definitions, observers, hosts and roles may do to them.
+// Has workers live with whatever handlers, payloads, definitions, observers, hosts and roles may do to them.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -30,7 +30,7 @@ hosts and roles of all kinds. Writes ${REPORT}.
 
 Exit code: 0 all held, 1 something did not, 2 usage`
 
-/** Some 5 ms each; what takes ten times that has come to a standstill. */
+/** An outcome takes some 5 ms; ten times that means that something stands still. */
 const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
   600_000 + outcomes * 50 + deadly * 120_000
 /** Each host or role takes a few seconds. */

@@ -1,26 +1,26 @@
 /** A host or a role that somebody may have. */
 export interface Cell {
   name: string
-  /** Of the processes: the worker's and the producer's. */
+  /** The time zone of the worker's and the producer's process. */
   timeZone?: string
-  /** Of the database; without them it is as the server has it. */
+  /** Options of `create database`. Without them the server's defaults apply. */
   create?: string
-  /** Of the role in this database, from the first migration on. */
+  /** Settings of the role in this database, from the first migration on. */
   settings?: Readonly<Record<string, string>>
-  /** Connections that the role may have at once. */
+  /** How many connections the role may have at once. */
   connections?: number
   /** What is done to the database meanwhile. */
   meanwhile?: Disturbance
-  /** Left out where the server lacks it. */
+  /** The cell is left out on an older server. */
   minVersion?: number
 }
 
-/** `names` are its tables. Returns how many milliseconds to wait before it is done again. */
+/** Something that is done to the database again and again, every `everyMs`. */
 export interface Disturbance {
-  /** On a connection to the cell's database, again and again. */
+  /** The statements of each round, on a connection to the cell's database. `tables` are its tables. */
   statements: (round: number, tables: readonly string[], database: string) => readonly string[]
   everyMs: number
-  /** Of a superuser, and on the maintenance database. */
+  /** Whether a superuser sends them from the maintenance database. */
   isFromOutside?: boolean
 }
 
@@ -145,7 +145,7 @@ export const CELLS: readonly Cell[] = [
   },
 ]
 
-/** A handful that stands for the others. */
+/** A handful of cells that stand for the others. */
 export const SHORT_FORM = [
   'TZ=Australia/Lord_Howe',
   'datestyle = SQL, DMY',

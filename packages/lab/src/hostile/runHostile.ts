@@ -21,20 +21,20 @@ import {
 import { hostileSchedules, INNOCENTS, hostileJobs } from './hostileJobs.ts'
 
 export interface HostileOptions {
-  /** Names the run: what is drawn depends on it alone. */
+  /** Names the run: what is drawn depends only on it. */
   seed: number
-  /** Ways in which handlers end. */
+  /** How many drawn ways in which handlers end. */
   outcomes: number
-  /** Of those that end their process; they come on top. */
+  /** How many ways that end their process, on top of those. */
   deadly: number
 }
 
 export interface HostileContext {
-  /** Of a database that is there for nothing else. */
+  /** A database that is used for nothing else. */
   databaseUrl: string
   signal: AbortSignal
   onProgress: (message: string) => void
-  /** Everything that happens, and every line of a worker's log above the ordinary. */
+  /** Called with everything that happens, and with each line of a worker's log above info. */
   onEvent: (event: string) => void
 }
 
@@ -53,7 +53,7 @@ const SCHEDULED = hostileSchedules.map(({ name }) => name)
 const QUIET_PATIENCE_MS = 120_000
 const DEFINITIONS_SHARE = 0.2
 
-/** Draws outcomes, lets workers live with them beside innocent work, and looks whether all is right. */
+/** Draws outcomes, has workers live with them beside innocent work, and checks whether all is right. */
 export async function runHostile(
   options: HostileOptions,
   context: HostileContext,
@@ -96,7 +96,7 @@ export async function runHostile(
     const load: LoadContext = { prisma, client, database, seed, signal, enqueued }
     const enough = new AbortController()
     const innocents = enqueueInnocents(load, AbortSignal.any([enough.signal, signal]))
-    // Awaited below; until then its failure is the run's.
+    // Awaited below, which reports a failure.
     innocents.catch(() => undefined)
     opened.push(async () => {
       enough.abort()
@@ -153,7 +153,7 @@ export async function runHostile(
   }
 }
 
-/** Until nothing drawn waits or runs; false when that took too long. */
+/** Waits until nothing drawn waits or runs. Resolves to false when that takes too long. */
 async function untilQuiet(
   database: Queryable,
   signal: AbortSignal,
@@ -169,7 +169,7 @@ async function untilQuiet(
   return false
 }
 
-/** Of what goes on meanwhile only what is older counts. */
+/** Jobs that go on meanwhile count only when their work is older than 6 s. */
 const QUIET_SQL = `
   select not exists (
     select from pgboss.job

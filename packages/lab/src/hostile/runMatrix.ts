@@ -19,7 +19,7 @@ export interface CellResult {
 }
 
 export interface MatrixContext {
-  /** From where databases can be made; as a superuser, where cells need a role of their own. */
+  /** A server on which databases can be created, as a superuser when cells need roles of their own. */
   adminUrl: string
   signal: AbortSignal
   onCell: (result: CellResult) => void
@@ -31,7 +31,7 @@ const AT_ONCE = 3
 const PATIENCE_MS = 60_000
 const log = createLogger({ app: 'hostile', level: 'silent' })
 
-/** Tries each of these hosts and roles. The results stand in the order of the cells. */
+/** Tries each of these hosts and roles. The results are in the order of the cells. */
 export async function runMatrix(
   cells: readonly Cell[],
   context: MatrixContext,
@@ -88,7 +88,7 @@ async function runCell(
       url.password = name
     }
     for (const [setting, value] of Object.entries(cell.settings ?? {})) {
-      // Lists are lists of words, and not one word.
+      // A search_path is a list of names: quoted, it would be one name.
       const text = setting === 'search_path' ? value : `'${value}'`
       await admin.query(`alter role current_user in database "${name}" set ${setting} = ${text}`)
     }

@@ -7,7 +7,7 @@ export interface WorkerSettings {
   seed: number
 }
 
-/** What a worker writes to its standard output beside its log. */
+/** A line that a worker writes to its standard output, beside its log. */
 export interface WorkerReport {
   workerId?: string
   isReady?: true
@@ -16,14 +16,14 @@ export interface WorkerReport {
   held?: Held
 }
 
-/** When its event loop stood still, and for how much longer than a drawn outcome had it to itself. */
+/** When the event loop stood still, and for how much longer than drawn outcomes blocked it. */
 export interface Lag {
   from: number
   to: number
   beyondMs: number
 }
 
-/** What the process has after a garbage collection. */
+/** What the process holds after a garbage collection. */
 export interface Held {
   bytes: number
   listeners: number
@@ -50,7 +50,7 @@ export interface StartWorkerOptions {
 
 const ENTRY = join(import.meta.dirname, 'workerProcess.ts')
 const COMPILE_CACHE = join(import.meta.dirname, '../../../../node_modules/.cache/compile')
-/** So little that a full one is soon full, and enough for what is large. */
+/** Small enough to be full soon, and enough for large values. */
 const HEAP_MB = 400
 
 export function startWorker({ settings, env, onReport, onLog }: StartWorkerOptions): WorkerHandle {

@@ -1,14 +1,14 @@
 import type { WorkerReport } from './startWorker.ts'
 
 const LOOK_EVERY_MS = 20
-/** Shorter ones are those of any busy process. */
+/** Shorter pauses happen in any busy process. */
 const SHORTEST_MS = 50
 const BEAT_EVERY_MS = 250
 const MEASURE_EVERY_MS = 2_000
 
 /**
- * Says when the event loop stood still, for how long of it a drawn outcome had it to itself, and what the process
- * holds. Returns what such an outcome has to do its work in.
+ * Reports when the event loop stood still, how much of that a drawn outcome blocked it, and what the process holds. Returns
+ * the function in which such an outcome has to block.
  */
 export function watchEventLoop(
   report: (message: WorkerReport) => void,
@@ -29,7 +29,7 @@ export function watchEventLoop(
 
   function measure(): void {
     const startedAt = Date.now()
-    // Given with --expose-gc; it takes what it takes.
+    // Available with --expose-gc. Its own time counts as blocked.
     globalThis.gc?.()
     blockedMs += Date.now() - startedAt
     const { heapUsed, external } = process.memoryUsage()

@@ -1,4 +1,4 @@
-// One of the workers that have to live with whatever was drawn. The end of standard input is the driver's end.
+// One of the workers that have to live with whatever was drawn. The end of standard input says that the driver is gone.
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
@@ -18,7 +18,7 @@ const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
 const LONG_STEP_MS = 500
 const DRAIN_TIMEOUT_MS = 2_000
 
-// Ctrl-C reaches the whole group of processes; it is the driver that ends the others.
+// Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
 process.stdin.on('end', () => process.exit(1)).resume()
 grantWishes()
@@ -70,7 +70,7 @@ process.once('SIGTERM', () => void stop())
 await worker.start()
 report({ isReady: true })
 
-// Not async: what a handler throws at once is another case than what it rejects with.
+// Not async: a handler that throws at once is another case than one that rejects.
 function perform(context: Context, outcome: Outcome): Promise<Details | void> {
   return outcome.perform({ context, sink, block }) as Promise<Details | void>
 }
@@ -79,12 +79,12 @@ function drawOf({ payload }: Context): Outcome {
   return drawOutcome(settings.seed, (payload as { number: number }).number)
 }
 
-/** Names the outcome of a tick, apart from those of numbered work. */
+/** A negative number for a tick's outcome, apart from the numbers of other work. */
 function secondOf({ run }: Context): number {
   return -Math.floor((run.scheduledFor?.getTime() ?? 0) / 1_000)
 }
 
-/** An effect that a second delivery does not repeat. */
+/** Leaves an effect that a second delivery does not repeat. */
 async function leaveRow({ run, batch }: Context, step: number): Promise<void> {
   await batch(async (tx) => {
     const effects = await tx.$executeRawUnsafe(

@@ -1,11 +1,11 @@
-/** How the rows that are due lie in their table. */
+/** Where due rows lie in their table. */
 export const LAYOUTS = ['together', 'scattered'] as const
 export type Layout = (typeof LAYOUTS)[number]
 
 export interface CleanupData {
   job: 'cleanupI18nCache' | 'cleanupPreviewSessions'
   rows: number
-  /** Of them, from 0 to 1. */
+  /** The share of due rows, from 0 to 1. */
   dueShare: number
   layout: Layout
 }
@@ -15,7 +15,7 @@ export const TABLES = {
   cleanupPreviewSessions: 'PreviewSession',
 } as const
 
-/** What somebody would type into a console instead of having a job for it. */
+/** What somebody would type into a console who has no job for it. */
 export const HAND_WRITTEN = {
   cleanupI18nCache: `delete from "I18nCacheEntry" where "createdAt" < now() - interval '30 days'`,
   cleanupPreviewSessions: `update "PreviewSession" set "status" = 'expired'
@@ -26,7 +26,7 @@ export function fillStatement({ job, rows, dueShare, layout }: CleanupData, seed
   const isDue =
     layout === 'together'
       ? `n <= ${Math.round(rows * dueShare)}`
-      : // Evenly drawn, and the same for the same seed.
+      : // Spread evenly, and the same for the same seed.
         `(hashint8extended(n, ${seed}) & 1048575) < ${Math.round(dueShare * 1_048_576)}`
   switch (job) {
     case 'cleanupI18nCache':
@@ -36,7 +36,7 @@ export function fillStatement({ job, rows, dueShare, layout }: CleanupData, seed
                now() - case when ${isDue} then interval '60 days' else interval '0' end - n * interval '1 ms'
         from generate_series(1, ${rows}::bigint) n`
     case 'cleanupPreviewSessions':
-      // The label is the token of which the hash is kept.
+      // The label is the token whose hash is stored.
       return `
         insert into "PreviewSession" ("id", "tokenHash", "label", "expiresAt", "revoked")
         select uuidv7(), encode(sha256(n::text::bytea), 'hex'), n::text,

@@ -15,16 +15,16 @@ export interface CleanupFigures {
 }
 
 export interface CleanupCase extends CleanupData {
-  /** Rows cleaned per second, of each round. */
+  /** Rows cleaned per second, in each round. */
   sweep: number[]
   statement: number[]
-  /** Of each round: how many batches, and the longest of them and of 99 in a hundred, in milliseconds. */
+  /** For each round: how many batches, the 99th percentile and the longest, in milliseconds. */
   batches: { count: number; p99: number; longest: number }[]
 }
 
 const SIDES = ['sweep', 'statement'] as const
 
-/** Between two requests of somebody who looks at previews. */
+/** The pause between two requests of somebody who looks at previews. */
 const REQUEST_PAUSE_MS = 4
 
 export async function measureCleanup(bench: Bench): Promise<CleanupFigures> {
@@ -50,7 +50,7 @@ export async function measureCleanup(bench: Bench): Promise<CleanupFigures> {
   for (const each of cases) await compare(bench, server, each)
   return {
     cases,
-    // On what the last case has left behind: sessions of which half are due.
+    // Uses what the last case left behind: sessions of which half are due.
     validation: await measureValidation(bench, server, rows),
     memory: await measureMemory(bench, server),
   }
@@ -91,14 +91,14 @@ async function fill(
   return url
 }
 
-/** A copy, with its table in memory as far as it fits. */
+/** Copies the filled database, and reads the table into memory as far as it fits. */
 async function copyFilled(server: Server, table: string): Promise<string> {
   const url = await server.createDatabase('cleanup', 'cleanup_full')
   await withClient(url, (client) => client.query(`select max("id"::text) from "${table}"`))
   return url
 }
 
-/** What somebody who opens a preview notices of a clean-up. */
+/** How a clean-up slows down somebody who opens a preview. */
 async function measureValidation(
   bench: Bench,
   server: Server,
@@ -123,7 +123,7 @@ async function measureValidation(
       idle.push(latencyOf(await validate(client, tokens, (count) => count < 600)))
       let state: 'waiting' | 'started' | 'finished' = 'waiting'
       const run = runCleanup('cleanupPreviewSessions', url, (moment) => (state = moment))
-      // A failure is told where it is waited for.
+      // `await run` below reports a failure.
       run.catch(() => (state = 'finished'))
       while ((state as string) === 'waiting') await pause(1)
       meanwhile.push(latencyOf(await validate(client, tokens, () => state === 'started')))
@@ -153,7 +153,7 @@ async function validate(
   return durationsMs
 }
 
-/** Whether the process needs more memory where there is more to clean. */
+/** Whether the process needs more memory when there is more to clean. */
 async function measureMemory(bench: Bench, server: Server): Promise<CleanupFigures['memory']> {
   const sizes = bench.sized({ small: [1_000, 10_000], full: [100_000, 10_000_000] })
   const memory: CleanupFigures['memory'] = []

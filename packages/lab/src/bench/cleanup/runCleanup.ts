@@ -4,10 +4,10 @@ import { startProcess } from '../startProcess.ts'
 import type { CleanupData } from './cleanupData.ts'
 
 export interface CleanupRun {
-  /** From the record of the run to its end. */
+  /** From the run's record to its end. */
   durationMs: number
   cleaned: number
-  /** Of each batch, from its first lock to its commit. */
+  /** For each batch, from its first lock to its commit. */
   batchesMs: number[]
   /** The most memory that the process ever had. */
   peakMb: number
@@ -15,7 +15,7 @@ export interface CleanupRun {
 
 const SAMPLE_MS = 20
 
-/** `pnpm worker:once`: the job as it is, in a process of its own. */
+/** Runs the job with `pnpm worker:once`, in a process of its own. */
 export async function runCleanup(
   job: CleanupData['job'],
   databaseUrl: string,

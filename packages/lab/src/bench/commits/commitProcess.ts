@@ -1,4 +1,4 @@
-// A product whose requests write a row of its own and enqueue, at once from so many connections. Says how many committed.
+// A product whose requests write a row of their own and enqueue, on so many connections at once. Prints how many committed.
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { defineJob } from '@roundsman/engine'
@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { log } from '../openServer.ts'
 import type { CommitSide } from './measureCommits.ts'
 
-/** What a request does beside its own row. */
+/** What a request does besides writing its own row. */
 interface Enqueue {
   inside?: (client: pg.PoolClient, n: number) => Promise<unknown>
   afterwards?: (n: number) => Promise<unknown>
@@ -24,7 +24,7 @@ const WARM_UP_MS = 500
 
 const [, , side = '', url = '', redisUrl = '', connections = '1', durationMs = '0'] = process.argv
 const input = createInterface({ input: process.stdin })
-// Whoever started it is gone.
+// The process that started this one is gone.
 input.once('close', () => process.exit(1))
 
 const pool = new pg.Pool({ connectionString: url, max: Number(connections), min: 0 })
@@ -120,7 +120,7 @@ async function open(wanted: CommitSide): Promise<Enqueue> {
   }
 }
 
-/** The caller's transaction as the client takes it, with statements kept as by this repository's Prisma client. */
+/** The caller's transaction as the client takes it, preparing statements as this repository's Prisma client does. */
 function asPrisma(client: pg.PoolClient) {
   return {
     async $queryRawUnsafe<Value>(text: string, ...values: unknown[]): Promise<Value> {

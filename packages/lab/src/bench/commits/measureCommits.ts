@@ -6,18 +6,18 @@ import { startRedis } from '../throughput/startRedis.ts'
 export const COMMIT_SIDES = ['plain', 'roundsman', 'pgBoss', 'graphileWorker', 'bullMq'] as const
 export type CommitSide = (typeof COMMIT_SIDES)[number]
 
-/** At once. */
+/** How many connections commit at once. */
 export const CONNECTIONS = [1, 8, 32, 64] as const
 
 export interface CommitFigures {
-  /** Transactions committed a second; by connections, of each round. */
+  /** Transactions committed a second, in each round, by the number of connections. */
   perSecond: Record<CommitSide, Record<number, number[]>>
   redis: string | null
 }
 
 const COMMIT_PROCESS = join(import.meta.dirname, 'commitProcess.ts')
 
-/** Requests of a product that write a row of their own and enqueue, and nobody who takes the work. */
+/** Measures requests that write a row of their own and enqueue, while nobody takes the work. */
 export async function measureCommits(bench: Bench): Promise<CommitFigures> {
   const durationMs = bench.sized({ small: 200, full: 3_000 })
   const server = await bench.server()

@@ -8,17 +8,17 @@ import { withClient, type Server } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'
 import { median } from '../statistics.ts'
 
-/** What a database holds before a worker comes. */
+/** What a database holds before a worker starts. */
 export const SIDES = ['few', 'many', 'history'] as const
 export type GrowthSide = (typeof SIDES)[number]
 
 export interface GrowthFigures {
   waiting: Record<GrowthSide, number>
   runs: Record<GrowthSide, number>
-  /** What PostgreSQL took for a claim, the median of each round. */
+  /** How long PostgreSQL took for a claim: the median, in each round. */
   claimOneMs: Record<GrowthSide, number[]>
   claimManyMs: Record<GrowthSide, number[]>
-  /** From the start of a worker, of each round. */
+  /** Runs per second from the start of a worker, in each round. */
   perSecond: Record<GrowthSide, number[]>
   enqueuedPerSecond: Record<GrowthSide, number[]>
   rounds: { workers: number; jobs: number; claims: number; holders: number; ms: number[] }[]
@@ -29,7 +29,10 @@ const CLAIM = 'with alive as materialized'
 const ROUND = 'with beat as ('
 const MANY = 2_000
 
-/** What grows in a database that is used for long, or by many: the queue, the history, workers and their claims. */
+/**
+ * Measures what grows in a database that is used for long, or by many: the queue, the history, the workers and their
+ * claims.
+ */
 export async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
   const few = bench.sized({ small: 5_000, full: 50_000 })
   const many = bench.sized({ small: 20_000, full: 5_000_000 })
@@ -108,7 +111,7 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
   return url
 }
 
-/** As many as are missing; the same columns as a client writes, by one statement for each 20,000. */
+/** Enqueues what is missing, with the columns that a client writes, 20,000 pieces with each statement. */
 async function enqueueUpTo(
   client: pg.Client,
   waiting: number,
@@ -131,7 +134,7 @@ async function enqueueUpTo(
   return { count: missing, ms: performance.now() - startedAtMs }
 }
 
-/** By a worker that takes so much at once, until it has handled so many. */
+/** Has a worker take work, `concurrency` pieces at once, until it has handled `count`. */
 async function takeWork(server: Server, url: string, concurrency: number, count: number) {
   return await withDurations(server, url, async (read) => {
     const child = startProcess(WORKERS_PROCESS, {
@@ -158,7 +161,7 @@ async function measureRounds(
   )
   const url = await server.createDatabase('growth_rounds')
   const durations = await withClient(url, async (client) => {
-    // Whoever holds a lock lives, and one connection can hold all of them.
+    // A worker lives whose lock is held, and one connection can hold the locks of all of them.
     await client.query(
       `select pg_advisory_lock(hashtextextended('holder ' || n, 0)) from generate_series(1, ${holders}) n`,
     )
@@ -180,7 +183,9 @@ async function measureRounds(
   return durations
 }
 
-/** Hands on a look at what the server says each execution of a statement took, from its planning to its last row. */
+/**
+ * Gives `work` a function that reads from the server's log how long each execution of a statement took, with its planning.
+ */
 async function withDurations<Value>(
   server: Server,
   url: string,
@@ -203,7 +208,7 @@ async function withDurations<Value>(
   }
 }
 
-/** What it took to parse, plan and carry out, which are lines of their own for each process. */
+/** Adds up parsing, planning and execution, which are separate lines of a process. */
 function readDurations(text: string, beginning: string): number[] {
   const durations: number[] = []
   const planned = new Map<string, number>()

@@ -1,4 +1,4 @@
-// So many workers of so many jobs that have nothing to do, or one that takes work until it is told to end.
+// Some workers of some jobs with nothing to do, or one worker that takes work until it is told to end.
 import { createDatabaseClient } from '@roundsman/db'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
@@ -6,7 +6,7 @@ import { migrate } from '@roundsman/engine/migrate'
 import { log } from '../openServer.ts'
 
 const [, , url = '', workers = '1', jobs = '1', concurrency = '1', count = '0'] = process.argv
-// Whoever started it is gone.
+// The process that started this one is gone.
 process.stdin.on('end', () => process.exit(1)).resume()
 
 let handled = 0

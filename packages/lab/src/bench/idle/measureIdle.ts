@@ -11,19 +11,19 @@ export interface IdleFigures {
 }
 
 export interface IdleRound {
-  /** Of the worker itself. */
+  /** What the worker itself asks. */
   queriesPerSecond: number
-  /** Of pg-boss, which looks after its tables. */
+  /** What pg-boss asks, to maintain its tables. */
   queueQueriesPerSecond: number
-  /** Of one core. */
+  /** In per cent of one core. */
   cpuPercent: number
-  /** The most at any second. */
+  /** The largest value of any second. */
   residentMb: number
-  /** What was asked, and how often. */
+  /** The statements, and how often each was sent. */
   statements: { text: string; count: number }[]
 }
 
-/** After its start a worker does this and that which it does once. */
+/** A worker that has just started does some things once. */
 const SETTLE_MS = 15_000
 
 export async function measureIdle(bench: Bench): Promise<IdleFigures> {
@@ -41,7 +41,7 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
     await server.query(`alter database idle set log_statement = 'all'`)
     const worker = await startWorker(url, {
       isBuilt: true,
-      // A quarter of an hour that passes meanwhile would give it something to do.
+      // Otherwise a quarter of an hour might begin meanwhile, and give the worker something to do.
       env: { CLEANUP_PREVIEW_SESSIONS_CRON: '0 0 1 1 *' },
     })
     try {
@@ -77,12 +77,12 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
   return { seconds, rounds }
 }
 
-/** What names none of our tables, and pg-boss's or those that tell how well they are vacuumed. */
+/** Statements that name none of our tables, but pg-boss's or those about vacuuming. */
 function isOfQueue(statement: string): boolean {
   return /\bpgboss\b|\bpg_|autovacuum/.test(statement) && !/"Job[A-Z]/.test(statement)
 }
 
-/** Statements of the worker, whoever of it sent them: the engine, Prisma, or pg-boss. */
+/** Counts the worker's statements, whether the engine, Prisma or pg-boss sent them. */
 function countStatements(log: string): IdleRound['statements'] {
   const counts = new Map<string, number>()
   for (const entry of log.split(/^idle\|/m).slice(1)) {
@@ -95,7 +95,7 @@ function countStatements(log: string): IdleRound['statements'] {
     .toSorted((one, other) => other.count - one.count)
 }
 
-/** What is started as it is deployed has to be built; what did not change is not built again. */
+/** Builds what is started as it is deployed. What did not change is not built again. */
 async function buildApps(): Promise<void> {
   const build = startProcess('-y', {
     command: 'npx',

@@ -1,4 +1,4 @@
-// Enqueues one job after the other, each in a Prisma transaction of its own, by one of two ways.
+// Enqueues one job after the other in one of two ways, each in a Prisma transaction of its own.
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { createDatabaseClient } from '@roundsman/db'
@@ -18,14 +18,14 @@ const job = defineJob({
 
 const [, , side = '', url = '', count = '0'] = process.argv
 const input = createInterface({ input: process.stdin })
-// Whoever started it is gone.
+// The process that started this one is gone.
 input.once('close', () => process.exit(1))
 
 await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
 const prisma = createDatabaseClient({
   url,
   applicationName: 'bench',
-  // As the API's; of the others' statements it keeps none.
+  // As in the API. Other statements are not kept.
   canPrepare: () => true,
   onPoolError: () => undefined,
 })
@@ -44,7 +44,7 @@ async function openClient(): Promise<(n: number) => Promise<unknown>> {
   return (n) => prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
 }
 
-/** The same queue, and what the engine stands on used by hand. */
+/** The same queue without the engine: pg-boss, called by hand. */
 async function openBareQueue(): Promise<(n: number) => Promise<unknown>> {
   const boss = new PgBoss({
     connectionString: url,

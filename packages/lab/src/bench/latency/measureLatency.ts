@@ -9,10 +9,10 @@ export type LatencySide = EngineChoice['engine'] | 'roundsmanInTransaction'
 
 export interface LatencyFigures {
   jobs: number
-  /** From the call that enqueues to the first line of the handler; of each round. */
+  /** From the call that enqueues to the first line of the handler, in each round. */
   latencies: Record<LatencySide, Latency[]>
   redis: string | null
-  /** Jobs enqueued in a Prisma transaction each, a second; of each round. */
+  /** Jobs enqueued a second, each in a Prisma transaction of its own, in each round. */
   enqueued: number
   perSecond: Record<EnqueueSide, number[]>
 }
@@ -20,7 +20,7 @@ export interface LatencyFigures {
 const ENQUEUE_SIDES = ['roundsman', 'pgBoss'] as const
 type EnqueueSide = (typeof ENQUEUE_SIDES)[number]
 
-/** Sent before those that count: what a process does for the first time takes longer. */
+/** How many are sent before those that count: a process does everything more slowly the first time. */
 const WARM_UP = 20
 
 const ENQUEUE_PROCESS = join(import.meta.dirname, 'enqueueProcess.ts')
@@ -31,7 +31,7 @@ const CHOICES: Record<LatencySide, EngineChoice> = {
     engine: 'roundsman',
     settings: { concurrency: 10, inTransaction: true },
   },
-  // A batch of one sleeps after each job, notification or not.
+  // With a batch of one, pg-boss sleeps after each job even when it is notified.
   pgBoss: {
     engine: 'pgBoss',
     settings: { batchSize: 2, localConcurrency: 1, perJobResults: false, notify: true },
@@ -85,7 +85,7 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   return figures
 }
 
-/** Producer and worker, each in a process of its own. */
+/** Runs producer and worker, each in a process of its own. */
 async function measureOne(
   choice: EngineChoice,
   url: string,
@@ -96,7 +96,7 @@ async function measureOne(
     startProcess(ENGINE_PROCESS, {
       args: [role, url, String(WARM_UP + jobs), JSON.stringify(choice), String(seed)],
     })
-  // First, since it makes the queue.
+  // Started first, since it creates the queue.
   const producer = start('produce')
   await producer.line(/^ready$/)
   const consumer = start('consume')

@@ -16,11 +16,11 @@ type Situation = (typeof SITUATIONS)[number]
 export interface RequestFigures {
   requests: number
   waiting: number
-  /** Of POST /api/invoices/:id/pdf, in milliseconds: medians over the rounds. */
+  /** POST /api/invoices/:id/pdf in milliseconds: medians over the rounds. */
   idle: Latency
-  /** With so many PDFs waiting, and nobody who renders them. */
+  /** While so many PDFs wait and nobody renders them. */
   queued: Latency
-  /** The same while a worker on this machine renders them as fast as it can. */
+  /** While a worker on this machine renders them as fast as it can. */
   rendering: Latency
 }
 
@@ -52,7 +52,7 @@ ${table(
   plots: () => [],
 })
 
-/** Whether asking for a PDF gets slower when many are waited for. */
+/** Measures whether asking for a PDF gets slower when many wait. */
 async function measureRequests(bench: Bench): Promise<RequestFigures> {
   const count = bench.sized({ small: 30, full: 500 })
   const waiting = bench.sized({ small: 100, full: 10_000 })
@@ -121,7 +121,7 @@ async function measureRequests(bench: Bench): Promise<RequestFigures> {
   }
 }
 
-/** One after the other, each for an invoice that was not asked for. */
+/** Sends the requests one after the other, each for an invoice without a request. */
 async function request(
   url: string,
   token: string,

@@ -1,4 +1,4 @@
-// What somebody would write without a framework: the query of the runs list by node-postgres, sent as JSON.
+// What somebody would write without a framework: the query of the runs' list through node-postgres, sent as JSON.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import pg from 'pg'
@@ -10,7 +10,7 @@ const SQL = `
   from "JobRun" order by "startedAt" desc, "id" desc limit 51`
 
 const pool = new pg.Pool({ connectionString: process.argv[2], max: 10 })
-// Whoever started it is gone.
+// The process that started this one is gone.
 process.stdin.on('end', () => process.exit(1)).resume()
 
 const server = createServer((_request, response) => {

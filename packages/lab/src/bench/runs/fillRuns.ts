@@ -1,10 +1,10 @@
 import { bulkInsert } from '../bulkInsert.ts'
 import { withClient } from '../openServer.ts'
 
-/** As of a product that enqueues a good deal: 1.3 runs a second for three months are ten million. */
+/** Those of a product that enqueues a good deal: 1.3 runs a second make ten million in three months. */
 const RUNS_PER_DAY = 111_111
 
-/** Of each job, how many of ten thousand runs. */
+/** How many of ten thousand runs each job has. */
 const SHARES = [
   ['dispatchEmail', 5_500],
   ['renderInvoicePdf', 4_380],
@@ -14,8 +14,8 @@ const SHARES = [
 ] as const
 
 /**
- * Runs up to this moment, and the ledger of those that a schedule started. Of a hundred one has failed, of
- * a thousand one was started by a person; few jobs make most of them.
+ * Writes runs up to now, and the ledger of those that a schedule started. One in a hundred has failed, one in a thousand
+ * was started by a person, and few jobs have most of them.
  */
 export async function fillRuns(url: string, rows: number, seed: number): Promise<void> {
   const draw = (salt: number, of: number) =>

@@ -16,11 +16,11 @@ export interface RunsFigures {
   rows: Record<Size, number>
   fillMs: number
   requests: number
-  /** Of each round. */
+  /** In each round. */
   reads: { what: string; kind: 'page' | 'csv' | 'console'; latencies: Record<Size, Latency[]> }[]
-  /** Of all pages together, each kind as often as any other; of each round. */
+  /** All pages together, each kind as often as the others, in each round. */
   pages: Record<Size, Latency[]>
-  /** Requests for the first page, a second. */
+  /** Requests a second for the first page. */
   perSecond: { api: number[]; bare: number[] }
 }
 
@@ -37,9 +37,9 @@ interface Read {
 }
 
 const LIST = '/api/jobs/runs'
-/** Of each kind in each round, on both sides, before those that count: then all that is needed is in memory. */
+/** Requests of each kind on both sides in each round, before those that count: they load what is needed into memory. */
 const WARM_UPS = 10
-/** Requests between two collections of our own garbage, which would otherwise be in the slowest of them. */
+/** Requests between two garbage collections of our own, which would otherwise fall into the slowest request. */
 const COLLECT_EVERY = 20
 const DAY_MS = 86_400_000
 const BARE_SERVER = join(import.meta.dirname, 'bareServerProcess.ts')
@@ -72,7 +72,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
     pages: { few: [], many: [] },
     perSecond: { api: [], bare: [] },
   }
-  /** Of each round. */
+  /** One for each round. */
   const pagesMs: Record<Size, number[]>[] = []
   const stops: (() => Promise<void>)[] = []
   const open = async (size: Size): Promise<Side> => {
@@ -83,15 +83,15 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   }
   try {
     const sides = { few: await open('few'), many: await open('many') }
-    // A round is all kinds, and not one: what disturbs the machine for a while then spoils one round of some of them, and
-    // not all rounds of one.
+    // Each round measures every kind, and not all rounds of one kind: a disturbance of the machine then spoils one round of
+    // some kinds.
     await bench.interleave([...reads.entries()], async ([index, read], round) => {
       bench.progress(`round ${round + 1}, ${read.what}`)
       const count = read.kind === 'page' ? requests : Math.ceil(requests / 2)
       const durationsMs: Record<Size, number[]> = { few: [], many: [] }
       for (let n = -WARM_UPS; n < count; n++) {
         if (n % COLLECT_EVERY === 0) collectGarbage()
-        // Request by request: what disturbs one of the two disturbs the other as well.
+        // The sides take turns with each request, so that a disturbance hits both.
         for (const size of inTurn(SIZES, n)) {
           const durationMs = await measureRead(sides[size], read)
           if (n >= 0) durationsMs[size].push(durationMs)
@@ -128,7 +128,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   return figures
 }
 
-/** Every filter, by itself and with those that it is worst with; paths with {cursor} go deep into the pages. */
+/** Every filter, alone and in its worst combinations. A path with {cursor} goes deep into the pages. */
 function listReads(): Read[] {
   const now = Date.now()
   const at = (daysAgo: number) => new Date(now - daysAgo * DAY_MS).toISOString()
@@ -192,7 +192,7 @@ async function measureRead({ client, deep }: Side, { kind, path }: Read): Promis
   return await (kind === 'csv' ? client.firstByte(target) : client.get(target))
 }
 
-/** Of a run half-way through all of them, as nextCursor would have it after thousands of pages. */
+/** The nextCursor that one would have half-way, after thousands of pages. */
 async function findDeepCursor(url: string, rows: number): Promise<string> {
   return await withClient(url, async (client) => {
     const { rows: found } = await client.query<{ startedAt: Date; id: string }>(

@@ -1,6 +1,6 @@
 import { defineJob, type Job } from '@roundsman/engine'
 
-/** That many jobs, each due every second, with the policies that a job has by default. */
+/** That many jobs, each due every second, with the default policies. */
 export function createSchedules(count: number): Job[] {
   return Array.from({ length: count }, (_, index) =>
     defineJob({

@@ -17,13 +17,13 @@ export interface SchedulesFigures {
 export interface SchedulesRound {
   /** Ticks that were due. */
   due: number
-  /** Of those: with exactly one row in the ledger. */
+  /** How many of them have exactly one row in the ledger. */
   recorded: number
-  /** Of those: enqueued, with exactly one run that succeeded. */
+  /** How many of them were enqueued and have exactly one run that succeeded. */
   ranOnce: number
-  /** Of the ledger's rows, by their outcome. */
+  /** The ledger's rows by outcome. */
   outcomes: Record<string, number>
-  /** Runs that no due tick stands for, or more than one for the same. */
+  /** Runs without a due tick, or beyond the first of a tick. */
   surplusRuns: number
   /** From the tick to the run's start, in milliseconds. */
   p50: number
@@ -33,7 +33,7 @@ export interface SchedulesRound {
 
 const PROCESS = join(import.meta.dirname, 'workerProcess.ts')
 const WORKERS = 3
-/** While all of them get going, and their code gets fast. */
+/** How long all workers take to start, and their code to become fast. */
 const SETTLE_MS = 5_000
 
 export async function measureSchedules(bench: Bench): Promise<SchedulesFigures> {
@@ -60,7 +60,7 @@ export async function measureSchedules(bench: Bench): Promise<SchedulesFigures> 
   return { schedules, workers: WORKERS, seconds, rounds }
 }
 
-/** Of the ticks from `from` until before `to`. */
+/** Reads the ticks from `from` to just before `to`. */
 async function readRound(
   url: string,
   schedules: number,

@@ -7,7 +7,7 @@ import { createSchedules } from './createSchedules.ts'
 
 const [, , url = '', count = '0'] = process.argv
 const jobs = createSchedules(Number(count))
-// Whoever started it is gone.
+// The process that started this one is gone.
 process.stdin.on('end', () => process.exit(1)).resume()
 
 await migrate({ schema: 'public', databaseUrl: url, jobs, log })

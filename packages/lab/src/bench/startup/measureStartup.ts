@@ -8,9 +8,9 @@ import { startProcess } from '../startProcess.ts'
 export interface StartupFigures {
   /** From the command to the box, with an empty data folder. */
   firstMs: number
-  /** The same with the folder that the first left behind. */
+  /** The same with the folder that the first start left behind. */
   warmMs: number[]
-  /** Of those: until pnpm has started our program. */
+  /** How much of that passes until pnpm has started our program. */
   launcherMs: number[]
 }
 
@@ -27,10 +27,10 @@ const ENVIRONMENT = {
   SMTP_URL: undefined,
 }
 
-/** `npx -y pnpm@12 start`, the command itself, to the box that says that API and worker are ready. */
+/** Runs `npx -y pnpm@12 start`, up to the box that says that API and worker are ready. */
 export async function measureStartup(bench: Bench): Promise<StartupFigures> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-start-')))
-  // As root, PostgreSQL runs under another account.
+  // When started by root, PostgreSQL runs under another account.
   await chmod(folder, 0o755)
   const remove = bench.onClose(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const dataDir = join(folder, 'data')
@@ -65,7 +65,7 @@ async function startOnce(dataDir: string): Promise<{ readyMs: number; launcherMs
   try {
     const [, port = ''] = await child.line(/API docs.*http:\/\/127\.0\.0\.1:(\d+)/)
     const readyMs = performance.now() - startedAtMs
-    // What the box says has to be so.
+    // Checks that what the box says is so.
     const response = await fetch(`http://127.0.0.1:${port}/health/ready`)
     if (!response.ok) throw new Error(`The API was not ready: ${response.status}`)
     return { readyMs, launcherMs }

@@ -7,10 +7,10 @@ import { median, summarise } from '../statistics.ts'
 
 interface TestingFigures {
   tests: number
-  /** Of each round, in milliseconds. */
+  /** In each round, in milliseconds. */
   openMs: number[]
   firstMs: number[]
-  /** The median of those that follow. */
+  /** The median of the tests that follow. */
   nextMs: number[]
 }
 
@@ -59,7 +59,7 @@ ${table(['', 'median', 'range'], rows)}`
   plots: () => [],
 })
 
-/** Each round in a process of its own, as a file of tests is, and in a database in which nobody has tested before. */
+/** Runs each round in a process of its own, like a test file, and in a database in which nobody has tested before. */
 async function measureTesting(bench: Bench): Promise<TestingFigures> {
   const tests = bench.sized({ small: 3, full: 50 })
   const server = await bench.server()

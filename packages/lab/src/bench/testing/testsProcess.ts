@@ -14,11 +14,11 @@ const welcome = defineJob({
 
 const [, , databaseUrl = '', count = '0'] = process.argv
 const input = createInterface({ input: process.stdin })
-// Whoever started it is gone.
+// The process that started this one is gone.
 input.once('close', () => process.exit(1))
 
 const client = new pg.Pool({ connectionString: databaseUrl })
-// A product's tests have asked their database before.
+// A product's tests have used their database before.
 await client.query('create table if not exists welcomed (id int)')
 process.stdout.write('ready\n')
 await once(input, 'line')

@@ -9,13 +9,13 @@ import { createPgBoss } from './engines/createPgBoss.ts'
 import { createRoundsman } from './engines/createRoundsman.ts'
 import type { EngineChoice } from './runEngine.ts'
 
-/** Long enough for the worker to come to rest. */
+/** Long enough for the worker to become idle. */
 const MIN_PAUSE_MS = 20
 
 const [, , role = '', url = '', count = '0', choice = '{}', seed = '1'] = process.argv
 const jobs = Number(count)
 const input = createInterface({ input: process.stdin })
-// Whoever started it is gone.
+// The process that started this one is gone.
 input.once('close', () => process.exit(1))
 
 const engine = await create(JSON.parse(choice) as EngineChoice)
@@ -35,7 +35,7 @@ switch (role) {
 await engine.close()
 process.exit(0)
 
-/** From a full queue to an empty one. */
+/** Works from a full queue to an empty one. */
 async function drain(): Promise<void> {
   const enqueuedAtMs = performance.now()
   await engine.enqueue(jobs)
@@ -64,7 +64,7 @@ async function drain(): Promise<void> {
   process.stdout.write(`done ${JSON.stringify(done)}\n`)
 }
 
-/** One job at a time, each to an idle worker; afterwards it tells when it began to send each, or to commit it. */
+/** Sends one job at a time to an idle worker, and afterwards prints when it began to send, or to commit, each. */
 async function produce(): Promise<void> {
   const random = createRandom(Number(seed))
   const producer = await engine.openProducer()
@@ -80,7 +80,7 @@ async function produce(): Promise<void> {
   await producer.close()
 }
 
-/** Tells when the handler of each job was called, by the clock that all processes of a machine share. */
+/** Prints when each job's handler was called, by the clock that all processes of a machine share. */
 async function consume(): Promise<void> {
   const handledAtNs: string[] = []
   const everyHandled = Promise.withResolvers<void>()

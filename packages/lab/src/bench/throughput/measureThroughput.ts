@@ -8,20 +8,20 @@ export type EngineName = EngineChoice['engine']
 
 export interface ThroughputFigures {
   jobs: number
-  /** Per engine and round, in the order of the rounds. */
+  /** For each engine, in the order of the rounds. */
   perSecond: Record<EngineName, number[]>
   firstMs: Record<EngineName, number[]>
-  /** What each job of a round of Roundsman's has cost, in bytes. */
+  /** What each job of a Roundsman round cost, in bytes. */
   bytes?: { log: number[]; table: number[] }
-  /** What each was given, after the trial. */
+  /** The settings that each engine was given after the trials. */
   settings: Partial<Record<EngineName, EngineChoice['settings']>>
   /** What was tried, once each, and how fast that was. */
   trials: { engine: EngineName; settings: string; perSecond: number }[]
-  /** Null where no Redis was found. */
+  /** Null when no Redis was found. */
   redis: string | null
 }
 
-/** Tried for each before it is measured, so that it is measured at its best. */
+/** Settings to try before an engine is measured, so that it is measured at its best. */
 const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]> = {
   roundsman: [roundsman(4_000), roundsman(6_000), roundsman(8_000)],
   pgBoss: [
@@ -40,7 +40,7 @@ const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]>
   bullMq: [bullMq(50), bullMq(200), bullMq(500), bullMq(200, false)],
 }
 
-/** No-op jobs, from the start of a process that finds them in its queue to the last that is settled. */
+/** Measures no-op jobs, from the start of a process that finds them in its queue to the last that is settled. */
 export async function measureThroughput(bench: Bench): Promise<ThroughputFigures> {
   const jobs = bench.sized({ small: 2_000, full: 50_000 })
   const server = await bench.server()
@@ -58,7 +58,7 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
     let startAt = ''
     const ran = await runEngine(choice, url, jobs, async () => {
       await withClient(url, async (client) => {
-        // What is enqueued in a minute is vacuumed and analysed by the time that a worker gets to its end.
+        // By the time that a worker gets to the end of a minute's work, autovacuum has vacuumed and analysed the queue.
         await client.query('vacuum analyze')
         await client.query('checkpoint')
         const { rows } = await client.query<{ at: string }>(
@@ -99,7 +99,7 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
   return figures
 }
 
-/** Written to the log since an instant, and what the runs and their indexes take up. */
+/** Bytes written to PostgreSQL's log since `startAt`, and the size of the runs with their indexes. */
 async function measureBytes(
   client: pg.Client,
   startAt: string,
@@ -111,7 +111,7 @@ async function measureBytes(
   return rows[0] ?? { log: NaN, table: NaN }
 }
 
-/** The fastest of them, each tried once; a single one is not tried. */
+/** Tries each candidate once and returns the fastest. A single one is not tried. */
 async function choose(
   bench: Bench,
   [first, ...others]: readonly [EngineChoice, ...EngineChoice[]],

@@ -22,8 +22,8 @@ export interface EngineRun {
 export const ENGINE_PROCESS = join(import.meta.dirname, 'engineProcess.ts')
 
 /**
- * One engine, from an empty queue to an empty queue.
- * @throws when what it says it did is not what it was given
+ * Runs one engine from an empty queue to an empty queue.
+ * @throws Error when it did not do what it was given
  */
 export async function runEngine(
   choice: EngineChoice,

@@ -15,7 +15,7 @@ export interface Redis {
 
 const PROGRAMS = ['redis-server', 'valkey-server']
 
-/** A Redis of our own, persisting as it does by default; null where this machine has none. */
+/** Starts a Redis that persists with its defaults. Null when this machine has none. */
 export async function startRedis(): Promise<Redis | null> {
   const program = await findProgram()
   if (program === null) return null
@@ -46,7 +46,7 @@ async function findProgram(): Promise<string | null> {
       await promisify(execFile)(program, ['--version'])
       return program
     } catch {
-      // Not here, or not to be run.
+      // Not here, or not executable.
     }
   }
   return null

@@ -82,7 +82,7 @@ function measured({ perSecond }: ThroughputFigures): EngineName[] {
   )
 }
 
-/** Against what a run cost while each was written at its start and again at its end; see ADR 20. */
+/** What a run cost when each was written at its start and again at its end (ADR 20): the figures to beat. */
 const WRITTEN_TWICE = { log: 1_675, table: 522 }
 
 function bytesOf({ bytes }: ThroughputFigures): Target[] {

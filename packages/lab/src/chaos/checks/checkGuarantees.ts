@@ -7,10 +7,10 @@ import type { Sample } from '../sampleCounts.ts'
 import { checkTickJobs, numbers } from './checkTickJobs.ts'
 import { checkTicks } from './checkTicks.ts'
 
-/** What is known from outside of the database. */
+/** What is known without the database. */
 export interface Evidence {
   load: Load
-  /** Each has to have every tick in the ledger, from `startAt` to its cursor. */
+  /** Each must have every tick in the ledger, from `startAt` to its cursor. */
   schedules: readonly ScheduledJob[]
   startAt: Date
   samples: readonly Sample[]
@@ -26,7 +26,7 @@ export interface CheckResult {
   figures: string
 }
 
-/** A check of the database after all workers have ended. */
+/** Checks the database after all workers have ended. */
 export type Check = (database: Queryable, evidence: Evidence) => Promise<CheckResult>
 
 export async function checkGuarantees(
@@ -50,7 +50,7 @@ export async function checkGuarantees(
   return results
 }
 
-/** Also of those whose worker was killed; and what has ended is not touched again, by no worker that comes back. */
+/** Every run ends, those of killed workers too, and exactly once: no worker that comes back touches one that has ended. */
 const checkRunEnds: Check = async (database) => {
   const { rows } = await database.query<Record<'runs' | 'running' | 'again' | 'lost', string>>(`
     select count(*) as runs,
@@ -69,7 +69,7 @@ const checkRunEnds: Check = async (database) => {
   }
 }
 
-/** By what it holds a run is found once its worker is dead: one that nobody holds would run for ever. */
+/** The rescue finds a dead worker's runs by its claims: a run without a claim would be running for ever. */
 const checkClaims: Check = async (database, { samples, claims }) => {
   const seen = samples.reduce((sum, { running }) => sum + running, 0)
   const astray = samples.reduce((sum, each) => sum + each.astray, 0)
@@ -109,7 +109,7 @@ const checkSuccesses: Check = async (database) => {
   }
 }
 
-/** Run by run, so that one that counts too much does not make up for one that counts too little. */
+/** Checks each run, so that one that counts too much does not make up for one that counts too little. */
 const checkCounts: Check = async (database) => {
   const { rows } = await database.query<
     Record<'rows' | 'counted' | 'left' | 'effects' | 'wrong' | 'runs', string>
@@ -148,7 +148,7 @@ const checkSamples: Check = async (_database, { samples }) => {
   }
 }
 
-/** Work exists where its transaction's other row does, and only there. */
+/** Work exists if and only if the other row of its transaction does. */
 const checkEnqueue: Check = async (database, { load }) => {
   const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
     `with job as (select id from "ChaosJob" where name in ('effect', 'touch'))
@@ -195,8 +195,8 @@ const checkEffects: Check = async (database, { schedules }) => {
 }
 
 /**
- * A worker that was asked to end exits with 0. One that was left in peace meanwhile leaves nothing for the
- * rescue. None ends that was not asked to.
+ * A worker that was asked to end exits with 0, and, if it was left in peace meanwhile, leaves nothing to the rescue. No
+ * worker ends without being asked.
  */
 const checkGracefulStops: Check = async (database, { fleet }) => {
   const { gracefulStops, crashes } = fleet

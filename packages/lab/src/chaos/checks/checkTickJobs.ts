@@ -1,6 +1,6 @@
 import type { Check } from './checkGuarantees.ts'
 
-/** A tick that was enqueued has one piece of work, which was carried out; any other tick has none. */
+/** An enqueued tick has one piece of work, which was carried out. Any other tick has none. */
 export const checkTickJobs: Check = async (database, { schedules }) => {
   const names = schedules.map(({ name }) => name)
   const { rows } = await database.query<Record<'ticks' | 'without' | 'strays' | 'open', string>>(
@@ -22,7 +22,7 @@ export const checkTickJobs: Check = async (database, { schedules }) => {
   }
 }
 
-/** Counts come as text. A missing row compares as false with anything. */
+/** Counts come as text. Without a row, every number is undefined and every comparison with it false. */
 export function numbers<Key extends string>(row: Record<Key, string> | undefined) {
   return Object.fromEntries(
     Object.entries(row ?? {}).map(([key, value]) => [key, Number(value)]),

@@ -10,10 +10,10 @@ interface LedgerRow {
   createdAt: Date
 }
 
-/** The second that a worker's clock may be ahead, and what the ledger's milliseconds round away. */
+/** A worker's clock may be a second ahead, and the ledger rounds to milliseconds. */
 const MAX_LEAD_MS = 1_001
 
-/** Compares the ledger with the calendar, computed anew: no due tick is missing, none is there twice. */
+/** Compares the ledger with the calendar, computed anew: no due tick is missing, and none is there twice. */
 export const checkTicks: Check = async (database, { schedules, startAt }) => {
   const { rows: ledger } = await database.query<LedgerRow>(
     'select "name", "scheduledFor", "count", "through", "createdAt" from "JobTick" order by "scheduledFor"',
@@ -36,7 +36,7 @@ export const checkTicks: Check = async (database, { schedules, startAt }) => {
     const seen = new Set<number>()
     for (const row of ledger.filter(({ name }) => name === job.name)) {
       const ticks = ticksOf(job, row)
-      // A row that stands for many has to name their number.
+      // A row that stands for several ticks must say how many.
       if (ticks.length !== row.count) undue += Math.abs(ticks.length - row.count)
       for (const tick of ticks) {
         if (!expected.has(tick)) undue++
@@ -55,7 +55,7 @@ export const checkTicks: Check = async (database, { schedules, startAt }) => {
   }
 }
 
-/** By PostgreSQL's clock: the workers' own jump. */
+/** By PostgreSQL's clock, since the workers' own jump. */
 function isEarly({ scheduledFor, through, createdAt }: LedgerRow): boolean {
   return (through ?? scheduledFor).getTime() > createdAt.getTime() + MAX_LEAD_MS
 }

@@ -3,7 +3,7 @@ import type { CreateEngine } from '../engine.ts'
 
 export interface BullMqSettings {
   concurrency: number
-  /** Whether it keeps a list of what is done, as it does by default. */
+  /** False: it keeps a list of completed jobs, which is its default. */
   removeOnComplete: boolean
 }
 
@@ -11,7 +11,7 @@ const QUEUE = 'noop'
 const CHUNK = 5_000
 const UNFINISHED = ['active', 'waiting', 'prioritized', 'delayed'] as const
 
-/** BullMQ on Redis as it comes. Nothing records what it does beyond its own list of completed jobs. */
+/** BullMQ on Redis with its defaults. Nothing records what it does beyond its own list of completed jobs. */
 export const createBullMq: CreateEngine<BullMqSettings> = async (url, settings) => {
   const { hostname: host, port } = new URL(url)
   const connection = { host, port: Number(port), maxRetriesPerRequest: null }

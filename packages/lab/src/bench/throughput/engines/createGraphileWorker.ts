@@ -4,16 +4,16 @@ import type { CreateEngine } from '../engine.ts'
 
 export interface GraphileWorkerSettings {
   concurrentJobs: number
-  /** Jobs fetched ahead; 0: each by itself. */
+  /** How many jobs it fetches ahead. 0: one at a time. */
   localQueue: number
-  /** Whether each job writes a row of what it did. */
+  /** Whether each job writes a row about what it did. */
   audit: boolean
 }
 
 const CHUNK = 5_000
 const logger = new Logger(() => () => undefined)
 
-/** Its audit is one INSERT for each job, into the table in which ours are, with that table's indexes. */
+/** Its audit is one INSERT for each job, into the table of our runs, with that table's indexes. */
 const AUDIT_SQL = `
   insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId")
   values (gen_random_uuid(), 'noop', 'success', 'queue', now(), now(), 'graphile-worker')`

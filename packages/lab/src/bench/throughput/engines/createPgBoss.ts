@@ -6,7 +6,7 @@ export interface PgBossSettings {
   batchSize: number
   localConcurrency: number
   perJobResults: boolean
-  /** Whether a new job wakes the worker, or it looks for work twice a second. */
+  /** Whether a new job wakes the worker. If not, the worker looks for work twice a second. */
   notify: boolean
 }
 
@@ -17,7 +17,7 @@ interface Data {
 const QUEUE = 'noop'
 const CHUNK = 5_000
 
-/** pg-boss by itself, with its own `work`. Nothing records what it does. */
+/** pg-boss alone, with its own `work`. Nothing records what it does. */
 export const createPgBoss: CreateEngine<PgBossSettings> = async (url, settings) => {
   const { perJobResults, notify, ...sizes } = settings
   const boss = new PgBoss({ connectionString: url, schedule: false, useListenNotify: notify })

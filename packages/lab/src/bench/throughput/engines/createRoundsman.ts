@@ -10,13 +10,13 @@ import type { CreateEngine } from '../engine.ts'
 
 export interface RoundsmanSettings {
   concurrency: number
-  /** Whether single jobs are enqueued in a transaction of Prisma's. Default: each by itself. */
+  /** Whether single jobs are enqueued in a Prisma transaction. Default: each by itself. */
   inTransaction?: boolean
 }
 
 const CHUNK = 5_000
 
-/** The worker engine as the worker process has it: every run recorded before its handler starts. */
+/** The engine as the worker process has it: every run is recorded before its handler starts. */
 export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   url,
   { concurrency, inTransaction = false },
@@ -31,7 +31,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',
-    // As the API's.
+    // As in the API.
     canPrepare: () => true,
     onPoolError: () => undefined,
   })
@@ -88,7 +88,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
       return rows[0]?.open === false
     },
     async count() {
-      // What is done may be gone from the queue: its runs are the record of it.
+      // Completed work may have left the queue: its runs are the record of it.
       const { rows } = await pool.query<{ left: number; audited: number }>(
         `select (select count(*)::int from pgboss.job where name = 'noop' and state <> 'completed') as left,
                 (select count(*)::int from "JobRun" where "status" = 'success') as audited`,
