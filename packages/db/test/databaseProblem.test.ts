@@ -76,7 +76,7 @@ describe('databaseProblem', () => {
 
   it('says that a pooler keeps a time zone in which instants would be wrong', async () => {
     expect(await behindPooler()).toMatchObject({ problem: null })
-    // Without an offset on the first of January.
+    // A zone whose offset on the first of January is zero, and which is not UTC.
     expect((await behindPooler({ timeZone: 'Europe/London' })).problem).toMatch(
       /in the time zone Europe\/London.* alter role \w+ set timezone = 'UTC'/,
     )

@@ -25,7 +25,7 @@ describe.each(['public', 'roundsman'])("Prisma beside the engine's tables in %s"
     await migrate({ databaseUrl: database.url, schema })
     const { config } = prismaModels({ schema })
 
-    // It passes over views and partitions.
+    // Prisma ignores views and partitions.
     const { rows } = await client.query<{ name: string }>(
       `select relname as name from pg_class
        where relnamespace = $1::regnamespace and relkind in ('r', 'p') and not relispartition
@@ -64,10 +64,10 @@ describe.each(['public', 'roundsman'])("Prisma beside the engine's tables in %s"
 
     const external = readExternal(prismaModels({ schema }).config)
     expect(await findChanges([datasource, BERTHS], external)).toBe('')
-    // It does look.
+    // It does notice changes of the product's own tables.
     const changed = BERTHS.replace('code String', 'code String?')
     expect(await findChanges([datasource, changed], external)).toContain('DROP NOT NULL')
-    // In another schema than the product's, nobody has to tell it.
+    // In a schema that is not the product's it ignores the tables without being told.
     const untold = await findChanges([datasource, BERTHS], NOTHING_EXTERNAL)
     expect(untold.includes('DROP TABLE "JobRun"')).toBe(schema === 'public')
     expect(untold === '').toBe(schema !== 'public')
@@ -100,14 +100,14 @@ it("finds nothing to change in this product's database", async () => {
 const BERTHS = 'model Berth {\n  id Int @id\n  code String\n}\n'
 const NOTHING_EXTERNAL = { externalTables: [], externalEnums: [] }
 
-/** What `prisma.config.ts` would say, as the engine is told of it. */
+/** What `prisma.config.ts` would say, in the form in which the schema engine takes it. */
 function readExternal(config: string): typeof NOTHING_EXTERNAL {
   const [tables = '', enums = ''] = config.split('enums:')
   const namesIn = (text: string) => [...text.matchAll(/'([^']+)'/g)].map(([, name = '']) => name)
   return { externalTables: namesIn(tables), externalEnums: namesIn(enums) } as never
 }
 
-/** The SQL by which Prisma would make the database what the schema files say; empty where it is that already. */
+/** The SQL with which Prisma would make the database match the schema files. Empty when it does. */
 async function findChanges(
   contents: string[],
   filters: typeof NOTHING_EXTERNAL,
@@ -126,7 +126,7 @@ async function findChanges(
   })
 }
 
-/** The SQL by which Prisma would create what the schema files say. */
+/** The SQL with which Prisma would create what the schema files say. */
 async function createScript(contents: string[]): Promise<string> {
   const files = contents.map((content, at) => ({ path: `${at}.prisma`, content }))
   return await withSchemaEngine(database.url, async (engine) => {

@@ -66,7 +66,7 @@ describe('migrate', () => {
 
     expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
     expect(await missingMigrations(pooler.url)).toEqual([])
-    // The pooler rolls back what a client has left open as soon as it hears that it has gone.
+    // The pooler rolls back what a client left open as soon as it notices that the client is gone.
     await waitFor(async () => (await locks()).length === 0)
     expect(await locks()).toEqual([])
     await pooler.close()

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { hashPassword, TooManyHashesError, verifyPassword } from '../src/passwords.ts'
 
-/** Of `password`, with parameters that make nobody wait. */
+/** The hash of `password`, with parameters that cost no time. */
 const CHEAP_HASH = '$scrypt$ln=1,r=1,p=1$TmFDbA$ovY7jAYtMmCRlEGJuutmWwcskBd16OgbE3brxXKheEk'
 
 it('hashes with a salt of its own, and names how', async () => {
@@ -38,7 +38,7 @@ it('leaves threads to others, however many passwords are checked', async () => {
     await hashPassword('secret')
     checked += 1
   })
-  // What a new connection to PostgreSQL needs, in small.
+  // A smaller version of what a new connection to PostgreSQL does.
   await promisify(pbkdf2)('secret', 'salt', 1, 32, 'sha256')
   expect(checked).toBe(0)
   await Promise.all(all)
@@ -46,7 +46,7 @@ it('leaves threads to others, however many passwords are checked', async () => {
 })
 
 it('lets so many wait, refuses those who come then, and takes others afterwards', async () => {
-  // Who has to wait is decided before any of them is done, however cheap it is.
+  // Who must wait is decided before any hash is done, however cheap it is.
   const results = await Promise.allSettled(
     Array.from({ length: 24 }, () => verifyPassword('Password', CHEAP_HASH)),
   )
@@ -62,8 +62,8 @@ it('takes the same letters in any Unicode form', async () => {
 
 it('says no without a hash, after the same time', async () => {
   const hash = await hashPassword('secret')
-  // The fastest of some, and far from close: what a busy machine adds is not what is compared. Without a
-  // hash to compute, it would be a thousandth.
+  // Takes the fastest of some, and compares them roughly: a busy machine adds time. Without a hash to compute, it would be
+  // a thousandth.
   const timeOf = async (stored: string | undefined) => {
     const durations: number[] = []
     for (let i = 0; i < 2; i += 1) {

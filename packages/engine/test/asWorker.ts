@@ -1,7 +1,7 @@
 import type { Database } from '../src/store/database.ts'
 import { workerLockKey } from '../src/liveness/whoIsLost.ts'
 
-/** Does something while others can see a worker with this id live, which has no session. */
+/** Does something while others see a worker with this id live, which has no session. */
 export async function asWorker<Value>(
   database: Database,
   workerId: string,

@@ -139,7 +139,7 @@ describe('createWorker', () => {
     )
     expect(await untaken()).toEqual(['echo', 'single'])
     expect(await countHeedlessWorkers(runtime.reader)).toBe(0)
-    // One of a version before takes whatever it knows, and does not say what that is.
+    // A worker of an older version takes whatever it knows, and does not say what that is.
     await runtime.rows(
       `insert into "JobWorker" ("id", "liveness", "readsStarts") values ('older', 'heartbeat', true)`,
     )
@@ -385,7 +385,7 @@ describe('createWorker', () => {
       { status: 'failed', details: { error: { code: 'drained' } } },
     ])
     expect(await queueStates()).toEqual(['retry'])
-    // Not after the back-off of a failure.
+    // It is due at once: the back-off is for failures.
     expect(await runtime.rows('select from pgboss.job where start_after > now()')).toHaveLength(0)
 
     worker = await startWorker({})

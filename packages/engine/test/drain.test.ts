@@ -50,7 +50,7 @@ describe('SIGTERM while a run is under way', { timeout: 60_000 }, () => {
     expect(await ask.runs()).toMatchObject([
       { status: 'failed', attempt: 1, details: { effects: 1, error: { code: 'drained' } } },
     ])
-    // Given back as it is: the job's back-off is a minute.
+    // Given back and due at once, though the job's back-off is a minute.
     expect(
       await runtime.rows(`select state::text, start_after <= now() as "isDue" from pgboss.job`),
     ).toEqual([{ state: 'retry', isDue: true }])
@@ -88,7 +88,7 @@ describe('a rolling restart of three workers', () => {
     let n = 0
     const enqueueQuarter = async () => {
       for (let i = 0; i < COUNT / 4; i++) {
-        // Two batches with a pause between them: the restart meets runs that are half done.
+        // Two batches with a pause in between, so that the restart hits half-done runs.
         await ask.enqueue({ n: n++, steps: 2, isGated: false, pauseMs: 300 })
       }
     }
@@ -117,7 +117,7 @@ describe('a rolling restart of three workers', () => {
       new Set(['success 1']),
     )
     expect(new Set(runs.map(({ queueJobId }) => queueJobId)).size).toBe(COUNT)
-    // Each batch once: a repetition would be here twice, whatever the effect made of it.
+    // Each batch ran once: the table has no key, so that a repetition would show.
     expect(await runtime.rows('select from "Attempt"')).toHaveLength(2 * COUNT)
     expect(await runtime.rows('select from "Effect"')).toHaveLength(2 * COUNT)
     expect(await ask.miscounted()).toEqual([])

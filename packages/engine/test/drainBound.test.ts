@@ -11,7 +11,7 @@ import { drip } from './fixtures/drip.ts'
 
 const QUIET = new URL('fixtures/quietProcess.ts', import.meta.url).pathname
 const DRAIN_TIMEOUT_MS = 300
-/** What the worker promises, and a bit for a busy machine. */
+/** What the worker promises, and some more for a busy machine. */
 const BOUND_MS = DRAIN_TIMEOUT_MS + 15_000 + 1_500
 
 const task = defineJob({ name: 'task', description: '' })
@@ -28,13 +28,13 @@ interface Stage {
   client: JobsClient
   proxy: Proxy
   worker: Worker
-  /** Ends the handlers that are under way. */
+  /** Lets the handlers end that are under way. */
   openGate(): void
-  /** Handlers that have begun. */
+  /** How many handlers have begun. */
   begun(): number
-  /** Holds what keeps a statement of the worker waiting, until the test is over. */
+  /** Takes a lock that makes a statement of the worker wait, until the test is over. */
   hold(statement: string, values?: unknown[]): Promise<void>
-  /** Resolves once the server has one of the worker's statements wait. */
+  /** Resolves once one of the worker's statements waits in the server. */
   waits(text: string): Promise<unknown>
 }
 
@@ -108,7 +108,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
 const enqueue = ({ client, runtime }: Stage, job: typeof task | typeof limited = task) =>
   client.enqueue(runtime.prisma, job, {})
 
-/** What is under way when the database falls silent. */
+/** What is under way when the database stops answering. */
 const SITUATIONS: Record<string, (stage: Stage) => Promise<unknown>> = {
   'nothing, or a round': async () => undefined,
   'a claim': async (stage) => {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 
-/** All that is in a database and not PostgreSQL's own, but for rows: one line each. */
+/** Everything in a database that is not PostgreSQL's own, without the rows: one line each. */
 export async function readCatalogue(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(CATALOGUE_SQL)
   return rows.map(({ line }) => line)

@@ -40,7 +40,7 @@ export async function spawnWorker(
 export const countLines = ({ stdout }: SpawnedProcess, text: string) =>
   stdout.filter((line) => line.includes(text)).length
 
-/** What the tests of real worker processes ask again and again. */
+/** Questions that all tests of real worker processes ask. */
 export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => JobsClient) {
   const runs = (where = 'true') =>
     rows<TallyRun>(`select * from "JobRunAll" where ${where} order by "startedAt", "attempt"`)
@@ -54,7 +54,7 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
     isRunBy: (worker: SpawnedProcess | Worker) => (run: TallyRun) =>
       'pid' in worker ? run.workerId.includes(`:${worker.pid}:`) : run.workerId === worker.id,
     queueStates: () => readWorkStates(rows),
-    /** Of each run, what it says it did and what it did: where the two differ. */
+    /** Runs whose recorded count differs from their effects. */
     miscounted: () =>
       rows(
         `select run."id", run."details" ->> 'effects' as said, count(effect."runId") as did
@@ -62,7 +62,7 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
          group by run."id"
          having count(effect."runId") <> coalesce((run."details" ->> 'effects')::int, 0)`,
       ),
-    /** Cuts the connection by which the others know that this worker lives. */
+    /** Cuts the connection by which others know that this worker lives. */
     cutSession: (workerId: string) =>
       rows(
         `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1`,
@@ -77,9 +77,9 @@ export interface TallyStage {
   ask: ReturnType<typeof tallyQuestions>
   /** Starts a worker that `clear` ends. */
   startWorker(options?: Parameters<typeof spawnWorker>[1]): Promise<SpawnedProcess>
-  /** The same in this process, for those to which nothing is done: it takes a tenth of the time. */
+  /** Starts a worker in this process, in a tenth of the time, for tests that do nothing to it. */
   startBeside(): Promise<Worker>
-  /** Ends the workers, however they are, and leaves nothing of what they did. */
+  /** Ends the workers, whatever their state, and deletes what they did. */
   clear(): Promise<void>
   close(): Promise<void>
 }

@@ -52,7 +52,7 @@ const guarded = defineJob({
 })
 const jobs = [sendMail, importOrders, once, all, skip, chain, limited, guarded] as const
 
-/** What the mail server says: refuses so often, then takes it. */
+/** How often the mail server refuses before it takes the mail. */
 let refusals = 0
 const refusal = new JobError('smtp_unavailable', 'Mail server refused the connection')
 const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
@@ -268,7 +268,7 @@ describe('drain', () => {
     const expiresAt = later(HOUR_MS)
     await test.enqueue(client, sendMail, { to: 'a@example.com' }, { expiresAt })
     expect(await test.drain()).toMatchObject([{ status: 'success' }])
-    // At the instant itself it still starts, and what fails then is not tried again.
+    // It still starts at the instant itself. Since it fails then, it is not retried.
     refusals = 1
     const { queueJobId } = await test.enqueue(
       client,

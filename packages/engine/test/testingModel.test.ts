@@ -17,7 +17,7 @@ const RETRY = { limit: 3, delayMs: 7_000, maxDelayMs: 20_000 }
 const EVERY_MS = 5 * 60_000
 const MISSED = ['once', 'all', 'skip'] as const
 
-/** What a piece of work does: it fails so often, and then enqueues what follows it. */
+/** What a piece of work does: it fails so often, and then enqueues what follows. */
 interface Plan {
   id: number
   failures: number
@@ -63,7 +63,7 @@ type Step =
   | { kind: 'advance'; ms: number }
   | { kind: 'drain' }
 
-/** Where much meets: retries, delays and ticks at the same instants. */
+/** Few different values, so that retries, delays and ticks often fall on the same instant. */
 const delayMs = fc.constantFrom(0, 0, 1, 7_000, 14_000, 20_000, EVERY_MS)
 const jobName = fc.constantFrom<'left' | 'right'>('left', 'right')
 const plan = fc.letrec<{ plan: Plan }>((tie) => ({
@@ -170,7 +170,7 @@ interface Piece {
   scheduledFor: number | null
 }
 
-/** The same without a database: an array, and the time. */
+/** The same behaviour without a database: an array and a time. */
 function createModel() {
   let now = START.getTime()
   let cursor = now

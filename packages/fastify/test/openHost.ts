@@ -41,7 +41,7 @@ export async function openHost(): Promise<Host> {
   }
 }
 
-/** A log-in as simple as it can be: the header says who it is. */
+/** The simplest log-in: a header says who it is. */
 export function accessOf(user: string | string[] | undefined): Access | null {
   switch (user) {
     case 'ada':

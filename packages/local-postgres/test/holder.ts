@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { acquireEmbeddedPostgres } from '../src/acquireEmbeddedPostgres.ts'
 
-// Holds the server of the given folder until SIGTERM. With a number, takes and gives back that many times.
+// Holds the server of the given folder until SIGTERM. With a number, takes and releases it that many times.
 const [dataDir = '', rounds] = process.argv.slice(2)
 
 if (rounds === undefined) {
@@ -15,11 +15,11 @@ if (rounds === undefined) {
     const postgres = await acquireEmbeddedPostgres({ dataDir, onProgress })
     const client = new pg.Client({ connectionString: postgres.url })
     await client.connect()
-    // Long enough for the others to come and go; the server must not.
+    // Long enough for others to come and go; the server must stay.
     await client.query('select pg_sleep(0.03)')
     await client.end()
     await postgres.release()
-    // Out of step with each other, so that one comes while another one is stopping the server.
+    // At random intervals, so that one process comes while another is stopping the server.
     await pause(Math.random() * 150)
   }
   console.log('done')

@@ -13,7 +13,7 @@ describe('chooseOrder', () => {
         chooseOrder(tx, target, await firstLook(tx, target)),
       )
     ).kind
-  /** Entries of which every so many-eth one is due, or, by a condition, others. */
+  /** Inserts entries. `isDue` is a condition that says which are due. */
   const insert = (count: number, isDue: string) =>
     entries.insert(count, `now + interval '1 hour' * case when ${isDue} then -1 else 1 end`)
 

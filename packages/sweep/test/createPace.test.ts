@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createPace } from '../src/sweep.ts'
 
 describe('createPace', () => {
-  /** Full batches, each of which takes so long for a thousand rows. */
+  /** The pace after full batches that each take this long for a thousand rows. */
   function after(batches: number, msPerThousand: number): number {
     const pace = createPace()
     for (let batch = 0; batch < batches; batch += 1) {

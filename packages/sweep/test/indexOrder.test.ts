@@ -12,7 +12,7 @@ describe('indexOrder', () => {
     await entries.insert(10_000, 'now')
     const order = indexOrder(target)
 
-    // One transaction, as in a dry run: what it has changed itself is not listed again either.
+    // In one transaction, as in a dry run: rows that it has changed itself must not be listed again.
     const batches = await entries.prisma.$transaction(
       async (tx) => {
         const cleaned: number[] = []

@@ -5,7 +5,7 @@ import type { SweepTarget } from '../src/sweepTarget.ts'
 import { sql } from '../src/sql.ts'
 import { execute } from '../src/transaction.ts'
 
-/** Entries of before are due. */
+/** Entries from before this are due. */
 export const NOW = new Date()
 const due = Prisma.sql`"createdAt" < ${NOW.toISOString()}::timestamptz`
 export const target: SweepTarget = {
@@ -23,11 +23,11 @@ export const target: SweepTarget = {
 export interface Entries {
   readonly url: string
   readonly prisma: PrismaClient
-  /** `createdAt` tells when each was made, from its `number`, which counts from 1, and from `now`. */
+  /** Inserts entries. `createdAt` is SQL with `number`, which counts from 1, and `now`. */
   insert(count: number, createdAt: string): Promise<number>
 }
 
-/** For the suite that calls it: a database of its own, without entries at the beginning of each test. */
+/** A database for the suite that calls this. Each test begins without entries. */
 export function openEntries(): Entries {
   let prisma: PrismaClient
   let drop: () => Promise<void>
@@ -51,7 +51,7 @@ export function openEntries(): Entries {
     get prisma() {
       return prisma
     },
-    // In the order of their ids, and without chance: the indexes grow at their ends, which takes half of the time.
+    // In the order of their ids, none of them random: the indexes grow at their ends, which takes half of the time.
     insert: (count, createdAt) =>
       prisma.$executeRawUnsafe(
         `insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")

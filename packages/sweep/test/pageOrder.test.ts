@@ -13,7 +13,7 @@ describe('pageOrder', () => {
   const insert = (count: number, due: boolean) =>
     entries.insert(count, `now + interval '${due ? '-1 hour' : '1 hour'}'`)
 
-  /** Cleans everything; returns how many rows each batch had. */
+  /** Cleans everything. Returns how many rows each batch had. */
   async function sweepAll({
     due = null,
     onBatch = async () => {},

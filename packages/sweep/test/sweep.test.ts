@@ -19,7 +19,7 @@ const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) =>
 type Work = (tx: Transaction) => Promise<{ cleaned: number }>
 type Transact = (work: Work) => Promise<{ cleaned: number }>
 
-/** How many rows each batch has cleaned. */
+/** Cleans everything. Returns how many rows each batch cleaned. */
 async function clean(
   guard: SweepContext['guard'] = async () => undefined,
   transact: Transact = (work) => entries.prisma.$transaction((tx) => work(tx)),
@@ -59,7 +59,7 @@ it('is over with the batch that has cleaned all that its guard has counted', asy
 
 it('cleans what lies outside of the pages that it took, also when it has left many dead rows in them', async () => {
   const { prisma } = entries
-  // By their dates all of them lie in the pages of the first ones, and some do not.
+  // By their dates all entries lie in the first entries' pages, but some do not.
   await insert(49_000, 180, 60)
   await insert(60_000, -60, -120)
   await insert(50, 120, 119)

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { findRefusedDefinitions } from '../../src/check/checkCommand.ts'
 
 it('finds every definition that is refused, and each once', async () => {
-  // Beside this file, where the runtime can be found.
+  // Beside this file, from where the definitions can import the engine.
   const folder = await mkdtemp(join(import.meta.dirname, 'catalogue-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const define = (name: string, cron: string) =>

@@ -50,7 +50,7 @@ it('means what it says, whatever a manifest holds', () => {
       fc.string(),
       fc.constantFrom(2, 4),
       (given, key, value, indent) => {
-        // As JSON has it, which knows no -0.
+        // As JSON has it, which has no -0.
         const before = JSON.parse(JSON.stringify(given)) as typeof given
         const after: unknown = JSON.parse(
           addEntries(JSON.stringify(before, null, indent), 'scripts', { [key]: value }),

@@ -72,7 +72,7 @@ it('changes no file but package.json, and of that only what it adds', async () =
   const removed = (await git(root, 'diff', '--unified=0'))
     .split('\n')
     .filter((line) => /^-[^-]/.test(line))
-  // A last line gets its comma.
+  // Only a comma was added after the line that was the last.
   expect(removed.every((line) => !line.endsWith(','))).toBe(true)
   const { scripts, dependencies } = await readManifest(root)
   expect(scripts).toEqual({
@@ -156,7 +156,7 @@ it('asks for a package.json without changes of somebody else, which an undo woul
   expect(await untracked(root)).toEqual([])
 
   expect((await init(root, ['--yes', '--force'])).code).toBe(0)
-  // What else is not committed is in nobody's way.
+  // Other files that are not committed do not matter.
   const other = await commitProduct(SHOP)
   await writeFile(join(other, 'notes.md'), 'mine')
   expect((await init(other)).code).toBe(0)
@@ -217,7 +217,7 @@ it('writes a test for jest that the product can have as it is, and tells its scr
   expect(await untracked(root)).toContain(path)
   const text = await readFile(join(root, path), 'utf8')
   expect(text).toContain(`import { afterAll, expect, it } from '@jest/globals'`)
-  // Nothing of an ES module before it is known that jest takes one.
+  // It imports no ES module before it knows that jest loads one.
   expect(text).not.toMatch(/^import .*(@roundsman|\.\/index|\.\/handlers)/m)
   expect(await readManifest(root)).toMatchObject({
     scripts: { test: 'NODE_OPTIONS=--experimental-vm-modules jest --ci' },

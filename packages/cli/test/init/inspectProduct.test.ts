@@ -17,7 +17,7 @@ it.each([
   [{ 'bun.lock': '' }, 'bun'],
   [{ 'package-lock.json': '' }, 'npm'],
   [{ '.git/HEAD': '' }, 'npm'],
-  // What is said counts more than what lies about.
+  // What the manifest says counts more than a lock file.
   [{ 'package.json': { packageManager: 'yarn@4.1.0' }, 'package-lock.json': '' }, 'yarn'],
 ])('finds the package manager of %j', async (files, packageManager) => {
   expect(await facts(files)).toMatchObject({ packageManager })

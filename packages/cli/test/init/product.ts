@@ -11,7 +11,7 @@ import { initCommand } from '../../src/init/initCommand.ts'
 
 export type Files = Readonly<Record<string, string | object>>
 
-/** A product in a folder of its own, which goes with the test. */
+/** Writes a product into a folder of its own, which is removed with the test. */
 export async function writeProduct(files: Files): Promise<string> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-product-')))
   onTestFinished(() => rm(root, { recursive: true, force: true }))
@@ -28,7 +28,7 @@ export async function git(root: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)('git', ['-C', root, ...who, ...args])).stdout
 }
 
-/** The same, committed. */
+/** Writes a product and commits it. */
 export async function commitProduct(files: Files): Promise<string> {
   const root = await writeProduct({ '.gitignore': 'node_modules\ndist\n', ...files })
   await git(root, 'init', '--quiet')
@@ -37,7 +37,7 @@ export async function commitProduct(files: Files): Promise<string> {
   return root
 }
 
-/** `answer`: what a person types. Undefined: there is none. */
+/** Runs init. `answer` is what a person types; undefined when there is nobody. */
 export async function init(cwd: string, args: string[] = ['--yes'], answer?: string) {
   const output = collectOutput()
   const stdin = Object.assign(Readable.from(answer === undefined ? [] : [`${answer}\n`]), {

@@ -211,7 +211,7 @@ describe('what is simulated', () => {
       prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`,
   )
 
-  /** A worker that looks at its schedule when it is told to, at an instant that it takes for now. */
+  /** A worker that looks at its schedule when it is told to, at the instant that it is given. */
   async function startWorker(job: ScheduledJob) {
     let wake: () => void = () => undefined
     const worker = createWorker({
@@ -232,7 +232,7 @@ describe('what is simulated', () => {
     onTestFinished(() => worker.stop())
     return {
       stop: () => worker.stop(),
-      /** Until the tick is in the ledger and nothing is left to do. */
+      /** Resolves when the tick is in the ledger and nothing is left to do. */
       async decide(now: string, tick: string) {
         clock.set(at(now))
         wake()

@@ -16,7 +16,7 @@ const importFeed = defineJob({ name: 'importFeed', description: '' })
 const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 0 * * *' } })
 const mailing = defineJob({ name: 'mailing', description: '' })
 const jobs = [importFeed, nightly, mailing]
-/** No worker lives in these tests, which is not what most are about. */
+/** Switches the alert about missing workers off: no worker lives in these tests. */
 const NEVER_MS = 1e12
 
 let runtime: TestRuntime
@@ -64,7 +64,7 @@ async function insertDeadLetters(code: string, count = 1, name = importFeed.name
   )
 }
 
-/** Runs, of the last hour unless told otherwise, by how they ended: null is a success. */
+/** Inserts runs by how they ended; null is a success. They are of the last hour unless told otherwise. */
 async function insertRuns(
   codes: readonly (string | null)[],
   {
@@ -90,7 +90,7 @@ async function insertWaiting(name: string, count: number, minutes = 5): Promise<
   )
 }
 
-/** One look finds all that is wrong: what is raised beside this was wrong as well. */
+/** Returns what is raised together with a dead letter: one look finds all that is wrong. */
 async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string[]> {
   await insertDeadLetters('feed_broken')
   watch({ channels: [], intervalMs: 60_000, ...options })
@@ -143,7 +143,7 @@ describe('of many watchers', () => {
     ])
     expect(told[4]).toEqual(['began', 'deadLetter', 'importFeed', 'feed_broken'])
     expect((await deliveries()).every(({ attempts }) => attempts === 1)).toBe(true)
-    // It is another one.
+    // The last alert is a new one, with an id of its own.
     const ids = new Set(noticesOf(receiver).map(({ id }) => id))
     expect(ids.size).toBe(3)
     const began = runtime.lines.filter(({ msg }) => msg === 'alert began')
@@ -173,7 +173,7 @@ describe('of many watchers', () => {
         [id],
       )
       watch({ channels: [createAlertWebhook({ url: receiver.url })] })
-      // It has found nothing that says so, and wants to begin as well.
+      // It found no row of the alert, and wants to insert one, too.
       await waitFor(async () => {
         const waiting = await runtime.rows(
           `select from pg_stat_activity where datname = current_database()
@@ -352,7 +352,7 @@ describe('what is told', () => {
     await insertRuns(['timeout', null, 'timeout', null])
     watch({ channels: [createAlertWebhook({ url: receiver.url })] })
     await waitFor(() => receiver.requests.length === 1)
-    // A third of them is less than half, and not over: it would begin and end all day.
+    // A third of them failed: less than half, but the alert is not over, or it would begin and end all day.
     await insertRuns([null, null])
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length === 2)
@@ -407,7 +407,7 @@ describe('what is told', () => {
     await insertRuns([null, null, null], { name: 'mailing' })
     await insertRuns([...failed, ...failed], { name: 'mailing', hoursAgo: 2 })
     expect(await raisedBeside({ intervalMs: 20 })).toEqual([])
-    // One more is enough.
+    // One more failure is enough.
     await runtime.rows('delete from "JobAlert"')
     await insertRuns(['timeout'])
     await waitFor(

@@ -13,7 +13,7 @@ const parcel = defineJob({
   payload: z.strictObject({ n: z.number() }),
   retry: { limit: 1, delayMs: 1, maxDelayMs: 1 },
 })
-/** What `parcel` was before its payload changed. */
+/** `parcel` as it was before its payload changed. */
 const oldParcel = { ...parcel, payload: z.unknown() } as Job<'parcel'>
 const rounds = defineJob({
   name: 'rounds',

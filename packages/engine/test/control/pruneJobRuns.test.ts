@@ -13,7 +13,7 @@ const NOW = new Date('2026-05-01T12:00:00Z')
 const DAY_MS = 86_400_000
 const daysOld = (days: number) => new Date(NOW.getTime() - days * DAY_MS)
 
-/** The engine's connections are what it works with: the host's client is never asked. */
+/** The engine works with its own connections here and never asks the host's client. */
 const client = {
   $transaction: async (): Promise<never> => {
     throw new Error('the engine asked for a transaction of its host')
@@ -104,7 +104,7 @@ describe('pruneJobRuns', () => {
         trigger: 'cli',
         workerId: 'somebody',
         startedAt: daysOld(400),
-        // Not to be rescued as lost, which would end it.
+        // Its worker's lock is held below: otherwise the rescue would end it.
         status: 'running',
       },
     })

@@ -41,7 +41,7 @@ const enqueue = async (uniqueKey?: string, job: typeof parcel | typeof rounds = 
     )
   ).queueJobId
 
-/** A dead letter. */
+/** Makes a dead letter. */
 async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = parcel) {
   const queueJobId = await enqueue(uniqueKey, job)
   const work = await opened.take(job.name)

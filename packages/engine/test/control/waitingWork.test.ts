@@ -64,7 +64,7 @@ const actions = () =>
     [by.actor, by.reason],
   )
 
-/** Has attempts fail, to be tried again at once. */
+/** Has attempts fail, so that their work is due again at once. */
 async function fail(work: readonly TestWork[]): Promise<void> {
   await runtime.database.transaction((tx) =>
     opened.queue.fail(tx, work, { code: 'broken', message: '' }, 'retry'),
@@ -126,7 +126,7 @@ describe('a queue that is paused', () => {
     await enqueue(2)
     expect(await take()).toEqual([])
     await waitFor(() => wakeUps > 0)
-    // Nothing else tells of anything from here on.
+    // From here on, only the resumed queue can wake.
     const before = wakeUps
     await opened.client.resumeQueue(runtime.prisma, 'parcel', by)
     await waitFor(() => wakeUps > before)
@@ -136,7 +136,7 @@ describe('a queue that is paused', () => {
 describe('waiting work', () => {
   it('is listed as it becomes due, page by page, and its payload is not', async () => {
     const soon = new Date(Date.now() - 60_000)
-    // Several at the same instant, between two milliseconds.
+    // Several at the same instant, whose fraction of a millisecond the cursor must keep.
     await opened.client.enqueueMany(
       runtime.prisma,
       parcel,
@@ -151,7 +151,7 @@ describe('waiting work', () => {
     await runtime.rows(
       `update pgboss.job set data = data || '{"label": "Order 6"}' where priority = 3`,
     )
-    // What others have written in its place is none.
+    // An `expiresAt` that another program wrote and that is no date counts as none.
     await runtime.rows(
       `update pgboss.job set data = data || '{"expiresAt": "2026-02-30T00:00:00.000Z"}' where name = 'other'`,
     )
@@ -235,7 +235,7 @@ describe('waiting work', () => {
     ])
     expect(await actions()).toHaveLength(4)
     expect((await actions()).every(({ action }) => action === 'cancelWork')).toBe(true)
-    // pg-boss keeps what was retried for ever, but not once it is over.
+    // pg-boss would keep retried work for ever; here it is deleted once it is over.
     expect(
       await runtime.rows(
         `select from pgboss.job where state = 'cancelled' and deletion_seconds = 0`,
@@ -279,7 +279,7 @@ describe('waiting work', () => {
 
   it('that somebody has locked is passed over and told as left', async () => {
     for (const n of [1, 2, 3]) await enqueue(n)
-    // No worker takes it either, as long as its turn has not come.
+    // Blocked work is not offered to workers either.
     await runtime.rows(`update pgboss.job set blocked = true where data #>> '{payload,n}' = '3'`)
     expect(await countWaitingWork(runtime.reader, { name: 'parcel' })).toBe(2)
     const { work } = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 9 })
@@ -406,7 +406,7 @@ describe('work that replaces what waits with its unique key', () => {
     await runtime.rows(`update pgboss.job set created_on = created_on - interval '10 seconds'`)
     const before = wakeUps
     await replace(3, late)
-    // It is due, and workers are told.
+    // It is due now, and workers are told.
     await waitFor(() => wakeUps > before)
     expect(numbersOf(await take())).toEqual([3])
   })
@@ -482,7 +482,7 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await states()).toEqual(['created 3', 'created 4', 'created 6'])
     expect(await kinds()).toEqual([kept, 'replaced', 'enqueued', 'replaced', kept, 'replaced', 3])
     await take()
-    // The first is told of what runs, the others of what takes its place.
+    // The first result names the work that runs, the others the new work that took its key.
     expect(await kinds()).toEqual([kept, 'enqueued', 'enqueued', 'replaced', kept, 'enqueued', 4])
   })
 
@@ -494,7 +494,7 @@ describe('work that replaces what waits with its unique key', () => {
     ])
     expect(results.map(({ kind }) => kind)).toEqual(['alreadyQueued', 'enqueued'])
     expect(await states()).toEqual(['created 1', 'created 3'])
-    // Also while it runs: the key stays its own.
+    // Work that runs keeps its key, too.
     await take(1)
     await opened.client.enqueueMany(runtime.prisma, parcel, [
       { payload: { n: 4 }, options: { uniqueKey: 'kept' } },
@@ -507,7 +507,7 @@ describe('work that replaces what waits with its unique key', () => {
     await replace(1)
     const over = runtime.prisma.$transaction(async (tx) => {
       await opened.client.enqueue(tx, parcel, { n: 2 }, { uniqueKey: 'k', onConflict: 'replace' })
-      // Nobody takes what may be replaced.
+      // Nobody takes work that an open transaction may replace.
       expect(await take()).toEqual([])
       throw new Error('over')
     }, LONG)
@@ -533,8 +533,8 @@ describe('work that replaces what waits with its unique key', () => {
   })
 
   /**
-   * What happens at once, and what becomes of a run. `n` counts up with each that enqueues. A real worker starts nothing that
-   * was replaced.
+   * What may happen, in any order: enqueueing, taking, and how a run ends. `n` is the number of the piece. A replaced piece
+   * must never start.
    */
   const step = fc.array(
     fc.constantFrom<'enqueue' | 'enqueueInTransaction' | 'take' | 'complete' | 'fail'>(
@@ -555,7 +555,7 @@ describe('work that replaces what waits with its unique key', () => {
         let next = 0
         let isFirst = true
         let last: number[] = []
-        // Of what is started at the same moment, nobody can say which was first.
+        // Pieces that start in the same moment have no order.
         let moment = 0
         const started: { n: number; at: number }[] = []
         const running: TestWork[] = []
@@ -616,7 +616,7 @@ describe('work that replaces what waits with its unique key', () => {
           while (running.length > 0) await act.complete()
         }
         expect(await left()).toBe(0)
-        // What was enqueued last is what was started last.
+        // What was enqueued last was started last.
         const latestAt = Math.max(...started.map(({ at }) => at))
         const latest = started.filter(({ at }) => at === latestAt).map(({ n }) => n)
         expect(isFirst || latest.some((n) => last.includes(n))).toBe(true)

@@ -12,7 +12,7 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const NAME = 'parcel'
 const DAY_MS = 86_400_000
-/** No lane asks for more. */
+/** No lane asks for more at once. */
 const MOST_AT_ONCE = 2_000
 
 let runtime: TestRuntime
@@ -38,7 +38,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-/** Whole numbers that somebody may write, the edges of what things are stored in among them. */
+/** Whole numbers that somebody may write, with the limits of the types that store them. */
 const number = fc.oneof(
   fc.nat(100_000),
   fc.constantFrom(DAY_MS, DAY_MS - 120_000, 2 ** 31 - 1, 2 ** 31, 60 * DAY_MS, 365 * DAY_MS),
@@ -86,7 +86,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   await installQueue(runtime.database, [job])
   await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, job, [{ payload: {} }]))
 
-  // What the API and a timer make of it.
+  // The API computes such dates, and a timer takes the time-out.
   expect(new Date(Date.now() - timeoutMs - graceMs).getTime()).not.toBeNaN()
   expect(timeoutMs).toBeLessThan(2 ** 31)
 
@@ -112,7 +112,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   const isOver = failed!.state === 'failed'
   const [least, most] = [roundToSeconds(retry.delayMs), roundToSeconds(retry.maxDelayMs)]
   const { waitsMs } = failed!
-  // A moment has passed since.
+  // Some time has passed since.
   expect(isOver || waitsMs > Math.min(least, most) - 60_000).toBe(true)
   expect(isOver || waitsMs <= Math.min(2 * least, most)).toBe(true)
   if (!isOver) return

@@ -67,7 +67,7 @@ describe('what people see of a piece of work', () => {
       openLog(),
     )
     expect(label).toMatch(/^a b{197}…$/)
-    // What follows so much white space is not looked for.
+    // Text after so much white space is not looked at.
     expect(
       labelWork(
         labelled(() => `a${' '.repeat(1_000)}b`),
@@ -117,7 +117,7 @@ describe('what people see of a piece of work', () => {
         expect(label === undefined || (label.length > 0 && label.length <= 200)).toBe(true)
         const answer = { label: label ?? null, shown: shown ?? null }
         expect(storable(answer, 16_384)).toMatchObject({ kind: 'stored', value: answer })
-        // Where there is none, the log has said so, once.
+        // A missing label was logged once.
         expect(log.lines.length).toBeLessThanOrEqual(label === undefined ? 1 : 0)
       }),
       { numRuns: 200 },

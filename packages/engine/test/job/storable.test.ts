@@ -25,7 +25,7 @@ const stored = (value: unknown) => {
   return made.kind === 'stored' ? made.value : made.kind
 }
 
-/** What PostgreSQL makes of it; throws where it refuses it. */
+/** Returns what PostgreSQL stores of it. Throws when PostgreSQL refuses it. */
 async function keep(value: unknown): Promise<unknown> {
   const [row] = await runtime.rows<{ kept: unknown }>('select $1::jsonb as kept', [
     JSON.stringify(value),
@@ -33,7 +33,7 @@ async function keep(value: unknown): Promise<unknown> {
   return row?.kept
 }
 
-/** A getter's own property would show when it is read. */
+/** Whether it has data properties only: a getter would run when it is read. */
 function isPlain(value: unknown): boolean {
   return (
     typeof value !== 'object' ||
@@ -55,7 +55,7 @@ describe('whatever is stored', () => {
         expect(made.bytes).toBeLessThanOrEqual(MAX_BYTES)
         expect(isPlain(made.value)).toBe(true)
         await keep(made.value)
-        // What it has made, it leaves as it is.
+        // Converting the result again changes nothing.
         expect(JSON.stringify(stored(made.value))).toBe(json)
       }),
       { numRuns: 200 },
@@ -71,7 +71,7 @@ describe('whatever is stored', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const json = JSON.stringify(value)
-        // Lone surrogates are the only thing of it that PostgreSQL would refuse, beside NUL.
+        // Of all such values, PostgreSQL would refuse only lone surrogates and NUL.
         fc.pre(!/\\u(0000|d[89a-f])/.test(json))
         expect(JSON.stringify(stored(value))).toBe(json)
       }),

@@ -41,7 +41,7 @@ async function take(job: typeof parcel | typeof letter): Promise<TestWork> {
   return (await opened.take(job.name))[0]!
 }
 
-/** pg-boss's maintenance, after so long. */
+/** Lets pg-boss's maintenance run after so many hours. */
 async function pass(hours: number): Promise<void> {
   passedMs += hours * 3_600_000
   await runtime.rows(`update pgboss.job set started_on = started_on - $1 * interval '1 hour'`, [
@@ -77,7 +77,7 @@ const states = async () =>
   (await runtime.rows<{ state: string }>('select state::text from pgboss.job')).map(
     ({ state }) => state,
   )
-/** A machine that slept has only the clock of its date to know by. */
+/** A machine that slept has only the wall clock to know by. */
 const settle = (work: TestWork, details: Details | null = null, hasSlept = false) => {
   const { run } = work
   const { database, log } = runtime
@@ -93,7 +93,7 @@ describe('a last attempt that the queue has given up', () => {
     const work = await take(parcel)
     await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
     await pass(2)
-    // Nobody has looked at it yet, and it is kept.
+    // No worker has looked at it yet, and the queue keeps it.
     expect(await runtime.rows('select state::text, deletion_seconds from pgboss.job')).toEqual([
       { state: 'failed', deletion_seconds: 0 },
     ])

@@ -8,7 +8,7 @@ import { openTestRuntime } from '../openTestRuntime.ts'
 const PGBOSS_CHANNEL = `'pgboss_' || left(encode(sha224('pgboss'::bytea), 'hex'), 24)`
 const PAYLOADS = [
   ...['', ' ', '{', 'null', '__proto__', 'constructor', 'é'.repeat(3_000)],
-  // Transactions that nobody has, will never have, or cannot have; and more than anybody waits for.
+  // Transactions that do not exist, never will or cannot; and more of them than anybody waits for.
   ...[
     'echo 0',
     'echo 3',
@@ -43,7 +43,7 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
             unnest($1::text[]) payload`,
       [PAYLOADS],
     )
-    // Behind them on the same connection, so they have been heard when this is done.
+    // This notification comes after them on the same connection, so that they were heard before it.
     const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
     await waitFor(() => prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }))
     expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([])

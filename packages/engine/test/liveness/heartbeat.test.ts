@@ -51,7 +51,7 @@ describe('a worker that lives by its heartbeat', { timeout: 20_000 }, () => {
     const before = session.connectedForMs() ?? NaN
     await runtime.rows('delete from "JobWorker"')
     await waitFor(isAlive)
-    // Others have not seen it live all the while, and it has to look for what it missed.
+    // Others could not see it live in between: it must look for what it missed.
     await waitFor(() => reconnects === 1)
     expect(session.connectedForMs()).toBeLessThan(before)
   })

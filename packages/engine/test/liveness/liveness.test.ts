@@ -48,7 +48,7 @@ describe('a worker whose event loop is blocked', () => {
 })
 
 describe('a worker that was stopped, taken for dead, and continues', { timeout: 60_000 }, () => {
-  /** The first attempt is held up in the stopped worker, the second in another. */
+  /** Loses a run of a stopped worker: its first attempt waits there at the gate, the second in another worker. */
   async function loseRun<Other>(startOther: () => Promise<Other>) {
     const stopped = await startWorker()
     const [first] = await waitFor(async () => {
@@ -73,7 +73,7 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
       details: { effects: 1, error: { code: 'worker_lost' } },
     })
 
-    // Only the handler that lost its run may go on now: it would be the first to do the second step.
+    // Opens only the first attempt's gate: if the stopped worker could go on, it would do the second step first.
     await ask.openGate(1)
     process.kill(stopped.pid, 'SIGCONT')
     await stopped.waitForLine('job run lost', PATIENCE)
@@ -93,10 +93,10 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
   })
 
   it('can neither end its run nor settle its work, though its handler has finished', async () => {
-    // After its gate, its handler has nothing left to do but to return.
+    // After its gate, its handler only returns.
     await ask.enqueue({ n: 1, steps: 1, isGated: true, pauseMs: 0 }, tally)
     const { stopped } = await loseRun(startBeside)
-    // The second attempt waits behind its first batch.
+    // The second attempt waits after its first batch.
     const before = await waitFor(async () => {
       const runs = await ask.runs()
       return runs[1]?.details && runs
@@ -150,7 +150,7 @@ describe('a run whose work the queue has given out again', () => {
     await startBeside()
     await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
     await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
-    // As the queue does once an attempt has exceeded its time and was not ended.
+    // As the queue does with an attempt that exceeded its time and was not ended.
     await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
     await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)
 
@@ -212,7 +212,7 @@ describe('a run that cannot be ended just now', () => {
     const [stuck] = await runtime.rows<{ id: string }>(lostRun, ['2026-01-01'])
     const [free] = await runtime.rows<{ id: string }>(lostRun, ['2026-01-02'])
     await runtime.rows(HOLD_RUNS_SQL)
-    // As a batch does whose process was stopped between its last statement and its commit.
+    // As a batch whose process was stopped between its last statement and its commit.
     let release: () => void = () => undefined
     const released = new Promise<void>((resolve) => (release = resolve))
     const held = runtime.database.transaction(async (tx) => {

@@ -187,7 +187,7 @@ describe('rescueLostRuns', () => {
     await session.stop()
   })
 
-  /** Of one claim of a worker that is gone. */
+  /** Takes so many runs with one claim, for a worker that is gone. */
   async function loseRuns(count: number): Promise<void> {
     const items = Array.from({ length: count }, () => ({ payload: {} }))
     await client.enqueueMany(runtime.prisma, drip, items)
@@ -266,7 +266,7 @@ describe('rescueLostRuns', () => {
       )
     )[0]!
 
-  /** Takes the work again, as a worker that then is gone, and has it rescued. */
+  /** Takes the work again for a worker that is gone, and has it rescued. */
   async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
     await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
     await takeAndVanish({ limit: 1, hasFreshRunIds: true })
@@ -353,7 +353,7 @@ describe('rescueLostRuns', () => {
     } finally {
       await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
     }
-    // It is still held, and found in the next round; then nothing is.
+    // It was still held, so that the next round found it. Now nothing is held.
     expect(await rescue()).toMatchObject([{ id: refused!.id }])
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
@@ -435,7 +435,7 @@ describe('runOnce', () => {
     const [lost, next] = await runs()
     expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
     expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
-    // It waited for that first: its own time begins with its record.
+    // Its own time begins after the rescue of the lost run, for which it waited.
     expect(next!.startedAt.getTime()).toBeGreaterThanOrEqual(lost!.endedAt!.getTime())
   })
 

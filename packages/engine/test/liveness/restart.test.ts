@@ -32,7 +32,7 @@ let ask: ReturnType<typeof tallyQuestions>
 let workers: SpawnedProcess[]
 let inProcess: Worker | undefined
 
-// A server of its own: the one of the test run serves other tests at the same time.
+// A server of its own: the test run's one serves other tests at the same time.
 const startServer = () =>
   acquireEmbeddedPostgres({ dataDir, settings: { fsync: 'off', full_page_writes: 'off' } })
 
@@ -70,7 +70,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   workers = []
-  // The pools' old connections may yet have to be found dead.
+  // The pools may still have to notice that their old connections are dead.
   await waitFor(() => pool.query(CLEAR_TALLY))
   await pool.query('delete from pgboss.job')
 })
@@ -87,7 +87,7 @@ async function startWorker(options: { drainTimeoutMs?: number } = {}): Promise<S
   return worker
 }
 
-/** A worker with a run of three batches that has done one and waits. */
+/** Starts a worker with a run of three batches, which has done one and waits. */
 async function startBusyWorker(options: { drainTimeoutMs?: number } = {}): Promise<SpawnedProcess> {
   const worker = await startWorker(options)
   await ask.enqueue({ n: 1, ...GATED })
@@ -95,7 +95,7 @@ async function startBusyWorker(options: { drainTimeoutMs?: number } = {}): Promi
   return worker
 }
 
-/** Only a round finds it, as it was put there without a notification. */
+/** Inserts work without a notification, which only a round finds. */
 async function waitForRoundOf(worker: SpawnedProcess): Promise<void> {
   const before = countLines(worker, 'job run started')
   await waitFor(() =>
@@ -126,7 +126,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
     process.kill(slow.pid, 'SIGSTOP')
     await restartServer()
     await fast.waitForLine('session restored', PATIENCE)
-    // It has looked for the runs of dead workers, and has seen no lock of the slow one.
+    // By then it has looked for dead workers' runs, and seen that nobody holds the slow one's lock.
     await waitForRoundOf(fast)
     process.kill(slow.pid, 'SIGCONT')
     await slow.waitForLine('session restored', PATIENCE)
@@ -137,7 +137,7 @@ describe('a restart of PostgreSQL', { timeout: 90_000 }, () => {
   it('loses no run when it was away long, and a new worker is there first', async () => {
     const patient = await startBusyWorker()
     await postgres.release()
-    // By now it tries as rarely as it ever will.
+    // By now it tries as seldom as it ever will.
     await waitFor(() => countLines(patient, 'reconnecting the session failed') >= 8, {
       timeoutMs: 60_000,
     })
@@ -199,7 +199,7 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
     await pool.query(statement)
     await pool.query('select pg_reload_conf()')
   }
-  /** It waits for no standby itself, and so for nothing but what others hold. */
+  /** A transaction that does not wait for the standby itself, but only for others' locks. */
   const transaction = (work: (tx: TransactionOf<typeof prisma>) => Promise<unknown>) =>
     prisma.$transaction(async (tx) => {
       await tx.$executeRaw`set local synchronous_commit = local`
@@ -219,21 +219,21 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
     await configure(`alter system set synchronous_standby_names = 'nobody'`)
     let hasCommitted = false
     try {
-      // By itself, a wake-up waits for no standby.
+      // A wake-up alone waits for no standby.
       const schema = createSchema('public')
       const query = pool.query.bind(pool) as Connection['query']
       await notify({ schema, query }, WORK_CHANNEL, ['tally'])
       let tables = 0
       const hang = async () => {
         hasCommitted = false
-        // One that writes nothing would wait for nothing.
+        // A commit that writes nothing would not wait.
         await hanging.query(`begin; create table hanging${tables++} (); notify anything`)
         await hanging.query('commit')
         hasCommitted = true
       }
       let commit = hang()
       await waitFor(async () => {
-        // The server takes its time to read what is configured.
+        // The server takes a moment to read its new configuration: a commit may have passed before.
         if (hasCommitted) commit = hang()
         const { rows } = await pool.query(
           `select from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'`,
@@ -246,12 +246,13 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
       await transaction((tx) => client.enqueueMany(tx, tally, [{ payload: work(3) }]))
       await transaction((tx) => client.requestRun(tx, tally, { ...by, payload: work(4) }))
       expect(await transaction((tx) => client.cancelRun(tx, id, by))).toBe('requested')
-      // What it writes waits for no standby either, and it has a second at most for what others hold up.
+      // The worker's writes wait for no standby either, and wait for others' locks for at most a second.
       await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
       await client.stop()
       client = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await client.start()
-      // Inside its commit, the server ends no statement but for this: else one connection after another would hang.
+      // pg_notify waits for a lock in its implicit commit, where the server ends nothing but such a wait: otherwise one
+      // connection after another would hang.
       await waitFor(
         async () => {
           const { rows } = await pool.query(

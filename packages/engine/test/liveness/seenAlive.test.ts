@@ -25,7 +25,7 @@ let runtime: TestRuntime
 let client: JobsClient
 let proxy: Proxy
 let workers: Worker[] = []
-/** By work: how many attempts at it are under way, and whether there were ever two. */
+/** For each piece of work, how many attempts are under way, and whether there were ever two. */
 let underWay: Map<string, number>
 let doubled: Set<string>
 
@@ -90,7 +90,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
   return worker
 }
 
-/** Its session, and none of its pool's connections. */
+/** Matches the worker's session, but none of its pool's connections. */
 const isSessionOf = (worker: Worker) => (greeting: string) =>
   greeting.includes(`\0roundsman ${worker.id}\0`)
 const isSeen = async (worker: Worker) =>
@@ -122,7 +122,7 @@ describe('a worker whose session is down while its pool works', () => {
     const worker = await startWorker({ isBehindProxy: true })
     await cutSession(worker)
     await enqueue(24, 1, job)
-    // It asks, is told so, and waits: asking again and again would load the database that is in trouble.
+    // It asks, is told so, and waits: asking again and again would load a database in trouble.
     const claimer = createClaimer({
       database: runtime.database,
       workerId: worker.id,
@@ -159,7 +159,7 @@ describe('a worker whose session is down while its pool works', () => {
 
 describe('a session that was robbed of its lock', () => {
   it('is told so by a claim, and takes it back', async () => {
-    // As on a server that was one's own before a fail-over: connected, and nobody else looks there.
+    // As after a fail-over to another server: connected, but no other worker looks there.
     const { database, log, url } = runtime
     const session = createSession({ url, database, workerId: 'robbed', log })
     await session.start()
@@ -178,7 +178,7 @@ describe('a session that was robbed of its lock', () => {
       await waitFor(async () => (await runtime.rows(locks)).length === 1)
       await waitFor(() => session.connectedForMs() !== null)
       expect(await claimer.claim(piece, 1)).toMatchObject({ isAlive: true })
-      // An answer to what was asked before it came back says nothing of now.
+      // An answer to a question from before it came back says nothing about now.
       session.doubt(performance.now() - 60_000)
       expect(session.connectedForMs()).not.toBeNull()
     } finally {
@@ -198,7 +198,7 @@ describe('who asks whether a worker lives', () => {
       const answers = [await tx.query(ask), await database.query(ask)]
       expect(answers.map(({ rows }) => rows)).toEqual([[{ isAlive: false }], [{ isAlive: false }]])
       const started = session.start()
-      // In line for its lock, it counts as alive.
+      // While it queues for its lock, it counts as alive.
       await waitFor(async () => (await runtime.rows<{ isAlive: boolean }>(ask))[0]?.isAlive)
       expect((await tx.query('select 1 as n')).rows).toEqual([{ n: 1 }])
       void started.catch(() => undefined)

@@ -102,7 +102,7 @@ describe('createSession', () => {
         [` of ${part}`],
       )
     }
-    // The other one, which is sent them, is cut off as if its process had vanished: the server can't tell.
+    // The listening connection is ended as if its process had vanished: the server cannot tell.
     expect(await child.waitForLine('its connection')).toBe('kept its connection')
     await child.waitForLine('hears again')
     expect(await child.exited).toEqual({ code: 0, signal: null })

@@ -51,7 +51,10 @@ const enqueue = (count: number, payload: { isHeld?: boolean; ms?: number } = {})
     Array.from({ length: count }, (_, n) => ({ payload: { n, isHeld: false, ms: 0, ...payload } })),
   )
 
-/** Each piece has one run that succeeded, each attempt one run, all have ended, and nothing is held or waits. */
+/**
+ * Asserts that each piece has one run that succeeded and each attempt one run, that all have ended, and that nothing is
+ * held or waits.
+ */
 async function expectAllDoneOnce(count: number): Promise<void> {
   await waitFor(async () => {
     const [left] = await runtime.rows<{ n: number }>(
@@ -76,7 +79,7 @@ async function expectAllDoneOnce(count: number): Promise<void> {
          or "status" = 'running'`,
     ),
   ).toEqual([])
-  // Whoever succeeded has done it.
+  // Every run that succeeded has left its effect.
   expect(
     await runtime.rows(
       `select from "JobRun" where "status" = 'success' and "id" not in (select "runId" from "Touched")`,

@@ -34,7 +34,7 @@ type Name = (typeof jobs)[number]['name']
 let runtime: TestRuntime
 let client: JobsClient
 let worker: Worker
-/** What runs at this moment, and what has run, by its number. */
+/** The numbers of the work that runs at this moment, and of what has run. */
 let running: number[]
 let started: { n: number; beside: number[]; isAlone: boolean }[]
 let held: Set<number>
@@ -107,7 +107,7 @@ async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void
   await worker.start()
 }
 
-/** Of the given number of losses, by as many attempts. */
+/** Enqueues work that has lost so many workers, in as many attempts. */
 async function enqueue(
   n: number,
   { lost = 0, name = 'parcel' }: { lost?: number; name?: Name } = {},
@@ -152,7 +152,7 @@ describe('work that has lost several workers', () => {
     await isStarted(1)
     await enqueue(2, { lost: 2 })
     await isWaiting()
-    // The lanes take nothing new meanwhile.
+    // Meanwhile the lanes take nothing new.
     await enqueue(3)
     await enqueue(4, { name: 'rounds' })
     release.get(1)!()
@@ -250,7 +250,7 @@ describe('work that has lost several workers', () => {
       client.cancelRun(tx, run!.id, { actor: 'somebody', reason: 'a test' }),
     )
     await waitFor(async () => (await codes()).some(({ errorCode }) => errorCode === 'cancelled'))
-    // Nobody is held up by it any more.
+    // It no longer holds anybody up.
     await enqueue(3)
     await isStarted(3)
     release.get(1)!()

@@ -25,7 +25,7 @@ beforeEach(() => {
   render = metrics.render
 })
 
-/** The value of a series; its labels as they stand, but for the one that all have. */
+/** The value of a series. Its labels must be written as they are rendered, without the one that all have. */
 async function valueOf(series: string): Promise<number | undefined> {
   const lines = (await render())
     .replaceAll(/,app="worker"|app="worker",?/g, '')

@@ -1,6 +1,6 @@
 import * as prometheus from 'prom-client'
 
-/** What a host has that shows metrics, with nothing else in it. */
+/** What a host has to show metrics, without any other metric. */
 export function openTarget() {
   const registry = new prometheus.Registry()
   return { prometheus, registry, render: () => registry.metrics() }

@@ -4,7 +4,7 @@ import type { JobHealth } from '../../src/client.ts'
 import { watchJobHealth } from '../../src/metrics.ts'
 import { openTarget } from './openTarget.ts'
 
-/** The lines of a scrape that are about it, of a process that has just begun to watch. */
+/** The lines about it of a first scrape. */
 async function scrape(read: () => Promise<JobHealth>): Promise<string[]> {
   const metrics = openTarget()
   watchJobHealth({ ...metrics, read, timeoutMs: 50 })

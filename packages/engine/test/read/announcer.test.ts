@@ -15,7 +15,7 @@ beforeAll(async () => {
     schema: 'public',
     databaseUrl: runtime.url,
     log: runtime.log,
-    // The probe is said until it is heard, and may be heard again later.
+    // The probe is announced until it is heard, and may be heard again later.
     onChange: (announcement) =>
       void (announcement.ticks[0] === 'probe' ? isHeard.resolve() : heard.push(announcement)),
     onGap: () => undefined,
@@ -32,7 +32,7 @@ afterAll(async () => {
 
 beforeEach(() => void (heard = []))
 
-/** Says it at once, and with how many statements. */
+/** Announces at once. Returns how many statements that took. */
 async function announce(
   changes: (announcer: ReturnType<typeof createAnnouncer>) => void,
 ): Promise<number> {

@@ -15,7 +15,7 @@ import { openReader, readerIn, type PagePosition, type Reader } from '../../src/
 import { runOutcome } from '../../src/read/runOutcome.ts'
 import { createSchema } from '../../src/store/schema.ts'
 
-/** What the list leaves out. */
+/** Columns that the list leaves out. */
 const UNLISTED = { batchMarks: true, exclusiveKey: true }
 const log = pino({ level: 'silent' })
 const NOON = new Date('2026-11-24T12:00:00.000Z')
@@ -53,7 +53,7 @@ async function insert(startedAt: Date, count: number): Promise<void> {
   })
 }
 
-/** All of them as they are to be listed, from Prisma. */
+/** All runs as the list should return them, read by Prisma. */
 async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
   const runs = await prisma.jobRun.findMany({
     omit: UNLISTED,
@@ -199,7 +199,7 @@ describe('among 200,000 runs', () => {
 
   beforeAll(async () => {
     await prisma.jobRun.deleteMany()
-    // A run a second: 5 jobs of which one is rare and one is never scheduled, one failure in a thousand, 10 under
+    // One run a second, of 5 jobs of which one is rare and one is never scheduled. One in a thousand failed, 10 are under
     // way.
     await prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "queueJobId")
@@ -213,7 +213,7 @@ describe('among 200,000 runs', () => {
         case when i % 50000 = 0 then 'cancelled' when i % 1000 = 0 then 'broken' end,
         ('00000000-0000-0000-0000-' || lpad((i / 3)::text, 12, '0'))::uuid
       from generate_series(1, 200000) i`
-    // And one that only its schedule starts.
+    // And a job that only its schedule starts.
     await prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
       select gen_random_uuid(), 'scheduled', 'success', 'schedule', 'worker',
@@ -287,7 +287,7 @@ describe('among 200,000 runs', () => {
     for (const after of [undefined, middle]) {
       it(`${name}${after ? ', from the middle on' : ''}: reads little, and by an index`, async () => {
         const { nodes, rowsRead } = await explain({ ...options, limit: 50, after })
-        // A handful of rows may be sorted; a table is not read for them.
+        // PostgreSQL may sort a handful of rows, but must not read a table for them.
         expect(nodes).not.toContain('Seq Scan')
         expect(rowsRead).toBeLessThan(1_000)
       })
@@ -297,7 +297,7 @@ describe('among 200,000 runs', () => {
   it('runs under way: reads only those', async () => {
     const { nodes, rowsRead } = await explain({ status: 'running', limit: 50 })
     expect(nodes).not.toContain('Seq Scan')
-    // In the index and in the table.
+    // Each is read in the index and in the table.
     expect(rowsRead).toBeLessThanOrEqual(2 * 10)
   })
 
@@ -317,7 +317,7 @@ describe('among 200,000 runs', () => {
         const where = { ...options, limit: 50, after }
         const { nodes, rowsRead } = await explain(where)
         expect(nodes).not.toContain('Seq Scan')
-        // In an index and in the table.
+        // Each is read in an index and in the table.
         expect(rowsRead).toBeLessThanOrEqual(2 * MAX_LOOKED_AT + 1_000)
         const page = await listJobRuns(reader, where)
         looks += 1
@@ -330,7 +330,7 @@ describe('among 200,000 runs', () => {
   )
 
   it('a look goes on where the one before has ended, and neither loses nor repeats a run', async () => {
-    // Two of 1,000: in different looks.
+    // Two of 1,000, which different looks find.
     const [rare] = await prisma.$queryRaw<{ ids: string[] }[]>`
       with marked as (
         update "JobRun" set "workerId" = 'marked ' || "name" where "name" = 'rare' returning "id", "startedAt"
@@ -350,7 +350,7 @@ describe('among 200,000 runs', () => {
     }
   })
 
-  /** The nodes of the plan, its indexes, and how many rows of the table or of an index were looked at. */
+  /** The plan's nodes and indexes, and how many rows of a table or an index it reads. */
   async function explain(options: ListJobRunsOptions) {
     const end = lookEndQuery(options)
     const [lookEnd] = end ? await reader.rows<PagePosition>(end) : []
@@ -365,7 +365,7 @@ describe('among 200,000 runs', () => {
     const open = row?.['QUERY PLAN'].map(({ Plan }) => Plan) ?? []
     for (let node = open.pop(); node !== undefined; node = open.pop()) {
       open.push(...(node.Plans ?? []))
-      // What workers hold is little, and read whole.
+      // Workers hold little, which is read whole.
       if (['JobClaim', 'JobStart'].includes(node['Relation Name'] ?? '')) continue
       nodes.push(node['Node Type'])
       if (node['Index Name']) indexes.push(node['Index Name'])

@@ -90,7 +90,7 @@ describe('the backlog', () => {
     expect(others).toEqual([])
     expect(row).toMatchObject({ name: 'letter', ready: MANY, isCut: false, comingPerSecond: 0 })
     expect(Math.round(row!.oldestMs / 600_000)).toBe(6)
-    // Ten a second, told from the last thousand; less by what has passed since.
+    // Ten a second, computed from the last thousand; less by the time that has passed since.
     expect(row!.takenPerSecond).toBeLessThanOrEqual(10.1)
     expect(row!.takenPerSecond).toBeGreaterThan(2)
     expect(row!.caughtUpInMs).toBeCloseTo((MANY / row!.takenPerSecond) * 1_000, -1)

@@ -24,7 +24,7 @@ beforeAll(async () => {
     applicationName: 'test',
     onPoolError: () => undefined,
   })
-  // Jobs that are due every second, written in the order of time, and one that hardly ever was.
+  // Jobs that are due every second, written in the order of time, and one that hardly ever was due.
   await prisma.$executeRaw`
     insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId")
     select case when n = 1 then 'seldom' else 'often' || n % 2 end, timestamptz '2026-01-01' + n * interval '1 second', 'enqueued', 'w1'
@@ -57,7 +57,7 @@ it('looks for the ticks of a job among its own', async () => {
 
 it.each([1, 30])('looks for the last %i runs of a job among its own', async (limit) => {
   const [scan, ...others] = await scansOf(recentRunsQuery(NAMES, { limit }), 'JobRun')
-  // Where runs that are not written would be looked up: there are none.
+  // The part that looks up runs which are not written: there are none.
   expect(others.filter((other) => other['Actual Loops'] > 0)).toEqual([])
   expect(scan?.['Index Name']).toBe('JobRun_name_startedAt_id_trigger_idx')
   expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
@@ -65,7 +65,7 @@ it.each([1, 30])('looks for the last %i runs of a job among its own', async (lim
 
 it('reads one run of each job, however many there are', async () => {
   const [scan] = await scansOf(recentRunsQuery(NAMES, { limit: 1 }), 'JobRun')
-  // Rows are means over the loops, one a job.
+  // The figures are means over the loops, one for each job.
   expect(scan?.['Actual Loops']).toBe(NAMES.length)
   expect(scan?.['Actual Rows']).toBeLessThanOrEqual(1)
 })
@@ -75,12 +75,12 @@ const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T1
 
 it('looks for a sample of a job that runs often among its own, twice for each part of the time', async () => {
   const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...ALL }), 'JobRun')
-  // Either of those that hold what has failed alone.
+  // Either index that contains only failed runs will do.
   expect(scans.map((scan) => scan['Index Name'])).toEqual([
     'JobRun_name_startedAt_id_trigger_idx',
     expect.stringMatching(/^JobRun_(name|errorCode)_startedAt_id_(error_)?idx$/),
   ])
-  // Means over the loops.
+  // The figures are means over the loops.
   for (const scan of scans) {
     expect(scan['Actual Loops']).toBe(48)
     expect(scan['Actual Rows']).toBeLessThanOrEqual(4)
@@ -158,7 +158,7 @@ it('looks for what a worker has run among the last runs of all, and says how far
   const seen = await listWorkerRuns(reader, { workerId: 'w1', ...ALL })
   expect(seen.runs).toHaveLength(200)
   expect(seen.since).toBe(seen.runs[0]?.startedAt)
-  // The only run of this one is longer ago than that.
+  // Its only run is from before that.
   const { runs, since } = await listWorkerRuns(reader, { workerId: 'w2', ...ALL })
   expect(runs).toEqual([])
   expect(new Date(since).getTime()).toBeGreaterThan(Date.parse('2026-01-01T08:00:00Z'))
@@ -189,7 +189,7 @@ it('counts what failed among the runs of an hour of the jobs that fail, by its i
   const scans = await scansOf(recentFailuresQuery(['often1', ...NAMES], SINCE), 'JobRun')
   expect(scans.map((scan) => scan['Index Name'])).not.toContain(undefined)
   const [counted] = scans.toSorted((one, other) => other['Actual Rows'] - one['Actual Rows'])
-  // Of the four, one has any that failed.
+  // One of the four has failed runs.
   expect(counted).toMatchObject({
     'Index Name': 'JobRun_name_startedAt_id_trigger_idx',
     'Actual Loops': 1,
@@ -197,7 +197,7 @@ it('counts what failed among the runs of an hour of the jobs that fail, by its i
   })
 })
 
-/** Of the last 5,000. */
+/** How many of the last 5,000 failed. */
 const FAILED = 1_169
 
 it('counts no more than the latest of them', async () => {

@@ -57,7 +57,7 @@ it('is forgotten by its client once it is closed, but not what it has found out'
   }
 })
 
-/** What only the watch, and who keeps it, has hold of. */
+/** Returns a reference to what only the watch, or somebody who keeps the watch, can hold. */
 async function watchOnce(client: JobsClient): Promise<WeakRef<() => void>> {
   const onChange = () => undefined
   const watch = client.watchChanges({ onChange, onGap: () => undefined })

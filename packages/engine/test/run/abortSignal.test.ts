@@ -21,7 +21,7 @@ afterEach(async () => {
   await runtime.close()
 })
 
-/** Both jobs are under way when it resolves. */
+/** Resolves when both jobs are under way. */
 async function startBoth(handlers: {
   bad: (context: Context) => Promise<void>
   innocent: (context: Context) => Promise<void>

@@ -14,7 +14,7 @@ let runtime: TestRuntime
 
 beforeAll(async () => {
   runtime = await openTestRuntime([fill])
-  // A violation shows when the transaction commits, after all of its statements have succeeded.
+  // Deferred: a violation shows at the commit, after all statements have succeeded.
   await runtime.rows(
     'create table "Effect" (n int constraint once unique deferrable initially deferred)',
   )
@@ -76,7 +76,7 @@ describe('ctx.batch', () => {
     const wrong: { said: number; did: number }[] = []
     await waitFor(
       async () => {
-        // One statement, one snapshot.
+        // One statement sees one snapshot.
         const [row] = await runtime.rows<{ said: number; did: number }>(
           `select (select count(*)::int from "Effect") as did,
                   (select coalesce(sum(("details" ->> 'effects')::int), 0)::int from "JobRun") as said`,
@@ -89,7 +89,7 @@ describe('ctx.batch', () => {
     )
     expect(await running).toMatchObject({ run: { details: { effects: 300, batches: 300 } } })
     expect(wrong).toEqual([])
-    // It has been looked at in the middle.
+    // The look-ups happened while the batches went on.
     expect(seen.size).toBeGreaterThan(10)
   })
 })
@@ -97,7 +97,7 @@ describe('ctx.batch', () => {
 describe('the marks of batches', () => {
   const clock = fakeClock('2026-11-24T03:00:00.000Z')
 
-  /** So many batches of ten rows, a second each. */
+  /** Runs so many batches of ten rows, each of which takes a second. */
   const steadily = (batches: number) =>
     run(async ({ batch }) => {
       for (let n = 0; n < batches; n++) {

@@ -78,7 +78,7 @@ it('looks for what it was not told of while its session was away', async () => {
   )
   const abort = new Abort()
   cancellations.watch(run!.id, abort)
-  // Nobody says so: neither a notification nor a round.
+  // Neither a notification nor a round tells of it.
   await runtime.rows(
     `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
     [run!.id],

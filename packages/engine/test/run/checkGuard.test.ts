@@ -5,7 +5,7 @@ import { checkGuard } from '../../src/run/checkGuard.ts'
 
 const MILLION = 1_000_000
 
-/** So many rows, counted no further than asked for. */
+/** That many rows, counted no further than the guard asks. */
 function countOf(rows: { due: number; total: number }): GuardCount<null> {
   return { total: async () => rows.total, due: async (_, limit) => Math.min(rows.due, limit) }
 }
@@ -38,7 +38,7 @@ describe('checkGuard', () => {
   })
 })
 
-/** Of a run that was not refused. */
+/** What the guard reports of a run that it did not refuse. */
 const NUMBERS = { due: 1, allowed: 0, total: 1 }
 
 describe('an estimate of the whole', () => {

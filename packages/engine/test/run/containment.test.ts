@@ -7,7 +7,7 @@ import { openTestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
-/** Two beside others, and then five alone. */
+/** Two beside other work, and then five alone. */
 const CRASHES = 7
 
 interface Supervisor {
@@ -15,7 +15,7 @@ interface Supervisor {
   stop(): Promise<void>
 }
 
-/** Starts a worker again whenever it has ended. */
+/** Starts a worker again whenever it ends. */
 function supervise(url: string): Supervisor {
   const children: SpawnedProcess[] = []
   let isStopped = false
@@ -66,7 +66,7 @@ describe(
         let n = 1
         await waitFor(
           async () => {
-            // Nobody waits for the back-off here; and others come, again and again.
+            // Skips the back-off, and goes on enqueueing innocent work.
             await runtime.rows(
               `update pgboss.job set start_after = now() where state = 'retry' and start_after > now()`,
             )
@@ -89,7 +89,7 @@ describe(
             `select "errorCode" as code, count(*)::int as n from "JobRun" where "name" = 'guilty' group by 1`,
           ),
         ).toEqual([{ code: 'worker_lost', n: CRASHES }])
-        // Each has its effect once, from the run that succeeded.
+        // Each piece has its effect once, from the run that succeeded.
         expect(
           await runtime.rows(
             `select effect.n from "Effect" effect join "JobRun" run on run."id" = effect."runId"

@@ -235,7 +235,7 @@ it('sends no more at once than it may, also to pings that come while others end'
     await waitFor(() => held.length >= 3)
     release()
     await waitFor(() => held.length >= 3)
-    // Three are under way, in places that others have handed on.
+    // Three are under way again, in places that ended pings have passed on.
     send(6)
   }
   const closed = pinger.close()

@@ -125,14 +125,14 @@ describe('whatever is thrown', () => {
     fc.assert(
       fc.property(fc.oneof(parts, value), (described) => {
         const description = describeError(makeError(described), {})
-        // What it says can be stored as it is.
+        // The description can be stored as it is.
         expect(storable(description, 20_000)).toMatchObject({ kind: 'stored', value: description })
       }),
       { numRuns: 300 },
     )
   })
 
-  // Each of these took from seconds to for ever, or all of the stack.
+  // Each of these once took seconds or for ever, or used up the whole stack.
   it.each([
     { it: 'a word of 5 MB', message: 'x'.repeat(5_000_000), payload: {} },
     { it: 'many schemes', message: 'a://'.repeat(1_000_000), payload: {} },

@@ -16,7 +16,7 @@ import { createWorker, type Worker, type WorkerOptions } from '../../src/worker.
 import { noClock } from '../fixtures/noClock.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-/** Plays what stands at its place in `handlers`. */
+/** Plays the entry of `handlers` that its payload names. */
 const act = defineJob({
   name: 'act',
   description: '',
@@ -25,7 +25,7 @@ const act = defineJob({
   timeoutMs: 20_000,
 })
 const innocent = defineJob({ name: 'innocent', description: '', retry: { limit: 0 } })
-/** Its schema is as foreign as its handler. */
+/** A job whose schema is as foreign as its handler. */
 const odd = { ...defineJob({ name: 'odd', description: '', retry: { limit: 0 } }) }
 const jobs = [act, innocent, odd] as const
 
@@ -44,7 +44,7 @@ interface EndedRun {
 let runtime: TestRuntime
 let client: JobsClient
 let worker: Worker | undefined
-/** Whether it is one without options, which serves many tests. */
+/** Whether the worker has no options of its own, so that many tests share it. */
 let isPlain = false
 let handlers: unknown[]
 
@@ -66,7 +66,7 @@ beforeEach(async () => {
   await forgetRuns()
 })
 
-/** Not by truncate: a worker lives, and the two may wait for each other. */
+/** Deletes rows rather than truncating: a worker lives, and the two could deadlock. */
 async function forgetRuns(): Promise<void> {
   for (const table of ['"JobRun"', '"JobClaim"', '"JobStart"', 'pgboss.job'])
     await runtime.rows(`delete from ${table}`)
@@ -101,7 +101,10 @@ async function startWorker(
   isPlain = options === undefined
 }
 
-/** Once each, beside as many innocent ones; their runs, in the order of the handlers, once all have ended. */
+/**
+ * Runs each handler once, beside as many innocent ones. Resolves to their runs, in the order of the handlers, once all
+ * ended.
+ */
 async function runAll(these: readonly unknown[]): Promise<EndedRun[]> {
   handlers = [...these]
   const sent = await runtime.prisma.$transaction(async (tx) => {
@@ -456,7 +459,7 @@ it(
     await fc.assert(
       fc.asyncProperty(outcomes, async (drawn) => {
         await forgetRuns()
-        // Before the handlers have scribbled on them.
+        // Written down before the handlers scribble on them.
         const whats = drawn.map((outcome) => JSON.stringify(outcome).slice(0, 500))
         const runs = await runAll(drawn.map(play))
         for (const [at, { status, errorCode, details }] of runs.entries()) {
@@ -467,7 +470,7 @@ it(
             code: errorCode,
             message: expect.any(String),
           })
-          // Nothing of it reached PostgreSQL that it had to refuse.
+          // PostgreSQL never had to refuse anything: it was made storable before.
           expect(errorCode, what).not.toBe('details_unstorable')
         }
       }),

@@ -15,7 +15,7 @@ const counted = defineJob({
   description: '',
   payload: z.object({ n: z.number() }),
   concurrency: 300,
-  // An attempt that is lost shows.
+  // No retry, so that a lost attempt shows.
   retry: { limit: 0 },
 })
 const other = defineJob({ name: 'other', description: '' })
@@ -52,7 +52,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-/** So many runs have begun, and none has said anything; `speak` has all of them call their first batch. */
+/** Has so many runs begin that say nothing; `speak` has all of them call their first batch. */
 async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: () => void }> {
   const told = Promise.withResolvers<void>()
   let begun = 0
@@ -81,7 +81,7 @@ async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: 
   return { speak: told.resolve }
 }
 
-/** Statements of the worker that wait for somebody's lock. */
+/** The worker's statements that wait for a lock. */
 const blocked = () =>
   runtime.rows<{ pid: number }>(
     `select pid from pg_stat_activity
@@ -89,7 +89,7 @@ const blocked = () =>
   )
 const isBlocked = async () => (await blocked()).length > 0
 
-/** As somebody does who settles one of their runs, and stands still meanwhile. */
+/** Locks as somebody does who settles one of the runs and stands still meanwhile. */
 const lockStarts = (tx: Connection) => tx.query('select from "JobStart" for key share')
 
 async function expectAllSucceeded(runs: number): Promise<void> {

@@ -41,7 +41,7 @@ beforeEach(async () => {
 const effects = async () =>
   (await runtime.rows<{ n: number }>('select n from "Effect" order by n')).map(({ n }) => n)
 
-/** Ends the connection that has changed the table and not committed, as a fail-over does. */
+/** Ends the connection that changed the table and has not committed, as a fail-over does. */
 async function cutWriter(): Promise<void> {
   const rows = await runtime.rows(
     `select pg_terminate_backend(pid) from pg_locks
@@ -179,7 +179,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
         const { rows } = await asConnection(tx, createSchema('public')).query<{ limit: string }>(
           `select current_setting('idle_in_transaction_session_timeout') as "limit"`,
         )
-        // Prisma closes what it has given up.
+        // Prisma closes a connection that it gave up.
         expect('$queryRawUnsafe' in tx ? [{ limit: '1min' }] : rows).toEqual([{ limit: '1min' }])
         return {}
       })
@@ -188,7 +188,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
   })
 })
 
-// postgres.js throws then, in a turn of its own: strays.ts sees to that.
+// postgres.js then throws outside of any promise, which strays.ts handles.
 const cuttable = Object.entries(HOSTS).filter(([name]) => !name.includes('postgres.js'))
 
 describe.each(cuttable)('a batch by %s', (_name, openHost) => {
@@ -214,7 +214,7 @@ describe.each(cuttable)('a batch by %s', (_name, openHost) => {
       run: { status: 'failed', details: { added: 2, batches: 1 } },
     })
     expect(await effects()).toEqual([1, 2])
-    // Its client goes on.
+    // The client of the host goes on working.
     expect(
       await run(async ({ batch }) => {
         await batch(async (tx) => {

@@ -42,9 +42,9 @@ interface Run {
 let runtime: TestRuntime
 let client: JobsClient
 let worker: Worker | undefined
-/** Whether it is one without options, which serves many tests. */
+/** Whether the worker has no options of its own, so that many tests share it. */
 let isPlain = false
-/** Of the children that this worker has had. */
+/** The children that this worker has had. */
 const pidsOfWorker = new Set<number>()
 let calls: string[]
 
@@ -74,7 +74,7 @@ afterEach(async () => {
   if (isBusy || !isPlain) await stopWorker()
 })
 
-/** Without options, it is the one that the test before has left idle, if it has. */
+/** Without options it reuses the worker that the test before has left idle, if there is one. */
 async function startWorker(
   options?: Partial<Pick<WorkerOptions<typeof jobs, PrismaClient>, 'handlersModule'>>,
 ): Promise<void> {
@@ -294,7 +294,7 @@ describe('an isolated run', () => {
 })
 
 describe('an isolated run that ends its process', () => {
-  // Each of them opens one of its own then.
+  // Each of these starts a child process of its own then.
   beforeAll(stopWorker)
 
   it.each([
@@ -315,7 +315,7 @@ describe('an isolated run that ends its process', () => {
     expect(run!.details!.error!.message).toContain(message)
     expect(childPids().length).toBe(how === 'startOthers' ? 3 : 2)
     await waitFor(() => childPids().every((pid) => !isAlive(pid)))
-    // The worker has seen nothing of it, and goes on.
+    // The worker did not notice, and goes on.
     await send(beside, {})
     expect(await ended('beside')).toMatchObject([{ status: 'success' }])
   })

@@ -22,7 +22,7 @@ import {
 const ENTRY = join(import.meta.dirname, '../fixtures/manyRunsProcess.ts')
 const ACTOR = { actor: 'somebody', reason: 'a test' }
 const PATIENCE = { timeoutMs: 150_000, intervalMs: 300 }
-/** As large as 500 bytes a run: one that is kept, with its abort and its context, takes more. */
+/** Some 500 bytes a run: a run that is kept, with its abort and its context, takes more. */
 const MAX_GROWTH_BYTES = 4_500_000
 
 let runtime: TestRuntime
@@ -46,7 +46,7 @@ async function enqueue(job: Job, count: number): Promise<void> {
   if (count > 0) await client.enqueueMany(runtime.prisma, job, items)
 }
 
-/** A thousand runs, or some more, of all kinds; resolves when all have ended. */
+/** Enqueues about so many thousand runs of all kinds. Resolves when all have ended. */
 async function carryOut(thousands: number): Promise<void> {
   const { prisma } = runtime
   await enqueue(succeeds, 430 * thousands)
@@ -109,7 +109,7 @@ describe('a worker after ten thousand runs of all kinds', () => {
     expect(before.asksAbout).toBe(0)
     expect(after.asksAbout).toBe(0)
     expect(after.listeners).toEqual(before.listeners)
-    // Pools may have grown meanwhile, to their limits.
+    // Pools may have grown meanwhile, up to their limits.
     expect(after.resources['Timeout']).toBeLessThanOrEqual((before.resources['Timeout'] ?? 0) + 2)
     expect(after.heapBytes - before.heapBytes).toBeLessThan(MAX_GROWTH_BYTES)
     void worker.kill()

@@ -22,7 +22,7 @@ type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 let runtime: TestRuntime
 let opened: TestQueue
 let cancellations: Cancellations
-/** Statements that looked after runs that are watched. */
+/** How many statements asked about watched runs. */
 let looks = 0
 
 beforeAll(async () => {
@@ -96,7 +96,7 @@ describe('once a run has ended', () => {
     { how: 'succeeded', handler: async () => undefined },
     { how: 'failed', handler: () => Promise.reject(new Error('no luck')) },
   ])('and $how, it is watched no longer, and leaves no timer', async ({ handler }) => {
-    // The pool's own, for idle connections, come and go: a database that has just been asked has them.
+    // The query makes sure that the pool's own timer for idle connections is counted before, too.
     await runtime.rows('select 1')
     const before = timers()
     for (let n = 0; n < 5; n++) await perform(handler)

@@ -35,7 +35,7 @@ beforeEach(async () => {
 const settlerOf = (database: Database = runtime.database) =>
   createSettler({ database, queue: opened.queue, workerId: 'w1', log: runtime.log })
 
-/** With one claim. */
+/** Takes so many pieces with one claim. */
 async function take(count: number): Promise<TestWork[]> {
   const items = Array.from({ length: count }, () => ({ payload: {} }))
   await runtime.prisma.$transaction((tx) => opened.client.enqueueMany(tx, parcel, items))
@@ -166,7 +166,7 @@ describe('a run that is settled', () => {
 })
 
 describe('a settlement whose answer was lost', () => {
-  /** What is sent first is carried out, and nobody hears of it. */
+  /** Carries out the first statement, but loses its answer. */
   function deafOnce(before: () => Promise<unknown> = async () => undefined): Database {
     const { database } = runtime
     let isDeaf = true
@@ -353,7 +353,7 @@ describe('a run that somebody has locked', () => {
       const ends = work.map((one) => settler.settle(settlement(one, held)))
       await Promise.all(ends.filter((_, at) => at !== 4))
       expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
-      // What ends now need not wait for it.
+      // What ends now need not wait for the blocked one.
       const [later] = await take(1)
       expect(await settler.settle(settlement(later!, heldBy([later!])))).toMatchObject({
         kind: 'settled',
@@ -378,7 +378,7 @@ describe('a database that is away', () => {
       async query(statement, values) {
         if (isAway) {
           tries++
-          // Without a pause, whoever tries on and on leaves others their turn, too.
+          // Without a pause, endless tries would still leave others their turn.
           await nextTurn()
           throw new Error('Connection terminated unexpectedly')
         }
@@ -390,7 +390,7 @@ describe('a database that is away', () => {
     const startedAt = performance.now()
     const ends = Promise.all(work.map((one) => settler.settle(settlement(one, held))))
     await waitFor(() => tries >= 4)
-    // 50, 100 and 200 ms lie between them, however slow the machine is.
+    // The pauses between the four tries are at least 50, 100 and 200 ms, however slow the machine is.
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(345)
     isAway = false
     expect((await ends).every(({ kind }) => kind === 'settled')).toBe(true)
@@ -406,7 +406,7 @@ describe('a database that is away', () => {
     const settler = settlerOf({
       ...runtime.database,
       async query(statement, values) {
-        // As where connections break at what it holds.
+        // The connection breaks whenever it carries this value.
         if (isBroken && String((values as unknown[])[1]).includes(poison)) {
           throw new Error('Connection terminated unexpectedly')
         }
@@ -443,7 +443,7 @@ async function lockers(): Promise<number> {
       and database = (select oid from pg_database where datname = current_database())`)
 }
 
-/** What no group could let go follows the last of them. */
+/** A claim that no group could release is released after the last of them. */
 async function waitForNone(): Promise<void> {
   await waitFor(async () => (await claims()).length === 0)
 }

@@ -44,7 +44,7 @@ async function startForAll(options: object = {}): Promise<void> {
   await child.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
 }
 
-/** One that ends with its test. */
+/** Starts a process that ends with its test. */
 async function start(options: object = {}): Promise<void> {
   onTestFinished(async () => void (await child.kill('SIGKILL')))
   await startForAll(options)
@@ -69,7 +69,7 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
   beforeAll(() => startForAll())
   afterAll(() => child.kill('SIGKILL'))
 
-  /** Of this run: the worker has logged others' before. */
+  /** Waits for a line about this run: the worker has logged other runs before. */
   const lineOf = ({ id }: Run, text: string) => child.waitForLine(new RegExp(`"${id}".*${text}`))
 
   it.each([
@@ -88,13 +88,13 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
       code: 'handler_crashed',
       message: expect.stringContaining(message),
     })
-    // Nobody waited for the handler, which had not noticed yet.
+    // The run ended before its handler had noticed.
     const harmed = child.stdout.filter((line) => line.includes('"harmed"'))
     expect(harmed.filter((line) => line.includes(run.id))).toEqual([])
     expect(await lineOf(run, 'a handler left an error behind, and its run ends')).toContain(
       `"runId":"${run.id}"`,
     )
-    // Its later batch is refused.
+    // The handler's next batch is refused.
     expect(await lineOf(run, '"harmed"')).toContain('handler_crashed')
     expect(await endOf('innocent')).toMatchObject({ status: 'success', attempt: 1 })
     expect(await runs('guilty')).toMatchObject([
@@ -186,7 +186,7 @@ describe('what a handler leaves to nobody, in a worker of its own', { timeout: 6
     await harm('rejection')
     expect((await child.exited).code).toBe(1)
     expect(child.stderr.join('\n')).toContain('nobody catches for')
-    // It ends as Node has it, but who it was is said.
+    // The process ends as Node ends it, but the log says which handler it was.
     expect(
       JSON.parse(await child.waitForLine('"msg":"a handler ended the process"')),
     ).toMatchObject({ name: 'guilty' })
@@ -251,7 +251,7 @@ describe('a handler that blocks the event loop', { timeout: 60_000 }, () => {
     await child.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
     await harm('wait')
     await child.waitForLine('"harming"')
-    // Another, whose watchdog bites meanwhile.
+    // Another worker, whose watchdog ends it meanwhile.
     const third = spawnProcess(PROCESS, { args: [runtime.url] })
     await third.waitForLine('Jobs scheduler enabled', { timeoutMs: 30_000 })
     await harm('wait')

@@ -112,7 +112,7 @@ async function startWorker(
 const enqueue = async (payload: { orderId: string; card?: string }) =>
   (await queue.client.enqueue(runtime.prisma, order, { card: '', ...payload })).queueJobId
 
-/** In their order, those without one last. */
+/** In alphabetical order, with missing labels last. */
 const labelsOf = (runs: readonly { label: string | null }[]) =>
   runs
     .map(({ label }) => label)
@@ -124,7 +124,7 @@ const ended = async (queueJobId: string, attempt = 1) =>
     return runs.find((run) => run.endedAt !== null && run.attempt === attempt)
   })
 
-/** As a worker takes it. */
+/** Claims as a worker does. */
 async function claim(mayStart: boolean, name = 'order') {
   const { database } = runtime
   const request = { claimId: uuid(), name, limit: 10, exclusiveKey: null, mayStart }
@@ -176,7 +176,7 @@ describe('the label of a piece of work', () => {
     expect(await runtime.rows('select "label", "shown" from "JobRun"')).toEqual([
       { label: 'Order 7', shown: { orderId: '7' } },
     ])
-    // So is that of a claim whose answer never came.
+    // A claim whose answer was lost keeps the label, too.
     await enqueue({ orderId: '8' })
     const [lost] = await claim(true)
     const request = { claimId: lost!.held.id, name: 'order', limit: 10, exclusiveKey: null }
@@ -250,7 +250,7 @@ describe('the label of a piece of work', () => {
     const payload = { orderId: '5' }
     const ran = await runOnce({ ...by, job: order, handler: async () => undefined, payload })
     expect(ran).toMatchObject({ kind: 'ended', run: { status: 'success' } })
-    // Which makes its schedule known.
+    // Starting a worker records the job's schedule.
     await startWorker({})
     await runtime.rows(
       `update "JobSchedule" set "cursor" = now() - interval '1 day' where "name" = 'nightly'`,
@@ -333,7 +333,7 @@ describe('the attempts at a piece of work', () => {
     const second = await ended(id, 2)
     const first = await ended(id, 1)
     const found = await findJobRun(runtime.reader, second.id)
-    // Not from the first time that it was enqueued: from the end of the pause after the first attempt.
+    // From the end of the pause after the first attempt on, and not since it was first enqueued.
     expect(Date.parse(found!.dueAt!)).toBeGreaterThan(Date.parse(first.endedAt!))
     expect(Date.parse(found!.startedAt)).toBeGreaterThanOrEqual(Date.parse(found!.dueAt!) - 5)
     expect(await listOtherAttempts(runtime.reader, second)).toEqual([
@@ -392,7 +392,7 @@ describe('equal failures', () => {
       const { id } = await ended(queueJobId)
       ids[how] = id
     }
-    // Neither of other days, nor of another job.
+    // Failures of other days or of another job do not count.
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode")
        select gen_random_uuid(), other.name, 'failed', 'queue', 'w1', now() + other.since, now(), 'ECONNREFUSED'
@@ -459,7 +459,7 @@ describe('a run that a person has asked for', () => {
     const second = await ended((again as { queueJobId: string }).queueJobId)
     expect(payloads).toEqual([{ secret: 'payload' }, { secret: 'payload' }])
     expect(second).toMatchObject({ trigger: 'manual', actor: 'ann', status: 'success' })
-    // It has left the queue.
+    // Its work has left the queue, and its payload with it.
     expect(await queue.client.runAgain(null, plain, second.id, ACTOR)).toEqual({
       kind: 'payloadGone',
     })
@@ -557,7 +557,7 @@ describe('the result of a piece of work', () => {
     expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
     const cancelled = { kind: 'cancelled', runId: null }
     expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
-    // As the queue lets go of what is over.
+    // As the queue deletes what is over.
     await runtime.rows('delete from pgboss.job where id = $1', ids)
     expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
   })
@@ -597,7 +597,7 @@ describe('the result of a piece of work', () => {
 
   it('tells of work that expired, and of a result that this version does not take', async () => {
     const { client } = queue
-    // What others have written in its place is none.
+    // An `expiresAt` that another program wrote counts as none.
     const odd = await invoicing()
     await runtime.rows(`update pgboss.job set data = data || '{"expiresAt": 5}'`)
     await startWorker({})

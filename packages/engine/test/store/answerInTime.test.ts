@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => runtime.close())
 
-/** As a handler does that computes, or a machine that swaps. */
+/** Blocks the event loop, as a computing handler or a swapping machine does. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
@@ -81,7 +81,7 @@ describe('an answer that came while the event loop was blocked', () => {
 })
 
 describe('an answer that arrives in parts', () => {
-  /** It has received more at every so many looks, and all of it after 40. */
+  /** A socket that has received more every few looks, and everything after 40. */
   function socketThatReceives(everyLooks: number, onAll: () => void = () => undefined) {
     let looks = 0
     return {

@@ -64,7 +64,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     await host.transaction(async (tx) => {
       await host.insert(tx, 1)
       await client.enqueue(tx, any, AWKWARD)
-      // Nobody else sees it yet.
+      // Nobody else sees it before the commit.
       expect(await payloads()).toEqual([])
     })
     expect(await payloads()).toEqual([AWKWARD])

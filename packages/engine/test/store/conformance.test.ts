@@ -30,7 +30,7 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const OURS = 'ours'
 const THEIRS = 'theirs'
-/** Has work that is claimed together with ours. */
+/** Has work that one claim takes together with ours. */
 const BESIDE = 'beside'
 const jobs = [OURS, THEIRS, BESIDE].map((name) => defineJob({ name, description: '' }))
 
@@ -54,7 +54,7 @@ const rows = fc.uniqueArray(
   fc.record({
     id: fc.uuid({ version: [4, 7] }),
     priority: fc.constantFrom(0, 0, 1, -2),
-    /** Seconds ago. Few values, so that there are ties. */
+    /** Seconds ago. Few different values, so that there are ties. */
     createdAgo: fc.integer({ min: -1, max: 3 }),
     startsIn: fc.constantFrom(-86_400, -1, 0, 0, 0, 1, 3_600),
     state: fc.constantFrom(
@@ -63,7 +63,7 @@ const rows = fc.uniqueArray(
     ),
     wasStarted: fc.boolean(),
     retryCount: fc.integer({ min: 0, max: 20 }),
-    /** Work that waits has one left at least. */
+    /** Work that waits has at least one retry left. */
     retriesLeft: fc.integer({ min: 1, max: 3 }),
     retryDelay: fc.integer({ min: 0, max: 100 }),
     retryBackoff: fc.boolean(),
@@ -80,7 +80,7 @@ type Row = (typeof rows extends fc.Arbitrary<infer Value> ? Value : never)[numbe
 
 class Undo extends Error {}
 
-/** In a transaction of which nothing stays. */
+/** Does work in a transaction that is rolled back. */
 async function trying(work: (tx: Connection) => Promise<void>): Promise<void> {
   await runtime.database
     .transaction(async (tx) => {
@@ -125,17 +125,17 @@ const MEANT_BY_CLAIM = ['deletion_seconds']
 const without = (job: Record<string, unknown> | undefined, columns: readonly string[]) =>
   job && Object.fromEntries(Object.entries(job).filter(([column]) => !columns.includes(column)))
 
-/** What `order by` sees of these. */
+/** What `order by` sees of these rows. */
 const sortKeys = (drawn: readonly Row[], ids: readonly string[]) =>
   drawn
     .filter(({ id }) => ids.includes(id))
     .map(({ priority, createdAgo }) => ({ priority, createdAgo }))
     .toSorted((a, b) => b.priority - a.priority || b.createdAgo - a.createdAgo)
 
-/** The three statements: which one is taken depends on what is asked for. */
+/** The three statements that may claim; the request decides which. */
 type Way = 'few' | 'backlog' | 'many'
 
-/** What was taken of ours. */
+/** Returns what was taken of our queue. */
 async function claim(tx: Connection, limit: number, way: Way = 'few') {
   const request = (name: string) => ({
     claimId: crypto.randomUUID(),
@@ -175,7 +175,7 @@ describe('claiming', () => {
                 [BESIDE],
               )
               let beside = 6
-              // An index gives an order that nobody has asked for.
+              // Dropped, since this index would impose an order that nobody asked for.
               if (!isByIndex) {
                 await tx.query('drop index pgboss.job_common_i11')
               }
@@ -196,7 +196,7 @@ describe('claiming', () => {
                   expect(job?.['deletion_seconds']).toBe(isKept ? 0 : 3600)
                 }
                 for (const { id } of drawn) {
-                  // Of several that tie, each may have taken another one.
+                  // With several that tie, each side may have taken another one.
                   if (ours.includes(id) !== theirs.includes(id)) continue
                   expect(without(jobsOfOurs.get(id), MEANT_BY_CLAIM)).toEqual(
                     without(jobsOfTheirs.get(id), MEANT_BY_CLAIM),
@@ -232,7 +232,7 @@ describe('settling', () => {
     },
   )
 
-  /** Taken by both; then some of it is not what it was any more. */
+  /** Both sides take all of it; then some of it is changed, as if it had gone on meanwhile. */
   async function takeAll(tx: Connection, drawn: readonly Row[], perturbed: readonly string[]) {
     await insert(tx, drawn)
     const work = await claim(tx, 100)
@@ -321,7 +321,7 @@ describe('settling', () => {
                   next === 'giveUp' ? was['retry_count'] : Number(was['retry_limit']) + 1,
                 ...(next === 'redeliver' && { completed_on: null, start_after: was['started_on'] }),
               }
-              // What was given up at the instant at which it was taken has ended then.
+              // Work that was given up the instant it was taken has that instant as its end.
               if (next === 'giveUp') Object.assign(decided, { completed_on: was['started_on'] })
               return [
                 without(our, next === 'giveUp' ? meant : MEANT_BY_CLAIM),
@@ -337,10 +337,10 @@ describe('settling', () => {
   )
 })
 
-/** From half of the delay, doubled at each attempt, to all of it: drawn by chance where it backs off. */
+/** Whether the next try is after between half of the delay and all of it, doubled at each attempt, when it backs off. */
 function isBackOff(job: Record<string, unknown>, was: Record<string, unknown>): boolean {
   if (job['state'] !== 'retry') return job['start_after'] === was['start_after']
-  // Everything here happens at one instant, at which it was also taken.
+  // Everything here happens at one instant, which is also when it was taken.
   const waitS =
     (Date.parse(String(job['start_after'])) - Date.parse(String(was['started_on']))) / 1_000
   const delay = Number(was['retry_delay'])

@@ -23,7 +23,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** Of a connection that is opened with this URL. */
+/** The settings of a connection that is opened with this URL. */
 async function settingsOf(url: string, names: readonly string[]): Promise<Record<string, string>> {
   const client = new pg.Client(connectionSettings(url))
   await client.connect()
@@ -143,7 +143,7 @@ describe('connectionSettings', () => {
     const parts = fc.record({
       user: text,
       password: text,
-      // A path with a dot or two of its own would be taken apart by any reader.
+      // Without dots: any URL parser would resolve a path of dots.
       database: fc.stringMatching(/^[a-z0-9 %-]+$/),
       parameters: fc.dictionary(fc.constantFrom('application_name', 'connect_timeout'), text),
       options: fc.option(fc.stringMatching(/^-c [a-z_]+=[ -~]*[!-~]$/), { nil: undefined }),

@@ -57,7 +57,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
     await client.start()
     await client.enqueue(prisma, fails, {})
     await client.enqueue(prisma, talks, {})
-    // What has lost workers says so when it waits to run alone.
+    // Work that has lost workers logs that it waits to run alone.
     const suspect = JSON.stringify({ payload: {}, trigger: 'queue', lost: 2 })
     await runtime.rows(`insert into pgboss.job (name, data) values ('talks', $1)`, [suspect])
     await client.stop()
@@ -166,7 +166,7 @@ describe('a line with fields', () => {
       {},
     ]
     for (const host of hosts) expect(() => writeAll(host as HostLogger)).not.toThrow()
-    // A rejection that nobody takes is told after the turn.
+    // Node reports an unhandled rejection after the turn.
     await new Promise(setImmediate)
   })
 })

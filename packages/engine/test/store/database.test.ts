@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
 
-/** What a server says when it is shut down: an error of class FATAL. */
+/** What a server sends when it is shut down: an error of class FATAL. */
 const FAREWELL = (() => {
   const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection', '', ''].join('\0')
   const body = Buffer.from(fields, 'latin1')
@@ -35,7 +35,7 @@ const FAREWELL = (() => {
   return Buffer.concat([head, body])
 })()
 
-/** The server, as it is when it shuts down at the wrong moment: its farewell comes together with its greeting. */
+/** A server that shuts down at the wrong moment: its farewell arrives together with its greeting. */
 async function breakAfterGreeting(url: string): Promise<{ url: string; close(): void }> {
   const address = new URL(url)
   const target = { host: address.hostname, port: Number(address.port) }
@@ -152,7 +152,7 @@ describe('openDatabase', () => {
     })
     try {
       for (let n = 0; n < 30; n++) await one.transaction((tx) => tx.query('select 1'))
-      // Node says so in a later turn.
+      // Node emits the warning in a later turn.
       await new Promise(setImmediate)
       expect(warnings).not.toContain('MaxListenersExceededWarning')
     } finally {

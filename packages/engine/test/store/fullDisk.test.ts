@@ -28,7 +28,7 @@ const GROWING = [
   { table: '"JobRun"', each: 'statement' },
   { table: '"JobTick"', each: 'statement' },
   { table: '"Effect"', each: 'statement' },
-  // Its partitions are written to by their own names.
+  // Statement triggers would not fire here: its partitions are written to by their own names.
   { table: 'pgboss.job', each: 'row' },
 ]
 
@@ -96,7 +96,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   expect(await rows('select distinct n from "Effect"')).toHaveLength(PARCELS)
   expect(new Set(await successes()).size).toBe(PARCELS)
   expect(await rows(`select "id" from "JobRun" where "status" = 'running'`)).toEqual([])
-  // Some met the full disk in their second batch, and say so; what each has counted is there.
+  // Runs that met the full disk in their second batch failed with this code, and kept the counts of the first.
   const codes = await rows<{ code: string }>(
     `select distinct "details" #>> '{error,code}' as "code" from "JobRun" where "status" = 'failed'`,
   )
@@ -124,14 +124,14 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   }
 }, 60_000)
 
-/** All that grows is refused as PostgreSQL refuses it that has no room left. */
+/** Has PostgreSQL refuse every write that grows a table, as on a full disk. */
 async function fill(): Promise<void> {
   await runtime.rows(
     `create function no_room() returns trigger language plpgsql as $$ begin
        raise 'could not extend file: No space left on device' using errcode = 'disk_full';
      end $$`,
   )
-  // One by one: whoever waits for a table and holds another can be waited for in turn.
+  // One table at a time: a transaction that holds one and waits for another could deadlock.
   for (const { table, each } of GROWING) {
     await runtime.rows(
       `create trigger no_room before insert or update on ${table} for each ${each} execute function no_room()`,

@@ -33,7 +33,7 @@ afterEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
-/** What a database or a role may have as its defaults, one by one. */
+/** Defaults that a database or a role may have, tried one by one. */
 const HOSTILE: [name: string, value: string][] = [
   ['datestyle', `'SQL, DMY'`],
   ['datestyle', `'German'`],

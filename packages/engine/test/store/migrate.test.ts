@@ -56,7 +56,7 @@ it('of eight at once one migrates, and none fails', async () => {
 
 const MIGRATIONS = join(import.meta.dirname, '../../../../prisma/migrations')
 
-/** Those that Prisma has applied, up to now: the SQL of each. */
+/** The SQL of the migrations that Prisma used to apply. */
 async function readPrismaSteps(): Promise<string[]> {
   const names = (await readdir(MIGRATIONS)).filter((name) => name.includes('_job')).toSorted()
   return await Promise.all(
@@ -115,7 +115,7 @@ describe('what is there already', () => {
         await migrateIn('roundsman')
       } catch {
         kills++
-        // More than it could take to get through by elevens.
+        // More kills than the migration takes, with one at every eleventh statement: then it finishes without.
         if (kills < 12) return await finish()
         await client.query('drop event trigger killer')
         await finish()
@@ -131,7 +131,7 @@ describe('what is there already', () => {
   })
 })
 
-/** As psql does: at each semicolon that is no part of something quoted. */
+/** Divides a script as psql does: at each semicolon outside of quotes. */
 function divide(script: string): string[] {
   const part = /(?:\$(\w*)\$[\s\S]*?\$\1\$|'(?:[^']|'')*'|"[^"]*"|--[^\n]*|[^;$'"-]|[-$])+/g
   return script.match(part) ?? []
@@ -220,7 +220,7 @@ describe('tables of another version', () => {
   const task = defineJob({ name: 'task', description: '' })
   const options = () => ({ databaseUrl: database.url, schema: 'roundsman', log })
 
-  /** How a client, a worker and a command of this version start. */
+  /** Starts everything that this version may start: a client, a worker and a command. */
   async function startAll(): Promise<unknown[]> {
     const producer = createJobsClient(options())
     const handlers = { task: async () => undefined }
@@ -358,7 +358,7 @@ describe('in three schemas of one database', () => {
       for (const name of NAMES) counts.push(await countSuccesses(name))
       expect(counts).toEqual(NAMES.map((_, at) => (at <= done ? 2 : 0)))
     }
-    // What is announced comes up to a quarter of a second later.
+    // Announcements come up to a quarter of a second later.
     await waitFor(() => NAMES.every((name) => heard.filter(([of]) => of === name).length >= 2))
     for (const [schema, payload] of heard) {
       const others = NAMES.filter((name) => name !== schema).map(nameOf)
@@ -368,7 +368,7 @@ describe('in three schemas of one database', () => {
 
   const nameOf = (schema: string) => `greet${NAMES.indexOf(schema)}`
 
-  /** A worker and a client of its own. */
+  /** Starts a worker and a client in a schema of their own. */
   async function startProduct(schema: string) {
     const greet = defineJob({ name: nameOf(schema), description: '' })
     const options = { databaseUrl: database.url, schema, log }

@@ -107,7 +107,7 @@ describe('behind a transaction pooler', () => {
       { liveness: 'heartbeat' },
     ])
 
-    // Without notifications, work is found by looking.
+    // Without notifications, workers find work by looking.
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
     await waitFor(async () => (await runs())[0]?.details?.effects)
     const { url, prisma, log } = runtime
@@ -129,12 +129,12 @@ describe('behind a transaction pooler', () => {
        insert into "JobClaim" ("id", "name", "workerId", "runIds")
        select gen_random_uuid(), 'drip', 'gone', array["id"] from run`,
     )
-    // The other worker has looked who is gone, and rescued it.
+    // The other worker has looked for dead workers, and rescued this run.
     await waitFor(async () => (await runs())[0]?.status === 'failed')
     expect((await runs())[1]).toMatchObject({ status: 'running' })
     await runtime.rows(`delete from "JobRun" where "workerId" = 'gone'`)
     await victim.kill('SIGKILL')
-    // Its heart has stopped; what makes it dead is that it was long ago.
+    // It writes no heartbeat any more, but only an old heartbeat makes it dead.
     expect(await runs()).toMatchObject([{ status: 'running' }])
     await runtime.rows(
       `update "JobWorker" set "heartbeatAt" = now() - interval '31 s' where "liveness" = 'heartbeat'`,

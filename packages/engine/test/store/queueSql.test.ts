@@ -26,7 +26,7 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
-/** Of `parcel`, beside which `letter` has nothing. */
+/** Whether work of `parcel` is unfinished. `letter` never has any. */
 async function isUnfinished(): Promise<boolean | undefined> {
   const rows = await runtime.rows<{ name: string; is: boolean }>(
     `select name, ${isUnfinishedSql('job.name')} as "is" from unnest('{parcel,letter}'::text[]) job(name) order by 1`,

@@ -43,7 +43,7 @@ afterEach(async () => {
   await runtime.close()
 })
 
-/** Whether a statement waits for a transaction for longer than any statement of the engine may take. */
+/** Whether a rebuild has waited for a transaction for longer than any statement of the engine may take. */
 const isPatient = async () => {
   const rows = await runtime.rows(
     `select from pg_stat_activity
@@ -53,7 +53,7 @@ const isPatient = async () => {
   return rows.length > 0
 }
 
-/** Holds a transaction open that has seen the queue, until the work is done. */
+/** Does work while an open transaction has seen the queue. */
 async function whileHeld(work: () => Promise<void>): Promise<void> {
   await runtime.database.transaction(async (tx) => {
     await tx.query('select count(*) from pgboss.job')

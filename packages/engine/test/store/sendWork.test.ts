@@ -12,7 +12,7 @@ const ENVELOPE: Envelope = {
   scheduledFor: '2026-05-01T12:01:00.000Z',
 }
 
-/** None of them has what another one has. */
+/** Settings no two of which share a value. */
 const QUEUES = {
   plain: {},
   every: {
@@ -52,7 +52,7 @@ const work = (name: string) => ({ id: crypto.randomUUID(), name, envelope: ENVEL
 const inTransaction = <Value>(run: (tx: Connection) => Promise<Value>) =>
   runtime.database.transaction(run)
 
-/** Every column that pg-boss has, and the table that the row is in. Without the id. */
+/** Every column that pg-boss has but the id, and the table that the row is in. */
 async function readRow(tx: Connection): Promise<object> {
   const { rows } = await tx.query<{ row: object; in: string }>(
     `select to_jsonb(job) - 'id' as "row", tableoid::regclass::text as "in" from pgboss.job`,
@@ -65,7 +65,7 @@ describe('sendWork', () => {
   it.each(Object.keys(QUEUES))(
     'makes the row that pg-boss makes, of the queue %s',
     async (name) => {
-      // In one transaction, so that both have the same time.
+      // In one transaction, so that both see the same time.
       const [theirs, ours] = await inTransaction(async (tx) => {
         await boss.send(name, ENVELOPE, { id: crypto.randomUUID(), db: asDb(tx) })
         const sent = await readRow(tx)

@@ -63,7 +63,9 @@ const enqueue = (count = 1, job: (typeof jobs)[number] = plain) =>
     Array.from({ length: count }, (_, n) => ({ payload: { n } })),
   )
 
-/** As a worker takes it that may start runs without writing them. `w1` lives; others do while they take. */
+/**
+ * Takes work as a worker that may start runs without writing them. `w1` lives all the time, others only while they take.
+ */
 async function start(
   limit = 10,
   { workerId = 'w1', names = ['plain'], mayStart = true } = {},
@@ -114,7 +116,7 @@ const rescue = (workerId = 'w1') => {
   return rescueLostRuns({ database, queue: queue.queue, workerId, log, now: () => new Date() })
 }
 
-/** Until it has come to its end, or waits for a lock that somebody holds. */
+/** Waits until the work has ended, or waits for a lock that somebody holds. */
 async function untilOverOrBlocked(work: Promise<unknown>): Promise<void> {
   let isOver = false
   void work.finally(() => (isOver = true)).catch(() => undefined)
@@ -315,7 +317,7 @@ describe('a start that is written out', () => {
       { id: taken!.held.id, workerId: 'w1', runIds: [taken!.run.id] },
     ])
     expect(await held()).toEqual([0, 1])
-    // Its worker knows nothing of it.
+    // The worker does not know that the run was written out.
     expect(await settlerOf().settle(ended(taken!))).toMatchObject({ kind: 'settled' })
     await waitFor(async () => String(await held()) === '0,0')
     expect(await count('pgboss.job')).toBe(0)
@@ -354,7 +356,7 @@ describe('a start that is written out', () => {
     await enqueue(3)
     const ids: string[] = []
     for (let n = 0; n < 3; n++) ids.push((await start(1))[0]!.held.id)
-    // What is kept for so long from then on is out of range.
+    // Adding the retention to this date exceeds what PostgreSQL can hold.
     await runtime.rows(
       `update "JobStart" set "enqueuedAt" = array['294276-12-31'::timestamptz] where "id" = $1`,
       [ids[1]],
@@ -414,7 +416,7 @@ describe('a worker that was taken for dead', () => {
     expect(await settler.settle(failed(work[1]!))).toEqual({ kind: 'lost' })
     expect(await runs()).toEqual(before)
 
-    // Also where nobody remembers the run any more.
+    // The same when nobody remembers the run any more.
     await runtime.rows('delete from "JobRun"')
     expect(
       await settlerOf('gone').settle(ended({ ...work[0]!, held: { ...work[0]!.held } })),
@@ -448,7 +450,7 @@ describe('a worker that was taken for dead', () => {
 })
 
 describe('a claim that somebody fills, writing a start out,', () => {
-  /** One of these runs is written as it starts, so that the claim is there. */
+  /** Enqueues three pieces, of which one needs its run written at its start, so that there is a claim. */
   async function enqueueMixed(): Promise<void> {
     await enqueue(2)
     await queue.client.enqueue(runtime.prisma, plain, {}, { priority: 1 })
@@ -466,7 +468,7 @@ describe('a claim that somebody fills, writing a start out,', () => {
       await untilOverOrBlocked(rescuing)
     })
     await rescuing
-    // What the first could not see, the next one ends.
+    // The next rescue ends what the first could not see.
     await rescue()
     expect((await runs()).map(({ status, errorCode }) => [status, errorCode])).toEqual(
       work.map(() => ['failed', 'worker_lost']),
@@ -492,7 +494,7 @@ describe('a claim that somebody fills, writing a start out,', () => {
     await writeOneOut(database)
     let finding: Promise<TakenWork[]> = Promise.resolve([])
     await database.transaction(async (tx) => {
-      // Once more: it finds the run written, and holds nothing but the start.
+      // The other start as well: it finds the run written, and holds nothing but the start.
       await writeOneOut(tx)
       finding = settleClaims(database, 'w1', requests)
       await untilOverOrBlocked(finding)
@@ -508,7 +510,7 @@ describe('a claim that somebody fills, writing a start out,', () => {
 
 describe('a wish to cancel one run, in a transaction that stays open,', () => {
   const OPEN = { timeout: 120_000 }
-  /** Of three runs that were started together it cancels the first; the others are for `work`. */
+  /** Three runs were started together. It cancels the first, and passes the others to `work`. */
   async function cancelOne(work: (others: TakenWork[]) => Promise<void>) {
     await enqueue(3)
     const [cancelled, ...others] = await start()
@@ -566,7 +568,7 @@ describe('a wish to cancel one run, in a transaction that stays open,', () => {
 })
 
 describe('the version before', () => {
-  // As it stood there: it knows of no starts.
+  // The statement of the version before, which knows no starts.
   const OLD_LOST_CLAIMS = `
     with holder as materialized (
       select distinct "workerId" as id from "JobClaim" where "workerId" <> $1
@@ -596,7 +598,7 @@ describe('the version before', () => {
     expect(await held()).toEqual([1, 0])
     await writeOutRuns(runtime.database, [work[0]!.held.id], [work[0]!.run.id])
     expect(await oldRescueFinds()).toBe(1)
-    // What it finds is what is written, as it has it: its run is still to be ended.
+    // It finds what is written, and its run is still to be ended.
     expect(await held()).toEqual([1, 1])
     expect(await rescue()).toHaveLength(5)
     expect(await count(`${WORK_LEFT} where state = 'retry'`)).toBe(5)
@@ -607,7 +609,7 @@ describe('the version before', () => {
     await start(2, { workerId: 'gone' })
     await start(2)
     expect(await held()).toEqual([2, 0])
-    // Its sign-up says nothing of starts.
+    // The version before signs up without saying that it reads starts.
     const signUp = `insert into "JobWorker" ("id", "liveness", "startedAt") values ($1, 'lock', now())`
     await runtime.rows(signUp, ['old'])
     expect(await held()).toEqual([0, 2])
@@ -781,7 +783,7 @@ describe('whatever happens in whatever order', () => {
             await runtime.rows('delete from pgboss.job')
             await enqueue(12)
             let generation = 0
-            // Who has died holds what it took, and tries to go on.
+            // Workers that died still hold what they took, and try to go on.
             let open: { workerId: string; taken: TakenWork; settler: Settler }[] = []
             const settlerBy = new Map<string, Settler>()
             const workerId = () => `worker ${generation}`
@@ -827,7 +829,7 @@ describe('whatever happens in whatever order', () => {
                   break
                 case 'expire': {
                   if (!one) break
-                  // The first attempt; that of a later one has another id.
+                  // The first attempt only: a later one has another id.
                   const { name, id } = one.taken.run
                   await writeOutStarts(runtime.database, runtime.log, [one.taken.held.id])
                   await runtime.rows(
@@ -846,7 +848,7 @@ describe('whatever happens in whatever order', () => {
                   step satisfies never
               }
             }
-            // Whoever is left ends what it has, and then all have died.
+            // The last workers end what they have, and then all die.
             for (const { settler, taken } of open) await settler.settle(ended(taken))
             generation++
             for (let rounds = 0; rounds < 100; rounds++) {

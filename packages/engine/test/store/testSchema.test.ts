@@ -47,10 +47,10 @@ const handlers: HandlersFor<Jobs, PlainTransaction> = {
   guarded: ({ guard }) => guard({ total: async () => 9, due: async () => 9 }),
 }
 
-/** What asks PostgreSQL for the real time. */
+/** SQL that asks PostgreSQL for the real time. */
 const REAL_TIME =
   /\b(?:now|\w+_timestamp|timeofday)\s*\(|\b(?:current_(?:date|time|timestamp)|localtime(?:stamp)?)\b|'(?:now|today|tomorrow|yesterday)'/i
-/** Whether a process lives is asked by the real one. */
+/** The only such question allowed: whether a process lives. */
 const LIVES = /"heartbeatAt" >= statement_timestamp\(\)/g
 
 const FAR = ['2001-02-03T04:05:06.000Z', '2099-10-11T12:13:14.000Z'].map((iso) => new Date(iso))
@@ -82,7 +82,7 @@ describe('by the time of a test', () => {
       await tellAll(test)
       return await findRealTimes(test.schema)
     })
-    // What was made before the schema had its own, and what pg-boss notes of its tables, which nothing is due by.
+    // Written before the schema had its clock, or by pg-boss about its own tables: nothing is due by these.
     expect(real).toEqual(expect.arrayContaining(['JobMigration.appliedAt']))
     expect(real.filter((column) => !/^(?:JobMigration|version|queue|bam)\./.test(column))).toEqual(
       [],
@@ -101,7 +101,7 @@ describe('by the time of a test', () => {
       query.mockRestore()
     })
     expect([...sent].filter((text) => REAL_TIME.test(text.replace(LIVES, '')))).toEqual([])
-    // It is asked at all: by the statements that decide, and by pg-boss's own.
+    // Both the statements that decide and pg-boss's own ask for the test's time.
     for (const part of [
       /for update skip locked[^]*insert into "\w+"\."JobClaim"/,
       /insert into "\w+"\.job as held \(\s*id, name, data, start_after/,
@@ -145,7 +145,7 @@ async function within<Value>(
   return await act(test)
 }
 
-/** All that may be asked of a test, with all times as they are counted from its beginning. */
+/** Everything that a test may ask, with times counted from its beginning. */
 async function tellAll(test: TestJobs<Jobs>): Promise<string[]> {
   const startedAt = test.now().getTime()
   const told: string[] = []
@@ -187,7 +187,7 @@ async function tellAll(test: TestJobs<Jobs>): Promise<string[]> {
   return told
 }
 
-/** Columns that hold an instant of these days, as `table.column`. */
+/** Columns that hold an instant of today, as `table.column`. */
 async function findRealTimes(schema: string): Promise<string[]> {
   const columns = await client.$queryRawUnsafe<{ table: string; column: string }[]>(
     `select table_name as "table", column_name as "column" from information_schema.columns

@@ -33,7 +33,7 @@ const waiting = () =>
     `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
   )
 const removeIndex = () => runtime.rows('drop index pgboss.roundsman_unique_keys')
-/** Work as a version before may have left it: with a key that other work has. */
+/** Inserts work as an older version may have left it: with a key that other work has. */
 const insert = (keys: (string | null)[], state = 'created') =>
   runtime.rows(
     `insert into pgboss.job (name, data, singleton_key, state, created_on)
@@ -144,7 +144,7 @@ describe('the index of unique keys', () => {
     await removeIndex()
     await insert(['a', 'a', 'b', null, null, 'a'])
     await insert(['a', 'b'], 'failed')
-    // Two at once, and both are content.
+    // Two at once, and both succeed.
     await Promise.all([installUniqueKeys(runtime.database), installUniqueKeys(runtime.database)])
 
     expect(

@@ -9,7 +9,7 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
 const WAITING = 5
-/** That of pg-boss 12.30. */
+/** The schema version of pg-boss 12.30. */
 const OLD_SCHEMA = 40
 
 let runtime: TestRuntime
@@ -35,7 +35,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
   for (let version = current; version > OLD_SCHEMA; version--) {
     await rows(getRollbackPlans('pgboss', version))
   }
-  // What is ours is not there either.
+  // Our own indexes were not there either.
   await rows('drop index pgboss.roundsman_given_up, pgboss.roundsman_unique_keys')
   await rows('update pgboss.queue set notify = true, retention_seconds = 60')
   expect(await versions()).toEqual([{ version: OLD_SCHEMA }])
@@ -72,7 +72,7 @@ it('work of an older schema of the queue is done after its upgrade', async () =>
     return await rows<{ version: number }>('select version from pgboss.version')
   }
 
-  /** Those that are whole. */
+  /** Valid indexes only. */
   async function readIndexes() {
     const found = await rows<{ name: string }>(
       `select indexrelid::regclass::text as "name" from pg_index

@@ -21,8 +21,8 @@ describe('nodeCronClock', () => {
     expect(ticks).toBe(2)
   })
 
-  // From two minutes before an hour that the host's zone leaves out or has twice until two minutes after it. Apia has
-  // given that up; then it is an ordinary day.
+  // Around each hour that the host's zone skips or repeats, from two minutes before to two minutes after. Apia no longer
+  // changes its clocks, so that its day is an ordinary one.
   const CHANGES: [timeZone: string, from: string, localHour: number][] = [
     ['Europe/Berlin', '2026-03-29T00:58:00Z', 1],
     ['Europe/Berlin', '2026-10-24T23:58:00Z', 1],
@@ -56,7 +56,7 @@ describe('guardClock', () => {
   })
   afterEach(() => void vi.useRealTimers())
 
-  /** A clock that wakes when it is told to. Which of them is alive is its number, counted from 1. */
+  /** A clock that wakes when it is told to. Each new one has the next number, from 1. */
   function open() {
     const state = { made: 0, stopped: [] as number[], seconds: 0, errors: [] as unknown[] }
     let wakeInner: () => void = () => undefined
@@ -97,7 +97,7 @@ describe('guardClock', () => {
   it('does not blame the clock for an event loop that was blocked, or a host that was suspended', () => {
     const { state, clock, wakeInner } = open()
     wakeInner()
-    // The time of day goes on, and no timer.
+    // The wall clock goes on, but no timer fires.
     vi.setSystemTime(Date.now() + 3_600_000)
     vi.advanceTimersByTime(1_000)
     expect(state.errors).toEqual([])

@@ -151,9 +151,9 @@ describe('whatever is due, and whatever the policies', () => {
       overlap: fc.constantFrom(...OVERLAP_POLICIES),
       catchUpMs: fc.integer({ min: 1, max: 4 * DAY }),
     })
-    // The one pair that no job may have.
+    // The one pair that defineJob refuses.
     .filter(({ missed, overlap }) => !(missed === 'all' && overlap === 'skip'))
-  // More of them than are listed one by one, at most.
+  // At most: more ticks than are listed one by one.
   const outages = fc.oneof(
     ...[
       { cron: '*/5 * * * * *', longestMs: 15 * 60_000 },

@@ -12,7 +12,7 @@ const schedule = (cron: string, timeZone: string) =>
   (defineJob({ name: 'sweep', description: '', schedule: { cron, timeZone } }) as ScheduledJob)
     .schedule
 
-/** One by one, as the calendar has them. */
+/** Lists them one by one, as the calendar has them. */
 function list(of: Schedule, after: Date, through: Date): Date[] {
   const ticks: Date[] = []
   for (const tick of nextTicks(of, after)) {
@@ -22,7 +22,7 @@ function list(of: Schedule, after: Date, through: Date): Date[] {
   return ticks
 }
 
-// Where the clocks change, and how: by an hour, by half an hour, at midnight, backwards in spring, by a day, never.
+// Places whose clocks change by an hour, by half an hour, at midnight, backwards in spring, by a day, or never.
 const PLACES: [timeZone: string, ...around: string[]][] = [
   ['UTC', '2026-02-28T23:00:00Z'],
   ['Europe/Berlin', '2026-03-29T01:00:00Z', '2026-10-25T01:00:00Z', '2026-12-31T23:00:00Z'],
@@ -52,7 +52,7 @@ const steps = (max: number) => fc.integer({ min: 1, max }).map((step) => `*/${st
 const timeFields = fc.tuple(
   field(0, 59, fc.oneof(any, steps(59))),
   field(0, 59, fc.oneof(any, steps(59))),
-  // The hours in which clocks change more often than others.
+  // Mostly the hours in which clocks change.
   fc.oneof(field(0, 23, fc.oneof(any, steps(23))), field(0, 4, any)),
 )
 const dayFields = fc.oneof(
@@ -82,7 +82,7 @@ const places = fc
   .constantFrom(...PLACES)
   .chain(([timeZone, ...around]) => fc.tuple(fc.constant(timeZone), fc.constantFrom(...around)))
 
-/** More than that is not listed to compare with. */
+/** Longer lists are not compared. */
 const MAX_COMPARED = 400
 
 describe('countTicks', () => {

@@ -61,7 +61,7 @@ async function startScheduler(
   return scheduler
 }
 
-/** Two workers live through it, waking at every step; both see each step at the same time. */
+/** Has two workers live through it, waking at every step, which both see at the same time. */
 async function liveThrough(
   schedule: ScheduleOptions,
   from: string,
@@ -78,7 +78,7 @@ async function liveThrough(
   }
 }
 
-/** `count` and `through` included: a row that stood for several ticks would show here. */
+/** With `count` and `through`: a row that stands for several ticks would show. */
 const ledger = async () =>
   (
     await runtime.rows<{ at: Date; outcome: string; count: number }>(

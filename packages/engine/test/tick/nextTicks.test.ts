@@ -48,7 +48,7 @@ describe('daylight saving time', () => {
     ).toHaveLength(1)
   })
 
-  // The months in which clocks change, and days that are like those of the others.
+  // The months in which clocks change. Other days are like some of these.
   const MONTHS = [
     ['2026-01-01T00:00:00Z', '2026-04-10T00:00:00Z'],
     ['2026-09-28T00:00:00Z', '2026-11-05T00:00:00Z'],
@@ -86,7 +86,7 @@ describe('isTimeOfDay', () => {
     expect(isTimeOfDay(cron)).toBe(is)
   })
 
-  // The calendar itself moves the one to the end of the gap, and lets the other be.
+  // croner itself moves the first to the end of the gap, and leaves the other out.
   it.each([
     '30 2 * * *',
     '0-30 2 * * *',

@@ -66,7 +66,7 @@ async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Prom
   return scheduler
 }
 
-/** The database, with the statements that it was sent. Those that begin and end a transaction don't count. */
+/** Counts the statements that the database is sent, without those that begin and end transactions. */
 function countStatements(): Database & { count: number } {
   const counting = {
     ...runtime.database,
@@ -208,7 +208,7 @@ describe('scheduler', () => {
       const clock = fakeClock(START)
       const cron = '0 * * * *'
       const outdated = await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC' })] })
-      // It stands where the outdated one has seen it.
+      // Its cursor stands where the outdated worker has seen it.
       await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC', ...newer })] })
       clock.set('2026-05-01T13:00:00Z')
       await outdated.wake()
@@ -229,7 +229,7 @@ describe('scheduler', () => {
       await tx.query(`select from "JobSchedule" where "name" = 'sweep' for update`)
       await scheduler.wake()
       expect(await names()).toEqual(['other'])
-      // Nobody is told of what it has not decided.
+      // Only what this worker decided wakes anybody.
       expect(told).toEqual(['other'])
     })
     await scheduler.wake()

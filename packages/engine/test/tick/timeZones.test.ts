@@ -18,23 +18,23 @@ const ZONES = [
   'Australia/Lord_Howe',
   'Asia/Kolkata',
   'America/St_Johns',
-  // Gave up daylight saving time, and has the largest offset but one.
+  // No longer changes its clocks, and has the second-largest offset.
   'Pacific/Apia',
-  // Moves at Ramadan, backwards in spring.
+  // Changes its clocks at Ramadan, backwards in spring.
   'Africa/Casablanca',
-  // Moves at midnight.
+  // Changes its clocks at midnight.
   'America/Havana',
 ]
 
 interface Transition {
   at: number
-  /** Minutes that the clocks go forward; negative when they go back. */
+  /** By how many minutes the clocks go forward; negative when they go back. */
   shift: number
-  /** Of the wall clock just before, in minutes. */
+  /** The offset just before, in minutes. */
   offsetBefore: number
 }
 
-/** Where a zone's offset changes, from the runtime's own time zone data and no library. */
+/** Where a zone's offset changes, read from the runtime's own data and from no library. */
 function findTransitions(timeZone: string): Transition[] {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
@@ -75,7 +75,7 @@ const transitionsOf = new Map(ZONES.map((zone) => [zone, findTransitions(zone)])
 function* windows(timeZone: string, marginMs: number): Generator<[from: number, to: number]> {
   const transitions = transitionsOf.get(timeZone)!
   for (const { at } of transitions) yield [at - marginMs, at + marginMs]
-  // Where the clocks never change, an ordinary week has to do.
+  // A zone that never changes its clocks is tried with an ordinary week.
   if (transitions.length === 0) yield [FROM, FROM + 2 * marginMs]
 }
 
@@ -103,7 +103,7 @@ interface Difference {
   onlyJudge: string[]
 }
 
-/** Each once. */
+/** Sorted, and each once. */
 const inOrder = (instants: Iterable<number>) => [...new Set(instants)].toSorted((a, b) => a - b)
 const iso = (instants: Iterable<number>) =>
   inOrder(instants).map((instant) => new Date(instant).toISOString())
@@ -152,7 +152,7 @@ function expected(
   const onlyJudge: number[] = []
   for (const transition of transitionsOf.get(timeZone)!) {
     const { at, shift, offsetBefore } = transition
-    // The day as the wall clock has it when the gap or the repetition begins.
+    // The date on the wall clock when the gap or the repetition begins.
     if (!isDueOn(new Date(at + (offsetBefore + Math.min(shift, 0)) * MINUTE_MS))) continue
     const rule = rules[`${Math.abs(shift)} min at ${wallClockAt(transition)}`]
     const pinned = shift > 0 ? rule?.gap : rule?.repeated
@@ -211,7 +211,7 @@ const differences: Record<string, Record<string, Rules>> = {
   },
 }
 
-/** The judge gives up in Lord Howe, where no full hour follows a full hour. */
+/** The judge finds no tick in Lord Howe where one full hour is not followed by another. */
 const JUDGE_GIVES_UP = new Set([
   'Australia/Lord_Howe 0 * * * *',
   'Australia/Lord_Howe 0 */2 * * *',
@@ -223,8 +223,8 @@ const zonesJudgedOn = (cron: string) =>
 const everyDay = () => true
 
 /**
- * Where clocks don't change, a tick depends on its date alone: those of ten years are compared in one zone, and in the
- * others those of a leap year, and those around each change of the clocks, with a Sunday on either side.
+ * A day without a clock change depends on its date alone. So one zone is compared over ten years, and the others over a
+ * leap year and around each change, with a Sunday on either side.
  */
 function* tellingSpans(timeZone: string): Generator<[from: number, to: number]> {
   if (timeZone === 'Europe/Berlin') {
@@ -325,9 +325,8 @@ function readWallClock(timeZone: string, from: number, to: number): Minute[] {
 }
 
 /**
- * The rule itself, minute by minute. An interval (a `*` or a step in minutes or hours) is due whenever the
- * wall clock shows it. A time of day is due once on each of its days: at its first occurrence, or at the
- * end of the gap that skips it.
+ * The rule itself, minute by minute. An interval (a `*` or a step in minutes or hours) is due whenever the wall clock shows
+ * it. A time of day is due once on each of its days: at its first occurrence, or at the end of the gap that skips it.
  */
 function byWallClock(
   cron: string,
@@ -341,7 +340,7 @@ function byWallClock(
   const isInterval = /[*/]/.test(fields[0]! + fields[1]!)
   const transitions = transitionsOf.get(timeZone)!
   const ticks: number[] = []
-  // Only the transitions of this span can repeat or skip one of its times.
+  // Only this span's transitions can repeat or skip one of its times.
   const near = transitions.filter(({ at }) => at > from - DAY_MS && at < to + DAY_MS)
   for (const { instant, wallClock } of minutes) {
     if (!matches(wallClock)) continue
@@ -409,7 +408,7 @@ describe('expressions', () => {
   it('a day of the month and a day of the week mean either', () => {
     expect(upTo(4, '0 5 13 * 5', 'UTC', '2026-02-01')).toEqual([
       '2026-02-06T05:00',
-      // A Friday as well as the 13th: once.
+      // A Friday and the 13th: due once.
       '2026-02-13T05:00',
       '2026-02-20T05:00',
       '2026-02-27T05:00',

@@ -159,7 +159,7 @@ describe('lanes that ask at the same moment', () => {
   })
 
   it('take their work though the key of another has not been let go', async () => {
-    // As between the two statements of a rescue, or for as long as its second one fails.
+    // As between the two statements of a rescue, or for as long as the second one fails.
     const { queueJobId } = await send(first)
     await runtime.rows(
       `with run as (
@@ -172,7 +172,7 @@ describe('lanes that ask at the same moment', () => {
     )
     await send(other)
     startLanes([first, other], runtime.database)
-    // As a worker's rounds do, all at once.
+    // Wakes all lanes at once, as a worker's rounds do.
     const rounds = setInterval(() => lanes.forEach((lane) => lane.wake()), 500)
 
     await waitFor(() => executed.length, { timeoutMs: 5_000 }).finally(() => clearInterval(rounds))
@@ -198,14 +198,14 @@ describe('a claim whose connection breaks', () => {
     const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
     let claimed: Promise<string[]> | undefined
     await runtime.database.transaction(async (tx) => {
-      // The statement waits here; others read on.
+      // The claim waits for this lock; reading statements go on.
       await tx.query('lock table "JobClaim" in share mode')
       claimed = claimer.claim(echo, 1).then(
         ({ work }) => work.map(({ run }) => run.id),
         () => [],
       )
       await waitFor(() => broken.length)
-      // For longer than it takes to look what became of it.
+      // Longer than it takes the claimer to ask what became of its claim.
       await Promise.race([claimed, delay(500)])
     })
     await Promise.all(broken)
@@ -345,7 +345,8 @@ describe('claims of several jobs', () => {
         }),
       )
     try {
-      // In which order the keys are written depends on the claims' ids. Where one is quicker, they do not meet.
+      // The order in which the keys are written depends on the claims' ids. In some rounds one is too quick to meet the
+      // other.
       let meetings = 0
       for (let round = 0; round < 10; round++) {
         await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')

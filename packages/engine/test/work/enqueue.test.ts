@@ -202,7 +202,7 @@ describe('enqueue', () => {
   })
 
   it('refuses options of another type than theirs, and writes nothing', async () => {
-    // As JSON it has no end: whoever writes it keeps the process to itself for ever.
+    // Written as JSON this would never end: whoever writes it blocks the process for ever.
     let doubled: object = {}
     for (let level = 0; level < 60; level++) doubled = { left: doubled, right: doubled }
     const proxy = new Proxy({}, { get: () => doubled })

@@ -42,7 +42,7 @@ let runtime: TestRuntime
 let opened: TestQueue
 let lanes: Lane[] = []
 let executed: TakenWork[]
-/** Those that brought something. */
+/** The claiming statements that returned work. */
 let statements: string[]
 
 beforeAll(async () => {
@@ -196,7 +196,7 @@ describe('a claimer', () => {
       'select "id", "runIds" from "JobClaim"',
     )
     expect(taken).toHaveLength(3)
-    // And none that holds nothing of its own: nobody would let it go.
+    // No other claim is left: nobody would release one that holds no run of its own.
     expect(new Set(claims.map(({ id }) => id))).toEqual(new Set(taken.map((one) => one.claimId)))
     for (const { claimId, runId } of taken) {
       expect(claims.find(({ id }) => id === claimId)?.runIds).toContain(runId)
@@ -207,7 +207,7 @@ describe('a claimer', () => {
 const realClaimer = () =>
   createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
 
-/** Lets claims through when it is opened: `before` they are sent or `after` they were answered. */
+/** Holds claims up until it is opened: `before` they are sent, or `after` they were answered. */
 function holdClaims(when: 'before' | 'after') {
   let asked = 0
   let open: () => void = () => undefined
@@ -232,7 +232,7 @@ describe('a lane whose claim is under way', () => {
     startLanes([echo], database)
     await waitFor(() => asked() === 1)
     await send(echo)
-    // Its room is all asked for.
+    // Claims under way have asked for all of its room.
     for (const lane of lanes) lane.wake()
     await new Promise(setImmediate)
     expect(asked()).toBe(1)
@@ -252,7 +252,7 @@ describe('a lane whose claim is under way', () => {
     open()
     await stopped
     expect(executed).toHaveLength(2)
-    // It holds both by one claim, which may go with the last of them.
+    // One claim holds both, and is released with the last of them.
     expect(executed[0]!.held).toBe(executed[1]!.held)
     expect(executed[0]!.held.open).toBe(2)
     await Promise.all(lanes.map((lane) => lane.idle()))
@@ -284,7 +284,7 @@ describe('a lane that nobody wakes', () => {
   })
 
   it('pauses after a failure no longer than after the first, once it has succeeded', async () => {
-    // With a pause that grew from one to the next, they would take minutes.
+    // If the pause grew from one failure to the next, they would take minutes.
     const FAILURES = 20
     let asked = 0
     const lane = createLane({
@@ -294,7 +294,7 @@ describe('a lane that nobody wakes', () => {
         claim: async () => {
           const hasFailed = ++asked % 2 === 1
           if (hasFailed && asked < 2 * FAILURES) throw new Error('connection lost')
-          // So that it looks again at once.
+          // It looks again at once.
           return { work: [], mayBeMore: asked < 2 * FAILURES, freeInMs: null, isAlive: true }
         },
       },
@@ -411,7 +411,7 @@ describe('a lane that is full', () => {
         running--
       },
     })
-    // Nobody wakes it.
+    // Nothing wakes it.
     await runtime.prisma.$transaction((tx) =>
       opened.client.enqueueMany(
         tx,
@@ -507,7 +507,7 @@ describe('a lane of a job of which one run may be under way', () => {
 describe.each([echo, limited])(
   'a lane of $name whose connection is lost while it takes work',
   (job) => {
-    /** Fails once, when a claim is made: `before` or `after` it took hold. */
+    /** Fails once, when a claim is made: `before` or `after` its commit. */
     function breakOnce(when: 'before' | 'after'): Database {
       let failures = 1
       const fail = () => {
@@ -528,7 +528,7 @@ describe.each([echo, limited])(
             if (when === 'before') fail()
             return answer
           })
-          // The commit has happened, its answer never came.
+          // The claim has committed, but its answer is lost.
           if ((result as { work: unknown[] }).work.length > 0) fail()
           return result
         },
@@ -564,7 +564,7 @@ describe.each([echo, limited])(
 
     it('after the commit: the run that it recorded is executed all the same', async () => {
       const { queueJobId } = await send(job)
-      // Work of another job, with the same id, is none of it.
+      // Work of another job with the same id must not be mistaken for it.
       await send(other)
       await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [queueJobId])
       startLanes([job], breakOnce('after'))
@@ -622,7 +622,7 @@ describe('a lane of an exclusive job', () => {
 })
 
 it('a lane that waits for its rate limit leaves no timer when it is stopped, and says which run was let down', async () => {
-  // Others of the process come and go: only those of the lane last for a minute.
+  // Only the lane's timers last for a minute; others of the process come and go.
   const set = vi.spyOn(globalThis, 'setTimeout')
   const clear = vi.spyOn(globalThis, 'clearTimeout')
   onTestFinished(() => {

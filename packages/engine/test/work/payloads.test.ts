@@ -40,12 +40,12 @@ const arrived = async () => {
 
 type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
 
-/** In a transaction that catches what it throws, and goes on. */
+/** Enqueues in a transaction that catches what is thrown, and goes on. */
 async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promise<Answer> {
   return await runtime.prisma.$transaction(async (tx) => {
     await tx.$executeRawUnsafe('insert into "Business" values (1)')
     const answer = await put().catch((error: unknown): Answer => {
-      // Any other may have come from the database.
+      // Any other error may have come from the database.
       if (!(error instanceof JobError && error.code === 'payload_invalid')) throw error
       return { kind: 'refused', error }
     })
@@ -68,7 +68,7 @@ const throughJson = (value: unknown): unknown => {
   return json === undefined ? undefined : JSON.parse(json)
 }
 
-/** Whether it is refused, or has arrived; either way its transaction has done all else. */
+/** Returns whether the payload was refused or has arrived. Either way its transaction did everything else. */
 async function checkOne(make: () => unknown): Promise<'refused' | 'enqueued'> {
   const answer = await enqueue(make())
   expect(await runtime.rows('delete from "Business" returning "id"')).toHaveLength(2)
@@ -146,7 +146,7 @@ describe('a payload that would arrive changed', () => {
       ])
     }
     expect(await arrived()).toEqual([])
-    // Nothing is written of a run that was not requested either.
+    // A run that was not requested leaves no record of the request.
     expect(await runtime.rows('select from "JobAction"')).toEqual([])
     expect(await runtime.rows('select from "Business"')).toHaveLength(6)
   })

@@ -70,7 +70,7 @@ describe('a job with a rate limit', () => {
       { timeoutMs: 20_000 },
     )
 
-    // However slow the machine is, it can not be done sooner than this.
+    // Even the fastest machine must take this long.
     expect((await clock()) - before).toBeGreaterThanOrEqual((COUNT - 1) * INTERVAL_MS)
   })
 })
@@ -145,7 +145,7 @@ describe('an allowance', () => {
     expect(await read('relaxed', strict)).toMatchObject({ starts: 1 })
     await charge('relaxed', 1, strict)
     expect((await read('relaxed', strict)).starts).toBe(0)
-    // A tenth of 20 a minute is used up at most: the next is free after one of those intervals.
+    // At most a tenth of 20 a minute is used up: the next is free after one of those intervals.
     const { starts, freeInMs } = await read('relaxed')
     expect(starts).toBe(0)
     expect(freeInMs).toBeLessThanOrEqual(3_000)

@@ -3,7 +3,7 @@ import { Abort } from '../../src/run/abort.ts'
 import { createTurns, type Turn, type Turns } from '../../src/work/turns.ts'
 
 let turns: Turns
-/** What the lanes do when they are let in. */
+/** What the lanes do when they may go on. */
 let onOpen: () => void
 
 beforeEach(() => {
@@ -19,7 +19,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What a suspect has been told so far, the latest last. */
+/** Asks for a suspect's turn, and keeps the answer. */
 function ask(abort = new Abort()): { turn: Turn | null } {
   const asked: { turn: Turn | null } = { turn: null }
   void turns.take(abort).then((turn) => (asked.turn = turn))
@@ -104,7 +104,7 @@ it('waits no longer for others of its kind than for what runs', async () => {
   await vi.advanceTimersByTimeAsync(1_000)
   expect([first.turn?.kind, second.turn?.kind]).toEqual(['alone', 'busy'])
   endOf(first)
-  // That was nobody's fault: the lanes may be held up again at once.
+  // Nobody was to blame: the lanes may be held up again at once.
   turns.enter()
   const third = ask()
   expect(turns.isOpen()).toBe(false)

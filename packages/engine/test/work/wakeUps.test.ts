@@ -22,9 +22,9 @@ let runtime: TestRuntime
 let client: JobsClient
 let wakeUps: WakeUps
 let listener: ReturnType<typeof createListener>
-/** As they came. */
+/** In the order in which they came. */
 let payloads: string[]
-/** What the worker was told to look for. */
+/** The jobs that the worker was told to look at. */
 let told: string[]
 let looks = 0
 
@@ -64,7 +64,7 @@ beforeEach(() => {
   told = []
 })
 
-/** Open until it is told to end. */
+/** Keeps a transaction open until it is told to end. */
 async function holdOpen(work: (tx: never) => Promise<unknown>) {
   const end = Promise.withResolvers<void>()
   const isDone = Promise.withResolvers<void>()
@@ -111,7 +111,7 @@ describe('a worker', () => {
     const open = await holdOpen(enqueue)
     await waitFor(() => payloads.length)
     await open.rollBack()
-    // It has seen the end of the one when it looks for the other.
+    // By the time it asks about the second transaction, it has seen that the first has ended.
     const other = await holdOpen(enqueue)
     await waitFor(() => payloads.length === 2)
     const before = looks
@@ -169,7 +169,7 @@ describe('what somebody else notifies', () => {
     for (const id of [FUTURE, '3', '9999999999999999999']) wakeUps.hear(`letter ${id}`, HEARER)
     const before = looks
     await waitFor(() => looks > before + 2)
-    // The one that is long over may be told of; the open one may not.
+    // It may report the transaction that has long ended, but not the open one.
     expect(told.length).toBeLessThanOrEqual(1)
     told = []
     await open.commit()
@@ -184,7 +184,7 @@ describe('what somebody else notifies', () => {
     wakeUps.hear(`letter ${Array.from({ length: 500 }, () => FUTURE).join(' ')}`, HEARER)
     expect(told).toEqual([])
     await new Promise((resolve) => setTimeout(resolve, 150))
-    // Those of the test before are looked for at most ten times a second.
+    // What the test before left is asked about at most ten times a second.
     expect(looks - before).toBeLessThan(6)
   })
 
@@ -249,7 +249,7 @@ describe('a wake-up', () => {
       query: () => (attempts++, Promise.reject(new Error('away'))),
     }
     const waker = createWaker(broken, { warn })
-    // As long as many attempts would take, and shorter than a second on a busy machine, too.
+    // As long as many attempts would take, but less than a second even on a busy machine.
     const until = performance.now() + 100
     for (let n = 0; performance.now() < until; n++) {
       waker.wake('one', String(n))

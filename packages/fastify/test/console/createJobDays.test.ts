@@ -52,13 +52,13 @@ async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
   })
 }
 
-/** By date: how many succeeded and failed. */
+/** How many runs succeeded and failed, by date. */
 async function counts(now = NOW, read = readDays): Promise<Record<string, [number, number]>> {
   const { days } = await read('job', now)
   return Object.fromEntries(days.map(({ date, success, failed }) => [date, [success, failed]]))
 }
 
-/** The same as PostgreSQL has it of all that is there. */
+/** What PostgreSQL counts of all that is there. */
 async function expected() {
   return await prisma.$queryRaw`
     select to_char("startedAt" at time zone 'UTC', 'YYYY-MM-DD') as "date",
@@ -87,7 +87,7 @@ it('says of each day what PostgreSQL would, as runs come and hours go by', async
     await add(hoursLater(hour), { name: 'other' })
     const { days, hours } = await readDays('job', hoursLater(hour + 0.1))
     expect(close(days)).toEqual(close((await expected()) as object))
-    // The same runs, by the hour.
+    // The hours add up to the same runs.
     if (hours.length === 0) continue
     const sum = (spans: readonly { success: number; failed: number; stopped: number }[]) =>
       spans.reduce((all, { success, failed, stopped }) => all + success + failed + stopped, 0)
@@ -107,7 +107,7 @@ it('tells the hours while the days are the last three, and from then on the days
   ]
   const open = { from: '2026-11-24T09:00:00.000Z', success: 0, failed: 0, stopped: 0 }
   expect(await read(NOW)).toMatchObject([...hours, { ...open, p50Ms: null }])
-  // What was kept of them is the same as what is read anew.
+  // The second answer, from what was kept, equals the first.
   expect(await read(NOW)).toMatchObject([...hours, { ...open, p50Ms: null }])
   expect((await read(new Date('2026-11-26T23:59:59Z'))).slice(0, 2)).toEqual(hours)
   expect(await read(new Date('2026-11-27T00:00:00Z'))).toEqual([])
@@ -135,7 +135,7 @@ it('reads again what may change: an hour with a run under way, all after it, one
   await add(hoursAgo(2))
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [2, 1] })
 
-  // 09:05: what began before nine may be committed only now.
+  // At 09:05, runs that began before nine may be committed only now.
   const justOver = new Date('2026-11-24T09:05:00Z')
   const fresh = createJobDays(reader)
   const lastOfTheHour = new Date('2026-11-24T08:59:59Z')
@@ -148,7 +148,7 @@ it('counts nothing twice when several ask at once', async () => {
   for (let hour = 0; hour < 50; hour += 5) await add(hoursAgo(hour), { count: 2 })
   const cold = { '2026-11-22': [6, 0], '2026-11-23': [10, 0], '2026-11-24': [4, 0] }
   expect(await Promise.all([counts(), counts(), counts()])).toEqual([cold, cold, cold])
-  // The same hours are there to be settled for each of these.
+  // All three find the same hours to settle.
   await add(hoursLater(1), { count: 3 })
   const later = hoursLater(8)
   const warm = { ...cold, '2026-11-24': [7, 0] }
@@ -181,12 +181,12 @@ it('is made of the latest runs, and of no fewer than these as more come', async 
     '2026-11-22': [4, 0],
     '2026-11-23': [4, 0],
   })
-  // All that is read of one hour is more than there is to be.
+  // One hour has more runs than the limit.
   await add(hoursAgo(0), { count: 25 })
   expect(await counts(NOW, read)).toEqual({ '2026-11-24': [10, 0] })
   await add(hoursLater(24), { count: 6 })
   expect(await counts(hoursLater(24), read)).toEqual({ '2026-11-24': [4, 0], '2026-11-25': [6, 0] })
-  // What is settled stays whole, until there are enough runs without the oldest day.
+  // Settled hours stay whole, until there are enough runs without the oldest day.
   await counts(hoursLater(30), read)
   await add(hoursLater(48), { count: 6 })
   const three = { '2026-11-24': [4, 0], '2026-11-25': [6, 0], '2026-11-26': [6, 0] }

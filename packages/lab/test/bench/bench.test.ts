@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }))
 
-/** Whatever it makes elsewhere is made in a folder of this test. */
+/** TMPDIR makes it write into a folder of this test. */
 const bench = (...args: string[]) =>
   spawnProcess(MAIN, {
     args: [...args, '--scale', 'small', '--out', join(folder, 'out')],
@@ -27,7 +27,7 @@ async function findPostmaster(): Promise<number> {
   return Number((await readFile(pidFile, 'utf8')).split('\n')[0])
 }
 
-/** Those whose working directory is below the folder, Redis among them where there is one. */
+/** Processes whose working directory is below the folder, with Redis if there is one. */
 async function listProcesses(below: string): Promise<number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   const found = await Promise.all(
@@ -39,7 +39,7 @@ async function listProcesses(below: string): Promise<number[]> {
   return found.flat()
 }
 
-/** One that nobody has asked about since it ended, a zombie, has ended. */
+/** A zombie, about which its parent has not asked yet, has ended. */
 async function isRunning(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z')
   return !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')

@@ -32,7 +32,7 @@ async function open(endpoint: string, { sampleShare = 1, exportTimeoutMs = 5_000
   return { tracing, problems }
 }
 
-/** What arrives of what is traced. */
+/** The spans that arrive of what `work` traces. */
 async function received(
   work: (tracing: Tracing) => Promise<unknown>,
   sampleShare = 1,
@@ -173,7 +173,7 @@ it('is closed in time under a receiver that does not answer', async () => {
   const { tracing } = await open(endpoint, { exportTimeoutMs: 60_000 })
   tracing.traceRun(RUN).ended({ kind: 'success' })
   await tracing.close({ timeoutMs: 200 })
-  // What was sent is still on its way.
+  // The spans that were sent are still on their way.
   await waitFor(() => requests > 0)
   expect(requests).toBe(1)
 })

@@ -12,7 +12,7 @@ import type { RunResult } from '../../../src/run/executeRun.ts'
 import { createIsolation, type Isolation } from '../../../src/run/isolated/isolation.ts'
 import { probe } from '../../fixtures/isolated.ts'
 
-// Nothing of it needs a database.
+// None of these tests needs a database.
 const STARVED = new URL('../../fixtures/starvedProcess.ts', import.meta.url).pathname
 const MODULE = new URL('../../fixtures/isolatedHandlers.ts', import.meta.url)
 

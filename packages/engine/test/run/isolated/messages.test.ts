@@ -32,7 +32,7 @@ const messages: fc.Arbitrary<FromChild> = fc.oneof(
   }),
 )
 
-/** As a frame brings it. */
+/** The message as it comes out of a frame. */
 const sent = (message: unknown): unknown => JSON.parse(JSON.stringify(message))
 
 it('reads whatever the process of a run sends', () => {
@@ -76,7 +76,7 @@ it('refuses what lacks a part, or has another in its place', () => {
   ]) {
     expect(readFromChild({ ...ended, result: { ...failed, ...part } })).toBeNull()
   }
-  // JSON can say it, and no number can hold it.
+  // JSON can write this number, but JavaScript can't hold it.
   expect(readFromChild(JSON.parse('{"kind":"rested","token":"t","usedBytes":1e999}'))).toBeNull()
 })
 
