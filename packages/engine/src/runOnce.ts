@@ -48,22 +48,22 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   job: J
   /** Undefined only for the engine's own job, `pruneJobRuns`. */
   handler: Handler<never, TransactionOf<Client>> | undefined
-  /** As the worker's. */
+  /** The same as `retention` of createWorker, for a run of `pruneJobRuns`. */
   retention?: Retention
-  /** As the worker's; then an isolated job runs in a child process here, too. Default: it runs in this process. */
+  /** The same as `handlersModule` of createWorker: isolated jobs then run in a child process. Default: in this process. */
   handlersModule?: URL | string | undefined
   /** Validated like one from the queue. Default: an empty object. */
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
   dryRun?: boolean
-  /** Who asks for it. */
+  /** The person who asks, as recorded in the run. Default: nobody. */
   actor?: string
   /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
-  /** As the worker's. Default 65,536. */
+  /** The same as `maxDetailsBytes` of createWorker. Default 65,536. */
   maxDetailsBytes?: number
-  /** As the worker's. Default true. */
+  /** The same as `keepLogs` of createWorker. Default true. */
   keepLogs?: boolean
   /** Observers of the run, and of runs that it rescues. Default: none. */
   observers?: readonly WorkerObserver[]

@@ -58,7 +58,7 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
       const path = params['*']
       if (!isFile(path)) return await sendPage(reply)
       const file = join(folder, path)
-      // Refuses paths outside of the folder: even a 404 would tell whether such a file is there.
+      // A path outside of the folder is not looked up: the answer would tell whether there is such a file.
       if (file.startsWith(join(folder, sep)) && existsSync(file)) {
         // Names in `assets` contain a hash of the content.
         const isHashed = path.startsWith('assets/')
