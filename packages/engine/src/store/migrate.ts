@@ -35,8 +35,8 @@ export interface MigrateOptions {
  * Prisma's migrations have done are kept. Run it as a deploy step: workers and clients may not change a schema. Of several
  * processes one migrates and the others wait. Run it again after it was killed.
  * @returns the names of what it has done; empty when nothing was missing
- * @throws TablesError `newer` when a newer version's tables would break this one; MigrationDeniedError when the role may
- * not
+ * @throws TablesError `newer` when a newer version's tables would break this one
+ * @throws MigrationDeniedError when the database role may not create the tables
  */
 export async function migrate({
   databaseUrl,
