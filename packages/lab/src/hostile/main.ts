@@ -33,7 +33,7 @@ Exit code: 0 all held, 1 something did not, 2 usage`
 /** An outcome takes some 5 ms; ten times that means that something stands still. */
 const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
   600_000 + outcomes * 50 + deadly * 120_000
-/** Each host or role takes a few seconds. */
+/** A host or a role takes a few seconds. */
 const MATRIX_PATIENCE_MS = 1_200_000
 
 process.exit(await main())
@@ -118,7 +118,7 @@ function tellError(error: unknown, stop: AbortSignal): void {
   process.stderr.write(`${stop.aborted ? message : stack}\n`)
 }
 
-/** On a PostgreSQL of its own, which ends with it. */
+/** Gives `run` a PostgreSQL of its own, which ends with it. */
 async function withServer<T>(
   signal: AbortSignal,
   run: (databaseUrl: string) => Promise<T>,

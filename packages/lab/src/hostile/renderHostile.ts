@@ -9,7 +9,7 @@ export function repeatHostile({ seed, outcomes, deadly }: HostileOptions): strin
   return `pnpm hostile --seed ${seed} --outcomes ${outcomes} --deadly ${deadly}`
 }
 
-/** The runs as a page for people: each seed's checks, what was drawn of all of them, and the hosts and roles. */
+/** A page for people about the runs: each seed's checks, what was drawn over all seeds, and the hosts and roles. */
 export function renderHostile(
   results: readonly HostileResult[],
   cells: readonly CellResult[],
@@ -93,7 +93,7 @@ function add(counts: readonly ReadonlyMap<string, number>[]): Map<string, number
   return sum
 }
 
-/** Its first sentence: what a cell's processes logged after it names places on this machine. */
+/** The first sentence only: what follows is log lines, which name paths of this machine. */
 function shorten(problem: string): string {
   return (problem.split('; {')[0] ?? '').slice(0, 300)
 }
