@@ -56,7 +56,7 @@ beforeAll(async () => {
 })
 
 it('has a row for each metric, with its labels', () => {
-  const table = page.slice(page.indexOf('| metric |'), page.indexOf('### Alerts'))
+  const table = page.slice(page.indexOf('| metric |'), page.indexOf('## Traces'))
   const rows = table.split('\n')
   for (const { name, labels } of metrics) {
     const row = rows.find((each) => each.includes(`\`${name}\``))
@@ -71,8 +71,10 @@ it('names no metric that is not there', () => {
   expect([...named].filter((name) => !names.has(name))).toEqual([])
 })
 
-it('asks in its alerts only for metrics and labels that are there', () => {
-  const expressions = [...page.matchAll(/^ +expr: (.+)$/gm)].map(
+it('asks in the alerts only for metrics and labels that are there', async () => {
+  expect(page).toContain('](alerts.yaml)')
+  const rules = await readFile(join(WORKSPACE_ROOT, 'docs/alerts.yaml'), 'utf8')
+  const expressions = [...rules.matchAll(/^ +expr: (.+)$/gm)].map(
     ([, expression = '']) => expression,
   )
   expect(expressions.length).toBeGreaterThan(5)
