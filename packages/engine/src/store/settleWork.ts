@@ -52,7 +52,7 @@ export async function settleWork(
   claims: readonly Pick<HeldClaim, 'id' | 'hasStart'>[],
 ): Promise<{ recorded: Recorded; expired: readonly string[] }> {
   const sql = ends.every(({ ended }) => isFresh(ended.held)) ? SETTLE_FRESH : SETTLE
-  const isTelling = ends.some(({ ended }) => (ended.logs ?? ended.result ?? null) !== null)
+  const isTelling = ends.some(({ ended }) => tells(ended))
   const { rows } = await connection.query<{
     ended: string[] | null
     expired: string[] | null
@@ -67,19 +67,44 @@ export async function settleWork(
     ends.length,
     JSON.stringify({ error: EXPIRED } satisfies Details),
     claims.flatMap(({ id, hasStart }) => (hasStart ? [id] : [])),
-    ...(isTelling ? toldColumns(ends) : []),
+    ...(isTelling ? toldValues(ends) : []),
   ])
   const [{ ended: endedIds, expired, details } = { ended: [], expired: null, details: {} }] = rows
   const ids = endedIds ?? ends.map(({ ended }) => ended.run.id)
   return { recorded: new Map(ids.map((id) => [id, details[id] ?? null])), expired: expired ?? [] }
 }
 
-/** The columns of log lines and results, which few runs have. */
-export function toldColumns(ends: readonly EndToRecord[]) {
-  return [
-    toColumn(ends.map(({ ended }) => ended.logs ?? null)),
-    toColumn(ends.map(({ ended }) => ended.result ?? null)),
-  ]
+/** A column that a run's end may fill. */
+interface ToldColumn {
+  name: string
+  /** Its type in PostgreSQL; the statement gets texts. */
+  type: string
+  valueOf: (ended: EndToRecord['ended']) => string | null | undefined
+  /** Whether a run that has expired leaves it empty. Default: no. */
+  isOfSuccess?: boolean
+}
+
+/** What few ends say beside their details. Add a column here: both statements that end runs fill it. */
+const TOLD: readonly ToldColumn[] = [
+  { name: 'logs', type: 'jsonb', valueOf: ({ logs }) => logs },
+  { name: 'result', type: 'jsonb', valueOf: ({ result }) => result, isOfSuccess: true },
+]
+
+/** Whether an end fills any of these columns. */
+export const tells = (ended: EndToRecord['ended']) =>
+  TOLD.some(({ valueOf }) => (valueOf(ended) ?? null) !== null)
+
+/** The values of these columns, as the last parameters of a statement. */
+export const toldValues = (ends: readonly EndToRecord[]) =>
+  TOLD.map(({ valueOf }) => toColumn(ends.map(({ ended }) => valueOf(ended) ?? null)))
+
+const toldSql = ({ name, type }: ToldColumn) => `"end"."${name}"::${type}`
+
+/** Both statements have nine parameters before these. */
+export const TOLD_SQL = {
+  parameters: TOLD.map((_, at) => `$${10 + at}::text[]`).join(', '),
+  names: TOLD.map(({ name }) => `"${name}"`).join(', '),
+  values: TOLD.map(toldSql).join(', '),
 }
 
 /** With the half minute that an answer may take, this is far below the shortest expiry. */
@@ -140,14 +165,10 @@ const settleSql = (isExpired: string, isTelling: boolean) => `
     update "JobRun" run
     set "status" = (case when "end".code is null and not ${isExpired} then 'success' else 'failed' end)::"JobRunStatus",
         "endedAt" = "end".at, "errorCode" = case when ${isExpired} then '${EXPIRED.code}' else "end".code end,
-        "details" = coalesce(run."details" || ${detailsSql(isExpired)}, run."details", ${detailsSql(isExpired)})${
-          isTelling
-            ? `,
-        "logs" = "end".logs::jsonb, "result" = case when not ${isExpired} then "end".result::jsonb end`
-            : ''
-        }
-    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]${isTelling ? ', $10::text[], $11::text[]' : ''})
-      as "end"(id, at, code, details${isTelling ? ', logs, result' : ''})
+        "details" = coalesce(run."details" || ${detailsSql(isExpired)}, run."details", ${detailsSql(isExpired)})
+        ${isTelling ? TOLD.map((column) => `, ${setToldSql(column, isExpired)}`).join('') : ''}
+    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]${isTelling ? `, ${TOLD_SQL.parameters}` : ''})
+      as "end"(id, at, code, details${isTelling ? `, ${TOLD_SQL.names}` : ''})
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
       and run."status" = 'running' and run."workerId" = $1
     returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode",
@@ -165,6 +186,9 @@ const settleSql = (isExpired: string, isTelling: boolean) => `
          array_agg("id"::text) filter (where "isExpired") as "expired",
          coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
   from ended`
+
+const setToldSql = (column: ToldColumn, isExpired: string) =>
+  `"${column.name}" = ${column.isOfSuccess ? `case when not ${isExpired} then ${toldSql(column)} end` : toldSql(column)}`
 
 const detailsSql = (isExpired: string) =>
   `case when ${isExpired} then coalesce("end".details::jsonb, '{}') || $8::jsonb else "end".details::jsonb end`

@@ -2,7 +2,7 @@ import type { Details } from '../index.ts'
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
-import { toldColumns, type EndToRecord } from './settleWork.ts'
+import { tells, TOLD_SQL, toldValues, type EndToRecord } from './settleWork.ts'
 import { labelOf, shownOf } from './labelSql.ts'
 import { toColumn } from './toColumn.ts'
 
@@ -203,8 +203,8 @@ export async function writeEnds(
   ends: readonly (EndToRecord & { ended: { held: { id: string } } })[],
   startIds: readonly string[],
 ): Promise<Map<string, Details | null>> {
-  const isTelling = ends.some(({ ended: { run, logs, result } }) =>
-    [run.label, run.shown, logs, result].some((told) => (told ?? null) !== null),
+  const isTelling = ends.some(
+    ({ ended }) => (ended.run.label ?? ended.run.shown ?? null) !== null || tells(ended),
   )
   const { rows } = await connection.query<{
     ended: string[] | null
@@ -223,7 +223,7 @@ export async function writeEnds(
           toColumn(
             ends.map(({ ended: { run } }) => (run.shown ? JSON.stringify(run.shown) : null)),
           ),
-          ...toldColumns(ends),
+          ...toldValues(ends),
         ]
       : []),
   ])
@@ -239,11 +239,11 @@ const writeEndsSql = (isTelling: boolean) => `
     order by "id" for key share
   ), ended as (
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",
-                          "workerId", "createdAt"${isTelling ? ', "label", "shown", "logs", "result"' : ''})
+                          "workerId", "createdAt"${isTelling ? `, "label", "shown", ${TOLD_SQL.names}` : ''})
     select "end".id, start."name", 'success', 'queue', 1, start."startedAt", "end".at, "end".details::jsonb, "end".id,
-           $1, start."createdAt"${isTelling ? `, "end".label, "end".shown::jsonb, "end".logs::jsonb, "end".result::jsonb` : ''}
-    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]${isTelling ? ', $8::text[], $9::text[], $10::text[], $11::text[]' : ''})
-        as "end"(id, "startId", at, details${isTelling ? ', label, shown, logs, result' : ''})
+           $1, start."createdAt"${isTelling ? `, "end".label, "end".shown::jsonb, ${TOLD_SQL.values}` : ''}
+    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]${isTelling ? `, $8::text[], $9::text[], ${TOLD_SQL.parameters}` : ''})
+        as "end"(id, "startId", at, details${isTelling ? `, label, shown, ${TOLD_SQL.names}` : ''})
       join start on start."id" = "end"."startId"
     on conflict ("id") do nothing
     returning "id", "details"
