@@ -1,7 +1,13 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { z } from 'zod'
-import { defineJob, type Job, type JobOptions } from '@roundsman/engine'
+import {
+  defineJob,
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  type Job,
+  type JobOptions,
+} from '@roundsman/engine'
 import { hostileText } from '@roundsman/testing/hostileValues'
 
 /** A definition that should have been refused, or is not what was asked for. */
@@ -64,8 +70,8 @@ const definitions = fc.record(
       {
         cron: crons,
         timeZone: zones,
-        missed: mostly(['once', 'all', 'skip'], fc.constant('never')),
-        overlap: mostly(['queue', 'allow', 'skip'], fc.constant('perhaps')),
+        missed: mostly(MISSED_POLICIES, fc.constant('never')),
+        overlap: mostly(OVERLAP_POLICIES, fc.constant('perhaps')),
         catchUpMs: numbers,
       },
       { requiredKeys: ['cron'] },
@@ -128,10 +134,10 @@ function tryDefinition(
   if (!Number.isSafeInteger(retry.limit) || retry.limit < 0) {
     return `took ${describe(retry.limit)} as retry.limit`
   }
-  if (schedule && !['skip', 'queue', 'allow'].includes(schedule.overlap)) {
+  if (schedule && !OVERLAP_POLICIES.includes(schedule.overlap)) {
     return `took ${describe(schedule.overlap)} as schedule.overlap`
   }
-  if (schedule && !['once', 'all', 'skip'].includes(schedule.missed)) {
+  if (schedule && !MISSED_POLICIES.includes(schedule.missed)) {
     return `took ${describe(schedule.missed)} as schedule.missed`
   }
   return null
