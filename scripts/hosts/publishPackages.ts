@@ -6,9 +6,7 @@ import { runCommand, type CommandOptions } from './runCommand.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** What others have had so far: a commit of this repository, packed as it was. */
-const OLDER = { commit: 'd21a3f0', version: '0.0.9', tag: 'older' }
-const NOW = '0.1.0'
-const NEXT = '0.2.0'
+const OLDER = { commit: 'd21a3f0', version: '0.1.0', tag: 'older' }
 /** What makes the tables. */
 const STEPS = 'dist/store/steps.js'
 /** The version after has one step more, which a worker of this version may find done. */
@@ -35,11 +33,11 @@ export async function publishPackages(
 ): Promise<{ older: OlderVersion }> {
   const publish = async (file: string, tag: string) =>
     await runCommand(`npm publish --ignore-scripts --tag ${tag} '${file}'`, options)
-  const packed = await packPublished(ROOT, join(folder, NOW), NOW)
-  await mkdir(join(folder, NEXT))
+  const packed = await packPublished(ROOT, join(folder, 'now'))
+  await mkdir(join(folder, 'next'))
   for (const one of packed) {
     await publish(one.file, 'latest')
-    const next = join(folder, NEXT, `${one.folder.replace('/', '-')}.tgz`)
+    const next = join(folder, 'next', `${one.folder.replace('/', '-')}.tgz`)
     await writeFile(next, createTarball(filesOfNext(one)))
     await publish(next, 'next')
   }
@@ -71,15 +69,17 @@ async function checkOut(target: string, { signal }: CommandOptions): Promise<str
   return target
 }
 
-function filesOfNext({ manifest, files }: PackedPackage): Map<string, Buffer> {
+function filesOfNext({ version, manifest, files }: PackedPackage): Map<string, Buffer> {
   const next = new Map(files)
+  const [major, minor] = version.split('.')
+  const nextVersion = `${major}.${Number(minor) + 1}.0`
   const dependencies = Object.fromEntries(
-    Object.entries(manifest.dependencies ?? {}).map(([name, version]) => [
+    Object.entries(manifest.dependencies ?? {}).map(([name, range]) => [
       name,
-      version === NOW && /^@?roundsman/.test(name) ? NEXT : version,
+      range === version && /^@?roundsman/.test(name) ? nextVersion : range,
     ]),
   )
-  const text = JSON.stringify({ ...manifest, version: NEXT, dependencies }, null, 2)
+  const text = JSON.stringify({ ...manifest, version: nextVersion, dependencies }, null, 2)
   next.set('package.json', Buffer.from(text))
   const steps = files.get(STEPS)
   if (steps) next.set(STEPS, Buffer.from(`${steps.toString()}${NEXT_STEP}`))

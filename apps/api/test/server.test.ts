@@ -3,6 +3,7 @@ import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@r
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
+import { readVersion } from '@roundsman/node-app'
 import {
   createPooler,
   createTestDatabase,
@@ -211,7 +212,7 @@ it('serves metrics of itself, of the queue and of whether jobs are done', async 
     'roundsman_jobs_healthy{app="api"} 0',
     'roundsman_job_problem{kind="noWorker",job_name="",app="api"} 1',
     'roundsman_db_pool_max_connections{pool="prisma",app="api"} 10',
-    'roundsman_build_info{version="0.1.0"',
+    `roundsman_build_info{version="${readVersion(import.meta.dirname)}"`,
   ]) {
     expect(text).toContain(series)
   }

@@ -1,5 +1,6 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
+import { readVersion } from '@roundsman/node-app'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -53,7 +54,7 @@ describe('metrics', () => {
     expect(valueOf('roundsman_settle_size_sum')).toBe(1)
     expect(valueOf('roundsman_db_pool_max_connections', 'pool="engine"')).toBe(10)
     expect(valueOf('roundsman_db_pool_connections', 'pool="prisma"')).toBeDefined()
-    expect(valueOf('roundsman_build_info', 'version="0.1.0"')).toBe(1)
+    expect(valueOf('roundsman_build_info', `version="${readVersion(import.meta.dirname)}"`)).toBe(1)
   })
 
   it('are there without a database connection of ours, when jobs are disabled', async () => {

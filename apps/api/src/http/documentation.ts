@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fastifyPlugin from 'fastify-plugin'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { answersBefore, problemSchema } from '@roundsman/fastify/http'
+import { readVersion } from '@roundsman/node-app'
 
 /** OpenAPI at /docs/json, made of the routes' schemas, and a page to browse and try it at /docs. */
 export const documentation = fastifyPlugin(async (app) => {
@@ -13,7 +15,7 @@ export const documentation = fastifyPlugin(async (app) => {
       openapi: '3.1.0',
       info: {
         title: 'Roundsman',
-        version: '0.1.0',
+        version: readVersion(join(import.meta.dirname, '..')),
         description:
           'Errors are problem documents (RFC 9457) with the content type application/problem+json.',
       },
