@@ -36,7 +36,6 @@ export {
   type Which,
 } from './bulk.ts'
 export {
-  countDeadLetters,
   countDeadLettersByCause,
   findDeadLetterName,
   listDeadLetterCodes,
@@ -71,7 +70,7 @@ export {
   type RunAttempt,
   type RunStatus,
 } from './read/jobRuns.ts'
-export { hasFailedAs, RUN_OUTCOMES, runOutcome, type RunOutcome } from './read/runOutcome.ts'
+export { RUN_OUTCOMES, runOutcome, type RunOutcome } from './read/runOutcome.ts'
 export {
   openReader,
   type PagePosition,
@@ -104,7 +103,6 @@ export { listLanesInUse, type LanesInUse } from './read/runsUnderWay.ts'
 export { listFailures, type FailedRun } from './read/listFailures.ts'
 export {
   listRecentFailures,
-  NEUTRAL_CODES,
   sampleFailures,
   type HourOfFailures,
   type RecentFailures,

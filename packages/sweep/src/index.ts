@@ -1,5 +1,4 @@
 export { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
-export { countRows, estimateRows } from './countRows.ts'
 export { firstLook } from './firstLook.ts'
 export { findQuery } from './indexOrder.ts'
 export { quoted, raw, sql, type Sql } from './sql.ts'
