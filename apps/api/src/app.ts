@@ -34,47 +34,47 @@ import { translationRoutes } from './translations/translationRoutes.ts'
 
 export interface AppOptions {
   prisma: DatabaseClient
-  /** Started. It puts into the queue what an admin asks for. */
+  /** A client that was started. Routes enqueue and read work through it. */
   jobsClient: JobsClient
-  /** The catalogue: what can be asked for. */
+  /** The product's jobs. Admins see and run them, and `/health/jobs` judges them. */
   jobs: readonly Job[]
-  /** Shown and asked for like those of the catalogue, and no matter of health. Default: none. */
+  /** Jobs that admins see and run as well, but `/health/jobs` leaves out. Default: none. */
   demoJobs?: readonly Job[]
   /** Signs the access tokens; at least 32 characters. */
   jwtSecret: string
   /** From `createApiLogger`, which keeps secrets out of the log. Default: no log. */
   logger?: FastifyBaseLogger
-  /** Served at `/metrics` to whoever has the token. Default: no metrics. */
+  /** The API serves these at `/metrics` to whoever sends the token. Default: no metrics. */
   metrics?: { metrics: Metrics; token: string } | undefined
   /** Default: nothing is traced. */
   tracing?: Pick<Tracing, 'traceRequest'> | undefined
-  /** What the console's header calls the place; red for `production`. Default: what NODE_ENV says. */
+  /** The name of this installation in the console's header, in red for `production`. Default: NODE_ENV. */
   environment?: string
-  /** Of the product, for the console's header. */
+  /** The product's version, for the console's header. */
   version?: string
-  /** How often those who follow the changes are told that the connection holds. Default 10,000 ms. */
+  /** How often the event stream tells its readers that the connection holds. Default 10,000 ms. */
   pingIntervalMs?: number
-  /** Where the console's build lies. Default: where `pnpm build` puts it. */
+  /** The folder of the console's build. Default: where `pnpm build` puts it. */
   consoleDir?: string
   /** Default: the system's clock. */
   now?: () => Date
-  /** What stands behind the @ in the ids of messages. Default `roundsman.localhost`. */
+  /** The domain in the Message-IDs of our e-mails. Default `roundsman.localhost`. */
   mailDomain?: string | undefined
   /** How long `/health/ready` and `/health/jobs` wait for the database. Default 2,000 ms. */
   readinessTimeoutMs?: number
-  /** How often it is checked whether who follows the events still may. Default 15,000 ms. */
+  /** How often the event stream checks whether its reader still may read. Default 15,000 ms. */
   eventsRecheckMs?: number
-  /** How long requests may take to come, and connections may be silent. */
+  /** How slow requests and how silent connections may be. Default: as in serverTimeouts. */
   timeouts?: ServerTimeoutOptions
 }
 
-/** Longer than any token, locale or key that is looked up by its path. */
+/** Longer than any token, locale or key in a path. Fastify's default of 100 is too short for a key. */
 const MAX_PARAM_LENGTH = 512
 const BODY_LIMIT_BYTES = 64 * 1024
 
 /**
- * The application: every plugin and route, not listening yet. It neither reads nor ends the
- * process.
+ * Builds the application with every plugin and route; the caller has it listen. It neither reads the process's
+ * environment nor ends the process.
  */
 export function buildApp(options: AppOptions): FastifyInstance {
   const { prisma, jobsClient, jobs, demoJobs = [], jwtSecret, logger } = options
@@ -86,26 +86,26 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
     logController: requestLog,
-    // Unlike a counter, also unique in the log of many processes.
+    // A counter would give the same ids in the logs of several processes.
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    // A request on an open connection is served while the others drain, and its connection then
-    // closed.
+    // While the server closes, it still answers a request that comes on an open connection, and then closes that
+    // connection.
     return503OnClosing: false,
     schemaController: noSchemaCompilers,
     ...limits,
-    // Node's own refusal would have no content; ours is a problem document.
+    // Node would refuse a request without a Host header with an empty answer; `problems` refuses it with a document.
     http: { ...limits.http, requireHostHeader: false },
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
   })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
-  // Nothing here reads text, and a parser for it would turn a 415 into a puzzling 400.
+  // No route reads text. With Fastify's parser for it, such a request would get a puzzling 400 instead of a 415.
   app.removeContentTypeParser('text/plain')
 
-  // First, so that everything else is part of it.
+  // First, so that a request's span covers all other hooks.
   if (options.tracing) app.register(tracing, { tracing: options.tracing })
   app.register(problems)
   if (options.metrics) app.register(metrics, options.metrics)
@@ -132,7 +132,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   })
 
   app.register(async (scope) => {
-    // Answers depend on who asks and on when; none of them may be kept by a browser or a proxy.
+    // Answers depend on who asks and when, so no browser or proxy may keep them.
     scope.addHook('onRequest', async (_request, reply) => {
       reply.header('cache-control', 'no-store')
     })
@@ -149,7 +149,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   return app
 }
 
-/** Helmet's headers on every answer. They are always the same, so it is asked for them once. */
+/** Sets Helmet's headers on every answer. They never differ, so Helmet is asked once. */
 const securityHeaders = fastifyPlugin(async (app) => {
   const headers = readHeaders()
   app.addHook('onRequest', (_request, reply, done) => {
@@ -158,6 +158,7 @@ const securityHeaders = fastifyPlugin(async (app) => {
   })
 })
 
+/** Has Helmet write to a stand-in for a response, and returns the headers that it set. */
 function readHeaders(): Record<string, string> {
   const headers: Record<string, string> = {}
   const response: Pick<ServerResponse, 'setHeader' | 'removeHeader'> = {
@@ -168,7 +169,7 @@ function readHeaders(): Record<string, string> {
     removeHeader: () => undefined,
   }
   const protect = helmet({
-    // The same as by default, but for upgrade-insecure-requests: it would break a start without TLS.
+    // Helmet's defaults without upgrade-insecure-requests: without TLS, browsers could not load the console.
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
   })
   protect({} as IncomingMessage, response as ServerResponse, () => undefined)
@@ -176,8 +177,8 @@ function readHeaders(): Record<string, string> {
 }
 
 /**
- * One line for each request, once it is answered: two, both written at once, are a tenth of what a request costs.
- * What has begun and not ended shows with LOG_LEVEL=debug.
+ * Logs one line for each request, once it is answered: Fastify's own two lines take a tenth of what a request costs.
+ * LOG_LEVEL=debug also shows requests as they come in.
  */
 class RequestLog extends LogController {
   override incomingRequest(request: FastifyRequest): void {

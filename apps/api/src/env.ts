@@ -20,13 +20,13 @@ const variables = {
   PORT: integerVariable({ min: 0, max: 65_535, default: 3_000 }),
   /** Default: only this machine; in production, every interface. */
   HOST: z.string().optional(),
-  /** Signs the access tokens. Default: made once, and kept in DATA_DIR; not in production. */
+  /** Signs the tokens. Default: a secret that the API makes once and keeps in DATA_DIR. Production has to set it. */
   JWT_SECRET: z
     .string()
-    // The value is not repeated, of course.
+    // The message leaves the value out: it is a secret.
     .min(32, `has fewer than 32 characters; ${MAKE_A_SECRET}`)
     .optional(),
-  /** What stands behind the @ in the ids of messages that are sent. Default: that of the application. */
+  /** The domain in the Message-IDs of our e-mails. Default: that of buildApp. */
   MAIL_DOMAIN: z
     .string()
     .max(253)
@@ -34,11 +34,13 @@ const variables = {
       error: 'has to be a domain, such as example.com',
     })
     .optional(),
-  /** Set by a supervisor that holds our standard input open: when it ends, so do we. */
+  /** A supervisor sets it that holds our standard input open. The API stops when that input ends. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
-  /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
+  /** A supervisor sets it that tells us on standard input when to begin: see awaitRelease. */
   ROUNDSMAN_HELD: switchVariable({ default: false }),
-  /** Set by a start that is for trying things out: the jobs of the demo are there if their history is. */
+  /**
+   * `pnpm start` and `pnpm dev` set it: the demo's jobs are offered if the database has them. Ignored in production.
+   */
   ROUNDSMAN_DEMO: switchVariable({ default: false }),
 }
 

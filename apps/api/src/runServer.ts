@@ -30,13 +30,23 @@ import { createApiLogger } from './http/createApiLogger.ts'
 import { readApiEnvironment, type ApiEnvironment } from './env.ts'
 import { openJobsClient } from './jobs/openJobsClient.ts'
 
-/** How long requests under way may take once the process was asked to stop. */
+/*
+ * The API's process. A wish to stop (a signal, or the end of its supervisor's input) leads from each state to the end.
+ *
+ *   held       Started with ROUNDSMAN_HELD: its code is loaded. The supervisor's word to begin makes it starting.
+ *   starting   It opens the database and its clients; on an embedded database it waits until the worker has migrated it.
+ *              Then it listens: serving. What is wrong with the environment ends it with 1, and is told on standard error.
+ *   serving    A stop makes it draining.
+ *   draining   It takes no new connections. Once open requests are answered, or after 10 s, it ends with 0.
+ */
+
+/** How long open requests may take once the process was asked to stop. */
 const DRAIN_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 50
 
 const VERSION = readVersion(import.meta.dirname)
 
-/** The API, from its environment to the exit code of its process. */
+/** Runs the API, from its environment to the exit code of its process. */
 export async function runServer(host: ProcessHost): Promise<number> {
   try {
     const env = readApiEnvironment(host.variables)
@@ -66,7 +76,7 @@ export async function runServer(host: ProcessHost): Promise<number> {
   }
 }
 
-/** Resolves once `stop` is aborted and everything that was opened is closed again. */
+/** Serves until `stop` is aborted, and resolves once everything that it opened is closed again. */
 async function serve(
   env: ApiEnvironment,
   logger: Logger,
@@ -116,7 +126,7 @@ async function serve(
         mailDomain: env.MAIL_DOMAIN ?? 'roundsman.localhost',
         log: logger,
       })
-      // The wish may have come while the database started.
+      // Somebody may have asked us to stop while the database started.
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
         const isDemo =
@@ -145,7 +155,7 @@ async function serve(
   }
 }
 
-/** Demo accounts in what became production: whoever has read our documents could log in. */
+/** Refuses to start in production with demo accounts: whoever has read our documents could log in. */
 async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
   const [email, ...others] = await findDemoPasswords(prisma)
   if (email === undefined) return
@@ -155,6 +165,10 @@ async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
   )
 }
 
+/**
+ * Connects to the database, or starts the embedded one.
+ * @throws StartError that names the remedy
+ */
 async function acquireApiDatabase(env: ApiEnvironment, logger: Logger): Promise<AcquiredDatabase> {
   try {
     return await acquireDatabase(env, (progress) => logger.info({ progress }, 'embedded database'))
@@ -167,6 +181,7 @@ async function acquireApiDatabase(env: ApiEnvironment, logger: Logger): Promise<
   }
 }
 
+/** Listens until `stop` is aborted, then drains; also when it can't listen. */
 async function listen(
   app: FastifyInstance,
   env: ApiEnvironment,
@@ -189,10 +204,9 @@ async function listen(
   }
 }
 
-/** Until every request under way is answered, or its time is over. */
+/** Closes the server once every open request is answered, or after DRAIN_TIMEOUT_MS. */
 async function drain(app: FastifyInstance): Promise<void> {
-  // A connection that was busy when the server closed stays open after its answer, waiting for
-  // more.
+  // A connection that was busy when the server closed stays open after its answer, and waits for another request.
   const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_INTERVAL_MS)
   const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
   await app.close()

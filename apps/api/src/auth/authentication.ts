@@ -23,32 +23,32 @@ export interface Caller {
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * Who asks, as the database knows them.
+     * The user who sent the request, as the database has them now.
      * @throws Error on a route without `requireRole`
      */
     readonly caller: Caller
   }
   interface FastifyInstance {
     /**
-     * A hook that lets a request pass only with a valid token of a user of that role or a higher
-     * one, and puts that user on the request as `caller`. As `onRequest` it comes before validation: who may not ask is not told what is wrong
-     * with the question.
+     * Makes a hook that lets a request pass only with a valid token of a user with this role or a higher one, and sets
+     * `request.caller`. As `onRequest` it runs before validation, so that strangers learn nothing about their request.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
-    /** Admits to jobs and console those whom `requireRole('admin')` lets pass. */
+    /** Lets those see and act on jobs whom `requireRole('admin')` lets pass. */
     authorizeAdmin: Authorize
+    /** Signs an access token, valid for 15 minutes. */
     issueToken(userId: string): string
-    /** For a browser: the same user, for longer, and good for nothing but a cookie. */
+    /** Signs the token of a browser's session, valid for eight hours. As an access token it is refused. */
     issueSession(userId: string): BrowserSession
   }
 }
 
-/** Who may do more has the higher number. */
+/** A higher number may do more. */
 const RANK = { staff: 1, admin: 2, owner: 3 } as const satisfies Record<Role, number>
 
 const ISSUER = 'roundsman'
 const SESSION_MS = 8 * 3_600_000
-/** `use` tells what a token is good for; an access token has none. */
+/** `use` tells the two kinds of token apart: an access token has none. */
 const tokenSchema = z.object({
   sub: z.guid(),
   use: z.literal('session').optional(),
@@ -58,20 +58,21 @@ const tokenSchema = z.object({
 
 type TokenClaims = z.output<typeof tokenSchema>
 
-/** Tokens of before `loginsFrom`, in seconds since 1970, are of an earlier password. */
+/**
+ * Tokens from before `loginsFrom`, in seconds since 1970, belong to an earlier password. Null: it was never changed.
+ */
 type FoundUser = Caller & { loginsFrom: number | null }
 
 /**
- * Access tokens: JWT, HS256 and nothing else, valid for 15 minutes. They name the user and no role;
- * the role is read at each request, so that who is demoted or deleted is so at once, as are the log-ins of whoever got
- * another password.
+ * Checks who sends a request. Tokens are JWTs, signed with HS256, and name the user but no role: each request reads the
+ * user from the database, so that a demotion, a deletion or a new password counts at once.
  */
 export const authentication = fastifyPlugin<AuthenticationOptions>(
   async (app, { prisma, jwtSecret, now }) => {
     await app.register(jwt, {
       secret: jwtSecret,
       sign: { algorithm: 'HS256', expiresIn: '15m', iss: ISSUER },
-      // Without a list, any HMAC would do, and without required claims a token without an end.
+      // Without the list, any HMAC would pass; without the required claims, so would a token that never ends.
       verify: {
         algorithms: ['HS256'],
         allowedIss: ISSUER,
@@ -95,7 +96,7 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     app.decorateRequest('caller', {
       getter() {
         const caller = callers.get(this)
-        // A mistake of ours, and not to be taken for a request of nobody.
+        // A mistake in the route. A 401 would blame it on whoever asked.
         if (!caller) throw new Error('The route does not require a role, so nobody is known to ask')
         return caller
       },
@@ -125,7 +126,10 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       return { actor: email, view: true, act: true, userId: id }
     })
 
-    /** @throws Problem 401 or 403 */
+    /**
+     * Finds the user by the session's cookie or the access token.
+     * @throws Problem 401 without a valid token, 403 when the user has a lower role
+     */
     async function authorize(request: FastifyRequest, role: Role): Promise<Caller> {
       const sessionToken = readSessionToken(request)
       const claims =
@@ -143,12 +147,13 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       return { id: found.id, email: found.email, role: found.role }
     }
 
+    /** The claims of a valid token of that use; undefined for any other text. */
     function readUserClaims(token: string, use: 'session' | undefined): TokenClaims | undefined {
       try {
         const claims = readClaims(token, now().getTime())
         return claims.use === use ? claims : undefined
       } catch {
-        // Expired, forged, of another issuer, not a token at all: the answer is the same.
+        // Expired, forged, from another issuer or no token at all: all get the same answer.
         return undefined
       }
     }
@@ -161,15 +166,15 @@ function readToken(request: FastifyRequest): string {
   return token
 }
 
-/** RFC 6750: the header says how to authenticate, and the error only if a token was sent. */
+/** The answer to a request without a valid token. By RFC 6750 its header names an error only if a token was sent. */
 export function unauthorized(detail: string, error?: 'invalid_token'): Problem {
   const challenge = 'Bearer realm="roundsman"' + (error === undefined ? '' : `, error="${error}"`)
   return new Problem(401, { detail, headers: { 'www-authenticate': challenge } })
 }
 
 /**
- * Answers those who ask in the same turn of the event loop by one look-up. It begins after the last of them has asked,
- * so that none is told what was true before; and it waits for no other, so that one that hangs holds up nobody else.
+ * Answers all who ask in the same turn of the event loop with one look-up, which starts after the last of them asked,
+ * so that none gets an old answer. It waits for no earlier look-up, so that one that hangs holds up nobody else.
  */
 export function batchLookUps<Found>(
   lookUp: (keys: readonly string[]) => Promise<ReadonlyMap<string, Found>>,
@@ -193,7 +198,7 @@ export function batchLookUps<Found>(
   }
 }
 
-/** Far more than people who ask at the same time. */
+/** Far more tokens than are in use at the same time. */
 const MAX_KEPT = 1_000
 
 interface Verified<Claims> {
@@ -202,9 +207,8 @@ interface Verified<Claims> {
 }
 
 /**
- * The same verification, done once for each token: whoever holds one sends it with every request. Kept are only tokens
- * that were found valid, as a hash, and none is taken for valid before the instant at which it was verified, nor from
- * its end on: that is for `verify` to say again.
+ * Verifies each token once: clients send the same one with every request. It keeps valid tokens only, as hashes, and
+ * asks `verify` again once a token has expired or the clock is before the instant at which it was verified.
  */
 export function rememberVerified<Claims extends { exp: number }>(
   verify: (token: string, nowMs: number) => Claims,

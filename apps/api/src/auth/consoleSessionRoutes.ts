@@ -11,7 +11,7 @@ const sessionSchema = z.object({
   csrfToken: z.string().describe('Goes into the header x-csrf-token of every change'),
 })
 
-/** Logging in and out of the console. */
+/** Routes that log a browser in to the console, tell who is logged in, and log out. */
 export const consoleSessionRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
   app,
   { prisma },

@@ -16,13 +16,14 @@ export const credentials = z.strictObject({
 const RETRY_AFTER_S = 5
 
 /**
+ * Finds the user who has this e-mail and password.
  * @throws Problem 401, the same for a wrong password as for an unknown user; 503 while too many log in at once
  */
 export async function findUserByCredentials(
   prisma: Pick<PrismaClient, 'user'>,
   { email, password }: z.infer<typeof credentials>,
 ): Promise<Caller> {
-  // E-mails are stored in lower case.
+  // The table holds e-mails in lower case.
   const user = await prisma.user.findUnique({ where: { email: email.toLowerCase() } })
   const isRight = await verifyPassword(password, user?.passwordHash).catch((error: unknown) => {
     if (!(error instanceof TooManyHashesError)) throw error

@@ -4,9 +4,9 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 
 /**
- * The secret of this data folder, made by whoever asks first; only its owner can read it. Tokens
+ * Reads the secret that the first start put into the data folder, or makes it; only its owner can read the file. Tokens
  * survive a restart with it.
- * @throws EnvironmentError
+ * @throws EnvironmentError when the file holds too little, or can't be read or written
  */
 export function obtainJwtSecret(dataDir: string): string {
   const file = join(dataDir, 'jwt-secret')
@@ -27,8 +27,8 @@ function read(file: string): string | undefined {
 }
 
 /**
- * Written aside and then linked: the name appears with the whole content, and for one of many
- * starters.
+ * Writes a draft and links it: the file appears with its whole content, and only one of many who start at once makes
+ * it.
  */
 function create(dataDir: string, file: string): string {
   const draft = `${file}.${randomBytes(6).toString('hex')}`
@@ -37,7 +37,7 @@ function create(dataDir: string, file: string): string {
     writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
     linkSync(draft, file)
   } catch (error) {
-    // Another starter was faster: its secret is ours too.
+    // Another process was faster. Both use its secret.
     if (!hasCode(error, 'EEXIST')) throw unusable(file, error)
   } finally {
     rmSync(draft, { force: true })

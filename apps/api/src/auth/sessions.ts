@@ -4,16 +4,27 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
+/*
+ * A browser's session. The server stores none: a signed token in a cookie is all there is of it.
+ *
+ *   none   The browser has no cookie. Logging in opens a session for an admin or an owner.
+ *   open   For eight hours. Logging out removes the cookie, and the browser drops it when the time is over: none.
+ *   void   The cookie is there, and its token counts no more: it has expired, its user got a new password or was deleted
+ *          (401), or is not an admin any more (403). Logging in again opens a new session.
+ *
+ * A copy of the token stays good after logging out, until it expires or its user gets a new password.
+ */
+
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** For a route that takes no notice of who asks, such as the one to log in. */
+    /** Set on routes that ignore who asks, such as logging in: they take no CSRF token. */
     isForAnyone?: boolean
   }
   interface FastifyInstance {
-    /** Hands a browser its session. It ends with the token. */
+    /** Sets the session's cookie, which ends with the token. */
     openSession(request: FastifyRequest, reply: FastifyReply, session: BrowserSession): void
     closeSession(reply: FastifyReply): void
-    /** What has to come with every change that a session asks for. */
+    /** The token that a browser has to send in x-csrf-token with every change. */
     csrfTokenOf(sessionToken: string): string
   }
 }
@@ -27,8 +38,8 @@ const COOKIE = 'roundsman_session'
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Sessions of browsers: the token lies in a cookie that no script can read and no other site makes the browser
- * send. A change needs a second proof that the request comes from our own pages.
+ * Keeps a browser's token in a cookie that no script can read and no other site makes the browser send. A change also
+ * needs the CSRF token, which only our own pages can read.
  */
 export const sessions = fastifyPlugin<{ jwtSecret: string }>(async (app, { jwtSecret }) => {
   await app.register(cookie)
@@ -42,7 +53,7 @@ export const sessions = fastifyPlugin<{ jwtSecret: string }>(async (app, { jwtSe
       path: '/',
       httpOnly: true,
       sameSite: 'strict',
-      // Over plain HTTP, as on a development machine, a browser would not keep it otherwise.
+      // A browser drops a secure cookie that comes over plain HTTP, as on a development machine.
       secure: isSecure(request),
       expires: expiresAt,
     })
@@ -61,13 +72,16 @@ export const sessions = fastifyPlugin<{ jwtSecret: string }>(async (app, { jwtSe
   })
 })
 
-/** Undefined where there is none, and for a request that brings an access token: that says who asks. */
+/**
+ * The token in the session's cookie. Undefined without one, and for a request with an access token, which then says who
+ * asks.
+ */
 export function readSessionToken(request: FastifyRequest): string | undefined {
   if (request.headers.authorization !== undefined) return undefined
   return request.cookies[COOKIE]
 }
 
-/** Behind a proxy the header says it; who sends it wrongly harms nobody else. */
+/** Whether the browser used TLS. Behind a proxy the header says so; whoever forges it harms only their own cookie. */
 function isSecure(request: FastifyRequest): boolean {
   const forwarded = request.headers['x-forwarded-proto']
   return request.protocol === 'https' || forwarded?.toString().split(',')[0]?.trim() === 'https'

@@ -6,14 +6,14 @@ const DAY_MS = 86_400_000
 /** A day of the calendar in a request, in no time zone: ISO 8601, such as 2026-11-24. */
 export const calendarDate = z.iso
   .date({ error: RULE })
-  // What PostgreSQL, JavaScript and a reader agree about, also a while later.
+  // Years that PostgreSQL, JavaScript and people write alike, with room to add some days.
   .refine((date) => date >= '1900-01-01' && date <= '2999-12-31', RULE)
 
 export function addDays(date: string, days: number): string {
   return formatDate(new Date(toDate(date).getTime() + days * DAY_MS))
 }
 
-/** As the database client takes and gives a day: the midnight in UTC with which it begins. */
+/** The midnight in UTC that begins the day: the database client reads and writes days like this. */
 export function toDate(date: string): Date {
   return new Date(`${date}T00:00:00.000Z`)
 }

@@ -2,9 +2,7 @@ import { createLogger, type CreateLoggerOptions } from '@roundsman/node-app'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 
-/**
- * A logger that shows of a request neither its address nor its headers: both may carry tokens.
- */
+/** Makes the API's logger. Of a request it logs neither the address nor the headers: both may carry tokens. */
 export function createApiLogger(
   options: Pick<CreateLoggerOptions, 'level' | 'destination'>,
 ): Logger {
@@ -24,7 +22,7 @@ export function createApiLogger(
 function describeRequest(request: FastifyRequest) {
   return {
     method: request.method,
-    /** The pattern, such as /api/public/preview/:token. Nothing when no route was found. */
+    /** The pattern, such as /api/public/preview/:token. Undefined when no route matched. */
     route: request.routeOptions?.url,
     remoteAddress: request.ip,
   }

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { answersBefore, problemSchema } from '@roundsman/fastify/http'
 import { readVersion } from '@roundsman/node-app'
 
-/** OpenAPI at /docs/json, made of the routes' schemas, and a page to browse and try it at /docs. */
+/** Serves OpenAPI, made from the routes' schemas, at /docs/json, and a page to read and try it at /docs. */
 export const documentation = fastifyPlugin(async (app) => {
   z.globalRegistry.add(problemSchema, { ...problemSchema.meta(), id: 'Problem' })
   await app.register(swagger, {
@@ -33,7 +33,7 @@ export const documentation = fastifyPlugin(async (app) => {
       },
     },
     transform: (described) => {
-      // Undefined for a route that has none, whatever its type says.
+      // A route without a schema has undefined here, whatever the type says.
       const schema = described.schema as typeof described.schema | undefined
       if (!schema) return jsonSchemaTransform(described)
       const response = { ...answersBefore(described.route), ...asObject(schema.response) }

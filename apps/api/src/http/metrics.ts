@@ -5,20 +5,22 @@ import { z } from 'zod'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Its answer goes on for as long as somebody listens, so how long it took says nothing. */
+    /**
+     * Set on routes that answer for as long as somebody listens: how long they took says nothing, and is not counted.
+     */
     isEndless?: boolean
   }
 }
 
 export interface MetricsOptions {
   metrics: Metrics
-  /** Has to come with a scrape: this address is as public as the application. */
+  /** A scrape has to send it, because this address is as public as the application. */
   token: string
 }
 
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** How long requests take, by route, and what a scrape gets. */
+/** Measures how long requests take, by route, and serves all metrics to a scrape. */
 export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own, token }) => {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
@@ -31,7 +33,7 @@ export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own,
   app.addHook('onResponse', (request, reply, done) => {
     const { url, config } = request.routeOptions
     if (config.isEndless !== true) {
-      // Never the address itself: there is no end to those.
+      // Never the address: each new one would add a time series.
       const labels = {
         method: request.method,
         route: url ?? 'none',

@@ -11,10 +11,10 @@ import {
   sendProblem,
 } from '@roundsman/fastify/http'
 
-/** The answers of each connection that have not come to their end. */
+/** The answers of each connection that have not ended. */
 const underWay = new WeakMap<Socket, Set<ServerResponse>>()
 
-/** Every failure is answered with a problem document (RFC 9457), also where no route was found. */
+/** Answers every failure with a problem document (RFC 9457), also where no route matches. */
 export const problems = fastifyPlugin(async (app) => {
   app.setErrorHandler(answerError)
   app.addHook('onRequest', async ({ raw }) => {
@@ -22,8 +22,7 @@ export const problems = fastifyPlugin(async (app) => {
       throw new Problem(400, { detail: 'The header Host is missing' })
     }
   })
-  // Node would refuse an expectation that it does not know, without content. To take no notice is allowed as
-  // well (RFC 9110, 10.1.1).
+  // Node would refuse an unknown Expect header with an empty answer. RFC 9110 (10.1.1) also allows to ignore it.
   app.server.on('request', (request, response) => {
     const responses = underWay.get(request.socket) ?? new Set()
     underWay.set(request.socket, responses.add(response))
@@ -37,6 +36,7 @@ export const problems = fastifyPlugin(async (app) => {
   })
 })
 
+/** Answers a request that failed. What a schema refused is named place by place. */
 export function answerError(
   error: FastifyError,
   request: FastifyRequest,
@@ -46,12 +46,9 @@ export function answerError(
   answerAnyError(refused as FastifyError, request, reply)
 }
 
-/**
- * What could not even be read as HTTP. There is no request and no reply yet, only the connection.
- */
+/** Answers what Node could not read as HTTP. There is no request and no reply yet, only the connection. */
 export function answerClientError(error: ConnectionError, socket: Socket): void {
-  // A reset has nobody to answer to; to a connection in the middle of an answer nothing can be
-  // added.
+  // After a reset nobody is there to read an answer, and into the middle of an answer none can be written.
   const isAnswering = [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent)
   if (error.code !== 'ECONNRESET' && socket.writable && !isAnswering) {
     const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400
@@ -79,7 +76,7 @@ function toValidationProblem(
   const errors = (error.validation ?? []).flatMap(
     ({ instancePath, message = 'is not valid', params }) => {
       const path = [place, ...instancePath.split('/').filter((part) => part !== '')]
-      // Unknown keys are reported where they should not be; their own paths are of more use.
+      // zod names the object that has unknown keys; the caller needs the path of each key.
       const keys = Array.isArray(params['keys']) ? (params['keys'] as string[]) : undefined
       return (
         keys?.map((key) => ({ path: [...path, key].join('.'), message: 'is not known here' })) ?? [

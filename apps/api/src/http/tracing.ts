@@ -2,12 +2,12 @@ import type { RequestTrace, Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 
-/** Asked every few seconds by machines; their traces would be most of all, and say nothing. */
+/** Machines ask for these every few seconds: their spans would outnumber all others and tell nothing. */
 const UNTRACED = /^\/(health|metrics)\b/
 
 /**
- * A span for each request, of which everything that it does is part, and the trace's id in its log lines. By hand,
- * because what is needed of it is short: see docs/adr/0011-observability.md.
+ * Opens a span for each request, to which belongs all that the request does, and puts the trace's id into its log
+ * lines. docs/adr/0011-observability.md says why it is written by hand.
  */
 export const tracing = fastifyPlugin<{ tracing: Pick<Tracing, 'traceRequest'> }>(
   async (app, { tracing: { traceRequest } }) => {
@@ -20,7 +20,7 @@ export const tracing = fastifyPlugin<{ tracing: Pick<Tracing, 'traceRequest'> }>
       request.log = reply.log = request.log.child({ traceId: trace.traceId })
       trace.within(done)
     })
-    // A body arrives in events of the connection, which is no part of any request.
+    // The body came in events of the connection, outside the span: enter the span again.
     app.addHook('preValidation', (request, _reply, done) => {
       const trace = traces.get(request)
       if (trace) trace.within(done)
@@ -33,7 +33,7 @@ export const tracing = fastifyPlugin<{ tracing: Pick<Tracing, 'traceRequest'> }>
       done()
     })
     app.addHook('onRequestAbort', (request, done) => {
-      // Nobody waits for the answer any more, and no response will be there to end it.
+      // The client has gone, and no response will end the span.
       traces.get(request)?.ended({ route: request.routeOptions.url, statusCode: 499 })
       traces.delete(request)
       done()

@@ -9,7 +9,7 @@ import { formatQuantity } from './quantity.ts'
 
 const minor = z.int().describe('In the minor unit of the currency')
 
-/** What a list says of an invoice, and the whole of it as well. */
+/** What an answer says of an invoice both in a list and alone. */
 const headSchema = z.object({
   id: z.guid(),
   number: z.string(),
@@ -57,7 +57,10 @@ export function unknownInvoice(): Problem {
   return new Problem(404, { detail: 'There is no invoice with this id' })
 }
 
-/** The whole invoice, read in one snapshot or under its lock. @throws Problem 404 */
+/**
+ * Reads a whole invoice. The caller reads in one snapshot or holds its lock, so that its PDF's state fits its version.
+ * @throws Problem 404 when there is none
+ */
 export async function findInvoice(
   tx: Prisma.TransactionClient,
   jobsClient: JobsClient,
@@ -95,7 +98,7 @@ export async function findInvoice(
   }
 }
 
-/** What an answer says of an invoice wherever it names one. */
+/** Turns a row into what an answer says of an invoice both in a list and alone. */
 export function presentHead(invoice: InvoiceHead, pdf: PdfState): z.output<typeof headSchema> {
   const { id, number, version, currency, grossMinor, issuedOn, dueOn, createdAt } = invoice
   return {
@@ -103,7 +106,7 @@ export function presentHead(invoice: InvoiceHead, pdf: PdfState): z.output<typeo
     number,
     version,
     currency,
-    // Known when it was written; a later runtime may have forgotten the currency of an old invoice.
+    // The currency was known when the invoice was written; a later runtime may have forgotten it.
     currencyDigits: minorUnitDigits(currency) ?? 2,
     grossMinor: Number(grossMinor),
     issuedOn: formatDate(issuedOn),

@@ -5,24 +5,24 @@ import { findPdfState } from './invoicePdf.ts'
 
 export type FoundInvoicePdf =
   | { kind: 'ready'; version: number; number: string; pdf: Buffer }
-  /** Ready, and the caller has it. */
+  /** Ready, and the client has it already. */
   | { kind: 'known'; version: number }
   | { kind: 'waiting' | 'running'; retryAfterSeconds: number }
   | { kind: 'failed'; errorCode: string }
-  /** Asked for in an earlier version, and not in this one. */
+  /** Somebody asked for an earlier version, nobody for this one. */
   | { kind: 'outdated' }
   | { kind: 'none' }
   | { kind: 'notFound' }
 
-/** What there is of the PDF of an invoice's present version. */
+/** Finds what there is of the PDF of an invoice's current version. */
 export async function findInvoicePdf(
   prisma: PrismaClient,
   jobsClient: JobsClient,
   invoiceId: string,
-  /** Asked before the PDF is read. */
+  /** Whether the client has this version. Asked first, so that no PDF is read in vain. */
   { isKnown }: { isKnown: (version: number) => boolean },
 ): Promise<FoundInvoicePdf> {
-  // In one snapshot: work that is done has left its PDF, and is never seen without.
+  // In one snapshot: work that has ended has left its PDF, and never looks finished without one.
   return await readTogether(prisma, async (tx) => {
     const invoice = await tx.invoice.findUnique({
       where: { id: invoiceId },
@@ -61,7 +61,7 @@ export async function findInvoicePdf(
   })
 }
 
-/** At least one; by the database's clock, which has set the time. */
+/** Seconds until an instant, at least one. By the database's clock, because that one set the instant. */
 async function secondsUntil(tx: Prisma.TransactionClient, instant: string): Promise<number> {
   const [row] = await tx.$queryRaw<{ seconds: number }[]>`
     select greatest(1, ceil(extract(epoch from ${instant}::timestamptz - now())))::int as "seconds"`

@@ -6,10 +6,10 @@ import { quantity } from './quantity.ts'
 
 const MAX_LINES = 5_000
 
-/** Room for as many lines as there may be, each with a long description. */
+/** Room for MAX_LINES lines, each with a long description. */
 export const INVOICE_BODY_LIMIT_BYTES = 4 * 1024 * 1024
 
-/** As much as a mail server takes. */
+/** No longer than what a mail server takes. */
 export const emailAddress = z.email().max(254)
 
 const customerSchema = z.strictObject({
@@ -52,22 +52,22 @@ export const invoiceBody = z.strictObject({
   dueOn: calendarDate.optional(),
   notes: storableText({ max: 2_000 }).nullish(),
   lines: z.preprocess((lines, context) => {
-    // Before each of them is looked at: a body has room for a million that are empty.
+    // Counted before zod checks each line: a body has room for a million empty ones.
     if (!Array.isArray(lines) || lines.length <= MAX_LINES) return lines
     context.addIssue(TOO_MANY_LINES)
     return z.NEVER
   }, z.array(lineSchema).min(1).max(MAX_LINES)),
 })
 
-/** What a person says of an invoice, checked. */
+/** What a client says of an invoice, checked. */
 export type InvoiceBody = z.output<typeof invoiceBody>
 
-/** Undefined for what is not the tag of one language, or of one whose formats nobody knows here. */
+/** The tag in its canonical form. Undefined for what is no single tag, or a language that Node has no formats for. */
 function canonicalLocale(tag: string): string | undefined {
   try {
     return Intl.NumberFormat.supportedLocalesOf(Intl.getCanonicalLocales(tag))[0]
   } catch {
-    // A RangeError, which quotes what was sent.
+    // The RangeError quotes what was sent, so it is not passed on.
     return undefined
   }
 }

@@ -2,17 +2,30 @@ import { Prisma } from '@roundsman/db'
 import { renderInvoicePdf } from '@roundsman/jobs'
 import { findManyWork, type JobsClient, type WorkState } from '@roundsman/engine/client'
 
+/*
+ * The PDF of one version of an invoice (PdfState), read from its row in InvoicePdf and from its work in the queue:
+ *
+ *   none     No row, or a row whose work is gone without a PDF. requestInvoicePdf makes it waiting.
+ *   waiting  Its work is in the queue. A worker that takes it makes it running.
+ *   running  A worker renders it and makes it ready. A failed attempt makes it waiting again, or failed once it is given
+ *            up. A worker that finds the invoice changed stores nothing: none.
+ *   ready    The row has the PDF. Final.
+ *   failed   A dead letter. requestInvoicePdf or an admin's redrive makes it waiting, and discarding it makes it none.
+ *
+ * A changed invoice has a new version, which begins at none; renewPdfRequests asks for it where somebody waited.
+ */
+
 type Transaction = Prisma.TransactionClient
 
 /** Where the PDF of one version of an invoice stands. */
 export type PdfState =
-  /** Nobody has asked for it, or the queue knows nothing of it any more: it has to be asked for. */
+  /** Nobody has asked for it, or the queue does not know the work any more: it has to be asked for. */
   | { kind: 'none' }
-  /** Not before `startAfter`. */
+  /** A worker takes it, but not before `startAfter`. */
   | { kind: 'waiting'; queueJobId: string; startAfter: string }
   | { kind: 'running'; queueJobId: string }
   | { kind: 'ready'; queueJobId: string }
-  /** For good, unless it is asked for again. */
+  /** Given up. It stays so until somebody asks again, or an admin redrives the work. */
   | { kind: 'failed'; errorCode: string }
 
 export interface InvoiceVersion {
@@ -25,6 +38,7 @@ interface AskedPdf extends InvoiceVersion {
   isReady: boolean
 }
 
+/** Finds where the PDF of one version stands. */
 export async function findPdfState(
   tx: Transaction,
   jobsClient: JobsClient,
@@ -33,14 +47,16 @@ export async function findPdfState(
   return (await findPdfStates(tx, jobsClient, [wanted])).get(wanted.invoiceId) ?? { kind: 'none' }
 }
 
-/** The same of many invoices, each in one version, with two statements; those with `none` are left out. */
+/**
+ * Finds the same for many invoices, each in one version, with two statements. It leaves out those in the state `none`.
+ */
 export async function findPdfStates(
   tx: Transaction,
   jobsClient: JobsClient,
   wanted: readonly InvoiceVersion[],
 ): Promise<Map<string, PdfState>> {
   const asked = await findAskedPdfs(tx, wanted)
-  // The queue is not asked about what is done.
+  // What is ready needs no question to the queue.
   const pending = asked.filter(({ isReady }) => !isReady)
   const ids = pending.map(({ queueJobId }) => queueJobId)
   const work = await findManyWork(jobsClient.readerIn(tx), renderInvoicePdf, ids)
@@ -48,8 +64,8 @@ export async function findPdfStates(
 }
 
 /**
- * Sees to it that the PDF of a version is rendered, and returns its work's id in the queue: of what waits,
- * runs or is done already, or of a new one. The caller holds the invoice.
+ * Sees to it that a version's PDF is rendered, and returns the id of the work in the queue: of what waits, runs or is
+ * done, or else of new work. The caller holds the invoice's lock, so that two requests do not both enqueue.
  */
 export async function requestInvoicePdf(
   tx: Transaction,
@@ -71,7 +87,7 @@ export async function requestInvoicePdf(
   return { queueJobId, isReady: false }
 }
 
-/** Those that somebody has asked for, without the pages themselves. */
+/** Reads which of these versions somebody has asked for, without the PDFs themselves. */
 async function findAskedPdfs(
   tx: Transaction,
   versions: readonly InvoiceVersion[],
@@ -93,7 +109,7 @@ function describe({ queueJobId, isReady }: AskedPdf, work: WorkState | undefined
       return { ...work, queueJobId }
     case 'failed':
       return work
-    // Discarded, or done without a PDF: nobody is at work on it.
+    // The work was discarded, or ended without a PDF: nobody renders it.
     case 'completed':
     case undefined:
       return { kind: 'none' }

@@ -15,7 +15,7 @@ const failureSchema = problemSchema.extend({
   code: z.string().describe('Of the error with which it was given up'),
 })
 
-/** The PDF of an invoice: asked for here, rendered by a worker, and fetched here. */
+/** Routes to ask for an invoice's PDF, which a worker renders, and to fetch it. */
 export const invoicePdfRoutes: FastifyPluginAsyncZod<{
   prisma: PrismaClient
   jobsClient: JobsClient
@@ -87,7 +87,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
       switch (found.kind) {
         case 'ready':
         case 'known':
-          // May be kept, unlike everything else here, and has to be asked about each time.
+          // Unlike other answers a browser may keep this one, but has to ask each time whether it is still current.
           reply
             .header('cache-control', 'private, no-cache')
             .header('etag', toEntityTag(found.version))
@@ -128,7 +128,7 @@ function toEntityTag(version: number): string {
   return `"v${version}"`
 }
 
-/** A name that every system can store, and the whole number for those who read RFC 8187. */
+/** Offers a file name that every system can store, and the whole number to clients that read RFC 8187. */
 function toDisposition(number: string): string {
   const plain = number.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^[._]+|[._]+$/g, '')
   const name = plain === '' ? 'invoice' : plain
@@ -136,6 +136,7 @@ function toDisposition(number: string): string {
   return `inline; filename="${name}.pdf"; filename*=UTF-8''${encode(`${full}.pdf`)}`
 }
 
+/** Encodes what RFC 8187 forbids and encodeURIComponent leaves as it is. */
 function encode(text: string): string {
   return encodeURIComponent(text).replaceAll(
     /['()*]/g,

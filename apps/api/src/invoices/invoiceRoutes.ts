@@ -21,7 +21,7 @@ const MAX_VERSION = 2 ** 31 - 1
 
 const idParams = z.strictObject({ id: z.guid() })
 
-/** What customers owe. A PDF of it is made elsewhere, and only when somebody asks. */
+/** Routes to create, list, read and change invoices. Their PDFs have routes of their own. */
 export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async (
   app,
   { prisma, jobsClient, now },
@@ -126,8 +126,8 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
 }
 
 /**
- * After a change: who waits for a PDF of the version before, or for a message with it, gets the new one. The
- * worker leaves outdated versions alone. The caller holds the invoice.
+ * After a change, gives the new version to whoever waits for the PDF of the version before, or for an e-mail with it:
+ * the worker renders no outdated version. The caller holds the invoice's lock.
  */
 async function renewPdfRequests(
   tx: Prisma.TransactionClient,

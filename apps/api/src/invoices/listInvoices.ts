@@ -7,28 +7,28 @@ import { presentHead, type InvoiceHead, type invoiceItemSchema } from './findInv
 import { findPdfStates } from './invoicePdf.ts'
 
 export interface ListInvoicesOptions {
-  /** Invoices at most; positive. */
+  /** Returns at most so many; positive. */
   limit: number
-  /** Only invoices that come after this one, that is older ones. */
+  /** Returns only invoices that are older than this one. */
   cursor?: PageCursor | undefined
 }
 
 export interface InvoicePage {
   invoices: z.output<typeof invoiceItemSchema>[]
-  /** For the next page; opaque. Null when there is nothing more. */
+  /** The cursor of the next page, opaque to clients. Null on the last page. */
   nextCursor: string | null
 }
 
 type Row = InvoiceHead & { customerName: string }
 
-/** Invoices, newest first. Pages are cut at an invoice, not at a count. */
+/** Lists invoices, newest first. A page begins after an invoice, not at a count, so that new ones shift nothing. */
 export async function listInvoices(
   prisma: PrismaClient,
   jobsClient: JobsClient,
   options: ListInvoicesOptions,
 ): Promise<InvoicePage> {
   return await readTogether(prisma, async (tx) => {
-    // One row more than asked for tells whether there is a next page.
+    // One row more than asked for shows whether there is a next page.
     const rows = await tx.$queryRaw<Row[]>(invoicesQuery(options))
     const page = rows.slice(0, options.limit)
     const versions = page.map(({ id, version }) => ({ invoiceId: id, version }))
@@ -44,9 +44,9 @@ export async function listInvoices(
   })
 }
 
-/** What `listInvoices` sends first; apart, so that its plan can be looked at. */
+/** The first statement of listInvoices. Exported so that a test can look at its plan. */
 export function invoicesQuery({ limit, cursor }: ListInvoicesOptions): Prisma.Sql {
-  // A row comparison is what lets the index begin at the cursor.
+  // Only a row comparison lets the index begin at the cursor.
   const where = cursor
     ? Prisma.sql`where ("createdAt", "id") < (${cursor.at}::timestamptz, ${cursor.id}::uuid)`
     : Prisma.empty

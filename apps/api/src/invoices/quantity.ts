@@ -4,8 +4,8 @@ const MAX_UNITS = 1_000_000
 const RULE = `has to be a number above 0 and up to ${MAX_UNITS}, with at most 3 decimals`
 
 /**
- * How many, as a request says it: "1.5" or 1.5. Becomes thousandths, read from the digits: a fraction that
- * JavaScript calculates with is not always the one that was written.
+ * A quantity in a request: "1.5" or 1.5. It becomes thousandths by its digits, because JavaScript's fractions are not
+ * always the number that was written.
  */
 export const quantity = z
   .union([z.string(), z.number()], { error: RULE })
@@ -19,7 +19,7 @@ export const quantity = z
   })
   .describe('Such as "1.5", with at most 3 decimals; also as a number')
 
-/** Without zeros that say nothing. */
+/** Writes thousandths as a decimal without trailing zeros: 1500 as "1.5". */
 export function formatQuantity(milli: number): string {
   const decimals = String(milli % 1_000)
     .padStart(3, '0')

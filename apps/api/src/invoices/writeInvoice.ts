@@ -4,14 +4,13 @@ import { Prisma, type Invoice } from '@roundsman/db'
 import { addDays, formatDate, toDate } from '../http/calendarDate.ts'
 import type { InvoiceBody } from './invoiceBody.ts'
 
-/** How long a customer has who was told no date. */
+/** How long a customer has to pay when the invoice names no date. */
 const DAYS_TO_PAY = 14
 
 type Transaction = Prisma.TransactionClient
 
 /**
- * Writes a new invoice with its lines and returns its id. Without a number of its own it gets the next one
- * of its kind, such as 2026-000123.
+ * Writes a new invoice with its lines. Without a number of its own it gets the next one, such as 2026-000123.
  * @throws Problem 400 when its amounts or dates do not fit, 409 when its number is taken
  */
 export async function createInvoice(
@@ -32,10 +31,10 @@ export async function createInvoice(
 }
 
 /**
- * Writes the next version of an invoice. What the body leaves out of number and dates stays as it is. Returns
- * null when there is no such invoice.
- * @throws Problem 400 when its amounts or dates do not fit, 409 when it was changed since, or its new number
- * is taken
+ * Writes the next version of an invoice, or returns null when there is none. A number or date that the body leaves out
+ * stays.
+ * @throws Problem 400 when its amounts or dates do not fit, 409 when somebody changed it since, or its new number is
+ * taken
  */
 export async function changeInvoice(
   tx: Transaction,
@@ -67,8 +66,8 @@ export async function changeInvoice(
 }
 
 /**
- * Holds an invoice until the transaction ends. The worker that has rendered it takes the same lock before it
- * looks who waits for the PDF: whoever holds it and finds no PDF can leave a wish that will be seen.
+ * Locks an invoice until the transaction ends. The worker that stores its PDF locks it as well before it looks who
+ * waits for one: whoever has the lock and finds no PDF can add a request that the worker will see.
  */
 export async function lockInvoice(tx: Transaction, id: string): Promise<LockedInvoice | null> {
   const [invoice] = await tx.$queryRaw<LockedInvoice[]>`
@@ -80,9 +79,9 @@ export async function lockInvoice(tx: Transaction, id: string): Promise<LockedIn
 type LockedInvoice = Pick<Invoice, 'version' | 'issuedOn' | 'dueOn' | 'customerEmail'>
 
 /**
- * The numbers come from a sequence. Unlike the highest number so far under a lock, it lets nobody wait for
- * somebody else's transaction, and can't be led astray by a number that somebody chose; its price is a gap
- * where an invoice was not written after all. It runs on over the years.
+ * Takes numbers from a sequence: nobody waits for another transaction, as with a lock on the highest number, and a
+ * number that somebody chose cannot mislead it. The price is a gap where a transaction is rolled back. It counts on
+ * over the years.
  */
 async function insertWithNextNumber(
   tx: Transaction,
@@ -95,17 +94,17 @@ async function insertWithNextNumber(
       from nextval('"Invoice_number_seq"') value`
     const number = `${year}-${next?.value}`
     const created = await insert(tx, { ...data, number })
-    // Somebody has chosen this one. The sequence is past it now, whatever becomes of this transaction.
+    // Somebody chose this number. The sequence is past it now, whatever becomes of this transaction.
     if (created) return created
   }
 }
 
-/** Undefined when the number is taken; waits for whoever is about to take it. */
+/** Returns undefined when the number is taken. It waits for a transaction that is about to take it. */
 async function insert(
   tx: Transaction,
   data: Prisma.InvoiceCreateManyInput,
 ): Promise<{ id: string; version: number } | undefined> {
-  // Not a plain insert: its failure would end the transaction.
+  // A plain insert would fail, and with it the whole transaction.
   const [created] = await tx.invoice.createManyAndReturn({
     data: [data],
     skipDuplicates: true,
@@ -123,7 +122,7 @@ interface LineRow {
   netMinor: number
 }
 
-/** One statement however many there are. */
+/** Inserts all lines with one statement, however many there are. */
 async function insertLines(tx: Transaction, invoiceId: string, lines: LineRow[]): Promise<void> {
   await tx.$executeRaw`
     insert into "InvoiceLine" ("id", "invoiceId", "position", "description", "quantityMilli",
@@ -134,7 +133,7 @@ async function insertLines(tx: Transaction, invoiceId: string, lines: LineRow[])
       "taxRateBasisPoints" int, "netMinor" bigint)`
 }
 
-/** The dates are those for which the body names none. */
+/** Turns a body into columns and lines. `dates` count where the body names none. */
 function toRows(body: InvoiceBody, dates: { issuedOn: string; dueOn?: string }) {
   const { customer, currency, locale, notes } = body
   const issuedOn = body.issuedOn ?? dates.issuedOn
@@ -183,7 +182,10 @@ type UnpricedLines = readonly (Omit<InvoiceBody['lines'][number], 'quantity'> & 
   quantityMilli: number
 })[]
 
-/** @throws Problem 400 that names the amount which can't be counted exactly */
+/**
+ * Adds up the lines.
+ * @throws Problem 400 that names the amount which can't be counted exactly
+ */
 function totalInvoice(lines: UnpricedLines): InvoiceTotals {
   const totals = tryTotals(lines)
   if (totals) return totals

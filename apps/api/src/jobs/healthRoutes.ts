@@ -38,6 +38,9 @@ const unhealthySchema = problemSchema
   })
   .meta({ id: 'UnhealthyJobs' })
 
+/**
+ * Routes for whoever watches: whether the process answers, whether it has a database, and whether the jobs are done.
+ */
 export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, options) => {
   const { prisma, reader, jobs, now, readinessTimeoutMs } = options
   const limits = {
@@ -129,8 +132,8 @@ function inWords(problem: JobProblem): string {
 }
 
 /**
- * Asks the database, and answers null when that fails or takes too long. It asks once at a time, however many
- * want to know: while the database hangs, no further connection waits for it.
+ * Asks the database, and answers null when that fails or takes too long. It asks once at a time, however many want to
+ * know, so that a database that hangs holds one connection only.
  */
 function answerInTime<Answer>(
   ask: () => Promise<Answer>,

@@ -21,12 +21,10 @@ export interface OpenJobsClientOptions {
 }
 
 /**
- * A started client to the queue, which takes a database with all of our tables and the queue's. The API
- * changes no schema. On a database of somebody's, what is missing is a deploy step that was left out, and
- * ends the start; the embedded one is migrated by the worker of the same installation, which may be
- * starting at this moment, so there it is waited for. A newer version's is refused at once. Null when `stop` is aborted
- * meanwhile.
- * @throws StartError that names the remedy
+ * Starts a client once the database has all tables, of ours and the engine's; null when `stop` is aborted first. The
+ * API changes no schema: it waits while the worker migrates the embedded database, and refuses another one that is
+ * behind.
+ * @throws StartError that names the remedy; at once where the tables are those of a newer version
  */
 export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {
   const { database, logger, stop, traceEnqueue } = options
@@ -52,11 +50,11 @@ export async function openJobsClient(options: OpenJobsClientOptions): Promise<Jo
   return null
 }
 
-/** The client, or what the database lacks. */
+/** Returns the client, or says what the database lacks. */
 async function tryOpen(options: JobsClientOptions): Promise<JobsClient | string> {
   const missing = await missingMigrations(options.databaseUrl)
   if (missing.length > 0) return `the database lacks ${missing.join(', ')}`
-  // A new one for each attempt: what failed to start is not for starting again.
+  // A new client for each attempt: one that failed to start can't be started again.
   const client = createJobsClient(options)
   try {
     await client.start()

@@ -21,7 +21,7 @@ interface EmailRoutesOptions {
 
 const idParams = z.strictObject({ id: z.guid() })
 
-/** The outbox: messages are written here, with what they are about, and sent by a worker. */
+/** Routes to write a message into the outbox, from which a worker sends it, and to see what became of it. */
 export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
   app,
   { prisma, jobsClient, now, mailDomain },
@@ -65,7 +65,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
           select: { id: true },
         })
         const pdf = await requestInvoicePdf(tx, jobsClient, wanted)
-        // Otherwise whoever renders it finds the message and sets it going.
+        // Otherwise the worker that renders the PDF finds the message and enqueues its sending.
         if (pdf.isReady) {
           const payload = { emailId: email.id }
           await jobsClient.enqueue(tx, dispatchEmail, payload, { uniqueKey: email.id })

@@ -4,19 +4,22 @@ import { findWorkByKey, type JobsClient } from '@roundsman/engine/client'
 import { readTogether } from '../http/transact.ts'
 import { findPdfState } from '../invoices/invoicePdf.ts'
 
-/** The queue tells by the database's clock when it gave work up, and this process by its own when a message was written. */
+/**
+ * How far two clocks may differ: the queue tells by the database's when it gave work up, this process by its own when a
+ * message was written.
+ */
 const CLOCK_TOLERANCE_MS = 3_600_000
 
 /**
- * A message with what becomes of it: it waits as long as anybody is at work on it. A row that says `queued` says so also
- * when its last attempt was lost or cut off, and one that says `failed` when it was redriven a moment ago.
+ * Reads a message with the status that people are shown. The row alone may be behind: it stays `queued` when its last
+ * attempt was lost or cut off, and `failed` for a moment after an admin has redriven its work.
  */
 export async function findEmail(
   prisma: PrismaClient,
   jobsClient: JobsClient,
   id: string,
 ): Promise<EmailMessage | null> {
-  // In one snapshot: work that is done has left its trace in the row, and is never seen without.
+  // In one snapshot: work that has ended has left its trace in the row, and never looks finished without it.
   return await readTogether(prisma, async (tx) => {
     const email = await tx.emailMessage.findUnique({ where: { id } })
     if (email === null || email.status === 'sent') return email
@@ -38,7 +41,7 @@ export async function findEmail(
     }
     const pdf = await findPdfState(tx, jobsClient, { invoiceId, version })
     switch (pdf.kind) {
-      // Whoever renders it sets the message going.
+      // The worker that renders it enqueues the message's sending.
       case 'waiting':
       case 'running':
         return email

@@ -21,7 +21,7 @@ const createBody = z
     error: 'needs exactly one of ttlSeconds and expiresAt',
   })
 
-/** Links under which a customer sees unpublished content for a while. */
+/** Routes to make and revoke links under which a customer sees unpublished content for a while. */
 export const previewSessionRoutes: FastifyPluginAsyncZod<{
   prisma: PrismaClient
   jobsClient: JobsClient

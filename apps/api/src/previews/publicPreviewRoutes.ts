@@ -17,7 +17,7 @@ const refusalSchema = problemSchema.extend({
   reason: z.enum(Object.keys(REFUSALS) as Refusal[]),
 })
 
-/** What the host product asks before it shows a preview to whoever holds the link. */
+/** The route that the host product asks before it shows a preview to whoever holds the link. */
 export const publicPreviewRoutes: FastifyPluginAsyncZod<{
   prisma: PrismaClient
   now: () => Date
@@ -52,7 +52,9 @@ export const publicPreviewRoutes: FastifyPluginAsyncZod<{
   )
 }
 
-/** The dates decide, not only the status: that follows when the clean-up comes by. */
+/**
+ * Why a session shows nothing any more. The date decides as well as the status, which only the clean-up changes, later.
+ */
 function findRefusal(session: PreviewSession, now: Date): 'revoked' | 'expired' | undefined {
   if (session.revoked) return 'revoked'
   if (session.expiresAt <= now || session.status !== 'active') return 'expired'

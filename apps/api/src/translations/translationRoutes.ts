@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { findTranslation } from './findTranslation.ts'
 
-/** Translations, kept in the database once they were looked up; a clean-up removes the old ones. */
+/** Looks translations up and keeps them in the database; a clean-up removes old ones. */
 export const translationRoutes: FastifyPluginAsyncZod<{
   prisma: PrismaClient
   now: () => Date
@@ -37,7 +37,7 @@ export const translationRoutes: FastifyPluginAsyncZod<{
       const value = findTranslation(locale, key)
       if (value === undefined)
         throw new Problem(404, { detail: 'There is no translation for this locale and key' })
-      // Somebody else may have missed it in the same moment: the second entry is not an error.
+      // Another request may have inserted it at the same moment, which is no error.
       await prisma.i18nCacheEntry.createMany({
         data: [{ locale, key, value, createdAt: now() }],
         skipDuplicates: true,
