@@ -13,8 +13,8 @@ import type { Logger } from 'pino'
 import type { WorkerEnvironment } from './env.ts'
 
 /**
- * A database that the worker can work on. The embedded one is this installation's own and is migrated on
- * the way; on any other, migrations are a deploy step, and what is missing is said.
+ * Opens a database with all tables. The embedded one belongs to this installation and is migrated here; on another one
+ * migrations are a deploy step, and missing ones are an error.
  * @throws EnvironmentError
  */
 export async function acquireMigratedDatabase(
@@ -51,8 +51,8 @@ export async function acquireMigratedDatabase(
 }
 
 /**
- * The database of this process, once it has answered.
- * @throws EnvironmentError why there is none, with the remedy
+ * Opens the database of this process and waits until it has answered.
+ * @throws EnvironmentError that says why there is none, with the remedy
  */
 export async function acquireUsableDatabase(
   env: DatabaseEnvironment,
@@ -60,7 +60,7 @@ export async function acquireUsableDatabase(
   onRemedies: (remedies: string[]) => void = () => undefined,
 ): Promise<AcquiredDatabase> {
   const database = await acquireDatabase(env, onProgress).catch((error: unknown) => {
-    // What was foreseen explains itself; of anything else the place matters.
+    // A plain Error explains itself, and DATA_DIR is the remedy; of any other the stack matters.
     if (!(error instanceof Error) || error.name !== 'Error') throw error
     throw new EnvironmentError([`DATA_DIR: ${error.message}`])
   })

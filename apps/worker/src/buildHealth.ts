@@ -10,17 +10,17 @@ import Fastify, { type FastifyInstance } from 'fastify'
 export interface HealthOptions {
   isReady: () => boolean
   metrics: Pick<Metrics, 'render' | 'contentType'>
-  /** What has to come with a scrape. Without it, only this machine may scrape. */
+  /** A scrape has to send it. Without it, only this machine may scrape. */
   metricsToken: string | undefined
-  /** Where it listens. */
+  /** The address on which the server listens. */
   host: string
-  /** How long requests may take to come, and connections may be silent. */
+  /** How slow requests and how silent connections may be. Default: as in serverTimeouts. */
   timeouts?: ServerTimeoutOptions
 }
 
 /**
- * The worker's own small server, for whoever watches the process: it is live while it answers, and ready
- * while it can work.
+ * Builds the worker's own small server, for whoever watches the process: live while it answers, ready while it can
+ * work.
  */
 export function buildHealth(options: HealthOptions): FastifyInstance {
   const { isReady, metrics, metricsToken, host, timeouts } = options
@@ -35,7 +35,7 @@ export function buildHealth(options: HealthOptions): FastifyInstance {
     if (isReady()) return { status: 'ok' }
     return reply.code(503).send({ status: 'unavailable' })
   })
-  // Some hosts make every port public that somebody listens on.
+  // Some hosts make every port public on which somebody listens.
   if (metricsToken !== undefined || isLoopback(host)) {
     app.get('/metrics', async (request, reply) => {
       if (metricsToken !== undefined && !mayScrape(request.headers.authorization, metricsToken)) {

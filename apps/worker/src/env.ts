@@ -22,16 +22,16 @@ import { parseMailbox } from './email/parseMailbox.ts'
 import { parseSmtpUrl } from './email/parseSmtpUrl.ts'
 import { readSeller, sellerVariables } from './seller.ts'
 
-/** Of this machine by its name (RFC 6761), so that nobody else's is claimed; a real server refuses it. */
+/** An address of this machine by its name (RFC 6761): it claims nobody else's domain, and a real server refuses it. */
 const DEFAULT_FROM = 'no-reply@roundsman.localhost'
 
-/** Which server takes our mail, from whom it is, and how much of it the server bears. */
+/** Which server takes our mail, from whom it is, and how many messages a second the server bears. */
 const mailVariables = {
   SMTP_URL: z
     .string()
     .optional()
     .refine((text) => text === undefined || parseSmtpUrl(text) !== null, {
-      // The value is not repeated: it may hold a password.
+      // The message leaves the value out: it may hold a password.
       error:
         "is not a mail server's URL; set smtp://user:password@host:587 or smtps://user:password@host:465, or leave it out and mail waits",
     }),
@@ -55,12 +55,12 @@ const pingUrl = z
   .string()
   .optional()
   .refine((text) => text === undefined || isPingUrl(text), {
-    // The value is not repeated: whoever knows it can say that all is well.
+    // The message leaves the value out: whoever knows it can report that all is well.
     error:
       'is not an address for pings; set one such as https://hc.example.com/ping/<id>, without a user and a password in it, or leave it out',
   })
 
-/** One for each job: whom to tell that its runs start and end, such as CLEANUP_I18N_CACHE_PING_URL. */
+/** A variable for each job: the address to tell when its runs start and end, such as CLEANUP_I18N_CACHE_PING_URL. */
 const pingVariables = Object.fromEntries(catalogue.map(({ name }) => [pingVariable(name), pingUrl]))
 
 export type WorkerEnvironment = ReturnType<typeof readWorkerEnvironment>
@@ -74,16 +74,18 @@ const variables = {
   ...commonVariables,
   ...telemetryVariables,
   ...alertVariables,
-  /** Set by a supervisor that holds this process's standard input open for as long as it lives. */
+  /** A supervisor sets it that holds our standard input open. The worker stops when that input ends. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
-  /** Set by a supervisor that says on standard input when we may begin: see awaitRelease. */
+  /** A supervisor sets it that tells us on standard input when to begin: see awaitRelease. */
   ROUNDSMAN_HELD: switchVariable({ default: false }),
-  /** Set by a start that is for trying things out: the jobs of the demo are there if their history is. */
+  /** `pnpm start` and `pnpm dev` set it: the demo's jobs run if the database has them. Ignored in production. */
   ROUNDSMAN_DEMO: switchVariable({ default: false }),
   HOST: z.string().optional(),
   WORKER_PORT: integerVariable({ min: 0, max: 65_535, default: 3001 }),
   JOBS_ENABLED: switchVariable({ default: true }),
-  /** Jobs whose work this worker takes, by their names and with commas between. It schedules all in any case. */
+  /**
+   * The jobs whose work this worker takes, by name, separated by commas. It decides the ticks of all jobs in any case.
+   */
   WORKER_JOBS: z
     .string()
     .optional()
@@ -120,9 +122,9 @@ const variables = {
 }
 
 /**
- * The worker's variables, and the catalogue as they adjust it: each scheduled job has a cron variable,
- * CLEANUP_PREVIEW_SESSIONS_CRON for cleanupPreviewSessions, and mail has its limit.
- * @throws EnvironmentError naming every variable that needs attention
+ * Reads the worker's variables, and adjusts the jobs by them: each schedule by its cron variable, mail by its rate
+ * limit.
+ * @throws EnvironmentError that names every variable in need of attention
  */
 export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
   const env = readEnvironment(variables, source, {
@@ -172,7 +174,7 @@ function cronExpression(defaultCron: string, timeZone: string) {
     })
 }
 
-/** By name of job, those that are set. */
+/** The ping URLs that are set, by job name. */
 function readPingUrls(env: Readonly<Record<string, unknown>>): Map<string, URL> {
   return new Map(
     catalogue.flatMap(({ name }) => {
@@ -184,11 +186,11 @@ function readPingUrls(env: Readonly<Record<string, unknown>>): Map<string, URL> 
 
 function isPingUrl(text: string): boolean {
   const url = URL.parse(text)
-  // fetch refuses credentials in an address.
+  // fetch refuses an address with credentials.
   return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
 }
 
-/** All of them, for who looks at what is set and not read. */
+/** All variables of this process, for checks that look for names which nothing reads. */
 export function environmentVariables(): NodeJS.ProcessEnv {
   return process.env
 }

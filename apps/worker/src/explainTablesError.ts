@@ -1,7 +1,7 @@
 import { EnvironmentError } from '@roundsman/node-app'
 import { TablesError } from '@roundsman/engine/worker'
 
-/** Why the engine can't start on this database, with the remedy, or null when the error is of another kind. */
+/** Turns the engine's refusal of the database's tables into an error with the remedy; null for any other error. */
 export function explainTablesError(error: unknown): EnvironmentError | null {
   if (!(error instanceof TablesError)) return null
   const remedy = error.kind === 'newer' ? 'deploy its version' : 'apply them with pnpm db:migrate'

@@ -8,8 +8,8 @@ type CollectGarbage = (options: {
 }) => Promise<void>
 
 /**
- * Has V8 give back to the system what loading the code has left behind. By itself it keeps that for as long as
- * there is little to do, and in an idle worker that is for ever: half of its heap. Takes a tenth of a second.
+ * Has V8 return to the system what loading the code left behind. An idle worker would keep it for ever: half of its
+ * heap. Takes a tenth of a second.
  */
 export async function giveBackMemory(): Promise<void> {
   setFlagsFromString('--expose-gc')

@@ -6,9 +6,10 @@ import { readWorkerEnvironment } from './env.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from './jobs/index.ts'
 
-/** This file, for the worker: processes of isolated jobs load it. */
+/** The address of this file. The worker has the child processes of isolated jobs load it. */
 export const handlersModule = import.meta.url
 
+/** Opens what the handlers need in a child process of isolated runs, and closes it before that process ends. */
 export const openHandlers = defineHandlersModule(async ({ databaseUrl, log }) => {
   const env = readWorkerEnvironment()
   const prisma = createDatabaseClient({

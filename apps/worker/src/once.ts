@@ -8,5 +8,5 @@ const exitCode = await exitCodeOf(onceCommand, process.argv.slice(2), {
   stderr: process.stderr,
   listenForStop: () => listenForStop({ isSupervised: false }),
 })
-// Whatever is still open: the run is over.
+// The run is over, whatever is still open.
 process.exit(exitCode)

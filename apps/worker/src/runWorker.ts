@@ -36,10 +36,24 @@ import {
 } from './metrics/createWorkerMetrics.ts'
 import { acquireMigratedDatabase } from './acquireMigratedDatabase.ts'
 
+/*
+ * The worker's process. A wish to stop is a signal, or the end of its supervisor's input.
+ *
+ *   held      Started with ROUNDSMAN_HELD: its code is loaded. The supervisor's word to begin makes it starting; a stop
+ *             ends it with 0.
+ *   starting  It listens for health checks and opens the database. What is wrong ends it with 1, told on standard error;
+ *             else it becomes working, or with JOBS_ENABLED=false idle.
+ *   idle      Ready, but it schedules and executes nothing. A stop ends it with 0.
+ *   working   The engine schedules and executes. A stop makes it draining, onFatal failed.
+ *   draining  It takes no new work. It ends with 0 once its runs have ended: by themselves, or aborted and given back
+ *             after DRAIN_TIMEOUT_MS or at a second signal.
+ *   failed    An error belongs to no run, and the engine has stopped. It closes everything and ends with 1, within 10 s.
+ */
+
 const VERSION = readVersion(import.meta.dirname)
-/** What pings may take after the drain. Whoever stops us soon loses patience. */
+/** How long the last pings may take after the drain: whoever stops us soon loses patience. */
 const LAST_PINGS_MS = 2_000
-/** What closing may take in a process that is in an unknown state. */
+/** How long closing may take in a process that is in an unknown state. */
 const LAST_CLOSING_MS = 10_000
 const GIVE_BACK_AFTER_MS = 5_000
 
@@ -47,14 +61,14 @@ interface Context {
   env: WorkerEnvironment
   log: Logger
   stop: AbortSignal
-  /** Aborted when somebody does not want to wait for the drain. */
+  /** Aborted at a second signal: somebody does not want to wait for the drain. */
   impatience: AbortSignal
   metrics: WorkerMetrics
-  /** Null when nothing is traced. */
+  /** Null without tracing. */
   tracing: Tracing | null
 }
 
-/** The worker, from its environment to the exit code of its process. */
+/** Runs the worker, from its environment to the exit code of its process. */
 export async function runWorker(host: ProcessHost): Promise<number> {
   try {
     const env = readWorkerEnvironment(host.variables)
@@ -91,7 +105,7 @@ export async function runWorker(host: ProcessHost): Promise<number> {
   }
 }
 
-/** Resolves to the exit code once `stop` is aborted and everything that was opened is closed again. */
+/** Works until `stop` is aborted, and resolves to the exit code once everything that it opened is closed again. */
 async function work(context: Context): Promise<number> {
   const { env, log, stop, metrics } = context
   let isReady = () => false
@@ -120,8 +134,8 @@ async function work(context: Context): Promise<number> {
 }
 
 /**
- * Everything that the environment can be wrong about, tried before any work is done: whoever starts the
- * worker learns of all of it at once.
+ * Tries all that the environment can be wrong about, before any work begins, so that one start tells all problems at
+ * once.
  */
 async function open(
   env: WorkerEnvironment,
@@ -133,7 +147,7 @@ async function open(
     acquireMigratedDatabase(env, log),
   ])
   if (listening.status === 'fulfilled' && opened.status === 'fulfilled') {
-    // Port 0 is any that is free; this is where the one that was taken is told.
+    // With port 0 the system chose one: the log tells which.
     log.info({ url: listening.value }, 'worker health listening')
     return opened.value
   }
@@ -160,7 +174,10 @@ function problemsOf(error: unknown): readonly string[] {
   throw error
 }
 
-/** Schedules and executes until `stop` is aborted, then drains. The exit code is 1 where it had to stop by itself. */
+/**
+ * Schedules and executes until `stop` is aborted, then drains. The exit code is 1 when the engine had to stop by
+ * itself.
+ */
 async function runJobs(
   { env, log, stop, impatience, metrics, tracing }: Context,
   databaseUrl: string,
@@ -203,7 +220,7 @@ async function runJobs(
     traceEnqueue: tracing?.traceEnqueue,
     onFatal() {
       failure.resolve('failed')
-      // What is closed now may not be in a state to end.
+      // What is being closed now may never end, in the state that the process is in.
       setTimeout(() => process.exit(1), LAST_CLOSING_MS).unref()
     },
   })
@@ -222,14 +239,14 @@ async function runJobs(
       log,
     })
     onReady(worker.isReady)
-    // Whoever waits for us to be ready does not wait for that.
+    // Later, so that nobody who waits for the worker to be ready waits for this as well.
     givingBack = setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()
     if ((await Promise.race([aborted(stop), failure.promise])) === 'failed') return 1
     log.info({ reason: stop.reason }, 'worker draining')
-    // Asked again, it aborts what runs, which is recorded and given back like after a drain time-out.
+    // A second stop() aborts what runs; the runs are recorded and given back as after a drain's time-out.
     void aborted(impatience).then(() => worker.stop())
     await worker.stop()
-    // It may have failed while it was stopping, and then says so in the next turn.
+    // It may have failed while it stopped; onFatal is then called in the next turn.
     return await Promise.race([failure.promise.then(() => 1), setImmediate(0)])
   } catch (error) {
     throw explainTablesError(error) ?? error
@@ -251,7 +268,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
-/** What this worker can not carry out as it is set up. Nothing is lost: the work waits for one that can. */
+/** The jobs that this worker can't carry out as it is configured. Their work waits for a worker that can. */
 function jobsToLeave(
   { seller, SMTP_URL, WORKER_JOBS }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL' | 'WORKER_JOBS'>,
   log: Logger,

@@ -3,7 +3,7 @@ import type { InvoiceSeller } from './invoicePdf/invoiceDocument.ts'
 
 const text = z.string().trim().min(1).max(500).optional()
 
-/** Who issues the invoices. Several lines stand in one variable, with semicolons between them. */
+/** Who issues the invoices. A variable of several lines has semicolons between them. */
 export const sellerVariables = {
   SELLER_NAME: text,
   SELLER_ADDRESS: text,
@@ -14,7 +14,9 @@ export const sellerVariables = {
 
 type SellerEnvironment = { [Name in keyof typeof sellerVariables]?: string | undefined }
 
-/** Null when nobody is named: an invoice without its issuer is none. */
+/**
+ * Reads the issuer. Production has none by default (null), because an invoice needs its real one; otherwise an example.
+ */
 export function readSeller(env: SellerEnvironment, isProduction: boolean): InvoiceSeller | null {
   const { SELLER_NAME, SELLER_ADDRESS, SELLER_EMAIL, SELLER_TAX_ID, SELLER_BANK_DETAILS } = env
   if (SELLER_NAME === undefined) return isProduction ? null : EXAMPLE

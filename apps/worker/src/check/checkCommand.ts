@@ -9,7 +9,7 @@ export const checkCommand = createCheckCommand({
   call: 'pnpm worker:check',
   about: ABOUT,
   async check(options, terminal) {
-    // Here and not above: a definition that is refused is so when it is imported.
+    // Imported here, because defineJob refuses a wrong definition at its import, and the command has to report that.
     const [{ checkProject }, { environmentVariables }] = await Promise.all([
       import('./checkProject.ts'),
       import('../env.ts'),

@@ -6,14 +6,14 @@ import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
 import type { Finding } from 'roundsman/commands'
 
 export interface CheckedEnvironment {
-  /** With the defaults in place of what is wrong, so that all else can be checked too. */
+  /** The environment with defaults in place of wrong values, so that everything else can be checked. */
   env: WorkerEnvironment
   findings: Finding[]
-  /** Why its database must not be looked into, or null. */
+  /** Why the checks must not open its database; null when they may. */
   databaseProblem: string | null
 }
 
-/** The variables of the worker, wherever something is wrong with them. */
+/** Reads the worker's variables, and reports all that are wrong instead of stopping at them. */
 export function checkEnvironment(source: NodeJS.ProcessEnv): CheckedEnvironment {
   const unknown = findUnknownCronVariables(source)
   try {
@@ -21,7 +21,7 @@ export function checkEnvironment(source: NodeJS.ProcessEnv): CheckedEnvironment 
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error
     const wrong = error.problems.map((problem) => problem.slice(0, problem.indexOf(':')))
-    // Without NODE_ENV nothing is required.
+    // NODE_ENV is left out because production requires variables that may be among the wrong ones.
     const rest = Object.entries(source).filter(
       ([name]) => !wrong.includes(name) && name !== 'NODE_ENV',
     )
@@ -46,11 +46,15 @@ function toFinding(problem: string): Finding {
   }
 }
 
+/** The job whose schedule this variable overrides; null when it is no such variable. */
 function jobOf(variable: string): string | null {
   return names().find((name) => cronVariable(name) === variable) ?? null
 }
 
-/** Set, and read by nobody: most likely the name is misspelt, and the schedule is not what somebody believes. */
+/**
+ * Finds variables that look like a schedule's and that nothing reads: most likely a misspelt name, so that the schedule
+ * is not what somebody believes.
+ */
 function findUnknownCronVariables(source: NodeJS.ProcessEnv): Finding[] {
   const known = names().map(cronVariable)
   return Object.entries(source)

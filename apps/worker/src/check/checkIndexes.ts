@@ -16,7 +16,7 @@ export interface DeclaredSweep {
   rows: readonly SweptRows[]
 }
 
-/** A node of what EXPLAIN tells, as far as it matters here. */
+/** A node of a plan by EXPLAIN, as far as it matters here. */
 interface PlanNode {
   'Node Type': string
   'Relation Name'?: string
@@ -27,9 +27,8 @@ interface PlanNode {
 }
 
 /**
- * Whether an index finds what each job sweeps. The planner is asked for the very search that a clean-up makes, with
- * reading the whole table made unattractive: what it then still reads wholly, it has no index for, however small
- * the table is today.
+ * Reports each sweep for which no index finds the rows. It has the planner plan the clean-up's own search while reading
+ * whole tables is unattractive: what it still reads whole has no index, however small the table is today.
  */
 export async function checkIndexes(
   prisma: Pick<PrismaClient, '$transaction'>,
@@ -47,6 +46,7 @@ export async function checkIndexes(
   return findings
 }
 
+/** Checks one search; null when an index finds its rows. */
 async function checkFinder(
   prisma: Pick<PrismaClient, '$transaction'>,
   job: string,
@@ -78,7 +78,7 @@ async function checkFinder(
 
 async function explain(tx: Transaction, table: string, finder: DueFinder): Promise<PlanNode> {
   await tx.$executeRaw`set local enable_seqscan = off`
-  // In an empty table a bitmap of any index costs the same; in its order only one is read.
+  // In an empty table bitmaps of all indexes cost the same. In the order of its key only one index can be read.
   await tx.$executeRaw`set local enable_bitmapscan = off`
   const [row] = await queryRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
     tx,
@@ -88,7 +88,7 @@ async function explain(tx: Transaction, table: string, finder: DueFinder): Promi
   return row['QUERY PLAN'][0].Plan
 }
 
-/** Wherever the table is read, an index is entered at what is due, or holds nothing else. */
+/** Whether each scan of the table enters an index at the rows that are due, or reads an index of nothing else. */
 async function isFoundByIndex(tx: Transaction, plan: PlanNode, table: string): Promise<boolean> {
   const scans = flatten(plan).filter((node) => node['Relation Name'] === table)
   for (const scan of scans) {
@@ -99,8 +99,8 @@ async function isFoundByIndex(tx: Transaction, plan: PlanNode, table: string): P
 }
 
 /**
- * Whether a condition is on the first column of the index: one on a later column only, and the index is read wholly
- * (or, by newer servers, once for each value of the first).
+ * Whether a condition is on the index's first column. With one on a later column only, PostgreSQL reads the whole
+ * index, or, in newer versions, searches it once for each value of the first.
  */
 async function isEntered(tx: Transaction, scan: PlanNode): Promise<boolean> {
   for (const node of flatten(scan)) {
@@ -113,6 +113,7 @@ async function isEntered(tx: Transaction, scan: PlanNode): Promise<boolean> {
   return false
 }
 
+/** Whether a scan reads an index without any condition: a partial index, which holds only what is due. */
 function isWhollyDue(scan: PlanNode): boolean {
   return flatten(scan).every(
     (node) => node.Filter === undefined && node['Index Cond'] === undefined,
@@ -123,7 +124,7 @@ function flatten(node: PlanNode): PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(flatten)]
 }
 
-/** A condition as a person would write it. */
+/** Writes a condition with its values in it, as a person would. */
 function textOf({ strings, values }: Sql): string {
   return strings
     .map((text, nth) => `${text}${nth < values.length ? `'${String(values[nth])}'` : ''}`)

@@ -21,12 +21,14 @@ import { checkIndexes, type DeclaredSweep } from './checkIndexes.ts'
 
 export interface CheckProjectOptions {
   variables: NodeJS.ProcessEnv
-  /** Whether to look into the database; where DATABASE_URL names none, the embedded one is taken, or made. */
+  /**
+   * Whether to look into the database. Without DATABASE_URL that is the embedded one, which is made if it is missing.
+   */
   withDatabase: boolean
   now: Date
 }
 
-/** Everything that can be found out about this product's jobs without running any. */
+/** Finds all that can be found out about this product's jobs without running any. */
 export async function checkProject(options: CheckProjectOptions): Promise<CheckResult> {
   const { env, findings, databaseProblem } = checkEnvironment(options.variables)
   const { now, withDatabase } = options
@@ -51,7 +53,7 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
   return { jobs: jobs.map(({ name }) => name), findings, unchecked }
 }
 
-/** By the same declarations that the handlers work with. */
+/** What each clean-up sweeps, from the same declarations that its handler works with. */
 function declaredSweeps(env: WorkerEnvironment, now: Date): DeclaredSweep[] {
   return Object.entries(createCleanups(env)).map(([job, { sweeps }]) => ({
     job,
@@ -59,6 +61,7 @@ function declaredSweeps(env: WorkerEnvironment, now: Date): DeclaredSweep[] {
   }))
 }
 
+/** Opens the database for a check. A database that can't be used is a finding and not an error. */
 async function withPrisma(
   env: WorkerEnvironment,
   look: (prisma: PrismaClient) => Promise<Finding[]>,
@@ -91,7 +94,7 @@ async function withPrisma(
 
 const DAY_MS = 86_400_000
 
-/** Whether the ledger and the runs are kept for as long as anybody may ask them. */
+/** Reports retentions that are too short: a tick that the ledger forgot could run twice. */
 export function checkRetention(
   jobs: readonly ScheduledJob[],
   env: Pick<WorkerEnvironment, 'JOB_RUN_RETENTION_DAYS' | 'JOB_RUN_FAILED_RETENTION_DAYS'>,
@@ -118,12 +121,12 @@ export function checkRetention(
   return findings
 }
 
-/** Whether contract and handler agree on what takes rows away. */
+/** Reports jobs whose definition and handler disagree about whether the job removes rows. */
 export function checkSweeps(jobs: readonly Job[], sweeps: readonly DeclaredSweep[]): Finding[] {
   const declared = new Set(sweeps.map(({ job }) => job))
   return jobs.flatMap((job): Finding[] => {
     const { name, isDestructive } = job
-    // The engine brings the indexes for its own.
+    // The engine's own jobs come with their indexes.
     if (declared.has(name) === isDestructive || isEngineJob(job)) return []
     if (isDestructive) {
       return [

@@ -1,7 +1,7 @@
 import { EnvironmentError } from '@roundsman/node-app'
 import { ForeseenError } from 'roundsman/commands'
 
-/** What is wrong with the environment, in the words of the commands: told without a stack. */
+/** Turns an EnvironmentError of the work into the error that commands print without a stack. */
 export async function asForeseen<Result>(work: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await work()

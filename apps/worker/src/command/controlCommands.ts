@@ -14,6 +14,7 @@ export const queueCommand = createQueueCommand({ call: 'pnpm worker:queue', open
 
 export const workCommand = createWorkCommand({ call: 'pnpm worker:work', open: openControlled })
 
+/** What these commands need of the product: its jobs, and a database for as long as their work takes. */
 async function openControlled({ variables }: Terminal): Promise<ControlledProduct> {
   const env = await asForeseen(() => readWorkerEnvironment(variables))
   return {

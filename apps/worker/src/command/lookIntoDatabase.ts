@@ -11,8 +11,8 @@ import { deferSignals, ForeseenError, type Looked } from 'roundsman/commands'
 import { pino } from 'pino'
 
 /**
- * Looks something up where a database is to be had, for commands that are of use without one too. Nothing is made,
- * migrated or changed: an embedded database that is there and not running is started, and stopped again.
+ * Reads from the database for commands that are of use without one, and returns why where it can't. It makes, migrates
+ * and changes nothing; an embedded database that is not running is started, and stopped again.
  */
 export async function lookIntoDatabase<Found>(
   env: DatabaseEnvironment,
@@ -27,10 +27,7 @@ export async function lookIntoDatabase<Found>(
   }
 }
 
-/**
- * Has the database that is there, for as long as the work takes.
- * @throws ForeseenError when there is none, or its tables are not those of this version
- */
+/** Opens the database that is there, for as long as the work takes. */
 export async function withDatabase<Value>(
   env: DatabaseEnvironment,
   work: (url: string) => Promise<Value>,

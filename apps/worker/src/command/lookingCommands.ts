@@ -27,6 +27,7 @@ export const simulateCommand = createSimulateCommand({
   open: openProduct,
 })
 
+/** What these commands need of the product: its jobs as the environment adjusts them, and a look into its database. */
 async function openProduct({ variables }: Terminal): Promise<Product> {
   const env = await asForeseen(() => readWorkerEnvironment(variables))
   return {

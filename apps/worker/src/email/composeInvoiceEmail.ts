@@ -6,12 +6,12 @@ import { invoiceEmailTexts, type InvoiceEmailTexts } from './invoiceEmailTexts.t
 
 export interface InvoiceEmailSource {
   number: string
-  /** BCP 47. A language that there are no words for gets English ones, as on the invoice. */
+  /** BCP 47. Without words for the language, the e-mail is in English, as the invoice is. */
   locale: string
   /** ISO 4217. */
   currency: string
   grossMinor: bigint
-  /** Midnight in UTC, as a column of dates is read. */
+  /** Midnight in UTC, as Prisma reads a column of dates. */
   dueOn: Date
   customerName: string
   pdf: Uint8Array
@@ -22,7 +22,7 @@ export type InvoiceEmail = Pick<
   'language' | 'subject' | 'text' | 'html' | 'attachments'
 >
 
-/** The e-mail that an invoice goes out with: in its language and with its figures. */
+/** Writes the e-mail for an invoice, in its language and with its figures, and attaches the PDF. */
 export function composeInvoiceEmail(source: InvoiceEmailSource): InvoiceEmail {
   const { currency, grossMinor, dueOn, pdf } = source
   const locale = knownLocale(source.locale)
@@ -61,7 +61,7 @@ interface Values {
   language: string
 }
 
-/** Nobody gets no invoice because of a tag that is none. */
+/** English for a tag that is none: the customer gets their invoice all the same. */
 function knownLocale(tag: string): string {
   try {
     return new Intl.Locale(tag).toString()
@@ -85,7 +85,7 @@ function toText(texts: InvoiceEmailTexts, { number, name, rows }: Values): strin
 }
 
 function toHtml(texts: InvoiceEmailTexts, { number, name, rows, language }: Values): string {
-  // Elements of a text in one direction would mix with what stands beside them in the other.
+  // <bdi> keeps a text of one direction from mixing with what stands beside it in the other.
   const value = (text: string) => `<bdi>${escape(text)}</bdi>`
   const { direction } = texts
   const side = direction === 'rtl' ? 'left' : 'right'
@@ -121,12 +121,12 @@ export function escape(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }
 
-/** FIRST STRONG ISOLATE to POP DIRECTIONAL ISOLATE: what <bdi> is in HTML. */
+/** FIRST STRONG ISOLATE to POP DIRECTIONAL ISOLATE: does in plain text what <bdi> does in HTML. */
 function isolate(text: string): string {
   return `\u2068${text}\u2069`
 }
 
-/** A line break in a name would begin a line of the text, or of a header, that somebody else has written. */
+/** Replaces line breaks: one in a name could add a line of the text, or a header, that somebody else has written. */
 export function oneLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ').trim()
 }

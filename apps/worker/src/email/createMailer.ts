@@ -5,18 +5,18 @@ import type { Mailbox } from './parseMailbox.ts'
 import { parseSmtpUrl, type SmtpAddress } from './parseSmtpUrl.ts'
 
 export interface MailerOptions {
-  /** `smtp://` or `smtps://`, with the credentials in it. */
+  /** `smtp://` or `smtps://`, with user and password in it. */
   smtpUrl: string
   from: Mailbox
   timeouts?: Partial<MailerTimeouts>
 }
 
 export interface MailerTimeouts {
-  /** From the look-up of the name to the end of the TLS handshake. Default 30,000 ms. */
+  /** How long connecting may take, from the look-up of the name to the end of the TLS handshake. Default 30,000 ms. */
   connectMs: number
   /**
-   * For the server's answer to a command. Default 80,000 ms: as long as a run's own time-out allows, because
-   * who gives up after the whole message has gone does not know whether it was taken (RFC 5321, 4.5.3.2.6).
+   * How long the server may take to answer a command. Default 80,000 ms, which ends before a run's time-out: whoever
+   * gives up after the whole message has gone does not know whether the server took it (RFC 5321, 4.5.3.2.6).
    */
   answerMs: number
 }
@@ -37,16 +37,15 @@ export interface OutgoingEmail {
 export type SendOutcome = { kind: 'sent' } | SmtpFailure
 
 export interface Mailer {
-  /** Rejects only when the signal aborts, with its reason; the connection is ended then. */
+  /** Sends one message. Rejects only when the signal aborts, with its reason, and then ends the connection. */
   send(email: OutgoingEmail, signal: AbortSignal): Promise<SendOutcome>
-  /** Ends what is under way. */
+  /** Ends what is being sent. */
   close(): void
 }
 
 /**
- * Sends over a connection of its own each time, and once. A pool would save a handshake per message, of which
- * a rate limit leaves few; but it sends a message again by itself when a connection breaks, unrecorded, and a
- * connection that the server has closed meanwhile would fail the next message.
+ * Opens a connection for each message and tries once. A pool would save handshakes, but sends a message again by itself
+ * when a connection breaks, unrecorded, and the first message after the server closed a connection would fail.
  * @throws TypeError when the URL is not one of a mail server
  */
 export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): Mailer {
@@ -63,7 +62,7 @@ export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): M
     connectionTimeout: connectMs,
     greetingTimeout: connectMs,
     socketTimeout: answerMs,
-    // Every line would name the recipient.
+    // Its lines would name the recipients.
     logger: false,
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -73,7 +72,7 @@ export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): M
     async send({ to, language, ...email }, signal) {
       const either = AbortSignal.any([signal, closing.signal])
       either.throwIfAborted()
-      // Written so that it is two, or a command, it would be taken for that.
+      // nodemailer would take an address written as two, or as a command, for just that.
       if (!isMailAddress(to.address)) {
         return { kind: 'refused', code: 'recipient_invalid', smtpStatus: null }
       }
@@ -83,7 +82,7 @@ export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): M
           from,
           to,
           headers: { 'Auto-Submitted': 'auto-generated', 'Content-Language': language },
-          // It would tell the version of a library.
+          // The X-Mailer header would tell a library's version.
           xMailer: false,
           signal: either,
         })
@@ -100,7 +99,7 @@ export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): M
   }
 }
 
-/** Somebody on the way could hide that the server offers STARTTLS, and read the password. */
+/** Demands TLS where a password is sent over a network: somebody between could hide that the server offers STARTTLS. */
 function needsTls({ isSecure, auth, host }: SmtpAddress): boolean {
   return !isSecure && auth !== null && !/^(localhost|127\.[\d.]+|::1)$/.test(host)
 }

@@ -2,12 +2,12 @@ import { domainToASCII } from 'node:url'
 
 /** RFC 5321, 4.5.3.1.3: a path has 256 octets, two of which are its brackets. */
 const MAX_BYTES = 254
-/** Nothing that ends an address in a header or in a command, begins another, or can not be seen. */
+/** Leaves out what ends an address in a header or a command, what begins another, and what can't be seen. */
 const PART = /^[^\s@<>()[\]\\,;:"\p{C}]+$/u
 
 /**
- * Whether this is one address and nothing else. Names of every script are (RFC 6531); quoted local parts and
- * numeric hosts, which nobody has, are not.
+ * Whether a text is one address and nothing else. Names may be in any script (RFC 6531). It refuses quoted local parts
+ * and numeric hosts, which nobody uses.
  */
 export function isMailAddress(text: string): boolean {
   const at = text.lastIndexOf('@')

@@ -1,22 +1,22 @@
 import type { NodemailerError } from 'nodemailer'
 
-/** Why a message was not sent. Nothing in it comes from a server's text, which often quotes the address. */
+/** Why a message was not sent. No part comes from a server's text, which often quotes the address. */
 export type SmtpFailure =
-  /** For good: the same message would be refused again. */
+  /** For good: the server would refuse the same message again. */
   | { kind: 'refused'; code: string; smtpStatus: string | null }
   /** Another attempt can help. */
   | { kind: 'unavailable'; reason: string; smtpStatus: string | null; smtpError: string | null }
 
-/** The commands that are about one message; whatever comes before them is about the server and us. */
+/** The commands about one message. A refusal of an earlier one is about the server and us. */
 const OF_THE_MESSAGE = new Set(['MAIL FROM', 'RCPT TO', 'DATA'])
 
 /**
- * 5xx all the same, but about the session: commands out of order (RFC 5321, 4.2.2), a host that takes no mail at
- * all (RFC 7504), and a log-in that is wanted (RFC 4954). Somebody sets that right, and then the message passes.
+ * 5xx replies about the session: commands out of order (RFC 5321, 4.2.2), a host that takes no mail (RFC 7504), a
+ * missing log-in (RFC 4954). Once somebody sets that right, the message passes.
  */
 const OF_THE_SESSION = new Set([503, 521, 530, 534, 535, 538])
 
-/** What a failed attempt means for the message, by RFC 5321. */
+/** Judges a failed attempt by RFC 5321: whether the same message can still be sent later. */
 export function judgeSmtpError(error: NodemailerError): SmtpFailure {
   const { code, command = '', responseCode, response = '' } = error
   const smtpStatus = readStatus(response)
@@ -36,7 +36,7 @@ export function judgeSmtpError(error: NodemailerError): SmtpFailure {
 
 function isPermanent(command: string, responseCode: number): boolean {
   if (responseCode < 500 || responseCode > 599 || OF_THE_SESSION.has(responseCode)) return false
-  // RFC 5321, 4.5.3.1.10: as an answer to RCPT this one is to be taken for 452, full for now.
+  // RFC 5321, 4.5.3.1.10: as an answer to RCPT, 552 means 452, a mailbox that is full for now.
   return !(command === 'RCPT TO' && responseCode === 552)
 }
 
@@ -51,7 +51,7 @@ function explain({ code, responseCode }: NodemailerError): string {
   return 'The connection to the mail server failed'
 }
 
-/** `550 5.1.1`, or without the second part where the server gives none. */
+/** The reply's code and, if the server gives one, its enhanced status: `550 5.1.1`. */
 function readStatus(response: string): string | null {
   const [, reply, enhanced] = /^(\d{3})(?:[ -](\d\.\d{1,3}\.\d{1,3})(?=\s|$))?/.exec(response) ?? []
   if (reply === undefined) return null

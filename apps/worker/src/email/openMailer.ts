@@ -1,7 +1,7 @@
 import type { Mailer } from './createMailer.ts'
 import type { Mailbox } from './parseMailbox.ts'
 
-/** Null when no server is named; then what sends mail is not loaded either. */
+/** Opens the mailer, or returns null when no server is set; nodemailer is then not even loaded. */
 export async function openMailer(env: {
   SMTP_URL?: string | undefined
   MAIL_FROM: Mailbox

@@ -6,7 +6,7 @@ export interface Mailbox {
   address: string
 }
 
-/** `address` or `Name <address>`, or null for anything else. */
+/** Reads `address` or `Name <address>`; null for anything else. */
 export function parseMailbox(text: string): Mailbox | null {
   const [, quoted = '', address = text] = /^([^<>]*)<([^<>]*)>$/.exec(text.trim()) ?? []
   const name = quoted.trim().replace(/^"(.*)"$/, '$1')

@@ -4,20 +4,20 @@ import { domainToASCII } from 'node:url'
 export interface SmtpAddress {
   host: string
   port: number
-  /** TLS from the first byte. Without it, the server may offer STARTTLS. */
+  /** TLS from the first byte. Otherwise the server may still offer STARTTLS. */
   isSecure: boolean
   auth: { user: string; pass: string } | null
 }
 
-/** The ports for handing in mail (RFC 6409, RFC 8314), not that between servers. */
+/** The ports for submitting mail (RFC 6409, RFC 8314), not the one between servers. */
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'smtp:': 587, 'smtps:': 465 }
 
-/** `smtp://user:password@host:port`, or null for anything else. */
+/** Reads `smtp://user:password@host:port`; null for anything else. */
 export function parseSmtpUrl(text: string): SmtpAddress | null {
   const url = URL.parse(text)
   const defaultPort = DEFAULT_PORTS[url?.protocol ?? '']
   if (!url || defaultPort === undefined) return null
-  // Nothing behind the host has a meaning, and what has none is a mistake.
+  // Nothing after the host has a meaning, so it is a mistake.
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') return null
   try {
     const host = toHost(decodeURIComponent(url.hostname))
@@ -30,7 +30,7 @@ export function parseSmtpUrl(text: string): SmtpAddress | null {
       auth: user ? { user, pass: pass ?? '' } : null,
     }
   } catch {
-    // A lone per cent sign.
+    // decodeURIComponent refuses a lone per cent sign.
     return null
   }
 }

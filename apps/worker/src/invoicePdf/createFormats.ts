@@ -1,11 +1,11 @@
 export interface Formats {
   /** With the currency's sign. */
   amount(minor: number): string
-  /** Without: for a column whose head names the currency. */
+  /** Without the sign, for a column whose head names the currency. */
   plainAmount(minor: number): string
   quantity(milli: number): string
   rate(basisPoints: number): string
-  /** Counting numbers: of a line, of a page. */
+  /** Numbers that count: of a line, of a page. */
   count(number: number): string
   /** From an ISO date. */
   date(iso: string): string
@@ -13,7 +13,10 @@ export interface Formats {
   digits: string[]
 }
 
-/** How one locale writes what an invoice has figures for. Throws a RangeError for a locale or currency that is none. */
+/**
+ * Makes the functions that write an invoice's figures as a locale does.
+ * @throws RangeError for a locale or currency that is none
+ */
 export function createFormats(locale: string, currency: string, digits: number): Formats {
   const places = { minimumFractionDigits: digits, maximumFractionDigits: digits }
   const amount = new Intl.NumberFormat(locale, { style: 'currency', currency, ...places })
@@ -21,7 +24,7 @@ export function createFormats(locale: string, currency: string, digits: number):
   const quantity = new Intl.NumberFormat(locale, { maximumFractionDigits: 3 })
   const rate = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 2 })
   const count = new Intl.NumberFormat(locale, { useGrouping: false })
-  // Wherever it is sent, an invoice is due on a day of the calendar that banks keep.
+  // Banks keep the Gregorian calendar, so an invoice is due on a day of it wherever it goes.
   const date = new Intl.DateTimeFormat(locale, {
     dateStyle: 'long',
     calendar: 'gregory',
@@ -39,8 +42,8 @@ export function createFormats(locale: string, currency: string, digits: number):
 }
 
 /**
- * An integer number of units of 10^-digits as a decimal numeral. Intl takes it as exactly what it says; a division
- * would round large amounts.
+ * Writes an integer number of units of 10^-digits as a numeral that Intl takes exactly. A division would round large
+ * amounts.
  */
 function decimal(units: number, digits: number): Intl.StringNumericLiteral {
   if (!Number.isSafeInteger(units)) throw new RangeError(`${units} is no exact number of units`)
@@ -49,7 +52,7 @@ function decimal(units: number, digits: number): Intl.StringNumericLiteral {
 
 function instant(iso: string): Date {
   const date = new Date(`${iso}T00:00:00Z`)
-  // A day that its month does not have would be one of the next.
+  // JavaScript turns a day that its month does not have into one of the next month.
   if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(iso)) {
     throw new RangeError(`${iso} is no date`)
   }

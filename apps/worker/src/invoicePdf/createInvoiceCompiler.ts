@@ -10,19 +10,19 @@ export interface InvoicePdf {
   pages: number
 }
 
-/** As far from src/invoicePdf as from dist/invoicePdf. */
+/** The same path from src/invoicePdf as from dist/invoicePdf. */
 const TEMPLATES = join(import.meta.dirname, '../../assets/invoicePdf')
 
-/** Level a is tagged: it can be read aloud, and text that is copied from it is in order. */
+/** Level a is tagged: software can read it aloud, and copied text is in order. */
 const PDF_STANDARD = 'a-2a'
 
 /**
- * Gives a function that sets one invoice after the other, keeping the calling thread busy for as long as that
- * takes. It throws what Typst reports.
+ * Makes a function that sets one invoice after the other. It keeps the calling thread busy meanwhile, and throws what
+ * Typst reports.
  */
 export function createInvoiceCompiler(): (document: InvoiceDocument) => InvoicePdf {
   const fonts = invoiceFonts()
-  // Typst takes the first of several fonts that match equally well, and these before those of the machine.
+  // Of fonts that match equally well Typst takes the first, and it finds these before those of the machine.
   const compiler = NodeCompiler.create({
     workspace: TEMPLATES,
     fontArgs: [{ fontPaths: fontFolders(fonts) }],
@@ -47,7 +47,7 @@ export function createInvoiceCompiler(): (document: InvoiceDocument) => InvoiceP
       const pages = compiled.result.numOfPages
       return { pdf: compiler.pdf(compiled.result, { pdfStandard: PDF_STANDARD }), pages }
     } finally {
-      // It remembers what it has set, to set it again faster, and would keep all invoices it ever saw.
+      // Typst caches what it has set, and would keep every invoice it ever saw.
       compiler.evictCache(0)
     }
   }

@@ -6,35 +6,46 @@ import { JobError } from '@roundsman/engine'
 import type { InvoiceDocument } from './invoiceDocument.ts'
 import type { RenderAnswer } from './renderProcess.ts'
 
+/*
+ * A render:
+ *   waiting    In line for a process: running. Aborting or closing rejects it.
+ *   running    A process has it. The process's answer settles it; an abort, or the death of the process, rejects it.
+ *
+ * A process (Slot):
+ *   idle       It waits for a document: busy.
+ *   busy       It sets one. Its answer makes it idle, or ends it when it occupies too much memory.
+ *   ended      Killed by an abort, by too much memory or by close(), or dead by itself. The next render starts another.
+ */
+
 export interface InvoiceRenderer {
   /**
-   * The invoice as PDF/A-2a. The same document gives the same bytes, with the same versions of Node and of the
-   * packages. Rejects with an AbortError when the signal aborts; a render that runs then is ended. Otherwise with
-   * a JobError: `invoice_invalid` for a locale, currency, date or amount that is none, `invoice_unprintable` if it
-   * cannot be set, and `invoice_renderer_lost`, the only one where another attempt can help, if the process died.
+   * Renders an invoice as PDF/A-2a. The same document gives the same bytes with the same versions of Node and the
+   * packages.
+   * @throws AbortError when the signal aborts; a render that runs then is ended
+   * @throws JobError `invoice_invalid` for a locale, currency, date or amount that is none, `invoice_unprintable` if it
+   * can't be set, and `invoice_renderer_lost`, where alone another attempt can help, if the process died
    */
   render(
     document: InvoiceDocument,
     signal: AbortSignal,
   ): Promise<{ pdf: Uint8Array; pages: number }>
-  /** Ends what runs and refuses what waits. Resolves once no process is left. */
+  /** Ends what runs, rejects what waits, and resolves once no process is left. */
   close(): Promise<void>
 }
 
 export interface InvoiceRendererOptions {
-  /** How many invoices are set at once, each in a process of its own. Default 1; started when first needed. */
+  /** How many invoices are set at once, each in a process that is started when first needed. Default 1. */
   processes?: number
   /**
-   * A process that occupies more after a render is replaced by a new one before the next. Typst keeps part of what
-   * it allocates and gets slower with it. Default 400 MB, which one invoice of 2,000 lines exceeds, and 2,000
-   * ordinary ones do not.
+   * After a render, a process that occupies more than this is replaced: Typst keeps memory and gets slower with it.
+   * Default 400 MB, which one invoice of 2,000 lines exceeds, and 2,000 ordinary ones do not.
    */
   maxMemoryBytes?: number
-  /** What runs in the process: its path. Default: renderProcess beside this file. */
+  /** The path of the process's program. Default: renderProcess beside this file. */
   entry?: string
 }
 
-/** From source a .ts file, which Node runs as it is, and a .js file in what is built. */
+/** A .ts file in the source, which Node runs as it is, and a .js file in the build. */
 const ENTRY = join(import.meta.dirname, `renderProcess${extname(import.meta.filename)}`)
 
 const DEFAULT_MAX_MEMORY_BYTES = 400_000_000
@@ -49,13 +60,13 @@ interface Render {
 
 interface Slot {
   child: ChildProcess
-  /** What it renders now. */
+  /** What the process renders now. */
   render: Render | undefined
 }
 
 /**
- * Sets invoices with Typst, in processes of their own. Setting thousands of lines takes seconds of computing, during
- * which an event loop would stand still; and native code in a thread can neither be ended nor crash alone. Why Typst:
+ * Sets invoices with Typst, in processes of their own: thousands of lines take seconds, during which an event loop
+ * would stand still, and native code in a thread can neither be ended nor crash alone. Why Typst:
  * docs/adr/0001-invoice-pdf.md.
  */
 export function createInvoiceRenderer({
@@ -74,13 +85,13 @@ export function createInvoiceRenderer({
       const render = slot && waiting.shift()
       if (!render) return
       slot.render = render
-      // A process that cannot be reached has ended or will: its exit is what the render is told.
+      // A process that can't be reached has ended or will: its exit rejects the render.
       slot.child.send(render.document, () => undefined)
     }
   }
 
   const start = (): Slot => {
-    // Without the host's own arguments: a debugger's port, a loader, a test runner's settings.
+    // Without the parent's arguments, such as a debugger's port, a loader, a test runner's settings.
     const child = fork(entry, [], {
       execArgv: [],
       serialization: 'advanced',
@@ -118,7 +129,7 @@ export function createInvoiceRenderer({
 
   const end = (slot: Slot) => {
     slots.delete(slot)
-    // Native code looks at no signal that could be caught.
+    // Native code reacts to no signal that a program could catch.
     slot.child.kill('SIGKILL')
   }
 
@@ -157,14 +168,14 @@ export function createInvoiceRenderer({
   }
 }
 
-/** Whoever waits for a request does so now; whoever waits for a PDF has been told to come back. */
+/** Gives the process a lower priority: people wait for requests now, and were told to come back for a PDF. */
 function letOthersGoFirst(pid: number | undefined): void {
-  // One that could not be started says so by an event of its own.
+  // A process that could not be started tells by an event of its own.
   if (pid === undefined) return
   try {
     setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {
-    // It has ended already, or the system does not let us.
+    // It has ended already, or the system does not allow it.
   }
 }
 
@@ -173,7 +184,7 @@ function findIdle(slots: Set<Slot>): Slot | undefined {
   return undefined
 }
 
-/** Takes from a process what it renders, to settle it. */
+/** Takes its render from a process; the caller settles it. */
 function release(slot: Slot): Render | undefined {
   const { render } = slot
   slot.render = undefined

@@ -1,19 +1,19 @@
 import type { InvoiceFont } from './invoiceFonts.ts'
 import { readCoverage, type Coverage } from './readCoverage.ts'
 
-/** A text of somebody's that the fonts can write. */
+/** A foreign text that the fonts can write. */
 export interface PrintableText {
   text: string
-  /** Whether it begins at the right. */
+  /** Whether it runs from right to left. */
   rtl: boolean
-  /** Whose glyphs Chinese characters get; left out where it is the document's business. */
+  /** Whose glyphs Chinese characters get; absent where the document's language decides. */
   lang?: 'ja' | 'zh'
-  /** The same text in parts, if a word of it may be wider than a column. */
+  /** The same text in parts, present if a word may be wider than a column. */
   parts?: { text: string; isLongWord: boolean }[]
 }
 
 export interface Printable {
-  /** One line, whatever breaks the text has. `context` is what belongs to it, like the address to a name. */
+  /** One line, whatever line breaks the text has. `context` is a text that belongs to it, as an address to a name. */
   line(text: string, context?: string): PrintableText
   /** As many lines as the text has. */
   lines(text: string, context?: string): PrintableText[]
@@ -21,25 +21,24 @@ export interface Printable {
   canWrite(text: string): boolean
 }
 
-/** What stands for a character that no font has: U+FFFD, a question mark in a diamond. */
+/** Stands for a character that no font has: U+FFFD, a question mark in a diamond. */
 const REPLACEMENT = '\u{fffd}'
 
-/** Nothing to look up in them: ASCII and Latin-1 without their control characters. */
+/** Texts that need no look-up: ASCII and Latin-1 without control characters. */
 const PLAIN = /^[\x20-\x7e\xa0-\xac\xae-\xff]*$/
 
 const LINE_BREAK = /\r\n|[\n\v\f\r\x85\u2028\u2029]/u
 
 /**
- * Characters that show nothing, and belong to the text: joiners, direction marks and isolates, variation
- * selectors, places where a word may be broken. Others that show nothing are left out, among them those that turn
- * the following text around.
+ * Invisible characters that belong to a text: joiners, direction marks and isolates, variation selectors, places where
+ * a word may break. Other invisible ones are left out, among them those that would turn the following text around.
  */
 const INVISIBLE = /[\xad\u061c\u200b-\u200f\u2060\u2066-\u2069\p{Variation_Selector}]|\u034f/u
 const SHOWS_NOTHING = /\p{Default_Ignorable_Code_Point}/gu
 
 const FORBIDDEN = /[\p{Control}\p{Private_Use}]/u
 
-/** Where a line can't be broken for 15 characters: that many fit the narrowest column. */
+/** 15 characters without a place to break the line: so many fit the narrowest column. */
 const LONG_WORD =
   /[^\s\p{Ideographic}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uffef]{15,}/gu
 
@@ -48,7 +47,7 @@ const HAN = /\p{Script=Han}/u
 const STRONG = /[\p{L}\u200e\u200f\u061c]/u
 const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\u200f\u061c]/u
 
-/** Prepares text that may be anything for a document in `language`. */
+/** Makes functions that prepare foreign text for a document in `language`. */
 export function createPrintable(fonts: InvoiceFont[], language: string): Printable {
   const coverages = fonts.map((font) => readCoverage(font.regular))
   const japanese = coverages[fonts.findIndex((font) => font.family === 'Noto Sans JP')]
@@ -90,10 +89,10 @@ function oneLine(text: string): string {
   return text.split(LINE_BREAK).join(' ').replaceAll('\t', ' ').trim()
 }
 
-/** A letter and the marks on it come from one font: two could not place them. */
+/** Whether one font has a letter and all its marks: two fonts could not place the marks. */
 function isCovered(grapheme: string, coverages: Coverage[]): boolean {
   const codePoints = Array.from(grapheme).filter((character) => !INVISIBLE.test(character))
-  // Fonts have glyphs for some of them, and PDF/A forbids them.
+  // Some fonts have glyphs for these, but PDF/A forbids them.
   if (codePoints.some((character) => FORBIDDEN.test(character))) return false
   return coverages.some((covers) =>
     codePoints.every((character) => covers(character.codePointAt(0) ?? 0)),
@@ -101,9 +100,8 @@ function isCovered(grapheme: string, coverages: Coverage[]): boolean {
 }
 
 /**
- * Kana are Japanese only. Chinese characters alone are taken for the document's language if it has them, else for
- * Japanese, and for Chinese where the Japanese font lacks one of them, as it does those that were simplified in
- * China. A name in characters that both write is a guess.
+ * Guesses a text's language. Kana are Japanese. Chinese characters alone count as the document's language if that has
+ * them, else as Japanese, or as Chinese where the Japanese font lacks one, as it lacks those simplified in China.
  */
 function languageOf(
   text: string,
@@ -118,11 +116,15 @@ function languageOf(
   return han.every((character) => japanese?.(character.codePointAt(0) ?? 0)) ? 'ja' : 'zh'
 }
 
-/** By its first strong letter, as HTML's dir=auto; a text of figures only, like a telephone number, is not. */
+/**
+ * Decides by the first strong letter, as HTML's dir=auto does. Figures alone, such as a telephone number, count as left
+ * to right.
+ */
 function isRightToLeft(text: string): boolean {
   return RIGHT_TO_LEFT.test(STRONG.exec(text)?.[0] ?? '')
 }
 
+/** Cuts a text into long words and what stands between them. */
 function partsOf(text: string): { text: string; isLongWord: boolean }[] {
   const parts: { text: string; isLongWord: boolean }[] = []
   let from = 0

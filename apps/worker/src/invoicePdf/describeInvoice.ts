@@ -3,22 +3,22 @@ import type { Printable, PrintableText } from './createPrintable.ts'
 import type { InvoiceDocument, InvoiceParty, InvoiceSeller } from './invoiceDocument.ts'
 import { invoiceLabels, type InvoiceLabels } from './invoiceLabels.ts'
 
-/** What the template reads: everything formatted and translated, so that it only has to be placed. */
+/** What the template reads. All is formatted and translated, and only has to be placed. */
 export interface InvoiceView {
-  /** The labels' language. */
+  /** The language of the labels. */
   lang: string
   region: string | null
   rtl: boolean
-  /** For the file's metadata and for who has it read aloud. */
+  /** For the file's metadata, and for readers that read it aloud. */
   title: string
   heading: Piece[]
   /** Year, month, day. */
   issuedOn: [number, number, number]
   digits: string[]
   seller: { name: PrintableText; address: PrintableText[]; details: [string, PrintableText][] }
-  /** For the margins of the page. */
+  /** The seller's name, short enough for the page's margins. */
   sellerShort: PrintableText
-  /** Small, over the recipient's address. */
+  /** Stands small above the recipient's address. */
   returnAddress: PrintableText
   customer: { name: PrintableText; address: PrintableText[]; email: PrintableText | null }
   facts: [string, PrintableText][]
@@ -31,13 +31,13 @@ export interface InvoiceView {
   notes: PrintableText[]
 }
 
-/** Words of ours, or what they are about. */
+/** Our words, or a value that they are about. */
 export type Piece = string | { text: string; rtl: boolean }
 
 interface LineView {
   position: string
   description: PrintableText[]
-  /** Whether it might fill a page. */
+  /** Whether the row might fill a page, and so has to break across pages. */
   isLong: boolean
   quantity: string
   unitPrice: string
@@ -45,13 +45,18 @@ interface LineView {
   net: string
 }
 
-/** Longer text than this does not fit between the margins' edges. */
+/** Longer text does not fit between the page's margins. */
 const SHORT_LENGTH = 90
-/** So many characters a description has in a line, and so many lines on a page, however large the amounts are. */
+/**
+ * However large the amounts are, a description has room for so many characters in a line, and a page for so many lines.
+ */
 const NARROWEST_LINE = 6
 const LINES_OF_PAGE = 40
 
-/** Throws a RangeError for a locale, currency, date or number that is none. */
+/**
+ * Formats and translates an invoice for the template.
+ * @throws RangeError for a locale, currency, date or number that is none
+ */
 export function describeInvoice(
   document: InvoiceDocument,
   createPrintable: (language: string) => Printable,
@@ -61,7 +66,7 @@ export function describeInvoice(
   const rtl = language === 'ar' || language === 'he'
   const formats = chooseFormats(document, printable)
   const { seller, customer } = document
-  // What is formatted runs with the document; a number of ours is read from left to right in any.
+  // What we format runs in the document's direction; an invoice's number runs from left to right in any.
   const formatted = (text: string): PrintableText => ({ text, rtl })
   const number = printable.line(document.number)
   const sellerName = printable.line(seller.name, partyText(seller))
@@ -125,7 +130,7 @@ export function describeInvoice(
       ]),
     ],
     total: formats.amount(document.grossMinor),
-    // Nobody is asked to pay a credit note.
+    // A credit note asks nobody to pay.
     payment:
       document.grossMinor > 0
         ? pieces(labels.payBy, {
@@ -140,8 +145,8 @@ export function describeInvoice(
 }
 
 /**
- * The locale's own formats, if the fonts have all that they may print: months in Korean or digits in Bengali they
- * have not, and such an invoice is in English anyway.
+ * Picks the locale's own formats if the fonts have all their characters. They lack Korean months or Bengali digits, for
+ * instance; such an invoice is in English anyway.
  */
 function chooseFormats(
   { locale, currency, currencyDigits }: InvoiceDocument,
@@ -161,7 +166,7 @@ function addressOf(party: InvoiceParty, printable: Printable): PrintableText[] {
   return party.address.flatMap((line) => printable.lines(line, partyText(party)))
 }
 
-/** By the address one sees in which language a name is. */
+/** Name and address together: the address shows in which language the name is. */
 function partyText({ name, address }: InvoiceParty | InvoiceSeller): string {
   return [name, ...address].join('\n')
 }
@@ -174,7 +179,7 @@ function optional(
   return value === undefined ? [] : [[label, printable.line(value)]]
 }
 
-/** Splits a label at its places and puts in what belongs there. */
+/** Splits a label at its {places} and puts the values there. */
 function pieces(label: string, values: Record<string, { text: string; rtl: boolean }>): Piece[] {
   return label
     .split(/(\{\w+\})/)
@@ -199,7 +204,7 @@ function fill(label: string, values: Record<string, string>): string {
   return label.replaceAll(/\{(\w+)\}/g, (place, name: string) => values[name] ?? place)
 }
 
-/** So that a number among Arabic words is not turned around (Unicode Standard Annex 9, first strong isolate). */
+/** Keeps a number among Arabic words from being turned around (Unicode Standard Annex 9, first strong isolate). */
 function isolate(text: string): string {
   return `\u2068${text}\u2069`
 }

@@ -1,15 +1,15 @@
 /** Everything an invoice shows. Amounts are integers in the currency's minor unit. */
 export interface InvoiceDocument {
-  /** As it is printed: `2026-000042`. */
+  /** The number as it is printed: `2026-000042`. */
   number: string
   /**
-   * BCP 47, `de-DE`. Numbers and dates are written as usual there. Labels are in its language, and the page in
-   * its direction, where the labels have been translated; else in English.
+   * BCP 47, `de-DE`. Numbers and dates are written as usual there. Labels and the page's direction follow its language
+   * if the labels are translated into it; otherwise they are English.
    */
   locale: string
   /** ISO 4217, `EUR`. */
   currency: string
-  /** Of its minor unit: 2 for EUR, 0 for JPY, 3 for KWD. */
+  /** How many decimals its minor unit stands for: 2 for EUR, 0 for JPY, 3 for KWD. */
   currencyDigits: number
   /** `YYYY-MM-DD`. */
   issuedOn: string
@@ -48,7 +48,7 @@ export interface InvoiceLine {
   netMinor: number
 }
 
-/** What is due at one rate. */
+/** The tax at one rate. */
 export interface InvoiceTax {
   rateBasisPoints: number
   netMinor: number

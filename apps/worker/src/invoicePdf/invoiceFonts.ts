@@ -2,15 +2,15 @@ import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
 export interface InvoiceFont {
-  /** Its name in the template. */
+  /** The font's name in the template. */
   family: string
   regular: string
   bold: string
 }
 
 /**
- * The fonts an invoice is printed in, each a whole family from npm, in two weights. Found by their packages, so
- * that they are where the package manager put them, for the source and for what is built from it.
+ * Finds the fonts of an invoice: whole families from npm, in two weights. It asks for their packages, so that source
+ * and build find them wherever the package manager put them.
  */
 export function invoiceFonts(): InvoiceFont[] {
   const require = createRequire(import.meta.url)
@@ -21,7 +21,7 @@ export function invoiceFonts(): InvoiceFont[] {
       bold: require.resolve('@expo-google-fonts/noto-sans/700Bold/NotoSans_700Bold.ttf'),
     },
     {
-      // Noto's Arabic fonts draw dots and letters as glyphs apart, and readers copy every such letter twice.
+      // Noto's Arabic fonts draw dots and letters as separate glyphs, so that copied text has every such letter twice.
       family: 'Vazirmatn',
       regular: require.resolve('@expo-google-fonts/vazirmatn/400Regular/Vazirmatn_400Regular.ttf'),
       bold: require.resolve('@expo-google-fonts/vazirmatn/700Bold/Vazirmatn_700Bold.ttf'),
@@ -47,7 +47,7 @@ export function invoiceFonts(): InvoiceFont[] {
   ]
 }
 
-/** Each file is in a folder of its own, with nothing else that is a font. */
+/** The folders of these fonts. Each holds one font and nothing else, so Typst finds no others there. */
 export function fontFolders(fonts: InvoiceFont[]): string[] {
   return fonts.flatMap(({ regular, bold }) => [dirname(regular), dirname(bold)])
 }

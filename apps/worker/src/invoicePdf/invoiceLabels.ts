@@ -1,4 +1,4 @@
-/** What an invoice says in words of ours. Names in braces are places for what is told of this one. */
+/** Our own words on an invoice. Names in braces are places for its values. */
 export interface InvoiceLabels {
   /** With {number}. */
   heading: string
@@ -27,7 +27,7 @@ export interface InvoiceLabels {
   page: string
 }
 
-/** The labels' language is the document's, so that a reader's software pronounces them right. */
+/** The document is marked with the labels' language, so that software pronounces it right. */
 export interface TranslatedLabels {
   language: InvoiceLanguage
   labels: InvoiceLabels
@@ -35,7 +35,7 @@ export interface TranslatedLabels {
 
 export type InvoiceLanguage = keyof typeof LABELS
 
-/** For the locale's language; English where there is no translation, as for Chinese in traditional characters. */
+/** Picks the labels for a locale's language; English where there is none, as for Chinese in traditional characters. */
 export function invoiceLabels(locale: string): TranslatedLabels {
   const { language, script } = new Intl.Locale(locale).maximize()
   const isTranslated = isInvoiceLanguage(language) && script !== 'Hant'

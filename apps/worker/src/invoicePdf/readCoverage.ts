@@ -6,8 +6,8 @@ export type Coverage = (codePoint: number) => boolean
 const MAX_CODE_POINT = 0x10ffff
 
 /**
- * What a TrueType or OpenType font can write, by its `cmap` table (OpenType specification, "cmap"). Read on its
- * own, since whatever a font lacks has to be known before the page is set.
+ * Reads which characters a TrueType or OpenType font has, from its `cmap` table (OpenType specification, "cmap"): what
+ * it lacks has to be replaced before Typst sets the page.
  */
 export function readCoverage(path: string): Coverage {
   const cmap = readTable(path, 'cmap')
@@ -21,6 +21,7 @@ export function readCoverage(path: string): Coverage {
   return (codePoint) => ((covered[codePoint >> 3] ?? 0) & (1 << (codePoint & 7))) !== 0
 }
 
+/** Reads one table by the font's directory. */
 function readTable(path: string, tag: string): Buffer {
   const file = openSync(path, 'r')
   try {
@@ -43,7 +44,7 @@ function read(file: number, position: number, length: number): Buffer {
   return buffer
 }
 
-/** Format 4: the basic plane, in segments whose glyph numbers are counted on or looked up. */
+/** Format 4: the basic plane, in segments whose glyph numbers are counted on from the first, or looked up. */
 function addSegments(table: Buffer, covered: Uint8Array): void {
   const size = table.readUInt16BE(6)
   const ends = 14

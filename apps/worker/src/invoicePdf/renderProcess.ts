@@ -1,28 +1,28 @@
-// The process in which invoices are set: started by createInvoiceRenderer, and by nobody else. What it imports
-// is in this folder or from npm: it is started without the condition under which our packages are their source.
+// The process that sets invoices; createInvoiceRenderer starts it. It imports only from this folder and from npm,
+// because it runs without the condition by which our packages resolve to their sources.
 import { createInvoiceCompiler } from './createInvoiceCompiler.ts'
 import type { InvoiceDocument } from './invoiceDocument.ts'
 
-/** What the process answers for each document that it is sent. */
+/** The process's answer to each document. */
 export type RenderAnswer = RenderedAnswer | RefusedAnswer
 
 interface RenderedAnswer {
   pdf: Uint8Array
   pages: number
-  /** What the process occupies now. */
+  /** How much memory the process occupies now. */
   memoryBytes: number
 }
 
 interface RefusedAnswer {
-  /** May quote the document. */
+  /** The error in words, which may quote the document. */
   error: string
-  /** Whether the document says what cannot be. */
+  /** Whether a value in the document is at fault. */
   isInvalid: boolean
   memoryBytes: number
 }
 
-// Ctrl-C and a supervisor's SIGTERM reach this process as well, while its parent still has work to finish. It
-// ends when the parent closes the channel, or is gone.
+// Ctrl-C and a supervisor's SIGTERM reach this process too, while its parent still finishes work. It ends when the
+// parent closes the channel, or dies.
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 process.on('disconnect', () => process.exit())
@@ -30,7 +30,7 @@ process.on('disconnect', () => process.exit())
 const compile = createInvoiceCompiler()
 
 process.on('message', (document: InvoiceDocument) => {
-  // A parent that went away meanwhile is what `disconnect` is about.
+  // A failed send means that the parent is gone, which `disconnect` handles.
   process.send?.(answer(document), undefined, undefined, () => undefined)
 })
 

@@ -11,6 +11,7 @@ import {
 
 const DAY_MS = 86_400_000
 
+/** Makes the handler that removes translations which have been cached for longer than `maxAgeDays`. */
 export function cleanupI18nCache(options: { maxAgeDays: number }): SweepHandler<typeof job> {
   return sweepHandler<typeof job, [SweepTarget]>(
     (now) => [oldEntries(cutoffAt(now, options.maxAgeDays))],
@@ -28,9 +29,9 @@ function cutoffAt(now: Date, maxAgeDays: number): Date {
   })
 }
 
+/** The entries from before the cut-off, and how to remove them. */
 export function oldEntries(cutoff: Date): SweepTarget {
-  // As text with its offset: the driver would send a Date without one, and the session's time zone would
-  // be taken for it.
+  // As text with its offset: the driver sends a Date without one, and PostgreSQL would read it in the session's zone.
   const due = sql`"createdAt" < ${cutoff.toISOString()}::timestamptz`
   return {
     table: 'I18nCacheEntry',

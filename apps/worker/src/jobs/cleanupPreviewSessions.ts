@@ -11,8 +11,8 @@ import {
 } from '@roundsman/sweep'
 
 /**
- * Marks what is due. A session that is both past its time and revoked counts as revoked: that is what
- * somebody did to it.
+ * Marks sessions that have ended as expired. One that is both past its time and revoked counts as revoked: somebody did
+ * that to it.
  */
 export const cleanupPreviewSessions: SweepHandler<typeof job> = sweepHandler<
   typeof job,
@@ -24,16 +24,16 @@ export const cleanupPreviewSessions: SweepHandler<typeof job> = sweepHandler<
 
 type CleanupCounts = { cleaned: number; expired: number; revoked: number }
 
+/** The active sessions that are past their time or revoked, and how to mark them. */
 export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
-  // As text with its offset: the driver would send a Date without one, and the session's time zone would
-  // be taken for it.
+  // As text with its offset: the driver sends a Date without one, and PostgreSQL would read it in the session's zone.
   const isPast = sql`"expiresAt" < ${cutoff.toISOString()}::timestamptz`
   return {
     table: 'PreviewSession',
     date: 'expiresAt',
     cutoff,
     due: sql`"status" = 'active' and (${isPast} or "revoked")`,
-    // Each reason has an index of its own, which holds only active sessions.
+    // Each reason has its own index, which holds only active sessions.
     finders: [
       {
         where: sql`"status" = 'active' and ${isPast}`,
@@ -42,7 +42,8 @@ export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
       },
       { where: sql`"status" = 'active' and "revoked"`, key: 'id', keyType: 'uuid' },
     ],
-    // Those that have ended stay in the table, and would make any share of it small.
+    // Only active sessions count for the guard's share: those that have ended stay in the table and would make it
+    // small.
     population: sql`"status" = 'active'`,
     nothing: { cleaned: 0, expired: 0, revoked: 0 },
     change: expire,
@@ -50,7 +51,7 @@ export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
 }
 
 async function expire(tx: Transaction, where: Sql): Promise<CleanupCounts> {
-  // Counted where they are: to send thousands of rows here only to count them takes longer than the update.
+  // PostgreSQL counts: sending thousands of rows here to be counted takes longer than the update.
   const [counts] = await queryRows<CleanupCounts>(
     tx,
     sql`

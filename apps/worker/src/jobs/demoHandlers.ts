@@ -3,7 +3,9 @@ import { JobError, type HandlersFor } from '@roundsman/engine'
 import { demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
 import type { Transaction } from './handler.ts'
 
-/** What the jobs of the demo pretend to do. They change nothing but their own counts and queue. */
+/**
+ * The handlers of the demo's jobs. They only pretend to work: they change nothing but their own counts and the queue.
+ */
 export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   async demoImportFeed({ batch, enqueue, progress, log, now, signal }) {
     const pages = 4
@@ -41,7 +43,7 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   },
 
   async demoArchiveOrders({ batch, guard, now, signal }) {
-    // Once a day too many are due, and somebody has to say whether that is right.
+    // Once a day too many are due, so that the guard blocks the run and somebody has to decide.
     const due = now().getUTCHours() === 9 ? 12_000 : 300
     await guard({ due: async () => due, total: async () => 40_000 })
     for (let left = due; left > 0; left -= 100) {
@@ -69,7 +71,7 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   },
 }
 
-/** Fails as `fetch` does when nobody listens, in the second half of each hour. */
+/** Pretends to read a page. In the second half of each hour it fails as `fetch` does when nobody listens. */
 async function readFeed(page: number, at: Date, signal: AbortSignal): Promise<number> {
   await delay(300, undefined, { signal })
   if (at.getUTCMinutes() >= 30) {

@@ -11,6 +11,18 @@ import {
 import type { Mailer } from '../email/createMailer.ts'
 import type { Handler, Transaction } from './handler.ts'
 
+/*
+ * A message of the outbox (EmailMessage.status):
+ *
+ *   queued  The API or an alert wrote it. Until its invoice's PDF is there nothing is enqueued; renderInvoicePdf does that.
+ *           This handler makes it sent or failed.
+ *   sent    The mail server took it. Final: no later attempt overwrites it.
+ *   failed  The server refused it for good, or its attempts are used up. When an admin redrives its work, this handler
+ *           makes it queued again, unless its invoice has changed since.
+ *
+ * A row stays queued when its work is discarded, or lost for good; the API's findEmail then shows it as failed.
+ */
+
 export interface DispatchEmailDependencies {
   prisma: PrismaClient
   /** Null when the environment names no mail server. */
@@ -20,8 +32,8 @@ export interface DispatchEmailDependencies {
 const RECORD_MAX_DELAY_MS = 5_000
 
 /**
- * Sends one message. No error and no detail says to whom or about what: they are kept, and shown to people
- * who are not to know.
+ * Makes the handler that sends one message. No error and no detail names the recipient or the contents: runs are kept
+ * and shown to people who must not know them.
  */
 export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<typeof job> {
   const { prisma, mailer } = dependencies
@@ -37,10 +49,10 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       })
     }
     const { recipient, invoice, version, messageId } = message
-    // One that has failed comes here only because somebody gives it another chance.
+    // A failed message comes here only because an admin redrove its work: it gets another chance.
     if (message.status === 'sent') return { isAlreadySent: true }
-    // What the text says would not be what the attachment shows. A message that waits was moved to the new
-    // version by whoever changed the invoice, a moment ago; one that had failed was not.
+    // Text and attachment would show different versions. Whoever changed the invoice has moved waiting messages to the
+    // new version, so the next attempt finds it; a message that had failed was not moved.
     if (invoice !== null && invoice.version !== version) {
       const text = 'The invoice has changed since the message was written'
       if (message.status === 'queued') throw new JobError('invoice_changed', text)
@@ -50,7 +62,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       await update(prisma, { status: 'queued', errorCode: null })
     }
     const composed = invoice === null ? composeAlertEmail(message) : await composeWithPdf(invoice)
-    // What was sent can not be rolled back.
+    // A dry run ends here: what was sent can't be rolled back.
     if (run.dryRun) return { isSendable: true }
 
     const outcome = await mailer.send(
@@ -87,12 +99,11 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
     }
 
     /**
-     * The server has it, whatever happens here. To forget that would send it twice, so a database that is away
-     * for a moment is waited for; and where this run is over or has been taken over, so that it may count no
-     * more, the fact is still one.
+     * Records that the server has the message. To lose that would send it twice, so a database that is away is waited
+     * for; and where this run is over or another has taken it over, it writes the row without a count.
      */
     async function recordSent() {
-      // The version too: the message may have been moved to another one meanwhile.
+      // Somebody may have moved the message to another version meanwhile; this is the one that was sent.
       const data = { status: 'sent', version, sentAt: now(), errorCode: null } as const
       for (let failures = 0; ; failures++) {
         try {
@@ -120,7 +131,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
       smtpStatus: string | null = null,
       details: Details = {},
     ): Promise<never> {
-      // Nobody comes back to it by himself.
+      // This was the last attempt: nobody tries again unless asked.
       if (run.retriesLeft === 0) await markFailed(code, smtpStatus)
       throw new JobError(code, text, { details: { ...statusDetails(smtpStatus), ...details } })
     }
@@ -141,13 +152,13 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
         errorCode: string | null
       },
     ) {
-      // Another delivery of the same message may have been faster: sent stays sent.
+      // Another delivery of the same message may have been faster: a message that was sent stays sent.
       return tx.emailMessage.updateMany({ where: { id: emailId, status: { not: 'sent' } }, data })
     }
   }
 }
 
-/** The e-mail that tells of an alert: what was written with it, as plain as it is. */
+/** Composes an alert's e-mail from the text that was stored with it. */
 function composeAlertEmail(message: { subject: string | null; text: string | null }): InvoiceEmail {
   const subject = oneLine(message.subject ?? '')
   const text = message.text ?? ''
@@ -167,7 +178,7 @@ function composeAlertEmail(message: { subject: string | null; text: string | nul
   }
 }
 
-/** Somebody else may have wanted the invoice sent to them, who is not to be addressed by the customer's name. */
+/** The recipient's name. Somebody other than the customer may have asked for the invoice, and gets no name. */
 function nameOf(recipient: string, invoice: Invoice | null): string {
   return recipient === invoice?.customerEmail ? invoice.customerName : ''
 }

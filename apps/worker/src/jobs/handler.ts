@@ -3,5 +3,7 @@ import type { Handler as AnyHandler, PayloadOf, TransactionOf } from '@roundsman
 
 export type Transaction = TransactionOf<PrismaClient>
 
-/** A handler of one of this product's jobs: its payload from the definition, its transactions from Prisma. */
+/**
+ * A handler of one of this product's jobs: its payload's type comes from the definition, its transactions from Prisma.
+ */
 export type Handler<J> = AnyHandler<PayloadOf<J>, Transaction>

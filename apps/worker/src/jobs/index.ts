@@ -21,8 +21,8 @@ export interface HandlerDependencies {
 }
 
 /**
- * Those that take rows away, each with what it sweeps. Apart, since `worker:check` asks them without having what
- * the other handlers need.
+ * The handlers that remove rows, each with what it sweeps. Apart from the others, so that `worker:check` can read what
+ * they sweep without a renderer or a mailer.
  */
 export function createCleanups(env: CleanupEnvironment) {
   return {
@@ -31,7 +31,7 @@ export function createCleanups(env: CleanupEnvironment) {
   }
 }
 
-/** A handler for every job of the catalogue: one that is missing is a type error here. */
+/** A handler for each of the product's jobs: a missing one is a type error here. */
 export function createHandlers({
   env,
   prisma,

@@ -10,11 +10,11 @@ import type { Handler } from './handler.ts'
 export interface RenderInvoicePdfDependencies {
   prisma: PrismaClient
   renderer: Pick<InvoiceRenderer, 'render'>
-  /** Null when the environment names none. */
+  /** Who issues the invoice. Null when the environment names nobody. */
   seller: InvoiceSeller | null
 }
 
-/** Renders an invoice once per version, and sets the messages going that wait for it. */
+/** Makes the handler that renders a version of an invoice once, and has the messages sent that wait for it. */
 export function renderInvoicePdf(dependencies: RenderInvoicePdfDependencies): Handler<typeof job> {
   const { prisma, renderer, seller } = dependencies
   return async ({ payload: { invoiceId, version }, batch, enqueue, now, signal }) => {
@@ -28,12 +28,12 @@ export function renderInvoicePdf(dependencies: RenderInvoicePdfDependencies): Ha
         retryable: false,
       })
     }
-    // Whoever changed it has asked for the new version.
+    // Whoever changed the invoice has asked for the new version's PDF.
     if (invoice.version !== version) return { isOutdated: true }
     const { pdf, pages } = await renderer.render(toDocument(invoice, seller), signal)
 
     await batch(async (tx) => {
-      // Held against changes: what is stored under a version shows that version.
+      // The lock keeps the invoice from changing, so that a PDF stored under a version shows that version.
       const current = await tx.$queryRaw<unknown[]>`
         select 1 as "one" from "Invoice" where "id" = ${invoiceId}::uuid and "version" = ${version} for share`
       if (current.length === 0) return { rendered: 0, pages: 0 }
@@ -41,7 +41,7 @@ export function renderInvoicePdf(dependencies: RenderInvoicePdfDependencies): Ha
         where: { invoiceId, version, pdf: null },
         data: { pdf: Uint8Array.from(pdf), pages, renderedAt: now() },
       })
-      // Nobody has asked for it, or it is there already: then nobody waits for it either.
+      // Nobody has asked for it, or it is stored already: nobody waits for it.
       if (count === 0) return { rendered: 0, pages: 0 }
       const waiting = await tx.emailMessage.findMany({
         where: { invoiceId, version, status: 'queued' },

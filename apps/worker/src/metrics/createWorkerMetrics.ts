@@ -9,15 +9,15 @@ import { Counter, createMetrics, type Metrics, type Registry } from '@roundsman/
 import type { Mailer, SendOutcome } from '../email/createMailer.ts'
 
 export interface WorkerMetrics extends Metrics {
-  /** Called with the outcome of each ping. */
+  /** The pinger calls it with the outcome of each ping. */
   countPing: NonNullable<PingerOptions['onOutcome']>
-  /** What there is to know of a worker that is open, beside what it does. */
+  /** Exports a worker's readiness and its connections. */
   watchWorker(worker: Pick<Worker, 'connections' | 'isReady'>): void
-  /** How much work there is of these jobs. */
+  /** Exports how much work of these jobs is in the queue. */
   watchQueue(reader: Reader, names: readonly string[]): void
 }
 
-/** The metrics of the worker process; see docs/observability.md for what each is good for. */
+/** The metrics of the worker's process; docs/observability.md says what each is good for. */
 export function createWorkerMetrics(version: string): WorkerMetrics {
   const metrics = createMetrics({ app: 'worker', version })
   let isReady = () => false
@@ -35,7 +35,7 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
   }
 }
 
-/** The same mailer, which counts what became of the messages. */
+/** Wraps a mailer to count what became of its messages. */
 export function withEmailCounts(mailer: Mailer, registry: Registry): Mailer {
   const emails = new Counter({
     name: 'roundsman_emails_total',

@@ -19,7 +19,7 @@ import { createInvoiceRenderer } from '../invoicePdf/createInvoiceRenderer.ts'
 import { createHandlers } from '../jobs/index.ts'
 import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 
-/** The run is over, and whoever waits for it should not wait long for a monitor. */
+/** How long the last pings may take: the run is over, and somebody waits for the command to end. */
 const LAST_PINGS_MS = 10_000
 
 export const onceCommand = createOnceCommand({
@@ -34,12 +34,13 @@ export const onceCommand = createOnceCommand({
   },
 })
 
+/** Runs a job once in this process, as a worker would, with its pings and traces. */
 async function perform(
   request: OnceRequest,
   env: WorkerEnvironment,
   terminal: OnceTerminal,
 ): Promise<RunOnceResult> {
-  // Standard output is for the result.
+  // Log lines go to standard error, because the command prints its result on standard output.
   const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: terminal.stderr })
   const database = await acquireMigratedDatabase(env, log)
   const tracing = await startTracing({
@@ -95,8 +96,8 @@ async function perform(
 }
 
 /**
- * Its first statement takes Prisma longer than a small clean-up: a worker has that behind it, and here it would be
- * taken for the run's own time. Where it fails, the run meets the same and says so.
+ * Has Prisma run its first statement, which takes longer than a small clean-up and would count as the run's time. If it
+ * fails, the run meets the same error and reports it.
  */
 async function warmUp(prisma: PrismaClient): Promise<void> {
   await prisma.$queryRaw`select 1`.catch(() => undefined)
