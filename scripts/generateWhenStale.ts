@@ -6,20 +6,20 @@ import { promisify } from 'node:util'
 const WORKSPACE_ROOT = join(import.meta.dirname, '..')
 const GENERATED = join(WORKSPACE_ROOT, 'packages/db/src/generated/client.ts')
 const GENERATOR = join(WORKSPACE_ROOT, 'packages/db/generate.mjs')
-/** Names Prisma's version, which the generated code depends on. */
+/** Names Prisma's version, on which the generated code depends. */
 const MANIFEST = join(WORKSPACE_ROOT, 'packages/db/package.json')
 const PRISMA = join(WORKSPACE_ROOT, 'packages/db/node_modules/prisma/package.json')
 const SCHEMA_DIR = join(WORKSPACE_ROOT, 'prisma/schema')
 
 export interface GenerateOptions {
   signal?: AbortSignal
-  /** Wraps the work if there is any, for who wants to say that it takes a while. */
+  /** Called with the work if there is any, for callers who tell that it takes a while. */
   around?: (work: () => Promise<void>) => Promise<void>
 }
 
 /**
- * Generates the Prisma client unless it is newer than everything it is made from. turbo would find the
- * same out by content, but takes longer to do so than most commands take to run.
+ * Generates the Prisma client unless it is newer than all that it is made from. turbo would compare contents, which
+ * takes longer than most commands take to run.
  */
 export async function generateWhenStale(options: GenerateOptions = {}): Promise<void> {
   const { signal, around = (work) => work() } = options
@@ -27,7 +27,7 @@ export async function generateWhenStale(options: GenerateOptions = {}): Promise<
   const sources = await Promise.all([GENERATOR, MANIFEST, ...schemaFiles].map(modifiedAt))
   const generatedAt = await modifiedAt(GENERATED)
   if (generatedAt > Math.max(...sources)) return
-  // What is installed for production cannot generate, and copying it may have changed all times.
+  // A production install can't generate, and copying it may have changed all times.
   if (generatedAt > 0 && (await modifiedAt(PRISMA)) === 0) return
   await around(() => generate(signal))
 }

@@ -59,7 +59,7 @@ function readArguments() {
   }
 }
 
-/** The product's migrations by name, and what is wrong with the engine's tables in a sentence. */
+/** What the database lacks: the product's migrations by name, and a sentence about the engine's tables. */
 async function findMissing(url: string): Promise<string[]> {
   const { problem } = await checkMigrations({ databaseUrl: url, schema: ENGINE_SCHEMA })
   return [...(await missingMigrations(url)), ...(problem === null ? [] : [problem.problem])]

@@ -55,7 +55,7 @@ async function main(args: string[]): Promise<number> {
   return 0
 }
 
-/** The request, or what is wrong with the command line. */
+/** Reads the command line: the request, or what is wrong with it. */
 function read(args: string[]): { name: string; cron: string | null } | string {
   try {
     const { values, positionals } = parseArgs({

@@ -1,6 +1,6 @@
 /**
- * For a command that takes nothing: explains it where somebody asks, and refuses whatever else is said, since the
- * command would do its work all the same. Returns the exit code, or null when nothing was said.
+ * For a command without arguments: prints the usage when asked to, and refuses anything else, because the command would
+ * do its work all the same. Returns the exit code, or null when it may begin.
  */
 export function refuseArguments(usage: string): number | null {
   const [first] = process.argv.slice(2)

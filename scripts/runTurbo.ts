@@ -4,13 +4,13 @@ import { delimiter, dirname, join } from 'node:path'
 const WORKSPACE_ROOT = join(import.meta.dirname, '..')
 
 export interface RunTurboOptions {
-  /** Aborting ends turbo and what it runs. */
+  /** Aborting it ends turbo and all that turbo runs. */
   signal?: AbortSignal
 }
 
 /**
- * Runs a task of every package that has it and whose inputs changed. Its output is kept, and is the
- * message of the error if it fails.
+ * Runs a task in each package that has it and whose inputs changed. It prints nothing; if the task fails, its output is
+ * the error's message.
  */
 export function runTurbo(task: string, { signal }: RunTurboOptions = {}): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -51,8 +51,8 @@ export function runTurbo(task: string, { signal }: RunTurboOptions = {}): Promis
 }
 
 /**
- * turbo runs the packages' scripts through pnpm and looks for it on PATH. Under `npx pnpm` it is there or,
- * failing that, where npm_execpath says.
+ * The PATH for turbo, which runs scripts through pnpm and looks for it there. `npx pnpm` puts it there or names it in
+ * npm_execpath.
  */
 function searchPath(): string {
   const { PATH = '', npm_execpath: launcher = '' } = process.env

@@ -4,9 +4,8 @@ import type { Job } from '@roundsman/engine'
 import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabase.ts'
 
 /**
- * Runs a command that needs the database and prints the sentence that it returns. The command ends in its
- * own time also when it is asked to stop: else the embedded database would be left running.
- * Resolves to the exit code.
+ * Runs a command that needs the database, prints the sentence that it returns, and resolves to the exit code. A signal
+ * does not break it off: that would leave the embedded database running.
  */
 export async function runWithDatabase(
   command: (context: { url: string; jobs: readonly Job[] }) => Promise<string>,

@@ -21,7 +21,7 @@ async function main(): Promise<number> {
     )
     return 1
   }
-  // Each only now: who is refused does not wait for what would have done the work.
+  // Imported only now: a refusal need not wait for this code to load.
   const { mayAddDemoData, mayAddDemoJobs } = await import('./seed/mayAddDemoData.ts')
   if (!mayAddDemoData(process.env)) {
     process.stderr.write(

@@ -1,5 +1,5 @@
-// Runs a TypeScript entry from source: generates the Prisma client when its schema changed, then becomes
-// the entry, so that signals, exit code and terminal are the entry's own.
+// Runs a TypeScript entry from source. It generates the Prisma client when its schema changed, and then becomes the
+// entry's process, so that signals, exit code and terminal are the entry's own.
 import { spawnSync } from 'node:child_process'
 import { generateWhenStale } from './generateWhenStale.ts'
 
@@ -23,7 +23,7 @@ const command = [
   ...args,
 ]
 if (process.platform === 'win32') {
-  // Windows cannot replace a process by another.
+  // Windows can't replace a process by another.
   process.exit(spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1)
 }
 process.execve?.(process.execPath, [process.execPath, ...command], process.env)

@@ -9,14 +9,14 @@ interface Answer {
   headers?: Record<string, string>
 }
 
-/** Its own pages run no script and load nothing from anywhere. */
+/** The inbox's own pages run no script and load nothing. */
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'"
-/** What was sent may look as it was meant to, and do nothing. */
+/** A message may look as it was meant to, but runs nothing and loads nothing. */
 const MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 /**
- * `/` lists what has come, `/messages/1` shows one, with `/html` and `/attachments/1` below it, and
- * `/api/messages` has it all as JSON. Numbers begin with 1 and are those of the list.
+ * Answers a request to the inbox: `/` lists the messages, `/messages/1` shows one, with `/html` and `/attachments/1`
+ * below it, and `/api/messages` has all as JSON. Numbers begin with 1, in the order in which messages came.
  */
 export function answerInboxRequest(
   messages: readonly ReceivedMessage[],
@@ -36,7 +36,10 @@ export function answerInboxRequest(
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-/** Somebody's page could give its own name this address, and be let read the answers by the browser. */
+/**
+ * Whether a request names this machine. A foreign page could point its own name to this address, and its browser would
+ * let it read the answers.
+ */
 function isForUs({ headers }: IncomingMessage): boolean {
   return /^(localhost|127\.0\.0\.1)(:\d+)?$/.test(headers.host ?? '')
 }
@@ -68,7 +71,7 @@ function answer(
   const name = encodeURIComponent(attachment.filename ?? 'attachment')
   return {
     status: 200,
-    // Nothing else is shown: it would be a page of this server's.
+    // A browser shows nothing but PDFs: anything else would be a page of this server.
     type: isPdf ? attachment.contentType : 'application/octet-stream',
     body: attachment.content,
     headers: {

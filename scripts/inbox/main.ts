@@ -1,5 +1,4 @@
-// A mailbox for all mail that a development stack sends, in memory. Why not one that there is:
-// docs/adr/0002-local-inbox.md.
+// A mailbox in memory for all mail of a development stack. Why not an existing one: docs/adr/0002-local-inbox.md.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -19,9 +18,9 @@ import { createSmtpServer } from '@roundsman/testing/createSmtpServer'
 import { answerInboxRequest } from './answerInboxRequest.ts'
 import { inboxVariables } from './inboxVariables.ts'
 
-/** Whoever reaches it reads all mail. */
+/** Loopback only: whoever reaches the inbox reads all mail. */
 const HOST = '127.0.0.1'
-/** The oldest ones make room. */
+/** The oldest messages make room for new ones. */
 const MAX_MESSAGES = 500
 
 process.exit(await main())

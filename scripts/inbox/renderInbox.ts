@@ -10,7 +10,7 @@ const STYLE = `
   pre { overflow-x: auto; white-space: pre-wrap }
   time { white-space: nowrap }`
 
-/** What has come, the latest first. Looks again by itself. */
+/** The page that lists the messages, the latest first. It reloads itself. */
 export function renderInbox(messages: readonly ReceivedMessage[]): string {
   const rows = messages
     .map(

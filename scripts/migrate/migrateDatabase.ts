@@ -10,7 +10,7 @@ export async function migrateDatabase(options: {
 }): Promise<string[]> {
   const { url, jobs } = options
   const log = createLogger({ app: 'migrate', level: 'warn', destination: process.stderr })
-  // Most starts find nothing to do, and to find that out takes no migration engine.
+  // Most starts have nothing to apply, and then need not load the migration engine.
   const applied = (await missingMigrations(url)).length > 0 ? await migrate(url) : []
   const done = await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: url, jobs, log })
   return [...applied, ...done]

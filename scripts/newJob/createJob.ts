@@ -20,7 +20,8 @@ export type CreateJobResult =
   | { kind: 'refused'; reason: string }
 
 /**
- * Writes a new job into the tree and registers it; all of it, or nothing. `names` are the jobs that there are.
+ * Writes a new job into the tree and registers it: all of it or, when it fails or refuses, nothing. `names` are the
+ * existing jobs.
  */
 export async function createJob(
   root: string,
@@ -109,7 +110,7 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-/** What the job is; `describe` is a sentence for people. */
+/** Writes the job's definition. */
 function writeContract({ name, cron }: NewJobRequest): string {
   const schedule = cron === null ? '' : `  schedule: { cron: '${cron}' },\n`
   return `import { defineJob } from '@roundsman/engine'
@@ -121,7 +122,7 @@ ${schedule}})
 `
 }
 
-/** `Send reminders.` for sendReminders; whoever knows better says so. */
+/** A first description for people, `Send reminders, in batches.` for sendReminders; the author corrects it. */
 function describe(name: string): string {
   const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}, in batches.`

@@ -1,4 +1,4 @@
-/** The loop, finished, and the statement that is the job's own, to be written. */
+/** Writes the source of a handler: its loop is finished, and the statement of its own is left to the author. */
 export function writeHandler(name: string): string {
   const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Dependencies`
   const ownPart = batchName(name)
@@ -38,7 +38,7 @@ export const ${ownPart}: ${type}['doSome'] = async () => {
 `
 }
 
-/** Of what does one batch. */
+/** The name of the function that does one batch. */
 export function batchName(name: string): string {
   return `${name}Batch`
 }

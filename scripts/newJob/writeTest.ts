@@ -1,6 +1,6 @@
 import { batchName } from './writeHandler.ts'
 
-/** What holds for every job, tried on a table that stands for the product's own. */
+/** Writes the source of tests for what holds of every job, on a table that stands for the product's own. */
 export function writeTest(name: string): string {
   const ownPart = batchName(name)
   return `import type { PrismaClient } from '@roundsman/db'

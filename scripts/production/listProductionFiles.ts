@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { followDependencies, type InstalledManifest } from '../licences/followDependencies.ts'
 
-/** What is installed for production: the root brings what starts the other two side by side. */
+/** What a production install consists of. The root brings the program that starts the other two side by side. */
 const ROOTS = ['.', 'apps/api', 'apps/worker']
 
 export interface ProductionPackage {
@@ -12,7 +12,7 @@ export interface ProductionPackage {
   unneeded: string[]
 }
 
-/** The packages of others that API and worker run with, found by following dependencies; the largest first. */
+/** Lists the foreign packages with which API and worker run, by following dependencies; the largest comes first. */
 export async function listProductionFiles(root: string): Promise<ProductionPackage[]> {
   const found = new Map<string, InstalledManifest>()
   for (const folder of ROOTS) await followDependencies(join(root, folder), found)
@@ -35,18 +35,18 @@ async function readPackage(folder: string, name: string): Promise<ProductionPack
   return one
 }
 
-/** Packages that bring far more than is ever loaded, by the files that are needed: a pattern of their paths. */
+/** Packages with far more files than we load, each with a pattern of the paths that we need. */
 const NEEDED: readonly [name: RegExp, path: RegExp][] = [
-  // Compilers of queries for five databases, in two sizes and two kinds of modules, each with a map.
+  // Prisma ships query compilers for five databases, in two sizes and two kinds of modules, each with a map.
   [
     /^@prisma\/client$/,
     /^(?!runtime\/)|^runtime\/(?:client\.m?js|query_compiler_fast_bg\.postgresql\..*mjs)$/,
   ],
-  // Nine to eighteen weights, each with a picture.
+  // Each font comes in nine to eighteen weights, each with a picture.
   [/^@expo-google-fonts\//, /^(package\.json|LICENSE.*|(400Regular|700Bold)\/.*\.ttf)$/],
 ]
 
-/** Whether the product needs a file of a package. All files of a package that is not listed count as needed. */
+/** Whether we need a file of a package. Of packages that are not listed we need all. */
 export function isNeeded(name: string, path: string): boolean {
   return NEEDED.every(([names, paths]) => !names.test(name) || paths.test(path))
 }

@@ -1,5 +1,5 @@
-// The last step of `pnpm install:production`: deletes the installed files that API and worker never load, and says how
-// large the rest is. `pnpm clean` and `pnpm install` bring everything back.
+// The last step of `pnpm install:production`. It deletes installed files that API and worker never load, and prints the
+// size of the rest. `pnpm clean` and `pnpm install` bring everything back.
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkProductionSize, describeLargest, LIMIT_MB } from '../check/checkProductionSize.ts'
@@ -14,7 +14,7 @@ process.stdout.write(
   `Installed for production: ${size}. The largest:\n${describeLargest(packages)}\n`,
 )
 const problems = [...(await checkProductionSize(root))]
-// Also what no dependency leads to, and is there all the same.
+// This also counts files to which no dependency leads.
 if (problems.length === 0 && bytes > LIMIT_MB * 1e6) {
   problems.push(`node_modules holds ${size}, more than ${LIMIT_MB} MB: du -sm node_modules/.pnpm/*`)
 }

@@ -11,21 +11,21 @@ import { makeDemoHistory } from './makeDemoHistory.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-// Any constant will do; it only has to be the same in every process that seeds.
+// Any constant will do, if every process that seeds uses the same.
 const SEED_LOCK = 7_266_437_010
 
-/** By default Prisma gives up after five seconds, which a machine that is busy with its first start may take. */
+/** Prisma's default of five seconds is too short on a machine that is busy with its first start. */
 const TRANSACTION = { timeout: 60_000, maxWait: 30_000 }
 
 export interface DemoAccounts {
   users: readonly { email: string; role: Role }[]
-  /** Of each of them. */
+  /** The password of each of them. */
   password: string
-  /** Whether the jobs of the demo come along, with a week of what they did. */
+  /** Whether to add the demo's jobs, with a week of their history. */
   withJobs: boolean
 }
 
-/** Adds all demo data or, when it is interrupted, none. False if somebody else was faster. */
+/** Adds all demo data or, when it is interrupted, none. Returns false if another process was faster. */
 export async function addDemoData(url: string, accounts: DemoAccounts): Promise<boolean> {
   const prisma = createDatabaseClient({
     url,
@@ -34,7 +34,7 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
     onPoolError: () => undefined,
   })
   try {
-    // Their queues; without history they wait for nothing.
+    // This makes the queues of the demo's jobs.
     if (accounts.withJobs) await migrateDatabase({ url, jobs: demoJobs })
     return await seed(prisma, accounts)
   } finally {
@@ -43,7 +43,7 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
 }
 
 async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boolean> {
-  // One for all: their password is no secret, and each hash takes long, on purpose.
+  // One hash for all users: the password is no secret, and each hash takes long on purpose.
   const passwordHash = await hashPassword(accounts.password)
   const users = accounts.users.map((user) => ({ ...user, passwordHash }))
   return prisma.$transaction(async (tx) => {
@@ -55,7 +55,7 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boole
     for (const { invoice, createdAt } of demoInvoices(new Date())) {
       await createInvoice(tx, invoice, createdAt)
     }
-    // Whoever removed the users has not removed what the jobs had done.
+    // Users may have been removed, and the jobs' history not.
     const isThere = await tx.jobSchedule.findFirst({ where: { name: { in: [...demoJobNames] } } })
     if (accounts.withJobs && isThere === null) {
       const statements = demoHistoryStatements(makeDemoHistory(new Date()))
@@ -65,12 +65,12 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boole
   }, TRANSACTION)
 }
 
-/** Two that are valid, and one of each kind that the clean-up is there for. */
+/** Two sessions that are valid, and one of each kind that the clean-up looks for. */
 function demoPreviewSessions(now: Date) {
   const session = (label: string, ageMs: number, ttlMs: number, revoked = false) => ({
     label,
     revoked,
-    // Nobody knows the tokens: who wants to open a preview makes one.
+    // Nobody knows these tokens: whoever wants to open a preview makes one.
     tokenHash: createHash('sha256').update(randomBytes(32)).digest('hex'),
     createdAt: new Date(now.getTime() - ageMs),
     expiresAt: new Date(now.getTime() - ageMs + ttlMs),
@@ -83,7 +83,7 @@ function demoPreviewSessions(now: Date) {
   ]
 }
 
-/** Some looked up recently, others long enough ago for the clean-up. */
+/** Translations: some looked up recently, others so long ago that the clean-up removes them. */
 function demoTranslations(now: Date) {
   const keys = {
     recent: ['common.save', 'login.submit'],

@@ -1,6 +1,6 @@
 import type { DemoHistory } from './makeDemoHistory.ts'
 
-/** The columns that have a value, of what a history has many rows of. */
+/** The columns that a history fills, of the tables with many rows. */
 const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   JobRun: [
     'id',
@@ -41,7 +41,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-/** One statement for each table, whatever the number of rows. */
+/** A statement for each table, whatever the number of rows; `rows` is its parameter. */
 export function demoHistoryStatements(history: DemoHistory): [sql: string, rows: string][] {
   const { runs, ticks, actions, schedules, work } = history
   const statements: [string, readonly object[]][] = [
@@ -64,13 +64,16 @@ const ACTIONS_SQL = `
   select "at", "action", "name", "runId", "queueJobId", "actor", "reason"
   from jsonb_populate_recordset(null::"JobAction", $1::jsonb)`
 
-/** A worker that follows them goes on from there. */
+/** A worker that follows these schedules goes on from the cursor. */
 const SCHEDULES_SQL = `
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor")
   select "name", "cron", "timeZone", "cursor" from jsonb_populate_recordset(null::"JobSchedule", $1::jsonb)
   on conflict ("name") do nothing`
 
-/** As the queue makes its rows: what it says of its work is copied. What was given up is kept until somebody sees to it. */
+/**
+ * Makes the rows as the queue would, with the settings of the work's queue. Work that was given up stays until somebody
+ * acts.
+ */
 const WORK_SQL = `
   insert into pgboss.job (
     id, name, data, state, retry_count, start_after, created_on, started_on, completed_on, output, keep_until, expire_seconds,
@@ -85,7 +88,7 @@ const WORK_SQL = `
     "startedOn" timestamptz, "completedOn" timestamptz, output jsonb
   ) join pgboss.queue queue on queue.name = work.name`
 
-/** Everything that has one of these names, which no job of a product has. */
+/** Removes all that has one of these names, which no job of the product has. */
 export const REMOVE_DEMO_JOBS_SQL: readonly string[] = [
   ...['JobRun', 'JobTick', 'JobSchedule', 'JobAction', 'JobClaim', 'JobStart', 'JobThrottle'].map(
     (table) => `delete from "${table}" where "name" = any($1::text[])`,

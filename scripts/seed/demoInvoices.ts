@@ -7,7 +7,7 @@ export interface DemoInvoice {
   createdAt: Date
 }
 
-/** In languages and currencies that look different on a page: digits, direction, no minor unit. */
+/** Invoices in languages and currencies that differ on the page: digits, direction, no minor unit. */
 export function demoInvoices(now: Date): DemoInvoice[] {
   return INVOICES.map((invoice, index) => ({
     invoice,

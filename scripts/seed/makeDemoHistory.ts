@@ -13,7 +13,7 @@ const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 const WEEK_MS = 7 * DAY_MS
 
-/** Rows of the engine's tables, with the names of their columns; what is left out is null. */
+/** Rows of the engine's tables, named as their columns; what is absent is null. */
 export interface DemoHistory {
   runs: DemoRun[]
   ticks: DemoTick[]
@@ -99,7 +99,7 @@ interface Failure {
   cause?: { code: string; message: string }
 }
 
-/** The same name, the same line: what the console groups by. */
+/** The console groups failures by name and by line of the stack. */
 const FAILURES = {
   feedAway: {
     code: 'ECONNREFUSED',
@@ -135,19 +135,19 @@ const WORKERS = ['demo-1:4711:5f0c2a91', 'demo-2:4711:c81e7d30']
 const ADMIN = 'admin@example.com'
 
 /**
- * A week of a small shop, up to `now`: what it did well, and one of each thing that can go wrong. The same seed and `now`
- * give the same history.
+ * Makes up a week of a small shop, up to `now`: what went well, and one of each thing that can go wrong. The same seed
+ * and `now` give the same history.
  */
 export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   const { random, uuid } = createRandom(seed)
   const at = (agoMs: number) => new Date(now.getTime() - agoMs)
   const begin = at(WEEK_MS)
-  /** Nobody was there: two nights ago, for three hours. */
+  /** No worker ran for three hours, two nights ago. */
   const outage = { from: at(2 * DAY_MS), to: at(2 * DAY_MS - 3 * HOUR_MS) }
-  /** A version that could not read what the feed had become. */
+  /** A version of the shop could not read the feed's new format. */
   const badDeploy = { from: at(4 * DAY_MS), to: at(4 * DAY_MS - 5 * HOUR_MS) }
   const paused = { from: at(5 * DAY_MS), to: at(5 * DAY_MS - 2 * HOUR_MS) }
-  /** It is still away. */
+  /** The feed is still away. */
   const feedAwaySince = at(70 * MINUTE_MS)
   const history: DemoHistory = { runs: [], ticks: [], actions: [], work: [], schedules: [] }
 
@@ -156,6 +156,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   const isWithin = (instant: Date, span: { from: Date; to: Date }) =>
     instant >= span.from && instant < span.to
 
+  /** Adds a run that has ended, as the engine would have recorded it. */
   function addRun(run: {
     name: string
     startedAt: Date
@@ -197,7 +198,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     return added
   }
 
-  /** The ticks of a schedule in a span, each decided; those that get a run are handed to `perform`. */
+  /** Decides each tick of a schedule in a span, as a scheduler would, and calls `perform` for those that get a run. */
   function follow(
     job: Job,
     span: { from: Date; to: Date },
@@ -267,7 +268,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   })
 
   follow(demoArchiveOrders, week, (tick, queueJobId, startedAt) => {
-    // Yesterday somebody had imported the same orders twice.
+    // Yesterday somebody imported the same orders twice, so the guard blocked this run.
     const isBlocked = isWithin(tick, { from: at(20 * HOUR_MS), to: at(19 * HOUR_MS) })
     const archived = between(120, 480)
     const [due, allowed] = [12_000, 5_000]
@@ -300,7 +301,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     })
   })
 
-  // The week, and the days around the last time that the clocks of Berlin were changed.
+  // The week, and the days around the last change of Berlin's clocks.
   const change = findClockChange(demoNightlyReport.schedule?.timeZone ?? 'UTC', begin)
   const nights = [
     ...(change === null
@@ -339,7 +340,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     const more = { scheduledFor: tick, progress: { done: 30_000, total: 30_000 } }
     const counts = { indexed: 30_000 }
     if (daysAgo === 3) {
-      // Somebody stopped it, since it was in the way of a deployment.
+      // An admin cancelled it because it was in the way of a deployment.
       const durationMs = 6 * MINUTE_MS
       const cancelledAt = new Date(startedAt.getTime() + durationMs - 400)
       const run = addRun({
@@ -365,7 +366,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         reason: 'In the way of the deployment',
       })
     } else if (daysAgo === 5) {
-      // Its machine was replaced, and another worker went on at once.
+      // Its machine was replaced, and another worker took the work at once.
       const lost = addRun({
         ...common,
         durationMs: 4 * MINUTE_MS,
@@ -384,7 +385,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         more,
       })
     } else {
-      // Last night it took much longer than ever.
+      // Last night it took longer than ever before.
       const minutes = daysAgo === 0 ? 52 : between(11, 16)
       addRun({ ...common, durationMs: minutes * MINUTE_MS, counts, batches: 60, more })
     }
@@ -408,7 +409,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   }
   return history
 
-  /** Orders come by day more than by night; some need another try, and a few are given up. */
+  /** Adds the orders: more by day than by night. Some need a second attempt, and a few are given up. */
   function addOrders(): void {
     let orderId = 104_200
     for (let hour = new Date(begin); hour < now; hour = new Date(hour.getTime() + HOUR_MS)) {
@@ -429,7 +430,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
       ...[60, 28, 5].map((hours): [number, Failure] => [hours * HOUR_MS, FAILURES.orderInvalid]),
     ]
     for (const [agoMs, failure] of letters) addDeadLetter((orderId += 1), at(agoMs), failure)
-    // As much as the shop takes in some minutes; some of it later, some of it once more.
+    // Waiting work for some minutes, some of it to start later, and some to be retried.
     for (let nth = 0; nth < 30; nth++) addWaiting((orderId += 1), at(between(5_000, 8 * MINUTE_MS)))
     for (let nth = 1; nth <= 6; nth++) addWaiting((orderId += 1), at(MINUTE_MS), at(-nth * HOUR_MS))
     for (let nth = 1; nth <= 3; nth++) {
@@ -445,6 +446,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     }
   }
 
+  /** Adds an order that was handed over at the first or the second attempt. */
   function addOrder(orderId: number, enqueuedAt: Date): void {
     const queueJobId = uuid()
     const failed =
@@ -474,6 +476,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     })
   }
 
+  /** Adds an order that was given up, with the run of each attempt. */
   function addDeadLetter(orderId: number, enqueuedAt: Date, failure: Failure): void {
     const id = uuid()
     const attempts = failure === FAILURES.orderInvalid ? 1 : 4
@@ -506,6 +509,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     }
   }
 
+  /** Adds waiting work, and returns its id. With `retryCount` it waits for another attempt. */
   function addWaiting(
     orderId: number,
     createdOn: Date,
@@ -524,7 +528,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   }
 }
 
-/** What its job shows of an order and, once it is tried, what the handler logs of it. */
+/** What the queue shows of an order; with `startedAt` also what its handler logged. */
 function aboutOrder(orderId: number, startedAt?: Date): Pick<DemoRun, 'label' | 'shown' | 'logs'> {
   const lines: LogLine[] = startedAt
     ? [
@@ -543,7 +547,7 @@ function aboutOrder(orderId: number, startedAt?: Date): Pick<DemoRun, 'label' | 
   }
 }
 
-/** As the handler does it: a line for each page that was read. */
+/** Log lines as the handler writes them: one for each page read, or a warning when there were none. */
 function logPages(startedAt: Date, pages: number): LogLine[] {
   const lines = Array.from({ length: pages }, (_, nth): LogLine => ({
     at: startedAt.getTime() + 310 * (nth + 1),
@@ -562,7 +566,9 @@ function logPages(startedAt: Date, pages: number): LogLine[] {
   ]
 }
 
-/** The first, the last and some between, each with what had been counted by then: as a worker keeps them. */
+/**
+ * Marks of batches as a worker keeps them: the first, the last and some between, with what had been counted by then.
+ */
 function markBatches(
   startedAt: Date,
   endedAt: Date,
@@ -584,7 +590,10 @@ function markBatches(
   })
 }
 
-/** The first hour after the last change of a zone's clocks before an instant; null where there was none for a year. */
+/**
+ * Finds the first hour after the last change of a zone's clocks before an instant; null if there was none within a
+ * year.
+ */
 function findClockChange(timeZone: string, before: Date): Date | null {
   const { offsetMs } = createLocalTime(timeZone)
   const today = offsetMs(before)
@@ -595,7 +604,7 @@ function findClockChange(timeZone: string, before: Date): Date | null {
   return null
 }
 
-/** Mulberry32: small, fast, and the same everywhere. */
+/** Mulberry32, a random generator: small, fast, and the same everywhere. */
 function createRandom(seed: number): { random: () => number; uuid: () => string } {
   let state = seed >>> 0
   const next = () => {

@@ -4,18 +4,18 @@ export { DEMO_PASSWORD }
 
 export interface SeedResult {
   isNew: boolean
-  /** Those of the demo users who exist: somebody may have removed one on purpose. */
+  /** The demo users that exist: somebody may have removed one on purpose. */
   demoUsers: { email: string; role: string }[]
 }
 
 export interface SeedOptions {
-  /** Whether the jobs of the demo are there, with a week of what they did. Default true. */
+  /** Whether to add the demo's jobs, with a week of their history. Default true. */
   withJobs?: boolean
 }
 
 /**
- * Fills a database that knows nobody with demo data. One that has a user was seeded before or is somebody's
- * own; nothing is added to it, so that what clean-ups and people removed stays removed.
+ * Adds demo data to a database without users. One with a user was seeded before or is somebody's own: it gets nothing,
+ * so that what people and clean-ups removed stays removed.
  */
 export async function seedDemoData(
   url: string,
@@ -32,7 +32,7 @@ export async function seedDemoData(
   })
 }
 
-/** Most starts find somebody, and do not wait for this code to be loaded. */
+/** Imports the code that adds them only now: most starts find users and need none of it. */
 async function addAll(url: string, withJobs: boolean): Promise<boolean> {
   const { addDemoData } = await import('./addDemoData.ts')
   return addDemoData(url, { users: DEMO_USERS, password: DEMO_PASSWORD, withJobs })

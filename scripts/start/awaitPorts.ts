@@ -3,23 +3,23 @@ import { EnvironmentError } from '@roundsman/node-app'
 import { findPortProblems, type FindPortProblemsOptions } from './findPortProblems.ts'
 
 const POLL_MS = 100
-/** In which processes whose start was killed notice it. */
+/** How long processes take to notice that their start was killed. */
 const NOTICE_MS = 1_000
 
 export interface AwaitPortsOptions extends FindPortProblemsOptions {
-  /** Addresses that answer 503 while an earlier start of ours is still finishing its work. */
+  /** Addresses that answer 503 while the processes of an earlier start still finish their work. */
   readyUrls: string[]
-  /** How long that may take. */
+  /** How long that work may take. */
   drainTimeoutMs: number
-  /** Called once, when there is something to wait for. */
+  /** Called once, before it waits for an earlier start. */
   onWait: () => void
   signal: AbortSignal
 }
 
 /**
- * Resolves when the ports are free. They may still be held by the processes of a start that was killed,
- * which finish what they are doing first; those are waited for, others are not.
- * @throws EnvironmentError naming every port that stays taken
+ * Resolves when the ports are free. The processes of a start that was killed may hold them and finish their work first:
+ * it waits for those, and for nobody else.
+ * @throws EnvironmentError that names every port which stays taken
  */
 export async function awaitPorts(options: AwaitPortsOptions): Promise<void> {
   const { readyUrls, drainTimeoutMs, onWait, signal } = options
@@ -44,6 +44,7 @@ export async function awaitPorts(options: AwaitPortsOptions): Promise<void> {
   }
 }
 
+/** Whether what answers there is an API or a worker that is not ready, as while it stops. */
 async function isFinishing(url: string, signal: AbortSignal): Promise<boolean> {
   try {
     const response = await fetch(url, {

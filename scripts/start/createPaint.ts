@@ -5,7 +5,7 @@ export type Paint = (
   text: string,
 ) => string
 
-/** Styles text for a stream: on a terminal that can, and unless NO_COLOR says otherwise. */
+/** Makes a function that styles text for a stream, if that is a terminal with colours and NO_COLOR is not set. */
 export function createPaint(stream: NodeJS.WriteStream): Paint {
   return (style, text) => styleText(style, text, { stream })
 }

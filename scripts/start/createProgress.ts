@@ -1,14 +1,14 @@
 import { createPaint } from './createPaint.ts'
 
 export interface Progress {
-  /** Says what is being done, does it, and says how long it took. */
+  /** Prints the title, does the work, and prints how long it took. */
   step<Result>(
     title: string,
     work: (note: (message: string) => void) => Promise<Result>,
   ): Promise<Result>
 }
 
-/** `Building… 1.2 s`, with what there is to add to it on lines of their own. */
+/** Prints steps as `Building… 1.2 s`, with notes of the work on lines of their own. */
 export function createProgress(stream: NodeJS.WriteStream): Progress {
   const paint = createPaint(stream)
   return {

@@ -1,20 +1,28 @@
 import { watchLaunchers } from './watchLaunchers.ts'
 
-/** The exit code of programs that were interrupted, as shells have it. */
+/*
+ * The request to stop:
+ *
+ *   none       Nobody asked. A signal, a closed terminal or the end of a launcher makes it asked.
+ *   asked      `signal` is aborted, and the start winds down. Another SIGINT or SIGTERM, 400 ms later, makes it impatient.
+ *   impatient  The listeners kill what still runs. Final.
+ */
+
+/** The exit code that shells give to an interrupted program. */
 export const INTERRUPTED = 130
 
-/** pnpm hands Ctrl-C on to what it runs, which may have it from the terminal already. */
+/** pnpm passes Ctrl-C on to us, and the terminal may have sent it already: two within this time are one. */
 const SAME_KEYPRESS_MS = 400
 
 export interface StopRequest {
-  /** Aborted at the first wish to stop; the reason says whose. */
+  /** Aborted at the first request to stop; the reason names its source. */
   signal: AbortSignal
-  /** Called when somebody cannot wait for the end that the first wish began. */
+  /** Calls back when somebody asks again, because stopping takes too long. */
   onImpatience(listener: () => void): void
   isImpatient(): boolean
 }
 
-/** The wishes to stop: Ctrl-C, SIGTERM, a closed terminal, the end of the npx or pnpm that started us. */
+/** Listens for requests to stop: Ctrl-C, SIGTERM, a closed terminal, the end of the npx or pnpm that started us. */
 export function createStopRequest(): StopRequest {
   const controller = new AbortController()
   const listeners: (() => void)[] = []
@@ -30,7 +38,7 @@ export function createStopRequest(): StopRequest {
     }
   }
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop)
-  // A closed terminal may say so more than once, which is not impatience.
+  // A closed terminal may send it more than once, which is no impatience.
   process.on('SIGHUP', () => {
     if (!controller.signal.aborted) stop('SIGHUP')
   })
@@ -44,7 +52,7 @@ export function createStopRequest(): StopRequest {
   }
 }
 
-/** Why a step was given up: not a failure. */
+/** Why a step was given up. It is no failure. */
 export class StopRequested extends Error {
   override readonly name = 'StopRequested'
 

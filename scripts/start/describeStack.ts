@@ -5,21 +5,21 @@ import type { Paint } from './createPaint.ts'
 export interface StackSummary {
   apiUrl: string
   workerUrl: string
-  /** Null where mail goes elsewhere. */
+  /** Null without a local inbox: mail goes elsewhere. */
   inboxUrl: string | null
-  /** Empty where there are none, as in production. */
+  /** Empty without demo accounts, as in production. */
   demoUsers: { email: string; role: string }[]
   demoPassword: string
   jobsEnabled: boolean
   nextRuns: { name: string; nextRun: Date | null }[]
-  /** The embedded database's folder, or the address of another one. */
+  /** `place`: the embedded database's folder, or the address of another database. */
   database: { isEmbedded: boolean; place: string }
-  /** Changes of the code are picked up. */
+  /** Whether the processes reload changed code. */
   isDev: boolean
   now: Date
 }
 
-/** What somebody who just started the stack wants to know, line by line. */
+/** Writes what somebody who just started the stack wants to know, line by line. */
 export function describeStack(summary: StackSummary, paint: Paint): string[] {
   const bold = (text: string) => paint('bold', text)
   const dim = (text: string) => paint('dim', text)
@@ -73,7 +73,7 @@ export function describeStack(summary: StackSummary, paint: Paint): string[] {
   }
 }
 
-/** `14:15, in 9 min`, in the local zone, with the day where it is not today. */
+/** Writes an instant as `14:15, in 9 min`, in the local zone, with the day unless that is today. */
 function describeInstant(instant: Date, now: Date): string {
   const time = instant.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
   const isToday = instant.toDateString() === now.toDateString()
@@ -94,19 +94,19 @@ function describeDuration(ms: number): string {
   return `${Math.round(hours / 24)} days`
 }
 
-/** Into pieces that leave room for a frame and a name on a terminal of 80 columns. */
+/** Cuts a text into pieces that fit a terminal of 80 columns beside the frame and a name. */
 function fold(text: string): string[] {
   return text.match(/.{1,64}/gu) ?? []
 }
 
-/** Relative to where the user is, if that is shorter. */
+/** Writes a path relative to the current folder, if that is shorter. */
 function shorten(path: string): string {
   if (!path.startsWith('/')) return path
   const short = relative(process.cwd(), path)
   return short !== '' && short.length < path.length ? short : path
 }
 
-/** A frame around lines that may be styled. No wider than its content needs. */
+/** Draws a frame around lines, which may be styled, as wide as they need. */
 export function drawBox(title: string, lines: string[], paint: Paint): string {
   const inner = Math.max(title.length + 2, ...lines.map(widthOf))
   const frame = (text: string) => paint('cyan', text)

@@ -1,4 +1,4 @@
-// Loaded into `tsx watch`, which would wait for changes for ever after start was killed: what start holds
-// open is its standard input.
+// Loaded into `tsx watch` and the console's build, which would otherwise wait for changes for ever after start was
+// killed: start holds their standard input open.
 process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'))
 process.stdin.resume()

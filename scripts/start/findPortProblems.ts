@@ -3,25 +3,25 @@ import { createServer } from 'node:net'
 export interface WantedPort {
   variable: 'PORT' | 'WORKER_PORT' | 'INBOX_PORT'
   port: number
-  /** Default: that of all. */
+  /** Default: the host of all ports. */
   host?: string
 }
 
 export interface FindPortProblemsOptions {
   host: string
   ports: WantedPort[]
-  /** How this program is started, for the remedy: `npx -y pnpm@12 start`. */
+  /** The command that started us, for the remedy: `npx -y pnpm@12 start`. */
   command: string
 }
 
 export interface PortProblem {
   /** One sentence that names the variable and the remedy. */
   message: string
-  /** Somebody else listens there, who may go away. */
+  /** Whether another process listens there, which may go away. */
   isTaken: boolean
 }
 
-/** What keeps us from listening on these ports. */
+/** Tries to listen on each port, and returns what keeps us from it. */
 export async function findPortProblems(options: FindPortProblemsOptions): Promise<PortProblem[]> {
   const { ports, command } = options
   const problems = new Map<string, PortProblem>()
@@ -33,7 +33,7 @@ export async function findPortProblems(options: FindPortProblemsOptions): Promis
     if (code === undefined) continue
     const remedy = `${variable}=${port + (port > 65_000 ? -100 : 100)} ${command}`
     const message = explain({ variable, port, host, remedy, twin, code })
-    // A wrong address is one problem, however many ports it has.
+    // A wrong host is one problem, however many ports it has.
     problems.set(message, { message, isTaken: code === 'EADDRINUSE' })
   }
   return [...problems.values()]
@@ -64,6 +64,7 @@ function explain({ variable, port, host, remedy, twin, code }: Refusal): string 
   }
 }
 
+/** The error's code when listening fails, else undefined. */
 function tryToListen(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()

@@ -1,10 +1,10 @@
-// Starts everything that the product consists of, and ends with it.
+// Starts all processes of the product, and ends once they have ended.
 import { registerHooks } from 'node:module'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { createProgress } from './createProgress.ts'
 import { createStopRequest, INTERRUPTED, StopRequested } from './createStopRequest.ts'
 
-// Whoever read our output may have gone, which is no reason to leave processes behind.
+// Whoever read our output may have gone: we go on, or processes would be left behind.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 await import('../enableCompileCache.ts')
@@ -19,7 +19,7 @@ async function main(): Promise<number> {
       signal: stopRequest.signal,
       around: (work) => progress.step('Generating the Prisma client', work),
     })
-    // What follows imports the generated client.
+    // Everything below imports the generated client.
     resolveFromSource()
     const { start } = await import('./start.ts')
     const exitCode = await start({ isDev: process.argv.includes('--dev'), progress, stopRequest })
@@ -33,12 +33,12 @@ async function main(): Promise<number> {
   }
 }
 
-/** Node's own functions reject with an AbortError that has our reason as its cause. */
+/** Whether a step was given up because we were asked to stop. Node's own functions then reject with an AbortError. */
 function isGivenUp(error: unknown): boolean {
   return error instanceof StopRequested || (error instanceof Error && error.name === 'AbortError')
 }
 
-/** What was foreseen explains itself; for anything else the place matters. */
+/** An expected error explains itself; any other needs its stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const isForeseen = error.name === 'Error' || error.name === 'EnvironmentError'
@@ -46,9 +46,8 @@ function describe(error: unknown): string {
 }
 
 /**
- * Makes the imports that follow take our packages from their sources, as `--conditions` on the command
- * line would, so that scripts need no build and nobody has to remember the flag. What was imported
- * before stays as it is: import dynamically after this call.
+ * Makes later imports take our packages from their sources, as `--conditions` would: scripts need no build, and nobody
+ * has to remember the flag. Modules that were imported before stay as they are, so import dynamically after this call.
  */
 function resolveFromSource(): void {
   const condition = '@roundsman/source'

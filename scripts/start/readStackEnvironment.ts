@@ -5,10 +5,7 @@ import { inboxVariables } from '../inbox/inboxVariables.ts'
 
 export type StackEnvironment = ReturnType<typeof readStackEnvironment>
 
-/**
- * The environments of both apps and of the local inbox, and what they say of the stack as a whole.
- * @throws EnvironmentError with the problems of all, each once
- */
+/** Reads the environments of both apps and of the local inbox, and what they say of the stack as a whole. */
 export function readStackEnvironment(source: NodeJS.ProcessEnv) {
   const api = attempt(() => readApiEnvironment(source))
   const worker = attempt(() => readWorkerEnvironment(source))
@@ -17,13 +14,13 @@ export function readStackEnvironment(source: NodeJS.ProcessEnv) {
     const problems = [api, worker, inbox].flatMap((one) => ('problems' in one ? one.problems : []))
     throw new EnvironmentError([...new Set(problems)])
   }
-  // A published Replit app is production, whether or not it says so in the usual way.
+  // A published Replit app is production, even if NODE_ENV does not say so.
   const isProduction = api.value.NODE_ENV === 'production' || source['REPLIT_DEPLOYMENT'] === '1'
   return {
     api: api.value,
     worker: worker.value,
     isProduction,
-    /** Null where mail goes to a server of one's own, or waits for one: nothing real is to end in a local inbox. */
+    /** Null with a mail server of one's own, and in production: real mail must not end in a local inbox. */
     inbox: isProduction || worker.value.SMTP_URL !== undefined ? null : inbox.value,
   }
 }

@@ -21,17 +21,17 @@ import { waitUntilReady } from './waitUntilReady.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
 const READY_TIMEOUT_MS = 60_000
-/** For those who begin in the same moment, one after the other. */
+/** How long a start waits for others that began at the same moment: they take turns. */
 const TURN_TIMEOUT_MS = 3 * READY_TIMEOUT_MS
 
 export interface RunStackOptions extends StartOptions {
   env: StackEnvironment
   ports: StackPorts
-  /** How to start this again, for remedies. */
+  /** The command that starts this again, for remedies. */
   command: string
-  /** Undefined where nothing has to be built. */
+  /** The build under way; undefined when nothing has to be built. */
   building: Promise<void> | undefined
-  /** Whoever began it gives the database back. */
+  /** The database that is being opened. The caller releases it. */
   opening: DatabaseOpening
 }
 
@@ -41,9 +41,9 @@ interface OpenStack extends RunStackOptions {
 }
 
 /**
- * Runs API, worker and inbox to their end, and resolves to the exit code. Where they run as built, they are
- * started as soon as they are: they load their code while the database is made ready, and then are told to
- * begin. Those that reload would have to be told each time.
+ * Runs API, worker and inbox to their end, and resolves to the exit code. Built processes are started early and held:
+ * they load their code while the database is prepared, and are then told to begin. In dev they are not held: each
+ * reload would have to be told again.
  */
 export async function runStack(options: RunStackOptions): Promise<number> {
   const { isDev, env, progress, stopRequest, building, opening } = options
@@ -52,7 +52,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
   stopRequest.onImpatience(() => {
     running.supervisor?.kill()
     if (running.isBegun) return
-    // Nobody else would stop the embedded database.
+    // Before the processes begin, nobody else would stop the embedded database.
     void running.database?.release().finally(() => process.exit(INTERRUPTED))
   })
   try {
@@ -67,7 +67,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
       migrateDatabase({ url: database.url, jobs: env.worker.jobs }),
     )
     signal.throwIfAborted()
-    // Everybody knows the demo accounts' password.
+    // Everybody knows the demo accounts' password, so production gets none.
     const isDemo = !env.isProduction && mayAddDemoData(process.env)
     const demoUsers = isDemo ? await addDemoData(database, progress) : []
     signal.throwIfAborted()
@@ -107,7 +107,7 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
     ROUNDSMAN_DEMO: String(!env.isProduction && mayAddDemoJobs(process.env)),
     PORT: String(apiPort),
     WORKER_PORT: String(workerPort),
-    // Halves the time that loading the code takes.
+    // The compile cache halves the time in which they load their code.
     ...(compileCache && { NODE_COMPILE_CACHE: compileCache }),
   }
   const toArgs = (app: string, program: string) =>
@@ -117,7 +117,7 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
       { name: 'api', args: toArgs('api', 'server'), env: processEnv },
       {
         name: 'worker',
-        // The stack of a failed run names the lines of its source.
+        // With source maps, the stack of a failed run names lines of the source.
         args: ['--enable-source-maps', ...toArgs('worker', 'main')],
         env: {
           ...processEnv,
@@ -147,8 +147,8 @@ function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
 }
 
 /**
- * Builds the console again at each change. The API serves what is built, as in production: from the same origin and
- * under the same policy, which a server of Vite's own would need exceptions from.
+ * Arguments of a process that builds the console again at each change. The API serves the build, as in production:
+ * Vite's own server would be another origin and need exceptions from the API's policy.
  */
 function watchConsole(): string[] {
   const vite = join(WORKSPACE_ROOT, 'apps/console/node_modules/vite/bin/vite.js')
@@ -160,7 +160,10 @@ const END_WITH_INPUT = [
   pathToFileURL(join(import.meta.dirname, 'endWithInput.ts')).href,
 ]
 
-/** Runs again at each change, once the earlier one has ended, so that nothing is there twice. */
+/**
+ * Arguments of a process that runs a program again at each change, after the earlier one has ended, so that none runs
+ * twice.
+ */
 function watch(program: string): string[] {
   return [
     ...END_WITH_INPUT,
@@ -172,14 +175,17 @@ function watch(program: string): string[] {
   ]
 }
 
-/** Two starts that take turns after they looked for the first time look again. */
+/** Looks at the ports again: of two starts that found them free and took turns, the second finds them taken. */
 async function refuseTakenPorts({ ports, command }: RunStackOptions): Promise<void> {
   const { host } = ports
   const problems = await findPortProblems({ host, command, ports: wantedPorts(ports) })
   if (problems.length > 0) throw new EnvironmentError(problems.map(({ message }) => message))
 }
 
-/** @throws Error that says what did not get there, with its last lines */
+/**
+ * Waits until all processes can work.
+ * @throws Error that names those that can't or ended, with their last lines
+ */
 async function becomeReady(stack: OpenStack, supervisor: Supervisor): Promise<void> {
   const { isDev, progress, stopRequest } = stack
   const { host, apiPort, workerPort, inbox } = stack.ports
@@ -194,7 +200,7 @@ async function becomeReady(stack: OpenStack, supervisor: Supervisor): Promise<vo
     timeoutMs: READY_TIMEOUT_MS,
     signal: AbortSignal.any([giveUp.signal, stopRequest.signal]),
   })
-  // It is not awaited any more once a process has ended.
+  // Once a process has ended, nobody awaits it any more.
   readiness.catch(() => undefined)
   const outcome = await progress.step(
     inbox ? 'Starting API, worker and inbox' : 'Starting API and worker',
@@ -203,7 +209,7 @@ async function becomeReady(stack: OpenStack, supervisor: Supervisor): Promise<vo
   if (!Array.isArray(outcome)) {
     giveUp.abort()
     await supervisor.ended
-    // Somebody else's program may have been faster.
+    // It may have ended because another program took its port meanwhile.
     await refuseTakenPorts(stack)
     const lines = quote(supervisor.lastLines(outcome.name))
     throw new Error(`The ${describeEnd(outcome)} while it started.\n${lines}`)
@@ -216,7 +222,7 @@ async function becomeReady(stack: OpenStack, supervisor: Supervisor): Promise<vo
   throw new Error(reports.join('\n'))
 }
 
-/** From the box to the end of the last process. */
+/** Prints the box, and resolves once the last process has ended: to 0 after a request to stop, else to 1. */
 async function run(stack: OpenStack, supervisor: Supervisor): Promise<number> {
   supervisor.print()
   process.stdout.write(`\n${describe(stack)}\n`)
@@ -266,7 +272,7 @@ async function aborted(signal: AbortSignal): Promise<undefined> {
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
-/** Makes a process's log lines readable on a terminal. Elsewhere they stay JSON. */
+/** Makes log lines readable on a terminal. Elsewhere they stay JSON. */
 function createLineFormatter(stream: NodeJS.WriteStream): (line: string) => string {
   if (!stream.isTTY) return (line) => line
   const format = prettyFactory({

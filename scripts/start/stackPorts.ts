@@ -1,9 +1,9 @@
 import type { WantedPort } from './findPortProblems.ts'
 
-/** The inbox shows mail to everybody who reaches it. */
+/** Loopback only: the inbox shows all mail to everybody who reaches it. */
 export const INBOX_HOST = '127.0.0.1'
 
-/** Where the parts of the stack listen. */
+/** The ports on which the parts of the stack listen. */
 export interface StackPorts {
   host: string
   apiPort: number
@@ -16,6 +16,7 @@ interface InboxPorts {
   smtpPort: number
 }
 
+/** The ports that have to be free, with the variables that name them. */
 export function wantedPorts({ apiPort, workerPort, inbox }: StackPorts): WantedPort[] {
   return [
     { variable: 'PORT', port: apiPort },
@@ -24,12 +25,12 @@ export function wantedPorts({ apiPort, workerPort, inbox }: StackPorts): WantedP
   ]
 }
 
-/** Answers once the API or the worker that listens there can do its work. */
+/** The address at which API and worker answer 2xx once they can work. */
 export function readyUrl(host: string, port: number): string {
   return `${urlOf(host, port)}/health/ready`
 }
 
-/** An address that this machine reaches, also where we listen on all of them. */
+/** The address by which this machine reaches a port, also where we listen on all interfaces. */
 export function urlOf(host: string, port: number): string {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`

@@ -8,15 +8,15 @@ import { readStackEnvironment } from './readStackEnvironment.ts'
 import { INBOX_HOST, readyUrl, wantedPorts, type StackPorts } from './stackPorts.ts'
 
 export interface StartOptions {
-  /** Runs from source, and again at each change. */
+  /** Whether processes run from source, and reload changed code. */
   isDev: boolean
   progress: Progress
   stopRequest: StopRequest
 }
 
 /**
- * The whole stack, from its environment to its end. Resolves to the exit code once nothing of it is left.
- * @throws EnvironmentError before anything was started
+ * Runs the whole stack, from its environment to the exit code. It resolves once nothing of it is left.
+ * @throws EnvironmentError before it has started anything
  */
 export async function start(options: StartOptions): Promise<number> {
   const { isDev, stopRequest } = options
@@ -29,7 +29,7 @@ export async function start(options: StartOptions): Promise<number> {
     workerPort: env.worker.WORKER_PORT || (await findFreePort(host)),
     inbox: env.inbox && {
       webPort: env.inbox.INBOX_PORT || (await findFreePort(INBOX_HOST)),
-      // Nobody but the worker, which is told, has to find it.
+      // Any port: only the worker needs it, and is told.
       smtpPort: await findFreePort(INBOX_HOST),
     },
   }
@@ -42,7 +42,7 @@ export async function start(options: StartOptions): Promise<number> {
     onWait: () => process.stdout.write('Waiting for an earlier start to finish its work…\n'),
     signal: stopRequest.signal,
   })
-  // What others do begins at once, and they do it while the rest of our code is loaded.
+  // turbo and PostgreSQL begin at once, and work while the rest of our code is loaded.
   const giveUp = new AbortController()
   const signal = AbortSignal.any([stopRequest.signal, giveUp.signal])
   const building = isDev ? undefined : runTurbo('build', { signal })
@@ -52,7 +52,7 @@ export async function start(options: StartOptions): Promise<number> {
     const { runStack } = await import('./runStack.ts')
     return await runStack({ ...options, env, ports, command, building, opening })
   } finally {
-    // Of what was given up, nothing is left behind.
+    // When a step was given up, the others end here.
     giveUp.abort()
     await building?.catch(() => undefined)
     await opening.opened.then(

@@ -6,20 +6,20 @@ import { EnvironmentError } from '@roundsman/node-app'
 export interface StackDatabase {
   url: string
   isEmbedded: boolean
-  /** Where it is, for people. */
+  /** Where the database is, for people. */
   place: string
   release(): Promise<void>
 }
 
 export interface DatabaseOpening {
-  /** What is waited for, for people. */
+  /** What the start waits for, for people. */
   title: string
   opened: Promise<StackDatabase>
-  /** Passes on what there is to say of it, also what was said before. */
+  /** Passes on what there is to tell about it, including what came before this call. */
   listen(onProgress: (message: string) => void): void
 }
 
-/** Begins to start the embedded database or to reach the one that DATABASE_URL names. */
+/** Starts the embedded database, or connects to the one of DATABASE_URL, without waiting for it. */
 export function startDatabase(
   env: { DATABASE_URL?: string | undefined; DATA_DIR: string },
   signal: AbortSignal,
@@ -29,7 +29,7 @@ export function startDatabase(
   let tell = (message: string): void => void kept.push(message)
   const opened =
     url === undefined ? startEmbedded(dataDir, (message) => tell(message), signal) : reach(url)
-  // It is awaited later, if nothing else goes wrong before.
+  // The caller awaits it later, unless another step fails first.
   opened.catch(() => undefined)
   return {
     title: url === undefined ? 'Starting PostgreSQL' : 'Connecting to the database',
@@ -47,7 +47,7 @@ async function startEmbedded(
   signal: AbortSignal,
 ): Promise<StackDatabase> {
   const server = await acquireEmbeddedPostgres({ dataDir, onProgress, signal })
-  // The folder, or a link to it where PostgreSQL may not enter this one.
+  // The folder, or a link to it where PostgreSQL can't enter this one.
   return { ...server, isEmbedded: true, place: join(dataDir, 'postgres') }
 }
 

@@ -2,6 +2,15 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { styleText } from 'node:util'
 
+/*
+ * A supervised process:
+ *
+ *   running   Spawned, its lines kept; print() prints them. One with ROUNDSMAN_HELD waits for release().
+ *   stopping  stop() sent SIGTERM: because a process ended first, or the caller was asked to stop. It drains by itself.
+ *   killed    kill() sent SIGKILL to its group, or stop()'s timer did when draining took too long.
+ *   ended     Its output is read to the end. The first to end has all others stopped; `ended` resolves after the last.
+ */
+
 const LAST_LINES = 20
 const MARGIN_MS = 5_000
 const COLOURS = ['blue', 'magenta', 'cyan'] as const
@@ -16,47 +25,47 @@ export interface ProcessToSupervise {
 export interface SuperviseOptions {
   processes: ProcessToSupervise[]
   cwd: string
-  /** How long a process may take to end once it was asked to; after that, and some seconds, it is killed. */
+  /** How long a process may take to end after SIGTERM. Some seconds later it is killed. */
   drainTimeoutMs: number
-  /** Where the processes' lines go, each behind its process's name. */
+  /** The processes' lines go here, each behind the name of its process. */
   output: NodeJS.WriteStream
-  /** Applied to each line. */
+  /** Changes each line before it is kept and printed. */
   formatLine?: (line: string) => string
 }
 
 export interface ProcessEnd {
   name: string
-  /** An exit code, or the signal that ended it. */
+  /** An exit code, or the signal that ended it, or why it could not be started. */
   exitCode: number | string
 }
 
 export interface Supervisor {
-  /** Of the process that ended first, for whatever reason. The others are then being stopped. */
+  /** The end of the first process that ends, for whatever reason. The others are then being stopped. */
   firstEnd: Promise<ProcessEnd>
-  /** Tells those that are held back to begin: a line on their standard input. */
+  /** Tells processes that are held back to begin, by a line on their standard input. */
   release(): void
   /** Resolves when no process is left. */
   ended: Promise<void>
-  /** Until then lines are kept back, so that they do not end up between those of the start. */
+  /** Prints the lines kept so far and all later ones. Until then they would end up between those of the start. */
   print(): void
   lastLines(name: string): string[]
-  /** Asks every process to end, once, and waits for it. */
+  /** Sends SIGTERM to every process, once, and waits for all of them. */
   stop(): Promise<void>
-  /** Ends them all now. */
+  /** Kills them all now. */
   kill(): void
 }
 
 /**
- * Runs processes side by side: when one ends, all do. Each is in a process group of its own, so that Ctrl-C
- * in the terminal reaches us alone and each is asked to end exactly once, and each has a standard input
- * that stays open as long as we live, so that it can notice when we were killed.
+ * Runs processes side by side: when one ends, all do. Each has a process group of its own, so that Ctrl-C reaches us
+ * alone and we ask each once; and a standard input that stays open while we live, so that each notices when we are
+ * killed.
  */
 export function superviseProcesses(options: SuperviseOptions): Supervisor {
   const { processes, cwd, output, formatLine = (line) => line } = options
   const firstEnd = Promise.withResolvers<ProcessEnd>()
   const running = new Set<ChildProcess>()
   const lines = new Map(processes.map(({ name }) => [name, [] as string[]]))
-  /** Until they may be printed. */
+  /** The lines before print(); undefined afterwards. */
   let kept: string[] | undefined = []
   let killTimer: NodeJS.Timeout | undefined
 
@@ -78,7 +87,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
     kill: killAll,
   }
 
-  /** Resolves when the process has ended and all that it wrote was taken. */
+  /** Starts a process. Resolves when it has ended and all that it wrote was read. */
   function run({ name, args, env }: ProcessToSupervise, index: number): Promise<void> {
     const child = spawn(process.execPath, args, {
       cwd,
@@ -87,7 +96,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
       detached: process.platform !== 'win32',
     })
     running.add(child)
-    // That the other end closes it is its own affair.
+    // A process that closes its standard input causes an error here, which does not matter.
     child.stdin.on('error', () => undefined)
     const prefix = prefixOf(name, index)
     const take = (line: string) => {
@@ -122,7 +131,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
     else output.write(`${text}\n`)
   }
 
-  /** SIGTERM is for the program, which hands it on as it sees fit; SIGKILL is for all that it started. */
+  /** Sends SIGTERM to the programs, which pass it on as they need; killAll() later kills all that they started. */
   function stop(): Promise<void> {
     if (killTimer === undefined) {
       for (const child of running) child.kill('SIGTERM')
@@ -143,7 +152,7 @@ export function superviseProcesses(options: SuperviseOptions): Supervisor {
   }
 }
 
-/** Whole lines only: those of two processes would be mixed otherwise. */
+/** Takes whole lines only: parts of lines would mix with those of other processes. */
 function eachLine(stream: Readable, take: (line: string) => void): void {
   let rest = ''
   stream.setEncoding('utf8').on('data', (chunk: string) => {

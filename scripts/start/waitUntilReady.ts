@@ -16,11 +16,11 @@ export interface WaitUntilReadyOptions {
 
 export interface NotReady {
   name: string
-  /** What its address said last. */
+  /** What its address answered last. */
   answer: string
 }
 
-/** Returns what is not ready when the time is over. Rejects when aborted. */
+/** Waits until all are ready, and returns those that are not when the time is over. Rejects when aborted. */
 export async function waitUntilReady(options: WaitUntilReadyOptions): Promise<NotReady[]> {
   const { checks, timeoutMs, signal } = options
   const deadline = performance.now() + timeoutMs
@@ -37,6 +37,7 @@ export async function waitUntilReady(options: WaitUntilReadyOptions): Promise<No
   }
 }
 
+/** `ready`, or what the address answered instead. */
 async function ask(url: string, signal: AbortSignal): Promise<string> {
   try {
     const response = await fetch(url, {

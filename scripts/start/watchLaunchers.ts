@@ -13,17 +13,16 @@ interface ProcessInfo {
 }
 
 export interface WatchLaunchersOptions {
-  /** Default 500 ms. */
+  /** How often it looks. Default 500 ms. */
   intervalMs?: number
 }
 
 /**
- * Calls back when one of the npx, pnpm and shells between them that started this process has ended.
+ * Calls back when one of the npx, pnpm and shells between them that started this process has ended. Under `npx pnpm
+ * start` run npx, a shell, pnpm, a shell and node. SIGTERM to npx kills its shell, and nobody tells pnpm and node.
  *
- * `npx pnpm start` is npx, a shell, pnpm, a shell, node. npx hands SIGTERM to its shell, which dies of it
- * and tells nobody, so that pnpm and node would go on for ever; and a SIGKILL tells nobody in any case.
- * What a death changes for sure is the parent of the next one in line. Started without them, as a
- * service is, there is nobody to watch.
+ * It looks at parents: a process whose parent dies gets another one. A service that was started without them has nobody
+ * to watch.
  */
 export function watchLaunchers(
   onEnd: (name: string) => void,
@@ -45,7 +44,7 @@ export function watchLaunchers(
   void poll()
 }
 
-/** From our parent upwards, ending with a launcher: a shell above it is the user's own. */
+/** The launchers and shells from our parent upwards. The last is a launcher: a shell above it is the user's own. */
 async function findLaunchers(): Promise<ProcessInfo[]> {
   const chain: ProcessInfo[] = []
   let length = 0
@@ -61,7 +60,9 @@ async function findLaunchers(): Promise<ProcessInfo[]> {
   return chain.slice(0, length)
 }
 
-/** npm calls itself `npm exec …`; before it does so, it is node with npx-cli.js as its first argument. */
+/**
+ * The name of a launcher. npm renames itself to `npm exec …`; before that it is node with npx-cli.js as first argument.
+ */
 function nameOf({ words }: ProcessInfo): string {
   const [program = '', ...args] = words
   const name = basename(program)
@@ -78,7 +79,7 @@ async function readFromProc(pid: number): Promise<ProcessInfo | undefined> {
       readFile(`/proc/${pid}/stat`, 'utf8'),
       readFile(`/proc/${pid}/cmdline`, 'utf8'),
     ])
-    // The name in brackets may hold anything; what follows the last bracket is state and parent.
+    // The name in brackets may hold anything; behind the last bracket stand the state and the parent.
     const parentPid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
     const args = commandLine.split('\0').filter((arg) => arg !== '')
     // A process that renamed itself has one string instead.

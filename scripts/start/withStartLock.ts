@@ -1,22 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { withConnection } from '@roundsman/db/admin'
 
-// Any constant will do; it only has to be the same in every start.
+// Any constant will do, if every start uses the same.
 const TURN_LOCK = 7_266_437_011
 const POLL_MS = 100
 
 export interface TakeTurnOptions {
   url: string
-  /** How long the wait may take. */
+  /** How long to wait for other starts. */
   timeoutMs: number
   signal: AbortSignal
 }
 
 /**
- * Does the work while no other start on this database does its own. Two that begin in the same moment both
- * find the ports free; one after the other, the second finds them taken. The turn is a lock of a database
- * session, so that it ends with the process, however that ends. A session that is cut while we work costs
- * the turn, which is no reason to give up what was done.
+ * Does the work while no other start on this database does its own: of two that find the ports free, the second has to
+ * find them taken. The lock belongs to a database session, so it ends with the process. If that session is cut during
+ * the work, another start may begin, and this work goes on.
  */
 export async function withStartLock<Result>(
   { url, timeoutMs, signal }: TakeTurnOptions,
@@ -24,7 +23,7 @@ export async function withStartLock<Result>(
 ): Promise<Result> {
   const deadline = performance.now() + timeoutMs
   return withConnection({ url, applicationName: 'roundsman start' }, async (connection) => {
-    // A pooler gives a session to somebody else between two transactions.
+    // Behind a pooler, only a transaction keeps a session.
     await connection.query('begin')
     for (;;) {
       const { rows } = await connection.query<{ isOurs: boolean }>(

@@ -15,8 +15,8 @@ export class PromptEnded extends Error {
 const MAX_BYTES = 4 * MAX_PASSWORD_LENGTH + 2
 
 /**
- * From a terminal twice, without showing it; else all of standard input, without the line break at its end.
- * Undefined when the second is not the first.
+ * Reads a password: from a terminal twice, without showing it, or else all of standard input without its last line
+ * break. Returns undefined when the second differs from the first.
  * @throws PromptEnded
  */
 export async function readPassword(
@@ -38,7 +38,7 @@ async function readAll(input: Readable): Promise<string> {
   let size = 0
   for await (const chunk of input as AsyncIterable<Buffer>) {
     chunks.push(chunk)
-    // Too long in any case: whatever is piped in here is not read to its end.
+    // It is too long in any case: the rest need not be read.
     if ((size += chunk.length) > MAX_BYTES) break
   }
   const text = Buffer.concat(chunks).toString()
@@ -49,7 +49,7 @@ const ENTER = new Set(['\r', '\n'])
 const END = new Set(['\u0003', '\u0004'])
 const BACKSPACE = new Set(['\u007f', '\b'])
 
-/** One answer to each prompt. What is pasted may answer both at once. */
+/** Asks one prompt after the other. Pasted text may answer both at once. */
 async function ask(
   input: Readable,
   output: Writable,

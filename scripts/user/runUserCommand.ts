@@ -10,8 +10,8 @@ export interface UserCommand {
   usage: string
   takesRole: boolean
   /**
-   * Returns what it did, for people.
-   * @throws StartError why not, with the remedy
+   * Does the work and returns what it did, for people.
+   * @throws StartError that says why not, with the remedy
    */
   run(prisma: PrismaClient, user: { email: string; role: Role; password: string }): Promise<string>
 }
@@ -28,7 +28,10 @@ export interface UserTerminal {
   stderr: Writable
 }
 
-/** Resolves to the exit code. The password is never an argument: those stand in the list of processes. */
+/**
+ * Runs a command about one user, and resolves to the exit code. The password is never an argument: the system's list of
+ * processes would show it.
+ */
 export async function runUserCommand(
   { usage, takesRole, run }: UserCommand,
   args: string[],
@@ -56,7 +59,7 @@ export async function runUserCommand(
     return refuse(1, 'The two passwords are not the same; nothing was changed')
   const problem = passwordProblem(password)
   if (problem !== null) return refuse(1, `The password ${problem}; nothing was changed`)
-  // Only now: who is refused does not wait for the jobs' code.
+  // Imported only now: a refusal need not wait for this code to load.
   const { runWithDatabase } = await import('../runWithDatabase.ts')
   return await runWithDatabase(async ({ url }) => {
     if ((await missingMigrations(url)).length > 0) {
@@ -76,6 +79,7 @@ export async function runUserCommand(
   })
 }
 
+/** Reads the command line. Without `takesRole` the role in the answer means nothing. */
 function readArguments(
   args: string[],
   takesRole: boolean,

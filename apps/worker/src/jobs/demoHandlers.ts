@@ -3,9 +3,7 @@ import { JobError, type HandlersFor } from '@roundsman/engine'
 import { demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
 import type { Transaction } from './handler.ts'
 
-/**
- * The handlers of the demo's jobs. They only pretend to work: they change nothing but their own counts and the queue.
- */
+/** The handlers of the demo's jobs. They pretend to work, and change only their own counts and queue. */
 export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   async demoImportFeed({ batch, enqueue, progress, log, now, signal }) {
     const pages = 4
@@ -43,7 +41,7 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
   },
 
   async demoArchiveOrders({ batch, guard, now, signal }) {
-    // Once a day too many are due, so that the guard blocks the run and somebody has to decide.
+    // Once a day too many are due: the guard blocks the run, and somebody has to decide.
     const due = now().getUTCHours() === 9 ? 12_000 : 300
     await guard({ due: async () => due, total: async () => 40_000 })
     for (let left = due; left > 0; left -= 100) {
