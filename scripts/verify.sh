@@ -18,7 +18,7 @@ BASE_URL="${BASE_URL%/}"
 TIMEOUT="${TIMEOUT:-10}"
 PATIENCE="${PATIENCE:-30}"
 PASSWORD="${PASSWORD:-roundsman-demo}"
-# A look-up of one that is not cached yet shows a miss; each run uses up one, the clean-up frees them.
+# Each run looks up one that is not cached yet, to see a miss; the clean-up frees them again.
 TRANSLATIONS='common.cancel common.save invoice.download invoice.overdue invoice.send invoice.title
   login.email login.failed login.password login.submit preview.banner preview.expired preview.revoked'
 
@@ -35,7 +35,7 @@ main() {
   work="$(mktemp -d)" || stop 'No temporary folder can be made: set TMPDIR to one that can be written to.'
   trap 'rm -rf "$work"' EXIT
   trap 'exit 130' INT TERM
-  # Passwords and tokens are handed to curl in files: everybody can read command lines.
+  # curl gets passwords and tokens in files, because everybody can read command lines.
   umask 077
   demand_a_listener
 
@@ -73,7 +73,7 @@ check_logins() {
   expect_status 'log-in: a wrong password is refused' 401
 }
 
-# Sets token.
+# log_in ROLE EMAIL PASSWORD: sets token, which is empty when the log-in fails.
 log_in() {
   local role="$1"
   request POST /api/auth/login "$(credentials "$2" "$3")"
@@ -122,12 +122,12 @@ check_translations() {
       request GET "/api/i18n/$locale/$key"
       cache="$(header x-cache)"
       tried=$((tried + 1))
-      # Anything but a hit ends the search: a miss as it should be, or a failure to be reported.
+      # Anything but a hit ends the search: the miss that it looks for, or a failure to report.
       [ "$status $cache" = '200 hit' ] || break 2
     done
   done
   if [ "$status $cache" = '200 hit' ]; then
-    # The cache is full of earlier runs, which is no fault; that nothing missed is said.
+    # Earlier runs have filled the cache, which is no fault. The line says that nothing missed.
     report PASS 'i18n: first look-up' "(got 200 x-cache: hit; all $tried translations were cached already)"
     passed=$((passed + 1))
   else
@@ -171,7 +171,7 @@ check_job_runs() {
   expect_status 'job runs: staff may not' 403
   request GET '/api/jobs/runs?limit=50'
   expect_status 'job runs: nobody may without a token' 401
-  # The owner's own claims, with a signature that is not ours, and with none.
+  # The owner's own claims, with a foreign signature, and with none.
   request GET '/api/jobs/runs?limit=50' '' "${owner_token%.*}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
   expect_status 'job runs: a forged token is rejected' 401
   unsigned="${owner_token#*.}"
@@ -212,8 +212,8 @@ report() {
   printf '%s  %-46s  %s\n' "$1" "$2" "$3"
 }
 
-# request METHOD PATH [BODY] [TOKEN]: sets status, reply and headers. The status is 000 where HTTP failed,
-# and the reply is then curl's own word.
+# request METHOD PATH [BODY] [TOKEN]: sets status, reply and headers. When HTTP fails, the status is 000 and the reply
+# is curl's message.
 request() {
   local method="$1" path="$2" body="${3:-}" bearer="${4:-}"
   : >"$work/headers"
@@ -231,7 +231,7 @@ request() {
   curl_exit=$?
   headers="$(<"$work/headers")"
   headers="${headers//$'\r'/}"
-  # bash leaves zero bytes out, and newer ones say so.
+  # bash leaves zero bytes out, and newer versions warn of it.
   { reply="$(<"$work/reply")"; } 2>/dev/null
   if [ "$curl_exit" -ne 0 ]; then
     status=000
@@ -239,7 +239,7 @@ request() {
   fi
 }
 
-# The same again, once a second, while a worker has something to do and patience is not at its end.
+# Repeats a request once a second while a worker still has to do its part, for PATIENCE seconds at most.
 request_when_done() {
   local left="$PATIENCE"
   while request "$@"; [ "$left" -gt 0 ] && { [ "$status" = 202 ] || [[ "$reply" == *'"queued"'* ]]; }; do
@@ -249,7 +249,7 @@ request_when_done() {
 }
 
 run_curl() {
-  # ~/.curlrc could change what is checked, and a proxy cannot reach what is local.
+  # ~/.curlrc could change what is checked, and a proxy can't reach this machine's own addresses.
   case "$BASE_URL" in
     *://127.* | *://localhost* | *://\[::1\]*) curl -q -sS --noproxy '*' --max-time "$TIMEOUT" "$@" ;;
     *) curl -q -sS --max-time "$TIMEOUT" "$@" ;;
@@ -259,20 +259,20 @@ run_curl() {
 demand_a_listener() {
   request GET /health/live
   case "$curl_exit" in
-    # URL malformed, host unknown, refused, timed out.
+    # curl's codes for a malformed URL, an unknown host, a refused connection and a time-out.
     1 | 3 | 5 | 6 | 7 | 28)
       stop "Nothing answers at $BASE_URL: ${reply#curl: (*) }.
 Start it with: npx -y pnpm@12 start, or name where it runs: BASE_URL=http://host:port" ;;
   esac
 }
 
-# The value of the last field of this name in the reply: a string, a number or a word.
+# field NAME: the value of the last field of this name in the reply, a string, a number or a word.
 field() {
   local pattern=".*\"$1\" *: *\"?([^\",}]*)"
   if [[ "$reply" =~ $pattern ]]; then printf '%s' "${BASH_REMATCH[1]}"; fi
 }
 
-# Called in a subshell, which keeps what it sets to itself.
+# header NAME: the value of a header. Called in a subshell, so nocasematch ends with it.
 header() {
   local name value found=''
   shopt -s nocasematch
@@ -282,7 +282,7 @@ header() {
   printf '%s' "$found"
 }
 
-# The beginning of a reply that was not expected, on one line.
+# The beginning of an unexpected reply, on one line.
 describe_reply() {
   local text
   text="$(printf '%s' "$reply" | tr '\n' ' ' | cut -c 1-160)"

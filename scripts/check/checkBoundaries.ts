@@ -5,9 +5,9 @@ import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
 /**
- * Who may import what of ours. A room is a folder of packages or apps, and is imported as
- * `@roundsman/<room>`; what is not listed is forbidden. Only the way that is named is open: `engine/client`
- * opens neither `engine` nor `engine/worker`. Scripts and configuration files may import every package by its name.
+ * Who may import what of ours. A room is a folder of packages or apps, imported as `@roundsman/<room>`. What is not
+ * listed is forbidden, and a name opens only that entry: `engine/client` opens neither `engine` nor `engine/worker`.
+ * Scripts and configuration files may import every package by its name.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],
@@ -73,7 +73,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-/** Beside what their room may import, and the room itself. The client is how a test plays a producer. */
+/** What tests may import besides what their room may, and the room itself. With the client a test plays a producer. */
 const TESTS_MAY_IMPORT = [
   'testing',
   'testing/hostileOutcomes',
@@ -90,7 +90,7 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fastify: ['engine/worker'],
 }
 
-/** Within a room, by folder of its src, or file of it. What has no row may import everything of its room. */
+/** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/job': ['engine/index.ts', 'engine/work'],
   'engine/store': ['engine/index.ts', 'engine/job', 'engine/liveness'],
@@ -98,10 +98,10 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/read': ['engine/index.ts', 'engine/job', 'engine/store', 'engine/liveness'],
 }
 
-/** The engine's contract and client are all that the plugin may load of ours, and its database is the client's. */
+/** The plugin must not load these: it uses the engine's contract and client only, and the client's database. */
 const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pg-boss', 'pino']
 
-/** What nobody gets along with an entry, by no detour: the API takes the client, and must not get a scheduler with it. */
+/** What an entry must not load, by no detour: the API imports the client, and must not get a scheduler with it. */
 const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
   'packages/engine/src/index.ts': [
     'node-cron',
@@ -122,7 +122,7 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/liveness/',
     'packages/engine/src/store/',
   ],
-  // It looks, wherever it runs, and does nothing.
+  // The alerts read, wherever they run, and execute nothing.
   'packages/engine/src/alerts.ts': [
     'node-cron',
     'packages/engine/src/createWorker.ts',
@@ -143,14 +143,14 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
   'packages/fastify/src/http.ts': FOREIGN_TO_FASTIFY,
 }
 
-/** Packages of others that only these folders know. */
+/** Foreign packages that only these folders may know. */
 const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
-  // What the engine stands on is also what it is measured against.
+  // The engine is built on it, and is measured against it.
   'pg-boss': [STORE, 'packages/engine/test/', 'packages/lab/'],
   'node-cron': ['packages/engine/src/tick/'],
 }
 
-/** Files that import by a name which they compute, and what they import. */
+/** Files that may import by a computed name, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
@@ -158,10 +158,10 @@ const COMPUTED: Readonly<Record<string, string>> = {
 }
 
 const SCOPE = '@roundsman/'
-/** Rooms whose package has a name of its own. */
+/** Rooms whose package is not called `@roundsman/<room>`. */
 const NAMES: Readonly<Record<string, string>> = { cli: 'roundsman' }
 
-/** A file of a room, taken apart. */
+/** The parts of a path in a room. */
 interface Place {
   path: string
   /** `packages/engine` */
@@ -174,8 +174,8 @@ interface Place {
 }
 
 /**
- * Whether each room imports only what it may, by whatever kind of import, and depends on nothing else. It
- * reads names, not values: what one room hands another in a call is not its business.
+ * Reports each import that a room may not make, by whatever kind of import, and each dependency that it may not have.
+ * It reads names only: what a room hands to another in a call is not checked.
  */
 export function checkBoundaries({ files, workspaces }: Code): readonly string[] {
   const imports = new Map<string, readonly FoundImport[]>()
@@ -208,6 +208,7 @@ function checkQueueSchema(path: string, text: string): string[] {
   )
 }
 
+/** Follows imports from each entry, and reports the way to what it must not load. */
 function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {
   return Object.entries(MUST_NOT_REACH).flatMap(([entry, forbidden]) => {
     const ways = new Map([[entry, entry]])
@@ -228,12 +229,13 @@ function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): strin
   })
 }
 
+/** The problem with an import; undefined when the file may make it. */
 function checkImport(path: string, found: FoundImport): string | undefined {
   const { specifier, isComputed } = found
   const foreign = checkForeign(path, specifier)
   if (foreign !== undefined) return foreign
   const place = placeOf(path)
-  // Scripts and end-to-end tests put the rooms together, each by its name. A test of a script may look inside.
+  // Scripts and end-to-end tests put the rooms together, each by its name. Tests of scripts may import inside a room.
   if (place === undefined) {
     if (path.startsWith('scripts/test/') || !reachesIntoPackage(path, specifier)) return undefined
     return (
@@ -263,7 +265,7 @@ function checkForeign(path: string, specifier: string): string | undefined {
   return undefined
 }
 
-/** A relative path stays in its room. */
+/** Checks a relative path: it must stay in its room. */
 function checkPath(place: Place, specifier: string): string | undefined {
   const target = posix.join(posix.dirname(place.path), specifier)
   if (!`${target}/`.startsWith(`${place.folder}/`)) {
@@ -272,7 +274,7 @@ function checkPath(place: Place, specifier: string): string | undefined {
   return checkPart(place, placeOf(target)?.part ?? place.room)
 }
 
-/** `room` is what follows the scope, `db` or `engine/worker`. */
+/** Checks an import of one of our packages. `room` is what follows the scope, `db` or `engine/worker`. */
 function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): string | undefined {
   if (room === place.room || room.startsWith(`${place.room}/`)) return checkPart(place, room)
   const may = [
@@ -288,13 +290,14 @@ function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): str
   return `imports ${quote(nameOf(room))}: ${who} may import ${may.join(', ') || 'nothing of ours'}`
 }
 
+/** Checks an import within a room. */
 function checkPart(place: Place, part: string): string | undefined {
   const may = MAY_IMPORT_WITHIN[place.part]
   if (may === undefined || part === place.part || may.includes(part)) return undefined
   return `imports ${part}: ${place.part} may import ${may.join(', ') || 'nothing else of its package'}`
 }
 
-/** An entry that nobody imports yet is an open door. */
+/** Checks a package.json. A dependency is a problem even while nobody imports it: it opens the door. */
 function checkManifest({ folder, room, manifest }: Workspace): string[] {
   const path = `${folder}/package.json`
   const may = MAY_IMPORT[room]
@@ -308,7 +311,7 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
     Object.entries(entries).flatMap(([name, version]) => {
       const dependency = roomOf(name)
       if (dependency === undefined) {
-        // An alias would hide one of ours behind another name.
+        // An alias would hide one of our packages behind another name.
         if (/^(workspace|link|file|portal):/.test(version))
           return [`${path}: ${name} is ${version}`]
         const folders = ONLY_IN[name]
@@ -327,7 +330,7 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
   ]
 }
 
-/** `engine/worker` for `@roundsman/engine/worker`; undefined for what is not ours. */
+/** `engine/worker` for `@roundsman/engine/worker`; undefined for foreign packages. */
 function roomOf(specifier: string): string | undefined {
   if (specifier.startsWith(SCOPE)) return specifier.slice(SCOPE.length)
   for (const [room, name] of Object.entries(NAMES)) {

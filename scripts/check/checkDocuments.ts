@@ -5,26 +5,29 @@ import { renderReference } from '../reference/renderReference.ts'
 import { listFiles } from './listFiles.ts'
 import { readCode } from './readCode.ts'
 
-/** Where a path that a document names may begin, beside the document's own folder. */
+/** Where a path in a document may begin, besides the document's own folder. */
 const BASES = ['', 'packages/engine', 'apps/worker', 'apps/console']
 const PATH = /^(?:apps|docs|packages|prisma|reports|scripts|src|test)\/[\w./-]+$/
 const VARIABLE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/
 const PNPM =
   /\bpnpm(?:@\d+)? ((?:--?[\w-]+(?:[= ](?:"[^"]*"|'[^']*'|[\w@./$-]+))? )*)([a-z][\w:-]*)/g
-/** What pnpm itself can do. */
+/** Commands of pnpm itself. */
 const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
-/** Pages for products of others. */
+/** Pages for other products, where commands are theirs. */
 const OF_OTHERS = /^docs\/(?:adopting|quickStart|recipes\/\w+|comingFrom\/\w+)\.md$/
-/** Variables that libraries read by themselves. */
+/** Variables that libraries read themselves. */
 const OF_LIBRARIES = /^(?:NODE|OTEL|PG)_?[A-Z]/
-/** What a document shows how to make. */
+/** Examples that a document shows how to make. */
 const EXAMPLES = new Set([
   'packages/jobs/src/pruneDrafts.ts',
   'apps/worker/src/jobs/pruneDrafts.ts',
   'PRUNE_DRAFTS_CRON',
 ])
 
-/** Whether what the documents name exists (links and their headings, files, commands, variables), and what is written from the code is current. */
+/**
+ * Reports what documents name and does not exist (links and their headings, files, commands, variables), and pages
+ * written from the code that are out of date.
+ */
 export async function checkDocuments(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
   const documents = files.filter((path) => path.endsWith('.md'))
@@ -56,7 +59,7 @@ interface Known {
   scripts: ReadonlySet<string>
   headings: ReadonlyMap<string, ReadonlySet<string>>
   variables: ReadonlySet<string>
-  /** What the names of variables end with that are put together, such as one for each job. */
+  /** How the names of variables end that are put together, such as one for each job. */
   suffixes: readonly string[]
 }
 
@@ -84,7 +87,7 @@ function checkDocument(path: string, text: string, known: Known): string[] {
         // A command in another workspace is that workspace's.
         if (/--dir|--filter/.test(options) || PNPM_COMMANDS.has(name) || known.scripts.has(name))
           continue
-        // What these say is said to a product of somebody else.
+        // These pages speak of scripts of another product.
         if (OF_OTHERS.test(path)) continue
         report(`there is no script for \`pnpm ${name}\``)
       }
@@ -126,7 +129,7 @@ function withFolders(path: string): string[] {
   return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
 }
 
-/** As GitHub makes anchors of them. */
+/** The anchors that GitHub makes of headings. */
 function headingsOf(text: string): Set<string> {
   const titles = text.matchAll(/^#+ (.+)$/gm)
   return new Set(
@@ -144,7 +147,7 @@ async function readScripts(root: string): Promise<Set<string>> {
   return new Set(Object.keys((JSON.parse(text) as { scripts?: object }).scripts ?? {}))
 }
 
-/** Every word in capitals that stands somewhere other than in a document. */
+/** Finds all words in capitals that stand anywhere but in a document. */
 async function findVariables(
   root: string,
   files: readonly string[],

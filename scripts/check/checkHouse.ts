@@ -3,10 +3,10 @@ import { findImports, type FoundImport } from './findImports.ts'
 import { sourceOfEntry, type Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
-/** A file of so many lines is a hop for the reader, if only one other file needs it. */
+/** A file of up to so many lines makes readers open another file for little, if only one file needs it. */
 const MAX_LINES_TO_FOLD = 40
 
-/** Small files with one importer that stand alone all the same, and why. */
+/** Small files with one importer that stand alone all the same, with the reason. */
 const STANDS_ALONE: Readonly<Record<string, string>> = {
   'apps/api/src/http/createApiLogger.ts':
     'server.ts runs when it is imported, and tests need this alone',
@@ -20,7 +20,7 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
   'scripts/enableCompileCache.ts': 'is also loaded by its path, before a program',
 }
 
-/** What may be as small as it is, since there is one file to each. */
+/** Files that may be this small, because there is one for each of something. */
 const ONE_FILE_EACH = [
   // The jobs: what each is, and what it does.
   /^packages\/jobs\/src\/[^/]+\.ts$/,
@@ -32,7 +32,7 @@ const ONE_FILE_EACH = [
   /Screen\.tsx$/,
 ]
 
-/** The queue's tables are named by the code that ships in this folder alone, in whatever text. */
+/** Of the code that ships, only this folder may name the queue's tables, in whatever text. */
 export const STORE = 'packages/engine/src/store/'
 export const QUEUE_SCHEMA = 'pgboss'
 /** Tests, measurements and commands look into the tables from outside. */
@@ -55,8 +55,8 @@ export interface House {
 }
 
 /**
- * Whether no small file is there for one other alone. What an entry hands on to other packages may be small: they
- * import a name, and open no file.
+ * Reports small files that one other file alone imports. A file that an entry exports to other packages may be small:
+ * they import a name, and open no file.
  */
 export function checkHouse(
   { smallWithOneImporter }: House,
@@ -80,7 +80,7 @@ export function checkHouse(
   ]
 }
 
-/** The size of the house, a line each, for people. */
+/** Writes the size of the house for people, a line for each count. */
 export function countHouse({ rooms, smallWithOneImporter, relativeIntoPackages }: House): string {
   const counts: [what: string, count: number][] = [
     ['source files', rooms.length],
@@ -98,6 +98,7 @@ export function countHouse({ rooms, smallWithOneImporter, relativeIntoPackages }
   return counts.map(([what, count]) => `${String(count).padStart(5)}  ${what}\n`).join('')
 }
 
+/** Reads the sources for both functions above. */
 export function readHouse({ files, workspaces }: Code): House {
   const read = [...files]
     .filter(([path]) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
@@ -120,7 +121,7 @@ function readRoom([path, text]: readonly [path: string, text: string]): Room {
   return { path, text, lines: text.split('\n').length - 1, imports: findImports(path, text) }
 }
 
-/** The lines, from 1, in which a file names the queue's schema that may not. */
+/** The lines, from 1, in which a file names the queue's schema without being allowed to. */
 export function linesThatNameQueue(path: string, text: string): number[] {
   if (path.startsWith(STORE) || MAY_NAME_QUEUE.test(path)) return []
   return text
@@ -135,11 +136,11 @@ export function reachesIntoPackage(path: string, specifier: string): boolean {
   return folder !== undefined && !path.startsWith(folder)
 }
 
-/** By path, who imports what is there, beside the entries that hand it on to other packages. */
+/** Finds who imports each file, and which files an entry exports to other packages. */
 function findImporters(rooms: readonly Room[], workspaces: readonly Workspace[]) {
   const entries = new Set(workspaces.flatMap(listEntries))
   const importers = new Map<string, Set<string>>()
-  /** To other packages, which import a name and no file. */
+  /** Exported to other packages, which import a name and no file. */
   const offered = new Set(entries)
   for (const { path, imports } of rooms) {
     for (const { specifier, isReExport } of imports) {

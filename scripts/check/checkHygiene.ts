@@ -7,12 +7,12 @@ const MAX_BYTES = 1_500_000
 /** A folder of one machine, at the start of a word: `./home/x` and `/api/work/x` are none. */
 const MACHINE_PATH =
   /(?<![\w.~$})\]/\\-])(?:\/(?:home|Users)\/[\w.-]+|\/root\/|\/work\b(?!-)|[A-Za-z]:\\Users\\)/
-/** oxlint knows `it.only` and its like; this is the same thing said with an option or at run time. */
+/** oxlint finds `it.only` and its like; this finds the same as an option or at run time. */
 const LEFT_OUT = /\b(?:only|skip|todo)\s*:\s*true\b|\b(?:ctx|context|task)\.skip\(/
-/** A rule that is off for a line needs a reason behind two dashes. */
+/** A rule that is off for a line needs a reason after two dashes. */
 const SILENCED = /\b(?:oxlint|eslint)-disable(?!.* -- \S)/
 
-/** What should not be in a commit, whatever the file is. */
+/** Reports what should not be in a commit, whatever the kind of file. */
 export async function checkHygiene(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
   const problems = await Promise.all(files.map((path) => checkFile(root, path)))

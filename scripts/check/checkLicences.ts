@@ -6,7 +6,7 @@ import { renderLicences } from '../licences/renderLicences.ts'
 
 const REPORT = 'reports/licences.md'
 
-/** Whether everything that is installed may be used for what it is used for, and the report says so. */
+/** Reports installed packages that may not be used where we use them, and a report of them that is out of date. */
 export async function checkLicences(root: string): Promise<readonly string[]> {
   const packages = await listInstalled(root)
   if (packages.length === 0) return ['There is nothing installed: pnpm install']

@@ -2,13 +2,13 @@ import { listFiles } from './listFiles.ts'
 import { captureTool } from './runTool.ts'
 
 const CODE = /\.[cm]?[jt]sx?$/
-/** Stands for somebody else's code, in another style. The test that uses it compiles it. */
+/** Stands for foreign code, in another style. The test that uses it compiles it. */
 const FOREIGN = 'scripts/hosts/products/'
 
 /**
- * oxlint with type information. A warning fails as an error does, and so does a comment that silences
- * nothing. It must have seen all the code and nothing else: a linter that looks at nothing finds nothing, and
- * one that looks at node_modules does not end.
+ * Runs oxlint with type information. A warning fails as an error does, and so does a comment that silences nothing. It
+ * also checks which files oxlint saw: one that sees nothing finds nothing, and one that looks at node_modules does not
+ * end.
  */
 export async function checkLint(root: string): Promise<readonly string[]> {
   const [files, listed] = await Promise.all([

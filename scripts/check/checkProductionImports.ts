@@ -4,7 +4,7 @@ import { join, posix } from 'node:path'
 import { findImports } from './findImports.ts'
 import { listWorkspaces, sourceOfEntry, type Manifest } from './listWorkspaces.ts'
 
-/** What a deployment runs: the two processes, the worker's commands, and those that change its database. */
+/** What a deployment runs: the two processes, the worker's commands, and the commands that change its database. */
 const ENTRIES = [
   'apps/api/src/server.ts',
   'apps/worker/src/main.ts',
@@ -29,7 +29,7 @@ interface Owner extends Manifest {
   peerDependenciesMeta?: Record<string, { optional?: boolean }>
 }
 
-/** Whether everything that a deployment loads is installed for production, and not only beside what tests and builds. */
+/** Reports what a deployment loads that a production install lacks, because it is among the devDependencies. */
 export async function checkProductionImports(
   root: string,
   entries: readonly string[] = ENTRIES,
@@ -64,8 +64,8 @@ export async function checkProductionImports(
 }
 
 /**
- * pnpm installs the peers of our own packages too, but for those that are in devDependencies as well. An optional peer may
- * be missing: its package copes with that.
+ * Whether a production install brings a package. pnpm installs our packages' peers too, except those that are also in
+ * devDependencies. An optional peer may be missing: its package copes with that.
  */
 function isInstalled(name: string, owner: Owner = {}): boolean {
   const { dependencies, optionalDependencies, peerDependencies, devDependencies } = owner
@@ -76,7 +76,7 @@ function isInstalled(name: string, owner: Owner = {}): boolean {
   )
 }
 
-/** The file that an entry of one of our packages is made of. */
+/** The source file of an entry of one of our packages. */
 function findSource(
   specifier: string,
   name: string,

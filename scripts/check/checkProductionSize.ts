@@ -1,9 +1,12 @@
 import { listProductionFiles, type ProductionPackage } from '../production/listProductionFiles.ts'
 
-/** A little above what it is, so that another PostgreSQL or Prisma's compilers are noticed. */
+/** A little above the present size, so that another PostgreSQL or Prisma's compilers are noticed. */
 export const LIMIT_MB = 200
 
-/** Whether what API and worker run with is still small. Builds and our own sources, a few megabytes, are not counted. */
+/**
+ * Reports when the packages of API and worker have grown beyond the limit. Builds and our own sources, a few megabytes,
+ * do not count.
+ */
 export async function checkProductionSize(
   root: string,
   limitMb = LIMIT_MB,

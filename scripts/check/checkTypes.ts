@@ -4,13 +4,13 @@ import { listFiles } from './listFiles.ts'
 import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 import { runTool } from './runTool.ts'
 
-/** What the projects include, in the words of their tsconfig files. */
+/** The files that the projects include, as their tsconfig files say. */
 const TYPED =
   /^(packages|apps)\/[^/]+\/(src|test|e2e)\/|^scripts\/|^(apps\/[^/]+\/)?[^/]+\.config\.ts$/
 
 /**
- * Compiles the packages as the build does, and checks tests and scripts against the packages' sources. Also
- * whether the projects are complete: what no project includes has no type errors.
+ * Compiles the packages as the build does, and checks tests and scripts against the packages' sources. It also reports
+ * files that no project includes: nobody would find their type errors.
  */
 export async function checkTypes(root: string): Promise<readonly string[]> {
   const [files, references, compiled] = await Promise.all([
@@ -22,14 +22,13 @@ export async function checkTypes(root: string): Promise<readonly string[]> {
   return [...references, ...untyped.map((path) => `${path}: no tsconfig includes it`), ...compiled]
 }
 
-/** Projects that are no package: they check, and emit nothing. */
+/** Projects without a package. They check and emit nothing. */
 const OTHER_PROJECTS = ['scripts', 'tsconfig.tests.json']
 
 /**
- * Whether each package's tsconfig.json refers to the packages of ours that it depends on, and to no other,
- * and the root's to every project. A missing reference is silent: with the sources at hand the compiler takes
- * them into the wrong project, and whether a build works depends on what was built before; and a project that
- * the root does not name is not checked at all. What only tests use needs none.
+ * Reports packages whose tsconfig.json does not refer to just the packages that they depend on, and projects to which
+ * the root does not refer. Nothing else shows it: the compiler takes a missing project's sources into the wrong one,
+ * and never checks a project that the root does not name. Packages that only tests use need no reference.
  */
 export async function checkReferences(root: string): Promise<readonly string[]> {
   const workspaces = await listWorkspaces(root)
@@ -53,7 +52,7 @@ export async function checkReferences(root: string): Promise<readonly string[]> 
   return (await Promise.all([...ofPackages, ofRoot])).flat()
 }
 
-/** Of those packages whose tests run elsewhere than in Node. */
+/** The test projects of packages whose tests do not run in Node. */
 async function findTestProjects(root: string, workspaces: readonly Workspace[]): Promise<string[]> {
   const paths = workspaces.map(({ folder }) => `${folder}/tsconfig.tests.json`)
   const found = await Promise.all(
@@ -70,7 +69,7 @@ async function findTestProjects(root: string, workspaces: readonly Workspace[]):
 interface Expectation {
   folder: string
   expected: readonly string[]
-  /** Why what is missing should be there. */
+  /** Why a missing reference should be there. */
   reason: string
 }
 

@@ -1,21 +1,20 @@
 import { parseSync, Visitor, type Argument, type CallExpression, type Expression } from 'oxc-parser'
 
 export interface FoundImport {
-  /** What is imported; of a computed name the part before the first computed piece, which may be empty. */
+  /** The imported name; of a computed one the part before the first computed piece, which may be empty. */
   specifier: string
-  /** Whether nothing of it is left once the types are gone. */
+  /** Whether nothing of it remains once the types are stripped. */
   isTypeOnly: boolean
   /** Whether the specifier is only known when the program runs. */
   isComputed: boolean
-  /** Whether it is handed on: `export … from`. */
+  /** Whether the file exports it on: `export … from`. */
   isReExport: boolean
   line: number
 }
 
 /**
- * Everything by which a module names another one: import and export declarations, import types,
- * `import()`, `import x = require()`, `require()` under whatever name createRequire gave it, and the
- * resolve functions of both.
+ * Finds all by which a module names another one: import and export declarations, import types, `import()`, `import x =
+ * require()`, `require()` under whatever name createRequire gave it, and the resolve functions of both.
  * @throws Error when the text does not parse
  */
 export function findImports(path: string, text: string): FoundImport[] {
@@ -67,7 +66,7 @@ function loadsModule({ callee }: CallExpression, requires: ReadonlySet<string>):
   return property.name === 'resolve' && (object.type === 'MetaProperty' || isRequire(object))
 }
 
-/** `createRequire(…)`, also as a member of the module that it comes from. */
+/** Whether this is `createRequire(…)`, also as a member of its module. */
 function isCreateRequire(node: Expression): boolean {
   if (node.type !== 'CallExpression') return false
   const { callee } = node

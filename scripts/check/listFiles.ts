@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 /**
- * What is or may be committed: the tracked files, and those that are new and not ignored. Paths are
- * relative to the root, with slashes. Links and what was deleted are left out.
+ * Lists what is or may be committed: tracked files, and new ones that are not ignored, relative to the root, with
+ * slashes. Links and deleted files are left out.
  */
 export async function listFiles(root: string): Promise<string[]> {
   const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']

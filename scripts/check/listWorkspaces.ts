@@ -20,13 +20,13 @@ export interface Workspace {
 
 type EntryTarget = NonNullable<Manifest['exports']>[string]
 
-/** The source file that an entry of a package is made of, by what its `exports` say of it; relative to the root. */
+/** The source file of an entry by what `exports` says of it, relative to the root. */
 export function sourceOfEntry(folder: string, target: EntryTarget | undefined): string | undefined {
   const source = typeof target === 'string' ? target : target?.['@roundsman/source']
   return source === undefined ? undefined : posix.join(folder, source)
 }
 
-/** The packages and apps, by folder. A folder without a package.json is none. */
+/** Lists the packages and apps, by folder. A folder without a package.json is none. */
 export async function listWorkspaces(root: string): Promise<Workspace[]> {
   const groups = await Promise.all(
     ['packages', 'apps'].map(async (group) => {

@@ -1,4 +1,4 @@
-// Checks everything that needs no running program: `pnpm check`. One line a check, then what failed and why.
+// `pnpm check`: all checks that need no running program. It prints a line for each, then what failed and why.
 import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
@@ -17,11 +17,11 @@ import { runTool } from './runTool.ts'
 const root = join(import.meta.dirname, '../..')
 
 const code = once(() => readCode(root))
-/** It is checked, and its size is told at the end. */
+/** Checked, and counted at the end. */
 const house = once(async () => readHouse(await code()))
 
 const ok = await runChecks({
-  // Types, lint and unused code are about a program that the generated client is part of.
+  // Types, lint and unused code need the generated client, which is part of the program.
   prepare: {
     name: 'generated client',
     run: async () => {
@@ -34,7 +34,7 @@ const ok = await runChecks({
     { name: 'lint', run: () => checkLint(root) },
     { name: 'types', run: () => checkTypes(root) },
     { name: 'unused code', run: () => runTool(root, 'knip', ['--no-config-hints']) },
-    // What is imported by its name without being a dependency works on this machine, and not on the next.
+    // A package that is imported without being a dependency works on this machine, and not on the next.
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: async () => checkBoundaries(await code()) },
     { name: 'house', run: async () => checkHouse(await house()) },
@@ -47,9 +47,10 @@ const ok = await runChecks({
   write: (text) => process.stdout.write(text),
 })
 process.stdout.write(`\nThe house\n${countHouse(await house())}`)
-// The exit code, not exit(): what was written to a pipe has yet to get through.
+// Not exit(): the output may still be on its way through a pipe.
 process.exitCode = ok ? 0 : 1
 
+/** Makes a function that reads once, for checks that need the same. */
 function once<Result>(read: () => Promise<Result>): () => Promise<Result> {
   let reading: Promise<Result> | undefined
   return () => (reading ??= read())

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { listFiles } from './listFiles.ts'
 import { listWorkspaces, type Workspace } from './listWorkspaces.ts'
 
-/** What the checks that look at imports need of a tree. */
+/** What checks of imports need to know of a tree. */
 export interface Code {
-  /** Path and text of each file of code, in the order of the paths. */
+  /** The text of each file of code, by path, in the order of the paths. */
   files: ReadonlyMap<string, string>
   workspaces: readonly Workspace[]
 }

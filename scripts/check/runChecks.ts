@@ -1,11 +1,11 @@
 export interface Check {
   name: string
-  /** Resolves to the problems that it found, none when all is well. An error is a problem as well. */
+  /** Resolves to the problems that it found; none when all is well. An error is a problem, too. */
   run(): Promise<readonly string[]>
 }
 
 export interface RunChecksOptions {
-  /** What the checks build on. They run also when it fails: most of them still have something to say. */
+  /** The step on which the checks build. They run even if it fails: most still find something. */
   prepare?: Check
   checks: readonly Check[]
   write(text: string): void
@@ -17,8 +17,8 @@ interface Result {
 }
 
 /**
- * Runs every check, whatever becomes of the others, at the same time: they only read. Prints a line for
- * each in the order given, then the problems. Resolves to whether there were none.
+ * Runs all checks at the same time, because they only read, whatever becomes of the others. It prints a line for each
+ * in the given order, then the problems, and resolves to whether there were none.
  */
 export async function runChecks({ prepare, checks, write }: RunChecksOptions): Promise<boolean> {
   const results: Result[] = []

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { delimiter, join } from 'node:path'
 
-/** The tools are this workspace's, also when they look at another tree. */
+/** This workspace's tools, also for another tree. */
 const PROGRAMS = join(import.meta.dirname, '../../node_modules/.bin')
 const TIMEOUT_MS = 300_000
 
@@ -10,7 +10,7 @@ export interface ToolResult {
   output: string
 }
 
-/** Runs a tool. Its whole output is the one problem, if it ends with anything but 0. */
+/** Runs a tool. If it does not end with 0, its whole output is the one problem. */
 export async function runTool(
   root: string,
   program: string,

@@ -7,16 +7,16 @@ export interface Run {
   trigger: string
 }
 
-/** Where a product has its console, and with which headers one is let in. */
+/** Where a product has its console, and the headers that let us in. */
 export interface ConsoleAccess {
-  /** Of the page, with a slash at its end. */
+  /** The address of the page, with a slash at its end. */
   page: string
-  /** What the addresses of the admin API begin with. */
+  /** The beginning of the admin API's addresses. */
   api: string
   headers: Record<string, string>
 }
 
-/** Asks with a session. An answer other than 2xx is an error with what it says. */
+/** Asks with a session. Throws what the answer says if that is not 2xx. */
 async function ask<Answer>(url: string, headers: Record<string, string>): Promise<Answer> {
   const response = await fetch(url, { headers })
   const text = await response.text()
@@ -28,7 +28,7 @@ export async function listRuns({ api, headers }: ConsoleAccess): Promise<Run[]> 
   return (await ask<{ runs: Run[] }>(`${api}/jobs/runs?limit=100`, headers)).runs
 }
 
-/** Waits for a run of each of these triggers that has succeeded. */
+/** Waits until a run of each of these triggers has succeeded, and resolves to all runs. */
 export async function waitForRuns(
   access: ConsoleAccess,
   triggers: readonly string[],
@@ -39,12 +39,12 @@ export async function waitForRuns(
       const succeeded = runs.filter(({ status }) => status === 'success')
       return triggers.every((trigger) => succeeded.some((run) => run.trigger === trigger)) && runs
     },
-    // The next minute may be a minute away.
+    // A schedule's next tick may be a minute away.
     { timeoutMs: 150_000, message: `Runs by ${triggers.join(' and ')} in the console` },
   )
 }
 
-/** The page and everything that it loads at first; resolves to how many files that was. */
+/** Loads the page and all that it names, and resolves to the number of files. */
 export async function loadPage({ page, headers }: ConsoleAccess): Promise<number> {
   const response = await fetch(page, { headers })
   const html = await response.text()
@@ -62,7 +62,7 @@ export async function loadPage({ page, headers }: ConsoleAccess): Promise<number
   return assets.length
 }
 
-/** Opens the console as a browser that has the session, and waits until its runs are there. */
+/** Opens the console in a browser with this session, and waits until its runs show. */
 export async function lookInBrowser(access: ConsoleAccess): Promise<void> {
   const { page: address, headers } = access
   const [run] = await listRuns(access)
@@ -71,7 +71,7 @@ export async function lookInBrowser(access: ConsoleAccess): Promise<void> {
     const context = await browser.newContext()
     const cookies = (headers['cookie'] ?? '').split('; ').map((cookie) => {
       const [name = '', ...value] = cookie.split('=')
-      // Of a page's own address it would be a cookie for what is below that.
+      // With the page's own address, the cookie would count only below it.
       return { name, value: value.join('='), url: new URL('/', address).href }
     })
     await context.addCookies(cookies)

@@ -1,4 +1,5 @@
-// Publishes all packages to a registry on loopback and takes them into products outside of this repository.
+// `pnpm test:hosts`: publishes all packages to a registry on loopback and takes them into products outside this
+// repository.
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -24,9 +25,9 @@ ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 
 Exit code: 0 all are as promised, 1 one is not, 2 usage`
 
-/** It is promised to take less. */
+/** The documents promise less. */
 const TIMEOUT_MS = 10 * 60_000
-/** Two cores are busy with two. */
+/** Two at once keep two cores busy. */
 const AT_ONCE = 2
 
 process.exitCode = await main()
@@ -77,7 +78,7 @@ function readArguments(): { products: readonly Product[]; isKept: boolean } | nu
   }
 }
 
-/** Resolves to what went wrong, product by product. */
+/** Takes the packages into each product, and resolves to what went wrong, product by product. */
 async function takeInAll(
   products: readonly Product[],
   folder: string,
@@ -95,7 +96,7 @@ async function takeInAll(
       const waiting: { product: Product; older?: OlderVersion }[] = products.flatMap((product) =>
         product.isUpgradedFromOlder ? [{ product }, { product, older }] : [{ product }],
       )
-      // All at first: a role is there for the whole server, and would be found in the catalogue of another.
+      // All before the first product: a role belongs to the whole server, and would show in another's catalogue.
       const urls = new Map<string, string>()
       for (const one of waiting) urls.set(nameOf(one), await createDatabase(adminUrl, nameOf(one)))
       const takeInNext = async (): Promise<void> => {
@@ -129,7 +130,7 @@ async function takeInAll(
   }
 }
 
-/** Also of its database. */
+/** The name for the table, which its database and role have as well. */
 function nameOf({ product, older }: { product: Product; older?: OlderVersion }): string {
   return older ? `${product.name}_older` : product.name
 }
@@ -150,14 +151,14 @@ async function withPostgres<Result>(
     return await work(postgres.url)
   } finally {
     await postgres.release()
-    // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+    // Where PostgreSQL could not enter this folder, its files are elsewhere and this is a link to them.
     if (dirname(postgres.directory) !== dataDir) {
       await rm(dirname(postgres.directory), { recursive: true, force: true })
     }
   }
 }
 
-/** Of a role that is no superuser, as on a managed server. */
+/** Creates a database that belongs to a role without superuser rights, as on a managed server. */
 async function createDatabase(adminUrl: string, name: string): Promise<string> {
   const password = randomBytes(12).toString('hex')
   await withClient(adminUrl, async (client) => {
@@ -169,7 +170,7 @@ async function createDatabase(adminUrl: string, name: string): Promise<string> {
   return url.href
 }
 
-/** Without what is about this workspace. */
+/** This process's environment without what concerns this workspace. */
 function foreignEnvironment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) =>
@@ -179,13 +180,13 @@ function foreignEnvironment(): NodeJS.ProcessEnv {
   )
   return {
     ...Object.fromEntries(inherited),
-    // Prisma's scripts would download an engine.
+    // Prisma's install scripts would download an engine.
     npm_config_ignore_scripts: 'true',
     npm_config_audit: 'false',
     npm_config_fund: 'false',
     npm_config_update_notifier: 'false',
     pnpm_config_minimum_release_age: '0',
-    // Its commands look for engines and would fetch them; `generate` calls none.
+    // Prisma's commands would fetch missing engines; `generate` calls none.
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     PRISMA_QUERY_ENGINE_LIBRARY: process.execPath,
     PRISMA_HIDE_UPDATE_MESSAGE: '1',

@@ -3,29 +3,29 @@ import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand, stopGroup } from './runCommand.ts'
 
-/** A copy of a product, outside of this repository and in one of its own. */
+/** A copy of a product, in a Git repository of its own outside this one. */
 export interface Host {
   root: string
   run(command: string): Promise<string>
-  /** From here on commands get packages from this registry. */
+  /** Has all later commands get packages from this registry. */
   setRegistry(env: Record<string, string>): void
-  /** Starts a command that goes on. What it prints is told when something fails. */
+  /** Starts a command that goes on running. What it prints is shown when something fails. */
   start(command: string): void
-  /** Ends what was started, the last first. */
+  /** Ends all that start() started, the last first. */
   stop(): Promise<void>
   applyPatch(text: string): Promise<void>
-  /** Commits everything that has changed since the last time. */
+  /** Commits all changes since the last commit. */
   commit(message: string): Promise<void>
-  /** The last link to this machine that one of them has printed. */
+  /** The last link to this machine that a started command printed. */
   findLink(): string | undefined
-  /** The end of what the started commands have printed. */
+  /** The end of what the started commands printed. */
   output(): string
 }
 
 export async function openHost(options: {
-  /** What it is called here. */
+  /** The name of the copy's folder. */
   name: string
-  /** Where it is copied from. */
+  /** The folder to copy. */
   source: string
   folder: string
   env: NodeJS.ProcessEnv
@@ -64,7 +64,7 @@ export async function openHost(options: {
     },
     async stop() {
       for (const child of started.splice(0).toReversed()) await stopGroup(child)
-      // A link that it has printed leads nowhere any more.
+      // Links that were printed lead nowhere any more.
       output = ''
     },
     async applyPatch(text) {

@@ -1,38 +1,38 @@
 import { scryptSync } from 'node:crypto'
 
-/** A product that has nothing to do with Roundsman, in products/, and how somebody uses it. */
+/** A product in products/ that knows nothing of Roundsman, and how people use it. */
 export interface Product {
-  /** Its folder. */
+  /** The name of its folder. */
   name: string
-  /** The heading of docs/adopting.md below which stands what is done to it. */
+  /** The heading in docs/adopting.md under which stands what is done to it. */
   heading: string
-  /** What it is, for the table at the end. */
+  /** What kind of product it is, for the usage. */
   kind: string
-  /** Before anything is done to it: its packages, its code, its own tables. */
+  /** Commands that install its packages, build it and make its own tables. */
   prepare: readonly string[]
-  /** Tells the errors of its types, those of what is installed included. */
+  /** Lists its type errors, those of its packages included. */
   check: string
   test: string
-  /** Starts its server, as ever. */
+  /** Starts its server, before and after adopting. */
   start: string
-  /** How it calls the command line, and how it takes the next version of what it has. */
+  /** How it calls the command line, and how it installs the next version. */
   cli: string
   update: string
   isSeenInBrowser?: boolean
-  /** Whether it is also brought up from a version that there really was. */
+  /** Whether it is also upgraded from a version that really existed. */
   isUpgradedFromOlder?: boolean
-  /** Adds to its database what it has when it is adopted: an admin, somebody who is none, and rows. */
+  /** Adds the rows that it has when it is adopted, with an admin and somebody who is none. */
   seed: string
-  /** Logs an admin or somebody else in, and resolves to the headers of that session. Null: it has no log-in for people. */
+  /** How an admin and somebody else log in, which sets a session's headers. Null: the product has no log-in. */
   logIn: {
     path: string
     admin: object
     other: object
-    /** Where the page says to serve the console, and what the addresses of its API begin with. */
+    /** Where the page says to serve the console, and the beginning of its API's addresses. */
     console: string
     api: string
   } | null
-  /** A request that has it enqueue work in its own transaction, and the path it goes to. */
+  /** A request upon which it enqueues work in its own transaction. */
   act: { path: string; body: (n: number) => object }
   env: Record<string, string>
 }

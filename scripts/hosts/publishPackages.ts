@@ -5,27 +5,27 @@ import { packPublished, type PackedPackage } from '../release/packPublished.ts'
 import { runCommand, type CommandOptions } from './runCommand.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** What others have had so far: a commit of this repository, packed as it was. */
+/** The version that others have had so far: a commit of this repository, packed as it was. */
 const OLDER = { commit: 'd21a3f0', version: '0.1.0', tag: 'older' }
-/** What makes the tables. */
+/** The file that makes the tables. */
 const STEPS = 'dist/store/steps.js'
-/** The version after has one step more, which a worker of this version may find done. */
+/** The version after this one has another step, which a worker of this version may find done. */
 const NEXT_STEP = `
 STEPS.push({ name: 'next', breaks: false, sql: 'alter table "JobRun" add column "next" integer' })
 `
 
 export interface OlderVersion {
-  /** This repository as it was. */
+  /** A copy of this repository as it was. */
   root: string
-  /** For npm, which then takes that version of what is asked for without one. */
+  /** With it npm installs that version wherever none is named. */
   env: Record<string, string>
   /** Whether the tables have changed since. */
   hasOtherTables: boolean
 }
 
 /**
- * Publishes all packages: what is in this repository as `latest`, a version made up after it as `next`, and one that
- * there really was before it as `older`.
+ * Publishes all packages: this repository's as `latest`, a made-up later version as `next`, and one that really existed
+ * before as `older`.
  */
 export async function publishPackages(
   folder: string,
@@ -54,10 +54,10 @@ function stepsOf(packed: readonly PackedPackage[]): string {
   return found.toString()
 }
 
-/** With what it needs to be built, as its own lock file says. */
+/** Copies that commit and installs what it needs to be built, by its own lock file. */
 async function checkOut(target: string, { signal }: CommandOptions): Promise<string> {
   await mkdir(target)
-  // As this workspace is installed, and not from the registry on loopback.
+  // With this workspace's registry, and not the one on loopback.
   const options = { cwd: ROOT, env: { ...process.env, CI: 'true' }, signal }
   await runCommand(
     `git cat-file -e ${OLDER.commit} || { echo 'This clone is shallow: git fetch --unshallow' >&2; exit 1; }`,

@@ -1,6 +1,9 @@
 import pg from 'pg'
 
-/** A line for each thing that a database has, and what it is like; of a table also how many rows it has. */
+/**
+ * Describes a database: a line for each object with its properties, and for each table the number of its rows. Two such
+ * lists show what was left behind.
+ */
 export async function readCatalogue(url: string): Promise<string[]> {
   return await withClient(url, async (client) => {
     const { rows } = await client.query<{ line: string }>(CATALOGUE)

@@ -1,17 +1,17 @@
-/** One fenced block of a page. */
+/** A fenced block of a page. */
 export interface Step {
-  /** Where it begins, for messages. */
+  /** The line at which its text begins, for messages. */
   line: number
   /** The headings above it, the outermost first. */
   headings: readonly string[]
   /** `sh`, `diff`, or the language of a file. */
   language: string
-  /** What stands behind the language: a file's path, or `background`. */
+  /** What stands after the language: a file's path, or `background`. */
   note: string
   text: string
 }
 
-/** The fenced blocks of a page, in order. */
+/** Reads the fenced blocks of a page, in order. */
 export function readSteps(markdown: string): Step[] {
   const steps: Step[] = []
   const headings: string[] = []

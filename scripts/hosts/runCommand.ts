@@ -8,7 +8,7 @@ export interface CommandOptions {
 
 const TIMEOUT_MS = 180_000
 
-/** Resolves to what a command of bash prints; rejects with all of it where the command fails or takes three minutes. */
+/** Runs a bash command and resolves to what it prints. Rejects with all output when it fails or takes three minutes. */
 export async function runCommand(
   command: string,
   { cwd, env, signal }: CommandOptions,
@@ -16,7 +16,7 @@ export async function runCommand(
   const child = spawn('bash', ['-euo', 'pipefail', '-c', command], {
     cwd,
     env,
-    // Nobody answers a question.
+    // Nobody is there to answer a question.
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
@@ -36,7 +36,7 @@ export async function runCommand(
   return stdout
 }
 
-/** Asks a process and all that it started to end, and waits for it; after 15 s they are killed. */
+/** Asks a process and all that it started to end, and waits for it. After 15 s it kills them. */
 export async function stopGroup(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const { pid } = child
@@ -52,6 +52,6 @@ export async function stopGroup(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => tell('SIGKILL'), 15_000)
   await exited
   clearTimeout(timer)
-  // What did not follow its parent.
+  // Kills children that did not end with it.
   tell('SIGKILL')
 }

@@ -6,19 +6,19 @@ import { findFreePort } from '@roundsman/local-postgres'
 import { runCommand, stopGroup } from './runCommand.ts'
 
 const SOURCES = join(import.meta.dirname, 'registry')
-/** It is installed once, and is no dependency of the workspace: 300 packages that only this needs. */
+/** Installed once, but no dependency of the workspace: only this needs its 300 packages. */
 const PROGRAM = join(import.meta.dirname, '../../node_modules/.cache/registry-on-loopback')
 
 export interface Registry {
   url: string
-  /** For npm and pnpm, in whose settings it is the registry and may be published to. */
+  /** Settings by which npm and pnpm use this registry and may publish to it. */
   env: Record<string, string>
   close(): Promise<void>
 }
 
 /**
- * A verdaccio that takes what is published to it, keeps it in `folder`, and asks the registry that is
- * configured on this machine for everything else.
+ * Starts a verdaccio that takes published packages, keeps them in `folder`, and asks the registry that is configured on
+ * this machine for all others.
  */
 export async function startRegistry(folder: string, signal: AbortSignal): Promise<Registry> {
   await mkdir(PROGRAM, { recursive: true })
@@ -35,7 +35,7 @@ export async function startRegistry(folder: string, signal: AbortSignal): Promis
   await writeFile(config, configuration(folder, uplink))
   await writeFile(
     join(folder, 'npmrc'),
-    // Whoever publishes has to name a token; nobody looks at it.
+    // npm demands a token to publish; verdaccio accepts any.
     `registry=${url}\n//127.0.0.1:${port}/:_authToken=anybody\n`,
   )
   const server = spawn(

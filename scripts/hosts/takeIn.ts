@@ -13,7 +13,7 @@ const ROOT = join(import.meta.dirname, '../..')
 /** What docs/adopting.md promises. */
 const MAX_COMMANDS = 5
 const MAX_LINES = 20
-/** How much is enqueued right before the upgrade. */
+/** How many pieces of work are enqueued right before the upgrade. */
 const WAITING = 5
 
 export interface TakeInOptions {
@@ -21,26 +21,29 @@ export interface TakeInOptions {
   folder: string
   databaseUrl: string
   env: NodeJS.ProcessEnv
-  /** Sets the registry that has our packages. What the product had before came from elsewhere. */
+  /** The registry that has our packages. The product's own came from elsewhere. */
   registry: Record<string, string>
-  /** It takes in this version first, by the page of then, and then what there is now. Default: now, and then the next. */
+  /**
+   * Takes in this version first, by the page of that time, and then upgrades to the present one. Default: the present
+   * one first, and then the next.
+   */
   older?: OlderVersion
   signal: AbortSignal
   say(text: string): void
-  /** Opens the console in a browser as well. */
+  /** Looks at the console in a browser as well. */
   lookInBrowser?(access: ConsoleAccess): Promise<void>
 }
 
-/** What it took. */
+/** What taking it in cost. */
 export interface Taken {
   commands: number
-  /** Lines that are written by hand. */
+  /** How many lines people write by hand. */
   lines: number
 }
 
 /**
- * Takes Roundsman into a product by what docs/adopting.md says of its like, has it run, brings it up to date, and
- * takes it out again.
+ * Takes Roundsman into a product as docs/adopting.md says for its kind, has it run, upgrades it, and takes it out
+ * again.
  */
 export async function takeIn(options: TakeInOptions): Promise<Taken> {
   const { product, folder, databaseUrl, env, signal, say, older } = options
@@ -119,7 +122,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     await stage('migrate --check', () => host.run(`${product.cli} migrate --check`))
 
     await stage('upgrade', async () => {
-      // Some of it waits, or runs, when everything is stopped.
+      // Some of this work waits or runs when all is stopped.
       for (let n = 2; n < 2 + WAITING; n++) await act(base, product, n, access)
       await host.stop()
       host.setRegistry({ npm_config_tag: 'latest' })
@@ -154,6 +157,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
   }
 }
 
+/** Fails when the tables of the version before pass `migrate --check` of the new one. */
 async function refuseOldTables(host: Host, { cli }: Product): Promise<void> {
   const checked = host.run(`${cli} migrate --check`)
   const passed = await checked.then(
@@ -166,6 +170,7 @@ async function refuseOldTables(host: Host, { cli }: Product): Promise<void> {
   if (passed) throw new Error('The tables of the version before pass for new ones')
 }
 
+/** Counts the commands and the lines that the page has people write. */
 function count(steps: readonly Step[]): Taken {
   const commands = steps
     .filter(({ language }) => language === 'sh')
@@ -182,6 +187,7 @@ function linesOf({ text }: Step): string[] {
   return text.split('\n').filter((line) => line !== '')
 }
 
+/** Does what a block of the page says: applies a patch, runs commands, or writes a file. */
 async function take({ line, language, note, text }: Step, host: Host): Promise<void> {
   if (language === 'diff') await host.applyPatch(text)
   else if (language === 'sh' && note === 'background') host.start(text.trim())
@@ -192,13 +198,13 @@ async function take({ line, language, note, text }: Step, host: Host): Promise<v
   } else throw new Error(`Line ${line}: nobody knows what to do with a block of ${language}`)
 }
 
-/** Of the declarations of what it has installed, too. Some ORMs have errors there, whatever else is installed. */
+/** Lists type errors, also in the declarations of its packages: some ORMs have some there in any case. */
 async function listTypeErrors(host: Host, product: Product): Promise<string[]> {
   const output = await host.run(`${product.check} || true`)
   return output.split('\n').filter((line) => line.includes('error TS'))
 }
 
-/** As the product's admin, or by the link that `roundsman console` prints, where the product has no log-in. */
+/** Logs in as the product's admin or, without a log-in, opens the link that `roundsman console` prints. */
 async function openAccess(host: Host, base: string, product: Product): Promise<ConsoleAccess> {
   const { logIn } = product
   if (logIn === null) {
@@ -242,6 +248,7 @@ function cookiesOf(response: Response): Record<string, string> {
   }
 }
 
+/** Sends the product the request upon which it enqueues work. */
 async function act(
   base: string,
   { act: { path, body } }: Product,
@@ -251,7 +258,7 @@ async function act(
   await post(`${base}${path}`, body(n), headers)
 }
 
-/** Nobody, and somebody whom the product lets in elsewhere, read nothing. */
+/** Fails when the admin API answers somebody without a session, or a user who is no admin. */
 async function refuseOthers({ api, page }: ConsoleAccess, base: string, { logIn }: Product) {
   const others = [{}, ...(logIn ? [await logInAs(base, logIn.path, logIn.other)] : [])]
   for (const headers of others) {
@@ -260,6 +267,7 @@ async function refuseOthers({ api, page }: ConsoleAccess, base: string, { logIn 
   }
 }
 
+/** Counts runs of enqueued work that succeeded. */
 function countOf(runs: readonly { trigger: string; status: string }[]): number {
   return runs.filter(({ trigger, status }) => trigger === 'queue' && status === 'success').length
 }
@@ -268,7 +276,7 @@ async function countEnqueued(access: ConsoleAccess): Promise<number> {
   return countOf(await listRuns(access))
 }
 
-/** What one has and the other has not, but for how many rows the product has got since. */
+/** What was left behind and what was lost. Numbers of rows may differ: the product went on. */
 function difference(before: readonly string[], after: readonly string[]): string[] {
   const isOfInterest = (line: string) => !line.startsWith('rows of')
   return [

@@ -1,4 +1,4 @@
-// Draws who imports whom into docs/architecture.md, from the code: `pnpm docs:house`.
+// `pnpm docs:house`: draws from the code who imports whom, into docs/architecture.md.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readCode } from '../check/readCode.ts'

@@ -2,16 +2,16 @@ import { posix } from 'node:path'
 import { findImports } from '../check/findImports.ts'
 import type { Code } from '../check/readCode.ts'
 
-/** The page that the picture stands in, between these two lines. */
+/** The page with the picture, which stands between these two lines. */
 export const HOUSE_PAGE = 'docs/architecture.md'
 const BEGIN = '<!-- the house: written by pnpm docs:house -->'
 const END = '<!-- end of the house -->'
 
-/** They look at the others from outside, or open doors to all of them: their arrows would cross the picture. */
+/** Rooms and entries that look at all others from outside: their arrows would cross the picture. */
 const OUTSIDE = ['lab', 'testing', 'entries']
 const ENGINE = 'packages/engine'
 
-/** From one room to another: how many imports there are, and how many of them are more than types. */
+/** How many imports lead from one room to another, and how many of them are more than types. */
 interface Arrow {
   from: string
   to: string
@@ -19,7 +19,7 @@ interface Arrow {
   loaded: number
 }
 
-/** The page with a picture of the house as its imports are now. */
+/** Puts the picture of the present imports into the page. */
 export function withHouse(page: string, code: Code): string {
   const [before, rest] = page.split(`${BEGIN}\n`)
   const [, after] = (rest ?? '').split(`${END}\n`)
@@ -28,7 +28,7 @@ export function withHouse(page: string, code: Code): string {
   return `${before}${BEGIN}\n${renderHouse(code)}${END}\n${after}`
 }
 
-/** Whether the page shows each arrow that there is, and no other. How often it is gone along changes with every import. */
+/** Whether the page shows each arrow and no other. The counts may differ: each import changes one. */
 export function showsHouse(page: string, code: Code): boolean {
   const arrowsOf = (text: string) => text.replaceAll(/\|\d+\|/g, '')
   return arrowsOf(withHouse(page, code)) === arrowsOf(page)
@@ -51,6 +51,7 @@ function roomOf(path: string): string | undefined {
   return group === 'packages' ? room : undefined
 }
 
+/** `run` for what is below packages/engine/src/run. index.ts counts as `job`, whose parts it exports. */
 function folderOfEngine(path: string): string | undefined {
   if (!path.startsWith(`${ENGINE}/src/`)) return undefined
   const [section, file] = path.split('/').slice(3)
@@ -77,7 +78,7 @@ function countArrows(code: Code, placeOf: (path: string) => string | undefined):
   return [...arrows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, arrow]) => arrow)
 }
 
-/** Of a package's name its folder will do. */
+/** The file that an import names; of a package only its folder. */
 function fileOf({ workspaces }: Code, path: string, specifier: string): string {
   if (specifier.startsWith('.')) return posix.join(posix.dirname(path), specifier)
   const owner = workspaces.find(

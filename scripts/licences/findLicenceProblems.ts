@@ -1,6 +1,6 @@
 import type { InstalledPackage } from './listInstalled.ts'
 
-/** Ask for no more than to keep their text, and that of the fonts, not to sell the fonts alone. */
+/** Licences that only ask to keep their text, and those of fonts, which forbid selling the font alone. */
 export const ALLOWED: ReadonlySet<string> = new Set([
   '0BSD',
   'Apache-2.0',
@@ -17,8 +17,8 @@ export const ALLOWED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * For what only builds, tests or measures the product as well: they ask that changes to their own files be
- * published, or told of, and such a package is neither changed nor handed on.
+ * Licences allowed in addition for what only builds, tests or measures: they ask to publish or name changes of their
+ * own files, and we neither change nor pass on such a package.
  */
 export const ALLOWED_FOR_DEVELOPMENT: ReadonlySet<string> = new Set([
   'EPL-2.0',
@@ -26,12 +26,12 @@ export const ALLOWED_FOR_DEVELOPMENT: ReadonlySet<string> = new Set([
   'Python-2.0',
 ])
 
-/** Packages that do not say it in their manifest, or not all of it, and what was read in their files. */
+/** Packages whose manifest does not name the licence, or only in part, with what their files say. */
 const KNOWN: Readonly<Record<string, string>> = {
   'seq-queue': 'MIT',
 }
 
-/** One sentence for each package whose licence is not allowed where it is used. */
+/** A sentence for each package whose licence is not allowed where we use it. */
 export function findLicenceProblems(packages: readonly InstalledPackage[]): string[] {
   return packages.flatMap((one) => {
     const { name, version, isProduction } = one
@@ -53,7 +53,7 @@ export function licenceOf({ name, licence }: InstalledPackage): string | undefin
   return KNOWN[name] ?? licence
 }
 
-/** An expression of SPDX: of several joined by OR one is enough, of those joined by AND each has to be allowed. */
+/** Judges an expression of SPDX: of licences joined by OR one must be allowed, of those joined by AND all. */
 function isAllowed(expression: string, isProduction: boolean): boolean {
   const flat = expression.replaceAll(/[()]/g, ' ').trim()
   return flat.split(/\s+OR\s+/i).some((choice) =>

@@ -16,8 +16,8 @@ const OURS = '@roundsman/'
 type Kind = 'dependencies' | 'devDependencies'
 
 /**
- * Adds what a folder needs, and what that needs, as it is linked in node_modules: manifests by folder. Our own
- * packages are gone through and not added.
+ * Adds all that a folder needs, directly or not, as node_modules links it: manifests by folder. It passes through our
+ * own packages without adding them.
  */
 export async function followDependencies(
   folder: string,
@@ -41,7 +41,7 @@ export async function followDependencies(
 
 function namesOf(manifest: InstalledManifest, kinds: readonly Kind[]): string[] {
   const { optionalDependencies, peerDependencies = {}, peerDependenciesMeta = {} } = manifest
-  // What a package can do without is somebody else's need, and found there.
+  // A package does without an optional peer; whoever needs that lists it.
   const peers = Object.keys(peerDependencies).filter(
     (name) => peerDependenciesMeta[name]?.optional !== true,
   )
@@ -49,7 +49,7 @@ function namesOf(manifest: InstalledManifest, kinds: readonly Kind[]): string[] 
   return [...needed.flatMap((names) => Object.keys(names ?? {})), ...peers]
 }
 
-/** As Node finds it, upwards from the package; undefined when it is not installed, being optional. */
+/** Finds a package as Node does, upwards from the folder; undefined when it is optional and not installed. */
 async function resolve(from: string, name: string): Promise<string | undefined> {
   for (let folder = from; ; folder = dirname(folder)) {
     const candidate = join(folder, 'node_modules', name)

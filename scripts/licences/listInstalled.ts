@@ -5,17 +5,17 @@ import { followDependencies, type InstalledManifest } from './followDependencies
 export interface InstalledPackage {
   name: string
   version: string
-  /** An expression of SPDX; undefined when the package does not say. */
+  /** An SPDX expression; undefined when the package names no licence. */
   licence: string | undefined
   /** Whether the product runs with it. All others only build or test it. */
   isProduction: boolean
-  /** Whether it is for one kind of machine: on another one a sister of it is installed, or none. */
+  /** Whether it is for one kind of machine: another machine has a sister of it, or none. */
   isOfPlatform: boolean
 }
 
 /**
- * Every package of others that the workspace has installed, by name. What the product runs with is found by
- * following dependencies from the apps and the root; the rest likewise, from what is for development.
+ * Lists the foreign packages that the workspace has installed, by name. It follows dependencies: from the apps and the
+ * root to what the product runs with, and from all devDependencies to the rest.
  */
 export async function listInstalled(root: string): Promise<InstalledPackage[]> {
   const workspaces = await listWorkspaces(root)
@@ -27,7 +27,7 @@ export async function listInstalled(root: string): Promise<InstalledPackage[]> {
     await followDependencies(join(root, folder), all, ['dependencies', 'devDependencies'])
   }
   const packages = [...all].map(([path, manifest]) => describe(manifest, production.has(path)))
-  // The same version can be there twice, with other peers.
+  // The same version may be installed twice, with other peers.
   const distinct = new Map<string, InstalledPackage>()
   for (const one of packages) {
     const key = `${one.name} ${one.version}`

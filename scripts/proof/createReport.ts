@@ -1,6 +1,6 @@
-/** A block of the report: what was done, as a command where there is one, and what came of it. */
+/** A block of the report: what was done, as a command if there is one, and what came of it. */
 export interface Entry {
-  /** One sentence for the reader. */
+  /** A sentence for the reader. */
   text?: string
   /** Shown after a prompt. */
   command?: string
@@ -10,7 +10,7 @@ export interface Entry {
 export interface Report {
   section(title: string, work: () => Promise<void>): Promise<void>
   add(entry: Entry): void
-  /** Records what was expected and whether it came; a failure makes the whole report one. */
+  /** Records what was expected and whether it came. One that did not makes the whole report a failure. */
   expect(what: string, holds: boolean, got: unknown): void
   failures(): string[]
   render(heading: string): string

@@ -1,4 +1,4 @@
-// Does what the request for this step wants proved, on a stack of its own, and writes down what came of it.
+// `pnpm proof`: shows on a stack of its own that the product does what was asked for, and writes down what came of it.
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -335,7 +335,7 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
 interface CallOptions {
   token?: string
   json?: unknown
-  /** Whether the report shows it. Default true. */
+  /** Whether the report shows the call. Default true. */
   show?: boolean
 }
 
@@ -377,7 +377,7 @@ function createCaller(stack: Stack, report: Report) {
 }
 
 function runOnce(stack: Stack, report: Report, args: string[]) {
-  // What `pnpm worker:once` runs, without pnpm, which need not be on this process's PATH.
+  // Runs what `pnpm worker:once` runs, but without pnpm, which may not be on PATH.
   const result = run(process.execPath, ['scripts/source.ts', 'apps/worker/src/once.ts', ...args], {
     ...stack.env,
     LOG_LEVEL: 'warn',

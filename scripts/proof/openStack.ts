@@ -11,23 +11,23 @@ const READY_TIMEOUT_MS = 180_000
 export interface Stack {
   baseUrl: string
   workerUrl: string
-  /** What commands against this stack need in their environment. */
+  /** The environment for commands against this stack. */
   env: NodeJS.ProcessEnv
   dataDir: string
-  /** Everything that start, the API and the worker have printed so far. */
+  /** All lines that start, the API and the worker have printed so far. */
   lines: string[]
-  /** Asks start to end, waits for it, and removes its data. Resolves to its exit code. */
+  /** Stops the stack, removes its data, and resolves to the exit code of start. */
   close(): Promise<number | null>
 }
 
-/** A stack of its own, started as a user starts one: fresh data, free ports, nothing shared. */
+/** Starts a stack as a user does: fresh data, free ports, nothing shared. */
 export async function openStack(variables: Record<string, string>): Promise<Stack> {
   const dataDir = await makeDataDir()
   const [port, workerPort] = [await findFreePort(), await findFreePort()]
   const { DATABASE_URL: _, ...inherited } = process.env
   const env = {
     ...inherited,
-    // What runs is counted.
+    // Without the demo's jobs, because the proof counts what runs.
     DEMO_JOBS: 'false',
     ...variables,
     DATA_DIR: dataDir,
@@ -65,6 +65,7 @@ async function makeDataDir(): Promise<string> {
   return dataDir
 }
 
+/** Waits until start has printed its box, which ends with that corner. */
 async function untilBox(child: ChildProcess, lines: string[]): Promise<void> {
   const deadline = Date.now() + READY_TIMEOUT_MS
   while (!lines.some((line) => line.startsWith('╰'))) {
@@ -81,7 +82,7 @@ async function close(child: ChildProcess, dataDir: string): Promise<number | nul
     child.kill('SIGTERM')
     await once(child, 'exit')
   }
-  // Below a folder that PostgreSQL can't enter, its files are elsewhere and this is a link to them.
+  // Where PostgreSQL could not enter this folder, its files are elsewhere and this is a link to them.
   const cluster = await realpath(join(dataDir, 'postgres')).catch(() => dataDir)
   if (dirname(cluster) !== dataDir) await rm(cluster, { recursive: true, force: true })
   await rm(dataDir, { recursive: true, force: true })

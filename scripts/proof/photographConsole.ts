@@ -12,13 +12,13 @@ interface Shot {
   title: string
   file: string
   path: string
-  /** What is there once the screen has its data. */
+  /** A text that shows once the screen has its data. */
   shows: string
   colorScheme?: 'light' | 'dark'
   width?: number
 }
 
-/** Each screen, of a stack in which something has run. `runId`: of a run to show. */
+/** Pictures of each screen, for a stack in which jobs have run. `runId`: a run to show. */
 export const eachScreen = (runId: string): readonly Shot[] => [
   { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
   { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'Every 5 seconds' },
@@ -36,7 +36,7 @@ export const eachScreen = (runId: string): readonly Shot[] => [
   { title: 'Jobs on a phone', file: 'jobs-narrow', path: 'jobs', shows: 'Every 5', width: 375 },
 ]
 
-/** What somebody sees who has just started it for the first time. */
+/** Pictures of what people see after their very first start. */
 export const FIRST_LOOK: readonly Shot[] = [
   { title: 'Overview', file: 'first-look', path: '', shows: 'Next ticks' },
   { title: 'Jobs', file: 'first-look-jobs', path: 'jobs', shows: 'demoArchiveOrders' },
@@ -49,7 +49,7 @@ export const FIRST_LOOK: readonly Shot[] = [
   { title: 'The queue', file: 'first-look-queue', path: 'queue', shows: 'demoSyncOrder' },
 ]
 
-/** Logs in to the console as an admin does, and keeps a picture of each screen. */
+/** Logs in to the console and takes a picture of each screen. */
 export async function photographConsole(options: {
   baseUrl: string
   email: string
@@ -83,7 +83,7 @@ export async function photographConsole(options: {
 
 const SCALE = 110 / 72
 
-/** A page of a PDF as a PNG, in grey. */
+/** Draws a page of a PDF as a PNG, in grey. */
 export async function drawPage(pdf: Uint8Array, page: number): Promise<Uint8Array> {
   const library = await PDFiumLibrary.init()
   try {

@@ -1,11 +1,11 @@
-// Writes the API reference from the docstrings: `pnpm docs:reference`.
+// `pnpm docs:reference`: writes the API reference from the docstrings.
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { REFERENCE, renderReference } from './renderReference.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-// What is no entry's any more goes.
+// Removes pages of packages that are gone.
 await rm(join(root, REFERENCE), { recursive: true, force: true })
 for (const [path, text] of await renderReference(root)) {
   await mkdir(dirname(join(root, path)), { recursive: true })

@@ -1,14 +1,14 @@
 import { posix } from 'node:path'
 import { parseSync, type Comment, type Declaration, type Program } from 'oxc-parser'
 
-/** Something that an entry of a package exports. */
+/** What an entry of a package exports under one name. */
 export interface Exported {
   name: string
-  /** File and name where it is declared. */
+  /** The file and the name where it is declared. */
   origin: string
-  /** What its docstring says; empty without one. */
+  /** The text of its docstring; empty without one. */
   doc: string
-  /** How it is declared, without what it does. */
+  /** Its declaration, without its body. */
   code: string
 }
 
@@ -20,7 +20,7 @@ interface Module {
 
 type ReadText = (path: string) => Promise<string>
 
-/** What a module exports, itself or on behalf of others of the same package, in the order in which it says so. */
+/** Reads what a module exports, its own or from other modules of the package, in the order of its text. */
 export async function readExports(path: string, readText: ReadText): Promise<Exported[]> {
   const { text, program, comments } = await parse(path, readText)
   const exported: Exported[] = []
@@ -36,7 +36,7 @@ export async function readExports(path: string, readText: ReadText): Promise<Exp
       for (const { name, code } of declarationsOf(node.declaration, text)) {
         const before = exported.find((one) => one.name === name)
         const isOverloaded = before?.code.startsWith('function') && code.startsWith('function')
-        // What carries out the overloads is none of them. A type may have the name of a value.
+        // The function that implements overloads is none of them. A type may have the name of a value.
         if (isOverloaded && node.declaration.type === 'FunctionDeclaration') continue
         if (before) before.code += `\n\n${code}`
         else exported.push({ name, origin: `${path}#${name}`, doc, code })
@@ -56,14 +56,14 @@ export async function readExports(path: string, readText: ReadText): Promise<Exp
 }
 
 async function findExport(path: string, name: string, readText: ReadText): Promise<Exported> {
-  // What other packages are the authors of is told by its name.
+  // A name that comes from another package is all there is to tell.
   if (!path.endsWith('.ts')) return { name, origin: `${path}#${name}`, doc: '', code: name }
   const found = (await readExports(path, readText)).find((one) => one.name === name)
   if (found === undefined) throw new Error(`${path} does not export ${name}`)
   return found
 }
 
-/** Of `export { name }`: what is declared, or imported, elsewhere in the same file. */
+/** Finds what `export { name }` exports: a declaration or an import of the same file. */
 async function findLocal(
   path: string,
   name: string,
@@ -108,6 +108,7 @@ function isDeclaration(node: Program['body'][number]): node is Declaration & typ
   return KINDS.includes(node.type)
 }
 
+/** The names that a statement declares, each with its declaration, without bodies and private members. */
 function declarationsOf(node: Declaration, text: string): { name: string; code: string }[] {
   switch (node.type) {
     case 'FunctionDeclaration':

@@ -5,10 +5,12 @@ import { readExports, type Exported } from './readExports.ts'
 
 /** The folder of the pages. */
 export const REFERENCE = 'docs/reference'
-/** What can be installed, in the order in which one meets it. */
+/** The packages that can be installed, in the order in which people meet them. */
 const PACKAGES = ['engine', 'fastify', 'cli', 'sweep', 'local-postgres']
 
-/** A page for each package that can be installed, by its path: what its entries export, with what its docstrings say. */
+/**
+ * Writes a page for each package that can be installed: what its entries export, with their docstrings. Pages by path.
+ */
 export async function renderReference(root: string): Promise<ReadonlyMap<string, string>> {
   const workspaces = await listWorkspaces(root)
   const pages = new Map<string, string>()
@@ -26,7 +28,7 @@ async function renderPackage(
   { folder, manifest }: Workspace,
 ): Promise<string | null> {
   const sections: string[] = []
-  /** What an entry before has told of is only named. */
+  /** What an earlier entry has described, which later ones only name: the entry by origin. */
   const told = new Map<string, string>()
   for (const [entry, target] of Object.entries(manifest.exports ?? {})) {
     const source = sourceOfEntry(folder, target)

@@ -4,19 +4,19 @@ import { dirname, join } from 'node:path'
 import { captureTool } from '../check/runTool.ts'
 import type { PackedPackage } from './packPublished.ts'
 
-/** How products are set up, and the oldest and the newest TypeScript that has each. */
+/** How products are set up, with the oldest and the newest TypeScript that has each setting. */
 const SETUPS = [
   { moduleResolution: 'nodenext', module: 'nodenext', compilers: ['tsc-5.8', 'tsc'] },
   { moduleResolution: 'bundler', module: 'esnext', compilers: ['tsc-5.8', 'tsc'] },
-  // TypeScript 7 has it no more.
+  // TypeScript 7 dropped it.
   { moduleResolution: 'node10', module: 'commonjs', compilers: ['tsc-5.8'] },
 ] as const
 
-/** The oldest compiler that can say `require` of an ES module, and this workspace's own. */
+/** The oldest compiler that allows `require` of an ES module, and this workspace's own. */
 const COMPILERS = { 'tsc-5.8': 'typescript-5.8/lib/tsc.js', tsc: 'typescript/bin/tsc' }
 
 /**
- * Installs what was packed into a product of nobody's, without network, and takes each entry in as products do: compiled
+ * Installs the packed packages into an empty product, without network, and uses each entry as products do: compiled
  * with the types of libraries checked, imported, and required from CommonJS.
  */
 export async function checkConsumers(
@@ -40,7 +40,7 @@ function entriesOf({ name, manifest }: PackedPackage): string[] {
     .map(([entry]) => name + entry.slice(1))
 }
 
-/** Each package's files, and links to what it depends on, as this workspace has it installed. */
+/** Writes each package's files, and links to what it depends on, as this workspace has it installed. */
 async function install(
   root: string,
   folder: string,
@@ -50,7 +50,7 @@ async function install(
   const link = async (name: string, target: string) => {
     const path = join(folder, 'node_modules', name)
     await mkdir(dirname(path), { recursive: true })
-    // Two of ours may depend on the same.
+    // Two of our packages may depend on the same one.
     if (!linked.has(name)) await symlink(target, path)
     linked.add(name)
   }
@@ -78,7 +78,7 @@ async function compile(
 ): Promise<string[]> {
   const lines = entries.map((entry, at) => `import * as entry${at} from '${entry}'`)
   const all = entries.map((_, at) => `entry${at}`).join(', ')
-  // What Node takes for an ES module, for CommonJS, and by the package.json above it.
+  // What Node takes for an ES module, what for CommonJS, and what the package.json above decides.
   const files = ['use.mts', 'use.cts', 'use.ts']
   for (const file of files) {
     await writeFile(join(folder, file), `${lines.join('\n')}\nexport const all = [${all}]\n`)

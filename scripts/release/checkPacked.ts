@@ -2,8 +2,8 @@ import { posix } from 'node:path'
 import type { PackedPackage } from './packPublished.ts'
 
 /**
- * Whether what was packed is whole: what a registry and its users need is there, what is this repository's own is not,
- * and its types ask for no package that whoever installs it does not get with it.
+ * Reports what is wrong with a packed package: something that a registry or its users need is missing, something of
+ * this repository is in it, or its types need a package that its users do not get with it.
  */
 export function checkPacked(packed: PackedPackage): string[] {
   const { name, files } = packed
@@ -34,7 +34,7 @@ function checkManifest({ manifest }: PackedPackage): string[] {
   ]
 }
 
-/** Every file that its manifest points at. */
+/** The files to which its manifest points. */
 function targetsOf({ manifest }: PackedPackage): string[] {
   const { exports, bin = {} } = manifest
   const targets = Object.values(exports).flatMap((target) =>
@@ -43,10 +43,10 @@ function targetsOf({ manifest }: PackedPackage): string[] {
   return [...targets, ...Object.values(bin)]
 }
 
-/** A debugger and "go to definition" find the sources. */
+/** Checks that debuggers and "go to definition" find the sources. */
 function checkMap(path: string, text: Buffer, has: (path: string) => boolean): string[] {
   if (path.startsWith('dist/') && /\.(js|d\.ts)$/.test(path) && !has(`${path}.map`)) {
-    // What is bundled for browsers says nothing of its sources.
+    // Bundles for browsers have no map.
     return /\/browser\//.test(path) ? [] : [`${path} has no map`]
   }
   if (!/\.(js|d\.ts)\.map$/.test(path)) return []
@@ -57,7 +57,7 @@ function checkMap(path: string, text: Buffer, has: (path: string) => boolean): s
     .map((source) => `${path} names ${source}, which is not in it`)
 }
 
-/** What the declarations of each entry lead to. */
+/** Checks the packages to which the declarations of each entry lead. */
 function checkTypes({ manifest, files }: PackedPackage): string[] {
   const { dependencies = {}, peerDependencies = {} } = manifest
   const allowed = new Set([...Object.keys(dependencies), ...Object.keys(peerDependencies)])
@@ -79,7 +79,7 @@ function checkTypes({ manifest, files }: PackedPackage): string[] {
   return [...problems]
 }
 
-/** Their declarations are in another package, or name types that they do not have. */
+/** Packages whose declarations are in another package, or name types that these do not have. */
 const WITHOUT_TYPES = new Set(['pg', 'pg-boss', 'node-cron'])
 
 function packageOf(specifier: string): string {
@@ -87,7 +87,7 @@ function packageOf(specifier: string): string {
   return scope.startsWith('@') ? `${scope}/${name}` : scope
 }
 
-/** What the declarations import from elsewhere, from an entry on, and by which way. */
+/** Finds what the declarations import from other packages, from an entry on, with the way that leads there. */
 function* importsOf(
   entry: string,
   files: ReadonlyMap<string, Buffer>,
@@ -95,7 +95,7 @@ function* importsOf(
   const first = posix.normalize(entry)
   const ways = new Map([[first, first]])
   for (const [path, way] of ways) {
-    // Not what a docstring shows.
+    // Without comments: a docstring may show imports.
     const text =
       files
         .get(path)

@@ -1,10 +1,10 @@
 import { gzipSync } from 'node:zlib'
 
 const BLOCK = 512
-/** As npm has it, so that the same files are the same tarball. */
+/** npm's own constant: the same files make the same tarball. */
 const MODIFIED_S = 499_162_500
 
-/** A package as a registry takes it: its files below `package/`, in a gzipped tar (POSIX ustar). */
+/** Packs files as a registry takes them: below `package/`, in a gzipped tar (POSIX ustar). */
 export function createTarball(files: ReadonlyMap<string, Buffer>): Buffer {
   const parts = [...files].flatMap(([path, content]) => [
     header(`package/${path}`, content),
@@ -17,7 +17,7 @@ export function createTarball(files: ReadonlyMap<string, Buffer>): Buffer {
 function header(path: string, content: Buffer): Buffer {
   const block = Buffer.alloc(BLOCK)
   const { prefix, name } = split(path)
-  // Whatever begins so is a program that a package brings for the command line.
+  // A file that begins so is a program for the command line.
   const mode = content.subarray(0, 2).toString() === '#!' ? 0o755 : 0o644
   block.write(name, 0)
   block.write(octal(mode, 8), 100)
@@ -35,7 +35,7 @@ function header(path: string, content: Buffer): Buffer {
   return block
 }
 
-/** A name holds 100 bytes, and what is before one of its slashes 155 more. */
+/** Splits a path for the header: its name holds 100 bytes, its prefix 155 more, and they part at a slash. */
 function split(path: string): { prefix: string; name: string } {
   if (path.length <= 100) return { prefix: '', name: path }
   const at = path.indexOf('/', path.length - 101)

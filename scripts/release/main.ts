@@ -1,6 +1,6 @@
-// Releases what others install: versions and changelogs by the changesets that wait, tarballs, and everything that is
-// checked of them. `--dry-run` changes nothing in the repository; `--pack <folder>` packs as it is, and no more. To
-// publish the tarballs is a person's to do.
+// `pnpm release`: makes versions and changelogs from the waiting changesets, packs tarballs and checks them.
+// `--dry-run` changes nothing in the repository; `--pack <folder>` only packs what is there. A person publishes the
+// tarballs.
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -39,11 +39,11 @@ async function release(isDryRun: boolean): Promise<number> {
   return 0
 }
 
-/** What publint and "Are the types wrong?" have to say of a tarball, warnings and suggestions included. */
+/** What publint and "Are the types wrong?" report of a tarball, with warnings and suggestions. */
 async function lint({ file, name }: PackedPackage): Promise<string[]> {
   const tools = [
     ['publint', [file, '--strict', '--pack', 'false']],
-    // There is nothing but ES modules, which Node requires as well.
+    // We publish only ES modules, which Node also requires.
     ['attw', [file, '--profile', 'esm-only', '--no-emoji']],
   ] as const
   const problems: string[] = []

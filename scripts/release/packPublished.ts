@@ -20,7 +20,7 @@ import {
   type PublishedManifest,
 } from './toPublishedManifest.ts'
 
-/** What others install, by folder; what needs another comes after it. */
+/** The folders of the packages that others install; each comes after those that it needs. */
 export const PUBLISHED = [
   'packages/engine',
   'packages/sweep',
@@ -32,23 +32,22 @@ export const PUBLISHED = [
 const CONSOLE_HOST = 'packages/fastify'
 
 export interface PackedPackage {
-  /** Where it is made, relative to the root. */
+  /** The package's folder, relative to the root. */
   folder: string
   name: string
   version: string
-  /** The tarball, in the folder that was asked for. */
+  /** The path of the tarball. */
   file: string
   manifest: PublishedManifest
   packedBytes: number
   unpackedBytes: number
-  /** By path in the package. */
+  /** The files by their path in the package. */
   files: ReadonlyMap<string, Buffer>
 }
 
 /**
- * Builds and packs everything that is published into a folder, as a registry would get it, in the version that is given
- * or that the packages have. The build is made in a folder of its own, so that nothing that was built before is packed,
- * and nobody else's is disturbed.
+ * Builds all published packages and packs them into a folder, as a registry would get them, in the given version or
+ * their own. It builds in a folder of its own, so that no stale build is packed and nobody else's build is disturbed.
  */
 export async function packPublished(
   root: string,
@@ -72,13 +71,13 @@ export async function packPublished(
   }
 }
 
-/** Those that are there. */
+/** The published folders that exist; an earlier commit may have fewer. */
 async function findFolders(root: string): Promise<string[]> {
   const rooms = await readdir(join(root, 'packages'))
   return PUBLISHED.filter((folder) => rooms.includes(folder.slice('packages/'.length)))
 }
 
-/** Sources, and links to what they need; where that is published too, to its copy. */
+/** Copies the sources, and links what they need: published packages to their copies, others as they are installed. */
 async function checkOut(root: string, target: string, folders: readonly string[]): Promise<void> {
   await cp(join(root, 'tsconfig.base.json'), join(target, 'tsconfig.base.json'))
   await symlink(join(root, 'node_modules'), join(target, 'node_modules'))
@@ -101,6 +100,7 @@ async function checkOut(root: string, target: string, folders: readonly string[]
   }
 }
 
+/** The packages in a node_modules folder, those with a scope included. */
 async function listModules(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.'))
   const all = names.map(async (name) =>
@@ -120,7 +120,7 @@ async function build(root: string, folders: readonly string[]): Promise<void> {
   if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
 }
 
-/** What the plugin serves to browsers. */
+/** Builds the console, which the plugin serves to browsers. */
 async function buildConsole(root: string, target: string): Promise<void> {
   const app = join(root, 'apps/console')
   const args = ['build', '--outDir', join(target, 'dist/browser'), '--emptyOutDir']
@@ -177,7 +177,7 @@ async function listAll(path: string): Promise<string[]> {
     .toSorted()
 }
 
-/** Declarations name each other's sources, which older TypeScript and checkers take for an error. */
+/** Changes .ts to .js in the declarations' imports: older TypeScript and checkers take .ts for an error. */
 function toPublishedText(name: string, text: Buffer): Buffer {
   if (!name.endsWith('.d.ts')) return text
   return Buffer.from(text.toString().replaceAll(/(?<=['"]\.{1,2}\/[^'"\n]*\.)ts(?=['"])/g, 'js'))

@@ -1,6 +1,6 @@
 import type { Manifest } from '../check/listWorkspaces.ts'
 
-/** What a package of ours says of itself in this repository. */
+/** A manifest of ours as it stands in this repository. */
 export interface OwnManifest extends Manifest {
   name: string
   version: string
@@ -18,13 +18,13 @@ export interface PublishedManifest extends OwnManifest {
   typesVersions?: Record<string, Record<string, string[]>>
 }
 
-/** Of this repository only. */
+/** Fields that concern this repository only. */
 const OWN = ['private', 'scripts', 'devDependencies', 'publishConfig']
 const SOURCE = '@roundsman/source'
 
 /**
- * What a package says of itself in a registry: no sources to load, versions in place of this workspace, and what
- * TypeScript needs that does not read `exports`.
+ * Makes the manifest for a registry: without sources to load, with versions instead of `workspace:`, and with fields
+ * for a TypeScript that does not read `exports`.
  */
 export function toPublishedManifest(own: OwnManifest): PublishedManifest {
   const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !OWN.includes(name)))
@@ -58,7 +58,7 @@ function typesOf(entries: OwnManifest['exports']): Record<string, string[]> {
   )
 }
 
-/** All packages have one version: what goes together is what was released together. */
+/** Replaces `workspace:` by a version. All packages have the same: released together, they fit together. */
 function withVersions(
   own: OwnManifest,
   kind: 'dependencies' | 'peerDependencies',

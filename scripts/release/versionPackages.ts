@@ -4,23 +4,23 @@ import { join } from 'node:path'
 import { captureTool } from '../check/runTool.ts'
 import type { OwnManifest } from './toPublishedManifest.ts'
 
-/** Takes the changesets that wait into versions and changelogs, and resolves to the version that follows. */
+/** Turns the waiting changesets into versions and changelogs, and resolves to the new version. */
 export async function versionPackages(root: string): Promise<string> {
   await run(root, 'changeset', ['version'])
   await run(root, 'oxfmt', ['packages'])
   return await readVersion(root)
 }
 
-/** The same in a copy: the changelogs are put into a folder, by package, and nothing else is changed. */
+/** Does the same in a copy. It puts the changelogs into a folder, by package, and changes nothing else. */
 export async function rehearseVersions(root: string, changelogs: string): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-versions-')))
   const copy = join(folder, 'workspace')
   try {
     await run(root, 'git', ['clone', '--quiet', '--shared', '.', copy])
-    // As they stand, committed or not.
+    // The changesets as they stand, committed or not.
     await rm(join(copy, '.changeset'), { recursive: true, force: true })
     await cp(join(root, '.changeset'), join(copy, '.changeset'), { recursive: true })
-    // Nothing else: whoever finds all of node_modules there takes it for the copy's own.
+    // Only this: with all of node_modules there, tools would take it for the copy's own.
     await mkdir(join(copy, 'node_modules'))
     await symlink(join(root, 'node_modules/@changesets'), join(copy, 'node_modules/@changesets'))
     const version = await versionPackages(copy)
