@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { checkBoundaries } from '../check/checkBoundaries.ts'
 import { codeOf } from './codeOf.ts'
 
-/** The problems of a tree with this one file, or these. */
+/** The problems of a tree with these files. */
 const problemsOf = (files: Readonly<Record<string, string>>) => checkBoundaries(codeOf(files))
 
 const allowed = [
@@ -49,7 +49,7 @@ test.each(allowed)('%s may import %s', (path, specifier) => {
 })
 
 const forbidden = [
-  // db and engine know nothing of ours, node-app the types of the engine's entries.
+  // db and engine import nothing of ours, node-app only types of the engine's entries.
   ['packages/db/src/a.ts', '@roundsman/engine'],
   ['packages/db/src/a.ts', '@roundsman/node-app'],
   ['packages/db/src/a.ts', '@roundsman/jobs'],
@@ -60,13 +60,13 @@ const forbidden = [
   ['packages/engine/src/run/a.ts', '@roundsman/testing'],
   ['packages/node-app/src/a.ts', '@roundsman/db'],
   ['packages/node-app/src/a.ts', '@roundsman/engine'],
-  // The catalogue knows the contract only.
+  // The catalogue imports the engine's contract only.
   ['packages/jobs/src/a.ts', '@roundsman/engine/client'],
   ['packages/jobs/src/a.ts', '@roundsman/engine/worker'],
   ['packages/jobs/src/a.ts', '@roundsman/db'],
   ['packages/testing/src/a.ts', '@roundsman/engine/client'],
   ['packages/testing/src/a.ts', '@roundsman/node-app'],
-  // The API schedules nothing and executes nothing; the worker enqueues in the name of nobody.
+  // The API schedules and executes nothing; the worker enqueues for nobody.
   ['apps/api/src/a.ts', '@roundsman/engine/worker'],
   ['apps/api/src/a.ts', '@roundsman/engine/contract'],
   ['apps/api/src/a.ts', '@roundsman/engine/store'],
@@ -74,7 +74,7 @@ const forbidden = [
   ['apps/worker/src/a.ts', '@roundsman/engine/client'],
   ['apps/worker/src/a.ts', '@roundsman/testing'],
   ['apps/console/src/a.ts', '@roundsman/db'],
-  // Who puts the rooms together names them.
+  // Scripts import rooms by their names.
   ['scripts/seed/a.ts', '../../packages/db/src/index.ts'],
   ['scripts/a.ts', '../packages/engine/src/store/queue.ts'],
   ['apps/console/e2e/a.test.ts', '../../../packages/db/src/index.ts'],
@@ -84,11 +84,11 @@ const forbidden = [
   ['apps/worker/src/a.ts', '@roundsman/api'],
   ['apps/console/src/a.ts', '@roundsman/api'],
   ['apps/api/test/a.test.ts', '@roundsman/worker'],
-  // Tests get a little more, and not everything.
+  // Tests may import some more, but not everything.
   ['packages/db/test/a.test.ts', '@roundsman/engine/worker'],
   ['packages/engine/test/a.test.ts', '@roundsman/jobs'],
   ['packages/node-app/test/a.test.ts', '@roundsman/api'],
-  // Past the exports of a package.
+  // These reach past the exports of a package.
   ['apps/api/src/a.ts', '@roundsman/db/src/client.ts'],
   ['apps/api/src/a.ts', '../../../packages/db/src/createDatabaseClient.ts'],
   ['apps/api/src/deep/a.ts', '../../../../packages/engine/src/worker.ts'],
@@ -99,7 +99,7 @@ const forbidden = [
   ['apps/worker/src/a.ts', '../../..'],
   ['apps/api/src/a.ts', '#worker'],
   ['apps/api/src/a.ts', 'file:///somewhere/main.ts'],
-  // The engine's engines.
+  // The packages on which the engine is built.
   ['apps/worker/src/a.ts', 'pg-boss'],
   ['apps/worker/test/a.test.ts', 'pg-boss'],
   ['scripts/proof/a.ts', 'pg-boss'],
@@ -229,7 +229,7 @@ test('the console takes types of the API, and nothing else', () => {
   const console = (text: string) => problemsOf({ 'apps/console/src/a.ts': text })
   expect(console(`import type { Run } from '@roundsman/fastify/contract'`)).toEqual([])
   expect(console(`type Run = import('@roundsman/fastify/contract').Run`)).toEqual([])
-  // The import itself stays, and runs the module.
+  // Without its types the import itself stays, and runs the module.
   expect(console(`import { type Run } from '@roundsman/fastify/contract'`)).toHaveLength(1)
 })
 

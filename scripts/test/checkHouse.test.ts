@@ -7,7 +7,7 @@ const MANIFEST = JSON.stringify({
   exports: { '.': { '@roundsman/source': './src/index.ts', default: './dist/index.js' } },
 })
 
-/** A package whose entry hands on one thing, which itself needs a helper. */
+/** A package whose entry exports one thing, which needs a helper. */
 const house = {
   'packages/db/package.json': MANIFEST,
   'packages/db/src/index.ts': "export { client } from './client.ts'\n",

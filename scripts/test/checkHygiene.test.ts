@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { checkHygiene } from '../check/checkHygiene.ts'
 import { writeTree } from './writeTree.ts'
 
-/** Put together here, so that this file has none of what it looks for. */
+/** Puts a path together, so that this file contains none of what the check looks for. */
 const path = (...parts: string[]) => ['', ...parts].join('/')
 const silence = (rest: string) =>
   ['// oxlint', 'disable', `next-line no-console${rest}\n`].join('-')

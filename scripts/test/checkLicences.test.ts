@@ -59,7 +59,7 @@ describe('a licence', () => {
 const manifest = (name: string, more: object = {}) =>
   JSON.stringify({ name, version: '1.0.0', license: 'MIT', ...more })
 
-/** As npm would lay it out: everything side by side. */
+/** Packages as npm lays them out: all side by side. */
 const tree = {
   'package.json': manifest('root', { devDependencies: { tool: '1' } }),
   'apps/api/package.json': manifest('@roundsman/api', {

@@ -10,7 +10,7 @@ const CONFIGURATION = ['.oxlintrc.json', '.gitignore', 'tsconfig.base.json', 'ts
 
 const clean = 'export function double(value: number): number {\n  return value * 2\n}\n'
 
-/** A tree under this workspace's configuration. */
+/** The problems of a tree under this workspace's configuration. */
 async function problemsOf(files: Record<string, string>): Promise<readonly string[]> {
   const configuration = await Promise.all(
     CONFIGURATION.map(async (path) => [path, await readFile(join(WORKSPACE_ROOT, path), 'utf8')]),
@@ -19,7 +19,7 @@ async function problemsOf(files: Record<string, string>): Promise<readonly strin
     await writeTree({
       ...(Object.fromEntries(configuration) as Record<string, string>),
       'tsconfig.json': '{ "files": [], "references": [{ "path": "tsconfig.tests.json" }] }',
-      // The compiler's options ask for these types.
+      // The compiler's options name these types.
       'node_modules/@types/node/index.d.ts':
         'declare const process: { env: Record<string, string> }\ndeclare const console: { log(text: string): void }\n',
       'packages/db/tsconfig.json': '{ "extends": "../../tsconfig.base.json", "include": ["src"] }',
@@ -49,7 +49,7 @@ const violations = [
 ] as const
 const focusedOrSkipped = ['it.only', 'it.skip', 'describe.skip', 'it.concurrent.only']
 
-/** All of them at once: the linter takes longer to start than to look. */
+/** All in one tree, because the linter takes longer to start than to look. */
 describe('in one tree', () => {
   let output: Promise<string> | undefined
 

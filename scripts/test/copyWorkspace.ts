@@ -5,8 +5,8 @@ import { onTestFinished } from 'vitest'
 import { listFiles } from '../check/listFiles.ts'
 
 /**
- * This workspace in a fresh folder, to be changed at will, and gone when the test is over. Packages of others are
- * shared with the original; ours lead into the copy.
+ * Copies this workspace into a fresh folder, which a test may change and which is gone when the test ends. Foreign
+ * packages are shared with the original; ours lead into the copy.
  */
 export async function copyWorkspace(original: string): Promise<string> {
   const copy = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-copy-')))
@@ -26,7 +26,7 @@ export async function copyWorkspace(original: string): Promise<string> {
   for (const group of ['apps', 'packages']) {
     for (const name of await readdir(join(copy, group))) {
       const links = join(group, name, 'node_modules')
-      // Relative links, which lead to our packages in the copy.
+      // The links are relative, so they lead to our packages in the copy.
       await cp(join(original, links), join(copy, links), {
         recursive: true,
         verbatimSymlinks: true,

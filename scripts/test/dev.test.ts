@@ -37,7 +37,7 @@ test(
     await waitFor(() => count(start, 'API listening') === 2, { timeoutMs: 30_000 })
     await touch('apps/worker/src/main.ts')
     await waitFor(() => count(start, 'Jobs scheduler enabled') === 2, { timeoutMs: 30_000 })
-    // The earlier ones ended first, and the other process was left alone.
+    // The earlier process ended first, and the other one was left alone.
     expect(count(start, 'API stopped')).toBe(1)
     expect(count(start, 'worker stopped')).toBe(1)
     expect(count(start, 'API listening')).toBe(2)
@@ -45,7 +45,7 @@ test(
     const before = await consoleScript()
     await touch('apps/console/src/main.tsx')
     await waitFor(() => count(start, 'built in') === 2, { timeoutMs: 30_000 })
-    // Built by what was there from the start, and served by the API that was running already.
+    // The console was built by the process from the start, and served by the API that already ran.
     expect(await consoleScript()).toEqual(before)
     expect(count(start, 'API listening')).toBe(2)
     expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
@@ -66,7 +66,7 @@ test('leaves no watcher behind when it is killed', { timeout: 120_000 }, async (
   expect(await postgresPid(place.dataDir)).toBeUndefined()
 })
 
-/** The page's script as it is served, of the page as it is served. */
+/** The script that the served page names, as it is served. */
 async function consoleScript(): Promise<{ path: string; type: string | null }> {
   const url = `http://127.0.0.1:${place.port}`
   const page = await (await fetch(`${url}/console/jobs`)).text()

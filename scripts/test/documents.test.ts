@@ -8,7 +8,8 @@ import { readSteps } from '../hosts/readSteps.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
 
 /*
- * What pnpm check can't see, because it takes a database, an application, or knowledge of what an error is.
+ * Checks of documents that pnpm check can't make, because they need a database, an application, or the knowledge of
+ * what an error is.
  */
 
 let api: TestApi
@@ -19,7 +20,7 @@ const NOT_OF_RUNS = [
 ]
 let documents: { path: string; text: string }[]
 let sources: string
-/** Without what reports findings, what a payload lacks, or what a demo pretends: they have codes as well. */
+/** The sources of runs, without those of findings, payloads' problems and demos, which have codes as well. */
 let sourcesOfRuns: string
 
 beforeAll(async () => {

@@ -78,7 +78,7 @@ test('held back by its supervisor, begins when it is told to, and not when that 
   await expectNotToBegin(hold())
 })
 
-/** One for all that only send to it and look: each has got what its test has sent, and what others have. */
+/** One inbox for all tests that only send to it and look. It holds what other tests have sent as well. */
 let opened: Awaited<ReturnType<typeof openInbox>>
 
 beforeAll(async () => {

@@ -12,7 +12,7 @@ it('is well from the first worker on, and for as long as one lives that works', 
   const log = createApiLogger({ level: 'silent' })
   await migrate({ schema: 'public', databaseUrl: database.url, jobs, log })
   const { api, url } = await startApi(database.url)
-  // A machine under load may answer late, which is 503 as well: waited for is the answer itself.
+  // A busy machine may answer late, which is 503 as well: wait for the answer's content.
   const answers = (answer: 'ok' | 'noWorker') =>
     waitFor(
       async () => {
@@ -25,7 +25,7 @@ it('is well from the first worker on, and for as long as one lives that works', 
     )
 
   expect(await answers('noWorker')).toBe(true)
-  // It lives, and does nothing: for the jobs it is as if it were not there.
+  // It lives and does nothing: for the jobs it counts as no worker.
   const idle = await startWorker(database.url, { JOBS_ENABLED: 'false' })
   expect(await answers('noWorker')).toBe(true)
   const worker = await startWorker(database.url)

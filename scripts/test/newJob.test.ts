@@ -133,7 +133,7 @@ test('what it writes passes format, lint, types and its tests, and a refusal cha
   expect(await git('diff')).toBe(diff)
 
   const tests = written.filter((path) => path.endsWith('.test.ts'))
-  // A new job changes the types of both programs, and of the tests that know the catalogue or the handlers.
+  // A new job changes the types of both programs, and of tests that know the catalogue or the handlers.
   const concerned = await git(
     ...['grep', '-lE', `@roundsman/jobs'|/jobs/index\\.ts'`, '--'],
     ...['apps/*/test/*.ts', 'apps/*/e2e/*.ts', 'packages/*/test/*.ts'],
@@ -156,7 +156,7 @@ test('what it writes passes format, lint, types and its tests, and a refusal cha
   ])
   for (const { exitCode, output } of checks)
     expect({ exitCode, output }).toMatchObject({ exitCode: 0 })
-  // They need no server of their own.
+  // With it they need no server of their own.
   vi.stubEnv('DATABASE_URL', inject('testServer').adminUrl)
   onTestFinished(() => void vi.unstubAllEnvs())
   const { exitCode, output } = await captureTool(copy, 'vitest', [
@@ -168,7 +168,7 @@ test('what it writes passes format, lint, types and its tests, and a refusal cha
   ])
   expect({ exitCode, output }).toMatchObject({ exitCode: 0 })
 
-  // The same for the check: a definition that is wrong is told, with its job.
+  // The same for the check: it reports a wrong definition, with its job.
   const contract = join(copy, 'packages/jobs/src/sendReminders.ts')
   await writeFile(contract, (await readFile(contract, 'utf8')).replace('0 4 * * 1', '0 99 * * 1'))
   const check = spawnProcess(join(copy, 'apps/worker/src/check.ts'), {

@@ -18,9 +18,9 @@ interface KnownMetric {
   labels: string[]
 }
 
-/** Every metric that either process has, with its labels. */
+/** All metrics of both processes, with their labels. */
 let all: KnownMetric[]
-/** Of those, our own. */
+/** Our own among them. */
 let metrics: KnownMetric[]
 let page: string
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
   worker.watchQueue({} as never, [])
   const api = createMetrics({ app: 'api', version: '1' })
   watchJobHealth({ ...api, read: async () => ({ problems: [], paused: [] }) })
-  // Nothing is asked of it: it has to know its routes, and no more.
+  // Never asked: the API only has to know its routes.
   const databaseUrl = 'postgresql://127.0.0.1:1/nowhere'
   const jobsClient = createJobsClient({ databaseUrl, log: { warn() {}, error() {} } })
   const app = buildApp({
@@ -88,7 +88,7 @@ it('asks in the dashboard only for metrics and labels that are there, and shows 
   ) as { panels: { title: string; targets?: { expr: string; legendFormat: string }[] }[] }
   const targets = panels.flatMap((panel) => panel.targets ?? [])
   expect(targets.flatMap(({ expr }) => findUnknown(expr))).toEqual([])
-  // A legend that names a label which was summed away shows nothing in its place.
+  // A legend that names a label which the expression sums away shows nothing.
   const legends = targets.filter(({ expr, legendFormat }) =>
     [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].some(
       ([, label = '']) => !groupedBy(expr).includes(label),
@@ -96,16 +96,16 @@ it('asks in the dashboard only for metrics and labels that are there, and shows 
   )
   expect(legends).toEqual([])
   const shown = new Set(targets.flatMap(({ expr }) => metricsIn(expr)))
-  // Of connections, how many there may be is no news.
+  // The most connections that there may be need no panel.
   shown.add('roundsman_db_pool_max_connections')
   expect(metrics.filter(({ name }) => !shown.has(name)).map(({ name }) => name)).toEqual([])
 })
 
-/** What Prometheus puts on everything, and we. */
+/** Labels that Prometheus, or we, put on everything. */
 const LABELS_OF_ALL = ['app', 'instance', 'job']
 const WORDS = ['by', 'and', 'or', 'unless', 'on', 'ignoring', 'without', 'absent']
 
-/** Metrics and labels of a PromQL expression that nobody has. */
+/** The metrics and labels of a PromQL expression that do not exist. */
 function findUnknown(expression: string): string[] {
   const unknown: string[] = []
   const selectors = expression.matchAll(/\b([a-z_]+)\{([^}]*)\}/g)
@@ -123,7 +123,7 @@ function findUnknown(expression: string): string[] {
   return unknown
 }
 
-/** Series, as they are asked for. */
+/** The series that an expression names. */
 function namesIn(expression: string): string[] {
   const bare = expression
     .replaceAll(/"[^"]*"|\{[^}]*\}|\[[^\]]*\]/g, ' ')
@@ -143,7 +143,7 @@ function groupedBy(expression: string): string[] {
   )
 }
 
-/** A histogram is three kinds of series, none of which bears its name. */
+/** Finds the metric of a series. A histogram has three kinds of series, none of its own name. */
 function find(series: string): KnownMetric | undefined {
   const base = series.replace(/_(bucket|sum|count)$/, '')
   return all.find(({ name, type }) =>

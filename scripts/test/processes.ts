@@ -9,7 +9,7 @@ interface Row {
   command: string
 }
 
-/** The processes that this one started, and those that they started. */
+/** Lists the processes that this one started, and those that they started. */
 export async function listDescendants(pid: number): Promise<number[]> {
   const rows = await listProcesses()
   const found = [pid]
@@ -19,13 +19,13 @@ export async function listDescendants(pid: number): Promise<number[]> {
   return found.slice(1)
 }
 
-/** Those that have not ended. One that nobody has asked about since it ended (a zombie) has. */
+/** Those that have not ended. A zombie, which nobody has asked about since it ended, has. */
 export async function stillRunning(pids: number[]): Promise<number[]> {
   const rows = await listProcesses()
   return pids.filter((pid) => rows.some((row) => row.pid === pid && !row.state.startsWith('Z')))
 }
 
-/** Which of them was started with this program. */
+/** Finds the process that was started with this program. */
 export async function findProgram(pids: number[], program: string): Promise<number> {
   const rows = await listProcesses()
   const found = rows.find(({ pid, command }) => pids.includes(pid) && command.includes(program))
@@ -33,7 +33,7 @@ export async function findProgram(pids: number[], program: string): Promise<numb
   return found.pid
 }
 
-/** The embedded server's pid, or nothing when there is no lock file. */
+/** The embedded server's pid; undefined without a lock file. */
 export async function postgresPid(dataDir: string): Promise<number | undefined> {
   const file = `${dataDir}/postgres/data/postmaster.pid`
   const text = await readFile(file, 'utf8').catch(() => '')

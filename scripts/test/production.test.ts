@@ -28,7 +28,7 @@ describe('what is installed for production', () => {
       .map(({ specifier }) => specifier)
       .filter((specifier) => specifier.startsWith('@prisma/client/'))
       .map((specifier) => specifier.replace('@prisma/client/', ''))
-      // As the package's exports have it.
+      // By the package's exports.
       .map((file) => (file === 'runtime/client' ? `${file}.mjs` : file))
     expect(files).toContain('runtime/query_compiler_fast_bg.postgresql.wasm-base64.mjs')
     for (const file of files) {

@@ -118,7 +118,7 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
     ]),
   )
   expect([...(await readSchedules(reader, demoJobNames)).keys()]).toHaveLength(4)
-  // Nothing lies in the future, and nothing runs: nobody would end it.
+  // Nothing lies in the future, and nothing runs, because nobody would end it.
   const [later] = await prisma.$queryRaw<{ count: number }[]>`
     select count(*)::int as count from "JobRun" where "endedAt" > now() or "status" = 'running'`
   expect(later?.count).toBe(0)
@@ -145,7 +145,7 @@ test('the history of the demo is the same for the same seed and instant, whateve
       history.runs.filter(({ startedAt, endedAt }) => startedAt > endedAt || endedAt > now),
     ).toEqual([])
   }
-  // The night in which the clocks of Berlin were set back: half past two by both.
+  // In the night in which Berlin's clocks were set back, half past two comes twice.
   const nights = makeDemoHistory(new Date('2026-11-27T12:00Z')).ticks.filter(
     ({ name, scheduledFor }) =>
       name === 'demoNightlyReport' && scheduledFor < new Date('2026-11-01'),

@@ -12,7 +12,7 @@ export interface StackPlace {
   port: number
   workerPort: number
   inboxPort: number
-  /** With a space in its path, for whoever builds command lines. */
+  /** Its path has a space in it, for code that builds command lines. */
   remove(): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export async function makePlace(): Promise<StackPlace> {
   }
 }
 
-/** `pnpm start` without pnpm, in a place of its own. */
+/** Runs what `pnpm start` runs, without pnpm, in a place of its own. */
 export function spawnStart(
   place: StackPlace,
   env: Record<string, string | undefined> = {},
@@ -49,7 +49,7 @@ function placeEnvironment(place: StackPlace): Record<string, string | undefined>
     SMTP_URL: undefined,
     DATABASE_URL: undefined,
     DEMO_DATA: undefined,
-    // What runs is counted.
+    // Without the demo's jobs, because tests count what runs.
     DEMO_JOBS: 'false',
     HOST: undefined,
     JOBS_ENABLED: undefined,
@@ -60,12 +60,12 @@ function placeEnvironment(place: StackPlace): Record<string, string | undefined>
   }
 }
 
-/** Waits for the box. */
+/** Waits until start has printed its box. */
 export async function untilReady(start: SpawnedProcess): Promise<void> {
   await start.waitForLine('Ctrl-C stops everything', { timeoutMs: 90_000 })
 }
 
-/** Everything that runs for a start, PostgreSQL included. */
+/** Lists all processes of a start, PostgreSQL included. */
 export async function processesOf(start: SpawnedProcess, place: StackPlace): Promise<number[]> {
   const postgres = await postgresPid(place.dataDir)
   return [...(await listDescendants(start.pid)), ...(postgres === undefined ? [] : [postgres])]

@@ -17,7 +17,7 @@ import {
 const START_TIMEOUT_MS = 150_000
 
 let place: StackPlace
-/** A stack that a test has left running, for the next one that needs one: starting them takes most of the time. */
+/** A stack that a test left running for the next one that needs one, because starting takes most of the time. */
 let running: SpawnedProcess | undefined
 
 beforeAll(async () => {
@@ -30,7 +30,7 @@ afterAll(async () => {
 
 describe('start', { timeout: START_TIMEOUT_MS }, () => {
   test('prints one box, passes verify.sh, and SIGTERM leaves nothing', async () => {
-    // As a newcomer starts it.
+    // Started as a newcomer does.
     const begunAt = Date.now()
     const start = spawnStart(place, { DEMO_JOBS: undefined })
     await untilReady(start)
@@ -41,7 +41,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(output).toContain(`http://127.0.0.1:${place.workerPort}/health/ready`)
     expect(output).toContain(`Inbox      http://127.0.0.1:${place.inboxPort} `)
     expect((await fetch(`http://127.0.0.1:${place.inboxPort}/health`)).status).toBe(200)
-    // The worker knows of it.
+    // The worker knows the inbox, so it does not warn that no mail server is set.
     expect(output).toContain('"msg":"Jobs scheduler enabled"')
     expect(output).not.toContain('no mail server is set')
     expect(output).toMatch(/owner@example\.com +owner/)
@@ -49,14 +49,14 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(output).toMatch(/Jobs +enabled/)
     expect(output).toMatch(/cleanupPreviewSessions +.*\d\d:\d\d, in \d+ (s|min)/)
     expect(output).toMatch(/cleanupI18nCache +.*\d\d:\d\d, in \d/)
-    // No colours and no cursor movements where nobody sees them.
+    // No colours and no cursor movements where no terminal shows them.
     expect(output).not.toContain('\u001b')
 
     const verify = await runVerify({ PORT: String(place.port) })
     expect(verify.stdout).not.toContain('FAIL')
     expect(verify.code).toBe(0)
 
-    // The first look at the console: jobs of the demo, with what they did, and a worker that takes their work.
+    // What people see first in the console: the demo's jobs with their history, and a worker that takes their work.
     const token = await logIn('admin@example.com')
     const listed = await get<{ jobs: { name: string }[] }>('/api/jobs', token)
     expect(listed.jobs.map(({ name }) => name)).toContain('demoImportFeed')
@@ -130,7 +130,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     for (const pid of [...pids, start.pid]) process.kill(pid, 'SIGKILL')
     await start.exited
     await waitFor(async () => (await stillRunning(pids)).length === 0)
-    // As a machine that lost power leaves it.
+    // As a machine leaves it that lost power.
     expect(await postgresPid(place.dataDir)).toBe(killed)
 
     const again = spawnStart(place)
@@ -228,7 +228,7 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     const start = spawnStart(place)
     await untilReady(start)
     const pids = await processesOf(start, place)
-    // A request that never ends: the API would wait for it for ten seconds.
+    // The API would wait ten seconds for this request, which never ends.
     const socket = connect(place.port, '127.0.0.1')
     socket.on('error', () => undefined)
     await once(socket, 'connect')

@@ -4,10 +4,10 @@ import { WORKSPACE_ROOT } from './stack.ts'
 
 type Variables = Record<string, string | undefined>
 
-/** A schedule that is due no sooner than these tests are over. */
+/** A schedule that is not due before these tests are over. */
 const NEVER = '0 0 1 1 *'
 
-/** The API as a process of its own, listening. */
+/** Starts the API as a process of its own, and resolves once it listens. */
 export async function startApi(
   databaseUrl: string,
   extra: Variables = {},
@@ -18,7 +18,7 @@ export async function startApi(
   return { api, url: /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? '' }
 }
 
-/** The worker as a process of its own, at work or, with JOBS_ENABLED=false, at rest. */
+/** Starts the worker as a process of its own; with JOBS_ENABLED=false it does nothing. */
 export async function startWorker(
   databaseUrl: string,
   extra: Variables = {},

@@ -139,7 +139,7 @@ interface Supervised {
   output: () => string
 }
 
-/** Runs programs that have `say(text)` and `wait()`, and waits until they are there. */
+/** Runs programs that may call `say(text)` and `wait()`, and waits until they have started. */
 async function supervise(
   programs: { api: string; worker: string },
   options: { drainTimeoutMs?: number } = {},

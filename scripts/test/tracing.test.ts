@@ -9,7 +9,7 @@ import { jobs } from '@roundsman/jobs'
 import { migrate } from '@roundsman/engine/migrate'
 import { startApi, startWorker } from './startProcesses.ts'
 
-/** Has a process say on its standard error when it loads OpenTelemetry's SDK. */
+/** Has a process report on standard error when it loads OpenTelemetry's SDK. */
 const TELL_WHAT_IS_LOADED = `--import=data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module'
   registerHooks({
@@ -77,7 +77,7 @@ it('a request, what it puts into the queue and the run of that are one trace, ov
   expect((await requestRun(url, { traceparent })).status).toBe(202)
   await fetch(`${url}/health/ready`)
   const finished = JSON.parse(await worker.waitForLine('job run finished')) as object
-  // What is not sent yet is sent at the end.
+  // The processes send what is left when they end.
   expect(await Promise.all([api.kill(), worker.kill()])).toEqual([
     { code: 0, signal: null },
     { code: 0, signal: null },
@@ -108,7 +108,7 @@ it('a request, what it puts into the queue and the run of that are one trace, ov
     attributes: { 'roundsman.run.attempt': 1, 'roundsman.run.trigger': 'manual' },
     isError: false,
   })
-  // The statements of both are in it, as children of what has sent them.
+  // The trace has the statements of both, as children of the spans that sent them.
   const statements = ours.filter(({ kind }) => kind === 'client')
   expect(statements.some(({ parentSpanId }) => parentSpanId === request?.spanId)).toBe(true)
   expect(statements.some(({ parentSpanId }) => parentSpanId === run?.spanId)).toBe(true)
@@ -144,7 +144,7 @@ it('nothing waits for a receiver that does not answer, at work or at the end', a
     { code: 0, signal: null },
     { code: 0, signal: null },
   ])
-  // What the last test looks for.
+  // The last test looks for this.
   expect([...api.stderr, ...worker.stderr].join('')).toContain('loading ')
 })
 

@@ -46,7 +46,7 @@ async function run(program: 'userCreate' | 'userPassword', args: string[], input
   return { code, output: [...command.stdout, ...command.stderr].join('\n') }
 }
 
-/** What it says to whoever gets no further than the command line or the password, without a process. */
+/** Runs the command without a process, for cases that end at the command line or the password. */
 async function createHere(args: string[], input: string) {
   const { stdout, stderr, lines } = collectOutput()
   const stdin = Readable.from([Buffer.from(input)])
@@ -133,7 +133,7 @@ describe('at a terminal', () => {
     const output = new PassThrough()
     return { input, output, raw, shown: () => String(output.read() ?? '') }
   }
-  /** Each key as it is pressed. */
+  /** Sends each key as it is pressed. */
   async function type(terminal: ReturnType<typeof openTerminal>, keys: string) {
     const answer = readPassword(terminal.input, terminal.output)
     for (const byte of Buffer.from(keys)) terminal.input.write(Buffer.of(byte))

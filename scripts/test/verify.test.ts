@@ -151,7 +151,9 @@ const distortions: Distortion[] = [
     answer: [200, '{"runs":[]}'],
   },
 ]
-/** One alone, and the others at once: a run takes long, and what they distort has nothing to do with one another. */
+/**
+ * Two runs, one distortion alone and all others at once: a run takes long, and distortions do not affect each other.
+ */
 const runs = [distortions.slice(0, 1), distortions.slice(1)].map((those) => ({
   those,
   output: once(those),
@@ -221,7 +223,7 @@ test('says that curl is missing', async () => {
   await rm(empty, { recursive: true })
 })
 
-/** Hands every request on to the API, and replaces the answers that a distortion picks. */
+/** Passes each request on to the API, and replaces the answers that a distortion picks. */
 function distort(those: readonly Distortion[]) {
   const answer = async (message: IncomingMessage, real: IncomingMessage, out: ServerResponse) => {
     const body = Buffer.concat(await real.toArray())

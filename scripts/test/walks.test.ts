@@ -4,14 +4,14 @@ import { parseSync, Visitor } from 'oxc-parser'
 import { beforeAll, expect, test } from 'vitest'
 
 /*
- * Whether the code still goes the ways that docs/architecture.md walks. A hop is found again by names: of the function,
- * of what the hop before calls, and of the table or channel by which one actor hands over to the next. What a call
- * passes on, and whether it is ever made, is for the tests of behaviour.
+ * Whether the code still goes the ways that docs/architecture.md walks. It finds a hop by names: of the function, of
+ * what the hop before calls, and of the table or channel by which one actor hands over to the next. What a call passes
+ * on, and whether it is ever made, is for the tests of behaviour.
  */
 
 const ROOT = join(import.meta.dirname, '../..')
 const ENGINE = 'packages/engine/src'
-/** It hands the parts of a worker to each other. */
+/** This file hands the parts of a worker to each other. */
 const WIRING = 'createWorker.ts'
 const MAX_HOPS = 12
 
@@ -27,7 +27,7 @@ interface Walk {
   hops: Hop[]
 }
 
-/** A piece of a file, as far as hops are found by it. */
+/** A named piece of a file. */
 interface Span {
   start: number
   end: number
@@ -125,7 +125,7 @@ function checkWay(hop: Hop, before: Hop): string | null {
   }
 }
 
-/** What the last column names with brackets is called where the hop is, or by what it works with. */
+/** Checks that what the last column names with brackets is called by the hop, or by what it calls. */
 function checkCallsNamed({ file, handsOn }: Hop, index: FileIndex): string[] {
   const near = [
     index,
@@ -138,7 +138,7 @@ function checkCallsNamed({ file, handsOn }: Hop, index: FileIndex): string[] {
   )
 }
 
-/** Whether somebody hands the function over under that name. */
+/** Whether some file hands the function over under that name. */
 function isGiven(hop: Hop, before: Hop, as: string): boolean {
   return [hop.file, before.file, WIRING].some((path) => {
     const file = files.get(path)
@@ -165,14 +165,17 @@ function isHeard(hop: Hop, channel: string): boolean {
 const writes = (table: string) => new RegExp(`(?:insert into|update)\\s+${RegExp.escape(table)}`)
 const reads = (table: string) => new RegExp(`(?:from|join)\\s+${RegExp.escape(table)}`)
 
-/** A piece of code that statements are put together from. */
+/** A piece of code from which statements are put together. */
 interface Source {
   path: string
   name: string
   spans: readonly Span[]
 }
 
-/** The function, and the statements that it names, wherever those are put together; or one of these, with what it names. */
+/**
+ * The function and the statements that it names, wherever they are put together; with `only`, that one and what it
+ * names.
+ */
 function statementsOf({ file, name }: Hop, only?: string): Source[] {
   const index = files.get(file)
   if (index === undefined) return []
@@ -206,7 +209,7 @@ function textOf(sources: readonly Source[]): string {
     .join('\n')
 }
 
-/** The function, and those of its file that it calls, and they in turn. */
+/** The function, and all functions of its file that it calls, directly or not. */
 function reach(file: FileIndex, name: string): Span[] {
   const spans = new Set<Span>()
   const names = [name]
@@ -277,7 +280,9 @@ function indexFile(path: string, text: string): FileIndex {
   return index
 }
 
-/** `| 1 | file | function | way | what it hands on |`, below a heading for each walk. */
+/**
+ * Reads the tables of a page, one below the heading of each walk: `| 1 | file | function | way | what it hands on |`.
+ */
 function readWalks(page: string): Walk[] {
   const [, walked = ''] = page.split('\n## Three walks\n')
   const [chapter = ''] = walked.split(/^## /m)

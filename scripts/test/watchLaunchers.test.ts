@@ -17,7 +17,7 @@ afterAll(async () => {
 })
 
 test('ends when the launcher above the shell is killed, though its own parent lives', async () => {
-  // pnpm, which runs a shell, which runs another pnpm, which runs the program: npx pnpm in short.
+  // pnpm runs a shell, which runs another pnpm, which runs the program: `npx pnpm` in short.
   const outer = await launch('outer', 'pnpm', 'pnpm')
   const program = await pidOf(outer)
   process.kill(outer.pid, 'SIGKILL')
@@ -29,14 +29,14 @@ test('does not mind the end of a parent that is no launcher', async () => {
   const outer = await launch('service', 'supervisor', 'supervisor')
   const program = await pidOf(outer)
   process.kill(outer.pid, 'SIGKILL')
-  // It looks as often as it says so.
+  // Each `still here` is one look.
   const seen = count(outer)
   await waitFor(() => count(outer) > seen + 10)
   expect(await stillRunning([program])).toEqual([program])
   process.kill(program, 'SIGKILL')
 })
 
-/** A launcher that runs a shell that runs a launcher that runs the watching program. */
+/** Starts a launcher that runs a shell that runs a launcher that runs the watching program. */
 async function launch(name: string, first: string, second: string): Promise<SpawnedProcess> {
   const home = join(folder, name)
   await mkdir(home)
@@ -50,7 +50,7 @@ async function launch(name: string, first: string, second: string): Promise<Spaw
      let count = 0
      setInterval(() => { console.log('still here'); if ((count += 1) > 600) process.exit(1) }, 50)`,
   )
-  // A file without an ending, as the real ones are: its name is all there is to recognise it by.
+  // Without an extension, as the real ones: only the name tells what they are.
   const inner = join(home, second === first ? `inner-${second}` : second)
   await mkdir(inner)
   await writeFile(join(inner, second), run(process.execPath, [watching]))
@@ -72,7 +72,7 @@ function count({ stdout }: SpawnedProcess): number {
 
 async function pidOf(outer: SpawnedProcess): Promise<number> {
   const line = await outer.waitForLine(/^pid \d+/)
-  // By then it knows who is above it.
+  // By then it knows its launchers.
   await outer.waitForLine('still here')
   return Number(line.slice(4))
 }

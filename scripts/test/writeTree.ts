@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
 
-/** Writes files, by path, into a repository of their own that is gone when the test is over. */
+/** Writes files into a Git repository of their own, which is gone when the test ends. */
 export async function writeTree(files: Readonly<Record<string, string>>): Promise<string> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-check-')))
   onTestFinished(() => rm(root, { recursive: true, force: true }))

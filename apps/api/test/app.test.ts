@@ -14,7 +14,10 @@ afterAll(() => api.close())
 
 const login = { method: 'POST', url: '/api/auth/login' } as const
 
-/** All that comes back over a connection of its own. A part is sent when the one before was answered. */
+/**
+ * Sends parts over a connection of its own, each after the answer to the one before, and resolves to all that comes
+ * back.
+ */
 async function exchange(...parts: string[]): Promise<string> {
   if (!api.app.server.listening) await api.app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = api.app.server.address() as { port: number }
@@ -234,7 +237,7 @@ describe('documentation', () => {
     expect(paths['/api/jobs/runs'].get.responses['403'].content).toEqual({
       'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
     })
-    // As a program that reads the document has to ask for them.
+    // A program that reads the document has to see the type to ask for.
     expect(Object.keys(paths['/api/jobs/events'].get.responses['200'].content)).toEqual([
       'text/event-stream',
     ])

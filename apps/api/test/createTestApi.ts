@@ -17,7 +17,7 @@ import { createApiLogger } from '../src/http/createApiLogger.ts'
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
 export const PASSWORD = 'correct horse battery staple'
 
-/** What the catalogue has none of: a job that runs on request only, and takes a payload. */
+/** A job such as the catalogue lacks: it runs on request only, and takes a payload. */
 const sendReport = defineJob({
   name: 'sendReport',
   description: 'Sends a report.',
@@ -32,30 +32,30 @@ export const jobs: readonly Job[] = [...catalogue, sendReport]
 
 export interface TestApi {
   app: FastifyInstance
-  /** All there are, such as `GET /api/invoices/:id`. */
+  /** All routes, such as `GET /api/invoices/:id`. */
   routes: string[]
   prisma: DatabaseClient
-  /** Started, on the same database. */
+  /** A started client on the same database. */
   jobsClient: JobsClient
   databaseUrl: string
   clock: FakeClock
-  /** The lines that were logged. */
+  /** All lines that the API has logged. */
   log: Record<string, unknown>[]
   userIds: Record<Role, string>
-  /** A request as a user of that role. */
+  /** Sends a request as a user of that role. */
   as(role: Role, request: InjectOptions): Promise<LightMyRequestResponse>
   close(): Promise<void>
 }
 
 export interface TestApiOptions {
-  /** For which jobs there are queues, as if a worker that knows them had started. Default: for all. */
+  /** The jobs that have queues, as if a worker that knows them had started. Default: all. */
   queuesFor?: readonly Job[]
   metrics?: AppOptions['metrics']
-  /** Where the console's build lies. Default: where `pnpm build` puts it. */
+  /** The folder of the console's build. Default: where `pnpm build` puts it. */
   consoleDir?: string
 }
 
-/** The real application on a database of its own, with a user of each role. */
+/** Opens the real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { queuesFor = jobs, metrics, consoleDir } = options
   const database = await createTestDatabase()
@@ -79,7 +79,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     mailDomain: 'mail.example.com',
     logger,
     metrics,
-    // A machine under load is no database that is away.
+    // On a busy machine an answer may be late although the database is there.
     readinessTimeoutMs: 10_000,
     now: clock.now,
     ...(consoleDir !== undefined && { consoleDir }),

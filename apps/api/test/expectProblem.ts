@@ -7,7 +7,7 @@ interface ProblemBody {
   errors?: { path: string; message: string }[]
 }
 
-/** That the answer is a problem document (RFC 9457) with that status; returns it. */
+/** Expects a problem document (RFC 9457) with that status, and returns it. */
 export function expectProblem(response: LightMyRequestResponse, status: number): ProblemBody {
   expect({ status: response.statusCode, body: response.body }).toMatchObject({ status })
   expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8')
@@ -17,7 +17,7 @@ export function expectProblem(response: LightMyRequestResponse, status: number):
   return body
 }
 
-/** The same for a request that does not match its schema: the places that are wrong, in order. */
+/** Expects the refusal of a request that does not match its schema, with the places that are wrong, in order. */
 export function expectInvalid(response: LightMyRequestResponse, paths: string[]): void {
   const { errors = [] } = expectProblem(response, 400)
   expect(errors.map((error) => error.path)).toEqual(paths)

@@ -2,7 +2,7 @@ import type { PrismaClient } from '@roundsman/db'
 import { expect } from 'vitest'
 import type { TestApi } from './createTestApi.ts'
 
-/** A body that is taken, with changes. */
+/** A valid body, with changes. */
 export function invoiceBody(changes: object = {}) {
   return {
     customer: { name: 'Example GmbH', address: ['1 Example Street', 'Example Town'] },
@@ -28,7 +28,7 @@ export async function createInvoice(api: TestApi, changes: object = {}): Promise
   return response.json()
 }
 
-/** What the worker writes of a version that was asked for. */
+/** Writes what a worker writes when it has rendered a version that was asked for. */
 export async function markRendered(
   prisma: PrismaClient,
   { id, version }: CreatedInvoice,
@@ -41,7 +41,7 @@ export async function markRendered(
   expect(count).toBe(1)
 }
 
-/** Puts a piece of work where the queue would have it, with what it keeps there of its error. */
+/** Moves a piece of work to a state as the queue would, with what the queue keeps of its error. */
 export async function setWork(
   prisma: PrismaClient,
   queueJobId: string,

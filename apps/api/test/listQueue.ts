@@ -7,7 +7,7 @@ export interface QueuedWork {
   data: Record<string, unknown>
 }
 
-/** Everything that is in the queue, as the workers will find it. */
+/** Lists all work in the queue, as workers will find it. */
 export function listQueue(prisma: PrismaClient): Promise<QueuedWork[]> {
   return prisma.$queryRaw`
     select id::text, name, state::text, data from pgboss.job order by created_on, id`

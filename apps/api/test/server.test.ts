@@ -39,7 +39,7 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   await createUserOfEachRole(prisma, PASSWORD)
-  // Logging in is to take the owner as long as it does in production.
+  // Logging in as owner has to take as long as in production.
   await changePassword(prisma, 'owner@example.com', PASSWORD)
   await prisma.$disconnect()
 })
@@ -66,7 +66,7 @@ async function start(extra: Record<string, string | undefined> = {}) {
   return { server, url, port: Number(new URL(url).port) }
 }
 
-/** A connection in the middle of a request, which a server that drains has to wait for. */
+/** Opens a connection in the middle of a request, for which a draining server has to wait. */
 async function beginRequest(port: number) {
   const socket = connect(port, '127.0.0.1').on('error', () => undefined)
   onTestFinished(() => void socket.destroy())
@@ -147,7 +147,7 @@ describe('stops', () => {
       if (exit === undefined) process.kill(server.pid, 'SIGTERM')
       return exit
     })
-    // 0 would mean that it has waited for the request under way.
+    // 0 would mean that it waited for the request.
     expect(exit).toEqual({ code: 1, signal: null })
   })
 
@@ -160,7 +160,7 @@ describe('stops', () => {
     await supervised.waitForLine('API listening at')
     supervised.stdin.end()
     expect(await supervised.exited).toEqual({ code: 0, signal: null })
-    // The other one was started with its standard input at its end.
+    // The other one started with its standard input at its end.
     expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(200)
   })
 })
@@ -253,7 +253,7 @@ describe('on an empty embedded database', () => {
     expect(announcements).toHaveLength(1)
 
     expect(await server.kill()).toEqual({ code: 0, signal: null })
-    // Together with the database that it started.
+    // The database that it started has stopped with it.
     expect(existsSync(pidFile)).toBe(false)
   })
 

@@ -29,7 +29,7 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
       env,
       databaseUrl: database.url,
       prisma: database.prisma,
-      // The others are scheduled by nobody here, which is a problem of its own.
+      // Nobody schedules the others here, which would be a problem of its own.
       jobs: [dispatchEmail],
       mailDomain: 'example.com',
       log: pino({ level: 'silent' }),
@@ -62,7 +62,7 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
   const [first] = smtp.messages
   expect(first?.mail.text).toContain('https://shop.example.com/console/queue')
   expect(first?.mail.html).toContain('count: 1')
-  // That a message was sent is noted once the server has it.
+  // The row says so only after the server has the message.
   await waitFor(
     async () =>
       (await database.prisma.emailMessage.count({ where: { kind: 'alert', status: 'sent' } })) ===

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest'
 import { holdTransaction } from './holdTransaction.ts'
 
 export interface HeldRow {
-  /** Resolves once somebody is in the middle of changing the row. */
+  /** Resolves once a statement is changing the row. */
   reached(): Promise<unknown>
   release(): Promise<void>
 }
@@ -12,8 +12,8 @@ export interface HeldRow {
 const LOCK = 4_711
 
 /**
- * Whoever changes one of the rows stands still in the middle of it until they are released. A lock on a
- * row would not do: a clean-up passes locked rows over.
+ * Holds whoever changes one of the rows in the middle of it, until release. A lock on a row would not do, because
+ * clean-ups skip locked rows.
  */
 export async function holdRow(
   prisma: PrismaClient,

@@ -3,8 +3,8 @@ import { onTestFinished } from 'vitest'
 import type { Transaction } from '../src/jobs/handler.ts'
 
 /**
- * Does something in a transaction and keeps that open, with the locks that it took, until the function
- * that it returns is called, or the test ends.
+ * Does something in a transaction and keeps it open, with its locks, until the returned function is called or the test
+ * ends.
  */
 export async function holdTransaction(
   prisma: PrismaClient,

@@ -3,8 +3,8 @@ import type { PrismaClient } from '@roundsman/db'
 const HOUR_MS = 3_600_000
 
 /**
- * Sessions by what the clean-up makes of them. Those past their time are labelled 1, 2, 3 and so on, in the
- * order in which they are cleaned.
+ * Inserts sessions, named after what the clean-up makes of them. Those past their time are labelled 1, 2, 3 and so on,
+ * in the order in which it cleans them.
  */
 export async function insertSessions(
   prisma: PrismaClient,

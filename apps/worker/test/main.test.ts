@@ -39,14 +39,14 @@ beforeEach(
 const runs = () =>
   database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
 
-/** Undefined when it is not in the queue: what is completed leaves it. */
+/** The state of the work; undefined once it is completed and has left the queue. */
 async function queueState(id: string): Promise<string | undefined> {
   const [work] = await database.prisma.$queryRaw<{ state: string }[]>`
     select state::text from pgboss.job where id = ${id}::uuid`
   return work?.state
 }
 
-/** Connections to the database, but for those of the test itself. */
+/** Lists connections to the database, except the test's own. */
 async function connections(): Promise<string[]> {
   const rows = await database.prisma.$queryRaw<{ name: string }[]>`
     select application_name as name from pg_stat_activity
@@ -121,7 +121,7 @@ describe('at work', () => {
   it('is not ready while its database is away, and works again when that is back', async () => {
     const worker = await startWorkerHere(database)
     await worker.waitForMessage('Jobs scheduler enabled')
-    // A database is not closed from within.
+    // No connection can close its own database.
     const elsewhere = await openWorkerDatabase()
     onTestFinished(() => elsewhere.close())
     const name = new URL(database.url).pathname.slice(1)
@@ -154,7 +154,7 @@ describe('at work', () => {
     const ticks = await database.prisma.jobTick.findMany({ orderBy: { scheduledFor: 'asc' } })
     const instants = ticks.map(({ scheduledFor }) => scheduledFor.getTime())
     const [first = 0] = instants
-    // None is missing and, by the primary key, none is there twice.
+    // None is missing; by the primary key none is there twice.
     expect(instants).toEqual(instants.map((_, index) => first + index * 1_000))
     const enqueued = ticks.filter(({ outcome }) => outcome === 'enqueued')
     const recorded = await runs()
@@ -224,7 +224,7 @@ describe('with JOBS_ENABLED=false', () => {
     expect(await database.prisma.jobTick.count()).toBe(0)
     expect(await database.prisma.jobSchedule.count()).toBe(0)
     expect(await runs()).toEqual([])
-    // It was there to be taken.
+    // The work was there for it to take.
     const enabled = await startWorkerHere(database)
     await enabled.waitForMessage('job run finished')
     expect(await queueState(id)).toBeUndefined()
@@ -267,7 +267,7 @@ describe('told to stop', () => {
     const id = await enqueue(database, cleanupPreviewSessions)
     await held.reached()
 
-    // The statement that hangs would take as long as the time-out of this test.
+    // The hanging statement would outlast this test.
     expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 
     expect(await runs()).toMatchObject([
@@ -290,7 +290,7 @@ describe('told to stop', () => {
     const exit = worker.kill('SIGTERM')
     await worker.waitForMessage('worker draining')
     const toldAt = performance.now()
-    // Two signals in quick succession are one wish.
+    // Two signals in quick succession count as one.
     await waitFor(() => performance.now() - toldAt > 400)
     void worker.kill('SIGTERM')
 
@@ -327,7 +327,7 @@ describe('told to stop', () => {
     expect(await supervised.exited).toEqual({ code: 0, signal: null })
     const messages = supervised.stdout.map((line) => (JSON.parse(line) as { msg: string }).msg)
     expect(messages.slice(-2)).toEqual(['worker draining', 'worker stopped'])
-    // The other one was started with its standard input at its end.
+    // The other one started with its standard input at its end.
     expect(await alone.status('/health/live')).toBe(200)
   })
 })
@@ -346,7 +346,7 @@ describe('held back by its supervisor', () => {
 })
 
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {
-  /** Of the last failure. */
+  /** The lines of the last failure. */
   let logged: string[] = []
 
   async function failure(
@@ -402,7 +402,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     expect(await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })).toEqual([
       '  - DATABASE_URL: nothing listens at 127.0.0.1:1; start the database, correct the address, or leave it out for the embedded one',
     ])
-    // It does not listen any more.
+    // It no longer listens.
     expect(logged.join('\n')).not.toContain('worker health listening')
   })
 

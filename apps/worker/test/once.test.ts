@@ -35,7 +35,7 @@ const runOnce = (args: string[], extra: Record<string, string | undefined> = {})
     listenForStop: () => new AbortController().signal,
   })
 
-/** In a process of its own, whose exit code it is. */
+/** Runs the command in a process of its own, for its real exit code. */
 async function runInItsProcess(args: string[], extra: Record<string, string | undefined> = {}) {
   const process = spawnOnce(args, extra)
   const { code } = await process.exited
@@ -45,7 +45,7 @@ async function runInItsProcess(args: string[], extra: Record<string, string | un
 const runs = () =>
   database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
 
-/** Lets nobody change a session until the test ends. */
+/** Has the database refuse changes of sessions until the test ends. */
 async function refuseChanges(): Promise<void> {
   const { prisma } = database
   await prisma.$executeRawUnsafe(`
@@ -137,7 +137,7 @@ describe('a run that succeeds', () => {
     const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
     const once = spawnOnce([JOB])
     await held.reached()
-    // A run whose worker is gone for certain: when that one is ended, all running ones have been looked at.
+    // A run whose worker is surely gone: once the rescue has ended it, it has looked at all running ones.
     const lost = await database.prisma.jobRun.create({
       data: { name: JOB, trigger: 'cli', workerId: `gone:1:${randomUUID()}` },
     })

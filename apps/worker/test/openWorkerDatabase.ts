@@ -12,7 +12,7 @@ export interface WorkerDatabase {
   close(): Promise<void>
 }
 
-/** A database of its own on which the worker can work, and a client to look into it. */
+/** Opens a database that the worker can use, and a client to look into it. */
 export async function openWorkerDatabase(): Promise<WorkerDatabase> {
   const { url, drop } = await createTestDatabase()
   const log = pino({ level: 'silent' })

@@ -10,7 +10,7 @@ export const MAIN = join(import.meta.dirname, '../src/main.ts')
 export type LogLine = { msg: string; [field: string]: unknown }
 
 export interface StartedWorker {
-  /** Of its health server. */
+  /** The address of its health server. */
   url: string
   /** The first log line with this message, past or to come. */
   waitForMessage(message: string, options?: { timeoutMs?: number }): Promise<LogLine>
@@ -25,11 +25,11 @@ export interface WorkerProcess extends SpawnedProcess, StartedWorker {}
 export interface WorkerHere extends StartedWorker {
   /** All that it has logged so far. */
   lines: string[]
-  /** What the exit code of its process would be. */
+  /** Stops it, and resolves to what its exit code would be. */
   stop(): Promise<number>
 }
 
-/** A schedule that is due no sooner than these tests are over. */
+/** A schedule that is not due before these tests are over. */
 const NOT_NOW = '0 0 1 1 *'
 
 /** The variables of a worker that starts and does nothing by itself; a test adds its own. */
@@ -57,7 +57,7 @@ export function workerEnvironment(
   }
 }
 
-/** The worker as a process of its own, as far as its health server listens. The next test does not find it at work. */
+/** Starts the worker as a process of its own, until its health server listens. It ends with the test. */
 export async function startWorkerProcess(
   database: Pick<WorkerDatabase, 'url'> | null,
   extra: Record<string, string | undefined> = {},
@@ -71,7 +71,7 @@ export async function startWorkerProcess(
   return { ...spawned, ...(await describeStarted(spawned.stdout, waitForMessage)) }
 }
 
-/** The same program in this process, for tests that are not about processes: it starts in a fraction of the time. */
+/** Runs the same program in this process, which starts in a fraction of the time, for tests that need no process. */
 export async function startWorkerHere(
   database: Pick<WorkerDatabase, 'url'>,
   extra: Record<string, string | undefined> = {},

@@ -42,7 +42,7 @@ describe.concurrent('the tests of the recipes pass', () => {
   })
 })
 
-/** A program that welcomes who signs up, before and after; for want of a Redis, BullMQ's only after. */
+/** A program that welcomes new users, before and after; BullMQ's only after, because there is no Redis. */
 const WELCOMING = [
   'pgBoss-before/src',
   'pgBoss/src',
@@ -86,7 +86,7 @@ test('each page of coming from elsewhere has a program before', async () => {
   )
 })
 
-/** What the programs work on, and our tables. */
+/** Makes the tables on which the programs work, and ours. */
 async function openTables({ onTestFinished }: TestContext) {
   const { url, drop } = await createTestDatabase({ migrated: false })
   onTestFinished(drop)

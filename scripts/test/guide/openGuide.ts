@@ -18,20 +18,20 @@ import { findImports } from '../../check/findImports.ts'
 import { readSteps } from '../../hosts/readSteps.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
-/** A diff of a page is a program before and after. */
+/** The end of the folder that holds a page's program before its diff. */
 export const BEFORE = '-before'
 
 export interface Guide {
-  /** In a folder for each page, what its blocks are once it is read to its end. */
+  /** Holds a folder for each page, with its blocks after the last change. */
   folder: string
-  /** By page, the files in the order of their first blocks. */
+  /** The files of each page, in the order of their first blocks. */
   files: ReadonlyMap<string, readonly string[]>
   close(): Promise<void>
 }
 
 /**
- * Writes the blocks of pages into folders, one for each page, from which the packages of this workspace can be
- * imported: `ts <path>` is a file, `diff` changes files, and what stood there before is kept in a folder of its own.
+ * Writes the blocks of pages into a folder for each page, where this workspace's packages can be imported. `ts <path>`
+ * is a file; `diff` changes files, and what stood there before is kept in a folder of its own.
  */
 export async function openGuide(pages: readonly string[]): Promise<Guide> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-guide-')))
@@ -49,7 +49,7 @@ export async function openGuide(pages: readonly string[]): Promise<Guide> {
   }
 }
 
-/** As strict as anybody's. */
+/** As strict as the strictest product. */
 const TSCONFIG = {
   compilerOptions: {
     target: 'es2024',
@@ -62,7 +62,7 @@ const TSCONFIG = {
     noUnusedLocals: true,
     verbatimModuleSyntax: true,
     noEmit: true,
-    // Sources of this workspace are among what is compiled.
+    // The compiler also reads sources of this workspace.
     customConditions: ['@roundsman/source'],
     allowImportingTsExtensions: true,
     skipLibCheck: true,
@@ -70,7 +70,7 @@ const TSCONFIG = {
   include: ['*/**/*.ts'],
 }
 
-/** The compiler's complaints, none when all is well. */
+/** The compiler's complaints; empty when all is well. */
 export async function compile(folder: string): Promise<string> {
   const tsc = join(ROOT, 'node_modules/.bin/tsc')
   try {
@@ -106,7 +106,7 @@ async function writePage(page: string, folder: string): Promise<string[]> {
   return written
 }
 
-/** What the files import, and the types of Node's and pg's. */
+/** Links what the files import, and the types of Node and pg. */
 async function linkPackages(folder: string): Promise<void> {
   const names = new Set(['@types/node', '@types/pg', 'tsx'])
   const paths = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.ts'))

@@ -4,18 +4,18 @@ import { dirname, join } from 'node:path'
 import { packPublished } from '../../release/packPublished.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
-/** Who has what products of others may depend on. */
+/** The folders whose dependencies a foreign product may also have. */
 const HAVING = ['.', 'packages/engine', 'packages/db', 'packages/fastify', 'packages/cli']
 
 export interface InstalledPackages {
-  /** What an install would bring for a dependency of a product; undefined: this workspace does not have it. */
+  /** The folder that an install would bring for a dependency of a product; undefined when this workspace lacks it. */
   folderOf(name: string): string | undefined
-  /** The command line, as `npx roundsman` would start it. */
+  /** The command line's program, as `npx roundsman` would start it. */
   bin: string
   close(): Promise<void>
 }
 
-/** Our packages as others install them, and whatever else this workspace has, without a network. */
+/** Installs our packages as others get them, and whatever else this workspace has, without a network. */
 export async function installPacked(): Promise<InstalledPackages> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-packed-')))
   const modules = join(root, 'node_modules')
@@ -40,7 +40,7 @@ export async function installPacked(): Promise<InstalledPackages> {
     })) {
       const target = theirs.get(dependency)
       if (packed.some((one) => one.name === dependency) || target === undefined) continue
-      // Each has its own, as a package manager would give it where versions differ.
+      // Each has its own dependencies, as a package manager would give it where versions differ.
       await link(target, join(modules, name, 'node_modules', dependency))
     }
   }

@@ -23,12 +23,12 @@ beforeAll(async () => {
 })
 afterAll(() => packages.close())
 
-/** Everything that its package.json names, as an install would bring it. */
+/** Links all that its package.json names, as an install would bring it. */
 async function install(root: string): Promise<void> {
   const { dependencies, devDependencies } = await readManifest(root)
   for (const name of ['@types/node', ...Object.keys({ ...dependencies, ...devDependencies })]) {
     const target = packages.folderOf(name)
-    // A framework that no file of the product imports.
+    // Undefined is a framework that no file of the product imports.
     if (target !== undefined) await link(target, join(root, 'node_modules', name))
   }
 }
@@ -43,7 +43,7 @@ async function prepare({ files, server }: TriedProduct): Promise<string> {
   return root
 }
 
-/** It looks for an engine that `generate` never calls, and would download it. */
+/** Generates the Prisma client. Prisma would look for an engine that `generate` never calls, and download it. */
 async function generateClient(root: string): Promise<void> {
   const cli = createRequire(join(WORKSPACE_ROOT, 'packages/db/package.json')).resolve(
     'prisma/build/index.js',
@@ -52,7 +52,7 @@ async function generateClient(root: string): Promise<void> {
   await promisify(execFile)(process.execPath, [cli, 'generate'], { cwd: root, env })
 }
 
-/** What init tells people to add to their server: imports, an empty line, and the rest. */
+/** Reads the lines that init tells people to add to their server: imports, an empty line, and the rest. */
 function readPluginLines(stdout: string): { imported: string; registered: string } {
   const [, block = ''] = /add to it:\n\n((?: {2}.*\n|\n)+?)\nIt is then at/.exec(stdout) ?? []
   const [imported = '', ...rest] = block.replaceAll(/^ {2}/gm, '').split('\n\n')
@@ -60,7 +60,7 @@ function readPluginLines(stdout: string): { imported: string; registered: string
   return { imported, registered: rest.join('\n\n') }
 }
 
-/** What a compiler has to say of it, but of what the declarations of other packages say of each other. */
+/** The compiler's complaints about the product, without those about how foreign declarations fit each other. */
 async function compile(root: string, compiler: 5 | 7, ...args: string[]): Promise<string[]> {
   const run = promisify(execFile)(
     process.execPath,
@@ -75,7 +75,7 @@ async function compile(root: string, compiler: 5 | 7, ...args: string[]): Promis
   return stdout.split('\n').filter((line) => line !== '' && !isOfOthers(line))
 }
 
-/** Those that are started are built by the first of their compilers. */
+/** Each product with each of its compilers. The first of them builds the products that are started. */
 const cases = PRODUCTS.flatMap((product) =>
   product.compilers
     .slice(product.runs === 'worker' ? 1 : 0)
@@ -137,7 +137,7 @@ describe('what init writes runs', () => {
       expect(failed.code).toBe(1)
       expect(failed.stdout.join('')).toContain('sendReminders is still to be written')
 
-      // Each second rather than each minute.
+      // Due each second instead of each minute, so that the test need not wait.
       const definitions = join(root, 'src/jobs/index.ts')
       const text = await readFile(definitions, 'utf8')
       await writeFile(definitions, text.replace('* * * * *', '* * * * * *'))
@@ -153,7 +153,7 @@ describe('what init writes runs', () => {
   )
 })
 
-/** The product's own server still serves its own, and the console to whoever its log-in lets in. */
+/** Expects the product's server to serve its own pages as before, and the console to whom its log-in lets in. */
 async function expectServer(cwd: string, env: Record<string, string>): Promise<void> {
   const port = await findFreePort()
   const server = spawnProcess(join(cwd, 'dist/server.js'), {
@@ -190,7 +190,7 @@ async function expectServer(cwd: string, env: Record<string, string>): Promise<v
   await server.kill('SIGTERM')
 }
 
-/** The link that it prints opens the console, and it ends when it is asked to. */
+/** Expects that the printed link opens the console, and that the command ends when it is asked to. */
 async function expectConsole(cwd: string, env: Record<string, string>): Promise<void> {
   const served = spawnProcess(packages.bin, { args: ['console'], env, cwd, isBuilt: true })
   const [opening = ''] = /http:\S+/.exec(await served.waitForLine('The console is open')) ?? []

@@ -3,15 +3,15 @@ import type { Files } from '../../../packages/cli/test/init/product.ts'
 export interface TriedProduct {
   name: string
   files: Files
-  /** Which compilers take its settings: TypeScript 7 has no `moduleResolution: node10` any more. */
+  /** The compilers that take its settings: TypeScript 7 dropped `moduleResolution: node10`. */
   compilers: readonly (5 | 7)[]
-  /** Whether it is built and started too, or its jobs are run by the CLI alone. */
+  /** Whether it is built and started as well, or the CLI alone runs its jobs. */
   runs: 'worker' | 'once' | null
-  /** Its server, with the lines that init tells people to add to it. Started as well, it listens where PORT says. */
+  /** Its server, with the lines that init tells people to add. Once started, it listens at PORT. */
   server?: (lines: { imported: string; registered: string }) => string
 }
 
-/** The host's log-in, by which `authorize` of those lines asks. */
+/** The host's log-in, which `authorize` in those lines asks. */
 const LOG_IN = `
 const isAdmin = (request: { headers: object }): boolean => nameOf(request) !== ''
 const nameOf = ({ headers }: { headers: object }): string =>
@@ -27,7 +27,7 @@ const NEXT = {
   strict: true,
   skipLibCheck: false,
 }
-/** Declarations of theirs do not pass, so whoever has them has to say so. */
+/** Some foreign declarations have errors, so products with them have to skip these. */
 const UNCHECKED = { skipLibCheck: true }
 const NODE10 = {
   target: 'es2022',

@@ -7,7 +7,7 @@ import { expectInvalid, expectProblem } from '../expectProblem.ts'
 let api: TestApi
 beforeAll(async () => {
   api = await createTestApi()
-  // As in production; those of the others cost nothing.
+  // As in production; the other users' hashes are cheap.
   const passwordHash = await hashPassword(PASSWORD)
   await api.prisma.user.update({ where: { email: 'owner@example.com' }, data: { passwordHash } })
 })
@@ -59,7 +59,7 @@ it('takes as long for an unknown e-mail as for a wrong password', async () => {
   const wrong = await fastestOf(() => logIn({ email: 'owner@example.com', password: 'wrong' }))
   const unknown = await fastestOf(() => logIn({ email: 'nobody@example.com', password: 'wrong' }))
   const floor = await fastestOf(() => api.app.inject('/api/i18n/en/invoice.title'))
-  // A hash takes a hundred milliseconds, everything else a few: one that was left out would show.
+  // A hash takes a hundred milliseconds, all else a few: an answer without one would show.
   expect(unknown).toBeGreaterThan(wrong / 2)
   expect(unknown).toBeGreaterThan(floor * 2)
 })

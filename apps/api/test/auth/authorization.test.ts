@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000
 let api: TestApi
 let baseUrl: string
 let consoleDir: string
-/** Users who were admins and have used both their token and their session as such. */
+/** Users who used both their token and their session while they were admins. */
 let formerAdmins: Record<'demoted' | 'deleted', Tokens>
 
 beforeAll(async () => {
@@ -38,16 +38,16 @@ afterAll(async () => {
 })
 
 interface Row {
-  /** Whoever has this role or a higher one. */
+  /** Who may ask: users with this role or a higher one. */
   from: 'anyone' | 'staff' | 'admin'
-  /** What those who may get. */
+  /** The status that those who may ask get. */
   answer: number
-  /** Where the route has parameters. */
+  /** The address, for a route with parameters. */
   url?: string
   body?: object
-  /** For a route that takes no notice of a session, such as the one to log in. */
+  /** Set for a route that ignores sessions, such as the one to log in. */
   ignoresSessions?: true
-  /** For one that is about sessions: a token does not serve. */
+  /** Set for a route about sessions, where a token does not serve. */
   onlyBySession?: true
 }
 
@@ -67,9 +67,9 @@ const anyone = (answer: number, more: Partial<Row> = {}): Row => ({
   ...more,
 })
 
-/** Every route that there is. One that is missing here fails below. */
+/** Every route of the API. One that is missing here fails below. */
 const ROWS: Record<string, Row> = {
-  // Reached, and found wanting: a password is not hashed for each.
+  // An invalid body: 400 shows that the route is reached, without hashing a password for each caller.
   'POST /api/auth/login': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/public/preview/:token': anyone(404, { url: '/api/public/preview/unknown' }),
   'GET /api/i18n/:locale/:key': anyone(200, { url: '/api/i18n/en/invoice.title' }),
@@ -96,7 +96,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/events': admin(200),
   'GET /api/jobs/:name/ticks': admin(200),
   'POST /api/jobs/:name/run': admin(202, { body: reason }),
-  // No worker has started with it.
+  // 404, because no worker has started with this job.
   'POST /api/jobs/:name/pause': admin(404, { body: reason }),
   'POST /api/jobs/:name/resume': admin(404),
   'GET /api/jobs/dead-letters': admin(200),
@@ -133,7 +133,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/console/workers/:id': admin(404),
   'GET /api/console/search': admin(200, { url: '/api/console/search?q=sheep' }),
 
-  // Nothing that anybody knows: who opens the page is asked to log in.
+  // Tells nothing: the page asks whoever opens it to log in.
   'GET /console': anyone(200),
   'GET /console/*': anyone(200, { url: '/console/jobs' }),
   'GET /docs': anyone(200),
@@ -155,7 +155,7 @@ interface Tokens {
 
 interface Column {
   headers: () => Record<string, string>
-  /** Whom the API has to take it for. */
+  /** Whom the API has to take the caller for. */
   is: Role | 'nobody' | 'unknown'
   bySession?: true
   hasNoCsrf?: true
@@ -177,13 +177,13 @@ const forgedSession = (make: () => string): Column => ({
   bySession: true,
 })
 
-/** Everybody who may come. */
+/** Everybody who may ask. */
 const COLUMNS: Record<string, Column> = {
   nobody: { headers: () => ({}), is: 'nobody' },
   staff: { headers: () => bearer(tokenOf('staff')), is: 'staff' },
   admin: { headers: () => bearer(tokenOf('admin')), is: 'admin' },
   owner: { headers: () => bearer(tokenOf('owner')), is: 'owner' },
-  // So that the forged ones below mean something.
+  // A well-formed one passes, so the forged ones below fail for what they forge.
   'owner, the token written by hand': { headers: () => bearer(forge({})), is: 'owner' },
   demoted: { headers: () => bearer(formerAdmins.demoted.token), is: 'staff' },
   deleted: forged(() => formerAdmins.deleted.token),
@@ -249,7 +249,7 @@ const COLUMNS: Record<string, Column> = {
     bySession: true,
     hasNoCsrf: true,
   },
-  // The token says who asks, and takes no csrf token: no browser sends it by itself.
+  // The token says who asks, and needs no CSRF token: no browser sends it by itself.
   'token of staff beside a session of owner': {
     headers: () => ({ ...cookie(sessionOf('owner')), ...bearer(tokenOf('staff')) }),
     is: 'staff',
@@ -258,7 +258,7 @@ const COLUMNS: Record<string, Column> = {
 
 const RANK = { anyone: 0, staff: 1, admin: 2, owner: 3 }
 
-/** What the table says: the status, and for 401 whether a token was found wanting. */
+/** What the table expects: the status, and for 401 whether a token was sent and found invalid. */
 function expectation(method: string, row: Row, { is, bySession: viaSession, hasNoCsrf }: Column) {
   const changes = !['GET', 'HEAD'].includes(method)
   if (changes && hasNoCsrf && !row.ignoresSessions) return '403'
@@ -280,7 +280,7 @@ async function ask(method: string, url: string, row: Row, column: Column): Promi
   const { status, headers } = response
   const type = headers.get('content-type') ?? ''
   if (type.startsWith('text/event-stream')) {
-    // It does not end.
+    // This answer does not end by itself.
     abort.abort()
   } else {
     await response.arrayBuffer()
@@ -299,7 +299,7 @@ async function ask(method: string, url: string, row: Row, column: Column): Promi
 }
 
 const NO_HEAD = new Set(['GET /api/jobs/events'])
-/** HEAD is GET without the content, so it is for the same people. */
+/** HEAD is GET without the content, so the same callers may ask. */
 const requests = Object.entries(ROWS).flatMap(([route, row]) => {
   const [method = '', pattern = ''] = route.split(' ')
   const url =
@@ -321,7 +321,7 @@ describe('who may ask what', () => {
 
   it('is said of every route', () => {
     const said = requests.map(({ name }) => name)
-    // A page that answers with and without a slash behind it is one.
+    // A page that answers with and without a slash at its end is one route.
     const routes = new Set(api.routes.map((route) => route.replace(/\/$/, '')))
     expect([...routes].toSorted()).toEqual(said.toSorted())
   })
@@ -329,7 +329,7 @@ describe('who may ask what', () => {
 
 const HS256 = { alg: 'HS256', typ: 'JWT' }
 
-/** A token as anybody can write one, signed by hand so that it does not depend on what it tests. */
+/** A token as anybody can write one, signed by hand so that it does not depend on the code under test. */
 function forge(options: {
   header?: object
   payload?: object
@@ -359,7 +359,7 @@ function encode(part: object): string {
   return Buffer.from(JSON.stringify(part)).toString('base64url')
 }
 
-/** As it was made a second too long ago. */
+/** Makes something by a clock that is so many minutes and a second in the past. */
 function inThePast(minutes: number, make: () => string): string {
   const now = api.clock.now()
   api.clock.set(new Date(now.getTime() - minutes * MINUTE_MS - 1_000))
@@ -430,7 +430,7 @@ it('does nothing for those whom it refuses', async () => {
   const queueJobId = await prisma.$transaction((tx) =>
     api.jobsClient.requestRun(tx, cleanupI18nCache, { actor: 'owner', reason: 'why' }),
   )
-  // As a dead letter.
+  // The work becomes a dead letter.
   await prisma.$executeRaw`
     update pgboss.job set state = 'failed', completed_on = now(), data = data || '{"trigger":"queue"}'
     where id = ${queueJobId}::uuid`

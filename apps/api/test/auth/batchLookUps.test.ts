@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { batchLookUps } from '../../src/auth/authentication.ts'
 
-/** Roles that change, and look-ups that are answered when the test says so: with what held when they began. */
+/** Roles that may change, and look-ups that the test answers, each with the roles of when it began. */
 function open(roles: Record<string, string>) {
   const asked: (readonly string[])[] = []
   const answers: PromiseWithResolvers<void>[] = []

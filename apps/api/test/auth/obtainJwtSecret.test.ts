@@ -31,7 +31,7 @@ it('gives the same one to processes that start at once', async () => {
   const signal = join(dataDir, 'go')
   const folder = join(dataDir, 'shared')
   const source = join(import.meta.dirname, '../../src/auth/obtainJwtSecret.ts')
-  // Many folders, since a single moment may be missed.
+  // Many folders, because a race in a single one may be missed.
   writeFileSync(
     script,
     `import { existsSync } from 'node:fs'

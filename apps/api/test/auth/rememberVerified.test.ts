@@ -4,7 +4,7 @@ import { rememberVerified } from '../../src/auth/authentication.ts'
 const START = Date.parse('2026-11-24T09:00:00.000Z')
 const LIFE_MS = 60_000
 
-/** Lets `good…` pass from the start on until a minute later, and says how often it was asked. */
+/** Accepts `good…` for a minute from the start, and counts how often it is asked. */
 function open(maxKept?: number) {
   const asked: string[] = []
   const verify = (token: string, nowMs: number) => {

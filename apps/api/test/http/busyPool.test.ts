@@ -31,7 +31,7 @@ it('waits for a connection longer than Prisma would, whatever an admin asks for'
     [`runs/${UNKNOWN_ID}/approve`, 404],
   ] as const
 
-  // Each has been let in before the last connection is gone: what waits is what it asked for.
+  // All requests pass authentication before the last connection is taken: what then waits is their own work.
   const allLetIn = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
   let letIn = 0
@@ -71,7 +71,7 @@ it('waits for a connection longer than Prisma would, whatever an admin asks for'
   try {
     await Promise.all(begun.map(({ promise }) => promise))
     gate.resolve()
-    // Prisma's own patience, twice: the first may have begun before theirs.
+    // As long as Prisma itself waits, twice: the first of these may have begun before the requests.
     for (const _ of [1, 2]) {
       await expect(prisma.$transaction(async () => undefined)).rejects.toThrow(/given time/)
     }

@@ -14,7 +14,7 @@ beforeAll(async () => {
   await mkdir(join(consoleDir, 'assets'), { recursive: true })
   await writeFile(join(consoleDir, 'index.html'), '<title>console</title>')
   await writeFile(join(consoleDir, 'assets/main.js'), '1')
-  // Beside it, with the same beginning of its name.
+  // A folder beside it whose name begins alike.
   await mkdir(join(folder, 'dist2'))
   await writeFile(join(folder, 'dist2/main.js'), '2')
   api = await createTestApi({ consoleDir })

@@ -29,7 +29,7 @@ async function get(url: string) {
   return body
 }
 
-/** The details are an SQL expression; `n` counts the rows. */
+/** Adds runs. `details` is an SQL expression in which `n` counts the rows. */
 async function addRuns(count: number, details: string): Promise<string> {
   const [run] = await api.prisma.$queryRawUnsafe<{ id: string }[]>(
     `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "details")
@@ -125,7 +125,7 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
   expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
 })
 
-/** The longest answer of all that shows it. */
+/** Asks all routes that show the run, and returns the length of the longest answer. */
 async function lookEverywhere(id: string): Promise<number> {
   let longest = 0
   for (const url of [

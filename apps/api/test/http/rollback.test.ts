@@ -23,7 +23,7 @@ afterAll(async () => {
   await api.close()
 })
 
-/** The same client, whose every transaction does its work and is then rolled back. */
+/** The same client, except that each transaction does its work and is then rolled back. */
 function rollingBack(prisma: DatabaseClient): DatabaseClient {
   const transact = (work: (tx: unknown) => Promise<unknown>) =>
     prisma.$transaction(async (tx) => {
@@ -35,7 +35,7 @@ function rollingBack(prisma: DatabaseClient): DatabaseClient {
   })
 }
 
-/** The same client, which does what a person asks for in transactions of that Prisma client instead of its own. */
+/** The same client, except that what people ask for happens in transactions of that Prisma client. */
 function within(jobsClient: JobsClient, prisma: DatabaseClient): JobsClient {
   return new Proxy(jobsClient, {
     get(target, key) {

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 const LONG_MS = 60_000
-/** All that these tests wait for is one of these. */
+/** Each time-out that these tests wait for. */
 const SHORT_MS = 300
 const patient = { headersMs: LONG_MS, requestMs: LONG_MS, idleMs: LONG_MS, checkEveryMs: 20 }
 
@@ -78,7 +78,7 @@ describe('a request that does not come to its end', () => {
 
 describe('an answer that takes long', () => {
   beforeEach(async () => {
-    // Far more than fits between two sockets.
+    // Far more than the buffers of two sockets hold.
     await api.prisma.$executeRaw`truncate "JobRun"`
     await api.prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "details")
@@ -92,7 +92,7 @@ describe('an answer that takes long', () => {
     const download = send(app, authorized(app, '/api/jobs/runs.csv'))
     const [start] = (await once(download, 'data')) as [Buffer]
     download.pause()
-    // By then, the time is over in which a request has to come.
+    // By then the time for a request to arrive is over.
     await text(send(app, SLOW_BODY))
     expect((start.toString() + (await text(download))).split(',many,').length - 1).toBe(400)
   })

@@ -72,7 +72,7 @@ describe('POST /api/invoices/:id/pdf', () => {
       expect((await ask(id)).json().jobId).toBe(jobId)
     }
     await markRendered(api.prisma, { id, version, number })
-    // As it is between the two transactions of a worker, after them, and when the queue has forgotten it.
+    // As between a worker's two transactions, after them, and once the queue has forgotten the work.
     for (const state of ['active', 'completed'] as const) {
       await setWork(api.prisma, jobId, state)
       expect((await ask(id)).json().jobId).toBe(jobId)

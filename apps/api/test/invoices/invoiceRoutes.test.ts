@@ -28,7 +28,7 @@ const put = (id: string, payload: object) =>
 const show = (id: string) => api.as('staff', { method: 'GET', url: `/api/invoices/${id}` })
 const list = (query = '') => api.as('staff', { method: 'GET', url: `/api/invoices?${query}` })
 
-/** Bodies that are refused, each with the place and a part of what is said about it. */
+/** Bodies that are refused, each with the place and a part of the message. */
 const line = { description: 'Work', quantity: 1, unitPriceMinor: 100, taxRateBasisPoints: 0 }
 const customer = { name: 'Example GmbH', address: [] }
 const withLine = (changes: object) => ({ lines: [line, { ...line, ...changes }] })
@@ -477,7 +477,7 @@ describe('GET /api/invoices', () => {
     const changed = await ask({ number: 'changed' })
     await markRendered(api.prisma, changed.invoice)
     await put(changed.invoice.id, invoiceBody({ version: 1 }))
-    // Removed from the queue by hand.
+    // Somebody removed the work from the queue by hand.
     const forgotten = await ask({ number: 'forgotten' })
     await api.prisma.$executeRaw`delete from pgboss.job where id = ${forgotten.jobId}::uuid`
 
@@ -503,7 +503,7 @@ describe('GET /api/invoices', () => {
     const ids: string[] = []
     try {
       for (let i = 0; i < 9; i += 1) {
-        // Several at one instant.
+        // Several rows have the same instant.
         if (i % 3 === 0) api.clock.advance(1_000)
         ids.push((await createInvoice(api)).id)
       }
@@ -628,7 +628,7 @@ describe('PUT /api/invoices/:id', () => {
     expect(after).toMatchObject({
       id: before.id,
       version: 2,
-      // Left out, and kept.
+      // The body leaves these out, and they stay.
       number: 'A-1',
       issuedOn: '2026-11-24',
       dueOn: '2026-12-08',
@@ -654,7 +654,7 @@ describe('PUT /api/invoices/:id', () => {
     const { id } = await createInvoice(api, { notes: 'as it is' })
     const read = (await show(id)).json()
     const { number, version, locale, currency, issuedOn, dueOn, notes } = read
-    // What it is worth is worked out, and not taken.
+    // The API computes the amounts and takes none from the body.
     const lines = read.lines.map((one: object) => ({ ...one, netMinor: undefined }))
     const body = { number, version, locale, currency, issuedOn, dueOn, notes, lines }
     const response = await put(id, { ...body, customer: read.customer })

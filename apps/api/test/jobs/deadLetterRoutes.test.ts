@@ -8,7 +8,7 @@ import { setWork } from '../invoices.ts'
 import { listQueue } from '../listQueue.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
 
-/** Enqueued once, and no longer in the catalogue. */
+/** A job whose work is still in the queue, and which the catalogue no longer has. */
 const formerJob = defineJob({ name: 'formerJob', description: 'Has left the catalogue.' })
 
 let api: TestApi
@@ -32,7 +32,7 @@ const redriveMany = (payload: object) =>
 const discard = (id: string, payload?: object) =>
   api.as('admin', { method: 'DELETE', url: `${URL}/${id}`, ...(payload && { payload }) })
 
-/** Work that a worker has given up: as it is in the queue then. */
+/** Adds work as the queue has it once a worker has given it up. */
 async function giveUp(job: Job, payload: object, count = 1): Promise<string[]> {
   const ids: string[] = []
   for (let i = 0; i < count; i += 1) {
@@ -91,7 +91,7 @@ describe('GET /api/jobs/dead-letters', () => {
       const asked = await api.as('admin', { method: 'POST', url, payload })
       const { queueJobId } = asked.json()
       await setWork(api.prisma, queueJobId, 'failed')
-      // What only rehearsed is nobody's to do again.
+      // Work of a dry run is not to be done again.
       expect(new Set(await listIds())).toEqual(new Set(dryRun ? [email] : [email, queueJobId]))
     }
   })
@@ -122,7 +122,7 @@ describe('GET /api/jobs/dead-letters', () => {
     const [render] = await giveUpRender()
     await api.prisma.$executeRaw`
       update pgboss.job set output = '{"code":"ECONNREFUSED","message":"connect"}' where id = ${second}::uuid`
-    // What pg-boss has given up has no code of ours.
+    // Work that pg-boss gave up has no code of the engine's.
     await api.prisma.$executeRaw`update pgboss.job set output = null where id = ${render}::uuid`
     expect(await listIds('errorCode=smtp_down')).toEqual([first])
     expect(await listIds('errorCode=expired')).toEqual([render])
@@ -147,7 +147,7 @@ describe('GET /api/jobs/dead-letters', () => {
   it('leads from page to page, the latest first, by name too', async () => {
     const emails = await giveUpEmails(7)
     const [render] = await giveUpRender()
-    // Several at one instant, which is between two milliseconds.
+    // Several rows have the same instant, which lies between two milliseconds.
     await api.prisma.$executeRaw`
       update pgboss.job set completed_on = '2026-11-24 09:00:00.123456+00' where name = 'dispatchEmail'`
     expect(await listIds('name=renderInvoicePdf')).toEqual([render])
@@ -375,7 +375,7 @@ describe('many at once', () => {
       payload: { reason: 'why', ...payload },
     })
 
-  /** All answers, until none says that there is more. */
+  /** Repeats the request until no answer says that there is more, and returns all answers. */
   async function postAll(what: 'redrive' | 'discard', filters: object) {
     const answers = []
     let cursor: string | null = null
@@ -388,7 +388,7 @@ describe('many at once', () => {
     return answers
   }
 
-  /** More than one request takes. */
+  /** Gives up more work than one request takes. */
   async function giveUpMany(count: number): Promise<void> {
     const [id] = await giveUpEmails()
     await api.prisma.$executeRaw`
@@ -425,7 +425,7 @@ describe('many at once', () => {
       name: 'dispatchEmail',
     })
     expect(first.json()).toMatchObject({ redriven: 500, left: 600 })
-    // All of them at once, after all that is left.
+    // All at the same instant, after all others.
     await api.prisma.$executeRaw`
       update pgboss.job set state = 'failed', completed_on = now(), output = '{"code":"smtp_down"}'
       where state = 'retry'`

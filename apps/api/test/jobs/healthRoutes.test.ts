@@ -17,7 +17,7 @@ function open(url: string, readinessTimeoutMs = 10_000) {
     applicationName: 'roundsman api tests',
     onPoolError: () => undefined,
   })
-  // Not started: health does not ask the queue.
+  // Not started, because health needs no queue.
   const jobsClient = createJobsClient({
     schema: 'public',
     databaseUrl: url,
@@ -62,7 +62,7 @@ it('does not wait long for a database that does not answer, nor asks it again fo
     `postgresql://user@127.0.0.1:${(silent.address() as AddressInfo).port}/silent`,
     200,
   )
-  // Before the client is closed, which would wait for them.
+  // Before the client closes, which would wait for these connections.
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy()
     silent.close()
@@ -75,11 +75,11 @@ it('does not wait long for a database that does not answer, nor asks it again fo
       expect(response.json()).toMatchObject({ detail: 'The database does not answer' })
     }
   }
-  // One for each of the statements that the jobs take, one for readiness, one that listens for changes, and those that
-  // measure the queue for the console's charts, again after a while. None for each of the forty who asked.
+  // A connection for each of the statements about the jobs, one for readiness, one that listens for changes, and those
+  // that measure the queue for the console's charts, again after a while. None for each of the forty requests.
   expect(sockets.length).toBeGreaterThanOrEqual(5)
   expect(sockets.length).toBeLessThan(10)
-  // The answers did not wait for the connection attempts, which go on.
+  // The answers did not wait for the attempts to connect, which go on.
   expect(sockets.filter(({ readableEnded }) => !readableEnded).length).toBeGreaterThanOrEqual(4)
 })
 
@@ -99,7 +99,7 @@ describe('the jobs', () => {
     await api.close()
   })
 
-  /** One that lives, and does nothing. */
+  /** Starts a worker that lives and does nothing. */
   async function startWorker() {
     const { databaseUrl, prisma } = api
     const log = pino({ level: 'silent' })
@@ -151,7 +151,7 @@ describe('the jobs', () => {
       detail: `${HOURLY} is late since 2026-11-24T10:00:00.000Z`,
       problems: [{ kind: 'late', name: HOURLY, since: '2026-11-24T10:00:00.000Z' }],
     })
-    // Decided, it is well again.
+    // Once the tick is decided, all is well again.
     const cursor = new Date('2026-11-24T10:00:00.000Z')
     await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { cursor } })
     expect((await ask()).statusCode).toBe(200)

@@ -25,7 +25,7 @@ function get(path: string) {
   return api.as('admin', { method: 'GET', url: `/api/jobs${path}` })
 }
 
-/** What a worker writes when it starts. */
+/** Writes the schedule's row as a worker does when it starts. */
 async function schedule(name: string, cron: string, timeZone = 'UTC'): Promise<void> {
   await api.prisma.jobSchedule.create({ data: { name, cron, timeZone, cursor: NOON } })
 }
@@ -51,7 +51,7 @@ describe('POST /api/jobs/:name/run', () => {
         },
       },
     ])
-    // The worker that takes it records the run.
+    // Only the worker that takes the work records a run.
     expect(await api.prisma.jobRun.count()).toBe(0)
     expect(api.log).toContainEqual(
       expect.objectContaining({
@@ -102,7 +102,7 @@ describe('POST /api/jobs/:name/run', () => {
         ['body.payload.pages.1', 'body.payload.pages.2'],
       ],
       [{ to: 'a@example.com', cc: 1, bcc: 2 }, ['body.payload.cc', 'body.payload.bcc']],
-      // What the job takes and the database cannot hold.
+      // The job's schema takes it, and the database can't hold it.
       [{ to: 'a@example.com', note: 'a\0b' }, ['body.payload.note']],
       [{ to: 'a@example.com', note: { deep: ['\ud800'] } }, ['body.payload.note.deep.0']],
       [{ to: 'a@example.com', note: { 'a\0b': 1 } }, ['body.payload.note.a\ufffdb']],
@@ -303,7 +303,7 @@ describe('GET /api/jobs', () => {
         timeZone: 'UTC',
         missed: 'once',
         overlap: 'skip',
-        // By the clock of the test, which says nine o'clock.
+        // By the test's clock, where it is nine o'clock.
         nextRun: '2026-11-24T09:15:00.000Z',
       },
       paused: null,
@@ -320,7 +320,7 @@ describe('GET /api/jobs', () => {
         nextRun: '2026-11-24T13:30:00.000Z',
       },
     })
-    // A row of a time when the job had a schedule.
+    // A row from when the job still had a schedule.
     await schedule('sendReport', '* * * * *')
     expect(await find('sendReport')).toMatchObject({ schedule: null, paused: null })
   })
@@ -513,7 +513,7 @@ describe('waiting work', () => {
 
   it('is listed without its payload, from page to page, by job and label', async () => {
     const ids = [await enqueue(), await enqueue({ uniqueKey: 'k' }), await enqueue()]
-    // What follows of the clock of a test is the database's to know: one instant for all.
+    // All get one instant. Whether that is due is for the database's clock to say, not for the test's.
     await api.prisma
       .$executeRaw`update pgboss.job set start_after = '2026-11-24 09:00:00.123456+00'`
     await api.prisma

@@ -323,7 +323,7 @@ it('holds whatever people type into filters and the search', async () => {
 
 function encode(query: Record<string, string | undefined>): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined)
-  // Halves of surrogate pairs have no bytes of their own: they arrive as U+FFFD.
+  // Halves of surrogate pairs have no bytes: they arrive as U+FFFD.
   return new URLSearchParams(given as [string, string][]).toString()
 }
 
@@ -462,7 +462,7 @@ describe('GET /api/jobs/runs/:id', () => {
     const [work] = await api.prisma.$queryRaw<{ at: Date }[]>`
       select created_on as "at" from pgboss.job where id = ${queueJobId}::uuid`
     expect((await get(id!)).json().enqueuedAt).toBe(work!.at.toISOString())
-    // What is completed leaves the queue; its id tells, by the clock of whoever enqueued it.
+    // Completed work leaves the queue. Its id tells when it was enqueued, by the clock of whoever did so.
     await api.prisma.$executeRaw`delete from pgboss.job where id = ${queueJobId}::uuid`
     const told = new Date((await get(id!)).json().enqueuedAt)
     expect(Math.abs(told.getTime() - work!.at.getTime())).toBeLessThan(60_000)
@@ -569,7 +569,7 @@ describe('POST /api/jobs/runs/:id/cancel', () => {
 describe('POST /api/jobs/runs/:id/approve', () => {
   const HOUR_MS = 3_600_000
 
-  /** A run that its guard blocked, some hours ago by the database's clock. */
+  /** Adds a run that its guard blocked some hours ago, by the database's clock. */
   async function seedBlocked(hoursAgo = 1): Promise<string> {
     await api.prisma.$executeRaw`truncate pgboss.job`
     const [id] = await seed({
@@ -614,7 +614,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
       approvedAt: expect.any(Date),
       approvedBy: 'owner@example.com',
     })
-    // The run that was let is a worker's to record.
+    // Only a worker records the run that makes up for it.
     expect(await api.prisma.jobRun.count()).toBe(1)
   })
 
@@ -644,7 +644,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
       { status: 'success', details: { guard: { due: 5 } } },
       { status: 'failed', details: { error: { code: 'timeout', message: '' } } },
       { status: 'failed' },
-      // Nothing to say how much was counted.
+      // No guard's numbers, which would tell how much was due.
       { status: 'failed', details: blocked },
     ] as const) {
       await api.prisma.$executeRaw`truncate pgboss.job`
@@ -692,7 +692,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
       expectProblem(await post(`${id}/approve`, 'why'), 500)
     })
     await expectNoEffect(id)
-    // It was the database's refusal, and nothing was left half done.
+    // The database refused, and nothing was left half done.
     expect((await post(`${id}/approve`, 'why')).statusCode).toBe(202)
   })
 })

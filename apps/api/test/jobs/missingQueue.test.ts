@@ -5,7 +5,7 @@ import { createInvoice } from '../invoices.ts'
 
 let api: TestApi
 beforeAll(async () => {
-  // As after an update of the API that came before the worker's.
+  // As when the API was updated before the worker.
   api = await createTestApi({ queuesFor: [] })
 })
 afterAll(() => api.close())

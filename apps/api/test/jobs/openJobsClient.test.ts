@@ -20,7 +20,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** As on the embedded database, which its worker migrates. */
+/** Opens a client as on the embedded database, which its worker migrates. */
 function open(stop: AbortSignal) {
   return openJobsClient({
     database: { url: database.url, isEmbedded: true, release: async () => undefined },

@@ -155,7 +155,7 @@ describe('POST /api/invoices/:id/email', () => {
     const invoice = await createInvoice(api, { customer })
     const { id, version } = invoice
     await ask(id)
-    // As the worker does it: it holds the invoice, stores the PDF, and looks who waits.
+    // As the worker does: it locks the invoice, stores the PDF, and looks who waits for it.
     const holding = Promise.withResolvers<void>()
     const release = Promise.withResolvers<void>()
     const rendering = api.prisma.$transaction(async (tx) => {
@@ -173,7 +173,7 @@ describe('POST /api/invoices/:id/email', () => {
     const sending = send(id)
     await untilSomebodyWaits()
     release.resolve()
-    // It found no message, so that the message has to have found the PDF.
+    // The worker found no message, so the message's request must have found the PDF.
     expect(await rendering).toBe(0)
     const { messageId } = (await sending).json()
     expect(await listQueue(api.prisma)).toContainEqual(
@@ -185,7 +185,7 @@ describe('POST /api/invoices/:id/email', () => {
   })
 })
 
-/** Until a transaction waits for another one's row. */
+/** Waits until a transaction waits for another one's row. */
 async function untilSomebodyWaits(): Promise<void> {
   await waitFor(async () => {
     const [row] = await api.prisma.$queryRaw<{ waiting: number }[]>`

@@ -1,7 +1,7 @@
 import { collectOutput, makeEnvironment } from '@roundsman/testing'
 import { exitCodeOf, type Command, type Terminal } from 'roundsman/commands'
 
-/** A command as far as its process does not matter: what it would write and exit with. */
+/** Runs a command without a process of its own, and returns what it writes and its exit code. */
 export async function runInProcess<More extends object>(
   command: Command<Terminal & More>,
   args: string[],

@@ -17,7 +17,7 @@ const source: InvoiceEmailSource = {
 const compose = (changes: Partial<InvoiceEmailSource>) =>
   composeInvoiceEmail({ ...source, ...changes })
 
-/** Without what only tells where a text in another direction begins and ends, and with plain spaces. */
+/** Removes direction marks, and turns special spaces into plain ones. */
 const plain = (text: string) =>
   text.replaceAll(/[\u200e\u200f\u061c\u2068\u2069]/g, '').replaceAll(/[\u00a0\u202f]/g, ' ')
 

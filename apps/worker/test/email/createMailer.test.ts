@@ -46,7 +46,7 @@ describe('what arrives', () => {
     expect(await mailer.send(email, forEver())).toEqual({ kind: 'sent' })
 
     const [{ mail, raw, sender, recipients }] = server.messages as [(typeof server.messages)[0]]
-    // As this server shows it; on the way it is in ASCII, which every server understands.
+    // This server decodes it; on the way it is in ASCII, which every server understands.
     expect(sender).toBe('billing@münchen.example')
     expect(raw.toString()).toContain('<billing@xn--mnchen-3ya.example>')
     expect(recipients).toEqual(['buyer@example.com'])

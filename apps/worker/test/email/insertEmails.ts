@@ -5,14 +5,14 @@ export interface InsertedEmail {
   id: string
   recipient: string
   messageId: string
-  /** What a log may not tell. */
+  /** Texts that no log may contain. */
   secrets: string[]
   pdf: Buffer
   invoiceId: string
 }
 
 export interface InsertEmailsOptions {
-  /** Without it the PDF is still to be rendered. Default true. */
+  /** Whether the PDF is stored already. Default true. */
   isRendered?: boolean
   recipient?: string
   number?: string
@@ -20,7 +20,7 @@ export interface InsertEmailsOptions {
   customerName?: string
 }
 
-/** Messages of the outbox with their invoices and PDFs: no two of anything are the same. */
+/** Inserts messages with their invoices and PDFs; no two share any text. */
 export async function insertEmails(
   prisma: PrismaClient,
   count: number,
@@ -82,7 +82,7 @@ function makeEmail(options: InsertEmailsOptions) {
   }
 }
 
-/** Every byte, and lines of dots and CRs, which are what a transport may change. */
+/** Holds every byte, and lines of dots and CRs, which a transport might change. */
 function makePdf(token: string): Buffer {
   const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
   const noise = createHash('sha512').update(token).digest()

@@ -35,7 +35,7 @@ describe('for now', () => {
     ['521 5.3.2 No mail here', 'MAIL FROM'],
     ['530 5.7.0 Log in', 'MAIL FROM'],
     ['535 5.7.8 Wrong', 'MAIL FROM'],
-    // Whatever is about the connection is not about the message.
+    // A refusal of the connection is not one of the message.
     ['554 5.7.1 Blocked', 'CONN'],
     ['550 Go away', 'EHLO'],
     ['554 No TLS', 'STARTTLS'],

@@ -8,7 +8,7 @@ import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 
 export interface MailWorker {
   worker: Worker
-  /** Everything that it has logged, at every level. */
+  /** All lines that it has logged, at every level. */
   lines: string[]
   stop(): Promise<void>
 }
@@ -16,11 +16,11 @@ export interface MailWorker {
 export interface StartMailWorkerOptions {
   smtpUrl: string
   timeouts?: Partial<MailerTimeouts>
-  /** Runs at once. Default 10. */
+  /** How many runs go at once. Default 10. */
   concurrency?: number
 }
 
-/** A worker in this process that does nothing but send mail, as fast as it can. */
+/** Starts a worker in this process that only sends mail, as fast as it can. */
 export async function startMailWorker(
   { url, prisma }: Pick<WorkerDatabase, 'url' | 'prisma'>,
   { smtpUrl, timeouts = {}, concurrency = 10 }: StartMailWorkerOptions,

@@ -62,7 +62,7 @@ test('fonts are embedded, in part', () => {
       ...['NotoSansJP-Regular', 'NotoSansSC-Regular'],
     ]),
   )
-  // Six letters before the name say that it is a subset.
+  // Six letters before the name mark a subset of the font.
   expect(fonts.filter((font) => !/\/BaseFont \/[A-Z]{6}\+/.test(font))).toEqual([])
   expect(objects.match(/\/FontFile[23] /g)).toHaveLength(6)
   expect(pdf.length).toBeLessThan(150_000)
@@ -100,7 +100,7 @@ test('markup is printed as it stands', async () => {
   expect(text).toContain('Invoice #1*2$')
   expect(text).toContain('*Customer* #x')
   expect(text).toContain('<addr> @home')
-  // Each is there as a line and as a note.
+  // Each appears twice, as a line and as a note.
   expect(markup.map((line) => text.split(line).length - 1)).toEqual(markup.map(() => 2))
 })
 

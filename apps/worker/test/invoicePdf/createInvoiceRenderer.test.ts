@@ -18,7 +18,7 @@ const SOURCE = join(import.meta.dirname, '../../src/invoicePdf')
 
 const never = new AbortController().signal
 const renderers: InvoiceRenderer[] = []
-/** For whoever neither breaks nor counts its processes. */
+/** For tests that neither break nor count its processes. */
 const shared = createInvoiceRenderer()
 afterAll(() => shared.close())
 
@@ -133,7 +133,7 @@ test('an abort ends what runs, even if it would never end', async () => {
     name: 'AbortError',
     cause: { message: 'The run was cancelled' },
   })
-  // The only process there may be is free for it.
+  // The only process is free for it.
   expect(await waiting).toMatchObject({ pages: 1 })
 })
 
@@ -198,11 +198,11 @@ test('a host that is gone leaves no process behind', async () => {
   })
   child.send(enGb)
   await once(child, 'message')
-  // A Ctrl-C in its terminal is not its business.
+  // A Ctrl-C in its terminal does not end it.
   child.kill('SIGINT')
   child.send(enGb)
   await once(child, 'message')
-  // It goes while something is rendered for it.
+  // The parent goes while the process renders for it.
   child.send(enGb, () => child.disconnect())
   expect(await once(child, 'exit')).toEqual([0, null])
 })

@@ -1,5 +1,5 @@
-// How invoices look, page by page, against the pictures in golden/. After a change that is meant, look at every
-// page, and write them anew: UPDATE_GOLDENS=1 pnpm test apps/worker/test/invoicePdf/golden.test.ts
+// Compares how invoices look, page by page, with the pictures in golden/. After an intended change look at every page,
+// and write them anew: UPDATE_GOLDENS=1 pnpm test apps/worker/test/invoicePdf/golden.test.ts
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,9 +12,9 @@ import { sampleInvoices } from './sampleInvoices.ts'
 const GOLDEN = join(import.meta.dirname, 'golden')
 const isUpdate = process.env['UPDATE_GOLDENS'] === '1'
 
-/** Of grey; below it nobody sees a difference. */
+/** How much grey may differ: nobody sees less. */
 const VISIBLE = 40
-/** Fewer than one digit has. */
+/** How many pixels may differ: fewer than one digit has. */
 const MAX_PIXELS = 12
 
 const compile = createInvoiceCompiler()

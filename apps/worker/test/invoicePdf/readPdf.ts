@@ -2,25 +2,25 @@ import { inflateSync } from 'node:zlib'
 import { PDFiumLibrary } from '@hyzyla/pdfium'
 
 export interface ReadPage {
-  /** As Chrome's reader copies it. */
+  /** The text as Chrome's reader copies it. */
   text: string
   width: number
   height: number
-  /** A byte a pixel, 255 is white. */
+  /** A byte for each pixel; 255 is white. */
   grey: Uint8Array
 }
 
 const DPI = 100
 const POINTS_PER_INCH = 72
 
-/** What PDFium makes of each page: WebAssembly, so that its pixels are the same on every machine. */
+/** Reads and draws each page by PDFium: WebAssembly, so that pixels are the same on every machine. */
 export async function readPdf(pdf: Uint8Array): Promise<ReadPage[]> {
   const library = await PDFiumLibrary.init()
   try {
     const document = await library.loadDocument(pdf)
     const pages: ReadPage[] = []
     for (const page of document.pages()) {
-      // Before it is drawn: drawing ends with it.
+      // Read before it is drawn, because drawing closes the page.
       const text = page.getText()
       const { width, height, data } = await page.render({
         scale: DPI / POINTS_PER_INCH,
@@ -36,7 +36,7 @@ export async function readPdf(pdf: Uint8Array): Promise<ReadPage[]> {
   }
 }
 
-/** The text of all pages, with ordinary spaces for those that hold a figure together. */
+/** The text of all pages, with plain spaces instead of those that hold a figure together. */
 export async function textOf(pdf: Uint8Array): Promise<string> {
   const pages = await readPdf(pdf)
   return pages
@@ -45,7 +45,7 @@ export async function textOf(pdf: Uint8Array): Promise<string> {
     .replaceAll('\u{a0}', ' ')
 }
 
-/** All that is in the file as text: its objects, and its streams unpacked. */
+/** The file's objects as text, and its streams unpacked. */
 export function unpackPdf(pdf: Uint8Array): { objects: string; streams: string[] } {
   const file = Buffer.from(pdf)
   const objects = file.toString('latin1')

@@ -234,7 +234,7 @@ export const zhCn = invoiceOf(
   },
 )
 
-/** Names of every script that is promised in one English invoice. */
+/** An English invoice with names in every script that we promise. */
 export const mixed = invoiceOf(
   [
     ['株式会社サンプル: 直骨今令 in Japanese glyphs (ひらがな)', 1, 10_000, 20],

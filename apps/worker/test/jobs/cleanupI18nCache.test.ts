@@ -16,7 +16,7 @@ describe('cleanupI18nCache', () => {
     table: 'I18nCacheEntry',
     numberColumn: 'key',
     insertDue: (client, count) => insert(client, new Date(CUTOFF.getTime() - HOUR_MS), count),
-    // Young enough to stay due for nobody within the life of a test, in whatever time zone.
+    // So young that none becomes due while a test runs, in whatever time zone.
     insertOthers: (client, count) =>
       insert(client, new Date(CUTOFF.getTime() + HOUR_MS), count, 'de'),
     countDue: (client) => client.i18nCacheEntry.count({ where: { locale: 'en' } }),
@@ -26,7 +26,7 @@ describe('cleanupI18nCache', () => {
     indexes: ['I18nCacheEntry_createdAt_idx'],
   })
 
-  /** Inserts entries by what they were created before (or, if negative, after) the cut-off; returns those left. */
+  /** Inserts entries by their age at the cut-off (negative: younger), and returns those that a run leaves. */
   async function leftAfterRun(...agesMs: number[]): Promise<string[]> {
     await prisma().i18nCacheEntry.createMany({
       data: agesMs.map((ageMs) => ({
@@ -81,7 +81,7 @@ describe('cleanupI18nCache', () => {
   })
 })
 
-/** Entries with the keys 1, 2, 3 and so on, each created a millisecond after the one before. */
+/** Inserts entries with the keys 1, 2, 3 and so on, each a millisecond younger than the one before. */
 async function insert(
   prisma: PrismaClient,
   from: Date,

@@ -128,7 +128,7 @@ describe('cleanupPreviewSessions', () => {
   })
 })
 
-/** Sessions labelled 1, 2, 3 and so on, each of which expires a millisecond after the one before. */
+/** Inserts sessions labelled 1, 2, 3 and so on, each of which expires a millisecond after the one before. */
 async function insert(
   prisma: PrismaClient,
   from: Date,

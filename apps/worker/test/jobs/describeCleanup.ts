@@ -22,7 +22,7 @@ import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'
 import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
 
-/** A clean-up and what there is to know of it in order to break it. */
+/** A clean-up, and what its tests need to know to break it. */
 export interface Cleanup<J extends Job> {
   job: J
   handler: Handler<J>
@@ -31,13 +31,13 @@ export interface Cleanup<J extends Job> {
   numberColumn: 'label' | 'key'
   /** Inserts rows that are due at NOW, numbered from 1 in the order in which they are cleaned. */
   insertDue(prisma: PrismaClient, count: number): Promise<unknown>
-  /** Inserts rows that will be due much later. */
+  /** Inserts rows that become due much later. */
   insertOthers(prisma: PrismaClient, count: number): Promise<unknown>
-  /** How many rows are left that `insertDue` has inserted. */
+  /** Counts the rows of `insertDue` that are left. */
   countDue(prisma: PrismaClient): Promise<number>
-  /** What a run of that many rows has counted, apart from its batches. */
+  /** The counts of a run of so many rows, without its batches. */
   counts(cleaned: number): object
-  /** What a run that succeeds says beyond its counts. */
+  /** What a successful run tells besides its counts. */
   facts: object
   target: SweepTarget
   /** The index by which each of the target's finders should find its rows. */
@@ -55,10 +55,12 @@ const cancellation = new JobError(CANCELLED.code, CANCELLED.message, { retryable
 const log = pino({ level: 'silent' })
 const clock = fakeClock(NOW.toISOString())
 
-/** What holds for every clean-up, however it is interrupted. Returns what its own tests need. */
+/**
+ * Describes what holds for every clean-up, however it is interrupted, and returns what the clean-up's own tests need.
+ */
 export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   const { handler, table, target, numberColumn } = cleanup
-  // Here as much is due as a test wants; the guard has tests of its own.
+  // Tests make any number of rows due; the guard has tests of its own.
   const job = { ...cleanup.job, guard: null }
   let database: WorkerDatabase
   let prisma: PrismaClient
@@ -96,13 +98,13 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     (await prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })).map(
       withoutStack,
     )
-  /** Exactly these runs, with exactly these details. */
+  /** Expects exactly these runs, with exactly these details. */
   const expectRuns = async (...expected: object[]) =>
     expect(await runs()).toEqual(expected.map((each) => expect.objectContaining(each)))
   const holdNumber = (number: number) =>
     holdRow(prisma, table, `old."${numberColumn}" = '${number}'`)
 
-  /** Inserts rows that are due, so many that they are cleaned in the given order. */
+  /** Inserts so many due rows that the clean-up takes them in the given order. */
   async function insertDueFor(count: number, order: ChosenOrder['kind']): Promise<void> {
     await cleanup.insertDue(prisma, count)
     const chosen = await prisma.$transaction(async (tx) =>
@@ -110,13 +112,13 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     )
     expect(chosen.kind).toBe(order)
   }
-  /** So many that the job's own guard takes what is due for little. */
+  /** Inserts so many others that the job's own guard finds little due. */
   async function insertManyOthers(): Promise<void> {
     await cleanup.insertOthers(prisma, 50_000)
     await prisma.$executeRawUnsafe(`analyze "${table}"`)
   }
 
-  /** What a dry run says of the rows that are due now. */
+  /** What a dry run tells of the rows that are due now. */
   async function findings() {
     const [found] = await queryRows<{ oldest: Date; newest: Date; ids: string[] }>(
       prisma,
@@ -135,7 +137,10 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     }
   }
 
-  /** Of 20,000 rows. There must be room at the front already, which a vacuum will find. */
+  /**
+   * Moves the last of 20,000 rows to the front of the table. Removed rows have to have left room there, which the
+   * vacuum frees.
+   */
   async function moveLastToFront(client: PrismaClient): Promise<void> {
     const number = `"${numberColumn}"`
     await client.$executeRawUnsafe(`vacuum "${table}"`)
@@ -158,7 +163,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     return writers.length === 0
   }
 
-  /** Once PostgreSQL has noticed that the process before is gone. */
+  /** Runs the job again once PostgreSQL has noticed that the earlier process is gone. */
   async function runAgain(): Promise<void> {
     const result = await waitFor(async () => {
       const next = await run()
@@ -167,7 +172,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     expect(result).toMatchObject({ run: { status: 'success' } })
   }
 
-  /** A worker in this process, on the queue, with retries that follow at once. */
+  /** Starts a worker in this process, with retries at once. */
   async function startWorker() {
     const impatient = { ...job, retry: { limit: 1, delayMs: 1, maxDelayMs: 1 } }
     const worker = createWorker({
@@ -320,7 +325,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     })
 
     it('goes page by page, and cleans in the end what was put behind it meanwhile', async () => {
-      // In a table of its own: how many dead rows those before have left, its statistics learn only later.
+      // In a table of its own: statistics learn late how many dead rows earlier tests left.
       const elsewhere = await openWorkerDatabase()
       onTestFinished(() => elsewhere.close())
       const client = elsewhere.prisma
@@ -440,7 +445,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await elsewhere.prisma.$executeRawUnsafe(
         `alter database "${name}" set timezone = 'Pacific/Kiritimati'`,
       )
-      // The zone holds for new connections.
+      // New connections get the zone.
       const client = createDatabaseClient({
         url: elsewhere.url,
         applicationName: 'tests',
@@ -530,14 +535,14 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       async ({ order, count, steps }) => {
         await insertDueFor(count, order)
         if (order === 'pages') await insertManyOthers()
-        // Not one of them can come to its end.
+        // None of them can finish.
         const held = await holdNumber(count - 100)
         const left = () => cleanup.countDue(prisma)
         for (const step of steps) {
           const before = await left()
           const doomed = spawnOnce()
           await doomed.waitForLine('job run started')
-          // The one before it may have come as far as anyone can.
+          // The worker before it may have come as far as anyone can.
           const stepped = waitFor(async () => before - (await left()) >= step)
           await Promise.race([stepped, held.reached()])
           await doomed.kill('SIGKILL')
@@ -610,7 +615,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
       expect(plan).toContain(cleanup.indexes[nth])
       expect(plan).not.toContain('Seq Scan')
-      // Read to be passed over: the index holds, or is entered at, more than what is due.
+      // A filter would show that the index holds, or is entered at, more than what is due.
       expect(plan).not.toContain('Rows Removed by Filter')
     }
   })
@@ -618,7 +623,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   return { run, expectRuns, prisma: () => prisma }
 }
 
-/** Not every batch is: some only look. */
+/** Whether a batch changed rows: some only look. */
 function isChange(counts: Counts): boolean {
   return counts['cleaned'] !== 0
 }
@@ -629,7 +634,7 @@ function sumOf(runs: { details: unknown }[], count: string): number {
   return counts.reduce((sum, each) => sum + each, 0)
 }
 
-/** Where an error was thrown is not what these tests are about. */
+/** Without the stack: these tests do not care where an error was thrown. */
 function withoutStack<Run extends { details: unknown }>(run: Run): Run {
   const { error, ...others } = (run.details ?? {}) as { error?: { stack?: string } }
   if (error === undefined) return run

@@ -52,7 +52,7 @@ async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer
   return server
 }
 
-/** Puts the sending of these messages into the queue, as what renders their PDFs does. */
+/** Enqueues the sending of these messages, as the rendering of their PDFs does. */
 async function enqueueEmails(emails: readonly { id: string }[]): Promise<void> {
   const items = emails.map(({ id }) => ({ payload: { emailId: id }, options: { uniqueKey: id } }))
   await database.prisma.$transaction((tx) => client.enqueueMany(tx, dispatchEmail, items))
@@ -73,7 +73,7 @@ const lastRun = () =>
 const message = ({ id }: InsertedEmail) =>
   database.prisma.emailMessage.findUniqueOrThrow({ where: { id } })
 
-/** Each once. */
+/** The different statuses of all messages. */
 const statuses = async () =>
   (await database.prisma.emailMessage.groupBy({ by: ['status'] })).map(({ status }) => status)
 
@@ -90,7 +90,7 @@ const redrive = () =>
 interface WaitingWork {
   state: string
   attempts: number
-  /** From the failure to the next attempt. */
+  /** The time from the failure to the next attempt. */
   pauseMs: number
 }
 
@@ -105,7 +105,7 @@ async function work(): Promise<WaitingWork[]> {
     where job.name = ${dispatchEmail.name}`
 }
 
-/** Whoever waits for a further attempt waits no longer. */
+/** Makes all work that waits for another attempt due now. */
 const hurry = () =>
   database.prisma.$executeRaw`update pgboss.job set start_after = now() where state = 'retry'`
 
@@ -442,7 +442,7 @@ describe('what may pass', () => {
       pauses.push(waiting!.pauseMs)
       if (attempts < 5) await hurry()
     }
-    // 5 s doubled each time; pg-boss takes up to half of it off, so that not all come back at once.
+    // 5 s, doubled each time; pg-boss subtracts up to half, so that not all come back at once.
     expect(pauses[0]).toBeGreaterThan(2_000)
     expect(pauses[4]).toBeGreaterThan(2 * pauses[0]!)
     expect((await runs())[0]?.details).toMatchObject({ smtpError: 'ECONNREFUSED' })
@@ -509,7 +509,7 @@ describe('what may pass', () => {
     const email = await insertEmail(database.prisma)
     server.react(refuseAt('rcpt', 550, '5.1.1 Nobody'))
     const sentAt = new Date()
-    // Seen by nobody before it is committed.
+    // Nobody sees it before the commit.
     const commit = await holdTransaction(database.prisma, (tx) =>
       tx.emailMessage.updateMany({ data: { status: 'sent', sentAt } }),
     )
@@ -579,7 +579,7 @@ describe('between the OK and the commit', () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma)
     const { prisma } = database
-    // A sequence counts on where a transaction is rolled back.
+    // A sequence keeps its count when a transaction is rolled back.
     await prisma.$executeRaw`create sequence refusals`
     await prisma.$executeRawUnsafe(`
       create function refuse_thrice() returns trigger language plpgsql as $$
@@ -610,7 +610,7 @@ describe('between the OK and the commit', () => {
     server.react(at('data', { kind: 'accept', delayMs: 500 }))
     await startMailWorker(database, { smtpUrl: server.url })
     await enqueueEmails([email])
-    // As another worker's rescue would.
+    // As the rescue of another worker would do.
     await waitFor(async () => (await runs()).length === 1)
     await database.prisma.jobRun.updateMany({
       data: { status: 'failed', errorCode: 'worker_lost', endedAt: new Date() },
@@ -689,7 +689,7 @@ it('two workers together send no more a second than they may', async () => {
   const instants = server.messages.map(({ receivedAtMs }) => receivedAtMs).toSorted((a, b) => a - b)
   const seconds = (instants.at(-1)! - instants[0]!) / 1_000
   expect(instants).toHaveLength(emails.length)
-  // Exact is when they start; each takes as long as it takes, the first one the longest.
+  // The limit is about starts; each sending takes its time, the first the longest.
   expect((emails.length - 1) / seconds).toBeLessThan(1.5 * perSecond)
   const lines = workers.flatMap(({ stdout, stderr }) => [...stdout, ...stderr])
   await expectNothingPersonal(emails, lines)
@@ -772,11 +772,11 @@ function at(stage: SmtpMoment['stage'], reaction: SmtpReaction) {
 
 function refuseAt(stage: SmtpMoment['stage'], code: number, text: string) {
   return ({ stage: current, recipient }: SmtpMoment): SmtpReaction | undefined =>
-    // Real ones quote the address.
+    // Real servers quote the address.
     current === stage ? { kind: 'refuse', code, text: `${text} <${recipient}>` } : undefined
 }
 
-/** Whether nobody who reads logs, runs or the queue learns of whom or what the messages were. */
+/** Expects that logs, runs and the queue tell nothing of recipients or contents. */
 async function expectNothingPersonal(emails: InsertedEmail[], lines: string[]): Promise<void> {
   const queued = await database.prisma.$queryRaw`
     select job.data, job.output from pgboss.job job where job.name = ${dispatchEmail.name}`
@@ -789,7 +789,10 @@ async function expectNothingPersonal(emails: InsertedEmail[], lines: string[]): 
   }
 }
 
-/** Up to three troubles for a message, in an order that its seed decides; then it is taken, or refused for good. */
+/**
+ * Up to three troubles for each message, in an order drawn by the seed; then the server takes it, or refuses it for
+ * good.
+ */
 function planTroubles(emails: InsertedEmail[], seed: number) {
   const random = createRandom(seed)
   const troubles: (() => [SmtpMoment['stage'], SmtpReaction])[] = [

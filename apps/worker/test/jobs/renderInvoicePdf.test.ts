@@ -111,7 +111,7 @@ const createInvoice = () =>
     },
   })
 
-/** What the API does when somebody asks for a PDF. */
+/** Does what the API does when somebody asks for a PDF. */
 const ask = (invoiceId: string, version = 1) =>
   prisma.$transaction(async (tx) => {
     const { queueJobId } = await client.enqueue(

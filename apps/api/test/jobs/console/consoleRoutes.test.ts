@@ -164,7 +164,7 @@ describe('the overview', () => {
         usual: null,
       },
     })
-    // Also when that is longer ago.
+    // The same when that was longer ago.
     await api.prisma.jobRun.update({
       where: { id: failed.id },
       data: { startedAt: minutesAgo(300) },
@@ -190,7 +190,7 @@ describe('the overview', () => {
     for (const [n, code] of codes.entries()) {
       await addFailure({ name, startedAt: minutesAgo(20 + n), endedAt: minutesAgo(20 + n) }, code)
     }
-    // Too long ago, and none of the job's own.
+    // The first was too long ago, and the others are no failures of the job itself.
     await addFailure({ name, startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
     for (const code of ['cancelled', 'drained', 'guard_blocked', 'expired']) {
       await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2) }, code)
@@ -231,7 +231,7 @@ describe('the overview', () => {
       await addFailure({ startedAt: minutesAgo(5), endedAt: minutesAgo(4) }, code)
     }
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-    // And does not take the failure before it for mended.
+    // And that does not count as mending the failure before it.
     await addFailure({ startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker', 'failing'])
   })
@@ -275,10 +275,10 @@ describe('the overview', () => {
       from (select id, row_number() over () as n from pgboss.job) row where row.id = job.id`
     const growing = await get<ConsoleOverview>('overview')
     expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
-    // Nobody is there to take it, which says more.
+    // That no worker lives says more than that the queue grows.
     expect(kindsOf(growing)).toEqual(['noWorker'])
     expect(growing.backlog[0]).toMatchObject({ isPaused: false, isUntaken: false })
-    // One that lives, and takes the work of other jobs.
+    // A worker that lives, but takes the work of other jobs only.
     await api.prisma.$executeRaw`
       insert into "JobWorker" ("id", "liveness", "lanes", "readsStarts") values ('other', 'heartbeat', '{"other": 1}', true)`
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
@@ -531,7 +531,7 @@ describe('the queue', () => {
       },
     )
     expect(queue.history.at(-1)).toMatchObject({ at: NOW, ready: 2 })
-    // It is also measured while nobody asks.
+    // The API measures the queue also while nobody asks.
     await waitFor(async () => (await get<ConsoleQueue>('queue')).history.length > 1)
     const overview = await get<ConsoleOverview>('overview')
     expect(kindsOf(overview)).toContain('deadLetters')
@@ -553,7 +553,7 @@ describe('the workers', () => {
     await worker.start()
     try {
       const workerId = worker.id
-      // Its times are those of the database, and the API's are of long ago.
+      // The worker's times are the database's, and the API's clock is long behind.
       await api.prisma.jobWorker.update({
         where: { id: workerId },
         data: { startedAt: minutesAgo(60) },

@@ -41,7 +41,7 @@ function appOf(options: Partial<AppOptions> = {}): ReturnType<typeof buildApp> {
   })
 }
 
-/** A client that is told of changes when the test says so. */
+/** A client that reports a change when the test says so. */
 function changing(): { jobsClient: JobsClient; change: (name: string) => void } {
   const listeners: ((name: string) => void)[] = []
   const watchChanges: JobsClient['watchChanges'] = ({ onChange }) => {
@@ -62,7 +62,7 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  // A client may open a connection in advance, and such a one is waited for.
+  // A client may open a connection in advance, and close() would wait for that one.
   app.server.closeAllConnections()
   await app.close()
   await api.close()
@@ -72,7 +72,7 @@ const bearer = (role: 'staff' | 'admin') => ({
   authorization: `Bearer ${app.issueToken(api.userIds[role])}`,
 })
 
-/** A client that keeps what it was sent. */
+/** A reader of the event stream that keeps what it was sent. */
 async function follow(headers: Record<string, string> = {}) {
   const abort = new AbortController()
   aborts.push(abort)
@@ -145,7 +145,7 @@ describe('following what changes', () => {
     await startWorker()
     const before = await runOnce()
     await waitFor(() => first.events().some(({ data }) => data?.ids?.includes(before)))
-    // Whatever is still to be said of it.
+    // All that is still to be told of it.
     const watcher = await follow()
     first.stop()
     const missed = await runOnce()
@@ -258,7 +258,7 @@ describe('following what changes', () => {
     const own = appOf({ jobsClient })
     const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
-      // Without anybody who listens for it, it would end the process.
+      // Without a listener, this error would end the process.
       raw.on('error', (error) => errors.push(error))
       done()
     })
@@ -313,7 +313,7 @@ describe('following what changes', () => {
       await prisma.user.delete({ where: { id } })
       await waitFor(() => answer.writableEnded)
       expect(answer.destroyed).toBe(false)
-      // Pings and changes would go on with its subscription, and each be an error now.
+      // A subscription that went on would write pings and changes, and each would be an error now.
       change('later')
       const other = await fetch(`http://127.0.0.1:${port}/api/jobs/events`, {
         headers: bearer('admin'),
