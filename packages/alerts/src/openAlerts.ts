@@ -26,9 +26,8 @@ export interface OpenAlertsOptions {
 }
 
 /**
- * Watches the jobs and tells whom the environment names, by webhook and by mail; returns null when it names nobody. Run it
- * in the API and in each worker: one of them tells, and none could report its own death. It only puts mail into the outbox:
- * it schedules and executes nothing.
+ * Tells whom the environment names about what is wrong with the jobs; null when it names nobody. Run it in the API and in
+ * each worker, since none could report its own death: one of them tells. It only puts mail into the outbox.
  */
 export async function openAlerts(
   options: OpenAlertsOptions,

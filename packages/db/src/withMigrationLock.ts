@@ -16,9 +16,8 @@ export const MIGRATION_CONNECTION = {
 const ASK_EVERY_MS = 100
 
 /**
- * Does `work` while nobody else migrates this database. The locks are the transaction's: a transaction pooler would keep a
- * session's, and the next to migrate would wait for ever. It asks again and again, since a waiting statement would hold a
- * snapshot, for which `create index concurrently` waits.
+ * Does `work` while nobody else migrates. The locks are a transaction's, since a pooler would keep a session's for ever. It
+ * asks again and again, since a waiting statement holds up `create index concurrently`.
  */
 export async function withMigrationLock<Result>(
   url: string,

@@ -76,9 +76,8 @@ export function createGate(authorize: Authorize): Gate {
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Refuses a change that a browser sends for another site, since it sends cookies and HTTP's own log-in along. It trusts
- * what browsers say of themselves (Sec-Fetch-Site, or else Origin); a client that sends neither is no browser, and no
- * browser sends a bearer token by itself.
+ * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site, or
+ * else Origin: a client that sends neither is no browser, and no browser sends a bearer token by itself.
  */
 export const refuseForeignOrigins: onRequestAsyncHookHandler = async ({
   method,

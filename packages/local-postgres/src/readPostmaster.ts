@@ -33,9 +33,8 @@ export async function readPostmaster(data: string): Promise<Postmaster> {
 }
 
 /**
- * Removes a postmaster.pid that was left over. PostgreSQL does so itself only when no process has that pid, which another
- * one often has after the restart of a container. The file is moved and read again before it is deleted: another process
- * may have replaced it meanwhile.
+ * Removes a left-over postmaster.pid, which PostgreSQL keeps when another process has that pid, as after a container's
+ * restart. It moves the file and reads it again before: another process may have replaced it.
  */
 export async function removeStalePostmasterFile(data: string, content: string): Promise<void> {
   const file = join(data, 'postmaster.pid')

@@ -10,9 +10,8 @@ const PATIENCE_MS = 30_000
 const POLL_MS = 25
 
 /**
- * Stops the server unless somebody holds a lease. `own` is the caller's lease, which this ends. It holds the exclusive lock
- * until the server is down, so that nobody gets a lease meanwhile. It waits for the lock a moment: the server may not have
- * noticed yet that a holder was killed.
+ * Ends `own`, the caller's lease, and stops the server unless somebody holds another. It keeps the exclusive lock until the
+ * server is down, and waits a moment for it: the server may not know yet that a holder was killed.
  */
 export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS

@@ -53,9 +53,8 @@ export interface AwaitReleaseOptions {
 }
 
 /**
- * Waits until the supervisor writes a line to standard input, so that our code loads while the database still starts and
- * neither listens nor works before it may. Call it in the same tick as listenForStop, which also reads standard input and
- * would drop the line.
+ * Waits until the supervisor writes a line to standard input: our code loads while the database starts, and does nothing
+ * before. Call it in the same tick as listenForStop, which also reads standard input and would drop the line.
  * @returns false when the process has to stop instead
  */
 export async function awaitRelease({ isHeld, stop }: AwaitReleaseOptions): Promise<boolean> {

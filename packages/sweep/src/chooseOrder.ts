@@ -36,9 +36,8 @@ const DEAD_ROW_COST = 1
 const PAGE_COST = 20
 
 /**
- * Chooses between the index and whole pages by how much is due. When the first look could not count it all, 64 pages spread
- * over the table are sampled. The planner's statistics would mislead: they take a row's age and its status as independent,
- * and are old just when a table has grown.
+ * Chooses between index and whole pages. When the first look could not count all, it samples 64 pages: the planner's
+ * statistics take a row's age and status as independent, and are old just when a table has grown.
  */
 export async function chooseOrder(
   tx: Transaction,

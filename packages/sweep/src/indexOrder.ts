@@ -7,9 +7,8 @@ import { empty, quoted, raw, sql, type Sql } from './sql.ts'
 const MAX_LISTED = 50_000
 
 /**
- * Lists due rows by the indexes, 50,000 at a time, and then changes them page by page: so rows of one page are changed
- * together, and no batch steps over the dead index entries of those before it. A row that moves after it was listed is due
- * again in the next run.
+ * Lists due rows by the indexes, 50,000 at a time, and changes them page by page: so no batch steps over the dead index
+ * entries of those before it. A row that moves after it was listed is due again in the next run.
  */
 export function indexOrder(target: SweepTarget): SweepOrder {
   const searches: Search[] = target.finders.map((finder) => ({ finder, after: null }))

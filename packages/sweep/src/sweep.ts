@@ -22,9 +22,8 @@ const MAX_DEAD_FOR_LAST_LOOK = 50_000
 const CLOCK_TOLERANCE_MS = 60_000
 
 /**
- * Cleans what is due, batch by batch, in the order that is fastest for the amount: as the indexes list it, or, when much is
- * due, page by page through the table and then by the indexes for what moved meanwhile. It passes over rows that somebody
- * holds locked; they are due again in the next run.
+ * Cleans what is due in batches, in the fastest order for the amount: as the indexes list it, or page by page and then by
+ * the indexes for what moved. It passes over locked rows, which are due again in the next run.
  * @returns what a dry run has to say beyond the counts; else an empty object
  * @throws JobError `cutoff_invalid` when the cut-off is not in the past
  */

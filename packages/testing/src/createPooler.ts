@@ -41,9 +41,8 @@ const SSL_REQUEST = 80_877_103
 const START = 196_608
 
 /**
- * Lends its clients a connection to PostgreSQL for each transaction, another one each time, and leaves on it what the one
- * before set, locked, listened to or prepared. It behaves like PgBouncer with pool_mode=transaction, server_round_robin=1,
- * max_prepared_statements=0 and all startup parameters ignored.
+ * Lends its clients a connection for each transaction, another one each time, with whatever the one before left on it: as
+ * PgBouncer with pool_mode=transaction, server_round_robin=1, max_prepared_statements=0, and startup parameters ignored.
  */
 export async function createPooler(
   url: string,

@@ -11,9 +11,8 @@ export type { Browser, BrowserContext, Locator, Page, Request } from 'playwright
 const VERSION = '153'
 
 /**
- * Opens a headless Chromium, whose processes end with `close()` or with this process. It comes from npm with its libraries
- * and a font, so that nothing has to be installed. Where that package has no build for the machine, CHROMIUM_PATH names
- * one.
+ * Opens a headless Chromium from npm, with its libraries and a font, whose processes end with `close()` or with this one.
+ * Where that package has no build for the machine, CHROMIUM_PATH names one.
  */
 export async function openBrowser(): Promise<Browser> {
   // Loaded here: most files that load this module open no browser.

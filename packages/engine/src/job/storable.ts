@@ -36,9 +36,8 @@ export interface Change {
 }
 
 /**
- * Like storable, for a value that must be stored exactly or not at all: it returns the first thing that would be converted
- * or that JSON.stringify would lose. Like JSON.stringify it leaves functions, symbols and undefined out of objects, and
- * calls `toJSON`.
+ * Like storable, but instead of converting a value it returns the first thing that would change, or that JSON.stringify
+ * would lose. As there, functions, symbols and undefined are left out of objects, and `toJSON` is called.
  */
 export function storableUnchanged(
   foreign: unknown,

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Where the tables are. All other code writes statements as if our tables had no schema (`"JobRun"`;
- * `roundsman."JobRun_pkey"` for what is neither a table nor a type) and pg-boss's had `pgboss`. Connections put in the real
- * names as they send.
+ * Where the tables are. Other code writes statements as if ours had no schema (`"JobRun"`; `roundsman."JobRun_pkey"` for
+ * what is no table or type) and pg-boss's had `pgboss`; connections put in the real names.
  */
 export interface Schema {
   readonly name: string

@@ -4,12 +4,10 @@ import { newTablesSql } from './migrate.ts'
 import { createSchema, type Schema } from './schema.ts'
 
 /*
- * In a test, `pgboss.job_now()` reads the time from a row. createTestSchema() rewrites each statement of ours to ask it
- * instead of now() and clock_timestamp(), which decide what is due and what time is recorded; pg-boss's statements ask it
- * anyway.
+ * A test's time is a row, which `pgboss.job_now()` reads, as pg-boss's own statements do. createTestSchema() has our
+ * statements ask it instead of now() and clock_timestamp(), which decide what is due and what time is recorded.
  *
- * statement_timestamp() stays real: heartbeats and time-outs are asked by it. Production's statements need no test option,
- * and a host's own transactions no setting.
+ * statement_timestamp() stays real, for heartbeats and time-outs. Production's statements need no test option.
  */
 const ASKS_TIME = /\b(?:now|clock_timestamp|transaction_timestamp)\(\)|\bcurrent_timestamp\b/gi
 

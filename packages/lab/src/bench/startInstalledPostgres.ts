@@ -7,9 +7,8 @@ import { startProcess } from './startProcess.ts'
 const POLL_MS = 50
 
 /**
- * Starts a PostgreSQL that this machine has, such as Debian's in /usr/lib/postgresql/17/bin, with a new cluster and its own
- * defaults. Among them is the compiler of expensive plans (jit), which the embedded one lacks. When started by root, it
- * runs as the owner of /var/lib/postgresql.
+ * Starts a PostgreSQL of this machine, such as Debian's in /usr/lib/postgresql/17/bin, with a new cluster and its defaults,
+ * jit among them, which the embedded one lacks. When started by root, it runs as the owner of /var/lib/postgresql.
  */
 export async function startInstalledPostgres(
   programs: string,

@@ -29,9 +29,8 @@ export interface RunTrace {
 }
 
 /**
- * Makes a consumer's span for a run, from its start until its end is committed. By the conventions for single messages it
- * is a child of the span that enqueued the work, in the same trace, and linked to it. Each attempt is such a child. A run
- * that a schedule started begins a trace of its own.
+ * Makes a consumer's span for a run, until its end is committed: by the conventions for single messages a child of the span
+ * that enqueued the work, and linked to it, at each attempt. A run that a schedule started begins a trace.
  */
 export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: TracedRun): RunTrace {
   const origin = run.trace
