@@ -346,6 +346,7 @@ function nameOf(way: string): string {
   return [NAMES[room] ?? SCOPE + room, ...entry].join('/')
 }
 
+/** Takes a path apart; undefined for a file outside the rooms. */
 function placeOf(path: string): Place | undefined {
   const [group = '', room = '', kind, section] = path.split('/')
   if ((group !== 'packages' && group !== 'apps') || room === '') return undefined

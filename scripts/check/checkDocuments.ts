@@ -63,6 +63,9 @@ interface Known {
   suffixes: readonly string[]
 }
 
+/**
+ * Checks a page line by line. Links count outside code, commands inside shell blocks and code spans, the rest in spans.
+ */
 function checkDocument(path: string, text: string, known: Known): string[] {
   const problems: string[] = []
   let fence: string | null = null

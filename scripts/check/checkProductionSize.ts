@@ -22,6 +22,7 @@ export async function checkProductionSize(
   ]
 }
 
+/** Lists the ten largest packages for people, one a line; they come sorted. */
 export function describeLargest(packages: readonly ProductionPackage[]): string {
   const lines = packages
     .slice(0, 10)

@@ -73,6 +73,7 @@ interface Expectation {
   reason: string
 }
 
+/** Compares a project's references with those that it should have. */
 async function compare(root: string, { folder, expected, reason }: Expectation): Promise<string[]> {
   const path = posix.join(folder, 'tsconfig.json')
   const references = await readReferences(root, path)

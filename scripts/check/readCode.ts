@@ -10,6 +10,7 @@ export interface Code {
   workspaces: readonly Workspace[]
 }
 
+/** Reads all files of code and all packages of a tree. */
 export async function readCode(root: string): Promise<Code> {
   const [paths, workspaces] = await Promise.all([listFiles(root), listWorkspaces(root)])
   const files = await Promise.all(

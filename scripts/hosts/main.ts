@@ -135,6 +135,7 @@ function nameOf({ product, older }: { product: Product; older?: OlderVersion }):
   return older ? `${product.name}_older` : product.name
 }
 
+/** Starts a PostgreSQL for the products, for as long as the work takes. It need not survive a crash. */
 async function withPostgres<Result>(
   folder: string,
   signal: AbortSignal,

@@ -22,6 +22,7 @@ export interface Host {
   output(): string
 }
 
+/** Copies a product into a folder, and puts it under Git there. */
 export async function openHost(options: {
   /** The name of the copy's folder. */
   name: string

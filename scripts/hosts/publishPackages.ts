@@ -69,6 +69,7 @@ async function checkOut(target: string, { signal }: CommandOptions): Promise<str
   return target
 }
 
+/** The files of the made-up next version: another version number, and another step for the tables. */
 function filesOfNext({ version, manifest, files }: PackedPackage): Map<string, Buffer> {
   const next = new Map(files)
   const [major, minor] = version.split('.')

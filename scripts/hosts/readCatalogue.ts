@@ -17,6 +17,7 @@ export async function readCatalogue(url: string): Promise<string[]> {
   })
 }
 
+/** Connects to a database for as long as the work takes. */
 export async function withClient<Result>(
   url: string,
   work: (client: pg.Client) => Promise<Result>,

@@ -74,6 +74,7 @@ async function answers(url: string): Promise<boolean> {
   return response?.ok ?? false
 }
 
+/** verdaccio's settings: everybody may publish our packages, and it fetches all others from the uplink. */
 function configuration(folder: string, uplink: string): string {
   const ours = '{ access: $all, publish: $all, unpublish: $all }'
   return `storage: ${join(folder, 'registry')}

@@ -59,6 +59,7 @@ function folderOfEngine(path: string): string | undefined {
   return section === 'index.ts' ? 'job' : 'entries'
 }
 
+/** Counts the imports between places. `placeOf` names the place of a file, or leaves it out. */
 function countArrows(code: Code, placeOf: (path: string) => string | undefined): Arrow[] {
   const arrows = new Map<string, Arrow>()
   for (const [path, text] of code.files) {
@@ -87,6 +88,7 @@ function fileOf({ workspaces }: Code, path: string, specifier: string): string {
   return owner?.folder ?? specifier
 }
 
+/** Draws arrows as a Mermaid diagram; dashed where types are all that is imported. */
 function draw(arrows: readonly Arrow[]): string {
   const nameOf = (room: string) => room.replaceAll(/\W/g, '_')
   const rooms = [...new Set(arrows.flatMap(({ from, to }) => [from, to]))].toSorted()

@@ -44,6 +44,7 @@ function isForUs({ headers }: IncomingMessage): boolean {
   return /^(localhost|127\.0\.0\.1)(:\d+)?$/.test(headers.host ?? '')
 }
 
+/** Finds the answer to a request by its path. */
 function answer(
   messages: readonly ReceivedMessage[],
   { method, url = '/' }: IncomingMessage,
@@ -80,6 +81,7 @@ function answer(
   }
 }
 
+/** A message as /api/messages shows it. */
 function describe({ sender, recipients, receivedAtMs, mail }: ReceivedMessage) {
   return {
     sender,

@@ -33,6 +33,7 @@ ${rows.length === 0 ? '<p>Nothing has come yet.</p>' : table}`,
   )
 }
 
+/** The page of one message. Its HTML part shows in a frame without scripts. */
 export function renderMessage(message: ReceivedMessage, number: number): string {
   const { mail, recipients } = message
   const attachments = mail.attachments.map(

@@ -49,6 +49,7 @@ export function findLicenceProblems(packages: readonly InstalledPackage[]): stri
   })
 }
 
+/** The licence of a package; undefined when neither its manifest nor KNOWN names one. */
 export function licenceOf({ name, licence }: InstalledPackage): string | undefined {
   return KNOWN[name] ?? licence
 }

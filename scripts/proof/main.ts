@@ -112,6 +112,7 @@ async function main(): Promise<number> {
   return report.failures().length === 0 ? 0 : 1
 }
 
+/** Goes through all that was asked for, a section each. `secrets` collects tokens that the report must not show. */
 async function prove(stack: Stack, report: Report, secrets: string[]): Promise<void> {
   const call = createCaller(stack, report)
   const database = await acquireEmbeddedPostgres({ dataDir: stack.dataDir })
@@ -401,6 +402,7 @@ function run(command: string, args: string[], env: NodeJS.ProcessEnv) {
   return { status, stdout, stderr }
 }
 
+/** Reads the latest runs of the preview clean-up that cleaned something. */
 async function runsThatCleaned(prisma: ReturnType<typeof createDatabaseClient>) {
   const runs = await prisma.jobRun.findMany({
     where: { name: 'cleanupPreviewSessions', trigger: 'schedule' },

@@ -71,6 +71,7 @@ async function install(
   await link('@types/node', await realpath(join(root, 'node_modules/@types/node')))
 }
 
+/** Compiles an import of every entry in each setup, and returns the compilers' complaints. */
 async function compile(
   root: string,
   folder: string,
@@ -108,6 +109,7 @@ async function compile(
   return problems
 }
 
+/** Requires and imports every entry with each Node, and returns what failed. */
 async function load(
   folder: string,
   entries: readonly string[],

@@ -20,6 +20,7 @@ export function checkPacked(packed: PackedPackage): string[] {
   return problems.map((problem) => `${name}: ${problem}`)
 }
 
+/** Checks that the manifest says what a registry needs, and nothing that is this repository's own. */
 function checkManifest({ manifest }: PackedPackage): string[] {
   const text = JSON.stringify(manifest)
   const { description, license, engines, type } = manifest as unknown as Record<string, unknown>

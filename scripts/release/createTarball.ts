@@ -14,6 +14,7 @@ export function createTarball(files: ReadonlyMap<string, Buffer>): Buffer {
   return gzipSync(Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]), { level: 9 })
 }
 
+/** The header block of a file. The checksum is counted over the block with blanks in the checksum's place. */
 function header(path: string, content: Buffer): Buffer {
   const block = Buffer.alloc(BLOCK)
   const { prefix, name } = split(path)

@@ -18,6 +18,7 @@ const { values } = parseArgs({
 if (values.pack !== undefined) show(await packPublished(root, resolve(values.pack)))
 else process.exitCode = await release(values['dry-run'] === true)
 
+/** Versions, packs and checks all packages, and resolves to the exit code. */
 async function release(isDryRun: boolean): Promise<number> {
   const target = join(root, 'node_modules/.cache/release')
   await rm(target, { recursive: true, force: true })

@@ -128,6 +128,7 @@ async function buildConsole(root: string, target: string): Promise<void> {
   if (exitCode !== 0) throw new Error(`The console does not build:\n${output}`)
 }
 
+/** Packs one built package into a tarball. */
 async function pack(
   root: string,
   built: string,

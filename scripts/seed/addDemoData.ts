@@ -42,6 +42,7 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
   }
 }
 
+/** Adds the data in one transaction, under a lock, unless the database has a user. */
 async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boolean> {
   // One hash for all users: the password is no secret, and each hash takes long on purpose.
   const passwordHash = await hashPassword(accounts.password)

@@ -47,6 +47,7 @@ interface Refusal extends WantedPort {
   code: string
 }
 
+/** The message for a refused port, by the error's code, with the remedy. */
 function explain({ variable, port, host, remedy, twin, code }: Refusal): string {
   switch (code) {
     case 'TWIN':

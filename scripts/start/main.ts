@@ -11,6 +11,7 @@ await import('../enableCompileCache.ts')
 
 process.exit(await main())
 
+/** Starts the stack and resolves to the exit code; a stop that came before it ran is no failure. */
 async function main(): Promise<number> {
   const stopRequest = createStopRequest()
   const progress = createProgress(process.stdout)

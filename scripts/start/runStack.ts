@@ -97,6 +97,7 @@ async function addDemoData(database: StackDatabase, progress: StartOptions['prog
   return demoUsers
 }
 
+/** Spawns API, worker, console's build (in dev) and inbox. */
 function superviseStack({ isDev, env, ports }: RunStackOptions): Supervisor {
   const { apiPort, workerPort, inbox } = ports
   const compileCache = getCompileCacheDir()
@@ -244,6 +245,7 @@ function quote(lines: string[]): string {
   return `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
+/** The box that tells where all is and how to log in. */
 function describe(stack: OpenStack): string {
   const { isDev, env, database, demoUsers } = stack
   const { host, apiPort, workerPort, inbox } = stack.ports

@@ -73,6 +73,7 @@ async function readProcess(pid: number): Promise<ProcessInfo | undefined> {
   return process.platform === 'linux' ? readFromProc(pid) : readFromPs(pid)
 }
 
+/** Reads a process from /proc; undefined once it has ended. */
 async function readFromProc(pid: number): Promise<ProcessInfo | undefined> {
   try {
     const [stat, commandLine] = await Promise.all([

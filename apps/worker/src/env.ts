@@ -148,6 +148,7 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
   }
 }
 
+/** Gives each schedule the expression of its cron variable, and mail the rate of SMTP_MAX_PER_SECOND. */
 function adjustJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
   env: Record<string, unknown> & { SMTP_MAX_PER_SECOND: number },
@@ -161,6 +162,7 @@ function adjustJobs<const Jobs extends readonly Job[]>(
   return jobs.map(adjust) as readonly Job[] as Jobs
 }
 
+/** The schema of a cron variable; an expression that the job's zone can't have is refused with the remedy. */
 function cronExpression(defaultCron: string, timeZone: string) {
   return z
     .string()

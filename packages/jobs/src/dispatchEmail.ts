@@ -2,13 +2,16 @@ import { defineJob } from '@roundsman/engine'
 import { z } from 'zod'
 
 /*
- * A message of the outbox (EmailMessage) is in one of these states. The API and the alerts' channel write it as queued,
- * together with the work that sends it.
+ * A message of the outbox (EmailMessage) is in one of these states. The API and the alerts' channel write it as queued.
  *
- *   queued  Its work sends it, retrying for about two days, or waits for its PDF. The API moves it to a newer version of its
- *           invoice. The handler makes it sent, or failed: the server refused it for good, or no retries are left.
- *   failed  Nobody tries again by himself. Somebody who redrives its work gives it another chance: queued.
+ *   queued  The work that sends it was enqueued with it or, for an invoice without a PDF, is by renderInvoicePdf. It retries
+ *           for about two days. The handler makes it sent, or failed: the server refused it for good, or no retries are
+ *           left. The API moves a waiting one to a newer version of its invoice.
+ *   failed  Nobody tries again by himself. Somebody who redrives its work gives it another chance: queued, unless its
+ *           invoice has changed since.
  *   sent    The mail server has taken it. Final: no other delivery changes or sends it.
+ *
+ * A row stays queued when its work is discarded, or lost at its last attempt; the API's findEmail shows it as failed.
  */
 
 /** Tries for about two days: ten attempts within an hour and a half, then one an hour. */

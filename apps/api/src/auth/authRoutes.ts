@@ -4,6 +4,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { credentials, findUserByCredentials } from './findUserByCredentials.ts'
 
+/** The route to log in to the API, for programs. Browsers log in by consoleSessionRoutes. */
 export const authRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient }> = async (
   app,
   { prisma },

@@ -9,6 +9,7 @@ export const calendarDate = z.iso
   // Years that PostgreSQL, JavaScript and people write alike, with room to add some days.
   .refine((date) => date >= '1900-01-01' && date <= '2999-12-31', RULE)
 
+/** The calendar date so many days later, as ISO 8601. */
 export function addDays(date: string, days: number): string {
   return formatDate(new Date(toDate(date).getTime() + days * DAY_MS))
 }
@@ -18,6 +19,7 @@ export function toDate(date: string): Date {
   return new Date(`${date}T00:00:00.000Z`)
 }
 
+/** The calendar date that begins at this midnight in UTC, as ISO 8601. */
 export function formatDate(midnight: Date): string {
   return midnight.toISOString().slice(0, 10)
 }

@@ -68,6 +68,7 @@ const CLIENT_ERROR_STATUS: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
 }
 
+/** Turns what a schema refused into a 400 that names each place in the request. */
 function toValidationProblem(
   error: Pick<FastifyError, 'validation' | 'validationContext'>,
 ): Problem {

@@ -53,6 +53,7 @@ export const invoiceSchema = headSchema.extend({
   updatedAt: z.iso.datetime(),
 })
 
+/** The answer to a request about an invoice that does not exist. */
 export function unknownInvoice(): Problem {
   return new Problem(404, { detail: 'There is no invoice with this id' })
 }

@@ -101,6 +101,7 @@ async function findAskedPdfs(
     from "InvoicePdf" where ("invoiceId", "version") in (${Prisma.join(pairs)})`
 }
 
+/** The state of a PDF by its row and by its work in the queue, if the queue still knows it. */
 function describe({ queueJobId, isReady }: AskedPdf, work: WorkState | undefined): PdfState {
   if (isReady) return { kind: 'ready', queueJobId }
   switch (work?.kind) {

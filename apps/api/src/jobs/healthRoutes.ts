@@ -116,6 +116,7 @@ function noDatabase(): Problem {
   return new Problem(503, { detail: 'The database does not answer' })
 }
 
+/** A problem as a sentence for people; the same stands in `problems` for programs. */
 function inWords(problem: JobProblem): string {
   switch (problem.kind) {
     case 'noWorker':

@@ -33,6 +33,9 @@ export function checkEnvironment(source: NodeJS.ProcessEnv): CheckedEnvironment 
   }
 }
 
+/**
+ * Turns a message such as `NAME: what is wrong; the remedy` into a finding, with the job that the variable is about.
+ */
 function toFinding(problem: string): Finding {
   const name = problem.slice(0, problem.indexOf(':'))
   const job = jobOf(name)

@@ -70,6 +70,7 @@ function knownLocale(tag: string): string {
   }
 }
 
+/** Writes the e-mail as plain text. In a language from right to left, foreign values are isolated. */
 function toText(texts: InvoiceEmailTexts, { number, name, rows }: Values): string {
   const value = (text: string) => (texts.direction === 'rtl' ? isolate(text) : text)
   return [
@@ -84,6 +85,7 @@ function toText(texts: InvoiceEmailTexts, { number, name, rows }: Values): strin
   ].join('\n')
 }
 
+/** Writes the same as HTML, with all foreign values escaped. */
 function toHtml(texts: InvoiceEmailTexts, { number, name, rows, language }: Values): string {
   // <bdi> keeps a text of one direction from mixing with what stands beside it in the other.
   const value = (text: string) => `<bdi>${escape(text)}</bdi>`
@@ -117,6 +119,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
+/** Escapes a text for HTML, in elements and in attributes. */
 export function escape(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }

@@ -192,6 +192,7 @@ function release(slot: Slot): Render | undefined {
   return render
 }
 
+/** The error for an invoice that the process refused. Another attempt would meet the same. */
 function refusal({ error, isInvalid }: { error: string; isInvalid: boolean }): JobError {
   const cause = new Error(error)
   return isInvalid

@@ -190,6 +190,7 @@ function pieces(label: string, values: Record<string, { text: string; rtl: boole
     })
 }
 
+/** Splits "Page {page} of {pages}" at its places: only the template knows the numbers that belong there. */
 function pagePieces(label: string): (string | { number: 'page' | 'pages' })[] {
   return label
     .split(/(\{\w+\})/)

@@ -34,6 +34,7 @@ process.on('message', (document: InvoiceDocument) => {
   process.send?.(answer(document), undefined, undefined, () => undefined)
 })
 
+/** Renders a document, or says why not. A RangeError means that one of its values is at fault. */
 function answer(document: InvoiceDocument): RenderAnswer {
   try {
     const { pdf, pages } = compile(document)

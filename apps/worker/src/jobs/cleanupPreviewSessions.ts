@@ -50,6 +50,7 @@ export function endedSessions(cutoff: Date): SweepTarget<CleanupCounts> {
   }
 }
 
+/** Marks the sessions that the sweep chose as expired, and counts why. */
 async function expire(tx: Transaction, where: Sql): Promise<CleanupCounts> {
   // PostgreSQL counts: sending thousands of rows here to be counted takes longer than the update.
   const [counts] = await queryRows<CleanupCounts>(

@@ -11,18 +11,6 @@ import {
 import type { Mailer } from '../email/createMailer.ts'
 import type { Handler, Transaction } from './handler.ts'
 
-/*
- * A message of the outbox (EmailMessage.status):
- *
- *   queued  The API or an alert wrote it. Until its invoice's PDF is there nothing is enqueued; renderInvoicePdf does that.
- *           This handler makes it sent or failed.
- *   sent    The mail server took it. Final: no later attempt overwrites it.
- *   failed  The server refused it for good, or its attempts are used up. When an admin redrives its work, this handler
- *           makes it queued again, unless its invoice has changed since.
- *
- * A row stays queued when its work is discarded, or lost for good; the API's findEmail then shows it as failed.
- */
-
 export interface DispatchEmailDependencies {
   prisma: PrismaClient
   /** Null when the environment names no mail server. */
@@ -32,8 +20,8 @@ export interface DispatchEmailDependencies {
 const RECORD_MAX_DELAY_MS = 5_000
 
 /**
- * Makes the handler that sends one message. No error and no detail names the recipient or the contents: runs are kept
- * and shown to people who must not know them.
+ * Makes the handler that sends one message; its states stand with the job's definition. No error and no detail names
+ * the recipient or the contents: runs are kept, and shown to people who must not know them.
  */
 export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<typeof job> {
   const { prisma, mailer } = dependencies

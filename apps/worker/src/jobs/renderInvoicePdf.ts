@@ -55,6 +55,7 @@ export function renderInvoicePdf(dependencies: RenderInvoicePdfDependencies): Ha
   }
 }
 
+/** Turns an invoice's rows into what the renderer takes. */
 function toDocument(
   invoice: Invoice & { lines: InvoiceLine[] },
   seller: InvoiceSeller,

@@ -56,6 +56,7 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
   const exportedName = client?.name ?? NAMES[database]
   const name = exportedName === 'default' ? NAMES[database] : exportedName
   const path = client?.path ?? `${places.jobs}/client.ts`
+  /** What a file imports the client by: the name of its package, or a relative path. */
   const sourceIn = (from: string, ending: string) =>
     client?.isOfPackage ? path : relativeImport(from, path.replace(/\.[cm]?ts$/, ''), ending)
   const clientImport = (from: string) => {

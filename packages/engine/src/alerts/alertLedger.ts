@@ -77,7 +77,7 @@ const LIST_OPEN_SQL = `
   select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
   from "JobAlert" where "endedAt" is null`
 
-/** Those that are not open yet. */
+/** Inserts an alert for each cause that has none yet. A cause with an open alert meets the unique index. */
 async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promise<void> {
   await tx.query(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "seenAt")

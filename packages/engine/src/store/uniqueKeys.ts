@@ -96,6 +96,10 @@ async function build(database: Database): Promise<void> {
   }
 }
 
+/**
+ * Builds the index of one partition. Duplicate keys fail the build, and others may enqueue some while it goes on: it
+ * settles them and tries again.
+ */
 async function buildOf(database: Database, table: string, index: string): Promise<void> {
   for (let tries = 1; ; tries++) {
     await database.query(SETTLE_DUPLICATES_SQL)

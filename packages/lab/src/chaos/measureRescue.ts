@@ -21,7 +21,10 @@ export interface RescueFigures {
   withRescuer: RescueTimes
 }
 
-/** By PostgreSQL's clock, since the workers' own jump. */
+/**
+ * Measures how long the runs of killed workers took to be ended and to start again. By PostgreSQL's clock, because the
+ * workers' own jump.
+ */
 export async function measureRescue(
   database: Queryable,
   kills: readonly Kill[],

@@ -117,6 +117,7 @@ export async function startWorker(options: {
   }
 }
 
+/** Reads what the worker reports about itself; null for its other lines, which are its log. */
 function parseReport(line: string): WorkerReport | null {
   if (!line.startsWith('{"workerId"') && !line.startsWith('{"isReady"')) return null
   return JSON.parse(line) as WorkerReport

@@ -23,6 +23,7 @@ export type Callers = Record<CallerKind, Headers>
 /** Logs in as each. Access tokens expire after a quarter of an hour: call it again before that. */
 export async function logIn(options: { baseUrl: string; jwtSecret: string }): Promise<Callers> {
   const { baseUrl, jwtSecret } = options
+  /** Logs in as a user of this role, and returns the access token. */
   const tokenOf = async (role: string) => {
     const { body } = await postCredentials(`${baseUrl}/api/auth/login`, role)
     return (body as { token: string }).token

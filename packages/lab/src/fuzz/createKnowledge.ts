@@ -45,6 +45,7 @@ const KIND_OF_ID: Record<string, Kind> = {
 /** The latest are enough; keeping all would be a memory leak of our own. */
 const MAX_KEPT = 200
 
+/** Collects from answers what later requests can name: ids by kind, cursors, and versions of invoices. */
 export function createKnowledge(operations: readonly Operation[]): Knowledge {
   const kept = new Map<string, string[]>()
   const versions = new Map<string, number>()

@@ -22,6 +22,10 @@ export const HAND_WRITTEN = {
     where "status" = 'active' and ("expiresAt" < now() or "revoked")`,
 } as const
 
+/**
+ * The statement that fills the table of a clean-up with `rows` rows. `dueShare` of them are due, and lie together or
+ * scattered. The same seed scatters them alike.
+ */
 export function fillStatement({ job, rows, dueShare, layout }: CleanupData, seed: number): string {
   const isDue =
     layout === 'together'
