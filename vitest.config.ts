@@ -16,12 +16,13 @@ const TESTS = [
 ]
 /** They pack what others install, and compile and run products that have it: minutes of a compiler's work. */
 const PACKAGES = ['scripts/test/{init,guide}/*.test.ts', 'scripts/test/release.test.ts']
-const notQuick = globSync(TESTS, {
+const testFiles = globSync(TESTS, {
   cwd: import.meta.dirname,
   exclude: ['**/node_modules', ...PACKAGES],
-}).filter((file) =>
-  readFileSync(join(import.meta.dirname, file), 'utf8').startsWith('// Not quick: '),
-)
+})
+const notQuick = testFiles.filter(beginsWith('// Not quick: '))
+/** `pnpm check` tells which have to begin so: see `scripts/check/checkTests.ts`. */
+const processes = testFiles.filter(beginsWith('// Processes: '))
 
 export default defineConfig({
   resolve: {
@@ -39,13 +40,14 @@ export default defineConfig({
     // In the order of their names: long files begin first, and the end is quick.
     projects: [
       { extends: true, test: { name: 'packages', include: PACKAGES } },
+      { extends: true, test: { name: 'processes', include: processes } },
       { extends: true, test: { name: 'long', include: notQuick } },
       {
         extends: true,
         test: {
           name: 'quick',
           include: TESTS,
-          exclude: ['**/node_modules/**', ...notQuick, ...PACKAGES],
+          exclude: ['**/node_modules/**', ...notQuick, ...processes, ...PACKAGES],
           setupFiles: ['packages/testing/src/refuseProcesses.ts'],
         },
       },
@@ -65,9 +67,13 @@ export default defineConfig({
     maxWorkers: 6,
     // Those that may run beside each other wait for time-outs.
     maxConcurrency: 10,
-    reporters: ['default', closingLine()],
+    reporters: ['default', processorTime(), closingLine()],
   },
 })
+
+function beginsWith(line: string) {
+  return (file: string) => readFileSync(join(import.meta.dirname, file), 'utf8').startsWith(line)
+}
 
 /**
  * Ends the output with `N passed, N failed` on a line of its own, for whoever reads the log of a
@@ -101,4 +107,59 @@ function closingLine(): Reporter {
       process.stdout.write(`${passed} passed, ${failed} failed\n`)
     },
   }
+}
+
+/**
+ * Says what the run took of the processors, on Linux: unlike its time, that does not depend on what else the machine
+ * does. PostgreSQL's is that of the throwaway server.
+ */
+function processorTime(): Reporter {
+  return {
+    onTestRunEnd([testModule]) {
+      const times = readProcessorTimes()
+      if (times.size === 0) return
+      const { testServer } = testModule?.project.getProvidedContext() ?? {}
+      const tests = sumTimes(times, process.pid)
+      const postgres = sumTimes(times, testServer?.postmasterPid ?? 0)
+      process.stdout.write(
+        `processors: ${tests} s for tests and what they start, ${postgres} s for PostgreSQL\n`,
+      )
+    },
+  }
+}
+
+interface ProcessorTime {
+  parent: number
+  /** With what those below it took that have ended. */
+  seconds: number
+}
+
+/** Of all processes, by their ids. */
+function readProcessorTimes(): Map<number, ProcessorTime> {
+  const stats = globSync('/proc/[0-9]*/stat').flatMap((file) => {
+    try {
+      return [readFileSync(file, 'utf8')]
+    } catch {
+      // It has ended.
+      return []
+    }
+  })
+  return new Map(
+    stats.map((stat) => {
+      // From the third field on: the second is a name, in brackets.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15).map(Number)
+      const seconds = (utime + stime + cutime + cstime) / 100
+      return [Number.parseInt(stat, 10), { parent: Number(fields[1]), seconds }] as const
+    }),
+  )
+}
+
+function sumTimes(times: ReadonlyMap<number, ProcessorTime>, root: number): number {
+  const below = (pid: number): number =>
+    [...times].reduce(
+      (sum, [child, { parent }]) => (parent === pid ? sum + below(child) : sum),
+      times.get(pid)?.seconds ?? 0,
+    )
+  return Math.round(below(root))
 }

@@ -9,6 +9,7 @@ import { checkLicences } from './checkLicences.ts'
 import { checkLint } from './checkLint.ts'
 import { checkProductionImports } from './checkProductionImports.ts'
 import { checkProductionSize } from './checkProductionSize.ts'
+import { checkTests } from './checkTests.ts'
 import { checkTypes } from './checkTypes.ts'
 import { readCode } from './readCode.ts'
 import { runChecks } from './runChecks.ts'
@@ -38,6 +39,7 @@ const ok = await runChecks({
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
     { name: 'boundaries', run: async () => checkBoundaries(await code()) },
     { name: 'house', run: async () => checkHouse(await house()) },
+    { name: 'tests', run: async () => checkTests(await code()) },
     { name: 'licences', run: () => checkLicences(root) },
     { name: 'production', run: () => checkProductionImports(root) },
     { name: 'production size', run: () => checkProductionSize(root) },

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs stacks.
 import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { waitFor, type SpawnedProcess } from '@roundsman/testing'

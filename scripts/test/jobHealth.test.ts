@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs an API and kills workers.
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs and kills stacks.
 import { once } from 'node:events'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'

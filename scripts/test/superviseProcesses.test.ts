@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: kills what is supervised.
 import { EventEmitter } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs an API and workers.
 import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'

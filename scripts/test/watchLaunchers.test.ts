@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: kills launchers.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

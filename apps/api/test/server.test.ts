@@ -1,29 +1,24 @@
-// Not quick: starts processes.
-import { changePassword, createDatabaseClient, DEMO_PASSWORD, migrate } from '@roundsman/db'
+// Processes: runs and stops the API.
+import { changePassword, createDatabaseClient, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import { readVersion } from '@roundsman/node-app'
 import {
-  createPooler,
   createTestDatabase,
   createUserOfEachRole,
   expectNotToBegin,
   expectToBegin,
-  makeEnvironment,
-  openMonitor,
   spawnProcess,
   waitFor,
   type TestDatabase,
 } from '@roundsman/testing'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { runServer } from '../src/runServer.ts'
 
 const log = pino({ level: 'silent' })
 const PASSWORD = 'correct horse battery staple'
@@ -76,29 +71,6 @@ async function beginRequest(port: number) {
   )
   return socket
 }
-
-it('tells whom its environment names what is wrong with the jobs, also where no worker is', async () => {
-  const receiver = await openMonitor()
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  onTestFinished(() => prisma.$disconnect())
-  await prisma.$executeRaw`
-    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
-    values ('dispatchEmail', '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"pdf_missing"}')`
-  const { server } = await start({ ALERT_WEBHOOK_URL: receiver.url.href })
-  await waitFor(() => receiver.requests.length > 0)
-
-  expect(JSON.parse(receiver.requests[0]?.body ?? '')).toMatchObject({
-    kind: 'deadLetter',
-    job: 'dispatchEmail',
-    code: 'pdf_missing',
-  })
-  await prisma.$executeRaw`delete from pgboss.job`
-  expect(await server.kill()).toEqual({ code: 0, signal: null })
-})
 
 describe('stops', () => {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
@@ -165,29 +137,6 @@ describe('stops', () => {
   })
 })
 
-it('serves behind a transaction pooler, where a connection forgets what was prepared on it', async () => {
-  const pooler = await createPooler(database.url)
-  onTestFinished(() => pooler.close())
-
-  const { server, url } = await start({ DATABASE_URL: pooler.url })
-  await server.waitForLine('a pooler ignores it')
-  await server.waitForLine('as behind a transaction pooler')
-  const answer = await fetch(`${url}/api/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: 'admin@example.com', password: PASSWORD }),
-  })
-  const { token } = (await answer.json()) as { token: string }
-  const statuses: number[] = []
-  for (let n = 0; n < 20; n++) {
-    const headers = { authorization: `Bearer ${token}` }
-    const { status, body } = await fetch(`${url}/api/jobs/runs`, { headers })
-    await body?.cancel()
-    statuses.push(status)
-  }
-  expect(statuses).toEqual(Array.from({ length: 20 }, () => 200))
-})
-
 describe('held back by its supervisor', () => {
   const hold = () =>
     spawnProcess(SERVER, {
@@ -199,24 +148,6 @@ describe('held back by its supervisor', () => {
     expectToBegin(hold(), 'API listening at'))
 
   it('has not begun when its supervisor is gone', () => expectNotToBegin(hold()))
-})
-
-it('serves metrics of itself, of the queue and of whether jobs are done', async () => {
-  const METRICS_TOKEN = 'a-token-of-sixteen-or-more'
-  const { server, url } = await start({ METRICS_TOKEN })
-  expect((await fetch(`${url}/metrics`)).status).toBe(401)
-  const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
-  const text = await (await fetch(`${url}/metrics`, { headers })).text()
-  for (const series of [
-    'roundsman_queue_depth{job_name="dispatchEmail",state="ready",app="api"} 0',
-    'roundsman_jobs_healthy{app="api"} 0',
-    'roundsman_job_problem{kind="noWorker",job_name="",app="api"} 1',
-    'roundsman_db_pool_max_connections{pool="prisma",app="api"} 10',
-    `roundsman_build_info{version="${readVersion(import.meta.dirname)}"`,
-  ]) {
-    expect(text).toContain(series)
-  }
-  await server.kill()
 })
 
 describe('on an empty embedded database', () => {
@@ -266,100 +197,14 @@ describe('on an empty embedded database', () => {
   })
 })
 
-describe('says in one line what keeps it from starting, and exits with 1', () => {
-  async function failure(extra: Record<string, string | undefined>): Promise<string[]> {
-    let stderr = ''
-    const code = await runServer({
-      variables: makeEnvironment(environment(extra)),
-      stderr: { write: (text) => (stderr += text) },
-      logDestination: { write: () => undefined },
-      listenForStop: () => new AbortController().signal,
-    })
-    expect(code).toBe(1)
-    return stderr.split('\n').slice(0, -1)
-  }
-
-  it('a taken port', async () => {
-    const other = createServer().listen(0, '127.0.0.1')
-    await once(other, 'listening')
-    onTestFinished(() => void other.close())
-    const { port } = other.address() as AddressInfo
-    expect(await failure({ PORT: String(port) })).toEqual([
-      `PORT: ${port} is taken by another process; stop that one, or set PORT to another number, such as PORT=${port + 1}`,
-    ])
-  })
-
-  it('an address of another machine', async () => {
-    expect(await failure({ HOST: '192.0.2.1' })).toEqual([
-      expect.stringMatching(/^HOST: 192\.0\.2\.1 /),
-    ])
-  })
-
-  it('an unreachable database, without its password', async () => {
-    const lines = await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })
-    expect(lines).toEqual([
-      expect.stringMatching(/^DATABASE_URL: nothing listens at 127\.0\.0\.1:1; start the database/),
-    ])
-    expect(lines.join('')).not.toContain('hunter2')
-  })
-
-  it('a database that does not exist', async () => {
-    const url = new URL(database.url)
-    url.pathname = '/no_such_database'
-    const lines = await failure({ DATABASE_URL: url.href })
-    expect(lines).toEqual([expect.stringMatching(/^DATABASE_URL: .*no_such_database/)])
-  })
-
-  it('a database without the queue’s tables', async () => {
-    const unprepared = await createTestDatabase({ withQueue: false })
-    onTestFinished(() => unprepared.drop())
-    expect(await failure({ DATABASE_URL: unprepared.url })).toEqual([
-      expect.stringMatching(/^DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
-    ])
-  })
-
-  it('a database without our tables, which it does not create', async () => {
-    const empty = await createTestDatabase({ migrated: false })
-    onTestFinished(() => empty.drop())
-    for (let i = 0; i < 2; i += 1) {
-      expect(await failure({ DATABASE_URL: empty.url })).toEqual([
-        expect.stringMatching(/^DATABASE_URL: the database lacks 2.*_jobs, .*pnpm db:migrate$/),
-      ])
-    }
-  })
-
-  it('demo accounts that still have the demo password, in production', async () => {
-    const deployed = await createTestDatabase()
-    onTestFinished(() => deployed.drop())
-    await migrateEngine({ schema: 'public', databaseUrl: deployed.url, jobs, log })
-    const prisma = createDatabaseClient({
-      url: deployed.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-    onTestFinished(() => prisma.$disconnect())
-    await createUserOfEachRole(prisma, DEMO_PASSWORD)
-    await changePassword(prisma, 'owner@example.com', PASSWORD)
-    const production = { NODE_ENV: 'production', DATABASE_URL: deployed.url, HOST: '127.0.0.1' }
-    expect((await failure(production)).at(-1)).toMatch(
-      /^DATABASE_URL: admin@example.com, staff@example.com .*pnpm user:password --email admin@example.com$/,
-    )
-    for (const role of ['admin', 'staff']) {
-      await changePassword(prisma, `${role}@example.com`, PASSWORD)
-    }
-    const { server } = await start(production)
-    expect((await server.kill()).code).toBe(0)
-  })
-
-  it('every wrong variable at once', async () => {
-    const wrong = { PORT: 'http', DATABASE_URL: 'mysql://localhost/shop', JWT_SECRET: 'short' }
-    const server = spawnProcess(SERVER, { env: environment({ NODE_ENV: 'production', ...wrong }) })
-    expect(await server.exited).toEqual({ code: 1, signal: null })
-    expect(server.stderr).toEqual([
-      'The environment needs attention:',
-      expect.stringContaining('DATABASE_URL: '),
-      expect.stringContaining('PORT: '),
-      expect.stringContaining('JWT_SECRET: '),
-    ])
-  })
+it('says what keeps it from starting, every wrong variable at once, and exits with 1', async () => {
+  const wrong = { PORT: 'http', DATABASE_URL: 'mysql://localhost/shop', JWT_SECRET: 'short' }
+  const server = spawnProcess(SERVER, { env: environment({ NODE_ENV: 'production', ...wrong }) })
+  expect(await server.exited).toEqual({ code: 1, signal: null })
+  expect(server.stderr).toEqual([
+    'The environment needs attention:',
+    expect.stringContaining('DATABASE_URL: '),
+    expect.stringContaining('PORT: '),
+    expect.stringContaining('JWT_SECRET: '),
+  ])
 })

@@ -1,17 +1,7 @@
-// Not quick: starts processes.
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+// Processes: runs, stops and kills workers.
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
-import {
-  createTestDatabase,
-  expectNotToBegin,
-  expectToBegin,
-  makeEnvironment,
-  spawnProcess,
-  waitFor,
-} from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { runWorker } from '../src/runWorker.ts'
+import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
@@ -92,52 +82,6 @@ describe('at work', () => {
         details: finished['details'],
       }),
     )
-  })
-
-  it('runs what is enqueued, with the age that the environment gives', async () => {
-    const createdAt = new Date(Date.now() - 5 * 86_400_000)
-    const entry = { locale: 'en', key: 'hello', value: 'Hello' }
-    await database.prisma.i18nCacheEntry.create({ data: { ...entry, createdAt } })
-    const id = await enqueue(database, cleanupI18nCache)
-    const worker = await startWorkerHere(database, { I18N_CACHE_MAX_AGE_DAYS: '4' })
-
-    expect(await worker.waitForMessage('job run finished')).toMatchObject({
-      name: 'cleanupI18nCache',
-      details: { cleaned: 1, batches: 1 },
-    })
-    expect(await queueState(id)).toBeUndefined()
-    expect(await runs()).toMatchObject([{ trigger: 'queue', queueJobId: id, scheduledFor: null }])
-  })
-
-  it('says that it is live and ready', async () => {
-    const worker = await startWorkerHere(database)
-    expect(await worker.status('/health/live')).toBe(200)
-
-    await worker.waitForMessage('Jobs scheduler enabled')
-
-    await waitFor(async () => (await worker.status('/health/ready')) === 200)
-  })
-
-  it('is not ready while its database is away, and works again when that is back', async () => {
-    const worker = await startWorkerHere(database)
-    await worker.waitForMessage('Jobs scheduler enabled')
-    // No connection can close its own database.
-    const elsewhere = await openWorkerDatabase()
-    onTestFinished(() => elsewhere.close())
-    const name = new URL(database.url).pathname.slice(1)
-    const open = (isOpen: boolean) =>
-      elsewhere.prisma.$executeRawUnsafe(`alter database "${name}" allow_connections ${isOpen}`)
-
-    await open(false)
-    await elsewhere.prisma.$queryRaw`
-      select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`
-    await waitFor(async () => (await worker.status('/health/ready')) === 503)
-    expect(await worker.status('/health/live')).toBe(200)
-    await open(true)
-    await waitFor(async () => (await worker.status('/health/ready')) === 200)
-
-    await enqueue(database, cleanupPreviewSessions)
-    expect(await worker.waitForMessage('job run finished')).toMatchObject({ status: 'success' })
   })
 
   it('one of two workers decides and runs each tick', async () => {
@@ -345,92 +289,16 @@ describe('held back by its supervisor', () => {
   it('has not begun when its supervisor is gone', () => expectNotToBegin(hold()))
 })
 
-describe('says what keeps it from starting, without a stack, and exits with 1', () => {
-  /** The lines of the last failure. */
-  let logged: string[] = []
+it('says what keeps it from starting, every wrong variable at once, without a stack, and exits with 1', async () => {
+  const wrong = { JOBS_ENABLED: 'maybe', WORKER_PORT: 'http', CLEANUP_I18N_CACHE_CRON: 'never' }
+  const env = workerEnvironment(null, { NODE_ENV: 'production', ...wrong })
+  const worker = spawnProcess(MAIN, { env })
+  expect(await worker.exited).toEqual({ code: 1, signal: null })
+  const [heading, ...problems] = worker.stderr
+  expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler')
+  expect(heading).toBe('The environment needs attention:')
 
-  async function failure(
-    extra: Record<string, string | undefined>,
-    { url } = database as { url: string },
-  ): Promise<string[]> {
-    logged = []
-    const told: string[] = []
-    const code = await runWorker({
-      variables: makeEnvironment(workerEnvironment({ url }, extra)),
-      stderr: { write: (text) => told.push(text) },
-      logDestination: { write: (line) => void logged.push(line) },
-      listenForStop: () => new AbortController().signal,
-    })
-    expect(code).toBe(1)
-    return problemsIn(logged, told.join('').split('\n').slice(0, -1))
-  }
-
-  function problemsIn(lines: string[], [heading, ...problems]: string[]): string[] {
-    expect(lines.join('\n')).not.toContain('Jobs scheduler')
-    expect(heading).toBe('The environment needs attention:')
-    return problems
-  }
-
-  async function takePort(): Promise<number> {
-    const other = createServer().listen(0, '127.0.0.1')
-    await once(other, 'listening')
-    onTestFinished(() => void other.close())
-    return (other.address() as AddressInfo).port
-  }
-
-  it('every wrong variable at once', async () => {
-    const wrong = { JOBS_ENABLED: 'maybe', WORKER_PORT: 'http', CLEANUP_I18N_CACHE_CRON: 'never' }
-    const env = workerEnvironment(null, { NODE_ENV: 'production', ...wrong })
-    const worker = spawnProcess(MAIN, { env })
-    expect(await worker.exited).toEqual({ code: 1, signal: null })
-    const problems = problemsIn(worker.stdout, worker.stderr)
-
-    expect(new Set(problems.map((problem) => /^ {2}- (\w+): /.exec(problem)?.[1]))).toEqual(
-      new Set(['CLEANUP_I18N_CACHE_CRON', 'DATABASE_URL', 'JOBS_ENABLED', 'WORKER_PORT']),
-    )
-  })
-
-  it('a taken port', async () => {
-    const port = await takePort()
-
-    expect(await failure({ WORKER_PORT: String(port) })).toEqual([
-      `  - WORKER_PORT: ${port} is taken by another process; stop that one, or set WORKER_PORT to another number, such as WORKER_PORT=${port + 1}`,
-    ])
-  })
-
-  it('an unreachable database, without its password', async () => {
-    expect(await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })).toEqual([
-      '  - DATABASE_URL: nothing listens at 127.0.0.1:1; start the database, correct the address, or leave it out for the embedded one',
-    ])
-    // It no longer listens.
-    expect(logged.join('\n')).not.toContain('worker health listening')
-  })
-
-  it('a taken port and an unreachable database, both', async () => {
-    const DATABASE_URL = 'postgresql://me:hunter2@127.0.0.1:1/shop'
-    const port = await takePort()
-
-    expect(await failure({ DATABASE_URL, WORKER_PORT: String(port) })).toEqual([
-      expect.stringContaining(`WORKER_PORT: ${port} is taken`),
-      expect.stringContaining('DATABASE_URL: nothing listens'),
-    ])
-  })
-
-  it('a database that is not migrated', async () => {
-    const empty = await createTestDatabase({ migrated: false })
-    onTestFinished(() => empty.drop())
-
-    expect(await failure({}, empty)).toEqual([
-      expect.stringMatching(/^ {2}- DATABASE_URL: the database lacks \d+_jobs, .*pnpm db:migrate$/),
-    ])
-  })
-
-  it("a database that lacks the queue's tables", async () => {
-    const withoutQueue = await createTestDatabase({ withQueue: false })
-    onTestFinished(() => withoutQueue.drop())
-
-    expect(await failure({}, withoutQueue)).toEqual([
-      expect.stringMatching(/^ {2}- DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
-    ])
-  })
+  expect(new Set(problems.map((problem) => /^ {2}- (\w+): /.exec(problem)?.[1]))).toEqual(
+    new Set(['CLEANUP_I18N_CACHE_CRON', 'DATABASE_URL', 'JOBS_ENABLED', 'WORKER_PORT']),
+  )
 })

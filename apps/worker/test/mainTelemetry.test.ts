@@ -1,6 +1,5 @@
-// Not quick: starts processes.
+// Processes: runs and kills workers.
 import { join } from 'node:path'
-import { readVersion } from '@roundsman/node-app'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -8,7 +7,7 @@ import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
-import { startWorkerHere, startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../src/once.ts')
 
@@ -28,63 +27,7 @@ const ridOf = async () => {
   return runs.map(({ id }) => id)
 }
 
-describe('metrics', () => {
-  it('say what the process has done and what there is to do', async () => {
-    const worker = await startWorkerHere(database, { METRICS_TOKEN: undefined })
-    await worker.waitForMessage('Jobs scheduler enabled')
-    await enqueue(database, cleanupI18nCache)
-    await worker.waitForMessage('job run finished')
-
-    const text = await (await fetch(`${worker.url}/metrics`)).text()
-    const valueOf = (name: string, ...labels: string[]) => {
-      const line = text
-        .split('\n')
-        .find(
-          (each) => each.startsWith(`${name}{`) && labels.every((label) => each.includes(label)),
-        )
-      return line === undefined ? undefined : Number(line.split(' ').at(-1))
-    }
-    const job = 'job_name="cleanupI18nCache"'
-    expect(valueOf('roundsman_job_runs_total', job, 'outcome="success"')).toBe(1)
-    expect(valueOf('roundsman_job_run_duration_seconds_count', job)).toBe(1)
-    expect(valueOf('roundsman_queue_depth', job, 'state="ready"')).toBe(0)
-    expect(valueOf('roundsman_queue_depth', 'job_name="dispatchEmail"', 'dead_letter')).toBe(0)
-    expect(valueOf('roundsman_worker_ready')).toBe(1)
-    expect(valueOf('roundsman_claim_size_sum')).toBe(1)
-    expect(valueOf('roundsman_settle_size_sum')).toBe(1)
-    expect(valueOf('roundsman_db_pool_max_connections', 'pool="engine"')).toBe(10)
-    expect(valueOf('roundsman_db_pool_connections', 'pool="prisma"')).toBeDefined()
-    expect(valueOf('roundsman_build_info', `version="${readVersion(import.meta.dirname)}"`)).toBe(1)
-  })
-
-  it('are there without a database connection of ours, when jobs are disabled', async () => {
-    const worker = await startWorkerHere(database, { JOBS_ENABLED: 'false' })
-    await worker.waitForMessage('Jobs scheduler disabled')
-    const text = await (await fetch(`${worker.url}/metrics`)).text()
-    expect(text).toContain('roundsman_worker_ready{app="worker"} 0')
-  })
-})
-
 describe('pings', () => {
-  it('tell of each run, and the address stays between the two', async () => {
-    const monitor = await openMonitor()
-    const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
-    const worker = await startWorkerHere(database, PING)
-    await worker.waitForMessage('Jobs scheduler enabled')
-    await enqueue(database, cleanupI18nCache)
-    await worker.waitForMessage('job run finished')
-    expect(await worker.stop()).toBe(0)
-
-    const [rid] = await ridOf()
-    expect(monitor.pings).toEqual([
-      `POST /check/start?rid=${rid} attempt 1`,
-      expect.stringMatching(
-        new RegExp(`^POST /check\\?rid=${rid} success in \\d+ ms, .*cleaned 0.*, attempt 1$`),
-      ),
-    ])
-    expect(worker.lines.join('')).not.toContain(monitor.url.host)
-  })
-
   it('do not hold up runs, nor the end of the process, while the monitor hangs', async () => {
     const monitor = await openMonitor()
     monitor.react('hang')

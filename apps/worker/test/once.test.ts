@@ -1,7 +1,6 @@
 // Not quick: starts processes.
 import { randomUUID } from 'node:crypto'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { Prisma } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
@@ -12,7 +11,7 @@ import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
-import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../src/once.ts')
 const JOB = cleanupPreviewSessions.name
@@ -132,7 +131,7 @@ describe('a run that succeeds', () => {
 
   it('is possible beside a worker, which does not take it for lost', async () => {
     await insertSessions(database.prisma, { expired: 3 })
-    const worker = await startWorkerProcess(database)
+    const worker = await startWorkerHere(database)
     await worker.waitForMessage('Jobs scheduler enabled')
     const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
     const once = spawnOnce([JOB])
@@ -386,24 +385,3 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     }
   })
 })
-
-it('without DATABASE_URL, makes the embedded database, shares it with a worker, and stops it', async () => {
-  const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-worker-'))
-  // As root, PostgreSQL runs under another account.
-  chmodSync(dataDir, 0o755)
-  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
-  const embedded = { DATABASE_URL: undefined, DATA_DIR: dataDir }
-  const isServing = () => existsSync(join(dataDir, 'postgres/postmaster.pid'))
-
-  const first = await runInItsProcess([JOB, '--json'], embedded)
-  expect(first).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
-  expect(isServing()).toBe(false)
-
-  const worker = await startWorkerProcess(null, embedded)
-  await worker.waitForMessage('Jobs scheduler enabled', { timeoutMs: 30_000 })
-  const second = await runInItsProcess([JOB, '--json'], embedded)
-  expect(second).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
-  expect(await worker.status('/health/ready')).toBe(200)
-  expect(await worker.kill()).toEqual({ code: 0, signal: null })
-  expect(isServing()).toBe(false)
-}, 60_000)

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs and stops workers.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TestRuntime } from './openTestRuntime.ts'

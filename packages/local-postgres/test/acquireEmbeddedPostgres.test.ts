@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs and kills PostgreSQL.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'

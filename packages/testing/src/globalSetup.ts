@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
@@ -20,6 +20,8 @@ export interface TestServer {
   templateWithoutQueue: string
   /** Copying files is faster, but forces a checkpoint, for which a durable server waits. */
   copies: CopyStrategy
+  /** Of the throwaway server. */
+  postmasterPid: number | null
 }
 
 declare module 'vitest' {
@@ -34,7 +36,9 @@ declare module 'vitest' {
  */
 export default async function globalSetup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['DATABASE_URL']
-  const server = given ? { url: given, stop: async () => undefined } : await startThrowawayServer()
+  const server = given
+    ? { url: given, postmasterPid: null, stop: async () => undefined }
+    : await startThrowawayServer()
   const prefix = `roundsman_test_${randomBytes(4).toString('hex')}_`
   const testServer: TestServer = {
     adminUrl: server.url,
@@ -42,6 +46,7 @@ export default async function globalSetup(project: TestProject): Promise<() => P
     template: `${prefix}template`,
     templateWithoutQueue: `${prefix}template_without_queue`,
     copies: given ? 'wal_log' : 'file_copy',
+    postmasterPid: server.postmasterPid,
   }
   const tearDown = async () => {
     try {
@@ -70,6 +75,10 @@ async function startThrowawayServer() {
       full_page_writes: 'off',
       // The files are in memory: handing a read to another process would take longer than the read.
       io_method: 'sync',
+      // Nobody is to wait for its locks, nor to find other plans because it came by: tests say "analyze" and "vacuum".
+      autovacuum: 'off',
+      update_process_title: 'off',
+      bgwriter_lru_maxpages: '0',
       max_connections: '300',
     },
   })
@@ -81,7 +90,10 @@ async function startThrowawayServer() {
     }
     await rm(dataDir, { recursive: true, force: true })
   }
-  return { url: postgres.url, stop }
+  const [pid] = (await readFile(join(postgres.directory, 'data/postmaster.pid'), 'utf8')).split(
+    '\n',
+  )
+  return { url: postgres.url, postmasterPid: Number(pid), stop }
 }
 
 async function makeTemplates(testServer: TestServer): Promise<void> {

@@ -1,30 +1,13 @@
-// Not quick: starts processes.
-import type { PrismaClient } from '@roundsman/db'
-import { cleanupI18nCache as job } from '@roundsman/jobs'
+// Not quick: cleans large tables.
 import { describe, expect, it } from 'vitest'
-import { cleanupI18nCache, oldEntries } from '../../src/jobs/cleanupI18nCache.ts'
+import { cleanupI18nCache } from '../../src/jobs/cleanupI18nCache.ts'
+import { CUTOFF, i18nCache, insertEntriesFrom } from './cleanups.ts'
 import { describeCleanup, NOW } from './describeCleanup.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
-const CUTOFF = new Date(NOW.getTime() - 30 * DAY_MS)
+const DAY_MS = 86_400_000
 
 describe('cleanupI18nCache', () => {
-  const { run, expectRuns, prisma } = describeCleanup({
-    job,
-    handler: cleanupI18nCache({ maxAgeDays: 30 }),
-    table: 'I18nCacheEntry',
-    numberColumn: 'key',
-    insertDue: (client, count) => insert(client, new Date(CUTOFF.getTime() - HOUR_MS), count),
-    // So young that none becomes due while a test runs, in whatever time zone.
-    insertOthers: (client, count) =>
-      insert(client, new Date(CUTOFF.getTime() + HOUR_MS), count, 'de'),
-    countDue: (client) => client.i18nCacheEntry.count({ where: { locale: 'en' } }),
-    counts: (cleaned) => ({ cleaned }),
-    facts: { cutoff: CUTOFF.toISOString() },
-    target: oldEntries(CUTOFF),
-    indexes: ['I18nCacheEntry_createdAt_idx'],
-  })
+  const { run, expectRuns, prisma } = describeCleanup(i18nCache)
 
   /** Inserts entries by their age at the cut-off (negative: younger), and returns those that a run leaves. */
   async function leftAfterRun(...agesMs: number[]): Promise<string[]> {
@@ -52,7 +35,7 @@ describe('cleanupI18nCache', () => {
   })
 
   it.each([0, -1, Number.NaN])('refuses to keep entries for %d days', async (maxAgeDays) => {
-    await insert(prisma(), NOW, 3)
+    await insertEntriesFrom(prisma(), NOW, 3)
 
     await run({ handler: cleanupI18nCache({ maxAgeDays }) })
 
@@ -80,17 +63,3 @@ describe('cleanupI18nCache', () => {
     expect(await prisma().i18nCacheEntry.count()).toBe(1)
   })
 })
-
-/** Inserts entries with the keys 1, 2, 3 and so on, each a millisecond younger than the one before. */
-async function insert(
-  prisma: PrismaClient,
-  from: Date,
-  count: number,
-  locale = 'en',
-): Promise<void> {
-  await prisma.$executeRaw`
-    insert into "I18nCacheEntry" ("id", "locale", "key", "value", "createdAt")
-    select gen_random_uuid(), ${locale}, number::text, 'text',
-           ${from.toISOString()}::timestamptz + number * interval '1 millisecond'
-    from generate_series(1, ${count}::int) number`
-}

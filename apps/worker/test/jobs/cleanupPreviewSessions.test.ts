@@ -1,27 +1,13 @@
-// Not quick: starts processes.
-import type { PrismaClient } from '@roundsman/db'
+// Not quick: cleans large tables.
 import { cleanupPreviewSessions as job } from '@roundsman/jobs'
 import { describe, expect, it } from 'vitest'
-import { cleanupPreviewSessions, endedSessions } from '../../src/jobs/cleanupPreviewSessions.ts'
+import { insertSessionsFrom, previewSessions } from './cleanups.ts'
 import { describeCleanup, NOW } from './describeCleanup.ts'
 
 const HOUR_MS = 3_600_000
 
 describe('cleanupPreviewSessions', () => {
-  const { run, expectRuns, prisma } = describeCleanup({
-    job,
-    handler: cleanupPreviewSessions,
-    table: 'PreviewSession',
-    numberColumn: 'label',
-    insertDue: (client, count) => insert(client, new Date(NOW.getTime() - HOUR_MS), count),
-    insertOthers: (client, count) => insert(client, new Date(NOW.getTime() + HOUR_MS), count),
-    countDue: (client) =>
-      client.previewSession.count({ where: { status: 'active', expiresAt: { lt: NOW } } }),
-    counts: (cleaned) => ({ cleaned, expired: cleaned, revoked: 0 }),
-    facts: {},
-    target: endedSessions(NOW),
-    indexes: ['PreviewSession_expiresAt_due_idx', 'PreviewSession_revoked_due_idx'],
-  })
+  const { run, expectRuns, prisma } = describeCleanup(previewSessions)
 
   /** Inserts one session and returns its status after the next run. */
   async function statusAfterRun(session: {
@@ -44,8 +30,8 @@ describe('cleanupPreviewSessions', () => {
   }
 
   it('counts by reason: two past their time, one revoked', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 2)
-    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 1, { revoked: true })
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 2)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() + HOUR_MS), 1, { revoked: true })
 
     await run()
 
@@ -55,8 +41,8 @@ describe('cleanupPreviewSessions', () => {
   })
 
   it('fills up a batch of those past their time with revoked ones, and cleans all of both', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_200)
-    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 700, { revoked: true })
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_200)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() + HOUR_MS), 700, { revoked: true })
 
     await run()
 
@@ -65,9 +51,9 @@ describe('cleanupPreviewSessions', () => {
   })
 
   it('counts by reason page by page as well', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 9_000)
-    await insert(prisma(), new Date(NOW.getTime() + HOUR_MS), 6_000, { revoked: true })
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_000, { revoked: true })
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 9_000)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() + HOUR_MS), 6_000, { revoked: true })
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 1_000, { revoked: true })
 
     await run()
 
@@ -102,9 +88,9 @@ describe('cleanupPreviewSessions', () => {
   })
 
   it('asks before it ends nearly all that are active, however many have ended before', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 20_000)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 20_000)
     await prisma().previewSession.updateMany({ data: { status: 'expired' } })
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 10_001)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 10_001)
 
     await run({ job })
 
@@ -119,7 +105,7 @@ describe('cleanupPreviewSessions', () => {
   })
 
   it('changes nothing of a session but its status', async () => {
-    await insert(prisma(), new Date(NOW.getTime() - HOUR_MS), 1)
+    await insertSessionsFrom(prisma(), new Date(NOW.getTime() - HOUR_MS), 1)
     const before = await prisma().previewSession.findFirst()
 
     await run()
@@ -127,17 +113,3 @@ describe('cleanupPreviewSessions', () => {
     expect(await prisma().previewSession.findFirst()).toEqual({ ...before, status: 'expired' })
   })
 })
-
-/** Inserts sessions labelled 1, 2, 3 and so on, each of which expires a millisecond after the one before. */
-async function insert(
-  prisma: PrismaClient,
-  from: Date,
-  count: number,
-  { revoked = false } = {},
-): Promise<void> {
-  await prisma.$executeRaw`
-    insert into "PreviewSession" ("id", "tokenHash", "label", "revoked", "expiresAt")
-    select gen_random_uuid(), gen_random_uuid()::text, number::text, ${revoked},
-           ${from.toISOString()}::timestamptz + number * interval '1 millisecond'
-    from generate_series(1, ${count}::int) number`
-}

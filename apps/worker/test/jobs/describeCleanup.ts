@@ -55,10 +55,8 @@ const cancellation = new JobError(CANCELLED.code, CANCELLED.message, { retryable
 const log = pino({ level: 'silent' })
 const clock = fakeClock(NOW.toISOString())
 
-/**
- * Describes what holds for every clean-up, however it is interrupted, and returns what the clean-up's own tests need.
- */
-export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
+/** A database of its own for the tests of a clean-up, which each find empty, and what they do with it. */
+function openCleanup<J extends Job>(cleanup: Cleanup<J>) {
   const { handler, table, target, numberColumn } = cleanup
   // Tests make any number of rows due; the guard has tests of its own.
   const job = { ...cleanup.job, guard: null }
@@ -118,6 +116,43 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
     await prisma.$executeRawUnsafe(`analyze "${table}"`)
   }
 
+  /** Whether nobody is changing the table any more. */
+  const isQuiet = async () => {
+    const writers = await prisma.$queryRaw<unknown[]>`
+      select from pg_locks where relation = ${`"${table}"`}::regclass and mode = 'RowExclusiveLock'
+        and database = (select oid from pg_database where datname = current_database())`
+    return writers.length === 0
+  }
+
+  return {
+    job,
+    opened: () => database,
+    run,
+    runs,
+    ofSuccess,
+    ofFailure,
+    expectRuns,
+    holdNumber,
+    insertDueFor,
+    insertManyOthers,
+    isQuiet,
+  }
+}
+
+/**
+ * Describes what holds for every clean-up, however it is interrupted, and returns what the clean-up's own tests need.
+ */
+export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
+  const { handler, table, target, numberColumn } = cleanup
+  const { job, opened, run, ofSuccess, ofFailure, ...shared } = openCleanup(cleanup)
+  const { expectRuns, holdNumber, insertDueFor, insertManyOthers, isQuiet } = shared
+  let database: WorkerDatabase
+  let prisma: PrismaClient
+  beforeAll(() => {
+    database = opened()
+    prisma = database.prisma
+  })
+
   /** What a dry run tells of the rows that are due now. */
   async function findings() {
     const [found] = await queryRows<{ oldest: Date; newest: Date; ids: string[] }>(
@@ -151,25 +186,6 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       `select count(*)::int, (min(ctid)::text::point)[0]::int as page from "${table}" where ${number} like '-%'`,
     )
     expect(moved).toEqual({ count: 100, page: 0 })
-  }
-
-  const spawnOnce = () =>
-    spawnProcess(ONCE, { args: [job.name], env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' } })
-  /** Whether nobody is changing the table any more. */
-  const isQuiet = async () => {
-    const writers = await prisma.$queryRaw<unknown[]>`
-      select from pg_locks where relation = ${`"${table}"`}::regclass and mode = 'RowExclusiveLock'
-        and database = (select oid from pg_database where datname = current_database())`
-    return writers.length === 0
-  }
-
-  /** Runs the job again once PostgreSQL has noticed that the earlier process is gone. */
-  async function runAgain(): Promise<void> {
-    const result = await waitFor(async () => {
-      const next = await run()
-      return next.kind === 'ended' && next
-    })
-    expect(result).toMatchObject({ run: { status: 'success' } })
   }
 
   /** Starts a worker in this process, with retries at once. */
@@ -513,61 +529,6 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await expectRuns({ ...ofSuccess(3, 1), id: ended.id })
     })
 
-    it('killed in a batch: the next run ends it as failed with exact counts, and does the rest', async () => {
-      await cleanup.insertDue(prisma, 2_500)
-      const held = await holdNumber(1_500)
-      const killed = spawnOnce()
-      await held.reached()
-
-      await killed.kill('SIGKILL')
-      await held.release()
-      await runAgain()
-
-      expect(await cleanup.countDue(prisma)).toBe(0)
-      await expectRuns(ofFailure(1_000, 1, WORKER_LOST), ofSuccess(1_500, 2))
-    })
-
-    it.each([
-      { order: 'index', count: 6_500, steps: [1_000, 500, 2_000] },
-      { order: 'pages', count: 30_000, steps: [1_000, 6_000, 3_000] },
-    ] as const)(
-      'killed at whatever moment: the counts of all runs add up to the rows changed, by $order',
-      async ({ order, count, steps }) => {
-        await insertDueFor(count, order)
-        if (order === 'pages') await insertManyOthers()
-        // None of them can finish.
-        const held = await holdNumber(count - 100)
-        const left = () => cleanup.countDue(prisma)
-        for (const step of steps) {
-          const before = await left()
-          const doomed = spawnOnce()
-          await doomed.waitForLine('job run started')
-          // The worker before it may have come as far as anyone can.
-          const stepped = waitFor(async () => before - (await left()) >= step)
-          await Promise.race([stepped, held.reached()])
-          await doomed.kill('SIGKILL')
-        }
-        await held.release()
-        await waitFor(isQuiet)
-        const changed = count - (await left())
-        await runAgain()
-
-        const all = await runs()
-        const killed = all.slice(0, 3)
-        expect(killed).toEqual(
-          Array(3).fill(
-            expect.objectContaining({
-              status: 'failed',
-              details: expect.objectContaining({ error: WORKER_LOST }),
-            }),
-          ),
-        )
-        expect(sumOf(killed, 'cleaned')).toBe(changed)
-        expect(sumOf(all, 'cleaned')).toBe(count)
-        expect(all.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed', 'success'])
-      },
-    )
-
     it('refused by the database: is retried where it stopped, and given up after the last attempt', async () => {
       await cleanup.insertDue(prisma, 2_500)
       await prisma.$executeRawUnsafe(`
@@ -621,6 +582,85 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
   })
 
   return { run, expectRuns, prisma: () => prisma }
+}
+
+/** What holds for every clean-up that is killed, and for the one after it. */
+export function describeKilledCleanup<J extends Job>(cleanup: Cleanup<J>) {
+  const { job, opened, run, runs, ofSuccess, ofFailure, ...shared } = openCleanup(cleanup)
+  const { expectRuns, holdNumber, insertDueFor, insertManyOthers, isQuiet } = shared
+  let database: WorkerDatabase
+  let prisma: PrismaClient
+  beforeAll(() => {
+    database = opened()
+    prisma = database.prisma
+  })
+
+  const spawnOnce = () =>
+    spawnProcess(ONCE, { args: [job.name], env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' } })
+
+  /** Runs the job again once PostgreSQL has noticed that the earlier process is gone. */
+  async function runAgain(): Promise<void> {
+    const result = await waitFor(async () => {
+      const next = await run()
+      return next.kind === 'ended' && next
+    })
+    expect(result).toMatchObject({ run: { status: 'success' } })
+  }
+
+  it('killed in a batch: the next run ends it as failed with exact counts, and does the rest', async () => {
+    await cleanup.insertDue(prisma, 2_500)
+    const held = await holdNumber(1_500)
+    const killed = spawnOnce()
+    await held.reached()
+
+    await killed.kill('SIGKILL')
+    await held.release()
+    await runAgain()
+
+    expect(await cleanup.countDue(prisma)).toBe(0)
+    await expectRuns(ofFailure(1_000, 1, WORKER_LOST), ofSuccess(1_500, 2))
+  })
+
+  it.each([
+    { order: 'index', count: 6_500, steps: [1_000, 500, 2_000] },
+    { order: 'pages', count: 30_000, steps: [1_000, 6_000, 3_000] },
+  ] as const)(
+    'killed at whatever moment: the counts of all runs add up to the rows changed, by $order',
+    async ({ order, count, steps }) => {
+      await insertDueFor(count, order)
+      if (order === 'pages') await insertManyOthers()
+      // None of them can finish.
+      const held = await holdNumber(count - 100)
+      const left = () => cleanup.countDue(prisma)
+      for (const step of steps) {
+        const before = await left()
+        const doomed = spawnOnce()
+        await doomed.waitForLine('job run started')
+        // The worker before it may have come as far as anyone can.
+        const stepped = waitFor(async () => before - (await left()) >= step)
+        await Promise.race([stepped, held.reached()])
+        await doomed.kill('SIGKILL')
+      }
+      await held.release()
+      await waitFor(isQuiet)
+      const changed = count - (await left())
+      await runAgain()
+
+      const all = await runs()
+      const killed = all.slice(0, 3)
+      expect(killed).toEqual(
+        Array(3).fill(
+          expect.objectContaining({
+            status: 'failed',
+            details: expect.objectContaining({ error: WORKER_LOST }),
+          }),
+        ),
+      )
+      expect(sumOf(killed, 'cleaned')).toBe(changed)
+      expect(sumOf(all, 'cleaned')).toBe(count)
+      expect(all.map(({ status }) => status)).toEqual(['failed', 'failed', 'failed', 'success'])
+    },
+  )
 }
 
 /** Whether a batch changed rows: some only look. */

@@ -1,12 +1,9 @@
 // Not quick: starts processes.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
 import { createJobsClient, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
 import {
   createSmtpServer,
-  localhostCertificate,
   spawnProcess,
   waitFor,
   type CreateSmtpServerOptions,
@@ -16,12 +13,12 @@ import {
 } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
 import { startMailWorker } from '../email/startMailWorker.ts'
-import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'
 import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
-import { startWorkerHere, startWorkerProcess, workerEnvironment } from '../startWorkerProcess.ts'
+import { startWorkerHere, workerEnvironment } from '../startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../../src/once.ts')
 
@@ -302,7 +299,7 @@ describe('a refusal for good', () => {
         },
       ])
       expect(await deadLetters()).toMatchObject([{ attempts: 1, error: { code: 'smtp_refused' } }])
-      await expectNothingPersonal([email], lines)
+      await expectNothingPersonal(database, [email], lines)
     },
   )
 
@@ -422,7 +419,7 @@ describe('what may pass', () => {
       { attempt: 1, status: 'failed' },
       { attempt: 2, status: 'success' },
     ])
-    await expectNothingPersonal([email], lines)
+    await expectNothingPersonal(database, [email], lines)
   })
 
   it('a server that is not there: each pause is longer, and when it is there the mail is sent', async () => {
@@ -569,7 +566,7 @@ describe('what may pass', () => {
           true,
         )
       }
-      await expectNothingPersonal(emails, lines)
+      await expectNothingPersonal(database, emails, lines)
     },
   )
 })
@@ -621,32 +618,6 @@ describe('between the OK and the commit', () => {
     expect(await runs()).toMatchObject([{ status: 'failed' }])
     expect((await runs())[0]?.details).not.toMatchObject({ sent: 1 })
   })
-
-  it('a SIGKILL costs one duplicate at most, with the same Message-ID', async () => {
-    const server = await openServer()
-    const email = await insertEmail(database.prisma)
-    const mailed = { SMTP_URL: server.url }
-    const first = await startWorkerProcess(database, mailed)
-    const held = await holdRow(database.prisma, 'EmailMessage', 'true')
-    await enqueueEmails([email])
-    await held.reached()
-    expect(server.messages).toMatchObject([{ isAcknowledged: true }])
-
-    await first.kill('SIGKILL')
-    await held.release()
-    await startWorkerProcess(database, mailed)
-    await waitFor(allAre('sent'))
-
-    expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([
-      email.messageId,
-      email.messageId,
-    ])
-    await runEnds(2)
-    expect(await runs()).toMatchObject([
-      { status: 'failed', details: { error: { code: 'worker_lost' } } },
-      { status: 'success', details: { sent: 1 } },
-    ])
-  })
 })
 
 it('a drain ends the connection to a server that does not answer, and gives the message back', async () => {
@@ -671,55 +642,6 @@ it('a drain ends the connection to a server that does not answer, and gives the 
   await waitFor(allAre('sent'))
   expect(server.messages).toHaveLength(1)
 })
-
-it('two workers together send no more a second than they may', async () => {
-  const perSecond = 10
-  const server = await openServer()
-  const emails = await insertEmails(database.prisma, 60)
-  const variables = { SMTP_URL: server.url, SMTP_MAX_PER_SECOND: String(perSecond) }
-  const workers = await Promise.all([
-    startWorkerProcess(database, variables),
-    startWorkerProcess(database, variables),
-  ])
-  await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
-  await enqueueEmails(emails)
-
-  await waitFor(allAre('sent'), { timeoutMs: 60_000 })
-
-  const instants = server.messages.map(({ receivedAtMs }) => receivedAtMs).toSorted((a, b) => a - b)
-  const seconds = (instants.at(-1)! - instants[0]!) / 1_000
-  expect(instants).toHaveLength(emails.length)
-  // The limit is about starts; each sending takes its time, the first the longest.
-  expect((emails.length - 1) / seconds).toBeLessThan(1.5 * perSecond)
-  const lines = workers.flatMap(({ stdout, stderr }) => [...stdout, ...stderr])
-  await expectNothingPersonal(emails, lines)
-})
-
-it.each(['implicit', 'starttls'] as const)(
-  'a worker logs in over TLS, %s, to a server whose certificate somebody vouches for',
-  async (tls) => {
-    const folder = await mkdtemp(join(tmpdir(), 'roundsman-mail-'))
-    onTestFinished(() => rm(folder, { recursive: true }))
-    const authority = join(folder, 'authority.pem')
-    await writeFile(authority, localhostCertificate.cert)
-    const server = await openServer({ tls, auth: { user: 'worker', pass: 'p@ss:wörd' } })
-    const email = await insertEmail(database.prisma)
-    const worker = await startWorkerProcess(database, {
-      SMTP_URL: server.url.replace('//', '//worker:p%40ss%3Aw%C3%B6rd@'),
-      MAIL_FROM: 'Größe & Co <billing@example.com>',
-      NODE_EXTRA_CA_CERTS: authority,
-    })
-    await enqueueEmails([email])
-
-    await waitFor(allAre('sent'))
-
-    expect(server.messages).toMatchObject([
-      { sender: 'billing@example.com', mail: { from: { value: [{ name: 'Größe & Co' }] } } },
-    ])
-    const lines = [...worker.stdout, ...worker.stderr]
-    expect(lines.join('\n')).not.toMatch(/p%40ss|p@ss/)
-  },
-)
 
 describe('without SMTP_URL', () => {
   it('a worker leaves the mail alone, says what to do, and one that has a server sends it', async () => {
@@ -774,19 +696,6 @@ function refuseAt(stage: SmtpMoment['stage'], code: number, text: string) {
   return ({ stage: current, recipient }: SmtpMoment): SmtpReaction | undefined =>
     // Real servers quote the address.
     current === stage ? { kind: 'refuse', code, text: `${text} <${recipient}>` } : undefined
-}
-
-/** Expects that logs, runs and the queue tell nothing of recipients or contents. */
-async function expectNothingPersonal(emails: InsertedEmail[], lines: string[]): Promise<void> {
-  const queued = await database.prisma.$queryRaw`
-    select job.data, job.output from pgboss.job job where job.name = ${dispatchEmail.name}`
-  const rows = await database.prisma.jobRun.findMany()
-  expect(lines.length).toBeGreaterThan(0)
-  expect(rows.length).toBeGreaterThan(0)
-  const told = [...lines, JSON.stringify(rows), JSON.stringify(queued)].join('\n')
-  for (const secret of emails.flatMap(({ secrets }) => secrets)) {
-    expect(told).not.toContain(secret)
-  }
 }
 
 /**

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: freezes and kills workers.
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TestRuntime } from '../openTestRuntime.ts'

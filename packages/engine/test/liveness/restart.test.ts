@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: restarts PostgreSQL under workers.
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createDatabaseClient, migrate } from '@roundsman/db'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: kills workers.
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs workers that their work ends.
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: kills isolated runs and their workers.
 import { availableParallelism } from 'node:os'
 import type { PrismaClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'

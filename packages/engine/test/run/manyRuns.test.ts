@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: has a worker carry out ten thousand runs.
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs workers that their work ends.
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: kills workers.
 import { createDatabaseClient } from '@roundsman/db'
 import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Not quick: starts processes.
+// Processes: runs and kills a bench.
 import { readFile, readdir, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeServerFolder, spawnProcess, waitFor } from '@roundsman/testing'

@@ -1,11 +1,10 @@
-// Not quick: starts processes.
+// Processes: runs workers that what they carry out may end.
 import { createTestDatabase } from '@roundsman/testing'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
-import { DEADLY, drawOutcome } from '../src/hostile/drawOutcome.ts'
-import { CELLS, SHORT_FORM as SHORT_CELLS } from '../src/hostile/matrixCells.ts'
-import { renderHostile } from '../src/hostile/renderHostile.ts'
-import { runHostile } from '../src/hostile/runHostile.ts'
-import { runMatrix } from '../src/hostile/runMatrix.ts'
+import { CELLS, SHORT_FORM as SHORT_CELLS } from '../../src/hostile/matrixCells.ts'
+import { renderHostile } from '../../src/hostile/renderHostile.ts'
+import { runHostile } from '../../src/hostile/runHostile.ts'
+import { runMatrix } from '../../src/hostile/runMatrix.ts'
 
 const SHORT_FORM = { seed: 1, outcomes: 300, deadly: 0 }
 
@@ -39,25 +38,4 @@ describe('hosts and roles, a handful', () => {
 
     expect(results.filter(({ problem }) => problem !== null)).toEqual([])
   }, 300_000)
-})
-
-describe('a seed', () => {
-  const draw = (seed: number) =>
-    Array.from({ length: 500 }, (_, number) => {
-      const { kind, ends } = drawOutcome(seed, number)
-      return `${kind} ${ends}`
-    })
-
-  it('names the same outcomes each time, and another seed others', () => {
-    expect(draw(7)).toEqual(draw(7))
-    expect(draw(7)).not.toEqual(draw(8))
-  })
-
-  it('draws every kind, none of which ends a process', () => {
-    const kinds = new Set(
-      Array.from({ length: 3_000 }, (_, number) => drawOutcome(7, number).kind as string),
-    )
-    expect(kinds.size).toBe(11)
-    expect(DEADLY.filter(({ kind }) => kinds.has(kind))).toEqual([])
-  })
 })

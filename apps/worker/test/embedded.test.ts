@@ -1,0 +1,73 @@
+// Processes: starts databases of its own, and a worker on one.
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrate } from '@roundsman/db'
+import { cleanupPreviewSessions } from '@roundsman/jobs'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { listWorkers } from '@roundsman/engine/client'
+import { migrate as migrateEngine } from '@roundsman/engine/migrate'
+import { spawnProcess } from '@roundsman/testing'
+import { pino } from 'pino'
+import { expect, it, onTestFinished } from 'vitest'
+import { lookIntoDatabase } from '../src/command/lookIntoDatabase.ts'
+import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
+
+const ONCE = join(import.meta.dirname, '../src/once.ts')
+
+function makeDataDir(): string {
+  const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-embedded-'))
+  // As root, PostgreSQL runs under another account.
+  chmodSync(dataDir, 0o755)
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
+  return dataDir
+}
+
+it('worker:once without DATABASE_URL makes the embedded database, shares it with a worker, and stops it', async () => {
+  const dataDir = makeDataDir()
+  const embedded = { DATABASE_URL: undefined, DATA_DIR: dataDir }
+  const isServing = () => existsSync(join(dataDir, 'postgres/postmaster.pid'))
+  const once = async () => {
+    const { exited, stdout } = spawnProcess(ONCE, {
+      args: [cleanupPreviewSessions.name, '--json'],
+      env: workerEnvironment(null, embedded),
+    })
+    return { code: (await exited).code, stdout }
+  }
+
+  const first = await once()
+  expect(first).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
+  expect(isServing()).toBe(false)
+
+  const worker = await startWorkerProcess(null, embedded)
+  await worker.waitForMessage('Jobs scheduler enabled', { timeoutMs: 30_000 })
+  const second = await once()
+  expect(second).toMatchObject({ code: 0, stdout: [expect.stringContaining('"status":"success"')] })
+  expect(await worker.status('/health/ready')).toBe(200)
+  expect(await worker.kill()).toEqual({ code: 0, signal: null })
+  expect(isServing()).toBe(false)
+}, 60_000)
+
+it('who looks into the database makes none, and looks into one that is there without leaving it running', async () => {
+  const dataDir = makeDataDir()
+  const look = () => lookIntoDatabase({ DATA_DIR: dataDir }, listWorkers)
+
+  expect(await look()).toEqual({
+    found: null,
+    reason: 'DATABASE_URL is not set, and there is no embedded database yet',
+  })
+  expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
+
+  const { url, release } = await acquireEmbeddedPostgres({ dataDir })
+  await migrate(url)
+  await migrateEngine({
+    schema: 'public',
+    databaseUrl: url,
+    jobs: [],
+    log: pino({ level: 'silent' }),
+  })
+  await release()
+  expect(await look()).toEqual({ found: [], reason: null })
+  expect(existsSync(join(dataDir, 'postgres/postmaster.pid'))).toBe(false)
+  expect(existsSync(join(dataDir, 'postgres/data/postmaster.pid'))).toBe(false)
+}, 60_000)

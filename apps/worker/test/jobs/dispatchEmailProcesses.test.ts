@@ -1,0 +1,140 @@
+// Processes: runs and kills workers.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { dispatchEmail } from '@roundsman/jobs'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import {
+  createSmtpServer,
+  localhostCertificate,
+  waitFor,
+  type CreateSmtpServerOptions,
+  type SmtpServer,
+} from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
+import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
+import { insertEmail, insertEmails } from '../email/insertEmails.ts'
+import { holdRow } from '../holdRow.ts'
+import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import { startWorkerProcess } from '../startWorkerProcess.ts'
+
+let database: WorkerDatabase
+let client: JobsClient
+beforeAll(async () => {
+  database = await openWorkerDatabase()
+  client = createJobsClient({
+    schema: 'public',
+    databaseUrl: database.url,
+    log: pino({ level: 'silent' }),
+  })
+  await client.start()
+})
+afterAll(async () => {
+  await client.stop()
+  await database.close()
+})
+beforeEach(
+  () =>
+    database.prisma
+      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobStart", "JobThrottle", pgboss.job cascade`,
+)
+
+async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {
+  const server = await createSmtpServer(options)
+  onTestFinished(() => server.close())
+  return server
+}
+
+/** Enqueues the sending of these messages, as the rendering of their PDFs does. */
+async function enqueueEmails(emails: readonly { id: string }[]): Promise<void> {
+  const items = emails.map(({ id }) => ({ payload: { emailId: id }, options: { uniqueKey: id } }))
+  await database.prisma.$transaction((tx) => client.enqueueMany(tx, dispatchEmail, items))
+}
+
+const runs = () =>
+  database.prisma.jobRun.findMany({
+    where: { name: dispatchEmail.name },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  })
+
+const runEnds = (count: number) =>
+  waitFor(async () => (await runs()).filter(({ status }) => status !== 'running').length >= count)
+
+const allAreSent = async () =>
+  (await database.prisma.emailMessage.count({ where: { status: { not: 'sent' } } })) === 0
+
+it('a SIGKILL between the OK and the commit costs one duplicate at most, with the same Message-ID', async () => {
+  const server = await openServer()
+  const email = await insertEmail(database.prisma)
+  const mailed = { SMTP_URL: server.url }
+  const first = await startWorkerProcess(database, mailed)
+  const held = await holdRow(database.prisma, 'EmailMessage', 'true')
+  await enqueueEmails([email])
+  await held.reached()
+  expect(server.messages).toMatchObject([{ isAcknowledged: true }])
+
+  await first.kill('SIGKILL')
+  await held.release()
+  await startWorkerProcess(database, mailed)
+  await waitFor(allAreSent)
+
+  expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([
+    email.messageId,
+    email.messageId,
+  ])
+  await runEnds(2)
+  expect(await runs()).toMatchObject([
+    { status: 'failed', details: { error: { code: 'worker_lost' } } },
+    { status: 'success', details: { sent: 1 } },
+  ])
+})
+
+it('two workers together send no more a second than they may', async () => {
+  const perSecond = 10
+  const server = await openServer()
+  const emails = await insertEmails(database.prisma, 60)
+  const variables = { SMTP_URL: server.url, SMTP_MAX_PER_SECOND: String(perSecond) }
+  const workers = await Promise.all([
+    startWorkerProcess(database, variables),
+    startWorkerProcess(database, variables),
+  ])
+  await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
+  await enqueueEmails(emails)
+
+  await waitFor(allAreSent, { timeoutMs: 60_000 })
+
+  const instants = server.messages.map(({ receivedAtMs }) => receivedAtMs).toSorted((a, b) => a - b)
+  const seconds = (instants.at(-1)! - instants[0]!) / 1_000
+  expect(instants).toHaveLength(emails.length)
+  // The limit is about starts; each sending takes its time, the first the longest.
+  expect((emails.length - 1) / seconds).toBeLessThan(1.5 * perSecond)
+  const lines = workers.flatMap(({ stdout, stderr }) => [...stdout, ...stderr])
+  await expectNothingPersonal(database, emails, lines)
+})
+
+it.each(['implicit', 'starttls'] as const)(
+  'a worker logs in over TLS, %s, to a server whose certificate somebody vouches for',
+  async (tls) => {
+    const folder = await mkdtemp(join(tmpdir(), 'roundsman-mail-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const authority = join(folder, 'authority.pem')
+    await writeFile(authority, localhostCertificate.cert)
+    const server = await openServer({ tls, auth: { user: 'worker', pass: 'p@ss:wörd' } })
+    const email = await insertEmail(database.prisma)
+    const worker = await startWorkerProcess(database, {
+      SMTP_URL: server.url.replace('//', '//worker:p%40ss%3Aw%C3%B6rd@'),
+      MAIL_FROM: 'Größe & Co <billing@example.com>',
+      NODE_EXTRA_CA_CERTS: authority,
+    })
+    await enqueueEmails([email])
+
+    await waitFor(allAreSent)
+
+    expect(server.messages).toMatchObject([
+      { sender: 'billing@example.com', mail: { from: { value: [{ name: 'Größe & Co' }] } } },
+    ])
+    const lines = [...worker.stdout, ...worker.stderr]
+    expect(lines.join('\n')).not.toMatch(/p%40ss|p@ss/)
+  },
+)

@@ -1,0 +1,175 @@
+// Processes: kills workers.
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+
+const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
+const ONCE = new URL('../fixtures/onceProcess.ts', import.meta.url).pathname
+
+interface Run {
+  id: string
+  status: string
+  attempt: number
+  details: { effects?: number; error?: { code: string } } | null
+  workerId: string
+  startedAt: Date
+  endedAt: Date | null
+}
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker | undefined
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([drip])
+  await runtime.rows(CREATE_EFFECTS)
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.rows(
+    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
+  )
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  await worker?.stop({ drainTimeoutMs: 0 })
+  worker = undefined
+})
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
+const effectsOf = async (runId: string) =>
+  (
+    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
+      runId,
+    ])
+  )[0]!.n
+const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
+
+async function startWorker(): Promise<Worker> {
+  const { url, prisma, log } = runtime
+  const started = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: url,
+    client: prisma,
+    jobs: [drip],
+    handlers: { drip: dripHandler },
+    log,
+  })
+  await started.start()
+  return started
+}
+
+describe('a worker that is SIGKILLed in the middle of a run', () => {
+  it('its run ends as failed with the exact counts of what it did, and the work is done by another', async () => {
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await victim.waitForLine('Jobs scheduler enabled')
+    await enqueue()
+    await waitFor(isUnderWay)
+    worker = await startWorker()
+    await victim.kill('SIGKILL')
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    const [lost, second] = await runs()
+    expect(lost).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      details: { error: { code: 'worker_lost' } },
+    })
+    expect(lost!.workerId).toContain(`:${victim.pid}:`)
+    expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
+    expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
+    expect(second!.details!.effects).toBe(await effectsOf(second!.id))
+    expect(lost!.details!.effects! + second!.details!.effects!).toBe(EFFECTS)
+  })
+
+  it('is found by a worker that starts later', async () => {
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await victim.waitForLine('Jobs scheduler enabled')
+    await enqueue()
+    await waitFor(isUnderWay)
+    await victim.kill('SIGKILL')
+    worker = await startWorker()
+
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
+      timeoutMs: 20_000,
+    })
+    expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['failed', 1],
+      ['success', 2],
+    ])
+  })
+})
+
+describe('a worker that lives', () => {
+  it('is not taken for dead by others, however long it takes', async () => {
+    const other = spawnProcess(WORKER, { args: [runtime.url] })
+    await other.waitForLine('Jobs scheduler enabled')
+    worker = await startWorker()
+    await enqueue()
+
+    await waitFor(async () => (await runs()).some(({ status }) => status !== 'running'), {
+      timeoutMs: 20_000,
+    })
+    expect(await runs()).toMatchObject([{ status: 'success', details: { effects: EFFECTS } }])
+    await other.kill()
+  })
+})
+
+describe('runOnce', () => {
+  const once = () =>
+    runOnce({
+      schema: 'public',
+      databaseUrl: runtime.url,
+      client: runtime.prisma,
+      job: drip,
+      handler: dripHandler,
+      log: runtime.log,
+    })
+
+  it('does not start beside a run of the same job', async () => {
+    const other = spawnProcess(ONCE, { args: [runtime.url] })
+    await waitFor(isUnderWay)
+    const [run] = await runs()
+
+    expect(await once()).toEqual({
+      kind: 'alreadyRunning',
+      runId: run!.id,
+      workerId: run!.workerId,
+    })
+    await other.exited
+    expect(await runs()).toMatchObject([{ status: 'success' }])
+  })
+
+  it('a run whose process was SIGKILLed does not stand in the way', async () => {
+    const victim = spawnProcess(ONCE, { args: [runtime.url] })
+    await waitFor(isUnderWay)
+    await victim.kill('SIGKILL')
+
+    expect(
+      await waitFor(async () => {
+        const result = await once()
+        return result.kind === 'ended' && result
+      }),
+    ).toMatchObject({ run: { status: 'success' } })
+    const [lost, next] = await runs()
+    expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
+    expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
+    // Its own time begins after the rescue of the lost run, for which it waited.
+    expect(next!.startedAt.getTime()).toBeGreaterThanOrEqual(lost!.endedAt!.getTime())
+  })
+})
