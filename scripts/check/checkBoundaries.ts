@@ -5,9 +5,8 @@ import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
 /**
- * Who may import what of ours. A room is a folder of packages or apps, imported as `@roundsman/<room>`. What is not
- * listed is forbidden, and a name opens only that entry: `engine/client` opens neither `engine` nor `engine/worker`.
- * Scripts and configuration files may import every package by its name.
+ * Which of our packages a room (a folder of packages or apps) may import. What is not listed is forbidden, and a name
+ * opens that entry only: `engine/client` opens neither `engine` nor `engine/worker`. Scripts may import every package.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],

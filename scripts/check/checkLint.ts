@@ -6,9 +6,8 @@ const CODE = /\.[cm]?[jt]sx?$/
 const FOREIGN = 'scripts/hosts/products/'
 
 /**
- * Runs oxlint with type information. A warning fails as an error does, and so does a comment that silences nothing. It
- * also checks which files oxlint saw: one that sees nothing finds nothing, and one that looks at node_modules does not
- * end.
+ * Runs oxlint with type information. Warnings fail, and so do comments that silence nothing. It also checks which files
+ * oxlint saw: one that sees nothing finds nothing, and one that reads node_modules does not end.
  */
 export async function checkLint(root: string): Promise<readonly string[]> {
   const [files, listed] = await Promise.all([

@@ -26,9 +26,8 @@ export async function checkTypes(root: string): Promise<readonly string[]> {
 const OTHER_PROJECTS = ['scripts', 'tsconfig.tests.json']
 
 /**
- * Reports packages whose tsconfig.json does not refer to just the packages that they depend on, and projects to which
- * the root does not refer. Nothing else shows it: the compiler takes a missing project's sources into the wrong one,
- * and never checks a project that the root does not name. Packages that only tests use need no reference.
+ * Reports packages whose tsconfig.json refers to others than they depend on, and projects that the root does not name.
+ * Nothing else tells: sources of a missing project go into the wrong one, and an unnamed project is never checked.
  */
 export async function checkReferences(root: string): Promise<readonly string[]> {
   const workspaces = await listWorkspaces(root)

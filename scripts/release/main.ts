@@ -1,6 +1,5 @@
-// `pnpm release`: makes versions and changelogs from the waiting changesets, packs tarballs and checks them.
-// `--dry-run` changes nothing in the repository; `--pack <folder>` only packs what is there. A person publishes the
-// tarballs.
+// `pnpm release`: versions by the waiting changesets, packs and checks. A person publishes the tarballs. `--dry-run`
+// changes nothing in the repository; `--pack <folder>` only packs what is there.
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'

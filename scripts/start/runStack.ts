@@ -41,9 +41,8 @@ interface OpenStack extends RunStackOptions {
 }
 
 /**
- * Runs API, worker and inbox to their end, and resolves to the exit code. Built processes are started early and held:
- * they load their code while the database is prepared, and are then told to begin. In dev they are not held: each
- * reload would have to be told again.
+ * Runs API, worker and inbox to their end, and resolves to the exit code. Built processes start early and are held:
+ * they load their code while the database is prepared. In dev none is held: each reload would have to be told to begin.
  */
 export async function runStack(options: RunStackOptions): Promise<number> {
   const { isDev, env, progress, stopRequest, building, opening } = options

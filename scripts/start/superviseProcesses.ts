@@ -56,9 +56,8 @@ export interface Supervisor {
 }
 
 /**
- * Runs processes side by side: when one ends, all do. Each has a process group of its own, so that Ctrl-C reaches us
- * alone and we ask each once; and a standard input that stays open while we live, so that each notices when we are
- * killed.
+ * Runs processes side by side: when one ends, all do. Each has its own process group, so that Ctrl-C reaches us alone,
+ * and a standard input that stays open while we live, so that it notices when we are killed.
  */
 export function superviseProcesses(options: SuperviseOptions): Supervisor {
   const { processes, cwd, output, formatLine = (line) => line } = options

@@ -18,11 +18,8 @@ export interface WatchLaunchersOptions {
 }
 
 /**
- * Calls back when one of the npx, pnpm and shells between them that started this process has ended. Under `npx pnpm
- * start` run npx, a shell, pnpm, a shell and node. SIGTERM to npx kills its shell, and nobody tells pnpm and node.
- *
- * It looks at parents: a process whose parent dies gets another one. A service that was started without them has nobody
- * to watch.
+ * Calls back when a launcher of this process has ended: SIGTERM to npx kills only its shell, and pnpm and node would go
+ * on. It looks for parents that have changed. A service that was started without launchers has none to watch.
  */
 export function watchLaunchers(
   onEnd: (name: string) => void,

@@ -13,9 +13,8 @@ export interface TakeTurnOptions {
 }
 
 /**
- * Does the work while no other start on this database does its own: of two that find the ports free, the second has to
- * find them taken. The lock belongs to a database session, so it ends with the process. If that session is cut during
- * the work, another start may begin, and this work goes on.
+ * Does the work while no other start on this database does: the second of two that find the ports free has to find them
+ * taken. The lock ends with its session, and so with the process; if the session is cut, the work goes on without it.
  */
 export async function withStartLock<Result>(
   { url, timeoutMs, signal }: TakeTurnOptions,

@@ -79,9 +79,8 @@ export async function lockInvoice(tx: Transaction, id: string): Promise<LockedIn
 type LockedInvoice = Pick<Invoice, 'version' | 'issuedOn' | 'dueOn' | 'customerEmail'>
 
 /**
- * Takes numbers from a sequence: nobody waits for another transaction, as with a lock on the highest number, and a
- * number that somebody chose cannot mislead it. The price is a gap where a transaction is rolled back. It counts on
- * over the years.
+ * Takes numbers from a sequence: nobody waits for others, as with a lock on the highest number, and no chosen number
+ * misleads it. The price is a gap where a transaction is rolled back.
  */
 async function insertWithNextNumber(
   tx: Transaction,

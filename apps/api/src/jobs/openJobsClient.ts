@@ -21,9 +21,8 @@ export interface OpenJobsClientOptions {
 }
 
 /**
- * Starts a client once the database has all tables, of ours and the engine's; null when `stop` is aborted first. The
- * API changes no schema: it waits while the worker migrates the embedded database, and refuses another one that is
- * behind.
+ * Starts a client once the database has all tables; null if `stop` is aborted first. The API changes no schema: it
+ * waits while the worker migrates the embedded database, and refuses another one that is behind.
  * @throws StartError that names the remedy; at once where the tables are those of a newer version
  */
 export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {

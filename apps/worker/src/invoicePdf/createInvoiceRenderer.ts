@@ -65,9 +65,8 @@ interface Slot {
 }
 
 /**
- * Sets invoices with Typst, in processes of their own: thousands of lines take seconds, during which an event loop
- * would stand still, and native code in a thread can neither be ended nor crash alone. Why Typst:
- * docs/adr/0001-invoice-pdf.md.
+ * Sets invoices with Typst (docs/adr/0001-invoice-pdf.md), in processes of their own: an event loop would stand still
+ * for seconds, and native code in a thread can neither be ended nor crash alone.
  */
 export function createInvoiceRenderer({
   processes = 1,
