@@ -3,8 +3,7 @@ import { join, relative } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { Reporter } from 'vitest/node'
 
-// Our packages are loaded from their sources: no build before the tests, and none that could be
-// stale.
+// Tests load our packages from their sources: they need no build, and none can be stale.
 const conditions = ['@roundsman/source', 'module', 'node', 'development|production']
 
 const TESTING = join(import.meta.dirname, 'packages/testing/src')
@@ -14,7 +13,7 @@ const TESTS = [
   'apps/*/{test,e2e}/**/*.test.ts',
   'scripts/test/**/*.test.ts',
 ]
-/** They pack what others install, and compile and run products that have it: minutes of a compiler's work. */
+/** These pack what others install, and compile and run products that have it: minutes of a compiler's work. */
 const PACKAGES = ['scripts/test/{init,guide}/*.test.ts', 'scripts/test/release.test.ts']
 const testFiles = globSync(TESTS, {
   cwd: import.meta.dirname,
@@ -28,16 +27,16 @@ export default defineConfig({
   resolve: {
     conditions,
     alias: [
-      // The packages that the testing package is built on cannot name it as a dependency.
+      // The packages on which the testing package is built can't depend on it.
       { find: /^@roundsman\/testing$/, replacement: `${TESTING}/index.ts` },
       { find: /^@roundsman\/testing\/(\w+)$/, replacement: `${TESTING}/$1.ts` },
     ],
   },
   ssr: { resolve: { conditions } },
-  // The global setup is loaded in an environment of its own; without this it would run what was built last.
+  // vitest loads the global setup in an environment of its own, which would otherwise take the last build.
   environments: { __vitest__: { resolve: { conditions } } },
   test: {
-    // In the order of their names: long files begin first, and the end is quick.
+    // vitest takes them in the order of their names: long files begin first, and the end is quick.
     projects: [
       { extends: true, test: { name: 'packages', include: PACKAGES } },
       { extends: true, test: { name: 'processes', include: processes } },
@@ -54,18 +53,18 @@ export default defineConfig({
     ],
     setupFiles: ['packages/testing/src/leaveNothing.ts'],
     provide: { leavesNothing: '/packages/engine/test/(job|read|work|control|store)/' },
-    // Of every process that a test starts: they load the same code again and again.
+    // For each process that a test starts: they load the same code again and again.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
     globalSetup: ['packages/testing/src/globalSetup.ts'],
     passWithNoTests: false,
-    // Modules are loaded once for all files of a worker, which is most of what a quick one takes.
+    // A worker loads modules once for all its files, which is most of the time of a quick one.
     isolate: false,
     testTimeout: 90_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
-    // Most of them wait most of the time: six keep two cores busy.
+    // Most tests wait most of the time: six files keep two cores busy.
     maxWorkers: 6,
-    // Those that may run beside each other wait for time-outs.
+    // The tests that run beside each other in a file wait for time-outs.
     maxConcurrency: 10,
     reporters: ['default', processorTime(), closingLine()],
   },
@@ -76,9 +75,8 @@ function beginsWith(line: string) {
 }
 
 /**
- * Ends the output with `N passed, N failed` on a line of its own, for whoever reads the log of a
- * run. Lists the files of what failed in the file that FAILED_TEST_FILES names, for whoever runs them again; an
- * error that belongs to no file leaves no list.
+ * Ends the output with the line `N passed, N failed`. It lists the files that failed in FAILED_TEST_FILES, for whoever
+ * runs them again, unless an error belongs to no file.
  */
 function closingLine(): Reporter {
   return {
@@ -93,7 +91,7 @@ function closingLine(): Reporter {
           files.map(({ moduleId }) => `${relative(import.meta.dirname, moduleId)}\n`).join(''),
         )
       }
-      // A file that does not load and an error outside of a test have no test to be counted with.
+      // A file that does not load, or an error outside a test, counts as a failed test.
       let failed = unhandledErrors.length
       for (const testModule of testModules) {
         failed += testModule.errors().length
@@ -110,8 +108,8 @@ function closingLine(): Reporter {
 }
 
 /**
- * Says what the run took of the processors, on Linux: unlike its time, that does not depend on what else the machine
- * does. PostgreSQL's is that of the throwaway server.
+ * Reports how much processor time the run took, on Linux: it does not depend on what else the machine does.
+ * PostgreSQL's is that of the throwaway server.
  */
 function processorTime(): Reporter {
   return {
@@ -130,23 +128,23 @@ function processorTime(): Reporter {
 
 interface ProcessorTime {
   parent: number
-  /** With what those below it took that have ended. */
+  /** Includes the time of its children that have ended. */
   seconds: number
 }
 
-/** Of all processes, by their ids. */
+/** Reads the times of all processes, by id. */
 function readProcessorTimes(): Map<number, ProcessorTime> {
   const stats = globSync('/proc/[0-9]*/stat').flatMap((file) => {
     try {
       return [readFileSync(file, 'utf8')]
     } catch {
-      // It has ended.
+      // The process has ended.
       return []
     }
   })
   return new Map(
     stats.map((stat) => {
-      // From the third field on: the second is a name, in brackets.
+      // From the third field on: the second is a name in brackets, which may hold blanks.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15).map(Number)
       const seconds = (utime + stime + cutime + cstime) / 100
