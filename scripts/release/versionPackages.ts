@@ -4,10 +4,16 @@ import { join } from 'node:path'
 import { captureTool } from '../check/runTool.ts'
 import type { OwnManifest } from './toPublishedManifest.ts'
 
-/** Turns the waiting changesets into versions and changelogs, and resolves to the new version. */
+/**
+ * Takes the changesets that wait into versions and changelogs, and resolves to the version that follows; without any, to the
+ * version that the packages have, since an earlier release took them.
+ */
 export async function versionPackages(root: string): Promise<string> {
-  await run(root, 'changeset', ['version'])
-  await run(root, 'oxfmt', ['packages'])
+  const waiting = (await readdir(join(root, '.changeset'))).filter((name) => name.endsWith('.md'))
+  if (waiting.length > 0) {
+    await run(root, 'changeset', ['version'])
+    await run(root, 'oxfmt', ['packages'])
+  }
   return await readVersion(root)
 }
 
