@@ -1,6 +1,6 @@
 import { JobError } from '../index.ts'
-import { cutBetweenCharacters, storableText } from '../job/storableText.ts'
-import { createRedact, type Redact } from '../job/redact.ts'
+import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
+import { readableLine, readableText, storableText } from '../job/storableText.ts'
 
 /** An error as JobRun.details.error stores it. A type and not an interface, so that it is assignable to JsonValue. */
 export type ErrorDescription = {
@@ -28,7 +28,6 @@ export type CauseDescription = {
 const MAX_MESSAGE_LENGTH = 500
 /** The message of a JobError, which its author wrote for this place. */
 const MAX_OWN_MESSAGE_LENGTH = 2_000
-const MAX_CODE_LENGTH = 64
 const MAX_STACK_LENGTH = 3_000
 const MAX_CAUSES = 5
 const MAX_ERRORS = 5
@@ -43,9 +42,9 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
   const message = describeMessage(known, redact)
   const stack = describeFrames(known, redact)
   const { code, ...causes } = describeCauses(known, redact)
-  const name = describeName(known)
+  const name = describeName(known, redact)
   return {
-    code: describeCode(known) ?? code ?? 'handler_failed',
+    code: describeCode(known, redact) ?? code ?? 'handler_failed',
     ...(name !== undefined && { name }),
     message,
     ...(stack !== '' && { stack }),
@@ -116,20 +115,29 @@ function readPart(error: object, part: string): unknown {
   }
 }
 
-function describeCode({ isOurs, code }: KnownError): string | undefined {
-  if (typeof code !== 'string' || code === '') return undefined
-  if (isOurs) return storableText(code, MAX_CODE_LENGTH)
-  return /^\w{1,64}$/.test(code) ? code : undefined
+const MAX_CODE_LENGTH = 64
+
+/** The code of a JobError: on one line, because it stands in subjects, filters and lists. Undefined where it says nothing. */
+function describeOwnCode(code: unknown): string | undefined {
+  return typeof code === 'string' ? readableLine(code, MAX_CODE_LENGTH) || undefined : undefined
+}
+
+function describeCode({ isOurs, code }: KnownError, redact: Redact): string | undefined {
+  return isOurs ? describeOwnCode(code) : describeWord(code, /^\w{1,64}$/, redact)
 }
 
 /** `TypeError`, `PrismaClientKnownRequestError`. A JobError has its code instead. */
-function describeName({ isOurs, name }: KnownError): string | undefined {
-  if (isOurs || typeof name !== 'string' || name === 'Error') return undefined
-  return /^[A-Z]\w{0,63}$/.test(name) ? name : undefined
+function describeName({ isOurs, name }: KnownError, redact: Redact): string | undefined {
+  return isOurs || name === 'Error' ? undefined : describeWord(name, /^[A-Z]\w{0,63}$/, redact)
+}
+
+/** Anybody can write names and codes, and put into them what the payload holds. */
+function describeWord(word: unknown, shape: RegExp, redact: Redact): string | undefined {
+  return typeof word === 'string' && shape.test(word) && redact(word) === word ? word : undefined
 }
 
 function describeMessage({ isOurs, message }: KnownError, redact: Redact): string {
-  if (isOurs) return storableText(message, MAX_OWN_MESSAGE_LENGTH)
+  if (isOurs) return readableText(message, MAX_OWN_MESSAGE_LENGTH)
   // Prisma quotes the whole call with its arguments, and puts the reason into the last paragraph.
   const reason = message.slice(message.lastIndexOf('\n\n') + 1).trim()
   return storableText(redact(reason), MAX_MESSAGE_LENGTH)
@@ -137,8 +145,10 @@ function describeMessage({ isOurs, message }: KnownError, redact: Redact): strin
 
 function describeFrames({ isOurs, stack, message }: KnownError, redact: Redact): string {
   if (stack === '') return ''
-  const frames = describeStack(stack, message, { onlyOwn: isOurs })
-  return frames === '' ? '' : storableText(redact(frames), MAX_STACK_LENGTH)
+  const header = message === '' ? -1 : stack.indexOf(message)
+  const from = header < 0 ? 0 : header + message.length
+  const frames = describeStack(stack.slice(from, from + MAX_READ), redact, { onlyOwn: isOurs })
+  return storableText(frames, MAX_STACK_LENGTH)
 }
 
 /** `ECONNREFUSED`, `40P01`: lower case are the engine's, such as guard_blocked, by which people tell what became of a run. */
@@ -162,7 +172,7 @@ function describeCauses(error: KnownError, redact: Redact): Causes & { code?: st
     if (cause === undefined || cause === null || seen.has(cause) || count === MAX_CAUSES) break
     seen.add(cause)
     known = readError(cause)
-    const code = known.isOurs ? undefined : describeCode(known)
+    const code = known.isOurs ? undefined : describeCode(known, redact)
     if (code !== undefined && OF_A_SYSTEM.test(code)) causes.code ??= code
     at = at.cause = describeCause(known, redact)
   }
@@ -183,14 +193,12 @@ function describeErrors(errors: unknown, redact: Redact): CauseDescription[] {
 }
 
 function describeCause(known: KnownError, redact: Redact): CauseDescription {
-  const code = describeCode(known)
+  const code = describeCode(known, redact)
   return { ...(code !== undefined && { code }), message: describeMessage(known, redact) }
 }
 
 const MAX_FRAMES = 10
 const MAX_FRAME_LENGTH = 300
-/** How much of a stack is read, after its message. */
-const MAX_READ = 16_384
 /** How many foreign frames to keep when none is the product's own. */
 const MAX_FOREIGN_FRAMES = 3
 
@@ -198,21 +206,24 @@ const MAX_FOREIGN_FRAMES = 3
 const ENGINE = new URL('../', import.meta.url).pathname
 
 /**
- * The product's own frames of a stack: neither Node's, nor those of packages, nor the engine's. If there are none, the
+ * The product's own frames among these: neither Node's, nor those of packages, nor the engine's. If there are none, the
  * first few others, or none with `onlyOwn`. Paths are relative to the working directory, or cut to their last parts, so
  * that nobody learns where on the machine they are.
  */
-function describeStack(stack: string, message: string, { onlyOwn }: { onlyOwn: boolean }): string {
-  const header = message === '' ? -1 : stack.indexOf(message)
-  const from = header < 0 ? 0 : header + message.length
-  const frames = stack
-    .slice(from, from + MAX_READ)
-    .split('\n')
-    .filter((line) => /^\s{1,8}at /.test(line))
-  const own = frames.filter((frame) => !isForeign(frame))
-  const shown =
+function describeStack(stack: string, redact: Redact, { onlyOwn }: { onlyOwn: boolean }): string {
+  // Redact before anything is taken apart or cut: anybody can write a stack, too.
+  const clean = redact(stack).split('\n')
+  const written = stack.split('\n')
+  // Whose a frame is, its path says, of which redacting may have left little.
+  const seen = written.length === clean.length ? written : clean
+  const frames = clean.flatMap((shown, at) => {
+    const line = seen[at] ?? ''
+    return /^\s{1,8}at /.test(line) ? [{ shown, isForeign: isForeign(line) }] : []
+  })
+  const own = frames.filter((frame) => !frame.isForeign)
+  const told =
     own.length > 0 ? own.slice(0, MAX_FRAMES) : onlyOwn ? [] : frames.slice(0, MAX_FOREIGN_FRAMES)
-  return shown.map(describeFrame).join('\n')
+  return told.map((frame) => describeFrame(frame.shown)).join('\n')
 }
 
 function isForeign(frame: string): boolean {
@@ -224,7 +235,7 @@ function isForeign(frame: string): boolean {
 
 function describeFrame(frame: string): string {
   const short = frame.trim().replaceAll(PATH, (_, path: string) => describePath(path))
-  return cutBetweenCharacters(short, MAX_FRAME_LENGTH)
+  return readableLine(short, MAX_FRAME_LENGTH)
 }
 
 const PATH = /(?:file:\/\/)?((?:[A-Za-z]:)?[\\/][^():]*)/g

@@ -1,7 +1,7 @@
 import type { Logger, LogLine } from '../job/logger.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
-import { storableText } from '../job/storableText.ts'
+import { readableLine, readableText, storableText } from '../job/storableText.ts'
 import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 import { LEVELS } from './isolated/childLog.ts'
@@ -176,10 +176,15 @@ function tellError(error: Error): string {
 
 function redactLines(lines: readonly KeptLine[], redact: Redact): KeptLine[] {
   const texts = lines.flatMap(({ message, fields = '' }) => [message, fields])
-  const clean = redactTexts(texts, redact).map((text) => storableText(text, MAX_KEPT_PART))
+  const clean = redactTexts(texts, redact)
   return lines.map(({ at, level }, index) => {
     const [message = '', fields = ''] = clean.slice(2 * index, 2 * index + 2)
-    return { at, level, message, ...(fields !== '' && { fields }) }
+    return {
+      at,
+      level,
+      message: readableText(message, MAX_KEPT_PART),
+      ...(fields !== '' && { fields: readableLine(fields, MAX_KEPT_PART) }),
+    }
   })
 }
 

@@ -59,6 +59,16 @@ it('counts runs by job, outcome and reason, of which there is a closed set', asy
   expect(await render()).not.toMatch(/smtp_unavailable|P2024/)
 })
 
+it('has no more series after a thousand codes, whatever they are', async () => {
+  const seriesOf = async () =>
+    (await render()).split('\n').filter((line) => line.startsWith('roundsman_job_runs_total'))
+      .length
+  run(failed('handler_made_this_up'))
+  const before = await seriesOf()
+  for (let nth = 0; nth < 1_000; nth++) run(failed(`order ${nth}\n"} 1`))
+  expect(await seriesOf()).toBe(before)
+})
+
 it.each([
   'details_too_large',
   'details_unstorable',

@@ -4,6 +4,7 @@ import {
   ODD_NAMES,
   type HostileValue,
 } from '@roundsman/testing/hostileValues'
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JobError } from '../../src/index.ts'
@@ -47,7 +48,7 @@ describe('what others have written', () => {
   it('tells nothing of a text that goes on where it was cut, or begins before its last paragraph', () => {
     const long = 'It is cold in here. '.repeat(1_000)
     expect(redact(long, [long])).toBe('[redacted]')
-    expect(redact(`x ${long}`, [long])).toBe('x [redacted]')
+    expect(redact(`x-${long}`, [long])).toBe('x-[redacted]')
     const letter = 'Dear Anna,\n\nyour diagnosis is bad.'
     expect(describeError(new Error(`cannot send ${letter}`), { letter }).message).toBe('[redacted]')
   })
@@ -77,6 +78,43 @@ describe('what others have written', () => {
         expect(text.length).toBeLessThanOrEqual(said.length * '[redacted]'.length)
       }),
       { numRuns: 2_000 },
+    )
+  })
+
+  it('tells nothing of a text as inspect and URLs write it, of its lines, or of a long stretch of it', () => {
+    const payload = {
+      letter:
+        'Anna Schmidt\nMain Street 5\n12345 Berlin\nin Germany, on the first floor of the house',
+      quoted: `it's "Anna" \u001b[31m`,
+      query: 'Anna & Söhne',
+      token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0',
+    }
+    const texts = [
+      inspect(payload),
+      inspect({ deep: [[payload]] }, { depth: 9, compact: false, breakLength: 60 }),
+      inspect(payload.quoted),
+      `GET https://shop.test/?q=${encodeURIComponent(payload.query)}`,
+      `GET https://shop.test/?${new URLSearchParams({ q: payload.query }).toString()}`,
+      `token ${payload.token.slice(10, 50)}…`,
+      `for ${payload.letter.split('\n')[0]}`,
+    ]
+    for (const text of texts) {
+      const told = redact(text, payload)
+      expect(told).toContain('[redacted]')
+      expect(told).not.toMatch(/Anna|Schmidt|Street|Berlin|Germany|floor|S%C3|IkpX/)
+    }
+  })
+
+  it('tells the host that both a text and the reason name', () => {
+    const payload = { feed: 'https://feeds.example.com/autumn.xml' }
+    expect(redact('connect to https://feeds.example.com failed', payload)).toBe(
+      'connect to https://feeds.example.com failed',
+    )
+  })
+
+  it('tells nothing that is taken apart by what colours it, and colours nothing', () => {
+    expect(redact('\u001b[31mse\u001b[1mcret\u001b[0m \u0007of\r\nus', ['secret'])).toBe(
+      '[redacted] \ufffdof\nus',
     )
   })
 
@@ -178,6 +216,76 @@ describe('whatever is thrown', () => {
   })
 })
 
+describe('whatever an error is made of', () => {
+  const character = fc.constantFrom(...'aB3 _-.\'"`\\/&\n\t\u001b\u0085ü👍')
+  const secret = fc
+    .array(character, { minLength: 4, maxLength: 60 })
+    .map((all) => `Zqx1${all.join('').trim()}`)
+  const written = fc.constantFrom(
+    (text: string) => text,
+    (text: string) => inspect({ text }),
+    (text: string) => JSON.stringify({ text }),
+    (text: string) => `GET /?q=${encodeURIComponent(text)}`,
+    (text: string) => `Error: x\n    at ${text} (/a/b/c/d/${text}.js:1:2)`,
+    (text: string) => text.replaceAll(/\W/g, ''),
+    (text: string) => `${text.slice(0, 2)}\u001b[1m${text.slice(2)}`,
+  )
+  const places = fc.array(written, { minLength: 7, maxLength: 7 })
+
+  it('nothing of it holds a text of the payload, or steers a terminal', () => {
+    fc.assert(
+      fc.property(secret, places, (text, [...write]) => {
+        const parts = ['message', 'name', 'code', 'stack'] as const
+        const make = (more: object = {}) =>
+          Object.assign(
+            new Error('x'),
+            Object.fromEntries(parts.map((part, at) => [part, write[at]?.(text)])),
+            more,
+          )
+        const error = make({ cause: make({ errors: [make()] }), errors: [make(), text] })
+        const word = text.replaceAll(/\W/g, '')
+        const description = describeError(error, { text, word })
+        const told: string[] = []
+        JSON.stringify(description, (_key, value: unknown) => {
+          if (typeof value === 'string') told.push(value)
+          return value
+        })
+        for (const said of told) {
+          expect(said).not.toContain('Zq')
+          // oxlint-disable-next-line no-control-regex -- these are what is looked for
+          expect(said).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/)
+          expect(said.length).toBeLessThanOrEqual(3_001)
+        }
+        for (const said of [description.code, description.name, description.cause?.code])
+          expect(said ?? '').toMatch(/^\w{0,64}$/)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('its name and its codes are told where the payload does not hold them', () => {
+    class FeedError extends Error {
+      override readonly name = 'FeedError'
+      readonly code = 'feed_gone'
+    }
+    const error = new FeedError('x', { cause: Object.assign(new Error('y'), { code: 'E1234' }) })
+    expect(describeError(error, { of: 'shop' })).toMatchObject({
+      name: 'FeedError',
+      code: 'feed_gone',
+      cause: { code: 'E1234' },
+    })
+    const { name, code, cause } = describeError(error, ['FeedError', 'feed_gone', 'E1234'])
+    expect([name, code, cause?.code]).toEqual([undefined, 'handler_failed', undefined])
+  })
+
+  it('a code of ours is one line, and none that says nothing', () => {
+    const codeOf = (code: string) => describeError(new JobError(code, '')).code
+    expect(codeOf('card\r\nBcc: anna\u2028\u001b[31m \0')).toBe('card Bcc: anna \ufffd')
+    expect(codeOf(' \n\u001b[0m')).toBe('handler_failed')
+    expect(codeOf('\ud83d'.repeat(200))).toBe(`${'\ufffd'.repeat(64)}…`)
+  })
+})
+
 describe('the stack', () => {
   function failHere(): Error {
     return new Error('on purpose')
@@ -210,6 +318,24 @@ describe('the stack', () => {
     expect(describeError(Object.assign(new JobError('x', 'x'), { stack }))).not.toHaveProperty(
       'stack',
     )
+  })
+
+  it('tells nothing of a text that goes over several lines, and is bounded, whoever has written it', () => {
+    const secret = `first line of it\n    at second (/a/line.js:1:2)\n    at the third`
+    const stack = `Error: x\n    at ${secret}\n    at g (/a/b/c/d.js:1:2)\u001b[31m\n`
+    const error = Object.assign(new Error('x'), { stack: stack + '    at long (/'.repeat(20_000) })
+    const { stack: told = '' } = describeError(error, { secret })
+    expect(told).toMatch(/^at \[redacted\]\nat g \(…\/b\/c\/d\.js:1:2\)\nat long/)
+    expect(told).not.toMatch(/line|third/)
+    expect(told.length).toBeLessThanOrEqual(3_001)
+  })
+
+  it('is of the product whatever the payload holds of its paths', () => {
+    const { stack = '' } = describeError(failHere(), { of: 'packages', in: 'test', at: 'node' })
+    expect(stack.split('\n')[0]).toMatch(
+      /^at failHere \(.*describeError\.\[redacted\]\.ts:\d+:\d+\)$/,
+    )
+    expect(stack).not.toContain('vitest')
   })
 
   it('tells no text of the payload', () => {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -100,6 +101,26 @@ describe('what a run logs', () => {
       ...Array.from({ length: 5 }, () => `info|got ${all}`),
       'info|[redacted] and ["[redacted]"], 100%o',
     ])
+  })
+
+  it('holds none either where the handler itself has inspected it, or has logged a line of it', () => {
+    const letter = 'Anna Schmidt\nMain Street 5\n12345 Berlin\nin Germany, on the first floor there'
+    const payload = { letter, quoted: `it's "Anna" \u001b[31m`, n: 1 }
+    const lines = linesOf((log) => {
+      log.info(inspect(payload))
+      log.info({ dump: inspect(payload, { breakLength: 60 }) }, `to ${letter.split('\n')[1]}`)
+      log.warn(new Error(inspect(payload.quoted), { cause: new Error(inspect([payload])) }))
+    }, payload)
+    expect(lines).toHaveLength(3)
+    expect(lines.join('\n')).not.toMatch(/Anna|Schmidt|Street|Berlin|Germany|floor/)
+    expect(lines[1]).toMatch(/^info\|to \[redacted\]\|dump=/)
+  })
+
+  it('steers no terminal, and has its fields on one line', () => {
+    const [line] = linesOf((log) =>
+      log.info({ a: 'x\ny\u001b[2J', b: 1 }, '\u001b[31mred\u0007\nnext'),
+    )
+    expect(line).toBe('info|red\ufffd\nnext|a=x y b=1')
   })
 
   it('tells fifty parts of a line, and what is odd among them alone is not told', () => {
