@@ -108,7 +108,8 @@ function messageIdOf({ id, event }: AlertNotice, recipient: string): string {
 }
 
 function subjectOf({ text }: AlertNotice): string {
-  return `[Roundsman] ${text}`.slice(0, 200)
+  // Half of a pair at its end would be refused, and with it the message.
+  return `[Roundsman] ${text}`.slice(0, 200).toWellFormed()
 }
 
 function textOf({ text, event, startedAt, endedAt, facts, url }: AlertNotice): string {

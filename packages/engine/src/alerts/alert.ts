@@ -1,3 +1,5 @@
+import { readableLine } from '../job/storableText.ts'
+
 /**
  * What can be wrong, one alert each:
  *   noWorker      no worker lives, for longer than a deployment takes
@@ -5,7 +7,7 @@
  *   unscheduled   workers live, and none has started with the schedule
  *   overrunning   a run goes on beyond its time-out and the job's grace
  *   failing       too large a part of a job's latest runs has failed
- *   deadLetter    the queue gave work up; one alert for each job and error code
+ *   deadLetter    the queue gave work up; one alert for each job and error code, and one for further codes of a job
  *   queueGrowing  more work of a job comes than is done
  */
 export const ALERT_KINDS = [
@@ -28,7 +30,7 @@ export interface AlertNotice {
   kind: AlertKind
   /** Null when it is about no job in particular. */
   job: string | null
-  /** The error's code, for dead letters; else null. */
+  /** The error's code, for dead letters; else null, and for those of a job's many codes that have no alert of their own. */
   code: string | null
   /** A sentence for people. */
   text: string
@@ -60,7 +62,7 @@ export interface AlertSubject {
   kind: AlertKind
   /** The job's name; empty when it is about no job in particular. */
   name: string
-  /** The error code of dead letters; else empty. */
+  /** The error code of dead letters; empty of a job's other codes, where it has many, and of other kinds. */
   code: string
 }
 
@@ -95,8 +97,10 @@ export function toNotice(
     kind,
     job: name === '' ? null : name,
     code: code === '' ? null : code,
-    text:
+    // On one line, as a subject: of codes, earlier versions and others may have written any.
+    text: readableLine(
       event === 'began' ? inWords(kind, name, code, facts) : `Over: ${whatWas(kind, name, code)}`,
+    ),
     startedAt,
     endedAt: event === 'began' ? null : endedAt,
     facts,
@@ -118,7 +122,7 @@ function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts)
     case 'failing':
       return `${name} fails: ${facts['failed']} of its last ${facts['runs']} runs`
     case 'deadLetter':
-      return `${name} has given work up with ${code}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
+      return `${name} has given work up with ${toCode(code)}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
     case 'queueGrowing':
       return `${name} falls behind: ${facts['waiting']} pieces of work wait, ${facts['waitingBefore']} did before`
     default:
@@ -139,13 +143,15 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
     case 'failing':
       return `${name} does not fail any more`
     case 'deadLetter':
-      return `${name} has no dead letters with ${code} any more`
+      return `${name} has no dead letters with ${toCode(code)} any more`
     case 'queueGrowing':
       return `${name} is catching up`
     default:
       return kind satisfies never
   }
 }
+
+const toCode = (code: string) => (code === '' ? 'other codes' : code)
 
 function placeOf(kind: AlertKind, name: string): string {
   if (kind === 'deadLetter') return '/queue'

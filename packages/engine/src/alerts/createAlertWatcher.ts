@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger, Job } from '../index.ts'
+import { createRedact } from '../job/redact.ts'
+import { readableLine, storableText } from '../job/storableText.ts'
 import type { Reader } from '../read/reader.ts'
 import { readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
@@ -194,7 +196,8 @@ async function rejectOn(signal: AbortSignal): Promise<never> {
 function describeFailure(error: unknown): string {
   try {
     const text = error instanceof Error ? error.message || error.name : String(error)
-    return text.slice(0, MAX_ERROR_LENGTH).toWellFormed().replaceAll('\0', '')
+    // A receiver's address may hold its credentials.
+    return readableLine(createRedact(null)(storableText(text)), MAX_ERROR_LENGTH)
   } catch {
     return 'the channel failed with what can not be told'
   }

@@ -52,7 +52,7 @@ export async function findCauses(
   const openOf = new Map(open.map((row) => [subjectKey(row), row]))
   const failing = await findFailing(reader, names, limits, openOf, now)
   const growing = await findGrowing(reader, names, limits, openOf)
-  const { rows, hasMore } = await countDeadLetters(reader, names)
+  const { rows, hasMore } = await countDeadLetters(reader, names, openOf)
   // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
   const { problems } = await readJobHealth(reader, jobs, now)
   const health = problems.map((problem): AlertCause => {
@@ -139,23 +139,34 @@ async function findGrowing(
   })
 }
 
+/** Handlers make up their codes, so each dead letter may have its own; people want no message for each. */
+const MAX_CODES_OF_JOB = 20
+
 async function countDeadLetters(
   reader: Reader,
   names: readonly string[],
+  openOf: ReadonlyMap<string, AlertRow>,
 ): Promise<{ rows: AlertCause[]; hasMore: boolean }> {
   const found = await reader.rows<{ name: string; code: string; count: number }>({
     text: COUNT_DEAD_LETTERS_BY_CODE_SQL,
     values: [names],
   })
+  const causeOf = (name: string, code: string, count: number): AlertCause => ({
+    kind: 'deadLetter',
+    name,
+    code,
+    facts: { count },
+    afterMs: 0,
+  })
+  const isOpen = (cause: AlertCause) => openOf.has(subjectKey(cause))
+  const rows = [...Map.groupBy(found, ({ name }) => name)].flatMap(([name, ofJob]) => {
+    const causes = ofJob.map(({ code, count }) => causeOf(name, code, count))
+    // Those that go on stay, whatever comes beside them.
+    const own = [...causes.filter(isOpen), ...causes.filter((cause) => !isOpen(cause))]
+    const rest = own.splice(MAX_CODES_OF_JOB)
+    const others = rest.reduce((sum, { facts }) => sum + Number(facts['count']), 0)
+    return rest.length === 0 ? own : [...own, causeOf(name, '', others)]
+  })
   const total = found.reduce((sum, { count }) => sum + count, 0)
-  return {
-    rows: found.map(({ name, code, count }) => ({
-      kind: 'deadLetter' as const,
-      name,
-      code,
-      facts: { count },
-      afterMs: 0,
-    })),
-    hasMore: total >= MAX_COUNTED_DEAD_LETTERS,
-  }
+  return { rows, hasMore: total >= MAX_COUNTED_DEAD_LETTERS }
 }

@@ -116,7 +116,8 @@ const LATEST_DEAD_LETTERS = `(
   ) letter`
 
 export const COUNT_DEAD_LETTERS_BY_CODE_SQL = `
-  select letter.name, letter.code as "code", count(*)::int as "count" from ${LATEST_DEAD_LETTERS} group by 1, 2`
+  select letter.name, letter.code as "code", count(*)::int as "count" from ${LATEST_DEAD_LETTERS}
+  group by 1, 2 order by "count" desc, letter.name, letter.code`
 
 /** Handlers make up their codes, so each dead letter may have its own. */
 const MAX_CAUSES = 100

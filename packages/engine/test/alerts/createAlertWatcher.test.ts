@@ -55,7 +55,11 @@ function watch(options: AlertOptions): void {
 const noticesOf = ({ requests }: Monitor): AlertNotice[] =>
   requests.map(({ body }) => JSON.parse(body) as AlertNotice)
 
-async function insertDeadLetters(code: string, count = 1, name = importFeed.name): Promise<void> {
+async function insertDeadLetters(
+  code: string,
+  count = 1,
+  name: string = importFeed.name,
+): Promise<void> {
   await runtime.rows(
     `insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
      select $1, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), jsonb_build_object('code', $2::text, 'message', 'secret')
@@ -451,6 +455,34 @@ describe('what is told', () => {
       facts: { count: 1 },
       url: 'https://shop.example.com/console/queue',
     })
+  })
+
+  it('on one line, whatever the code is', async () => {
+    await insertDeadLetters('card\r\nBcc: anna@example.com')
+    expect((await firstNotice()).text).toBe(
+      'importFeed has given work up with card Bcc: anna@example.com: 1 dead letter',
+    )
+  })
+})
+
+describe('of many codes', () => {
+  it('a job has twenty alerts, and one more for the others, which the first ones outlast', async () => {
+    const receiver = await openMonitor()
+    for (let nth = 10; nth < 35; nth++) await insertDeadLetters(`order_${nth}`, nth)
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await waitFor(() => receiver.requests.length === 21)
+    const told = noticesOf(receiver)
+    const codes = Array.from({ length: 20 }, (_, nth) => `order_${nth + 15}`)
+    expect(told.map(({ code }) => code ?? '').toSorted()).toEqual(['', ...codes])
+    expect(told.find(({ code }) => code === null)).toMatchObject({
+      text: 'importFeed has given work up with other codes: 60 dead letters',
+      facts: { count: 60 },
+    })
+    // More of them than of any other.
+    await insertDeadLetters('order_99', 99)
+    await insertDeadLetters('mails', 1, 'mailing')
+    await waitFor(() => receiver.requests.length === 22)
+    expect(noticesOf(receiver).at(-1)).toMatchObject({ job: 'mailing', event: 'began' })
   })
 })
 

@@ -99,6 +99,6 @@ function writeCell(value: Cell): string {
   if (value === null) return ''
   if (typeof value !== 'string') return String(value)
   // A spreadsheet would run it as a formula, and people may write anything into a reason.
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  const text = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
