@@ -3,7 +3,9 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   listRecentFailures,
+  NEUTRAL_CODES,
   recentFailuresQuery,
+  sampleFailures,
   sampleFailuresQuery,
 } from '../../src/read/failureRates.ts'
 import { recentTicksQuery } from '../../src/read/jobTicks.ts'
@@ -205,6 +207,23 @@ it('counts no more than the latest of them', async () => {
   expect(await listRecentFailures(reader, ['often1', 'seldom'], since)).toMatchObject([
     { name: 'often1', runs: 5_000, failed: FAILED, isCut: true, code: 'bear', withCode: FAILED },
   ])
+})
+
+it('counts neither what people, a guard or a stopping worker have ended as failed, nor as a run', async () => {
+  const insert = (name: string, codes: (string | null)[]) => prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt")
+    select gen_random_uuid(), ${name}, case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'queue',
+           'w9', timestamptz '2026-02-01' + nth * interval '1 second', timestamptz '2026-02-01' + nth * interval '1 second'
+    from unnest(${codes}::text[]) with ordinality run(code, nth)`
+  await insert('mixed', [null, 'broken', null, ...NEUTRAL_CODES, ...NEUTRAL_CODES])
+  await insert('stopped', [null, ...NEUTRAL_CODES])
+
+  const since = new Date('2026-02-01T00:00:00Z')
+  expect(await listRecentFailures(reader, ['mixed', 'stopped'], since)).toMatchObject([
+    { name: 'mixed', runs: 3, failed: 1, code: 'broken', withCode: 1 },
+  ])
+  const hour = { name: 'mixed', hour: since }
+  expect(await sampleFailures(reader, [hour])).toMatchObject([{ runs: 3, failed: 1 }])
 })
 
 it('reads so many runs of an hour, however many there are', async () => {

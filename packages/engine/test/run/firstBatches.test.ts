@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import type { Connection } from '../../src/store/database.ts'
+import { createWriteOuts } from '../../src/run/writeOuts.ts'
 import { writeOutRuns } from '../../src/store/starts.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
@@ -128,6 +129,29 @@ describe('the first batches of runs that were started together', { timeout: 180_
       )
     })
     await expectAllSucceeded(300)
+  })
+
+  it('are written where one of them is refused', async () => {
+    const { speak } = await begin(3)
+    const [start] = await runtime.rows<{ id: string; runIds: string[] }>(
+      'select "id", "runIds" from "JobStart"',
+    )
+    const { id, runIds } = start!
+    const writeOut = createWriteOuts(runtime.database, runtime.log)
+    // What comes in the same turn of the event loop shares a statement.
+    const outcomes = await Promise.allSettled(
+      [runIds[0]!, 'no id', runIds[1]!].map((runId) => writeOut(id, runId)),
+    )
+    expect(outcomes).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: { code: '22P02' } },
+      { status: 'fulfilled' },
+    ])
+    expect(await runtime.rows('select "id" from "JobRun" order by "id"')).toEqual(
+      [runIds[0], runIds[1]].toSorted().map((written) => ({ id: written })),
+    )
+    speak()
+    await expectAllSucceeded(3)
   })
 
   it('are written when the connections break on which they were to be', async () => {
