@@ -226,10 +226,10 @@ function usePayload(action: Action): Payload {
   if (run.data?.work.holdsPayload) return { kind: 'held' }
   if ((run.isPending && runId !== undefined) || wanted.isPending) return { kind: 'unknown' }
   // Where it cannot be asked, the server refuses what does not fit.
-  const { isNeeded = false, schema = null } = wanted.data ?? {}
+  if (wanted.data === undefined) return { kind: 'none' }
+  const { isNeeded, schema } = wanted.data
   const fields = payloadFields(schema)
-  const takesNone = !isNeeded && (fields === null || fields.length === 0)
-  return takesNone ? { kind: 'none' } : { kind: 'given', fields, schema }
+  return fields?.length === 0 && !isNeeded ? { kind: 'none' } : { kind: 'given', fields, schema }
 }
 
 function readForm(form: FormData, fields: readonly PayloadField[] | null) {

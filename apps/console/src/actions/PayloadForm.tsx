@@ -23,7 +23,9 @@ export function PayloadForm({ fields, schema, problems }: PayloadFormProps) {
     return (
       <Field
         label="Payload, as JSON"
-        hint={said.length > 0 ? said.join('; ') : 'Payloads are not shown, so it has to be given.'}
+        hint={
+          said.length > 0 ? said.join('; ') : `${whyJson(fields, schema)}Payloads are not shown.`
+        }
         isWrong={said.length > 0}
       >
         {(control) => (
@@ -64,6 +66,13 @@ export function PayloadForm({ fields, schema, problems }: PayloadFormProps) {
       </button>
     </fieldset>
   )
+}
+
+function whyJson(fields: PayloadFormProps['fields'], schema: PayloadFormProps['schema']): string {
+  if (fields !== null) return ''
+  return schema === null
+    ? 'The job’s schema does not say what it takes, so there is no form. '
+    : 'What the job takes is more than a form can show. '
 }
 
 function Control({

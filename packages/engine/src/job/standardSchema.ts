@@ -50,6 +50,9 @@ export function definePayload<Payload>(
   })
 }
 
+/** It takes no key. */
+const NOTHING = { type: 'object', properties: {}, additionalProperties: false }
+
 /** Accepts only an object without keys: the schema of a job that defines none. */
 export const noPayload = createSchema<never>((value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -59,13 +62,16 @@ export const noPayload = createSchema<never>((value) => {
   if (keys.length === 0) return { value: {} as never }
   const message = `the job takes no payload, and so no ${keys.slice(0, 10).join(', ')}`
   return { issues: [{ message, code: 'unrecognized_keys', keys }] }
-})
+}, NOTHING)
 
 /** Accepts any value as it is. */
 export const anyPayload = createSchema((value) => ({ value }))
 
 function createSchema<Output>(
   validate: (value: unknown) => StandardSchemaResult<Output>,
+  json?: object,
 ): StandardSchemaV1<unknown, Output> {
-  return { '~standard': { version: 1, vendor: 'roundsman', validate } }
+  // https://standardschema.dev/json-schema
+  const told = json && { jsonSchema: { input: () => json, output: () => json } }
+  return { '~standard': { version: 1, vendor: 'roundsman', validate, ...told } }
 }

@@ -1,4 +1,4 @@
-import { payloadProblem, type Job } from '@roundsman/engine'
+import type { Job } from '@roundsman/engine'
 import { searchRuns, type Reader } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
@@ -18,12 +18,12 @@ import {
   workersSchema,
   searchSchema,
   type ConsoleEnvironment,
-  type ConsolePayload,
 } from '../contract.ts'
 import { createJobDays } from './createJobDays.ts'
 import { createQueueHistory } from './createQueueHistory.ts'
 import { createSpanCounts } from './createSpanCounts.ts'
 import { createUsualFailures } from './createUsualFailures.ts'
+import { describePayload } from './describePayload.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
@@ -219,38 +219,4 @@ function findJobs(jobs: readonly Job[], text: string): Pick<Job, 'name' | 'descr
   return [...byName, ...byWords]
     .slice(0, MAX_JOBS)
     .map(({ name, description }) => ({ name, description }))
-}
-
-/** A form for a larger schema would help nobody. */
-const MAX_LENGTH = 65_536
-
-/** What a job takes, for somebody who has to enter it. It shows nothing of any payload. */
-function describePayload(job: Job): ConsolePayload {
-  return { isNeeded: payloadProblem(job, {}) !== null, schema: toJsonSchema(job.payload) }
-}
-
-/** Asks the schema's library (Standard JSON Schema), or zod from 4.0 on. Null where neither can tell. */
-function toJsonSchema(schema: Job['payload']): ConsolePayload['schema'] {
-  const standard = schema['~standard'] as Job['payload']['~standard'] & Partial<JsonStandard>
-  try {
-    const told = standard.jsonSchema
-      ? standard.jsonSchema.input({ target: 'draft-2020-12' })
-      : standard.vendor === 'zod' && '_zod' in schema
-        ? z.toJSONSchema(schema as unknown as z.ZodType, { io: 'input', unrepresentable: 'any' })
-        : null
-    const json = JSON.stringify(told) as string | undefined
-    if (json === undefined || json.length > MAX_LENGTH) return null
-    const copy: unknown = JSON.parse(json)
-    return typeof copy === 'object' && !Array.isArray(copy)
-      ? (copy as Record<string, unknown>)
-      : null
-  } catch {
-    // The schema is foreign code, and JSON Schema cannot express all that one may hold.
-    return null
-  }
-}
-
-/** https://standardschema.dev/json-schema */
-interface JsonStandard {
-  jsonSchema: { input(options: { target: string }): unknown }
 }

@@ -1,0 +1,56 @@
+import { payloadProblem, type Job } from '@roundsman/engine'
+import { z } from 'zod'
+import type { ConsolePayload } from '../contract.ts'
+
+/** A form for a larger schema would help nobody. */
+const MAX_LENGTH = 65_536
+
+/** What a job takes, for somebody who has to enter it. It shows nothing of any payload, and never throws: a schema is foreign. */
+export function describePayload(job: Pick<Job, 'payload'>): ConsolePayload {
+  return { isNeeded: payloadProblem(job, {}) !== null, schema: toJsonSchema(job.payload) }
+}
+
+/** Null where neither we nor the schema's library can tell. */
+function toJsonSchema(schema: Job['payload']): ConsolePayload['schema'] {
+  return readSchema(() => ofZod(schema)) ?? readSchema(() => ofItsLibrary(schema))
+}
+
+/**
+ * Asks zod from 4.0 on, whose own account throws at the first part that JSON lacks, such as a date. The form asks for a date
+ * as text, as a payload holds it, and for other such parts as JSON.
+ */
+function ofZod(schema: Job['payload']): unknown {
+  if (schema['~standard'].vendor !== 'zod' || !('_zod' in schema)) return null
+  return z.toJSONSchema(schema as unknown as z.ZodType, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema._zod.def.type === 'date')
+        Object.assign(jsonSchema, { type: 'string', format: 'date-time' })
+    },
+  })
+}
+
+/** https://standardschema.dev/json-schema */
+interface JsonStandard {
+  jsonSchema: { input(options: { target: string }): unknown }
+}
+
+function ofItsLibrary(schema: Job['payload']): unknown {
+  const standard = schema['~standard'] as Job['payload']['~standard'] & Partial<JsonStandard>
+  return standard.jsonSchema?.input({ target: 'draft-2020-12' }) ?? null
+}
+
+function readSchema(tell: () => unknown): ConsolePayload['schema'] {
+  try {
+    const told = tell()
+    if (Array.isArray(told)) return null
+    const json = JSON.stringify(told) as string | undefined
+    if (json === undefined || json.length > MAX_LENGTH) return null
+    const copy: unknown = JSON.parse(json)
+    const isObject = typeof copy === 'object' && !Array.isArray(copy)
+    return isObject ? (copy as Record<string, unknown>) : null
+  } catch {
+    return null
+  }
+}
