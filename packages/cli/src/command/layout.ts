@@ -1,4 +1,4 @@
-import { styleText } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 
 /** Longer lines are hard to read, however wide the terminal is. */
 const MAX_WIDTH = 100
@@ -24,6 +24,13 @@ export function standardLayout(stdout: Output): Layout {
     width: Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, columns)),
     paint: (style, text) => styleText(style, text, { stream: stdout }),
   }
+}
+
+/** Puts foreign text on one line, without anything that would steer the terminal. */
+export function onOneLine(text: string): string {
+  return stripVTControlCharacters(text)
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
 }
 
 /** Breaks text into lines of at most `width` and indents all but the first. A longer word gets a line of its own. */

@@ -7,7 +7,7 @@ import {
 } from '@roundsman/engine/client'
 import { parseArgs } from 'node:util'
 import { currentUser } from '../command/currentUser.ts'
-import { standardLayout, wrap, type Layout } from '../command/layout.ts'
+import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -104,7 +104,7 @@ function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): str
     return [
       isDue ? head : paint('dim', head),
       paint('dim', `  ${[queueJobId, notes.join(', ')].filter(Boolean).join('  ')}`),
-      ...(label === null ? [] : [`  ${wrap(label.replaceAll(/\s+/g, ' '), width - 2, 2)}`]),
+      ...(label === null ? [] : [`  ${wrap(onOneLine(label), width - 2, 2)}`]),
     ]
   })
 }

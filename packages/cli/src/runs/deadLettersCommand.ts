@@ -1,9 +1,9 @@
 import { listDeadLetters, type DeadLetter } from '@roundsman/engine/client'
-import { standardLayout, wrap, type Layout } from '../command/layout.ts'
+import { onOneLine, wrap, type Layout } from '../command/layout.ts'
 import { parseOptions } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
-import { formatPosition, parsePosition, readPages, refuseUnknownJob } from './pages.ts'
+import { LIST_OPTIONS, showList } from './pages.ts'
 
 const usage = (
   call: string,
@@ -35,47 +35,23 @@ async function showDeadLetters(
   terminal: Terminal,
   source: ProductSource,
 ): Promise<number> {
-  const values = parseOptions(args, {
-    job: { type: 'string' },
-    error: { type: 'string' },
-    limit: { type: 'string' },
-    after: { type: 'string' },
-    json: { type: 'boolean' },
-  })
+  const values = parseOptions(args, LIST_OPTIONS)
   const { job: name, error: errorCode } = values
-  const after = parsePosition(values.after)
-  const product = await source.open(terminal)
-  const { items: deadLetters, next } = await readPages(
-    values.limit,
-    after,
-    product,
-    async (reader, page) => {
-      const { deadLetters: items, next: more } = await listDeadLetters(reader, {
-        name,
-        errorCode,
-        ...page,
-      })
-      return { items, next: more }
+  return await showList(values, terminal, source, {
+    name: 'deadLetters',
+    async read(reader, page) {
+      const found = await listDeadLetters(reader, { name, errorCode, ...page })
+      return { items: found.deadLetters, next: found.next }
     },
-  )
-  if (deadLetters.length === 0) refuseUnknownJob(name, product)
-  const position = next && formatPosition(next)
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ deadLetters, next: position })}\n`)
-    return 0
-  }
-  const layout = standardLayout(terminal.stdout)
-  const lines =
-    deadLetters.length === 0 ? ['There is no dead letter.'] : formatDeadLetters(deadLetters, layout)
-  if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+    format: formatDeadLetters,
+    none: () => 'There is no dead letter.',
+  })
 }
 
 function formatDeadLetters(deadLetters: readonly DeadLetter[], { width, paint }: Layout): string[] {
   return deadLetters.flatMap(({ queueJobId, name, label, attempts, failedAt, error }) => [
-    `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', name)}${label === null ? '' : `  ${label}`}`,
+    `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', onOneLine(name))}${label === null ? '' : `  ${onOneLine(label)}`}`,
     paint('dim', `  ${queueJobId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`),
-    `  ${wrap(`${error.code}: ${error.message}`.replaceAll(/\s+/g, ' '), width - 2, 2)}`,
+    `  ${wrap(onOneLine(`${error.code}: ${error.message}`), width - 2, 2)}`,
   ])
 }

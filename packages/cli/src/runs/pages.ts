@@ -1,7 +1,8 @@
 import type { PagePosition, Reader } from '@roundsman/engine/client'
+import { standardLayout, type Layout } from '../command/layout.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
-import type { Product } from '../command/product.ts'
-import { ForeseenError, UsageError } from '../command/runCommand.ts'
+import type { Product, ProductSource } from '../command/product.ts'
+import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
@@ -15,20 +16,72 @@ const PAGE = 200
 const MAX_LOOKS = 20
 const POSITION = /^(\d{4}-\d\d-\d\d[T ][\d:.]{8,15}(?:Z|\+00))\/([0-9a-f-]{36})$/i
 
+/** The options of every list. */
+export const LIST_OPTIONS = {
+  job: { type: 'string' },
+  error: { type: 'string' },
+  limit: { type: 'string' },
+  after: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+interface ListValues {
+  job?: string | undefined
+  limit?: string | undefined
+  after?: string | undefined
+  json?: boolean | undefined
+}
+
+interface Page<Item> {
+  items: Item[]
+  next: PagePosition | null
+}
+
+export interface List<Item> {
+  /** What its JSON calls the items. */
+  name: string
+  read(
+    reader: Reader,
+    page: { limit: number; after: PagePosition | undefined },
+  ): Promise<Page<Item>>
+  format(items: readonly Item[], layout: Layout): string[]
+  /** What to say without items; there may be more runs to look through. */
+  none(mayBeMore: boolean): string
+}
+
 /**
- * Returns the first `--limit` items of a list, and where the next ones begin.
+ * Prints the first `--limit` items of a list, and where the next ones begin. Returns the exit code.
  * @throws UsageError
  * @throws ForeseenError when there is no database to read from
  */
-export async function readPages<Item>(
+export async function showList<Item>(
+  values: ListValues,
+  terminal: Terminal,
+  source: ProductSource,
+  list: List<Item>,
+): Promise<number> {
+  const after = parsePosition(values.after)
+  const product = await source.open(terminal)
+  const { items, next } = await readPages(values.limit, after, product, list)
+  if (items.length === 0 && next === null) refuseUnknownJob(values.job, product)
+  const position = next && formatPosition(next)
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ [list.name]: items, next: position })}\n`)
+    return 0
+  }
+  const layout = standardLayout(terminal.stdout)
+  const lines = items.length === 0 ? [list.none(next !== null)] : list.format(items, layout)
+  if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+async function readPages<Item>(
   limitText: string | undefined,
   first: PagePosition | undefined,
   product: Product,
-  read: (
-    reader: Reader,
-    page: { limit: number; after: PagePosition | undefined },
-  ) => Promise<{ items: Item[]; next: PagePosition | null }>,
-): Promise<{ items: Item[]; next: PagePosition | null }> {
+  { read }: List<Item>,
+): Promise<Page<Item>> {
   const limit = parseWholeNumber('--limit', limitText, { min: 1, max: 1_000, otherwise: 20 })
   const { found, reason } = await product.look(async (reader) => {
     const items: Item[] = []
@@ -68,7 +121,7 @@ export function parsePosition(text: string | undefined): PagePosition | undefine
  * Called when a list is empty: a job that left the catalogue still has runs, so that its name is no error before.
  * @throws UsageError
  */
-export function refuseUnknownJob(name: string | undefined, { jobs }: Product): void {
+function refuseUnknownJob(name: string | undefined, { jobs }: Product): void {
   const names = jobs.map((job) => job.name)
   if (name === undefined || names.includes(name)) return
   throw unknownJob(name, names, { option: '--job', known: `These are known: ${names.join(', ')}` })

@@ -7,12 +7,12 @@ import {
   type ListJobRunsOptions,
 } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
-import { standardLayout, wrap, type Layout, type Style } from '../command/layout.ts'
+import { onOneLine, wrap, type Layout, type Style } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
-import { formatPosition, parsePosition, readPages, refuseUnknownJob, UUID } from './pages.ts'
+import { LIST_OPTIONS, showList, UUID } from './pages.ts'
 
 const usage = (
   call: string,
@@ -48,10 +48,9 @@ async function showRuns(
   source: ProductSource,
 ): Promise<number> {
   const values = parseOptions(args, {
-    job: { type: 'string' },
+    ...LIST_OPTIONS,
     outcome: { type: 'string' },
     status: { type: 'string' },
-    error: { type: 'string' },
     label: { type: 'string' },
     worker: { type: 'string' },
     'min-duration-ms': { type: 'string' },
@@ -60,9 +59,6 @@ async function showRuns(
     work: { type: 'string' },
     from: { type: 'string' },
     to: { type: 'string' },
-    limit: { type: 'string' },
-    after: { type: 'string' },
-    json: { type: 'boolean' },
   })
   const { job: name, work: queueJobId, error: errorCode, label, worker } = values
   if (queueJobId !== undefined && !UUID.test(queueJobId)) {
@@ -82,30 +78,16 @@ async function showRuns(
     from: readDate('--from', values.from),
     to: readDate('--to', values.to),
   }
-  const after = parsePosition(values.after)
-  const product = await source.open(terminal)
-  const { items: runs, next } = await readPages(
-    values.limit,
-    after,
-    product,
-    async (reader, page) => {
-      const { runs: items, next: more } = await listJobRuns(reader, { ...filters, ...page })
-      return { items, next: more }
+  return await showList(values, terminal, source, {
+    name: 'runs',
+    async read(reader, page) {
+      const found = await listJobRuns(reader, { ...filters, ...page })
+      return { items: found.runs, next: found.next }
     },
-  )
-  if (runs.length === 0 && next === null) refuseUnknownJob(name, product)
-  const position = next && formatPosition(next)
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ runs, next: position })}\n`)
-    return 0
-  }
-  const layout = standardLayout(terminal.stdout)
-  const none =
-    next === null ? 'There is no such run.' : 'None so far: there are more to look through.'
-  const lines = runs.length === 0 ? [none] : formatRuns(runs, layout)
-  if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+    format: formatRuns,
+    none: (mayBeMore) =>
+      mayBeMore ? 'None so far: there are more to look through.' : 'There is no such run.',
+  })
 }
 
 function readChoice<const Choice extends string>(
@@ -159,7 +141,7 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
       startedAt.slice(0, 19).replace('T', ' '),
       outcome.padEnd(outcomeWidth),
       describeTook(run).padStart(tookWidth),
-      run.label === null ? name : `${name}  ${run.label}`,
+      run.label === null ? onOneLine(name) : `${onOneLine(name)}  ${onOneLine(run.label)}`,
     ].join('  ')
     const style = STYLES[outcome]
     const error = describeError(run)
@@ -181,5 +163,5 @@ function describeError({ details }: ListedJobRun): string | null {
   const { error } = details
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
   const told = [error['code'], error['message']].filter((part) => typeof part === 'string')
-  return told.length === 0 ? null : told.join(': ').replaceAll(/\s+/g, ' ')
+  return told.length === 0 ? null : onOneLine(told.join(': '))
 }

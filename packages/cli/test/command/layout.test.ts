@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { layOutRows, wrap, type Layout } from '../../src/command/layout.ts'
+import { layOutRows, onOneLine, wrap, type Layout } from '../../src/command/layout.ts'
 
 const layout = (width: number): Layout => ({
   width,
@@ -21,6 +21,12 @@ it('puts rows into columns as wide as what they hold, and wraps the last one', (
     '  a    bb  some words that are\n           long enough',
     '<red>  aaa</red>',
   ])
+})
+
+it('leaves nothing in foreign text that steers the terminal, or begins another line', () => {
+  expect(onOneLine('\u001b[2Jred\u001b]0;title\u0007\r\n\tnext\u009b1m\u2028 line ')).toBe(
+    'red next line',
+  )
 })
 
 it('lays out nothing', () => {
