@@ -134,6 +134,11 @@ describe('worker:runs', () => {
     [['--work', '1'], '--work: "1" is not the id of a piece of work'],
     [['--limit', '0'], '--limit is a whole number from 1 to 1000'],
     [['--after', 'x/y'], '--after: "x/y" is no position'],
+    // What no option's own check refuses.
+    [['--job', 'a\0b'], 'name holds a NUL character'],
+    [['--label', 'x'.repeat(10_001)], 'label must have at most 10000 characters'],
+    [['--from', '9999-12-31T23:59-14:00'], 'from must be a valid date of the years 1 to 9999'],
+    [['--after', `0000-01-01T00:00:00Z/${ids.mail}`], 'after.at must be an instant'],
   ])('exits with 2 for %j', async (args, problem) => {
     const { code, stderr } = await run(runsCommand, args)
     expect(code).toBe(2)
@@ -280,6 +285,15 @@ describe('worker:work', () => {
       workCommand,
       ['prioritise', 'renderInvoicePdf', '--all', '--priority', 'high', ...by],
       '--priority is a whole number',
+    ],
+    // What no option's own check refuses.
+    [queueCommand, ['pause', 'a\0b', ...by], 'name holds a NUL character'],
+    [workCommand, ['list', 'a\0b'], 'name holds a NUL character'],
+    [workCommand, ['cancel', 'a\0b', '--all', ...by], 'job.name holds a NUL character'],
+    [
+      workCommand,
+      ['postpone', 'renderInvoicePdf', '--all', '--until', '9999-12-31T23:59-14:00', ...by],
+      'startAfter must be a valid date',
     ],
     [workCommand, ['cancel', 'dispatchEmial', '--all', ...by], 'did you mean dispatchEmail?'],
   ])('exits with 2 for what is wrong: %#', async (command, args, problem) => {

@@ -1,4 +1,14 @@
 import type { Job } from './index.ts'
+import {
+  asItIs,
+  checkId,
+  checkJobName,
+  checkParts,
+  checkPosition,
+  copyParts,
+  listOf,
+  optional,
+} from './job/argument.ts'
 import type { JobsClient } from './createJobsClient.ts'
 import { listJobRuns, type ListJobRunsOptions } from './read/jobRuns.ts'
 import {
@@ -47,6 +57,14 @@ export interface BulkCancel extends Progress {
   notRunning: number
 }
 
+const WHICH = { ids: optional(listOf(checkId)), filter: asItIs, after: optional(checkPosition) }
+const checkJobs = listOf(checkJobName)
+
+function checkWhich(which: unknown) {
+  const { ids, filter, after } = checkParts('which', which, WHICH)
+  return { ids, filter: ids === undefined ? copyParts('which.filter', filter) : {}, after }
+}
+
 /** Keeps a call within a second or two. */
 const LETTERS_AT_ONCE = 500
 const RUNS_AT_ONCE = 50
@@ -58,6 +76,7 @@ export async function bulkRedrive(
   which: Which<DeadLetterFilter>,
   by: Request,
 ): Promise<BulkRedrive> {
+  checkJobs('jobs', jobs)
   const { letters, ...progress } = await choose(client, which)
   const outcome = { redriven: 0, alreadyQueued: 0, unknown: 0, ...progress }
   for (const [name, ofJob] of Map.groupBy(letters, (letter) => letter.name)) {
@@ -89,12 +108,11 @@ async function choose(
   { reader }: JobsClient,
   which: Which<DeadLetterFilter>,
 ): Promise<Progress & { letters: ChosenLetter[] }> {
-  if ('ids' in which) {
-    const { ids } = which
+  const { ids, filter, after } = checkWhich(which)
+  if (ids !== undefined) {
     const letters = await chooseDeadLetters(reader, { limit: ids.length }, ids)
     return { letters, left: 0, next: null }
   }
-  const { filter, after } = which
   const letters = await chooseDeadLetters(
     reader,
     { ...filter, after, limit: LETTERS_AT_ONCE },
@@ -130,9 +148,10 @@ async function chooseRuns(
   { reader }: JobsClient,
   which: Which<Omit<ListJobRunsOptions, 'limit' | 'after'>>,
 ): Promise<Progress & { ids: readonly string[] }> {
-  if ('ids' in which) return { ids: which.ids, left: 0, next: null }
-  const running = { ...which.filter, outcome: 'running' as const }
-  const page = await listJobRuns(reader, { ...running, after: which.after, limit: RUNS_AT_ONCE })
+  const { ids: wanted, filter, after } = checkWhich(which)
+  if (wanted !== undefined) return { ids: wanted, left: 0, next: null }
+  const running = { ...filter, outcome: 'running' as const }
+  const page = await listJobRuns(reader, { ...running, after, limit: RUNS_AT_ONCE })
   // Skip runs that somebody cancelled already: asking again changes nothing, but would be recorded again.
   const ids = page.runs.flatMap(({ id, cancelRequestedAt }) =>
     cancelRequestedAt === null ? [id] : [],

@@ -1,6 +1,7 @@
 import type { HostLogger } from './job/logger.ts'
 import type {
   Enqueue,
+  EnqueueOptions,
   EnqueueResult,
   HostTransaction,
   Job,
@@ -8,12 +9,22 @@ import type {
   TraceEnqueue,
   WorkItem,
 } from './index.ts'
+import {
+  asItIs,
+  checkBoolean,
+  checkFunction,
+  checkId,
+  checkParts,
+  copyList,
+  optional,
+  wholeNumber,
+} from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import { readLabel, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, type EnqueuedJob } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
-import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
+import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
 import { createWaker } from './store/waker.ts'
@@ -65,6 +76,7 @@ export interface JobsClientOptions {
  * known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as well:
  * `enqueue(client, …)` is then one statement. What people do takes null too, for a transaction of this client's own.
  *
+ * Each call throws ArgumentError, which names the argument, before it asks anything of the database that this would refuse.
  * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything, and
  * QueueMissingError when no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
  */
@@ -88,7 +100,7 @@ export interface JobsClient {
   areConnectionsLasting(): boolean
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues any number of pieces of work, with one statement for each 32 MB. The results are in the order of the items.
+   * Enqueues up to a million pieces of work, with one statement for each 32 MB. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -168,14 +180,13 @@ export interface JobsClient {
   /**
    * Postpones waiting work to `startAfter`, except work that is due later already. With an instant in the past, delayed work
    * and retries become due now. It leaves `expiresAt` as it is.
-   * @throws TypeError when `startAfter` is no valid date
    */
   postponeWork(
     tx: HostTransaction | null,
     which: WhichWork,
     request: Request & { startAfter: Date },
   ): Promise<WorkOutcome>
-  /** @throws TypeError when the priority is no whole number of 32 bits */
+  /** Gives waiting work another priority: a whole number of 32 bits. */
   prioritiseWork(
     tx: HostTransaction | null,
     which: WhichWork,
@@ -228,12 +239,28 @@ export const CLIENT_PROTOCOL = 1
 
 /** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
+/** As many as one call of enqueueMany takes. */
+const MAX_ITEMS = 1_000_000
+const ITEM = { payload: asItIs, options: asItIs }
+const CLIENT = {
+  databaseUrl: checkDatabaseUrl,
+  schema: asItIs,
+  traceEnqueue: optional(checkFunction<TraceEnqueue>),
+}
+/** The longest pause that Node's timers know. */
+const MAX_PAUSE_MS = 2 ** 31 - 1
+const WATCH = {
+  onChange: checkFunction<ChangesWatchOptions['onChange']>,
+  onGap: checkFunction<ChangesWatchOptions['onGap']>,
+  probeMs: optional(wholeNumber(1, MAX_PAUSE_MS)),
+}
 /** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
-export function createJobsClient({ schema, ...options }: JobsClientOptions): JobsClient {
-  return jobsClientIn(createSchema(schema), options)
+export function createJobsClient(options: JobsClientOptions): JobsClient {
+  const { schema } = checkParts('options', options, CLIENT)
+  return jobsClientIn(createSchema(schema as string | undefined), options)
 }
 
 /** Makes a client in any schema, also one of a test. */
@@ -282,10 +309,13 @@ export function jobsClientIn(
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
-    const work = items.map(({ payload, options }) => ({
-      envelope: { payload, trigger: 'queue' as const },
-      options,
-    }))
+    const work = copyList('items', items, MAX_ITEMS).map((item, at) => {
+      const { payload, options } = checkParts(`items[${at}]`, item, ITEM)
+      return {
+        envelope: { payload, trigger: 'queue' as const },
+        options: options as EnqueueOptions | undefined,
+      }
+    })
     return await enqueueWork(sender, recogniseHost(tx, schema), job, work)
   }
 
@@ -307,12 +337,12 @@ export function jobsClientIn(
   async function sendRun(
     tx: Connection,
     job: Job,
-    { dryRun = false, payload, ...by }: Request & { dryRun?: boolean; payload: unknown },
+    request: Request & { dryRun?: boolean },
+    payload: unknown,
     runId?: string,
   ): Promise<string> {
-    // The claim's statement reads it as a boolean.
-    if (typeof dryRun !== 'boolean') throw new TypeError('dryRun must be true or false')
-    const { actor, reason } = storableActor(by)
+    const { dryRun = false } = checkParts('request', request, { dryRun: optional(checkBoolean) })
+    const { actor, reason } = storableActor(request)
     const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
     const queueJobId = await send(tx, job, envelope)
     const target = { name: job.name, queueJobId, ...(runId !== undefined && { runId }) }
@@ -327,7 +357,8 @@ export function jobsClientIn(
     place: readPlace(databaseUrl),
     reader,
     readerIn: (tx) => readerIn(tx, schema),
-    watchChanges(options) {
+    watchChanges(given) {
+      const options = checkParts('options', given, WATCH)
       const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
       watches.add(watch)
       return {
@@ -359,18 +390,22 @@ export function jobsClientIn(
     },
     enqueue: createEnqueue(sender, schema),
     enqueueMany,
-    requestRun: (client, job, { payload = {}, ...request }) =>
-      within(client, (tx) => sendRun(tx, job, { payload, ...request })),
+    requestRun: (client, job, request) =>
+      within(client, (tx) => {
+        const { payload = {} } = checkParts('request', request, { payload: asItIs })
+        return sendRun(tx, job, request, payload)
+      }),
     runAgain: (client, job, runId, request) =>
       within<RunAgainOutcome>(client, async (tx) => {
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
-        const queueJobId = await sendRun(tx, job, { ...request, payload: found.payload }, runId)
+        const queueJobId = await sendRun(tx, job, request, found.payload, runId)
         return { kind: 'requested', queueJobId }
       }),
     result: (job, queueJobId, options) => awaitResult(reader, job, queueJobId, options),
     cancelRun: (client, runId, by) =>
       within(client, async (tx) => {
+        checkId('runId', runId)
         // Write the run out in our own transaction: the caller's would lock all runs of its start for as long as it is open.
         const isOwn = client === null || (await keepsSnapshot(tx))
         await (isOwn ? tx : openPool()).query(WRITE_OUT_RUN_SQL, [runId])
@@ -410,7 +445,7 @@ export function jobsClientIn(
     postponeWork: (client, which, request) =>
       within(client, async (tx) => {
         const change = await postponeWork(tx, which, request)
-        if (change.transactionId !== null && request.startAfter.getTime() <= Date.now() + 1_000)
+        if (change.transactionId !== null && change.startAfter.getTime() <= Date.now() + 1_000)
           waker.wake(which.job.name, change.transactionId)
         return toOutcome(change)
       }),

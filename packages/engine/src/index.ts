@@ -53,6 +53,7 @@ export {
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export { nearest } from './job/nearest.ts'
 export type { HostLogger, Logger, LogLine } from './job/logger.ts'
+export { ArgumentError } from './job/argument.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'
 export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'

@@ -11,6 +11,7 @@ import {
   type TransactionOf,
 } from './index.ts'
 import { openRetention, type Retention } from './control/pruneJobRuns.ts'
+import { checkId, optional } from './job/argument.ts'
 import { labelPayload } from './job/labelWork.ts'
 import { readLabel } from './store/envelope.ts'
 import { storableText } from './job/storableText.ts'
@@ -115,6 +116,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   if (options.handler === undefined && !isEngineJob(job)) {
     throw new TypeError(`Job "${job.name}": it has no handler`)
   }
+  optional(checkId)('deadLetter', options.deadLetter)
   const log = containedLog(options.log)
   const now = boundedClock(options.now)
   const workerId = createWorkerId()

@@ -6,6 +6,7 @@ import {
   missingMigrations,
   type DatabaseEnvironment,
 } from '@roundsman/db'
+import { ArgumentError } from '@roundsman/engine'
 import { openReader, type Reader } from '@roundsman/engine/worker'
 import { deferSignals, ForeseenError, type Looked } from 'roundsman/commands'
 import { pino } from 'pino'
@@ -21,6 +22,8 @@ export async function lookIntoDatabase<Found>(
   try {
     return { found: await withDatabase(env, (url) => lookInto(url, look)), reason: null }
   } catch (error) {
+    // Nothing is wrong with the database then, but with the command line.
+    if (error instanceof ArgumentError) throw error
     const { message } = error as Error
     if (error instanceof ForeseenError) return { found: null, reason: message }
     return { found: null, reason: message.trim().split('\n').at(-1) ?? '' }

@@ -52,6 +52,10 @@ export async function runCommand(
   process.exitCode = await exitCodeOf(command, args, terminal)
 }
 
+/** By its code: not all commands load the engine, whose error it is. */
+const isArgumentError = (error: unknown): error is TypeError =>
+  error instanceof TypeError && 'code' in error && error.code === 'argument_invalid'
+
 /**
  * Runs a command and returns its exit code. Problems of the command line or the environment are printed without a stack.
  */
@@ -67,10 +71,11 @@ export async function exitCodeOf<Where extends Terminal>(
   try {
     return await command.run(args, terminal)
   } catch (error) {
-    if (error instanceof UsageError) {
+    // The engine checks what the options' own checks let through.
+    if (error instanceof UsageError || isArgumentError(error)) {
       const [synopsis] = command.usage.split('\n\n')
       const { paint } = standardLayout(terminal.stderr)
-      const how = error.isEnough ? '' : `\n${synopsis}\n`
+      const how = error instanceof UsageError && error.isEnough ? '' : `\n${synopsis}\n`
       terminal.stderr.write(`${paint('red', error.message)}\n${how}More: --help\n`)
       return EXIT.usage
     }

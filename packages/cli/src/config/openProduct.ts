@@ -1,4 +1,4 @@
-import { withEngineJobs } from '@roundsman/engine'
+import { ArgumentError, withEngineJobs } from '@roundsman/engine'
 import { openReader } from '@roundsman/engine/worker'
 import type { Looked, Product } from '../command/product.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
@@ -60,6 +60,8 @@ async function look<Found>(
     })
     return { found: await read(reader), reason: null }
   } catch (error) {
+    // Nothing is wrong with the database then, but with the command line.
+    if (error instanceof ArgumentError) throw error
     return { found: null, reason: explainDatabaseError(error) ?? (error as Error).message }
   } finally {
     await reader?.close()

@@ -1,4 +1,5 @@
 import type { Job, JobTrigger } from '../index.ts'
+import { checkId, checkJobName, checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { readLabel } from '../store/envelope.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
@@ -52,6 +53,7 @@ export async function pauseJob(
   name: string,
   by: Request,
 ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
+  checkText('name', name)
   const { actor, reason } = storableActor(by)
   const { rows: paused } = await tx.query(
     `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
@@ -68,8 +70,10 @@ export async function pauseJob(
 export async function resumeJob(
   tx: Connection,
   name: string,
-  by: Actor,
+  request: Actor,
 ): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
+  checkText('name', name)
+  const by = storableActor(request)
   const { rows: resumed } = await tx.query(
     `update "JobSchedule"
      set "pausedAt" = null, "pausedBy" = null, "pauseReason" = null, "updatedAt" = now()
@@ -90,12 +94,13 @@ export type FoundPayload =
 /** Finds the payload of a run of this job. Runs of ticks have an empty one. */
 export async function findPayload(
   tx: Connection,
-  { name }: Pick<Job, 'name'>,
+  job: Pick<Job, 'name'>,
   runId: string,
 ): Promise<FoundPayload> {
+  const name = checkJobName('job', job)
   const { rows } = await tx.query<{ name: string; trigger: JobTrigger; payload: string | null }>(
     FIND_PAYLOAD_SQL,
-    [runId],
+    [checkId('runId', runId)],
   )
   const [run] = rows
   if (run?.name !== name) return { kind: 'notFound' }
@@ -125,7 +130,7 @@ export async function takeApproval(
   runId: string,
   actor: string,
 ): Promise<Approval> {
-  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [runId])
+  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [checkId('runId', runId)])
   const [run] = rows
   if (!run) return { kind: 'notFound' }
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }

@@ -1,3 +1,4 @@
+import { checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { KNOWS_QUEUE_SQL } from '../store/queueSql.ts'
 import type { Request } from './controlJobs.ts'
@@ -13,8 +14,9 @@ export async function pauseQueue(
   name: string,
   by: Request,
 ): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
-  if (!(await knowsQueue(tx, name))) return 'notFound'
+  checkText('name', name)
   const { actor, reason } = storableActor(by)
+  if (!(await knowsQueue(tx, name))) return 'notFound'
   const { rows } = await tx.query(
     `insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ($1, $2, $3)
      on conflict do nothing returning "name"`,
@@ -28,8 +30,10 @@ export async function pauseQueue(
 export async function resumeQueue(
   tx: Connection,
   name: string,
-  by: Actor,
+  request: Actor,
 ): Promise<QueueResumption> {
+  checkText('name', name)
+  const by = storableActor(request)
   const { rows } = await tx.query<{ transactionId: string }>(
     `delete from "JobQueue" where "name" = $1 returning pg_current_xact_id()::text as "transactionId"`,
     [name],

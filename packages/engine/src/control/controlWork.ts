@@ -1,6 +1,17 @@
 import type { Job } from '../index.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkDate,
+  checkId,
+  checkJobName,
+  checkParts,
+  checkText,
+  listOf,
+  optional,
+} from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import { checkDate, checkPriority } from '../store/enqueueWork.ts'
+import { checkPriority } from '../store/enqueueWork.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
@@ -41,19 +52,28 @@ export async function cancelWork(
 export async function postponeWork(
   tx: Connection,
   which: WhichWork,
-  { startAfter, ...by }: Request & { startAfter: Date },
-): Promise<WorkChange> {
-  const at = checkDate('startAfter', startAfter)
-  const outcome = await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, at, by)
-  return outcome
+  request: Request & { startAfter: Date },
+): Promise<WorkChange & { startAfter: Date }> {
+  const { startAfter } = checkParts('request', request, { startAfter: checkDate })
+  const made = await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, request)
+  return { ...made, startAfter }
 }
 
 export async function prioritiseWork(
   tx: Connection,
   which: WhichWork,
-  { priority, ...by }: Request & { priority: number },
+  request: Request & { priority: number },
 ): Promise<WorkChange> {
-  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, checkPriority(priority), by)
+  const given = checkParts('request', request, { priority: asItIs })
+  const priority = checkPriority(given.priority)
+  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, priority, request)
+}
+
+const WHICH = {
+  job: checkJobName,
+  ids: optional(listOf(checkId)),
+  label: optional(checkText),
+  all: asItIs,
 }
 
 async function change(
@@ -64,11 +84,10 @@ async function change(
   value: Date | number | null,
   by: Request,
 ): Promise<WorkChange> {
-  const { job, ids = null, label = null } = which
-  if (ids === null && label === null && (which as { all?: unknown }).all !== true)
-    throw new TypeError('Which work is meant has to be said: ids, label, or all: true')
+  const { job: name, ids = null, label = null, all } = checkParts('which', which, WHICH)
+  if (ids === null && label === null && all !== true)
+    throw new ArgumentError('which', 'has to say which work is meant: ids, label, or all: true')
   const { actor, reason } = storableActor(by)
-  const { name } = job
   const values = [name, ids, label, ...(value === null ? [] : [value])]
   const { rows } = await tx.query<{
     queueJobId: string | null

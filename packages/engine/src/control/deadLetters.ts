@@ -1,5 +1,6 @@
-import type { Connection } from '../store/database.ts'
 import type { Job } from '../index.ts'
+import { asItIs, checkId, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
+import type { Connection } from '../store/database.ts'
 import {
   DISCARD_DEAD_LETTER_SQL,
   DISCARD_DEAD_LETTERS_SQL,
@@ -17,19 +18,26 @@ export interface RedriveOutcome {
   alreadyQueued: number
 }
 
+const JOB = { name: checkText, retry: asItIs }
+const RETRY = { limit: wholeNumber(0, 2 ** 31 - 1) }
+const checkIds = listOf(checkId)
+
 export async function redriveWork(
   tx: Connection,
   job: Job,
   which: readonly string[] | 'all',
   by: Request,
 ): Promise<RedriveOutcome> {
+  const { name, retry } = checkParts('job', job, JOB, 'job.')
+  const { limit } = checkParts('job.retry', retry, RETRY, 'job.retry.')
+  const ids = which === 'all' ? null : checkIds('which', which)
   const { actor, reason } = storableActor(by)
   const { rows } = await tx.query<{ queueJobId: string | null; alreadyQueued: number }>(
     REDRIVE_DEAD_LETTERS_SQL,
-    [job.name, which === 'all' ? null : which, job.retry.limit, actor, reason],
+    [name, ids, limit, actor, reason],
   )
   const targets = rows.flatMap(({ queueJobId }) =>
-    queueJobId === null ? [] : [{ name: job.name, queueJobId }],
+    queueJobId === null ? [] : [{ name, queueJobId }],
   )
   await recordActions(tx, 'redrive', targets, { actor, reason })
   return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
@@ -38,24 +46,33 @@ export async function redriveWork(
 export async function discardDeadLetter(
   tx: Connection,
   queueJobId: string,
-  by: Actor,
+  request: Actor,
 ): Promise<'discarded' | 'notFound'> {
-  const { rows } = await tx.query<{ name: string }>(DISCARD_DEAD_LETTER_SQL, [queueJobId])
+  const id = checkId('queueJobId', queueJobId)
+  const by = storableActor(request)
+  const { rows } = await tx.query<{ name: string }>(DISCARD_DEAD_LETTER_SQL, [id])
   const [discarded] = rows
   if (!discarded) return 'notFound'
-  await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId }], by)
+  await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId: id }], by)
   return 'discarded'
 }
+
+const LETTER = { name: checkText, queueJobId: checkId }
+const checkLetters = listOf((argument, letter) =>
+  checkParts(argument, letter, LETTER, `${argument}.`),
+)
 
 /** Discards those that still are dead letters, and returns how many. */
 export async function discardDeadLetters(
   tx: Connection,
   letters: readonly { name: string; queueJobId: string }[],
-  by: Actor,
+  request: Actor,
 ): Promise<number> {
+  const wanted = checkLetters('letters', letters)
+  const by = storableActor(request)
   const { rows } = await tx.query<{ name: string; queueJobId: string }>(DISCARD_DEAD_LETTERS_SQL, [
-    letters.map(({ name }) => name),
-    letters.map(({ queueJobId }) => queueJobId),
+    wanted.map(({ name }) => name),
+    wanted.map(({ queueJobId }) => queueJobId),
   ])
   if (rows.length > 0) await recordActions(tx, 'discard', rows, by)
   return rows.length

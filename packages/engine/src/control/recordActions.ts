@@ -1,4 +1,5 @@
 import type { Connection } from '../store/database.ts'
+import { ArgumentError, checkParts, nullable, optional, tell } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 
 export type JobActionKind =
@@ -31,13 +32,21 @@ export interface JobActionTarget {
 const MAX_ACTOR_LENGTH = 500
 const MAX_REASON_LENGTH = 2_000
 
+const REQUEST = { actor: checkSaid, reason: optional(nullable(checkSaid)) }
+
 /** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
-export function storableActor<By extends Actor>({ actor, reason }: By): By {
+export function storableActor<By extends Actor>(by: By): By {
+  const { actor, reason } = checkParts('request', by, REQUEST)
   return {
     actor: storableText(actor, MAX_ACTOR_LENGTH),
     ...(reason !== undefined &&
       reason !== null && { reason: storableText(reason, MAX_REASON_LENGTH) }),
   } as By
+}
+
+function checkSaid(argument: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
 }
 
 /** Records what somebody does, in the transaction that does it. */

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { JobError, type Job, type ResultOf } from '../index.ts'
+import { ArgumentError, JobError, type Job, type ResultOf } from '../index.ts'
+import { checkId, checkJobName, checkParts, optional, tell } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { FIND_RESULT_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
@@ -30,6 +31,21 @@ export interface AwaitResultOptions {
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
+const OPTIONS = { timeoutMs: optional(checkWait), signal: optional(checkSignal) }
+
+function checkWait(argument: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0) return value
+  throw new ArgumentError(
+    argument,
+    `must be a number of milliseconds, from 0 on, not ${tell(value)}`,
+  )
+}
+
+function checkSignal(argument: string, value: unknown): AbortSignal {
+  if (value instanceof AbortSignal) return value
+  throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
+}
+
 /**
  * Waits until a piece of work has ended, and returns what became of it. It asks the database, with pauses of up to a
  * second: workers send no notification of results.
@@ -39,14 +55,15 @@ export async function awaitResult<J extends Job>(
   reader: Reader,
   job: J,
   queueJobId: string,
-  { timeoutMs = 30_000, signal }: AwaitResultOptions = {},
+  options: AwaitResultOptions = {},
 ): Promise<WorkResult<ResultOf<J>>> {
-  if (!(timeoutMs >= 0))
-    throw new TypeError('timeoutMs must be a number of milliseconds, from 0 on')
+  const { timeoutMs = 30_000, signal } = checkParts('options', options, OPTIONS)
+  checkJobName('job', job)
+  const id = checkId('queueJobId', queueJobId)
   const until = performance.now() + timeoutMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     signal?.throwIfAborted()
-    const found = await findResult(reader, job, queueJobId)
+    const found = await findResult(reader, job, id)
     const leftMs = until - performance.now()
     if (found.kind !== 'pending' || leftMs <= 0) return found as WorkResult<ResultOf<J>>
     await pause(Math.min(pauseMs, leftMs), undefined, signal && { signal }).catch(() => undefined)

@@ -1,3 +1,5 @@
+import { checkInstant, checkParts, checkText } from '../job/argument.ts'
+import { storableText } from '../job/storableText.ts'
 import type { Reader } from './reader.ts'
 
 /** Runs of one job that failed in the same way, including the one in question. */
@@ -12,6 +14,15 @@ export interface EqualFailures {
 const DAY_MS = 86_400_000
 const MAX_LOOKED_AT = 2_000
 
+/** Of a longer message no more than this is compared. */
+const MAX_MESSAGE_LENGTH = 2_000
+const RUN = {
+  name: checkText,
+  startedAt: checkInstant,
+  code: checkText,
+  message: (_argument: string, value: unknown) => storableText(value),
+}
+
 /**
  * Counts how often a job failed with the same code in the day before and the day after a run; with the same message where
  * the code says nothing. It reads only the last failures of that time.
@@ -20,25 +31,26 @@ export async function countEqualFailures(
   reader: Reader,
   run: { name: string; startedAt: string; code: string; message: string },
 ): Promise<EqualFailures | null> {
-  const at = Date.parse(run.startedAt)
+  const { name, startedAt, code, message } = checkParts('run', run, RUN)
+  const at = Date.parse(startedAt)
   const [found] = await reader.rows<EqualFailures & { since: string | null }>({
     text: `
       select count(*) filter (where "isEqual")::int as "count", min("startedAt") filter (where "isEqual") as "since",
              count(*) = ${MAX_LOOKED_AT} as "isCut"
       from (
         select "startedAt", "errorCode" = $4 and ($4 <> 'handler_failed'
-                 or left("details" #>> '{error,message}', 2000) = $5) as "isEqual"
+                 or left("details" #>> '{error,message}', ${MAX_MESSAGE_LENGTH}) = left($5, ${MAX_MESSAGE_LENGTH})) as "isEqual"
         from "JobRun"
         where "name" between $1 and $1 and "errorCode" is not null
           and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
         order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED_AT}
       ) failed`,
     values: [
-      run.name,
+      name,
       new Date(at - DAY_MS).toISOString(),
       new Date(at + DAY_MS).toISOString(),
-      run.code,
-      run.message,
+      code,
+      message,
     ],
   })
   return found && found.since !== null ? found : null

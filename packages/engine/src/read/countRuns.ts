@@ -1,3 +1,11 @@
+import {
+  checkDate,
+  checkDurationMs,
+  checkParts,
+  checkText,
+  listOf,
+  wholeNumber,
+} from '../job/argument.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
 
@@ -22,6 +30,8 @@ export interface SpanOfRuns {
   running: number
 }
 
+const checkDates = listOf(checkDate)
+
 /** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
 export async function countRuns(
   reader: Reader,
@@ -36,7 +46,10 @@ export async function countRuns(
        where "startedAt" >= span and "startedAt" < span + $2::float8 * interval '1 millisecond'
        group by "name"
      ) run`,
-    values: [starts.map((start) => start.toISOString()), lengthMs],
+    values: [
+      checkDates('starts', starts).map((start) => start.toISOString()),
+      checkDurationMs('lengthMs', lengthMs),
+    ],
   })
 }
 
@@ -53,11 +66,14 @@ export interface HourOfDurations {
   durations: Record<string, number> | null
 }
 
+const TALLY = { name: checkText, from: checkDate, maxRuns: wholeNumber(1, 10_000_000) }
+
 /** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
 export async function tallyDurationsByHour(
   reader: Reader,
-  { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
+  options: { name: string; from: Date; maxRuns: number },
 ): Promise<HourOfDurations[]> {
+  const { name, from, maxRuns } = checkParts('options', options, TALLY)
   return await reader.rows<HourOfDurations>({
     text: `
       select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
@@ -83,7 +99,7 @@ export async function tallyDurationsByHour(
 export async function findOldestStart(reader: Reader, name: string): Promise<string | null> {
   const [oldest] = await reader.rows<{ at: string | null }>({
     text: `select min("startedAt") as "at" from "JobRun" where "name" = $1`,
-    values: [name],
+    values: [checkText('name', name)],
   })
   return oldest?.at ?? null
 }
@@ -105,7 +121,7 @@ export async function measureDuration(reader: Reader, name: string): Promise<Usu
        where "name" = $1 and "status" <> 'running' and not "dryRun"
        order by "startedAt" desc, "id" desc limit 1000
      ) run`,
-    values: [name],
+    values: [checkText('name', name)],
   })
   return duration ?? { p50Ms: null, p95Ms: null, runs: 0 }
 }

@@ -1,3 +1,4 @@
+import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader, Statement } from './reader.ts'
 
@@ -37,7 +38,9 @@ export async function listRecentFailures(
   names: readonly string[],
   since: Date,
 ): Promise<RecentFailures[]> {
-  return await reader.rows<RecentFailures>(recentFailuresQuery(names, since))
+  return await reader.rows<RecentFailures>(
+    recentFailuresQuery(checkTexts('names', names), checkDate('since', since)),
+  )
 }
 
 /** The statement of `listRecentFailures`. Exported so that a test can look at its plan. */
@@ -92,15 +95,19 @@ export interface HourOfFailures extends RunShare {
 /** An hour's share of failures comes from its latest runs, at most so many. */
 const MAX_RUNS_AN_HOUR = 30
 
+const PAIR = { name: checkText, hour: checkDate }
+const checkPairs = listOf((argument, pair) => checkParts(argument, pair, PAIR, `${argument}.`))
+
 /** Samples failures: a row for each job and hour in which runs have ended. */
 export async function sampleFailures(
   reader: Reader,
   pairs: readonly { name: string; hour: Date }[],
 ): Promise<HourOfFailures[]> {
+  const wanted = checkPairs('pairs', pairs)
   return await reader.rows<HourOfFailures>(
     sampleFailuresQuery(
-      pairs.map(({ name }) => name),
-      pairs.map(({ hour }) => hour),
+      wanted.map(({ name }) => name),
+      wanted.map(({ hour }) => hour),
     ),
   )
 }

@@ -1,4 +1,5 @@
 import type { Job } from '../index.ts'
+import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
 import { FIND_ENQUEUED_AT_SQL, FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
@@ -17,19 +18,24 @@ export async function findWork(
   job: Pick<Job, 'name'>,
   queueJobId: string,
 ): Promise<WorkState | null> {
-  return (await findManyWork(reader, job, [queueJobId])).get(queueJobId) ?? null
+  const id = checkId('queueJobId', queueJobId)
+  return (await findManyWork(reader, job, [id])).get(id) ?? null
 }
 
-/** Finds many pieces with one statement. Unknown ones are missing in the answer. */
+const checkIds = listOf(checkId)
+
+/** Finds many pieces with one statement. Unknown ones are missing in the answer, whose ids are in lower case. */
 export async function findManyWork(
   reader: Reader,
   job: Pick<Job, 'name'>,
   queueJobIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
-  if (queueJobIds.length === 0) return new Map()
+  const name = checkJobName('job', job)
+  const ids = checkIds('queueJobIds', queueJobIds)
+  if (ids.length === 0) return new Map()
   const rows = await reader.rows<QueueRow>({
     text: FIND_WORK_SQL,
-    values: [job.name, queueJobIds],
+    values: [name, ids],
   })
   return new Map(rows.map((row) => [row.id, toWorkState(row)]))
 }
@@ -46,7 +52,11 @@ export async function findWorkByKey(
 ): Promise<WorkState | null> {
   const [row] = await reader.rows<QueueRow>({
     text: FIND_WORK_BY_KEY_SQL,
-    values: [job.name, uniqueKey, failedSince.toISOString()],
+    values: [
+      checkJobName('job', job),
+      checkText('uniqueKey', uniqueKey),
+      checkDate('failedSince', failedSince).toISOString(),
+    ],
   })
   return row === undefined ? null : toWorkState(row)
 }
@@ -81,11 +91,12 @@ export async function findEnqueuedAt(
   name: string,
   queueJobId: string,
 ): Promise<string | null> {
+  const id = checkId('queueJobId', queueJobId)
   const [found] = await reader.rows<{ enqueuedAt: string }>({
     text: FIND_ENQUEUED_AT_SQL,
-    values: [name, queueJobId],
+    values: [checkText('name', name), id],
   })
-  return found?.enqueuedAt ?? readTime(queueJobId)
+  return found?.enqueuedAt ?? readTime(id)
 }
 
 /** RFC 9562: version 7 begins with 48 bits of milliseconds. */

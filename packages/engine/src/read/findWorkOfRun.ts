@@ -1,3 +1,4 @@
+import { checkId, checkParts, checkText, nullable } from '../job/argument.ts'
 import { FIND_WORK_OF_RUN_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
@@ -11,11 +12,14 @@ export interface WorkOfRun {
   nextAt: string | null
 }
 
+const RUN = { name: checkText, queueJobId: nullable(checkId) }
+
 /** Finds a run's work. It never returns the payload. */
 export async function findWorkOfRun(
   reader: Reader,
-  { name, queueJobId }: { name: string; queueJobId: string | null },
+  run: { name: string; queueJobId: string | null },
 ): Promise<WorkOfRun> {
+  const { name, queueJobId } = checkParts('run', run, RUN)
   const [work] =
     queueJobId === null
       ? []

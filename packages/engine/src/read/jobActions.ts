@@ -1,3 +1,4 @@
+import { checkId, checkLimit, checkParts, checkText, nullable } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
@@ -15,11 +16,14 @@ const MAX_OF_RUN = 100
 const COLUMNS = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
 
+const RUN = { id: checkId, queueJobId: nullable(checkId) }
+
 /** Lists what people did to a run or to its work, the oldest first. */
 export async function listRunActions(
   reader: Reader,
-  { id, queueJobId }: { id: string; queueJobId: string | null },
+  run: { id: string; queueJobId: string | null },
 ): Promise<ListedAction[]> {
+  const { id, queueJobId } = checkParts('run', run, RUN)
   return await reader.rows<ListedAction>({
     text: `
       select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "queueJobId" = $2::uuid
@@ -36,6 +40,6 @@ export async function listJobActions(
 ): Promise<ListedAction[]> {
   return await reader.rows<ListedAction>({
     text: `select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit $2::int`,
-    values: [name, limit],
+    values: [checkText('name', name), checkLimit('limit', limit)],
   })
 }

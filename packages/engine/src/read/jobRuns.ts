@@ -1,14 +1,26 @@
-import type { JobTrigger, JsonValue } from '../index.ts'
+import { JOB_TRIGGERS, type JobTrigger, type JsonValue } from '../index.ts'
+import {
+  checkDate,
+  checkDurationMs,
+  checkId,
+  checkLimit,
+  checkParts,
+  checkPosition,
+  checkText,
+  nullable,
+  oneOf,
+  optional,
+} from '../job/argument.ts'
 import type { Shown } from '../job/labelWork.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { PagePosition, Reader, Statement } from './reader.ts'
-import { hasFailedAs, runOutcome, type RunOutcome } from './runOutcome.ts'
+import { hasFailedAs, RUN_OUTCOMES, runOutcome, type RunOutcome } from './runOutcome.ts'
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
 export interface ListJobRunsOptions {
-  /** How many runs to return at most; positive. */
+  /** How many runs to return, from 1 to 10,000. */
   limit: number
   /** Only runs after this one in the list, which are older. */
   after?: PagePosition | undefined
@@ -141,12 +153,31 @@ const FOUND_COLUMNS = `
   ${boundedJson('run."shown"', SHOWN_BYTES)} as "shown", run."dueAt",
   ${boundedJson('run."logs"', LOGS_BYTES)} as "logs"`
 
+/** Some of them stand in the statement's text, so nothing else may get there. */
+const OPTIONS = {
+  limit: checkLimit,
+  after: optional(checkPosition),
+  name: optional(checkText),
+  status: optional(oneOf(RUN_STATUSES)),
+  outcome: optional(oneOf(RUN_OUTCOMES)),
+  trigger: optional(oneOf(JOB_TRIGGERS)),
+  errorCode: optional(checkText),
+  queueJobId: optional(checkId),
+  from: optional(checkDate),
+  to: optional(checkDate),
+  label: optional(checkText),
+  worker: optional(checkText),
+  minDurationMs: optional(checkDurationMs),
+  maxDurationMs: optional(checkDurationMs),
+}
+
 /**
  * Lists runs, newest first. A page begins after a run, not at an offset, so that runs which start meanwhile do not shift
  * it, and a late page is as fast as the first.
  */
 export async function listJobRuns(reader: Reader, asked: ListJobRunsOptions): Promise<JobRunPage> {
-  const options = { ...asked, isWholeLabel: await isLabel(reader, asked.label) }
+  const checked = checkParts('options', asked, OPTIONS)
+  const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
   // One row more than asked for tells whether there is a next page.
   const rows = await reader.rows<RunRow>(jobRunsQuery(options, end))
@@ -188,16 +219,19 @@ async function findLookEnd(reader: Reader, options: RunsWanted): Promise<PagePos
 export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRun | null> {
   const [run] = await reader.rows<Omit<FoundJobRun, 'outcome'>>({
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
-    values: [id],
+    values: [checkId('id', id)],
   })
   return run ? toListed(run) : null
 }
 
+const ATTEMPT = { id: checkId, queueJobId: nullable(checkId) }
+
 /** Lists the other runs of the same piece of work, by attempt. */
 export async function listOtherAttempts(
   reader: Reader,
-  { id, queueJobId }: Pick<ListedJobRun, 'id' | 'queueJobId'>,
+  run: Pick<ListedJobRun, 'id' | 'queueJobId'>,
 ): Promise<RunAttempt[]> {
+  const { id, queueJobId } = checkParts('run', run, ATTEMPT)
   if (queueJobId === null) return []
   const rows = await reader.rows<Omit<RunAttempt, 'outcome'>>({
     text: `
@@ -207,7 +241,7 @@ export async function listOtherAttempts(
       order by "attempt", "startedAt" limit ${MAX_ATTEMPTS}`,
     values: [queueJobId, id],
   })
-  return rows.map((run) => ({ ...run, outcome: runOutcome(run) }))
+  return rows.map((other) => ({ ...other, outcome: runOutcome(other) }))
 }
 
 /** Whether a value is deeper than MAX_DEPTH. It does not recurse: the stack may be smaller than the depth. */

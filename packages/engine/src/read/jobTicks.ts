@@ -1,4 +1,12 @@
 import type { TickOutcome } from '../index.ts'
+import {
+  checkInstant,
+  checkLimit,
+  checkParts,
+  checkText,
+  checkTexts,
+  optional,
+} from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -19,7 +27,7 @@ export interface ListedJobTick {
 
 export interface ListJobTicksOptions {
   name: string
-  /** How many rows to return at most; positive. */
+  /** How many rows to return, from 1 to 10,000. */
   limit: number
   /** Only ticks before this instant; ISO 8601. */
   before?: string | undefined
@@ -31,11 +39,14 @@ export interface JobTickPage {
   next: string | null
 }
 
+const OPTIONS = { name: checkText, limit: checkLimit, before: optional(checkInstant) }
+
 /** Lists a job's rows of the tick ledger, newest first. A job's instants are unique, so a page begins after one. */
 export async function listJobTicks(
   reader: Reader,
-  { name, limit, before }: ListJobTicksOptions,
+  options: ListJobTicksOptions,
 ): Promise<JobTickPage> {
+  const { name, limit, before } = checkParts('options', options, OPTIONS)
   // One row more than asked for tells whether there is a next page.
   const rows = await reader.rows<ListedJobTick>({
     text: `
@@ -65,7 +76,9 @@ export async function listRecentTicks(
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {
-  const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
+  const rows = await reader.rows<TickRow>(
+    recentTicksQuery(checkTexts('names', names), checkLimit('limit', limit)),
+  )
   return rows.map(({ runId, runStatus, runErrorCode, runStartedAt, runEndedAt, ...tick }) => ({
     ...tick,
     run:

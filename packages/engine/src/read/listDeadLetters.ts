@@ -1,3 +1,15 @@
+import {
+  checkId,
+  checkLimit,
+  checkParts,
+  checkPosition,
+  checkText,
+  checkTexts,
+  listOf,
+  nullable,
+  optional,
+  wholeNumber,
+} from '../job/argument.ts'
 import type { Shown } from '../job/labelWork.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
@@ -44,15 +56,20 @@ export const MAX_COUNTED_LETTERS = 100_000
 /** Codes that a call returns at most. */
 const MAX_CODES = 50
 
+const FILTER = { name: optional(checkText), errorCode: optional(checkText) }
+const COUNTED = { ...FILTER, after: optional(checkPosition) }
+const QUERY = { ...COUNTED, limit: checkLimit }
+
 /** Lists dead letters, the latest first. */
 export async function listDeadLetters(
   reader: Reader,
   query: DeadLetterQuery,
 ): Promise<{ deadLetters: DeadLetter[]; next: PagePosition | null }> {
-  const { limit } = query
+  const asked = checkParts('query', query, QUERY)
+  const { limit } = asked
   const rows = await reader.rows<DeadLetter & { position: string }>({
     text: LIST_DEAD_LETTERS_SQL,
-    values: toValues({ ...query, limit: limit + 1 }),
+    values: toValues({ ...asked, limit: limit + 1 }),
   })
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
@@ -83,13 +100,20 @@ export async function listDeadLetterCodes(
 ): Promise<DeadLetterCode[]> {
   return await reader.rows<DeadLetterCode>({
     text: LIST_CODES_SQL,
-    values: [...toValues({ ...filter, limit: MAX_COUNTED_LETTERS }), MAX_CODES],
+    values: [
+      ...toValues({ ...checkParts('filter', filter, FILTER), limit: MAX_COUNTED_LETTERS }),
+      MAX_CODES,
+    ],
   })
 }
 
 export interface ChosenLetter extends PagePosition {
   name: string
 }
+
+/** As many as there may be ids. */
+const CHOSEN = { ...COUNTED, limit: wholeNumber(0, MAX_COUNTED_LETTERS) }
+const checkIds = nullable(listOf(checkId))
 
 /** Returns the next dead letters by position, of all or of `ids`. */
 export async function chooseDeadLetters(
@@ -99,7 +123,7 @@ export async function chooseDeadLetters(
 ): Promise<ChosenLetter[]> {
   const rows = await reader.rows<{ queueJobId: string; name: string; position: string }>({
     text: CHOOSE_DEAD_LETTERS_SQL,
-    values: [...toValues(query), ids],
+    values: [...toValues(checkParts('query', query, CHOSEN)), checkIds('ids', ids)],
   })
   return rows.map(({ queueJobId, name, position }) => ({ id: queueJobId, name, at: position }))
 }
@@ -111,7 +135,10 @@ export async function countDeadLetters(
 ): Promise<number> {
   const [counted] = await reader.rows<{ count: number }>({
     text: COUNT_DEAD_LETTERS_SQL,
-    values: toValues({ ...query, limit: MAX_COUNTED_LETTERS }),
+    values: toValues({
+      ...checkParts('query', query, COUNTED),
+      limit: MAX_COUNTED_LETTERS,
+    }),
   })
   return counted?.count ?? 0
 }
@@ -139,7 +166,10 @@ export async function countDeadLettersByCause(
   reader: Reader,
   names: readonly string[],
 ): Promise<DeadLetterCause[]> {
-  return await reader.rows<DeadLetterCause>({ text: DEAD_LETTER_CAUSES_SQL, values: [names] })
+  return await reader.rows<DeadLetterCause>({
+    text: DEAD_LETTER_CAUSES_SQL,
+    values: [checkTexts('names', names)],
+  })
 }
 
 /** Finds the job of a dead letter; null when there is none with this id. */
@@ -149,7 +179,7 @@ export async function findDeadLetterName(
 ): Promise<string | null> {
   const [found] = await reader.rows<{ name: string }>({
     text: FIND_DEAD_LETTER_SQL,
-    values: [queueJobId],
+    values: [checkId('queueJobId', queueJobId)],
   })
   return found?.name ?? null
 }

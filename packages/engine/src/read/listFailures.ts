@@ -1,3 +1,4 @@
+import { checkDate, checkTexts } from '../job/argument.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
@@ -55,6 +56,10 @@ export async function listFailures(
         order by "startedAt" desc limit ${MAX_BLOCKED})
      ) run
      order by run."endedAt" desc`,
-    values: [names, blockedSince.toISOString(), NEUTRAL_CODES],
+    values: [
+      checkTexts('names', names),
+      checkDate('blockedSince', blockedSince).toISOString(),
+      NEUTRAL_CODES,
+    ],
   })
 }

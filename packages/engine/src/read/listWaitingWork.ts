@@ -1,3 +1,4 @@
+import { checkLimit, checkParts, checkPosition, checkText, optional } from '../job/argument.ts'
 import { COUNT_WAITING_WORK_SQL, LIST_WAITING_WORK_SQL } from '../store/waitingSql.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
@@ -29,11 +30,15 @@ export interface WaitingWorkQuery {
   after?: PagePosition | undefined
 }
 
+const FILTER = { name: optional(checkText), label: optional(checkText) }
+const QUERY = { ...FILTER, limit: checkLimit, after: optional(checkPosition) }
+
 /** Lists waiting work, what is due first at the top. */
 export async function listWaitingWork(
   reader: Reader,
-  { limit, name, label, after }: WaitingWorkQuery,
+  query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
+  const { limit, name, label, after } = checkParts('query', query, QUERY)
   const rows = await reader.rows<WaitingWork & { position: string }>({
     text: LIST_WAITING_WORK_SQL,
     values: [name ?? null, label ?? null, after?.at ?? null, after?.id ?? null, limit + 1],
@@ -49,8 +54,9 @@ export async function listWaitingWork(
 /** Counts waiting work. Exact up to 100,000, which also stands for more. */
 export async function countWaitingWork(
   reader: Reader,
-  { name, label }: Pick<WaitingWorkQuery, 'name' | 'label'>,
+  filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
 ): Promise<number> {
+  const { name, label } = checkParts('filter', filter, FILTER)
   const [found] = await reader.rows<{ count: number }>({
     text: COUNT_WAITING_WORK_SQL,
     values: [name ?? null, label ?? null],

@@ -1,3 +1,4 @@
+import { checkText } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
@@ -36,7 +37,7 @@ export async function listWorkers(reader: Reader): Promise<ListedWorker[]> {
 export async function findWorker(reader: Reader, id: string): Promise<ListedWorker | null> {
   const [worker] = await reader.rows<ListedWorker>({
     text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
-    values: [id],
+    values: [checkText('id', id)],
   })
   return worker ?? null
 }

@@ -1,3 +1,4 @@
+import { checkTexts } from '../job/argument.ts'
 import { BACKLOG_SQL } from '../store/backlogSql.ts'
 import type { Reader } from './reader.ts'
 
@@ -23,7 +24,7 @@ export async function measureBacklog(reader: Reader, names: readonly string[]): 
     Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
   >({
     text: BACKLOG_SQL,
-    values: [names],
+    values: [checkTexts('names', names)],
   })
   return rows.map(({ oldestSeconds, ...row }) => {
     const perSecond = row.takenPerSecond - row.comingPerSecond

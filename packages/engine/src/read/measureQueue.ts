@@ -1,3 +1,4 @@
+import { checkTexts } from '../job/argument.ts'
 import { COUNT_QUEUE_SQL, measureQueueSql } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
@@ -18,7 +19,10 @@ export interface QueueCounts {
 
 /** Counts the work of each job. It does not read completed work. */
 export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
-  return await reader.rows<QueueCounts>({ text: COUNT_QUEUE_SQL, values: [names] })
+  return await reader.rows<QueueCounts>({
+    text: COUNT_QUEUE_SQL,
+    values: [checkTexts('names', names)],
+  })
 }
 
 export type QueueState = (typeof QUEUE_STATES)[number]
@@ -47,5 +51,8 @@ export async function measureQueue(
   reader: Reader,
   names: readonly string[],
 ): Promise<QueueMeasure[]> {
-  return await reader.rows<QueueMeasure>({ text: MEASURE_SQL, values: [names] })
+  return await reader.rows<QueueMeasure>({
+    text: MEASURE_SQL,
+    values: [checkTexts('names', names)],
+  })
 }

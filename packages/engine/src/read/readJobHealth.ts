@@ -1,4 +1,5 @@
 import { isScheduled, type Job } from '../index.ts'
+import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { isAnyWorkerAlive } from './listWorkers.ts'
@@ -24,6 +25,10 @@ export interface JobHealth {
   paused: string[]
 }
 
+const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
+const JOB = { name: checkText, timeoutMs: checkMs, graceMs: checkMs, schedule: asItIs }
+const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
+
 /**
  * Finds problems with the jobs of the catalogue, in three statements: one reads the workers, one a row for each schedule,
  * and one the runs that workers hold.
@@ -33,6 +38,8 @@ export async function readJobHealth(
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
+  checkJobs('jobs', jobs)
+  checkDate('now', now)
   const scheduled = jobs.filter(isScheduled)
   const [isAnyAlive, rowOf, overrunning] = await Promise.all([
     isAnyWorkerAlive(reader),

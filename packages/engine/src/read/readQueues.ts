@@ -1,3 +1,4 @@
+import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
@@ -49,7 +50,7 @@ export async function jobsWithoutWorker(
         select from living where living."lanes" is null or living."lanes" -> wanted.name is not null
       )
       order by wanted.place`,
-    values: [names],
+    values: [checkTexts('names', names)],
   })
   return rows.map(({ name }) => name)
 }

@@ -1,3 +1,4 @@
+import { checkTexts } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
@@ -22,7 +23,7 @@ export async function readSchedules(
     text: `select "name", "cron", "timeZone", "cursor", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
             ${boundedText('"pauseReason"')} as "pauseReason"
      from "JobSchedule" where "name" = any($1::text[])`,
-    values: [names],
+    values: [checkTexts('names', names)],
   })
   return new Map(rows.map((row) => [row.name, row]))
 }

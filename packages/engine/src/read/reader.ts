@@ -1,5 +1,7 @@
 import pg from 'pg'
 import type { HostLogger, HostTransaction } from '../index.ts'
+import { asItIs, checkParts, optional, wholeNumber } from '../job/argument.ts'
+import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
@@ -34,13 +36,24 @@ export interface ReaderOptions {
   statementTimeoutMs?: number
 }
 
+const OPTIONS = {
+  databaseUrl: checkDatabaseUrl,
+  schema: asItIs,
+  poolSize: optional(wholeNumber(1, 1_000)),
+  statementTimeoutMs: optional(wholeNumber(1, 2 ** 31 - 10_000)),
+}
+
 /** Opens a reader with its own connections, for programs that only read. It needs neither a client nor a worker. */
 export function openReader(options: ReaderOptions): Reader & { close(): Promise<void> } {
-  const { databaseUrl, poolSize = 5, statementTimeoutMs = 30_000 } = options
+  const {
+    poolSize = 5,
+    statementTimeoutMs = 30_000,
+    ...checked
+  } = checkParts('options', options, OPTIONS)
   const database = openDatabase({
-    url: databaseUrl,
+    url: checked.databaseUrl,
     applicationName: 'roundsman reader',
-    schema: createSchema(options.schema),
+    schema: createSchema(checked.schema as string | undefined),
     poolSize,
     statementTimeoutMs,
     log: containedLog(options.log),

@@ -1,3 +1,4 @@
+import { checkBoolean, checkLimit, checkParts, checkTexts, optional } from '../job/argument.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -22,6 +23,8 @@ export interface RecentRunsOptions {
   areEnded?: boolean
 }
 
+const OPTIONS = { limit: checkLimit, areEnded: optional(checkBoolean) }
+
 /** Lists the newest runs of each job, the latest first. */
 export async function listRecentRuns(
   reader: Reader,
@@ -29,7 +32,7 @@ export async function listRecentRuns(
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {
   const rows = await reader.rows<Omit<RecentRun, 'outcome'> & { errorCode: string | null }>(
-    recentRunsQuery(names, options),
+    recentRunsQuery(checkTexts('names', names), checkParts('options', options, OPTIONS)),
   )
   return rows.map(({ errorCode, ...run }) => ({
     ...run,
@@ -40,7 +43,7 @@ export async function listRecentRuns(
 /** The statement of `listRecentRuns`. Exported so that a test can look at its plan. */
 export function recentRunsQuery(
   names: readonly string[],
-  { limit, areEnded = false }: RecentRunsOptions,
+  { limit, areEnded = false }: { limit: number; areEnded?: boolean | undefined },
 ): Statement {
   // `between` makes PostgreSQL look once into the index that lists runs by name first. With `=` it may read all jobs' runs
   // back in time until it meets one of this job, which may have none.

@@ -1,3 +1,4 @@
+import { checkDate, checkLimit, checkParts, checkText } from '../job/argument.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -36,11 +37,14 @@ const SLOTS = 48
 const MOST_IN_SLOT = 4
 const MOST_FAILED_IN_SLOT = 2
 
+const OPTIONS = { name: checkText, from: checkDate, to: checkDate }
+
 /**
  * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
  * It reads no more, however many there are.
  */
-export async function sampleRuns(reader: Reader, options: SampleOptions): Promise<RunSample> {
+export async function sampleRuns(reader: Reader, asked: SampleOptions): Promise<RunSample> {
+  const options = checkParts('options', asked, OPTIONS)
   const latest = await reader.rows<PointRow>(latestRunsQuery(options))
   if (latest.length <= MOST) return { runs: latest.toReversed().map(toPoint), isPart: false }
   const rows = await reader.rows<PointRow>(sampleRunsQuery(options))
@@ -131,7 +135,7 @@ export async function listRunCounts(
       ) counted
       where counted."counts" is not null
       order by run."startedAt", run."id"`,
-    values: [name, limit],
+    values: [checkText('name', name), checkLimit('limit', limit)],
   })
   return rows.map((row) => ({ ...row, counts: boundCounts(row.counts) }))
 }

@@ -32,7 +32,7 @@ export interface ChangesWatchOptions {
    * How often it probes the connection: one that lost its other end is as silent as one on which nothing happens. Default
    * 15,000 ms.
    */
-  probeMs?: number
+  probeMs?: number | undefined
 }
 
 const RETRY_MS = 1_000

@@ -1,3 +1,4 @@
+import { checkDate, checkParts, checkText } from '../job/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/starts.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
@@ -38,11 +39,14 @@ const MOST = 200
  */
 const MOST_LOOKED_AT = 20_000
 
+const OPTIONS = { workerId: checkText, from: checkDate, to: checkDate }
+
 /** Lists the runs that a worker carries out, and the latest that it ended in a span, as far as a bounded look finds them. */
 export async function listWorkerRuns(
   reader: Reader,
-  options: WorkerRunsOptions,
+  asked: WorkerRunsOptions,
 ): Promise<WorkerRuns> {
+  const options = checkParts('options', asked, OPTIONS)
   const { from, to } = options
   const [underWay, ended] = await Promise.all([
     reader.rows<WorkerRunRow>(underWayQuery(options)),

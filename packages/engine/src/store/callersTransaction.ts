@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import type { HostTransaction } from '../index.ts'
+import { ArgumentError } from '../job/argument.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'
 
@@ -29,13 +30,19 @@ export interface Limits {
 /**
  * Recognises by its shape which library a client or transaction is of: a program may have several versions of a library,
  * and the engine imports none.
- * @throws TypeError that says what was given, and what can be given
+ * @throws ArgumentError that says what was given, and what can be given
  */
 export function recogniseHost(given: unknown, schema: Schema): Host {
-  const host = findHost(given, schema)
+  let host: Host | null = null
+  try {
+    host = findHost(given, schema)
+  } catch {
+    // A getter that throws is of no known library.
+  }
   if (host !== null) return host
-  throw new TypeError(
-    `${describe(given)} is no client or transaction that can carry statements: give one of Prisma, Drizzle (node-postgres or postgres.js), Kysely, Knex, pg or postgres.js`,
+  throw new ArgumentError(
+    'tx',
+    `cannot be used: ${describe(given)} is no client or transaction that can carry statements: give one of Prisma, Drizzle (node-postgres or postgres.js), Kysely, Knex, pg or postgres.js`,
   )
 }
 

@@ -1,4 +1,3 @@
-import { types } from 'node:util'
 import { v7 as uuid } from 'uuid'
 import {
   type Enqueue,
@@ -9,9 +8,18 @@ import {
   type TraceContext,
   type TraceEnqueue,
 } from '../index.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkDate,
+  checkJobName,
+  checkParts,
+  oneOf,
+  tell,
+  wholeNumber,
+} from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
-import { storableText } from '../job/storableText.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
@@ -44,7 +52,7 @@ export interface NewWork {
  * Enqueues work of one job in the caller's transaction, or without one when given a client: any number of pieces with one
  * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
  * outside that transaction, and the caller does not wait for it.
- * @throws JobError `payload_invalid`, before anything is written
+ * @throws ArgumentError, JobError `payload_invalid`, both before anything is written
  * @throws QueueMissingError when no worker has declared this job's queue yet
  */
 export async function enqueueWork(
@@ -53,6 +61,7 @@ export async function enqueueWork(
   job: EnqueuedJob,
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
+  checkJobName('job', job)
   const onSent = (transactionId: string) =>
     // A client's own statement is committed once it is answered.
     waker.wake(job.name, isClient ? null : transactionId)
@@ -289,10 +298,13 @@ export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTrans
  * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
  * and values of other types, whose JSON may have no end. The copy holds nothing foreign.
  */
-function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
-  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = options as {
-    [option in keyof EnqueueOptions]: unknown
-  }
+function checkOptions(options: unknown): EnqueueOptions {
+  if (options === undefined) return {}
+  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = checkParts(
+    'options',
+    options,
+    OPTIONS,
+  )
   const checked: EnqueueOptions = {}
   if (priority !== undefined) {
     checked.priority = checkPriority(priority)
@@ -301,58 +313,52 @@ function checkOptions(options: EnqueueOptions = {}): EnqueueOptions {
   if (expiresAt !== undefined) {
     checked.expiresAt = checkDate('expiresAt', expiresAt)
     if (checked.startAfter !== undefined && checked.startAfter >= checked.expiresAt)
-      throw new TypeError('expiresAt must be later than startAfter: the work would never start')
+      throw new ArgumentError(
+        'expiresAt',
+        'must be later than startAfter: the work would never start',
+      )
   }
   if (uniqueKey !== undefined) {
-    if (typeof uniqueKey !== 'string' || !/^[^\0\p{Surrogate}]{1,255}$/su.test(uniqueKey))
-      throw new TypeError('uniqueKey must have 1 to 255 characters')
-    checked.uniqueKey = uniqueKey
+    checked.uniqueKey = checkUniqueKey('uniqueKey', uniqueKey)
   }
   if (onConflict !== undefined) {
-    if (onConflict !== 'keep' && onConflict !== 'replace')
-      throw new TypeError(
-        `onConflict must be keep or replace, not ${storableText(onConflict, MAX_SHOWN)}`,
-      )
+    checked.onConflict = checkConflict('onConflict', onConflict)
     if (uniqueKey === undefined)
-      throw new TypeError('onConflict needs a uniqueKey: without one, work meets no other')
-    checked.onConflict = onConflict
+      throw new ArgumentError('onConflict', 'needs a uniqueKey: without one, work meets no other')
   }
   if (maxWaitMs !== undefined) {
     if (onConflict !== 'replace')
-      throw new TypeError("maxWaitMs needs onConflict: 'replace': other work is never put off")
-    if (
-      !Number.isInteger(maxWaitMs) ||
-      !((maxWaitMs as number) > 0 && (maxWaitMs as number) <= MAX_WAIT_MS)
-    )
-      throw new TypeError(
-        `maxWaitMs must be a whole number from 1 to ${MAX_WAIT_MS} (ten years), not ${storableText(maxWaitMs, MAX_SHOWN)}`,
+      throw new ArgumentError(
+        'maxWaitMs',
+        "needs onConflict: 'replace': other work is never put off",
       )
-    checked.maxWaitMs = maxWaitMs as number
+    checked.maxWaitMs = checkMaxWait('maxWaitMs', maxWaitMs)
   }
   return checked
 }
 
-const MAX_WAIT_MS = 10 * 365 * 86_400_000
+const OPTIONS = {
+  priority: asItIs,
+  startAfter: asItIs,
+  uniqueKey: asItIs,
+  onConflict: asItIs,
+  maxWaitMs: asItIs,
+  expiresAt: asItIs,
+}
+const checkConflict = oneOf(['keep', 'replace'])
+/** Ten years. */
+const checkMaxWait = wholeNumber(1, 10 * 365 * 86_400_000)
 
-const MAX_SHOWN = 100
+export function checkUniqueKey(argument: string, key: unknown): string {
+  if (typeof key === 'string' && /^[^\0\p{Surrogate}]{1,255}$/su.test(key)) return key
+  throw new ArgumentError(
+    argument,
+    `must have 1 to 255 characters that PostgreSQL can store, not ${tell(key)}`,
+  )
+}
 
 export function checkPriority(priority: unknown): number {
   // An Int32Array holds exactly the numbers that the column takes.
   if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
-  const given = storableText(priority, MAX_SHOWN)
-  throw new TypeError(`priority must be a whole number of 32 bits, not ${given}`)
-}
-
-export function checkDate(option: string, value: unknown): Date {
-  if (!types.isDate(value)) throw new TypeError(`${option} must be a valid date`)
-  // A plain copy, without properties that foreign code may have set on the date.
-  const date = new Date(Date.prototype.getTime.call(value))
-  if (!isYearOfFourDigits(date)) throw new TypeError(`${option} must be a valid date`)
-  return date
-}
-
-/** JSON writes other years with a sign, which PostgreSQL does not read. */
-function isYearOfFourDigits(date: Date): boolean {
-  const year = date.getUTCFullYear()
-  return year >= 1 && year <= 9_999
+  throw new ArgumentError('priority', `must be a whole number of 32 bits, not ${tell(priority)}`)
 }

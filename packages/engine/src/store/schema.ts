@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { ArgumentError } from '../job/argument.ts'
 
 /**
  * Where the tables are. Other code writes statements as if ours had no schema (`"JobRun"`; `roundsman."JobRun_pkey"` for
@@ -29,10 +30,11 @@ const DEFAULT_SCHEMA = 'roundsman'
  */
 const MAX_KEPT = 1_000
 
-/** @throws TypeError when PostgreSQL or pg-boss refuses the name, or would cut it short */
+/** @throws ArgumentError when PostgreSQL or pg-boss refuses the name, or would cut it short */
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   const problem = findProblem(name)
-  if (problem !== null) throw new TypeError(`schema: ${problem}; choose another name`)
+  if (problem !== null)
+    throw new ArgumentError('schema', `cannot be used: ${problem}; choose another name`)
   const quoted = `"${name}"`
   const queue = name === PUBLIC ? 'pgboss' : quoted
   // In `public`, the search_path finds the tables, as it did for earlier versions.

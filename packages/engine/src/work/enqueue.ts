@@ -48,7 +48,7 @@ export interface WorkItem<J extends Job = Job> {
 /**
  * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
  * enqueues in a statement of its own.
- * @throws TypeError when `tx` is no client and no transaction of a known library
+ * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option cannot be meant
  * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
  *   PostgreSQL cannot hold it, or when it has more than 8 MB
  */

@@ -517,7 +517,7 @@ describe('work that replaces what waits with its unique key', () => {
 
   it.each([
     [{ onConflict: 'replace' }, 'onConflict needs a uniqueKey'],
-    [{ uniqueKey: 'k', onConflict: 'drop' }, 'onConflict must be keep or replace, not drop'],
+    [{ uniqueKey: 'k', onConflict: 'drop' }, 'onConflict must be one of keep, replace, not "drop"'],
     [{ uniqueKey: 'k', maxWaitMs: 5 }, "maxWaitMs needs onConflict: 'replace'"],
     [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: 0 }, 'maxWaitMs must be a whole number'],
     [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: '5' }, 'maxWaitMs must be a whole number'],

@@ -1,3 +1,4 @@
+import { ArgumentError } from '@roundsman/engine'
 import { QueueMissingError } from '@roundsman/engine/client'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { invalidRequest, Problem, problemDocument } from './problem.ts'
@@ -36,6 +37,9 @@ const DETAILS: Record<string, string> = {
 function toProblem(error: FastifyError): Problem {
   if (error instanceof Problem) return error
   if (error instanceof SchemaMismatch) return toInvalidRequest(error)
+  // The engine checks what the routes' schemas let through.
+  if (error instanceof ArgumentError)
+    return invalidRequest([{ path: error.argument, message: error.message }])
   // Trying again does not help the caller: an operator must act, and the text says how.
   if (error instanceof QueueMissingError) {
     return new Problem(503, {

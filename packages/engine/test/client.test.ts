@@ -1,0 +1,320 @@
+import { hostileValue, makeHostile, type HostileValue } from '@roundsman/testing/hostileValues'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as entry from '../src/client.ts'
+import { ArgumentError, defineJob, JobError } from '../src/index.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+
+const letter = defineJob({ name: 'letter', description: '' })
+const id = '01890000-0000-7000-8000-000000000001'
+const at = new Date('2026-01-02T03:04:05.678Z')
+const after = { at: at.toISOString(), id }
+const by = { actor: 'admin@example.com', reason: 'because of the test' }
+const names = ['letter']
+
+let runtime: TestRuntime
+let client: entry.JobsClient
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([letter])
+  client = entry.createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
+  await client.start()
+})
+
+afterAll(async () => {
+  await client.stop()
+  await runtime.close()
+})
+
+/** Arguments that a function takes; the first of those that read is a reader, and of those in bulk the client. */
+type Arguments = readonly unknown[]
+
+const READING: Record<string, Arguments> = {
+  countWaitingWork: [{ name: 'letter', label: 'x' }],
+  listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', after }],
+  countHeedlessWorkers: [],
+  jobsWithoutWorker: [names],
+  readPausedQueues: [],
+  countDeadLettersByCause: [names],
+  findDeadLetterName: [id],
+  listDeadLetterCodes: [{ name: 'letter', errorCode: 'x' }],
+  listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
+  findWorker: ['w1'],
+  listWorkers: [],
+  countQueue: [names],
+  measureQueue: [names],
+  findJobRun: [id],
+  listJobRuns: [
+    {
+      limit: 5,
+      after,
+      name: 'letter',
+      status: 'running',
+      outcome: 'running',
+      trigger: 'queue',
+      errorCode: 'x',
+      queueJobId: id,
+      from: at,
+      to: at,
+      label: 'x',
+      worker: 'w',
+      minDurationMs: 1,
+      maxDurationMs: 2,
+    },
+  ],
+  listOtherAttempts: [{ id, queueJobId: id }],
+  listJobTicks: [{ name: 'letter', limit: 5, before: after.at }],
+  listRecentTicks: [names, 5],
+  listRecentRuns: [names, { limit: 5, areEnded: true }],
+  readSchedules: [names],
+  searchRuns: ['0189000'],
+  readJobHealth: [[letter], at],
+  listJobActions: ['letter', 5],
+  listRunActions: [{ id, queueJobId: id }],
+  listLanesInUse: [],
+  listFailures: [names, at],
+  listRecentFailures: [names, at],
+  sampleFailures: [[{ name: 'letter', hour: at }]],
+  measureBacklog: [names],
+  countRuns: [[at], 60_000],
+  findOldestStart: ['letter'],
+  measureDuration: ['letter'],
+  tallyDurationsByHour: [{ name: 'letter', from: at, maxRuns: 5 }],
+  listRunCounts: ['letter', 5],
+  sampleRuns: [{ name: 'letter', from: at, to: at }],
+  listWorkerRuns: [{ workerId: 'w1', from: at, to: at }],
+  findWorkOfRun: [{ name: 'letter', queueJobId: id }],
+  countEqualFailures: [{ name: 'letter', startedAt: after.at, code: 'x', message: 'x' }],
+  findEnqueuedAt: ['letter', id],
+  findManyWork: [letter, [id]],
+  findWork: [letter, id],
+  findWorkByKey: [letter, 'key', at],
+}
+
+const BULK: Record<string, Arguments> = {
+  bulkCancel: [{ filter: { name: 'letter', from: at }, after }, by],
+  bulkDiscard: [{ ids: [id] }, by],
+  bulkRedrive: [[letter], { filter: { name: 'letter', errorCode: 'x' }, after }, by],
+}
+
+/** The first argument is a transaction or a client, for which null stands for one of its own. */
+const METHODS: Record<string, Arguments> = {
+  enqueueMany: [[{ payload: {}, options: { priority: 1, startAfter: at, uniqueKey: 'k' } }]],
+  enqueue: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5, expiresAt: new Date(8e12) }],
+  requestRun: [letter, { ...by, dryRun: true, payload: {} }],
+  runAgain: [letter, id, { ...by, dryRun: true }],
+  cancelRun: [id, by],
+  approveRun: [id, by],
+  pauseJob: ['letter', by],
+  resumeJob: ['letter', by],
+  pauseQueue: ['letter', by],
+  resumeQueue: ['letter', by],
+  cancelWork: [{ job: letter, ids: [id], label: 'x' }, by],
+  postponeWork: [
+    { job: letter, label: 'x' },
+    { ...by, startAfter: at },
+  ],
+  prioritiseWork: [
+    { job: letter, all: true },
+    { ...by, priority: 1 },
+  ],
+  redriveWork: [letter, [id], by],
+  redriveDeadLetters: [letter, 'all', by],
+  discardDeadLetter: [id, by],
+  discardDeadLetters: [[{ name: 'letter', queueJobId: id }], by],
+}
+
+/** They compute with what this package has returned, and ask the database nothing. */
+const COMPUTING = ['judgeSchedule', 'runOutcome', 'slowLimitMs']
+
+interface Call {
+  name: string
+  arguments: Arguments
+  call: (...args: unknown[]) => unknown
+}
+
+function listCalls(): Call[] {
+  const functionOf = (name: string) => (entry as never)[name] as (...args: unknown[]) => unknown
+  const method = (name: string) => (client as never)[name] as (...args: unknown[]) => unknown
+  const calls = (
+    of: Record<string, Arguments>,
+    call: (name: string, args: unknown[]) => unknown,
+  ): Call[] =>
+    Object.entries(of).map(([name, given]) => ({
+      name,
+      arguments: given,
+      call: (...args) => call(name, args),
+    }))
+  return [
+    ...calls(READING, (name, args) => functionOf(name)(client.reader, ...args)),
+    ...calls(BULK, (name, args) => functionOf(name)(client, ...args)),
+    ...calls(METHODS, (name, args) =>
+      name.startsWith('enqueue')
+        ? method(name)(runtime.prisma, letter, ...args)
+        : method(name)(null, ...args),
+    ),
+    // Where the transaction and the job themselves are what is foreign.
+    ...calls(
+      { enqueue: [null, letter, {}], result: [letter, id, { timeoutMs: 0 }] },
+      (name, args) => method(name)(...args),
+    ),
+    ...calls({ readerIn: [null] }, (_name, [tx]) => {
+      client.readerIn(tx as never)
+    }),
+    ...calls(
+      { watchChanges: [{ onChange: () => undefined, onGap: () => undefined, probeMs: 5_000 }] },
+      async (_name, [options]) => await client.watchChanges(options as never).close(),
+    ),
+    ...calls(
+      { createJobsClient: [{ databaseUrl: runtime.url, schema: 'public' }] },
+      async (_name, [options]) => await entry.createJobsClient(options as never).stop(),
+    ),
+    ...calls(
+      { openReader: [{ databaseUrl: runtime.url, poolSize: 1, statementTimeoutMs: 5_000 }] },
+      async (_name, [options]) => await entry.openReader(options as never).close(),
+    ),
+  ]
+}
+
+type Path = readonly (string | number)[]
+
+/** All that could be foreign: each argument, and each part of one. */
+function pathsIn(value: unknown, path: Path = []): Path[] {
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value ?? 0) === Object.prototype
+  if (!isPlain) return [path]
+  // The rest of a job its definition has checked.
+  if (value === letter) return [path, [...path, 'name'], [...path, 'payload']]
+  return [
+    path,
+    ...Object.entries(value as object).flatMap(([key, part]) => pathsIn(part, [...path, key])),
+  ]
+}
+
+function replaceAt(value: unknown, [key, ...rest]: Path, other: unknown): unknown {
+  if (key === undefined) return other
+  const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as never
+  Object.assign(copy, { [key]: replaceAt((value as never)[key], rest, other) })
+  return copy
+}
+
+async function outcomeOf(call: () => unknown): Promise<unknown> {
+  try {
+    await call()
+    return null
+  } catch (error) {
+    return error
+  }
+}
+
+const isOurs = (error: unknown) =>
+  error === null ||
+  error instanceof ArgumentError ||
+  error instanceof JobError ||
+  error instanceof entry.QueueMissingError
+
+const ODD_TEXTS = ['nope', '\0', '\ud83d', '', id.toUpperCase(), "x' or true --", '1; select 1']
+const ODD_NUMBERS = [Number.NaN, -1, 0, 0.5, 2 ** 31, 1e21, Infinity, -Infinity]
+const ODD_DATES = [new Date(Number.NaN), new Date(8.64e15), new Date(-8.64e15), new Date(-7e13)]
+const near = fc.constantFrom<unknown>(...ODD_TEXTS, ...ODD_NUMBERS, ...ODD_DATES, null, undefined)
+const far = hostileValue({ maxCount: 20_000, maxLevels: 1_000 })
+const foreign = fc.oneof(
+  near.map((value) => ({ make: () => value })),
+  far.map((value: HostileValue) => ({ make: () => makeHostile(value) })),
+)
+
+describe('what a program passes in', () => {
+  it('is tried of every function that there is', () => {
+    const isFunction = (of: object, name: string) =>
+      typeof (of as Record<string, unknown>)[name] === 'function'
+    const isClass = (name: string) => name.endsWith('Error')
+    const exported = Object.keys(entry).filter((name) => isFunction(entry, name) && !isClass(name))
+    const methods = Object.keys(client).filter((name) => isFunction(client, name))
+    const tried = new Set([...listCalls().map(({ name }) => name), ...COMPUTING])
+    const takeNothing = ['start', 'stop', 'areConnectionsLasting']
+    expect(new Set([...exported, ...methods])).toEqual(new Set([...tried, ...takeNothing]))
+  })
+
+  it('works, where it is as it should be', async () => {
+    for (const { name, arguments: args, call } of listCalls()) {
+      const error = await outcomeOf(() => call(...args))
+      const lacksTransaction = error instanceof ArgumentError && error.argument === 'tx'
+      expect([name, lacksTransaction ? null : error]).toEqual([name, null])
+    }
+  })
+
+  it('is refused by an error that names it, whatever it is, and never by PostgreSQL', async () => {
+    const calls = listCalls().filter(({ arguments: args }) => args.length > 0)
+    const anyCall = fc.constantFrom(...calls).chain((of) =>
+      fc.record({
+        of: fc.constant(of),
+        path: fc.constantFrom(...pathsIn(of.arguments).filter((path) => path.length > 0)),
+      }),
+    )
+    await fc.assert(
+      fc.asyncProperty(anyCall, foreign, async ({ of, path }, { make }) => {
+        const args = replaceAt(of.arguments, path, make()) as unknown[]
+        const error = await outcomeOf(() => of.call(...args))
+        expect([of.name, path, isOurs(error) ? null : error]).toEqual([of.name, path, null])
+      }),
+      { numRuns: 1_500 },
+    )
+  })
+
+  it.each<[string, Path, unknown, string]>([
+    [
+      'cancelWork',
+      [0, 'ids', 0],
+      'nope',
+      'ids[0] must be a UUID, as the engine returns it, not "nope"',
+    ],
+    ['cancelWork', [0], { job: letter }, 'which has to say which work is meant'],
+    ['cancelWork', [0, 'label'], 'a\0b', 'label holds a NUL character or half of a surrogate pair'],
+    ['result', [1], 'nope', 'queueJobId must be a UUID'],
+    ['result', [2, 'timeoutMs'], Number.NaN, 'timeoutMs must be a number of milliseconds'],
+    ['pauseQueue', [0], 'a\ud83d', 'name holds a NUL character or half of a surrogate pair'],
+    ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
+    ['postponeWork', [1, 'startAfter'], new Date(8.64e15), 'startAfter must be a valid date'],
+    ['redriveWork', [1], 'some', 'which must be a list, not "some"'],
+    [
+      'listJobRuns',
+      [0, 'limit'],
+      Number.NaN,
+      'limit must be a whole number from 1 to 10000, not NaN',
+    ],
+    ['listJobRuns', [0, 'limit'], '1; select 1', 'limit must be a whole number'],
+    ['listJobRuns', [0, 'status'], "x' or true", 'status must be one of running, success, failed'],
+    ['listJobRuns', [0, 'after', 'at'], '2026-02-30 00:00:00+00', 'after.at must be an instant'],
+    ['listJobRuns', [0, 'from'], new Date(Number.NaN), 'from must be a valid date'],
+    ['findManyWork', [1], Array(100_001).fill(id), 'queueJobIds must have at most 100000 items'],
+  ])('of %s, %j: %j', async (name, path, value, problem) => {
+    const of = listCalls().find((call) => call.name === name) as Call
+    const args = replaceAt(of.arguments, path, value) as unknown[]
+    const error = await outcomeOf(() => of.call(...args))
+    expect(error).toBeInstanceOf(ArgumentError)
+    expect(error).toMatchObject({
+      code: 'argument_invalid',
+      message: expect.stringContaining(problem),
+    })
+  })
+
+  it('leaves the transaction whole in which it was refused', async () => {
+    const queueJobId = await runtime.prisma.$transaction(async (tx) => {
+      const work = await client.enqueue(tx, letter, {})
+      const which = { job: letter, ids: ['nope'] }
+      await expect(client.cancelWork(tx, which, by)).rejects.toThrow(ArgumentError)
+      return work.queueJobId
+    })
+    expect(await entry.findWork(client.reader, letter, queueJobId)).toMatchObject({
+      kind: 'waiting',
+    })
+  })
+
+  it('may have its ids in upper case', async () => {
+    const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
+    const upper = queueJobId.toUpperCase()
+    expect(await entry.findWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
+    expect(await client.cancelWork(null, { job: letter, ids: [upper] }, by)).toMatchObject({
+      done: 1,
+    })
+  })
+})
