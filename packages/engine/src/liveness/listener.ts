@@ -20,6 +20,8 @@ export interface ListenerOptions {
   applicationName: string
   answerTimeoutMs: number
   vanishedAfterMs: number
+  /** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. Default 15,000 ms. */
+  probeMs?: number
   log: Pick<Logger, 'warn'>
 }
 
@@ -34,7 +36,6 @@ interface Link {
   socket: Socket
 }
 
-/** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. */
 const PROBE_MS = 15_000
 const RETRY_MS = 500
 
@@ -43,14 +44,15 @@ const RETRY_MS = 500
  * the server may end the connection as if its other end had vanished: nothing else may depend on it.
  */
 export function createListener(options: ListenerOptions): Listener {
-  const { url, applicationName, answerTimeoutMs, vanishedAfterMs, log } = options
+  const { url, applicationName, answerTimeoutMs, vanishedAfterMs, probeMs = PROBE_MS, log } = options
   const subscriptions: Subscription[] = []
   let link: Link | null = null
   let timer: NodeJS.Timeout | undefined
   let stopped = false
 
-  const ask = ({ client, socket }: Link, text: string) =>
-    answerInTime(client.query(text), { timeoutMs: answerTimeoutMs, socket })
+  const inTime = <Answer>({ socket }: Link, answer: Promise<Answer>) =>
+    answerInTime(answer, { timeoutMs: answerTimeoutMs, socket })
+  const ask = (of: Link, text: string) => inTime(of, of.client.query(text))
 
   async function connect(): Promise<void> {
     const socket = new Socket()
@@ -81,11 +83,11 @@ export function createListener(options: ListenerOptions): Listener {
 
   function scheduleProbe(of: Link): void {
     timer = setTimeout(() => {
-      ask(of, 'select').then(
+      inTime(of, sync(of.client)).then(
         () => link === of && scheduleProbe(of),
         (error: unknown) => lose(of, error as Error),
       )
-    }, PROBE_MS)
+    }, probeMs)
   }
 
   function lose(lost: Link, error: Error): void {
@@ -122,6 +124,17 @@ export function createListener(options: ListenerOptions): Listener {
       if (open) await endClient(open.client, open.socket)
     },
   }
+}
+
+/** Sends a Sync, which the server answers without a statement: an idle worker costs it nothing more. */
+function sync(client: pg.Client): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.query({
+      submit: (connection: pg.Connection) => connection.sync(),
+      handleReadyForQuery: () => resolve(),
+      handleError: reject,
+    })
+  })
 }
 
 function listenSql(channel: string): string {

@@ -60,6 +60,6 @@ export async function notify(
   await connection.query(NOTIFY_SQL, [connection.schema.channel(channel), payloads])
 }
 
+/** The limit counts at the commit, which is when PostgreSQL takes the lock. */
 const NOTIFY_SQL = `
-  with patience as materialized (select set_config('lock_timeout', '1000', true))
-  select pg_notify($1, payload) from patience, unnest($2::text[]) payload`
+  select set_config('lock_timeout', '1000', true), pg_notify($1, payload) from unnest($2::text[]) payload`

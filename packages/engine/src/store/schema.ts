@@ -51,7 +51,7 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
       if (known !== undefined) return known
       const sql = text.replace(NAMES, (found) => {
         if (found.startsWith('"')) return own + found
-        if (found === SEND_MARK) return `/* roundsman_send${suffix} */`
+        if (found.startsWith('/*')) return found.replace(' */', `${suffix} */`)
         return found === 'pgboss.' ? `${queue}.` : own
       })
       if (kept.size === MAX_KEPT) kept.clear()
@@ -62,12 +62,13 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   }
 }
 
-/** Begins a statement that a host's connection may prepare: see statementName. */
+/** Each begins a statement that a host's connection may prepare: see statementName. */
 export const SEND_MARK = '/* roundsman_send */'
+export const SEND_ONE_MARK = '/* roundsman_send_one */'
 
-/** Our tables and types, what stands for the two schemas, and SEND_MARK. */
+/** Our tables and types, what stands for the two schemas, and the marks. */
 const NAMES =
-  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send \*\//g
+  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send(?:_one)? \*\//g
 
 /**
  * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,

@@ -1,6 +1,6 @@
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
-import { SEND_MARK } from './schema.ts'
+import { SEND_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
@@ -51,12 +51,13 @@ export async function sendWork(
   work: readonly WorkToSend[],
   { returnIds = false } = {},
 ): Promise<Sent> {
-  const pieces = JSON.stringify(
-    work.map(({ envelope, ...piece }) => ({ ...piece, data: envelope })),
-  )
   const isListed = returnIds || work.length <= FEW
-  const send = async () =>
-    (await connection.query<SentRow>(isListed ? SEND_AND_LIST_SQL : SEND_SQL, [pieces])).rows
+  const [one] = work
+  const [text, values] =
+    one !== undefined && work.length === 1
+      ? [SEND_ONE_SQL, toColumns(one)]
+      : [isListed ? SEND_AND_LIST_SQL : SEND_SQL, [toJson(work)]]
+  const send = async () => (await connection.query<SentRow>(text, values)).rows
   const rows = await send().catch((error: unknown) => {
     throw isOfMissingTable(error)
       ? new TablesError('missing', connection.schema.name, [], error)
@@ -74,6 +75,18 @@ export async function sendWork(
     ids: isListed ? rows.map(({ id }) => id) : null,
     transactionId: rows[0]?.transactionId ?? null,
   }
+}
+
+/** What WORK_SQL reads. */
+function toJson(work: readonly WorkToSend[]): string {
+  return JSON.stringify(work.map(({ envelope, ...piece }) => ({ ...piece, data: envelope })))
+}
+
+/** What ONE_SQL reads: texts, of which no driver makes anything else. */
+function toColumns(work: WorkToSend): (string | null)[] {
+  const { id, name, envelope, startAfter, priority = null, uniqueKey = null } = work
+  const at = startAfter?.toISOString() ?? null
+  return [id, name, JSON.stringify(envelope), at, priority === null ? null : String(priority), uniqueKey]
 }
 
 /** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */
@@ -129,9 +142,7 @@ export async function sendReplacing(
   connection: Connection,
   work: readonly WorkToSend[],
 ): Promise<SentReplacing> {
-  const pieces = JSON.stringify(
-    work.map(({ envelope, ...piece }) => ({ ...piece, data: envelope })),
-  )
+  const pieces = toJson(work)
   const send = async () => (await connection.query<ReplacedRow>(REPLACE_SQL, [pieces])).rows
   let rows = await send()
   if (rows.length < work.length) {
@@ -186,11 +197,21 @@ const WORK_SQL = `rows from (json_to_recordset($1::text::json) as (
     id uuid, name text, data jsonb, "startAfter" timestamptz, priority int, "uniqueKey" text
   )) with ordinality as work(id, name, data, "startAfter", priority, "uniqueKey", place)`
 
+/** A single piece, for a third less than a list with one in it, which PostgreSQL would read and sort. */
+const ONE_SQL = `(
+    select $1::text::uuid as id, $2::text as name, $3::text::jsonb as data, $4::text::timestamptz as "startAfter",
+           $5::text::int as priority, $6::text as "uniqueKey", 1 as place
+  ) work`
+
 const INSERT_SQL = `${insertSql(WORK_SQL)}
   on conflict do nothing`
 
+const LISTED = 'returning id::text as "id", pg_current_xact_id()::text as "transactionId"'
 const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
-  returning id::text as "id", pg_current_xact_id()::text as "transactionId"`
+  ${LISTED}`
+const SEND_ONE_SQL = `${SEND_ONE_MARK}${insertSql(ONE_SQL)}
+  on conflict do nothing
+  ${LISTED}`
 
 const SEND_SQL = `
   with sent as (${INSERT_SQL} returning 1)

@@ -75,14 +75,17 @@ describe('enqueue by a client', () => {
       canPrepare: () => areLasting,
       onPoolError: () => undefined,
     })
-    const prepared = () => prisma.readRows({ text: 'select "name" from pg_prepared_statements' })
+    const prepared = () =>
+      prisma.readRows({ text: 'select "name" from pg_prepared_statements order by 1' })
     await prisma.$transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
     expect(await prepared()).toEqual([])
     areLasting = true
     for (const n of [2, 3]) await prisma.$transaction((tx) => client.enqueue(tx, letter, { n }))
+    const two = [{ payload: { n: 4 } }, { payload: { n: 5 } }]
+    await prisma.$transaction((tx) => client.enqueueMany(tx, letter, two))
     await prisma.jobRun.findFirst()
-    expect(await prepared()).toEqual([{ name: 'roundsman_send' }])
-    expect(await numbers()).toEqual([1, 2, 3])
+    expect(await prepared()).toEqual([{ name: 'roundsman_send' }, { name: 'roundsman_send_one' }])
+    expect(await numbers()).toEqual([1, 2, 3, 4, 5])
     await prisma.$disconnect()
   })
 

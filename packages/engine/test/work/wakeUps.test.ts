@@ -1,4 +1,4 @@
-import { waitFor } from '@roundsman/testing'
+import { createProxy, waitFor } from '@roundsman/testing'
 import type { Logger } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
@@ -92,6 +92,44 @@ describe('a worker', () => {
     expect(payloads).toEqual(['letter'])
     expect(told).toEqual(['letter'])
   })
+
+  it('probes whether it still hears without a statement, and listens anew when nothing comes back', async () => {
+    const server = new URL(runtime.url)
+    const proxy = await createProxy(Number(server.port))
+    server.port = String(proxy.port)
+    let reconnects = 0
+    const probing = createListener({
+      url: server.href,
+      applicationName: 'probing',
+      answerTimeoutMs: 2_000,
+      vanishedAfterMs: 15_000,
+      probeMs: 20,
+      log: runtime.log,
+    })
+    const statementAfterProbes = () =>
+      waitFor(async () => {
+        const [row] = await runtime.rows<{ query: string }>(
+          `select query from pg_stat_activity where application_name = 'probing' and datname = current_database()
+             and state_change > query_start + interval '100 milliseconds' order by backend_start desc limit 1`,
+        )
+        return row?.query
+      })
+    try {
+      await probing.listen(
+        WORK_CHANNEL,
+        () => undefined,
+        () => reconnects++,
+      )
+      expect(await statementAfterProbes()).toMatch(/^listen /)
+      expect(reconnects).toBe(0)
+      proxy.forget()
+      await waitFor(() => reconnects === 1, { timeoutMs: 20_000 })
+      expect(await statementAfterProbes()).toMatch(/^listen /)
+    } finally {
+      await probing.stop()
+      proxy.close()
+    }
+  }, 40_000)
 
   it('is told of a transaction before it commits, and looks until it has', async () => {
     const open = await holdOpen(enqueue)
