@@ -44,7 +44,14 @@ const RETRY_MS = 500
  * the server may end the connection as if its other end had vanished: nothing else may depend on it.
  */
 export function createListener(options: ListenerOptions): Listener {
-  const { url, applicationName, answerTimeoutMs, vanishedAfterMs, probeMs = PROBE_MS, log } = options
+  const {
+    url,
+    applicationName,
+    answerTimeoutMs,
+    vanishedAfterMs,
+    probeMs = PROBE_MS,
+    log,
+  } = options
   const subscriptions: Subscription[] = []
   let link: Link | null = null
   let timer: NodeJS.Timeout | undefined

@@ -86,7 +86,14 @@ function toJson(work: readonly WorkToSend[]): string {
 function toColumns(work: WorkToSend): (string | null)[] {
   const { id, name, envelope, startAfter, priority = null, uniqueKey = null } = work
   const at = startAfter?.toISOString() ?? null
-  return [id, name, JSON.stringify(envelope), at, priority === null ? null : String(priority), uniqueKey]
+  return [
+    id,
+    name,
+    JSON.stringify(envelope),
+    at,
+    priority === null ? null : String(priority),
+    uniqueKey,
+  ]
 }
 
 /** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */

@@ -3,6 +3,8 @@ import { Agent, request } from 'node:http'
 export interface HttpClient {
   /** Resolves to how many milliseconds the answer took. @throws when its status is not 200 */
   get(path: string): Promise<number>
+  /** Like get, for a POST without a body that is answered 202. */
+  post(path: string): Promise<number>
   /** Like get, up to the first byte of the body. It does not wait for the rest. */
   firstByte(path: string): Promise<number>
   /** Sends requests one after the other on each connection for `durationMs`. Returns how many a second. */
@@ -15,12 +17,18 @@ export function createHttpClient(url: string, token: string | null): HttpClient 
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   const headers = token === null ? {} : { authorization: `Bearer ${token}` }
 
-  function send(path: string, isFirstByteEnough: boolean): Promise<number> {
+  function send(
+    path: string,
+    {
+      method = 'GET',
+      isFirstByteEnough = false,
+    }: { method?: string; isFirstByteEnough?: boolean } = {},
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
       const startedAtMs = performance.now()
-      const sent = request(`${url}${path}`, { agent, headers }, (response) => {
-        if (response.statusCode !== 200) {
-          reject(new Error(`GET ${path} was answered ${response.statusCode}`))
+      const sent = request(`${url}${path}`, { method, agent, headers }, (response) => {
+        if (response.statusCode !== (method === 'GET' ? 200 : 202)) {
+          reject(new Error(`${method} ${path} was answered ${response.statusCode}`))
           response.resume()
           return
         }
@@ -41,14 +49,15 @@ export function createHttpClient(url: string, token: string | null): HttpClient 
   }
 
   return {
-    get: (path) => send(path, false),
-    firstByte: (path) => send(path, true),
+    get: (path) => send(path),
+    post: (path) => send(path, { method: 'POST' }),
+    firstByte: (path) => send(path, { isFirstByteEnough: true }),
     async load(path, { connections, durationMs }) {
       const startedAtMs = performance.now()
       let count = 0
       const work = async () => {
         while (performance.now() - startedAtMs < durationMs) {
-          await send(path, false)
+          await send(path)
           count++
         }
       }

@@ -1,5 +1,6 @@
 // Measures everything side by side, in one run on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
+import { backlog } from './backlog/backlog.ts'
 import { cleanup } from './cleanup/cleanup.ts'
 import { commits } from './commits/commits.ts'
 import { describeMachine, readCommit } from './describeMachine.ts'
@@ -23,6 +24,7 @@ import { reportPlace, writeReport } from './writeReport.ts'
 const scenarios: readonly Scenario[] = [
   throughput,
   latency,
+  backlog,
   commits,
   growth,
   cleanup,

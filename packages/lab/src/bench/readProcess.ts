@@ -30,3 +30,15 @@ export async function readProcess(pid: number): Promise<ProcessUse | null> {
     return null
   }
 }
+
+/** For how long the machine's processors have worked since it started, all together; null where there is no /proc. */
+export async function readMachine(): Promise<{ busySeconds: number } | null> {
+  const text = await readFile('/proc/stat', 'utf8').catch(() => null)
+  const all = /^cpu +([\d ]+)$/m
+    .exec(text ?? '')?.[1]
+    ?.split(' ')
+    .map(Number)
+  if (all === undefined) return null
+  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0] = all
+  return { busySeconds: (user + nice + system + interrupts + softInterrupts) / TICKS_PER_SECOND }
+}

@@ -57,6 +57,7 @@ describe('pnpm bench', () => {
     expect(figures.jobs).toBe(2_000)
     expect(figures.perSecond).toMatchObject({
       roundsman: [expect.any(Number)],
+      sqlAlone: [expect.any(Number)],
       pgBoss: [expect.any(Number)],
       graphileWorker: [expect.any(Number)],
     })

@@ -26,10 +26,7 @@ export const cleanup = defineScenario<CleanupFigures>({
           unit: '×',
           measured: median,
           spread,
-          obstacle:
-            each.dueShare < 0.1
-              ? 'what a run costs whatever it finds, beside a statement of milliseconds: its record, a count before the first change, small batches until it is known how long they take, the counts of each'
-              : "the job's guard counts all that is due before the first row is changed, and each batch keeps its counts",
+          obstacle: tellRun(each),
         }
       }),
       {
@@ -113,6 +110,18 @@ ${table(
     },
   ],
 })
+
+/** How long a run lasts and what it is busy with, beside the one statement. */
+function tellRun({ rows, dueShare, sweep, statement, batches }: CleanupCase): string {
+  const lasts = (perSecond: readonly number[]) =>
+    `${formatNumber(((rows * dueShare) / summarise(perSecond).median) * 1_000)} ms`
+  const of = (key: 'count' | 'p99') =>
+    formatNumber(summarise(batches.map((batch) => batch[key])).median)
+  const locked = batches.flatMap(({ lockedMs }) => lockedMs ?? [])
+  const isTold = locked.length === batches.length
+  const inBatches = isTold ? `, ${formatNumber(summarise(locked).median)} ms of it in them` : ''
+  return `a run lasts ${lasts(sweep)} and has ${of('count')} batches of up to ${of('p99')} ms${inBatches}, where the statement lasts ${lasts(statement)}; the rest is its record, what is counted before the first change, and the counts that commit with each batch`
+}
 
 function labelOf({ job, dueShare, layout }: CleanupCase): string {
   return `${job}, ${dueShare * 100} % due, ${layout}`

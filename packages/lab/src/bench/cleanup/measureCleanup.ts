@@ -18,8 +18,8 @@ export interface CleanupCase extends CleanupData {
   /** Rows cleaned per second, in each round. */
   sweep: number[]
   statement: number[]
-  /** For each round: how many batches, the 99th percentile and the longest, in milliseconds. */
-  batches: { count: number; p99: number; longest: number }[]
+  /** For each round: how many batches, the 99th percentile, the longest and all together, in milliseconds. */
+  batches: { count: number; p99: number; longest: number; lockedMs?: number }[]
 }
 
 const SIDES = ['sweep', 'statement'] as const
@@ -74,7 +74,8 @@ async function compare(bench: Bench, server: Server, each: CleanupCase): Promise
       const { cleaned, durationMs, batchesMs } = await runCleanup(job, url)
       each.sweep.push((cleaned / durationMs) * 1_000)
       const { p99 } = latencyOf(batchesMs)
-      each.batches.push({ count: batchesMs.length, p99, longest: Math.max(...batchesMs) })
+      const lockedMs = batchesMs.reduce((total, ms) => total + ms, 0)
+      each.batches.push({ count: batchesMs.length, p99, longest: Math.max(...batchesMs), lockedMs })
     }
   })
   await server.dropDatabase('cleanup')

@@ -11,7 +11,8 @@ import pg from 'pg'
 import { PgBoss } from 'pg-boss'
 import { z } from 'zod'
 import { log } from '../openServer.ts'
-import type { CommitSide } from './measureCommits.ts'
+import { readMachine } from '../readProcess.ts'
+import type { Committed, CommitSide } from './measureCommits.ts'
 
 /** What a request does besides writing its own row. */
 interface Enqueue {
@@ -36,11 +37,33 @@ const { inside, afterwards, close } = await open(side as CommitSide)
 process.stdout.write('ready\n')
 await once(input, 'line')
 await commitFor(WARM_UP_MS)
-const startedAtMs = performance.now()
+const begun = await readCosts()
 const commits = await commitFor(Number(durationMs))
-process.stdout.write(`committed ${commits} ${performance.now() - startedAtMs}\n`)
+const ended = await readCosts()
+const committed: Committed = {
+  commits,
+  tookMs: ended.atMs - begun.atMs,
+  processUs: ended.processUs - begun.processUs,
+  machineUs: ended.machineUs - begun.machineUs,
+  logBytes: ended.logBytes - begun.logBytes,
+}
+process.stdout.write(`committed ${JSON.stringify(committed)}\n`)
 await close?.()
 process.exit(0)
+
+async function readCosts() {
+  const { rows } = await pool.query<{ bytes: number }>(
+    `select (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as bytes`,
+  )
+  const { user, system } = process.cpuUsage()
+  const machine = await readMachine()
+  return {
+    atMs: performance.now(),
+    processUs: user + system,
+    machineUs: (machine?.busySeconds ?? NaN) * 1_000_000,
+    logBytes: rows[0]?.bytes ?? NaN,
+  }
+}
 
 async function commitFor(forMs: number): Promise<number> {
   const deadlineMs = performance.now() + forMs

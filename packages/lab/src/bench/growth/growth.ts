@@ -57,9 +57,9 @@ ${table(
   ]),
 )}
 
-For a team whose queue has piled up over a weekend: taking the work from it costs what it always costs.`
+${forATeam(figures)}`
   },
-  plots: ({ waiting, claimManyMs }) => [
+  plots: ({ waiting, runs, claimManyMs, enqueuedPerSecond }) => [
     {
       name: 'claims',
       title: 'What PostgreSQL takes for a claim of 2,000',
@@ -74,8 +74,39 @@ For a team whose queue has piled up over a weekend: taking the work from it cost
         }
       }),
     },
+    {
+      name: 'enqueued',
+      title: 'Rows put into the queue a second',
+      unit: '/s',
+      bars: SIDES.map((side) => {
+        const { median, ...spread } = summarise(enqueuedPerSecond[side])
+        const label = `${formatNumber(waiting[side])} waiting, ${formatNumber(runs[side])} runs before`
+        return { label, value: median, spread, isOurs: true }
+      }),
+    },
   ],
 })
+
+const RUNS_A_DAY = 100_000
+
+function forATeam({
+  waiting,
+  runs,
+  claimManyMs,
+  perSecond,
+  enqueuedPerSecond,
+  rounds,
+}: GrowthFigures): string {
+  const ratio = (values: Record<GrowthSide, number[]>, side: GrowthSide) =>
+    formatNumber(summarise(ratios(values[side], values.few)).median)
+  const speed = summarise(perSecond.many).median
+  const idle = rounds.find(({ claims }) => claims === 0)
+  const inUse = (idle?.workers ?? NaN) * summarise(idle?.ms ?? [NaN]).median
+  return `For a team whose queue has piled up over a weekend, with ${formatNumber(waiting.many)} pieces waiting: taking some costs ${ratio(claimManyMs, 'many')} × what it costs
+with ${formatNumber(waiting.few)}, and putting more behind them goes ${ratio(enqueuedPerSecond, 'many')} × as fast; a worker is through all of it in ${formatNumber(waiting.many / speed)} s, and whatever its
+handlers take. With ${formatNumber(RUNS_A_DAY)} runs a day, ${formatNumber(runs.history)} are there after ${formatNumber(runs.history / RUNS_A_DAY)} days, and a worker is ${ratio(perSecond, 'history')} × as fast then. ${formatNumber(idle?.workers ?? NaN)} idle workers of
+${formatNumber(idle?.jobs ?? NaN)} jobs cost PostgreSQL ${formatNumber(inUse)} ms of each second.`
+}
 
 function against(
   values: Record<GrowthSide, number[]>,

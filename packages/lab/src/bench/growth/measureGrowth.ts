@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
-import type pg from 'pg'
 import { bulkInsert } from '../bulkInsert.ts'
+import { enqueueUpTo } from '../enqueueUpTo.ts'
 import type { Bench } from '../openBench.ts'
 import { withClient, type Server } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'
+import { durationsOf, withDurations } from '../statementDurations.ts'
 import { median } from '../statistics.ts'
 
 /** What a database holds before a worker starts. */
@@ -66,7 +66,7 @@ export async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
     figures.perSecond[side].push((taken / all.tookMs) * 1_000)
     bench.progress(`round ${round + 1}, ${side}, enqueueing`)
     await withClient(url, async (client) => {
-      const { count, ms } = await enqueueUpTo(client, figures.waiting[side])
+      const { count, ms } = await enqueueUpTo(client, 'noop', figures.waiting[side])
       figures.enqueuedPerSecond[side].push((count / ms) * 1_000)
       await client.query('vacuum analyze pgboss.job')
     })
@@ -104,34 +104,11 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
          from (select uuidv7() as id, now() - n * interval '100 ms' as at from generate_series(1, ${runs}) n) run`,
       )
     }
-    await enqueueUpTo(client, waiting)
+    await enqueueUpTo(client, 'noop', waiting)
     await client.query('vacuum analyze pgboss.job')
     await client.query('checkpoint')
   })
   return url
-}
-
-/** Enqueues what is missing, with the columns that a client writes, 20,000 pieces with each statement. */
-async function enqueueUpTo(
-  client: pg.Client,
-  waiting: number,
-): Promise<{ count: number; ms: number }> {
-  const { rows } = await client.query<{ count: number }>(
-    `select count(*)::int as count from pgboss.job where name = 'noop' and state < 'active'`,
-  )
-  const missing = waiting - (rows[0]?.count ?? 0)
-  const startedAtMs = performance.now()
-  for (let left = missing; left > 0; left -= 20_000) {
-    await client.query(
-      `insert into pgboss.job (id, name, data, start_after, created_on, keep_until, expire_seconds, deletion_seconds,
-         retry_limit, retry_delay, retry_backoff, retry_delay_max, policy)
-       select uuidv7(), queue.name, jsonb_build_object('trigger', 'queue', 'payload', '{}'::jsonb), now(), now(),
-         now() + queue.retention_seconds * interval '1 s', queue.expire_seconds, queue.deletion_seconds, queue.retry_limit,
-         queue.retry_delay, queue.retry_backoff, queue.retry_delay_max, queue.policy
-       from generate_series(1, ${Math.min(left, 20_000)}), pgboss.queue queue where queue.name = 'noop'`,
-    )
-  }
-  return { count: missing, ms: performance.now() - startedAtMs }
 }
 
 /** Has a worker take work, `concurrency` pieces at once, until it has handled `count`. */
@@ -142,7 +119,7 @@ async function takeWork(server: Server, url: string, concurrency: number, count:
     })
     const [, tookMs = ''] = await child.line(/^handled (.+)$/)
     await child.stop()
-    return { tookMs: Number(tookMs), claimMs: median(await read(CLAIM)) }
+    return { tookMs: Number(tookMs), claimMs: median(durationsOf(await read(), CLAIM)) }
   })
 }
 
@@ -174,53 +151,11 @@ async function measureRounds(
       const child = startProcess(WORKERS_PROCESS, { args: [url, String(workers), String(jobs)] })
       await child.line(/^ready$/)
       await pause(bench.sized({ small: 2_500, full: 20_000 }))
-      const ms = await read(ROUND)
+      const ms = durationsOf(await read(), ROUND)
       await child.stop()
       return ms
     })
   })
   await server.dropDatabase('growth_rounds')
-  return durations
-}
-
-/**
- * Gives `work` a function that reads from the server's log how long each execution of a statement took, with its planning.
- */
-async function withDurations<Value>(
-  server: Server,
-  url: string,
-  work: (read: (beginning: string) => Promise<number[]>) => Promise<Value>,
-): Promise<Value> {
-  const name = new URL(url).pathname.slice(1)
-  const { length } = await readFile(server.logFile)
-  await server.query(`alter system set log_line_prefix = '%p|'`)
-  await server.query('select pg_reload_conf()')
-  await server.query(`alter database "${name}" set log_min_duration_statement = 0`)
-  try {
-    return await work(async (beginning) => {
-      const text = (await readFile(server.logFile)).subarray(length).toString()
-      return readDurations(text, beginning)
-    })
-  } finally {
-    await server.query(`alter database "${name}" reset log_min_duration_statement`)
-    await server.query('alter system reset log_line_prefix')
-    await server.query('select pg_reload_conf()')
-  }
-}
-
-/** Adds up parsing, planning and execution, which are separate lines of a process. */
-function readDurations(text: string, beginning: string): number[] {
-  const durations: number[] = []
-  const planned = new Map<string, number>()
-  const line =
-    /^(\d+)\|LOG:\s+duration: ([\d.]+) ms\s+(parse|bind|execute) [^:]*:\s+([^]*?)(?=^\d+\||$(?![^]))/gm
-  for (const [, pid = '', ms = '', step, statement = ''] of text.matchAll(line)) {
-    if (!statement.trimStart().startsWith(beginning)) continue
-    const sofar = (planned.get(pid) ?? 0) + Number(ms)
-    if (step === 'execute') {
-      durations.push(sofar)
-      planned.delete(pid)
-    } else planned.set(pid, sofar)
-  }
   return durations
 }

@@ -1,17 +1,25 @@
 import { join } from 'node:path'
 import type { Bench } from '../openBench.ts'
 import { startProcess } from '../startProcess.ts'
-import { latencyOf, type Latency } from '../statistics.ts'
-import { ENGINE_PROCESS, type EngineChoice } from '../throughput/runEngine.ts'
+import { durationsOf, withDurations, type Execution } from '../statementDurations.ts'
+import { median, type Latency } from '../statistics.ts'
+import type { EngineChoice } from '../throughput/runEngine.ts'
 import { startRedis } from '../throughput/startRedis.ts'
+import { measureHandlers, WARM_UP } from './measureHandlers.ts'
 
-export type LatencySide = EngineChoice['engine'] | 'roundsmanInTransaction'
+export type LatencySide = Exclude<EngineChoice['engine'], 'sqlAlone'> | 'roundsmanInTransaction'
 
 export interface LatencyFigures {
   jobs: number
   /** From the call that enqueues to the first line of the handler, in each round. */
   latencies: Record<LatencySide, Latency[]>
   redis: string | null
+  /** What PostgreSQL takes for the statements of one job, in milliseconds, commits left out. */
+  statements?: {
+    /** On the way to the handler. */
+    roundsman: { enqueue: number; wakeUp: number; claim: number; all: number }
+    pgBoss: { all: number }
+  }
   /** Jobs enqueued a second, each in a Prisma transaction of its own, in each round. */
   enqueued: number
   perSecond: Record<EnqueueSide, number[]>
@@ -19,9 +27,6 @@ export interface LatencyFigures {
 
 const ENQUEUE_SIDES = ['roundsman', 'pgBoss'] as const
 type EnqueueSide = (typeof ENQUEUE_SIDES)[number]
-
-/** How many are sent before those that count: a process does everything more slowly the first time. */
-const WARM_UP = 20
 
 const ENQUEUE_PROCESS = join(import.meta.dirname, 'enqueueProcess.ts')
 
@@ -68,7 +73,7 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
     bench.progress(`round ${round + 1}, ${side}`)
     const url = side === 'bullMq' ? (redis?.url ?? '') : await server.createDatabase('latency')
     const seed = bench.seed * 1_000 + round
-    figures.latencies[side].push(await measureOne(CHOICES[side], url, jobs, seed))
+    figures.latencies[side].push(await measureHandlers(CHOICES[side], url, jobs, seed))
   })
   await bench.interleave(ENQUEUE_SIDES, async (side, round) => {
     bench.progress(`round ${round + 1}, enqueueing by ${side}`)
@@ -80,37 +85,32 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
     figures.perSecond[side].push((enqueued / Number(tookMs)) * 1_000)
     await child.stop()
   })
+  const readStatements = async (side: EnqueueSide) => {
+    bench.progress(`what PostgreSQL takes for statements of ${side}`)
+    const url = await server.createDatabase('latency')
+    return await withDurations(server, url, async (read) => {
+      await measureHandlers(CHOICES[side], url, jobs, bench.seed)
+      const executions = await read()
+      const of = (beginning: string) => median(durationsOf(executions, beginning))
+      return {
+        enqueue: of('/* roundsman_send'),
+        wakeUp: of(`select set_config('lock_timeout'`),
+        claim: of('with alive as materialized'),
+        all: sumRepeated(executions, jobs) / (WARM_UP + jobs),
+      }
+    })
+  }
+  const { all } = await readStatements('pgBoss')
+  figures.statements = { roundsman: await readStatements('roundsman'), pgBoss: { all } }
   await server.dropDatabase('latency')
   await closeRedis()
   return figures
 }
 
-/** Runs producer and worker, each in a process of its own. */
-async function measureOne(
-  choice: EngineChoice,
-  url: string,
-  jobs: number,
-  seed: number,
-): Promise<Latency> {
-  const start = (role: string) =>
-    startProcess(ENGINE_PROCESS, {
-      args: [role, url, String(WARM_UP + jobs), JSON.stringify(choice), String(seed)],
-    })
-  // Started first, since it creates the queue.
-  const producer = start('produce')
-  await producer.line(/^ready$/)
-  const consumer = start('consume')
-  await consumer.line(/^ready$/)
-  producer.send('go')
-  const [[, sent = '[]'], [, handled = '[]']] = await Promise.all([
-    producer.line(/^sent (.+)$/),
-    consumer.line(/^handled (.+)$/),
-  ])
-  await Promise.all([producer.stop(), consumer.stop()])
-  const handledAtNs = JSON.parse(handled) as string[]
-  const sentAtNs = JSON.parse(sent) as string[]
-  const latenciesMs = sentAtNs.map(
-    (at, n) => Number(BigInt(handledAtNs[n] ?? 0) - BigInt(at)) / 1_000_000,
+/** Of the statements that were carried out for each job: what a start does is done once. */
+function sumRepeated(executions: readonly Execution[], jobs: number): number {
+  const repeated = [...Map.groupBy(executions, ({ text }) => text).values()].filter(
+    (same) => same.length >= jobs,
   )
-  return latencyOf(latenciesMs.slice(WARM_UP))
+  return repeated.flat().reduce((total, { ms }) => total + ms, 0)
 }

@@ -6,6 +6,8 @@ import { formatNumber, table } from '../markdown.ts'
 import type { Bench } from '../openBench.ts'
 import { log } from '../openServer.ts'
 import { startApi, startWorker } from '../apps.ts'
+import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
+import { createInvoices } from '../createInvoices.ts'
 import { defineScenario } from '../scenario.ts'
 import type { RunningProcess } from '../startProcess.ts'
 import { latencyOf, middle, type Latency } from '../statistics.ts'
@@ -72,7 +74,9 @@ async function measureRequests(bench: Bench): Promise<RequestFigures> {
     const asked = (bench.rounds * 3 + 1) * count
     await createInvoices(prisma, asked + waiting)
     const fresh = await freshInvoices(prisma, asked)
-    const measure = () => request(api.url, token, fresh, count)
+    const http = createHttpClient(api.url, token)
+    bench.onClose(async () => http.close())
+    const measure = () => request(http, fresh, count)
     const ask = (invoiceIds: readonly string[]) =>
       prisma.$transaction(
         (tx) =>
@@ -122,39 +126,13 @@ async function measureRequests(bench: Bench): Promise<RequestFigures> {
 }
 
 /** Sends the requests one after the other, each for an invoice without a request. */
-async function request(
-  url: string,
-  token: string,
-  fresh: Iterator<string>,
-  count: number,
-): Promise<Latency> {
+async function request(http: HttpClient, fresh: Iterator<string>, count: number): Promise<Latency> {
   const latencies: number[] = []
   for (let n = 0; n < count; n++) {
     const { value: id } = fresh.next() as IteratorResult<string, never>
-    const startedAt = performance.now()
-    const response = await fetch(`${url}/api/invoices/${id}/pdf`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}` },
-    })
-    await response.arrayBuffer()
-    latencies.push(performance.now() - startedAt)
-    if (response.status !== 202) throw new Error(`Asking for a PDF was answered ${response.status}`)
+    latencies.push(await http.post(`/api/invoices/${id}/pdf`))
   }
   return latencyOf(latencies)
-}
-
-async function createInvoices(prisma: PrismaClient, count: number): Promise<void> {
-  await prisma.$executeRaw`
-    with invoice as (
-      insert into "Invoice" ("id", "number", "locale", "currency", "issuedOn", "dueOn", "customerName",
-                             "customerAddress", "netMinor", "taxMinor", "grossMinor")
-      select gen_random_uuid(), 'bench-' || n, 'en-GB', 'EUR', '2026-01-01', '2026-01-15', 'Example Company',
-             '{"1 Example Street"}', 10000, 1900, 11900
-      from generate_series(1, ${count}::int) n returning "id"
-    )
-    insert into "InvoiceLine" ("id", "invoiceId", "position", "description", "quantityMilli", "unitPriceMinor",
-                               "taxRateBasisPoints", "netMinor")
-    select gen_random_uuid(), "id", 1, 'Work', 1000, 10000, 1900, 10000 from invoice`
 }
 
 async function freshInvoices(prisma: PrismaClient, count: number): Promise<Iterator<string>> {

@@ -7,6 +7,7 @@ import { createBullMq } from './engines/createBullMq.ts'
 import { createGraphileWorker } from './engines/createGraphileWorker.ts'
 import { createPgBoss } from './engines/createPgBoss.ts'
 import { createRoundsman } from './engines/createRoundsman.ts'
+import { createSqlAlone } from './engines/createSqlAlone.ts'
 import type { EngineChoice } from './runEngine.ts'
 
 /** Long enough for the worker to become idle. */
@@ -46,6 +47,7 @@ async function drain(): Promise<void> {
   let firstAtMs = NaN
   const everyHandled = Promise.withResolvers<void>()
   const startedAtMs = performance.now()
+  const before = performance.eventLoopUtilization()
   await engine.start(() => {
     if (handled++ === 0) firstAtMs = performance.now()
     if (handled === jobs) everyHandled.resolve()
@@ -53,10 +55,12 @@ async function drain(): Promise<void> {
   await everyHandled.promise
   while (!(await engine.isSettled())) await pause(2)
   const settledAtMs = performance.now()
+  const { active: busyMs } = performance.eventLoopUtilization(before)
   const { left, audited } = await engine.count()
   const done = {
     firstMs: firstAtMs - startedAtMs,
     totalMs: settledAtMs - startedAtMs,
+    busyMs,
     left,
     audited,
     handled,
@@ -98,6 +102,8 @@ function create(engineChoice: EngineChoice): Promise<Engine> {
   switch (engineChoice.engine) {
     case 'roundsman':
       return createRoundsman(url, engineChoice.settings)
+    case 'sqlAlone':
+      return createSqlAlone(url, engineChoice.settings)
     case 'pgBoss':
       return createPgBoss(url, engineChoice.settings)
     case 'graphileWorker':

@@ -11,8 +11,12 @@ export interface ThroughputFigures {
   /** For each engine, in the order of the rounds. */
   perSecond: Record<EngineName, number[]>
   firstMs: Record<EngineName, number[]>
+  /** For which part of the time each one's thread had something to do, from 0 to 1. */
+  busy?: Record<EngineName, number[]>
   /** What each job of a Roundsman round cost, in bytes. */
   bytes?: { log: number[]; table: number[] }
+  /** What of those the table's rows and each of its indexes take up, the largest first. */
+  parts?: { name: string; bytes: number }[]
   /** The settings that each engine was given after the trials. */
   settings: Partial<Record<EngineName, EngineChoice['settings']>>
   /** What was tried, once each, and how fast that was. */
@@ -24,6 +28,7 @@ export interface ThroughputFigures {
 /** Settings to try before an engine is measured, so that it is measured at its best. */
 const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]> = {
   roundsman: [roundsman(4_000), roundsman(6_000), roundsman(8_000)],
+  sqlAlone: [sqlAlone(2), sqlAlone(3), sqlAlone(4)],
   pgBoss: [
     pgBoss(500, 3),
     pgBoss(1_000, 2),
@@ -46,7 +51,7 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
   const server = await bench.server()
   const redis = await startRedis()
   const closeRedis = bench.onClose(async () => await redis?.close())
-  const engines: EngineName[] = ['roundsman', 'pgBoss', 'graphileWorker']
+  const engines: EngineName[] = ['roundsman', 'sqlAlone', 'pgBoss', 'graphileWorker']
   if (redis) engines.push('bullMq')
 
   const run = async (choice: EngineChoice) => {
@@ -70,10 +75,19 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
     return { ...ran, bytes: await withClient(url, (client) => measureBytes(client, startAt)) }
   }
 
+  const nothing = (): Record<EngineName, number[]> => ({
+    roundsman: [],
+    sqlAlone: [],
+    pgBoss: [],
+    graphileWorker: [],
+    bullMq: [],
+  })
+  const busy = nothing()
   const figures: ThroughputFigures = {
     jobs,
-    perSecond: { roundsman: [], pgBoss: [], graphileWorker: [], bullMq: [] },
-    firstMs: { roundsman: [], pgBoss: [], graphileWorker: [], bullMq: [] },
+    perSecond: nothing(),
+    firstMs: nothing(),
+    busy,
     settings: {},
     trials: [],
     redis: redis?.version ?? null,
@@ -85,12 +99,14 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
   }
   await bench.interleave(chosen, async (choice, round) => {
     bench.progress(`round ${round + 1}, ${choice.engine}`)
-    const { totalMs, firstMs, bytes } = await run(choice)
+    const { totalMs, firstMs, busyMs, bytes } = await run(choice)
     if (choice.engine === 'roundsman' && bytes) {
       figures.bytes ??= { log: [], table: [] }
       figures.bytes.log.push(bytes.log / jobs)
       figures.bytes.table.push(bytes.table / jobs)
+      figures.parts = bytes.parts.map((part) => ({ ...part, bytes: part.bytes / jobs }))
     }
+    busy[choice.engine].push(busyMs / totalMs)
     figures.perSecond[choice.engine].push((jobs / totalMs) * 1_000)
     figures.firstMs[choice.engine].push(firstMs)
   })
@@ -100,15 +116,17 @@ export async function measureThroughput(bench: Bench): Promise<ThroughputFigures
 }
 
 /** Bytes written to PostgreSQL's log since `startAt`, and the size of the runs with their indexes. */
-async function measureBytes(
-  client: pg.Client,
-  startAt: string,
-): Promise<{ log: number; table: number }> {
+async function measureBytes(client: pg.Client, startAt: string) {
   const { rows } = await client.query<{ log: number; table: number }>(
     `select (pg_current_wal_lsn() - $1::pg_lsn)::float8 as log, pg_total_relation_size('"JobRun"')::float8 as table`,
     [startAt],
   )
-  return rows[0] ?? { log: NaN, table: NaN }
+  const { rows: parts } = await client.query<{ name: string; bytes: number }>(
+    `select relname as name, pg_relation_size(oid)::float8 as bytes from pg_class
+     where oid = '"JobRun"'::regclass or oid in (select indexrelid from pg_index where indrelid = '"JobRun"'::regclass)
+     order by 2 desc`,
+  )
+  return { ...(rows[0] ?? { log: NaN, table: NaN }), parts }
 }
 
 /** Tries each candidate once and returns the fastest. A single one is not tried. */
@@ -136,6 +154,10 @@ async function choose(
 
 function roundsman(concurrency: number): EngineChoice {
   return { engine: 'roundsman', settings: { concurrency } }
+}
+
+function sqlAlone(connections: number): EngineChoice {
+  return { engine: 'sqlAlone', settings: { connections, batch: 2_000 } }
 }
 
 function pgBoss(batchSize: number, localConcurrency: number): EngineChoice {

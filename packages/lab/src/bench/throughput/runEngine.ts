@@ -4,9 +4,11 @@ import type { BullMqSettings } from './engines/createBullMq.ts'
 import type { GraphileWorkerSettings } from './engines/createGraphileWorker.ts'
 import type { PgBossSettings } from './engines/createPgBoss.ts'
 import type { RoundsmanSettings } from './engines/createRoundsman.ts'
+import type { SqlAloneSettings } from './engines/createSqlAlone.ts'
 
 export type EngineChoice =
   | { engine: 'roundsman'; settings: RoundsmanSettings }
+  | { engine: 'sqlAlone'; settings: SqlAloneSettings }
   | { engine: 'pgBoss'; settings: PgBossSettings }
   | { engine: 'graphileWorker'; settings: GraphileWorkerSettings }
   | { engine: 'bullMq'; settings: BullMqSettings }
@@ -16,6 +18,8 @@ export interface EngineRun {
   firstMs: number
   /** From the start of the engine to the last job that is settled. */
   totalMs: number
+  /** For how much of that its thread had something to do. */
+  busyMs: number
   enqueueMs: number
 }
 
@@ -47,7 +51,8 @@ export async function runEngine(
     if (done.left !== 0 || done.handled !== jobs || (done.audited ?? jobs) !== jobs) {
       throw new Error(`${choice.engine} was given ${jobs} jobs and says: ${text}`)
     }
-    return { firstMs: done.firstMs, totalMs: done.totalMs, enqueueMs: Number(enqueueMs) }
+    const { firstMs, totalMs, busyMs } = done
+    return { firstMs, totalMs, busyMs, enqueueMs: Number(enqueueMs) }
   } finally {
     await child.stop()
   }

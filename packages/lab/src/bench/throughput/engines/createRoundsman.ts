@@ -1,6 +1,6 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { createJobsClient, RUNS_UNDER_WAY } from '@roundsman/engine/client'
-import { defineJob } from '@roundsman/engine'
+import { defineJob, type Job } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
 import pg from 'pg'
@@ -12,14 +12,18 @@ export interface RoundsmanSettings {
   concurrency: number
   /** Whether single jobs are enqueued in a Prisma transaction. Default: each by itself. */
   inTransaction?: boolean
+  /** How many pieces at once of another job, `BACKLOG`, which does nothing either. Default: it has none. */
+  backlog?: number
 }
+
+export const BACKLOG = 'backlog'
 
 const CHUNK = 5_000
 
 /** The engine as the worker process has it: every run is recorded before its handler starts. */
 export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   url,
-  { concurrency, inTransaction = false },
+  { concurrency, inTransaction = false, backlog = 0 },
 ) => {
   const job = defineJob({
     name: 'noop',
@@ -27,7 +31,13 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     payload: z.strictObject({ n: z.int() }),
     concurrency,
   })
-  await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+  const jobs: Job[] = [
+    job,
+    ...(backlog > 0
+      ? [defineJob({ name: BACKLOG, description: 'Does nothing.', concurrency: backlog })]
+      : []),
+  ]
+  await migrate({ schema: 'public', databaseUrl: url, jobs, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',
@@ -42,8 +52,11 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     retention: false,
     databaseUrl: url,
     client: prisma,
-    jobs: [job],
-    handlers: { noop: async ({ payload }: { payload: { n: number } }) => onDone(payload.n) },
+    jobs,
+    handlers: {
+      noop: async ({ payload }: { payload: unknown }) => onDone((payload as { n: number }).n),
+      ...(backlog > 0 && { [BACKLOG]: async () => undefined }),
+    },
     log,
   })
   return {

@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createDatabaseClient } from '@roundsman/db'
+import { defineJob } from '@roundsman/engine'
+import { createJobsClient } from '@roundsman/engine/client'
+import { connectionSettings } from '@roundsman/engine/connection'
+import { migrate } from '@roundsman/engine/migrate'
+import { createWorker } from '@roundsman/engine/worker'
+import pg from 'pg'
+import { log } from '../../openServer.ts'
+import type { CreateEngine } from '../engine.ts'
+import { createRoundsman } from './createRoundsman.ts'
+
+export interface SqlAloneSettings {
+  /** At once, each taking and settling so many pieces of work in turn. */
+  connections: number
+  batch: number
+}
+
+/** A statement as the worker has sent it. */
+interface Sent {
+  name?: string
+  text: string
+  values: readonly unknown[]
+}
+
+/** Enough for a second claim, which is the one of a worker that has a backlog. */
+const RECORDED = 12
+/** As they come, since making objects of them is Node's work. */
+const AS_TEXTS = { getTypeParser: () => String }
+
+/**
+ * The statements by which a worker takes work and settles it, sent by bare connections with no handler in between: what
+ * PostgreSQL itself allows. A worker of another job lives beside them, as whom they take it, and whose statements they are.
+ */
+export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
+  url,
+  { connections, batch },
+) => {
+  const queue = await createRoundsman(url, { concurrency: 1 })
+  const worker = await startRecorded(url)
+  // As the worker's own: without the compiler of expensive plans.
+  const pool = new pg.Pool({ ...connectionSettings(url), max: connections })
+
+  async function takeAndSettle(onHandled: (n: number) => void): Promise<void> {
+    const { claim, end } = worker
+    for (;;) {
+      const claimId = randomUUID()
+      const taken = await pool.query<[string]>({
+        ...claim,
+        rowMode: 'array',
+        types: AS_TEXTS,
+        values: replaced(claim.values, { 0: ['noop'], 1: [batch], 3: [claimId], 4: new Date() }),
+      })
+      const { rows } = taken
+      if (rows.length === 0) return
+      for (let n = 0; n < rows.length; n++) onHandled(n)
+      await pool.query({
+        ...end,
+        values: replaced(end.values, {
+          1: `{${rows.map(([id]) => id).join(',')}}`,
+          2: repeated(claimId, rows.length),
+          3: repeated(new Date().toISOString(), rows.length),
+          5: [claimId],
+          6: rows.length,
+        }),
+      })
+    }
+  }
+
+  return {
+    ...queue,
+    async start(onHandled) {
+      await Promise.all(Array.from({ length: connections }, () => takeAndSettle(onHandled)))
+    },
+    async count() {
+      const { left, audited } = await queue.count()
+      return { left, audited: (audited ?? NaN) - RECORDED }
+    },
+    async close() {
+      await pool.end()
+      await worker.stop()
+      await queue.close()
+    },
+  }
+}
+
+function replaced(values: readonly unknown[], by: Record<number, unknown>): unknown[] {
+  return values.map((value, place) => (place in by ? by[place] : value))
+}
+
+function repeated(value: string, count: number): string {
+  return `{${Array.from({ length: count }, () => `"${value}"`).join(',')}}`
+}
+
+/**
+ * A worker that has done some work, with what it sent in doing so: to take some when there is more, and to write the ends
+ * of runs.
+ */
+async function startRecorded(
+  url: string,
+): Promise<{ claim: Sent; end: Sent; stop: () => Promise<void> }> {
+  const job = defineJob({ name: 'recorded', description: '', concurrency: RECORDED / 3 })
+  await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+  const prisma = createDatabaseClient({
+    url,
+    applicationName: 'bench',
+    onPoolError: () => undefined,
+  })
+  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+  const sent: Sent[] = []
+  const query = pg.Client.prototype.query
+  pg.Client.prototype.query = function (this: pg.Client, ...statement: unknown[]) {
+    const [first] = statement
+    if (typeof first === 'object' && first !== null && 'values' in first) sent.push(first as Sent)
+    return (query as (...all: unknown[]) => never).apply(this, statement)
+  } as typeof query
+  let ended = 0
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: url,
+    client: prisma,
+    jobs: [job],
+    handlers: { recorded: async () => void ended++ },
+    log,
+  })
+  await client.start()
+  await client.enqueueMany(
+    prisma,
+    job,
+    Array.from({ length: RECORDED }, () => ({ payload: {} })),
+  )
+  await client.stop()
+  await worker.start()
+  const find = (...words: string[]) =>
+    sent.find(({ text, name = '' }) => words.every((word) => `${name} ${text}`.includes(word)))
+  while (ended < RECORDED || (await prisma.jobRun.count()) < RECORDED) await pause(5)
+  pg.Client.prototype.query = query
+  const claim = find('roundsman_claim_backlog')
+  const end = find('insert into "JobRun"', '"end"(id, "startId", at, details)')
+  if (!claim || !end) throw new Error('The worker took and settled work by other statements')
+  return {
+    claim,
+    end,
+    async stop() {
+      await worker.stop()
+      await prisma.$disconnect()
+    },
+  }
+}
