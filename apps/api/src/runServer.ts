@@ -60,7 +60,7 @@ export async function runServer(host: ProcessHost): Promise<number> {
       app: 'api',
       version: VERSION,
       ...tracingOptions(env),
-      onProblem: (reason) => logger.warn({ reason }, 'traces are not taken'),
+      onProblem: (reason) => logger.warn({ reason }, 'traces could not be delivered'),
     })
     try {
       await serve(env, logger, stop, tracing)
@@ -88,10 +88,7 @@ async function serve(
     const { problem, remedies } = await examineDatabase(database.url)
     if (problem !== null) throw new StartError(problem)
     if (remedies.length > 0) {
-      logger.warn(
-        { remedies },
-        'connections to this database are not set as they ask to be: a pooler ignores it',
-      )
+      logger.warn({ remedies }, 'a pooler ignores settings that our connections ask for')
     }
     const jobsClient = await openJobsClient({
       database,

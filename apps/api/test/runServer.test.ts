@@ -98,7 +98,7 @@ it('serves behind a transaction pooler, where a connection forgets what was prep
   onTestFinished(() => pooler.close())
 
   const { lines, url } = await start({ DATABASE_URL: pooler.url })
-  await waitFor(() => lines.join('').includes('a pooler ignores it'))
+  await waitFor(() => lines.join('').includes('a pooler ignores settings'))
   await waitFor(() => lines.join('').includes('as behind a transaction pooler'))
   const answer = await fetch(`${url}/api/auth/login`, {
     method: 'POST',

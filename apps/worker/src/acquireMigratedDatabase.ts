@@ -24,11 +24,7 @@ export async function acquireMigratedDatabase(
   const database = await acquireUsableDatabase(
     env,
     (progress) => log.info({ progress }, 'embedded database'),
-    (remedies) =>
-      log.warn(
-        { remedies },
-        'connections to this database are not set as they ask to be: a pooler ignores it',
-      ),
+    (remedies) => log.warn({ remedies }, 'a pooler ignores settings that our connections ask for'),
   )
   try {
     if (database.isEmbedded) {

@@ -87,7 +87,7 @@ export async function runWorker(host: ProcessHost): Promise<number> {
       app: 'worker',
       version: VERSION,
       ...tracingOptions(env),
-      onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+      onProblem: (reason) => log.warn({ reason }, 'traces could not be delivered'),
     })
     const metrics = createWorkerMetrics(VERSION)
     let code = 0

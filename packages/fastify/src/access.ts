@@ -38,11 +38,16 @@ export function createGate(authorize: Authorize): Gate {
     const access = await authorize(request)
     if (access === null) throw new Problem(401, { detail: 'Log in first' })
     if (typeof access.actor !== 'string' || access.actor === '') {
-      throw new TypeError('authorize has to say who it is: { actor, view, act }, or null')
+      throw new TypeError(
+        'authorize must return { actor, view, act } with a name as actor, or null to refuse',
+      )
     }
     if (access[may]) return access
     throw new Problem(403, {
-      detail: may === 'view' ? 'You may not look at the jobs' : 'You may look, and change nothing',
+      detail:
+        may === 'view'
+          ? 'You don’t have access to the jobs'
+          : 'You may look at the jobs but not change them',
     })
   }
 
@@ -57,7 +62,10 @@ export function createGate(authorize: Authorize): Gate {
     mayAct: admit('act'),
     accessOf(request) {
       const access = passed.get(request)
-      if (access === undefined) throw new Error('The route asks nobody who it is')
+      if (access === undefined)
+        throw new Error(
+          'The route calls accessOf without mayView or mayAct in its onRequest: add one',
+        )
       return access
     },
     async stillMayView(request) {
@@ -91,7 +99,9 @@ export const refuseForeignOrigins: onRequestAsyncHookHandler = async ({
       ? origin === undefined || isOf(origin, host)
       : site === 'same-origin' || site === 'none'
   if (isOwn) return
-  throw new Problem(403, { detail: 'A page of another site may not change anything here' })
+  throw new Problem(403, {
+    detail: 'A page of another site sent this change; only pages of this site may change anything',
+  })
 }
 
 function isOf(origin: string, host: string): boolean {

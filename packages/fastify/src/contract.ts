@@ -46,18 +46,21 @@ export type RunTrigger = JobTrigger
 export type ConsoleAccess = z.output<typeof accessSchema>
 export const accessSchema = z.object({
   actor: z.string(),
-  act: z.boolean().describe('Whether they may do more than look'),
+  act: z.boolean().describe('Whether this person may change anything; false may only look'),
 })
 
 /** GET /api/console/environment */
 export type ConsoleEnvironment = z.output<typeof environmentSchema>
 export const environmentSchema = z.object({
-  name: z.string().describe('Such as production or staging'),
+  name: z.string().describe('The name of the environment, such as production or staging'),
   isProduction: z.boolean(),
-  version: z.string().nullable().describe('Of the product; null where the host does not say'),
+  version: z
+    .string()
+    .nullable()
+    .describe('The version of the product; null when the host names none'),
   database: z
     .object({ host: z.string(), name: z.string() })
-    .describe('Without who logs in to it; host is empty for a socket of this machine'),
+    .describe('Where the database is, without user and password; host is empty for a local socket'),
 })
 
 const at = z.iso.datetime()
@@ -67,7 +70,7 @@ const ms = z.number()
 export type Progress = z.output<typeof progressSchema>
 export const progressSchema = z.object({
   done: z.number(),
-  total: z.number().nullable().describe('Null when the run does not know'),
+  total: z.number().nullable().describe('Null when the run does not know how much there is to do'),
 })
 
 /** What a job shows of a payload, keyed by the names that it chose. */
@@ -93,12 +96,12 @@ export const actionSchema = z.object({
 /** GET /api/console/jobs/:name/payload */
 export type ConsolePayload = z.output<typeof payloadSchema>
 export const payloadSchema = z.object({
-  isNeeded: z.boolean().describe('Whether the job can’t do without one'),
+  isNeeded: z.boolean().describe('Whether the job refuses an empty payload'),
   schema: z
     .record(z.string(), z.unknown())
     .nullable()
     .describe(
-      'Of what it takes, as JSON Schema 2020-12; null where the library of its schema does not tell',
+      'The payload that the job takes, as JSON Schema 2020-12; null when the job’s schema library cannot export it',
     ),
 })
 
@@ -108,26 +111,33 @@ const keptLogSchema = z.object({
   lines: z.array(
     z.object({
       at,
-      level: z.string().describe('trace, debug, info, warn, error or fatal'),
+      level: z.string().describe('One of trace, debug, info, warn, error and fatal'),
       message: z.string(),
-      fields: z.string().nullable().describe('As name=value'),
+      fields: z
+        .string()
+        .nullable()
+        .describe('The fields of the line, each as name=value; null when it has none'),
     }),
   ),
-  earlier: z.int().describe('How many lines came before these, and are not kept'),
+  earlier: z.int().describe('How many earlier lines were logged and not kept'),
 })
 
 const equalFailuresSchema = z.object({
-  count: z.int().describe('This one included'),
+  count: z.int().describe('How many runs of the job failed in the same way, this one included'),
   since: at,
-  isCut: z.boolean().describe('Whether there may be more'),
+  isCut: z.boolean().describe('Whether there may be more: only the latest failures were counted'),
 })
 
 const workOfRunSchema = z.object({
   holdsPayload: z
     .boolean()
-    .describe('Whether the same can be run again without giving its payload'),
+    .describe(
+      'Whether the queue still holds the payload, so that POST /api/jobs/runs/:id/run-again works',
+    ),
   isDeadLetter: z.boolean(),
-  nextAt: at.nullable().describe('When it may be tried again; null of work that does not wait'),
+  nextAt: at
+    .nullable()
+    .describe('When a worker may start the next attempt; null when the work does not wait'),
 })
 
 /** A run as GET /api/jobs/runs lists it. */
@@ -138,30 +148,41 @@ export const runSchema = z.object({
   label: z
     .string()
     .nullable()
-    .describe('What it was about, as its job says it; null when that says nothing'),
+    .describe('What the run is about, from the job’s label function; null when the job has none'),
   status: z.enum(RUN_STATUSES),
-  outcome: z.enum(RUN_OUTCOMES).describe('What became of it, as people mean it'),
-  errorCode: z.string().nullable().describe('As in details.error; null unless it failed'),
+  outcome: z
+    .enum(RUN_OUTCOMES)
+    .describe(
+      'The status, with failed split by its cause: cancelled, blocked, expired, lost, givenBack, or else failed',
+    ),
+  errorCode: z
+    .string()
+    .nullable()
+    .describe('The code in details.error; null unless the run failed'),
   trigger: z.enum(JOB_TRIGGERS),
-  attempt: z.int().describe('1 for the first delivery'),
-  scheduledFor: at.nullable().describe('The instant that the schedule named'),
+  attempt: z.int().describe('1 for the first attempt at its work'),
+  scheduledFor: at
+    .nullable()
+    .describe('The tick of the schedule that started the run; null when none did'),
   startedAt: at,
-  endedAt: at.nullable().describe('Null while it is running'),
-  durationMs: z.int().nullable().describe('Null while it is running'),
+  endedAt: at.nullable().describe('Null while the run is running'),
+  durationMs: z.int().nullable().describe('Null while the run is running'),
   details: z
     .unknown()
     .describe(
-      'Exact counts, and error with code and message when it failed. Above 128 kB (1 MB in the answer about a single run) only detailsTooLarge with the bytes that are stored, and error; nested by more than 100 levels only detailsTooDeep',
+      'What the run counted and its handler returned, with error (code and message) when it failed. Details above 128 kB (1 MB when a single run is asked for) are left out: detailsTooLarge then gives their stored bytes, beside error. Details of more than 100 levels are left out as well, for detailsTooDeep',
     ),
   dryRun: z.boolean(),
-  actor: z.string().nullable().describe('Who asked for it, when a person did'),
+  actor: z.string().nullable().describe('The person who requested the run; null when nobody did'),
   reason: z.string().nullable(),
   queueJobId: z.guid().nullable(),
   workerId: z.string(),
-  progress: progressSchema.nullable().describe('As the run last said, at most once a second'),
+  progress: progressSchema
+    .nullable()
+    .describe('What the run last reported; it is stored at most once a second'),
   cancelRequestedAt: at.nullable(),
   cancelRequestedBy: z.string().nullable(),
-  approvedAt: at.nullable().describe('When a run that its guard blocked was approved'),
+  approvedAt: at.nullable().describe('When somebody approved the run, which its guard had blocked'),
   approvedBy: z.string().nullable(),
   createdAt: at,
 })
@@ -170,14 +191,14 @@ export const runSchema = z.object({
 export type BatchMark = z.output<typeof batchMark>
 const batchMark = z.object({
   at,
-  batches: z.int().describe('How many there had been by then, this one included'),
-  counts: z.record(z.string(), z.number()).describe('What they had counted in all'),
+  batches: z.int().describe('How many batches had been committed by then, this one included'),
+  counts: z.record(z.string(), z.number()).describe('The totals that the run had counted by then'),
 })
 
 const dueAt = at
   .nullable()
   .describe(
-    'When the attempt was due, where that was not when its work was enqueued: delayed, or tried again',
+    'When the attempt was due; null when that was as soon as its work was enqueued, so neither delayed nor a retry',
   )
 
 const attemptSchema = runSchema
@@ -189,37 +210,48 @@ export type RunDetail = z.output<typeof runDetailSchema>
 export const runDetailSchema = runSchema.extend({
   attempts: z
     .array(attemptSchema)
-    .describe('The other runs of the same piece of work, in their order'),
+    .describe('The other attempts at the same piece of work, the first one first'),
   enqueuedAt: at
     .nullable()
-    .describe('When its work was put into the queue; null when that is not known (any more)'),
+    .describe(
+      'When the work of the run was enqueued; null when that is not known, or not any more',
+    ),
   batchMarks: z
     .array(batchMark)
-    .describe('When batches were committed: the first, the last, and some between; at most 17'),
-  actions: z.array(actionSchema).describe('What people did about it, in its order'),
-  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
+    .describe('When the run committed batches: the first, the last and some between; at most 17'),
+  actions: z.array(actionSchema).describe('What people did about the run, the first action first'),
+  shown: shownSchema
+    .nullable()
+    .describe('The fields of the payload that the job lists in show; null when it lists none'),
   dueAt,
   logs: keptLogSchema
     .nullable()
-    .describe('The last lines that it logged; null where it logged nothing, or nothing is kept'),
+    .describe('The last lines that the handler logged; null when it logged none, or none are kept'),
   equalFailures: equalFailuresSchema
     .nullable()
-    .describe('Of the day up to it and the day after it; null of a run that has not failed'),
-  work: workOfRunSchema.describe('What the queue still has of it'),
+    .describe(
+      'Runs of the job that failed alike within a day before or after; null when this one has not failed',
+    ),
+  work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
 })
 
 /** One of GET /api/jobs/dead-letters. */
 export type DeadLetter = z.output<typeof deadLetterSchema>
 export const deadLetterSchema = z.object({
-  queueJobId: z.guid().describe('Its runs carry it'),
+  queueJobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
   name: z.string(),
-  label: z.string().nullable().describe('What it is about, as its job says it'),
-  shown: shownSchema.nullable().describe('Of its payload, what its job shows'),
-  attempts: z.int().describe('How many there were'),
+  label: z
+    .string()
+    .nullable()
+    .describe('What the work is about, from the job’s label function; null when the job has none'),
+  shown: shownSchema
+    .nullable()
+    .describe('The fields of the payload that the job lists in show; null when it lists none'),
+  attempts: z.int().describe('How many attempts were made'),
   enqueuedAt: at,
   failedAt: at,
   error: z.object({ code: z.string(), message: z.string() }),
-  runId: z.guid().nullable().describe('The last run of it, as long as that is kept'),
+  runId: z.guid().nullable().describe('The last run of this work; null once that run is pruned'),
 })
 
 /** One of GET /api/jobs/dead-letters/causes. */
@@ -227,24 +259,29 @@ export type DeadLetterCause = z.output<typeof deadLetterCauseSchema>
 export const deadLetterCauseSchema = z.object({
   code: z.string(),
   count: z.int(),
-  firstAt: at.describe('When the first of them was given up'),
+  firstAt: at.describe('When the first dead letter with this code was given up'),
   lastAt: at,
-  message: z.string().nullable().describe('What the last of them says'),
+  message: z
+    .string()
+    .nullable()
+    .describe('The error message of the latest dead letter with this code'),
 })
 
 /** One of GET /api/jobs/work. */
 export type WaitingWork = z.output<typeof waitingWorkSchema>
 export const waitingWorkSchema = z.object({
-  queueJobId: z.guid().describe('Its runs carry it'),
+  queueJobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
   name: z.string(),
   label: z.string().nullable(),
-  startAfter: at.describe('Not taken before it'),
-  isDue: z.boolean().describe('Whether that has come'),
+  startAfter: at.describe('No worker starts the work before this instant'),
+  isDue: z.boolean().describe('Whether startAfter has passed'),
   enqueuedAt: at,
-  attempts: z.int().describe('How many there were'),
-  priority: z.int().describe('The higher, the sooner'),
+  attempts: z.int().describe('How many attempts were made'),
+  priority: z.int().describe('Workers take a higher priority first'),
   hasUniqueKey: z.boolean(),
-  expiresAt: at.nullable().describe('Not started after it'),
+  expiresAt: at
+    .nullable()
+    .describe('No worker starts the work after this instant; null when it does not expire'),
 })
 
 export type ConsoleRunBrief = z.output<typeof runBrief>

@@ -141,7 +141,7 @@ async function startUnlessAway(
     await client.start()
   } catch (error) {
     if (error instanceof TablesError) throw error
-    log.warn({ err: error }, 'the tables of jobs could not be looked at')
+    log.warn({ err: error }, 'the job tables could not be checked at start')
   }
 }
 
@@ -174,8 +174,8 @@ export function checkOptions(
   const { protocol } = options.client as { protocol?: unknown }
   if (protocol !== CLIENT_PROTOCOL) {
     throw new TypeError(
-      `The client is of another version of @roundsman/engine than @roundsman/fastify goes with (protocol ${String(protocol)} ` +
-        `instead of ${CLIENT_PROTOCOL}): install both in the same version`,
+      `@roundsman/fastify and the @roundsman/engine of this client do not go together (the client's protocol is ${String(protocol)} ` +
+        `instead of ${CLIENT_PROTOCOL}): install the same version of both`,
     )
   }
   for (const option of ['apiPrefix', 'consolePath'] as const) {

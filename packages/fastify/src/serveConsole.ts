@@ -66,7 +66,8 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
     authorize(request) {
       if (!isEqual(readCookie(request, cookie), secret)) {
         throw new Problem(401, {
-          detail: 'Open the link that the command has printed: it is good once',
+          detail:
+            'You are not logged in: open the link that roundsman console printed. It works once; run the command again for a new one',
         })
       }
       return { actor, view: true, act: true }
@@ -78,7 +79,11 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     // A foreign site that made its own name point to this machine sends that name.
     if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
-      response.writeHead(421, { 'content-type': 'text/plain' }).end('Not by this name\n')
+      response
+        .writeHead(421, { 'content-type': 'text/plain' })
+        .end(
+          'Nothing is served under this host name: use the link that roundsman console printed\n',
+        )
       return
     }
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://console')
@@ -124,7 +129,8 @@ const HEADERS = {
 }
 
 async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Promise<JobsClient> {
-  if (databaseUrl === undefined) throw new TypeError('serveConsole takes client or databaseUrl')
+  if (databaseUrl === undefined)
+    throw new TypeError('serveConsole needs either client or databaseUrl')
   const client = createJobsClient({ databaseUrl, ...(schema !== undefined && { schema }), log })
   try {
     await client.start()

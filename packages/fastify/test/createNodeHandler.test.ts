@@ -97,6 +97,6 @@ it('ends its streams of events when it is closed', async () => {
 it('refuses at once what it could never serve', () => {
   expect(() => open({ apiPrefix: 'api/' })).toThrow('apiPrefix has to be a path')
   expect(() => open({ client: { ...host.client, protocol: 0 as never } })).toThrow(
-    'of another version of @roundsman/engine',
+    'do not go together',
   )
 })

@@ -174,7 +174,7 @@ describe('who may', () => {
     })
     expect((await pause('bob')).json()).toMatchObject({
       status: 403,
-      detail: 'You may look, and change nothing',
+      detail: 'You may look at the jobs but not change them',
     })
     expect(await host.prisma.jobAction.findMany()).toEqual([])
     expect((await pause('ada')).statusCode).toBe(202)
@@ -280,7 +280,7 @@ describe('beside what a host has', () => {
     expect(invalid.headers['content-type']).toBe('application/problem+json; charset=utf-8')
     expect(invalid.json().errors).toEqual([
       { path: 'query.limit', message: 'has to be a whole number from 1 to 200' },
-      { path: 'query.of', message: 'is not known here' },
+      { path: 'query.of', message: 'is unknown; leave it out' },
     ])
     const text = await ask('ada', {
       method: 'POST',
@@ -290,7 +290,7 @@ describe('beside what a host has', () => {
     })
     expect(text.json()).toMatchObject({
       status: 415,
-      detail: 'The body has to be application/json',
+      detail: 'The content type of the body must be application/json',
     })
   })
 
@@ -325,7 +325,7 @@ describe('beside what a host has', () => {
     app = Fastify()
     app.register(roundsman, options({ client: { ...host.client, protocol: 0 as never } }))
     await expect(app.ready()).rejects.toThrow(
-      '(protocol 0 instead of 1): install both in the same version',
+      'is 0 instead of 1): install the same version of both',
     )
     app = Fastify()
   })

@@ -97,7 +97,10 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       getter() {
         const caller = callers.get(this)
         // A mistake in the route. A 401 would blame it on whoever asked.
-        if (!caller) throw new Error('The route does not require a role, so nobody is known to ask')
+        if (!caller)
+          throw new Error(
+            'The route has no requireRole, so it cannot tell who asks: add requireRole to its onRequest',
+          )
         return caller
       },
     })
@@ -139,11 +142,11 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       const found = claims && (await findUser(claims.sub))
       if (!claims || !found || (found.loginsFrom !== null && claims.iat < found.loginsFrom))
         throw unauthorized(
-          'The access token is not valid (any more); log in again',
+          'The access token is wrong or has expired; log in again',
           'invalid_token',
         )
       if (RANK[found.role] < RANK[role])
-        throw new Problem(403, { detail: `This takes the role ${role} or a higher one` })
+        throw new Problem(403, { detail: `You need the role ${role} or a higher one for this` })
       return { id: found.id, email: found.email, role: found.role }
     }
 

@@ -8,7 +8,7 @@ import { readSessionToken } from './sessions.ts'
 
 const sessionSchema = z.object({
   user: z.object({ id: z.guid(), email: z.string(), role: z.enum(Role) }),
-  csrfToken: z.string().describe('Goes into the header x-csrf-token of every change'),
+  csrfToken: z.string().describe('Send it in the header x-csrf-token with every change'),
 })
 
 /** Routes that log a browser in to the console, tell who is logged in, and log out. */
@@ -45,14 +45,15 @@ export const consoleSessionRoutes: FastifyPluginAsyncZod<{ prisma: PrismaClient 
       onRequest: app.requireRole('admin'),
       schema: {
         tags: ['console'],
-        summary: 'Who is logged in to the console',
+        summary: 'Show who is logged in to the console',
         security: [{ session: [] }],
         response: { 200: sessionSchema, ...problemResponses(401, 403) },
       },
     },
     (request) => {
       const token = readSessionToken(request)
-      if (token === undefined) throw unauthorized('This is for sessions of the console')
+      if (token === undefined)
+        throw unauthorized('This needs a console session; log in to the console')
       return { user: request.caller, csrfToken: app.csrfTokenOf(token) }
     },
   )

@@ -28,7 +28,7 @@ export async function findUserByCredentials(
   const isRight = await verifyPassword(password, user?.passwordHash).catch((error: unknown) => {
     if (!(error instanceof TooManyHashesError)) throw error
     throw new Problem(503, {
-      detail: `Too many people log in at this moment; try again in ${RETRY_AFTER_S} s`,
+      detail: `Too many people are logging in right now; try again in ${RETRY_AFTER_S} s`,
       headers: { 'retry-after': String(RETRY_AFTER_S) },
     })
   })

@@ -67,7 +67,8 @@ export const sessions = fastifyPlugin<{ jwtSecret: string }>(async (app, { jwtSe
     if (request.routeOptions.config.isForAnyone === true) return
     if (isEqual(request.headers['x-csrf-token'], csrfTokenOf(token))) return
     throw new Problem(403, {
-      detail: 'A change in a session takes the header x-csrf-token, from GET /api/console/session',
+      detail:
+        'A change in a console session needs the header x-csrf-token; GET /api/console/session gives its value',
     })
   })
 })

@@ -27,7 +27,7 @@ export const documentation = fastifyPlugin(async (app) => {
             in: 'cookie',
             name: 'roundsman_session',
             description:
-              'Of the console, and good wherever an access token is. A change takes the header x-csrf-token as well.',
+              'The session cookie of the console; it is accepted wherever an access token is. A change needs the header x-csrf-token as well.',
           },
         },
       },

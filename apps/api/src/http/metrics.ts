@@ -24,7 +24,7 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own, token }) => {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'From a request’s arrival to the end of its answer, by the pattern of its route.',
+    help: 'How long requests took, from their arrival to the end of the answer, by route pattern.',
     labelNames: ['method', 'route', 'status_code'],
     buckets: BUCKETS,
     registers: [own.registry],
@@ -51,7 +51,7 @@ export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own,
       schema: {
         tags: ['health'],
         summary: 'Metrics for Prometheus',
-        description: 'With METRICS_TOKEN as a bearer token.',
+        description: 'Send METRICS_TOKEN as a bearer token.',
         response: {
           200: z.unknown().describe('text/plain, in the text format of Prometheus'),
           ...problemResponses(401),
@@ -61,7 +61,7 @@ export const metrics = fastifyPlugin<MetricsOptions>(async (app, { metrics: own,
     async (request, reply) => {
       if (!mayScrape(request.headers.authorization, token)) {
         throw new Problem(401, {
-          detail: 'Metrics take METRICS_TOKEN as a bearer token',
+          detail: 'Send METRICS_TOKEN as a bearer token to read the metrics',
           headers: { 'www-authenticate': 'Bearer' },
         })
       }

@@ -53,7 +53,7 @@ export function answerClientError(error: ConnectionError, socket: Socket): void 
   if (error.code !== 'ECONNRESET' && socket.writable && !isAnswering) {
     const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400
     const detail =
-      status === 408 ? 'The request took too long to come' : 'The request is not valid HTTP'
+      status === 408 ? 'The request took too long to arrive' : 'The request is not valid HTTP'
     const body = JSON.stringify(problemDocument(status, detail))
     socket.write(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
@@ -80,9 +80,10 @@ function toValidationProblem(
       // zod names the object that has unknown keys; the caller needs the path of each key.
       const keys = Array.isArray(params['keys']) ? (params['keys'] as string[]) : undefined
       return (
-        keys?.map((key) => ({ path: [...path, key].join('.'), message: 'is not known here' })) ?? [
-          { path: path.join('.'), message },
-        ]
+        keys?.map((key) => ({
+          path: [...path, key].join('.'),
+          message: 'is unknown; leave it out',
+        })) ?? [{ path: path.join('.'), message }]
       )
     },
   )

@@ -13,16 +13,16 @@ const minor = z.int().describe('In the minor unit of the currency')
 const headSchema = z.object({
   id: z.guid(),
   number: z.string(),
-  version: z.int().describe('Raised by every change'),
+  version: z.int().describe('Every change of the invoice raises it'),
   currency: z.string(),
-  currencyDigits: z.int().describe('Of its minor unit: 2 for EUR, 0 for JPY'),
+  currencyDigits: z.int().describe('How many decimals the currency has: 2 for EUR, 0 for JPY'),
   grossMinor: minor,
   issuedOn: z.iso.date(),
   dueOn: z.iso.date(),
   createdAt: z.iso.datetime(),
   pdf: z
     .enum(['none', 'waiting', 'ready', 'failed'])
-    .describe('Of this version; waiting also while it is being rendered'),
+    .describe('The state of the PDF of this version; waiting includes rendering'),
 })
 
 export const invoiceItemSchema = headSchema.extend({ customerName: z.string() })

@@ -44,7 +44,7 @@ export const invoiceBody = z.strictObject({
     .transform((tag, context) => {
       const locale = canonicalLocale(tag)
       if (locale !== undefined) return locale
-      context.addIssue('has to be a language that is known here, such as en-GB (BCP 47)')
+      context.addIssue('has to be a language that invoices support, such as en-GB (BCP 47)')
       return z.NEVER
     })
     .describe('BCP 47: the language and the formats of the page'),

@@ -12,7 +12,7 @@ import { transact } from '../http/transact.ts'
 const idParams = z.strictObject({ id: z.guid() })
 
 const failureSchema = problemSchema.extend({
-  code: z.string().describe('Of the error with which it was given up'),
+  code: z.string().describe('The code of the error that ended the last attempt'),
 })
 
 /** Routes to ask for an invoice's PDF, which a worker renders, and to fetch it. */
@@ -28,13 +28,13 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
         tags: ['invoices'],
         summary: 'Ask for the PDF of an invoice',
         description:
-          'Of its present version. Asking again while it is waited for, rendered or ready changes nothing; after it has failed for good, it is tried again.',
+          'Requests the PDF of the present version. Asking again changes nothing while it waits, is being rendered or is ready. After rendering has failed for good, it is tried again.',
         security: [{ accessToken: [] }],
         params: idParams,
         response: {
           202: z.object({
-            jobId: z.guid().describe('In the queue; its runs carry it as queueJobId'),
-            statusUrl: z.string().describe('Where the PDF will be'),
+            jobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
+            statusUrl: z.string().describe('The path from which to fetch the PDF'),
           }),
           ...problemResponses(400, 401, 403, 404, 503),
         },
@@ -61,7 +61,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
         tags: ['invoices'],
         summary: 'Fetch the PDF of an invoice',
         description:
-          'Takes If-None-Match. Retry-After says when to ask again for one that is not ready.',
+          'Accepts If-None-Match. While the PDF is not ready, Retry-After says in how many seconds to ask again.',
         security: [{ accessToken: [] }],
         params: idParams,
         response: {
@@ -74,7 +74,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
             },
           },
           202: z.object({ state: z.enum(['waiting', 'running']) }),
-          304: z.null().describe('It is the one that is known already'),
+          304: z.null().describe('The PDF has not changed since the one named in If-None-Match'),
           ...problemResponses(400, 401, 403, 404),
           ...describeProblems(failureSchema, [409]),
         },

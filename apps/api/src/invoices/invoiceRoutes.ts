@@ -35,7 +35,7 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         tags: ['invoices'],
         summary: 'Create an invoice',
         description:
-          'Without a number it gets the next one. Without dates it is issued today, in UTC, and due two weeks later.',
+          'An invoice without a number gets the next one. Without dates it is issued today, in UTC, and due two weeks later.',
         security: [{ accessToken: [] }],
         body: invoiceBody,
         response: {
@@ -98,11 +98,17 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         tags: ['invoices'],
         summary: 'Change an invoice',
         description:
-          'Replaces all of it; number and dates stay where they are left out. Who waits for its PDF, or for the e-mail with it, gets the new version.',
+          'Replaces the whole invoice; number and dates stay when they are left out. A PDF or an e-mail that was requested before gets the new version.',
         security: [{ accessToken: [] }],
         params: idParams,
         body: invoiceBody.extend({
-          version: z.int().min(1).max(MAX_VERSION).describe('The one that was read'),
+          version: z
+            .int()
+            .min(1)
+            .max(MAX_VERSION)
+            .describe(
+              'The version that you have read; the change is refused when there is a newer one',
+            ),
         }),
         response: {
           200: invoiceSchema,

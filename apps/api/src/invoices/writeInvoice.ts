@@ -194,7 +194,7 @@ function totalInvoice(lines: UnpricedLines): InvoiceTotals {
       ? { path: 'body.lines', message: 'add up to more than can be counted exactly' }
       : {
           path: `body.lines.${index}.unitPriceMinor`,
-          message: 'comes, with its quantity and tax, to more than can be counted exactly',
+          message: 'is, with its quantity and tax, more than can be counted exactly',
         },
   ])
 }

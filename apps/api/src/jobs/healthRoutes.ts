@@ -17,16 +17,20 @@ const since = z.iso.datetime()
 const jobProblemSchema = z.discriminatedUnion('kind', [
   z
     .object({ kind: z.literal('noWorker') })
-    .describe('No worker lives, or those that do have JOBS_ENABLED=false'),
+    .describe('No worker is alive, or those alive have JOBS_ENABLED=false'),
   z
     .object({ kind: z.literal('late'), name: z.string(), since })
-    .describe('A tick was due then, and no worker has decided it within the job’s grace'),
+    .describe(
+      'A tick was due at since, and no worker has decided it within the job’s grace period',
+    ),
   z
     .object({ kind: z.literal('unscheduled'), name: z.string() })
-    .describe('Workers live, and none of them has started with this schedule'),
+    .describe('Workers are alive, but none of them has this schedule: they run another version'),
   z
     .object({ kind: z.literal('overrunning'), name: z.string(), since })
-    .describe('A run that started then goes on beyond its time-out and the job’s grace'),
+    .describe(
+      'A run that started at since still runs, beyond its time-out and the job’s grace period',
+    ),
 ])
 
 const unhealthySchema = problemSchema
@@ -34,7 +38,7 @@ const unhealthySchema = problemSchema
     problems: z
       .array(jobProblemSchema)
       .optional()
-      .describe('What is wrong; not there when the database does not answer'),
+      .describe('What is wrong; left out when the database does not answer'),
   })
   .meta({ id: 'UnhealthyJobs' })
 
@@ -56,7 +60,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
       logLevel: 'warn',
       schema: {
         tags: ['health'],
-        summary: 'Whether the process answers',
+        summary: 'Check that the process answers',
         response: { 200: z.object({ status: z.literal('live') }), ...problemResponses() },
       },
     },
@@ -69,7 +73,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
       logLevel: 'warn',
       schema: {
         tags: ['health'],
-        summary: 'Whether requests can be served, which takes the database',
+        summary: 'Check that requests can be served: the database answers',
         response: { 200: z.object({ status: z.literal('ready') }), ...problemResponses(503) },
       },
     },
@@ -85,10 +89,10 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
       logLevel: 'warn',
       schema: {
         tags: ['health'],
-        summary: 'Whether the jobs are done, for an uptime monitor',
+        summary: 'Check that jobs run on time, for an uptime monitor',
         description:
-          '503 when a schedule is late, a run overruns, or no worker lives, so that whoever watches this address ' +
-          'learns of what does not happen. Paused schedules are not late. Cheap enough to be asked every few seconds.',
+          '503 when a schedule is late, a run overruns or no worker is alive, so that an uptime monitor can raise an alarm. ' +
+          'Paused schedules are never late. Monitors may ask every few seconds.',
         response: {
           200: z.object({
             status: z.literal('ok'),
@@ -120,7 +124,7 @@ function noDatabase(): Problem {
 function inWords(problem: JobProblem): string {
   switch (problem.kind) {
     case 'noWorker':
-      return 'No worker lives'
+      return 'No worker is alive'
     case 'late':
       return `${problem.name} is late since ${problem.since}`
     case 'unscheduled':

@@ -34,16 +34,18 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
         tags: ['invoices'],
         summary: 'Send an invoice by e-mail',
         description:
-          'With its PDF, which is asked for where it is missing. Each request sends a message of its own.',
+          'The invoice is attached as a PDF, which is rendered first if it is missing. Each request sends another message.',
         security: [{ accessToken: [] }],
         params: idParams,
         body: z
-          .strictObject({ to: emailAddress.optional().describe('Default: the customer') })
+          .strictObject({
+            to: emailAddress.optional().describe('The address to send to; default: the customer’s'),
+          })
           .nullish(),
         response: {
           202: z.object({
             messageId: z.guid(),
-            statusUrl: z.string().describe('What became of it'),
+            statusUrl: z.string().describe('The path that shows whether the message was sent'),
           }),
           ...problemResponses(400, 401, 403, 404, 413, 415, 503),
         },
@@ -55,7 +57,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
         if (!invoice) throw unknownInvoice()
         const recipient = body?.to ?? invoice.customerEmail
         if (recipient === null) {
-          const message = 'is needed: the invoice names no e-mail address of its customer'
+          const message = 'is missing: give an address, since the invoice has none for its customer'
           throw invalidRequest([{ path: 'body.to', message }])
         }
         const wanted = { invoiceId: id, version: invoice.version }
@@ -83,7 +85,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
       onRequest: app.requireRole('staff'),
       schema: {
         tags: ['emails'],
-        summary: 'Show what became of an e-mail',
+        summary: 'Show whether an e-mail was sent',
         security: [{ accessToken: [] }],
         params: idParams,
         response: {
@@ -91,10 +93,16 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
             id: z.guid(),
             status: z.enum(EmailStatus),
             kind: z.enum(EmailKind),
-            invoiceId: z.guid().nullable().describe('Null: it is about no invoice'),
+            invoiceId: z.guid().nullable().describe('Null when the message is about no invoice'),
             recipient: z.string(),
-            errorCode: z.string().nullable().describe('Why it failed'),
-            sentAt: z.iso.datetime().nullable().describe('When the mail server took it'),
+            errorCode: z
+              .string()
+              .nullable()
+              .describe('Why the message was not sent; null unless it failed'),
+            sentAt: z.iso
+              .datetime()
+              .nullable()
+              .describe('When the mail server accepted the message'),
             createdAt: z.iso.datetime(),
           }),
           ...problemResponses(400, 401, 403, 404),

@@ -13,7 +13,7 @@ const LONGEST_TTL_SECONDS = 30 * 24 * 60 * 60
 
 const createBody = z
   .strictObject({
-    label: storableText({ max: 200 }).describe('For whom or what the preview is'),
+    label: storableText({ max: 200 }).describe('For whom or for what the preview is'),
     ttlSeconds: z.int().min(1).max(LONGEST_TTL_SECONDS).optional(),
     expiresAt: instant.optional().describe('May be in the past, for imports'),
   })

@@ -41,6 +41,6 @@ it.each([
   for (const url of [`${way}${file}`, `${way}none.txt`]) {
     const response = await get(url)
     expect(response.statusCode).toBe(404)
-    expect(response.json().detail).toBe('The console has no such file')
+    expect(response.json().detail).toBe('The console has no file at this address')
   }
 })

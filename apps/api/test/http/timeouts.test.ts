@@ -64,7 +64,7 @@ describe('a request that does not come to its end', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/)
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
       status: 408,
-      detail: 'The request took too long to come',
+      detail: 'The request took too long to arrive',
     })
   })
 

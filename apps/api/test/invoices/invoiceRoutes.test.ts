@@ -65,7 +65,12 @@ const refused: [what: string, changes: object, path: string, message: string][] 
     'email address',
   ],
   ['a tax id with NUL', withCustomer({ taxId: 'a\0b' }), 'body.customer.taxId', 'NUL'],
-  ['an unknown member', withCustomer({ vat: 'x' }), 'body.customer.vat', 'is not known here'],
+  [
+    'an unknown member',
+    withCustomer({ vat: 'x' }),
+    'body.customer.vat',
+    'is unknown; leave it out',
+  ],
   ['no currency', { currency: undefined }, 'body.currency', 'expected string'],
   ['a currency that is none', { currency: 'ABC' }, 'body.currency', 'ISO 4217'],
   ['a currency in small letters', { currency: 'eur' }, 'body.currency', 'ISO 4217'],
@@ -179,8 +184,13 @@ const refused: [what: string, changes: object, path: string, message: string][] 
     'body.lines.1.taxRateBasisPoints',
     '<=10000',
   ],
-  ['more than it takes', withLine({ netMinor: 1 }), 'body.lines.1.netMinor', 'is not known here'],
-  ['an amount of its own', { grossMinor: 1 }, 'body.grossMinor', 'is not known here'],
+  [
+    'more than it takes',
+    withLine({ netMinor: 1 }),
+    'body.lines.1.netMinor',
+    'is unknown; leave it out',
+  ],
+  ['an amount of its own', { grossMinor: 1 }, 'body.grossMinor', 'is unknown; leave it out'],
 ]
 
 describe('POST /api/invoices', () => {

@@ -650,7 +650,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
       await api.prisma.$executeRaw`truncate pgboss.job`
       const [id] = await seed(run)
       const { detail } = expectProblem(await post(`${id}/approve`, 'why'), 409)
-      expect(detail).toContain('was not blocked')
+      expect(detail).toContain('nothing to approve')
       await expectNoEffect(id!)
     }
   })

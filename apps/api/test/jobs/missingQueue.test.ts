@@ -38,7 +38,7 @@ it('what needs a job that no worker knows yet says so, and changes nothing', asy
   ] as const) {
     const response = await api.as('admin', { method: 'POST', url, ...(payload && { payload }) })
     const { detail } = expectProblem(response, 503)
-    expect(detail).toContain('start a worker of this version')
+    expect(detail).toContain('or start a worker that has the job')
   }
   expect(await state()).toEqual(before)
 })

@@ -103,7 +103,7 @@ describe('POST /api/invoices/:id/email', () => {
     const { id } = await createInvoice(api)
     const response = await send(id)
     expectInvalid(response, ['body.to'])
-    expect(response.json().errors[0].message).toContain('names no e-mail address')
+    expect(response.json().errors[0].message).toContain('give an address')
     const bare = await api.as('staff', { method: 'POST', url: `/api/invoices/${id}/email` })
     expectInvalid(bare, ['body.to'])
     expect(await api.prisma.emailMessage.count()).toBe(0)

@@ -10,13 +10,13 @@ describe('toApiError', () => {
       type: 'about:blank',
       title: 'Bad Request',
       status: 400,
-      detail: 'The payload is not one that renderInvoicePdf takes',
+      detail: 'The payload does not fit the job renderInvoicePdf',
       errors: [{ path: 'body.payload.invoiceId', message: 'is missing' }, { path: 3 }],
     })
     expect(toApiError(400, PROBLEM, body)).toMatchObject({
       kind: 'refused',
       title: 'Bad Request',
-      detail: 'The payload is not one that renderInvoicePdf takes',
+      detail: 'The payload does not fit the job renderInvoicePdf',
       issues: [{ path: 'body.payload.invoiceId', message: 'is missing' }],
     })
   })

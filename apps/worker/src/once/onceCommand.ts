@@ -47,7 +47,7 @@ async function perform(
     app: 'once',
     version: readVersion(join(import.meta.dirname, '..')),
     ...tracingOptions(env),
-    onProblem: (reason) => log.warn({ reason }, 'traces are not taken'),
+    onProblem: (reason) => log.warn({ reason }, 'traces could not be delivered'),
   })
   const pinger = createPinger({ urls: env.pingUrls, log })
   const prisma = createDatabaseClient({

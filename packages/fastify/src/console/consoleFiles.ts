@@ -69,7 +69,7 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
           .send(await readFile(file))
       }
       // Not with the page, which the browser would take for a script.
-      throw new Problem(404, { detail: 'The console has no such file' })
+      throw new Problem(404, { detail: 'The console has no file at this address' })
     },
   )
 }

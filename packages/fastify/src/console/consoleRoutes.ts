@@ -62,7 +62,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Who looks, and whether they may act',
+        summary: 'Show who is logged in, and whether they may change anything',
         response: { 200: accessSchema, ...problemResponses(401, 403) },
       },
     },
@@ -78,7 +78,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Where one is: which environment, version and database',
+        summary: 'Show the environment, version and database',
         response: { 200: environmentSchema, ...problemResponses(401, 403) },
       },
     },
@@ -91,7 +91,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Whether all is well, and what is not',
+        summary: 'Show whether all is well, and what needs attention',
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
     },
@@ -104,7 +104,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Every job with its last ticks and runs',
+        summary: 'List all jobs with their latest ticks and runs',
         response: { 200: jobsSchema, ...problemResponses(401, 403) },
       },
     },
@@ -117,7 +117,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'One job: its calendar, its durations, its ticks to come',
+        summary: 'Show a job with its calendar, durations and next ticks',
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: jobDetailSchema, ...problemResponses(400, 401, 403, 404) },
       },
@@ -135,7 +135,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'What a job takes, for a form',
+        summary: 'Show the payload that a job takes, for a form',
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: payloadSchema, ...problemResponses(400, 401, 403, 404) },
       },
@@ -153,7 +153,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'What waits in the queue, and how fast it goes',
+        summary: 'Show the waiting work, and how fast workers take it',
         response: { 200: queueSchema, ...problemResponses(401, 403) },
       },
     },
@@ -166,7 +166,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Every worker, and what it runs',
+        summary: 'List all workers and what they run',
         response: { 200: workersSchema, ...problemResponses(401, 403) },
       },
     },
@@ -179,7 +179,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'One worker: what it runs, and what it has run',
+        summary: 'Show a worker, what it runs and what it has run',
         params: z.strictObject({ id: storableText({ max: 300 }) }),
         querystring: z.strictObject({ at: instant.optional() }),
         response: { 200: workerDetailSchema, ...problemResponses(400, 401, 403, 404) },
@@ -198,7 +198,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['console'],
-        summary: 'Jobs, runs, errors and workers by a text',
+        summary: 'Search jobs, runs, errors and workers',
         querystring: z.strictObject({ q: storableText({ max: 200 }) }),
         response: { 200: searchSchema, ...problemResponses(400, 401, 403) },
       },

@@ -38,7 +38,10 @@ export async function readJobDetail(
     now.getTime() - SAMPLED_DAYS * DAY_MS,
   )
   const sample = await sampleRuns(reader, { name, from: new Date(firstMs), to: now })
-  if (!job) throw new Error(`${wanted.name} is not among the jobs that were read`)
+  if (!job)
+    throw new Error(
+      `The job ${wanted.name} is missing in what was read: its name must be in the list of jobs`,
+    )
   const upcoming =
     job.schedule && !job.paused
       ? describeUpcoming(job.schedule, now)

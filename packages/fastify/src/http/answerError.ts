@@ -27,10 +27,10 @@ export function answerError(
 const DETAILS: Record<string, string> = {
   FST_ERR_BAD_URL: 'The address is not properly percent-encoded',
   FST_ERR_CTP_BODY_TOO_LARGE: 'The body is too large',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'The content type says JSON, and the body is empty',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as its content length says',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The content type is JSON but the body is empty',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as the header content-length says',
   FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not valid JSON',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'The body has to be application/json',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'The content type of the body must be application/json',
   FST_ERR_MAX_PARAM_LENGTH: 'A part of the address is too long',
 }
 
@@ -44,7 +44,7 @@ function toProblem(error: FastifyError): Problem {
   if (error instanceof QueueMissingError) {
     return new Problem(503, {
       detail:
-        'What this takes is not in the queue’s database yet: start a worker of this version once, which adds it',
+        'The queue of this job does not exist in the database yet: run npx roundsman migrate, or start a worker that has the job',
     })
   }
   const status = error.statusCode ?? 500
@@ -59,11 +59,11 @@ function toProblem(error: FastifyError): Problem {
         DETAILS[error.code] ??
         (error instanceof SyntaxError
           ? 'The body is not valid JSON'
-          : 'The request is not acceptable'),
+          : 'The server cannot read this request'),
     })
   }
   return new Problem(500, {
-    detail: 'Something went wrong here; the log says what, under the id of this request',
+    detail: 'The server failed; its log has the error under the id in the header x-request-id',
   })
 }
 
@@ -74,9 +74,10 @@ function toInvalidRequest({ validationContext, issues }: SchemaMismatch): Proble
     // Zod reports an unknown key at its parent: its own path says more.
     const keys = 'keys' in issue ? issue.keys : undefined
     return (
-      keys?.map((key) => ({ path: [...where, key].join('.'), message: 'is not known here' })) ?? [
-        { path: where.join('.'), message },
-      ]
+      keys?.map((key) => ({
+        path: [...where, key].join('.'),
+        message: 'is unknown; leave it out',
+      })) ?? [{ path: where.join('.'), message }]
     )
   })
   return invalidRequest(errors)

@@ -22,7 +22,7 @@ export const instantCursor = cursorSchema(({ at, id }) => (id === undefined ? at
 export const nextPageCursor = z
   .string()
   .nullable()
-  .describe('For the next page; null when there is none')
+  .describe('Pass it as cursor to get the next page; null on the last page')
 
 /** The `nextCursor` of a page that ends with this item. */
 export function formatCursor({ at, id }: ParsedCursor): string {
@@ -37,11 +37,11 @@ function cursorSchema<Cursor>(take: (parsed: ParsedCursor) => Cursor | undefined
       const parsed = parse(text)
       const cursor = parsed && take(parsed)
       if (cursor !== undefined) return cursor
-      context.addIssue('is not a nextCursor of an earlier answer')
+      context.addIssue('must be the nextCursor of an earlier answer')
       return z.NEVER
     })
     .optional()
-    .describe('nextCursor of the page before')
+    .describe('The nextCursor of the page before')
 }
 
 /** Undefined when the text is not one of our cursors. */

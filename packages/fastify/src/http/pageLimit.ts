@@ -4,5 +4,5 @@ import { wholeNumber } from './wholeNumber.ts'
 export function pageLimit(defaultLimit: number) {
   return wholeNumber(1, 200)
     .default(defaultLimit)
-    .describe(`Items at most; ${defaultLimit} when left out`)
+    .describe(`The most items to return; ${defaultLimit} by default`)
 }

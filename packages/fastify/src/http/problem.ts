@@ -36,22 +36,22 @@ const MAX_ERRORS = 100
 /** The answer to a request that does not match its schema, or a rule beyond the schema. */
 export function invalidRequest(errors: readonly RequestError[]): Problem {
   return new Problem(400, {
-    detail: 'The request does not match what this address takes',
+    detail: 'The request is not valid; errors says what is wrong and where',
     extensions: { errors: errors.slice(0, MAX_ERRORS) },
   })
 }
 
 export const problemSchema = z
   .object({
-    type: z.string().describe('Always about:blank: the status says what kind of problem it is'),
+    type: z.string().describe('Always about:blank: the status tells the kind of problem'),
     title: z.string().describe('The name of the status'),
     status: z.int().min(400).max(599),
-    detail: z.string().describe('What was wrong, for a person'),
+    detail: z.string().describe('What went wrong, and what to do about it, for people'),
     errors: z
       .array(z.object({ path: z.string(), message: z.string() }))
       .optional()
       .describe(
-        'When the request does not match its schema: the first 100 mismatches and where they are',
+        'Only when the request is not valid: the first 100 problems, each with its place in the request',
       ),
   })
   .describe('Problem document (RFC 9457)')

@@ -5,9 +5,17 @@ import { pageCursor } from '../http/pageCursor.ts'
 /** Which of many, in the body of a request: some by their ids, or all that match. */
 export function bulkTargets(most: number) {
   return {
-    ids: z.array(z.guid()).min(1).max(most).optional().describe('These'),
-    all: z.literal(true).optional().describe('All that match, instead of `ids`'),
-    cursor: pageCursor.describe('With `all`: nextCursor of the request before'),
+    ids: z
+      .array(z.guid())
+      .min(1)
+      .max(most)
+      .optional()
+      .describe('The ids of those to act on; leave it out with `all`'),
+    all: z
+      .literal(true)
+      .optional()
+      .describe('Act on all that match the filters, instead of on `ids`'),
+    cursor: pageCursor.describe('With `all`: the nextCursor of the request before'),
   }
 }
 
@@ -25,10 +33,11 @@ export function checkTargets(
   const { ids, all } = body
   const say = (path: string, message: string) =>
     context.addIssue({ code: 'custom', path: [path], message })
-  if (ids === undefined && all === undefined) say('ids', 'is needed, or all: true')
+  if (ids === undefined && all === undefined) say('ids', 'is missing: give ids, or all: true')
   if (ids === undefined) return
   for (const [key, value] of Object.entries(body)) {
-    if (value !== undefined && key !== 'ids' && key !== 'reason') say(key, 'is not for ids')
+    if (value !== undefined && key !== 'ids' && key !== 'reason')
+      say(key, 'does not go together with ids')
   }
 }
 
@@ -49,6 +58,6 @@ export function progressOf(what: string) {
       .string()
       .nullable()
       .optional()
-      .describe('For the next request; null when nothing is left'),
+      .describe('Pass it as cursor in the next request; null when nothing is left'),
   }
 }

@@ -31,21 +31,23 @@ const MAX_REDRIVEN = 1_000
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const filters = {
   name: jobName.optional(),
-  errorCode: storableText({ max: 100 }).optional().describe("Its error's code"),
+  errorCode: storableText({ max: 100 }).optional().describe('The error code of the last attempt'),
 }
 const idParams = z.strictObject({ queueJobId: z.guid() })
 const redriven = z.object({
-  redriven: z.int().describe('How many went back into the queue'),
+  redriven: z.int().describe('How many dead letters went back into the queue'),
   alreadyQueued: z
     .int()
     .optional()
     .describe(
-      'How many did not, since other work with their unique key waits or runs. Left out for none',
+      'How many stayed because other work with the same unique key waits or runs. Left out when none did',
     ),
   unknown: z
     .int()
     .optional()
-    .describe('How many did not, since there is no such job here (any more). Left out for none'),
+    .describe(
+      'How many stayed because their job is not in this product, or not any more. Left out when none did',
+    ),
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
 })
 
@@ -56,12 +58,16 @@ function checkJobAlone(
 ): void {
   for (const key of ['ids', 'cursor', 'errorCode'] as const) {
     if (body[key] === undefined) continue
-    context.addIssue({ code: 'custom', path: [key], message: 'is not for a name alone' })
+    context.addIssue({
+      code: 'custom',
+      path: [key],
+      message: 'does not go together with name alone: give all: true as well',
+    })
   }
 }
 
 const unknownDeadLetter = () =>
-  new Problem(404, { detail: 'There is no dead letter with this id (any more)' })
+  new Problem(404, { detail: 'There is no dead letter with this id, or not any more' })
 
 /** Dead letters: work that was given up and waits until somebody redrives or discards it. */
 export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
@@ -100,8 +106,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'What dead letters died of, the most frequent first',
-        description: `Of the last ${MAX_COUNTED_LETTERS.toLocaleString('en')}, and at most 50.`,
+        summary: 'List the error codes of dead letters, the most frequent first',
+        description: `Counts the latest ${MAX_COUNTED_LETTERS.toLocaleString('en')} dead letters and lists at most 50 codes.`,
         querystring: z.strictObject(filters),
         response: {
           200: z.object({ causes: z.array(deadLetterCauseSchema) }),
@@ -120,7 +126,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         tags: ['jobs'],
         summary: 'Give dead letters back to the queue',
         description:
-          'With `ids` these; with `all: true` all that match, some hundreds with each request, which says what is left and where the next one goes on. With `name` alone all of that job, or those of `queueJobIds`, at most 10,000. Those stay whose unique key other work holds. They get as many attempts as new work.',
+          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `queueJobIds`, at most 10,000. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             ...bulkTargets(MAX_REDRIVEN),
@@ -173,13 +179,17 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         tags: ['jobs'],
         summary: 'Discard dead letters',
         description:
-          'For good. With `ids` these; with `all: true` all that match, some hundreds with each request, which says what is left and where the next one goes on. What their runs have recorded stays.',
+          'This cannot be undone. Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. The records of their runs stay.',
         body: z
           .strictObject({ ...bulkTargets(MAX_REDRIVEN), ...filters, reason: requestReason })
           .superRefine(checkTargets),
         response: {
           200: z.object({
-            discarded: z.int().describe('How many were there still'),
+            discarded: z
+              .int()
+              .describe(
+                'How many dead letters were removed; somebody else may have removed others',
+              ),
             ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
           }),
           ...problemResponses(400, 401, 403, 413, 415),
@@ -206,7 +216,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       schema: {
         tags: ['jobs'],
         summary: 'Give a dead letter back to the queue',
-        description: 'It gets as many attempts as new work.',
+        description: 'The work gets as many attempts as new work.',
         params: idParams,
         body: z.strictObject({ reason: requestReason }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
@@ -224,14 +234,15 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
         throw new Problem(409, {
-          detail: `Nobody would take it: there is no job ${name} here (any more)`,
+          detail: `No worker would take it: there is no job ${name}, or not any more`,
         })
       }
       const by = { actor, reason }
       const outcome = await client.redriveWork(null, job, [queueJobId], by)
       if (outcome.alreadyQueued > 0) {
         throw new Problem(409, {
-          detail: 'Other work with its unique key waits or runs: redrive it later, or discard it',
+          detail:
+            'Other work with the same unique key waits or runs: redrive this dead letter later, or discard it',
         })
       }
       // Somebody else was faster.
@@ -248,11 +259,11 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       schema: {
         tags: ['jobs'],
         summary: 'Discard a dead letter',
-        description: 'For good. What its runs have recorded stays.',
+        description: 'This cannot be undone. The records of its runs stay.',
         params: idParams,
         body: optionalReasonBody,
         response: {
-          204: z.null().describe('It is gone'),
+          204: z.null().describe('The dead letter is removed'),
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },

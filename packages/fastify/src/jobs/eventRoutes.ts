@@ -40,13 +40,13 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
       config: ENDLESS,
       schema: {
         tags: ['jobs'],
-        summary: 'Follow what changes, as server-sent events',
+        summary: 'Follow changes of runs and ticks as server-sent events',
         description:
-          'Events: run {ids, names}, tick {names}, reset when some may have been missed, and every ten seconds ping, by which a client knows that the connection holds. Send Last-Event-ID to go on.',
+          'Events: run {ids, names}; tick {names}; reset when events may have been missed, so read everything again; ping every ten seconds, which shows that the connection holds. Send Last-Event-ID to go on after a break.',
         headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
         response: {
           200: {
-            description: 'Events, for as long as the connection holds',
+            description: 'Events until the connection ends',
             content: { 'text/event-stream': { schema: z.string() } },
           },
           ...problemResponses(401, 403),
@@ -79,7 +79,7 @@ export const eventRoutes: ZodRoutes<EventRoutesOptions> = async (
           if (!(await gate.stillMayView(request))) return end()
         } catch (error) {
           // The database is away: nobody can tell whether they may, and no events come either.
-          request.log.warn({ err: error }, 'whether a listener still may look was not checked')
+          request.log.warn({ err: error }, 'an open event stream could not be checked for access')
         }
         if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
       }

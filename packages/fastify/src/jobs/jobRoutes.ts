@@ -34,10 +34,12 @@ const jobSchema = z.object({
       timeZone: z.string(),
       missed: z.enum(MISSED_POLICIES),
       overlap: z.enum(OVERLAP_POLICIES),
-      nextRun: z.iso.datetime().nullable().describe('Null while it is paused'),
+      nextRun: z.iso.datetime().nullable().describe('Null while the schedule is paused'),
     })
     .nullable()
-    .describe('As the workers follow it; null for a job that runs on request only'),
+    .describe(
+      'The schedule that the workers follow; null when the job only runs when it is enqueued',
+    ),
   paused: z
     .object({ at: z.iso.datetime(), by: z.string().nullable(), reason: z.string().nullable() })
     .nullable(),
@@ -55,8 +57,11 @@ const tickSchema = z.object({
   scheduledFor: z.iso.datetime(),
   outcome: z.enum(TICK_OUTCOMES),
   reason: z.string().nullable(),
-  count: z.int().describe('More than 1 in a row that stands for several ticks'),
-  through: z.iso.datetime().nullable().describe('The last of them'),
+  count: z.int().describe('How many ticks this row stands for'),
+  through: z.iso
+    .datetime()
+    .nullable()
+    .describe('The last tick of a row that stands for several; else null'),
   queueJobId: z.guid().nullable(),
   createdAt: z.iso.datetime(),
 })
@@ -88,7 +93,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'List what became of a job’s ticks, newest first',
+        summary: 'List the ticks of a job with their outcomes, newest first',
         params: nameParams,
         querystring: z.strictObject({
           limit: pageLimit(60),
@@ -119,15 +124,25 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         tags: ['jobs'],
         summary: 'Request a run',
         description:
-          'A worker starts it at once or, where the job runs one at a time, after the one under way.',
+          'A worker starts the run at once. If the job runs one at a time, it starts after the run under way.',
         params: nameParams,
         body: z.strictObject({
           reason: requestReason,
-          dryRun: z.boolean().default(false).describe('Counts, and changes nothing'),
-          payload: z.record(z.string(), z.unknown()).default({}).describe('As the job takes it'),
+          dryRun: z
+            .boolean()
+            .default(false)
+            .describe('Run and count as usual, then roll all changes back'),
+          payload: z
+            .record(z.string(), z.unknown())
+            .default({})
+            .describe('The payload; the job checks it against its schema'),
         }),
         response: {
-          202: z.object({ queueJobId: z.guid().describe('Its runs carry it') }),
+          202: z.object({
+            queueJobId: z
+              .guid()
+              .describe('The id of the work; each of its runs has it as queueJobId'),
+          }),
           ...problemResponses(400, 401, 403, 404, 413, 415, 503),
         },
       },
@@ -156,16 +171,23 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
-        summary: 'Run again what a run was about',
+        summary: 'Request a new run with the payload of an earlier one',
         description:
-          'With the payload of its work, which is not shown. The queue holds it while that is to be tried again, and of a dead letter; of a tick there is none to hold.',
+          'Nobody sees the payload. The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
         params: z.strictObject({ id: z.guid() }),
         body: z.strictObject({
           reason: requestReason,
-          dryRun: z.boolean().default(false).describe('Counts, and changes nothing'),
+          dryRun: z
+            .boolean()
+            .default(false)
+            .describe('Run and count as usual, then roll all changes back'),
         }),
         response: {
-          202: z.object({ queueJobId: z.guid().describe('Its runs carry it') }),
+          202: z.object({
+            queueJobId: z
+              .guid()
+              .describe('The id of the work; each of its runs has it as queueJobId'),
+          }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },
       },
@@ -181,7 +203,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       const job = jobs.find(({ name }) => name === run?.name)
       if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
       if (!job) {
-        const detail = `Nobody would take it: there is no job ${run.name} here (any more)`
+        const detail = `No worker would take it: there is no job ${run.name}, or not any more`
         throw new Problem(409, { detail })
       }
       const by = { actor, reason, dryRun }
@@ -197,7 +219,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         case 'payloadGone':
           throw new Problem(409, {
             detail:
-              'The queue does not hold the payload of this run any more: request a new run with one',
+              'The queue does not hold the payload of this run any more: request a new run and give its payload',
           })
         case 'notFound':
           throw new Problem(404, { detail: 'There is no run with this id' })
@@ -214,7 +236,8 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       schema: {
         tags: ['jobs'],
         summary: 'Pause a schedule',
-        description: 'Its ticks are recorded as skipped. A run under way goes on.',
+        description:
+          'Until the schedule is resumed, its ticks are recorded as skipped. A run under way goes on.',
         params: nameParams,
         body: z.strictObject({ reason: requestReason }),
         response: {
@@ -253,7 +276,8 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       schema: {
         tags: ['jobs'],
         summary: 'Resume a schedule',
-        description: 'It goes on with its next tick; what was due meanwhile stays skipped.',
+        description:
+          'The schedule goes on with its next tick. Ticks that were due meanwhile stay skipped.',
         params: nameParams,
         body: optionalReasonBody,
         response: {
@@ -302,10 +326,13 @@ function refusedPayload(job: Job, error: JobError): unknown {
   const errors = issues.flatMap(({ path, message, keys }) => {
     const place = ['body', 'payload', ...path]
     if (keys === undefined) return [{ path: place.join('.'), message }]
-    return keys.map((key) => ({ path: [...place, key].join('.'), message: 'is not known here' }))
+    return keys.map((key) => ({
+      path: [...place, key].join('.'),
+      message: 'is unknown; leave it out',
+    }))
   })
   return new Problem(400, {
-    detail: `The payload is not one that ${job.name} takes`,
+    detail: `The payload does not fit the job ${job.name}`,
     extensions: { errors },
   })
 }

@@ -41,27 +41,35 @@ export const runFilters = {
     .enum(RUN_OUTCOMES)
     .optional()
     .describe(
-      'What became of it: of those whose status is failed, `failed` are the ones that their handler or its time-out ended',
+      'How the run ended. It splits the status failed by cause: here `failed` means that the handler failed or timed out',
     ),
-  errorCode: storableText({ max: 100 }).optional().describe('Failed with this code'),
+  errorCode: storableText({ max: 100 })
+    .optional()
+    .describe('Runs that failed with this error code'),
   trigger: z.enum(JOB_TRIGGERS).optional(),
-  queueJobId: z.guid().optional().describe('All attempts at this piece of work'),
-  from: instant.optional().describe('Started at this instant or later'),
-  to: instant.optional().describe('Started before this instant'),
+  queueJobId: z.guid().optional().describe('The id of the work: all attempts at it'),
+  from: instant.optional().describe('Runs that started at this instant or later'),
+  to: instant.optional().describe('Runs that started before this instant'),
   label: storableText({ max: 200 })
     .optional()
     .describe(
-      'The label of some run: just those with it. Else a part of labels, in whichever case, of which no index tells: see nextCursor',
+      'Runs with this label, when any run has exactly this one. Else runs whose label contains it, in upper or lower case; no index serves that, so pages may be short (see nextCursor)',
     ),
   worker: storableText({ max: 200 })
     .optional()
-    .describe('The id of its worker begins so. No index tells: see nextCursor'),
+    .describe(
+      'Runs of workers whose id begins with this. No index serves it, so pages may be short (see nextCursor)',
+    ),
   minDurationMs: durationMs
     .optional()
-    .describe('Took so long or longer; of one under way, so far. No index tells: see nextCursor'),
+    .describe(
+      'Runs that took this long or longer, or have by now. No index serves it, so pages may be short (see nextCursor)',
+    ),
   maxDurationMs: durationMs
     .optional()
-    .describe('Has ended, and took no longer. No index tells: see nextCursor'),
+    .describe(
+      'Runs that have ended and took no longer than this. No index serves it, so pages may be short (see nextCursor)',
+    ),
 }
 
 interface Spans {
@@ -79,7 +87,7 @@ export function checkSpans(
   const say = (path: string, message: string) =>
     context.addIssue({ code: 'custom', path: [path], message })
   if (from && to && from >= to) say('to', 'has to be later than from')
-  if (minDurationMs > maxDurationMs) say('maxDurationMs', 'has to be no less than minDurationMs')
+  if (minDurationMs > maxDurationMs) say('maxDurationMs', 'must not be less than minDurationMs')
 }
 
 const listQuery = z
@@ -110,10 +118,10 @@ const unknownRun = () => new Problem(404, { detail: 'There is no run with this i
 
 /** Why a run cannot be approved. */
 const APPROVAL_REFUSALS = {
-  notBlocked: 'This run was not blocked by its guard, so there is nothing to approve',
+  notBlocked: 'The guard of this run did not block it, so there is nothing to approve',
   alreadyApproved: 'This run is approved already',
   tooLate:
-    'This run ended more than a day ago: what was counted then says little; request a new run',
+    'This run ended more than a day ago, so its count of rows is out of date: request a new run',
 }
 
 /** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */
@@ -134,13 +142,13 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           200: z.object({
             runs: z.array(runSchema),
             nextCursor: nextPageCursor.describe(
-              `For the next page; null when there is none. A page by worker, duration or a part of labels may have fewer runs than asked for, or none, and lead on all the same: for each, ${MAX_LOOKED_AT.toLocaleString('en')} runs are looked through`,
+              `Pass it as cursor to get the next page; null on the last page. Filters by worker, duration or part of a label look through ${MAX_LOOKED_AT.toLocaleString('en')} runs for each page, so a page may have fewer runs than asked for, or none, and still not be the last`,
             ),
             lookedBackTo: z.iso
               .datetime()
               .optional()
               .describe(
-                'How far back they were looked through. Left out where that was to the end',
+                'The start of the oldest run that was looked through. Left out when all were',
               ),
           }),
           ...problemResponses(400, 401, 403),
@@ -206,7 +214,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         tags: ['jobs'],
         summary: 'Cancel a run under way',
         description:
-          'Its handler hears of it within a second, and it ends as failed with code cancelled. Asking again changes nothing.',
+          'The run’s signal aborts within a second, and the run ends as failed with code cancelled. Asking again changes nothing.',
         params: idParams,
         body: reasonBody,
         response: {
@@ -228,7 +236,9 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           log.info({ runId: id, userId }, 'job run cancellation requested')
           return reply.code(202).send({ id, status: outcome })
         case 'notRunning':
-          throw new Problem(409, { detail: 'This run has ended: there is nothing left to cancel' })
+          throw new Problem(409, {
+            detail: 'This run has ended already, so there is nothing to cancel',
+          })
         case 'notFound':
           throw unknownRun()
         default:
@@ -245,7 +255,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         tags: ['jobs'],
         summary: 'Cancel runs under way',
         description:
-          'With `ids` these; with `all: true` all that are under way and match, some with each request, which says what is left and where the next one goes on. Each hears of it within a second, and ends as failed with code cancelled.',
+          'Choose by `ids`, or by `all: true` with filters for all that match and are under way. With `all`, repeat the request with the `nextCursor` of the answer until that is null. The signal of each run aborts within a second, and the run ends as failed with code cancelled.',
         body: z
           .strictObject({
             ...bulkTargets(MAX_CANCELLED),
@@ -255,8 +265,8 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           .superRefine(checkTargets),
         response: {
           200: z.object({
-            requested: z.int().describe('How many were asked to stop'),
-            notRunning: z.int().describe('How many had ended, or are not there'),
+            requested: z.int().describe('How many runs were asked to stop'),
+            notRunning: z.int().describe('How many runs had ended already or do not exist'),
             ...progressOf('runs match; up to 200'),
           }),
           ...problemResponses(400, 401, 403, 413, 415),
@@ -284,13 +294,13 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         tags: ['jobs'],
         summary: 'Approve a run that its guard blocked',
         description:
-          'Once, and within a day. Starts a run that may change as many rows as were counted, and no more.',
+          'Possible once, within a day after the run ended. It requests a new run that may change as many rows as the guard counted, and no more.',
         params: idParams,
         body: reasonBody,
         response: {
           202: z.object({
-            queueJobId: z.guid().describe('The new run carries it'),
-            rows: z.int().describe('How many rows it may change'),
+            queueJobId: z.guid().describe('The id of the new work; its runs have it as queueJobId'),
+            rows: z.int().describe('How many rows the new run may change'),
           }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },

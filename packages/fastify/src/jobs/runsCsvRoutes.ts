@@ -54,12 +54,12 @@ export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'Runs as a table for spreadsheets, newest first',
-        description: `At most ${MAX_LINES} of them, with the filters of the list.`,
+        summary: 'List job runs as CSV for spreadsheets, newest first',
+        description: `At most ${MAX_LINES} runs, with the same filters as GET /api/jobs/runs.`,
         querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: {
-            description: 'With a line of headings',
+            description: 'CSV with a heading line',
             content: { 'text/csv': { schema: z.unknown().meta({ type: 'string' }) } },
           },
           ...problemResponses(400, 401, 403),

@@ -27,7 +27,7 @@ interface WorkRoutesOptions {
 const MAX_IDS = 1_000
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
-const label = storableText({ max: 200 }).describe('As the job labels it')
+const label = storableText({ max: 200 }).describe('Only work with exactly this label')
 const nameParams = z.strictObject({ name: jobName })
 
 /** Which work is meant: pieces of one job by id, those with a label, or all. */
@@ -35,19 +35,19 @@ const which = {
   name: jobName,
   ids: z.array(z.guid()).min(1).max(MAX_IDS).optional(),
   label: label.optional(),
-  all: z.literal(true).optional().describe('All that waits of the job; with a label, all with it'),
+  all: z.literal(true).optional().describe('All waiting work of the job'),
   reason: requestReason,
 }
 const isSaid = ({ ids, label: its, all }: { ids?: unknown; label?: unknown; all?: unknown }) =>
   ids !== undefined || its !== undefined || all === true
-const SAY_WHICH = { error: 'has to say which work: ids, label, or all: true', path: ['ids'] }
+const SAY_WHICH = { error: 'is missing: say which work by ids, label, or all: true', path: ['ids'] }
 
 const outcome = z.object({
-  done: z.int().describe('Of how many; at most 10,000 at once'),
+  done: z.int().describe('How many pieces of work were changed; at most 10,000 with one request'),
   left: z
     .int()
     .describe(
-      'How many are like that and were left, since that was enough for one call, or somebody was changing them. 100,000 stands for more, too',
+      'How many pieces of work match and were left, because one request changes no more or somebody else was changing them: repeat the request. 100,000 stands for more as well',
     ),
 })
 
@@ -64,8 +64,8 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'List waiting work, what is due first at first',
-        description: 'Without payloads. What is to be retried waits, too.',
+        summary: 'List waiting work, the earliest due first',
+        description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
         querystring: z.strictObject({
           name: jobName.optional(),
           label: label.optional(),
@@ -75,7 +75,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         response: {
           200: z.object({
             work: z.array(waitingWorkSchema),
-            total: z.int().describe('On all pages; 100,000 stands for more, too'),
+            total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
             nextCursor: nextPageCursor,
           }),
           ...problemResponses(400, 401, 403),
@@ -99,7 +99,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       schema: {
         tags: ['jobs'],
         summary: 'Cancel waiting work',
-        description: 'It leaves the queue without a run, and its unique key is free.',
+        description: 'The work leaves the queue without a run and frees its unique key.',
         body: z.strictObject(which).refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
@@ -117,9 +117,9 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
-        summary: 'Have waiting work wait longer, or no longer',
+        summary: 'Postpone waiting work, or make it due now',
         description:
-          'Until `startAfter`; what is due later stays as it is. Where that is not in the future, what is not due yet becomes due now. When work expires stays as it is.',
+          'Work waits until `startAfter`; work that is due later stays as it is. A `startAfter` that is not in the future makes all of it due now. When work expires does not change.',
         body: z.strictObject({ ...which, startAfter: instant }).refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
@@ -140,7 +140,10 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         tags: ['jobs'],
         summary: 'Give waiting work another priority',
         body: z
-          .strictObject({ ...which, priority: z.int32().describe('The higher, the sooner') })
+          .strictObject({
+            ...which,
+            priority: z.int32().describe('Workers take a higher priority first'),
+          })
           .refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
@@ -160,7 +163,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         tags: ['jobs'],
         summary: 'Pause the queue of a job',
         description:
-          'No worker takes work of it until it is resumed. What runs goes on, and so does the schedule: its ticks wait in the queue.',
+          'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue.',
         params: nameParams,
         body: z.strictObject({ reason: requestReason }),
         response: {
@@ -194,7 +197,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       schema: {
         tags: ['jobs'],
         summary: 'Resume the queue of a job',
-        description: 'Workers take what has waited at once.',
+        description: 'Workers take the work that has waited at once.',
         params: nameParams,
         body: optionalReasonBody,
         response: {
@@ -241,7 +244,9 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
 
   function noQueue(name: string): Problem {
     const known = jobs.some((job) => job.name === name)
-    const why = known ? 'no worker has started with it yet' : 'there is no job with this name'
+    const why = known
+      ? 'no worker that has the job has started yet'
+      : 'there is no job with this name'
     return new Problem(404, { detail: `${name} has no queue: ${why}` })
   }
 }
