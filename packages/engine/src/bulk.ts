@@ -104,6 +104,7 @@ export async function bulkDiscard(
   return { discarded, ...progress }
 }
 
+/** Chooses the dead letters of one request, and tells how many are left and where the next request begins. */
 async function choose(
   { reader }: JobsClient,
   which: Which<DeadLetterFilter>,
@@ -144,6 +145,7 @@ export async function bulkCancel(
   return outcome
 }
 
+/** Chooses the running runs of one request, likewise. */
 async function chooseRuns(
   { reader }: JobsClient,
   which: Which<Omit<ListJobRunsOptions, 'limit' | 'after'>>,

@@ -496,6 +496,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   return worker
 }
 
+/** @throws TypeError when `only` names no job, or one that this worker does not have */
 function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): void {
   if (only === undefined) return
   const names = jobs.map(({ name }) => name)

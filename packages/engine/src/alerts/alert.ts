@@ -73,6 +73,7 @@ export interface AlertCause extends AlertSubject {
   afterMs: number
 }
 
+/** One text for what an alert is about, to compare causes with open alerts. */
 export function subjectKey({ kind, name, code }: AlertSubject): string {
   return JSON.stringify([kind, name, code])
 }
@@ -85,6 +86,7 @@ export interface AlertRow extends AlertSubject {
   endedAt: string | null
 }
 
+/** What channels are told of an alert: its facts as a sentence, and the console's page about it. */
 export function toNotice(
   { id, kind, name, code, facts, startedAt, endedAt }: AlertRow,
   event: AlertNotice['event'],
@@ -130,6 +132,7 @@ function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts)
   }
 }
 
+/** Says that a cause is gone. */
 function whatWas(kind: AlertKind, name: string, code: string): string {
   switch (kind) {
     case 'noWorker':

@@ -210,6 +210,7 @@ export type DeliveryOutcome =
   | { kind: 'failed'; error: string; retryMs: number }
   | { kind: 'givenUp'; error: string }
 
+/** Records how an attempt ended, unless another attempt was counted or the delivery ended meanwhile. */
 export async function settleDelivery(
   database: Database,
   { alert, event, channel, attempt }: TakenDelivery,

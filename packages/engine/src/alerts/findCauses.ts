@@ -117,6 +117,7 @@ async function findFailing(
 /** A queue does not count as growing while its oldest work has waited for less: workers take its work at once. */
 const SHORT_WAIT_S = 60
 
+/** Finds jobs whose ready work waits for long and grows, unless somebody has paused their queue. */
 async function findGrowing(
   reader: Reader,
   names: readonly string[],
@@ -142,6 +143,7 @@ async function findGrowing(
 /** Handlers make up their codes, so each dead letter may have its own; people want no message for each. */
 const MAX_CODES_OF_JOB = 20
 
+/** Counts the dead letters of each job by their code. */
 async function countDeadLetters(
   reader: Reader,
   names: readonly string[],

@@ -48,6 +48,7 @@ export async function requestCancellation(
   return { kind: rows.length > 0 ? 'notRunning' : 'notFound' }
 }
 
+/** Pauses a schedule: its ticks are skipped from now on. Records who did it and why. */
 export async function pauseJob(
   tx: Connection,
   name: string,
@@ -67,6 +68,7 @@ export async function pauseJob(
   return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
 }
 
+/** Resumes a paused schedule, and records who did it. */
 export async function resumeJob(
   tx: Connection,
   name: string,

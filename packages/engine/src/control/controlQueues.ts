@@ -27,6 +27,7 @@ export async function pauseQueue(
   return 'paused'
 }
 
+/** Resumes a paused queue, and records who did it. */
 export async function resumeQueue(
   tx: Connection,
   name: string,

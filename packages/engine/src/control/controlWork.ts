@@ -76,6 +76,10 @@ const WHICH = {
   all: asItIs,
 }
 
+/**
+ * Changes waiting work by a statement, records the change, and counts what it left.
+ * @throws TypeError when it is not said which work is meant
+ */
 async function change(
   tx: Connection,
   kind: JobActionKind,

@@ -22,6 +22,7 @@ const JOB = { name: checkText, retry: asItIs }
 const RETRY = { limit: wholeNumber(0, 2 ** 31 - 1) }
 const checkIds = listOf(checkId)
 
+/** Gives dead letters of a job back to the queue with new attempts, and records who did it and why. */
 export async function redriveWork(
   tx: Connection,
   job: Job,
@@ -43,6 +44,7 @@ export async function redriveWork(
   return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
 }
 
+/** Removes a dead letter for good, and records who did it. */
 export async function discardDeadLetter(
   tx: Connection,
   queueJobId: string,

@@ -132,6 +132,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   }
 }
 
+/** The four kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
   const rows = (

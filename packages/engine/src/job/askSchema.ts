@@ -56,6 +56,7 @@ function refusePromise(answer: object): void {
   throw new TypeError('it is asynchronous, or something in it has thrown')
 }
 
+/** Reads an issue as a schema library reports it: bounded, storable, and without the value at fault. */
 function readIssue(foreign: unknown, payload: unknown): PayloadIssue {
   const { message, path, code, keys } = foreign as Record<string, unknown>
   const steps = (Array.isArray(path) ? firstOf(path, MAX_PATH) : []).map(keyOf)

@@ -48,6 +48,7 @@ export function labelPayload(
   }
 }
 
+/** Calls the job's label function. What it throws, and a value that is no text, is logged without the payload: null. */
 function makeLabel(
   name: string,
   label: NonNullable<Job['label']>,

@@ -174,6 +174,7 @@ const URL_CREDENTIALS = /(?<=\w:\/\/)[^\s/]+(?=@)/g
 const HEADER_CREDENTIALS = /\b(?:Bearer|Basic)\s+(?=\S)/gi
 const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
 
+/** Covers credentials in URLs and headers, and e-mail addresses. */
 function coverCredentials(text: string, covers: Covers): void {
   const inUrls = [...text.matchAll(URL_CREDENTIALS)].map(spanOf)
   for (const [from, to] of inUrls) covers.add(from, to)

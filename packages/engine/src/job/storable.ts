@@ -91,6 +91,7 @@ interface Copy {
   change: Change | null | undefined
 }
 
+/** Copies the next item of the object or array at hand. */
 function step(copy: Copy, level: Level): void {
   const at = level.at++
   const key = level.keys === null ? at : (level.keys[at] as string)
@@ -108,6 +109,7 @@ function step(copy: Copy, level: Level): void {
   else copy.left--
 }
 
+/** Converts an item: a leaf at once; an object is opened, and copied step by step later. */
 function take(copy: Copy, item: unknown, key: string | number): JsonValue | undefined {
   if (typeof item === 'bigint' ? copy.change === undefined : !isObject(item))
     return takeLeaf(copy, item)
@@ -236,6 +238,7 @@ function takeItem(copy: Copy, source: object, key: string | number): JsonValue |
   return take(copy, item, key)
 }
 
+/** Whether JSON would show nothing of what the object holds. */
 function hidesContent(source: object): boolean {
   return (
     types.isMap(source) ||

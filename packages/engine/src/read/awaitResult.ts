@@ -88,6 +88,7 @@ interface ResultRow {
   result: string | null
 }
 
+/** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */
 async function findResult(
   reader: Reader,
   job: Job,

@@ -6,6 +6,7 @@
 /** Longer than any text that the engine itself writes. */
 const MAX_TEXT_LENGTH = 1_000
 
+/** An expression for the beginning of a text, for columns whose rows others may have written. */
 export function boundedText(sql: string): string {
   return `left(${sql}, ${MAX_TEXT_LENGTH})`
 }

@@ -216,6 +216,7 @@ async function findLookEnd(reader: Reader, options: RunsWanted): Promise<PagePos
   return end ?? null
 }
 
+/** Finds a run by its id, also one that is not written yet. */
 export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRun | null> {
   const [run] = await reader.rows<Omit<FoundJobRun, 'outcome'>>({
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,

@@ -169,6 +169,7 @@ function addressOf(base: URL, event: PingEvent, runId: string): URL {
   return url
 }
 
+/** The ping that a run's end sends; null for none. */
 function eventOf(end: RunEnding): 'success' | 'fail' | null {
   switch (end.kind) {
     case 'success':

@@ -82,6 +82,7 @@ const NOTHING_KNOWN: KnownError = {
   errors: undefined,
 }
 
+/** Reads the parts of a thrown value, whatever it is and whichever of them throw. */
 function readError(error: unknown): KnownError {
   if (typeof error !== 'object' || error === null) {
     const message = storableText(error, MAX_OWN_MESSAGE_LENGTH)

@@ -125,6 +125,7 @@ function parsePayload({ job, payload }: RunningRun): Parsed {
   return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
 }
 
+/** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
 function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
   const { job, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   // A job that an older version of the engine defined has no `result` at all.
@@ -152,6 +153,7 @@ function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unkn
     : { status: 'failed', error: answer.error, retryable: false, details }
 }
 
+/** The result of a handler that threw. */
 function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown): RunResult {
   const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const description = describeError(error, payload)
@@ -169,6 +171,9 @@ function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown):
   }
 }
 
+/**
+ * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
+ */
 async function carryOut(
   running: RunningRun,
   payload: unknown,
@@ -256,6 +261,7 @@ interface Transactions {
   read(work: (tx: unknown) => Promise<void>): Promise<void>
 }
 
+/** Commits a batch's changes with its counts, in one transaction that fails when the run is no longer this worker's. */
 async function commitBatch(
   { client, abort, run, workerId, schema, now }: RunningRun,
   work: (tx: unknown) => Promise<Counts>,

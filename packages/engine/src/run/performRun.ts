@@ -144,6 +144,7 @@ function findUnwanted(
   return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
 }
 
+/** Executes a run, open to cancellation meanwhile. */
 async function carryOut(
   services: RunServices,
   taken: TakenWork,
@@ -227,6 +228,7 @@ function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: num
   return { kind: 'failed', durationMs, details, code: failure.error.code }
 }
 
+/** What the settler has to record of a result. */
 function toEndedRun(
   { run, held, isUnwritten }: TakenWork,
   { isAlone = false }: RunManner,

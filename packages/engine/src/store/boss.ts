@@ -34,6 +34,7 @@ export function openBoss(
   })
 }
 
+/** Has pg-boss run its statements on our connection. */
 export function asDb(connection: Connection): Db {
   return { executeSql: (foreignText, values) => connection.query({ foreignText }, values) }
 }

@@ -64,6 +64,7 @@ export async function inTransaction<Value>(
 
 type Parts = Record<string, unknown>
 
+/** Recognises a host's client or transaction by the methods that it has; null for any other value. */
 function findHost(given: unknown, schema: Schema): Host | null {
   if (given === null || (typeof given !== 'object' && typeof given !== 'function')) return null
   const parts = given as Parts
@@ -211,6 +212,7 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
   }
 }
 
+/** Runs the work in a transaction of a connection of pg's. */
 async function begin<Value>(
   client: NodePostgres,
   work: (tx: object) => Promise<Value>,

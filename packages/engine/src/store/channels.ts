@@ -37,6 +37,7 @@ export interface WakeUp {
 export const TRANSACTIONS_PER_WAKE_UP = 100
 const MAX_WAKE_UP_LENGTH = 100 + TRANSACTIONS_PER_WAKE_UP * 21
 
+/** Writes a payload that readWakeUp reads. */
 export function writeWakeUp({ subject, transactionIds }: WakeUp): string {
   return [subject, ...transactionIds].join(' ')
 }

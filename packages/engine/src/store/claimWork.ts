@@ -249,6 +249,7 @@ function openClaims(
   return new Map(requests.map(({ name, claimId }) => [name, { id: claimId, open: 0, ...taken }]))
 }
 
+/** Turns a row that the claim's statement returned into work for a lane, and counts it to its claim. */
 function toTakenWork(
   { id, runId, envelope, attempt, retriesLeft, isWritten = true }: TakenRow,
   name: string,

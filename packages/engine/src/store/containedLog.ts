@@ -44,6 +44,7 @@ function findManner(host: object): Manner {
   return isWinston ? 'winston' : 'first'
 }
 
+/** Makes a logger that passes lines to the host's, in the host's manner, and never throws. */
 function contain(host: object, manner: Manner, fixed: object): ContainedLog {
   // Find each method once: every run writes lines.
   const write = (level: Level) => {
@@ -102,6 +103,7 @@ function absorb(written: object): void {
     Promise.resolve(written).catch(() => undefined)
 }
 
+/** The arguments for the host's method, in the order that its kind of logger takes. */
 function toLine(manner: Manner, fixed: object, line: unknown[]): unknown[] {
   if (manner === 'first') return line
   const [first, ...rest] = line

@@ -201,6 +201,9 @@ export function sqlOf(schema: Schema, statement: Statement): string {
   return schema.foreignSql?.(statement.foreignText) ?? statement.foreignText
 }
 
+/**
+ * Runs the work in a transaction of a pooled connection. A connection that is lost or does not answer leaves the pool.
+ */
 async function runTransaction<Value>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<Value>,

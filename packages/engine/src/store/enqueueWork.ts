@@ -78,6 +78,7 @@ interface Call {
   log: Pick<Logger, 'warn'>
 }
 
+/** Checks, labels and enqueues the work, and says of each piece what became of it. */
 async function putWork(
   call: Call,
   job: EnqueuedJob,
@@ -243,6 +244,7 @@ function divide(pieces: readonly Piece[]): Piece[][] {
   return parts
 }
 
+/** Inserts pieces of work and returns the ids of those that got in: a unique key may keep others out. */
 async function insertSome(
   call: Call,
   name: string,
@@ -357,6 +359,7 @@ export function checkUniqueKey(argument: string, key: unknown): string {
   )
 }
 
+/** @throws TypeError for a priority that the column can't hold */
 export function checkPriority(priority: unknown): number {
   // An Int32Array holds exactly the numbers that the column takes.
   if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority

@@ -135,6 +135,7 @@ async function withMigrationLock<Value>(
   }
 }
 
+/** Does what the database lacks, step by step, and returns the names of what it did. */
 async function migrateUnderLock(
   database: Database,
   jobs: readonly Job[] | undefined,
@@ -211,6 +212,7 @@ async function take(database: Database, step: Step, isThere: boolean): Promise<v
   } else await database.query(`begin; ${step.sql}; ${noteSql(step)}; commit`)
 }
 
+/** The statement that notes a step as done. */
 export function noteSql({ name, breaks }: Step): string {
   return `insert into "JobMigration" ("name", "breaks") values ('${name}', ${breaks})`
 }

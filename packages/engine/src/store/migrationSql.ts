@@ -46,6 +46,7 @@ function ownSql({ noted, found }: TablesState): string[] {
   return parts.length === 0 ? [] : [HISTORY_SQL, ...parts]
 }
 
+/** The statements that bring pg-boss's tables up to date, with our indexes on them; none when they are. */
 function queueUpgradeSql(
   schema: Schema,
   { queueVersion, areKeysUnique, hasDeadLetterIndex }: TablesState,

@@ -75,6 +75,10 @@ export interface QueueOptions {
   traceEnqueue?: TraceEnqueue | undefined
 }
 
+/**
+ * Opens the queue through pg-boss, on the engine's own connections. With `supervise` it also has pg-boss maintain its
+ * tables.
+ */
 export function createQueue({
   database,
   waker,
@@ -146,6 +150,7 @@ const DROP_SQL = `
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 
+/** Makes the queues of jobs that have none, and brings the settings of others up to date. */
 export async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
   const existing = new Set(
     (await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name),

@@ -81,6 +81,7 @@ export function statementName(text: string): string {
 /** pg-boss makes longer names out of this one, and writes it into the text of functions. */
 const MAX_BYTES = 50
 
+/** Why a schema can't have this name; null when it can. Names go into SQL text, so special characters are refused. */
 function findProblem(name: unknown): string | null {
   if (typeof name !== 'string' || name === '') return 'must be a name'
   const shown = JSON.stringify(name.slice(0, 100))

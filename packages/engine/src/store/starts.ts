@@ -232,6 +232,9 @@ export async function writeEnds(
   return new Map(ids.map((id) => [id, details[id] ?? null]))
 }
 
+/**
+ * Writes the successes of unwritten runs. `isTelling` adds the columns that most runs leave empty, such as the label.
+ */
 const writeEndsSql = (isTelling: boolean) => `
   with start as materialized (
     select "id", "name", "startedAt", "createdAt" from "JobStart"

@@ -97,6 +97,7 @@ export async function checkTables(database: Connection): Promise<void> {
   if (problem) throw problem
 }
 
+/** Why this version can't work on the database's tables; null when it can. */
 export function findTablesProblem(schema: string, state: TablesState): TablesError | null {
   const newer = listNewer(state)
   if (newer.length > 0) return new TablesError('newer', schema, newer)
@@ -123,6 +124,7 @@ function listMissing(state: TablesState): string[] {
   return missing
 }
 
+/** Reads which steps are done, and how pg-boss's tables stand. */
 export async function readTablesState(database: Connection): Promise<TablesState> {
   const { rows } = await database.query<{
     isNoted: boolean

@@ -23,6 +23,7 @@ export function createTestSchema(name: string): Schema {
   }
 }
 
+/** Sets the clock of a test schema. */
 export async function setTestTime(connection: Connection, now: Date): Promise<void> {
   await connection.query('update pgboss.roundsman_test_time set at = $1', [now])
 }
@@ -41,6 +42,7 @@ export async function makeTestSchema(
   })
 }
 
+/** Gives a test schema a clock of its own, instead of PostgreSQL's. */
 function ownTimeSql(now: Date, workerId: string): string {
   return `
   create table pgboss.roundsman_test_time (at timestamptz not null);
@@ -90,6 +92,7 @@ export function newTestSchemaName(): string {
   return `${PREFIX}${nowInSeconds().toString(36)}_${randomBytes(6).toString('hex')}`
 }
 
+/** Drops a test schema with all that is in it. */
 export async function dropTestSchema(connection: Connection, name: string): Promise<void> {
   await connection.query({ foreignText: `drop schema if exists "${name}" cascade` })
 }

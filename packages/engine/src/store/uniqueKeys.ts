@@ -78,6 +78,7 @@ async function isLocked(tx: Connection): Promise<boolean> {
   return rows[0]?.isLocked ?? false
 }
 
+/** Builds the index partition by partition. A build that was interrupted goes on where it stopped. */
 async function build(database: Database): Promise<void> {
   await briefly(
     database,

@@ -41,6 +41,7 @@ function markOf(at: number, offsetAt: (at: number) => number): TickMark | null {
   return isFirst || isSecond ? 'repeatedHour' : null
 }
 
+/** Makes a function that tells how far the zone's clock is ahead of UTC at an instant. */
 function offsetsOf(timeZone: string): (at: number) => number {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,

@@ -61,6 +61,7 @@ const MAX_TRIES = 3
 /** How long a stopping worker looks for a claim whose answer never came; then it leaves the runs to the rescue. */
 const LOOK_AT_STOP_MS = 8_000
 
+/** Makes one claim of what several lanes ask for in the same turn, and remembers claims whose answer was lost. */
 export function createClaimer({
   database,
   workerId,

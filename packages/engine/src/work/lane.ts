@@ -48,6 +48,7 @@ const MAX_CLAIM = 2_000
 /** Claims at once, while there is more work than one claim can take. */
 const MAX_CLAIMS = 2
 
+/** Makes a lane: see its states above. */
 export function createLane(options: LaneOptions): Lane {
   const { job, claimer, log, turns, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency

@@ -31,6 +31,7 @@ interface Waiting {
 /** After a suspect held the lanes up in vain, none holds them up for so many times `waitMs`. */
 const PEACE = 10
 
+/** Lets a suspect run alone: it waits until nothing else runs, and lanes take nothing meanwhile. */
 export function createTurns(options: {
   /** How long a suspect waits, and holds up the lanes, at most. */
   waitMs: number

@@ -68,6 +68,7 @@ readFrames(channel, {
   onGarbage: () => process.exit(1),
 })
 
+/** Does what the worker asks for: open the handlers' module, carry out a run, abort it, or close. */
 async function receive(message: ToChild): Promise<void> {
   switch (message.kind) {
     case 'open':
@@ -107,6 +108,7 @@ function send(message: FromChild): void {
   sendFrame(channel, message)
 }
 
+/** Imports the handlers' module and has it open what its handlers need. */
 async function openModule(module: string, setting: HandlersSetting): Promise<Opened> {
   await watched
   const exported = (await import(module)) as Exported & { default?: Exported }
@@ -123,6 +125,7 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
   return found
 }
 
+/** Carries out a run as a worker would. It fails when the module could not be opened, or has no such job or handler. */
 async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
   const run = {
     ...request.run,

@@ -191,6 +191,10 @@ export function createIsolation(options: {
   }
 }
 
+/**
+ * The URL of the handlers' module; empty when no job is isolated.
+ * @throws TypeError when one is, and no usable module is named
+ */
 function resolveModule(handlersModule: URL | string | undefined, jobs: readonly Job[]): string {
   if (handlersModule === undefined) {
     const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
@@ -207,6 +211,7 @@ function resolveModule(handlersModule: URL | string | undefined, jobs: readonly 
   )
 }
 
+/** The result of a run whose child process failed it. */
 function toFailure(error: unknown, payload: unknown): RunResult {
   const retryable = !(error instanceof JobError) || error.retryable
   if (!(error instanceof ChildCrash)) {

@@ -78,6 +78,7 @@ export function readFromChild(message: unknown): FromChild | null {
   }
 }
 
+/** Reads a result from the child; null for anything else, which foreign code in the child may have written. */
 function readResult(result: unknown): ChildResult | null {
   if (!isFields(result) || !isFields(result.details)) return null
   const { status, details, error, retryable, result: json } = result

@@ -78,6 +78,7 @@ const OUTPUT_TIMEOUT_MS = 500
 /** The kernel ends a killed process at once, unless a device hangs. */
 const KILL_TIMEOUT_MS = 5_000
 
+/** Starts the process that carries out isolated runs one after the other, within its limits of memory. */
 export function startChild(options: ChildOptions): Child {
   const { memoryMb, idle } = options
   const maxBytes = (memoryMb + HEADROOM_MB) * MEGABYTE
