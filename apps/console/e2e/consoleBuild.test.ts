@@ -1,9 +1,9 @@
 // Not quick: starts processes.
+import { buildConsole } from '@roundsman/testing'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { buildConsole } from './buildConsole.ts'
 
 /** What a first visit may cost, compressed. */
 const FIRST_LOAD_BYTES = 200_000

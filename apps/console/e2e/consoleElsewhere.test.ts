@@ -5,6 +5,7 @@ import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { migrate } from '@roundsman/engine/migrate'
 import { roundsman, serveConsole, type Access } from '@roundsman/fastify'
 import {
+  buildConsole,
   createTestDatabase,
   openBrowser,
   type Browser,
@@ -14,7 +15,6 @@ import {
 import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { buildConsole } from './buildConsole.ts'
 
 const log = pino({ level: 'silent' })
 const jobs = [defineJob({ name: 'echo', description: 'Says what it was told.' })]

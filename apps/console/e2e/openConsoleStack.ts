@@ -1,4 +1,4 @@
-import { createTestDatabase, createUserOfEachRole } from '@roundsman/testing'
+import { buildConsole, createTestDatabase, createUserOfEachRole } from '@roundsman/testing'
 import type { AddressInfo } from 'node:net'
 // @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
 import { buildApp } from '../../../apps/api/src/app.ts'
@@ -8,7 +8,6 @@ import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/d
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
-import { buildConsole } from './buildConsole.ts'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
 /** What the worker says that it runs. */

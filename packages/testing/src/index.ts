@@ -1,3 +1,4 @@
+export { buildConsole } from './buildConsole.ts'
 export { collectOutput } from './collectOutput.ts'
 export { createOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './createOtlpReceiver.ts'
 export { createPooler, type CreatePoolerOptions, type Pooler } from './createPooler.ts'

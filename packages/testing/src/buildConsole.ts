@@ -4,9 +4,8 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-// @boundaries-ignore the console is seen with the API that serves it, in the stack that a user starts
-import { WORKSPACE_ROOT } from '../../../scripts/test/stack.ts'
 
+const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 const CONSOLE = join(WORKSPACE_ROOT, 'apps/console')
 const BUILDS = join(CONSOLE, 'node_modules/.cache/builds')
 const PARTS = ['src', 'public', 'index.html', 'package.json', 'vite.config.ts'] as const
