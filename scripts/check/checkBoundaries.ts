@@ -69,6 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine/migrate',
     'engine/testing',
     'engine/worker',
+    'fastify',
   ],
 }
 

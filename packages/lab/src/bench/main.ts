@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { backlog } from './backlog/backlog.ts'
 import { cleanup } from './cleanup/cleanup.ts'
 import { commits } from './commits/commits.ts'
+import { consoleScenario } from './console/console.ts'
 import { describeMachine, readCommit } from './describeMachine.ts'
 import { idle } from './idle/idle.ts'
 import { latency } from './latency/latency.ts'
@@ -29,6 +30,7 @@ const scenarios: readonly Scenario[] = [
   growth,
   cleanup,
   runs,
+  consoleScenario,
   schedules,
   idle,
   startup,
