@@ -4,6 +4,7 @@ import { readPausedQueues } from '../read/readQueues.ts'
 import { measureQueue } from '../read/measureQueue.ts'
 import { readJobHealth } from '../read/readJobHealth.ts'
 import type { Reader } from '../read/reader.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { COUNT_DEAD_LETTERS_BY_CODE_SQL, MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
 import { subjectKey, type AlertCause, type AlertRow } from './alert.ts'
 
@@ -81,16 +82,15 @@ async function findFailing(
   now: Date,
 ): Promise<AlertCause[]> {
   const rows = await reader.rows<{ name: string; runs: number; failed: number }>({
-    // `between`: see recentRunsQuery.
     text: `
       select job.name, count(*)::int as "runs", (count(*) filter (where last."hasFailed"))::int as "failed"
       from unnest($1::text[]) job(name)
       cross join lateral (
-        select "startedAt", row_number() over (order by "startedAt" desc, "id" desc) as nth,
+        select "startedAt", row_number() over (order by "name", "startedAt" desc, "id" desc) as nth,
                "errorCode" is not null and "errorCode" <> all($5::text[]) as "hasFailed"
         from (
           select "startedAt", "id", "errorCode" from "JobRun"
-          where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
+          where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun"
             and "startedAt" >= $4::timestamptz
           order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
         ) latest

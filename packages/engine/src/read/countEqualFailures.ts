@@ -1,5 +1,6 @@
 import { checkInstant, checkParts, checkText } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import type { Reader } from './reader.ts'
 
 /** Runs of one job that failed in the same way, including the one in question. */
@@ -41,7 +42,7 @@ export async function countEqualFailures(
         select "startedAt", "errorCode" = $4 and ($4 <> 'handler_failed'
                  or left("details" #>> '{error,message}', ${MAX_MESSAGE_LENGTH}) = left($5, ${MAX_MESSAGE_LENGTH})) as "isEqual"
         from "JobRun"
-        where "name" between $1 and $1 and "errorCode" is not null
+        where ${equalsInOrder('"name"', '$1::text')} and "errorCode" is not null
           and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
         order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED_AT}
       ) failed`,

@@ -6,11 +6,13 @@ import {
   listOf,
   wholeNumber,
 } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
 
 /** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
+const OF_JOB = equalsInOrder('"name"', '$1::text')
 const counted = (where: string) => `(count(*) filter (where ${where}))::int`
 const BY_OUTCOME = `
   ${counted(`"status" = 'success'`)} as "success",
@@ -85,8 +87,8 @@ export async function tallyDurationsByHour(
           select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
                  (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
           from "JobRunAll"
-          where "name" = $1 and "startedAt" >= $2::timestamptz and not "dryRun"
-          order by "startedAt" desc, "id" desc limit $3::int
+          where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun"
+          order by "name", "startedAt" desc, "id" desc limit $3::int
         ) run
         group by 1, 2
       ) duration
@@ -97,8 +99,8 @@ export async function tallyDurationsByHour(
 
 /** When the oldest run of a job started, as ISO 8601 in UTC; null when there is none. */
 export async function findOldestStart(reader: Reader, name: string): Promise<string | null> {
-  const [oldest] = await reader.rows<{ at: string | null }>({
-    text: `select min("startedAt") as "at" from "JobRun" where "name" = $1`,
+  const [oldest] = await reader.rows<{ at: string }>({
+    text: `select "startedAt" as "at" from "JobRun" where ${OF_JOB} order by "name" desc, "startedAt", "id" limit 1`,
     values: [checkText('name', name)],
   })
   return oldest?.at ?? null
@@ -118,8 +120,8 @@ export async function measureDuration(reader: Reader, name: string): Promise<Usu
             (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"
      from (
        select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
-       where "name" = $1 and "status" <> 'running' and not "dryRun"
-       order by "startedAt" desc, "id" desc limit 1000
+       where ${OF_JOB} and "status" <> 'running' and not "dryRun"
+       order by "name", "startedAt" desc, "id" desc limit 1000
      ) run`,
     values: [checkText('name', name)],
   })

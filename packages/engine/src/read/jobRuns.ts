@@ -12,9 +12,16 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { Shown } from '../job/labelWork.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { PagePosition, Reader, Statement } from './reader.ts'
-import { hasFailedAs, RUN_OUTCOMES, runOutcome, type RunOutcome } from './runOutcome.ts'
+import {
+  codeOfOutcome,
+  hasFailedAs,
+  RUN_OUTCOMES,
+  runOutcome,
+  type RunOutcome,
+} from './runOutcome.ts'
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
@@ -272,7 +279,7 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
     text: `
       select ${LISTED_COLUMNS}
       from ${mayBeUnwritten(options) ? '"JobRunAll"' : '"JobRun"'} run ${whereAll(where)}
-      ${NEWEST_FIRST}
+      ${newestFirst(options)}
       limit ${options.limit + 1}`,
     values,
   }
@@ -288,13 +295,29 @@ export function lookEndQuery(options: RunsWanted): Statement | null {
   return {
     text: `
       select run."startedAt" as "at", run."id" from "JobRun" run ${whereAll(indexedConditions(options, parameter))}
-      ${NEWEST_FIRST}
+      ${newestFirst(options)}
       offset ${MAX_LOOKED_AT - 1} limit 1`,
     values,
   }
 }
 
-const NEWEST_FIRST = 'order by run."startedAt" desc, run."id" desc'
+/** The column that the index lists before the time: see equalsInOrder. Null where that is the label's, the work's or none. */
+function listedBy(options: RunsWanted): 'name' | 'errorCode' | null {
+  const { name, label, isWholeLabel = false, queueJobId } = options
+  if (queueJobId !== undefined || (label !== undefined && isWholeLabel)) return null
+  if (codeOf(options) !== null) return 'errorCode'
+  return name === undefined ? null : 'name'
+}
+
+/** The one code that all runs wanted have failed with; null without one. */
+function codeOf({ errorCode, outcome }: RunsWanted): string | null {
+  return errorCode ?? (outcome === undefined ? null : codeOfOutcome(outcome))
+}
+
+function newestFirst(options: RunsWanted): string {
+  const first = listedBy(options)
+  return `order by ${first === null ? '' : `run."${first}", `}run."startedAt" desc, run."id" desc`
+}
 
 const whereAll = (conditions: readonly string[]) =>
   conditions.length > 0 ? `where ${conditions.join(' and ')}` : ''
@@ -308,19 +331,24 @@ const comesAfter = (sign: '<' | '>=', { at, id }: PagePosition, parameter: Param
 
 /** The conditions that an index serves. */
 function indexedConditions(options: RunsWanted, parameter: Parameter): string[] {
-  const { after, name, status, outcome, trigger, errorCode, queueJobId, from, to } = options
+  const { after, name, status, outcome, trigger, queueJobId, from, to } = options
   const { label, isWholeLabel = false } = options
+  const code = codeOf(options)
+  const first = listedBy(options)
+  const is = (column: 'name' | 'errorCode', value: string) =>
+    column === first
+      ? equalsInOrder(`run."${column}"`, `${parameter(value)}::text`)
+      : `run."${column}" = ${parameter(value)}::text`
   // Send instants as text with their offset: the driver would send a Date without one, and PostgreSQL would read it in the
   // session's time zone.
   return [
     after && comesAfter('<', after, parameter),
     from && `run."startedAt" >= ${parameter(from.toISOString())}::timestamptz`,
     to && `run."startedAt" < ${parameter(to.toISOString())}::timestamptz`,
-    name !== undefined && `run."name" = ${parameter(name)}`,
+    name !== undefined && is('name', name),
     status && hasStatus(status),
-    outcome &&
-      (outcome === 'running' || outcome === 'success' ? hasStatus(outcome) : hasFailedAs(outcome)),
-    errorCode !== undefined && `run."errorCode" = ${parameter(errorCode)}::text`,
+    outcome && (code === null || codeOfOutcome(outcome) !== code) && hasOutcome(outcome),
+    code !== null && is('errorCode', code),
     queueJobId !== undefined && `run."queueJobId" = ${parameter(queueJobId)}::uuid`,
     trigger && hasTrigger(trigger),
     isWholeLabel && label !== undefined && `run."label" = ${parameter(label)}::text`,
@@ -368,6 +396,10 @@ function hasStatus(status: RunStatus): string {
     default:
       return status satisfies never
   }
+}
+
+function hasOutcome(outcome: RunOutcome): string {
+  return outcome === 'running' || outcome === 'success' ? hasStatus(outcome) : hasFailedAs(outcome)
 }
 
 /** Literals: PostgreSQL uses a partial index only if it sees the value when it plans. */

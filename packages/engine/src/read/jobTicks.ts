@@ -7,6 +7,7 @@ import {
   checkTexts,
   optional,
 } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -52,8 +53,8 @@ export async function listJobTicks(
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
              "queueJobId"::text as "queueJobId", "createdAt"
-      from "JobTick" where "name" = $1 ${before === undefined ? '' : 'and "scheduledFor" < $3::timestamptz'}
-      order by "scheduledFor" desc limit $2::int`,
+      from "JobTick" where ${equalsInOrder('"name"', '$1::text')} ${before === undefined ? '' : 'and "scheduledFor" < $3::timestamptz'}
+      order by "name" desc, "scheduledFor" desc limit $2::int`,
     values: [name, limit + 1, ...(before === undefined ? [] : [before])],
   })
   const ticks = rows.slice(0, limit)
@@ -104,7 +105,6 @@ interface TickRow extends Omit<RecentTick, 'run'> {
 
 /** The statement of `listRecentTicks`. Exported so that a test can look at its plan. */
 export function recentTicksQuery(names: readonly string[], limit: number): Statement {
-  // `between`: with `=` PostgreSQL may read all jobs' ticks until it has enough of this job, which may have few or none.
   // Only the primary key lists them by name and then by time.
   return {
     text: `
@@ -113,7 +113,7 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
       from unnest($1::text[]) as job(name)
       cross join lateral (
         select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "queueJobId"
-        from "JobTick" where "name" between job.name and job.name
+        from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
         order by "name" desc, "scheduledFor" desc limit $2::int
       ) tick
       left join lateral (

@@ -1,4 +1,5 @@
 import { checkDate, checkTexts } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { Reader } from './reader.ts'
@@ -24,7 +25,7 @@ const MAX_NEUTRAL = 20
 
 /**
  * Lists for each job its last ended run that was not cancelled, drained or expired, if it failed, and the runs that its
- * guard has blocked since an instant and nobody has approved. `between`: see recentRunsQuery.
+ * guard has blocked since an instant and nobody has approved.
  */
 export async function listFailures(
   reader: Reader,
@@ -41,7 +42,7 @@ export async function listFailures(
      left join lateral (
        select "id" from (
          select "id", "startedAt", "errorCode" from "JobRun"
-         where "name" between job.name and job.name and "status" <> 'running' and not "dryRun"
+         where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun"
          order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL}
        ) ended
        where "errorCode" is null or "errorCode" = 'guard_blocked' or "errorCode" <> all($3::text[])

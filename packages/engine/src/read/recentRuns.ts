@@ -1,4 +1,5 @@
 import { checkBoolean, checkLimit, checkParts, checkTexts, optional } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -45,15 +46,13 @@ export function recentRunsQuery(
   names: readonly string[],
   { limit, areEnded = false }: { limit: number; areEnded?: boolean | undefined },
 ): Statement {
-  // `between` makes PostgreSQL look once into the index that lists runs by name first. With `=` it may read all jobs' runs
-  // back in time until it meets one of this job, which may have none.
   return {
     text: `
       select run.* from unnest($1::text[]) as job(name)
       cross join lateral (
         select "name", "id", "status", "startedAt", "endedAt", ${boundedText('"errorCode"')} as "errorCode",
                ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
-        from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where "name" between job.name and job.name
+        from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where ${equalsInOrder('"name"', 'job.name')}
           ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}
         order by "name", "startedAt" desc, "id" desc limit $2::int
       ) run

@@ -39,6 +39,11 @@ const OTHER_CODES = Object.values(CODES)
   .map((code) => `'${code}'`)
   .join(', ')
 
+/** The code with which all runs of this outcome end; null where they have several, or none. */
+export function codeOfOutcome(outcome: RunOutcome): string | null {
+  return outcome in CODES ? CODES[outcome as keyof typeof CODES] : null
+}
+
 /** The condition that an ended `run` has this outcome. Literals, so that PostgreSQL can use partial indexes. */
 export function hasFailedAs(outcome: Exclude<RunOutcome, 'running' | 'success'>): string {
   return outcome === 'failed'

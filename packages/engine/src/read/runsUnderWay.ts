@@ -1,3 +1,4 @@
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/starts.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
@@ -20,7 +21,7 @@ export interface LanesInUse {
 const MAX_LISTED = 500
 const MAX_OVERRUNNING = 100
 
-/** Lists the lanes in use, the first started first. `between`: see recentRunsQuery. */
+/** Lists the lanes in use, the first started first. */
 export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
   return await reader.rows<LanesInUse>({
     text: `
@@ -42,7 +43,7 @@ export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
                )::float8 as "ms"
         from (
           select "startedAt", "endedAt" from "JobRun"
-          where "name" between job."name" and job."name" and "status" = 'success'
+          where ${equalsInOrder('"name"', 'job."name"')} and "status" = 'success'
           order by "name", "startedAt" desc, "id" desc limit 100
         ) run
       ) past

@@ -1,4 +1,5 @@
 import { checkDate, checkLimit, checkParts, checkText } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -57,11 +58,7 @@ const toPoint = (row: PointRow): RunPoint => ({ ...row, outcome: runOutcome(row)
 
 const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
-/**
- * An array of one name. With `=` PostgreSQL may read all jobs' runs of that time (see recentRunsQuery); with `between` it
- * would go on before the span, through all earlier runs of the job.
- */
-const OF_JOB = `"name" = any(array[$1::text])`
+const OF_JOB = equalsInOrder('"name"', '$1::text')
 const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
 
 function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
@@ -123,7 +120,7 @@ export async function listRunCounts(
       from (
         select "id", "status", "startedAt",
                case when jsonb_typeof("details") = 'object' then ${boundedJson('"details"', COUNTED_BYTES)} end as "details"
-        from "JobRun" where "name" between $1 and $1 and ${HAS_ENDED}
+        from "JobRun" where ${OF_JOB} and ${HAS_ENDED}
         order by "name", "startedAt" desc, "id" desc limit $2::int
       ) run
       cross join lateral (

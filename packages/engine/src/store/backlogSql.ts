@@ -1,3 +1,5 @@
+import { equalsInOrder } from './equalsInOrder.ts'
+
 /*
  * How much due work waits, how fast workers take it, and how fast more comes. Each part reads a bounded number of rows,
  * however much waits: the index by which claims find work lists it from both ends.
@@ -51,7 +53,7 @@ export const BACKLOG_SQL = `
   cross join lateral (
     select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (
       select "startedAt" from "JobRunAll"
-      where "name" between wanted.name and wanted.name
+      where ${equalsInOrder('"name"', 'wanted.name')}
         and "startedAt" > now() - wanted."rateSeconds" * interval '1 second'
       order by "name", "startedAt" desc, "id" desc limit ${MAX_STARTS}
     ) run

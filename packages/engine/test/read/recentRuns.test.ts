@@ -1,6 +1,8 @@
 import { createDatabaseClient, Prisma, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
+import { findOldestStart, measureDuration, tallyDurationsByHour } from '../../src/read/countRuns.ts'
 import {
   listRecentFailures,
   NEUTRAL_CODES,
@@ -8,9 +10,11 @@ import {
   sampleFailures,
   sampleFailuresQuery,
 } from '../../src/read/failureRates.ts'
-import { recentTicksQuery } from '../../src/read/jobTicks.ts'
-import { openReader, type Statement } from '../../src/read/reader.ts'
-import { recentRunsQuery } from '../../src/read/recentRuns.ts'
+import { listJobRuns } from '../../src/read/jobRuns.ts'
+import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
+import { listFailures } from '../../src/read/listFailures.ts'
+import { openReader, type Reader, type Statement } from '../../src/read/reader.ts'
+import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
 import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
 
@@ -26,9 +30,12 @@ beforeAll(async () => {
     applicationName: 'test',
     onPoolError: () => undefined,
   })
-  // Jobs that are due every second, written in the order of time, and one that hardly ever was due.
+  // One that has not been due for a day, then jobs that are due every second, written in the order of time, and one that
+  // hardly ever was due.
   await prisma.$executeRaw`
     insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId")
+    select 'former', timestamptz '2025-12-31' + n * interval '1 second', 'enqueued'::"TickOutcome", 'w1' from generate_series(1, 30000) n
+    union all
     select case when n = 1 then 'seldom' else 'often' || n % 2 end, timestamptz '2026-01-01' + n * interval '1 second', 'enqueued', 'w1'
     from generate_series(1, 50000) n`
   await prisma.$executeRaw`
@@ -36,7 +43,7 @@ beforeAll(async () => {
     select gen_random_uuid(), "name", case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'schedule',
            "workerId", "scheduledFor", "scheduledFor"
     from "JobTick" cross join lateral (
-      select case when "name" = 'often1' and extract(second from "scheduledFor") < 15 then 'bear' end as code
+      select case when "name" in ('often1', 'former') and extract(second from "scheduledFor") < 15 then 'bear' end as code
     ) failure
     order by "scheduledFor"`
   await prisma.$executeRaw`vacuum analyze "JobTick", "JobRun"`
@@ -74,6 +81,70 @@ it('reads one run of each job, however many there are', async () => {
 
 /** 48 slots of the time in which all of these ran. */
 const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T13:54:00Z') }
+const NIL = '00000000-0000-0000-0000-000000000000'
+
+/** Whatever is asked about one job. */
+const ABOUT_FORMER: Record<string, (of: Reader) => Promise<unknown>> = {
+  'its list': (of) => listJobRuns(of, { name: 'former', limit: 50 }),
+  'its list, from the middle on': (of) =>
+    listJobRuns(of, { name: 'former', limit: 50, after: { at: '2025-12-31T04:00:00Z', id: NIL } }),
+  'its successes': (of) => listJobRuns(of, { name: 'former', status: 'success', limit: 50 }),
+  'its failures': (of) => listJobRuns(of, { name: 'former', status: 'failed', limit: 50 }),
+  'what failed by itself': (of) =>
+    listJobRuns(of, { name: 'former', outcome: 'failed', limit: 50 }),
+  'cancelled ones': (of) => listJobRuns(of, { name: 'former', outcome: 'cancelled', limit: 50 }),
+  'a code': (of) => listJobRuns(of, { name: 'former', errorCode: 'bear', limit: 50 }),
+  'how long it took': (of) => measureDuration(of, 'former'),
+  'its oldest run': (of) => findOldestStart(of, 'former'),
+  'its hours': (of) =>
+    tallyDurationsByHour(of, {
+      name: 'former',
+      from: new Date('2025-01-01T00:00:00Z'),
+      maxRuns: 2_000,
+    }),
+  'what it counted': (of) => listRunCounts(of, 'former', 60),
+  'a sample': (of) =>
+    sampleRuns(of, { name: 'former', from: new Date('2025-12-01T00:00:00Z'), to: ALL.to }),
+  'its ticks': (of) => listJobTicks(of, { name: 'former', limit: 50 }),
+  'its last runs': (of) => listRecentRuns(of, ['former'], { limit: 60, areEnded: true }),
+  'its last failures': (of) => listFailures(of, ['former'], ALL.from),
+  'how often it failed so': (of) =>
+    countEqualFailures(of, {
+      name: 'former',
+      startedAt: '2025-12-31T01:00:00Z',
+      code: 'bear',
+      message: '',
+    }),
+  'how often it failed': (of) =>
+    listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
+  'how often it failed in an hour': (of) =>
+    sampleFailures(of, [{ name: 'former', hour: new Date('2025-12-31T03:00:00Z') }]),
+}
+
+it.each(Object.entries(ABOUT_FORMER))(
+  'goes through no runs of others, for a job that has none of late: %s',
+  async (_what, read) => {
+    const statements: Statement[] = []
+    await read({
+      rows(statement) {
+        statements.push(statement)
+        return reader.rows(statement)
+      },
+    })
+    for (const statement of statements) {
+      const scans = [
+        ...(await scansOf(statement, 'JobRun')),
+        ...(await scansOf(statement, 'JobTick')),
+      ].filter((scan) => scan['Actual Loops'] > 0)
+      expect(scans).not.toEqual([])
+      for (const scan of scans) {
+        expect(scan['Node Type']).not.toBe('Seq Scan')
+        expect(scan['Index Name'] ?? '').not.toMatch(/^JobRun_startedAt_|^JobTick_scheduledFor_/)
+        expect(scan['Rows Removed by Filter'] ?? 0).toBeLessThan(1_000)
+      }
+    }
+  },
+)
 
 it('looks for a sample of a job that runs often among its own, twice for each part of the time', async () => {
   const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...ALL }), 'JobRun')
@@ -251,6 +322,7 @@ async function scansOf({ text, values = [] }: Statement, relation: string): Prom
 }
 
 interface PlanNode {
+  'Node Type': string
   'Relation Name'?: string
   'Index Name'?: string
   'Actual Rows': number
