@@ -385,10 +385,10 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     const idle = quiet.then(() => Promise.all(all.map((lane) => lane.idle())))
     if (!(await settlesWithin(idle, drainTimeoutMs))) {
       const runs = all.reduce((sum, lane) => sum + lane.running(), 0)
-      log.warn({ runs }, 'drain timed out, aborting what runs')
+      log.warn({ runs }, 'drain timed out, aborting the runs that are left')
       abortRuns()
       if (!(await settlesWithin(idle, SETTLE_TIMEOUT_MS))) {
-        log.warn('the database does not answer: what is left is given to the rescue')
+        log.warn('the database does not answer: the rescue will end the runs that are left')
       }
     }
     await close()
@@ -410,7 +410,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   function abortRuns(): void {
     cancellations.abortAll(
       isFailing
-        ? new JobError(WORKER_LOST, 'The worker ended itself over an error that belongs to no run')
+        ? new JobError(WORKER_LOST, 'The worker stopped because of an error that belongs to no run')
         : new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
     )
   }
@@ -452,7 +452,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     id,
     async start() {
       if (isStarted || stopping) {
-        throw new Error('A worker is started once: make another one with createWorker')
+        throw new Error('This worker was started before: create another one with createWorker')
       }
       isStarted = true
       try {

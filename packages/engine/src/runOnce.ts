@@ -208,7 +208,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       session.doubt(askedAt)
       if (tries === MAX_ALIVE_TRIES) {
         throw new Error(
-          'Nobody can see that this process lives: its connection to the database does not last',
+          'Other workers cannot see that this process is alive, because its connection to the database does not last; use a direct one',
         )
       }
       await pauseAfter(tries)

@@ -87,7 +87,8 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
         await deliver()
         isUnreachable = false
       } catch (error) {
-        if (!isUnreachable) log.warn({ err: error }, 'alerts can not be looked after at the moment')
+        if (!isUnreachable)
+          log.warn({ err: error }, 'alerts cannot be checked or sent right now, trying again')
         isUnreachable = true
       }
       await delay(intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined)
@@ -125,7 +126,8 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     const outcome = await attemptDelivery(delivery)
     await settleDelivery(database, delivery, outcome)
     const line = { alertId: alert.id, kind: alert.kind, event, channel, attempt, sinceMs }
-    if (outcome.kind === 'failed') log.warn({ ...line, reason: outcome.error }, 'alert not taken')
+    if (outcome.kind === 'failed')
+      log.warn({ ...line, reason: outcome.error }, 'alert could not be delivered, trying again')
     if (outcome.kind === 'givenUp') log.error({ ...line, reason: outcome.error }, 'alert given up')
   }
 
@@ -167,8 +169,12 @@ const LEASE_MARGIN_MS = 5_000
 function byName(channels: readonly AlertChannel[]): Map<string, AlertChannel> {
   const named = new Map(channels.map((channel) => [channel.name, channel]))
   const wrong = channels.find(({ name }) => !/^[\w-]{1,100}$/.test(name))
-  if (wrong) throw new TypeError(`channels: ${JSON.stringify(wrong.name)} is no name of a channel`)
-  if (named.size < channels.length) throw new TypeError('channels: two have the same name')
+  if (wrong)
+    throw new TypeError(
+      `channels: ${JSON.stringify(wrong.name)} is not a channel name; use 1 to 100 letters, digits, _ and -`,
+    )
+  if (named.size < channels.length)
+    throw new TypeError('channels: two have the same name; rename one')
   return named
 }
 
@@ -199,6 +205,6 @@ function describeFailure(error: unknown): string {
     // A receiver's address may hold its credentials.
     return readableLine(createRedact(null)(storableText(text)), MAX_ERROR_LENGTH)
   } catch {
-    return 'the channel failed with what can not be told'
+    return 'the channel threw something that cannot be described'
   }
 }

@@ -25,7 +25,7 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
   const url = new URL(options.url)
   // fetch refuses credentials in an address.
   if (!/^https?:$/.test(url.protocol) || url.username + url.password !== '') {
-    throw new TypeError('The webhook needs an http or https address, without a user and a password')
+    throw new TypeError('The webhook needs an http or https address without user and password')
   }
   return {
     name,

@@ -25,7 +25,7 @@ export type PayloadIssue = {
 }
 
 export const SCHEMA_FAILED =
-  'its schema failed itself; a schema must be synchronous, and must not throw'
+  'its schema itself failed; a schema must be synchronous and must not throw'
 
 /**
  * Asks a schema about a value. The schema has to be synchronous: the result and the rejection of a promise are ignored.
@@ -33,17 +33,17 @@ export const SCHEMA_FAILED =
  */
 export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
   const answer: unknown = schema['~standard'].validate(value)
-  if (typeof answer !== 'object' || answer === null) throw new TypeError('it says nothing')
+  if (typeof answer !== 'object' || answer === null) throw new TypeError('it returned no object')
   refusePromise(answer)
   const { issues } = answer as { issues?: unknown }
   if (issues !== undefined) {
-    if (!Array.isArray(issues)) throw new TypeError('its issues are no list')
+    if (!Array.isArray(issues)) throw new TypeError('its issues are not a list')
     return {
       kind: 'refused',
       issues: firstOf(issues, MAX_ISSUES).map((issue) => readIssue(issue, value)),
     }
   }
-  if (!('value' in answer)) throw new TypeError('it neither accepts nor refuses')
+  if (!('value' in answer)) throw new TypeError('it returned neither value nor issues')
   const { value: accepted } = answer
   if (types.isPromise(accepted)) refusePromise(accepted)
   return { kind: 'accepted', value: accepted }

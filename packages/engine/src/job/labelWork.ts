@@ -60,12 +60,12 @@ function makeLabel(
     if (typeof said === 'string') return toLabel(said)
     if (typeof (said as { then?: unknown } | null | undefined)?.then === 'function')
       Promise.resolve(said).catch(() => undefined)
-    throw new TypeError(`It returned ${said === null ? 'null' : typeof said}, and no text`)
+    throw new TypeError(`It returned ${said === null ? 'null' : typeof said} instead of a text`)
   } catch (error) {
     const redact = createRedact(accepted)
     // Cut afterwards: of what is cut off, a beginning could not be told.
     const problem = storableText(redact(storableText(error)), MAX_SHOWN_LENGTH)
-    log.warn({ name, problem }, 'the label of a job failed: its work has none')
+    log.warn({ name, problem }, 'the label function of a job failed: its work has no label')
     return null
   }
 }

@@ -68,7 +68,8 @@ function makeCopy(foreign: unknown, copy: Copy): Storable {
 
 const NUL_OR_HALF =
   'holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store; take it out'
-const LEFT_OUT = 'is nothing that JSON has; pass null, or leave it out'
+const LEFT_OUT =
+  'is undefined, a function or a symbol, which JSON does not have; pass null, or leave it out'
 
 /** Notes the first change, when the caller asked for it. The copy is thrown away then. */
 function tellChange(copy: Copy, problem: string): void {
@@ -139,7 +140,7 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
       return takeText(copy, item)
     case 'number':
       if (Number.isFinite(item)) return spend(copy, item, String(item).length)
-      tellChange(copy, 'is not a finite number, and JSON has no other; pass null, or text')
+      tellChange(copy, 'is not a finite number, which JSON does not have; pass null, or text')
       return spend(copy, null, 4)
     case 'bigint': {
       tellChange(
@@ -163,11 +164,11 @@ function open(copy: Copy, source: object): JsonValue {
     return takeLeaf(copy, unbox(source)) as JsonValue
   }
   if (copy.levels.some((level) => level.source === source)) {
-    tellChange(copy, 'refers to what it is a part of, which JSON cannot; pass an id instead')
+    tellChange(copy, 'contains itself, which JSON cannot express; pass an id instead')
     return takeText(copy, CIRCULAR)
   }
   if (copy.levels.length === MAX_LEVELS) {
-    tellChange(copy, `lies more than ${MAX_LEVELS} levels deep; make it flatter`)
+    tellChange(copy, `is nested more than ${MAX_LEVELS} levels deep; make it flatter`)
     return takeText(copy, TOO_DEEP)
   }
   // The names of its elements alone would take several times its memory.
@@ -177,7 +178,7 @@ function open(copy: Copy, source: object): JsonValue {
   if (!isOrdinary && !isArray && hidesContent(source))
     tellChange(
       copy,
-      'is an object whose content JSON leaves out; pass plain objects, lists and texts',
+      'is an object whose content JSON leaves out, such as a Map; pass plain objects, lists and texts',
     )
   const keys = isArray ? null : Object.keys(source)
   const length = keys === null ? (source as unknown[]).length : keys.length

@@ -56,7 +56,7 @@ export async function performSuspect(
       } catch (error) {
         log.warn(
           { ...fields, err: error },
-          'a run that waits to run alone can not be moved, trying again',
+          'a run that waits to run alone could not be moved, trying again',
         )
         await pauseAfter(failures)
       }
@@ -93,6 +93,6 @@ export async function performSuspect(
     if (held.open > 0) return
     await database
       .query('delete from "JobClaim" where "id" = $1', [held.id])
-      .catch((error: unknown) => log.warn({ err: error }, 'letting claims go failed'))
+      .catch((error: unknown) => log.warn({ err: error }, 'claims could not be released'))
   }
 }

@@ -109,7 +109,7 @@ export async function rescueClaims(
   }
   await letGo(database, claimIds).catch((error: unknown) => {
     // The next round finds them again.
-    log.warn({ err: error }, 'letting claims of dead workers go failed')
+    log.warn({ err: error }, 'claims of dead workers could not be released')
   })
   for (const run of rescued) {
     const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
@@ -155,7 +155,7 @@ async function endLostRuns(
     await queue.fail(
       tx,
       deliveries,
-      { code: WORKER_LOST, message: 'The worker died that executed it' },
+      { code: WORKER_LOST, message: 'The worker that executed the run died' },
       next,
     )
   }

@@ -64,7 +64,7 @@ export function createRounds(options: {
       await options.cancellations.check()
       for (const name of ready) onReady(name)
     } catch (error) {
-      log.warn({ err: error }, 'round failed, trying again')
+      log.warn({ err: error }, 'round of rescue and heartbeat failed, trying again')
     }
   }
 
@@ -124,7 +124,7 @@ export async function readRound(
 }
 
 const EXPIRED_DETAILS = JSON.stringify({
-  error: { code: 'expired', message: 'It was still running when the queue gave its work up' },
+  error: { code: 'expired', message: 'The run was still running when the queue gave up its work' },
 } satisfies Details)
 
 interface EndOptions {

@@ -171,7 +171,7 @@ export function createSession({
     )
     if (hasSession) return
     log.warn(
-      `connections to this database are not sessions, as behind a transaction pooler: beating every ${HEARTBEAT_MS} ms instead of holding a lock`,
+      `connections to this database do not last, as behind a transaction pooler: the worker writes a heartbeat every ${HEARTBEAT_MS} ms instead of holding a lock`,
     )
     lastBeatAt = performance.now()
     isSignedUp = true
@@ -310,7 +310,7 @@ export function createSession({
       if (open) await ask(open.client, SIGN_OFF_SQL, [workerId])
       else await beating.then(() => database.query(SIGN_OFF_SQL, [workerId]))
     } catch (error) {
-      log.warn({ err: error }, 'the worker could not be signed off')
+      log.warn({ err: error }, 'the worker could not remove itself from the list of workers')
     }
   }
 

@@ -44,7 +44,7 @@ export function createRunMetrics(
   })
   const durations = new Histogram({
     name: 'roundsman_job_run_duration_seconds',
-    help: 'From the start of a run to the end of its handler.',
+    help: 'How long handlers took, from the start of the run.',
     labelNames: ['job_name', 'outcome'],
     buckets: DURATION_BUCKETS,
     registers,
@@ -57,25 +57,25 @@ export function createRunMetrics(
   })
   const lost = new Counter({
     name: 'roundsman_job_runs_lost_total',
-    help: 'Runs that this worker executed to their end, when another had ended them already.',
+    help: 'Runs that this worker executed to the end although another worker had ended them before.',
     labelNames: ['job_name'],
     registers,
   })
   const rescued = new Counter({
     name: 'roundsman_job_runs_rescued_total',
-    help: 'Runs of workers that died, which this worker has ended and given back.',
+    help: 'Runs of dead workers that this worker has ended and whose work it gave back to the queue.',
     labelNames: ['job_name'],
     registers,
   })
   const ticks = new Counter({
     name: 'roundsman_ticks_total',
-    help: 'Ticks that this worker has decided, by what became of them.',
+    help: 'Ticks that this worker has decided, by outcome.',
     labelNames: ['job_name', 'outcome'],
     registers,
   })
   const lateness = new Histogram({
     name: 'roundsman_tick_lateness_seconds',
-    help: 'From the instant that a tick names to its decision; of several due at once the latest.',
+    help: 'From the instant of a tick to its decision; of several due at once, the latest counts.',
     labelNames: ['job_name'],
     buckets: LATENESS_BUCKETS,
     registers,

@@ -16,7 +16,7 @@ export function watchJobHealth(options: JobHealthWatchOptions): void {
   const { prometheus, registry, read, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
   const failures = new prometheus.Counter({
     name: 'roundsman_job_health_failures_total',
-    help: 'How often it could not be told whether jobs are done, because the database did not answer in time.',
+    help: 'How often job health could not be read because the database did not answer in time.',
     registers: [registry],
   })
   const readFresh = keepFresh({ read, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })

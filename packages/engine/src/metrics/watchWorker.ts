@@ -7,7 +7,7 @@ export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean 
     target,
     {
       name: 'roundsman_worker_ready',
-      help: '1 while this worker holds the connection by which the others know that it lives, else 0.',
+      help: '1 while this worker holds the connection that shows the others that it is alive, else 0.',
     },
     (gauge) => gauge.set(worker.isReady() ? 1 : 0),
   )
@@ -20,7 +20,7 @@ export function countPings({
 }: MetricsTarget): (name: string, event: PingEvent, outcome: PingOutcome) => void {
   const pings = new prometheus.Counter({
     name: 'roundsman_pings_total',
-    help: 'Pings to monitors, by what became of them.',
+    help: 'Pings to monitors, by outcome.',
     labelNames: ['job_name', 'event', 'outcome'],
     registers: [registry],
   })

@@ -106,7 +106,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     client = null
     log.warn(
       { everyMs: GAP_MS },
-      'connections to this database are not sessions, as behind a transaction pooler: who watches is told to look again',
+      'connections to this database do not last, as behind a transaction pooler: live pages read everything again every few seconds',
     )
     timer = setInterval(onGap, GAP_MS)
     await endClient(of, socketOf(of))

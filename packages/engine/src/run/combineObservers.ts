@@ -91,7 +91,7 @@ export function combineObservers(
         }
         const result = await once()
         if (!(await settlesWithin(isOver, MAX_WAIT_MS))) {
-          complain(new Error('An observer did not come to its end after the run had'))
+          complain(new Error('An observer was still running some time after the end of the run'))
         }
         return result
       },

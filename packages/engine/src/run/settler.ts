@@ -124,7 +124,7 @@ export function createSettler(options: {
     } catch (error) {
       // The next group tries again. Meanwhile these claims list no run that is under way.
       left.push(...over)
-      log.warn({ err: error }, 'letting claims go failed')
+      log.warn({ err: error }, 'claims could not be released')
     }
   }
 
@@ -352,12 +352,12 @@ function isSilent({ ended }: Waiting): boolean {
 /** The same end without anything that the handler handed over. */
 function toStorable(ended: EndedRun): EndedRun {
   const { failure } = ended
-  const what = failure === null ? 'The handler did its work, and' : 'The run failed, and'
+  const what = failure === null ? 'The handler finished, but' : 'The run failed, and'
   const error: ErrorDescription = {
     code: 'details_unstorable',
     message:
-      `${what} PostgreSQL refused its details` +
-      (failure === null ? '' : ` (of ${storableText(failure.error.code, 64)})`),
+      `${what} PostgreSQL refused to store its details` +
+      (failure === null ? '' : ` (the run failed with ${storableText(failure.error.code, 64)})`),
   }
   const next = failure?.next ?? 'giveUp'
   return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }

@@ -129,7 +129,10 @@ export function createStrays(options: {
     leave()
     // After the foreign code has removed all of them.
     queueMicrotask(listen)
-    log.warn({ event: String(event) }, 'listeners of the process were removed, and are back')
+    log.warn(
+      { event: String(event) },
+      'something removed the process listeners of the worker, which added them again',
+    )
   }
 
   return {

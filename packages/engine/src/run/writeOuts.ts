@@ -81,7 +81,10 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
           for (const { reject } of group) reject(error)
           return
         }
-        log.warn({ err: error, runs: group.length }, 'writing runs out failed, trying again')
+        log.warn(
+          { err: error, runs: group.length },
+          'runs that have started could not be recorded, trying again',
+        )
         await pauseAfter(tries)
       }
     }

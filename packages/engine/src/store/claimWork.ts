@@ -283,7 +283,10 @@ function toTakenWork(
 }
 
 const EXPIRED = JSON.stringify({
-  error: { code: 'expired', message: 'It was still running when its work was given out again' },
+  error: {
+    code: 'expired',
+    message: 'The run was still running when the queue gave out its work again',
+  },
 } satisfies Details)
 
 const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`

@@ -210,7 +210,9 @@ async function takeKeys(
     open = open.filter((key) => !holders.has(key))
     if (open.length === 0) return holders
     if (looks === MAX_LOOKS)
-      throw new Error(`Whoever holds the unique key ${open[0]} was gone each time`)
+      throw new Error(
+        `Work with the unique key ${open[0]} kept ending while this was enqueued; enqueue it again`,
+      )
   }
 }
 

@@ -156,7 +156,10 @@ async function migrateUnderLock(
     const isThere = state.found.includes(step.name)
     await take(database, step, isThere)
     if (!isThere) done.push(step.name)
-    log.info({ schema: schema.name, step: step.name }, isThere ? 'step was there' : 'step done')
+    log.info(
+      { schema: schema.name, step: step.name },
+      isThere ? 'migration step was done before' : 'migration step done',
+    )
   }
   if (await installQueue(database, jobs ?? [])) {
     done.push(`queue ${QUEUE_VERSION}`)

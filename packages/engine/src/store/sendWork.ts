@@ -31,7 +31,7 @@ export class QueueMissingError extends Error {
 
   constructor(jobs: readonly string[]) {
     super(
-      `The queue of ${jobs.join(', ')} is missing in this database: a worker that knows the job creates it when it starts, and so does npx roundsman migrate`,
+      `The queue of ${jobs.join(', ')} is missing in this database: run npx roundsman migrate, or start a worker that has the job`,
     )
     this.jobs = jobs
   }
@@ -160,7 +160,10 @@ export async function sendReplacing(
   const holders = new Map<string, KeyHolder>()
   for (const { id, uniqueKey = '' } of work) {
     const row = byKey.get(uniqueKey)
-    if (row === undefined) throw new Error(`Whoever holds the unique key ${uniqueKey} was gone`)
+    if (row === undefined)
+      throw new Error(
+        `The work with the unique key ${uniqueKey} ended while this was enqueued; enqueue it again`,
+      )
     const { holderId, isRunning } = row
     if (holderId !== id) holders.set(id, { id: holderId, isRunning })
   }

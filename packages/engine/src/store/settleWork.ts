@@ -36,7 +36,7 @@ export async function letGo(connection: Connection, claims: readonly HeldClaim[]
 /** The error of runs that would have succeeded, had the queue not given their work up before. */
 export const EXPIRED = {
   code: 'expired',
-  message: 'The queue had given its work up before it ended',
+  message: 'The queue had given up the work before the run ended',
 }
 
 /**

@@ -153,7 +153,10 @@ export async function writeOutStarts(
     try {
       await connection.query(WHOLE_SQL, [[id]])
     } catch (error) {
-      log.warn({ err: error, startId: id }, 'writing out what was started failed, trying again')
+      log.warn(
+        { err: error, startId: id },
+        'runs that have started could not be recorded, trying again',
+      )
     }
   }
 }

@@ -82,7 +82,7 @@ function describe(kind: TablesError['kind'], schema: string, what: readonly stri
     case 'older':
       return `${tables} are of an older version: they lack ${what.join(', ')}`
     case 'newer':
-      return `${tables} are of a newer version, beside which this one would do wrong: ${what.join(', ')}`
+      return `${tables} are of a newer version, with which this version must not work: ${what.join(', ')}`
     default:
       return kind satisfies never
   }
@@ -134,7 +134,8 @@ export async function readTablesState(database: Connection): Promise<TablesState
     found: string[]
   }>(FIND_SQL)
   const [row] = rows
-  if (row === undefined) throw new Error('PostgreSQL did not tell how its tables stand')
+  if (row === undefined)
+    throw new Error('PostgreSQL returned nothing about the state of the tables')
   const { isNoted, hasQueue, areKeysUnique, hasDeadLetterIndex, found } = row
   const noted = isNoted
     ? (await database.query<NotedStep>('select "name", "breaks" from "JobMigration"')).rows

@@ -44,7 +44,7 @@ export const cancelAs = (output: string) =>
 export const CANCEL_WORK_SQL = changeSql(
   'true',
   cancelAs(
-    `jsonb_build_object('code', 'cancelled', 'message', 'It was cancelled before it started')`,
+    `jsonb_build_object('code', 'cancelled', 'message', 'Somebody cancelled the work before it started')`,
   ),
 )
 

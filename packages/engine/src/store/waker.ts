@@ -85,7 +85,10 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
       if (now - warnedAt > WARN_EVERY_MS) {
         warnedAt = now
         const reason = error instanceof Error ? error.message : String(error)
-        log.warn({ reason }, 'workers could not be told of new work: they look once a second')
+        log.warn(
+          { reason },
+          'workers could not be notified of new work: they find it within a second',
+        )
       }
       return false
     }

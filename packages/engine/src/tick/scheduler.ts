@@ -274,7 +274,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const strange = rows.filter(({ isStrange }) => isStrange)
     if (strange.length > 0) {
       for (const { name, cursor } of strange) {
-        const line = 'no schedule can stand there: it goes on where its ledger ends, or from now'
+        const line =
+          'the schedule has an impossible cursor: it goes on from its last tick, or from now'
         log.error({ name, cursor: String(cursor) }, line)
       }
       await database.query(MEND_SQL, [strange.map(({ name }) => name), await boundedNow()])

@@ -144,7 +144,7 @@ export function createLane(options: LaneOptions): Lane {
     const end = () => leave(isBeside)
     execute(taken).then(end, (error: unknown) => {
       const { id: runId, name, attempt } = taken.run
-      log.error({ err: error, name, runId, attempt }, 'a job run came to no end')
+      log.error({ err: error, name, runId, attempt }, 'the end of a job run could not be handled')
       end()
     })
   }

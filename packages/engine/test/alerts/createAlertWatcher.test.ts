@@ -518,7 +518,9 @@ describe('a webhook', () => {
       ...Array.from({ length: 5 }, () => 'began'),
       'ended',
     ])
-    expect(runtime.lines.filter(({ msg }) => msg === 'alert not taken')).toMatchObject(
+    expect(
+      runtime.lines.filter(({ msg }) => msg === 'alert could not be delivered, trying again'),
+    ).toMatchObject(
       expect.arrayContaining([expect.objectContaining({ reason: 'status 500', attempt: 1 })]),
     )
     expect(JSON.stringify(runtime.lines)).not.toContain(receiver.url.href)
@@ -573,14 +575,16 @@ describe('a channel of the host', () => {
     await runtime.rows('delete from pgboss.job')
     await waitFor(() => told.length === 2)
     expect(told).toEqual(['began', 'ended'])
-    const reason = 'the channel failed with what can not be told'
+    const reason = 'the channel threw something that cannot be described'
     await waitFor(() => runtime.lines.some((line) => line['reason'] === reason))
   })
 
   it('needs a name of its own', () => {
     const channel = { name: 'hook', send: async () => undefined }
     expect(() => watch({ channels: [channel, channel] })).toThrow('two have the same name')
-    expect(() => watch({ channels: [{ ...channel, name: 'a b' }] })).toThrow('is no name')
+    expect(() => watch({ channels: [{ ...channel, name: 'a b' }] })).toThrow(
+      'is not a channel name',
+    )
   })
 
   it('is told by a worker that has it among its options', async () => {

@@ -93,7 +93,7 @@ describe('what people see of a piece of work', () => {
     expect(log.lines).toEqual([
       [
         { name: 'order', problem: 'Error: no such customer: [redacted]' },
-        'the label of a job failed: its work has none',
+        'the label function of a job failed: its work has no label',
       ],
     ])
   })

@@ -115,7 +115,7 @@ describe('a schema that is asynchronous', () => {
     onTestFinished(() => void process.off('unhandledRejection', onStray))
     const job = defineJob({ ...described, name: 'late', payload: payload as never })
     expect(() => askSchema(job.payload, {})).toThrow(/^it is asynchronous/)
-    expect(payloadProblem(job, {})).toMatch(/^payload: its schema failed itself; .* synchronous/)
+    expect(payloadProblem(job, {})).toMatch(/^payload: its schema itself failed; .* synchronous/)
     await new Promise((resolve) => setImmediate(resolve))
     expect(strays).toEqual([])
   })
@@ -155,7 +155,7 @@ describe('a schema of nobody’s', () => {
     ],
   ])('whose answer %s fails, and never throws at who asks', (_, validate) => {
     const job = defineJob({ ...described, name: 'odd', payload: answering(validate) })
-    expect(payloadProblem(job, {})).toMatch(/^payload: its schema failed itself/)
+    expect(payloadProblem(job, {})).toMatch(/^payload: its schema itself failed/)
   })
 
   it('may have odd issues, of which what can be read is told, and no more than a hundred', () => {

@@ -134,7 +134,7 @@ describe('a last attempt that the queue has given up', () => {
       const work = await take(parcel)
       await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
       await pass(2)
-      const error = { code: 'expired', message: expect.stringContaining('had given its work up') }
+      const error = { code: 'expired', message: expect.stringContaining('had given up the work') }
       expect(await settle(work, { sent: 1 }, hasSlept)).toMatchObject({
         kind: 'settled',
         details: { cleaned: 3, sent: 1, error },

@@ -467,7 +467,7 @@ describe('a module of handlers', () => {
       })
 
     expect(() => create()).toThrow(TypeError)
-    expect(() => create()).toThrow('steady: isolated, and no module with the handlers is named')
+    expect(() => create()).toThrow('steady: isolate is set, but handlersModule is not')
     expect(() => create('./handlers.js')).toThrow('not "./handlers.js"; give new URL(')
   })
 

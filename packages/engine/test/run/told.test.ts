@@ -208,7 +208,9 @@ describe('the label of a piece of work', () => {
     for (const { queueJobId } of answers) await ended(queueJobId)
     const { runs } = await listJobRuns(runtime.reader, { limit: 5, status: 'success' })
     expect(labelsOf(runs)).toEqual(['Order 9', null, null])
-    const warned = runtime.lines.filter(({ msg }) => /label of a job failed/.test(String(msg)))
+    const warned = runtime.lines.filter(({ msg }) =>
+      /label function of a job failed/.test(String(msg)),
+    )
     expect(warned).toMatchObject([{ name: 'order', problem: 'Error: no label for [redacted]' }])
   })
 

@@ -69,7 +69,7 @@ describe('behind a transaction pooler', () => {
     await waitFor(() => gaps > 1, { timeoutMs: 30_000 })
     expect(runtime.lines).toContainEqual(
       expect.objectContaining({
-        msg: expect.stringContaining('who watches is told to look again'),
+        msg: expect.stringContaining('live pages read everything again'),
       }),
     )
     expect(watch.isLasting()).toBe(false)
@@ -101,7 +101,7 @@ describe('behind a transaction pooler', () => {
 
   it('a worker says so, works, is left alone while its heart beats, and is rescued when it does not', async () => {
     const victim = spawnProcess(WORKER, { args: [pooler.url] })
-    expect(await victim.waitForLine('beating every')).toContain('transaction pooler')
+    expect(await victim.waitForLine('heartbeat every')).toContain('transaction pooler')
     await victim.waitForLine('Jobs scheduler enabled')
     expect(await runtime.rows('select "liveness" from "JobWorker"')).toEqual([
       { liveness: 'heartbeat' },

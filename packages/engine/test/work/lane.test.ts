@@ -657,7 +657,7 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
   expect(cleared()).toEqual(expect.arrayContaining(alarms()))
   await lane.idle()
   expect(runtime.lines.at(-1)).toMatchObject({
-    msg: 'a job run came to no end',
+    msg: 'the end of a job run could not be handled',
     runId: queueJobId,
     err: { message: 'broken' },
   })

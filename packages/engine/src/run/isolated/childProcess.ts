@@ -115,7 +115,9 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
   // Node does not find every named export of a CommonJS module.
   const open = exported.openHandlers ?? exported.default?.openHandlers
   if (typeof open !== 'function') {
-    throw new TypeError('it exports no function openHandlers; use defineHandlersModule')
+    throw new TypeError(
+      'it exports no function openHandlers; export what defineHandlersModule returns',
+    )
   }
   const found = await open(setting)
   if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.client) {

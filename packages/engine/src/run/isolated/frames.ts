@@ -49,7 +49,7 @@ export function readFrames(
       try {
         message = JSON.parse(body)
       } catch {
-        return giveUp('what is no message')
+        return giveUp('an invalid message')
       }
       options.onMessage(message)
     }

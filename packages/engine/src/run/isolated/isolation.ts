@@ -200,7 +200,7 @@ function resolveModule(handlersModule: URL | string | undefined, jobs: readonly 
     const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
     if (names.length === 0) return ''
     throw new TypeError(
-      `${names.join(', ')}: isolated, and no module with the handlers is named; give handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
+      `${names.join(', ')}: isolate is set, but handlersModule is not; set handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
     )
   }
   const text = String(handlersModule)

@@ -134,7 +134,7 @@ export function startChild(options: ChildOptions): Child {
     onMessage(message) {
       const known = readFromChild(message)
       if (known) receive(known)
-      else endFor('sent what is no message')
+      else endFor('sent an invalid message')
     },
     onGarbage: (what) => endFor(`sent ${what}`),
   })

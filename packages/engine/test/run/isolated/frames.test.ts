@@ -64,6 +64,6 @@ describe('frames', () => {
   })
 
   it('that hold no JSON are told', () => {
-    expect(receive([Buffer.from([0, 0, 0, 2, 0x7b, 0x7b])]).garbage).toEqual(['what is no message'])
+    expect(receive([Buffer.from([0, 0, 0, 2, 0x7b, 0x7b])]).garbage).toEqual(['an invalid message'])
   })
 })
