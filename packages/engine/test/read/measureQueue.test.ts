@@ -6,7 +6,9 @@ import {
   type JobsClient,
 } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
+import { MAX_MEASURED } from '../../src/read/measureQueue.ts'
 import { BACKLOG_SQL } from '../../src/store/backlogSql.ts'
+import { COUNT_QUEUE_SQL, measureQueueSql } from '../../src/store/queueSql.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', description: '' })
@@ -66,6 +68,25 @@ it('counts what is in each state, and says for how long the oldest has been in i
   expect(Math.round(dead! / 1_000)).toBe(86)
 })
 
+it('reads dead letters once, however many jobs there are', async () => {
+  await runtime.rows('delete from pgboss.job')
+  await runtime.rows(
+    `insert into pgboss.job (name, data, state, created_on, start_after, completed_on)
+     select case when n % 2 = 0 then 'letter' else 'other' end, '{"trigger": "queue"}', (case when n % 20 = 0 then 'failed' else 'created' end)::pgboss.job_state,
+            at, at, case when n % 20 = 0 then at end
+     from generate_series(1, 20000) n, lateral (select now() - n * interval '1 second') row(at)`,
+  )
+  await runtime.rows('vacuum analyze pgboss.job')
+  const names = ['letter', 'other', ...Array.from({ length: 30 }, (_, n) => `job${n}`)]
+  for (const text of [measureQueueSql(MAX_MEASURED), COUNT_QUEUE_SQL]) {
+    const nodes = await explain(text, names)
+    const letters = nodes.filter((node) =>
+      node['Index Name']?.startsWith('job_common_completed_on'),
+    )
+    expect(letters).toMatchObject([{ 'Actual Loops': 1, 'Actual Rows': 1_000 }])
+  }
+})
+
 describe('the backlog', () => {
   const backlog = () => measureBacklog(runtime.reader, ['letter', 'other'])
   const MANY = 30_000
@@ -117,3 +138,21 @@ describe('the backlog', () => {
     expect(new Set(scans.map(([, index]) => index))).toEqual(new Set(['job_common_i11']))
   })
 })
+
+interface PlanNode {
+  'Node Type': string
+  'Index Name'?: string
+  'Actual Rows': number
+  'Actual Loops': number
+  Plans?: PlanNode[]
+}
+
+/** The nodes of the plan of a statement about these jobs. */
+async function explain(text: string, names: readonly string[]): Promise<PlanNode[]> {
+  const list = `'{${names.join(',')}}'::text[]`
+  const [row] = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    `explain (analyze, format json) ${text.replaceAll('$1::text[]', list)}`,
+  )
+  const listNodes = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(listNodes)]
+  return row === undefined ? [] : listNodes(row['QUERY PLAN'][0].Plan)
+}
