@@ -116,7 +116,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     })
     await stage('its tests', async () => {
       for (const step of tests) await take(step, host)
-      if (tests.length === 0) throw new Error(`${page} has no test under ${product.heading}`)
+      if (tests.length === 0) await host.run(FIND_FIRST_TEST)
       await host.run(product.test)
     })
     await stage('migrate --check', () => host.run(`${product.cli} migrate --check`))
