@@ -13,6 +13,8 @@ const ROOT = join(import.meta.dirname, '../..')
 /** What docs/adopting.md promises. */
 const MAX_COMMANDS = 5
 const MAX_LINES = 20
+/** Fails where init has written no test of the first job. */
+const FIND_FIRST_TEST = `find . -name node_modules -prune -o -name 'measureDatabase.test.ts' -print | grep .`
 /** How many pieces of work are enqueued right before the upgrade. */
 const WAITING = 5
 
