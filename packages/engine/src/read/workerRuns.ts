@@ -1,5 +1,4 @@
 import { checkDate, checkParts, checkText } from '../job/argument.ts'
-import { RUNS_UNDER_WAY } from '../store/starts.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { Reader, Statement } from './reader.ts'
@@ -69,16 +68,19 @@ export async function listWorkerRuns(
 
 type WorkerRunRow = Omit<WorkerRun, 'outcome'>
 
-const RUN = (run: string) =>
-  `${run}."id", ${boundedText(`${run}."name"`)} as "name", ${run}."startedAt"`
+const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt"`
 
+/** Reads unwritten runs too: their labels are in their starts. */
 function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN('run')}, (
-               select ${boundedText('written."label"')} from "JobRun" written where written."id" = run."id"
-             ) as "label", 'running' as "status", null as "errorCode", null as "endedAt"
-      from ${RUNS_UNDER_WAY} where run."workerId" = $1 order by run."startedAt" limit ${MOST}`,
+      select ${RUN}, 'running' as "status", null as "errorCode", null as "endedAt"
+      from "JobRunAll" run
+      where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
+        select unnest("runIds") from "JobClaim" where "workerId" = $1
+        union all select unnest("runIds") from "JobStart" where "workerId" = $1
+      ))
+      order by run."startedAt" limit ${MOST}`,
     values: [workerId],
   }
 }
@@ -87,7 +89,7 @@ function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
 export function workerRunsQuery({ workerId, from, to }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN('run')}, ${boundedText('run."label"')} as "label", run."status", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
+      select ${RUN}, run."status", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
       from (
         select * from "JobRun" where "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
         order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}
