@@ -1,6 +1,6 @@
 import { useId } from 'react'
+import { AcrossLabels } from './AcrossLabels.tsx'
 import { barMax, formatCount } from './scales.ts'
-import { anchorAt } from './TimePlot.tsx'
 
 export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
@@ -43,6 +43,13 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
   const plot = HEIGHT - TOP - (ends === undefined ? LABELS : 6)
   const base = TOP + plot
   const step = 100 / Math.max(bars.length, 1)
+  const across = (index: number) => (index + 0.5) / bars.length
+  const labels = bars.flatMap(({ label }, index) =>
+    label === null ? [] : [{ at: across(index), label }],
+  )
+  const cut = totals.flatMap((total, index) =>
+    total > max ? [{ at: across(index), label: formatCount(total) }] : [],
+  )
   const marks = max >= 2 ? [0, 0.5, 1] : [0, 1]
   return (
     <figure className="chart">
@@ -74,7 +81,9 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
               className={share === 0 ? 'axisLine' : 'gridLine'}
             />
           ))}
-          {bars.map(({ key, label, tip, parts }, index) => {
+          <AcrossLabels labels={labels} y={HEIGHT - 5} />
+          <AcrossLabels labels={cut} y={TOP - CUT - 3} isValue />
+          {bars.map(({ key, tip, parts }, index) => {
             const total = totals[index] ?? 0
             // One that is cut ends above the axis, with its parts in proportion.
             const height = total > max ? plot + CUT : (total / max) * plot
@@ -98,33 +107,13 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
                   )
                 })}
                 {total > max && (
-                  <>
-                    <line
-                      x1={`${index * step}%`}
-                      x2={`${(index + 1) * step}%`}
-                      y1={TOP + 3}
-                      y2={TOP + 3}
-                      className="barCut"
-                    />
-                    <text
-                      x={`${(index + 0.5) * step}%`}
-                      y={TOP - CUT - 3}
-                      textAnchor={anchorAt((index + 0.5) / bars.length)}
-                      className="chartText isValue"
-                    >
-                      {formatCount(total)}
-                    </text>
-                  </>
-                )}
-                {label !== null && (
-                  <text
-                    x={`${(index + 0.5) * step}%`}
-                    y={HEIGHT - 5}
-                    textAnchor={anchorAt((index + 0.5) / bars.length)}
-                    className="chartText"
-                  >
-                    {label}
-                  </text>
+                  <line
+                    x1={`${index * step}%`}
+                    x2={`${(index + 1) * step}%`}
+                    y1={TOP + 3}
+                    y2={TOP + 3}
+                    className="barCut"
+                  />
                 )}
                 <rect
                   x={`${index * step}%`}

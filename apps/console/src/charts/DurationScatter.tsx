@@ -4,8 +4,8 @@ import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
 import { RunLink } from './RunLink.tsx'
-import { durationScale, timeScale } from './scales.ts'
-import { percent, PlotLine, plotY, TimePlot } from './TimePlot.tsx'
+import { durationScale, percent, timeScale } from './scales.ts'
+import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
 const HEIGHT = 190
 const TIME_LABELS = 5

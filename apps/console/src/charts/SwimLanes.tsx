@@ -5,11 +5,11 @@ import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
+import { AcrossLabels } from './AcrossLabels.tsx'
 import { HatchPattern, type BarKind } from './BarChart.tsx'
 import { RunLink } from './RunLink.tsx'
-import { timeScale } from './scales.ts'
+import { percent, timeScale } from './scales.ts'
 import { mostAtOnce, swimLanes } from './swimLanes.ts'
-import { anchorAt, percent } from './TimePlot.tsx'
 
 export interface SwimLanesProps {
   /** The oldest first. */
@@ -92,17 +92,7 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
         <span />
         <svg width="100%" height={AXIS} className="laneArea">
           <line x1="0" x2="100%" y1="0.5" y2="0.5" className="axisLine" />
-          {x.ticks.map(({ at, label }) => (
-            <text
-              key={at}
-              x={percent(at)}
-              y={AXIS - 5}
-              textAnchor={anchorAt(at)}
-              className="chartText"
-            >
-              {label}
-            </text>
-          ))}
+          <AcrossLabels labels={x.ticks} y={AXIS - 5} />
         </svg>
       </div>
       <Legend kinds={new Set(runs.map((run) => kindOf(run.outcome)))} hatch={hatch} />

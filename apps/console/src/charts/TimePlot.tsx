@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react'
-import type { Scale } from './scales.ts'
+import { AcrossLabels } from './AcrossLabels.tsx'
+import { ticksInLines, type Scale } from './scales.ts'
 
 const PLOT_HEIGHT = 150
 const TOP = 8
@@ -23,10 +24,11 @@ export interface TimePlotProps {
  */
 export function TimePlot(props: TimePlotProps) {
   const { summary, x, y, height = PLOT_HEIGHT, isGroup = false, children } = props
+  const up = ticksInLines(y.ticks, height - TOP - BOTTOM)
   return (
     <div className="plot">
       <svg className="plotScale" width="100%" height={height} aria-hidden="true">
-        {y.ticks.map(({ at, label }) => (
+        {up.map(({ at, label }) => (
           <text
             key={label}
             x="100%"
@@ -48,7 +50,7 @@ export function TimePlot(props: TimePlotProps) {
         aria-label={summary}
       >
         <g aria-hidden="true">
-          {y.ticks.map(({ at, label }) => (
+          {up.map(({ at, label }) => (
             <line
               key={label}
               x1="0"
@@ -58,17 +60,7 @@ export function TimePlot(props: TimePlotProps) {
               className={at === 0 ? 'axisLine' : 'gridLine'}
             />
           ))}
-          {x.ticks.map(({ at, label }) => (
-            <text
-              key={at}
-              x={percent(at)}
-              y={height - 4}
-              textAnchor={anchorAt(at)}
-              className="chartText"
-            >
-              {label}
-            </text>
-          ))}
+          <AcrossLabels labels={x.ticks} y={height - 4} />
         </g>
         {children}
       </svg>
@@ -79,16 +71,6 @@ export function TimePlot(props: TimePlotProps) {
 /** From the top, of a place on the vertical axis. */
 export function plotY(place: number, height: number = PLOT_HEIGHT): number {
   return TOP + (1 - place) * (height - TOP - BOTTOM)
-}
-
-export function percent(place: number): string {
-  return `${Math.round(place * 100_000) / 1_000}%`
-}
-
-/** So that no label leaves the chart. */
-export function anchorAt(place: number): 'start' | 'middle' | 'end' {
-  if (place < 0.04) return 'start'
-  return place > 0.96 ? 'end' : 'middle'
 }
 
 /** As wide as a chart of lines is thought to be: they are stretched to what it is. */

@@ -177,3 +177,75 @@ export function formatCount(value: number, max: number = value): string {
 function clamp(share: number): number {
   return Math.max(0, Math.min(1, share))
 }
+
+/** About as wide as a chart is on a phone, and beside a second one on a desktop, without its scale. */
+const NARROW_PX = 250
+const WIDE_PX = 430
+const CHARACTER_PX = 6.3
+const SPACE_PX = 10
+
+/** A label on an axis across, at a share of its width. */
+export interface AcrossLabel {
+  at: number
+  label: string
+}
+
+/** Where there is room for one: anywhere, in a wide chart alone (`isSpare`), or nowhere. */
+export type Room = 'always' | 'isSpare' | 'never'
+
+/** Which labels of an axis fit beside each other. Of those that do not, each second one goes, or more: what stays is even. */
+export function roomForLabels(labels: readonly AcrossLabel[]): Room[] {
+  const [narrow, wide] = [NARROW_PX, WIDE_PX].map((widthPx) => evenStep(labels, widthPx))
+  return labels.map((_label, index) => {
+    if (index % (wide ?? 1) !== 0) return 'never'
+    return index % (narrow ?? 1) === 0 ? 'always' : 'isSpare'
+  })
+}
+
+function evenStep(labels: readonly AcrossLabel[], widthPx: number): number {
+  for (let step = 1; step < labels.length; step += 1) {
+    const kept = labels.filter((_label, index) => index % step === 0)
+    if (kept.every((label, index) => !touches(kept[index - 1], label, widthPx))) return step
+  }
+  return Math.max(labels.length, 1)
+}
+
+function touches(before: AcrossLabel | undefined, label: AcrossLabel, widthPx: number): boolean {
+  if (before === undefined) return false
+  return endOf(before, widthPx) + SPACE_PX > endOf(label, widthPx) - lengthOf(label)
+}
+
+const lengthOf = ({ label }: AcrossLabel) => label.length * CHARACTER_PX
+
+function endOf(label: AcrossLabel, widthPx: number): number {
+  const at = label.at * widthPx
+  switch (anchorAt(label.at)) {
+    case 'start':
+      return at + lengthOf(label)
+    case 'end':
+      return at
+    default:
+      return at + lengthOf(label) / 2
+  }
+}
+
+/** So that no label leaves the chart. */
+export function anchorAt(place: number): 'start' | 'middle' | 'end' {
+  if (place < 0.04) return 'start'
+  return place > 0.96 ? 'end' : 'middle'
+}
+
+const LINE_PX = 13
+
+/** Of an axis upwards, without the ticks that would stand in the line of the one below. */
+export function ticksInLines(ticks: readonly AxisTick[], heightPx: number): AxisTick[] {
+  return ticks.reduce<AxisTick[]>((kept, tick) => {
+    const below = kept.at(-1)
+    const isFree = below === undefined || (tick.at - below.at) * heightPx >= LINE_PX
+    return isFree ? [...kept, tick] : kept
+  }, [])
+}
+
+export function percent(place: number): string {
+  return `${Math.round(place * 100_000) / 1_000}%`
+}

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { barMax, countScale, durationScale, niceMax, timeScale } from '../../src/charts/scales.ts'
+import {
+  barMax,
+  countScale,
+  durationScale,
+  niceMax,
+  roomForLabels,
+  ticksInLines,
+  timeScale,
+} from '../../src/charts/scales.ts'
 
 const labels = ({ ticks }: { ticks: readonly { label: string }[] }) =>
   ticks.map(({ label }) => label)
@@ -108,5 +116,35 @@ describe('times', () => {
         expect(found.length).toBeLessThanOrEqual(6)
       }
     }
+  })
+})
+
+describe('labels', () => {
+  const across = (count: number, label: string) =>
+    Array.from({ length: count }, (_, index) => ({ at: index / (count - 1), label }))
+
+  it('stay where there is room for all of them', () => {
+    expect(roomForLabels(across(4, '09:00'))).toEqual(Array(4).fill('always'))
+    expect(roomForLabels([])).toEqual([])
+  })
+
+  it('go one by one where they would touch, in a narrow chart more of them, and stay even', () => {
+    const always = 'always'
+    const spare = 'isSpare'
+    expect(roomForLabels(across(6, '09:00:00'))).toEqual([
+      always,
+      spare,
+      always,
+      spare,
+      always,
+      spare,
+    ])
+    expect(roomForLabels(across(12, '09:00')).filter((room) => room !== 'never').length).toBe(6)
+  })
+
+  it('of one line stand alone in it', () => {
+    const ticks = [0, 0.5, 0.53, 1].map((at) => ({ at, label: String(at) }))
+    expect(ticksInLines(ticks, 100).map(({ at }) => at)).toEqual([0, 0.5, 1])
+    expect(ticksInLines(ticks, 1_000)).toEqual(ticks)
   })
 })

@@ -7,8 +7,8 @@ import {
   sumEnded,
   type EndedCounts,
 } from '../../charts/runBars.ts'
-import { countScale, durationScale, timeScale, type Scale } from '../../charts/scales.ts'
-import { percent, PlotLine, TimePlot } from '../../charts/TimePlot.tsx'
+import { countScale, durationScale, percent, timeScale, type Scale } from '../../charts/scales.ts'
+import { PlotLine, TimePlot } from '../../charts/TimePlot.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatSeconds } from '../../time/formatExact.ts'
@@ -168,5 +168,5 @@ function nameSpan(history: readonly Moment[]): string {
   const last = history.at(-1)
   if (!first || !last) return ''
   const isHour = Date.parse(last.at) - Date.parse(first.at) > 58 * 60_000
-  return isHour ? 'last hour' : `since the server started, ${formatClock(first.at)}`
+  return isHour ? 'last hour' : `watched since ${formatClock(first.at)}, when this server started`
 }

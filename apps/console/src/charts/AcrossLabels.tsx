@@ -1,0 +1,30 @@
+import { anchorAt, percent, roomForLabels, type AcrossLabel } from './scales.ts'
+
+export interface AcrossLabelsProps {
+  labels: readonly AcrossLabel[]
+  y: number
+  /** Whether they say how much there is, and not where. */
+  isValue?: boolean
+}
+
+/** Labels beside each other, as far as there is room for them. */
+export function AcrossLabels({ labels, y, isValue = false }: AcrossLabelsProps) {
+  const rooms = roomForLabels(labels)
+  return labels.map(({ at, label }, index) => {
+    const room = rooms[index]
+    if (room === 'never') return null
+    return (
+      <text
+        key={at}
+        x={percent(at)}
+        y={y}
+        textAnchor={anchorAt(at)}
+        className={['chartText', isValue && 'isValue', room === 'isSpare' && 'isSpare']
+          .filter(Boolean)
+          .join(' ')}
+      >
+        {label}
+      </text>
+    )
+  })
+}
