@@ -13,6 +13,7 @@ import type { JobsClient } from './createJobsClient.ts'
 import { listJobRuns, type ListJobRunsOptions } from './read/jobRuns.ts'
 import {
   chooseDeadLetters,
+  chooseLettersOfRuns,
   countDeadLetters,
   type ChosenLetter,
   type DeadLetterFilter,
@@ -78,7 +79,35 @@ export async function bulkRedrive(
 ): Promise<BulkRedrive> {
   checkJobs('jobs', jobs)
   const { letters, ...progress } = await choose(client, which)
-  const outcome = { redriven: 0, alreadyQueued: 0, unknown: 0, ...progress }
+  return { ...(await redriveLetters(client, jobs, letters, by)), ...progress }
+}
+
+type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
+
+/** Redrives the dead letters of which any run matches, whichever attempt it was. */
+export async function bulkRedriveOfRuns(
+  client: JobsClient,
+  jobs: readonly Job[],
+  which: { filter: RunFilter; after?: PagePosition | undefined },
+  by: Request,
+): Promise<BulkRedrive> {
+  checkJobs('jobs', jobs)
+  const { filter, after } = checkWhich(which)
+  const { letters, left, next } = await chooseLettersOfRuns(client.reader, {
+    ...filter,
+    after,
+    limit: LETTERS_AT_ONCE,
+  })
+  return { ...(await redriveLetters(client, jobs, letters, by)), left, next }
+}
+
+async function redriveLetters(
+  client: JobsClient,
+  jobs: readonly Job[],
+  letters: readonly ChosenLetter[],
+  by: Request,
+): Promise<Omit<BulkRedrive, keyof Progress>> {
+  const outcome = { redriven: 0, alreadyQueued: 0, unknown: 0 }
   for (const [name, ofJob] of Map.groupBy(letters, (letter) => letter.name)) {
     const job = jobs.find((candidate) => candidate.name === name)
     if (job === undefined) {
@@ -132,7 +161,7 @@ const MAX_COUNTED_RUNS = 200
 /** Cancels runs, each in a transaction of its own: two calls that lock many rows could deadlock. */
 export async function bulkCancel(
   client: JobsClient,
-  which: Which<Omit<ListJobRunsOptions, 'limit' | 'after'>>,
+  which: Which<RunFilter>,
   by: Request,
 ): Promise<BulkCancel> {
   const { ids, ...progress } = await chooseRuns(client, which)
@@ -148,7 +177,7 @@ export async function bulkCancel(
 /** Chooses the running runs of one request, likewise. */
 async function chooseRuns(
   { reader }: JobsClient,
-  which: Which<Omit<ListJobRunsOptions, 'limit' | 'after'>>,
+  which: Which<RunFilter>,
 ): Promise<Progress & { ids: readonly string[] }> {
   const { ids: wanted, filter, after } = checkWhich(which)
   if (wanted !== undefined) return { ids: wanted, left: 0, next: null }

@@ -30,6 +30,7 @@ export {
   bulkCancel,
   bulkDiscard,
   bulkRedrive,
+  bulkRedriveOfRuns,
   type BulkCancel,
   type BulkDiscard,
   type BulkRedrive,
@@ -37,6 +38,7 @@ export {
 } from './bulk.ts'
 export {
   countDeadLettersByCause,
+  countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
   listDeadLetters,

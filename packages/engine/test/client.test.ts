@@ -36,6 +36,7 @@ const READING: Record<string, Arguments> = {
   jobsWithoutWorker: [names],
   readPausedQueues: [],
   countDeadLettersByCause: [names],
+  countLettersOfRuns: [{ name: 'letter', label: 'x', from: at, minDurationMs: 5 }],
   findDeadLetterName: [id],
   listDeadLetterCodes: [{ name: 'letter', errorCode: 'x' }],
   listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
@@ -94,6 +95,7 @@ const READING: Record<string, Arguments> = {
 const BULK: Record<string, Arguments> = {
   bulkCancel: [{ filter: { name: 'letter', from: at }, after }, by],
   bulkDiscard: [{ ids: [id] }, by],
+  bulkRedriveOfRuns: [[letter], { filter: { name: 'letter', errorCode: 'x' }, after }, by],
   bulkRedrive: [[letter], { filter: { name: 'letter', errorCode: 'x' }, after }, by],
 }
 

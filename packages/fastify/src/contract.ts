@@ -334,6 +334,8 @@ const failures = z.object({
   lastRunId: z.guid(),
   lastAt: at,
   message: z.string(),
+  // How many have started since the last that failed, and succeeded.
+  succeededSince: count,
   // A sample of the job's week, until about an hour ago; null when it had no runs.
   usual: share.nullable(),
 })
@@ -384,6 +386,16 @@ const attention = z.discriminatedUnion('kind', [
     lastHour: failures.nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
+  }),
+  // Many of its runs failed within the hour, and since then so many in a row have succeeded that it is hardly luck.
+  z.object({
+    kind: z.literal('recovered'),
+    name: z.string(),
+    runId: z.guid(),
+    since: at,
+    code: z.string(),
+    message: z.string(),
+    lastHour: failures,
   }),
   // Its guard blocked it and nobody has approved it, which is possible until then.
   z.object({
@@ -438,6 +450,24 @@ const tick = z.object({
   run: runBrief.nullable(),
 })
 
+/** Nothing of its work is taken until somebody resumes its queue; not to be confused with its schedule. */
+const queuePaused = z.object({ at, by: z.string(), reason: z.string().nullable() }).nullable()
+
+/** What the queue holds of a job. */
+export type ConsoleQueueJob = z.output<typeof queueJob>
+const queueJob = z.object({
+  name: z.string(),
+  waiting: count,
+  // Of those, not to be started yet: delayed, or to be retried.
+  delayed: count,
+  active: count,
+  deadLetters: count,
+  oldestWaitingAt: at.nullable(),
+  queuePaused,
+  // Workers live, and none of them takes its work.
+  isUntaken: z.boolean(),
+})
+
 export type ConsoleJob = z.output<typeof jobSchema>
 const jobSchema = z.object({
   name: z.string(),
@@ -458,8 +488,7 @@ const jobSchema = z.object({
     })
     .nullable(),
   paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
-  // Workers take nothing of its work until somebody resumes its queue.
-  isQueuePaused: z.boolean(),
+  queuePaused,
   guard: z
     .object({
       maxRows: z.number().nullable(),
@@ -485,7 +514,7 @@ const jobSchema = z.object({
   failures: failures.nullable(),
   // A sample of the week, until about an hour ago; null when it had no runs.
   usual: share.nullable(),
-  // Whether so many fail that the overview lists it under what needs attention.
+  // Whether so many fail that the overview lists it under what needs attention, and it has not recovered.
   isFailing: z.boolean(),
 })
 
@@ -518,6 +547,7 @@ const runPoint = z.object({
 export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
   job: jobSchema,
+  queue: queueJob,
   // Those of the last 365 days that had runs, by UTC date.
   days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
   // Their hours, while no day is older than two days ago; empty otherwise.
@@ -554,19 +584,10 @@ export type ConsoleQueue = z.output<typeof queueSchema>
 export const queueSchema = z.object({
   generatedAt: at,
   jobs: z.array(
-    z.object({
-      name: z.string(),
-      waiting: count,
-      // How many of these may not start yet: delayed, or to be retried.
-      delayed: count,
-      active: count,
-      deadLetters: count,
-      oldestWaitingAt: at.nullable(),
-      // Workers take nothing until somebody resumes it. Pausing its schedule is something else.
-      queuePaused: z.object({ at, by: z.string(), reason: z.string().nullable() }).nullable(),
-      // Workers live, but none of them takes its work.
-      isUntaken: z.boolean(),
-      // Those that ended in the last hour.
+    queueJob.extend({
+      // How fast what is due is taken; null where none has waited for a few seconds.
+      backlog: backlog.nullable(),
+      // Ended in the last hour.
       completedLastHour: count,
       failedLastHour: count,
     }),

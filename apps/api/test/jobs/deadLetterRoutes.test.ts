@@ -439,6 +439,79 @@ describe('many at once', () => {
     expect(left).toEqual([render])
   })
 
+  describe('of runs', () => {
+    const count = (query: string) =>
+      api.as('admin', { method: 'GET', url: `/api/jobs/runs/dead-letters?${query}` })
+    const redriveRuns = (payload: object) =>
+      api.as('admin', {
+        method: 'POST',
+        url: '/api/jobs/runs/redrive',
+        payload: { all: true, reason: 'why', ...payload },
+      })
+
+    /** The attempts that the latest dead letters but `offset` had, as many as `limit`. */
+    async function addRuns(errorCode: string, limit: number, offset = 0): Promise<void> {
+      await api.prisma.$executeRaw`
+        insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "attempt", "workerId", "startedAt", "endedAt", "queueJobId")
+        select gen_random_uuid(), letter.name, 'failed', ${errorCode}, 'queue', 1, 'w1', now(), now(), letter.id
+        from (
+          select name, id from pgboss.job where state = 'failed'
+          order by completed_on desc, id desc limit ${limit} offset ${offset}
+        ) letter`
+    }
+
+    beforeEach(async () => {
+      await api.prisma.jobRun.deleteMany()
+      await api.prisma.jobAction.deleteMany()
+    })
+
+    it('go back, all that match by any attempt and each once, part by part', async () => {
+      await giveUpMany(700)
+      await giveUpRender()
+      await addRuns('smtp_down', 650)
+      // Another attempt of the same work.
+      await addRuns('timeout', 20)
+      const filter = { name: 'dispatchEmail' }
+      expect((await count('name=dispatchEmail')).json()).toEqual({ count: 649, isCut: false })
+      expect((await count('name=dispatchEmail&errorCode=timeout')).json()).toMatchObject({
+        count: 19,
+      })
+      const first = await redriveRuns(filter)
+      expect(first.json()).toMatchObject({ redriven: 500, left: 149 })
+      const second = await redriveRuns({ ...filter, cursor: first.json().nextCursor })
+      expect(second.json()).toEqual({ redriven: 149, left: 0, nextCursor: null })
+      // That of the other job, and those without such a run.
+      expect(await listIds('limit=200')).toHaveLength(52)
+      const [action] = await api.prisma.jobAction.findMany({ take: 1 })
+      expect(action).toMatchObject({ action: 'redrive', actor: 'admin@example.com', reason: 'why' })
+      expect(await api.prisma.jobAction.count()).toBe(649)
+      expect((await redriveRuns({ errorCode: 'none' })).json()).toEqual({
+        redriven: 0,
+        left: 0,
+        nextCursor: null,
+      })
+    })
+
+    it('are looked for among so many with each request, and the next goes on after them', async () => {
+      await giveUpMany(10_003)
+      await addRuns('smtp_down', 3, 10_000)
+      expect((await count('')).json()).toEqual({ count: 0, isCut: true })
+      const first = await redriveRuns({})
+      expect(first.json()).toMatchObject({ redriven: 0, left: 0, nextCursor: expect.any(String) })
+      const second = await redriveRuns({ cursor: first.json().nextCursor })
+      expect(second.json()).toEqual({ redriven: 3, left: 0, nextCursor: null })
+    })
+
+    it('are not redriven unless all is said, nor by what is no filter', async () => {
+      expectInvalid(await redriveRuns({ all: undefined }), ['body.all'])
+      expectInvalid(await redriveRuns({ ids: [UNKNOWN_ID] }), ['body.ids'])
+      expectInvalid(await redriveRuns({ minDurationMs: 5, maxDurationMs: 4 }), [
+        'body.maxDurationMs',
+      ])
+      expectInvalid(await count('outcome=sad'), ['query.outcome'])
+    })
+  })
+
   it('stay where other work holds their unique key, and that is the end of it', async () => {
     const enqueue = () =>
       api.prisma.$transaction((tx) =>

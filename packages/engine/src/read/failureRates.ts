@@ -28,6 +28,8 @@ export interface RecentFailures extends RunShare {
   /** When the last of these ended. */
   lastAt: string
   message: string
+  /** How many runs have started since the last failure, and succeeded. */
+  succeededSince: number
 }
 
 /** Runs to count of each job. More would not change the rate much. */
@@ -60,20 +62,24 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
         )
       )
       select failing.name, total."runs", total."failed", total."from", total."runs" >= ${MAX_RUNS} as "isCut",
-             ${boundedText(`total."code"`)} as "code", total."withCode", last."id" as "lastRunId", last."endedAt" as "lastAt",
+             ${boundedText(`total."code"`)} as "code", total."withCode", total."succeededSince", last."id" as "lastRunId", last."endedAt" as "lastAt",
              ${boundedText(`coalesce(last."details" #>> '{error,message}', '')`)} as "message"
       from failing
       cross join lateral (
         select sum("count")::int as "runs", (sum("count") filter (where "code" is not null))::int as "failed",
                min("from") as "from", (array_agg("code" order by "count" desc, "code") filter (where "code" is not null))[1] as "code",
-               (max("count") filter (where "code" is not null))::int as "withCode"
+               (max("count") filter (where "code" is not null))::int as "withCode", sum("since")::int as "succeededSince"
         from (
-          select "code", count(*) as "count", min("startedAt") as "from"
+          select "code", count(*) as "count", min("startedAt") as "from",
+                 count(*) filter (where "code" is null and "startedAt" > "lastFailureAt") as "since"
           from (
-            select "errorCode" as "code", "startedAt" from "JobRun"
-            where ${OF_FAILING} and "startedAt" >= $2::timestamptz
-              and "status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))
-            order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+            select "code", "startedAt", max("startedAt") filter (where "code" is not null) over () as "lastFailureAt"
+            from (
+              select "errorCode" as "code", "startedAt" from "JobRun"
+              where ${OF_FAILING} and "startedAt" >= $2::timestamptz
+                and "status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))
+              order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+            ) latest
           ) run
           group by 1
         ) code

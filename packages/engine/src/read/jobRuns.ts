@@ -161,7 +161,7 @@ const FOUND_COLUMNS = `
   ${boundedJson('run."logs"', LOGS_BYTES)} as "logs"`
 
 /** Some of them stand in the statement's text, so nothing else may get there. */
-const OPTIONS = {
+export const RUN_OPTIONS = {
   limit: checkLimit,
   after: optional(checkPosition),
   name: optional(checkText),
@@ -183,7 +183,7 @@ const OPTIONS = {
  * it, and a late page is as fast as the first.
  */
 export async function listJobRuns(reader: Reader, asked: ListJobRunsOptions): Promise<JobRunPage> {
-  const checked = checkParts('options', asked, OPTIONS)
+  const checked = checkParts('options', asked, RUN_OPTIONS)
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
   // One row more than asked for tells whether there is a next page.
@@ -210,6 +210,16 @@ async function isLabel(reader: Reader, label: string | undefined): Promise<boole
     values: [label],
   })
   return found.length > 0
+}
+
+/** The conditions on `run` of a filter, without a position. */
+export async function runConditions(
+  reader: Reader,
+  filter: Omit<ListJobRunsOptions, 'limit' | 'after'>,
+  parameter: Parameter,
+): Promise<string[]> {
+  const options = { ...filter, limit: 0, isWholeLabel: await isLabel(reader, filter.label) }
+  return [...indexedConditions(options, parameter), ...lookedConditions(options, parameter)]
 }
 
 /** The caller's options, and whether `label` is a whole label. */

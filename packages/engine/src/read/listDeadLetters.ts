@@ -2,6 +2,7 @@ import {
   checkId,
   checkLimit,
   checkParts,
+  copyParts,
   checkPosition,
   checkText,
   checkTexts,
@@ -13,12 +14,15 @@ import {
 import type { Shown } from '../job/labelWork.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
+  chooseLettersOfRunsSql,
   COUNT_DEAD_LETTERS_SQL,
   DEAD_LETTER_CAUSES_SQL,
   FIND_DEAD_LETTER_SQL,
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
+  MAX_LETTERS_LOOKED_AT,
 } from '../store/deadLetterSql.ts'
+import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
@@ -126,6 +130,55 @@ export async function chooseDeadLetters(
     values: [...toValues(checkParts('query', query, CHOSEN)), checkIds('ids', ids)],
   })
   return rows.map(({ queueJobId, name, position }) => ({ id: queueJobId, name, at: position }))
+}
+
+const OF_RUNS = { ...RUN_OPTIONS, limit: wholeNumber(0, MAX_LETTERS_LOOKED_AT) }
+
+export interface LettersOfRuns {
+  letters: ChosenLetter[]
+  /** How many more of those looked through match. */
+  left: number
+  /** Whether there are dead letters beyond those looked through. */
+  isCut: boolean
+  /** Where the next call goes on; null when there is nothing left. */
+  next: PagePosition | null
+}
+
+/**
+ * Returns the latest dead letters, after a position, of which any run matches: as many as asked for, from among
+ * MAX_LETTERS_LOOKED_AT.
+ */
+export async function chooseLettersOfRuns(
+  reader: Reader,
+  asked: ListJobRunsOptions,
+): Promise<LettersOfRuns> {
+  const { limit, after, ...filter } = checkParts('filter', asked, OF_RUNS)
+  const values: unknown[] = [filter.name ?? null, after?.at ?? null, after?.id ?? null, limit]
+  const conditions = await runConditions(reader, filter, (value) => `$${values.push(value)}`)
+  const [found] = await reader.rows<{
+    count: number
+    looked: number
+    letters: ChosenLetter[]
+    last: PagePosition | null
+  }>({ text: chooseLettersOfRunsSql(conditions), values })
+  if (!found) return { letters: [], left: 0, isCut: false, next: null }
+  const letters = found.letters.map(({ id, name, at }) => ({ id, name, at }))
+  const left = found.count - letters.length
+  const isCut = found.looked === MAX_LETTERS_LOOKED_AT
+  const last = left > 0 ? letters.at(-1) : isCut ? found.last : undefined
+  return { letters, left, isCut, next: last ? { at: last.at, id: last.id } : null }
+}
+
+/** Counts the dead letters of which any run matches, from among the latest MAX_LETTERS_LOOKED_AT. */
+export async function countLettersOfRuns(
+  reader: Reader,
+  filter: Omit<ListJobRunsOptions, 'limit' | 'after'>,
+): Promise<{ count: number; isCut: boolean }> {
+  const { left, isCut } = await chooseLettersOfRuns(reader, {
+    ...copyParts('filter', filter),
+    limit: 0,
+  })
+  return { count: left, isCut }
 }
 
 /** Counts dead letters, up to MAX_COUNTED_LETTERS. */

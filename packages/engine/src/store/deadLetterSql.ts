@@ -86,6 +86,35 @@ export const CHOOSE_DEAD_LETTERS_SQL = `
   where ${IS_WANTED} and ${IS_AFTER} and ($6::uuid[] is null or job.id = any($6::uuid[]))
   order by job.completed_on desc, job.id desc limit $5::int`
 
+/** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
+export const MAX_LETTERS_LOOKED_AT = 10_000
+
+/**
+ * Looks through the latest dead letters of job `$1` after the position `$2` and `$3`, and chooses the first `$4` of which a
+ * run matches: `conditions` are those of `run`. One row, also with how many match and where the look ended.
+ */
+export const chooseLettersOfRunsSql = (conditions: readonly string[]) => `
+  with looked as materialized (
+    select job.id, job.name, job.completed_on from pgboss.job job
+    where ${IS_DEAD_LETTER} and ($1::text is null or job.name = $1)
+      and ($2::timestamptz is null or (job.completed_on, job.id) < ($2::timestamptz, $3::uuid))
+    order by job.completed_on desc, job.id desc limit ${MAX_LETTERS_LOOKED_AT}
+  ), matching as materialized (
+    select looked.* from looked
+    where exists (
+      select from "JobRun" run
+      where ${['run."queueJobId" = looked.id', 'run."name" = looked.name', ...conditions].join(' and ')}
+    )
+  )
+  select (select count(*) from matching)::int as "count", (select count(*) from looked)::int as "looked", (
+           select coalesce(jsonb_agg(letter order by letter.place), '[]') from (
+             select id, name, completed_on::text as "at", row_number() over (order by completed_on desc, id desc) as place
+             from matching order by place limit $4::int
+           ) letter
+         ) as "letters", (
+           select jsonb_build_object('id', id, 'at', completed_on::text) from looked order by completed_on, id limit 1
+         ) as "last"`
+
 /** Counts dead letters, up to `$5`. */
 export const COUNT_DEAD_LETTERS_SQL = `
   select count(*)::int as "count" from (

@@ -1,5 +1,6 @@
 import { createDatabaseClient, Prisma, type DatabaseClient } from '@roundsman/db'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
 import { findOldestStart, measureDuration, tallyDurationsByHour } from '../../src/read/countRuns.ts'
@@ -243,6 +244,18 @@ it('looks for what a worker has run among the last runs of all, and says how far
   })
 })
 
+it('tells the label of a run that a worker has just started, before that is written', async () => {
+  const [workerId, id] = ['w3', randomUUID()]
+  const startedAt = new Date('2026-01-01T14:00:00Z')
+  await prisma.$executeRaw`
+    insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds", "envelopes", "enqueuedAt")
+    values (${randomUUID()}::uuid, 'sheep', ${workerId}, ${startedAt}, 0, array[${id}::uuid],
+            array['{"trigger": "queue", "label": "sheep 9"}'::jsonb], array[now()])`
+  const { runs } = await listWorkerRuns(reader, { workerId, ...ALL })
+  expect(runs).toMatchObject([{ id, name: 'sheep', label: 'sheep 9', status: 'running' }])
+  await prisma.$executeRaw`delete from "JobStart"`
+})
+
 function runOf(name: string, startedAt: Date, more: object = {}) {
   const endedAt = new Date(startedAt.getTime() + 1_000)
   return {
@@ -276,7 +289,15 @@ const FAILED = 1_169
 it('counts no more than the latest of them', async () => {
   const since = new Date('2026-01-01T00:00:00Z')
   expect(await listRecentFailures(reader, ['often1', 'seldom'], since)).toMatchObject([
-    { name: 'often1', runs: 5_000, failed: FAILED, isCut: true, code: 'bear', withCode: FAILED },
+    {
+      name: 'often1',
+      runs: 5_000,
+      failed: FAILED,
+      isCut: true,
+      code: 'bear',
+      withCode: FAILED,
+      succeededSince: 3,
+    },
   ])
 })
 

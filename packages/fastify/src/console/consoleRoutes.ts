@@ -125,7 +125,7 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
     async ({ params: { name } }) => {
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return await readJobDetail(reader, job, now(), readDays, usualFailures)
+      return await readJobDetail(reader, job, jobs, now(), readDays, usualFailures)
     },
   )
 

@@ -37,3 +37,16 @@ export function needsLooking(
   if (share >= MUCH) return true
   return failed >= SOME && usual !== null && share > MORE_THAN_USUAL * (usual.failed / usual.runs)
 }
+
+const MIN_IN_A_ROW = 3
+const LUCK = 0.05
+
+/** Whether so many runs in a row have succeeded since the last failure that at the rate before it would hardly be luck. */
+export function hasRecovered({
+  runs,
+  failed,
+  succeededSince,
+}: Pick<ConsoleFailures, 'runs' | 'failed' | 'succeededSince'>): boolean {
+  const share = failed / (runs - succeededSince)
+  return succeededSince >= MIN_IN_A_ROW && (1 - share) ** succeededSince < LUCK
+}

@@ -10,6 +10,7 @@ import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { readJobs } from './readJobs.ts'
+import { readQueueJobs } from './readQueue.ts'
 
 const DAY_MS = 86_400_000
 const HORIZON_MS = 30 * DAY_MS
@@ -21,13 +22,16 @@ const COUNTED_RUNS = 60
 export async function readJobDetail(
   reader: Reader,
   wanted: Job,
+  jobs: readonly Job[],
   now: Date,
   readDays: JobDays,
   usualFailures: UsualFailures,
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
-  const [[job], { days, hours }, duration, counted, actions] = await Promise.all([
+  const all = jobs.map((each) => each.name)
+  const [[job], [queue], { days, hours }, duration, counted, actions] = await Promise.all([
     readJobs(reader, [wanted], now, usualFailures),
+    readQueueJobs(reader, [name], all),
     readDays(name, now),
     measureDuration(reader, name),
     listRunCounts(reader, name, COUNTED_RUNS),
@@ -38,9 +42,9 @@ export async function readJobDetail(
     now.getTime() - SAMPLED_DAYS * DAY_MS,
   )
   const sample = await sampleRuns(reader, { name, from: new Date(firstMs), to: now })
-  if (!job)
+  if (!job || !queue)
     throw new Error(
-      `The job ${wanted.name} is missing in what was read: its name must be in the list of jobs`,
+      `The job ${name} is missing in what was read: its name must be in the list of jobs`,
     )
   const upcoming =
     job.schedule && !job.paused
@@ -48,6 +52,7 @@ export async function readJobDetail(
       : { upcoming: [], isCut: false }
   return {
     job,
+    queue,
     days,
     hours,
     sample,

@@ -11,7 +11,8 @@ import {
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules } from './describeSchedules.ts'
-import { needsLooking, readFailures } from './readFailures.ts'
+import { hasRecovered, needsLooking, readFailures } from './readFailures.ts'
+import { presentPause } from './readQueue.ts'
 
 const STRIP = 60
 
@@ -50,7 +51,7 @@ export async function readJobs(
       description: job.description,
       schedule: schedules[index]?.schedule ?? null,
       paused: schedules[index]?.paused ?? null,
-      isQueuePaused: pauses.has(job.name),
+      queuePaused: presentPause(pauses.get(job.name)),
       guard: job.guard
         ? {
             maxRows: job.guard.maxRows ?? null,
@@ -73,7 +74,10 @@ export async function readJobs(
       takesPayload: payloadProblem(job, {}) !== null,
       failures: lastHour,
       usual: usual.get(job.name) ?? null,
-      isFailing: lastHour === null ? isFailedLast : needsLooking(lastHour, isFailedLast),
+      isFailing:
+        lastHour === null
+          ? isFailedLast
+          : needsLooking(lastHour, isFailedLast) && (isFailedLast || !hasRecovered(lastHour)),
     }
   })
 }

@@ -24,7 +24,8 @@ import type {
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
-import { needsLooking, readFailures } from './readFailures.ts'
+import { presentBacklog } from './presentBacklog.ts'
+import { hasRecovered, needsLooking, readFailures } from './readFailures.ts'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
@@ -33,8 +34,6 @@ const DAY_MS = 24 * HOUR_MS
 const NEXT_TICKS = 10
 /** Living workers give a sign every five seconds. */
 const SILENT_AFTER_MS = 15 * SECOND_MS
-/** Work that has waited for less is just about to be taken. */
-const BACKLOG_FROM_MS = 5 * SECOND_MS
 const MAX_CAUSES = 3
 
 export interface OverviewOptions {
@@ -63,13 +62,11 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
-  const backlog = waiting
-    .filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
-    .map((row) => ({
-      ...row,
-      isPaused: pauses.has(row.name),
-      isUntaken: isAnyAlive && untaken.includes(row.name),
-    }))
+  const backlog = presentBacklog(
+    waiting,
+    (name) => pauses.has(name),
+    (name) => isAnyAlive && untaken.includes(name),
+  )
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
     attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })
@@ -179,6 +176,10 @@ function failing(
     if (!needsLooking(lastHour, latest.has(name))) continue
     const { lastRunId: runId, lastAt: since, code, message } = lastHour
     const last = latest.get(name)
+    if (last === undefined && hasRecovered(lastHour)) {
+      items.push({ kind: 'recovered', name, runId, since, code, message, lastHour })
+      continue
+    }
     items.push({
       kind: 'failing',
       name,

@@ -2,12 +2,14 @@ import {
   countHeedlessWorkers,
   countQueue,
   jobsWithoutWorker,
+  measureBacklog,
   readPausedQueues,
-  type QueueCounts,
+  type PausedQueue,
   type Reader,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
-import type { ConsoleQueue } from '../contract.ts'
+import type { ConsoleQueue, ConsoleQueueJob } from '../contract.ts'
+import { presentBacklog } from './presentBacklog.ts'
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import type { QueueHistory } from './createQueueHistory.ts'
 
@@ -23,36 +25,29 @@ export async function readQueue(
   { countMinutes, history }: QueueSources,
 ): Promise<ConsoleQueue> {
   const names = jobs.map(({ name }) => name)
-  const [counts, minutes, paused, untaken, heedlessWorkers] = await Promise.all([
-    countQueue(reader, names),
+  const [rows, waiting, minutes, heedlessWorkers] = await Promise.all([
+    readQueueJobs(reader, names, names),
+    measureBacklog(reader, names),
     countMinutes(now),
-    readPausedQueues(reader),
-    jobsWithoutWorker(reader, names),
     countHeedlessWorkers(reader),
   ])
-  // When no worker lives at all, the page says that instead.
-  const isAnyAlive = untaken.length < names.length
-  const pauseOf = (name: string) => {
-    const pause = paused.get(name)
-    return pause ? { at: pause.pausedAt, by: pause.pausedBy, reason: pause.pauseReason } : null
-  }
+  const jobOf = new Map(rows.map((row) => [row.name, row]))
+  const backlog = presentBacklog(
+    waiting,
+    (name) => jobOf.get(name)?.queuePaused != null,
+    (name) => jobOf.get(name)?.isUntaken ?? false,
+  )
   const rowsOf = Map.groupBy(
     minutes.flatMap((minute) => minute.jobs),
     ({ name }) => name,
   )
   return {
     generatedAt: now.toISOString(),
-    jobs: counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => {
-      const { success, failed } = sumOutcomes(rowsOf.get(name) ?? [])
+    jobs: rows.map((row) => {
+      const { success, failed } = sumOutcomes(rowsOf.get(row.name) ?? [])
       return {
-        name,
-        waiting,
-        delayed,
-        active,
-        deadLetters,
-        oldestWaitingAt,
-        queuePaused: pauseOf(name),
-        isUntaken: isAnyAlive && untaken.includes(name),
+        ...row,
+        backlog: backlog.find(({ name }) => name === row.name) ?? null,
         completedLastHour: success,
         failedLastHour: failed,
       }
@@ -62,15 +57,45 @@ export async function readQueue(
       from: minute.from.toISOString(),
       ...sumOutcomes(minute.jobs),
     })),
-    history: [...history.read(now), momentOf(counts, now)],
+    history: [...history.read(now), momentOf(rows, now)],
   }
 }
 
-function momentOf(counts: readonly QueueCounts[], now: Date): ConsoleQueue['history'][number] {
-  const oldest = counts.flatMap(({ oldestWaitingAt }) => oldestWaitingAt ?? []).toSorted()[0]
+/** What the queue holds of the jobs `names`; `all` are those of the catalogue. */
+export async function readQueueJobs(
+  reader: Reader,
+  names: readonly string[],
+  all: readonly string[],
+): Promise<ConsoleQueueJob[]> {
+  const [counts, pauses, untaken] = await Promise.all([
+    countQueue(reader, names),
+    readPausedQueues(reader),
+    jobsWithoutWorker(reader, all),
+  ])
+  // Where none lives, that is what has to be told.
+  const isAnyAlive = untaken.length < all.length
+  return counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
+    name,
+    waiting,
+    delayed,
+    active,
+    deadLetters,
+    oldestWaitingAt,
+    queuePaused: presentPause(pauses.get(name)),
+    isUntaken: isAnyAlive && untaken.includes(name),
+  }))
+}
+
+export function presentPause(pause: PausedQueue | undefined): ConsoleQueueJob['queuePaused'] {
+  if (pause === undefined) return null
+  return { at: pause.pausedAt, by: pause.pausedBy, reason: pause.pauseReason }
+}
+
+function momentOf(rows: readonly ConsoleQueueJob[], now: Date): ConsoleQueue['history'][number] {
+  const oldest = rows.flatMap(({ oldestWaitingAt }) => oldestWaitingAt ?? []).toSorted()[0]
   return {
     at: now.toISOString(),
-    ready: counts.reduce((sum, { waiting, delayed }) => sum + waiting - delayed, 0),
+    ready: rows.reduce((sum, { waiting, delayed }) => sum + waiting - delayed, 0),
     oldestMs: oldest === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(oldest)),
   }
 }

@@ -1,13 +1,17 @@
 import {
   bulkDiscard,
   bulkRedrive,
+  bulkRedriveOfRuns,
+  countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
   listDeadLetters,
   MAX_COUNTED_LETTERS,
+  type BulkRedrive,
   type JobsClient,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
+import type { FastifyBaseLogger } from 'fastify'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import { deadLetterCauseSchema, deadLetterSchema } from '../contract.ts'
@@ -16,6 +20,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -147,15 +152,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const { actor, userId } = gate.accessOf(request)
       const which = readTargets(targets, { name: body.name, errorCode })
       if (which !== null) {
-        const { next, ...outcome } = await bulkRedrive(client, jobs, which, { actor, reason })
-        log.info({ name, ...outcome, userId }, 'dead letters redriven')
-        const { alreadyQueued, unknown, ...done } = outcome
-        return {
-          ...done,
-          ...(alreadyQueued > 0 && { alreadyQueued }),
-          ...(unknown > 0 && { unknown }),
-          nextCursor: next && formatCursor(next),
-        }
+        const outcome = await bulkRedrive(client, jobs, which, { actor, reason })
+        return tellRedriven(request, outcome, userId)
       }
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
@@ -168,6 +166,59 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
       log.info({ name, ...told, userId }, 'dead letters redriven')
       return told
+    },
+  )
+
+  app.get(
+    '/jobs/runs/dead-letters',
+    {
+      onRequest: gate.mayView,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Count the dead letters that runs have left',
+        description:
+          'Work that was given up and of which any attempt is a run that matches: what POST /api/jobs/runs/redrive gives back to the queue.',
+        querystring: z.strictObject(runFilters).superRefine(checkSpans),
+        response: {
+          200: z.object({
+            count: z.int(),
+            isCut: z
+              .boolean()
+              .describe('Whether there may be more: the latest 10,000 dead letters are looked at'),
+          }),
+          ...problemResponses(400, 401, 403),
+        },
+      },
+    },
+    ({ query }) => countLettersOfRuns(client.reader, query),
+  )
+
+  app.post(
+    '/jobs/runs/redrive',
+    {
+      onRequest: gate.mayAct,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Give dead letters that runs have left back to the queue',
+        description:
+          'All work that was given up and of which any attempt is a run that matches, some hundreds with each request, which says what is left and where the next one goes on. What is no dead letter any more is left alone. Those stay whose unique key other work holds. They get as many attempts as new work.',
+        body: z
+          .strictObject({
+            all: z.literal(true),
+            ...runFilters,
+            cursor: pageCursor.describe('nextCursor of the request before'),
+            reason: requestReason,
+          })
+          .superRefine(checkSpans),
+        response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
+      },
+    },
+    async (request) => {
+      const { all: _, cursor, reason, ...filter } = request.body
+      const { actor, userId } = gate.accessOf(request)
+      const by = { actor, reason }
+      const outcome = await bulkRedriveOfRuns(client, jobs, { filter, after: cursor }, by)
+      return tellRedriven(request, outcome, userId)
     },
   )
 
@@ -282,4 +333,19 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       return reply.code(204).send(null)
     },
   )
+}
+
+function tellRedriven(
+  { body, log }: { body: { name?: string | undefined }; log: FastifyBaseLogger },
+  { next, ...outcome }: BulkRedrive,
+  userId: string | undefined,
+) {
+  log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters redriven')
+  const { alreadyQueued, unknown, ...done } = outcome
+  return {
+    ...done,
+    ...(alreadyQueued > 0 && { alreadyQueued }),
+    ...(unknown > 0 && { unknown }),
+    nextCursor: next && formatCursor(next),
+  }
 }
