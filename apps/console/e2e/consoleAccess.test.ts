@@ -122,10 +122,10 @@ describe('the end of a session', () => {
       },
     })
     const { page } = viewer
-    await chooseAction(page, 'countSheep', 'Pause')
+    await chooseAction(page, 'countSheep', 'Pause its schedule')
     await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
     const answer = page.waitForResponse('**/api/jobs/countSheep/pause')
-    await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Pause the schedule' }).click()
     expect((await answer).status()).toBe(403)
     await page.getByRole('dialog').getByRole('alert').waitFor()
     const schedule = await waitFor(() =>

@@ -123,7 +123,7 @@ describe('running a job', () => {
     const failed = await endedRun('greetCustomer', { status: 'failed' })
     await page.goto(`/console/runs/${failed.id}`)
     await page.getByRole('button', { name: 'Run again' }).click()
-    await dialog(page).getByText('It is not shown').waitFor()
+    await dialog(page).getByText('The dead letter stays what it is').waitFor()
     await confirm(page, 'Run again', 'They may be kind now')
     const again = await endedRun('greetCustomer', { status: 'failed', id: { not: failed.id } })
     expect(again).toMatchObject({ actor: ACTOR, reason: 'They may be kind now' })
@@ -148,8 +148,8 @@ describe('pausing', () => {
   it('pauses a schedule with a reason and resumes it', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await chooseAction(page, 'countSheep', 'Pause')
-    await confirm(page, 'Pause', 'The meadow is closed')
+    await chooseAction(page, 'countSheep', 'Pause its schedule')
+    await confirm(page, 'Pause the schedule', 'The meadow is closed')
     const card = jobRow(page, 'countSheep')
     await card.getByText(`by ${ACTOR}: The meadow is closed`).waitFor()
     expect(await schedule()).toMatchObject({
@@ -158,9 +158,9 @@ describe('pausing', () => {
       pauseReason: 'The meadow is closed',
     })
 
-    await chooseAction(page, 'countSheep', 'Resume')
-    await confirm(page, 'Resume', 'It is open again')
-    await page.getByText('countSheep is resumed.').waitFor()
+    await chooseAction(page, 'countSheep', 'Resume its schedule')
+    await confirm(page, 'Resume the schedule', 'It is open again')
+    await page.getByText('The schedule of countSheep is resumed.').waitFor()
     expect(await schedule()).toMatchObject({ pausedAt: null, pausedBy: null })
     expect(await actions()).toEqual([
       { action: 'pause', name: 'countSheep', actor: ACTOR, reason: 'The meadow is closed' },
@@ -185,16 +185,35 @@ describe('pausing', () => {
     expect(await stack.prisma.$queryRaw`select "name" from "JobQueue"`).toEqual([])
   })
 
+  it('pauses the queue of a job on its page, which says who did and why, and what waits', async () => {
+    await using viewer = await open('/jobs/callPartner')
+    const { page } = viewer
+    const queue = page.getByRole('region', { name: 'Queue' })
+    await queue.getByText('Nothing waits').waitFor()
+    await queue.getByRole('button', { name: 'Pause the queue of callPartner' }).click()
+    await confirm(page, 'Pause the queue', 'The partner is away')
+    await queue.getByText(`by ${ACTOR} · The partner is away`).waitFor()
+    await stack.enqueue('callPartner')
+    await page.reload()
+    await queue.getByRole('link', { name: '1 waiting' }).waitFor()
+    expect(await stack.prisma.jobRun.count()).toBe(0)
+    stack.partner.isDown = false
+    await queue.getByRole('button', { name: 'Resume the queue of callPartner' }).click()
+    await confirm(page, 'Resume the queue')
+    await endedRun('callPartner', { status: 'success' })
+    await expectSeen(queue.getByRole('button', { name: 'Pause the queue of callPartner' }))
+  })
+
   it('says so when somebody else was faster', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await chooseAction(page, 'countSheep', 'Pause')
+    await chooseAction(page, 'countSheep', 'Pause its schedule')
     await stack.prisma.jobSchedule.update({
       where: { name: 'countSheep' },
       data: { pausedAt: new Date(), pausedBy: 'owner@example.com', pauseReason: 'Faster' },
     })
     try {
-      await confirm(page, 'Pause', 'Slower')
+      await confirm(page, 'Pause the schedule', 'Slower')
       await expectSeen(dialog(page).getByRole('alert').getByText('is paused already'))
     } finally {
       await stack.prisma.jobSchedule.update({
@@ -342,17 +361,15 @@ describe('dead letters', () => {
 })
 
 describe('waiting work', () => {
-  it('is held by a queue that is paused, changed piece by piece and as a whole, and recorded', async () => {
+  it('is held by a queue that is paused, changed piece by piece, and recorded', async () => {
     stack.partner.isDown = false
     await using viewer = await open('/queue')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Pause the queue of callPartner' }).click()
-    await confirm(page, 'Pause the queue', 'The partner is away')
+    await pauseQueue(page, 'callPartner')
     await expectSeen(page.getByText(`by ${ACTOR} · The partner is away`))
     for (let n = 0; n < 4; n += 1) await stack.enqueue('callPartner')
     await page.reload()
-    const waiting = page.getByRole('region', { name: 'Waiting work' })
-    const work = waiting.getByRole('row').filter({ has: page.getByRole('rowheader') })
+    const work = waitingRows(page)
     await work.nth(3).waitFor()
     expect(await stack.prisma.jobRun.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
@@ -365,61 +382,126 @@ describe('waiting work', () => {
     await work.first().getByRole('button', { name: 'Priority' }).click()
     await dialog(page).getByLabel('Priority').fill('7')
     await confirm(page, 'Change the priority', 'It is urgent')
-    await waiting.getByRole('cell', { name: '7', exact: true }).waitFor()
+    await work.getByRole('cell', { name: '7', exact: true }).waitFor()
+    await startNow.click()
+    await confirm(page, 'Start now', 'They are back')
+    await startNow.waitFor({ state: 'detached' })
     await work.first().getByRole('button', { name: 'Cancel' }).click()
     await confirm(page, 'Cancel the work', 'They know already')
     await work.nth(3).waitFor({ state: 'detached' })
 
-    const all = waiting.getByRole('group', { name: 'Actions for all of callPartner' })
-    await expectSeen(all.getByText('All 3 of callPartner'))
-    await all.getByRole('button', { name: 'Start now' }).click()
-    await confirm(page, 'Start now', 'They are back')
-    await startNow.waitFor({ state: 'detached' })
-    await all.getByRole('button', { name: 'Cancel all' }).click()
-    await expectSeen(dialog(page).getByText('3 as of now'))
-    await confirm(page, 'Cancel all 3', 'Nobody wants it')
-    await expectSeen(page.getByText('Cancelled: 3.'))
-    await waiting.getByText('Nothing waits').waitFor()
-
-    await page.getByRole('button', { name: 'Resume the queue of callPartner' }).click()
-    await confirm(page, 'Resume the queue')
-    await page.getByRole('button', { name: 'Pause the queue of callPartner' }).waitFor()
-    await stack.enqueue('callPartner')
-    expect(await endedRun('callPartner')).toMatchObject({ status: 'success' })
+    await resumeQueue(page, 'callPartner')
+    await waitFor(
+      async () => (await stack.prisma.jobRun.count({ where: { status: 'success' } })) === 3,
+    )
     const done = await actions()
     expect(done.every(({ actor }) => actor === ACTOR)).toBe(true)
-    expect(Map.groupBy(done, ({ action }) => action).get('cancelWork')).toHaveLength(4)
-    expect(new Set(done.map(({ action, reason }) => `${action}: ${reason}`))).toEqual(
-      new Set([
-        'pauseQueue: The partner is away',
-        'postponeWork: Not today',
-        'prioritiseWork: It is urgent',
-        'cancelWork: They know already',
-        'postponeWork: They are back',
-        'cancelWork: Nobody wants it',
-        'resumeQueue: null',
-      ]),
-    )
+    expect(done.map(({ action, reason }) => `${action}: ${reason}`)).toEqual([
+      'pauseQueue: The partner is away',
+      'postponeWork: Not today',
+      'prioritiseWork: It is urgent',
+      'postponeWork: They are back',
+      'cancelWork: They know already',
+      'resumeQueue: null',
+    ])
+  })
+
+  it('is selected by keyboard, and changed as a whole: all that match, of several jobs', async () => {
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    for (const name of ['callPartner', 'countSheep']) await pauseQueue(page, name)
+    for (let n = 0; n < 15; n += 1) {
+      await stack.enqueue('callPartner')
+      await stack.enqueue('countSheep')
+    }
+    await page.reload()
+    const work = waitingRows(page)
+    await work.nth(19).waitFor()
+    await work.first().getByRole('link').focus()
+    await page.keyboard.press('x')
+    await page.keyboard.press('j')
+    await page.keyboard.press('x')
+    await page.getByText('2 selected').waitFor()
+    await page.getByRole('button', { name: 'Change the priority of 2' }).click()
+    await dialog(page).getByLabel('Priority').fill('7')
+    await confirm(page, 'Change the priority of 2', 'They are urgent')
+    await page.getByText('The priority of 2 pieces of work is changed.').waitFor()
+    expect(await countWaiting('priority = 7')).toBe(2)
+
+    const waiting = page.getByRole('region', { name: 'Waiting work' })
+    await waiting.getByLabel('Select all on this page').check()
+    await waiting.getByRole('button', { name: 'Select all 30 that match' }).click()
+    await waiting.getByRole('button', { name: 'Postpone 30' }).click()
+    await confirm(page, 'Postpone 30', 'Not today')
+    await page.getByText('30 pieces of work are postponed.').waitFor()
+    expect(await countWaiting('start_after > now()')).toBe(30)
+
+    await page.goto('/console/queue?work=callPartner')
+    await work.nth(14).waitFor()
+    await waiting.getByLabel('Select all on this page').check()
+    await waiting.getByRole('button', { name: 'Cancel 15' }).click()
+    await dialog(page)
+      .getByText('15 pieces of waiting work of callPartner leave the queue')
+      .waitFor()
+    await confirm(page, 'Cancel 15', 'Nobody wants it')
+    await page.getByText('15 pieces of work are cancelled.').waitFor()
+    await waiting.getByText('No waiting work matches').waitFor()
+    expect(await countWaiting('true')).toBe(15)
+
+    await stack.prisma.$executeRaw`delete from pgboss.job where state = 'created'`
+    for (const name of ['callPartner', 'countSheep']) await resumeQueue(page, name)
+    const counts = Map.groupBy(await actions(), ({ action }) => action)
+    expect([...counts].map(([action, { length }]) => [action, length])).toEqual([
+      ['pauseQueue', 2],
+      ['prioritiseWork', 2],
+      ['postponeWork', 30],
+      ['cancelWork', 15],
+      ['resumeQueue', 2],
+    ])
   })
 })
+
+async function pauseQueue(page: Page, name: string): Promise<void> {
+  const button = page.getByRole('button', { name: `Pause the queue of ${name}` })
+  const fold = page.getByRole('button', { name: /^Show \d+ quiet queues$/ })
+  await button.or(fold).first().waitFor()
+  if (!(await button.isVisible())) await fold.click()
+  await button.click()
+  await confirm(page, 'Pause the queue', 'The partner is away')
+  await page.getByRole('button', { name: `Resume the queue of ${name}` }).waitFor()
+}
+
+async function resumeQueue(page: Page, name: string): Promise<void> {
+  await page.getByRole('button', { name: `Resume the queue of ${name}` }).click()
+  await confirm(page, 'Resume the queue')
+  await page.getByText(`The queue of ${name} is resumed.`).waitFor()
+}
+
+function waitingRows(page: Page): Locator {
+  return page
+    .getByRole('region', { name: 'Waiting work' })
+    .getByRole('row')
+    .filter({ has: page.getByRole('rowheader') })
+}
+
+async function countWaiting(condition: string): Promise<number> {
+  const [counted] = await stack.prisma.$queryRawUnsafe<{ count: number }[]>(
+    `select count(*)::int as count from pgboss.job where state = 'created' and ${condition}`,
+  )
+  return counted?.count ?? 0
+}
 
 describe('many dead letters', () => {
   /** As a worker leaves them, more than a page. */
   async function giveUpMany(count: number): Promise<void> {
     const { queueJobId } = await failOnce()
-    await waitFor(async () => (await countLetters()) === 1, { message: 'A dead letter' })
+    await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
     await stack.prisma.$executeRaw`
       insert into pgboss.job
       select (jsonb_populate_record(job, jsonb_build_object(
         'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s',
         'output', case when n % 2 = 0 then job.output else '{"code":"ECONNREFUSED","message":"connect"}' end))).*
       from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${queueJobId}::uuid`
-  }
-
-  async function countLetters(): Promise<number> {
-    const [counted] = await stack.prisma.$queryRaw<{ count: number }[]>`
-      select count(*)::int as count from pgboss.job where state = 'failed'`
-    return counted?.count ?? 0
   }
 
   it('are discarded by their cause: all that match, with the number stated before', async () => {
@@ -437,8 +519,8 @@ describe('many dead letters', () => {
       .waitFor()
     await confirm(page, 'Discard 60 for good', 'Nobody waits for them')
     await page.getByText('60 dead letters are discarded.').waitFor()
-    await page.getByText('No dead letters like that').waitFor()
-    expect(await countLetters()).toBe(61)
+    await page.getByText('No dead letters match').waitFor()
+    expect(await countFailed()).toBe(61)
     const recorded = await actions()
     expect(recorded).toHaveLength(60)
     expect(recorded[0]).toEqual({
@@ -468,7 +550,7 @@ describe('many dead letters', () => {
     await dialog(page).getByRole('button', { name: 'Stop' }).click()
     parts.open(1)
     await page.getByText('1,000 dead letters are discarded; 100 left as they were.').waitFor()
-    expect(await countLetters()).toBe(100)
+    expect(await countFailed()).toBe(100)
   })
 })
 
@@ -502,16 +584,55 @@ describe('many runs', () => {
   })
 })
 
+it('runs that match are redriven: all whose work was given up, with the number stated', async () => {
+  const { queueJobId } = await failOnce()
+  await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
+  // As a worker leaves them, more than a page: each of the dead letters has two runs, and other runs left none.
+  await stack.prisma.$executeRaw`
+    insert into pgboss.job
+    select (jsonb_populate_record(job, jsonb_build_object(
+      'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s'))).*
+    from pgboss.job job, generate_series(1, 39) n where job.id = ${queueJobId}::uuid`
+  await stack.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt", "queueJobId")
+    select gen_random_uuid(), 'callPartner', 'failed', 'partner_down', 'queue', 'w1', now() - interval '1 min', now(), job.id
+    from (
+      select id from pgboss.job, generate_series(1, 2) where state = 'failed' and id <> ${queueJobId}::uuid
+      union all select gen_random_uuid() from generate_series(1, 5)
+    ) job`
+  await stack.prisma.$executeRaw`
+    insert into "JobQueue" ("name", "pausedBy") values ('callPartner', 'somebody')`
+  await using viewer = await open('/runs?errorCode=partner_down')
+  const { page } = viewer
+  await page.getByLabel('Select all on this page').check()
+  await page.getByText('50 selected').waitFor()
+  await page.getByRole('button', { name: 'Redrive all 40 that match' }).click()
+  await dialog(page)
+    .getByText('40 dead letters of the runs that match go back into the queue')
+    .waitFor()
+  await confirm(page, 'Redrive 40', 'They answer again')
+  await page.getByText('40 dead letters are back in the queue.').waitFor()
+  expect(await countFailed()).toBe(0)
+  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'retry'`
+  await stack.prisma.$executeRaw`delete from "JobQueue"`
+})
+
+async function countFailed(): Promise<number> {
+  const [counted] = await stack.prisma.$queryRaw<{ count: number }[]>`
+    select count(*)::int as count from pgboss.job where state = 'failed'`
+  return counted?.count ?? 0
+}
+
 describe('the focus, after an action without the mouse', () => {
   it('stays at the button that has changed its meaning', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
-    await press(page.getByRole('button', { name: 'Pause: countSheep' }))
+    await press(page.getByRole('button', { name: 'Pause schedule: countSheep' }))
     await confirmByKey(page, 'The meadow is closed')
-    await expectFocus(page.getByRole('button', { name: 'Resume: countSheep' }))
-    await press(page.getByRole('button', { name: 'Resume: countSheep' }))
+    await expectFocus(page.getByRole('button', { name: 'Resume schedule: countSheep' }))
+    await press(page.getByRole('button', { name: 'Resume schedule: countSheep' }))
     await confirmByKey(page, 'It is open again')
-    await expectFocus(page.getByRole('button', { name: 'Pause: countSheep' }))
+    await expectFocus(page.getByRole('button', { name: 'Pause schedule: countSheep' }))
   })
 
   it('is at the dots of the row whose menu it was chosen from', async () => {
@@ -542,7 +663,7 @@ describe('the focus, after an action without the mouse', () => {
     const { page } = viewer
     await press(page.getByRole('button', { name: 'Cancel', exact: true }))
     await confirmByKey(page, 'It rains')
-    await expectFocus(page.getByRole('button', { name: 'Run again' }))
+    await expectFocus(page.getByRole('button', { name: 'Redrive' }))
   })
 
   it('is at the heading of the list that the thing has gone from', async () => {

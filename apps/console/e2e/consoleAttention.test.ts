@@ -63,6 +63,29 @@ describe('the overview says what needs somebody', () => {
     await expectSeen(rows.nth(1).getByText('14 of 27 in 1 h'))
   })
 
+  it('what has recovered, calmly and below what still fails', async () => {
+    await makeRuns('greetCustomer', 14, 'ECONNREFUSED', 30)
+    await makeRuns('greetCustomer', 13, null)
+    await makeRuns('callPartner', 2, 'partner_down')
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, 'callPartner: 2 of 2 failed in 1 h').waitFor()
+    const item = needs(page, 'Recovered')
+    await item.getByText('14 of 27 failed in 1 h, the last 13 succeeded').waitFor()
+    expect(await page.locator('.attentionItem .badge').allTextContents()).toEqual([
+      'Failing',
+      'Recovered',
+    ])
+    expect(await findBarriers(page)).toEqual([])
+
+    await stack.prisma.jobRun.deleteMany({ where: { name: 'callPartner' } })
+    await page.reload()
+    await sentence(page, 'All 7 jobs on time, one has recovered').waitFor()
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    const share = jobRow(page, 'greetCustomer').getByText('52 %')
+    expect(await share.getAttribute('class')).not.toContain('isBad')
+  })
+
   it('what waits longer than it should, with when it is caught up, and how many lanes are in use', async () => {
     const { prisma } = stack
     for (let n = 0; n < LANES + WAITING; n += 1) await stack.enqueue('walkSteps')
@@ -200,6 +223,24 @@ it('the overview says for how long a worker has been silent that still holds its
   await stack.prisma.jobWorker.delete({ where: { id } })
 })
 
+it('the queue folds those away in which nothing happens', async () => {
+  const inTwoHours = new Date(Date.now() + 120 * MINUTE_MS)
+  await atTime(inTwoHours.toISOString(), async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path: '/queue' })
+    const { page } = viewer
+    const rows = page.getByRole('table', { name: 'Queue by job' }).getByRole('rowheader')
+    // No worker takes its work.
+    await rows.first().waitFor()
+    expect(await rows.allTextContents()).toEqual(['ringBells'])
+    await page.getByRole('button', { name: 'Show 6 quiet queues' }).click()
+    await rows.nth(6).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Hide 6 quiet queues' }).click()
+    await expectSeen(page.getByRole('button', { name: 'Show 6 quiet queues' }))
+    expect(await rows.count()).toBe(1)
+  })
+})
+
 describe('the ticks to come of a schedule whose clocks change', () => {
   it('mark the one that comes late because its hour does not come', async () => {
     await atTime('2027-03-20T12:00:00Z', async () => {
@@ -254,9 +295,14 @@ async function makeHistory(name: string, durationMs: number): Promise<void> {
 }
 
 /** Runs of the last hour. */
-async function makeRuns(name: string, count: number, errorCode: string | null): Promise<void> {
+async function makeRuns(
+  name: string,
+  count: number,
+  errorCode: string | null,
+  fromMinute = 1,
+): Promise<void> {
   const data = Array.from({ length: count }, (_, index) => {
-    const startedAt = new Date(Date.now() - (index + 1) * MINUTE_MS)
+    const startedAt = new Date(Date.now() - (index + fromMinute) * MINUTE_MS)
     const status = errorCode === null ? ('success' as const) : ('failed' as const)
     const run = {
       name,

@@ -91,15 +91,15 @@ describe('a run', () => {
     })
     await using queue = await openViewer(browser, stack, { role: 'admin', path: '/queue' })
     for (const { page } of [overview, runs, queue]) await liveMark(page, 'Live').waitFor()
-    await runs.page.getByText('No run is like that').waitFor()
+    await runs.page.getByText('No runs match').waitFor()
     await stack.enqueue('walkSteps')
     await workers(overview.page).getByRole('link', { name: 'walkSteps' }).waitFor()
     await runs.page.getByRole('link', { name: 'run of walkSteps' }).waitFor()
-    await queue.page.getByText('0 waiting, 1 active').waitFor()
+    await queue.page.getByText('0 waiting, 1 running').waitFor()
     stack.steps.open(STEPS)
     await workers(overview.page).getByText('Idle').waitFor()
-    await runs.page.getByText('No run is like that').waitFor()
-    await expectSeen(queue.page.getByText('0 waiting, 0 active'))
+    await runs.page.getByText('No runs match').waitFor()
+    await expectSeen(queue.page.getByText('0 waiting, 0 running'))
   })
 
   it('is followed by asking again and again where events do not pass', async () => {
@@ -188,7 +188,7 @@ describe('a connection', () => {
     })
     const { page } = viewer
     await liveMark(page, 'Live').waitFor()
-    await page.getByText('No run is like that').waitFor()
+    await page.getByText('No runs match').waitFor()
     await stayOnPage(page)
     const asked: string[] = []
     page.on('request', (request) => asked.push(new URL(request.url()).pathname))
@@ -218,7 +218,7 @@ describe('a connection', () => {
     })
     const { page } = viewer
     await liveMark(page, 'Live').waitFor()
-    await page.getByText('No run is like that').waitFor()
+    await page.getByText('No runs match').waitFor()
     await stayOnPage(page)
     // As long as it is told that the stream holds, it leaves it alone.
     stack.resumedFrom.length = 0

@@ -192,14 +192,14 @@ const DIALOGS: readonly Screen[] = [
     'pause',
     'countSheep',
     () => '/jobs/countSheep',
-    'Pause: countSheep',
+    'Pause schedule: countSheep',
     'recorded as skipped',
   ),
   dialog(
     'resume',
     'pruneRows',
     () => '/jobs/pruneRows',
-    'Resume: pruneRows',
+    'Resume schedule: pruneRows',
     'goes on with its next tick',
   ),
   dialog(
@@ -250,7 +250,7 @@ const DIALOGS: readonly Screen[] = [
       await press('Search')(page)
       await page.getByRole('combobox', { name: 'Search' }).fill('nothing like that')
     },
-    shows: 'Nothing is like that',
+    shows: 'Nothing matches',
   },
   dialog('discard', 'Queue', () => '/queue', 'Discard', 'removed for good'),
 ]

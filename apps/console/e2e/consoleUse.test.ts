@@ -215,6 +215,7 @@ describe('what the screens show is what is in the database', () => {
     await page.getByText('No run has ended yet').waitFor()
     expect(await page.getByRole('region').locator('h2').allTextContents()).toEqual([
       'Last 60 runs',
+      'Queue',
       'Policies',
     ])
   })
@@ -238,7 +239,7 @@ describe('what the screens show is what is in the database', () => {
   it('queue: what waits, what is worked on, and what was given up and why', async () => {
     await using viewer = await open('/queue?name=callPartner')
     const { page } = viewer
-    await page.getByText('0 waiting, 1 active').waitFor()
+    await page.getByText('0 waiting, 1 running').waitFor()
     const byJob = page.getByRole('table', { name: 'Queue by job' })
     await byJob.getByRole('link', { name: '1 dead letters of callPartner' }).waitFor()
     const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
@@ -246,6 +247,25 @@ describe('what the screens show is what is in the database', () => {
     // The address asks for these, which are the last of the page.
     await page.waitForFunction('scrollY > 0')
     await expectSeen(letter.getByText('The partner does not answer'))
+  })
+
+  it('queue: what has trouble first', async () => {
+    await stack.prisma.$executeRaw`
+      insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ('sweepRows', 'owner@example.com', 'Too dusty')`
+    await stack.prisma.$executeRaw`
+      insert into pgboss.job (name, data, start_after)
+      select 'sweepRows', '{"trigger": "queue"}', now() - interval '1 hour' from generate_series(1, 2)`
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    const rows = page.getByRole('table', { name: 'Queue by job' }).getByRole('rowheader')
+    await rows.first().waitFor()
+    expect(await rows.first().textContent()).toBe('sweepRows')
+    await expectSeen(page.getByText('by owner@example.com · Too dusty'))
+    const names = await rows.allTextContents()
+    // With a dead letter before what is merely at work.
+    expect(names.indexOf('callPartner')).toBeLessThan(names.indexOf('walkSteps'))
+    await stack.prisma.$executeRaw`delete from pgboss.job where name = 'sweepRows'`
+    await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
   it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
@@ -475,7 +495,7 @@ describe('runs', () => {
     await page.getByText('None yet').waitFor()
     await page.getByRole('link', { name: 'Look further back' }).click()
     await page.waitForURL(`**/runs?worker=nobody&cursor=${CURSOR}`)
-    await expectSeen(page.getByText('No run is like that'))
+    await expectSeen(page.getByText('No runs match'))
   })
 
   it('are downloaded as they are filtered', async () => {
@@ -528,10 +548,10 @@ describe('without a mouse', () => {
   it('a dialog takes the focus, keeps it, and gives it back', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
-    const button = page.getByRole('button', { name: 'Pause: countSheep' })
+    const button = page.getByRole('button', { name: 'Pause schedule: countSheep' })
     await button.focus()
     await page.keyboard.press('Enter')
-    const dialog = page.getByRole('dialog', { name: 'Pause countSheep' })
+    const dialog = page.getByRole('dialog', { name: 'Pause the schedule of countSheep' })
     await expectFocus(page, dialog.getByLabel('Reason'))
     // What dims the page would leave its scrollbar as it is.
     expect(await page.evaluate(OVERFLOW)).toBe('hidden')
@@ -670,7 +690,7 @@ describe('the search', () => {
     const { page } = viewer
     await page.getByRole('button', { name: 'Search' }).click()
     await box(page).fill("100 % of nobody's '; drop")
-    await page.getByText('Nothing is like that').waitFor()
+    await page.getByText('Nothing matches').waitFor()
     expect(await box(page).getAttribute('aria-expanded')).toBe('false')
     await page.keyboard.press('Enter')
     await expectSeen(box(page))

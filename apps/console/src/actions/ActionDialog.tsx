@@ -35,28 +35,19 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const payload = usePayload(action)
   const asksPayload = payload.kind === 'given'
   const formElement = useRef<HTMLFormElement>(null)
-  const [progress, setProgress] = useState(0)
   const [problems, setProblems] = useState<FieldProblems>({})
 
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      let done = 0
-      for (;;) {
-        const answer = await api.change<unknown>(method, path, body)
-        if (!isPart(answer)) return answer
-        done += answer.done
-        setProgress(done)
-        // One call does so many at most.
-        if (answer.left === 0 || answer.done === 0) return { ...answer, done }
-      }
+      return await api.change<unknown>(method, path, body)
     },
     onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
-    onSuccess: (answer) => {
+    onSuccess: () => {
       void queries.invalidateQueries({
         predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
       })
-      onDone(`${words.done}${describeLeftOut(answer)}`)
+      onDone(words.done)
     },
   })
 
@@ -78,7 +69,6 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     perform.mutate({
       reason: text(form.get('reason')).trim(),
       payload: payload.kind === 'none' ? {} : read.payload,
-      value: Number(text(form.get('value'))),
     })
   }
 
@@ -89,12 +79,13 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         {payload.kind === 'held' && (
           <p className="muted">
             With the payload of that run, which the queue still holds. It is not shown.
+            {payload.isDeadLetter &&
+              ' The dead letter stays what it is: redrive it instead to have the same work tried again.'}
           </p>
         )}
         {payload.kind === 'given' && (
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
-        {words.asks !== undefined && <ValueField of={words.asks} />}
         <Field
           label={words.needsReason ? 'Reason' : 'Reason, if there is one'}
           hint="Recorded with your name."
@@ -109,25 +100,20 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             />
           )}
         </Field>
-        {perform.isError && Object.keys(problems).length === 0 && <Problem error={perform.error} />}
+        {/* Of a payload that was given, what is wrong is said at its parts. */}
+        {perform.isError && (payload.kind !== 'given' || Object.keys(problems).length === 0) && (
+          <Problem error={perform.error} />
+        )}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>
-            {action.kind === 'cancel'
-              ? 'Let it go on'
-              : action.kind === 'cancelWork'
-                ? 'Keep it'
-                : 'Cancel'}
+            {action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
           </button>
           <button
             type="submit"
             className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
             disabled={perform.isPending || payload.kind === 'unknown'}
           >
-            {perform.isPending
-              ? progress === 0
-                ? 'Sending…'
-                : `${progress.toLocaleString('en')} done…`
-              : words.confirm}
+            {perform.isPending ? 'Sending…' : words.confirm}
           </button>
         </div>
       </form>
@@ -141,67 +127,6 @@ function focusPayload(form: HTMLFormElement | null): void {
   form.querySelector<HTMLElement>(`[name^="${WHOLE}"]`)?.focus()
 }
 
-const DELAYS = [
-  ['10 minutes', 600_000],
-  ['1 hour', 3_600_000],
-  ['6 hours', 21_600_000],
-  ['1 day', 86_400_000],
-  ['1 week', 604_800_000],
-] as const
-
-function ValueField({ of }: { of: 'delay' | 'priority' }) {
-  if (of === 'delay') {
-    return (
-      <Field label="Not before">
-        {(control) => (
-          <select {...control} name="value" defaultValue={3_600_000}>
-            {DELAYS.map(([words, ms]) => (
-              <option key={ms} value={ms}>
-                {words} from now
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-    )
-  }
-  return (
-    <Field label="Priority" hint="A whole number; the higher, the sooner.">
-      {(control) => (
-        <input
-          {...control}
-          name="value"
-          type="number"
-          step={1}
-          min={-1_000_000}
-          max={1_000_000}
-          defaultValue={10}
-          required
-        />
-      )}
-    </Field>
-  )
-}
-
-/** Of waiting work, one request changes so much at most. */
-function isPart(answer: unknown): answer is { done: number; left: number } {
-  return typeof answer === 'object' && answer !== null && 'done' in answer && 'left' in answer
-}
-
-/** What was not redriven, as the end of a sentence; empty where nothing was left out. */
-function describeLeftOut(answer: unknown): string {
-  if (isPart(answer)) {
-    const left =
-      answer.left === 0
-        ? ''
-        : `; ${answer.left.toLocaleString('en')} were left, being changed by others`
-    return `: ${answer.done.toLocaleString('en')}${left}`
-  }
-  const { alreadyQueued = 0 } = (answer ?? {}) as { alreadyQueued?: number }
-  if (alreadyQueued === 0) return ''
-  return `, but for ${alreadyQueued.toLocaleString('en')} whose unique key other work holds`
-}
-
 /**
  * Where the payload of a run comes from.
  *   none     the job takes none, or this is no run
@@ -210,7 +135,8 @@ function describeLeftOut(answer: unknown): string {
  *   unknown  nobody has said yet
  */
 type Payload =
-  | { kind: 'none' | 'held' | 'unknown' }
+  | { kind: 'none' | 'unknown' }
+  | { kind: 'held'; isDeadLetter: boolean }
   | {
       kind: 'given'
       fields: readonly PayloadField[] | null
@@ -223,7 +149,7 @@ function usePayload(action: Action): Payload {
   const run = useQuery({ ...runDetailQuery(api, runId ?? ''), enabled: runId !== undefined })
   const wanted = useQuery({ ...payloadQuery(api, action.name), enabled: action.kind === 'run' })
   if (action.kind !== 'run') return { kind: 'none' }
-  if (run.data?.work.holdsPayload) return { kind: 'held' }
+  if (run.data?.work.holdsPayload) return { kind: 'held', isDeadLetter: run.data.work.isDeadLetter }
   if ((run.isPending && runId !== undefined) || wanted.isPending) return { kind: 'unknown' }
   // Where it cannot be asked, the server refuses what does not fit.
   if (wanted.data === undefined) return { kind: 'none' }

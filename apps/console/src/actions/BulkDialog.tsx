@@ -9,12 +9,15 @@ import { SESSION_KEY } from '../session/sessionQuery.ts'
 import {
   addAnswer,
   BULK_PATHS,
+  bulkDetails,
   describeBulk,
   describeDone,
+  isUnfinished,
   NOTHING_DONE,
   type Bulk,
   type BulkAnswer,
 } from './bulk.ts'
+import { ValueField } from './ValueField.tsx'
 
 export interface BulkDialogProps {
   bulk: Bulk
@@ -29,39 +32,59 @@ const MAX_REASON_LENGTH = 500
  * one that failed it goes on from there.
  */
 export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
-  const { api } = useServices()
+  const { api, clock } = useServices()
   const queries = useQueryClient()
   const words = describeBulk(bulk)
+  const { what, targets } = bulk
   const [progress, setProgress] = useState(NOTHING_DONE)
-  /** Where the next part begins, and whether there is to be one. */
-  const state = useRef({ cursor: undefined as string | undefined, isStopped: false })
+  /** Where the next part begins, whether there is to be one, and what all of them say. */
+  const state = useRef({
+    at: 0,
+    cursor: undefined as string | undefined,
+    isStopped: false,
+    details: null as ReturnType<typeof bulkDetails> | null,
+  })
 
   const perform = useMutation({
-    mutationFn: async (reason: string) => {
+    mutationFn: async ({ reason, value }: { reason: string; value: number }) => {
+      const part = state.current
+      // Once: what it has postponed already would be postponed again by a later instant.
+      part.details ??= bulkDetails(what, value, clock.now())
       let sum = progress
-      do {
-        const { cursor } = state.current
-        const body = { ...bulk.target, reason, ...(cursor !== undefined && { cursor }) }
-        const answer = await api.change<BulkAnswer>('POST', BULK_PATHS[bulk.what], body)
+      while (part.at < targets.length && !part.isStopped) {
+        const { at, cursor, details } = part
+        const body = { ...targets[at], ...details, reason, ...(cursor !== undefined && { cursor }) }
+        const answer = await api.change<BulkAnswer>('POST', BULK_PATHS[what], body)
         sum = addAnswer(sum, answer)
         setProgress(sum)
-        state.current.cursor = answer.nextCursor ?? undefined
-      } while (state.current.cursor !== undefined && !state.current.isStopped)
-      return sum
+        part.cursor = answer.nextCursor ?? undefined
+        if (!isUnfinished(answer)) part.at += 1
+      }
+      const isAll = part.at >= targets.length - 1
+      return isAll ? sum : { ...sum, left: Math.max(sum.left, bulk.count - countSettled(sum)) }
     },
-    onSuccess: (sum) => onDone(describeDone(bulk.what, sum)),
+    onSuccess: (sum) => onDone(describeDone(what, sum)),
     onSettled: () =>
       queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] }),
   })
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
-    const reason = new FormData(event.currentTarget).get('reason')
+    const form = new FormData(event.currentTarget)
+    const reason = form.get('reason')
     state.current.isStopped = false
-    perform.mutate(typeof reason === 'string' ? reason.trim() : '')
+    perform.mutate({
+      reason: typeof reason === 'string' ? reason.trim() : '',
+      value: Number(form.get('value')),
+    })
   }
 
-  const total = progress.done + progress.left
+  const known = progress.done + progress.left
+  // An answer tells what is left of its own target alone.
+  const total =
+    targets.length === 1
+      ? known
+      : Math.max(known, bulk.count - countSettled(progress) + progress.done)
   const isBegun = progress.done > 0
   return (
     // Escape while it works stops it, as the button does.
@@ -74,6 +97,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
     >
       <form onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
+        {words.asks !== undefined && <ValueField of={words.asks} isFixed={isBegun} />}
         <Field label="Reason" hint="Recorded with your name, for each.">
           {(control) => (
             <input
@@ -106,7 +130,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
               else onClose()
             }}
           >
-            {perform.isPending ? 'Stop' : bulk.what === 'cancel' ? 'Let them go on' : 'Cancel'}
+            {perform.isPending ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}
           </button>
           <button
             type="submit"
@@ -119,4 +143,15 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
       </form>
     </Dialog>
   )
+}
+
+/** On the button that does nothing, where `Cancel` could mean either. */
+const NEVER_MIND: Partial<Record<Bulk['what'], string>> = {
+  cancel: 'Let them go on',
+  cancelWork: 'Keep it',
+}
+
+/** How many there is nothing left to do about. */
+function countSettled({ done, alreadyQueued, unknown, notRunning }: typeof NOTHING_DONE): number {
+  return done + alreadyQueued + unknown + notRunning
 }

@@ -1,4 +1,4 @@
-import type { Action, WhichWork } from './action.ts'
+import type { Action } from './action.ts'
 
 export interface ActionRequest {
   method: 'POST' | 'DELETE'
@@ -10,13 +10,11 @@ export interface ActionInput {
   reason: string
   /** Of a job that takes one; an object. Null: that of the run that is to be run again, which the queue holds. */
   payload: Record<string, unknown> | null
-  /** Of an action that asks for one: milliseconds to postpone by, or a priority. */
-  value?: number
 }
 
 /** The request that does it. */
 export function actionRequest(action: Action, input: ActionInput): ActionRequest {
-  const { reason, payload, value = 0 } = input
+  const { reason, payload } = input
   switch (action.kind) {
     case 'run':
       return payload === null
@@ -35,8 +33,6 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return post(`/jobs/runs/${encode(action.runId)}/approve`, { reason })
     case 'redrive':
       return post(`/jobs/dead-letters/${encode(action.queueJobId)}/redrive`, { reason })
-    case 'redriveAll':
-      return post('/jobs/dead-letters/redrive', { name: action.name, reason })
     case 'discard':
       return {
         method: 'DELETE',
@@ -47,25 +43,9 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return post(`/jobs/${encode(action.name)}/queue/pause`, { reason })
     case 'resumeQueue':
       return post(`/jobs/${encode(action.name)}/queue/resume`, given(reason))
-    case 'cancelWork':
-      return post('/jobs/work/cancel', { ...workOf(action), reason })
-    case 'startWork':
-      return post('/jobs/work/postpone', { ...workOf(action), reason, startAfter: inMs(0) })
-    case 'postponeWork':
-      return post('/jobs/work/postpone', { ...workOf(action), reason, startAfter: inMs(value) })
-    case 'prioritiseWork':
-      return post('/jobs/work/prioritise', { ...workOf(action), reason, priority: value })
     default:
       return action satisfies never
   }
-}
-
-function workOf({ name, which }: Extract<Action, { which: WhichWork }>) {
-  return { name, ...which }
-}
-
-function inMs(ms: number): string {
-  return new Date(Date.now() + ms).toISOString()
 }
 
 /** Where none is needed, an empty one is none. */

@@ -1,6 +1,9 @@
-/** What is done to many at once. */
+/** What is done to waiting work. */
+export type WorkChange = 'startWork' | 'postponeWork' | 'prioritiseWork' | 'cancelWork'
+
+/** What is done to many at once, or to one as to many. */
 export interface Bulk {
-  what: 'redrive' | 'discard' | 'cancel'
+  what: 'redrive' | 'redriveRuns' | 'discard' | 'cancel' | WorkChange
   /** How many, as of now. */
   count: number
   /** Whether there are more than that. */
@@ -9,10 +12,12 @@ export interface Bulk {
   isAtMost?: boolean
   /** Of what they are, as the end of a sentence: `of callPartner that failed with partner_down`. */
   about: string
-  target: BulkTarget
+  /** One request after the other: the server takes waiting work of one job at a time. */
+  targets: readonly BulkTarget[]
 }
 
-export type BulkTarget = { ids: readonly string[] } | ({ all: true } & Record<string, unknown>)
+export type BulkTarget = Readonly<Record<string, unknown>> &
+  ({ ids: readonly string[] } | { all: true } | { label: string })
 
 /** What the answers of several requests say together. */
 export interface BulkProgress {
@@ -33,6 +38,7 @@ export const NOTHING_DONE: BulkProgress = {
 
 /** One answer of the routes of many. */
 export interface BulkAnswer {
+  done?: number
   redriven?: number
   discarded?: number
   requested?: number
@@ -45,14 +51,44 @@ export interface BulkAnswer {
 
 export const BULK_PATHS: Readonly<Record<Bulk['what'], string>> = {
   redrive: '/jobs/dead-letters/redrive',
+  redriveRuns: '/jobs/runs/redrive',
   discard: '/jobs/dead-letters/discard',
   cancel: '/jobs/runs/cancel',
+  startWork: '/jobs/work/postpone',
+  postponeWork: '/jobs/work/postpone',
+  prioritiseWork: '/jobs/work/prioritise',
+  cancelWork: '/jobs/work/cancel',
+}
+
+/** What the requests say beside their targets: `value` is milliseconds to postpone by, or a priority. */
+export function bulkDetails(what: Bulk['what'], value: number, now: number) {
+  switch (what) {
+    case 'startWork':
+      return { startAfter: new Date(now).toISOString() }
+    case 'postponeWork':
+      return { startAfter: new Date(now + value).toISOString() }
+    case 'prioritiseWork':
+      return { priority: value }
+    case 'redrive':
+    case 'redriveRuns':
+    case 'discard':
+    case 'cancel':
+    case 'cancelWork':
+      return {}
+    default:
+      return what satisfies never
+  }
+}
+
+/** Whether the same target has to be asked for again. Of waiting work, what somebody else is changing is left. */
+export function isUnfinished({ nextCursor, done = 0, left = 0 }: BulkAnswer): boolean {
+  return nextCursor === undefined ? done > 0 && left > 0 : nextCursor !== null
 }
 
 export function addAnswer(before: BulkProgress, answer: BulkAnswer): BulkProgress {
-  const { redriven = 0, discarded = 0, requested = 0 } = answer
+  const { done = 0, redriven = 0, discarded = 0, requested = 0 } = answer
   return {
-    done: before.done + redriven + discarded + requested,
+    done: before.done + done + redriven + discarded + requested,
     left: answer.left ?? 0,
     alreadyQueued: before.alreadyQueued + (answer.alreadyQueued ?? 0),
     unknown: before.unknown + (answer.unknown ?? 0),
@@ -67,15 +103,20 @@ export interface BulkWords {
   /** While it works. */
   doing: string
   isDangerous: boolean
+  /** What else it asks for. */
+  asks?: 'delay' | 'priority'
 }
 
 export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): BulkWords {
   const number = `${isMore ? 'more than ' : ''}${count.toLocaleString('en')}`
   const letters = `${number} ${count === 1 ? 'dead letter' : 'dead letters'}`
   const runs = `${number} ${count === 1 ? 'run' : 'runs'}`
+  const work = count === 1 ? 'waiting work' : `${number} pieces of waiting work`
   const those = about === '' ? '' : ` ${about}`
+  const isOne = count === 1
   switch (what) {
     case 'redrive':
+    case 'redriveRuns':
       if (isAtMost) {
         return {
           title: `Redrive up to ${letters}`,
@@ -108,6 +149,40 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         doing: 'Cancelling',
         isDangerous: true,
       }
+    case 'startWork':
+      return {
+        title: `Start ${work} now`,
+        explanation: `${upperFirst(work)}${those} ${isOne ? 'is' : 'are'} due at once, and ${isOne ? 'starts' : 'start'} as soon as a worker has room.`,
+        confirm: isOne ? 'Start now' : `Start ${number} now`,
+        doing: 'Changing',
+        isDangerous: false,
+      }
+    case 'postponeWork':
+      return {
+        title: `Postpone ${work}`,
+        explanation: `${upperFirst(work)}${those} ${isOne ? 'starts' : 'start'} no sooner than that. What is due later anyway stays as it is, and so does when work expires.`,
+        confirm: isOne ? 'Postpone' : `Postpone ${number}`,
+        doing: 'Postponing',
+        isDangerous: false,
+        asks: 'delay',
+      }
+    case 'prioritiseWork':
+      return {
+        title: `Change the priority of ${work}`,
+        explanation: `For ${work}${those}. Of the work of one job, what has a higher priority starts first; new work has 0.`,
+        confirm: isOne ? 'Change the priority' : `Change the priority of ${number}`,
+        doing: 'Changing',
+        isDangerous: false,
+        asks: 'priority',
+      }
+    case 'cancelWork':
+      return {
+        title: `Cancel ${work}`,
+        explanation: `${upperFirst(work)}${those} ${isOne ? 'leaves' : 'leave'} the queue and will never start. What earlier attempts have recorded stays.`,
+        confirm: isOne ? 'Cancel the work' : `Cancel ${number}`,
+        doing: 'Cancelling',
+        isDangerous: true,
+      }
     default:
       return what satisfies never
   }
@@ -118,13 +193,19 @@ export function describeDone(what: Bulk['what'], progress: BulkProgress): string
   const { done, alreadyQueued, unknown, notRunning, left } = progress
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
+  const work = done === 1 ? 'piece of work is' : 'pieces of work are'
   const parts = [
-    what === 'redrive' && `${number} ${letters} back in the queue`,
+    (what === 'redrive' || what === 'redriveRuns') && `${number} ${letters} back in the queue`,
     what === 'discard' && `${number} ${letters} discarded`,
     what === 'cancel' && `${number} ${done === 1 ? 'run is' : 'runs are'} asked to stop`,
+    what === 'startWork' && `${number} ${work} due now`,
+    what === 'postponeWork' && `${number} ${work} postponed`,
+    what === 'prioritiseWork' &&
+      `The priority of ${number} ${done === 1 ? 'piece' : 'pieces'} of work is changed`,
+    what === 'cancelWork' && `${number} ${work} cancelled`,
     alreadyQueued > 0 &&
-      `${alreadyQueued.toLocaleString('en')} stayed, whose unique key other work holds`,
-    unknown > 0 && `${unknown.toLocaleString('en')} stayed, whose job is not known here`,
+      `${alreadyQueued.toLocaleString('en')} stayed: other work holds their unique key`,
+    unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
     notRunning > 0 && `${notRunning.toLocaleString('en')} had ended`,
     left > 0 && `${left.toLocaleString('en')} left as they were`,
   ]

@@ -1,4 +1,4 @@
-import type { Action, WhichWork } from './action.ts'
+import type { Action } from './action.ts'
 
 export interface ActionWords {
   title: string
@@ -10,8 +10,6 @@ export interface ActionWords {
   /** Whether one has to be given; one may always be. */
   needsReason: boolean
   isDangerous: boolean
-  /** What else it asks for. */
-  asks?: 'delay' | 'priority'
 }
 
 export function describeAction(action: Action): ActionWords {
@@ -20,20 +18,20 @@ export function describeAction(action: Action): ActionWords {
       return describeRun(action)
     case 'pause':
       return {
-        title: `Pause ${action.name}`,
+        title: `Pause the schedule of ${action.name}`,
         explanation:
           'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on.',
-        confirm: 'Pause',
-        done: `${action.name} is paused`,
+        confirm: 'Pause the schedule',
+        done: `The schedule of ${action.name} is paused`,
         needsReason: true,
         isDangerous: false,
       }
     case 'resume':
       return {
-        title: `Resume ${action.name}`,
+        title: `Resume the schedule of ${action.name}`,
         explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
-        confirm: 'Resume',
-        done: `${action.name} is resumed`,
+        confirm: 'Resume the schedule',
+        done: `The schedule of ${action.name} is resumed`,
         needsReason: false,
         isDangerous: false,
       }
@@ -41,7 +39,7 @@ export function describeAction(action: Action): ActionWords {
       return {
         title: `Cancel this run of ${action.name}`,
         explanation:
-          'It hears of it within a second and ends as failed. The batches that it has committed stay.',
+          'It hears of it within a second and ends as cancelled. The batches that it has committed stay.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
         needsReason: true,
@@ -59,18 +57,10 @@ export function describeAction(action: Action): ActionWords {
     case 'redrive':
       return {
         title: `Redrive a dead letter of ${action.name}`,
-        explanation: 'It goes back into the queue with as many attempts as new work.',
+        explanation:
+          'The same work goes back into the queue, with its payload and as many attempts as new work. It is no dead letter any more.',
         confirm: 'Redrive',
         done: 'It is back in the queue',
-        needsReason: true,
-        isDangerous: false,
-      }
-    case 'redriveAll':
-      return {
-        title: `Redrive all dead letters of ${action.name}`,
-        explanation: `All of them, ${action.count.toLocaleString('en')} as of now, go back into the queue with as many attempts as new work.`,
-        confirm: 'Redrive all',
-        done: `The dead letters of ${action.name} are back in the queue`,
         needsReason: true,
         isDangerous: false,
       }
@@ -102,48 +92,6 @@ export function describeAction(action: Action): ActionWords {
         needsReason: false,
         isDangerous: false,
       }
-    case 'cancelWork':
-      return {
-        title: `Cancel ${pieces(action)}`,
-        explanation:
-          'It leaves the queue and will never start. What its earlier attempts have recorded stays.',
-        confirm: action.count === 1 ? 'Cancel the work' : `Cancel all ${number(action.count)}`,
-        done: 'Cancelled',
-        needsReason: true,
-        isDangerous: true,
-      }
-    case 'startWork':
-      return {
-        title: `Start ${pieces(action)} now`,
-        explanation:
-          'It is due at once, whatever it was waiting for, and starts as soon as a worker has room.',
-        confirm: 'Start now',
-        done: 'Due now',
-        needsReason: true,
-        isDangerous: false,
-      }
-    case 'postponeWork':
-      return {
-        title: `Postpone ${pieces(action)}`,
-        explanation:
-          'What is due later than that anyway stays as it is. When work expires stays as it is, too.',
-        confirm: action.count === 1 ? 'Postpone' : `Postpone all ${number(action.count)}`,
-        done: 'Postponed',
-        needsReason: true,
-        isDangerous: false,
-        asks: 'delay',
-      }
-    case 'prioritiseWork':
-      return {
-        title: `Change the priority of ${pieces(action)}`,
-        explanation:
-          'Of the work of one job, what has a higher priority starts first. New work has 0.',
-        confirm: 'Change the priority',
-        done: 'The priority is changed',
-        needsReason: true,
-        isDangerous: false,
-        asks: 'priority',
-      }
     default:
       return action satisfies never
   }
@@ -164,22 +112,10 @@ function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): ActionW
   return {
     ...words,
     title: isAgain ? `Run ${name} again` : `Run ${name} now`,
-    explanation:
-      'A worker starts it at once or, where it runs one at a time, after the one under way.',
+    explanation: `${isAgain ? 'It is new work. ' : ''}A worker starts it at once or, where it runs one at a time, after the one under way.`,
     confirm: isAgain ? 'Run again' : 'Run now',
     done: `A run of ${name} is requested`,
   }
-}
-
-/** Such as `1,234 pieces of work of syncOrder with the label Order 7`. */
-function pieces({ name, which, count }: Extract<Action, { which: WhichWork }>): string {
-  if (count === 1 && 'ids' in which) return `waiting work of ${name}`
-  const label = 'label' in which ? ` labelled ${which.label}` : ''
-  return `all waiting work of ${name}${label}: ${number(count)} as of now`
-}
-
-function number(count: number): string {
-  return count.toLocaleString('en')
 }
 
 function rows(count: number): string {

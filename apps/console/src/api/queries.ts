@@ -14,7 +14,7 @@ import type {
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
 import type { DeadLetterPage, RunPage, WaitingWorkPage } from './run.ts'
-import { runQuery, type RunSearch } from './runFilters.ts'
+import { runQuery, type RunFilters, type RunSearch } from './runFilters.ts'
 
 /** How many runs a page of the list has. */
 export const RUNS_PER_PAGE = 50
@@ -61,6 +61,18 @@ export function runsQuery(api: Api, search: RunSearch, limit = RUNS_PER_PAGE) {
     queryKey: ['runs', search, limit],
     queryFn: ({ signal }) =>
       api.get<RunPage>(`/jobs/runs${runQuery(search, { limit: String(limit) })}`, signal),
+  })
+}
+
+/** How many dead letters the runs that match have left. */
+export function lettersOfRunsQuery(api: Api, filters: RunFilters) {
+  return queryOptions({
+    queryKey: ['runs', filters, 'deadLetters'],
+    queryFn: ({ signal }) =>
+      api.get<{ count: number; isCut: boolean }>(
+        `/jobs/runs/dead-letters${runQuery(filters)}`,
+        signal,
+      ),
   })
 }
 

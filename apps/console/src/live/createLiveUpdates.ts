@@ -38,7 +38,7 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** What no event tells of: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>(['overview', 'queue', 'work', 'workers', 'worker'])
+const UNTOLD = new Set<unknown>(['overview', 'job', 'queue', 'work', 'workers', 'worker'])
 const PROBE_MS = 3_000
 
 /**

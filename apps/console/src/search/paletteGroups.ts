@@ -137,8 +137,8 @@ function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number])
     ...(schedule === null
       ? []
       : paused === null
-        ? [entry(`Pause ${name}`, { kind: 'pause', name })]
-        : [entry(`Resume ${name}`, { kind: 'resume', name })]),
+        ? [entry(`Pause the schedule of ${name}`, { kind: 'pause', name })]
+        : [entry(`Resume the schedule of ${name}`, { kind: 'resume', name })]),
   ]
 }
 

@@ -131,10 +131,13 @@ function LogoutButton() {
 }
 
 const SAID = {
-  connecting: { label: 'Connecting', tip: 'The server is asked to say what changes' },
+  connecting: { label: 'Connecting', tip: 'Changes will be shown as they happen' },
   live: { label: 'Live', tip: 'Changes are shown as they happen' },
-  polling: { label: 'Every 5 s', tip: 'Events do not get through, so the server is asked instead' },
-  resting: { label: 'Resting', tip: 'Nothing is asked while nobody looks' },
+  polling: {
+    label: 'Every 5 s',
+    tip: 'Live updates do not get through, so the page asks every 5 s',
+  },
+  resting: { label: 'Resting', tip: 'No updates while this tab is in the background' },
   gone: { label: 'Stale', tip: 'The server does not answer' },
 } as const
 

@@ -4,7 +4,7 @@ import type { Action } from '../../src/actions/action.ts'
 import { actionRequest } from '../../src/actions/actionRequest.ts'
 import { describeAction } from '../../src/actions/describeAction.ts'
 
-const INPUT = { reason: 'because', payload: { a: 1 }, value: 7 }
+const INPUT = { reason: 'because', payload: { a: 1 } }
 
 describe('actionRequest', () => {
   it.each<[Action, ReturnType<typeof actionRequest>]>([
@@ -37,44 +37,12 @@ describe('actionRequest', () => {
       { method: 'POST', path: '/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
     ],
     [
-      { kind: 'redriveAll', name: 'a', count: 2 },
-      {
-        method: 'POST',
-        path: '/jobs/dead-letters/redrive',
-        body: { name: 'a', reason: 'because' },
-      },
-    ],
-    [
       { kind: 'discard', name: 'a', queueJobId: 'q' },
       { method: 'DELETE', path: '/jobs/dead-letters/q', body: { reason: 'because' } },
     ],
     [
       { kind: 'pauseQueue', name: 'a b' },
       { method: 'POST', path: '/jobs/a%20b/queue/pause', body: { reason: 'because' } },
-    ],
-    [
-      { kind: 'cancelWork', name: 'a', which: { label: 'x' }, count: 2 },
-      {
-        method: 'POST',
-        path: '/jobs/work/cancel',
-        body: { name: 'a', label: 'x', reason: 'because' },
-      },
-    ],
-    [
-      { kind: 'prioritiseWork', name: 'a', which: { ids: ['q'] }, count: 1 },
-      {
-        method: 'POST',
-        path: '/jobs/work/prioritise',
-        body: { name: 'a', ids: ['q'], reason: 'because', priority: 7 },
-      },
-    ],
-    [
-      { kind: 'postponeWork', name: 'a', which: { all: true }, count: 2 },
-      {
-        method: 'POST',
-        path: '/jobs/work/postpone',
-        body: { name: 'a', all: true, reason: 'because', startAfter: expect.any(String) },
-      },
     ],
   ])('sends %j', (action, request) => {
     expect(actionRequest(action, INPUT)).toEqual(request)
@@ -97,11 +65,9 @@ describe('actionRequest', () => {
       { kind: 'cancel', name: 'a', runId: 'r' },
       { kind: 'approve', name: 'a', runId: 'r', due: 3 },
       { kind: 'redrive', name: 'a', queueJobId: 'q' },
-      { kind: 'redriveAll', name: 'a', count: 2 },
       { kind: 'discard', name: 'a', queueJobId: 'q' },
       { kind: 'pauseQueue', name: 'a' },
       { kind: 'resumeQueue', name: 'a' },
-      { kind: 'cancelWork', name: 'a', which: { all: true }, count: 2 },
     ]
     for (const action of actions) {
       const { body } = actionRequest(action, { ...INPUT, reason: '' })
@@ -115,13 +81,6 @@ it('states the number at stake in an approval, on the button as well', () => {
   expect(words.title).toContain('84,120 rows')
   expect(words.explanation).toContain('84,120 rows')
   expect(words.confirm).toBe('Approve 84,120 rows')
-})
-
-it('states how much waiting work is meant, on the button as well', () => {
-  const which = { label: 'Order 7' }
-  const words = describeAction({ kind: 'cancelWork', name: 'a', which, count: 1_234 })
-  expect(words.title).toBe('Cancel all waiting work of a labelled Order 7: 1,234 as of now')
-  expect(words.confirm).toBe('Cancel all 1,234')
 })
 
 describe('parsePayload', () => {

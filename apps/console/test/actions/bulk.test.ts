@@ -1,18 +1,25 @@
 import { expect, it } from 'vitest'
-import { addAnswer, describeBulk, describeDone, NOTHING_DONE } from '../../src/actions/bulk.ts'
+import {
+  addAnswer,
+  bulkDetails,
+  describeBulk,
+  describeDone,
+  isUnfinished,
+  NOTHING_DONE,
+} from '../../src/actions/bulk.ts'
 
 it('states the number, on the button as well', () => {
-  const target = { all: true } as const
-  const words = describeBulk({ what: 'redrive', count: 1_200, about: 'of callPartner', target })
+  const targets = [{ all: true }] as const
+  const words = describeBulk({ what: 'redrive', count: 1_200, about: 'of callPartner', targets })
   expect(words).toMatchObject({
     title: 'Redrive 1,200 dead letters',
     confirm: 'Redrive 1,200',
     isDangerous: false,
   })
   expect(words.explanation).toContain('1,200 dead letters of callPartner go back into the queue')
-  const one = describeBulk({ what: 'discard', count: 1, about: '', target: { ids: ['a'] } })
+  const one = describeBulk({ what: 'discard', count: 1, about: '', targets: [{ ids: ['a'] }] })
   expect(one.explanation).toContain('1 dead letter is removed for good')
-  const many = { what: 'cancel', count: 200, isMore: true, about: 'that match', target } as const
+  const many = { what: 'cancel', count: 200, isMore: true, about: 'that match', targets } as const
   expect(describeBulk(many).confirm).toBe('Cancel more than 200 runs')
 })
 
@@ -21,10 +28,42 @@ it('adds up what the answers say, of what is left the last', () => {
   const sum = addAnswer(first, { redriven: 90, alreadyQueued: 9, unknown: 1, left: 0 })
   expect(sum).toEqual({ done: 590, left: 0, alreadyQueued: 11, unknown: 1, notRunning: 0 })
   expect(describeDone('redrive', sum)).toBe(
-    '590 dead letters are back in the queue; 11 stayed, whose unique key other work holds; 1 stayed, whose job is not known here',
+    '590 dead letters are back in the queue; 11 stayed: other work holds their unique key; 1 stayed: their job is not known here',
   )
   expect(describeDone('redrive', first)).toContain('100 left as they were')
   expect(describeDone('cancel', { ...NOTHING_DONE, done: 1, notRunning: 2 })).toBe(
     '1 run is asked to stop; 2 had ended',
   )
+})
+
+it('states how much waiting work is meant, and of one piece speaks as of one', () => {
+  const targets = [{ name: 'a', label: 'Order 7' }]
+  const about = 'of a labelled Order 7'
+  const words = describeBulk({ what: 'cancelWork', count: 1_234, about, targets })
+  expect(words.explanation).toContain(
+    '1,234 pieces of waiting work of a labelled Order 7 leave the',
+  )
+  expect(words.confirm).toBe('Cancel 1,234')
+  const one = describeBulk({ what: 'cancelWork', count: 1, about: 'of a', targets })
+  expect([one.title, one.confirm]).toEqual(['Cancel waiting work', 'Cancel the work'])
+  expect(one.explanation).toContain('Waiting work of a leaves the queue')
+})
+
+it('says in each request until when, or which priority', () => {
+  const now = Date.parse('2026-11-24T09:00:00Z')
+  expect(bulkDetails('startWork', 7, now)).toEqual({ startAfter: '2026-11-24T09:00:00.000Z' })
+  expect(bulkDetails('postponeWork', 60_000, now)).toEqual({
+    startAfter: '2026-11-24T09:01:00.000Z',
+  })
+  expect(bulkDetails('prioritiseWork', 7, now)).toEqual({ priority: 7 })
+  expect(bulkDetails('discard', 7, now)).toEqual({})
+})
+
+it('asks again for what is left, of waiting work only as long as some is done', () => {
+  expect(isUnfinished({ redriven: 500, left: 3, nextCursor: 'x' })).toBe(true)
+  expect(isUnfinished({ redriven: 3, left: 0, nextCursor: null })).toBe(false)
+  expect(isUnfinished({ done: 10_000, left: 7 })).toBe(true)
+  expect(isUnfinished({ done: 7, left: 0 })).toBe(false)
+  // Somebody else is changing them.
+  expect(isUnfinished({ done: 0, left: 7 })).toBe(false)
 })

@@ -30,6 +30,7 @@ const LAST_HOUR: ConsoleFailures = {
   lastRunId: 'x',
   lastAt: '2026-11-24T03:10:00Z',
   message: '',
+  succeededSince: 0,
   usual: null,
 }
 const FAILING: ConsoleAttention = {
@@ -129,6 +130,16 @@ describe('describeOverview', () => {
     expect(describeThem([{ ...still, isUntaken: true }]).text).toBe(
       'syncOrder: 4,200 waiting, no worker takes it',
     )
+  })
+
+  it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
+    const { latest: _, ...failing } = FAILING as ConsoleAttention & { kind: 'failing' }
+    const recovered = { ...failing, kind: 'recovered' as const, lastHour: LAST_HOUR }
+    expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
+    expect(describeThem([recovered])).toEqual({
+      tone: 'good',
+      text: 'All 5 jobs on time, one has recovered',
+    })
   })
 
   it('warns of what can wait', () => {

@@ -51,10 +51,12 @@ describe('the palette', () => {
   })
 
   it('offers what a job can do as it stands', () => {
-    expect(labels({ text: 'pause' }).Actions).toEqual(['Pause countSheep'])
+    expect(labels({ text: 'pause' }).Actions).toEqual(['Pause the schedule of countSheep'])
     const paused = { at: '', by: null, reason: null }
     const jobs = JOBS.map((job) => ({ ...job, paused: job.schedule && paused }))
-    expect(labels({ text: 'countSheep', jobs }).Actions).toContain('Resume countSheep')
+    expect(labels({ text: 'countSheep', jobs }).Actions).toContain(
+      'Resume the schedule of countSheep',
+    )
   })
 
   it('offers nothing to do to who may only look', () => {

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/fastify/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -8,13 +8,16 @@ import { RunStrip } from '../../charts/RunStrip.tsx'
 import { TICK_KINDS, TICK_WORDS } from '../../charts/tickKind.ts'
 import { TickStrip } from '../../charts/TickStrip.tsx'
 import { ActionLog } from '../../parts/ActionLog.tsx'
+import { Count } from '../../parts/Count.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { JobActions } from '../jobs/JobActions.tsx'
+import { QueuePause } from '../queue/QueuePause.tsx'
 import { JobCharts } from './JobCharts.tsx'
 import { Policies } from './Policies.tsx'
 import { UpcomingTicks } from './UpcomingTicks.tsx'
@@ -34,7 +37,7 @@ export function JobScreen(): ReactNode {
           <p>
             It may have left the catalogue. <Link to="/jobs">All jobs</Link> ·{' '}
             <Link to="/runs" search={{ name }}>
-              Runs that it has left
+              Its past runs
             </Link>
           </p>
         </EmptyState>
@@ -74,7 +77,7 @@ export function JobScreen(): ReactNode {
 }
 
 function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
-  const { job, upcoming, isCut, actions } = detail
+  const { job, queue, upcoming, isCut, actions } = detail
   return (
     <div className="columns">
       <div className="column">
@@ -91,6 +94,9 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
         <JobCharts name={name} detail={detail} />
       </div>
       <div className="column">
+        <Panel title="Queue">
+          <JobQueue queue={queue} />
+        </Panel>
         <Panel title="Policies">
           <Policies job={job} />
         </Panel>
@@ -109,6 +115,52 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
         )}
       </div>
     </div>
+  )
+}
+
+/** What the queue holds of the job, and whether workers take it. */
+function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
+  const { name, waiting, delayed, active, deadLetters, oldestWaitingAt } = queue
+  return (
+    <>
+      <p>
+        {waiting === 0 ? (
+          'Nothing waits'
+        ) : (
+          <Link to="/queue" search={{ work: name }}>
+            <Count value={waiting} /> waiting
+          </Link>
+        )}
+        {delayed > 0 && (
+          <>
+            {' '}
+            (<Count value={delayed} /> of them for later)
+          </>
+        )}
+        {oldestWaitingAt !== null && (
+          <>
+            , the oldest due <Moment at={oldestWaitingAt} />
+          </>
+        )}
+        {active > 0 && (
+          <>
+            ,{' '}
+            <Link to="/runs" search={{ name, status: 'running' }}>
+              <Count value={active} /> running
+            </Link>
+          </>
+        )}
+        {deadLetters > 0 && (
+          <>
+            ,{' '}
+            <Link to="/queue" search={{ name }}>
+              <Count value={deadLetters} /> {deadLetters === 1 ? 'dead letter' : 'dead letters'}
+            </Link>
+          </>
+        )}
+      </p>
+      <QueuePause job={queue} />
+    </>
   )
 }
 

@@ -45,13 +45,13 @@ export function Policies({ job }: { job: ConsoleJob }) {
             </dd>
           </div>
           <div>
-            <dt>While one runs</dt>
+            <dt>If one still runs</dt>
             <dd>{OVERLAP[schedule.overlap]}</dd>
           </div>
         </>
       )}
       <div>
-        <dt>At once</dt>
+        <dt>Runs at once</dt>
         <dd>{describeLanes(job)}</dd>
       </div>
       {job.rateLimit !== null && (

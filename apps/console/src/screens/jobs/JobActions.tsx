@@ -34,10 +34,10 @@ export function JobActions({ job }: { job: ConsoleJob }) {
         <button
           type="button"
           className={paused === null ? 'button isSmall' : 'button isSmall isPrimary'}
-          aria-label={paused === null ? `Pause: ${name}` : `Resume: ${name}`}
+          aria-label={`${paused === null ? 'Pause' : 'Resume'} schedule: ${name}`}
           onClick={() => act({ kind: paused === null ? 'pause' : 'resume', name })}
         >
-          {paused === null ? 'Pause' : 'Resume'}
+          {paused === null ? 'Pause schedule' : 'Resume schedule'}
         </button>
       )}
     </div>

@@ -6,7 +6,7 @@ import { Menu } from '../../parts/Menu.tsx'
 
 /** What can be done with a job, and where it leads. */
 export function JobMenu({ job }: { job: ConsoleJob }) {
-  const { name, schedule, paused, isQueuePaused } = job
+  const { name, schedule, paused, queuePaused } = job
   const act = useAction()
   const item = (label: string, action: Action) =>
     act !== null && (
@@ -25,9 +25,9 @@ export function JobMenu({ job }: { job: ConsoleJob }) {
       {item('Run now', { kind: 'run', name, dryRun: false })}
       {item('Dry run', { kind: 'run', name, dryRun: true })}
       {paused !== null
-        ? item('Resume', { kind: 'resume', name })
-        : schedule !== null && item('Pause', { kind: 'pause', name })}
-      {isQueuePaused
+        ? item('Resume its schedule', { kind: 'resume', name })
+        : schedule !== null && item('Pause its schedule', { kind: 'pause', name })}
+      {queuePaused !== null
         ? item('Resume its queue', { kind: 'resumeQueue', name })
         : item('Pause its queue', { kind: 'pauseQueue', name })}
       <Link

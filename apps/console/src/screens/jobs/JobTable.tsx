@@ -18,7 +18,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     isRowHeader: true,
     isPlain: true,
     isFull: true,
-    cell: ({ name, description, isQueuePaused }) => (
+    cell: ({ name, description, queuePaused }) => (
       <>
         <Link
           to="/jobs/$name"
@@ -29,7 +29,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
           {name}
         </Link>
         <span className="rowNote isCut isBlock" title={description}>
-          {isQueuePaused ? <strong>Its queue is paused</strong> : description}
+          {queuePaused === null ? description : <strong>Its queue is paused</strong>}
         </span>
       </>
     ),
@@ -73,7 +73,7 @@ function hasTrouble({ schedule, isFailing }: ConsoleJob): boolean {
 function rank(job: ConsoleJob): number {
   if (job.schedule?.lateMs != null) return 0
   if (job.isFailing) return 1
-  return job.paused === null && !job.isQueuePaused ? 3 : 2
+  return job.paused === null && job.queuePaused === null ? 3 : 2
 }
 
 function shareOf({ isFailing, failures }: ConsoleJob): number {

@@ -46,8 +46,7 @@ export function JobsScreen(): ReactNode {
             return (
               <EmptyState title="There are no jobs yet">
                 <p>
-                  Define one with <code>defineJob</code> in packages/jobs and give it a handler in
-                  apps/worker.
+                  Define one with <code>defineJob</code>, and give a worker its handler.
                 </p>
               </EmptyState>
             )

@@ -2,7 +2,7 @@ import type { ConsoleAttention } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Action } from '../../actions/action.ts'
-import { useAction } from '../../actions/useAction.ts'
+import { useAction, useBulk } from '../../actions/useAction.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -21,6 +21,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   silent: 'Silent',
   overrunning: 'Overrunning',
   failing: 'Failing',
+  recovered: 'Recovered',
   blocked: 'Blocked',
   backlog: 'Backlog',
   deadLetters: 'Dead letters',
@@ -37,7 +38,7 @@ export function AttentionList({ attention }: { attention: readonly ConsoleAttent
   return (
     <ul className="attention">
       {attention.toSorted(bySeverity).map((item) => (
-        <li key={keyOf(item)} className={isBad(item) ? 'attentionItem isBadNews' : 'attentionItem'}>
+        <li key={keyOf(item)} className={`attentionItem ${toneOf(item)}`}>
           <span className="badge">{LABELS[item.kind]}</span>
           <div className="attentionText">
             <Explanation item={item} />
@@ -51,13 +52,18 @@ export function AttentionList({ attention }: { attention: readonly ConsoleAttent
   )
 }
 
+function toneOf(item: ConsoleAttention): string {
+  if (item.kind === 'recovered') return 'isGoodNews'
+  return isBad(item) ? 'isBadNews' : ''
+}
+
 function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
       return (
         <>
           <p>
-            <strong>Nobody executes anything</strong>
+            <strong>Nothing runs</strong>
             {item.since !== null && (
               <>
                 , since <Moment at={item.since} />
@@ -65,8 +71,8 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             )}
           </p>
           <p className="muted">
-            Start a worker with <code>pnpm start:worker</code>, or look into its log if it should be
-            running.
+            Start a worker process, or look into its log if it should be running. What is due
+            meanwhile is made up for as each job says.
           </p>
         </>
       )
@@ -108,6 +114,8 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
       )
     case 'failing':
       return <FailingText item={item} />
+    case 'recovered':
+      return <RecoveredText item={item} />
     case 'blocked':
       return (
         <>
@@ -226,9 +234,39 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
   )
 }
 
+/** What was wrong within the hour, and is no more. */
+function RecoveredText({ item }: { item: ConsoleAttention & { kind: 'recovered' } }) {
+  const { name, runId, code, message, lastHour } = item
+  const text = useClock((now) => describeFailures(lastHour, now))
+  const { failed, succeededSince, from } = lastHour
+  return (
+    <>
+      <p>
+        <JobLink name={name} />:{' '}
+        <Link to="/runs" search={{ name, status: 'failed', from }}>
+          {text}
+        </Link>
+        , the last <Count value={succeededSince} /> succeeded
+      </p>
+      <p className="muted isCut" title={message}>
+        {failed > 1 && (
+          <>
+            <Count value={lastHour.withCode} /> ×{' '}
+          </>
+        )}
+        <Link to="/runs/$id" params={{ id: runId }}>
+          <code>{code}</code>
+        </Link>{' '}
+        {message}
+      </p>
+    </>
+  )
+}
+
 function Act({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
+    case 'recovered':
       return null
     case 'silent':
       return (
@@ -313,17 +351,32 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           >
             View
           </Link>
-          <ActButton
-            label={`Redrive all: ${item.name}`}
-            action={{ kind: 'redriveAll', name: item.name, count: item.count }}
-          >
-            Redrive all
-          </ActButton>
+          <RedriveAll item={item} />
         </>
       )
     default:
       return item satisfies never
   }
+}
+
+function RedriveAll({
+  item: { name, count, isCut },
+}: {
+  item: ConsoleAttention & { kind: 'deadLetters' }
+}) {
+  const act = useBulk()
+  if (act === null) return null
+  const targets = [{ all: true as const, name }]
+  return (
+    <button
+      type="button"
+      className="button isSmall"
+      aria-label={`Redrive all: ${name}`}
+      onClick={() => act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, targets })}
+    >
+      Redrive all
+    </button>
+  )
 }
 
 function ActButton(props: { label: string; action: Action; children: string }) {

@@ -14,9 +14,7 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
   if (workers.length === 0) {
     return (
       <EmptyState title="No worker has been seen">
-        <p>
-          Start one with <code>pnpm start:worker</code>.
-        </p>
+        <p>Runs begin once a worker process has started.</p>
       </EmptyState>
     )
   }
@@ -39,8 +37,7 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
       {gone.length > 0 && (
         <details className="gone" open={alive.length === 0}>
           <summary className="muted small">
-            {gone.length === 1 ? '1 has' : `${gone.length} have`} gone without a word in the last
-            day
+            {gone.length === 1 ? '1 worker' : `${gone.length} workers`} disappeared in the last day
           </summary>
           <ul className="lines">
             {gone.slice(0, MAX_WORKERS).map(({ id, lastSignAt }) => (
@@ -77,7 +74,7 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
         </span>
       </div>
       {liveness === 'heartbeat' && (
-        <p className="muted small">Lives by its heartbeat: it holds no session lock</p>
+        <p className="muted small">Behind a pooler: if it dies, others notice after 30 s</p>
       )}
       {lanes.length === 0 ? (
         <p className="small muted">Idle</p>

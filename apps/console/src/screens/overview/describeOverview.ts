@@ -13,15 +13,19 @@ export function describeOverview(
   { attention, jobs }: Pick<ConsoleOverview, 'attention' | 'jobs'>,
   now: number,
 ): OverviewSentence {
-  const [first, ...others] = attention.toSorted(bySeverity)
-  if (first === undefined) return { tone: 'good', text: whenAllIsWell(jobs) }
+  const recovered = attention.filter(({ kind }) => kind === 'recovered')
+  const [first, ...others] = attention
+    .filter(({ kind }) => kind !== 'recovered')
+    .toSorted(bySeverity)
+  if (first === undefined)
+    return { tone: 'good', text: whenAllIsWell(jobs) + sayRecovered(recovered.length) }
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
   return { tone: isBad(first) ? 'bad' : 'warn', text: sayFirst(first, now) + more }
 }
 
 const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
 const WARN = ['blocked', 'backlog', 'overrunning', 'deadLetters'] as const
-const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN]
+const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
 /** The worst first; what is as bad stays in its order. */
 export function bySeverity(a: ConsoleAttention, b: ConsoleAttention): number {
@@ -38,8 +42,15 @@ function whenAllIsWell({ total, paused }: ConsoleOverview['jobs']): string {
   return `${total - paused} of ${total} jobs on time, ${paused} paused`
 }
 
+function sayRecovered(count: number): string {
+  if (count === 0) return ''
+  return count === 1 ? ', one has recovered' : `, ${count} have recovered`
+}
+
 function sayFirst(item: ConsoleAttention, now: number): string {
   switch (item.kind) {
+    case 'recovered':
+      return `${item.name} has recovered`
     case 'noWorker':
       return item.since === null
         ? 'No worker is running'

@@ -128,7 +128,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
       <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />}>
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
-            <EmptyState title={isNarrowed ? 'No dead letters like that' : 'No dead letters'}>
+            <EmptyState title={isNarrowed ? 'No dead letters match' : 'No dead letters'}>
               {isNarrowed ? (
                 <p>
                   <Link to="/queue">Show all dead letters</Link>
@@ -243,9 +243,9 @@ function Letters({ letters, search: { name, errorCode }, total }: LettersProps) 
   const bulk = {
     count: isEverything ? total : count,
     about: isEverything ? about.filter(Boolean).join(' ') : '',
-    target: (isEverything
-      ? { all: true, name, errorCode }
-      : { ids: selection.keys() }) satisfies BulkTarget,
+    targets: [
+      isEverything ? { all: true, name, errorCode } : { ids: selection.keys() },
+    ] satisfies BulkTarget[],
   }
   return (
     <>

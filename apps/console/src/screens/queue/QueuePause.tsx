@@ -1,11 +1,13 @@
-import type { ConsoleQueue } from '@roundsman/fastify/contract'
+import type { ConsoleQueueJob } from '@roundsman/fastify/contract'
 import { useAction } from '../../actions/useAction.ts'
 import { Moment } from '../../parts/Moment.tsx'
 
-type QueueJob = ConsoleQueue['jobs'][number]
-
 /** Whether workers take its work, and what can be done about that. */
-export function QueuePause({ job: { name, queuePaused, isUntaken } }: { job: QueueJob }) {
+export function QueuePause({
+  job: { name, queuePaused, isUntaken },
+}: {
+  job: Pick<ConsoleQueueJob, 'name' | 'queuePaused' | 'isUntaken'>
+}) {
   const act = useAction()
   return (
     <span className="queuePause">

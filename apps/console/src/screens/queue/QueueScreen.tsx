@@ -1,7 +1,7 @@
-import type { ConsoleQueue } from '@roundsman/fastify/contract'
+import type { ConsoleBacklog, ConsoleQueue } from '@roundsman/fastify/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
 import { queueQuery } from '../../api/queries.ts'
 import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -12,6 +12,7 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { describeCatchUp } from '../overview/Backlog.tsx'
 import { jobColumn } from './jobColumn.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
 import { QueueCharts } from './QueueCharts.tsx'
@@ -39,13 +40,24 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         </Link>
       ),
   },
-  { header: 'Of them later', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
-  { header: 'Active', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
+  { header: 'For later', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
+  { header: 'Running', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
   {
     header: 'Oldest',
     align: 'end',
-    cell: ({ oldestWaitingAt }) =>
-      oldestWaitingAt === null ? <span className="muted">–</span> : <Moment at={oldestWaitingAt} />,
+    cell: ({ oldestWaitingAt, backlog, queuePaused }) =>
+      oldestWaitingAt === null ? (
+        <span className="muted">–</span>
+      ) : (
+        <span className="stacked">
+          <Moment at={oldestWaitingAt} />
+          {backlog !== null && queuePaused === null && (
+            <span className={isGrowing(backlog) ? 'isBad small' : 'muted small'}>
+              {describeCatchUp(backlog)}
+            </span>
+          )}
+        </span>
+      ),
   },
   {
     header: 'Done in 1 h',
@@ -107,7 +119,11 @@ export function QueueScreen(): ReactNode {
   )
 }
 
+/** Fewer are not worth a click. */
+const MIN_FOLDED = 3
+
 function QueueTable({ jobs }: Pick<ConsoleQueue, 'jobs'>) {
+  const [isOpen, setOpen] = useState(false)
   if (jobs.length === 0) {
     return (
       <EmptyState title="There are no queues yet">
@@ -115,9 +131,63 @@ function QueueTable({ jobs }: Pick<ConsoleQueue, 'jobs'>) {
       </EmptyState>
     )
   }
+  const sorted = jobs.toSorted(byTrouble)
+  const quiet = sorted.filter(isQuiet)
+  const isFolded = quiet.length >= MIN_FOLDED
+  const shown = isFolded && !isOpen ? sorted.filter((job) => !isQuiet(job)) : sorted
   return (
-    <DataTable caption="Queue by job" columns={COLUMNS} rows={jobs} keyOf={({ name }) => name} />
+    <>
+      {shown.length > 0 && (
+        <DataTable
+          caption="Queue by job"
+          columns={COLUMNS}
+          rows={shown}
+          keyOf={({ name }) => name}
+        />
+      )}
+      {isFolded && (
+        <p className="fold">
+          <button
+            type="button"
+            className="button isSmall isQuiet"
+            aria-expanded={isOpen}
+            onClick={() => setOpen(!isOpen)}
+          >
+            {isOpen ? 'Hide' : 'Show'} {quiet.length} quiet queues
+          </button>{' '}
+          <span className="muted small">
+            in which nothing waits, runs or has run within the hour
+          </span>
+        </p>
+      )}
+    </>
   )
+}
+
+/** Paused or taken by nobody, growing, waiting for longest, with dead letters, at work; then as in the catalogue. */
+function byTrouble(one: QueueJob, other: QueueJob): number {
+  return rank(one) - rank(other) || waitOf(other) - waitOf(one)
+}
+
+function rank(job: QueueJob): number {
+  if (job.queuePaused !== null) return 0
+  if (job.isUntaken && job.waiting > 0) return 1
+  if (job.backlog !== null && isGrowing(job.backlog)) return 2
+  if (job.backlog !== null) return 3
+  if (job.deadLetters > 0) return 4
+  return isQuiet(job) ? 6 : 5
+}
+
+const waitOf = ({ backlog }: QueueJob) => backlog?.oldestMs ?? 0
+
+function isGrowing({ caughtUpInMs }: ConsoleBacklog): boolean {
+  return caughtUpInMs === null
+}
+
+function isQuiet(job: QueueJob): boolean {
+  const { waiting, active, deadLetters, completedLastHour, failedLastHour } = job
+  const isIdle = waiting + active + deadLetters + completedLastHour + failedLastHour === 0
+  return isIdle && job.queuePaused === null && !job.isUntaken
 }
 
 function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
@@ -128,7 +198,7 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
     <p className="muted">
       <strong>{sum(({ waiting }) => waiting)}</strong> waiting
       {later === '0' ? '' : ` (${later} of them for later)`},{' '}
-      <strong>{sum(({ active }) => active)}</strong> active,{' '}
+      <strong>{sum(({ active }) => active)}</strong> running,{' '}
       <strong>{sum(({ deadLetters }) => deadLetters)}</strong> dead letters
     </p>
   )

@@ -2,18 +2,19 @@ import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/fastify/contr
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
-import type { Action, WhichWork } from '../../actions/action.ts'
-import { useAction } from '../../actions/useAction.ts'
+import type { Bulk, BulkTarget, WorkChange } from '../../actions/bulk.ts'
+import { useBulk } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
+import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
-import { jobColumn } from './jobColumn.tsx'
 
 const route = getRouteApi('/queue')
 
@@ -21,7 +22,17 @@ const route = getRouteApi('/queue')
 const MAX_TOTAL = 100_000
 
 const COLUMNS: readonly Column<Work>[] = [
-  jobColumn,
+  {
+    header: 'Job',
+    isRowHeader: true,
+    isFull: true,
+    isPlain: true,
+    cell: ({ name }) => (
+      <Link to="/jobs/$name" params={{ name }} data-row-link className="strongLink">
+        {name}
+      </Link>
+    ),
+  },
   {
     header: 'Label',
     isWide: true,
@@ -84,8 +95,6 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
     placeholderData: keepPreviousData,
   })
   const jobs = queue.jobs.filter((job) => job.waiting > 0 || job.name === name)
-  // Where only one job has any, it is meant.
-  const chosen = name ?? (label === undefined && jobs.length === 1 ? jobs[0]?.name : undefined)
   const show = (search: { work?: string | undefined; label?: string | undefined }) =>
     void navigate({ to: '/queue', search, resetScroll: false })
 
@@ -148,17 +157,17 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               <p>
                 {name === undefined && label === undefined
                   ? 'Work stands here until a worker takes it: what has just come, what is to start later, and what is to be tried again.'
-                  : 'No waiting work is like that.'}
+                  : 'No waiting work matches.'}
               </p>
             </EmptyState>
           ) : (
             <>
-              {chosen !== undefined && <AllActions name={chosen} label={label} total={total} />}
-              <DataTable
-                caption="Waiting work"
-                columns={COLUMNS}
-                rows={work}
-                keyOf={({ queueJobId }) => queueJobId}
+              <Rows
+                work={work}
+                total={total}
+                name={name}
+                label={label}
+                names={name === undefined ? jobs.map((job) => job.name) : [name]}
               />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of waiting work">
@@ -195,64 +204,98 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   )
 }
 
+interface RowsProps {
+  work: readonly Work[]
+  /** How many match, on all pages. */
+  total: number
+  name: string | undefined
+  label: string | undefined
+  /** The jobs that have any. */
+  names: readonly string[]
+}
+
+/** The rows, and what can be done with those that are checked, or with all that match. */
+function Rows({ work, total, name, label, names }: RowsProps) {
+  const act = useBulk()
+  const selection = useSelection(
+    work.map(({ queueJobId }) => queueJobId),
+    JSON.stringify([name, label]),
+  )
+  const { isEverything, count } = selection
+  const chosen = work.filter(({ queueJobId }) => selection.has(queueJobId))
+  const jobs = isEverything
+    ? [...new Set([...names, ...chosen.map((each) => each.name)])]
+    : [...new Set(chosen.map((each) => each.name))]
+  const of = {
+    count: isEverything ? total : count,
+    isMore: isEverything && total === MAX_TOTAL,
+    about: [
+      jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
+      ...(isEverything && label !== undefined ? [`labelled ${label}`] : []),
+    ].join(' '),
+    targets: jobs.map((job): BulkTarget => {
+      if (!isEverything) return { name: job, ids: idsOf(job, chosen) }
+      return label === undefined ? { name: job, all: true } : { name: job, label }
+    }),
+  }
+  const number = of.count.toLocaleString('en')
+  const isDelayed = isEverything || chosen.some(({ isDue }) => !isDue)
+  return (
+    <>
+      {act !== null && (
+        <SelectionBar selection={selection} total={total}>
+          {isDelayed && (
+            <WorkButton what="startWork" of={of}>
+              {`Start ${number} now`}
+            </WorkButton>
+          )}
+          <WorkButton what="postponeWork" of={of}>
+            {`Postpone ${number}`}
+          </WorkButton>
+          <WorkButton what="prioritiseWork" of={of}>
+            {`Change the priority of ${number}`}
+          </WorkButton>
+          <WorkButton what="cancelWork" of={of} look="isDangerous">
+            {`Cancel ${number}`}
+          </WorkButton>
+        </SelectionBar>
+      )}
+      <DataTable
+        caption="Waiting work"
+        columns={COLUMNS}
+        rows={work}
+        keyOf={({ queueJobId }) => queueJobId}
+        nameOf={(each) => `${each.name} ${each.label ?? ''}, due ${each.startAfter}`}
+        {...(act !== null && { selection })}
+      />
+    </>
+  )
+}
+
+const idsOf = (name: string, work: readonly Work[]) =>
+  work.filter((each) => each.name === name).map(({ queueJobId }) => queueJobId)
+
 function countOf(total: number): string {
   return total === MAX_TOTAL ? `${total.toLocaleString('en')} or more` : total.toLocaleString('en')
 }
 
-/** What is done to all that match, whatever page they stand on. */
-function AllActions({
-  name,
-  label,
-  total,
-}: {
-  name: string
-  label: string | undefined
-  total: number
-}) {
-  if (useAction() === null) return null
-  const which: WhichWork = label === undefined ? { all: true } : { label }
-  const of = { name, which, count: total }
-  return (
-    <div className="allActions" role="group" aria-label={`Actions for all of ${name}`}>
-      <span>
-        All <strong>{countOf(total)}</strong> of {name}
-        {label !== undefined && ` labelled ${label}`}
-      </span>
-      <span className="rowActions">
-        <WorkButton kind="startWork" of={of}>
-          Start now
-        </WorkButton>
-        <WorkButton kind="postponeWork" of={of}>
-          Postpone all
-        </WorkButton>
-        <WorkButton kind="prioritiseWork" of={of}>
-          Priority of all
-        </WorkButton>
-        <WorkButton kind="cancelWork" of={of} isQuiet>
-          Cancel all
-        </WorkButton>
-      </span>
-    </div>
-  )
-}
-
 function WorkActions({ work: { name, queueJobId, isDue } }: { work: Work }) {
-  if (useAction() === null) return null
-  const of = { name, which: { ids: [queueJobId] }, count: 1 }
+  if (useBulk() === null) return null
+  const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [queueJobId] }] }
   return (
     <span className="rowActions">
       {!isDue && (
-        <WorkButton kind="startWork" of={of}>
+        <WorkButton what="startWork" of={of}>
           Start now
         </WorkButton>
       )}
-      <WorkButton kind="postponeWork" of={of}>
+      <WorkButton what="postponeWork" of={of}>
         Postpone
       </WorkButton>
-      <WorkButton kind="prioritiseWork" of={of} isQuiet>
+      <WorkButton what="prioritiseWork" of={of} look="isQuiet">
         Priority
       </WorkButton>
-      <WorkButton kind="cancelWork" of={of} isQuiet>
+      <WorkButton what="cancelWork" of={of} look="isQuiet">
         Cancel
       </WorkButton>
     </span>
@@ -260,24 +303,22 @@ function WorkActions({ work: { name, queueJobId, isDue } }: { work: Work }) {
 }
 
 interface WorkButtonProps {
-  kind: WorkAction['kind']
-  of: Omit<WorkAction, 'kind'>
-  isQuiet?: boolean
+  what: WorkChange
+  of: Omit<Bulk, 'what'>
+  look?: 'isQuiet' | 'isDangerous'
   children: string
 }
 
 /** For whoever may act. */
-function WorkButton({ kind, of, isQuiet = false, children }: WorkButtonProps) {
-  const act = useAction()
+function WorkButton({ what, of, look, children }: WorkButtonProps) {
+  const act = useBulk()
   return (
     <button
       type="button"
-      className={isQuiet ? 'button isSmall isQuiet' : 'button isSmall'}
-      onClick={() => act?.({ kind, ...of })}
+      className={['button isSmall', look].filter(Boolean).join(' ')}
+      onClick={() => act?.({ what, ...of })}
     >
       {children}
     </button>
   )
 }
-
-type WorkAction = Extract<Action, { which: WhichWork }>

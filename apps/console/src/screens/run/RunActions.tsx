@@ -42,16 +42,21 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
+      {run.work.isDeadLetter && run.queueJobId !== null && (
+        <Redrive name={name} queueJobId={run.queueJobId} />
+      )}
       <button
         type="button"
         className="button"
+        data-tip={
+          run.work.isDeadLetter
+            ? 'As new work with the same payload;\nthe dead letter stays'
+            : 'As new work'
+        }
         onClick={() => act({ kind: 'run', name, dryRun: run.dryRun, runId: id })}
       >
         Run again
       </button>
-      {run.work.isDeadLetter && run.queueJobId !== null && (
-        <Redrive name={name} queueJobId={run.queueJobId} />
-      )}
     </>
   )
 }
@@ -62,7 +67,8 @@ function Redrive({ name, queueJobId }: { name: string; queueJobId: string }) {
   return (
     <button
       type="button"
-      className="button"
+      className="button isPrimary"
+      data-tip={'The same work goes back into the queue;\nit is no dead letter any more'}
       onClick={() => act?.({ kind: 'redrive', name, queueJobId })}
     >
       Redrive

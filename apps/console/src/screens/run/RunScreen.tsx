@@ -37,7 +37,7 @@ export function RunScreen(): ReactNode {
         <ScreenHeader title="Run" />
         <EmptyState title="There is no run with this id">
           <p>
-            Runs are removed after a while. <Link to="/runs">The runs there are</Link>
+            Runs are removed after a while. <Link to="/runs">All runs</Link>
           </p>
         </EmptyState>
       </>
@@ -292,7 +292,7 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       )}
       <div>
-        <dt>Lateness</dt>
+        <dt>Started late by</dt>
         <dd>{lateMs === null ? 'not known' : formatDuration(lateMs)}</dd>
       </div>
       <div>

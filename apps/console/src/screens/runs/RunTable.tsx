@@ -51,7 +51,7 @@ const COLUMNS: readonly Column<Run>[] = [
       </>
     ),
   },
-  { header: 'What it says', isWide: true, isPlain: true, cell: (run) => <Telling run={run} /> },
+  { header: 'Result', isWide: true, isPlain: true, cell: (run) => <Telling run={run} /> },
 ]
 
 interface RunTableProps {

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-quer
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { useBulk } from '../../actions/useAction.ts'
-import { runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
+import { lettersOfRunsQuery, runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
 import type { RunPage } from '../../api/run.ts'
 import { hasFilters, runQuery, type RunFilters, type RunSearch } from '../../api/runFilters.ts'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -92,6 +92,12 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
     runs.map(({ id }) => id),
     runQuery(filters),
   )
+  const isBeyondPage = nextCursor !== null && selection.isPageSelected
+  const isRunningOnly = filters.outcome === 'running'
+  const givenUp = useQuery({
+    ...lettersOfRunsQuery(api, filters),
+    enabled: isBeyondPage && !isRunningOnly && filters.outcome !== 'success',
+  })
   if (act === null) return <RunTable runs={runs} />
   const checked = runs.filter(({ id }) => selection.has(id))
   const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
@@ -100,22 +106,17 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
     trigger !== 'schedule' && queueJobId !== null && !NOT_GIVEN_UP.has(outcome) ? [queueJobId] : [],
   )
   const work = [...new Set(given)]
+  const all = { all: true as const, ...readBulkFilters(filters) }
 
   async function cancelAll(): Promise<void> {
-    const all = { ...filters, outcome: 'running' as const }
-    const first = await queries.query(runsQuery(api, all, MAX_COUNTED))
-    const count = first.runs.length
-    const { outcome: _, status: __, minDurationMs, ...others } = all
+    const first = await queries.query(runsQuery(api, filters, MAX_COUNTED))
+    const { outcome: _, status: __, ...others } = all
     act?.({
       what: 'cancel',
-      count,
+      count: first.runs.length,
       isMore: first.nextCursor !== null,
       about: 'under way that match',
-      target: {
-        all: true,
-        ...others,
-        ...(minDurationMs !== undefined && { minDurationMs: Number(minDurationMs) }),
-      },
+      targets: [others],
     })
   }
 
@@ -127,13 +128,13 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
             type="button"
             className="button isSmall isDangerous"
             onClick={() =>
-              act({ what: 'cancel', count: running.length, about: '', target: { ids: running } })
+              act({ what: 'cancel', count: running.length, about: '', targets: [{ ids: running }] })
             }
           >
             Cancel {running.length} running
           </button>
         )}
-        {filters.outcome === 'running' && nextCursor !== null && selection.isPageSelected && (
+        {isRunningOnly && isBeyondPage && (
           <button
             type="button"
             className="button isSmall isDangerous"
@@ -152,17 +153,43 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
                 count: work.length,
                 isAtMost: true,
                 about: '',
-                target: { ids: work },
+                targets: [{ ids: work }],
               })
             }
           >
             Redrive {work.length} given up
           </button>
         )}
+        {isBeyondPage && givenUp.data && givenUp.data.count > 0 && (
+          <button
+            type="button"
+            className="button isSmall"
+            onClick={() =>
+              act({
+                what: 'redriveRuns',
+                count: givenUp.data.count,
+                isMore: givenUp.data.isCut,
+                about: 'of the runs that match',
+                targets: [all],
+              })
+            }
+          >
+            Redrive all {givenUp.data.count.toLocaleString('en')} that match
+          </button>
+        )}
       </SelectionBar>
       <RunTable runs={runs} selection={selection} />
     </>
   )
+}
+
+/** In a body, a number is one. */
+function readBulkFilters({ minDurationMs, maxDurationMs, ...filters }: RunFilters) {
+  return {
+    ...filters,
+    ...(minDurationMs !== undefined && { minDurationMs: Number(minDurationMs) }),
+    ...(maxDurationMs !== undefined && { maxDurationMs: Number(maxDurationMs) }),
+  }
 }
 
 const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set(['running', 'success', 'givenBack'])
@@ -188,7 +215,7 @@ function NoRuns({ search, lookedBackTo }: NoRunsProps) {
   }
   if (search.cursor !== undefined || hasFilters(search)) {
     return (
-      <EmptyState title="No run is like that">
+      <EmptyState title="No runs match">
         <p>
           <Link to="/runs">Show all runs</Link>
         </p>

@@ -150,7 +150,7 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
 /** A line for each job, and the run that has been going on for longest. */
 function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; isAlive: boolean }) {
   if (running.length === 0) {
-    return <p className="muted">{isAlive ? 'Idle' : 'Nothing: what it ran was given to others'}</p>
+    return <p className="muted">{isAlive ? 'Idle' : 'Nothing: others took over its runs'}</p>
   }
   return (
     <ul className="lines">
@@ -207,7 +207,7 @@ function Facts({
         <>
           <div>
             <dt>Version</dt>
-            <dd className="isWrapped">{worker.version ?? 'It does not say'}</dd>
+            <dd className="isWrapped">{worker.version ?? 'Not set'}</dd>
           </div>
           <div>
             <dt>Started</dt>
@@ -222,8 +222,12 @@ function Facts({
             </dd>
           </div>
           <div>
-            <dt>Lives by</dt>
-            <dd>{worker.liveness === 'lock' ? 'Its session’s lock' : 'Its heartbeat'}</dd>
+            <dt>If it dies</dt>
+            <dd>
+              {worker.liveness === 'lock'
+                ? 'Others take over its runs within seconds'
+                : 'Others take over its runs after 30 s without a sign of it'}
+            </dd>
           </div>
         </>
       )}

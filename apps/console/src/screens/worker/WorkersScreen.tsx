@@ -27,9 +27,7 @@ export function WorkersScreen(): ReactNode {
         {({ workers: all, generatedAt }) =>
           all.length === 0 ? (
             <EmptyState title="No worker has been seen">
-              <p>
-                Start one with <code>pnpm start:worker</code>.
-              </p>
+              <p>Runs begin once a worker process has started.</p>
             </EmptyState>
           ) : (
             <Panel title={describeStates(all, generatedAt)} className="isFlush">
