@@ -14,6 +14,8 @@ export interface Column<Row> {
   isFull?: boolean
   /** Takes what the others leave, and is cut where that is not enough. */
   isWide?: boolean
+  /** Whether it says nothing of a row: left out where rows are cards. */
+  isEmpty?: (row: Row) => boolean
 }
 
 export interface DataTableProps<Row> {
@@ -86,7 +88,8 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
                 />
               </td>
             )}
-            {columns.map(({ header, cell, align, isRowHeader, isPlain, isFull, isWide }) => {
+            {columns.map((column) => {
+              const { header, cell, align, isRowHeader, isPlain, isFull, isWide, isEmpty } = column
               const Cell = isRowHeader ? 'th' : 'td'
               return (
                 <Cell
@@ -98,6 +101,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
                     isPlain && 'isPlain',
                     isFull && 'isFull',
                     isWide && 'isWide',
+                    isEmpty?.(row) && 'isEmpty',
                   ]
                     .filter(Boolean)
                     .join(' ')}

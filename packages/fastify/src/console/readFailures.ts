@@ -38,8 +38,9 @@ export function needsLooking(
   return failed >= SOME && usual !== null && share > MORE_THAN_USUAL * (usual.failed / usual.runs)
 }
 
-const MIN_IN_A_ROW = 3
-const LUCK = 0.05
+const MIN_IN_A_ROW = 5
+/** The page is looked at again and again, and a job that fails half the time must not seem well now and then. */
+const LUCK = 0.001
 
 /** Whether so many runs in a row have succeeded since the last failure that at the rate before it would hardly be luck. */
 export function hasRecovered({

@@ -122,7 +122,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
 function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
   const { name, waiting, delayed, active, deadLetters, oldestWaitingAt } = queue
   return (
-    <>
+    <div className="jobQueue">
       <p>
         {waiting === 0 ? (
           'Nothing waits'
@@ -160,7 +160,7 @@ function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
         )}
       </p>
       <QueuePause job={queue} />
-    </>
+    </div>
   )
 }
 

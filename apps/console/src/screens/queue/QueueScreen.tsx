@@ -40,11 +40,22 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         </Link>
       ),
   },
-  { header: 'For later', align: 'end', cell: ({ delayed }) => <Quiet value={delayed} /> },
-  { header: 'Running', align: 'end', cell: ({ active }) => <Quiet value={active} /> },
+  {
+    header: 'For later',
+    align: 'end',
+    isEmpty: ({ delayed }) => delayed === 0,
+    cell: ({ delayed }) => <Quiet value={delayed} />,
+  },
+  {
+    header: 'Running',
+    align: 'end',
+    isEmpty: ({ active }) => active === 0,
+    cell: ({ active }) => <Quiet value={active} />,
+  },
   {
     header: 'Oldest',
     align: 'end',
+    isEmpty: ({ oldestWaitingAt }) => oldestWaitingAt === null,
     cell: ({ oldestWaitingAt, backlog, queuePaused }) =>
       oldestWaitingAt === null ? (
         <span className="muted">–</span>
@@ -62,11 +73,13 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   {
     header: 'Done in 1 h',
     align: 'end',
+    isEmpty: ({ completedLastHour }) => completedLastHour === 0,
     cell: ({ completedLastHour }) => <Quiet value={completedLastHour} />,
   },
   {
     header: 'Failed in 1 h',
     align: 'end',
+    isEmpty: ({ failedLastHour }) => failedLastHour === 0,
     cell: ({ failedLastHour, completedLastHour }) => (
       <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
     ),
@@ -74,6 +87,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   {
     header: 'Dead letters',
     align: 'end',
+    isEmpty: ({ deadLetters }) => deadLetters === 0,
     cell: ({ name, deadLetters }) =>
       deadLetters === 0 ? (
         <Quiet value={0} />

@@ -36,6 +36,7 @@ const COLUMNS: readonly Column<Work>[] = [
   {
     header: 'Label',
     isWide: true,
+    isEmpty: ({ label }) => label === null,
     cell: ({ label }) =>
       label === null ? (
         <span className="muted">–</span>
@@ -59,6 +60,7 @@ const COLUMNS: readonly Column<Work>[] = [
   {
     header: 'Attempts',
     align: 'end',
+    isEmpty: ({ attempts }) => attempts === 0,
     cell: ({ attempts, queueJobId, name }) =>
       attempts === 0 ? (
         <span className="muted">0</span>
@@ -71,11 +73,13 @@ const COLUMNS: readonly Column<Work>[] = [
   {
     header: 'Priority',
     align: 'end',
+    isEmpty: ({ priority }) => priority === 0,
     cell: ({ priority }) =>
       priority === 0 ? <span className="muted">0</span> : priority.toLocaleString('en'),
   },
   {
     header: 'Key',
+    isEmpty: ({ hasUniqueKey }) => !hasUniqueKey,
     cell: ({ hasUniqueKey }) =>
       hasUniqueKey ? <span className="badge">Unique</span> : <span className="muted">–</span>,
   },

@@ -291,10 +291,12 @@ function Facts({ run }: { run: RunDetail }) {
           <dd className="isWrapped">{run.reason}</dd>
         </div>
       )}
-      <div>
-        <dt>Started late by</dt>
-        <dd>{lateMs === null ? 'not known' : formatDuration(lateMs)}</dd>
-      </div>
+      {lateMs !== null && (
+        <div>
+          <dt>Started late by</dt>
+          <dd>{formatDuration(lateMs)}</dd>
+        </div>
+      )}
       <div>
         <dt>Attempt</dt>
         <dd>{run.attempt}</dd>
