@@ -16,6 +16,13 @@ const LABELS: Record<Wait, string> = {
   handler: 'from `enqueue` to the handler of another job',
 }
 
+/** For a plot, beside the situation. */
+const SHORT: Record<Wait, string> = {
+  enqueue: 'request that enqueues',
+  validation: 'request that validates',
+  handler: 'enqueue to handler',
+}
+
 export const backlog = defineScenario<BacklogFigures>({
   name: 'backlog',
   title: 'Under a full backlog',
@@ -54,8 +61,8 @@ ${forATeam(figures)}`
       bars: WAITS.flatMap((wait) =>
         SITUATIONS.map((situation) => {
           const { median: value, ...spread } = summarise(p99Of(figures, wait, situation))
-          const [what = ''] = LABELS[wait].replaceAll('`', '').split(',')
-          return { label: `${situation}: ${what}`, value, spread, isOurs: situation === 'backlog' }
+          const label = `${situation}: ${SHORT[wait]}`
+          return { label, value, spread, isOurs: situation === 'backlog' }
         }),
       ),
     },
