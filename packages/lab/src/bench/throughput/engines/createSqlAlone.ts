@@ -114,7 +114,7 @@ async function startRecorded(
     const [first] = statement
     if (typeof first === 'object' && first !== null && 'values' in first) sent.push(first as Sent)
     return (query as (...all: unknown[]) => never).apply(this, statement)
-  } as typeof query
+  }
   let ended = 0
   const worker = createWorker({
     schema: 'public',
