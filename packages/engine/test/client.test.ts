@@ -284,6 +284,8 @@ describe('what a program passes in', () => {
       'limit must be a whole number from 1 to 10000, not NaN',
     ],
     ['listJobRuns', [0, 'limit'], '1; select 1', 'limit must be a whole number'],
+    ['listJobRuns', [0, 'outcome'], 'dead', 'outcome must be one of running, success, failed'],
+    ['listJobRuns', [0, 'trigger'], 'nobody', 'trigger must be one of schedule, queue'],
     ['listJobRuns', [0, 'status'], "x' or true", 'status must be one of running, success, failed'],
     ['listJobRuns', [0, 'after', 'at'], '2026-02-30 00:00:00+00', 'after.at must be an instant'],
     ['listJobRuns', [0, 'from'], new Date(Number.NaN), 'from must be a valid date'],

@@ -353,7 +353,7 @@ const checkConflict = oneOf(['keep', 'replace'])
 /** Ten years. */
 const checkMaxWait = wholeNumber(1, 10 * 365 * 86_400_000)
 
-export function checkUniqueKey(argument: string, key: unknown): string {
+function checkUniqueKey(argument: string, key: unknown): string {
   if (typeof key === 'string' && /^[^\0\p{Surrogate}]{1,255}$/su.test(key)) return key
   throw new ArgumentError(
     argument,

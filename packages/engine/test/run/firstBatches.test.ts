@@ -148,7 +148,10 @@ describe('the first batches of runs that were started together', { timeout: 180_
       { status: 'fulfilled' },
     ])
     expect(await runtime.rows('select "id" from "JobRun" order by "id"')).toEqual(
-      [runIds[0], runIds[1]].toSorted().map((written) => ({ id: written })),
+      runIds
+        .slice(0, 2)
+        .toSorted((one, next) => one.localeCompare(next))
+        .map((written) => ({ id: written })),
     )
     speak()
     await expectAllSucceeded(3)
