@@ -20,7 +20,16 @@ const OVERLAY_VIEWS = [VIEWS[0], VIEWS[2]] as const
 
 /** Of the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
 const OVERFLOW_PX = 'document.documentElement.scrollWidth - document.body.offsetWidth'
-/** Colours pass from one scheme to the other, and until they have they are of neither: nobody waits for all that. */
+/**
+ * Makes colours change at once with the scheme. They pass from one to the other otherwise, those of each mark of a chart by
+ * themselves, and meanwhile are of neither. The page's policy lets no style in; a sheet that a script makes needs no leave.
+ */
+const AT_ONCE = `(() => {
+  const sheet = new CSSStyleSheet()
+  sheet.replaceSync('*, ::before, ::after { transition: none !important }')
+  document.adoptedStyleSheets.push(sheet)
+})()`
+/** Brings whatever moves to its end. */
 const UNTIL_STILL = `(async () => {
   for (;;) {
     await new Promise(requestAnimationFrame)
@@ -408,6 +417,7 @@ async function openScreen(
   await page.emulateMedia({ colorScheme: VIEWS[0].colorScheme })
   await page.goto(`/console${path(filling as Filling)}`)
   await page.getByRole('heading', { name: heading, level: 1, exact: true }).waitFor()
+  await page.evaluate(AT_ONCE)
   await open?.(page)
   if (shows !== undefined) await page.getByText(shows).first().waitFor()
   await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
