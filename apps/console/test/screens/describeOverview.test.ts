@@ -133,7 +133,7 @@ describe('describeOverview', () => {
   })
 
   it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
-    const { latest: _, ...failing } = FAILING as ConsoleAttention & { kind: 'failing' }
+    const { latest: _, ...failing } = FAILING
     const recovered = { ...failing, kind: 'recovered' as const, lastHour: LAST_HOUR }
     expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
     expect(describeThem([recovered])).toEqual({
