@@ -85,7 +85,7 @@ export const commonVariables = {
   NODE_ENV: z
     .enum(
       ['development', 'test', 'production'],
-      'is not a mode that is known; set development, test or production, or leave it out',
+      'is not a known mode; set development, test or production, or leave it out',
     )
     .default('development'),
   /** PostgreSQL 15 or newer. Default: the embedded one in DATA_DIR, but never in production. */
@@ -105,7 +105,7 @@ export const commonVariables = {
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-      'is not a level of the log; set fatal, error, warn, info, debug, trace or silent, or leave it out for info',
+      'is not a log level; set fatal, error, warn, info, debug, trace or silent, or leave it out for info',
     )
     .default('info'),
 }

@@ -35,7 +35,7 @@ export const noSchemaCompilers = {
 }
 
 function refuseToBuild(): never {
-  throw new Error('This server has no compiler for schemas')
+  throw new Error('This server has no schema compiler')
 }
 
 /** Whether a server that listens on `host` can be reached from this machine only. */

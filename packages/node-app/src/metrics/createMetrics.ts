@@ -45,7 +45,7 @@ export function createMetrics({ app, version }: { app: string; version: string }
   registry.registerMetric(
     new Gauge({
       name: 'roundsman_db_pool_connections',
-      help: 'Connections to the database that are open, by what they do.',
+      help: 'Open connections to the database, idle or busy.',
       labelNames: ['pool', 'state'],
       registers: [],
       collect() {
@@ -60,7 +60,7 @@ export function createMetrics({ app, version }: { app: string; version: string }
   registry.registerMetric(
     new Gauge({
       name: 'roundsman_db_pool_max_connections',
-      help: 'Connections that a pool opens at most.',
+      help: 'The most connections that a pool opens.',
       labelNames: ['pool'],
       registers: [],
       collect() {

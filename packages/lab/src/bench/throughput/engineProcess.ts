@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
+import { createRandom } from '../../chaos/createRandom.ts'
 import type { Engine } from './engine.ts'
 import { createBullMq } from './engines/createBullMq.ts'
 import { createGraphileWorker } from './engines/createGraphileWorker.ts'
@@ -76,7 +77,7 @@ async function produce(): Promise<void> {
   await once(input, 'line')
   const sentAtNs: string[] = []
   for (let n = 0; n < jobs; n++) {
-    await pause(MIN_PAUSE_MS + random() * MIN_PAUSE_MS)
+    await pause(MIN_PAUSE_MS + random.next() * MIN_PAUSE_MS)
     const begunAtNs = process.hrtime.bigint()
     sentAtNs.push(String((await producer.send(n)) ?? begunAtNs))
   }
@@ -112,16 +113,5 @@ function create(engineChoice: EngineChoice): Promise<Engine> {
       return createBullMq(url, engineChoice.settings)
     default:
       return engineChoice satisfies never
-  }
-}
-
-/** Mulberry32, from 0 to 1: the same numbers for the same seed, everywhere. */
-function createRandom(from: number): () => number {
-  let state = from >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
   }
 }
