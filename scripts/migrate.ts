@@ -6,8 +6,8 @@ import { migrateDatabase } from './migrate/migrateDatabase.ts'
 
 const USAGE = `Usage: pnpm db:migrate [--check [--json]]
 
-Brings the tables of this version and the queue's up to date, in the database of
-DATABASE_URL; without it in the embedded one, which is made where there is none.
+Brings the tables of the product and of the queue up to date, in the database of
+DATABASE_URL or, without it, in the embedded one, which it creates if there is none.
 
   --check  change no table, and exit with 1 where something is missing or newer; for CI
   --json   with --check: print one JSON object
@@ -52,7 +52,7 @@ function readArguments() {
   } as const
   try {
     const { check = false, json = false, help = false } = parseArgs({ options }).values
-    const problem = json && !check ? '--json goes with --check' : null
+    const problem = json && !check ? '--json needs --check' : null
     return { isHelp: help, isCheck: check, asJson: json, problem }
   } catch (error) {
     return { isHelp: false, isCheck: false, asJson: false, problem: (error as Error).message }

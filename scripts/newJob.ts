@@ -64,7 +64,7 @@ function read(args: string[]): { name: string; cron: string | null } | string {
       options: { schedule: { type: 'string' } },
     })
     const [name, ...rest] = positionals
-    if (name === undefined) return 'Which name is it to have?'
+    if (name === undefined) return 'Which name should the job have?'
     if (rest.length > 0) {
       return `One job at a time; "${rest.join(' ')}" is too much. A cron expression goes behind --schedule, in quotes`
     }

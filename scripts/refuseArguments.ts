@@ -9,6 +9,6 @@ export function refuseArguments(usage: string): number | null {
     process.stdout.write(`${usage}\n`)
     return 0
   }
-  process.stderr.write(`"${first}" is not known here: it takes nothing\n\n${usage}\n`)
+  process.stderr.write(`Unknown argument "${first}": this command takes none\n\n${usage}\n`)
   return 2
 }

@@ -90,7 +90,7 @@ function readArguments(
     const email = z.email().max(254).safeParse(values.email)
     if (!email.success) return { problem: '--email has to be an e-mail address' }
     if (!takesRole) {
-      if (values.role !== undefined) return { problem: '--role is not known here' }
+      if (values.role !== undefined) return { problem: '--role is not an option of this command' }
       return { email: email.data, role: Role.staff }
     }
     const role = z.enum(Role).safeParse(values.role)

@@ -14,7 +14,7 @@ Exit code: 0 added, 1 refused or failed, 2 usage`,
     if (await createUser(prisma, user))
       return `${user.email.toLowerCase()} may log in as ${user.role}.`
     throw new StartError(
-      `There is a user ${user.email.toLowerCase()} already, who was not changed; a new password: pnpm user:password --email ${user.email}`,
+      `There is a user ${user.email.toLowerCase()} already, and nothing was changed; to set a new password: pnpm user:password --email ${user.email}`,
     )
   },
 }
@@ -29,7 +29,7 @@ Exit code: 0 changed, 1 refused or failed, 2 usage`,
   takesRole: false,
   async run(prisma, { email, password }) {
     if (await changePassword(prisma, email, password)) {
-      return `${email.toLowerCase()} has the new password; who was logged in with the old one is not any more.`
+      return `${email.toLowerCase()} has the new password; log-ins with the old one have ended.`
     }
     throw new StartError(
       `There is no user ${email.toLowerCase()}; add one: pnpm user:create --email ${email} --role owner`,

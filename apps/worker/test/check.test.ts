@@ -102,7 +102,9 @@ describe('worker:check', () => {
     expect(unmigrated.text.replaceAll(/\s+/g, ' ')).toContain('apply them with pnpm db:migrate')
     const without = await check(['--no-database'], wrong)
     expect(without.code).toBe(0)
-    expect(without.text).toContain('Not checked: indexes of what is swept, since --no-database')
+    expect(without.text).toContain(
+      'Not checked: indexes for the rows that clean-ups look for, since --no-database',
+    )
   })
 
   it('looks into an embedded database of its own where none is named', async () => {

@@ -117,10 +117,8 @@ it('tells all problems together, each with its variable, what is wrong and the r
     expect.stringMatching(/^I18N_CACHE_MAX_AGE_DAYS: "-1" .*set a whole number from 1 to 3650/),
     expect.stringMatching(/^JOBS_ENABLED: "yes" .*set true or false/),
     expect.stringMatching(/^JOB_RUN_RETENTION_DAYS: "0" .*set a whole number from 1 to 3650/),
-    expect.stringMatching(/^LOG_LEVEL: is not a level of the log; set fatal, error, warn, info/),
-    expect.stringMatching(
-      /^NODE_ENV: is not a mode that is known; set development, test or production/,
-    ),
+    expect.stringMatching(/^LOG_LEVEL: is not a log level; set fatal, error, warn, info/),
+    expect.stringMatching(/^NODE_ENV: is not a known mode; set development, test or production/),
     expect.stringMatching(/^ROUNDSMAN_SUPERVISED: "maybe" .*set true or false/),
     expect.stringMatching(/^WORKER_CONCURRENCY: "0" .*set a whole number from 1 to 1000/),
     expect.stringMatching(/^WORKER_PORT: "65536" .*set a whole number from 0 to 65535/),

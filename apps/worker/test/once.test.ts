@@ -279,12 +279,12 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
     [
       'a dead letter and a payload',
       [JOB, '--dead-letter', NOWHERE, '--payload', '{}'],
-      ['A dead letter has its own payload'],
+      ['--dead-letter brings its own payload: leave --payload out'],
     ],
     [
       'a dead letter, dry',
       [JOB, '--dead-letter', NOWHERE, '--dry-run'],
-      ["A dead letter's next attempt is a real one: no --dry-run"],
+      ['--dead-letter makes a real attempt: leave --dry-run out'],
     ],
     [
       'a dead letter that is no id',

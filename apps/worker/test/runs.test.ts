@@ -133,7 +133,7 @@ describe('worker:runs', () => {
     [['--from', 'yesterday'], '--from: "yesterday" is not a date'],
     [['--work', '1'], '--work: "1" is not the id of a piece of work'],
     [['--limit', '0'], '--limit is a whole number from 1 to 1000'],
-    [['--after', 'x/y'], '--after: "x/y" is no position'],
+    [['--after', 'x/y'], '--after: "x/y" is not a position'],
     // What no option's own check refuses.
     [['--job', 'a\0b'], 'name holds a NUL character'],
     [['--label', 'x'.repeat(10_001)], 'label must have at most 10000 characters'],
@@ -267,15 +267,19 @@ describe('worker:work', () => {
   })
 
   it.each([
-    [queueCommand, ['stop', 'renderInvoicePdf'], 'pause, or resume?'],
+    [queueCommand, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
     [queueCommand, ['pause'], 'Which job?'],
-    [queueCommand, ['pause', 'renderInvoicePdf'], '--reason: why?'],
+    [queueCommand, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
     [queueCommand, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
-    [workCommand, [], 'One of list, cancel, postpone, prioritise?'],
-    [workCommand, ['cancel', 'renderInvoicePdf', ...by], '--id, --label or --all: one of them'],
-    [workCommand, ['cancel', 'renderInvoicePdf', '--all'], '--reason: why?'],
+    [workCommand, [], 'Say what to do: list, cancel, postpone, prioritise'],
+    [
+      workCommand,
+      ['cancel', 'renderInvoicePdf', ...by],
+      'Give exactly one of --id, --label and --all',
+    ],
+    [workCommand, ['cancel', 'renderInvoicePdf', '--all'], '--reason is missing: say why'],
     [workCommand, ['cancel', 'renderInvoicePdf', '--id', '1', ...by], '--id: "1" is not the id'],
-    [workCommand, ['postpone', 'renderInvoicePdf', '--all', ...by], '--until, --for or --now'],
+    [workCommand, ['postpone', 'renderInvoicePdf', '--all', ...by], 'Give exactly one of --until'],
     [
       workCommand,
       ['postpone', 'renderInvoicePdf', '--all', '--for', 'long', ...by],

@@ -27,22 +27,22 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = 
 
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
-  init          write what a product needs to have jobs
-  migrate       make or update the tables
-  uninstall     print the SQL that removes them
-  new           write a job
-  list          all jobs, their schedules and next ticks
-  check         what is wrong with them, before any runs
-  once          run one here and now, recorded like any run
-  runs          what ran, and how it ended
-  dead-letters  work that was given up, and why
+  init          add jobs to your product
+  migrate       create or update the tables
+  uninstall     print the SQL that removes the tables
+  new           add a job
+  list          list all jobs, their schedules and next ticks
+  check         find problems of jobs before they run
+  once          run a job here and now, recorded like any run
+  runs          list runs and how they ended
+  dead-letters  list work that was given up, and why
   queue         pause and resume the queue of a job
-  work          list, cancel, postpone and reorder what waits
-  simulate      every tick of a range of time, and what becomes of it
+  work          list, cancel, postpone and reorder waiting work
+  simulate      list the ticks of a range of time and their outcomes
   console       serve the console on this machine
 
-Commands look for roundsman.config.ts in this folder and those above it, and work in the folder where it is. They read
-DATABASE_URL; a .env they read with --env-file .env, or where that configuration does. Each has --help.`
+Commands look for roundsman.config.ts in this folder and those above, and work in the folder where they find it. They
+read DATABASE_URL, and a .env file with --env-file .env or when the configuration loads it. Each command has --help.`
 
 interface CliTerminal extends Terminal {
   stdin: NodeJS.ReadStream

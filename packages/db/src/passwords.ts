@@ -76,7 +76,7 @@ async function derive(
   // Node allows 32 MiB unless told otherwise. scrypt needs 128 * r * (N + p) bytes and a little more.
   const maxmem = 128 * r * (N + p) + 1024 * 1024
   if (underWay >= MAX_AT_ONCE && waiting.length >= MAX_WAITING) {
-    throw new TooManyHashesError('Too many passwords wait to be hashed')
+    throw new TooManyHashesError('Too many passwords wait to be hashed; try again in a moment')
   }
   if (underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
   else underWay += 1

@@ -84,12 +84,16 @@ export async function acquireEmbeddedPostgres(
         try {
           lease = await takeLease({ ...context, signal: closing.signal })
           if (lease.port !== port) {
-            onProgress(`PostgreSQL came back on port ${lease.port}: restart what uses ${port}`)
+            onProgress(
+              `PostgreSQL now listens on port ${lease.port}: restart the programs that use port ${port}`,
+            )
           }
           break
         } catch (error) {
           if (closing.signal.aborted) break
-          onProgress(`The lease on PostgreSQL is cut: ${(error as Error).message}`)
+          onProgress(
+            `The connection that keeps PostgreSQL running was lost, trying again: ${(error as Error).message}`,
+          )
           await pause(1_000, undefined, { signal: closing.signal }).catch(() => undefined)
         }
       }

@@ -44,7 +44,7 @@ export async function connectToServer(
     await client.end().catch(() => undefined)
     if (isConnectionLoss(cause)) return undefined
     throw new Error(
-      `The PostgreSQL of ${cluster.home} does not let us in: ${(cause as Error).message}. Move that folder ` +
+      `The PostgreSQL of ${cluster.home} refuses our log-in: ${(cause as Error).message}. Move that folder ` +
         'away to begin with an empty database, or set DATABASE_URL to a server of your own.',
       { cause },
     )

@@ -74,7 +74,7 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   const account = await resolveAccount()
   const lost = await readlink(name).catch(() => undefined)
   if (lost !== undefined) {
-    options.onProgress(`${lost}, where ${name} leads, is gone: making a new database there`)
+    options.onProgress(`${name} leads to ${lost}, which is gone: creating a new database there`)
     if (fallbackFolders.includes(dirname(lost))) await ensureOwnFolder(dirname(lost))
     else await mkdir(dirname(lost), { recursive: true })
     await makeCluster(lost, account, fallbackFolders, options)
@@ -83,7 +83,7 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   } else {
     const folder = await chooseFallbackFolder(dataDir, account, fallbackFolders)
     options.onProgress(
-      `PostgreSQL does not run as root and its account "${account?.name}" cannot enter ${dataDir}: ` +
+      `PostgreSQL must not run as root, and its account "${account?.name}" cannot enter ${dataDir}: ` +
         `the database is kept in ${folder}`,
     )
     await removeLeftovers(folder)
@@ -96,7 +96,10 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
     })
   }
   const made = await findCluster(name, fallbackFolders)
-  if (made === undefined) throw new Error(`${name} was removed while it was being made`)
+  if (made === undefined)
+    throw new Error(
+      `${name} was removed by another program while the database was created; start again`,
+    )
   return made
 }
 
@@ -217,7 +220,7 @@ async function chooseFallbackFolder(
     if (isMade && (await canReach(account, folder))) return folder
   }
   throw new Error(
-    `PostgreSQL does not run as root, its account "${account?.name}" cannot enter ${dataDir}, and no ` +
+    `PostgreSQL must not run as root, its account "${account?.name}" cannot enter ${dataDir}, and no ` +
       `other place is usable (${folders.join(', ')}). Set DATA_DIR to a folder that it can enter, start ` +
       'as an ordinary user, or set DATABASE_URL.',
   )

@@ -78,7 +78,7 @@ function binariesIn(native: string): Binaries {
 async function findProblem(native: string, account: Account | undefined) {
   // initdb and pg_ctl put the path of `postgres` into a shell's double quotes without escaping it.
   if (process.platform !== 'win32' && /["$`\\\n]/.test(native)) {
-    return `the path ${native} has characters that initdb cannot cope with`
+    return `the path ${native} has characters that initdb does not accept`
   }
   const { initdb } = binariesIn(native)
   const postgres = initdb.replace(/initdb(\.exe)?$/, 'postgres$1')

@@ -26,7 +26,7 @@ export async function resolveAccount(owner?: {
     .find((candidate) => candidate !== undefined)
   if (account === undefined) {
     throw new Error(
-      'PostgreSQL does not run as root, and /etc/passwd has neither an account "postgres" nor one ' +
+      'PostgreSQL must not run as root, and /etc/passwd has neither an account "postgres" nor one ' +
         'called "nobody" to run it as. Start as an ordinary user, or set DATABASE_URL.',
     )
   }

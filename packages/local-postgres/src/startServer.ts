@@ -92,7 +92,9 @@ const UNLUCKY = new RegExp(
 
 function toSwitch([name, value]: [string, string]): string {
   if (!/^[a-z_.]+$/.test(name) || !/^[\w.]+$/.test(value)) {
-    throw new Error(`The PostgreSQL setting ${name} = ${value} is not made of plain words`)
+    throw new Error(
+      `The PostgreSQL setting ${name} = ${value} may only have letters, digits, dots and underscores`,
+    )
   }
   return `-c ${name}=${value}`
 }

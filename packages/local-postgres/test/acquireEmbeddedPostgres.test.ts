@@ -376,7 +376,7 @@ describe('what cannot work says why, and what to do', () => {
     const before = await readFile(password, 'utf8')
     onTestFinished(() => writeFile(password, before))
     await writeFile(password, randomBytes(8).toString('hex'))
-    await expect(acquire({ dataDir })).rejects.toThrow(/does not let us in.*DATABASE_URL/)
+    await expect(acquire({ dataDir })).rejects.toThrow(/refuses our log-in.*DATABASE_URL/)
     process.kill(await readPid({ directory }), 'SIGINT')
     await waitFor(async () => !(await readdir(join(directory, 'data'))).includes('postmaster.pid'))
   })

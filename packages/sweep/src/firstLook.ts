@@ -27,7 +27,8 @@ const MAX_DUE = 50_000
 export async function firstLook(tx: Transaction, target: SweepTarget): Promise<FirstLook> {
   const table = quoted(target.table)
   const [finder] = target.finders
-  if (finder === undefined) throw new TypeError(`Nothing finds what is due in "${target.table}"`)
+  if (finder === undefined)
+    throw new TypeError(`The sweep of "${target.table}" has no finders: give at least one`)
   const key = quoted(finder.key)
   // Without an order, the planner assumes due rows in any page of the table, and would scan the table for them.
   const byIndex = target.finders.length === 1 ? sql`order by ${key}` : empty

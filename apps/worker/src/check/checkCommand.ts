@@ -1,9 +1,9 @@
 import { createCheckCommand } from 'roundsman/commands'
 
-const ABOUT = `Finds what is wrong with jobs before any runs: schedules and their zones, overrides in the environment, times that
-daylight saving takes away or repeats, policies that do not go together, destructive jobs without a guard, and
-clean-ups that no index serves, which the planner of the database is asked for (DATABASE_URL; else the embedded
-one, which is made where there is none). Each finding names the job, what is wrong, and the remedy.`
+const ABOUT = `Finds problems of jobs before they run: schedules and their zones, overrides in the environment, times that
+daylight saving skips or repeats, policies that do not go together, destructive jobs without a guard, and
+clean-ups without an index, which it asks the planner of the database about (DATABASE_URL; else the embedded
+one, which it creates if there is none). Each finding names the job, the problem and the remedy.`
 
 export const checkCommand = createCheckCommand({
   call: 'pnpm worker:check',

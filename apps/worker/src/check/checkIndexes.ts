@@ -84,7 +84,7 @@ async function explain(tx: Transaction, table: string, finder: DueFinder): Promi
     tx,
     sql`explain (format json) ${findQuery(table, finder, 1_000)}`,
   )
-  if (!row) throw new Error('EXPLAIN told nothing')
+  if (!row) throw new Error('EXPLAIN returned no plan')
   return row['QUERY PLAN'][0].Plan
 }
 

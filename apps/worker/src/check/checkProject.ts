@@ -48,7 +48,7 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
     const look = () => withPrisma(env, (prisma) => checkIndexes(prisma, sweeps))
     findings.push(...(await deferSignals(look)))
   } else {
-    unchecked.push({ what: 'indexes of what is swept', reason })
+    unchecked.push({ what: 'indexes for the rows that clean-ups look for', reason })
   }
   return { jobs: jobs.map(({ name }) => name), findings, unchecked }
 }
@@ -135,7 +135,7 @@ export function checkSweeps(jobs: readonly Job[], sweeps: readonly DeclaredSweep
           code: 'sweep_undeclared',
           job: name,
           problem:
-            'it is destructive, and its handler does not declare what it sweeps: nobody knows whether an index finds it',
+            'it is destructive, and its handler does not declare which rows it sweeps, so their index could not be checked',
           remedy:
             'make its handler with sweepHandler, and list it in createCleanups (apps/worker/src/jobs/index.ts)',
         },

@@ -51,7 +51,7 @@ export interface Mailer {
 export function createMailer({ smtpUrl, from, timeouts = {} }: MailerOptions): Mailer {
   const { connectMs = 30_000, answerMs = 80_000 } = timeouts
   const address = parseSmtpUrl(smtpUrl)
-  if (!address) throw new TypeError('The URL of the mail server is not one')
+  if (!address) throw new TypeError('The URL of the mail server is not valid')
   const closing = new AbortController()
   const transport = createTransport({
     host: address.host,

@@ -42,10 +42,10 @@ function isPermanent(command: string, responseCode: number): boolean {
 
 function explain({ code, responseCode }: NodemailerError): string {
   if (code === 'EAUTH' || code === 'ENOAUTH') return 'The mail server refuses the log-in'
-  if (code === 'ETLS') return 'No encrypted connection to the mail server came about'
+  if (code === 'ETLS') return 'The connection to the mail server could not be encrypted'
   if (code === 'ETIMEDOUT') return 'The mail server did not answer in time'
   if (responseCode !== undefined && OF_THE_SESSION.has(responseCode)) {
-    return 'The mail server takes no mail from here as it is set up'
+    return 'The mail server refuses mail from this sender or host: check SMTP_URL, MAIL_FROM and the settings of the server'
   }
   if (responseCode !== undefined) return 'The mail server takes no mail for now'
   return 'The connection to the mail server failed'

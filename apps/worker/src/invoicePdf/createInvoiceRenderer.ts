@@ -104,7 +104,9 @@ export function createInvoiceRenderer({
     void exit.then(() => exits.delete(exit))
     child.on('message', (answer: RenderAnswer) => finish(slot, answer))
     child.on('error', (error) => lose(slot, error))
-    child.on('exit', (code, signal) => lose(slot, new Error(`It ended with ${signal ?? code}`)))
+    child.on('exit', (code, signal) =>
+      lose(slot, new Error(`The rendering process ended with ${signal ?? code}`)),
+    )
     return slot
   }
 
@@ -195,11 +197,11 @@ function release(slot: Slot): Render | undefined {
 function refusal({ error, isInvalid }: { error: string; isInvalid: boolean }): JobError {
   const cause = new Error(error)
   return isInvalid
-    ? new JobError('invoice_invalid', 'The invoice has a value that is none', {
+    ? new JobError('invoice_invalid', 'The invoice has an invalid value', {
         cause,
         retryable: false,
       })
-    : new JobError('invoice_unprintable', 'The invoice could not be set', {
+    : new JobError('invoice_unprintable', 'The invoice could not be typeset', {
         cause,
         retryable: false,
       })

@@ -67,7 +67,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
         return await recordSent()
       case 'refused': {
         const { code, smtpStatus } = outcome
-        return await giveUp(code, 'The message is refused for good', smtpStatus)
+        return await giveUp(code, 'The mail server refused the message for good', smtpStatus)
       }
       case 'unavailable': {
         const { reason, smtpStatus, smtpError } = outcome

@@ -156,7 +156,8 @@ describe('the connection', () => {
 
     expect(await mailer.send(email, forEver())).toMatchObject({
       kind: 'unavailable',
-      reason: 'The mail server takes no mail from here as it is set up',
+      reason:
+        'The mail server refuses mail from this sender or host: check SMTP_URL, MAIL_FROM and the settings of the server',
       smtpStatus: '530',
     })
   })

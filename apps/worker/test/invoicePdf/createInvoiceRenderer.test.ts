@@ -172,7 +172,7 @@ test.each([
   await expect(shared.render({ ...enGb, ...wrong }, never)).rejects.toMatchObject({
     code: 'invoice_invalid',
     retryable: false,
-    message: 'The invoice has a value that is none',
+    message: 'The invoice has an invalid value',
   })
   expect(await shared.render(enGb, never)).toMatchObject({ pages: 1 })
 })

@@ -26,11 +26,11 @@ const usage = ({
 
 ${about}
 
-  --strict        warnings count as well
-  --no-database   look into no database
+  --strict        count warnings as findings
+  --no-database   leave out what needs the database
   --json          print one JSON object
 
-Exit code: 0 nothing wrong (notes never count, warnings with --strict only), 1 findings, 2 usage`
+Exit code: 0 no findings (notes never count, warnings only with --strict), 1 findings, 2 usage`
 
 export function createCheckCommand(options: CheckCommandOptions): Command {
   return { usage: usage(options), run: (args, terminal) => check(args, terminal, options) }
@@ -69,7 +69,7 @@ async function findAll(
     if (first === null) throw error
     const catalogue = options.catalogue()
     const findings = catalogue === null ? [] : await findRefusedDefinitions(catalogue)
-    const unchecked = [{ what: 'all else', reason: 'the definitions could not be read' }]
+    const unchecked = [{ what: 'everything else', reason: 'the definitions could not be read' }]
     return { jobs: [], findings: findings.length > 0 ? findings : [first], unchecked }
   }
 }

@@ -24,8 +24,8 @@ function checkNames(jobs: readonly Job[], cronVariable: Product['cronVariable'])
       job: name,
       problem:
         other === name
-          ? 'two jobs have this name, and so one queue, one schedule and one ledger'
-          : `its cron variable ${variable} is also that of ${other}`,
+          ? 'two jobs have this name, so they would share one queue, schedule and ledger'
+          : `its cron variable ${variable} is also the one of ${other}`,
       remedy: 'rename one of them',
     })
   }
@@ -50,9 +50,8 @@ function checkDefinition(job: Job): Finding[] {
       severity: 'error',
       code: 'payload_missing',
       job: name,
-      problem:
-        'it has a schedule and refuses an empty payload, which is all that a schedule gives it',
-      remedy: 'give every field of its payload a default, or take its schedule away',
+      problem: 'it has a schedule but refuses an empty payload, and schedules give no other',
+      remedy: 'give every field of its payload a default, or remove its schedule',
     })
   }
   if (isDestructive && guard === null && unguarded === null) {
@@ -61,7 +60,7 @@ function checkDefinition(job: Job): Finding[] {
       code: 'guard_missing',
       job: name,
       problem:
-        'it is destructive and has no guard: a wrong clock or a wrong age takes everything away',
+        'it is destructive and has no guard: a wrong clock or a wrong age would remove everything',
       remedy:
         'give it a guard (maxShare with minRows, or maxRows), or say in unguarded why it needs none',
     })

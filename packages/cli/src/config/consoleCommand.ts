@@ -7,11 +7,11 @@ import { requireConfig, requireDatabaseUrl } from './openProduct.ts'
 
 const USAGE = `Usage: roundsman console [--port N] [--host ADDRESS]
 
-Serves the console on this machine, for a product without one in its own server. It prints a link, which is good once,
-and goes on until it is stopped. Whoever opens the link may look and act, under the name of this account.
+Serves the console on this machine, for products that do not serve it themselves. It prints a link that works once, and
+runs until you stop it. Whoever opens the link may look and change things, under the name of this account.
 
-  --port N        default: any that is free
-  --host ADDRESS  default: 127.0.0.1, which nobody else reaches
+  --port N        default: any free port
+  --host ADDRESS  default: 127.0.0.1, which other machines cannot reach
 
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`
 

@@ -67,13 +67,13 @@ function findProblem(exported: unknown): string | null {
   if (!isObject(exported))
     return 'has no default export: write `export default defineConfig({ … })`'
   const { jobs, databaseUrl, schema, open } = exported
-  if (!Array.isArray(jobs)) return 'its `jobs` is no list of jobs'
+  if (!Array.isArray(jobs)) return 'its `jobs` is not a list of jobs'
   const wrong = jobs.findIndex((job) => !isObject(job) || typeof job['name'] !== 'string')
-  if (wrong >= 0) return `its \`jobs[${wrong}]\` is none that \`defineJob\` has made`
+  if (wrong >= 0) return `its \`jobs[${wrong}]\` was not made by \`defineJob\``
   if (databaseUrl !== undefined && typeof databaseUrl !== 'string')
-    return 'its `databaseUrl` is no text'
-  if (schema !== undefined && typeof schema !== 'string') return 'its `schema` is no text'
-  if (open !== undefined && typeof open !== 'function') return 'its `open` is no function'
+    return 'its `databaseUrl` is not a text'
+  if (schema !== undefined && typeof schema !== 'string') return 'its `schema` is not a text'
+  if (open !== undefined && typeof open !== 'function') return 'its `open` is not a function'
   return null
 }
 

@@ -49,9 +49,9 @@ async function openControlled({ variables = {} }: Terminal): Promise<ControlledP
   }
 }
 
-const CHECK = `Finds what is wrong with jobs before any runs: schedules and their zones, times that daylight saving takes away or
+const CHECK = `Finds problems of jobs before they run: schedules and their zones, times that daylight saving skips or
 repeats, policies that do not go together, destructive jobs without a guard, and tables that are missing in the
-database of DATABASE_URL. Each finding names the job, what is wrong, and the remedy.`
+database of DATABASE_URL. Each finding names the job, the problem and the remedy.`
 
 export const checkCommand = createCheckCommand({
   call: 'roundsman check',

@@ -6,13 +6,13 @@ import { refuseUnknown, withClient, type ControlSource } from './controlledProdu
 const usage = (call: string) => `Usage: ${call} pause <job> --reason TEXT [--json]
        ${call} resume <job> [--reason TEXT] [--json]
 
-Pauses the queue of a job: no worker takes its work, retries included, until the queue is resumed. Runs that are under way
-go on, and so does its schedule, whose ticks put work into the queue. Who did it and why is recorded.
+Pauses the queue of a job: no worker takes its work, retries included, until the queue is resumed. Runs under way
+go on, and so does its schedule, whose ticks put work into the queue. Who paused or resumed it, and why, is recorded.
 
-  --reason TEXT  why
+  --reason TEXT  why, for the record
   --json         print one JSON object
 
-Exit code: 0 done, or it was so already, 1 the environment or the database needs attention, 2 usage`
+Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
 
 export function createQueueCommand(source: ControlSource): Command {
   return { usage: usage(source.call), run: (args, terminal) => change(args, terminal, source) }
@@ -51,11 +51,12 @@ async function change(args: string[], terminal: Terminal, source: ControlSource)
 function readArguments(args: string[]) {
   const { values, positionals } = parse(args)
   const [action, name, ...rest] = positionals
-  if (action !== 'pause' && action !== 'resume') throw new UsageError('pause, or resume?')
-  if (name === undefined) throw new UsageError('Which job?')
+  if (action !== 'pause' && action !== 'resume') throw new UsageError('Say pause or resume')
+  if (name === undefined) throw new UsageError('Which job? Give its name')
   if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
   const { reason, json: asJson = false } = values
-  if (action === 'pause' && (reason ?? '').trim() === '') throw new UsageError('--reason: why?')
+  if (action === 'pause' && (reason ?? '').trim() === '')
+    throw new UsageError('--reason is missing: say why')
   return { action, name, reason, asJson } as const
 }
 

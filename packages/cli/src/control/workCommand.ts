@@ -21,19 +21,19 @@ const usage = (
        ${call} postpone <job> (--id ID | --label TEXT | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
        ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
 
-Lists work that no worker has taken, or that is to be retried, what is due first at first, and changes it before it starts.
-Payloads are not shown. Who changed what, and why, is recorded.
+Lists waiting work, retries included, the earliest due first, and changes it before a worker starts it. Payloads are not
+shown. Who changed what, and why, is recorded.
 
   --id ID            this piece of work; may be given several times
-  --label TEXT       all with this label
-  --all              all that waits of the job
-  --until DATE       not before it; what is due later stays as it is. Without an offset, in UTC
-  --for DURATION     the same, so long from now: 90s, 15min, 2h, 3d
-  --now              due at once, retries and what was to start later included
-  --priority N       a whole number; the higher, the sooner. New work has 0
-  --reason TEXT      why
+  --label TEXT       all work with this label
+  --all              all waiting work of the job
+  --until DATE       the earliest start, in UTC unless it has an offset; work that is due later stays as it is
+  --for DURATION     the earliest start, from now on: 90s, 15min, 2h, 3d
+  --now              make it due now, retries and delayed work included
+  --priority N       a whole number; workers take a higher one first. New work has 0
+  --reason TEXT      why, for the record
   --limit N          how many to list, 1 to 1000; default 20
-  --after POSITION   those after the last one shown, as it says where there are more
+  --after POSITION   go on after this position, which the page before printed
   --json             print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
@@ -49,11 +49,11 @@ export function createWorkCommand(source: ControlSource): Command {
       const { values, positionals } = parse(args)
       const [given, name, ...rest] = positionals
       const action = ACTIONS.find((one) => one === given)
-      if (action === undefined) throw new UsageError(`One of ${ACTIONS.join(', ')}?`)
+      if (action === undefined) throw new UsageError(`Say what to do: ${ACTIONS.join(', ')}`)
       if (rest.length > 0)
         throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
       if (action === 'list') return await list(name, values, terminal, source)
-      if (name === undefined) throw new UsageError('Which job?')
+      if (name === undefined) throw new UsageError('Which job? Give its name')
       return await change(action, name, values, terminal, source)
     },
   }
@@ -118,7 +118,7 @@ async function change(
 ): Promise<number> {
   const which = readWhich(name, values)
   const { reason = '' } = values
-  if (reason.trim() === '') throw new UsageError('--reason: why?')
+  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
   const startAfter = action === 'postpone' ? readStart(values) : new Date(0)
   const priority = action === 'prioritise' ? readPriority(values.priority) : 0
   const product = await source.open(terminal)
@@ -143,7 +143,8 @@ async function change(
   }
   if (done === 0 && left === 0) refuseUnknown(name, product)
   const did = { cancel: 'cancelled', postpone: 'postponed', prioritise: 'given another priority' }
-  const rest = left === 0 ? '' : `; ${left} left, being changed by others at the moment`
+  const rest =
+    left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
   terminal.stdout.write(`${done} of ${name} ${did[action]}${rest}.\n`)
   return 0
 }
@@ -161,7 +162,7 @@ async function untilNoneIsLeft(call: () => Promise<WorkOutcome>): Promise<WorkOu
 function readWhich(name: string, { id: ids, label, all = false }: Values): WhichWork {
   const job = { name }
   const said = [ids, label, all || undefined].filter((one) => one !== undefined)
-  if (said.length !== 1) throw new UsageError('--id, --label or --all: one of them')
+  if (said.length !== 1) throw new UsageError('Give exactly one of --id, --label and --all')
   if (label !== undefined) return { job, label }
   if (ids === undefined) return { job, all: true }
   const wrong = ids.find((id) => !UUID.test(id))
@@ -173,7 +174,7 @@ const UNITS = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 function readStart({ until, for: duration, now = false }: Values): Date {
   const said = [until, duration, now || undefined].filter((one) => one !== undefined)
-  if (said.length !== 1) throw new UsageError('--until, --for or --now: one of them')
+  if (said.length !== 1) throw new UsageError('Give exactly one of --until, --for and --now')
   if (now) return new Date(0)
   if (until !== undefined) {
     const { instant, problem } = parseInstant(until, 'UTC')

@@ -25,7 +25,7 @@ export function describeNext(
   ]
   const has = facts.envFile === null ? `, with ${facts.databaseVariable} set` : ''
   const parts = [
-    `${paint('green', 'Written.')} ${undo === null ? 'There is no git here to take it back with.' : `To take it back: ${undo}`}`,
+    `${paint('green', 'Written.')} ${undo === null ? 'There is no git repository here: undo it by hand.' : `To take it back: ${undo}`}`,
     [`Run now${has}:`, ...commands.map((command) => `  ${paint('bold', command)}`)].join('\n'),
     wrap(
       `Then ${nearestCommand(facts.packageManager, 'roundsman console')} shows what runs; measureDatabase does each minute.`,
@@ -40,10 +40,7 @@ export function describeNext(
         width,
       ),
     ].join('\n'),
-    wrap(
-      'A handler that catches its errors and keeps them to itself ends as success: throw them on.',
-      width,
-    ),
+    wrap('A run whose handler swallows an error ends as success: rethrow it.', width),
     ...describePlugin(facts, plan, width),
   ]
   return `\n${parts.join('\n\n')}\n`

@@ -13,12 +13,12 @@ import { planInit, type InitPlan } from './planInit.ts'
 
 const USAGE = `Usage: roundsman init [--yes] [--force]
 
-Writes what a product needs to have jobs: definitions, handlers, a worker with a first job, roundsman.config.ts, scripts
-and dependencies, all as the product is made (package manager, modules, database client, framework, TypeScript). It shows
-what it would change and asks; it changes no file of yours but package.json. A second run changes nothing.
+Adds jobs to your product: definitions, handlers, a worker with a first job, roundsman.config.ts, scripts and
+dependencies. It follows your package manager, modules, database client, framework and TypeScript. It shows what it would
+change and asks first; of your own files it changes only package.json. A second run changes nothing.
 
   --yes    ask nothing
-  --force  also where package.json has changes that are not committed
+  --force  go on although package.json has uncommitted changes
 
 Exit code: 0 done, or nothing to do, 1 not done, 2 usage`
 

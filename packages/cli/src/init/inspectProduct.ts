@@ -117,7 +117,7 @@ async function findPackage(from: string): Promise<string> {
   const above = dirname(from)
   if (above === from) {
     throw new ForeseenError(
-      'There is no package.json here or above: go into the folder of your product',
+      'There is no package.json here or in a folder above: run this in the folder of your product',
     )
   }
   return await findPackage(above)
@@ -142,7 +142,7 @@ async function refuseWorkspaceRoot(
   const hasSources = await exists(join(root, 'src'))
   if (isWorkspace && !(hasTypeScript && hasSources)) {
     throw new ForeseenError(
-      `${root} is the root of a workspace: go into the package that works with the database, such as your API, and call it there`,
+      `${root} is the root of a workspace: run this in the package that works with the database, such as your API`,
     )
   }
 }

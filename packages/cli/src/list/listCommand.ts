@@ -8,10 +8,10 @@ import { formatJobs } from './formatJobs.ts'
 
 const usage = (call: string) => `Usage: ${call} [--next N] [--json]
 
-Lists all jobs with their schedules, next ticks and policies, as this environment adjusts them. Which schedules
-are paused is known to the database; without one the list says so.
+Lists all jobs with their schedules, next ticks and policies, with the overrides of this environment. It asks the
+database which schedules are paused, and says so if it cannot.
 
-  --next N   how many ticks of each schedule, 0 to 100; default 3
+  --next N   how many ticks to show of each schedule, 0 to 100; default 3
   --json     print one JSON object
 
 Exit code: 0 success, 1 the environment needs attention, 2 usage`

@@ -14,14 +14,14 @@ import { requireDatabaseUrl } from '../config/openProduct.ts'
 
 const USAGE = `Usage: roundsman migrate [--check [--json] | --sql | --prisma] [--database-url URL] [--schema NAME]
 
-Makes the tables that the engine works with, the queue's included, or brings them to this version, from whichever
-they have. A deploy step: several may run it at once, and killed on its way it is run again.
+Creates the tables of the engine and its queue, or updates them from any earlier version to this one. Run it in each
+deployment: several may run at once, and one that was killed can be run again.
 
-  --check             change nothing, and exit with 1 where something is missing or newer; for CI
+  --check             change nothing; exit with 1 if something is missing or newer. For CI
   --json              with --check: print one JSON object
-  --sql               print what is to be done as a script for psql, for somebody else to run; without a database
-                      to look into, all of it
-  --prisma            print models to read runs by, and what prisma.config.ts has to say beside them
+  --sql               print the changes as a script for psql, for somebody else to run; without a database to
+                      compare with, print the whole script
+  --prisma            print Prisma models for reading runs, and what to add to prisma.config.ts
   --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
   --schema NAME       default: what roundsman.config.ts says, else roundsman
 
@@ -41,8 +41,8 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     json: { type: 'boolean' },
   })
   const modes = [values.check, values.sql, values.prisma].filter(Boolean)
-  if (modes.length > 1) throw new UsageError('--check, --sql and --prisma: one of them')
-  if (values.json && !values.check) throw new UsageError('--json goes with --check')
+  if (modes.length > 1) throw new UsageError('Give only one of --check, --sql and --prisma')
+  if (values.json && !values.check) throw new UsageError('--json needs --check')
   // A deployment may have no sources and no configuration: then DATABASE_URL is enough.
   const loaded = await loadConfig(process.cwd())
   const schema = values.schema ?? loaded?.config.schema
@@ -50,7 +50,7 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     values['database-url'] ?? requireDatabaseUrl(loaded, terminal.variables ?? {})
   if (values.prisma) {
     const { models, config } = prismaModels({ schema })
-    stdout.write(`${models}\n// prisma.config.ts has to say:\n${commented(config)}\n`)
+    stdout.write(`${models}\n// prisma.config.ts must have:\n${commented(config)}\n`)
     return 0
   }
   if (values.sql) {
@@ -99,8 +99,8 @@ function commented(text: string): string {
 export const uninstallCommand: Command = {
   usage: `Usage: roundsman uninstall --sql [--schema NAME]
 
-Prints a script for psql that removes all tables, with whatever is in them and waits in the queue. Nothing is removed
-before you run it: stop the workers first. What init has written is yours to delete.
+Prints a script for psql that removes all tables with their contents, waiting work included. Nothing is removed until
+you run that script; stop the workers first. The files that init has written are yours to delete.
 
   --schema NAME  default: what roundsman.config.ts says, else roundsman
 
@@ -108,7 +108,9 @@ Exit code: 0 printed, 2 usage`,
   async run(args, { stdout }) {
     const values = parseOptions(args, { sql: { type: 'boolean' }, schema: { type: 'string' } })
     if (!values.sql) {
-      throw new UsageError('It removes nothing itself: say --sql, and run what it prints')
+      throw new UsageError(
+        'uninstall removes nothing itself: give --sql, then run the script that it prints',
+      )
     }
     const loaded = values.schema === undefined ? await loadConfig(process.cwd()) : null
     stdout.write(uninstallSql({ schema: values.schema ?? loaded?.config.schema }))

@@ -10,10 +10,10 @@ import { addDefinition, addHandler, topLevelNames } from './editModule.ts'
 
 const USAGE = `Usage: roundsman new <name> [--schedule "<cron>"]
 
-Writes a job where init has put the others: its definition, and a handler that is yours to write.
+Adds a job where init has put the others: its definition, and a handler for you to write.
 
-  <name>               camelCase, by what it does: sendReminders
-  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: when it is enqueued
+  <name>               what the job does, in camelCase: sendReminders
+  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: only when it is enqueued
 
 Exit code: 0 written, 1 not written, 2 usage, with nothing changed`
 
@@ -53,7 +53,7 @@ async function writeJob(args: string[], terminal: Terminal): Promise<number> {
 function readRequest(args: string[]): NewJobRequest {
   const { values, positionals } = parse(args)
   const [name, ...rest] = positionals
-  if (name === undefined) throw new UsageError('Which name is it to have?')
+  if (name === undefined) throw new UsageError('Which name should the job have?')
   if (rest.length > 0) {
     throw new UsageError(
       `One job at a time; "${rest.join(' ')}" is too much. A cron expression goes behind --schedule, in quotes`,

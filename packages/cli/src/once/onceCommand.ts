@@ -13,11 +13,11 @@ const usage = (
 ) => `Usage: ${call} <job> [--dry-run] [--payload JSON | --dead-letter ID] [--json]
 
   --dry-run         roll everything back; the run is recorded as a dry run
-  --payload JSON    what the job is given; default {}
-  --dead-letter ID  work of this job that was given up: with its payload, as its next attempt
+  --payload JSON    the payload for the job; default {}
+  --dead-letter ID  make the next attempt at this dead letter, with its payload
   --json            print the run as JSON
 
-Exit code: 0 success, 1 failed, 2 usage, 3 not started because it is running, or queued, already`
+Exit code: 0 success, 1 failed, 2 usage, 3 not started because the job is running or queued already`
 
 export interface OnceRequest {
   job: Job
@@ -76,8 +76,9 @@ function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
   const deadLetter = values['dead-letter']
   const isDryRun = values['dry-run'] ?? false
   if (deadLetter !== undefined) {
-    if (values.payload !== undefined) throw new UsageError('A dead letter has its own payload')
-    if (isDryRun) throw new UsageError("A dead letter's next attempt is a real one: no --dry-run")
+    if (values.payload !== undefined)
+      throw new UsageError('--dead-letter brings its own payload: leave --payload out')
+    if (isDryRun) throw new UsageError('--dead-letter makes a real attempt: leave --dry-run out')
     if (!UUID.test(deadLetter))
       throw new UsageError(`"${deadLetter}" is not the id of a dead letter`)
   }

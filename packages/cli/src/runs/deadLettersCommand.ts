@@ -11,13 +11,13 @@ const usage = (
 ) => `Usage: ${call} [--job NAME] [--error CODE] [--limit N]
                                 [--after POSITION] [--json]
 
-Lists work that was given up, the latest first, with the error of its last attempt. It is kept until somebody redrives
-or discards it, in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
+Lists work that was given up, the latest first, with the error of its last attempt. It stays until somebody redrives
+or discards it in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only
-  --error CODE       given up with this code
+  --error CODE       with this error code only
   --limit N          how many to show, 1 to 1000; default 20
-  --after POSITION   those after the last one shown, as it says where there are more
+  --after POSITION   go on after this position, which the page before printed
   --json             print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`

@@ -114,7 +114,7 @@ export function parsePosition(text: string | undefined): PagePosition | undefine
   ) {
     return { at, id }
   }
-  throw new UsageError(`--after: "${text}" is no position that this command has printed`)
+  throw new UsageError(`--after: "${text}" is not a position that this command has printed`)
 }
 
 /**

@@ -22,18 +22,18 @@ const usage = (
 Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed.
 
   --job NAME               of this job only
-  --outcome OUTCOME        what became of it: ${RUN_OUTCOMES.join(', ')}
-  --status STATUS          as it is stored: ${RUN_STATUSES.join(', ')}
-  --error CODE             failed with this code
-  --label TEXT             whose label is this, or else holds it
+  --outcome OUTCOME        how the run ended, by cause: ${RUN_OUTCOMES.join(', ')}
+  --status STATUS          the stored status: ${RUN_STATUSES.join(', ')}
+  --error CODE             runs that failed with this code
+  --label TEXT             runs with this label or, if there are none, with a label that contains it
   --trigger TRIGGER        ${JOB_TRIGGERS.join(', ')}
   --work ID                all attempts at this piece of work
-  --worker ID              whose worker's id begins so
-  --min-duration-ms N      took so long or longer
-  --max-duration-ms N      took no longer
-  --from DATE, --to DATE   started from the one up to and without the other; without an offset, in UTC
+  --worker ID              runs of workers whose id begins with this
+  --min-duration-ms N      runs that took this long or longer
+  --max-duration-ms N      runs that took this long or shorter
+  --from DATE, --to DATE   runs that started from the first date on and before the second; UTC unless they have an offset
   --limit N                runs to show, 1 to 1000; default 20
-  --after POSITION         those after the last one shown, as it says where there are more
+  --after POSITION         go on after this position, which the page before printed
   --json                   print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`

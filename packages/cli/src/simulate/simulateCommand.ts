@@ -15,21 +15,21 @@ const MAX_ROWS = 100_000
 const usage = (call: string) => `Usage: ${call} --from DATE --to DATE [--outage FROM/TO]
                             [--job NAME]... [--time-zone ZONE] [--limit N] [--json]
 
-Tells every tick of the schedules in a range of time and what becomes of it, decided by the scheduler's own
-code: changes of clocks, jobs that meet, and what each policy would do with an outage. It changes nothing.
+Lists every tick of the schedules in a range of time and its outcome, as the scheduler's own code decides it: clock
+changes, jobs that run at the same time, and what each policy would do after an outage. It changes nothing.
 
-  --from DATE, --to DATE   from the one up to and without the other: 2026-10-25, 2026-10-25T02:30,
+  --from DATE, --to DATE   ticks from the first date on and before the second: 2026-10-25, 2026-10-25T02:30,
                            2026-10-25T02:30+02:00
-  --outage FROM/TO         no worker is there meanwhile; within the range
-  --job NAME               this one only; may be said again. Default: all that have a schedule
-  --time-zone ZONE         of dates without an offset. Default: UTC
+  --outage FROM/TO         a part of the range in which no worker runs
+  --job NAME               only this job; may be given several times. Default: all that have a schedule
+  --time-zone ZONE         the zone of dates without an offset. Default: UTC
   --limit N                rows to show, 0 to 100000; default 100
   --json                   print one JSON object, with a row for each tick
 
-Three ticks or more of a job that follow each other and come to the same are one row, which says how many they are.
+Three or more ticks of a job in a row with the same outcome are one row, which says how many they are.
 
-Runs are taken to last as long as 95 % of the last ones did, where a database knows at least 20 of them, else as
-long as their time-out allows.
+A run is assumed to take as long as 95 % of the latest runs at most did, if the database has at least 20 of them; else
+as long as its time-out.
 
 Exit code: 0 success, 1 the environment needs attention, 2 usage`
 

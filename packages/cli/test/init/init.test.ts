@@ -168,7 +168,7 @@ it('works without git, and says that nothing takes it back', async () => {
   const { code, stdout } = await init(root)
 
   expect(code).toBe(0)
-  expect(stdout).toContain('There is no git here')
+  expect(stdout).toContain('There is no git repository here')
 })
 
 it('leaves alone what stands in the places that it would take', async () => {
