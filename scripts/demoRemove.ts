@@ -6,10 +6,10 @@ import { REMOVE_DEMO_JOBS_SQL } from './seed/demoHistorySql.ts'
 
 const USAGE = `Usage: pnpm demo:remove
 
-Removes the jobs of the demo with all that they have recorded and all that waits for
-them: ${demoJobNames.join(', ')}.
-Accounts, invoices and previews of the demo stay. What is running goes on with them until
-it is started anew.
+Removes the demo jobs with all their records and all their waiting work:
+${demoJobNames.join(', ')}.
+Demo accounts, invoices and previews stay. Processes that are running keep the demo jobs
+until they restart.
 
 Exit code: 0 removed, 1 failed, 2 usage`
 

@@ -9,7 +9,7 @@ const USAGE = `Usage: pnpm db:migrate [--check [--json]]
 Brings the tables of the product and of the queue up to date, in the database of
 DATABASE_URL or, without it, in the embedded one, which it creates if there is none.
 
-  --check  change no table, and exit with 1 where something is missing or newer; for CI
+  --check  change nothing; exit with 1 if something is missing or newer. For CI
   --json   with --check: print one JSON object
 
 Exit code: 0 up to date, 1 failed, or something is missing, 2 usage`

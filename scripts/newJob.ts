@@ -7,11 +7,11 @@ import { batchName } from './newJob/writeHandler.ts'
 
 const USAGE = `Usage: pnpm new:job <name> [--schedule "<cron>"]
 
-Writes a job with its handler and tests, registers it, and leaves nothing to be corrected: format, lint, types and
-tests pass. What it does is yours to write.
+Adds a job with its handler and tests, and registers it: format, lint, types and tests pass at once. You write what it
+does.
 
-  <name>               camelCase, by what it does: sendReminders
-  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: when it is enqueued
+  <name>               what the job does, in camelCase: sendReminders
+  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: only when it is enqueued
 
 Exit code: 0 written, 2 usage, with nothing changed`
 

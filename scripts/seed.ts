@@ -3,9 +3,9 @@ import { refuseArguments } from './refuseArguments.ts'
 const USAGE = `Usage: pnpm db:seed
 
 Migrates the database and, if it has no users yet, adds demo accounts and data, with
-jobs of the demo and a week of what they did (not with DEMO_JOBS=false; pnpm demo:remove
-removes those again).
-Never in production; where HOST is not of this machine alone, only with DEMO_DATA=true.
+demo jobs and a week of their runs (DEMO_JOBS=false leaves the jobs out; pnpm demo:remove
+removes them again).
+It refuses in production, and needs DEMO_DATA=true if HOST can be reached from other machines.
 
 Exit code: 0 success, 1 failed or refused, 2 usage`
 

@@ -126,11 +126,11 @@ function inWords(problem: JobProblem): string {
     case 'noWorker':
       return 'No worker is alive'
     case 'late':
-      return `${problem.name} is late since ${problem.since}`
+      return `${problem.name} has been late since ${problem.since}`
     case 'unscheduled':
       return `${problem.name} is scheduled by no worker`
     case 'overrunning':
-      return `${problem.name} overruns since ${problem.since}`
+      return `${problem.name} has overrun since ${problem.since}`
     default:
       return problem satisfies never
   }

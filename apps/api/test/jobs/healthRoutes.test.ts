@@ -148,7 +148,7 @@ describe('the jobs', () => {
     const response = await ask()
     expectProblem(response, 503)
     expect(response.json()).toMatchObject({
-      detail: `${HOURLY} is late since 2026-11-24T10:00:00.000Z`,
+      detail: `${HOURLY} has been late since 2026-11-24T10:00:00.000Z`,
       problems: [{ kind: 'late', name: HOURLY, since: '2026-11-24T10:00:00.000Z' }],
     })
     // Once the tick is decided, all is well again.

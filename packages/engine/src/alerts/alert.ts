@@ -101,7 +101,9 @@ export function toNotice(
     code: code === '' ? null : code,
     // On one line, as a subject: of codes, earlier versions and others may have written any.
     text: readableLine(
-      event === 'began' ? inWords(kind, name, code, facts) : `Over: ${whatWas(kind, name, code)}`,
+      event === 'began'
+        ? inWords(kind, name, code, facts)
+        : `Resolved: ${whatWas(kind, name, code)}`,
     ),
     startedAt,
     endedAt: event === 'began' ? null : endedAt,
@@ -114,19 +116,19 @@ export function toNotice(
 function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts): string {
   switch (kind) {
     case 'noWorker':
-      return 'No worker lives: nothing is scheduled or done'
+      return 'No worker is alive: no job is scheduled or run'
     case 'late':
       return `${name} is late: a tick was due at ${facts['since']}, and no worker has decided it`
     case 'unscheduled':
-      return `${name} is scheduled by no worker: those that live are of another version`
+      return `${name} is scheduled by no worker: the workers that are alive run another version`
     case 'overrunning':
-      return `${name} overruns: a run that started at ${facts['since']} goes on beyond its time-out`
+      return `${name} overruns: a run that started at ${facts['since']} still runs beyond its time-out`
     case 'failing':
       return `${name} fails: ${facts['failed']} of its last ${facts['runs']} runs`
     case 'deadLetter':
-      return `${name} has given work up with ${toCode(code)}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
+      return `${name} gave up work with ${toCode(code)}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
     case 'queueGrowing':
-      return `${name} falls behind: ${facts['waiting']} pieces of work wait, ${facts['waitingBefore']} did before`
+      return `${name} falls behind: ${facts['waiting']} pieces of work wait, up from ${facts['waitingBefore']}`
     default:
       return kind satisfies never
   }
@@ -136,13 +138,13 @@ function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts)
 function whatWas(kind: AlertKind, name: string, code: string): string {
   switch (kind) {
     case 'noWorker':
-      return 'a worker lives again'
+      return 'a worker is alive again'
     case 'late':
-      return `${name} is not late any more`
+      return `${name} is on time again`
     case 'unscheduled':
       return `${name} is scheduled again`
     case 'overrunning':
-      return `${name} does not overrun any more`
+      return `no run of ${name} overruns any more`
     case 'failing':
       return `${name} does not fail any more`
     case 'deadLetter':

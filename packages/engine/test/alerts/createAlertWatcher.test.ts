@@ -316,7 +316,7 @@ describe('what is told', () => {
     expect(await firstNotice({ limits: { noWorkerMs: 0 } })).toMatchObject({
       kind: 'noWorker',
       job: null,
-      text: 'No worker lives: nothing is scheduled or done',
+      text: 'No worker is alive: no job is scheduled or run',
       url: null,
     })
   })
@@ -371,7 +371,7 @@ describe('what is told', () => {
         text: 'importFeed fails: 2 of its last 4 runs',
       },
       { event: 'began', kind: 'deadLetter' },
-      { event: 'ended', kind: 'failing', text: 'Over: importFeed does not fail any more' },
+      { event: 'ended', kind: 'failing', text: 'Resolved: importFeed does not fail any more' },
     ])
   })
 
@@ -449,7 +449,7 @@ describe('what is told', () => {
       kind: 'deadLetter',
       job: 'importFeed',
       code: 'feed_broken',
-      text: 'importFeed has given work up with feed_broken: 1 dead letter',
+      text: 'importFeed gave up work with feed_broken: 1 dead letter',
       startedAt: expect.stringMatching(/^\d{4}-.*Z$/),
       endedAt: null,
       facts: { count: 1 },
@@ -460,7 +460,7 @@ describe('what is told', () => {
   it('on one line, whatever the code is', async () => {
     await insertDeadLetters('card\r\nBcc: anna@example.com')
     expect((await firstNotice()).text).toBe(
-      'importFeed has given work up with card Bcc: anna@example.com: 1 dead letter',
+      'importFeed gave up work with card Bcc: anna@example.com: 1 dead letter',
     )
   })
 })
@@ -475,7 +475,7 @@ describe('of many codes', () => {
     const codes = Array.from({ length: 20 }, (_, nth) => `order_${nth + 15}`)
     expect(told.map(({ code }) => code ?? '').toSorted()).toEqual(['', ...codes])
     expect(told.find(({ code }) => code === null)).toMatchObject({
-      text: 'importFeed has given work up with other codes: 60 dead letters',
+      text: 'importFeed gave up work with other codes: 60 dead letters',
       facts: { count: 60 },
     })
     // More of them than of any other.

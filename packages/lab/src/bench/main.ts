@@ -41,20 +41,20 @@ const scenarios: readonly Scenario[] = [
 const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N]
                   [--postgres FOLDER] [--out FOLDER] [--report-only]
 
-Measures, beside others, and writes reports/bench.md. What is not measured again
-keeps its section. Without a scenario, all of them:
+Measures Roundsman and other systems, and writes reports/bench.md. Scenarios that are not
+measured again keep their section of the report. Without a scenario it measures all:
 ${scenarios.map(({ name }) => name).join(', ')}.
 
-  --rounds N     turns that are taken. Default: as many as the scenario wants
-  --scale SCALE  small tries everything out in little time; default full
-  --seed N       what data are drawn; default 1
+  --rounds N     how many rounds; default: what the scenario sets
+  --scale SCALE  small only tries everything out, in little time; default full
+  --seed N       the seed of the random data; default 1
   --postgres FOLDER
-                 measures on a PostgreSQL of this machine, whose programs lie there, such as
-                 /usr/lib/postgresql/17/bin; default the embedded one
-  --out FOLDER   where the report goes; default reports
-  --report-only  measures nothing, and writes the report of what was measured
+                 measure on the PostgreSQL whose programs are in this folder, such as
+                 /usr/lib/postgresql/17/bin; default: the embedded one
+  --out FOLDER   the folder for the report; default reports
+  --report-only  measure nothing, and write the report from the earlier results
 
-Exit code: 0 measured, whatever was met, 2 usage, 130 stopped`
+Exit code: 0 measured, whether targets were met or not, 2 usage, 130 stopped`
 
 const INTERRUPTED = 130
 

@@ -15,16 +15,16 @@ const USAGE = `Usage: pnpm chaos [--seed N]... [--kills N] [--jobs N] [--rows N]
                   [--beside COMMIT] [--trace FILE]
 
 Tries to break the guarantees: kills, freezes and cuts off workers that carry
-out queued jobs, schedules and a clean-up, and then looks whether all is right.
+out queued jobs, schedules and a clean-up, and then checks that every guarantee holds.
 Writes ${REPORT}.
 
-  --seed N      what is drawn; several are tried one after the other. Default: any
-  --kills N     workers that are killed; default ${DEFAULTS.kills}
-  --jobs N      jobs that are enqueued; default ${DEFAULTS.jobs}
-  --rows N      rows that the clean-up finds; default ${DEFAULTS.rows}
-  --seconds N   how long it goes on; default ${DEFAULTS.seconds}
-  --beside COMMIT  also starts workers of that version, as in a rolling upgrade
-  --trace FILE  keeps everything that happens
+  --seed N      the seed of the random plan; several run one after the other. Default: random
+  --kills N     how many workers to kill; default ${DEFAULTS.kills}
+  --jobs N      how many jobs to enqueue; default ${DEFAULTS.jobs}
+  --rows N      how many rows the clean-up has to remove; default ${DEFAULTS.rows}
+  --seconds N   how long to disturb the workers; default ${DEFAULTS.seconds}
+  --beside COMMIT  also start workers of that version, as in a rolling upgrade
+  --trace FILE  write everything that happens to this file
 
 Exit code: 0 every check passed, 1 one did not, 2 usage`
 

@@ -13,13 +13,13 @@ const REPORTS = { alone: 'reports/fuzz.md', withWorker: 'reports/fuzz-worker.md'
 const DEFAULT_REQUESTS = 10_000
 const USAGE = `Usage: pnpm fuzz [--seed N]... [--requests N] [--worker]
 
-Asks an API of its own what may be asked and what may not, and holds every answer
-against its OpenAPI document. Writes ${REPORTS.alone}, or with a worker
+Sends valid and invalid requests to an API that it starts itself, and checks every answer
+against the OpenAPI document. Writes ${REPORTS.alone}, or with a worker
 ${REPORTS.withWorker}.
 
-  --seed N      what is drawn; several are tried one after the other. Default: any
-  --requests N  how many; default ${DEFAULT_REQUESTS}
-  --worker      with a worker that carries out what is asked for
+  --seed N      the seed of the random requests; several run one after the other. Default: random
+  --requests N  how many requests to send; default ${DEFAULT_REQUESTS}
+  --worker      also start a worker that runs what is requested
 
 Exit code: 0 no findings, 1 some, 2 usage`
 

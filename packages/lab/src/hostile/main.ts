@@ -18,15 +18,15 @@ const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
 const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N]
                     [--only outcomes | --only matrix] [--trace FILE]
 
-Draws what handlers, payloads, definitions and observers may do, lets workers live
-with it beside innocent jobs, and then looks whether all is right. Then tries
-hosts and roles of all kinds. Writes ${REPORT}.
+Runs handlers, payloads, definitions and observers that misbehave at random beside
+innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
+and roles of all kinds. Writes ${REPORT}.
 
-  --seed N      what is drawn; several are tried one after the other. Default: any
-  --outcomes N  ways in which a handler ends; default ${DEFAULTS.outcomes}
-  --deadly N    those that end their process; default ${DEFAULTS.deadly}
-  --only WHAT   one of the two; the report is then not written
-  --trace FILE  keeps everything that happens
+  --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
+  --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
+  --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
+  --only WHAT   run only this part, and write no report
+  --trace FILE  write everything that happens to this file
 
 Exit code: 0 all held, 1 something did not, 2 usage`
 
