@@ -175,16 +175,18 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'Count the dead letters that runs have left',
+        summary: 'Count the dead letters of the runs that match',
         description:
-          'Work that was given up and of which any attempt is a run that matches: what POST /api/jobs/runs/redrive gives back to the queue.',
+          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/runs/redrive would redrive.',
         querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: z.object({
             count: z.int(),
             isCut: z
               .boolean()
-              .describe('Whether there may be more: the latest 10,000 dead letters are looked at'),
+              .describe(
+                'Whether there may be more: only the latest 10,000 dead letters are counted',
+              ),
           }),
           ...problemResponses(400, 401, 403),
         },
@@ -199,14 +201,14 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       onRequest: gate.mayAct,
       schema: {
         tags: ['jobs'],
-        summary: 'Give dead letters that runs have left back to the queue',
+        summary: 'Give the dead letters of the runs that match back to the queue',
         description:
-          'All work that was given up and of which any attempt is a run that matches, some hundreds with each request, which says what is left and where the next one goes on. What is no dead letter any more is left alone. Those stay whose unique key other work holds. They get as many attempts as new work.',
+          'Redrives dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             all: z.literal(true),
             ...runFilters,
-            cursor: pageCursor.describe('nextCursor of the request before'),
+            cursor: pageCursor.describe('The nextCursor of the request before'),
             reason: requestReason,
           })
           .superRefine(checkSpans),
