@@ -1,7 +1,6 @@
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
-import type { Transaction } from './transaction.ts'
+import { queryRows, type Transaction } from './transaction.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
-import { countRows, estimateRows } from './countRows.ts'
 import { createFindings } from './createFindings.ts'
 import { firstLook, type FirstLook } from './firstLook.ts'
 import { indexOrder } from './indexOrder.ts'
@@ -14,6 +13,9 @@ export type SweepContext = Pick<
   RunContext<unknown, Transaction>,
   'batch' | 'guard' | 'log' | 'now' | 'run' | 'signal'
 >
+
+/** A limit keeps PostgreSQL from counting in parallel. Above this many rows, counting all of them in parallel is faster. */
+const MAX_COUNT_LIMIT = 100_000
 
 /** Stepping over more dead rows than this in an index takes longer than any batch may. */
 const MAX_DEAD_FOR_LAST_LOOK = 50_000
@@ -184,6 +186,36 @@ function expectedUnlocked(where: Sql): Sql {
 function unlockedRows(target: SweepTarget, where: Sql): Sql {
   return sql`
     ctid = any(array(select ctid from ${quoted(target.table)} where ${where} for update skip locked))`
+}
+
+/** Counts the rows that meet the condition. It stops at `limit` when that is at most 100,000, and else counts them all. */
+async function countRows(
+  tx: Transaction,
+  table: string,
+  where: Sql,
+  limit = Infinity,
+): Promise<number> {
+  if (limit <= 0) return 0
+  const isBounded = limit <= MAX_COUNT_LIMIT
+  const [counted] = await queryRows<{ count: number }>(
+    tx,
+    isBounded
+      ? sql`
+          select count(*)::float8 as "count"
+          from (select from ${quoted(table)} where ${where} limit ${limit}) met`
+      : sql`select count(*)::float8 as "count" from ${quoted(table)} where ${where}`,
+  )
+  return counted?.count ?? 0
+}
+
+/** The planner's estimate: the table's size now, times how full the last vacuum or analyze found its pages. */
+async function estimateRows(tx: Transaction, table: string): Promise<number> {
+  const [plan] = await queryRows<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
+    tx,
+    sql`
+    explain (format json) select from ${quoted(table)}`,
+  )
+  return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
 }
 
 /** Whether a statement failed because somebody holds a lock that it needs. */
