@@ -4,8 +4,8 @@ import { codeOf } from './codeOf.ts'
 
 /** Put together here, so that this file has none of what it looks for. */
 const header = (what: string, reason: string) => ['//', `${what}:`, reason].join(' ')
-const calls = (name: string) => `await ${name}${'('}url)\n`
-const kills = (signal: string) => `process.${'kill'}(pid, 'SIG${signal}')\n`
+const calls = (name: string) => ['await ', name, '(url)\n'].join('')
+const kills = (signal: string) => ['process.', "kill(pid, 'SIG", signal, "')\n"].join('')
 
 const problemsOf = (text: string, path = 'packages/engine/test/a.test.ts') =>
   checkTests(codeOf({ [path]: text }))
