@@ -714,6 +714,8 @@ async function press(button: Locator): Promise<void> {
 
 async function confirmByKey(page: Page, reason: string): Promise<void> {
   await dialog(page).getByLabel('Reason').fill(reason)
+  // Until the server has said what the job takes, Enter does nothing.
+  await dialog(page).locator('button[type="submit"]:enabled').waitFor()
   await page.keyboard.press('Enter')
   await dialog(page).waitFor({ state: 'detached' })
 }
