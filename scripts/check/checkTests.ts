@@ -1,14 +1,14 @@
 import type { Code } from './readCode.ts'
 
-/** What `vitest.config.ts` tells the projects of the tests by. */
+/** By this line `vitest.config.ts` tells which project a test belongs to. */
 const PROCESSES = '// Processes: '
 const HEADER = /^\/\/ (?:Processes|Not quick):.*$/m
 
 const TEST = /\/(?:test|e2e)\/.*\.test\.ts$/
-/** `vitest.config.ts` has them by their names. */
+/** `vitest.config.ts` lists these by name. */
 const PACKAGES = /^scripts\/test\/(?:init|guide)\/|^scripts\/test\/release\.test\.ts$/
 
-/** What kills or freezes a process, or has a worker, an API, PostgreSQL or a whole stack go on in one. */
+/** Code that kills or freezes a process, or keeps a worker, an API, PostgreSQL or a whole stack running in one. */
 const SIGNS = [
   /\bkill\([^()\n]*'SIG(?:KILL|STOP)'\)/,
   /\b(?:startWorkerProcess|openTallyStage|spawnWorker|startApi|spawnStart|acquireEmbeddedPostgres)\(/,
@@ -17,8 +17,8 @@ const SIGNS = [
 const STARTS = /\b(?:spawnProcess|spawn)\(/
 
 /**
- * Whether each test is where it belongs: in `pnpm test:processes` what kills, freezes or keeps up processes, in
- * `pnpm test` everything else. Tells only of files: a helper that kills is named by the test that calls it.
+ * Reports tests in the wrong command: `pnpm test:processes` has those that kill, freeze or keep up processes, `pnpm
+ * test` all others. It reads each file alone: a helper that kills is named by the test that calls it.
  */
 export function checkTests({ files }: Pick<Code, 'files'>): readonly string[] {
   return [...files]

@@ -1,6 +1,6 @@
 import type { Page } from '@roundsman/testing'
 
-/** From the menu that a job has in the list. */
+/** Chooses an action in the menu of a job in the list. */
 export async function chooseAction(page: Page, name: string, action: string): Promise<void> {
   const label = `Actions for ${name}`
   await page.getByRole('button', { name: label }).click()

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
 
-/** Where a handler waits until the test lets it go on. */
+/** A gate at which a handler waits until the test opens it. */
 export interface Gate {
-  /** Lets so many through, now or when they come. */
+  /** Lets so many through, now or once they come. */
   open(count: number): void
   /** @throws the signal's reason when it is aborted */
   pass(signal: AbortSignal): Promise<void>

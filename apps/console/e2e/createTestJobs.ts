@@ -11,16 +11,16 @@ export const DUE = 1_234
 
 export interface TestJobs {
   jobs: readonly Job[]
-  /** Scheduled, in a zone that changes its clocks, and known to no worker: its ticks wait for one. */
+  /** Scheduled in a zone that changes its clocks, and known to no worker: nobody decides its ticks. */
   untended: Job
   handlers: HandlersFor<readonly Job[], Prisma.TransactionClient>
-  /** What `walkSteps` and `sweepRows` wait at before each of their steps. */
+  /** The gate of `walkSteps` and `sweepRows` before each of their steps. */
   steps: Gate
   /** Whether `callPartner` fails. At first it does. */
   partner: { isDown: boolean }
 }
 
-/** A catalogue with one job of each kind that the console treats differently. */
+/** Makes a catalogue with a job of each kind that the console treats differently. */
 export function createTestJobs(): TestJobs {
   const steps = createGate()
   const partner = { isDown: true }
@@ -97,7 +97,7 @@ export function createTestJobs(): TestJobs {
   return { jobs, untended, handlers: handlers as never, steps, partner }
 }
 
-/** Hours away from when the tests run, so that no tick falls into them. */
+/** Hours away from now, so that no tick falls into the tests. */
 function dailyInHours(hours: number): string {
   const at = new Date(Date.now() + hours * 3_600_000)
   return `${at.getUTCMinutes()} ${at.getUTCHours()} * * *`

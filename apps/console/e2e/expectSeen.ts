@@ -1,7 +1,7 @@
 import type { Locator } from '@roundsman/testing'
 import { expect } from 'vitest'
 
-/** Waits until it is on screen. */
+/** Waits until the element shows. */
 export async function expectSeen(element: Locator): Promise<void> {
   await element.waitFor()
   expect(await element.isVisible()).toBe(true)

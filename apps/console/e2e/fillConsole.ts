@@ -8,13 +8,16 @@ const HOUR_MS = 60 * MINUTE_MS
 
 export interface Filling {
   running: JobRun
-  /** In batches, and with success. */
+  /** A run that succeeded, in batches. */
   ended: JobRun
   failed: JobRun
   blocked: JobRun
 }
 
-/** Something to see on every screen: a past of `countSheep`, and one run of each kind that needs somebody. */
+/**
+ * Fills the database with something to see on each screen: a history of `countSheep`, and a run of each kind that needs
+ * somebody.
+ */
 export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
   const { prisma } = stack
   const past = makePast()
@@ -45,7 +48,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
 
 type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; queueJobId: string }
 
-/** Every three hours for some days, and every three days for some months before; every eleventh has failed. */
+/** A run every three hours for some days, and before that every three days for some months; every eleventh failed. */
 function makePast(): PastRun[] {
   return Array.from({ length: 130 }, (_, index) => {
     const old = Math.max(0, index - 99)
@@ -74,7 +77,7 @@ function makePast(): PastRun[] {
   })
 }
 
-/** Some of the ticks have no run: missed, skipped, made up for. */
+/** The tick of a run, or one without a run in its place: missed, skipped, made up for. */
 function tickOf(run: PastRun, index: number): Prisma.JobTickCreateManyInput {
   const scheduledFor = new Date(Math.floor(run.startedAt.getTime() / MINUTE_MS) * MINUTE_MS)
   const tick = { name: run.name, scheduledFor, workerId: run.workerId }

@@ -11,11 +11,11 @@ interface AxeResult {
 }
 
 const GRAVE = ['serious', 'critical']
-/** Of axe's rules, those that look at colours. */
+/** Those of axe's rules that look at colours. */
 const OF_COLOURS = ['color-contrast', 'link-in-text-block']
 /**
- * What all other rules depend on: what the page is made of, which of it is to be seen, and how wide it is. Not
- * how long ago something was.
+ * A text of all that the other rules depend on: the page's elements, which of them show, and its width, but not how
+ * long ago something was.
  */
 const SHAPE = `[
   document.documentElement.cloneNode().outerHTML,
@@ -24,7 +24,7 @@ const SHAPE = `[
   document.body.innerText,
   innerWidth,
 ].join().replaceAll(/\\b\\d+ (s|min)\\b/g, 'a while')`
-/** Rules whose finds are never grave: a rule's impact is that of all it finds. */
+/** Rules that never find anything grave: a rule's impact is the same for all its findings. */
 const HARMLESS = `Object.fromEntries(
   axe._audit.rules
     .filter(({ impact }) => !${JSON.stringify(GRAVE)}.includes(impact))
@@ -32,11 +32,11 @@ const HARMLESS = `Object.fromEntries(
 )`
 
 /**
- * What axe finds on the page as it is, as far as it keeps people out: nothing, that is. Where nothing but its colours
- * can have changed since it was last looked at, only they are looked at.
+ * Returns what axe finds on the page that keeps people out. If only colours can have changed since it last looked, it
+ * checks only them.
  */
 export async function findBarriers(page: Page): Promise<string[]> {
-  // The page's policy lets no script in; the debugger may.
+  // The page's policy refuses scripts; the debugger does not.
   if (!(await page.evaluate<boolean>(`'axe' in globalThis`))) await page.evaluate(axe.source)
   const { violations } = await page.evaluate<AxeResult>(`(() => {
     const shape = ${SHAPE}

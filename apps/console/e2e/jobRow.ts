@@ -1,6 +1,6 @@
 import type { Locator, Page } from '@roundsman/testing'
 
-/** Of a job, in the list of jobs. */
+/** The row of a job in the list of jobs. */
 export function jobRow(page: Page, name: string): Locator {
   return page
     .getByRole('table', { name: 'Jobs' })

@@ -9,19 +9,19 @@ export interface ViewerOptions {
   path?: string
   width?: number
   colorScheme?: 'light' | 'dark'
-  /** Before the page is opened. */
+  /** Called before the page opens. */
   prepare?: (page: Page) => Promise<void>
 }
 
 export interface Viewer {
   context: BrowserContext
   page: Page
-  /** What the browser complained about: scripts' errors, and what the policy forbade. */
+  /** The browser's complaints: errors of scripts, and what the policy forbade. */
   complaints: string[]
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Somebody in front of the console, in a browser profile of their own. */
+/** Opens the console for somebody, in a browser profile of their own. */
 export async function openViewer(
   browser: Browser,
   stack: ConsoleStack,
@@ -34,7 +34,7 @@ export async function openViewer(
     colorScheme,
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
-    // What moves is not in place yet, and what fades in has no contrast yet.
+    // Without motion: what moves is not in place yet, and what fades in has no contrast yet.
     reducedMotion: 'reduce',
   })
   context.setDefaultTimeout(15_000)

@@ -1,7 +1,8 @@
-// Before the first paint, and so not part of the module: a chosen theme must not flash in the other one.
+// Runs before the first paint, and so is no part of the module: the page must not flash in another theme than the
+// chosen one.
 try {
   const theme = localStorage.getItem('roundsman.theme')
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
 } catch {
-  // Storage may be forbidden; the system's theme is used then.
+  // Where storage is forbidden, the system's theme is used.
 }

@@ -14,12 +14,12 @@ import { ScreenHeader } from './parts/ScreenHeader.tsx'
 import { Skeleton } from './parts/Skeleton.tsx'
 import { Shell } from './shell/Shell.tsx'
 
-/** Each screen's code comes when it is gone to, or pointed at. */
+/** Makes the router. It fetches a screen's code when somebody goes there, or points at a link to it. */
 export function createConsoleRouter(basepath: string) {
   return createRouter({
     routeTree: createRoutes(),
     basepath,
-    // Every value in an address is a text: one that looks like a number is the name of a job all the same.
+    // Every value in an address is a text: one that looks like a number is still the name of a job.
     parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
     stringifySearch: (search) => {
       const query = new URLSearchParams()
@@ -36,6 +36,7 @@ export function createConsoleRouter(basepath: string) {
   })
 }
 
+/** The addresses of all screens, with what each reads from its query. A screen's code is a chunk of its own. */
 function createRoutes() {
   const root = createRootRoute({ component: Shell, notFoundComponent: NotFoundScreen })
   const overview = createRoute({
@@ -78,7 +79,7 @@ function createRoutes() {
       name?: string | undefined
       errorCode?: string | undefined
       cursor?: string | undefined
-      /** Of the waiting work: of which job, with which label, and where the page begins. */
+      /** For the waiting work: its job, its label, and where the page begins. */
       work?: string | undefined
       label?: string | undefined
       workCursor?: string | undefined
@@ -122,7 +123,7 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** In place of a screen that broke: a part of the console may not have come, after an update for example. */
+/** Shown instead of a screen that broke, such as when its code could not be fetched after an update. */
 function ScreenError({ error }: ErrorComponentProps) {
   const { detail } = asApiError(error)
   return (
@@ -141,7 +142,7 @@ function ScreenError({ error }: ErrorComponentProps) {
   )
 }
 
-/** While a screen's code comes. */
+/** Shown while a screen's code is fetched. */
 function ScreenSkeleton() {
   return (
     <div aria-busy="true">

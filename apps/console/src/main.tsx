@@ -12,6 +12,7 @@ import { createQueries } from './session/createQueries.ts'
 import './styles/index.css'
 import { createClock } from './time/createClock.ts'
 
+/** Makes the services of the page and draws the console. */
 function start(root: HTMLElement): void {
   const clock = createClock(document)
   const reachability = createReachability(() => clock.now())
@@ -41,7 +42,7 @@ function start(root: HTMLElement): void {
   )
 }
 
-/** What the server has written into the page. Without it, as under a development server, the console lies at its root. */
+/** Reads what the server wrote into the page. Without it, as under a development server, the console is at the root. */
 function readSettings(document: Document): ConsoleSettings {
   const { base, api, sessions, login } =
     document.querySelector<HTMLMetaElement>('meta[name="roundsman"]')?.dataset ?? {}

@@ -6,7 +6,7 @@ import type { Bulk } from './bulk.ts'
 import { BulkDialog } from './BulkDialog.tsx'
 import { ActionContext, BulkContext } from './useAction.ts'
 
-/** One dialog for all actions, and one place that says what came of them. */
+/** Holds the one dialog for all actions, and the one place that tells their results. */
 export function ActionProvider(props: { isAllowed: boolean; children: ReactNode }) {
   const { isAllowed, children } = props
   const [action, setAction] = useState<Action | null>(null)
@@ -45,7 +45,7 @@ const SHOWN_MS = 10_000
 
 interface Done {
   text: string
-  /** The job that it was done to, if it was one. */
+  /** The job that was acted on, if it was one. */
   name?: string
 }
 
@@ -54,7 +54,7 @@ interface NoticeProps {
   onClose: () => void
 }
 
-/** Says what was done, and leads to where it shows. */
+/** Tells what was done, with a link to where it shows. */
 function Notice({ done, onClose }: NoticeProps) {
   useEffect(() => {
     if (done === null) return undefined

@@ -1,22 +1,22 @@
-/** A control for one part of a payload, as its JSON Schema says. */
+/** A control for one part of a payload, by the job's JSON Schema. */
 export interface PayloadField {
   name: string
   kind: 'text' | 'number' | 'boolean' | 'choice' | 'json'
   isRequired: boolean
   hint: string
-  /** Of a choice, as JSON. */
+  /** The values of a choice, as JSON. */
   choices: readonly string[]
-  /** What stands there at first, as it is typed. */
+  /** What stands in the control at first, as a person would type it. */
   initial: string
 }
 
 type Schema = Readonly<Record<string, unknown>>
 
-/** More are typed as JSON. */
+/** With more fields, people type JSON instead. */
 const MAX_FIELDS = 30
 const MAX_LEVELS = 5
 
-/** A field for each part of an object; null of what a form is no help with. Empty: it takes nothing. */
+/** Makes a field for each part of an object. Null where a form would not help; empty when the job takes nothing. */
 export function payloadFields(schema: Schema | null): PayloadField[] | null {
   if (schema === null) return null
   const whole = resolve(schema, schema)
@@ -28,6 +28,7 @@ export function payloadFields(schema: Schema | null): PayloadField[] | null {
   return names.map((name) => describeField(name, properties[name], schema, needed.has(name)))
 }
 
+/** A field for one part of the schema, with a hint from its description and type. */
 function describeField(
   name: string,
   part: unknown,
@@ -52,6 +53,7 @@ function describeField(
   return { name, kind, isRequired, hint, choices, initial }
 }
 
+/** Which control fits a part; JSON for what no control can express. */
 function kindOf(schema: Schema): Pick<PayloadField, 'kind' | 'choices'> & { what: string } {
   const { format } = schema
   const type = typeOf(schema)
@@ -78,11 +80,12 @@ function kindOf(schema: Schema): Pick<PayloadField, 'kind' | 'choices'> & { what
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** What a payload looks like, with nothing in it. */
+/** Writes an empty payload of the right shape. */
 export function payloadSkeleton(schema: Schema | null): string {
   return JSON.stringify(schema === null ? {} : skeletonOf(schema, schema), null, 2)
 }
 
+/** An empty value of the right shape: required parts only, with defaults where the schema has them. */
 function skeletonOf(part: unknown, root: Schema, level = 0): unknown {
   const schema = resolve(part, root)
   if (schema.default !== undefined) return schema.default
@@ -113,14 +116,14 @@ function skeletonOf(part: unknown, root: Schema, level = 0): unknown {
   }
 }
 
-/** Of what may be null as well, the other. */
+/** The type of a part; of one that may also be null, the other type. */
 function typeOf({ type }: Schema): unknown {
   if (!Array.isArray(type)) return type
   const others = type.filter((one) => one !== 'null')
   return others.length === 1 ? (others[0] as unknown) : undefined
 }
 
-/** What it refers to, within itself; of what may be null as well, the other. */
+/** Follows references within the schema; of a part that may also be null, it takes the other. */
 function resolve(part: unknown, root: Schema): Schema {
   let at = part
   for (let steps = 0; steps < MAX_LEVELS && isRecord(at); steps++) {
@@ -139,12 +142,12 @@ function resolve(part: unknown, root: Schema): Schema {
   return isRecord(at) ? at : {}
 }
 
-/** By the names of fields, what is wrong with what was typed. */
+/** What is wrong with what was typed, by the name of the field. */
 export type FieldProblems = Readonly<Record<string, string>>
 
 export type ReadPayload = { payload: Record<string, unknown> } | { problems: FieldProblems }
 
-/** What was typed into the fields, as a payload. What was left empty is left out. */
+/** Turns what was typed into a payload. Empty fields are left out. */
 export function readPayload(
   fields: readonly PayloadField[],
   typed: (name: string) => string,
@@ -165,6 +168,7 @@ export function readPayload(
   return Object.keys(problems).length > 0 ? { problems } : { payload }
 }
 
+/** The value of what was typed; undefined when it is none of this kind. */
 function readValue(kind: PayloadField['kind'], text: string): unknown {
   if (kind === 'text') return text
   if (kind === 'number') {
@@ -180,7 +184,7 @@ function readValue(kind: PayloadField['kind'], text: string): unknown {
 
 const PLACE = 'body.payload'
 
-/** What the server has refused of a payload, by the part that it is about; '' of the whole. */
+/** The server's complaints about a payload, by the part that they are about; '' stands for the whole. */
 export function payloadProblems(
   issues: readonly { path: string; message: string }[],
 ): FieldProblems | null {

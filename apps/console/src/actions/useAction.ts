@@ -5,8 +5,8 @@ import type { Bulk } from './bulk.ts'
 export const ActionContext = createContext<((action: Action) => void) | null>(null)
 
 /**
- * Asks for an action: a dialog says what it does, takes the reason, and does it. Null for who may only look, and is
- * shown no button that does nothing.
+ * A function that asks for an action: a dialog explains it, takes the reason, and does it. Null for people who may only
+ * look, so that they see no button.
  */
 export function useAction(): ((action: Action) => void) | null {
   return useContext(ActionContext)
@@ -14,7 +14,7 @@ export function useAction(): ((action: Action) => void) | null {
 
 export const BulkContext = createContext<((bulk: Bulk) => void) | null>(null)
 
-/** The same for what is done to many. */
+/** The same for actions on many things at once. */
 export function useBulk(): ((bulk: Bulk) => void) | null {
   return useContext(BulkContext)
 }

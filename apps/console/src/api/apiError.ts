@@ -1,11 +1,11 @@
 export type ApiErrorKind =
-  /** No answer came, or one of something between us and the server. */
+  /** No answer came, or one from something between us and the server. */
   | 'unreachable'
-  /** Not logged in, or not any more. */
+  /** Not logged in, or no longer. */
   | 'unauthorized'
-  /** Logged in, and not allowed. */
+  /** Logged in, but not allowed. */
   | 'forbidden'
-  /** The request was understood and is not acceptable as it is. */
+  /** The server understood the request and does not accept it as it is. */
   | 'refused'
   /** The server's own fault. */
   | 'failed'
@@ -24,7 +24,7 @@ export interface ApiErrorOptions {
   cause?: unknown
 }
 
-/** What every request of the console fails with. Title and detail are fit to be shown. */
+/** The failure of any request of the console. People are shown its title and detail. */
 export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly kind: ApiErrorKind
@@ -43,6 +43,7 @@ export class ApiError extends Error {
   }
 }
 
+/** The error for a request without an answer. */
 export function unreachable(cause: unknown): ApiError {
   return new ApiError({
     status: null,
@@ -52,7 +53,7 @@ export function unreachable(cause: unknown): ApiError {
   })
 }
 
-/** From an answer that is not 2xx: a problem document (RFC 9457), or whatever something on the way wrote. */
+/** Reads an answer that is not 2xx: a problem document (RFC 9457), or what something on the way wrote. */
 export function toApiError(status: number, contentType: string | null, body: string): ApiError {
   const problem = contentType?.includes('application/problem+json') ? parse(body) : undefined
   return new ApiError({
@@ -64,7 +65,7 @@ export function toApiError(status: number, contentType: string | null, body: str
   })
 }
 
-/** Anything thrown, as something to show. */
+/** Turns anything thrown into an error that can be shown. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   return new ApiError({

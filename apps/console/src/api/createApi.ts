@@ -3,24 +3,27 @@ import { ApiError, toApiError, unreachable } from './apiError.ts'
 import type { Reachability } from './createReachability.ts'
 
 export interface Api {
-  /** `timeoutMs` is 20,000 when it is not given. */
+  /** Default of `timeoutMs`: 20,000. */
   get<Answer>(path: string, signal?: AbortSignal, timeoutMs?: number): Promise<Answer>
-  /** Sends the session's token along, without which the server changes nothing. */
+  /** Sends the session's CSRF token, without which the server changes nothing. */
   change<Answer>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Answer>
   setCsrfToken(token: string | null): void
 }
 
 export interface ApiDependencies {
-  /** What stands before every path, such as `/api`. */
+  /** The beginning of every path, such as `/api`. */
   prefix: string
   reachability: Reachability
   clock: Clock
 }
 
-/** Longer than any answer takes, so that a server that hangs is noticed like one that is gone. */
+/** Longer than any answer takes: a server that hangs is noticed like one that is gone. */
 const TIMEOUT_MS = 20_000
 
-/** Same-origin requests with the session's cookie. Whatever goes wrong is thrown as an `ApiError`. */
+/**
+ * Sends requests to our own origin with the session's cookie, and throws an `ApiError` whatever goes wrong. Each answer
+ * also tells whether the server is reached, and sets the clock.
+ */
 export function createApi({ prefix, reachability, clock }: ApiDependencies): Api {
   let csrfToken: string | null = null
 
@@ -55,7 +58,7 @@ export function createApi({ prefix, reachability, clock }: ApiDependencies): Api
       else reachability.reached()
       return { response, body }
     } catch (error) {
-      // Nobody waits for it any more; that says nothing about the server.
+      // The caller gave the request up, which says nothing about the server.
       if (init.signal?.aborted) throw error
       reachability.lost()
       throw unreachable(error)

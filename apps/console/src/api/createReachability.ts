@@ -1,21 +1,21 @@
 /** Whether the server answers. */
 export type ReachabilityState =
   | { kind: 'reached' }
-  /** Since its last sign of life. */
+  /** `since` is the server's last sign of life. */
   | { kind: 'gone'; since: number }
 
 export interface Reachability {
   read(): ReachabilityState
   subscribe(listener: () => void): () => void
-  /** An answer came, whatever it said. */
+  /** Reports that an answer came, whatever it said. */
   reached(): void
-  /** None came. */
+  /** Reports that none came. */
   lost(): void
 }
 
 const REACHED: ReachabilityState = { kind: 'reached' }
 
-/** What the last requests say about the server; every request reports to it. */
+/** Keeps whether the server can be reached. Every request reports to it; the banner and the live updates read it. */
 export function createReachability(now: () => number): Reachability {
   let state = REACHED
   let lastSignAt: number | null = null

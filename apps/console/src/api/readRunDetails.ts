@@ -1,25 +1,25 @@
-/** What a run says of itself, sorted by what it is. */
+/** The details of a run, sorted by kind. */
 export interface RunDetailsView {
   error: RunError | null
   guard: { due: number; allowed: number; total: number | null } | null
-  /** Exact counts, in the order they were written. */
+  /** Exact counts, in the order in which they were written. */
   counts: { name: string; value: number }[]
-  /** Whatever else there is, as text. */
+  /** Everything else, as text. */
   facts: { name: string; value: string }[]
 }
 
 export interface RunError {
   code: string
-  /** Its class: `TypeError`. Null where that says nothing. */
+  /** Its class, such as `TypeError`; null if that tells nothing. */
   name: string | null
   message: string
-  /** The product's own, a line each, the innermost first; none where it was thrown without any. */
+  /** The stack's lines in the product's own code, innermost first; empty without a stack. */
   frames: string[]
-  /** What led to it, the nearest first. */
+  /** Its causes, the nearest first. */
   causes: { code: string | null; message: string }[]
 }
 
-/** Never throws: details are what a handler returned, and may hold anything. */
+/** Reads a run's details. Never throws, because a handler may have returned anything. */
 export function readRunDetails(details: unknown): RunDetailsView {
   const view: RunDetailsView = { error: null, guard: null, counts: [], facts: [] }
   if (!isRecord(details)) return view
@@ -32,7 +32,7 @@ export function readRunDetails(details: unknown): RunDetailsView {
   return view
 }
 
-/** `oldestCreatedAt` as `Oldest created at`. */
+/** Turns `oldestCreatedAt` into `Oldest created at`. */
 export function inWords(name: string): string {
   const words = name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')
@@ -41,7 +41,7 @@ export function inWords(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
-/** `importFeed.ts:10` of `at readFeed (src/importFeed.ts:10:17)`. */
+/** Finds `importFeed.ts:10` in `at readFeed (src/importFeed.ts:10:17)`. */
 export function placeOf(frame: string): string {
   return /([^\s()/\\:]+:\d+)(?::\d+)?\)?$/.exec(frame)?.[1] ?? frame
 }
@@ -57,10 +57,10 @@ function readError(error: Record<string, unknown>): RunError {
   }
 }
 
-/** As many as the engine keeps in a row. */
+/** The engine keeps no longer chain. */
 const MAX_CAUSES = 10
 
-/** The chain of causes, with what several errors at once had to say. */
+/** Follows the chain of causes. An AggregateError adds the messages of all its errors. */
 function readCauses(error: Record<string, unknown>): RunError['causes'] {
   const causes: RunError['causes'] = []
   let at: unknown = error

@@ -3,7 +3,7 @@ import type { DeadLetter, Run, RunTrigger, WaitingWork } from '@roundsman/fastif
 export interface RunPage {
   runs: Run[]
   nextCursor: string | null
-  /** How far back runs were looked through, where it takes a further page to find more. */
+  /** How far back the server has looked, when a further page may find more. */
   lookedBackTo?: string
 }
 
@@ -14,7 +14,7 @@ export interface DeadLetterPage {
 
 export interface WaitingWorkPage {
   work: WaitingWork[]
-  /** On all pages; MAX_TOTAL stands for more, too. */
+  /** How many there are on all pages; MAX_TOTAL stands for more, too. */
   total: number
   nextCursor: string | null
 }

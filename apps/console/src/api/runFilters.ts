@@ -2,11 +2,11 @@ import type { RunOutcome, RunStatus, RunTrigger } from '@roundsman/fastify/contr
 import { RUN_TRIGGERS } from './run.ts'
 import { RUN_OUTCOMES } from './runOutcome.ts'
 
-/** What the list of runs is narrowed to, as it stands in the address. */
+/** The filters of the list of runs, as the address has them. */
 export interface RunFilters {
   name?: string | undefined
   outcome?: RunOutcome | undefined
-  /** As read from an address, `failed` alone: whatever has ended without success. */
+  /** Read from an address only as `failed`: all that ended without success. */
   status?: RunStatus | undefined
   errorCode?: string | undefined
   trigger?: RunTrigger | undefined
@@ -18,7 +18,7 @@ export interface RunFilters {
   to?: string | undefined
   /** The label of a run, or a part of labels. */
   label?: string | undefined
-  /** How the id of its worker begins. */
+  /** The beginning of its worker's id. */
   worker?: string | undefined
   /** Digits. */
   minDurationMs?: string | undefined
@@ -26,7 +26,7 @@ export interface RunFilters {
 }
 
 export interface RunSearch extends RunFilters {
-  /** Where the page begins; the newest runs without it. */
+  /** Where the page begins; without it at the newest run. */
   cursor?: string | undefined
 }
 
@@ -35,13 +35,15 @@ const MAX_LABEL_LENGTH = 200
 const MAX_WORKER_LENGTH = 200
 const MAX_CURSOR_LENGTH = 200
 
-/** Drops what the list cannot be narrowed to, so that a mistyped address shows runs instead of an error. */
+/**
+ * Reads the filters from an address. It drops what is no filter, so that a mistyped address shows runs and no error.
+ */
 export function parseRunSearch(search: Record<string, unknown>): RunSearch {
   const from = instant(search['from'])
   const to = instant(search['to'])
   const minDurationMs = ms(search['minDurationMs'])
   const maxDurationMs = ms(search['maxDurationMs'])
-  // What has an outcome has it as its status, too, as long as it has not failed.
+  // An outcome implies a status, unless it is a failure.
   const { status } = search
   const outcome = RUN_OUTCOMES.find((one) => one === search['outcome'])
   const narrowed =
@@ -54,7 +56,7 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
     trigger: RUN_TRIGGERS.find((trigger) => trigger === search['trigger']),
     queueJobId: uuid(search['queueJobId']),
     from,
-    // The server refuses a span without an instant in it.
+    // The server refuses an empty span.
     to: from !== undefined && to !== undefined && to <= from ? undefined : to,
     label: string(search['label'], MAX_LABEL_LENGTH),
     worker: string(search['worker'], MAX_WORKER_LENGTH),
@@ -64,7 +66,7 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
   })
 }
 
-/** `?name=…&outcome=…`, or an empty text when nothing is narrowed. */
+/** Writes `?name=…&outcome=…`, or an empty text without filters. */
 export function runQuery(search: RunSearch, more: Record<string, string> = {}): string {
   const query = new URLSearchParams()
   for (const [key, value] of Object.entries({ ...search, ...more })) {
@@ -74,6 +76,7 @@ export function runQuery(search: RunSearch, more: Record<string, string> = {}): 
   return text === '' ? '' : `?${text}`
 }
 
+/** Whether the list is narrowed at all. */
 export function hasFilters(search: RunSearch): boolean {
   return Object.entries(search).some(([key, value]) => key !== 'cursor' && value !== undefined)
 }
@@ -99,7 +102,7 @@ function ms(value: unknown): string | undefined {
 
 function instant(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
-  // A date alone is a day in UTC; without a zone a date with a time would be read on the viewer's clock.
+  // A date alone is a day in UTC. A date with a time needs a zone: JavaScript would read it by the viewer's clock.
   if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)) {
     return undefined
   }

@@ -8,7 +8,7 @@ const CELL = 11
 const LEFT = 26
 const TOP = 16
 
-/** A year of days, as many runs as they had. A day with a failure carries a cross. */
+/** A year of days, each as dark as it had runs. A day with a failure carries a cross. */
 export function HeatMap({
   name,
   days,
@@ -25,7 +25,7 @@ export function HeatMap({
   const failed = days.filter((day) => day.failed > 0).length
 
   useEffect(() => {
-    // Where it does not fit, the days that matter are the last ones.
+    // If the year does not fit, show the latest days.
     if (box.current) box.current.scrollLeft = box.current.scrollWidth
   }, [])
 
@@ -87,7 +87,7 @@ export function HeatMap({
   )
 }
 
-/** At the week in which a month begins. */
+/** The name of the month that begins in this week, for its label; empty if none does. */
 function monthOf(week: readonly HeatMapDay[]): string {
   const first = week.find(({ date }) => date.endsWith('-01'))
   if (!first) return ''
@@ -109,14 +109,14 @@ const DAY_MS = 86_400_000
 const WEEKS = 53
 
 /**
- * The last 53 weeks by UTC date, each from Monday on, the last one up to today. How dark a day is goes by the
- * order of magnitude against the busiest one, for jobs run once a day and once a second alike.
+ * The last 53 weeks by UTC date, from Monday on; the last one ends today. A day's shade goes by its order of magnitude
+ * against the busiest day, so that it serves jobs that run once a day and once a second.
  */
 export function heatMapWeeks(days: ConsoleJobDetail['days'], now: number): HeatMapDay[][] {
   const byDate = new Map(days.map((day) => [day.date, day]))
   const most = days.reduce((max, { success, failed }) => Math.max(max, success + failed), 0)
   const today = Math.floor(now / DAY_MS) * DAY_MS
-  // The epoch was a Thursday, the third day after Monday.
+  // The epoch was a Thursday, three days after Monday.
   const weekday = (Math.floor(today / DAY_MS) + 3) % 7
   const first = today - weekday * DAY_MS - (WEEKS - 1) * 7 * DAY_MS
   return Array.from({ length: WEEKS }, (_, week) =>

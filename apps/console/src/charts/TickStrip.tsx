@@ -4,10 +4,10 @@ import { useRoving } from '../parts/useRoving.ts'
 import { exactLines } from '../time/formatExact.ts'
 import { TICK_WORDS, tickKind } from './tickKind.ts'
 
-/** How many fit; those that are missing leave their place empty on the left. */
+/** How many marks fit. With fewer ticks, places on the left stay empty. */
 const PLACES = 60
 
-/** The last ticks of a job, the newest on the right. Each outcome has a shape of its own. */
+/** The last ticks of a job, the newest on the right. Each outcome has its own shape. */
 export function TickStrip({ name, ticks }: { name: string; ticks: readonly ConsoleTick[] }) {
   const shown = ticks.slice(-PLACES)
   const roving = useRoving(shown.length, shown.length - 1)

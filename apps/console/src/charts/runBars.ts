@@ -14,14 +14,14 @@ export type EndedCounts = Record<(typeof ENDED_KINDS)[number]['kind'], number>
 
 const NONE_ENDED: EndedCounts = { success: 0, failed: 0, stopped: 0 }
 
-/** The kinds of which there are any: a legend names no others. */
+/** The kinds that occur: a legend names no others. */
 export function seenKinds(rows: readonly EndedCounts[]): (typeof ENDED_KINDS)[number][] {
   return ENDED_KINDS.filter(({ kind }) => rows.some((row) => row[kind] > 0))
 }
 
 const count = (value: number) => value.toLocaleString('en')
 
-/** `854 ended, 327 failed (38 %)`. */
+/** Says it in words: `854 ended, 327 failed (38 %)`. */
 export function describeEnded({ success, failed, stopped }: EndedCounts): string {
   const ended = success + failed + stopped
   const share = ended === 0 ? 0 : (failed / ended) * 100
@@ -45,7 +45,7 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const MAX_DAYS = 60
 const LABELS = 6
-/** So that a few bars are not as wide as the screen. */
+/** The fewest bars: a few would be as wide as the screen. */
 const MIN_HOURS = 12
 const MIN_DAYS = 7
 
@@ -53,11 +53,14 @@ export interface RunBars {
   unit: 'hour' | 'day'
   bars: Bar[]
   counts: EndedCounts
-  /** Of how many of them there is something to see. */
+  /** How many of the bars show anything. */
   filled: number
 }
 
-/** The runs of a job by hour while they are young, by the days of UTC afterwards, those without runs as well. */
+/**
+ * Counts a job's runs for bars, empty ones included: by hour if the server tells hours, as of young runs, else by day
+ * in UTC.
+ */
 export function runBars(
   { hours, days }: Pick<ConsoleJobDetail, 'hours' | 'days'>,
   now: number,

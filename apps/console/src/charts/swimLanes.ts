@@ -1,6 +1,6 @@
 import type { ConsoleWorkerRun } from '@roundsman/fastify/contract'
 
-/** A run on its lane: as many lanes as there were runs at once. */
+/** A run with its place on a lane. */
 export interface LaneRun {
   run: ConsoleWorkerRun
   fromMs: number
@@ -11,11 +11,14 @@ export interface LaneRun {
 export interface JobLanes {
   name: string
   runs: LaneRun[]
-  /** As many as were under way at once. */
+  /** The number of lanes: as many as there were runs at once. */
   lanes: number
 }
 
-/** Each job's runs, given the oldest first, on as few lanes as there were at once; the job with the most lanes first. */
+/**
+ * Puts each job's runs, oldest first, on as few lanes as there were runs at once. The job with the most lanes comes
+ * first.
+ */
 export function swimLanes(runs: readonly ConsoleWorkerRun[], nowMs: number): JobLanes[] {
   return [...Map.groupBy(runs, ({ name }) => name)]
     .map(([name, its]) => {
@@ -32,13 +35,13 @@ export function swimLanes(runs: readonly ConsoleWorkerRun[], nowMs: number): Job
     .toSorted((one, other) => other.lanes - one.lanes || one.name.localeCompare(other.name))
 }
 
-/** How many runs were under way at once, at most. One that ends as another begins is not. */
+/** How many runs were under way at once, at most. A run that ends as another begins does not count with it. */
 export function mostAtOnce(runs: readonly ConsoleWorkerRun[], nowMs: number): number {
   const changes = runs.flatMap((run) => {
     const [from, to] = spanOf(run, nowMs)
     return [
       { at: from, by: 1 },
-      // One that took no time was under way all the same.
+      // A run that took no time was under way all the same.
       { at: Math.max(to, from + 0.5), by: -1 },
     ]
   })

@@ -1,6 +1,6 @@
 import type { ConsoleTick } from '@roundsman/fastify/contract'
 
-/** What a tick is shown as. The first four have work in the queue. */
+/** The kinds of marks of ticks. The first four have work in the queue. */
 export const TICK_KINDS = [
   'success',
   'failed',
@@ -12,6 +12,7 @@ export const TICK_KINDS = [
 ] as const
 export type TickKind = (typeof TICK_KINDS)[number]
 
+/** The kind of a tick's mark: the status of its run, or its outcome when it has none. */
 export function tickKind({ outcome, run }: Pick<ConsoleTick, 'outcome' | 'run'>): TickKind {
   return outcome === 'enqueued' ? (run?.status ?? 'waiting') : outcome
 }

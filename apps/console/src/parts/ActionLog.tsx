@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
   prioritiseWork: 'changed its priority',
 }
 
-/** Who did what, and why. */
+/** A list of who did what, and why. */
 export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): ReactNode {
   if (actions.length === 0) return <EmptyState title="Nobody did anything about it" />
   return (

@@ -1,4 +1,4 @@
-/** A number with its thousands set apart. */
+/** Writes a number with its thousands set apart. */
 export function Count({ value }: { value: number }) {
   return value.toLocaleString('en')
 }

@@ -2,21 +2,21 @@ import { useId, useLayoutEffect, useRef, type ReactNode } from 'react'
 
 export interface DialogProps {
   title: string
-  /** A palette says its title only to who can't see it, and closes by a click beside it, too. */
+  /** A palette shows its title to screen readers only, and also closes by a click beside it. */
   isPalette?: boolean
   onClose: () => void
   children: ReactNode
 }
 
 /**
- * The browser's own modal dialog: it keeps the focus inside, gives it back at the end, closes with Escape and
- * takes the page behind it away from everybody.
+ * The browser's own modal dialog: it keeps the focus inside, returns it at the end, closes with Escape, and hides the
+ * page behind it from everybody.
  */
 export function Dialog({ title, isPalette = false, onClose, children }: DialogProps) {
   const id = useId()
   const dialog = useRef<HTMLDialogElement>(null)
 
-  // Before the element leaves the page: only a dialog that is closed on it gives the focus back.
+  // In a layout effect, because only a dialog that closes before it leaves the page returns the focus.
   useLayoutEffect(() => {
     const element = dialog.current
     const putBack = hideScrollbar(document.documentElement)
@@ -37,7 +37,7 @@ export function Dialog({ title, isPalette = false, onClose, children }: DialogPr
         event.preventDefault()
         onClose()
       }}
-      // Of the dialog itself is only what lies beside its contents.
+      // A click hits the dialog itself only beside its contents.
       onClick={({ target, currentTarget }) => {
         if (isPalette && target === currentTarget) onClose()
       }}
@@ -51,8 +51,8 @@ export function Dialog({ title, isPalette = false, onClose, children }: DialogPr
 }
 
 /**
- * What dims the page does not reach the strip of its scrollbar: without it, the page is dimmed to its edge. What lies on the
- * page keeps its place. Returns how to put it back.
+ * Hides the scrollbar, because what dims the page does not cover it. Its strip stays reserved, so that nothing moves.
+ * Returns a function that restores it.
  */
 function hideScrollbar(page: HTMLElement): () => void {
   const strip = innerWidth - page.clientWidth

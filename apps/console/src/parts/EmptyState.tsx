@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 
 export interface EmptyStateProps {
   title: string
-  /** What can be done about it. */
+  /** What people can do about it. */
   children?: ReactNode
 }
 

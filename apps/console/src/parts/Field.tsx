@@ -2,7 +2,7 @@ import { useId, type ReactNode } from 'react'
 
 export interface FieldProps {
   label: string
-  /** Below it: what it is for, or what is wrong with it. */
+  /** Stands below: what the control is for, or what is wrong with its value. */
   hint?: string | undefined
   isWrong?: boolean
   children: (control: {
@@ -12,7 +12,7 @@ export interface FieldProps {
   }) => ReactNode
 }
 
-/** A control with its label beside it, not around it: the options of a list are no part of its name. */
+/** A control with a label. The label does not enclose it, or the options of a list would be part of its name. */
 export function Field({ label, hint, isWrong = false, children }: FieldProps) {
   const id = useId()
   const hintId = useId()

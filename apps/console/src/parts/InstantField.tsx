@@ -5,14 +5,14 @@ import { Field } from './Field.tsx'
 
 export interface InstantFieldProps {
   label: string
-  /** ISO 8601. */
+  /** ISO 8601 in UTC. */
   value: string | undefined
   onChange: (instant: string | undefined) => void
 }
 
 /**
- * An instant as ISO 8601 writes it, whatever the browser's own field would make of it, or in words. It takes effect with
- * Enter, or when the field is left.
+ * A field for an instant, as ISO 8601 or in words, and not in the format of the browser's own field. It takes effect
+ * with Enter, or when people leave it.
  */
 export function InstantField({ label, value, onChange }: InstantFieldProps) {
   const { clock } = useServices()

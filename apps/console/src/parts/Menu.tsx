@@ -1,9 +1,9 @@
 import { useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 
 export interface MenuProps {
-  /** Of the button and of the list alike. */
+  /** The name of both the button and the list. */
   label: string
-  /** Each with `role="menuitem"`. */
+  /** Elements with `role="menuitem"`. */
   children: ReactNode
 }
 
@@ -11,8 +11,8 @@ const GAP_PX = 4
 const MARGIN_PX = 8
 
 /**
- * A button with three dots and what it offers. The list is a popover, so that it lies above everything, and goes with
- * Escape and with a click beside it. Whatever is chosen gives the focus back to the button first.
+ * A button with three dots that opens a list. The list is a popover, above everything, which Escape or a click beside
+ * it closes. A choice first returns the focus to the button.
  */
 export function Menu({ label, children }: MenuProps) {
   const id = useId()

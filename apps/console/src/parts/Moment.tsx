@@ -5,15 +5,15 @@ import { exactLines } from '../time/formatExact.ts'
 
 export interface MomentProps {
   at: string
-  /** Text of the viewer's own making; default is how long ago. */
+  /** The text. Default: how long ago it is. */
   children?: string
-  /** Of what the instant belongs to, such as a schedule: its clock is shown as well. */
+  /** The zone of what it belongs to, such as a schedule: its clock is shown as well. */
   timeZone?: string | undefined
-  /** Where a link or a button around it takes the focus, it needs no stop of its own. */
+  /** Set when a link or a button around it takes the focus: it then needs no stop of its own. */
   isInControl?: boolean
 }
 
-/** An instant in relative words; the exact one, on all clocks that count, on hover and focus. */
+/** An instant in relative words. Hover or focus shows the exact time, on every clock that differs. */
 export function Moment({ at, children, timeZone, isInControl = false }: MomentProps) {
   const { clock } = useServices()
   const instant = new Date(at).getTime()
@@ -32,10 +32,10 @@ export function Moment({ at, children, timeZone, isInControl = false }: MomentPr
   )
 }
 
-/** Clocks of a browser and a server, and the way between them, differ by about this much. */
+/** About as much as the clocks of browser and server differ, with the way between them. */
 const NOW_MS = 2_000
 
-/** How far an instant is from now, in words: `3 min ago`, `in 2 h`, `now`. Both in epoch milliseconds. */
+/** Says how far an instant is from now: `3 min ago`, `in 2 h`, `now`. Both in milliseconds since 1970. */
 export function formatRelative(at: number, now: number): string {
   const distance = at - now
   if (Math.abs(distance) < NOW_MS) return 'now'

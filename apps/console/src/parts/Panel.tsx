@@ -2,7 +2,7 @@ import { useId, type ReactNode, type Ref } from 'react'
 
 export interface PanelProps {
   title: string
-  /** Beside the title: a number, a link, a legend. */
+  /** Stands beside the title: a number, a link, a legend. */
   aside?: ReactNode
   children: ReactNode
   className?: string

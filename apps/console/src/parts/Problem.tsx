@@ -5,7 +5,7 @@ export interface ProblemProps {
   onRetry?: () => void
 }
 
-/** Says what went wrong, and where in what was sent. */
+/** Says what went wrong, and names the parts of the request that are at fault. */
 export function Problem({ error, onRetry }: ProblemProps) {
   const { title, detail, issues } = asApiError(error)
   return (

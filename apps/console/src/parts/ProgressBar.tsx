@@ -1,6 +1,6 @@
 import type { Progress } from '@roundsman/fastify/contract'
 
-/** How far a run says it is. Without a total the bar only shows that it goes on. */
+/** How far a run says it is. Without a total, the bar only shows that it goes on. */
 export function ProgressBar({ progress, label }: { progress: Progress | null; label: string }) {
   const total = progress?.total ?? null
   const hasShare = progress !== null && total !== null && total > 0

@@ -4,14 +4,14 @@ import { Problem } from './Problem.tsx'
 
 export interface QueryViewProps<Data> {
   query: UseQueryResult<Data>
-  /** As large as what comes. */
+  /** Shown until there is data, in the size of the content. */
   skeleton: ReactNode
   children: (data: Data) => ReactNode
 }
 
-/** What a query holds, however old: the banner tells of its age. Without any, a skeleton, or what went wrong. */
+/** Shows what a query holds, however old: the banner tells its age. Without data, a skeleton, or what went wrong. */
 export function QueryView<Data>({ query, skeleton, children }: QueryViewProps<Data>) {
-  // Keys, since a skeleton that became the content would be seen to jump.
+  // With keys, because people would see a skeleton jump if it became the content.
   if (query.data !== undefined) return <Fragment key="data">{children(query.data)}</Fragment>
   if (query.isError) return <Problem error={query.error} onRetry={() => void query.refetch()} />
   return (

@@ -3,17 +3,17 @@ import { useEffect, useRef, type ReactNode } from 'react'
 export interface ScreenHeaderProps {
   title: string
   lead?: ReactNode
-  /** Where the lead says what the heading would. */
+  /** Hides the heading, when the lead says the same. */
   isQuiet?: boolean
   children?: ReactNode
 }
 
-/** Whether a screen was shown before this one: on the first, the focus belongs to the browser. */
+/** Pages on which a screen was shown before: on the first one, the focus belongs to the browser. */
 const seen = new WeakSet<Document>()
 
 /**
- * The heading of a screen with its actions. It takes the focus when one has come from another screen, so that
- * a screen reader says where one is and the next Tab goes on from there.
+ * The heading of a screen, with its actions. It takes the focus when people come from another screen, so that a screen
+ * reader says where they are and the next Tab goes on from there.
  */
 export function ScreenHeader({ title, lead, isQuiet, children }: ScreenHeaderProps) {
   const heading = useRef<HTMLHeadingElement>(null)

@@ -4,13 +4,16 @@ import type { Selection } from './useSelection.ts'
 
 export interface SelectionBarProps {
   selection: Selection
-  /** How many match on all pages; null where nobody knows, or the page is all there is. */
+  /** How many rows match on all pages; null if nobody knows, or if the page has all. */
   total: number | null
-  /** What can be done with them. */
+  /** The actions on the checked rows. */
   children: ReactNode
 }
 
-/** Above the rows: how many are checked, and what can be done with them. There before it is needed, so that it is read out. */
+/**
+ * Stands above the rows: how many are checked, and the actions on them. It is there before it is needed, so that a
+ * screen reader reads its changes.
+ */
 export function SelectionBar({ selection, total, children }: SelectionBarProps) {
   const { count, isEverything, isPageSelected } = selection
   const isShown = count > 0

@@ -12,7 +12,7 @@ const SHAPES = {
   givenBack: 'M12.5 11H6a3 3 0 010-6h6M9.5 2L12.5 5l-3 3',
 } satisfies Record<RunOutcome, string>
 
-/** What became of a run: a shape, a word and a colour, each of which is enough. */
+/** The outcome of a run: a shape, a word and a colour, each of which is enough. */
 export function StatusMark({ status, label }: { status: RunOutcome; label?: string }) {
   return (
     <span className={`statusMark is-${status}`}>

@@ -10,9 +10,8 @@ const GAP_PX = 6
 const MARGIN_PX = 8
 
 /**
- * Shows the `data-tip` of whatever is hovered or focused. One for the whole page: hundreds of marks in charts
- * and lists have one, and none of them needs to know how it is shown. It stays while the pointer is on it, and
- * Escape puts it away.
+ * Shows the `data-tip` of the element that is hovered or focused: one tooltip for the hundreds of marks on a page. It
+ * stays while the pointer is on it, and Escape hides it.
  */
 export function Tooltip() {
   const id = useId()
@@ -66,7 +65,7 @@ export function Tooltip() {
       element.hidePopover()
       return undefined
     }
-    // In the top layer, so that it is above an open dialog as well.
+    // In the top layer, above an open dialog as well.
     element.hidePopover()
     element.showPopover()
     place(element, tip.target.getBoundingClientRect())
@@ -81,7 +80,7 @@ export function Tooltip() {
   )
 }
 
-/** The mark itself or one around it; for what has the focus, also the one inside of it. */
+/** Finds the element with the tip: this one or one around it; for the focus, also the one inside. */
 function findTip(element: Element | null, type: string): Element | null {
   const around = element?.closest('[data-tip]') ?? null
   if (around !== null || type !== 'focusin') return around

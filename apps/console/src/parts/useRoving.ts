@@ -8,8 +8,8 @@ const STEPS: Readonly<Record<string, number>> = {
 }
 
 /**
- * One stop of the Tab key for many marks: the arrow keys, Home and End go on from there. `initial` is the one
- * that Tab comes to first.
+ * Gives many marks one stop of the Tab key; the arrow keys, Home and End lead on from there. `initial` is the mark that
+ * Tab reaches first.
  */
 export function useRoving(count: number, initial: number, rowLength = 1) {
   const [current, setCurrent] = useState<number | null>(null)

@@ -1,10 +1,10 @@
 import { useState } from 'react'
 
-/** Which rows of a page are checked, or all that match, on whatever page. */
+/** Which rows are checked: some of the page, or all that match on all pages. */
 export interface Selection {
   count: number
   isPageSelected: boolean
-  /** More than the page: what is on it is only a part. */
+  /** Whether it covers all pages, and not only this one. */
   isEverything: boolean
   has(key: string): boolean
   toggle(key: string): void
@@ -14,12 +14,12 @@ export interface Selection {
   keys(): string[]
 }
 
-/** `scope` says what the rows are: with another one, nothing is checked any more. */
+/** Keeps which rows are checked. `scope` names what the rows are: when it changes, none is checked any more. */
 export function useSelection(onPage: readonly string[], scope: string): Selection {
   const [chosen, setChosen] = useState({ scope, keys: new Set<string>(), isEverything: false })
   const isCurrent = chosen.scope === scope
   const isEverything = isCurrent && chosen.isEverything
-  // Rows that have gone meanwhile are checked no more.
+  // Rows that have gone meanwhile are no longer checked.
   const keys = isEverything ? onPage : isCurrent ? onPage.filter((key) => chosen.keys.has(key)) : []
   const choose = (next: readonly string[], everything = false) =>
     setChosen({ scope, keys: new Set(next), isEverything: everything })

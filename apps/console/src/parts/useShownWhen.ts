@@ -1,11 +1,11 @@
 import { useEffect, useRef, type RefObject } from 'react'
 
-/** What a person does who goes elsewhere. */
+/** What people do when they go elsewhere on the page. */
 const ACTS = ['wheel', 'touchmove', 'pointerdown', 'keydown'] as const
 
 /**
- * Brings what a link chose into view: a panel that shows what was asked for may lie far below. It keeps it there while what
- * stands above it is still loading, until the reader does anything.
+ * Scrolls to what a link chose, which may lie far below, and keeps it in view while what stands above it loads, until
+ * the reader does anything.
  */
 export function useShownWhen<T extends Element>(chosen: string | undefined): RefObject<T | null> {
   const element = useRef<T>(null)

@@ -1,5 +1,5 @@
 import { useEffect } from 'react'
-// Not fetched when it is needed: what is typed meanwhile would be lost, or be shortcuts.
+// Part of the first code: what people type while it loaded would be lost, or count as shortcuts.
 import { Palette } from './Palette.tsx'
 
 export interface SearchProps {
@@ -8,14 +8,14 @@ export interface SearchProps {
   onClose: () => void
 }
 
-/** The button in the header, and what opens by it, by `/`, and by ⌘K or Ctrl-K from wherever one types. */
+/** The button in the header and the palette that it opens; so do `/`, and ⌘K or Ctrl-K even while typing. */
 export function Search({ isOpen, onOpen, onClose }: SearchProps) {
   useEffect(() => {
     const read = (event: KeyboardEvent) => {
       const isWanted = event.key.toLowerCase() === 'k' && (event.metaKey || event.ctrlKey)
       if (!isWanted || event.altKey || event.shiftKey) return
       event.preventDefault()
-      // What is open is not left for a search.
+      // An open dialog is not left for a search.
       if (document.querySelector('dialog[open]') === null) onOpen()
     }
     document.addEventListener('keydown', read)

@@ -5,7 +5,7 @@ import type { Reachability } from '../api/createReachability.ts'
 import type { LiveUpdates } from '../live/createLiveUpdates.ts'
 import type { Clock } from '../time/createClock.ts'
 
-/** What lives as long as the page. Made once, in main.tsx. */
+/** What lives as long as the page; main.tsx makes it once. */
 export interface Services {
   settings: ConsoleSettings
   api: Api

@@ -2,7 +2,7 @@ import { useSyncExternalStore } from 'react'
 import { useServices } from './useServices.ts'
 
 /**
- * What `read` makes of the time, kept current. Only when that changes is anything drawn again, so that a
+ * What `read` makes of the present time, kept current. A component is drawn again only when that changes, so that a
  * hundred times on a screen cost nothing while they say the same.
  */
 export function useClock<Text extends string | number | boolean>(

@@ -23,7 +23,7 @@ export function LoginScreen(props: { hasExpired: boolean }) {
   return settings.hasSessions ? <LoginForm {...props} /> : <LoginElsewhere {...props} />
 }
 
-/** Where the log-in is the product's own. */
+/** Shown when the product has its own log-in, to which it links. */
 function LoginElsewhere({ hasExpired }: { hasExpired: boolean }) {
   const { loginUrl } = useServices().settings
   return (

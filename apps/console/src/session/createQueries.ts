@@ -4,7 +4,7 @@ import { SESSION_KEY } from './sessionQuery.ts'
 import { sessionStateAfterError, type SessionState } from './sessionStateAfterError.ts'
 import { setSession } from './setSession.ts'
 
-/** The query cache. An answer that says that the log-in is over brings the log-in screen, wherever one is. */
+/** Makes the query cache. An answer that the log-in is over brings up the log-in screen, from any screen. */
 export function createQueries(): QueryClient {
   function noticeEndOfSession(error: unknown): void {
     const before = client.getQueryData<SessionState>(SESSION_KEY)
@@ -22,7 +22,8 @@ export function createQueries(): QueryClient {
       onError: (error, _variables, _result, mutation) => {
         if (mutation.meta?.['isLogin'] === true) return
         if (error instanceof ApiError && error.kind === 'forbidden') {
-          // Its token may have been renewed by a log-in in another tab: asking tells, and fetches the new one.
+          // A log-in in another tab may have renewed the session's token. Asking for the session tells, and fetches the
+          // new one.
           void client.invalidateQueries({ queryKey: SESSION_KEY })
           return
         }
@@ -31,10 +32,10 @@ export function createQueries(): QueryClient {
     }),
     defaultOptions: {
       queries: {
-        // What is seen twice within this is not asked for twice; events say when it has changed.
+        // What is shown twice within this time is asked for once; events tell when it changes.
         staleTime: 5_000,
         gcTime: 5 * 60_000,
-        // The banner tells of a server that is gone, and asks until it is back.
+        // The banner tells when the server is gone, and asks until it is back.
         retry: false,
         networkMode: 'always',
         refetchOnWindowFocus: false,

@@ -6,10 +6,10 @@ import { sessionStateAfterError, type Member, type SessionState } from './sessio
 export const SESSION_KEY = ['session'] as const
 export const SESSION_PATH = '/console/session'
 
-/** It costs the server next to nothing, so that one which has not answered by then is gone. */
+/** Short, because the answer costs the server next to nothing: one that has not answered by then is gone. */
 const TIMEOUT_MS = 8_000
 
-/** Asks who is there. An answer that nobody is, or somebody who may not, is no failure. */
+/** Asks the server who uses the console. That nobody is logged in, or may not use it, is an answer and no failure. */
 export function sessionQuery({ api, settings }: Pick<Services, 'api' | 'settings'>) {
   return queryOptions({
     queryKey: SESSION_KEY,
@@ -33,7 +33,7 @@ export function sessionQuery({ api, settings }: Pick<Services, 'api' | 'settings
   })
 }
 
-/** Who may have a session may act. */
+/** Turns a session into a member. Whoever may have a session may act. */
 export function memberOf({ user: { email, role } }: ConsoleSession): Member {
   return { name: email, role, mayAct: true }
 }

@@ -9,12 +9,12 @@ import { setSession } from '../session/setSession.ts'
 import { Brand } from './Brand.tsx'
 import { Frame } from './Frame.tsx'
 
-/** Asks again while there is nothing to show at all. */
+/** How soon to ask again while there is nothing to show. */
 const RETRY_MS = 3_000
 
 /**
- * Who is nobody gets the log-in screen, at whatever address: the address stays, and so one is where one was
- * when one is somebody again.
+ * Shows the log-in screen at any address while nobody is logged in. The address stays, so that people are back where
+ * they were once they have logged in.
  */
 export function Shell(): ReactNode {
   const services = useServices()
@@ -40,7 +40,7 @@ export function Shell(): ReactNode {
   }
 }
 
-/** Until it is known who is there. Nothing is shown at first: that takes a moment only. */
+/** Shown until the server has said who is there; at first empty, because that takes a moment only. */
 function StartScreen({ error }: { error: Error | null }) {
   if (error === null) return <main className="gate" aria-busy="true" />
   const { title, detail } = asApiError(error)
@@ -55,7 +55,7 @@ function StartScreen({ error }: { error: Error | null }) {
   )
 }
 
-/** For those who are known, and may not look in here. */
+/** Shown to people who are logged in and may not use the console. */
 function RefusalScreen({ detail }: { detail: string }) {
   const { api, settings } = useServices()
   const queries = useQueryClient()
@@ -65,7 +65,7 @@ function RefusalScreen({ detail }: { detail: string }) {
   }, [])
 
   async function leave(): Promise<void> {
-    // There may be no session to end; the log-in screen is where one wants to go in any case.
+    // There may be no session to end. The log-in screen follows in any case.
     await api.change('DELETE', SESSION_PATH).catch(() => undefined)
     setSession(queries, { kind: 'nobody', hasExpired: false })
   }

@@ -11,7 +11,7 @@ const ICONS: Record<Theme, string> = {
   dark: 'M13 9.6A5.5 5.5 0 016.4 3a5.5 5.5 0 106.6 6.6z',
 }
 
-/** Goes through system, light and dark; theme.js applies what was chosen before the next first paint. */
+/** Cycles through system, light and dark. At the next load, theme.js applies the choice before the first paint. */
 export function ThemeButton() {
   const [theme, setTheme] = useState<Theme>(readTheme)
 

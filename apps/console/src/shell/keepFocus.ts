@@ -1,21 +1,24 @@
-/** Where the focus lands when what had it is gone: at the control that took its place, or at the heading. */
+/**
+ * An attribute of elements that take the focus when a part with the focus is gone: `control` for a control in them,
+ * `heading` for their heading.
+ */
 const HOME = 'data-focus-home'
 const CONTROLS = 'button:not(:disabled), a[href]'
 const FOCUSABLE = `${CONTROLS}, input, select, textarea, summary, [tabindex]`
 
 /**
- * What a button does may take the button away, or the row that it stands in. Without the mouse one would be at the
- * start of the page then. Returns how to stop.
+ * Moves the focus when an action removes the button that had it, or the button's row: without it, keyboard users would
+ * be back at the start of the page. Returns a function that stops it.
  */
 export function keepFocus(view: Document): () => void {
-  /** What has the focus, or had it before the dialog that is open, and all that is around it. */
+  /** The element with the focus, or the one before a dialog opened, and all elements around it. */
   let path: Element[] = []
 
   function remember({ target }: Event): void {
     if (target instanceof Element && target.closest('dialog') === null) path = around(target)
   }
 
-  /** Who clicks beside everything wants the focus nowhere. */
+  /** A click beside all controls means that nobody wants the focus. */
   function forget({ target }: Event): void {
     if (target instanceof Element && target.closest(FOCUSABLE) === null) path = []
   }
@@ -34,7 +37,7 @@ export function keepFocus(view: Document): () => void {
     const place = homes.map(placeIn).find((element) => element !== null)
     const fallback = view.querySelector<HTMLElement>('main h1')
     const target = place ?? fallback
-    // A heading takes the focus only when it is given to it.
+    // A heading takes the focus only with a tabindex.
     if (target?.matches('h1, h2')) target.setAttribute('tabindex', '-1')
     target?.focus({ preventScroll: true })
   }

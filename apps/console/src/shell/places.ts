@@ -1,4 +1,4 @@
-/** The pages that the header leads to, `g` with their key goes to, and the search names by their title. */
+/** The pages that the header links, that `g` and their key lead to, and that the search finds by title. */
 export const PLACES = [
   { to: '/', key: 'o', label: 'Overview', title: 'Overview' },
   { to: '/jobs', key: 'j', label: 'Jobs', title: 'Jobs' },

@@ -1,6 +1,6 @@
 type Key = 'theme' | 'shortcuts'
 
-/** A choice of this viewer on this machine. Where storage is forbidden it lasts as long as the page. */
+/** Stores a choice of this viewer on this machine. Where storage is forbidden, it lasts as long as the page. */
 export function storePreference(key: Key, value: string | null): void {
   try {
     if (value === null) localStorage.removeItem(`roundsman.${key}`)
@@ -10,6 +10,7 @@ export function storePreference(key: Key, value: string | null): void {
   }
 }
 
+/** Reads a stored choice; null when there is none, or where storage is forbidden. */
 export function readPreference(key: Key): string | null {
   try {
     return localStorage.getItem(`roundsman.${key}`)

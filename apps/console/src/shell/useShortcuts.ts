@@ -8,13 +8,10 @@ export interface Shortcuts {
   setOn(isOn: boolean): void
 }
 
-/** `g` waits this long for its second key. */
+/** How long `g` waits for its second key. */
 const GO_WITHIN_MS = 1_500
 
-/**
- * Single keys, for those who want them: speech input types letters as well, so that they can be turned off
- * (WCAG 2.1.4).
- */
+/** Shortcuts of single keys. People can turn them off, because speech input types letters as well (WCAG 2.1.4). */
 export function useShortcuts(on: { onHelp: () => void; onSearch: () => void }): Shortcuts {
   const navigate = useNavigate()
   const [isOn, setOn] = useState(() => readPreference('shortcuts') !== 'off')
@@ -37,7 +34,7 @@ export function useShortcuts(on: { onHelp: () => void; onSearch: () => void }): 
     let timer: ReturnType<typeof setTimeout> | undefined
     const read = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isBusy(event.target)) return
-      // Shift alone comes before `?`, and is none.
+      // Shift, for instance, comes before `?` and is no shortcut.
       if (event.key.length !== 1) return
       const before = state
       state = act(event.key, state)
@@ -67,7 +64,7 @@ function focusFilter(): void {
   document.querySelector<HTMLElement>('[data-filter]')?.focus()
 }
 
-/** Goes from the row that has the focus to the one after or before it; from elsewhere, to the first. */
+/** Moves the focus from a row to the next or previous one; from elsewhere to the first row. */
 function focusRow(step: 1 | -1): void {
   const links = [...document.querySelectorAll<HTMLElement>('[data-row-link]')]
   const row = focusedRow()
@@ -82,7 +79,7 @@ function checkRow(): void {
 
 const focusedRow = () => document.activeElement?.closest('tr') ?? null
 
-/** Whether the key is being typed, or a dialog is open that it does not belong to. */
+/** Whether somebody is typing, or a dialog is open to which the key does not belong. */
 function isBusy(target: EventTarget | null): boolean {
   if (document.querySelector('dialog[open]') !== null) return true
   return (
@@ -95,7 +92,7 @@ type Shortcut = Place | 'search' | 'filter' | 'down' | 'up' | 'check' | 'help'
 
 export type ShortcutState = 'idle' | 'go'
 
-/** What a key means after the one before it; `go` waits for the place. */
+/** Reads a key in the light of the one before; `go` waits for the key of a page. */
 export function readShortcut(
   state: ShortcutState,
   key: string,

@@ -1,19 +1,19 @@
 export interface Clock {
-  /** In epoch milliseconds, as the server would say it. */
+  /** Milliseconds since 1970 by the server's clock. */
   now(): number
-  /** Tells how late the server says it is, with what the answer took to come. */
+  /** Takes the server's time from an answer, which took its way to come. */
   adjust(serverNow: number): void
-  /** Calls back about once a second while somebody looks. Returns how to stop. */
+  /** Calls back about once a second while the page is visible. Returns a function that stops it. */
   subscribe(listener: () => void): () => void
 }
 
-/** Below this, the second that the date header is cut to and the way of the answer explain the difference. */
+/** Smaller differences come from the Date header's whole seconds and from the answer's way. */
 const TOLERANCE_MS = 3_000
 const TICK_MS = 1_000
 
 /**
- * The time that relative times are reckoned from. A viewer's clock may be minutes off, and every "3 min ago"
- * with it; the server's is the one that the instants come from.
+ * The clock of relative times. The viewer's own may be minutes off, and each "3 min ago" with it; instants come from
+ * the server, so its clock counts.
  */
 export function createClock(view: Document): Clock {
   let offsetMs = 0

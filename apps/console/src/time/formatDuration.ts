@@ -5,7 +5,7 @@ const UNITS = [
   { unit: 's', ms: 1_000 },
 ] as const
 
-/** A length of time in at most two units, such as `340 ms`, `1.2 s`, `3 min 20 s`, `2 d`. */
+/** Writes a length of time in at most two units, such as `340 ms`, `1.2 s`, `3 min 20 s`, `2 d`. */
 export function formatDuration(durationMs: number): string {
   const ms = Math.max(0, Math.round(durationMs))
   if (ms < 1_000) return `${ms} ms`
@@ -16,7 +16,7 @@ export function formatDuration(durationMs: number): string {
   return inTwoUnits(seconds * 1_000)
 }
 
-/** The same in whole units and one of them, for what need not be exact: `14 min`, `3 d`. */
+/** Writes it in one whole unit, where exactness does not matter: `14 min`, `3 d`. */
 export function formatRoughDuration(durationMs: number): string {
   const ms = Math.max(0, durationMs)
   const found = UNITS.find((candidate) => ms >= candidate.ms)
@@ -41,7 +41,10 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   ...Object.fromEntries(UNITS.map(({ unit, ms }) => [unit, ms])),
 }
 
-/** `90`, `90 s`, `1.5 min` or `2 h 30 min` in whole milliseconds; seconds without a unit. Null for anything else. */
+/**
+ * Reads `90`, `90 s`, `1.5 min` or `2 h 30 min` into whole milliseconds; without a unit it means seconds. Null for
+ * anything else.
+ */
 export function parseDuration(text: string): number | null {
   const parts = [...text.trim().matchAll(/\s*(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]*)/gy)]
   const [first] = parts

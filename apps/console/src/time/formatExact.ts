@@ -1,10 +1,10 @@
-/** An instant to the second, once on the viewer's wall clock and once in UTC. */
+/** An instant to the second, on the viewer's clock and in UTC. */
 export interface ExactTime {
   local: string
   utc: string
 }
 
-/** `timeZone` is the viewer's when it is not given. */
+/** Default of `timeZone`: the viewer's. */
 export function formatExact(instant: string, timeZone?: string): ExactTime {
   const date = new Date(instant)
   if (Number.isNaN(date.getTime())) return { local: instant, utc: instant }
@@ -15,7 +15,8 @@ export function formatExact(instant: string, timeZone?: string): ExactTime {
 }
 
 /**
- * The same in as many lines as there are clocks that differ: the viewer's, UTC, and that of another zone, which is named.
+ * Writes an instant with a line for each clock that differs: the viewer's, UTC, and that of another zone, which is
+ * named.
  */
 export function exactLines(instant: string, otherZone?: string, viewerZone?: string): string[] {
   const date = new Date(instant)
@@ -28,16 +29,16 @@ export function exactLines(instant: string, otherZone?: string, viewerZone?: str
   return lines.filter((_, index) => clocks.indexOf(clocks[index] ?? '') === index)
 }
 
-/** Of `2026-11-24 04:00:12`. */
+/** The length of `2026-11-24 04:00:12`. */
 const WALL_CLOCK_LENGTH = 19
 
-/** Whether the clocks of a zone show something else than the viewer's at an instant. */
+/** Whether a zone's clock differs from the viewer's at an instant. */
 export function differsFromViewer(instant: string, timeZone: string, viewerZone?: string): boolean {
   const date = new Date(instant)
   return wallClock(date, timeZone) !== wallClock(date, viewerZone)
 }
 
-/** `Tue 24 Nov, 04:00`, on the wall clock of a zone; the viewer's when it is not given. */
+/** Writes `Tue 24 Nov, 04:00` by the clock of a zone; default: the viewer's. */
 export function formatShort(instant: string, timeZone?: string): string {
   const parts = read(new Date(instant), { weekday: 'short', ...SHORT, ...zone(timeZone) })
   return `${parts['weekday']} ${parts['day']} ${parts['month']}, ${parts['hour']}:${parts['minute']}`
@@ -61,6 +62,7 @@ export function formatMillis(instant: string, timeZone?: string): string {
 
 const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
 
+/** Writes `2026-11-24 04:00:12` by the clock of a zone. */
 function wallClock(date: Date, timeZone: string | undefined): string {
   const parts = read(date, {
     year: 'numeric',
@@ -80,7 +82,7 @@ function zoneName(date: Date, timeZone: string | undefined): string {
 }
 
 function read(date: Date, options: Intl.DateTimeFormatOptions): Record<string, string> {
-  // One locale for all, since the words around the times are English as well.
+  // One locale for everybody, because the words around the times are English, too.
   const format = new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', ...options })
   return Object.fromEntries(format.formatToParts(date).map(({ type, value }) => [type, value]))
 }

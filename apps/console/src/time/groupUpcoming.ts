@@ -3,16 +3,16 @@ import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
 export type UpcomingTick = ConsoleJobDetail['upcoming'][number]
 
 export interface UpcomingDay {
-  /** `2026-11-24`, by the wall clock of the schedule's zone. */
+  /** `2026-11-24`, by the clock of the schedule's zone. */
   date: string
   ticks: UpcomingTick[]
-  /** The offsets of its ticks, and that of the tick before it when the clocks have changed since. */
+  /** The UTC offsets of its ticks, and that of the tick before it if the clocks have changed since. */
   offsets: string[]
-  /** Whether the clocks of the zone change on this day, or changed since the tick before it. */
+  /** Whether the zone's clocks change on this day, or changed since the tick before it. */
   hasClockChange: boolean
 }
 
-/** Ticks by the date that the zone's wall clock shows at them. */
+/** Groups ticks by their date on the zone's clock. */
 export function groupUpcoming(upcoming: readonly UpcomingTick[]): UpcomingDay[] {
   const days: UpcomingDay[] = []
   let before: string | undefined
@@ -38,7 +38,7 @@ export function groupUpcoming(upcoming: readonly UpcomingTick[]): UpcomingDay[] 
   return days
 }
 
-/** What a mark says to a person. */
+/** Explains the mark of a tick, in words. */
 export function describeMark(mark: NonNullable<UpcomingTick['mark']>): string {
   switch (mark) {
     case 'afterGap':
@@ -50,7 +50,7 @@ export function describeMark(mark: NonNullable<UpcomingTick['mark']>): string {
   }
 }
 
-/** `04:00`, of a tick's local time, with seconds only where there are some. */
+/** Writes a tick's local time as `04:00`, with seconds only if there are any. */
 export function localClock({ local }: Pick<UpcomingTick, 'local'>): string {
   const clock = local.slice(11, 19)
   return clock.endsWith(':00') && clock.length === 8 ? clock.slice(0, 5) : clock

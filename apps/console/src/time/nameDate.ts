@@ -1,4 +1,4 @@
-/** `Tue 24 Nov` for a calendar date, whatever zone it was taken in. */
+/** Writes `Tue 24 Nov` for a calendar date, whatever the zone. */
 export function nameDate(date: string): string {
   return new Intl.DateTimeFormat('en-GB', {
     weekday: 'short',

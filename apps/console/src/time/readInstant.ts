@@ -2,8 +2,8 @@ const UNITS_MS = { min: 60_000, h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000 }
 const DAY_MS = UNITS_MS.d
 
 /**
- * An instant as somebody writes it: `2026-11-24 09:00` on the viewer's clock, the same with a zone behind it, a day,
- * `today`, `yesterday`, or `3 h ago`. As ISO 8601 in UTC; null when it is none of these.
+ * Reads an instant as people write it: `2026-11-24 09:00` on the viewer's clock, the same with a zone, a day, `today`,
+ * `yesterday`, or `3 h ago`. Returns ISO 8601 in UTC; null for anything else.
  */
 export function readInstant(text: string, now: number): string | null {
   const words = text.trim().toLowerCase()
@@ -20,13 +20,13 @@ export function readInstant(text: string, now: number): string | null {
   )
   if (!written) return null
   const [, day = '', time = '00:00', zone = ''] = written
-  // Without a zone, JavaScript reads a date with a time on the viewer's clock.
+  // Without a zone, JavaScript reads a date with a time by the viewer's clock.
   const date = new Date(`${day}T${time}${zone === 'utc' ? 'Z' : zone.toUpperCase()}`)
-  // The 31st of a month that has 30 days would become the first of the next.
+  // JavaScript would turn the 31st of a month of 30 days into the first of the next.
   return Number.isNaN(date.getTime()) || !isOnCalendar(day) ? null : date.toISOString()
 }
 
-/** `2026-11-24 09:00` on the viewer's clock, as it is read; empty for none. */
+/** Writes an instant as readInstant reads it: `2026-11-24 09:00` on the viewer's clock; empty for none. */
 export function writeInstant(instant: string | undefined): string {
   if (instant === undefined) return ''
   const date = new Date(instant)

@@ -55,7 +55,7 @@ describe('percentileLines', () => {
       { atMs: 10, ms: 5 },
     ])
     expect(p95?.points[1]).toEqual({ atMs: 10, ms: 50 })
-    // Days of a run or two are no percentiles.
+    // Days of a run or two give no percentiles.
     const days = [0, 10, 20, 30].map((fromMs) => span(fromMs, fromMs, 0))
     expect(percentileLines(days, overall, 0, 40)[0]?.points).toHaveLength(2)
     expect(percentileLines([], { p50Ms: null, p95Ms: null, runs: 0 }, 0, 10)).toEqual([])

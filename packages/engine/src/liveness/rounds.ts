@@ -68,6 +68,7 @@ export function createRounds(options: {
     }
   }
 
+  /** A run that a round has ended no longer occupies its job, and its work may be ready again. */
   function hasEnded(run: { id: string; name: string }): void {
     options.onEnded(run)
     onReady(run.name)

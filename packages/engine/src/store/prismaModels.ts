@@ -77,6 +77,7 @@ ${list([...ENUMS, ...queue.enums])}    ],
 /** pg-boss's tables and types, without partitions, which Prisma ignores. */
 function findQueueObjects(schema: Schema): { tables: string[]; enums: string[] } {
   const plans = getUninstallPlans(schema.queue)
+  /** The names that pg-boss's own plan for its removal lists of one kind. */
   const listed = (kind: string) => {
     const [, list = ''] = new RegExp(`DROP ${kind} IF EXISTS ([^;]*);`).exec(plans) ?? []
     return list.split(', ').map((name) => name.split('.').at(-1) ?? '')

@@ -43,6 +43,7 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     return success ? { value } : { error: new SchemaMismatch(error.issues) }
   }
 
+/** Has Fastify write answers by their schema, so that an answer holds what the schema names and nothing else. */
 export const serializerCompiler: FastifySerializerCompiler<z.ZodType> =
   ({ schema }) =>
   (data) =>

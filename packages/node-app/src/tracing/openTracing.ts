@@ -103,6 +103,7 @@ export function openTracing(options: TracingOptions): Tracing {
   }
 }
 
+/** Passes OpenTelemetry's own complaints on, seldom: an exporter that reaches nobody complains at each attempt. */
 function reportProblems(onProblem: (reason: string) => void): void {
   let saidAt: number | undefined
   const report = (message: string) => {

@@ -15,10 +15,10 @@ import { formatExact, formatShort } from '../../time/formatExact.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-/** Before that, most of a year of days would be empty, and bars show the same. */
+/** With fewer days, most of a year would be empty, and bars show the same. */
 const YEAR_FROM_DAYS = 60
 
-/** What a job's runs came to, how long they took and what they counted. Nothing of it where there is nothing to see. */
+/** What a job's runs came to, how long they took and what they counted. Panels without anything to see are left out. */
 export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
   const { clock } = useServices()
   const { days, sample, counted } = detail
@@ -47,13 +47,13 @@ interface PanelProps {
   now: number
 }
 
-/** A single bar is no chart, and a single run no number. */
+/** A single bar is no chart, and a single run no statistic. */
 const MIN_BARS = 2
 const MIN_RUNS = 2
 
 function RunsPanel({ name, detail, now }: PanelProps) {
   const { unit, bars, counts, filled } = runBars(detail, now)
-  // A single run is told of by its duration.
+  // A single run shows by its duration already.
   if (counts.success + counts.failed + counts.stopped < MIN_RUNS) return null
   const text = describeEnded(counts)
   const span = bars.length === 1 ? `one ${unit}` : `${bars.length} ${unit}s`
@@ -211,7 +211,7 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
   )
 }
 
-/** What its runs count, what most of them do first; how many batches it took says least. */
+/** The names of the runs' counts, those of most runs first; the number of batches, which tells least, comes last. */
 export function listCounters(
   counted: readonly Pick<ConsoleJobDetail['counted'][number], 'counts'>[],
 ): string[] {
@@ -225,7 +225,7 @@ export function listCounters(
   )
 }
 
-/** Two instants, told as far as it takes to tell them apart. */
+/** Names two instants as precisely as it takes to tell them apart. */
 export function nameEnds(first: string, last: string, timeZone?: string): [string, string] {
   const short = [formatShort(first, timeZone), formatShort(last, timeZone)] as const
   if (short[0] !== short[1]) return [...short]

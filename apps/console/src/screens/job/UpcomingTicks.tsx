@@ -14,10 +14,10 @@ export interface UpcomingTicksProps {
   isPaused: boolean
 }
 
-/** So many fit into a line; days with more open up. */
+/** How many fit into a line; days with more fold out. */
 const IN_A_LINE = 4
 
-/** By day on the wall clock of the schedule's zone; days on which the clocks change stand out. */
+/** The next ticks by day, on the clock of the schedule's zone. Days on which the clocks change stand out. */
 export function UpcomingTicks({ upcoming, isCut, isPaused }: UpcomingTicksProps) {
   const days = groupUpcoming(upcoming)
   if (days.length === 0) {
@@ -91,6 +91,7 @@ function Tick({ tick }: { tick: UpcomingTick }) {
   )
 }
 
+/** Explains a day on which the clocks change: the offsets before and after, and what becomes of ticks. */
 function ClockChange({ offsets, ticks }: { offsets: string[]; ticks: UpcomingTick[] }) {
   const marks = new Set(ticks.flatMap(({ mark }) => (mark === null ? [] : [mark])))
   return (

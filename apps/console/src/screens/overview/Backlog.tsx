@@ -2,7 +2,7 @@ import type { ConsoleBacklog } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 
-/** What waits, and how long that will take at the present rate. */
+/** What waits, and how long it will take at the present rate. */
 export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
   return (
     <ul className="lines">
@@ -30,11 +30,12 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
   )
 }
 
+/** How much work is ready, with `over` when the server counts no further. */
 export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isCut'>): string {
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** `caught up in 4 min`, or `growing: never caught up`; nothing of both where somebody has paused it. */
+/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: never caught up`. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
@@ -51,6 +52,7 @@ export function describeCatchUp({
   return 'standing still: never caught up'
 }
 
+/** Says `12 a minute taken, 30 a minute coming`, both in one unit. */
 export function describeRates({
   takenPerSecond,
   comingPerSecond,
@@ -61,7 +63,7 @@ export function describeRates({
   return `${rate(takenPerSecond)} taken, ${rate(comingPerSecond)} coming`
 }
 
-/** In which there is at least one of the slower: rates in two units can't be compared at a glance. */
+/** The unit in which the slower rate is at least one: people can't compare rates in two units at a glance. */
 function unitOf(perSecond: number): { seconds: number; words: string } {
   if (perSecond >= 1) return { seconds: 1, words: 'a second' }
   if (perSecond * 60 >= 1) return { seconds: 60, words: 'a minute' }

@@ -43,7 +43,7 @@ export function OverviewScreen(): ReactNode {
 }
 
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
-  // What needs somebody is said above it.
+  // The list above names jobs whose backlog needs somebody.
   const told = overview.attention.flatMap((item) => (item.kind === 'backlog' ? [item.name] : []))
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
@@ -85,7 +85,7 @@ function HoursChart({ hours }: { hours: ConsoleOverview['hours'] }) {
   const text = ended === 0 ? 'None has ended' : describeEnded(total)
   const bars = hours.map((hour, index): Bar => ({
     key: hour.from,
-    // Counted from the end, so that the hour under way always has its label.
+    // Counted from the end, so that the present hour always has its label.
     label:
       (hours.length - 1 - index) % LABEL_EVERY === 0 && index > 0 ? formatClock(hour.from) : null,
     name: formatShort(hour.from),
@@ -117,7 +117,7 @@ function OverviewSkeleton() {
   )
 }
 
-/** One line for each job: when it is due next. */
+/** A line for each job: when it is due next. */
 function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
   if (ticks.length === 0) {
     return (
@@ -151,6 +151,7 @@ const MARKS = {
   bad: 'M6 6l12 12M18 6L6 18',
 } as const
 
+/** The sentence that says whether all is well, with a mark and a colour for its tone. */
 function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
   const text = useClock((now) => describeOverview(overview, now).text)
   const tone = useClock((now) => describeOverview(overview, now).tone)

@@ -3,7 +3,7 @@ import { formatRoughDuration } from '../../time/formatDuration.ts'
 
 const HOUR_MS = 3_600_000
 
-/** `14 of 27 failed in 1 h`; of the latest runs alone where there are too many to be counted. */
+/** Says `14 of 27 failed in 1 h`; of the latest runs alone if there are too many to count. */
 export function describeFailures(
   { runs, failed, from, isCut }: ConsoleFailures,
   now: number,
@@ -13,12 +13,13 @@ export function describeFailures(
   return `${count(failed)} of ${count(runs)} failed in ${formatRoughDuration(spanMs)}`
 }
 
-/** `usually 2 %`, or nothing where there is no week to compare with. */
+/** Says `usually 2 %`; null when there is no week to compare with. */
 export function describeUsual(usual: { runs: number; failed: number } | null): string | null {
   if (usual === null) return null
   return usual.failed === 0 ? 'usually none' : `usually ${formatShare(usual)}`
 }
 
+/** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
 export function formatShare({ runs, failed }: { runs: number; failed: number }): string {
   const percent = runs === 0 ? 0 : (failed / runs) * 100
   if (percent > 0 && percent < 1) return '< 1 %'

@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import type { Column } from '../../parts/DataTable.tsx'
 
-/** Whatever else the rows say, which job they are of. */
+/** The column that names the job of a row. */
 export const jobColumn: Column<{ name: string }> = {
   header: 'Job',
   isRowHeader: true,

@@ -4,7 +4,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
 
-/** This run among the others of the same work, in their order. */
+/** This run among all attempts at the same work, in their order. */
 export function Attempts({ run }: { run: RunDetail }) {
   const all = allAttempts(run)
   return (
@@ -54,8 +54,8 @@ export function allAttempts(run: RunDetail): Attempt[] {
 }
 
 /**
- * What passed before an attempt started: the back-off that the job wanted, and how long after that a worker took it. Of an
- * attempt that does not say when it was due, the whole time since the one before.
+ * Says how long an attempt waited before it started: the job's back-off, and then for a worker. If it does not tell
+ * when it was due, the whole time since the attempt before.
  */
 export function waitOf(attempt: Attempt, before: Attempt | undefined): string | null {
   const { startedAt, dueAt } = attempt
@@ -70,6 +70,6 @@ export function waitOf(attempt: Attempt, before: Attempt | undefined): string | 
 }
 
 function span(from: string, to: string): string {
-  // The clocks of two machines may differ by a little.
+  // Clocks of two machines may differ a little.
   return formatDuration(Math.max(0, Date.parse(to) - Date.parse(from)))
 }

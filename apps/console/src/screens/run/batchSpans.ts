@@ -1,7 +1,7 @@
 import type { RunDetail } from '@roundsman/fastify/contract'
 import { inWords } from '../../api/readRunDetails.ts'
 
-/** One batch, or several in a row of which only the last one's instant is known. */
+/** A batch, or several in a row of which only the last one's instant is known. */
 export interface BatchSpan {
   label: string
   /** When the last of them was committed. */
@@ -11,7 +11,7 @@ export interface BatchSpan {
   tookMs: number
 }
 
-/** From the marks of a run, which tell what had been counted by then: what was counted from one to the next. */
+/** Turns the marks of a run, which hold totals, into what was counted from one mark to the next. */
 export function batchSpans({
   startedAt,
   batchMarks,

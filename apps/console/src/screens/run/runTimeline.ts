@@ -6,15 +6,15 @@ import { formatDuration } from '../../time/formatDuration.ts'
 export interface TimelineStep {
   key: string
   label: string
-  /** Null for what has not happened yet, or has no instant of its own. */
+  /** Null for a step that has not happened yet, or has no instant. */
   at: string | null
   note: string | null
   state: 'done' | 'now' | 'failed' | 'ahead'
-  /** When what was counted, where that is known. */
+  /** The batches with their counts and times, if they are known. */
   batches?: BatchSpan[]
 }
 
-/** What happened to a run, in order. Lateness stands at the step that came late. */
+/** The steps of a run, in order. The step that came late tells how late. */
 export function runTimeline(run: RunDetail): TimelineStep[] {
   const steps: TimelineStep[] = []
   const { counts, error } = readRunDetails(run.details)
@@ -48,7 +48,7 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
     steps.push({
       key: 'batches',
       label,
-      // They are past once the last one is.
+      // All batches are done once the last one is.
       at: run.batchMarks.at(-1)?.at ?? null,
       note: perBatch(run, batches),
       state,
@@ -74,7 +74,7 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
 }
 
 /**
- * How long after its due time, or after it was enqueued, it began. Null when neither is known: what was tried again did not
+ * How long after its due time, or after it was enqueued, a run began. Null when neither is known: a retried run did not
  * wait since then.
  */
 export function latenessMs(
@@ -85,12 +85,13 @@ export function latenessMs(
   return since === null ? null : Date.parse(run.startedAt) - Date.parse(since)
 }
 
-/** Who, and why: a run has one reason of its own, and what was done to it later has others. */
+/** Says who did it, and why: a run has its own reason, and later actions on it have theirs. */
 function by(actor: string, kind: string, { actions }: RunDetail): string {
   const reason = actions.find(({ action }) => action === kind)?.reason ?? ''
   return reason === '' ? `by ${actor}` : `by ${actor}: ${reason}`
 }
 
+/** The last step: how the run ended, or that it has not ended yet. */
 function end(run: RunDetail, code: string | null): TimelineStep {
   if (run.endedAt === null) {
     return { key: 'ended', label: 'Ends', at: null, note: null, state: 'ahead' }
@@ -124,7 +125,7 @@ function perBatch(run: RunDetail, batches: number): string | null {
   return `${formatDuration(run.durationMs / batches)} each on average`
 }
 
-/** Steps without an instant stay where they are. */
+/** Sorts by instant. Steps without one stay where they are. */
 function byInstant(a: TimelineStep, b: TimelineStep): number {
   return a.at === null || b.at === null ? 0 : Date.parse(a.at) - Date.parse(b.at)
 }

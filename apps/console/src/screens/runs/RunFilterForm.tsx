@@ -21,16 +21,16 @@ const SPANS = [
   { label: 'Week', ms: 7 * 86_400_000 },
 ] as const
 
-/** In the list of outcomes, whatever is none of success. */
+/** Stands in the list of outcomes for all that is no success. */
 const ANY_FAILURE = 'anyFailure'
 
-/** Those that are wanted seldom, which a button shows. */
+/** Filters that are seldom wanted; a button shows them. */
 const MORE = ['trigger', 'worker', 'minDurationMs', 'maxDurationMs', 'from', 'to'] as const
 
-/** What the list is narrowed to. Takes effect as it is changed, and stands in the address. */
+/** The filters of the list. Each change takes effect at once, and goes into the address. */
 export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
   const { api, clock } = useServices()
-  // Only where the screen is narrow: they would take half of it.
+  // Folded on narrow screens only, of which they would take half.
   const [isFolded, setFolded] = useState(true)
   const [isMoreOpen, setMoreOpen] = useState(() => MORE.some((key) => filters[key] !== undefined))
   const count = Object.values(filters).filter((value) => value !== undefined).length

@@ -3,18 +3,18 @@ import { Field } from '../../parts/Field.tsx'
 
 export interface TextFilterProps {
   label: string
-  /** Empty where nothing is filtered by it. */
+  /** Empty when it filters nothing. */
   value: string
   placeholder?: string
-  /** What is wrong with a text; undefined for one that can be filtered by. */
+  /** Says what is wrong with a text; undefined for one that can filter. */
   problemOf?: (text: string) => string | undefined
   onChange: (text: string) => void
 }
 
-/** Long enough to type on, and short enough not to wait for. */
+/** Long enough to go on typing, and short enough not to wait for. */
 const SETTLE_MS = 400
 
-/** Takes effect when one stops typing, or goes on. What is wrong takes none. */
+/** A field that takes effect when people stop typing or leave it. A wrong text has no effect. */
 export function TextFilter({ label, value, placeholder, problemOf, onChange }: TextFilterProps) {
   const [typed, setTyped] = useState<string | null>(null)
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
