@@ -12,6 +12,9 @@ const TITLES = {
   search: 'by the search',
 } as const satisfies Record<StepKind, string>
 
+const OBSTACLE =
+  'no index holds the labels of waiting work, since it would cost each piece that is enqueued: all that waits is looked through'
+
 /** Bars of a drawing that one still reads. */
 const PLOTTED = 15
 
@@ -35,6 +38,7 @@ export const consoleScenario = defineScenario<ConsoleFigures>({
         unit: 'ms',
         measured: shown?.median ?? null,
         ...(shown && { spread: shown, note: `slowest: ${shown.step.what}` }),
+        obstacle: OBSTACLE,
       },
       {
         what: 'the slowest answer of the server to any of them',
@@ -45,6 +49,7 @@ export const consoleScenario = defineScenario<ConsoleFigures>({
           spread: answered,
           note: `slowest: ${answered.step.what}, ${answered.step.slowest}`,
         }),
+        obstacle: OBSTACLE,
       },
       {
         what: 'all of them one after the other, many runs to few',
