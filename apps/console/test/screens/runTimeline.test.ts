@@ -134,6 +134,13 @@ describe('runTimeline', () => {
       { key: 'approved', note: null, state: 'done' },
     ])
   })
+
+  it('calls the end by what became of the run', () => {
+    const ended = (outcome: RunDetail['outcome']) =>
+      runTimeline({ ...RUN, status: 'failed', outcome }).at(-1)?.label
+    expect(ended('blocked')).toBe('Blocked')
+    expect(ended('failed')).toBe('Failed')
+  })
 })
 
 describe('who did something to a run', () => {

@@ -1,6 +1,7 @@
 import type { RunDetail } from '@roundsman/fastify/contract'
 import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
+import { OUTCOME_WORDS } from '../../api/runOutcome.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 
 export interface TimelineStep {
@@ -100,7 +101,7 @@ function end(run: RunDetail, code: string | null): TimelineStep {
   return run.status === 'failed'
     ? {
         key: 'ended',
-        label: 'Failed',
+        label: OUTCOME_WORDS[run.outcome],
         at: run.endedAt,
         note: `${duration}${code === null ? '' : `, ${code}`}`,
         state: 'failed',
