@@ -1,0 +1,168 @@
+import type { Page } from '@roundsman/testing'
+
+/** A screen of the console, and what is there once it has its data. */
+export interface Shot {
+  title: string
+  file: string
+  /** Below /console. */
+  path: string
+  shows: string
+  /** Goes to what has no address of its own. */
+  open?: (page: Page) => Promise<void>
+  /** What is in sight once it has scrolled, instead of the page from its top. */
+  isScrolled?: boolean
+  /** Nobody is logged in. */
+  isOutside?: boolean
+}
+
+/** Each screen, of a stack with the jobs of the demo. */
+export const FILLED: readonly Shot[] = [
+  { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
+  { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'demoArchiveOrders' },
+  { title: 'A job with a schedule', file: 'job', path: 'jobs/demoImportFeed', shows: 'Policies' },
+  { title: 'A job of a queue', file: 'job-queued', path: 'jobs/demoSyncOrder', shows: 'Policies' },
+  { title: 'Runs', file: 'runs', path: 'runs', shows: 'demoSyncOrder' },
+  {
+    title: 'Runs, filtered',
+    file: 'runs-filtered',
+    path: 'runs?name=demoImportFeed&outcome=failed&minDurationMs=300',
+    shows: 'ECONNREFUSED',
+    open: unfoldFilters,
+  },
+  {
+    title: 'A run that failed, with its stack',
+    file: 'run-failed',
+    path: 'runs?name=demoImportFeed&outcome=failed',
+    shows: 'Timeline',
+    open: async (page) => {
+      await openFirstRow(page)
+      await page.locator('details.stack summary').click()
+    },
+  },
+  {
+    title: 'A run in batches',
+    file: 'run',
+    path: 'runs?name=demoRebuildSearch&outcome=success',
+    shows: 'Timeline',
+    open: openFirstRow,
+  },
+  {
+    title: 'A run that its guard has blocked',
+    file: 'run-blocked',
+    path: 'runs?name=demoArchiveOrders&outcome=blocked',
+    shows: 'Timeline',
+    open: openFirstRow,
+  },
+  { title: 'The queue', file: 'queue', path: 'queue', shows: 'demoSyncOrder' },
+  {
+    title: 'Waiting work',
+    file: 'waiting-work',
+    path: 'queue?work=demoSyncOrder',
+    shows: 'Waiting work',
+    open: scrollTo('Waiting work'),
+    isScrolled: true,
+  },
+  {
+    title: 'Dead letters',
+    file: 'dead-letters',
+    path: 'queue?name=demoSyncOrder',
+    shows: 'Dead letters',
+    open: scrollTo('Dead letters'),
+    isScrolled: true,
+  },
+  { title: 'Workers', file: 'workers', path: 'workers', shows: 'Idle' },
+  {
+    title: 'A worker',
+    file: 'worker',
+    path: 'workers',
+    shows: 'Runs over time',
+    open: async (page) => {
+      await page.getByRole('table', { name: 'Workers' }).getByRole('link').first().click()
+    },
+  },
+  {
+    title: 'The search',
+    file: 'search',
+    path: 'runs',
+    shows: 'Errors',
+    open: async (page) => {
+      await page.getByRole('button', { name: 'Search' }).click()
+      await page.getByRole('combobox', { name: 'Search' }).fill('order')
+    },
+  },
+  {
+    title: 'Asking for a run',
+    file: 'run-now',
+    path: 'jobs/demoSyncOrder',
+    shows: 'Recorded with your name',
+    open: (page) => page.getByRole('button', { name: 'Run now: demoSyncOrder' }).click(),
+  },
+  {
+    title: 'Redriving many',
+    file: 'redrive-many',
+    path: 'queue?name=demoSyncOrder',
+    shows: 'Working…',
+    open: async (page) => {
+      // Held, so that it is under way; it is given up with the page.
+      await page.route('**/dead-letters/redrive*', () => undefined)
+      const boxes = page.locator('[data-row-check]')
+      await boxes.first().waitFor()
+      for (const box of await boxes.all()) await box.check()
+      await page.getByRole('button', { name: /^Redrive \d+$/ }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByLabel('Reason').fill('The shop is back')
+      await dialog.getByRole('button', { name: /^Redrive/ }).click()
+    },
+  },
+  { title: 'The log-in', file: 'log-in', path: '', shows: 'Password', isOutside: true },
+]
+
+/** What has something else to say where nothing has run yet; of a stack without the jobs of the demo. */
+export const EMPTY: readonly Shot[] = [
+  { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
+  { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'dispatchEmail' },
+  { title: 'A job', file: 'job', path: 'jobs/dispatchEmail', shows: 'Policies' },
+  { title: 'Runs', file: 'runs', path: 'runs', shows: 'Nothing has run yet' },
+  {
+    title: 'Runs, filtered',
+    file: 'runs-filtered',
+    path: 'runs?outcome=failed',
+    shows: 'No run is like that',
+  },
+  { title: 'The queue', file: 'queue', path: 'queue', shows: 'No dead letters' },
+  {
+    title: 'A worker',
+    file: 'worker',
+    path: 'workers',
+    shows: 'Runs over time',
+    open: async (page) => {
+      await page.getByRole('table', { name: 'Workers' }).getByRole('link').first().click()
+    },
+  },
+  {
+    title: 'The search',
+    file: 'search',
+    path: 'runs',
+    shows: 'Nothing is like that',
+    open: async (page) => {
+      await page.getByRole('button', { name: 'Search' }).click()
+      await page.getByRole('combobox', { name: 'Search' }).fill('nothing like that')
+    },
+  },
+]
+
+async function openFirstRow(page: Page): Promise<void> {
+  await page.locator('a[data-row-link]').first().click()
+}
+
+/** They are folded where the screen is narrow. */
+async function unfoldFilters(page: Page): Promise<void> {
+  const fold = page.getByRole('button', { name: /^Filter \(/ })
+  if (await fold.isVisible()) await fold.click()
+}
+
+function scrollTo(title: string) {
+  return async (page: Page) => {
+    await page.getByRole('heading', { name: title }).scrollIntoViewIfNeeded()
+  }
+}
