@@ -26,6 +26,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   {
     header: 'Waiting',
     align: 'end',
+    isEmpty: ({ waiting }) => waiting === 0,
     cell: ({ name, waiting }) =>
       waiting === 0 ? (
         <Quiet value={0} />
@@ -79,6 +80,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   {
     header: 'Failed in 1 h',
     align: 'end',
+    isFull: true,
     isEmpty: ({ failedLastHour }) => failedLastHour === 0,
     cell: ({ failedLastHour, completedLastHour }) => (
       <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />

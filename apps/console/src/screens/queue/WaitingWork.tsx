@@ -83,7 +83,7 @@ const COLUMNS: readonly Column<Work>[] = [
     cell: ({ hasUniqueKey }) =>
       hasUniqueKey ? <span className="badge">Unique</span> : <span className="muted">–</span>,
   },
-  { header: 'Actions', isPlain: true, cell: (work) => <WorkActions work={work} /> },
+  { header: 'Actions', isPlain: true, isFull: true, cell: (work) => <WorkActions work={work} /> },
 ]
 
 /** What waits for a worker or for its time, and what can be done about it. */
