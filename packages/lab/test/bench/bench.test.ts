@@ -64,7 +64,7 @@ describe('pnpm bench', () => {
     const report = await readFile(join(folder, 'out/bench.md'), 'utf8')
     expect(report).toContain('## Throughput')
     expect(report).toContain('| Roundsman, every run recorded |')
-  }, 120_000)
+  }, 180_000)
 
   it('drives the console in a browser, and sees what the database holds', async () => {
     // The browser is unpacked into the folder for temporary files, once for all.
