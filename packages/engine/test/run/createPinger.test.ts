@@ -130,7 +130,7 @@ it.each([[500], ['reset' as const], [429]])(
 it('gives up on a monitor that answers no more, without naming its address', async () => {
   const monitor = await openMonitor()
   monitor.react('hang')
-  const { pinger, run, lines, outcomes } = open(monitor.url, { timeoutMs: 30, attempts: 2 })
+  const { pinger, run, lines, outcomes } = open(monitor.url, { timeoutMs: 300, attempts: 2 })
   run(SUCCESS)
   await pinger.close()
   expect(outcomes).toEqual(['start failed', 'success failed'])
